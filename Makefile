@@ -1,0 +1,37 @@
+# One way to do it: people and CI run the same commands. Every target sets up its own .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export OMP_NUM_THREADS ?= 2
+
+.PHONY: demo test check bench docs clean
+
+$(VENV)/.dev: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; set PYTHON=...") if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "torch==2.13.0"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[all,dev]"
+	touch $@
+
+demo: $(VENV)/.dev  ## train, evaluate and plan on the embedded log
+	$(BIN)/planner demo --out demo/
+
+test: $(VENV)/.dev  ## the fast suite
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+
+check: $(VENV)/.dev  ## format, lint, types, import law, doctests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q --doctest-modules difficulty policies planner training -p no:cacheprovider
+
+bench: $(VENV)/.dev  ## measurements, as ratios against a named alternative in one run
+	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.dev  ## API reference in docs/api
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pdoc
+	$(BIN)/pdoc -o docs/api difficulty policies planner training
+
+clean:
+	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,147 @@
+"""Every error that this project raises on purpose, in one tree.
+
+::
+
+    PlannerError
+    ├── InvalidInputError (ValueError)      a caller's argument, file or field is wrong
+    │   ├── InvalidLogError                 a sample log: names file, line and reason
+    │   ├── InvalidPromptError              an empty, unreadable or repeated prompt
+    │   ├── InvalidBudgetError              a budget, price or target that cannot be meant
+    │   ├── UnknownUnitError                a unit that is unknown, or that this log or bundle cannot price
+    │   ├── UnknownGeneratorError           a generator that the log, bundle or backend does not have
+    │   └── InvalidBundleError              a bundle that is incomplete, tampered with or of another schema
+    ├── MissingDependencyError (ImportError)  an optional package is needed; carries the install command
+    ├── NotFittedError (ValueError)         `fit` has not been called
+    ├── BackendError                        a request to an inference stack failed
+    │   ├── RetryableBackendError           worth another try: timeout, 408, 429, 5xx, disconnect
+    │   └── InvalidResponseError            an answer that breaks the protocol: HTML, missing choices
+    └── VerifierError                       a verifier could not score what it was given
+
+The command line turns `InvalidInputError` and `MissingDependencyError` into exit code 2. A message says what is
+wrong, what is allowed, what was received and what to do next; the facts are attributes too.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+__all__ = [
+    "BackendError",
+    "InvalidBudgetError",
+    "InvalidBundleError",
+    "InvalidInputError",
+    "InvalidLogError",
+    "InvalidPromptError",
+    "InvalidResponseError",
+    "MissingDependencyError",
+    "NotFittedError",
+    "PlannerError",
+    "RetryableBackendError",
+    "UnknownGeneratorError",
+    "UnknownUnitError",
+    "VerifierError",
+    "require",
+]
+
+
+class PlannerError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+
+class InvalidInputError(PlannerError, ValueError):
+    """An argument, a file or a field that a caller gave is wrong."""
+
+
+class InvalidLogError(InvalidInputError):
+    """A sample log cannot be read or written as asked.
+
+    Parameters
+    ----------
+    reason : str
+        What is wrong and what to do about it.
+    path : str, optional
+        The file, where there is one.
+    line : int, optional
+        Line number, counted from 1.
+    """
+
+    def __init__(self, reason: str, *, path: str | None = None, line: int | None = None) -> None:
+        self.reason = reason
+        self.path = path
+        self.line = line
+        where = "" if path is None else path if line is None else f"{path}, line {line}"
+        super().__init__(f"{where}: {reason}" if where else reason)
+
+
+class InvalidPromptError(InvalidInputError):
+    """A prompt is empty, unreadable or given twice."""
+
+
+class InvalidBudgetError(InvalidInputError):
+    """A budget, price or target accuracy that cannot be meant."""
+
+
+class UnknownUnitError(InvalidInputError):
+    """A unit that does not exist, or that this log or bundle cannot price."""
+
+
+class UnknownGeneratorError(InvalidInputError):
+    """A generator that the log, bundle or backend does not have."""
+
+
+class InvalidBundleError(InvalidInputError):
+    """A policy bundle is incomplete, tampered with, or of another schema."""
+
+
+class MissingDependencyError(PlannerError, ImportError):
+    """An optional package is needed; the message has the install command."""
+
+
+class NotFittedError(PlannerError, ValueError):
+    """An estimator is used before `fit`."""
+
+
+class BackendError(PlannerError):
+    """A request to an inference stack failed for good."""
+
+
+class RetryableBackendError(BackendError):
+    """A request failed in a way that another try may mend."""
+
+
+class InvalidResponseError(BackendError):
+    """An inference stack answered with something that breaks its protocol."""
+
+
+class VerifierError(PlannerError):
+    """A verifier could not score what it was given."""
+
+
+def require(module: str, *, extra: str) -> ModuleType:
+    """Import an optional module, or say how to install it.
+
+    Parameters
+    ----------
+    module : str
+        Dotted module name.
+    extra : str
+        The extra of ``ttc-planner`` that brings it.
+
+    Raises
+    ------
+    MissingDependencyError
+        When the module is not installed.
+
+    Examples
+    --------
+    >>> require("json", extra="train").__name__
+    'json'
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        top = module.partition(".")[0]
+        raise MissingDependencyError(
+            f"{top!r} is needed here and is not installed; run: pip install 'ttc-planner[{extra}]'"
+        ) from error

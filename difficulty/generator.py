@@ -1,0 +1,77 @@
+"""A named way to draw one sample: model, prompt template, temperature, thinking budget, prices and sizes.
+
+What a generator records is what costs and comparisons need; unknown values are None and never guessed. How requests
+reach a model is left to the backends of `planner`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+from difficulty.errors import InvalidInputError
+
+__all__ = ["Generator"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Generator:
+    """A named way to draw one sample.
+
+    Parameters
+    ----------
+    name : str
+        Unique name, e.g. ``"qwen-1.5b/cot"``.
+    model : str, optional
+        Model name as the backend knows it.
+    params, active_params : float, optional
+        Number of parameters, and of those used per token (mixture of experts); FLOPs use `active_params` where given.
+    prompt_template : str, optional
+        Template that the prompt is put in; ``{prompt}`` stands for the text.
+    temperature, top_p : float, optional
+        Sampling parameters.
+    max_output_tokens, thinking_tokens : int, optional
+        Cap on output tokens, and the part of it that is a thinking budget.
+    reasoning_effort : str, optional
+        Effort level, where the engine takes one.
+    usd_per_mtok_in, usd_per_mtok_out : float, optional
+        Dollars per million prompt and output tokens.
+
+    Raises
+    ------
+    InvalidInputError
+        When a number is negative, NaN or infinite.
+
+    Examples
+    --------
+    >>> Generator(name="qwen-1.5b/cot", params=1.5e9).size
+    1500000000.0
+    """
+
+    name: str
+    model: str | None = None
+    params: float | None = None
+    active_params: float | None = None
+    prompt_template: str | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_output_tokens: int | None = None
+    thinking_tokens: int | None = None
+    reasoning_effort: str | None = None
+    usd_per_mtok_in: float | None = None
+    usd_per_mtok_out: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise InvalidInputError("a generator needs a name")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, (int, float)) and not (math.isfinite(value) and value >= 0):
+                raise InvalidInputError(
+                    f"generator {self.name!r}: {field.name} must be a finite number >= 0, got {value!r}"
+                )
+
+    @property
+    def size(self) -> float | None:
+        """Parameters used per token, or None when unknown."""
+        return self.active_params if self.active_params is not None else self.params

@@ -1,0 +1,91 @@
+"""A way to spend compute on one prompt: generator, strategy, width, depth, strategy parameters, stop rule.
+
+The number of samples is width × depth and is never stored. What the strategies do is left to `planner.strategies`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal, TypeAlias, get_args
+
+from difficulty.errors import InvalidInputError
+
+__all__ = ["STRATEGIES", "Allocation", "ParameterValue", "StrategyName"]
+
+StrategyName: TypeAlias = Literal[
+    "greedy",
+    "majority_vote",
+    "best_of_n",
+    "weighted_best_of_n",
+    "first_success",
+    "sequential_revision",
+    "beam_search",
+    "dvts",
+    "lookahead",
+    "rebase",
+]
+STRATEGIES: Final[tuple[str, ...]] = get_args(StrategyName)
+ParameterValue: TypeAlias = str | int | float | bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Allocation:
+    """How much test-time compute one prompt gets, and in which form.
+
+    Parameters
+    ----------
+    generator : str
+        Name of the generator.
+    strategy : str
+        One of `STRATEGIES`.
+    width : int
+        Parallel samples or chains, at least 1.
+    depth : int
+        Sequential steps per chain, at least 1.
+    params : mapping or tuple of pairs
+        Strategy parameters, e.g. ``{"verifier": "mean_logprob"}``; stored as sorted pairs, so that allocations hash.
+
+    Raises
+    ------
+    InvalidInputError
+        When the strategy is unknown, or width or depth is below 1.
+
+    Examples
+    --------
+    >>> allocation = Allocation(generator="qwen-1.5b/cot", strategy="majority_vote", width=8)
+    >>> allocation.n
+    8
+    >>> print(allocation)
+    qwen-1.5b/cot majority_vote N=8
+    """
+
+    generator: str
+    strategy: StrategyName
+    width: int = 1
+    depth: int = 1
+    params: tuple[tuple[str, ParameterValue], ...] | Mapping[str, ParameterValue] = ()
+
+    def __post_init__(self) -> None:
+        if self.strategy not in STRATEGIES:
+            raise InvalidInputError(f"strategy must be one of {', '.join(STRATEGIES)}; got {self.strategy!r}")
+        if self.width < 1 or self.depth < 1:
+            raise InvalidInputError(f"width and depth must be at least 1, got {self.width} and {self.depth}")
+        pairs = self.params.items() if isinstance(self.params, Mapping) else self.params
+        object.__setattr__(self, "params", tuple(sorted(pairs)))
+
+    @property
+    def n(self) -> int:
+        """Samples drawn: width × depth."""
+        return self.width * self.depth
+
+    @property
+    def parameters(self) -> Mapping[str, ParameterValue]:
+        """Strategy parameters as a read-only mapping."""
+        return MappingProxyType(dict(self.params))
+
+    def __str__(self) -> str:
+        size = f"N={self.n}" if self.depth == 1 else f"N={self.width}x{self.depth}"
+        extra = "".join(f" {key}={value}" for key, value in self.parameters.items())
+        return f"{self.generator} {self.strategy} {size}{extra}"

@@ -1,0 +1,77 @@
+"""How much may be spent: a limit in one unit, over the batch or per prompt on average.
+
+A budget says nothing about what a unit costs; `policies.cost` prices usage in it. Price λ and target accuracy are the two
+alternatives to a budget and are plain arguments of `Planner.plan`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias, get_args
+
+from difficulty.errors import InvalidBudgetError, UnknownUnitError
+
+__all__ = ["UNITS", "Budget", "Unit", "check_unit"]
+
+Unit: TypeAlias = Literal["output_tokens", "total_tokens", "flops", "usd", "seconds", "joules", "samples"]
+UNITS: Final[tuple[str, ...]] = get_args(Unit)
+
+
+def check_unit(unit: str) -> Unit:
+    """Return `unit`, or raise `UnknownUnitError` with the allowed ones.
+
+    Examples
+    --------
+    >>> check_unit("samples")
+    'samples'
+    """
+    if unit not in UNITS:
+        raise UnknownUnitError(f"unit must be one of {', '.join(UNITS)}; got {unit!r}")
+    return unit  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Budget:
+    """A limit on what a batch of prompts may cost.
+
+    Parameters
+    ----------
+    limit : float
+        Finite and above 0, in `unit`.
+    unit : str
+        One of `UNITS`.
+    scope : {"prompt", "batch"}
+        ``"prompt"``: `limit` is the *average* per prompt over the batch; ``"batch"``: the total.
+    max_per_prompt : float, optional
+        Hard cap that no single plan exceeds, in `unit`.
+
+    Raises
+    ------
+    InvalidBudgetError, UnknownUnitError
+        When a field is not as described.
+
+    Examples
+    --------
+    >>> Budget(limit=4000, unit="output_tokens", scope="prompt").total(n_prompts=10)
+    40000.0
+    """
+
+    limit: float
+    unit: Unit
+    scope: Literal["prompt", "batch"] = "prompt"
+    max_per_prompt: float | None = None
+
+    def __post_init__(self) -> None:
+        check_unit(self.unit)
+        if self.scope not in ("prompt", "batch"):
+            raise InvalidBudgetError(f"scope must be 'prompt' or 'batch', got {self.scope!r}")
+        for name, value in (("limit", self.limit), ("max_per_prompt", self.max_per_prompt)):
+            if value is not None and not (
+                isinstance(value, (int, float)) and math.isfinite(value) and value > 0
+            ):
+                raise InvalidBudgetError(f"{name} must be a finite number above 0 ({self.unit}), got {value!r}")
+
+    def total(self, *, n_prompts: int) -> float:
+        """Return the limit for a whole batch of `n_prompts`, in `unit`."""
+        return float(self.limit) * (n_prompts if self.scope == "prompt" else 1)
