@@ -14,7 +14,8 @@
     ├── NotFittedError (ValueError)         `fit` has not been called
     ├── BackendError                        a request to an inference stack failed
     │   ├── RetryableBackendError           worth another try: timeout, 408, 429, 5xx, disconnect
-    │   └── InvalidResponseError            an answer that breaks the protocol: HTML, missing choices
+    │   ├── InvalidResponseError            an answer that breaks the protocol: HTML, missing choices
+    │   └── PoolExhaustedError              a replayed log has no recorded sample left for a prompt
     └── VerifierError                       a verifier could not score what it was given
 
 The command line turns `InvalidInputError` and `MissingDependencyError` into exit code 2. A message says what is
@@ -37,6 +38,7 @@ __all__ = [
     "MissingDependencyError",
     "NotFittedError",
     "PlannerError",
+    "PoolExhaustedError",
     "RetryableBackendError",
     "UnknownGeneratorError",
     "UnknownUnitError",
@@ -103,7 +105,23 @@ class NotFittedError(PlannerError, ValueError):
 
 
 class BackendError(PlannerError):
-    """A request to an inference stack failed for good."""
+    """A request to an inference stack failed for good.
+
+    Parameters
+    ----------
+    reason : str
+        What went wrong and what to do about it.
+    status : int, optional
+        HTTP status, where there is one.
+    failed_requests : int
+        Attempts that failed, retries included.
+    """
+
+    def __init__(self, reason: str, *, status: int | None = None, failed_requests: int = 1) -> None:
+        self.reason = reason
+        self.status = status
+        self.failed_requests = failed_requests
+        super().__init__(reason)
 
 
 class RetryableBackendError(BackendError):
@@ -112,6 +130,27 @@ class RetryableBackendError(BackendError):
 
 class InvalidResponseError(BackendError):
     """An inference stack answered with something that breaks its protocol."""
+
+
+class PoolExhaustedError(BackendError):
+    """A replayed log has fewer recorded samples left than were asked for.
+
+    Parameters
+    ----------
+    reason : str
+        What was asked and what to do about it.
+    prompt_id, generator : str
+        Which pool ran out.
+    asked, left : int
+        Samples wanted, and samples not yet drawn.
+    """
+
+    def __init__(self, reason: str, *, prompt_id: str, generator: str, asked: int, left: int) -> None:
+        self.prompt_id = prompt_id
+        self.generator = generator
+        self.asked = asked
+        self.left = left
+        super().__init__(reason, failed_requests=0)
 
 
 class VerifierError(PlannerError):

@@ -6,14 +6,23 @@ implementation may need, so that the strategies above stay free of input and out
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, Self, TypeAlias
 
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 
-__all__ = ["Backend", "Completion", "FinishReason", "SampleRequest", "ScoreRequest", "Verifier"]
+__all__ = [
+    "AnswerExtractor",
+    "Backend",
+    "Completion",
+    "FinishReason",
+    "SampleRequest",
+    "ScoreRequest",
+    "Scores",
+    "Verifier",
+]
 
 FinishReason: TypeAlias = Literal["stop", "length", "cancelled", "error"]
 
@@ -33,11 +42,12 @@ class SampleRequest:
     seed : int
         Seed of the first completion; completion ``i`` uses ``seed + i``.
     prefix : tuple of str
-        Text of the answer so far, in steps, that the completion continues (tree search, revision).
+        Text of the answer so far, in steps, that the completion continues (tree search, revision); the steps are joined
+        with nothing between them, so that each carries its own delimiter.
     max_output_tokens : int, optional
         Cap for each completion, below the generator's own.
     stop : tuple of str
-        Strings that end a completion.
+        Strings that end a completion; the string itself is not part of the text.
     """
 
     prompt: Prompt
@@ -65,6 +75,12 @@ class Completion:
         Mean log-probability per output token, in nats.
     cached_prompt_tokens : int
         The part of `prompt_tokens` that came from a prefix cache.
+    reasoning : str, optional
+        Thinking text, where the engine reports it apart from `text`; its tokens are in `output_tokens`.
+    error : str, optional
+        Kind and reason, e.g. ``"RetryableBackendError: timed out"``, when `finish_reason` is ``"error"``.
+    failed_requests : int
+        Attempts that failed on the way to this completion, retries included; counted on one completion only.
     """
 
     text: str
@@ -73,6 +89,9 @@ class Completion:
     finish_reason: FinishReason
     mean_logprob: float | None = None
     cached_prompt_tokens: int = 0
+    reasoning: str | None = None
+    error: str | None = None
+    failed_requests: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,11 +113,56 @@ class ScoreRequest:
     mean_logprobs: tuple[float | None, ...] = ()
 
 
+class Scores(tuple[float, ...]):
+    """Scores of one request's completions that also say what scoring them cost.
+
+    A verifier may return plain sequences of floats instead; then its tokens count as 0.
+
+    Parameters
+    ----------
+    values : iterable of float
+        One score per completion.
+    verifier_tokens : int
+        Tokens that the verifier's model read for this request.
+
+    Examples
+    --------
+    >>> scores = Scores([0.25, 0.75], verifier_tokens=120)
+    >>> max(scores), scores.verifier_tokens
+    (0.75, 120)
+    """
+
+    verifier_tokens: int
+
+    def __new__(cls, values: Iterable[float] = (), *, verifier_tokens: int = 0) -> Self:
+        scores = super().__new__(cls, values)
+        scores.verifier_tokens = verifier_tokens
+        return scores
+
+
 class Backend(Protocol):
     """Draws samples."""
 
     async def sample(self, requests: Sequence[SampleRequest]) -> Sequence[Sequence[Completion]]:
-        """Return the completions of each request, in the order of `requests`."""
+        """Return the completions of each request, in the order of `requests`: `n` for each, failed ones included.
+
+        A sample that failed for good, while another succeeded, is a completion with the finish reason ``"error"``.
+
+        Raises
+        ------
+        BackendError
+            When no sample at all could be drawn in this call.
+        InvalidInputError
+            When a request cannot be meant: no retry and no other engine would help.
+        """
+        ...
+
+
+class AnswerExtractor(Protocol):
+    """Finds the answer in a text; answers that agree come back as equal strings."""
+
+    def extract(self, text: str, finish_reason: FinishReason) -> str | None:
+        """Return the canonical answer, or None for a completion that abstains (truncated, failed or unparsable)."""
         ...
 
 
@@ -106,5 +170,11 @@ class Verifier(Protocol):
     """Scores completions; higher is better."""
 
     async def score(self, requests: Sequence[ScoreRequest]) -> Sequence[Sequence[float]]:
-        """Return one score per completion of each request."""
+        """Return one score per completion of each request; `Scores` where scoring costs tokens.
+
+        Raises
+        ------
+        VerifierError
+            When a completion cannot be scored; a score is never made up.
+        """
         ...
