@@ -81,6 +81,9 @@ class Completion:
         Kind and reason, e.g. ``"RetryableBackendError: timed out"``, when `finish_reason` is ``"error"``.
     failed_requests : int
         Attempts that failed on the way to this completion, retries included; counted on one completion only.
+    stop_string : str, optional
+        The requested stop string that ended the text; ``""`` when the model ended it by itself, None when the
+        engine does not say. Tree search tells the end of a step from the end of the answer by it.
     """
 
     text: str
@@ -92,6 +95,7 @@ class Completion:
     reasoning: str | None = None
     error: str | None = None
     failed_requests: int = 0
+    stop_string: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,11 +110,14 @@ class ScoreRequest:
         Each completion as its steps (one step where it is not split).
     mean_logprobs : tuple of float or None
         Mean log-probability of each completion, where known.
+    verifier : str
+        Name of the verifier wanted, where a run has several; ``"score"`` is the one that logs record.
     """
 
     prompt: Prompt
     completions: tuple[tuple[str, ...], ...]
     mean_logprobs: tuple[float | None, ...] = ()
+    verifier: str = "score"
 
 
 class Scores(tuple[float, ...]):
