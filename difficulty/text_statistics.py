@@ -1,0 +1,305 @@
+"""Measure what can be read off a prompt's surface: sizes, numbers, operators, words, structure.
+
+Everything is counted on the whole batch at once with numpy, so that ten thousand prompts take a fraction of a
+second and one prompt a fraction of a millisecond. It assumes nothing about the task: arithmetic, word
+problems, code, mathematics and multiple choice each have columns that say something about them, and a
+predictor picks. Similarity of wording is left to `text_embedding`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.text_numbers import NUMBER_STATISTICS, number_statistics
+from difficulty.text_tokens import (
+    DIGIT,
+    LETTER,
+    MARK,
+    SPACE,
+    TextTokens,
+    chunks,
+    distinct_by_text,
+    first_of_runs,
+    hash_words,
+    largest_by_text,
+    tokenize,
+)
+
+__all__ = ["TEXT_STATISTICS", "text_statistics"]
+
+_N_CODES = 129  # ASCII, and one for everything beyond it
+_NEWLINE = ord("\n")
+_ZERO = np.zeros(1, dtype=np.int64)
+
+# Words whose presence tells the kind or the length of the work. The groups were checked on logs of word
+# problems, arithmetic and code; a word is in one group only.
+_WORDS: dict[str, str] = {
+    "question": "what who when where why how which whose whom",
+    "adding": (
+        "more plus sum total add adds added gets gains finds buys altogether together both another also"
+    ),
+    "subtracting": (
+        "minus less fewer loses lost gives gave spends spent eats remain remains remaining left subtract "
+        "difference away than"
+    ),
+    "multiplying": "times each every twice double doubled triple product multiply multiplied per",
+    "dividing": (
+        "half third quarter divided divide shares share split equally average mean ratio rate percent "
+        "fraction"
+    ),
+    "number_word": (
+        "one two three four five six seven eight nine ten eleven twelve dozen hundred thousand million"
+    ),
+    "time": (
+        "second seconds minute minutes hour hours day days week weeks month months year years today "
+        "yesterday tomorrow monday tuesday wednesday thursday friday saturday sunday date"
+    ),
+    "logic": "and or not if then all some none any no only",
+    "proof": "prove show let suppose such that exists integer integers prime real function polynomial",
+    "loop": "for while range enumerate zip map filter",
+    "branch": "elif else try except break continue assert raise match case",
+    "definition": "def return lambda class import from yield global",
+    "string_method": (
+        "join replace strip lstrip rstrip upper lower swapcase title capitalize isalpha isdigit isalnum "
+        "isupper islower startswith endswith find rfind index rindex partition rpartition encode decode "
+        "center ljust rjust zfill format translate maketrans splitlines casefold removeprefix "
+        "removesuffix expandtabs count"
+    ),
+    "list_method": "append extend insert pop remove sort sorted reverse reversed copy clear",
+    "dict_method": "keys values items get update setdefault popitem fromkeys dict set",
+}
+_MARKS: dict[str, str] = {
+    "plus": "+",
+    "minus": "-",
+    "times": "*",
+    "slash": "/",
+    "equals": "=",
+    "percent": "%",
+    "caret": "^",
+    "compare": "<>",
+    "round_bracket": "(",
+    "square_bracket": "[",
+    "brace": "{",
+    "comma": ",",
+    "colon": ":",
+    "period": ".",
+    "question_mark": "?",
+    "quote": "'\"",
+    "dollar": "$",
+    "backslash": "\\",
+    "underscore": "_",
+}
+_SIZES = (
+    "log_characters",
+    "log_tokens",
+    "lines",
+    "sentences",
+    "longest_word",
+    "mean_word_length",
+    "longest_line",
+    "last_line_length",
+    "last_line_marks",
+    "last_line_digits",
+    "unique_token_ratio",
+    "unique_tokens",
+    "entropy",
+    "distinct_characters",
+    "words",
+    "letter_ratio",
+    "digit_ratio",
+    "space_ratio",
+    "upper_case_ratio",
+    "beyond_ascii_ratio",
+    "max_nesting",
+    "mean_nesting",
+    "max_indent",
+    "mean_indent",
+    "calls",
+    "methods",
+    "subscripts",
+    "latex_commands",
+    "choices",
+)
+TEXT_STATISTICS: tuple[str, ...] = (
+    *_SIZES,
+    *NUMBER_STATISTICS,
+    *(f"{name}_marks" for name in _MARKS),
+    *(f"{name}_words" for name in _WORDS),
+)
+"""Names of the columns of `text_statistics`, in order."""
+
+
+def text_statistics(texts: Sequence[str]) -> NDArray[np.float32]:
+    """Measure the surface of P texts.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        P texts.
+
+    Returns
+    -------
+    numpy.ndarray, shape (P, F), float32
+        F statistics per text in the order of `TEXT_STATISTICS`, all finite: counts, ratios in [0, 1], natural
+        logarithms of sizes, and what `number_statistics` gives. A text's row does not depend on the other
+        texts.
+
+    Examples
+    --------
+    >>> row = dict(zip(TEXT_STATISTICS, text_statistics(["Compute 12 * 510"])[0].tolist()))
+    >>> row["numbers"], row["most_digits"], row["times_marks"], round(row["log_product"], 2)
+    (2.0, 3.0, 1.0, 3.82)
+    """
+    result = np.empty((len(texts), len(TEXT_STATISTICS)), dtype=np.float32)
+    for part in chunks(texts):
+        tokens = tokenize(texts[part])
+        histogram = _histogram(tokens)
+        marks = histogram @ _mark_table()
+        blocks = [_sizes(tokens, histogram), number_statistics(tokens), marks, _word_counts(tokens)]
+        result[part] = np.concatenate(blocks, axis=1)
+    return result
+
+
+def _histogram(tokens: TextTokens) -> NDArray[np.float64]:
+    """Count each ASCII character, and all others together, in each text; shape (P, 129)."""
+    n_texts = tokens.offsets.size - 1
+    key = np.repeat(np.arange(0, n_texts * _N_CODES, _N_CODES), np.diff(tokens.offsets))
+    key += np.minimum(tokens.codes, _N_CODES - 1)
+    counts = np.bincount(key, minlength=n_texts * _N_CODES).reshape(n_texts, _N_CODES)
+    counts[:, _NEWLINE] -= 1  # the one that `tokenize` appends
+    return counts.astype(np.float64)
+
+
+def _sizes(tokens: TextTokens, histogram: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Measure lengths, variety, nesting and lines; shape (P, len(_SIZES))."""
+    codes, classes, owner, start, end = tokens.codes, tokens.classes, tokens.owner, tokens.start, tokens.end
+    n_texts = tokens.offsets.size - 1
+    n_characters = np.diff(tokens.offsets) - 1
+    per_character = 1.0 / np.maximum(n_characters, 1)
+    head, following, preceding = codes[start], codes[end], codes[start - 1]
+    kind, next_class = classes[start], classes[end]
+    is_word = kind == LETTER
+
+    n_tokens = np.bincount(owner, minlength=n_texts)
+    per_token = 1.0 / np.maximum(n_tokens, 1)
+    n_words = np.bincount(owner[is_word], minlength=n_texts)
+    n_unique = distinct_by_text(tokens.hashes, owner, n_texts)
+    word_length = np.where(is_word, end - start, 0)
+    entropy = np.log(np.maximum(n_characters, 1)) - per_character * np.einsum(
+        "pc,pc->p", histogram, np.log(np.maximum(histogram, 1.0))
+    )
+    depth = _depth(head, n_tokens)
+
+    line_end = np.flatnonzero(codes == _NEWLINE)
+    line_start = np.concatenate([_ZERO, line_end[:-1] + 1])
+    n_lines = histogram[:, _NEWLINE].astype(np.int64) + 1
+    token_line = np.searchsorted(line_end, start)
+    opens = first_of_runs(token_line)
+    indent = start[opens] - line_start[token_line[opens]]
+    # The last line that is not blank: of a question in code, the call; of an exercise, often the question
+    # itself.
+    last_line = largest_by_text(token_line, owner, n_texts, empty=-1.0).astype(np.int64)
+    in_last_line = token_line == last_line[owner]
+    last_line_length = np.where(last_line >= 0, line_end[last_line] - line_start[last_line], 0)
+
+    is_label = is_word & (end - start == 1) & (head <= ord("h"))
+    choices = is_label & (following == ord(")")) & (preceding == ord("(")) & (classes[start - 2] == SPACE)
+    choices |= is_label & (preceding == _NEWLINE) & (next_class == MARK)
+
+    def count(where: NDArray[np.bool_], weights: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        """Count (or add up) the tokens of each text that `where` marks."""
+        weights = None if weights is None else weights[where]
+        return np.bincount(owner[where], weights, minlength=n_texts).astype(np.float64)
+
+    columns = {
+        "log_characters": np.log1p(n_characters),
+        "log_tokens": np.log1p(n_tokens),
+        "lines": n_lines,
+        "sentences": count(_is_end_of_sentence()[head] & (next_class == SPACE)),
+        "longest_word": largest_by_text(word_length, owner, n_texts),
+        "mean_word_length": np.bincount(owner, word_length, minlength=n_texts) / np.maximum(n_words, 1),
+        "longest_line": largest_by_text(
+            line_end - line_start, np.repeat(np.arange(n_texts), n_lines), n_texts
+        ),
+        "last_line_length": last_line_length,
+        "last_line_marks": count(in_last_line & (kind == MARK)),
+        "last_line_digits": count(in_last_line & (kind == DIGIT), end - start),
+        "unique_token_ratio": n_unique * per_token,
+        "unique_tokens": n_unique,
+        "entropy": entropy,
+        "distinct_characters": np.count_nonzero(histogram, axis=1),
+        "words": n_words,
+        "letter_ratio": histogram[:, ord("a") : ord("z") + 1].sum(axis=1) * per_character,
+        "digit_ratio": histogram[:, ord("0") : ord("9") + 1].sum(axis=1) * per_character,
+        "space_ratio": (histogram[:, ord(" ")] + histogram[:, _NEWLINE]) * per_character,
+        "upper_case_ratio": tokens.upper_case * per_character,
+        "beyond_ascii_ratio": histogram[:, -1] * per_character,
+        "max_nesting": largest_by_text(depth, owner, n_texts),
+        "mean_nesting": np.bincount(owner, depth, minlength=n_texts) * per_token,
+        "max_indent": largest_by_text(indent, owner[opens], n_texts),
+        "mean_indent": np.bincount(owner[opens], indent, minlength=n_texts) / n_lines,
+        "calls": count(is_word & (following == ord("("))),
+        "subscripts": count(is_word & (following == ord("["))),
+        "methods": count((head == ord(".")) & (next_class == LETTER)),
+        "latex_commands": count((head == ord("\\")) & (next_class == LETTER)),
+        "choices": count(choices),
+    }
+    return np.stack([columns[name] for name in _SIZES], axis=1)
+
+
+def _depth(head: NDArray[np.uint16], n_tokens: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many brackets are open at each token, counted from the start of its text."""
+    depth: NDArray[np.int64] = np.cumsum(_bracket_step()[head])
+    first = np.cumsum(n_tokens) - n_tokens
+    depth -= np.repeat(np.concatenate([_ZERO, depth])[first], n_tokens)
+    return depth
+
+
+def _word_counts(tokens: TextTokens) -> NDArray[np.float64]:
+    """Count the words of each group in each text; shape (P, len(_WORDS))."""
+    hashes, groups = _vocabulary()
+    n_texts = tokens.offsets.size - 1
+    word = np.flatnonzero(tokens.classes[tokens.start] == LETTER)
+    found = np.minimum(np.searchsorted(hashes, tokens.hashes[word]), hashes.size - 1)
+    known = hashes[found] == tokens.hashes[word]
+    key = tokens.owner[word[known]] * len(_WORDS) + groups[found[known]]
+    return np.bincount(key, minlength=n_texts * len(_WORDS)).reshape(n_texts, len(_WORDS)).astype(np.float64)
+
+
+@cache
+def _vocabulary() -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Tabulate the hashes of all known words, ascending, and the group of each."""
+    hashes = [hash_words(words.split()) for words in _WORDS.values()]
+    groups = np.repeat(np.arange(len(hashes)), [part.size for part in hashes])
+    order = np.argsort(np.concatenate(hashes))
+    return np.concatenate(hashes)[order], groups[order]
+
+
+@cache
+def _mark_table() -> NDArray[np.float64]:
+    """Tabulate which characters each column of marks counts; shape (129, len(_MARKS))."""
+    table = np.zeros((_N_CODES, len(_MARKS)))
+    for column, marks in enumerate(_MARKS.values()):
+        table[[ord(mark) for mark in marks], column] = 1.0
+    return table
+
+
+@cache
+def _bracket_step() -> NDArray[np.int64]:
+    """Tabulate +1 for an opening and -1 for a closing bracket over all codes."""
+    step = np.zeros(65536, dtype=np.int64)
+    step[[ord(mark) for mark in "([{"]] = 1
+    step[[ord(mark) for mark in ")]}"]] = -1
+    return step
+
+
+@cache
+def _is_end_of_sentence() -> NDArray[np.bool_]:
+    """Tabulate which codes end a sentence."""
+    ends = np.zeros(65536, dtype=np.bool_)
+    ends[[ord(mark) for mark in ".!?。？！"]] = True
+    return ends
