@@ -18,8 +18,8 @@
     │   └── PoolExhaustedError              a replayed log has no recorded sample left for a prompt
     └── VerifierError                       a verifier could not score what it was given
 
-The command line turns `InvalidInputError` and `MissingDependencyError` into exit code 2. A message says what is
-wrong, what is allowed, what was received and what to do next; the facts are attributes too.
+The command line turns `InvalidInputError` and `MissingDependencyError` into exit code 2. A message says what
+is wrong, what is allowed, what was received and what to do next; the facts are attributes too.
 """
 
 from __future__ import annotations
@@ -81,7 +81,22 @@ class InvalidPromptError(InvalidInputError):
 
 
 class InvalidBudgetError(InvalidInputError):
-    """A budget, price or target accuracy that cannot be meant."""
+    """A budget, price or target accuracy that cannot be meant or met.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong and what to do about it.
+    least : float, optional
+        The least budget that could be met, where the one given is too small.
+    reachable : float, optional
+        The highest mean value that could be reached, where a target or floor is too high.
+    """
+
+    def __init__(self, message: str, *, least: float | None = None, reachable: float | None = None) -> None:
+        self.least = least
+        self.reachable = reachable
+        super().__init__(message)
 
 
 class UnknownUnitError(InvalidInputError):

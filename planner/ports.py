@@ -1,7 +1,7 @@
 """The four ports: what a plug-in must offer, and the values that cross.
 
-A backend draws completions and a verifier scores them; both are one method. Requests and completions carry all that an
-implementation may need, so that the strategies above stay free of input and output.
+A backend draws completions and a verifier scores them; both are one method. Requests and completions carry
+all that an implementation may need, so that the strategies above stay free of input and output.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class SampleRequest:
     seed : int
         Seed of the first completion; completion ``i`` uses ``seed + i``.
     prefix : tuple of str
-        Text of the answer so far, in steps, that the completion continues (tree search, revision); the steps are joined
-        with nothing between them, so that each carries its own delimiter.
+        Text of the answer so far, in steps, that the completion continues (tree search, revision); the steps
+        are joined with nothing between them, so that each carries its own delimiter.
     max_output_tokens : int, optional
         Cap for each completion, below the generator's own.
     stop : tuple of str
@@ -151,9 +151,11 @@ class Backend(Protocol):
     """Draws samples."""
 
     async def sample(self, requests: Sequence[SampleRequest]) -> Sequence[Sequence[Completion]]:
-        """Return the completions of each request, in the order of `requests`: `n` for each, failed ones included.
+        """Return the completions of each request, in the order of `requests`: `n` for each, failed ones
+        included.
 
-        A sample that failed for good, while another succeeded, is a completion with the finish reason ``"error"``.
+        A sample that failed for good, while another succeeded, is a completion with the finish reason
+        ``"error"``.
 
         Raises
         ------
@@ -169,7 +171,7 @@ class AnswerExtractor(Protocol):
     """Finds the answer in a text; answers that agree come back as equal strings."""
 
     def extract(self, text: str, finish_reason: FinishReason) -> str | None:
-        """Return the canonical answer, or None for a completion that abstains (truncated, failed or unparsable)."""
+        """Return the canonical answer, or None for a completion that abstains: truncated, unparsable, failed."""
         ...
 
 
