@@ -1,0 +1,172 @@
+"""Accuracy of best-of-N, the sample that a verifier scores highest, exactly, from a pool of scored samples.
+
+N samples are drawn from the pool without replacement and equal scores are broken uniformly; each sample's
+chance to win is then an order statistic with a closed form. The same chances weigh any other value of the
+winner, such as its tokens; how scores come about is left to the verifiers, and votes weighted by score to
+`difficulty.weighted_vote`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from difficulty.errors import InvalidInputError
+from difficulty.vote_polynomial import as_widths
+
+__all__ = ["best_of_n_accuracy", "best_of_n_winner_mean"]
+
+_Floats = NDArray[np.float64]
+_Ints = NDArray[np.int64]
+
+
+def best_of_n_accuracy(
+    score: ArrayLike, correct: ArrayLike, widths: ArrayLike, *, n_samples: ArrayLike | None = None
+) -> _Floats:
+    """Compute the accuracy of the best-scored of N samples of each recorded pool.
+
+    Parameters
+    ----------
+    score : array_like of float, shape (P, M)
+        Verifier score of each sample, the higher the better, on any scale; NaN where missing.
+    correct : array_like of int, shape (P, M)
+        1 correct, 0 wrong, -1 unknown.
+    widths : array_like of int, shape (L,)
+        Samples that compete, each >= 1.
+    n_samples : array_like of int, shape (P,), optional
+        Samples of each pool; columns from there on are padding. By default padding is every position with
+        neither a score nor a correctness.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (P, L)
+        Expected accuracy in [0, 1] over all subsets of N samples and over ties. NaN where a width exceeds the
+        samples of the pool, and for pools in which any score or correctness is missing.
+
+    Raises
+    ------
+    InvalidInputError
+        When shapes differ, a correctness is not -1, 0 or 1, a score is infinite, or a width is below 1.
+
+    Notes
+    -----
+    A group g of m_g equal scores, with R_g samples that score no higher (the group included), holds the
+    winner with probability ``[C(R_g, N) - C(R_g - m_g, N)] / C(M, N)``. The estimate is unbiased for
+    independent samples; its variance grows as N nears M, so do not read much into N > M / 4.
+
+    References
+    ----------
+    Nakano et al., 2021, "WebGPT", arXiv:2112.09332, app. I (without ties; ties are ours).
+
+    Examples
+    --------
+    >>> best_of_n_accuracy([[0.9, 0.5, 0.5, 0.1]], [[1, 1, 0, 0]], [1, 2, 4]).round(4).tolist()
+    [[0.5, 0.75, 1.0]]
+    """
+    labels = np.asarray(correct)
+    if labels.dtype.kind not in "iub" or not np.isin(labels, (-1, 0, 1)).all():
+        raise InvalidInputError("correct must hold 1 (correct), 0 (wrong) or -1 (unknown)")
+    value = np.where(labels.astype(np.int64) < 0, np.nan, labels)
+    return best_of_n_winner_mean(score, value, widths, n_samples=n_samples)
+
+
+def best_of_n_winner_mean(
+    score: ArrayLike, value: ArrayLike, widths: ArrayLike, *, n_samples: ArrayLike | None = None
+) -> _Floats:
+    """Compute the mean of any per-sample value over the winners of best-of-N.
+
+    Parameters
+    ----------
+    score : array_like of float, shape (P, M)
+        Verifier score of each sample, as in `best_of_n_accuracy`.
+    value : array_like of float, shape (P, M)
+        What to average, e.g. output tokens of the winner; NaN where missing.
+    widths : array_like of int, shape (L,)
+        Samples that compete, each >= 1.
+    n_samples : array_like of int, shape (P,), optional
+        Samples of each pool, as in `best_of_n_accuracy`.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (P, L)
+        Expected value of the winner, in the unit of `value`; NaN as in `best_of_n_accuracy`.
+
+    Raises
+    ------
+    InvalidInputError
+        When shapes differ, a score or value is infinite, `n_samples` is out of range, or a width is below 1.
+
+    Examples
+    --------
+    The winner of both samples is the second, with 300 tokens.
+
+    >>> best_of_n_winner_mean([[0.2, 0.7]], [[100, 300]], [1, 2]).tolist()
+    [[200.0, 300.0]]
+    """
+    scores, values = np.asarray(score, dtype=np.float64), np.asarray(value, dtype=np.float64)
+    drawn = as_widths(widths)
+    if scores.ndim != 2 or scores.shape != values.shape:
+        raise InvalidInputError(
+            f"score and labels must share a shape (P, M), got {scores.shape} and {values.shape}"
+        )
+    if np.isinf(scores).any() or np.isinf(values).any():
+        raise InvalidInputError("scores and values must be finite, or NaN where missing; got an infinite one")
+    present = _present(scores, values, n_samples)
+    n_recorded = present.sum(axis=1)
+    missing = (present & (np.isnan(scores) | np.isnan(values))).any(axis=1)
+
+    # Rising scores with padding first: the rank of a sample is then its position less the padding.
+    order = np.argsort(np.where(present, scores, -np.inf), axis=1, kind="stable")
+    scores = np.take_along_axis(np.where(present, scores, -np.inf), order, axis=1)
+    values = np.take_along_axis(np.where(present, values, 0.0), order, axis=1)
+    below, not_above = _tie_bounds(scores)
+    padding = (scores.shape[1] - n_recorded)[:, None]
+    below, not_above = np.maximum(below - padding, 0), not_above - padding
+
+    result = np.full((scores.shape[0], drawn.size), np.nan)
+    for pool_size in np.unique(n_recorded[~missing]):
+        rows = np.flatnonzero((n_recorded == pool_size) & ~missing)
+        columns = np.flatnonzero(drawn <= pool_size)
+        first = scores.shape[1] - pool_size
+        lower, upper, worth = below[rows, first:], not_above[rows, first:], values[rows, first:] / 1.0
+        worth /= upper - lower
+        for column in columns:
+            all_within = _subset_chance(int(pool_size), int(drawn[column]))
+            result[rows, column] = (worth * (all_within[upper] - all_within[lower])).sum(axis=1)
+    return result
+
+
+def _present(scores: _Floats, values: _Floats, n_samples: ArrayLike | None) -> NDArray[np.bool_]:
+    """Return (P, M): whether a position holds a sample."""
+    if n_samples is None:
+        inferred: NDArray[np.bool_] = ~(np.isnan(scores) & np.isnan(values))
+        return inferred
+    counts = np.asarray(n_samples)
+    if counts.shape != scores.shape[:1] or counts.dtype.kind not in "iu" or (counts > scores.shape[1]).any():
+        raise InvalidInputError(
+            f"n_samples must hold {scores.shape[0]} counts from 0 to {scores.shape[1]}, got {n_samples!r}"
+        )
+    stated: NDArray[np.bool_] = np.arange(scores.shape[1])[None, :] < counts[:, None]
+    return stated
+
+
+def _tie_bounds(scores: _Floats) -> tuple[_Ints, _Ints]:
+    """Return, per position of each rising row, how many are strictly below and how many are not above."""
+    n_columns = scores.shape[1]
+    position = np.broadcast_to(np.arange(n_columns), scores.shape)
+    starts = np.ones(scores.shape, dtype=np.bool_)
+    starts[:, 1:] = scores[:, 1:] != scores[:, :-1]
+    ends = np.ones(scores.shape, dtype=np.bool_)
+    ends[:, :-1] = starts[:, 1:]
+    below = np.maximum.accumulate(np.where(starts, position, 0), axis=1)
+    last = np.minimum.accumulate(np.where(ends, position, n_columns)[:, ::-1], axis=1)[:, ::-1]
+    return below.astype(np.int64), (last + 1).astype(np.int64)
+
+
+def _subset_chance(pool_size: int, width: int) -> _Floats:
+    """Return, for R = 0 to M, the chance C(R, N) / C(M, N) that all N draws lie among R given samples."""
+    chance = np.zeros(pool_size + 1)
+    chance[pool_size] = 1.0
+    for inside in range(pool_size, width, -1):
+        chance[inside - 1] = chance[inside] * (inside - width) / inside
+    return chance

@@ -1,0 +1,244 @@
+"""Accuracy of a majority vote over N samples, exactly, from recorded answers or a given distribution.
+
+N samples are drawn from the pool without replacement (or independently from the distribution), ties are
+broken uniformly among the leading answers, abstentions do not vote, and a vote in which all abstain is wrong.
+Votes weighted by a score are left to `difficulty.weighted_vote`, shrinkage of noisy curves to whoever fits a
+policy.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from difficulty.errors import InvalidInputError
+from difficulty.vote_polynomial import MAX_POOL, as_widths, binomials, tied_product
+
+__all__ = ["majority_vote_accuracy", "vote_accuracy_iid"]
+
+_Floats = NDArray[np.float64]
+_Ints = NDArray[np.int64]
+
+
+def majority_vote_accuracy(answer: ArrayLike, correct: ArrayLike, widths: ArrayLike) -> _Floats:
+    """Compute the accuracy of a majority vote over N samples of each recorded pool.
+
+    Parameters
+    ----------
+    answer : array_like of int, shape (P, M)
+        Code of each sample's answer, >= 0; -1 abstains (no vote), -2 is padding (no sample).
+    correct : array_like of int, shape (P, M)
+        1 correct, 0 wrong, -1 unknown; ignored at padding and abstentions (but see Notes).
+    widths : array_like of int, shape (L,)
+        Samples that vote, each >= 1.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (P, L)
+        Expected accuracy in [0, 1] over all subsets of N samples and over ties. NaN where a width exceeds the
+        samples of the pool, where the correctness of a voting sample is unknown, or where an abstention is
+        marked correct.
+
+    Raises
+    ------
+    InvalidInputError
+        When shapes differ, a code is below -2, a correctness is not -1, 0 or 1, a width is below 1, or M
+        exceeds 1,000.
+
+    Notes
+    -----
+    Let answer c occur m_c times among the M samples. It wins with t votes with probability::
+
+        C(m_c, t) [x^(N-t)] ∫_0^1 (1+x)^A Π_{j≠c} ( Σ_{s<t} C(m_j, s) x^s + u C(m_j, t) x^t ) du / C(M, N)
+
+    with A abstentions; the integral gives the share 1/(1 + ties), and Gauss-Legendre nodes make it exact. All
+    terms are positive, so nothing cancels; agreement with enumeration is at the level of rounding. Pools with
+    the same counts are computed once. An answer's correctness is the mean over its samples, as labels may
+    differ inside one class. A correct sample without an answer means that answers were not recorded (code,
+    counts only): such rows are NaN, and rows without any answer and nothing correct read 0.0, so ask
+    `SampleLog.has_answers` first.
+
+    References
+    ----------
+    Wang et al., 2023, "Self-Consistency Improves Chain of Thought Reasoning", arXiv:2203.11171. The closed
+    form is ours.
+
+    Examples
+    --------
+    >>> majority_vote_accuracy([[7, 7, 3, -1]], [[1, 1, 0, 0]], [1, 2, 3, 4]).round(4).tolist()
+    [[0.5, 0.6667, 0.75, 1.0]]
+    """
+    codes, labels, drawn = _pools(answer, correct, widths)
+    n_prompts, n_columns = codes.shape
+    accuracy = np.zeros((n_prompts, drawn.size))
+    n_samples = (codes != -2).sum(axis=1)
+    votes = codes >= 0
+    unknown = (votes & (labels < 0)).any(axis=1) | ((codes == -1) & (labels == 1)).any(axis=1)
+    accuracy[unknown] = np.nan
+    accuracy[drawn[None, :] > n_samples[:, None]] = np.nan
+
+    # Runs of equal answers in each sorted row are the classes: size and summed correctness per class.
+    order = np.argsort(codes, axis=1, kind="stable")
+    codes = np.take_along_axis(codes, order, axis=1)
+    labels = np.take_along_axis(labels, order, axis=1)
+    starts = np.ones(codes.shape, dtype=np.bool_)
+    starts[:, 1:] = codes[:, 1:] != codes[:, :-1]
+    run = np.cumsum(starts.ravel()) - 1
+    size = np.bincount(run)
+    n_right = np.bincount(run, weights=(labels == 1).ravel())
+    first = np.flatnonzero(starts.ravel())
+    row, code = first // max(n_columns, 1), codes.ravel()[first]
+
+    voting = code >= 0
+    counts = np.zeros((n_prompts, n_columns), dtype=np.int64)
+    counts[row[voting], (first % max(n_columns, 1))[voting]] = size[voting]
+    counts = -np.sort(-counts, axis=1)
+    n_abstain = (codes == -1).sum(axis=1)
+
+    wanted = voting & (n_right > 0) & ~unknown[row] & (drawn.min(initial=1) <= n_samples[row])
+    if not wanted.any():
+        return accuracy
+    signature, pattern = np.unique(np.column_stack([n_abstain, counts]), axis=0, return_inverse=True)
+    tasks = np.column_stack([pattern.reshape(-1)[row[wanted]], size[wanted]])
+    tasks, task = np.unique(tasks, axis=0, return_inverse=True)
+    chance = _win_chance(signature[tasks[:, 0], 1:], tasks[:, 1], signature[tasks[:, 0], 0], drawn)
+    weight = n_right[wanted] / size[wanted]
+    np.add.at(accuracy, row[wanted], weight[:, None] * chance[task.reshape(-1)])
+    return accuracy
+
+
+def vote_accuracy_iid(probability: ArrayLike, widths: ArrayLike) -> _Floats:
+    """Compute the accuracy of a majority vote over N independent draws of known answer distributions.
+
+    Parameters
+    ----------
+    probability : array_like of float, shape (G, K)
+        Probability of each of K answers under G distributions; column 0 is the correct answer. What a row
+        lacks to 1 is the probability of abstaining.
+    widths : array_like of int, shape (L,)
+        Samples that vote, each 1 to 1,000.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (G, L)
+        Probability in [0, 1] that the correct answer wins, ties broken uniformly.
+
+    Raises
+    ------
+    InvalidInputError
+        When `probability` is not a matrix with at least one column, an entry is negative or NaN, a row sums
+        to more than 1, or a width is outside 1 to 1,000.
+
+    Notes
+    -----
+    The generating function of `majority_vote_accuracy` with Poisson terms in place of binomials: independent
+    Poisson counts, given their total N, are multinomial, so this is exact and needs no enumeration.
+
+    Examples
+    --------
+    >>> vote_accuracy_iid([[0.6, 0.4], [0.4, 0.5]], [1, 3]).round(3).tolist()
+    [[0.6, 0.648], [0.4, 0.424]]
+    """
+    q = np.asarray(probability, dtype=np.float64)
+    drawn = as_widths(widths)
+    if q.ndim != 2 or q.shape[1] < 1:
+        raise InvalidInputError(f"probability must have shape (G, K) with K >= 1, got {q.shape}")
+    if not (q >= 0).all() or (q.sum(axis=1) > 1 + 1e-9).any():
+        raise InvalidInputError(
+            "each row of probability must be >= 0 and sum to at most 1 (the rest abstains)"
+        )
+    if drawn.max(initial=1) > MAX_POOL:
+        raise InvalidInputError(f"widths must be at most {MAX_POOL}, got {drawn.max()}")
+    accuracy = np.zeros((q.shape[0], drawn.size))
+    if accuracy.size == 0:
+        return accuracy
+    largest = int(drawn.max())
+    # Any rate gives the same ratio; this one keeps both ends of the range inside float64.
+    rate = float(min(largest, 300))
+    pmf = _poisson(q * rate, largest)
+    abstaining = _poisson(np.clip(1.0 - q.sum(axis=1), 0.0, 1.0) * rate, largest)
+    anything_else = _poisson((1.0 - q[:, 0]) * rate, largest)
+    for votes in range(1, largest + 1):
+        # Past half of the widest vote no rival can catch up: all other draws are free.
+        contested = 2 * votes <= largest
+        rivals = pmf[:, 1 : q.shape[1] if contested else 1, : votes + 1]
+        free = abstaining if contested else anything_else
+        product = tied_product(rivals, votes, largest - votes)
+        for column in np.flatnonzero(drawn >= votes):
+            left = int(drawn[column]) - votes
+            used = min(left + 1, product.shape[1])
+            ways = (product[:, :used] * free[:, left - np.arange(used)]).sum(axis=1)
+            accuracy[:, column] += pmf[:, 0, votes] * ways
+    total = _poisson(np.array(rate), largest)
+    return np.minimum(accuracy / total[drawn], 1.0)
+
+
+def _win_chance(counts: _Ints, own: _Ints, n_abstain: _Ints, widths: _Ints) -> _Floats:
+    """Return (T, L): the chance that a class of `own` samples wins, per task.
+
+    `counts` (T, K) are the class sizes of the task's pool, the class itself among them.
+    """
+    n_tasks = len(own)
+    n_samples = counts.sum(axis=1) + n_abstain
+    others = counts.copy()
+    others[np.arange(n_tasks), np.argmax(counts == own[:, None], axis=1)] = 0
+    others = -np.sort(-others, axis=1)
+    table = binomials(int(n_samples.max()))
+    chance = np.zeros((n_tasks, widths.size))
+    for votes in range(1, int(min(own.max(), widths.max())) + 1):
+        (tasks,) = np.nonzero(own >= votes)
+        columns = np.flatnonzero(widths >= votes)
+        degree = int(min(widths.max(), n_samples[tasks].max())) - votes
+        # A rival that holds fewer than `votes` samples, or for which too few draws are left, cannot
+        # interfere.
+        rivals = (
+            np.where(others[tasks] >= votes, others[tasks], 0) if votes <= degree else others[tasks][:, :0]
+        )
+        n_rivals = (rivals > 0).sum(axis=1)
+        free = n_samples[tasks] - own[tasks] - rivals.sum(axis=1)
+        by_rivals = np.argsort(n_rivals, kind="stable")
+        for block in np.array_split(by_rivals, max(1, len(tasks) // _BLOCK)):
+            width = int(n_rivals[block].max(initial=0))
+            product = tied_product(table[rivals[block, :width], : votes + 1], votes, degree)
+            left = widths[columns][:, None] - votes - np.arange(product.shape[1])
+            ways = table[free[block][:, None, None], np.maximum(left, 0)] * (left >= 0)
+            won = np.matmul(ways, product[:, :, None])[:, :, 0]
+            scaled = won * table[own[tasks[block]], votes][:, None]
+            chance[np.ix_(tasks[block], columns)] += scaled
+    with np.errstate(invalid="ignore", divide="ignore"):
+        chance /= table[n_samples[:, None], np.minimum(widths, table.shape[1] - 1)]
+    chance[widths[None, :] > n_samples[:, None]] = np.nan
+    return np.minimum(chance, 1.0)
+
+
+_BLOCK = 64  # tasks per block: the working set stays inside the second-level cache
+
+
+def _poisson(rate: _Floats, largest: int) -> _Floats:
+    """Return the Poisson probabilities of 0 to `largest`, along a new last axis."""
+    terms = np.empty((*rate.shape, largest + 1))
+    terms[..., 0] = np.exp(-rate)
+    for s in range(1, largest + 1):
+        terms[..., s] = terms[..., s - 1] * rate / s
+    return terms
+
+
+def _pools(answer: ArrayLike, correct: ArrayLike, widths: ArrayLike) -> tuple[_Ints, _Ints, _Ints]:
+    """Validate the arguments of a vote over recorded pools."""
+    codes, labels = np.asarray(answer), np.asarray(correct)
+    if codes.ndim != 2 or codes.shape != labels.shape:
+        raise InvalidInputError(
+            f"answer and correct must share a shape (P, M), got {codes.shape} and {labels.shape}"
+        )
+    if codes.dtype.kind not in "iu" or codes.min(initial=0) < -2:
+        raise InvalidInputError(
+            f"answer must hold codes >= 0, -1 (abstains) or -2 (padding), got dtype {codes.dtype}, "
+            f"least {codes.min(initial=0)}"
+        )
+    if labels.dtype.kind not in "iub" or not np.isin(labels, (-1, 0, 1)).all():
+        raise InvalidInputError("correct must hold 1 (correct), 0 (wrong) or -1 (unknown)")
+    if codes.shape[1] > MAX_POOL:
+        raise InvalidInputError(
+            f"a pool may hold at most {MAX_POOL} samples, got {codes.shape[1]}; use part of it"
+        )
+    return codes.astype(np.int64), labels.astype(np.int64), as_widths(widths)

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from collections import Counter
+from itertools import combinations, product
+from math import prod
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from difficulty.errors import InvalidInputError
+from difficulty.majority_vote import majority_vote_accuracy, vote_accuracy_iid
+
+
+def _enumerate(answer: list[int], correct: list[int], width: int) -> float:
+    """Vote over every subset, with fractions of ties; an answer's worth is the mean label of its class."""
+    pool = [(a, c) for a, c in zip(answer, correct, strict=True) if a != -2]
+    worth = {a: np.mean([c for b, c in pool if b == a]) for a, _ in pool if a >= 0}
+    subsets = list(combinations([a for a, _ in pool], width))
+    if not subsets:
+        return float("nan")
+    total = 0.0
+    for subset in subsets:
+        votes = Counter(a for a in subset if a >= 0)
+        if votes:
+            leaders = [a for a, count in votes.items() if count == max(votes.values())]
+            total += float(np.mean([worth[a] for a in leaders]))
+    return total / len(subsets)
+
+
+def test_agrees_with_enumeration_on_random_pools() -> None:
+    rng = np.random.default_rng(1)
+    for n_answers in (1, 2, 3, 5):
+        answer = rng.integers(-1, n_answers, size=(12, 9))
+        answer[rng.random(answer.shape) < 0.1] = -2
+        correct = rng.integers(
+            0, 2, size=answer.shape
+        )  # labels differ inside a class, several classes are correct
+        correct[answer < 0] = 0
+        widths = np.arange(1, 10)
+        expected = [
+            [_enumerate(list(a), list(c), n) for n in widths] for a, c in zip(answer, correct, strict=True)
+        ]
+        np.testing.assert_allclose(majority_vote_accuracy(answer, correct, widths), expected, atol=1e-12)
+
+
+def test_hand_computed_tie_and_abstention() -> None:
+    # Two answers, one sample each, and one abstention: width 2 is {a,b} tie 1/2, {a,-} 1, {b,-} 0.
+    assert majority_vote_accuracy([[0, 1, -1]], [[1, 0, 0]], [1, 2, 3]) == pytest.approx(
+        np.array([[1 / 3, 0.5, 0.5]]), abs=1e-12
+    )
+    assert majority_vote_accuracy([[-1, -1]], [[0, 0]], [1, 2]).tolist() == [[0.0, 0.0]]
+
+
+def test_undefined_is_nan() -> None:
+    answer = np.array([[0, 0, -2], [0, 1, 1], [0, -1, 1], [-2, -2, -2], [0, 1, -1]])
+    correct = np.array([[1, 1, -1], [1, 0, -1], [1, 1, 0], [-1, -1, -1], [1, 0, -1]])
+    accuracy = majority_vote_accuracy(answer, correct, [1, 3])
+    np.testing.assert_allclose(
+        accuracy,
+        [[1, np.nan], [np.nan, np.nan], [np.nan, np.nan], [np.nan, np.nan], [1 / 3, 0.5]],
+        atol=1e-12,
+    )
+
+
+def test_large_pool_agrees_with_two_class_hypergeometric() -> None:
+    # With two answers and odd N, the vote is right when more than half of the draws are: a hypergeometric
+    # tail.
+    from scipy.stats import hypergeom
+
+    for n_right in (3, 60, 64, 70, 125):
+        answer = np.r_[np.zeros(n_right, int), np.ones(128 - n_right, int)][None, :]
+        widths = np.array([1, 5, 31, 63, 95, 127])
+        expected = hypergeom.sf((widths - 1) // 2, 128, n_right, widths)
+        np.testing.assert_allclose(majority_vote_accuracy(answer, 1 - answer, widths)[0], expected, atol=1e-9)
+
+
+def test_chances_of_all_answers_sum_to_the_chance_that_anyone_votes() -> None:
+    rng = np.random.default_rng(2)
+    answer = rng.choice(12, size=(3, 100), p=rng.dirichlet(np.ones(12)))
+    widths = np.array([1, 2, 10, 33, 50, 99, 100])
+    total = sum(majority_vote_accuracy(answer, answer == c, widths) for c in range(12))
+    np.testing.assert_allclose(total, 1.0, atol=1e-9)
+
+
+_pools = st.lists(st.tuples(st.integers(-1, 4), st.integers(0, 1)), min_size=1, max_size=12).map(
+    lambda pool: [(a, c if a >= 0 else 0) for a, c in pool]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(_pools, st.randoms(use_true_random=False))
+def test_permutation_renaming_and_padding_change_nothing(pool: list[tuple[int, int]], random: object) -> None:
+    answer, correct = np.array(pool).T
+    widths = np.arange(1, len(pool) + 1)
+    accuracy = majority_vote_accuracy(answer[None], correct[None], widths)[0]
+    order = np.random.default_rng(len(pool)).permutation(len(pool))
+    renamed = np.where(answer >= 0, 40 - 3 * answer, answer)[order]
+    padded = majority_vote_accuracy(
+        np.r_[renamed, -2, -2][None], np.r_[correct[order], -1, -1][None], widths
+    )[0]
+    np.testing.assert_allclose(padded, accuracy, atol=1e-12)
+    assert accuracy[0] == pytest.approx(correct.mean(), abs=1e-12)
+    assert accuracy[-1] == pytest.approx(_enumerate(list(answer), list(correct), len(pool)), abs=1e-12)
+    assert ((accuracy >= 0) & (accuracy <= 1)).all()
+
+
+def test_iid_agrees_with_enumeration_of_all_sequences() -> None:
+    grid = np.array([[0.5, 0.3, 0.2], [0.2, 0.5, 0.1], [0.3, 0.3, 0.0], [0.0, 0.6, 0.4], [1.0, 0.0, 0.0]])
+    expected: NDArray[np.float64] = np.zeros((len(grid), 6))
+    for row, q in enumerate(grid):
+        chance = np.r_[q, 1 - q.sum()]
+        for n in range(1, 7):
+            for drawn in product(range(4), repeat=n):
+                votes = Counter(a for a in drawn if a < 3)
+                leaders = [a for a in votes if votes[a] == max(votes.values())]
+                expected[row, n - 1] += (0 in leaders) / max(len(leaders), 1) * prod(chance[list(drawn)])
+    np.testing.assert_allclose(vote_accuracy_iid(grid, np.arange(1, 7)), expected, atol=1e-12)
+
+
+def test_iid_two_answers_is_a_binomial_tail_up_to_large_widths() -> None:
+    from scipy.stats import binom
+
+    widths = np.array([1, 3, 41, 301, 999])
+    for p in (0.02, 0.45, 0.5, 0.7):
+        expected = binom.sf((widths - 1) // 2, widths, p)
+        np.testing.assert_allclose(vote_accuracy_iid([[p, 1 - p]], widths)[0], expected, atol=1e-9)
+
+
+def test_pool_approaches_iid_as_it_grows() -> None:
+    answer = np.repeat([0, 1, 2, -1], [400, 300, 200, 100])[None]
+    pool = majority_vote_accuracy(answer, answer == 0, [1, 4, 7])
+    np.testing.assert_allclose(pool, vote_accuracy_iid([[0.4, 0.3, 0.2]], [1, 4, 7]), atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("answer", "correct", "widths", "message"),
+    [
+        ([[0, 1]], [[1]], [1], "share a shape"),
+        ([[0, -3]], [[1, 0]], [1], "codes >= 0"),
+        ([[0, 1]], [[1, 2]], [1], "correct must hold"),
+        ([[0, 1]], [[1, 0]], [0], "widths"),
+        ([[0] * 1001], [[1] * 1001], [1], "at most 1000"),
+    ],
+)
+def test_bad_pools_raise(
+    answer: list[list[int]], correct: list[list[int]], widths: list[int], message: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        majority_vote_accuracy(answer, correct, widths)
+
+
+@pytest.mark.parametrize("probability", [[0.5, 0.5], [[0.7, 0.7]], [[-0.1, 0.5]], [[np.nan, 0.5]]])
+def test_bad_distributions_raise(probability: object) -> None:
+    with pytest.raises(InvalidInputError, match="probability"):
+        vote_accuracy_iid(probability, [1])  # type: ignore[arg-type]
