@@ -1,0 +1,194 @@
+"""Reduce each prompt's menu to its upper hull: the allocations that some price would buy.
+
+It assumes finite costs and values, with NaN or ``-inf`` for allocations that are not available. Walking a
+hull from cheap to dear gives increments of falling slope, which is all that `policies.solver` needs to spend
+a budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from policies.feasible import Feasible, FloatArray, IntArray
+
+__all__ = ["Increments", "cheapest", "hull_increments", "upper_hull"]
+
+# Slopes that differ by less are one slope: points on a straight line then all stay, which makes finer steps.
+_SAME_SLOPE: Final = 1 - 1e-12
+
+
+class Increments(NamedTuple):
+    """Steps along the hulls of several prompts, first steps first.
+
+    Attributes
+    ----------
+    prompt : (I,) int
+        Row of the prompt that the step belongs to.
+    lower, upper : (I,) int
+        Allocation before and after the step.
+    gain, cost : (I,) float64
+        Value and cost that the step adds, both above 0.
+    slope : (I,) float64
+        Gain per cost; never rises from one step of a prompt to its next.
+    """
+
+    prompt: IntArray
+    lower: IntArray
+    upper: IntArray
+    gain: NDArray[np.float64]
+    cost: NDArray[np.float64]
+    slope: NDArray[np.float64]
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Increments]) -> Increments:
+        """Join several lists of steps in their order; none gives an empty one."""
+        if not parts:
+            empty, none = np.zeros(0, dtype=np.intp), np.zeros(0)
+            return cls(empty, empty, empty, none, none, none)
+        return cls(
+            np.concatenate([part.prompt for part in parts]),
+            np.concatenate([part.lower for part in parts]),
+            np.concatenate([part.upper for part in parts]),
+            np.concatenate([part.gain for part in parts]),
+            np.concatenate([part.cost for part in parts]),
+            np.concatenate([part.slope for part in parts]),
+        )
+
+    def take(self, order: IntArray) -> Increments:
+        """Return the steps at these places."""
+        return Increments(
+            self.prompt[order],
+            self.lower[order],
+            self.upper[order],
+            self.gain[order],
+            self.cost[order],
+            self.slope[order],
+        )
+
+
+def cheapest(value: FloatArray, cost: FloatArray) -> IntArray:
+    """Return the cheapest available allocation of each prompt; among equally cheap ones the best.
+
+    Parameters
+    ----------
+    value : (R, A) float
+        ``-inf`` where an allocation is not available.
+    cost : (R, A) or (1, A) float
+
+    Returns
+    -------
+    (R,) int
+        The first allocation where none is available.
+    """
+    available = np.where(value > -np.inf, cost, np.inf)
+    least = available.min(axis=1, keepdims=True)
+    choice: IntArray = np.where(available == least, value, -np.inf).argmax(axis=1)
+    return choice
+
+
+def hull_increments(
+    value: FloatArray, cost: FloatArray, *, start: IntArray | None = None, last: FloatArray | None = None
+) -> Increments:
+    """Walk the upper hull of each prompt from its cheapest allocation upwards.
+
+    Parameters
+    ----------
+    value : (R, A) float
+        ``-inf`` where an allocation is not available.
+    cost : (R, A) or (1, A) float
+        Cost of each allocation.
+    start : (R,) int, optional
+        Where to begin; by default at the cheapest allocation.
+    last : (R,) float, optional
+        No allocation that costs more than this is visited.
+
+    Returns
+    -------
+    Increments
+        The first step of every prompt in the order of prompts, then the second steps, and so on.
+
+    Notes
+    ----- Gift wrapping: from the present point go to the one with the steepest slope, the nearest of them on
+    a straight line. That is A operations per step and prompt for all prompts at once, in float64.
+
+    References
+    ----------
+    Kellerer, Pferschy, Pisinger 2004, *Knapsack Problems*, chapter 11 (dominance and LP dominance of the
+    multiple-choice knapsack).
+
+    Examples
+    --------
+    >>> steps = hull_increments(np.array([[0.2, 0.3, 0.6]]), np.array([[1.0, 2.0, 3.0]]))
+    >>> steps.lower, steps.upper, steps.slope
+    (array([0]), array([2]), array([0.2]))
+    """
+    rows = np.arange(value.shape[0])
+    current = cheapest(value, cost) if start is None else start
+    values = value.astype(np.float64)
+    costs = cost.astype(np.float64)
+    if last is not None:
+        values = np.where(costs > last[:, None], -np.inf, values)
+    shared = costs.shape[0] == 1
+    steps: list[Increments] = []
+    previous = np.full(rows.shape, np.inf)
+    while rows.size:
+        here = np.arange(rows.size)
+        gain = values - values[here, current][:, None]
+        extra = costs - (costs[0, current] if shared else costs[here, current])[:, None]
+        slope = np.full(gain.shape, -np.inf)
+        np.divide(gain, extra, out=slope, where=(extra > 0) & (gain > 0))
+        best = slope.max(axis=1)
+        going = best > 0
+        if not going.all():
+            gain, extra, slope, best, here = gain[going], extra[going], slope[going], best[going], here[going]
+        step = np.where(slope >= (best * _SAME_SLOPE)[:, None], extra, np.inf).argmin(axis=1)
+        here = np.arange(step.size)
+        rows, current, previous = rows[going], current[going], np.minimum(previous[going], slope[here, step])
+        values = values[going]
+        costs = costs if shared else costs[going]
+        steps.append(Increments(rows, current, step, gain[here, step], extra[here, step], previous))
+        current = step
+    return Increments.concatenate(steps)
+
+
+def upper_hull(value: ArrayLike, cost: ArrayLike) -> NDArray[np.bool_]:
+    """Mark the allocations of each prompt that lie on the upper hull of value against cost.
+
+    Parameters
+    ----------
+    value : (P, A) array_like
+        NaN where an allocation is not available.
+    cost : (P, A) or (A,) array_like
+        Finite, at least 0.
+
+    Returns
+    -------
+    (P, A) bool
+        False for what is dominated (as dear and no better), LP-dominated (below the line between two others)
+        or not available. Points on the line between two others stay.
+
+    Raises
+    ------
+    InvalidInputError
+        When shapes do not fit or a number is not as described.
+
+    Examples
+    --------
+    >>> upper_hull([[0.2, 0.3, 0.6, 0.5]], [1, 2, 3, 4])
+    array([[ True, False,  True, False]])
+    """
+    menu = Feasible.of(value, cost)
+    mask = np.zeros(menu.value.shape, dtype=bool)
+    for chunk in menu.chunks():
+        values, costs = menu.rows(chunk)
+        steps = hull_increments(values, costs)
+        part = mask[chunk]
+        first = cheapest(values, costs)
+        prompts = np.arange(part.shape[0])
+        part[prompts, first] = values[prompts, first] > -np.inf
+        part[steps.prompt, steps.upper] = True
+    return mask
