@@ -1,1 +1,21 @@
-"""Placeholder, replaced as the room is built."""
+"""Belief: how hard a prompt is for a generator, and the recorded samples that say so."""
+
+from __future__ import annotations
+
+from difficulty.errors import PlannerError
+from difficulty.generator import Generator
+from difficulty.prompt import Prompt, as_prompts
+from difficulty.sample_log import Counts, SampleLog
+from difficulty.sample_pool import ChainPool, RecordedRuns, SamplePool
+
+__all__ = [
+    "ChainPool",
+    "Counts",
+    "Generator",
+    "PlannerError",
+    "Prompt",
+    "RecordedRuns",
+    "SampleLog",
+    "SamplePool",
+    "as_prompts",
+]

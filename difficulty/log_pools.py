@@ -1,0 +1,244 @@
+"""Build pools, chains and recorded runs from the columns of a log.
+
+It assumes checked columns; every function is vectorised over samples. What the arrays mean is said in
+`difficulty.sample_pool`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.errors import InvalidLogError
+from difficulty.log_columns import LogColumns
+from difficulty.sample_pool import ChainPool, RecordedRuns, SamplePool
+
+__all__ = [
+    "CHAIN",
+    "INDEPENDENT",
+    "RUN",
+    "chain_pool",
+    "line_kinds",
+    "local_answers",
+    "recorded_runs",
+    "sample_pool",
+]
+
+INDEPENDENT: Final = 0
+CHAIN: Final = 1
+RUN: Final = 2
+
+
+def line_kinds(columns: LogColumns) -> NDArray[np.int8]:
+    """Say of each line whether it holds independent samples, revision chains or complete runs.
+
+    Returns
+    -------
+    ndarray of int8, shape (L,)
+        `INDEPENDENT`, `CHAIN` or `RUN`.
+    """
+    lines = columns.lines
+    named = np.array([name is not None for name, _ in columns.strategies] + [False])
+    kinds = np.where(named[lines.strategy], RUN, INDEPENDENT).astype(np.int8)
+    in_chain = np.flatnonzero(columns.samples.chain >= 0)
+    kinds[np.unique(np.searchsorted(lines.offsets, in_chain, side="right") - 1)] = CHAIN
+    return kinds
+
+
+def local_answers(columns: LogColumns) -> NDArray[np.int32]:
+    """Number the answers of each prompt from 0, in order of first appearance over all its lines.
+
+    Returns
+    -------
+    ndarray of int32, shape (S,)
+        -1 where a sample abstains.
+    """
+    codes = columns.samples.answer
+    local = np.full(codes.shape[0], -1, dtype=np.int32)
+    answered = np.flatnonzero(codes >= 0)
+    if answered.size == 0:
+        return local
+    n_answers = len(columns.samples.answers)
+    prompt = np.repeat(columns.lines.prompt, np.diff(columns.lines.offsets))
+    key = prompt[answered].astype(np.int64) * n_answers + codes[answered]
+    unique, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+    owner = unique // n_answers
+    order = np.lexsort((first, owner))
+    position = np.empty(order.shape[0], dtype=np.int64)
+    position[order] = np.arange(order.shape[0])
+    rank = position - np.searchsorted(owner, owner, side="left")
+    local[answered] = rank[inverse]
+    return local
+
+
+class _Cells(NamedTuple):
+    """Where samples go: `sample` to row `row`, column `column`."""
+
+    sample: NDArray[np.int64]
+    row: NDArray[np.int64]
+    column: NDArray[np.int64]
+    n: NDArray[np.int64]
+
+
+def sample_pool(
+    columns: LogColumns, local: NDArray[np.int32], kinds: NDArray[np.int8], generator: int
+) -> SamplePool:
+    """Build the pool of generator number `generator`."""
+    lines, samples = columns.lines, columns.samples
+    chosen = np.flatnonzero((lines.generator == generator) & (kinds == INDEPENDENT))
+    n_prompts = len(columns.prompts)
+    cells = _cells(columns, chosen)
+    counted = chosen[lines.n[chosen] >= 0]
+    n = cells.n.copy()
+    n[lines.prompt[counted]] = lines.n[counted]
+    shape = (n_prompts, int(n.max(initial=0)))
+    correct = _scatter(cells, samples.correct, shape, -1)
+    answer = _scatter(cells, local, shape, -2)
+    _fill_counts(columns, counted, correct, answer)
+    inside = np.arange(shape[1]) < n[:, None]
+    n_correct = np.where(inside, correct == 1, False).sum(axis=1)
+    n_correct[(inside & (correct < 0)).any(axis=1)] = -1
+    prompt_tokens = np.full(n_prompts, np.nan)
+    prompt_tokens[lines.prompt[chosen]] = lines.prompt_tokens[chosen]
+    counts_only = np.zeros(n_prompts, dtype=np.bool_)
+    counts_only[lines.prompt[counted]] = True
+    cut = samples.finishes.index("length") if "length" in samples.finishes else -2
+    return SamplePool(
+        generator=columns.generators[generator],
+        n=n,
+        n_correct=n_correct.astype(np.int64),
+        correct=correct,
+        answer=answer,
+        output_tokens=_scatter(cells, samples.output_tokens, shape, np.nan),
+        score=_scatter(cells, samples.score, shape, np.nan),
+        mean_logprob=_scatter(cells, samples.mean_logprob, shape, np.nan),
+        truncated=_scatter(cells, samples.finish == cut, shape, False),
+        prompt_tokens=prompt_tokens,
+        counts_only=counts_only,
+    )
+
+
+def chain_pool(
+    columns: LogColumns, local: NDArray[np.int32], kinds: NDArray[np.int8], generator: int
+) -> ChainPool | None:
+    """Build the chains of generator number `generator`, or None where it has none.
+
+    Raises
+    ------
+    InvalidLogError
+        When the log has chains of that generator under parameters that differ in more than ``depth``.
+    """
+    lines, samples = columns.lines, columns.samples
+    chosen = np.flatnonzero((lines.generator == generator) & (kinds == CHAIN))
+    if chosen.size == 0:
+        return None
+    settings = set()
+    for code in np.unique(lines.strategy[chosen]).tolist():
+        params = msgspec.json.decode(columns.strategies[code][1])
+        params.pop("depth", None)
+        settings.add(msgspec.json.encode(params, order="deterministic").decode())
+    if len(settings) > 1:
+        raise InvalidLogError(
+            f"generator {columns.generators[generator]!r} has revision chains under different parameters "
+            f"({', '.join(sorted(settings))}); give each its own generator name"
+        )
+    cells = _cells(columns, chosen)
+    # Number the chains of a prompt by line, then by their own number.
+    line = np.searchsorted(lines.offsets, cells.sample, side="right") - 1
+    order = np.lexsort((samples.step[cells.sample], samples.chain[cells.sample], line, cells.row))
+    row, step = cells.row[order], samples.step[cells.sample][order].astype(np.int64)
+    starts = step == 0  # steps count from 0 without gaps, so each chain starts once
+    number = np.cumsum(starts) - 1
+    n = np.bincount(row[starts], minlength=len(columns.prompts)).astype(np.int64)
+    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(n)])[:-1]
+    column = number - before[row]
+    shape = (len(columns.prompts), int(n.max()), int(step.max()) + 1)
+    where = (row, column, step)
+    index = cells.sample[order]
+
+    def place(values: NDArray[Any], padding: float) -> NDArray[Any]:
+        table = np.full(shape, padding, dtype=values.dtype)
+        table[where] = values[index]
+        return table
+
+    return ChainPool(
+        generator=columns.generators[generator],
+        n=n,
+        n_steps=shape[2],
+        correct=place(samples.correct, -1),
+        answer=place(local, -2),
+        output_tokens=place(samples.output_tokens, np.nan),
+        prompt_tokens=place(samples.prompt_tokens, np.nan),
+        score=place(samples.score, np.nan),
+        mean_logprob=place(samples.mean_logprob, np.nan),
+    )
+
+
+def recorded_runs(
+    columns: LogColumns, local: NDArray[np.int32], kinds: NDArray[np.int8]
+) -> tuple[RecordedRuns, ...]:
+    """Build the recorded runs of every generator, strategy and parameter set, in the order of the log."""
+    lines, samples = columns.lines, columns.samples
+    runs = []
+    for generator, name in enumerate(columns.generators):
+        for code, (strategy, params) in enumerate(columns.strategies):
+            chosen = np.flatnonzero(
+                (lines.generator == generator) & (lines.strategy == code) & (kinds == RUN)
+            )
+            if chosen.size == 0 or strategy is None:
+                continue
+            cells = _cells(columns, chosen)
+            counted = chosen[lines.n[chosen] >= 0]
+            n = cells.n.copy()
+            n[lines.prompt[counted]] = lines.n[counted]
+            shape = (len(columns.prompts), int(n.max(initial=0)))
+            correct = _scatter(cells, samples.correct, shape, -1)
+            answer = _scatter(cells, local, shape, -2)
+            _fill_counts(columns, counted, correct, answer)
+            runs.append(
+                RecordedRuns(
+                    generator=name,
+                    strategy=strategy,
+                    params=tuple(sorted(msgspec.json.decode(params).items())),
+                    n=n,
+                    correct=correct,
+                    answer=answer,
+                    output_tokens=_scatter(cells, samples.output_tokens, shape, np.nan),
+                    score=_scatter(cells, samples.score, shape, np.nan),
+                )
+            )
+    return tuple(runs)
+
+
+def _cells(columns: LogColumns, chosen: NDArray[np.int64]) -> _Cells:
+    """Say where the samples of the chosen lines go; a prompt has its samples in the order of its lines."""
+    lines = columns.lines
+    starts = lines.offsets[chosen]
+    sizes = lines.offsets[chosen + 1] - starts
+    before = np.cumsum(sizes) - sizes
+    column = np.arange(int(sizes.sum())) - np.repeat(before, sizes)
+    row = np.repeat(lines.prompt[chosen].astype(np.int64), sizes)
+    n = np.bincount(row, minlength=len(columns.prompts)).astype(np.int64)
+    return _Cells(sample=np.repeat(starts, sizes) + column, row=row, column=column, n=n)
+
+
+def _scatter(cells: _Cells, values: NDArray[Any], shape: tuple[int, ...], padding: float) -> NDArray[Any]:
+    table = np.full(shape, padding, dtype=values.dtype)
+    table[cells.row, cells.column] = values[cells.sample]
+    return table
+
+
+def _fill_counts(
+    columns: LogColumns, counted: NDArray[np.int64], correct: NDArray[np.int8], answer: NDArray[np.int32]
+) -> None:
+    """Write counts-only lines into the padded tables: ones, then zeros, and no answers."""
+    lines = columns.lines
+    place = np.arange(correct.shape[1])
+    rows = lines.prompt[counted]
+    inside = place < lines.n[counted, None]
+    ones = place < lines.n_correct[counted, None]
+    correct[rows] = np.where(inside, ones, -1).astype(np.int8)
+    answer[rows] = np.where(inside, -1, -2).astype(np.int32)

@@ -1,0 +1,273 @@
+"""The wire form of a sample log: what one header and one line may hold, and how a mistake in them is named.
+
+It assumes UTF-8 JSON, format version 1; unknown fields are refused everywhere except in ``about`` and ``meta``, and
+null means absent. Files, checks across lines, and the columns that lines end up in are left to the other `log_*`
+modules.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, TypeAlias
+
+import msgspec
+import numpy as np
+
+from difficulty.errors import InvalidInputError, InvalidLogError
+from difficulty.generator import Generator
+
+__all__ = [
+    "FORMAT_VERSION",
+    "GeneratorWire",
+    "HeaderWire",
+    "LineWire",
+    "ParameterScalar",
+    "SampleWire",
+    "canonical_json",
+    "contradiction",
+    "decode_about",
+    "decode_header",
+    "decode_line",
+    "encode_json",
+    "encode_record",
+]
+
+FORMAT_VERSION: Final = 1
+_MAX_INT: Final = 2**53  # the largest integer that a float64 column keeps exactly
+
+_Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=_MAX_INT)]
+_Index: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+ParameterScalar: TypeAlias = str | int | float | bool
+
+
+class SampleWire(msgspec.Struct, forbid_unknown_fields=True, gc=False, omit_defaults=True):
+    """One sample of a line, or one complete run where the line names a search strategy."""
+
+    answer: str | None = None
+    correct: bool | None = None
+    output_tokens: _Count | None = None
+    prompt_tokens: _Count | None = None
+    score: float | None = None
+    mean_logprob: float | None = None
+    finish: str | None = None
+    text: str | None = None
+    chain: _Index | None = None
+    step: _Index | None = None
+    step_scores: tuple[float, ...] | None = None
+
+
+class LineWire(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """One line: the samples (or the counts) of one generator for one prompt."""
+
+    prompt_id: str
+    generator: str
+    prompt: str | None = None
+    messages: tuple[dict[str, Any], ...] | None = None
+    group: str | None = None
+    gold: str | None = None
+    prompt_tokens: _Count | None = None
+    strategy: str | None = None
+    params: dict[str, ParameterScalar] | None = None
+    meta: dict[str, Any] | None = None
+    n: _Count | None = None
+    n_correct: _Count | None = None
+    samples: list[SampleWire] | None = None
+
+
+class GeneratorWire(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """One generator of the header; its name is the key."""
+
+    model: str | None = None
+    params: float | None = None
+    active_params: float | None = None
+    prompt_template: str | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_output_tokens: int | None = None
+    thinking_tokens: int | None = None
+    reasoning_effort: str | None = None
+    usd_per_mtok_in: float | None = None
+    usd_per_mtok_out: float | None = None
+
+
+class HeaderWire(msgspec.Struct, forbid_unknown_fields=True):
+    """The first line of a log."""
+
+    sample_log: int
+    generators: dict[str, GeneratorWire]
+    about: dict[str, Any] = {}
+
+
+_LINE_DECODER: Final = msgspec.json.Decoder(LineWire)
+_HEADER_DECODER: Final = msgspec.json.Decoder(HeaderWire)
+_FIELDS: Final[dict[type[msgspec.Struct], str]] = {
+    kind: ", ".join(kind.__struct_fields__) for kind in (SampleWire, LineWire, GeneratorWire, HeaderWire)
+}
+
+
+def decode_header(
+    data: bytes | str, *, path: str | None = None
+) -> tuple[dict[str, Generator], dict[str, object]]:
+    """Read a header: the generators by name, and the free ``about`` object.
+
+    Raises
+    ------
+    InvalidLogError
+        When `data` is not a header of format version 1, or a generator in it is not valid.
+
+    Examples
+    --------
+    >>> generators, about = decode_header('{"sample_log": 1, "generators": {"tiny": {"params": 1e6}}}')
+    >>> generators["tiny"].params
+    1000000.0
+    """
+    try:
+        first = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidLogError(
+            f"not a sample log: the first line is not JSON ({error}); it must be the header "
+            '{"sample_log": 1, "generators": {...}}',
+            path=path,
+            line=1,
+        ) from error
+    if not isinstance(first, dict) or "sample_log" not in first:
+        raise InvalidLogError(
+            'the header is missing: the first line must be {"sample_log": 1, "generators": {...}}',
+            path=path,
+            line=1,
+        )
+    if first["sample_log"] != FORMAT_VERSION or isinstance(first["sample_log"], bool):
+        raise InvalidLogError(
+            f"format version must be {FORMAT_VERSION}, got {first['sample_log']!r}; a newer release of "
+            "ttc-planner may read it",
+            path=path,
+            line=1,
+        )
+    try:
+        header = _HEADER_DECODER.decode(data)
+        generators = {
+            name: Generator(name=name, **{field: getattr(wire, field) for field in wire.__struct_fields__})
+            for name, wire in header.generators.items()
+        }
+    except msgspec.ValidationError as error:
+        kind = GeneratorWire if "$.generators" in str(error) else HeaderWire
+        raise InvalidLogError(_explain(error, kind), path=path, line=1) from error
+    except InvalidInputError as error:
+        raise InvalidLogError(str(error), path=path, line=1) from error
+    return generators, header.about
+
+
+def decode_line(data: bytes, *, path: str | None = None, line: int | None = None) -> LineWire:
+    """Read one line after the header, and check what can be checked without other lines.
+
+    Raises
+    ------
+    InvalidLogError
+        When it is not JSON, has an unknown or ill-typed field, or its fields contradict one another.
+
+    Examples
+    --------
+    >>> decode_line(b'{"prompt_id": "a", "generator": "tiny", "n": 10, "n_correct": 3}').n_correct
+    3
+    """
+    try:
+        decoded = _LINE_DECODER.decode(data)
+    except msgspec.ValidationError as error:
+        kind = SampleWire if "$.samples" in str(error) else LineWire
+        raise InvalidLogError(_explain(error, kind), path=path, line=line) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidLogError(
+            f"broken JSON: {error}; NaN and Infinity are not JSON, write null where a number is unknown",
+            path=path,
+            line=line,
+        ) from error
+    reason = contradiction(decoded)
+    if reason is not None:
+        raise InvalidLogError(reason, path=path, line=line)
+    return decoded
+
+
+def encode_record(record: Mapping[str, object]) -> bytes:
+    """Encode a line given as a mapping; NumPy scalars and arrays are allowed, NaN is not.
+
+    Raises
+    ------
+    InvalidLogError
+        When the record cannot be written as JSON.
+
+    Examples
+    --------
+    >>> encode_record({"score": np.float64(0.5)})
+    b'{"score": 0.5}'
+    """
+    try:
+        return json.dumps(record, allow_nan=False, ensure_ascii=False, default=_plain).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidLogError(
+            f"the record cannot be written as JSON: {error}; use None where a number is unknown"
+        ) from error
+
+
+def decode_about(data: bytes) -> dict[str, object]:
+    """Read a free header field back, so that it is what a file would give."""
+    return msgspec.json.decode(data, type=dict[str, object])
+
+
+def encode_json(value: object) -> bytes:
+    """Encode a JSON-able value compactly."""
+    return msgspec.json.encode(value)
+
+
+def canonical_json(value: object) -> str:
+    """Encode a JSON-able value with sorted keys, so that equal values have equal text."""
+    return msgspec.json.encode(value, order="deterministic").decode()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is not a JSON value")
+
+
+def _explain(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> str:
+    """Turn the decoder's message into one that names the field and the allowed ones."""
+    message = str(error)
+    unknown = re.search(r"unknown field `(.*?)`", message)
+    if unknown:
+        return (
+            f"unknown field {unknown.group(1)!r}; allowed here: {_FIELDS[kind]} (free data goes into 'meta')"
+        )
+    return message.replace(" - at `$", " at `$").replace("`", "'")
+
+
+def contradiction(line: LineWire) -> str | None:
+    """Return what is wrong between the fields of one line, or None."""
+    if not line.prompt_id:
+        return "prompt_id is empty; every prompt needs an id"
+    if line.prompt is not None and not line.prompt.strip():
+        return "the prompt is blank; give its text, or null where it is not recorded"
+    if line.group is not None and not line.group:
+        return "group is empty; leave it out where a prompt has no near-duplicates"
+    if line.samples is None:
+        if line.n is None or line.n_correct is None:
+            return "the line has neither 'samples' nor both 'n' and 'n_correct'"
+        if line.n < 1:
+            return "n must be at least 1, got 0; leave the line out where nothing was sampled"
+        if line.n_correct > line.n:
+            return f"n_correct must be at most n = {line.n}, got {line.n_correct}"
+    else:
+        if line.n is not None or line.n_correct is not None:
+            return "the line has 'samples' and counts ('n', 'n_correct'); keep one of them"
+        if not line.samples:
+            return "samples is empty; leave the line out where nothing was sampled"
+    if line.strategy is None and line.params is not None:
+        return "params without strategy; name the strategy that they belong to"
+    if line.strategy is not None and not line.strategy:
+        return "strategy is empty; leave it out for independent samples"
+    return None

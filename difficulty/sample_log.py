@@ -1,0 +1,455 @@
+"""The sample log: recorded samples of many prompts and generators; read, write, slice and look at them.
+
+A log is immutable and columnar inside, so that a million samples take a few arrays; prompts keep the order in which
+they first appear. Estimates from the samples are left to the other modules of this room.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.errors import InvalidInputError, InvalidLogError, UnknownGeneratorError
+from difficulty.generator import Generator
+from difficulty.log_builder import LogBuilder
+from difficulty.log_columns import LogColumns
+from difficulty.log_jsonl import read_jsonl, write_lines
+from difficulty.log_lines import encode_header, encode_lines, generator_record
+from difficulty.log_merge import merge_columns
+from difficulty.log_parquet import PARQUET_MAGIC, read_parquet, write_parquet
+from difficulty.log_pools import (
+    CHAIN,
+    INDEPENDENT,
+    chain_pool,
+    line_kinds,
+    local_answers,
+    recorded_runs,
+    sample_pool,
+)
+from difficulty.log_split import held_out_groups
+from difficulty.log_wire import decode_about, decode_line, encode_record
+from difficulty.prompt import Prompt
+from difficulty.sample_pool import ChainPool, RecordedRuns, SamplePool
+
+__all__ = ["Counts", "SampleLog"]
+
+
+class Counts(NamedTuple):
+    """Counts of independent samples, for P prompts and G generators.
+
+    Parameters
+    ----------
+    n : ndarray of int64, shape (P, G)
+        Samples recorded.
+    n_correct : ndarray of int64, shape (P, G)
+        Correct ones, -1 where not known.
+    """
+
+    n: NDArray[np.int64]
+    n_correct: NDArray[np.int64]
+
+
+@final
+class SampleLog:
+    """Recorded samples of many prompts × generators, and recorded runs of search strategies.
+
+    Make one with `read`, `from_records` or `merge`; a log never changes.
+
+    Examples
+    --------
+    >>> from difficulty import Generator
+    >>> records = [{"prompt_id": "a", "prompt": "1 + 1?", "generator": "tiny", "n": 8, "n_correct": 6},
+    ...            {"prompt_id": "b", "prompt": "7 * 8?", "generator": "tiny", "n": 8, "n_correct": 1}]
+    >>> log = SampleLog.from_records(records, {"tiny": Generator(name="tiny")})
+    >>> log
+    SampleLog(2 prompts, 1 generator, 16 samples; with text)
+    >>> log.counts().n_correct.ravel().tolist()
+    [6, 1]
+    """
+
+    __slots__ = ("_about", "_columns", "_digest", "_generators", "_kinds", "_local", "_pools")
+
+    def __init__(
+        self, columns: LogColumns, *, generators: Mapping[str, Generator], about: Mapping[str, object]
+    ) -> None:
+        self._columns = columns
+        self._generators = MappingProxyType(dict(generators))
+        self._about = MappingProxyType(dict(about))
+        self._kinds = line_kinds(columns)
+        self._local: NDArray[np.int32] | None = None
+        self._digest: str | None = None
+        self._pools: dict[str, SamplePool] = {}
+
+    @classmethod
+    def read(cls, *paths: str | os.PathLike[str]) -> SampleLog:
+        """Read a log from one or several files, which are merged.
+
+        Parameters
+        ----------
+        *paths : str or path
+            JSON Lines, gzip of it, or Parquet; recognised by content.
+
+        Raises
+        ------
+        InvalidLogError
+            When a file is missing or not a valid log; with file, line, reason and remedy.
+        MissingDependencyError
+            When a file is Parquet and pyarrow is not installed.
+        """
+        if not paths:
+            raise InvalidInputError("give at least one path to read")
+        return cls.merge(cls._read_one(Path(path)) for path in paths)
+
+    @classmethod
+    def _read_one(cls, path: Path) -> SampleLog:
+        if not path.exists():
+            raise InvalidLogError("there is no such file; check the path", path=str(path))
+        if not path.is_file():
+            raise InvalidLogError(
+                "this is not a file; give the path of a .jsonl, .jsonl.gz or .parquet file", path=str(path)
+            )
+        try:
+            with path.open("rb") as file:
+                magic = file.read(len(PARQUET_MAGIC))
+        except OSError as error:
+            raise InvalidLogError(
+                f"cannot read the file: {error.strerror or error}", path=str(path)
+            ) from error
+        columns, generators, about = (read_parquet if magic == PARQUET_MAGIC else read_jsonl)(path)
+        if not columns.prompts:
+            raise InvalidLogError("the log has a header and no lines; nothing was recorded", path=str(path))
+        return cls(columns, generators=generators, about=about)
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the log: ``.jsonl``, ``.jsonl.gz`` or ``.parquet``, by the name of the file.
+
+        Equal logs give equal bytes (for Parquet: with the same release of pyarrow).
+
+        Raises
+        ------
+        InvalidLogError
+            When the suffix is none of these, or the file cannot be written.
+        MissingDependencyError
+            For Parquet, when pyarrow is not installed.
+        """
+        target = Path(path)
+        if target.name.endswith((".jsonl", ".jsonl.gz")):
+            header = encode_header(self._generators, self._about)
+            write_lines(target, chain((header,), encode_lines(self._columns)))
+        elif target.suffix == ".parquet":
+            write_parquet(target, self._columns, header=encode_header(self._generators, self._about))
+        else:
+            raise InvalidLogError(
+                f"the file name must end in .jsonl, .jsonl.gz or .parquet, got {target.name!r}",
+                path=str(target),
+            )
+
+    @classmethod
+    def from_records(
+        cls,
+        records: Iterable[Mapping[str, object]],
+        generators: Mapping[str, Generator],
+        *,
+        about: Mapping[str, object] | None = None,
+    ) -> SampleLog:
+        """Build a log from lines given as mappings, with the same checks as a file.
+
+        Parameters
+        ----------
+        records : iterable of mapping
+            One per prompt × generator, in the form of a line of the file format.
+        generators : mapping of str to Generator
+            All generators that the records name.
+        about : mapping, optional
+            Free header field: source, licence, notes.
+
+        Raises
+        ------
+        InvalidLogError
+            When a record is not a valid line; `line` counts records from 1.
+        """
+        for name, generator in generators.items():
+            if name != generator.name:
+                raise InvalidInputError(
+                    f"generators[{name!r}] has the name {generator.name!r}; they must agree"
+                )
+        builder = LogBuilder(generators, path="records")
+        for place, record in enumerate(records, start=1):
+            try:
+                builder.add(decode_line(encode_record(record)), place=place)
+            except InvalidLogError as error:
+                raise InvalidLogError(error.reason, path="records", line=error.line or place) from error
+        columns = builder.finish()
+        if not columns.prompts:
+            raise InvalidLogError("there are no records; a log needs at least one line")
+        plain = decode_about(encode_record(about or {}))
+        return cls(columns, generators=generators, about=plain)
+
+    @classmethod
+    def merge(cls, logs: Iterable[SampleLog]) -> SampleLog:
+        """Join logs end to end.
+
+        Parameters
+        ----------
+        logs : iterable of SampleLog
+            Prompts and generators of the same name must be the same.
+
+        Raises
+        ------
+        InvalidLogError
+            When a generator has other settings, a prompt_id another prompt, or the same prompt × generator × strategy
+            is recorded twice.
+        """
+        parts = tuple(logs)
+        if not parts:
+            raise InvalidInputError("give at least one log to merge")
+        if len(parts) == 1:
+            return parts[0]
+        generators: dict[str, Generator] = {}
+        for part in parts:
+            for name, generator in part._generators.items():
+                if generators.setdefault(name, generator) != generator:
+                    raise InvalidLogError(
+                        f"generator {name!r} has different settings in the logs: "
+                        f"{generator_record(generators[name])} and {generator_record(generator)}; rename one of them"
+                    )
+        about: dict[str, object] = {}
+        for part in parts:
+            for key, value in part._about.items():
+                about.setdefault(key, value)
+        if any(dict(part._about) != about for part in parts):
+            about = {"merged": [dict(part._about) for part in parts]}
+        columns = merge_columns([part._columns for part in parts], tuple(generators))
+        return cls(columns, generators=generators, about=about)
+
+    @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """The P prompts, in order of first appearance."""
+        return self._columns.prompts
+
+    @property
+    def generators(self) -> Mapping[str, Generator]:
+        """The G generators by name, in the order of the header; read-only."""
+        return self._generators
+
+    @property
+    def about(self) -> Mapping[str, object]:
+        """What the header says about the log; free, read-only."""
+        return self._about
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the content (all but `about`), the same for every file form; 64 hexadecimal digits."""
+        if self._digest is None:
+            header = [[name, generator_record(generator)] for name, generator in self._generators.items()]
+            self._digest = self._columns.digest(header)
+        return self._digest
+
+    @property
+    def n_samples(self) -> int:
+        """Samples recorded: independent ones (counted ones too), steps of chains, and runs."""
+        counted = self._columns.lines.n
+        return len(self._columns.samples) + int(counted[counted > 0].sum())
+
+    @property
+    def has_text(self) -> bool:
+        """Whether every prompt has a text or messages."""
+        return all(prompt.content is not None for prompt in self.prompts)
+
+    @property
+    def has_answers(self) -> bool:
+        """Whether any independent sample has an answer."""
+        return bool((self._columns.samples.answer[self._independent()] >= 0).any())
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether every independent sample has output tokens; counts-only lines have none."""
+        return self._complete(self._columns.samples.output_tokens)
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether every independent sample has a score."""
+        return self._complete(self._columns.samples.score)
+
+    @property
+    def has_logprobs(self) -> bool:
+        """Whether every independent sample has a mean log-probability."""
+        return self._complete(self._columns.samples.mean_logprob)
+
+    @property
+    def has_chains(self) -> bool:
+        """Whether any generator has revision chains."""
+        return bool((self._kinds == CHAIN).any())
+
+    def __len__(self) -> int:
+        return len(self._columns.prompts)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SampleLog):
+            return NotImplemented
+        return self.digest == other.digest and dict(self._about) == dict(other._about)
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        shown = ("text", "answers", "tokens", "scores", "logprobs", "chains")
+        having = [name for name in shown if getattr(self, f"has_{name}")]
+        plural = "" if len(self._generators) == 1 else "s"
+        return (
+            f"SampleLog({len(self):,} prompts, {len(self._generators)} generator{plural}, "
+            f"{self.n_samples:,} samples; with {', '.join(having) or 'counts only'})"
+        )
+
+    def split(self, test_fraction: float = 0.4, seed: int = 0) -> tuple[SampleLog, SampleLog]:
+        """Split into a training and a test log, by group.
+
+        The same groups and seed give the same split, whatever the order of the prompts; it is recorded in
+        ``about["split"]``.
+
+        Parameters
+        ----------
+        test_fraction : float
+            Share of the prompts that goes to the test side, in (0, 1), as nearly as whole groups allow.
+        seed : int
+
+        Raises
+        ------
+        InvalidInputError
+            When `test_fraction` is out of range or the log has fewer than two groups.
+        """
+        groups = [prompt.group for prompt in self.prompts]
+        held_out = held_out_groups(groups, test_fraction=test_fraction, seed=seed)
+        in_test = np.array([group in held_out for group in groups])
+        sides = []
+        for side, chosen in (("train", ~in_test), ("test", in_test)):
+            record: dict[str, object] = {
+                "side": side,
+                "test_fraction": test_fraction,
+                "seed": seed,
+                "digest": self.digest,
+            }
+            if "split" in self._about:
+                record["of"] = self._about["split"]
+            columns = self._columns.take(np.flatnonzero(chosen[self._columns.lines.prompt]))
+            sides.append(
+                SampleLog(columns, generators=self._generators, about={**self._about, "split": record})
+            )
+        return sides[0], sides[1]
+
+    def select(self, prompt_ids: Iterable[str]) -> SampleLog:
+        """Return the log of some prompts, in the order of `prompt_ids`.
+
+        Raises
+        ------
+        InvalidInputError
+            When an id is not in the log or is given twice, or none is given.
+        """
+        place = {prompt.id: index for index, prompt in enumerate(self.prompts)}
+        rank = np.full(len(self), -1, dtype=np.int64)
+        n_selected = 0
+        for prompt_id in prompt_ids:
+            index = place.get(prompt_id)
+            if index is None:
+                raise InvalidInputError(
+                    f"prompt {prompt_id!r} is not in the log, which has {len(self)} prompts"
+                )
+            if rank[index] >= 0:
+                raise InvalidInputError(f"prompt {prompt_id!r} is selected twice; select each prompt once")
+            rank[index] = n_selected
+            n_selected += 1
+        if not n_selected:
+            raise InvalidInputError("select at least one prompt; a log cannot be empty")
+        line_rank = rank[self._columns.lines.prompt]
+        lines = np.flatnonzero(line_rank >= 0)
+        kept = line_rank[lines]
+        _, first = np.unique(kept, return_index=True)
+        if (np.diff(first) < 0).any():  # only another order of prompts moves lines
+            lines = lines[np.argsort(kept, kind="stable")]
+        return SampleLog(self._columns.take(lines), generators=self._generators, about=self._about)
+
+    def select_generators(self, names: Iterable[str]) -> SampleLog:
+        """Return the log of some generators, in the order of `names`, without prompts that they never saw.
+
+        Raises
+        ------
+        UnknownGeneratorError
+            When a name is not in the log.
+        InvalidInputError
+            When none of them has a line.
+        """
+        wanted = list(dict.fromkeys(names))
+        codes = [self._generator_index(name) for name in wanted]
+        lines = np.flatnonzero(np.isin(self._columns.lines.generator, codes))
+        if lines.size == 0:
+            raise InvalidInputError(f"none of the generators {wanted} has a line in the log")
+        columns = self._columns.take(lines, generators=wanted)
+        return SampleLog(
+            columns, generators={name: self._generators[name] for name in wanted}, about=self._about
+        )
+
+    def pool(self, generator: str) -> SamplePool:
+        """Return the independent samples of a generator; rows in the order of `prompts`.
+
+        Raises
+        ------
+        UnknownGeneratorError
+            When the log does not have that generator.
+        """
+        index = self._generator_index(generator)
+        if generator not in self._pools:
+            self._pools[generator] = sample_pool(self._columns, self._local_answers(), self._kinds, index)
+        return self._pools[generator]
+
+    def chains(self, generator: str) -> ChainPool | None:
+        """Return the revision chains of a generator, or None where it has none.
+
+        Raises
+        ------
+        UnknownGeneratorError
+            When the log does not have that generator.
+        InvalidLogError
+            When it has chains under parameters that differ in more than ``depth``.
+        """
+        return chain_pool(self._columns, self._local_answers(), self._kinds, self._generator_index(generator))
+
+    def runs(self) -> tuple[RecordedRuns, ...]:
+        """Return the recorded runs of search strategies, by generator, strategy and parameter set."""
+        return recorded_runs(self._columns, self._local_answers(), self._kinds)
+
+    def counts(self) -> Counts:
+        """Return the counts of independent samples; columns in the order of `generators`."""
+        pools = [self.pool(name) for name in self._generators]
+        return Counts(
+            n=np.stack([pool.n for pool in pools], axis=1),
+            n_correct=np.stack([pool.n_correct for pool in pools], axis=1),
+        )
+
+    def _generator_index(self, name: str) -> int:
+        if name not in self._generators:
+            known = ", ".join(map(repr, self._generators))
+            raise UnknownGeneratorError(f"generator must be one of {known}; got {name!r}")
+        return self._columns.generators.index(name)
+
+    def _local_answers(self) -> NDArray[np.int32]:
+        if self._local is None:
+            self._local = local_answers(self._columns)
+        return self._local
+
+    def _independent(self) -> NDArray[np.bool_]:
+        """Say of each sample whether it is independent."""
+        return np.repeat(self._kinds == INDEPENDENT, np.diff(self._columns.lines.offsets))
+
+    def _complete(self, column: NDArray[np.float64]) -> bool:
+        lines = self._columns.lines
+        if ((self._kinds == INDEPENDENT) & (lines.n >= 0)).any():
+            return False
+        values = column[self._independent()]
+        return bool(values.size) and not bool(np.isnan(values).any())

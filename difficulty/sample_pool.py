@@ -1,0 +1,132 @@
+"""What was recorded for one generator, as padded arrays over the prompts of a log.
+
+A `SamplePool` holds independent samples, a `ChainPool` revision chains, `RecordedRuns` complete runs of a search
+strategy; they assume nothing about what will be done with them. Estimators on them are left to the other modules of
+this room.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from difficulty.log_wire import ParameterScalar
+
+__all__ = ["ChainPool", "RecordedRuns", "SamplePool"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SamplePool:
+    """Independent samples of one generator over the P prompts of a log, padded to M samples.
+
+    Parameters
+    ----------
+    generator : str
+        Name of the generator.
+    n : ndarray of int64, shape (P,)
+        Samples recorded; 0 where the generator has no line for that prompt.
+    n_correct : ndarray of int64, shape (P,)
+        Correct ones among them; -1 where the correctness of any of them is not known, 0 where `n` is 0.
+    correct : ndarray of int8, shape (P, M)
+        1 correct, 0 wrong, -1 unknown or padding.
+    answer : ndarray of int32, shape (P, M)
+        Code of the answer within the prompt, shared over all generators of the log, in order of first
+        appearance; -1 abstains, -2 padding.
+    output_tokens, score, mean_logprob : ndarray of float64, shape (P, M)
+        NaN where not recorded, and on padding. Log-probabilities are nats per token.
+    truncated : ndarray of bool, shape (P, M)
+        Whether the sample was cut at its token limit (``finish`` is ``"length"``).
+    prompt_tokens : ndarray of float64, shape (P,)
+        Length of the prompt as this generator saw it; NaN where not recorded.
+    counts_only : ndarray of bool, shape (P,)
+        The line had `n` and `n_correct` only: `correct` is then `n_correct` ones followed by zeros, in an order
+        that means nothing, and every answer is -1.
+
+    Examples
+    --------
+    >>> from difficulty import Generator, SampleLog
+    >>> record = {"prompt_id": "a", "generator": "tiny",
+    ...           "samples": [{"answer": "4", "correct": True}, {"answer": None, "correct": False}]}
+    >>> pool = SampleLog.from_records([record], {"tiny": Generator(name="tiny")}).pool("tiny")
+    >>> pool.n_correct.tolist(), pool.answer.tolist()
+    ([1], [[0, -1]])
+    """
+
+    generator: str
+    n: NDArray[np.int64]
+    n_correct: NDArray[np.int64]
+    correct: NDArray[np.int8]
+    answer: NDArray[np.int32]
+    output_tokens: NDArray[np.float64]
+    score: NDArray[np.float64]
+    mean_logprob: NDArray[np.float64]
+    truncated: NDArray[np.bool_]
+    prompt_tokens: NDArray[np.float64]
+    counts_only: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ChainPool:
+    """Revision chains of one generator over the P prompts of a log: C chains of S steps, padded.
+
+    Parameters
+    ----------
+    generator : str
+        Name of the generator.
+    n : ndarray of int64, shape (P,)
+        Chains recorded.
+    n_steps : int
+        S, the length of the longest chain.
+    correct : ndarray of int8, shape (P, C, S)
+        1 correct, 0 wrong, -1 unknown or padding.
+    answer : ndarray of int32, shape (P, C, S)
+        The same codes as in `SamplePool`: -1 abstains, -2 padding.
+    output_tokens, prompt_tokens, score, mean_logprob : ndarray of float64, shape (P, C, S)
+        NaN where not recorded, and on padding; `prompt_tokens` of a step includes the earlier steps, re-sent.
+    """
+
+    generator: str
+    n: NDArray[np.int64]
+    n_steps: int
+    correct: NDArray[np.int8]
+    answer: NDArray[np.int32]
+    output_tokens: NDArray[np.float64]
+    prompt_tokens: NDArray[np.float64]
+    score: NDArray[np.float64]
+    mean_logprob: NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class RecordedRuns:
+    """Complete runs of one strategy with one parameter set over the P prompts of a log, padded to R runs.
+
+    Parameters
+    ----------
+    generator : str
+        Name of the generator.
+    strategy : str
+        E.g. ``"beam_search"``.
+    params : tuple of pairs
+        Strategy parameters, sorted by name.
+    n : ndarray of int64, shape (P,)
+        Runs recorded.
+    correct : ndarray of int8, shape (P, R)
+        Whether the answer that the run returned is correct: 1, 0, or -1 for unknown and padding.
+    answer : ndarray of int32, shape (P, R)
+        The same codes as in `SamplePool`: -1 abstains, -2 padding.
+    output_tokens, score : ndarray of float64, shape (P, R)
+        All tokens that a run generated, and the score of what it returned; NaN where not recorded.
+    """
+
+    generator: str
+    strategy: str
+    params: tuple[tuple[str, ParameterScalar], ...]
+    n: NDArray[np.int64]
+    correct: NDArray[np.int8]
+    answer: NDArray[np.int32]
+    output_tokens: NDArray[np.float64]
+    score: NDArray[np.float64]
