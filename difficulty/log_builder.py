@@ -1,8 +1,8 @@
 """Collect lines into columns, and check what only several lines together can show.
 
-It assumes lines that passed `difficulty.log_wire.decode_line` (or the same checks on Arrow columns). It finds
-unknown generators, repeated lines, prompts that contradict themselves, and broken chains; files are left to the
-readers.
+It assumes lines that passed `difficulty.log_wire.decode_line` (or the same checks on Arrow columns). It
+finds unknown generators, repeated lines, prompts that contradict themselves, and broken chains; files are
+left to the readers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The columnar form of a sample log: flat arrays per sample, offsets per line, tables for strings.
 
-It assumes lines that were checked one by one; checks across lines happen in `difficulty.log_builder`. The form is
-canonical: equal logs have equal columns, whatever file they came from, so that digests and comparisons are plain.
+It assumes lines that were checked one by one; checks across lines happen in `difficulty.log_builder`. The
+form is canonical: equal logs have equal columns, whatever file they came from, so that digests and
+comparisons are plain.
 """
 
 from __future__ import annotations

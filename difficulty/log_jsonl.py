@@ -1,8 +1,8 @@
 """Read and write sample logs as JSON Lines, plain or gzip.
 
-Lines are read in blocks, so that memory stays bounded whatever a compressed file unpacks to; a single line may
-have at most 64 MiB. Nothing is skipped: the first bad line is reported, with how many more there are. What a line
-may hold is left to `difficulty.log_wire`.
+Lines are read in blocks, so that memory stays bounded whatever a compressed file unpacks to; a single line
+may have at most 64 MiB. Nothing is skipped: the first bad line is reported, with how many more there are.
+What a line may hold is left to `difficulty.log_wire`.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
                     rest = tail
                 if len(rest) > MAX_LINE_BYTES:
                     raise InvalidLogError(
-                        f"the line is longer than {MAX_LINE_BYTES >> 20} MiB; leave the text of its samples out",
+                        f"the line is longer than {MAX_LINE_BYTES >> 20} MiB; leave its texts out",
                         path=name,
                         line=place,
                     )

@@ -89,5 +89,6 @@ def _refuse_repeats(columns: LogColumns) -> None:
         kind = "independent samples" if name is None else f"{name} {params}"
         raise InvalidLogError(
             f"duplicate: prompt {columns.prompts[prompt].id!r} x generator "
-            f"{columns.generators[generator]!r} ({kind}) is in two of the logs ({repeated.size} such pairs in all); keep it in one of them"
+            f"{columns.generators[generator]!r} ({kind}) is in two of the logs "
+            f"({repeated.size} such pairs in all); keep it in one of them"
         )

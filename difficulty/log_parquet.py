@@ -1,7 +1,8 @@
 """Read and write sample logs as Parquet: one row per line, one list column per field of a sample.
 
-The header is kept in the schema's metadata under ``sample_log``; `messages`, `params` and `meta` are JSON text. It
-needs pyarrow, which is loaded on first use, and leaves checks between lines to `difficulty.log_builder`.
+The header is kept in the schema's metadata under ``sample_log``; `messages`, `params` and `meta` are JSON
+text. It needs pyarrow, which is loaded on first use, and leaves checks between lines to
+`difficulty.log_builder`.
 """
 
 from __future__ import annotations

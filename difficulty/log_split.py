@@ -1,7 +1,7 @@
 """Split the groups of a log in two, so that near-duplicates stay on one side.
 
-The side of a group depends on its name, the seed and the sizes of the other groups, never on the order of prompts.
-What is done with the two sides is left to the caller.
+The side of a group depends on its name, the seed and the sizes of the other groups, never on the order of
+prompts. What is done with the two sides is left to the caller.
 """
 
 from __future__ import annotations

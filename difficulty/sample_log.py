@@ -1,7 +1,7 @@
 """The sample log: recorded samples of many prompts and generators; read, write, slice and look at them.
 
-A log is immutable and columnar inside, so that a million samples take a few arrays; prompts keep the order in which
-they first appear. Estimates from the samples are left to the other modules of this room.
+A log is immutable and columnar inside, so that a million samples take a few arrays; prompts keep the order
+in which they first appear. Estimates from the samples are left to the other modules of this room.
 """
 
 from __future__ import annotations
@@ -204,8 +204,8 @@ class SampleLog:
         Raises
         ------
         InvalidLogError
-            When a generator has other settings, a prompt_id another prompt, or the same prompt × generator × strategy
-            is recorded twice.
+            When a generator has other settings, a prompt_id another prompt, or the same prompt × generator ×
+            strategy is recorded twice.
         """
         parts = tuple(logs)
         if not parts:
@@ -218,7 +218,8 @@ class SampleLog:
                 if generators.setdefault(name, generator) != generator:
                     raise InvalidLogError(
                         f"generator {name!r} has different settings in the logs: "
-                        f"{generator_record(generators[name])} and {generator_record(generator)}; rename one of them"
+                        f"{generator_record(generators[name])} and {generator_record(generator)}; "
+                        "rename one of them"
                     )
         about: dict[str, object] = {}
         for part in parts:

@@ -1,8 +1,8 @@
 """What was recorded for one generator, as padded arrays over the prompts of a log.
 
-A `SamplePool` holds independent samples, a `ChainPool` revision chains, `RecordedRuns` complete runs of a search
-strategy; they assume nothing about what will be done with them. Estimators on them are left to the other modules of
-this room.
+A `SamplePool` holds independent samples, a `ChainPool` revision chains, `RecordedRuns` complete runs of a
+search strategy; they assume nothing about what will be done with them. Estimators on them are left to the
+other modules of this room.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class SamplePool:
     prompt_tokens : ndarray of float64, shape (P,)
         Length of the prompt as this generator saw it; NaN where not recorded.
     counts_only : ndarray of bool, shape (P,)
-        The line had `n` and `n_correct` only: `correct` is then `n_correct` ones followed by zeros, in an order
-        that means nothing, and every answer is -1.
+        The line had `n` and `n_correct` only: `correct` is then `n_correct` ones followed by zeros, in
+        an order that means nothing, and every answer is -1.
 
     Examples
     --------
