@@ -210,7 +210,7 @@ def test_floors_are_kept() -> None:
     assert solution.choice.tolist() == [1, 0]
     solution = solve(value, [1, 4, 9], price=10.0, floor_cost=[0, 2])
     assert solution.choice.tolist() == [0, 1]
-    with pytest.raises(InvalidBudgetError, match="prompt 0 has no allocation within floor=0.75") as caught:
+    with pytest.raises(InvalidBudgetError, match=r"prompt 0 has no allocation within floor=0.75") as caught:
         solve(value, [1, 4, 9], budget=50.0, floor=0.75)
     assert caught.value.reachable == 0.7
 

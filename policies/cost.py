@@ -1,0 +1,312 @@
+"""Price a usage in one unit: samples, tokens, FLOPs, dollars, seconds or joules.
+
+It assumes that a usage counts every token once, and that what a price needs (sizes, prices, energy per token)
+is declared: a missing figure is an error that says what to add, never a guess. What an allocation is expected
+to use is left to `policies.expected_usage`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from difficulty.errors import InvalidInputError, UnknownGeneratorError, UnknownUnitError
+from difficulty.generator import Generator
+from policies.budget import Unit, check_unit
+from policies.cost_flops import attention_flops, forward_flops
+from policies.usage import Usage
+
+__all__ = ["CostModel"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CostModel:
+    """Prices usage in one unit.
+
+    ==============
+    ============================================================================================== unit
+    price ==============
+    ============================================================================================== samples
+    completions drawn output_tokens  tokens generated, wasted ones included total_tokens   prompt (cached part
+    included) + output + verifier + predictor tokens flops          2 × active parameters × (prompt − cached +
+    output), + 2 × parameters × tokens of the verifier and
+                   of the predictor, + attention where `attention_widths` has the generator
+    usd            prompt and output tokens at the generator's prices, cached prompt tokens less
+    `cached_discount`,
+                   verifier and predictor tokens at `usd_per_mtok_verifier` and `usd_per_mtok_predictor`
+    seconds        wall-clock seconds of the usage: measured, or expected (`policies.expected_usage`) joules
+    energy per output, prompt (cached part excluded) and verifier token ==============
+    ==============================================================================================
+
+    Parameters
+    ----------
+    unit : str
+        One of `policies.budget.UNITS`.
+    generators : mapping of str to Generator
+        Sizes and prices by name; only ``flops`` and ``usd`` read them.
+    verifier_params, predictor_params : float, optional
+        Parameters of the reward model and of the language model behind the difficulty predictor.
+    attention_widths : mapping of str to float
+        Layers × model width by generator name; adds the attention term to ``flops``.
+    cached_discount : float
+        In [0, 1]: the part of the prompt price that cached tokens are spared. 0 charges them in full.
+    usd_per_mtok_verifier, usd_per_mtok_predictor : float, optional
+        Dollars per million tokens that the verifier and the predictor read.
+    joules_per_output_token, joules_per_prompt_token : mapping of str to float
+        Measured or declared energy by generator name. A generator without an entry for prompts has its
+        prefill in the figure for output, as end-to-end measurements do.
+    joules_per_verifier_token : float, optional
+        Energy per token that the verifier reads.
+
+    Raises
+    ------
+    UnknownUnitError
+        When the unit does not exist.
+    InvalidInputError
+        When a figure is negative or not finite.
+
+    Examples
+    --------
+    >>> model = CostModel(
+    ...     unit="flops", generators={"small": Generator(name="small", params=1e9)}, verifier_params=7e9
+    ... )
+    >>> model.price(Usage(samples=4, prompt_tokens=100, output_tokens=400, verifier_tokens=0), "small")
+    1000000000000.0
+    """
+
+    unit: Unit
+    generators: Mapping[str, Generator] = field(default_factory=dict)
+    verifier_params: float | None = None
+    predictor_params: float | None = None
+    attention_widths: Mapping[str, float] = field(default_factory=dict)
+    cached_discount: float = 0.0
+    usd_per_mtok_verifier: float | None = None
+    usd_per_mtok_predictor: float | None = None
+    joules_per_output_token: Mapping[str, float] = field(default_factory=dict)
+    joules_per_prompt_token: Mapping[str, float] = field(default_factory=dict)
+    joules_per_verifier_token: float | None = None
+
+    def __post_init__(self) -> None:
+        check_unit(self.unit)
+        numbers = {
+            name: getattr(self, name)
+            for name in (
+                "verifier_params",
+                "predictor_params",
+                "cached_discount",
+                "usd_per_mtok_verifier",
+                "usd_per_mtok_predictor",
+                "joules_per_verifier_token",
+            )
+        }
+        for name in ("attention_widths", "joules_per_output_token", "joules_per_prompt_token"):
+            numbers |= {f"{name}[{key!r}]": number for key, number in getattr(self, name).items()}
+        for name, number in numbers.items():
+            if number is not None and not (math.isfinite(number) and number >= 0):
+                raise InvalidInputError(
+                    f"{name} of a cost model must be a finite number >= 0, got {number!r}"
+                )
+        if self.cached_discount > 1:
+            raise InvalidInputError(f"cached_discount must be at most 1, got {self.cached_discount!r}")
+
+    def price(self, usage: Usage, generator: str) -> float:
+        """Return what a usage costs in `unit`.
+
+        Parameters
+        ----------
+        usage : Usage
+            What was, or is expected to be, spent on samples of one generator.
+        generator : str
+            Its name.
+
+        Raises
+        ------
+        UnknownUnitError
+            When a figure that the unit needs is missing; the message says what to add.
+        UnknownGeneratorError
+            When the unit needs the generator's sizes or prices and the model does not have it.
+        """
+        return float(
+            self.price_arrays(
+                generator,
+                samples=usage.samples,
+                prompt_tokens=usage.prompt_tokens,
+                cached_prompt_tokens=usage.cached_prompt_tokens,
+                output_tokens=usage.output_tokens,
+                verifier_tokens=usage.verifier_tokens,
+                predictor_tokens=usage.predictor_tokens,
+                requests=usage.requests,
+                seconds=usage.seconds,
+            )
+        )
+
+    def price_arrays(
+        self,
+        generator: str,
+        *,
+        samples: ArrayLike = 0.0,
+        prompt_tokens: ArrayLike = 0.0,
+        cached_prompt_tokens: ArrayLike = 0.0,
+        output_tokens: ArrayLike = 0.0,
+        verifier_tokens: ArrayLike = 0.0,
+        predictor_tokens: ArrayLike = 0.0,
+        requests: ArrayLike = 1.0,
+        seconds: ArrayLike = 0.0,
+    ) -> NDArray[np.float64]:
+        """Return what many usages cost; the fields of `Usage` as arrays that broadcast.
+
+        Parameters
+        ----------
+        generator : str
+            Name of the generator of all of them.
+        samples, prompt_tokens, cached_prompt_tokens, output_tokens, verifier_tokens, predictor_tokens,
+        requests, seconds
+            As in `Usage`; NaN where not recorded.
+
+        Returns
+        -------
+        array of float64
+            Costs in `unit`, in the shape that the arguments broadcast to.
+
+        Raises
+        ------
+        UnknownUnitError
+            When a figure that the unit needs is missing or not recorded; the message says what to add.
+        UnknownGeneratorError
+            When the unit needs the generator's sizes or prices and the model does not have it.
+
+        Examples
+        --------
+        >>> model = CostModel(unit="total_tokens")
+        >>> model.price_arrays("small", prompt_tokens=[[90], [120]], output_tokens=[[100, 200], [50, 100]])
+        array([[190., 290.],
+               [170., 220.]])
+        """
+        given = {
+            "samples": samples,
+            "prompt_tokens": prompt_tokens,
+            "cached_prompt_tokens": cached_prompt_tokens,
+            "output_tokens": output_tokens,
+            "verifier_tokens": verifier_tokens,
+            "predictor_tokens": predictor_tokens,
+            "requests": requests,
+            "seconds": seconds,
+        }
+        usage = {name: np.asarray(array, dtype=np.float64) for name, array in given.items()}
+        shape = np.broadcast_shapes(*(array.shape for array in usage.values()))
+        for name in self._reads(generator):
+            if np.isnan(usage[name]).any():
+                raise UnknownUnitError(
+                    f"{self.unit} cannot be priced for generator {generator!r}: its {name} were not "
+                    "recorded; record them in "
+                    "the samples of the log, or use the unit 'samples'"
+                )
+        return np.broadcast_to(self._formula(generator, usage), shape).copy()
+
+    def _reads(self, generator: str) -> tuple[str, ...]:
+        """Return the fields of a usage that the price depends on."""
+        tokens = ("prompt_tokens", "output_tokens", "verifier_tokens", "predictor_tokens")
+        if self.unit in ("samples", "output_tokens", "seconds"):
+            return (self.unit,)
+        if self.unit == "total_tokens":
+            return tokens
+        if self.unit == "joules":
+            prompt = (
+                ("prompt_tokens", "cached_prompt_tokens") if generator in self.joules_per_prompt_token else ()
+            )
+            return (*prompt, "output_tokens", "verifier_tokens", "predictor_tokens")
+        return (*tokens, "cached_prompt_tokens")
+
+    def _formula(self, generator: str, usage: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Return the price; the one place where it is written down."""
+        prompt, cached, output = usage["prompt_tokens"], usage["cached_prompt_tokens"], usage["output_tokens"]
+        verifier, predictor = usage["verifier_tokens"], usage["predictor_tokens"]
+        if self.unit == "samples":
+            return usage["samples"]
+        if self.unit == "output_tokens":
+            return output
+        if self.unit == "total_tokens":
+            return prompt + output + verifier + predictor
+        if self.unit == "seconds":
+            if np.any((usage["seconds"] == 0) & (usage["samples"] + output > 0)):
+                raise UnknownUnitError(
+                    f"seconds cannot be priced for generator {generator!r}: its usage has samples but no "
+                    "seconds; fit a "
+                    "decode model to timed runs (policies.cost_latency) and give it to the expected usage, "
+                    "or use another unit"
+                )
+            return usage["seconds"]
+        if self.unit == "flops":
+            size = self._figure(self._generator(generator).size, generator, "params (or active_params)")
+            total = forward_flops(prompt - cached + output, active_params=size)
+            total = total + self._side(verifier, self.verifier_params, "verifier_params", 2.0)
+            total = total + self._side(predictor, self.predictor_params, "predictor_params", 2.0)
+            if generator in self.attention_widths:
+                total = total + attention_flops(
+                    prompt_tokens=prompt,
+                    cached_prompt_tokens=cached,
+                    output_tokens=output,
+                    samples=usage["samples"],
+                    requests=usage["requests"],
+                    attention_width=self.attention_widths[generator],
+                )
+            return total
+        if self.unit == "usd":
+            declared = self._generator(generator)
+            price_in = self._figure(declared.usd_per_mtok_in, generator, "usd_per_mtok_in")
+            price_out = self._figure(declared.usd_per_mtok_out, generator, "usd_per_mtok_out")
+            total = (price_in * (prompt - self.cached_discount * cached) + price_out * output) / 1e6
+            total = total + self._side(verifier, self.usd_per_mtok_verifier, "usd_per_mtok_verifier", 1e-6)
+            return total + self._side(predictor, self.usd_per_mtok_predictor, "usd_per_mtok_predictor", 1e-6)
+        energy = self.joules_per_output_token.get(generator)
+        if energy is None:
+            raise UnknownUnitError(
+                f"joules cannot be priced for generator {generator!r}: no energy per token is known; measure "
+                "it and add it to "
+                "joules_per_output_token of the cost model"
+            )
+        total = energy * output + self.joules_per_prompt_token.get(generator, 0.0) * (prompt - cached)
+        total = total + self._side(verifier, self.joules_per_verifier_token, "joules_per_verifier_token", 1.0)
+        if np.any(predictor > 0):
+            raise UnknownUnitError(
+                "joules cannot be priced for predictor tokens; measure the predictor and add its energy "
+                "yourself"
+            )
+        return total
+
+    def _generator(self, name: str) -> Generator:
+        """Return a generator by name."""
+        try:
+            return self.generators[name]
+        except KeyError:
+            raise UnknownGeneratorError(
+                f"{self.unit} needs the sizes or prices of generator {name!r}, and the cost model has "
+                f"{', '.join(map(repr, sorted(self.generators))) or 'none'}; add it to the header of the log"
+            ) from None
+
+    def _figure(self, figure: float | None, generator: str, name: str) -> float:
+        """Return a figure of a generator, or raise the error that says where to add it."""
+        if figure is None:
+            raise UnknownUnitError(
+                f"{self.unit} cannot be priced for generator {generator!r}: add {name} to it in the header "
+                "of the log"
+            )
+        return figure
+
+    def _side(
+        self, tokens: NDArray[np.float64], figure: float | None, name: str, factor: float
+    ) -> NDArray[np.float64]:
+        """Price the tokens of the verifier or predictor; nothing where there are none."""
+        if figure is None:
+            if np.any(tokens > 0):
+                raise UnknownUnitError(
+                    f"{self.unit} cannot be priced: verifier or predictor tokens were used and {name} of the "
+                    "cost model is not "
+                    "set; set it (0 where they are free)"
+                )
+            return np.zeros(())
+        return factor * figure * tokens

@@ -1,0 +1,106 @@
+"""A plan: which allocation a prompt gets, what it is expected to cost and to be worth, and why.
+
+It assumes that whoever made it has priced the allocation in the plan's unit. How it is written to a file is
+left to `policies.plan_wire`, and how it is carried out to `planner`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from difficulty.errors import InvalidInputError
+from policies.allocation import Allocation
+from policies.budget import Unit, check_unit
+from policies.objective import Objective, check_objective
+
+__all__ = ["AllocationPlan"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AllocationPlan:
+    """An allocation for a prompt, with what is expected of it.
+
+    Parameters
+    ----------
+    prompt_id : str
+        Identity of the prompt.
+    allocation : Allocation
+        What it gets.
+    expected_accuracy : float
+        In [0, 1]: expected value under `objective`.
+    accuracy_interval : tuple of float
+        Lower and upper end, in [0, 1], around the expectation.
+    expected_cost : float
+        At least 0, in `unit`.
+    unit : str
+        One of `policies.budget.UNITS`.
+    objective : {"accuracy", "coverage"}
+        Whether the selected answer is to be right, or any of the samples.
+    price : float, optional
+        Value per unit of cost at which the choice was made; None where no price was used.
+    reason : str
+        Why, in words for people.
+
+    Raises
+    ------
+    InvalidInputError
+        When a number is not as described.
+    UnknownUnitError
+        When the unit does not exist.
+
+    Examples
+    --------
+    >>> plan = AllocationPlan(
+    ...     prompt_id="gsm8k-17",
+    ...     allocation=Allocation(generator="small", strategy="majority_vote", width=8),
+    ...     expected_accuracy=0.81,
+    ...     accuracy_interval=(0.7, 0.9),
+    ...     expected_cost=1144.0,
+    ...     unit="output_tokens",
+    ... )
+    >>> plan.allocation.n
+    8
+    """
+
+    prompt_id: str
+    allocation: Allocation
+    expected_accuracy: float
+    accuracy_interval: tuple[float, float]
+    expected_cost: float
+    unit: Unit
+    objective: Objective = "accuracy"
+    price: float | None = None
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        check_unit(self.unit)
+        if self.objective not in OBJECTIVES:
+            raise InvalidInputError(
+                f"objective must be one of {', '.join(OBJECTIVES)}; got {self.objective!r}"
+            )
+        if len(self.accuracy_interval) != 2:
+            raise InvalidInputError(
+                f"accuracy_interval must be (lower, upper), got {self.accuracy_interval!r}"
+            )
+        # Plain floats, so that equal plans are written as equal bytes whatever array they came from.
+        lower, upper = (float(end) for end in self.accuracy_interval)
+        object.__setattr__(self, "accuracy_interval", (lower, upper))
+        object.__setattr__(self, "expected_accuracy", float(self.expected_accuracy))
+        object.__setattr__(self, "expected_cost", float(self.expected_cost))
+        if not 0 <= lower <= self.expected_accuracy <= upper <= 1:
+            raise InvalidInputError(
+                f"plan of {self.prompt_id!r}: need 0 <= lower <= expected_accuracy <= upper <= 1, got "
+                f"{self.expected_accuracy!r} in {self.accuracy_interval!r}"
+            )
+        if not (math.isfinite(self.expected_cost) and self.expected_cost >= 0):
+            raise InvalidInputError(
+                f"plan of {self.prompt_id!r}: expected_cost must be finite and >= 0, got "
+                f"{self.expected_cost!r}"
+            )
+        if self.price is not None:
+            object.__setattr__(self, "price", float(self.price))
+            if not (math.isfinite(self.price) and self.price >= 0):
+                raise InvalidInputError(
+                    f"plan of {self.prompt_id!r}: price must be finite and >= 0, or None, got {self.price!r}"
+                )

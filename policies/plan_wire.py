@@ -1,0 +1,153 @@
+"""Write plans as JSON and read them back: one object per plan, one plan per line.
+
+It assumes UTF-8 files that fit in memory plan by plan. Schema 1 is the only one so far; unknown keys and
+other schemas are refused, and the values themselves are checked by `policies.plan`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from difficulty.errors import InvalidInputError
+from policies.allocation import Allocation, ParameterValue
+from policies.plan import AllocationPlan
+
+__all__ = ["PLAN_SCHEMA", "plan_from_json", "plan_to_json", "read_plans", "write_plans"]
+
+PLAN_SCHEMA: Final = 1
+
+
+class _AllocationWire(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    generator: str
+    strategy: str
+    width: int
+    depth: int
+    params: dict[str, ParameterValue]
+
+
+class _PlanWire(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    schema: int
+    prompt_id: str
+    allocation: _AllocationWire
+    expected_accuracy: float
+    accuracy_interval: tuple[float, float]
+    expected_cost: float
+    unit: str
+    objective: str
+    price: float | None
+    reason: str
+
+
+class _Schema(msgspec.Struct):
+    schema: int
+
+
+def plan_to_json(plan: AllocationPlan) -> bytes:
+    """Return a plan as one line of JSON, without the newline; equal plans give equal bytes.
+
+    Examples
+    --------
+    >>> plan = AllocationPlan(
+    ...     prompt_id="a",
+    ...     allocation=Allocation(generator="small", strategy="greedy"),
+    ...     expected_accuracy=0.5,
+    ...     accuracy_interval=(0.4, 0.6),
+    ...     expected_cost=1,
+    ...     unit="samples",
+    ... )
+    >>> plan_from_json(plan_to_json(plan)) == plan
+    True
+    """
+    allocation = plan.allocation
+    return msgspec.json.encode(
+        _PlanWire(
+            schema=PLAN_SCHEMA,
+            prompt_id=plan.prompt_id,
+            allocation=_AllocationWire(
+                generator=allocation.generator,
+                strategy=allocation.strategy,
+                width=int(allocation.width),
+                depth=int(allocation.depth),
+                params=dict(allocation.params),
+            ),
+            expected_accuracy=plan.expected_accuracy,
+            accuracy_interval=plan.accuracy_interval,
+            expected_cost=plan.expected_cost,
+            unit=plan.unit,
+            objective=plan.objective,
+            price=plan.price,
+            reason=plan.reason,
+        )
+    )
+
+
+def plan_from_json(line: bytes | str) -> AllocationPlan:
+    """Read one plan.
+
+    Raises
+    ------
+    InvalidInputError
+        When the text is not JSON, has another schema, an unknown or missing key, or a value that cannot be.
+    """
+    try:
+        schema = msgspec.json.decode(line, type=_Schema).schema
+        if schema != PLAN_SCHEMA:
+            raise InvalidInputError(
+                f"a plan of schema {schema} cannot be read, only schema {PLAN_SCHEMA}; "
+                + (
+                    "upgrade ttc-planner"
+                    if schema > PLAN_SCHEMA
+                    else "write the plan again with this version"
+                )
+            )
+        wire = msgspec.json.decode(line, type=_PlanWire)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"not a plan: {error}") from error
+    return AllocationPlan(
+        prompt_id=wire.prompt_id,
+        allocation=Allocation(
+            generator=wire.allocation.generator,
+            strategy=wire.allocation.strategy,  # type: ignore[arg-type]  # Allocation checks it
+            width=wire.allocation.width,
+            depth=wire.allocation.depth,
+            params=wire.allocation.params,
+        ),
+        expected_accuracy=wire.expected_accuracy,
+        accuracy_interval=wire.accuracy_interval,
+        expected_cost=wire.expected_cost,
+        unit=wire.unit,  # type: ignore[arg-type]  # AllocationPlan checks it
+        objective=wire.objective,  # type: ignore[arg-type]  # AllocationPlan checks it
+        price=wire.price,
+        reason=wire.reason,
+    )
+
+
+def write_plans(path: str | Path, plans: Iterable[AllocationPlan]) -> None:
+    """Write plans to a JSON Lines file, replacing it."""
+    Path(path).write_bytes(b"".join(plan_to_json(plan) + b"\n" for plan in plans))
+
+
+def read_plans(path: str | Path) -> list[AllocationPlan]:
+    """Read a JSON Lines file of plans; blank lines are skipped.
+
+    Raises
+    ------
+    InvalidInputError
+        When the file is not there or a line is not a plan; the message names file and line.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise InvalidInputError(f"plans cannot be read from {path}: {error.strerror}") from error
+    plans = []
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if line.strip():
+            try:
+                plans.append(plan_from_json(line))
+            except InvalidInputError as error:
+                raise InvalidInputError(f"{path}, line {number}: {error}") from error
+    return plans
