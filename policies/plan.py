@@ -75,10 +75,7 @@ class AllocationPlan:
 
     def __post_init__(self) -> None:
         check_unit(self.unit)
-        if self.objective not in OBJECTIVES:
-            raise InvalidInputError(
-                f"objective must be one of {', '.join(OBJECTIVES)}; got {self.objective!r}"
-            )
+        check_objective(self.objective)
         if len(self.accuracy_interval) != 2:
             raise InvalidInputError(
                 f"accuracy_interval must be (lower, upper), got {self.accuracy_interval!r}"
