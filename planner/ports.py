@@ -151,11 +151,9 @@ class Backend(Protocol):
     """Draws samples."""
 
     async def sample(self, requests: Sequence[SampleRequest]) -> Sequence[Sequence[Completion]]:
-        """Return the completions of each request, in the order of `requests`: `n` for each, failed ones
-        included.
+        """Return the completions of each request, in the order of `requests`: `n` each, failures included.
 
-        A sample that failed for good, while another succeeded, is a completion with the finish reason
-        ``"error"``.
+        A sample that failed for good, while another succeeded, has the finish reason ``"error"``.
 
         Raises
         ------
@@ -171,7 +169,7 @@ class AnswerExtractor(Protocol):
     """Finds the answer in a text; answers that agree come back as equal strings."""
 
     def extract(self, text: str, finish_reason: FinishReason) -> str | None:
-        """Return the canonical answer, or None for a completion that abstains: truncated, unparsable, failed."""
+        """Return the canonical answer, or None when the completion abstains (cut, unparsable, failed)."""
         ...
 
 

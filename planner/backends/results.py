@@ -1,0 +1,57 @@
+"""Results of one call of a backend: completions, or the error that a sample met.
+
+One rule for all backends: a sample that failed while another succeeded becomes a completion that says so;
+when nothing succeeded, the first error is raised. Retries are left to the backends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from difficulty.errors import BackendError
+from planner.ports import Completion
+
+__all__ = ["Drawn", "assemble"]
+
+Drawn: TypeAlias = Completion | BackendError
+
+
+def assemble(drawn: Sequence[Sequence[Drawn]]) -> list[list[Completion]]:
+    """Return the completions of each request, failures as completions with the finish reason ``"error"``.
+
+    Raises
+    ------
+    BackendError
+        The first error, when no sample at all was drawn; its `failed_requests` is the sum over all of them.
+
+    Examples
+    --------
+    >>> done = Completion(text="4", prompt_tokens=3, output_tokens=1, finish_reason="stop")
+    >>> [[_, failed]] = assemble([[done, BackendError("refused", status=403)]])
+    >>> failed.finish_reason, failed.error
+    ('error', 'BackendError: refused')
+    """
+    every = [item for items in drawn for item in items]
+    errors = [item for item in every if isinstance(item, BackendError)]
+    if errors and len(errors) == len(every):
+        # One failed request for n samples appears n times and is counted once.
+        errors[0].failed_requests = sum({id(error): error.failed_requests for error in errors}.values())
+        raise errors[0]
+    seen: set[int] = set()
+    return [[_completion(item, seen) for item in items] for items in drawn]
+
+
+def _completion(item: Drawn, seen: set[int]) -> Completion:
+    if isinstance(item, Completion):
+        return item
+    failed = 0 if id(item) in seen else item.failed_requests
+    seen.add(id(item))
+    return Completion(
+        text="",
+        prompt_tokens=0,
+        output_tokens=0,
+        finish_reason="error",
+        error=f"{type(item).__name__}: {item}",
+        failed_requests=failed,
+    )
