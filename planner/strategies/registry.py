@@ -1,0 +1,99 @@
+"""From the name in an allocation to the strategy that spends it.
+
+An allocation carries a strategy's parameters as plain values; here they are checked, once, and unknown ones
+are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from types import MappingProxyType
+from typing import Final, Protocol
+
+from difficulty.errors import InvalidInputError
+from planner.outcome import Outcome
+from planner.strategies.beam_search import BeamSearch
+from planner.strategies.best_of_n import BestOfN
+from planner.strategies.dvts import DVTS
+from planner.strategies.first_success import FirstSuccess
+from planner.strategies.flow import Flow
+from planner.strategies.greedy import Greedy
+from planner.strategies.lookahead import Lookahead
+from planner.strategies.majority_vote import MajorityVote
+from planner.strategies.rebase import Rebase
+from planner.strategies.sequential_revision import SequentialRevision
+from planner.strategies.task import Task
+from planner.strategies.weighted_best_of_n import WeightedBestOfN
+from policies.allocation import Allocation
+
+__all__ = ["STRATEGY_TYPES", "Strategy", "strategy_of"]
+
+
+class Strategy(Protocol):
+    """A way to spend samples; frozen parameters, no state."""
+
+    @property
+    def verifiers(self) -> tuple[str, ...]:
+        """Names of the verifiers that the flow asks for scores."""
+        ...
+
+    def flow(self, task: Task) -> Flow[Outcome]:
+        """Return a fresh flow that works on one prompt."""
+        ...
+
+
+STRATEGY_TYPES: Final[Mapping[str, type[Strategy]]] = MappingProxyType(
+    {
+        "greedy": Greedy,
+        "majority_vote": MajorityVote,
+        "best_of_n": BestOfN,
+        "weighted_best_of_n": WeightedBestOfN,
+        "first_success": FirstSuccess,
+        "sequential_revision": SequentialRevision,
+        "beam_search": BeamSearch,
+        "dvts": DVTS,
+        "lookahead": Lookahead,
+        "rebase": Rebase,
+    }
+)
+_DEEP: Final = ("sequential_revision",)
+
+
+def strategy_of(allocation: Allocation) -> Strategy:
+    """Return the strategy that `allocation` names, with its parameters.
+
+    The parameter ``n`` of recorded search runs is accepted where it equals the width.
+
+    Raises
+    ------
+    InvalidInputError
+        When a parameter is unknown or of a wrong type or value, or when width or depth do not suit the
+        strategy.
+
+    Examples
+    --------
+    >>> strategy_of(Allocation(generator="tiny", strategy="first_success", width=8))
+    FirstSuccess(verifier='score', threshold=0.5, fallback='none')
+    """
+    import msgspec
+
+    name = allocation.strategy
+    kind = STRATEGY_TYPES[name]
+    params = dict(allocation.parameters)
+    if params.pop("n", allocation.width) != allocation.width:
+        raise InvalidInputError(f"{name}: the parameter n must equal the width {allocation.width}")
+    allowed = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    unknown = sorted(set(params) - set(allowed))
+    if unknown:
+        raise InvalidInputError(
+            f"{name} has no parameter {', '.join(unknown)}; allowed: {', '.join(allowed) or 'none'}"
+        )
+    if allocation.depth > 1 and name not in _DEEP:
+        raise InvalidInputError(f"{name} has depth 1; depth {allocation.depth} needs {', '.join(_DEEP)}")
+    if allocation.width > 1 and name == "greedy":
+        raise InvalidInputError(f"greedy draws one sample, got width {allocation.width}; use majority_vote")
+    try:
+        return msgspec.convert(params, kind)
+    except msgspec.ValidationError as error:
+        raise InvalidInputError(f"{name}: a parameter has a wrong type or value: {error}") from error

@@ -1,0 +1,113 @@
+"""One prompt's work order: what a strategy needs to know to begin.
+
+A task joins the prompt, its allocation, the generator that the allocation names, the answer extractor and the
+seed. All randomness of a strategy comes from the task's seed, so that equal tasks ask for equal samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+import numpy as np
+
+from difficulty.generator import Generator
+from difficulty.prompt import Prompt
+from planner.outcome import Candidate, CandidateStatus
+from planner.ports import AnswerExtractor, Completion, SampleRequest
+from planner.strategies.flow import Failure
+from planner.strategies.stop import AllAtOnce, StopRule
+from policies.allocation import Allocation
+from policies.usage import Usage
+
+__all__ = ["Task"]
+
+_ALL_AT_ONCE = AllAtOnce()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """A prompt, how much it gets, and all that is needed to spend it.
+
+    Parameters
+    ----------
+    prompt : Prompt
+        The question.
+    allocation : Allocation
+        Strategy, width, depth and parameters.
+    generator : Generator
+        The generator that `allocation` names.
+    extractor : AnswerExtractor
+        Finds the canonical answer of a text.
+    seed : int
+        Seed of the run; each prompt derives its own from it.
+    stop_rule : StopRule
+        Sizes of the waves; by default all samples at once. Tree search and revision do not use it.
+    expected_usage : Usage, optional
+        What the plan expects, copied to the outcome.
+    expected_cost : float, optional
+        Its price, copied to the outcome.
+    """
+
+    prompt: Prompt
+    allocation: Allocation
+    generator: Generator
+    extractor: AnswerExtractor
+    seed: int = 0
+    stop_rule: StopRule = _ALL_AT_ONCE
+    expected_usage: Usage | None = None
+    expected_cost: float | None = None
+
+    @property
+    def first_seed(self) -> int:
+        """Seed of the prompt's first sample; sample ``j`` uses ``first_seed + j``.
+
+        It depends on the run's seed, the prompt and the generator and not on the strategy, so that a wide
+        draw begins with the samples of a narrow one. It stays below 2**30: some engines take 32-bit seeds
+        only.
+        """
+        text = f"{self.seed}\0{self.prompt.id}\0{self.generator.name}"
+        return int.from_bytes(sha256(text.encode()).digest()[:4], "big") >> 2
+
+    def tie_breaker(self) -> np.random.Generator:
+        """Return a fresh source of randomness for ties, the same one for equal tasks."""
+        return np.random.default_rng([self.first_seed, 1])
+
+    def request(
+        self,
+        *,
+        n: int,
+        offset: int,
+        prefix: tuple[str, ...] = (),
+        stop: tuple[str, ...] = (),
+        max_output_tokens: int | None = None,
+        temperature: float | None = None,
+    ) -> SampleRequest:
+        """Return a request for samples ``offset … offset + n - 1`` of this prompt."""
+        generator = (
+            self.generator if temperature is None else replace(self.generator, temperature=temperature)
+        )
+        return SampleRequest(
+            prompt=self.prompt,
+            generator=generator,
+            n=n,
+            seed=self.first_seed + offset,
+            prefix=prefix,
+            stop=stop,
+            max_output_tokens=max_output_tokens,
+        )
+
+    def candidate(self, reply: Completion | Failure, *, chain: int = 0, step: int = 0) -> Candidate:
+        """Return the candidate that a reply to a whole-answer request makes."""
+        if isinstance(reply, Failure):
+            status: CandidateStatus = "cancelled" if reply.refused else "failed"
+            return Candidate(text="", answer=None, status=status, chain=chain, step=step)
+        return Candidate(
+            text=reply.text,
+            answer=self.extractor.extract(reply.text, reply.finish_reason),
+            status="truncated" if reply.finish_reason == "length" else "ok",
+            mean_logprob=reply.mean_logprob,
+            output_tokens=reply.output_tokens,
+            chain=chain,
+            step=step,
+        )
