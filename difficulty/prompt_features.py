@@ -148,7 +148,7 @@ class PromptFeatures:
             states = _check_hidden(hidden, len(prompts))
             if states.shape[1] != self._hidden_mean.size:
                 raise InvalidInputError(
-                    f"hidden states must have {self._hidden_mean.size} columns as in fit, got {states.shape[1]}"
+                    f"hidden must have {self._hidden_mean.size} columns as in fit, got {states.shape[1]}"
                 )
             result[:, -self._hidden_axes.shape[1] :] = (states - self._hidden_mean) @ self._hidden_axes
         return result
@@ -187,7 +187,7 @@ class PromptFeatures:
             raise InvalidInputError(f"arrays of PromptFeatures lack {sorted(missing)}")
         if int(arrays["statistics"][0]) != _FINGERPRINT:
             raise InvalidInputError(
-                "these features were fitted with other text statistics than this version computes; train again"
+                "these features rest on other text statistics than this version computes; train again"
             )
         embedding_dims, hidden_dims, seed = (int(value) for value in arrays["parameters"])
         features = cls(embedding_dims=embedding_dims, hidden_dims=hidden_dims, seed=seed)
