@@ -21,7 +21,12 @@ _Ints = NDArray[np.int64]
 
 
 def best_of_n_accuracy(
-    score: ArrayLike, correct: ArrayLike, widths: ArrayLike, *, n_samples: ArrayLike | None = None
+    score: ArrayLike,
+    correct: ArrayLike,
+    widths: ArrayLike,
+    *,
+    answer: ArrayLike | None = None,
+    n_samples: ArrayLike | None = None,
 ) -> _Floats:
     """Compute the accuracy of the best-scored of N samples of each recorded pool.
 
@@ -33,6 +38,9 @@ def best_of_n_accuracy(
         1 correct, 0 wrong, -1 unknown.
     widths : array_like of int, shape (L,)
         Samples that compete, each >= 1.
+    answer : array_like of int, shape (P, M), optional
+        Answer codes: samples with -1 abstain, they never win, need no score, and are wrong if nobody else is
+        there; -2 is padding. Leave it out where answers were not recorded.
     n_samples : array_like of int, shape (P,), optional
         Samples of each pool; columns from there on are padding. By default padding is every position with
         neither a score nor a correctness.
@@ -67,7 +75,19 @@ def best_of_n_accuracy(
     if labels.dtype.kind not in "iub" or not np.isin(labels, (-1, 0, 1)).all():
         raise InvalidInputError("correct must hold 1 (correct), 0 (wrong) or -1 (unknown)")
     value = np.where(labels.astype(np.int64) < 0, np.nan, labels)
-    return best_of_n_winner_mean(score, value, widths, n_samples=n_samples)
+    scores, values, drawn = _scored(score, value, widths)
+    present = _present(scores, values, n_samples)
+    abstains = np.zeros(scores.shape, dtype=np.bool_)
+    if answer is not None:
+        codes = np.asarray(answer)
+        if codes.shape != scores.shape or codes.dtype.kind not in "iu" or codes.min(initial=0) < -2:
+            raise InvalidInputError(
+                f"answer must hold codes >= 0, -1 (abstains) or -2 (padding) of shape {scores.shape}, "
+                f"got dtype {codes.dtype} of shape {codes.shape}"
+            )
+        abstains = codes == -1
+        present = codes != -2
+    return _winner_mean(scores, values, drawn, present, abstains)
 
 
 def best_of_n_winner_mean(
@@ -103,37 +123,49 @@ def best_of_n_winner_mean(
     >>> best_of_n_winner_mean([[0.2, 0.7]], [[100, 300]], [1, 2]).tolist()
     [[200.0, 300.0]]
     """
+    scores, values, drawn = _scored(score, value, widths)
+    present = _present(scores, values, n_samples)
+    return _winner_mean(scores, values, drawn, present, np.zeros(scores.shape, dtype=np.bool_))
+
+
+def _winner_mean(
+    scores: _Floats, values: _Floats, widths: _Ints, present: NDArray[np.bool_], abstains: NDArray[np.bool_]
+) -> _Floats:
+    """Average `values` over winners; a winner that abstains, since all do, counts 0."""
+    n_recorded = present.sum(axis=1)
+    missing = (present & ~abstains & (np.isnan(scores) | np.isnan(values))).any(axis=1)
+    missing |= (abstains & (values == 1.0)).any(axis=1)
+
+    # Rising scores, padding before abstentions before the rest.
+    level = np.where(present, np.where(abstains, 1, 2), 0)
+    order = np.lexsort((scores, level), axis=1)
+    level = np.take_along_axis(level, order, axis=1)
+    scores = np.take_along_axis(np.where(present & ~abstains, scores, 0.0), order, axis=1)
+    values = np.take_along_axis(np.where(present & ~abstains, values, 0.0), order, axis=1)
+    below, not_above = _tie_bounds(scores, level)
+
+    result = np.full((scores.shape[0], widths.size), np.nan)
+    for pool_size in np.unique(n_recorded[~missing]):
+        rows = np.flatnonzero((n_recorded == pool_size) & ~missing)
+        first = scores.shape[1] - pool_size
+        lower, upper = below[rows, first:] - first, not_above[rows, first:] - first
+        share = values[rows, first:] / (upper - lower)
+        for column in np.flatnonzero(widths <= pool_size):
+            inside = _subset_chance(int(pool_size), int(widths[column]))
+            result[rows, column] = (share * (inside[upper] - inside[lower])).sum(axis=1)
+    return result
+
+
+def _scored(score: ArrayLike, value: ArrayLike, widths: ArrayLike) -> tuple[_Floats, _Floats, _Ints]:
+    """Validate scores, values and widths."""
     scores, values = np.asarray(score, dtype=np.float64), np.asarray(value, dtype=np.float64)
-    drawn = as_widths(widths)
     if scores.ndim != 2 or scores.shape != values.shape:
         raise InvalidInputError(
-            f"score and labels must share a shape (P, M), got {scores.shape} and {values.shape}"
+            f"score, correct and value must share a shape (P, M), got {scores.shape} and {values.shape}"
         )
     if np.isinf(scores).any() or np.isinf(values).any():
         raise InvalidInputError("scores and values must be finite, or NaN where missing; got an infinite one")
-    present = _present(scores, values, n_samples)
-    n_recorded = present.sum(axis=1)
-    missing = (present & (np.isnan(scores) | np.isnan(values))).any(axis=1)
-
-    # Rising scores with padding first: the rank of a sample is then its position less the padding.
-    order = np.argsort(np.where(present, scores, -np.inf), axis=1, kind="stable")
-    scores = np.take_along_axis(np.where(present, scores, -np.inf), order, axis=1)
-    values = np.take_along_axis(np.where(present, values, 0.0), order, axis=1)
-    below, not_above = _tie_bounds(scores)
-    padding = (scores.shape[1] - n_recorded)[:, None]
-    below, not_above = np.maximum(below - padding, 0), not_above - padding
-
-    result = np.full((scores.shape[0], drawn.size), np.nan)
-    for pool_size in np.unique(n_recorded[~missing]):
-        rows = np.flatnonzero((n_recorded == pool_size) & ~missing)
-        columns = np.flatnonzero(drawn <= pool_size)
-        first = scores.shape[1] - pool_size
-        lower, upper, worth = below[rows, first:], not_above[rows, first:], values[rows, first:] / 1.0
-        worth /= upper - lower
-        for column in columns:
-            all_within = _subset_chance(int(pool_size), int(drawn[column]))
-            result[rows, column] = (worth * (all_within[upper] - all_within[lower])).sum(axis=1)
-    return result
+    return scores, values, as_widths(widths)
 
 
 def _present(scores: _Floats, values: _Floats, n_samples: ArrayLike | None) -> NDArray[np.bool_]:
@@ -150,12 +182,12 @@ def _present(scores: _Floats, values: _Floats, n_samples: ArrayLike | None) -> N
     return stated
 
 
-def _tie_bounds(scores: _Floats) -> tuple[_Ints, _Ints]:
+def _tie_bounds(scores: _Floats, level: _Ints) -> tuple[_Ints, _Ints]:
     """Return, per position of each rising row, how many are strictly below and how many are not above."""
     n_columns = scores.shape[1]
     position = np.broadcast_to(np.arange(n_columns), scores.shape)
     starts = np.ones(scores.shape, dtype=np.bool_)
-    starts[:, 1:] = scores[:, 1:] != scores[:, :-1]
+    starts[:, 1:] = (scores[:, 1:] != scores[:, :-1]) | (level[:, 1:] != level[:, :-1])
     ends = np.ones(scores.shape, dtype=np.bool_)
     ends[:, :-1] = starts[:, 1:]
     below = np.maximum.accumulate(np.where(starts, position, 0), axis=1)

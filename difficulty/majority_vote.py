@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from difficulty.errors import InvalidInputError
 from difficulty.vote_polynomial import MAX_POOL, as_widths, binomials, tied_product
 
-__all__ = ["majority_vote_accuracy", "vote_accuracy_iid"]
+__all__ = ["as_pools", "majority_vote_accuracy", "vote_accuracy_iid"]
 
 _Floats = NDArray[np.float64]
 _Ints = NDArray[np.int64]
@@ -68,7 +68,7 @@ def majority_vote_accuracy(answer: ArrayLike, correct: ArrayLike, widths: ArrayL
     >>> majority_vote_accuracy([[7, 7, 3, -1]], [[1, 1, 0, 0]], [1, 2, 3, 4]).round(4).tolist()
     [[0.5, 0.6667, 0.75, 1.0]]
     """
-    codes, labels, drawn = _pools(answer, correct, widths)
+    codes, labels, drawn = as_pools(answer, correct, widths)
     n_prompts, n_columns = codes.shape
     accuracy = np.zeros((n_prompts, drawn.size))
     n_samples = (codes != -2).sum(axis=1)
@@ -223,7 +223,7 @@ def _poisson(rate: _Floats, largest: int) -> _Floats:
     return terms
 
 
-def _pools(answer: ArrayLike, correct: ArrayLike, widths: ArrayLike) -> tuple[_Ints, _Ints, _Ints]:
+def as_pools(answer: ArrayLike, correct: ArrayLike, widths: ArrayLike) -> tuple[_Ints, _Ints, _Ints]:
     """Validate the arguments of a vote over recorded pools."""
     codes, labels = np.asarray(answer), np.asarray(correct)
     if codes.ndim != 2 or codes.shape != labels.shape:

@@ -88,3 +88,23 @@ def test_bad_input_raises() -> None:
         best_of_n_accuracy([[0.1]], [[1]], [1], n_samples=[2])
     with pytest.raises(InvalidInputError, match="widths"):
         best_of_n_accuracy([[0.1]], [[1]], [0])
+
+
+def test_abstentions_never_win_and_need_no_score() -> None:
+    rng = np.random.default_rng(16)
+    score = rng.integers(0, 3, size=(10, 7)) / 3
+    answer = rng.integers(-1, 2, size=score.shape)
+    answer[rng.random(score.shape) < 0.1] = -2
+    correct = np.where(answer == 0, 1, 0)
+    widths = np.arange(1, 8)
+    for row in range(len(score)):
+        kept = answer[row] != -2
+        floor = np.where(answer[row] == -1, -1.0, score[row])[kept]
+        expected = [_enumerate(list(floor), list(correct[row][kept]), int(n)) for n in widths]
+        unscored = np.where(answer[row] < 0, np.nan, score[row])
+        accuracy = best_of_n_accuracy(unscored[None], correct[[row]], widths, answer=answer[[row]])[0]
+        np.testing.assert_allclose(accuracy, expected, atol=1e-12)
+    # A correct sample without an answer: answers were not recorded.
+    assert np.isnan(best_of_n_accuracy([[0.1, 0.2]], [[1, 0]], [1], answer=[[-1, 0]]))[0, 0]
+    with pytest.raises(InvalidInputError, match="answer must hold"):
+        best_of_n_accuracy([[0.1, 0.2]], [[1, 0]], [1], answer=[[-3, 0]])

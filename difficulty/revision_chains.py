@@ -1,0 +1,278 @@
+"""Accuracy and tokens of sequential revision: W chains of S steps, selected within and across chains.
+
+A whole chain is the unit that is drawn: W of the C recorded chains without replacement, and of each the first
+S steps, as a revision depends on what came before it in its chain. The value of a grid of width × depth comes
+out of one recording; how chains are sampled, and which grid point a prompt gets, is left to `planner` and
+`policies`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from difficulty.best_of_n import best_of_n_accuracy
+from difficulty.errors import InvalidInputError
+from difficulty.majority_vote import majority_vote_accuracy
+from difficulty.vote_polynomial import as_widths
+from difficulty.weighted_vote import draw_votes, weighted_vote_accuracy
+
+__all__ = ["RevisionSelection", "RevisionUsage", "revision_accuracy", "revision_usage"]
+
+_Floats = NDArray[np.float64]
+_Ints = NDArray[np.int64]
+_Number = TypeVar("_Number", np.int64, np.float64)
+
+RevisionSelection: TypeAlias = Literal["last", "majority", "hierarchical", "best"]
+
+_ALL_OF_TWELVE = 924
+"""C(12, 6), the most subsets that 12 chains have: as many draws as this enumerate them."""
+
+
+class RevisionUsage(NamedTuple):
+    """Expected output and prompt tokens of each width and depth, both (P, W, D)."""
+
+    output_tokens: _Floats
+    prompt_tokens: _Floats
+
+
+def revision_accuracy(
+    correct: ArrayLike,
+    answer: ArrayLike,
+    score: ArrayLike | None,
+    widths: ArrayLike,
+    depths: ArrayLike,
+    *,
+    selection: RevisionSelection,
+    n_draws: int = _ALL_OF_TWELVE,
+    seed: int = 0,
+) -> _Floats:
+    """Compute the accuracy of W chains of S revisions for a grid of widths and depths.
+
+    Parameters
+    ----------
+    correct : array_like of int, shape (P, C, S)
+        1 correct, 0 wrong, -1 unknown, for each step of each of C recorded chains.
+    answer : array_like of int, shape (P, C, S)
+        Answer codes, -1 abstains, -2 is padding (a chain that is shorter or absent).
+    score : array_like of float, shape (P, C, S), or None
+        Verifier scores, needed by ``"best"`` and used by ``"hierarchical"``.
+    widths, depths : array_like of int, shape (W,) and (D,)
+        Chains, and steps per chain, each >= 1.
+    selection : {"last", "majority", "hierarchical", "best"}
+        ``"last"``: the last answer of each chain, then a majority vote over the chains. ``"majority"``: one
+        vote over all steps of all chains. ``"hierarchical"``: with scores, the best-scored answer of each
+        chain, then a vote over the chains weighted by these scores; without, a majority vote in each chain,
+        then over the chains. ``"best"``: the best-scored step of all.
+    n_draws, seed : int
+        Subsets of chains, >= 2, and their seed, where there is no closed form; widths with at most `n_draws`
+        subsets are enumerated.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (P, W, D)
+        Expected accuracy in [0, 1]. NaN where a width exceeds the chains of a prompt, where a depth exceeds
+        any of its chains, and where a label or score that takes part is missing.
+
+    Raises
+    ------
+    InvalidInputError
+        When shapes differ, a code, label or number is out of range, `selection` is unknown or needs scores.
+
+    Notes
+    -----
+    Abstaining steps neither vote nor compete; ``"last"`` takes the last step that gave an answer. Ties inside
+    a chain go to the answer given latest, as a revision saw the earlier ones; ties across chains, and between
+    answers in one flat vote, are uniform. By default exact up to 12 chains, and for ``"last"``,
+    ``"best"`` and the unscored ``"hierarchical"`` at any number of them.
+
+    References
+    ----------
+    Snell et al., 2024, arXiv:2408.03314, section 6, for the selection within, then across chains. That
+    the best-scored step stands for its chain is our reading.
+
+    Examples
+    --------
+    Two chains that repair a wrong first answer, one that breaks a right one.
+
+    >>> answer = [[[7, 4], [7, 4], [4, 5]]]
+    >>> correct = [[[0, 1], [0, 1], [1, 0]]]
+    >>> revision_accuracy(correct, answer, None, [1, 3], [1, 2], selection="last").round(3).tolist()
+    [[[0.333, 0.667], [0.0, 1.0]]]
+    """
+    codes, labels = np.asarray(answer), np.asarray(correct)
+    if codes.ndim != 3 or codes.shape != labels.shape:
+        raise InvalidInputError(
+            f"answer and correct must share a shape (P, C, S), got {codes.shape}, {labels.shape}"
+        )
+    scores = None if score is None else np.asarray(score, dtype=np.float64)
+    if scores is not None and scores.shape != codes.shape:
+        raise InvalidInputError(f"score must have shape {codes.shape}, got {scores.shape}")
+    if selection not in ("last", "majority", "hierarchical", "best"):
+        raise InvalidInputError(
+            f"selection must be 'last', 'majority', 'hierarchical' or 'best', got {selection!r}"
+        )
+    if selection == "best" and scores is None:
+        raise InvalidInputError(
+            "selection 'best' needs scores; record them or select by 'majority' or 'last'"
+        )
+    if codes.dtype.kind not in "iu" or labels.dtype.kind not in "iub":
+        raise InvalidInputError(
+            f"answer and correct must hold integers, got {codes.dtype} and {labels.dtype}"
+        )
+    wide, deep = as_widths(widths), as_widths(depths)
+    codes, labels = codes.astype(np.int64), labels.astype(np.int64)
+    result = np.full((codes.shape[0], wide.size, deep.size), np.nan)
+    length = (codes != -2).sum(axis=2)
+    absent = length == 0
+    for column, depth in enumerate(deep):
+        # A chain that ended early would be drawn as if it had not: such prompts are undefined at this depth.
+        rows = np.flatnonzero((absent | (length >= depth)).all(axis=1) & ~absent.all(axis=1))
+        if depth > codes.shape[2] or rows.size == 0:
+            continue
+        prefix = codes[rows, :, :depth], labels[rows, :, :depth]
+        rated = None if scores is None else scores[rows, :, :depth]
+        result[rows, :, column] = _at_depth(*prefix, rated, wide, selection, n_draws=n_draws, seed=seed)
+    return result
+
+
+def revision_usage(
+    output_tokens: ArrayLike, prompt_tokens: ArrayLike, widths: ArrayLike, depths: ArrayLike
+) -> RevisionUsage:
+    """Compute the expected tokens of W chains of S revisions for a grid of widths and depths.
+
+    Parameters
+    ----------
+    output_tokens, prompt_tokens : array_like of float, shape (P, C, S)
+        Tokens of each recorded step, >= 0; a chain's unrecorded steps are NaN. Revisions re-send what came
+        before, so prompt tokens usually grow along the chain.
+    widths, depths : array_like of int, shape (W,) and (D,)
+        Chains, and steps per chain, each >= 1.
+
+    Returns
+    -------
+    RevisionUsage
+        Tokens, (P, W, D): W times the mean over chains of the sum of the first S steps. NaN where a width
+        exceeds the chains of a prompt or where a token count of these steps is missing in a chain that has
+        any.
+
+    Raises
+    ------
+    InvalidInputError
+        When shapes differ, a count is negative, or a width or depth is below 1.
+
+    Examples
+    --------
+    >>> usage = revision_usage([[[10, 20], [30, 40]]], [[[5, 15], [5, 35]]], [1, 2], [1, 2])
+    >>> usage.output_tokens.tolist(), usage.prompt_tokens.tolist()
+    ([[[20.0, 50.0], [40.0, 100.0]]], [[[5.0, 30.0], [10.0, 60.0]]])
+    """
+    wide, deep = as_widths(widths), as_widths(depths)
+    output, prompt = np.asarray(output_tokens, dtype=np.float64), np.asarray(prompt_tokens, dtype=np.float64)
+    if output.ndim != 3 or output.shape != prompt.shape:
+        raise InvalidInputError(
+            f"both token arrays must share a shape (P, C, S), got {output.shape}, {prompt.shape}"
+        )
+    if (output < 0).any() or (prompt < 0).any():
+        raise InvalidInputError("token counts must be >= 0, or NaN where not recorded")
+    recorded = ~np.isnan(output) | ~np.isnan(prompt)
+    chains = np.asarray(recorded.any(axis=2), dtype=np.bool_)
+    return RevisionUsage(_expected(output, chains, wide, deep), _expected(prompt, chains, wide, deep))
+
+
+def _expected(tokens: _Floats, chains: NDArray[np.bool_], widths: _Ints, depths: _Ints) -> _Floats:
+    n_chains = chains.sum(axis=1)
+    spent = np.cumsum(np.where(chains[:, :, None], tokens, 0.0), axis=2).sum(axis=1)
+    result = np.full((tokens.shape[0], widths.size, depths.size), np.nan)
+    known = depths <= tokens.shape[2]
+    per_chain = spent[:, depths[known] - 1] / np.maximum(n_chains, 1)[:, None]
+    result[:, :, known] = widths[None, :, None] * per_chain[:, None, :]
+    result[widths[None, :] > n_chains[:, None]] = np.nan
+    return result
+
+
+def _at_depth(
+    answer: _Ints,
+    correct: _Ints,
+    score: _Floats | None,
+    widths: _Ints,
+    selection: RevisionSelection,
+    *,
+    n_draws: int,
+    seed: int,
+) -> _Floats:
+    """Return (P, W) for chains of one depth, cut to it."""
+    if selection == "majority":
+        return _flat_vote(answer, correct, widths, n_draws=n_draws, seed=seed)
+    if selection == "last" or score is None:
+        step = _latest(answer) if selection == "last" else _most_frequent(answer)
+        return majority_vote_accuracy(_take(answer, step), _take(correct, step), widths)
+    missing = ((answer >= 0) & np.isnan(score)).any(axis=(1, 2))
+    step = _best_scored(answer, score)
+    winners, right, worth = _take(answer, step), _take(correct, step), _take(score, step)
+    if selection == "best":
+        accuracy = best_of_n_accuracy(worth, right, widths, answer=winners)
+    else:
+        accuracy = weighted_vote_accuracy(winners, worth, right, widths, n_draws=n_draws, seed=seed).mean
+    accuracy[missing] = np.nan
+    return accuracy
+
+
+def _flat_vote(answer: _Ints, correct: _Ints, widths: _Ints, *, n_draws: int, seed: int) -> _Floats:
+    """Return (P, W): one vote over all steps of the drawn chains."""
+    n_prompts, _, depth = answer.shape
+    accuracy = np.full((n_prompts, widths.size), np.nan)
+    present = answer[:, :, 0] != -2
+    unknown = (((answer >= 0) & (correct < 0)) | ((answer == -1) & (correct == 1))).any(axis=(1, 2))
+    order = np.argsort(~present, axis=1, kind="stable")[:, :, None]
+    answer, correct = np.take_along_axis(answer, order, axis=1), np.take_along_axis(correct, order, axis=1)
+    n_chains = present.sum(axis=1)
+    for size in np.unique(n_chains[~unknown]):
+        rows = np.flatnonzero((n_chains == size) & ~unknown)
+        codes = answer[rows, :size].reshape(rows.size, -1)
+        units = np.arange(size * depth).reshape(size, depth)
+        accuracy[rows], _ = draw_votes(
+            codes,
+            np.ones(codes.shape),
+            correct[rows, :size].reshape(rows.size, -1).astype(np.float64),
+            widths,
+            units,
+            n_draws=n_draws,
+            limit=n_draws,
+            seed=seed,
+            largest=False,
+        )
+    return accuracy
+
+
+def _take(values: NDArray[_Number], step: _Ints) -> NDArray[_Number]:
+    """Return (P, C): the value of each chain at its selected step."""
+    taken: NDArray[_Number] = np.take_along_axis(values, step[:, :, None], axis=2)[:, :, 0]
+    return taken
+
+
+def _latest(answer: _Ints) -> _Ints:
+    """Return (P, C): the last step that gave an answer, else the last step."""
+    depth = answer.shape[2]
+    position = np.where(answer >= 0, np.arange(depth), -1).max(axis=2)
+    step: _Ints = np.where(position < 0, depth - 1, position)
+    return step
+
+
+def _most_frequent(answer: _Ints) -> _Ints:
+    """Return (P, C): the latest step that gave the most frequent answer of the chain."""
+    same = (answer[:, :, :, None] == answer[:, :, None, :]).sum(axis=3)
+    return _last_maximum(np.where(answer >= 0, same, 0))
+
+
+def _best_scored(answer: _Ints, score: _Floats) -> _Ints:
+    """Return (P, C): the latest step with the best score among those that gave an answer."""
+    return _last_maximum(np.where((answer >= 0) & ~np.isnan(score), score, -np.inf))
+
+
+def _last_maximum(values: NDArray[_Number]) -> _Ints:
+    depth = values.shape[2]
+    position: _Ints = depth - 1 - np.argmax(values[:, :, ::-1], axis=2)
+    return position
