@@ -18,7 +18,14 @@ from difficulty.generator import Generator
 from difficulty.log_columns import LogColumns
 from difficulty.log_wire import FORMAT_VERSION, LineWire, SampleWire, encode_json
 
-__all__ = ["encode_header", "encode_lines", "generator_record", "lines_of", "samples_of"]
+__all__ = [
+    "encode_header",
+    "encode_lines",
+    "generator_record",
+    "independent_samples",
+    "lines_of",
+    "samples_of",
+]
 
 
 def generator_record(generator: Generator) -> dict[str, object]:
@@ -74,6 +81,22 @@ def lines_of(columns: LogColumns) -> Iterator[LineWire]:
             n_correct=int(lines.n_correct[place]) if counted else None,
             samples=None if counted else samples_of(columns, offsets[place], offsets[place + 1]),
         )
+
+
+def independent_samples(columns: LogColumns, prompt_id: str, generator: str) -> list[SampleWire]:
+    """Return the independent samples of one prompt × generator; none where there is no such line."""
+    lines = columns.lines
+    at = [place for place, prompt in enumerate(columns.prompts) if prompt.id == prompt_id]
+    if not at or generator not in columns.generators:
+        return []
+    here = (lines.prompt == at[0]) & (lines.generator == columns.generators.index(generator))
+    samples = [
+        sample
+        for place in np.flatnonzero(here).tolist()
+        if columns.strategies[lines.strategy[place]][0] is None
+        for sample in samples_of(columns, int(lines.offsets[place]), int(lines.offsets[place + 1]))
+    ]
+    return [sample for sample in samples if sample.chain is None]
 
 
 def samples_of(columns: LogColumns, start: int, stop: int) -> list[SampleWire]:

@@ -21,7 +21,7 @@ from difficulty.generator import Generator
 from difficulty.log_builder import LogBuilder
 from difficulty.log_columns import LogColumns
 from difficulty.log_jsonl import read_jsonl, write_lines
-from difficulty.log_lines import encode_header, encode_lines, generator_record
+from difficulty.log_lines import encode_header, encode_lines, generator_record, independent_samples
 from difficulty.log_merge import merge_columns
 from difficulty.log_parquet import PARQUET_MAGIC, read_parquet, write_parquet
 from difficulty.log_pools import (
@@ -34,7 +34,7 @@ from difficulty.log_pools import (
     sample_pool,
 )
 from difficulty.log_split import held_out_groups
-from difficulty.log_wire import decode_about, decode_line, encode_record
+from difficulty.log_wire import SampleWire, decode_about, decode_line, encode_record
 from difficulty.prompt import Prompt
 from difficulty.sample_pool import ChainPool, RecordedRuns, SamplePool
 
@@ -303,10 +303,9 @@ class SampleLog:
     def __repr__(self) -> str:
         shown = ("text", "answers", "tokens", "scores", "logprobs", "chains")
         having = [name for name in shown if getattr(self, f"has_{name}")]
-        plural = "" if len(self._generators) == 1 else "s"
         return (
-            f"SampleLog({len(self):,} prompts, {len(self._generators)} generator{plural}, "
-            f"{self.n_samples:,} samples; with {', '.join(having) or 'counts only'})"
+            f"SampleLog({_count(len(self), 'prompt')}, {_count(len(self._generators), 'generator')}, "
+            f"{_count(self.n_samples, 'sample')}; with {', '.join(having) or 'counts only'})"
         )
 
     def split(self, test_fraction: float = 0.4, seed: int = 0) -> tuple[SampleLog, SampleLog]:
@@ -409,6 +408,17 @@ class SampleLog:
             self._pools[generator] = sample_pool(self._columns, self._local_answers(), self._kinds, index)
         return self._pools[generator]
 
+    def samples(self, prompt_id: str, generator: str) -> list[SampleWire]:
+        """Return the independent samples of one prompt as recorded; none where there are counts only.
+
+        Raises
+        ------
+        UnknownGeneratorError
+            When the log does not have that generator.
+        """
+        self._generator_index(generator)
+        return independent_samples(self._columns, prompt_id, generator)
+
     def chains(self, generator: str) -> ChainPool | None:
         """Return the revision chains of a generator, or None where it has none.
 
@@ -454,3 +464,7 @@ class SampleLog:
             return False
         values = column[self._independent()]
         return bool(values.size) and not bool(np.isnan(values).any())
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"

@@ -1,0 +1,227 @@
+"""Draw samples from a sample log, without replacement, as if a model drew them now.
+
+The same seed always brings the same recorded sample and another seed another one, so that a replayed run
+repeats and resumes like a live one. It also hands out recorded scores. What cannot be derived from
+independent samples (continuing a prefix) is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+
+from difficulty.errors import (
+    InvalidInputError,
+    InvalidPromptError,
+    PoolExhaustedError,
+    UnknownGeneratorError,
+    UnknownUnitError,
+    VerifierError,
+)
+from planner.answers import RecordedAnswer
+from planner.backends.prompt_text import check_request
+from planner.backends.results import Drawn, assemble
+from planner.ports import Completion, FinishReason, SampleRequest, ScoreRequest
+
+if TYPE_CHECKING:
+    from difficulty.log_wire import SampleWire
+    from difficulty.sample_log import SampleLog
+
+__all__ = ["ReplayBackend"]
+
+
+@dataclass(kw_only=True, slots=True)
+class _Pool:
+    """Recorded samples of one prompt × generator, and which seed has drawn which."""
+
+    samples: list[SampleWire]
+    order: list[int]
+    prompt_tokens: int
+    slot_of_seed: dict[int, int] = field(default_factory=dict)
+    taken: set[int] = field(default_factory=set)
+
+    def draw(self, seed: int) -> SampleWire | None:
+        """Return the sample of a seed, or None when every sample belongs to another seed."""
+        if seed not in self.slot_of_seed:
+            size = len(self.samples)
+            # Consecutive seeds have distinct slots in whatever order they come; others take the next free one.
+            free = next((s for i in range(size) if (s := (seed + i) % size) not in self.taken), None)
+            if free is None:
+                return None
+            self.slot_of_seed[seed] = free
+            self.taken.add(free)
+        return self.samples[self.order[self.slot_of_seed[seed]]]
+
+
+@final
+class ReplayBackend:
+    """Replays the independent samples of a log; implements the ports `Backend` and `Verifier`.
+
+    Parameters
+    ----------
+    log : SampleLog
+        With samples, not counts only, for what will be asked.
+    seed : int
+        Seed of the order in which each prompt's samples are drawn.
+    texts : bool, optional
+        Hand out recorded texts (then answers must be extracted again) or recorded answers; by default texts
+        where the log has one for every sample of the prompt. With answers, use `extractor`.
+    without_tokens : bool
+        Accept a log without output tokens and report 0: for budgets in samples only.
+
+    Raises
+    ------
+    UnknownUnitError
+        When the log has no output tokens and `without_tokens` is False.
+
+    Notes
+    -----
+    Prompt tokens that the log does not record count as 0. A greedy request brings a recorded sample, whatever
+    the temperature it was drawn at. Recorded scores are found by the text, so identical texts may swap
+    theirs.
+
+    Examples
+    --------
+    >>> import asyncio
+    >>> from difficulty import Generator, SampleLog
+    >>> record = {"prompt_id": "a", "prompt": "6 * 7?", "generator": "tiny",
+    ...           "samples": [{"answer": "42", "correct": True, "output_tokens": 2, "score": 0.9}]}
+    >>> log = SampleLog.from_records([record], {"tiny": Generator(name="tiny")})
+    >>> request = SampleRequest(prompt=log.prompts[0], generator=log.generators["tiny"], n=1, seed=0)
+    >>> [[completion]] = asyncio.run(ReplayBackend(log).sample([request]))
+    >>> completion.text, completion.output_tokens
+    ('42', 2)
+    """
+
+    extractor = RecordedAnswer()
+
+    def __init__(
+        self, log: SampleLog, *, seed: int = 0, texts: bool | None = None, without_tokens: bool = False
+    ) -> None:
+        if not log.has_tokens and not without_tokens:
+            raise UnknownUnitError(
+                "the log does not record the output tokens of every sample; budget in samples and pass "
+                "without_tokens=True"
+            )
+        self._log = log
+        self._seed = seed
+        self._texts = texts
+        self._rows = {prompt.id: row for row, prompt in enumerate(log.prompts)}
+        self._pools: dict[tuple[str, str], _Pool] = {}
+
+    async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
+        """Return recorded samples for each request.
+
+        Raises
+        ------
+        PoolExhaustedError
+            When no sample is left for any of the requests.
+        InvalidPromptError, UnknownGeneratorError
+            When the log has no such prompt or generator.
+        InvalidInputError
+            When a request has a prefix: independent samples continue nothing.
+        """
+        for request in requests:
+            check_request(request)
+            if request.prefix:
+                raise InvalidInputError(
+                    "a log of independent samples cannot continue a prefix; use a live backend"
+                )
+            self._pool(request.prompt.id, request.generator.name)
+        return assemble([self._draw(request) for request in requests])
+
+    async def score(self, requests: Sequence[ScoreRequest]) -> list[list[float]]:
+        """Return the recorded score of each completion that was drawn here.
+
+        Raises
+        ------
+        VerifierError
+            When a completion was not drawn here, or no score is recorded for it.
+        """
+        return [self._scores(request) for request in requests]
+
+    def _draw(self, request: SampleRequest) -> list[Drawn]:
+        pool = self._pool(request.prompt.id, request.generator.name)
+        drawn: list[Drawn] = []
+        for offset in range(request.n):
+            sample = pool.draw(request.seed + offset)
+            if sample is None:
+                drawn.append(
+                    PoolExhaustedError(
+                        f"prompt {request.prompt.id!r}, generator {request.generator.name!r}: all "
+                        f"{len(pool.samples)} recorded samples are drawn; record more or plan fewer",
+                        prompt_id=request.prompt.id,
+                        generator=request.generator.name,
+                        asked=request.n,
+                        left=offset,
+                    )
+                )
+                continue
+            drawn.append(self._completion(sample, pool, first=offset == 0))
+        return drawn
+
+    def _completion(self, sample: SampleWire, pool: _Pool, *, first: bool) -> Completion:
+        finish: FinishReason = "stop"
+        if sample.finish in ("length", "error", "cancelled"):
+            finish = sample.finish  # type: ignore[assignment]
+        return Completion(
+            text=self._text(sample, pool),
+            prompt_tokens=pool.prompt_tokens if first else 0,
+            output_tokens=sample.output_tokens or 0,
+            finish_reason=finish,
+            mean_logprob=sample.mean_logprob,
+            error="BackendError: the sample was recorded as failed" if finish == "error" else None,
+        )
+
+    def _text(self, sample: SampleWire, pool: _Pool) -> str:
+        texts = all(other.text is not None for other in pool.samples) if self._texts is None else self._texts
+        if not texts:
+            return sample.answer or ""
+        if sample.text is None:
+            raise InvalidInputError("the log does not record the text of every sample; pass texts=False")
+        return sample.text
+
+    def _scores(self, request: ScoreRequest) -> list[float]:
+        drawn = [
+            (self._text(sample, pool), sample)
+            for (prompt_id, _), pool in self._pools.items()
+            if prompt_id == request.prompt.id
+            for sample in (pool.samples[pool.order[slot]] for slot in pool.slot_of_seed.values())
+        ]
+        scores = []
+        for index, steps in enumerate(request.completions):
+            logprob = request.mean_logprobs[index] if request.mean_logprobs else None
+            text = "".join(steps)
+            same = [at for at, (written, _) in enumerate(drawn) if written == text]
+            exact = [at for at in same if logprob is not None and drawn[at][1].mean_logprob == logprob]
+            if not same:
+                raise VerifierError(
+                    f"prompt {request.prompt.id!r}: completion {index} was not drawn from this log"
+                )
+            score = drawn.pop((exact or same)[0])[1].score
+            if score is None:
+                raise VerifierError(
+                    f"prompt {request.prompt.id!r}: the log records no score for completion {index}"
+                )
+            scores.append(score)
+        return scores
+
+    def _pool(self, prompt_id: str, generator: str) -> _Pool:
+        key = (prompt_id, generator)
+        if key in self._pools:
+            return self._pools[key]
+        if prompt_id not in self._rows:
+            raise InvalidPromptError(f"prompt {prompt_id!r} is not in the log; take prompts from log.prompts")
+        if generator not in self._log.generators:
+            known = ", ".join(map(repr, self._log.generators))
+            raise UnknownGeneratorError(f"generator must be one of {known}; got {generator!r}")
+        samples = self._log.samples(prompt_id, generator)
+        row = self._rows[prompt_id]
+        tokens = float(self._log.pool(generator).prompt_tokens[row])
+        order = np.random.default_rng([self._seed, row]).permutation(len(samples)).tolist()
+        known_tokens = 0 if np.isnan(tokens) else int(tokens)
+        self._pools[key] = _Pool(samples=samples, order=order, prompt_tokens=known_tokens)
+        return self._pools[key]

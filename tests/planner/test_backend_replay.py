@@ -1,0 +1,145 @@
+"""The replay backend: without replacement, seeded, and loud when it runs out."""
+
+from __future__ import annotations
+
+import pytest
+from backend_contract import BackendContract, MakeBackend, request
+
+from difficulty import SampleLog
+from difficulty.errors import (
+    InvalidInputError,
+    InvalidPromptError,
+    PoolExhaustedError,
+    UnknownGeneratorError,
+    UnknownUnitError,
+    VerifierError,
+)
+from difficulty.generator import Generator
+from planner.backends.replay import ReplayBackend
+from planner.ports import ScoreRequest
+
+TINY = Generator(name="tiny", model="tiny", temperature=1.0, max_output_tokens=16)
+
+
+def make_log(*, tokens: bool = True, text: bool = False, finish: str = "stop") -> SampleLog:
+    records = []
+    for prompt_id, prompt in (("p1", "what is 1+2"), ("p2", "what is 2+2, really"), ("p3", "what")):
+        samples = []
+        for index in range(6):
+            sample: dict[str, object] = {
+                "answer": f"{prompt_id}-{index}",
+                "correct": index == 0,
+                "finish": finish,
+            }
+            sample |= {"score": index / 10, "mean_logprob": -float(index)}
+            if tokens:
+                sample["output_tokens"] = index + 1
+            if text:
+                sample["text"] = f"it is {prompt_id}-{index}"
+            samples.append(sample)
+        records.append(
+            {
+                "prompt_id": prompt_id,
+                "prompt": prompt,
+                "generator": "tiny",
+                "prompt_tokens": 11,
+                "samples": samples,
+            }
+        )
+    return SampleLog.from_records(records, {"tiny": TINY})
+
+
+class TestContract(BackendContract):
+    @pytest.fixture
+    def make(self) -> MakeBackend:
+        return lambda: ReplayBackend(make_log())
+
+
+async def test_every_sample_comes_once() -> None:
+    replay = ReplayBackend(make_log(), seed=4)
+    [first] = await replay.sample([request(n=2, seed=100)])
+    [second] = await replay.sample([request(n=4, seed=102)])
+    texts = [completion.text for completion in (*first, *second)]
+    assert sorted(texts) == [f"p1-{index}" for index in range(6)]
+    assert texts != sorted(texts)
+
+
+async def test_a_resumed_run_draws_what_the_killed_one_would_have() -> None:
+    whole = await ReplayBackend(make_log()).sample([request(n=6, seed=100)])
+    [rest] = await ReplayBackend(make_log()).sample([request(n=3, seed=103)])
+    assert [c.text for c in rest] == [c.text for c in whole[0][3:]]
+
+
+async def test_the_same_seed_brings_the_same_sample_again() -> None:
+    replay = ReplayBackend(make_log())
+    assert await replay.sample([request(n=2)]) == await replay.sample([request(n=2)])
+
+
+async def test_seeds_far_apart_still_never_share_a_sample() -> None:
+    replay = ReplayBackend(make_log())
+    results = [await replay.sample([request(seed=seed)]) for seed in (0, 6, 12, 18, 24, 30)]
+    assert len({result[0][0].text for result in results}) == 6
+
+
+async def test_running_out_is_a_typed_error() -> None:
+    replay = ReplayBackend(make_log())
+    await replay.sample([request(n=6, seed=0)])
+    with pytest.raises(PoolExhaustedError) as caught:
+        await replay.sample([request(n=2, seed=6)])
+    assert (caught.value.prompt_id, caught.value.generator, caught.value.asked) == ("p1", "tiny", 2)
+
+
+async def test_running_out_halfway_keeps_what_there_is() -> None:
+    [completions] = await ReplayBackend(make_log()).sample([request(n=8, seed=0)])
+    assert [c.finish_reason for c in completions] == ["stop"] * 6 + ["error"] * 2
+    assert completions[-1].error is not None and completions[-1].error.startswith("PoolExhaustedError")
+
+
+async def test_recorded_fields_come_back() -> None:
+    [completions] = await ReplayBackend(make_log()).sample([request(n=6)])
+    for completion in completions:
+        index = int(completion.text.split("-")[1])
+        assert (completion.output_tokens, completion.mean_logprob) == (index + 1, -float(index))
+    assert [c.prompt_tokens for c in completions] == [11, 0, 0, 0, 0, 0]
+
+
+async def test_texts_where_the_log_has_them() -> None:
+    [[one]] = await ReplayBackend(make_log(text=True)).sample([request()])
+    assert one.text.startswith("it is p1-")
+    [[one]] = await ReplayBackend(make_log(text=True), texts=False).sample([request()])
+    assert ReplayBackend.extractor.extract(one.text, one.finish_reason) == one.text
+    with pytest.raises(InvalidInputError, match="texts=False"):
+        await ReplayBackend(make_log(), texts=True).sample([request()])
+
+
+async def test_truncated_stays_truncated() -> None:
+    [[one]] = await ReplayBackend(make_log(finish="length")).sample([request()])
+    assert one.finish_reason == "length"
+
+
+async def test_recorded_scores_follow_their_samples() -> None:
+    replay = ReplayBackend(make_log())
+    [completions] = await replay.sample([request(n=4)])
+    asked = request()
+    [scores] = await replay.score(
+        [ScoreRequest(prompt=asked.prompt, completions=tuple((c.text,) for c in completions))]
+    )
+    assert scores == [int(c.text.split("-")[1]) / 10 for c in completions]
+    with pytest.raises(VerifierError, match="not drawn"):
+        await replay.score([ScoreRequest(prompt=asked.prompt, completions=(("never",),))])
+
+
+async def test_unknown_prompt_generator_and_prefix_are_refused() -> None:
+    replay = ReplayBackend(make_log())
+    with pytest.raises(InvalidPromptError, match="p9"):
+        await replay.sample([request(id="p9")])
+    with pytest.raises(UnknownGeneratorError, match="tiny"):
+        await replay.sample([request(generator=Generator(name="other"))])
+    with pytest.raises(InvalidInputError, match="prefix"):
+        await replay.sample([request(prefix=("so",))])
+
+
+def test_missing_tokens_are_never_a_guess() -> None:
+    with pytest.raises(UnknownUnitError, match="without_tokens"):
+        ReplayBackend(make_log(tokens=False))
+    ReplayBackend(make_log(tokens=False), without_tokens=True)
