@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidLogError
 from difficulty.generator import Generator
-from difficulty.log_columns import LineColumns, LogColumns, SampleColumns, StrategyKey
+from difficulty.log_columns import LineColumns, LogColumns, SampleColumns, StrategyKey, column_or_none
 from difficulty.log_wire import LineWire, SampleWire, canonical_json
 from difficulty.prompt import Prompt
 
@@ -32,7 +32,7 @@ class PromptTable:
 
     def __init__(self) -> None:
         self._index: dict[str, int] = {}
-        self._rows: list[list[Any]] = []  # text, messages, group, gold
+        self._rows: list[tuple[Any, ...]] = []  # text, messages, group, gold
 
     def add(
         self,
@@ -44,23 +44,18 @@ class PromptTable:
         gold: str | None,
     ) -> int:
         """Return the index of the prompt, or raise `InvalidLogError` where it contradicts an earlier line."""
-        index = self._index.setdefault(prompt_id, len(self._rows))
-        if index == len(self._rows):
-            self._rows.append([text, messages, group, gold])
-            return index
-        row = self._rows[index]
-        for place, (name, value) in enumerate(
-            (("text", text), ("messages", messages), ("group", group), ("gold", gold))
-        ):
-            if value is None:
-                continue
-            if row[place] is None:
-                row[place] = value
-            elif row[place] != value:
-                raise InvalidLogError(
-                    f"prompt {prompt_id!r} has another {name} here than on an earlier line; "
-                    "one prompt_id stands for one prompt: rename one of them"
+        rows = self._rows
+        new = (text, messages, group, gold)
+        index = self._index.setdefault(prompt_id, len(rows))
+        if index == len(rows):
+            rows.append(new)
+        elif rows[index] != new:
+            rows[index] = tuple(
+                _agreed(prompt_id, name, old, value)
+                for name, old, value in zip(
+                    ("text", "messages", "group", "gold"), rows[index], new, strict=True
                 )
+            )
         return index
 
     def prompts(self, prompt_tokens: Sequence[int | None]) -> tuple[Prompt, ...]:
@@ -78,6 +73,15 @@ class PromptTable:
                 zip(self._index, self._rows, strict=True), prompt_tokens, strict=True
             )
         )
+
+
+def _agreed(prompt_id: str, name: str, old: object, new: object) -> object:
+    if old is None or new is None or old == new:
+        return new if old is None else old
+    raise InvalidLogError(
+        f"prompt {prompt_id!r} has another {name} here than on an earlier line; "
+        "one prompt_id stands for one prompt: rename one of them"
+    )
 
 
 class LineTable:
@@ -115,7 +119,7 @@ class LineTable:
             group=line.group,
             gold=line.gold,
         )
-        key = (line.strategy, canonical_json(line.params) if line.params else "{}")
+        key = (line.strategy, canonical_json(line.params)) if line.params else (line.strategy, "{}")
         strategy = self._strategies.setdefault(key, len(self._strategies))
         first = self._seen.setdefault((prompt, generator, strategy), place)
         if first != place:
@@ -201,9 +205,8 @@ class LogBuilder:
             if name not in ("text", "step_scores")
         }
         for name in ("text", "step_scores"):
-            parts = [part[name] for part in self._parts]
-            some = any(value is not None for part in parts for value in part)
-            numeric[name] = _objects([value for part in parts for value in part]) if some else None
+            column = np.concatenate([part[name] for part in self._parts])
+            numeric[name] = column_or_none(column)
         samples = SampleColumns(answers=self._answers.table(), finishes=self._finishes.table(), **numeric)
         return self.lines.finish(samples)
 
@@ -255,21 +258,31 @@ class _Codes(dict[str | None, int]):
 
 def _columnise(samples: Sequence[SampleWire], answers: _Codes, finishes: _Codes) -> dict[str, Any]:
     """Turn sample objects into one array per field; one comprehension per field is the fastest way."""
-    chain = np.array([s.chain for s in samples], dtype=np.float64)
-    step = np.array([s.step for s in samples], dtype=np.float64)
     return {
         "answer": np.array([answers[s.answer] for s in samples], dtype=np.int32),
         "correct": np.array([_CORRECT[s.correct] for s in samples], dtype=np.int8),
-        "output_tokens": np.array([s.output_tokens for s in samples], dtype=np.float64),
-        "prompt_tokens": np.array([s.prompt_tokens for s in samples], dtype=np.float64),
-        "score": np.array([s.score for s in samples], dtype=np.float64),
-        "mean_logprob": np.array([s.mean_logprob for s in samples], dtype=np.float64),
+        "output_tokens": _numbers([s.output_tokens for s in samples]),
+        "prompt_tokens": _numbers([s.prompt_tokens for s in samples]),
+        "score": _numbers([s.score for s in samples]),
+        "mean_logprob": _numbers([s.mean_logprob for s in samples]),
         "finish": np.array([finishes[s.finish] for s in samples], dtype=np.int32),
-        "chain": np.nan_to_num(chain, nan=-1).astype(np.int32),
-        "step": np.nan_to_num(step, nan=-1).astype(np.int32),
-        "text": [s.text for s in samples],
-        "step_scores": [s.step_scores for s in samples],
+        "chain": _indices([s.chain for s in samples]),
+        "step": _indices([s.step for s in samples]),
+        "text": _objects([s.text for s in samples]),
+        "step_scores": _objects([s.step_scores for s in samples]),
     }
+
+
+def _numbers(values: list[Any]) -> NDArray[np.float64]:
+    if values.count(None) == len(values):  # counting None is far cheaper than converting it
+        return np.full(len(values), np.nan)
+    return np.array(values, dtype=np.float64)
+
+
+def _indices(values: list[int | None]) -> NDArray[np.int32]:
+    if values.count(None) == len(values):
+        return np.full(len(values), -1, dtype=np.int32)
+    return np.nan_to_num(_numbers(values), nan=-1).astype(np.int32)
 
 
 def check_chains(
@@ -335,7 +348,9 @@ def agreed_tokens(prompt: NDArray[np.int32], tokens: NDArray[np.float64]) -> lis
     return [int(a) if a == b else None for a, b in zip(low.tolist(), high.tolist(), strict=True)]
 
 
-def _objects(values: Sequence[object]) -> NDArray[np.object_]:
+def _objects(values: list[Any]) -> NDArray[np.object_]:
+    """Return a column of objects (tuples stay one object each)."""
     column = np.empty(len(values), dtype=object)
-    column[:] = values
+    if values.count(None) < len(values):
+        column[:] = values
     return column

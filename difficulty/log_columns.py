@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from hashlib import sha256
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,17 @@ from numpy.typing import NDArray
 from difficulty.log_wire import canonical_json
 from difficulty.prompt import Prompt
 
-__all__ = ["NO_STRATEGY", "LineColumns", "LogColumns", "SampleColumns", "StrategyKey", "recode"]
+__all__ = [
+    "LineColumns",
+    "LogColumns",
+    "SampleColumns",
+    "StrategyKey",
+    "column_or_none",
+    "recode",
+]
 
 StrategyKey: TypeAlias = tuple[str | None, str]
 """Strategy name (None for independent samples) and its parameters as canonical JSON."""
-NO_STRATEGY: Final[StrategyKey] = (None, "{}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -275,5 +281,16 @@ def _join_codes(parts: Sequence[tuple[NDArray[np.int32], tuple[str, ...]]]) -> t
 def _take_objects(column: NDArray[np.object_] | None, index: NDArray[np.int64]) -> NDArray[np.object_] | None:
     if column is None:
         return None
-    taken = column[index]
-    return taken if any(value is not None for value in taken) else None
+    return column_or_none(column[index])
+
+
+def column_or_none(column: NDArray[np.object_]) -> NDArray[np.object_] | None:
+    """Return a column of objects, or None where it holds nothing but None.
+
+    Examples
+    --------
+    >>> column_or_none(np.array([None, None], dtype=object)) is None
+    True
+    """
+    values = column.tolist()
+    return column if values.count(None) < len(values) else None

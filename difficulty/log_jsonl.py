@@ -110,13 +110,23 @@ def write_lines(path: Path, lines: Iterable[bytes]) -> None:
             if path.suffix == ".gz":
                 # Level 6 and no time stamp: equal content is equal bytes.
                 with gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=6, mtime=0) as stream:
-                    for line in lines:
-                        stream.write(line + b"\n")
+                    stream.writelines(_blocks(lines))
             else:
-                for line in lines:
-                    file.write(line + b"\n")
+                file.writelines(_blocks(lines))
     except OSError as error:
         raise InvalidLogError(f"cannot write the file: {error.strerror or error}", path=str(path)) from error
+
+
+def _blocks(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Join lines into blocks, which compress faster than one call per line."""
+    block = bytearray()
+    for line in lines:
+        block += line
+        block += b"\n"
+        if len(block) >= _BLOCK:
+            yield bytes(block)
+            block.clear()
+    yield bytes(block)
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidLogError, require
 from difficulty.generator import Generator
 from difficulty.log_builder import LineTable, check_chains, name_chains
-from difficulty.log_columns import LogColumns, SampleColumns, recode
+from difficulty.log_columns import LogColumns, SampleColumns, column_or_none, recode
 from difficulty.log_wire import (
     LineWire,
     ParameterScalar,
@@ -146,8 +146,8 @@ class _TableReader:
             finish=finish,
             chain=np.nan_to_num(self._counts("chain", sizes), nan=-1).astype(np.int32),
             step=np.nan_to_num(self._counts("step", sizes), nan=-1).astype(np.int32),
-            text=_or_none(text),
-            step_scores=_or_none(scores),
+            text=column_or_none(text),
+            step_scores=column_or_none(scores),
             answers=answers,
             finishes=finishes,
         )
@@ -435,7 +435,3 @@ def _strings(arrow: Any, codes: NDArray[np.int32], table: tuple[str, ...]) -> An
     dictionary = arrow.array(table, type=arrow.string())
     indices = arrow.array(codes, mask=codes < 0)
     return arrow.DictionaryArray.from_arrays(indices, dictionary).cast(arrow.string())
-
-
-def _or_none(column: NDArray[np.object_]) -> NDArray[np.object_] | None:
-    return column if any(value is not None for value in column) else None

@@ -6,6 +6,7 @@ It assumes checked columns; every function is vectorised over samples. What the 
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -106,7 +107,7 @@ def sample_pool(
     counts_only = np.zeros(n_prompts, dtype=np.bool_)
     counts_only[lines.prompt[counted]] = True
     cut = samples.finishes.index("length") if "length" in samples.finishes else -2
-    return SamplePool(
+    pool = SamplePool(
         generator=columns.generators[generator],
         n=n,
         n_correct=n_correct.astype(np.int64),
@@ -119,6 +120,8 @@ def sample_pool(
         prompt_tokens=prompt_tokens,
         counts_only=counts_only,
     )
+    _freeze(pool)
+    return pool
 
 
 def chain_pool(
@@ -164,7 +167,7 @@ def chain_pool(
         table[where] = values[index]
         return table
 
-    return ChainPool(
+    pool = ChainPool(
         generator=columns.generators[generator],
         n=n,
         n_steps=shape[2],
@@ -175,6 +178,8 @@ def chain_pool(
         score=place(samples.score, np.nan),
         mean_logprob=place(samples.mean_logprob, np.nan),
     )
+    _freeze(pool)
+    return pool
 
 
 def recorded_runs(
@@ -210,7 +215,17 @@ def recorded_runs(
                     score=_scatter(cells, samples.score, shape, np.nan),
                 )
             )
+    for run in runs:
+        _freeze(run)
     return tuple(runs)
+
+
+def _freeze(table: SamplePool | ChainPool | RecordedRuns) -> None:
+    """Make the arrays read-only, since a log hands out the same ones again."""
+    for field in fields(table):
+        column = getattr(table, field.name)
+        if isinstance(column, np.ndarray):
+            column.setflags(write=False)
 
 
 def _cells(columns: LogColumns, chosen: NDArray[np.int64]) -> _Cells:
