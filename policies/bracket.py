@@ -14,19 +14,25 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.feasible import Feasible, FloatArray, IntArray
+from policies.feasible import Feasible, IntArray
 from policies.hull import cheapest, hull_increments
 
 __all__ = ["Bracket", "bracket_price", "whole_range"]
 
-# Values looked at to guess the price; 8,192 prompts of 32 allocations put the mean cost within some per cent.
-_SAMPLE_VALUES: Final = 1 << 18
+# Values looked at to guess the price; 4,096 prompts of 32 allocations put the mean cost within some per cent.
+_SAMPLE_VALUES: Final = 1 << 17
 _LEAST_SAMPLE: Final = 512
 # Standard errors of the sample's mean between the guess and each end; wider when the batch disagrees with the
 # sample.
 _WIDTHS: Final = (4.0, 16.0, math.inf)
 # Ends move apart by this share, so that rounding of float32 values cannot put a step on the wrong side.
 _APART: Final = 1e-6
+# Narrowing stops below this many active values, and when a round does not shrink the active prompts to this
+# share.
+_FEW_VALUES: Final = 1 << 17
+_SHRINK: Final = 0.7
+# Where the next two prices lie around the interpolated one, as a share of the bracket.
+_STRIDE: Final = 0.08
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -60,14 +66,13 @@ def whole_range(menu: Feasible) -> Bracket:
     InvalidBudgetError
         When a prompt has no allocation left.
     """
-    start = _choose(menu, math.inf)
-    worth, spent = menu.at(start)
+    end = _End.everywhere(menu, math.inf)
     return Bracket(
-        start=start,
+        start=end.choice,
         last=np.full(menu.n_prompts, np.inf),
         active=np.arange(menu.n_prompts),
-        base_cost=float(spent.sum()),
-        base_value=float(worth.sum()),
+        base_cost=end.total(by_value=False),
+        base_value=end.total(by_value=True),
     )
 
 
@@ -102,7 +107,9 @@ def bracket_price(menu: Feasible, wanted: float, *, by_value: bool, order: IntAr
     sample = np.sort(order[:n_sample])
     value, cost = menu.rows(sample)
     first = cheapest(value, cost)
-    _refuse_empty(menu, value, first, sample)
+    empty = value[np.arange(n_sample), first] == -np.inf
+    if empty.any():
+        menu.refuse_empty(int(sample[empty.argmax()]))
     steps = hull_increments(value, cost, start=first)
     by_slope = np.argsort(-steps.slope, kind="stable")
     slope = steps.slope[by_slope]
@@ -127,43 +134,97 @@ def bracket_price(menu: Feasible, wanted: float, *, by_value: bool, order: IntAr
             )
         if slope.size and mean + margin < reached[-1]:
             lower = float(slope[int(np.searchsorted(reached, mean + margin))]) * (1 - _APART)
-        start, last = _choose(menu, upper), _choose(menu, lower)
-        totals = [float(menu.at(choice)[0 if by_value else 1].sum()) for choice in (start, last)]
+        ends = _End.everywhere(menu, upper), _End.everywhere(menu, lower)
+        totals = [end.total(by_value=by_value) for end in ends]
         if (math.isinf(upper) or totals[0] < wanted) and (lower == 0.0 or totals[1] > wanted):
             break
-    start_cost, last_cost = menu.at(start)[1], menu.at(last)[1]
-    # Rounding may turn the ends round for a prompt that is indifferent between them.
-    start = np.where(start_cost <= last_cost, start, last)
-    worth, spent = menu.at(start)
-    return Bracket(
-        start=start,
-        last=np.maximum(start_cost, last_cost),
-        active=np.flatnonzero(start_cost != last_cost),
-        base_cost=float(spent.sum()),
-        base_value=float(worth.sum()),
-    )
+    steepest = float(slope[0]) if slope.size else 0.0
+    return _narrow(menu, wanted, ends[0], ends[1], by_value=by_value, steepest=steepest)
 
 
-def _choose(menu: Feasible, price: float) -> IntArray:
-    """Return the best choice of each prompt at a price; any of equals, except at an infinite price."""
-    choice = np.empty(menu.n_prompts, dtype=np.intp)
-    for chunk in menu.chunks():
-        value, cost = menu.rows(chunk)
-        if math.isinf(price):
-            choice[chunk] = cheapest(value, cost)
-        elif price == 0:
-            choice[chunk] = value.argmax(axis=1)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _End:
+    """Choices at one price, with their values and costs: (P,) each."""
+
+    price: float
+    choice: IntArray
+    value: NDArray[np.float64]
+    cost: NDArray[np.float64]
+
+    @staticmethod
+    def everywhere(menu: Feasible, price: float) -> _End:
+        """Choose for all prompts."""
+        end = _End(
+            price=price,
+            choice=np.empty(menu.n_prompts, dtype=np.intp),
+            value=np.empty(menu.n_prompts),
+            cost=np.empty(menu.n_prompts),
+        )
+        for chunk in menu.chunks():
+            end._choose(menu, chunk)
+        return end
+
+    def elsewhere(self, menu: Feasible, price: float, prompts: IntArray) -> _End:
+        """Choose anew for some prompts; the others decide at `price` as they do here."""
+        end = _End(price=price, choice=self.choice.copy(), value=self.value.copy(), cost=self.cost.copy())
+        for part in menu.parts(prompts):
+            end._choose(menu, part)
+        return end
+
+    def total(self, *, by_value: bool) -> float:
+        """Return the total value or cost."""
+        return float((self.value if by_value else self.cost).sum())
+
+    def _choose(self, menu: Feasible, index: slice | IntArray) -> None:
+        """Take the best choice of some prompts; any of equals, except at an infinite price."""
+        value, cost = menu.rows(index)
+        if math.isinf(self.price):
+            choice = cheapest(value, cost)
+        elif self.price == 0:
+            choice = value.argmax(axis=1)
         else:
             # In the type of the values: float32 stays float32, which is half the memory traffic.
-            choice[chunk] = (value - (price * cost).astype(value.dtype)).argmax(axis=1)
-        _refuse_empty(menu, value, choice[chunk], np.arange(chunk.start, chunk.stop))
-    return choice
+            choice = (value - (self.price * cost).astype(value.dtype)).argmax(axis=1)
+        here = np.arange(choice.size)
+        self.choice[index] = choice
+        self.value[index] = value[here, choice]
+        self.cost[index] = cost[0, choice] if cost.shape[0] == 1 else cost[here, choice]
+        if menu.masked and (empty := self.value[index] == -np.inf).any():
+            prompts = np.arange(menu.n_prompts)[index]
+            menu.refuse_empty(int(prompts[empty.argmax()]))
 
 
-def _refuse_empty(menu: Feasible, value: FloatArray, choice: IntArray, prompts: IntArray) -> None:
-    """Raise where the choice of a prompt is not available, so that none is."""
-    if not menu.masked:
-        return
-    empty = value[np.arange(choice.size), choice] == -np.inf
-    if empty.any():
-        menu.refuse_empty(int(prompts[empty.argmax()]))
+def _narrow(
+    menu: Feasible, wanted: float, upper: _End, lower: _End, *, by_value: bool, steepest: float
+) -> Bracket:
+    """Move both ends towards the price that is sought, looking only at prompts whose choices differ."""
+    active = np.flatnonzero(upper.choice != lower.choice)
+    while active.size * menu.n_allocations > _FEW_VALUES:
+        reached = upper.total(by_value=by_value), lower.total(by_value=by_value)
+        if not reached[0] < reached[1]:
+            break
+        share = min(max((wanted - reached[0]) / (reached[1] - reached[0]), 0.0), 1.0)
+        top = min(upper.price, steepest)  # an infinite price is a place to start from, not to divide
+        for place in (share - _STRIDE, share + _STRIDE):
+            price = top + place * (lower.price - top)
+            if not lower.price < price < upper.price:
+                continue
+            end = upper.elsewhere(menu, price, active)
+            if end.total(by_value=by_value) < wanted:
+                upper = end
+            elif end.total(by_value=by_value) > wanted:
+                lower = end
+        remaining = active[upper.choice[active] != lower.choice[active]]
+        if remaining.size > _SHRINK * active.size:
+            active = remaining
+            break
+        active = remaining
+    # Rounding may turn the ends round for a prompt that is indifferent between them.
+    swap = upper.cost > lower.cost
+    return Bracket(
+        start=np.where(swap, lower.choice, upper.choice),
+        last=np.maximum(upper.cost, lower.cost),
+        active=active,
+        base_cost=float(np.minimum(upper.cost, lower.cost).sum()),
+        base_value=float(np.where(swap, lower.value, upper.value).sum()),
+    )

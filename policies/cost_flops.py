@@ -56,7 +56,8 @@ def attention_flops(
         Number of layers × model width.
 
     Notes
-    ----- A usage holds totals, so contexts are means: a prompt has prompt_tokens / requests tokens, of which
+    -----
+    A usage holds totals, so contexts are means: a prompt has prompt_tokens / requests tokens, of which
     each sees half on average; a completion has output_tokens / samples tokens, each of which sees the prompt
     and half of the completion.
 

@@ -73,12 +73,14 @@ class DecodeModel:
         When a number is negative, NaN or infinite.
 
     Notes
-    ----- While a step is bound by reading the weights (`per_step` dominates), parallel samples are nearly
+    -----
+    While a step is bound by reading the weights (`per_step` dominates), parallel samples are nearly
     free in seconds, and a sequential chain pays its full length. The longest of n follows the normal extreme
     value, an upper bound.
 
     References
-    ---------- Williams, Waterman, Patterson 2009, doi:10.1145/1498765.1498785 (roofline). We fit instead of
+    ----------
+    Williams, Waterman, Patterson 2009, doi:10.1145/1498765.1498785 (roofline). We fit instead of
     trusting constants.
 
     Examples

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 from policies.feasible import Feasible, IntArray
 from policies.hull import cheapest, hull_increments
+from policies.solution import ROUNDING
 
 __all__ = ["solve_exact"]
 
 _MOST_STATES: Final = 2_000_000
-_ROUNDING: Final = 1e-12
+_MOST_PROMPTS: Final = 500
 
 
 def solve_exact(menu: Feasible, budget: float) -> IntArray:
@@ -43,10 +44,11 @@ def solve_exact(menu: Feasible, budget: float) -> IntArray:
     InvalidBudgetError
         When the budget is below the cheapest choice, or a prompt has no allocation.
     InvalidInputError
-        When more than two million part-solutions would have to be kept.
+        When there are more than 500 prompts, or more than two million part-solutions would have to be kept.
 
     Notes
-    ----- Dynamic programming over prompts on lists of undominated (cost, value) pairs, cut by the linear
+    -----
+    Dynamic programming over prompts on lists of undominated (cost, value) pairs, cut by the linear
     relaxation of the prompts still to come: a pair that cannot beat the best known choice even so is dropped.
 
     References
@@ -60,6 +62,12 @@ def solve_exact(menu: Feasible, budget: float) -> IntArray:
     >>> solve_exact(menu, 4.0).tolist()
     [1, 1]
     """
+    if menu.n_prompts > _MOST_PROMPTS:
+        raise InvalidInputError(
+            f"the exact optimum is for at most {_MOST_PROMPTS} prompts, got {menu.n_prompts}; use "
+            "exact=False, "
+            "whose loss is at most the gain of one step"
+        )
     value, cost = (array.astype(np.float64) for array in menu.rows(slice(None)))
     cost = np.broadcast_to(cost, value.shape)
     first = cheapest(value, cost)
@@ -67,7 +75,7 @@ def solve_exact(menu: Feasible, budget: float) -> IntArray:
     empty = value[prompts, first] == -np.inf
     if empty.any():
         menu.refuse_empty(int(empty.argmax()))
-    allowed = budget * (1 + _ROUNDING)
+    allowed = budget * (1 + ROUNDING)
     least_after = np.append(np.cumsum(cost[prompts, first][::-1])[::-1], 0.0)
     if least_after[0] > allowed:
         raise InvalidBudgetError(

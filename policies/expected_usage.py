@@ -61,7 +61,8 @@ class UsageModel:
         When `revision_window` is below 1.
 
     Notes
-    ----- A revision step s has the question and the last min(s, window) answers in its prompt, per chain;
+    -----
+    A revision step s has the question and the last min(s, window) answers in its prompt, per chain;
     with a prefix cache, only what the window shifts is read anew. Lookahead of k steps generates k + 1 times
     as much per kept sample. Tree searches keep the cache of a path, so that a step is not a new prompt.
 

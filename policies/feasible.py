@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -101,10 +101,11 @@ class Feasible:
                 f"{costs[row, column]}; "
                 "set its value to NaN and its cost to 0 where an allocation is not available"
             )
-        has_nan = bool(n_prompts) and bool(np.isnan(values.min()))
-        if n_prompts and (
-            np.fmax.reduce(values, axis=None) == np.inf or np.fmin.reduce(values, axis=None) == -np.inf
-        ):
+        low, high = (values.min(), values.max()) if n_prompts else (0.0, 0.0)
+        has_nan = bool(np.isnan(low))
+        if has_nan:
+            low, high = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)
+        if low == -np.inf or high == np.inf:
             row, column = np.argwhere(np.isinf(values))[0]
             raise InvalidInputError(
                 f"every value must be finite, or NaN where an allocation is not available; prompt {row}, "
@@ -140,6 +141,12 @@ class Feasible:
         rows = max(1, _CHUNK // self.n_allocations)
         for start in range(0, self.n_prompts, rows):
             yield slice(start, min(start + rows, self.n_prompts))
+
+    def parts(self, prompts: IntArray) -> Iterator[IntArray]:
+        """Yield pieces of a list of prompts that are small enough for the processor's cache."""
+        rows = max(1, _CHUNK // self.n_allocations)
+        for start in range(0, prompts.size, rows):
+            yield prompts[start : start + rows]
 
     def rows(self, index: slice | IntArray) -> tuple[FloatArray, FloatArray]:
         """Return values and costs of some prompts, ``-inf`` standing for what is not available.
@@ -178,7 +185,7 @@ class Feasible:
         cost = self.cost[0, choice] if self.cost.shape[0] == 1 else self.cost[prompts, choice]
         return value, cost.astype(np.float64)
 
-    def refuse_empty(self, prompt: int) -> None:
+    def refuse_empty(self, prompt: int) -> NoReturn:
         """Raise the error that explains why `prompt` has no allocation left.
 
         Raises

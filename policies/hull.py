@@ -112,7 +112,8 @@ def hull_increments(
         The first step of every prompt in the order of prompts, then the second steps, and so on.
 
     Notes
-    ----- Gift wrapping: from the present point go to the one with the steepest slope, the nearest of them on
+    -----
+    Gift wrapping: from the present point go to the one with the steepest slope, the nearest of them on
     a straight line. That is A operations per step and prompt for all prompts at once, in float64.
 
     References
@@ -126,7 +127,6 @@ def hull_increments(
     >>> steps.lower, steps.upper, steps.slope
     (array([0]), array([2]), array([0.2]))
     """
-    rows = np.arange(value.shape[0])
     current = cheapest(value, cost) if start is None else start
     values = value.astype(np.float64)
     costs = cost.astype(np.float64)
@@ -134,24 +134,33 @@ def hull_increments(
         values = np.where(costs > last[:, None], -np.inf, values)
     shared = costs.shape[0] == 1
     steps: list[Increments] = []
-    previous = np.full(rows.shape, np.inf)
-    while rows.size:
-        here = np.arange(rows.size)
+    prompts, here = np.arange(current.size), np.arange(current.size)
+    previous = np.full(current.shape, np.inf)
+    while prompts.size:
         gain = values - values[here, current][:, None]
         extra = costs - (costs[0, current] if shared else costs[here, current])[:, None]
-        slope = np.full(gain.shape, -np.inf)
-        np.divide(gain, extra, out=slope, where=(extra > 0) & (gain > 0))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            slope = gain / extra
+        slope[extra <= 0] = -np.inf
         best = slope.max(axis=1)
-        going = best > 0
-        if not going.all():
-            gain, extra, slope, best, here = gain[going], extra[going], slope[going], best[going], here[going]
-        step = np.where(slope >= (best * _SAME_SLOPE)[:, None], extra, np.inf).argmin(axis=1)
-        here = np.arange(step.size)
-        rows, current, previous = rows[going], current[going], np.minimum(previous[going], slope[here, step])
-        values = values[going]
-        costs = costs if shared else costs[going]
-        steps.append(Increments(rows, current, step, gain[here, step], extra[here, step], previous))
-        current = step
+        nearest = np.where(slope >= (best * _SAME_SLOPE)[:, None], extra, np.inf).argmin(axis=1)
+        going = np.flatnonzero(best > 0)
+        step = nearest[going]
+        previous[going] = np.minimum(previous[going], slope[going, step])
+        steps.append(
+            Increments(
+                prompts[going], current[going], step, gain[going, step], extra[going, step], previous[going]
+            )
+        )
+        current = current.copy()
+        current[going] = step
+        if going.size < 0.7 * prompts.size:
+            # Finished prompts stay finished; copying the others away pays once enough of them are.
+            prompts, current, previous = prompts[going], current[going], previous[going]
+            values, costs = values[going], costs if shared else costs[going]
+            here = here[: going.size]
+        elif going.size == 0:
+            break
     return Increments.concatenate(steps)
 
 

@@ -40,7 +40,8 @@ def fill(menu: Feasible, choice: IntArray, left: float, order: IntArray) -> floa
         What is still left.
 
     Notes
-    ----- The total value never falls when `left` grows: an upgrade that comes within reach and is steeper
+    -----
+    The total value never falls when `left` grows: an upgrade that comes within reach and is steeper
     than all others is worth at least as much as everything that could be bought before, and the rest follows
     by induction. As `left` only shrinks, slopes in the queue are upper bounds, and looking again at the head
     of the queue is enough.
@@ -137,27 +138,37 @@ def _upgrades(
 
 
 def _scan(menu: Feasible, choice: IntArray, left: float) -> tuple[NDArray[np.float64], float]:
-    """Return the steepest slope of each prompt among the upgrades that fit, and the cost of the cheapest of
-    them."""
+    """Return each prompt's steepest slope among upgrades that fit, and the cost of the cheapest of them."""
     slopes = np.zeros(menu.n_prompts)
     least = np.inf
     for chunk in menu.chunks():
-        gain, extra = _upgrades(menu, choice, chunk)
+        value, cost = menu.rows(chunk)
+        cost = np.broadcast_to(cost, value.shape)
+        here = np.arange(value.shape[0])
+        present = choice[chunk]
+        paid = cost[here, present].astype(np.float64)
+        # Few upgrades fit as a rule: find those by cost alone, a little generously for float32, and look
+        # closer.
+        reach = (paid + left) * (1 + 1e-6)
+        near = (cost > paid.astype(cost.dtype)[:, None]) & (cost <= reach.astype(cost.dtype)[:, None])
+        row, column = np.divmod(np.flatnonzero(near), value.shape[1])
+        gain = value[row, column].astype(np.float64) - value[row, present[row]].astype(np.float64)
+        extra = cost[row, column].astype(np.float64) - paid[row]
         fits = (gain > 0) & (extra > 0) & (extra <= left)
-        slope = np.zeros(gain.shape)
-        np.divide(gain, extra, out=slope, where=fits)
-        slopes[chunk] = slope.max(axis=1)
-        least = min(least, float(extra.min(initial=np.inf, where=fits)))
+        if fits.any():
+            row, gain, extra = row[fits], gain[fits], extra[fits]
+            first = np.flatnonzero(np.append(True, row[1:] != row[:-1]))
+            slopes[chunk.start + row[first]] = np.maximum.reduceat(gain / extra, first)
+            least = min(least, float(extra.min()))
     return slopes, least
 
 
 def _steepest(menu: Feasible, prompt: int, present: int, left: float) -> tuple[float, int, float]:
     """Return slope, allocation and extra cost of the steepest upgrade of one prompt that fits; slope 0 if
     none does."""
-    choice = np.full(1, present)
     value, cost = menu.rows(slice(prompt, prompt + 1))
-    gain = value[0].astype(np.float64) - float(value[0, choice[0]])
-    extra = cost[0].astype(np.float64) - float(cost[0, choice[0]])
+    gain = value[0].astype(np.float64) - float(value[0, present])
+    extra = cost[0].astype(np.float64) - float(cost[0, present])
     fits = (gain > 0) & (extra > 0) & (extra <= left)
     slope = np.zeros(gain.shape)
     np.divide(gain, extra, out=slope, where=fits)

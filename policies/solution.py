@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from policies.feasible import IntArray
 
-__all__ = ["Fractional", "Solution"]
+__all__ = ["ROUNDING", "Fractional", "Solution"]
+
+# Sums of a million costs differ in their last digits by the order of adding; a limit is kept up to this share
+# of it.
+ROUNDING: Final = 1e-12
 
 
 class Fractional(NamedTuple):

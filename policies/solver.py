@@ -4,41 +4,23 @@ It assumes one value and one cost per prompt and allocation, exact or expected, 
 price prices everything: at a price each prompt takes its best value − price × cost, and the price is the one
 at which the budget is used up; where the values come from is left to the curves, and what they cost to
 `policies.cost`.
-
-The method is the classical one for the multiple-choice knapsack. The hull of each prompt (`policies.hull`)
-gives steps of falling slope; taking all steps of all prompts in the order of slope is the optimum of the
-linear relaxation, with one prompt left between two allocations. That prompt stays at the cheaper one, and
-what is left of the budget goes to the steepest upgrades that still fit (`policies.leftover`). Prompts that
-are alike share a slope and are lifted one by one, so that a mix comes out where all beliefs are equal. Large
-batches bracket the price first (`policies.bracket`).
 """
 
 from __future__ import annotations
 
 import math
-from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from difficulty.errors import InvalidBudgetError
-from policies.bracket import Bracket, bracket_price, whole_range
-from policies.exact_solver import solve_exact
-from policies.feasible import Feasible, IntArray
-from policies.hull import Increments, hull_increments
-from policies.leftover import cheapest_upgrade, fill
-from policies.overrun import safety_margin
-from policies.solution import Fractional, Solution
+from policies.feasible import Feasible
+from policies.one_prompt import reach_one, spend_one
+from policies.reach import reach
+from policies.solution import Solution
+from policies.spend import spend, spend_safely
 
 __all__ = ["solve"]
-
-# Above this many values the price is bracketed on a sample of prompts first; below, one pass over all is
-# quicker.
-_LARGE: Final = 1 << 19
-# Sums of a million costs differ in their last digits by the order of adding; a budget is kept up to this
-# share of it.
-_ROUNDING: Final = 1e-12
-_OVERRUN_ROUNDS: Final = 30
 
 
 def solve(
@@ -105,13 +87,22 @@ def solve(
         When an array is not as described.
 
     Notes
-    ----- Equal inputs and seed give equal bytes. Reordering prompts reorders the choice, except among prompts
+    -----
+    The hull of each prompt gives steps of falling slope; taking the steps of all prompts in the order of
+    slope is the optimum of the linear relaxation, with one prompt left between two allocations. That prompt
+    stays at the cheaper one, and what is left of the budget goes to the steepest upgrades that still fit.
+    Prompts that are alike share a slope and are lifted one by one, so that a mix comes out where all beliefs
+    are equal. Large batches bracket the price on a sample first, and sort only the prompts whose choice
+    differs within the bracket.
+
+    Equal inputs and seed give equal bytes. Reordering prompts reorders the choice, except among prompts
     with equal slopes. With `overrun`, the limit is the budget minus z times the standard deviation of the
     total cost, costs of different prompts being independent and their sum normal; that is crude for a handful
     of prompts with heavy tails.
 
     References
-    ---------- Sinha and Zoltners 1979, doi:10.1287/opre.27.3.503 (multiple-choice knapsack and its
+    ----------
+    Sinha and Zoltners 1979, doi:10.1287/opre.27.3.503 (multiple-choice knapsack and its
     relaxation); Everett 1963, doi:10.1287/opre.11.3.399 (prices). We add the seeded order among equals and
     the leftover rule.
 
@@ -133,23 +124,25 @@ def solve(
             total_value=0.0,
             upper_bound=0.0,
         )
+    alone = menu.n_prompts == 1
     if price is not None:
         return _buy(menu, price)
     if target is not None:
-        return _reach(menu, target, seed)
+        return reach_one(menu, target) if alone else reach(menu, target, seed=seed)
     assert budget is not None  # _refuse_contradictions has seen to it
-    if overrun is None:
-        return _spend(menu, budget, seed=seed, fill_leftover=fill_leftover, exact=exact)
-    assert cost_variance is not None
-    return _spend_safely(
-        menu,
-        budget,
-        variance=Feasible.of(menu.value, cost_variance),
-        overrun=overrun,
-        seed=seed,
-        fill_leftover=fill_leftover,
-        exact=exact,
-    )
+    if overrun is not None and cost_variance is not None:
+        return spend_safely(
+            menu,
+            budget,
+            variance=Feasible.of(menu.value, cost_variance),
+            overrun=overrun,
+            seed=seed,
+            fill_leftover=fill_leftover,
+            exact=exact,
+        )
+    if alone:
+        return spend_one(menu, budget, fill_leftover=fill_leftover or exact)
+    return spend(menu, budget, seed=seed, fill_leftover=fill_leftover, exact=exact)
 
 
 def _refuse_contradictions(
@@ -197,166 +190,3 @@ def _buy(menu: Feasible, price: float) -> Solution:
     return Solution(
         choice=choice, price=float(price), total_cost=float(spent.sum()), total_value=total, upper_bound=total
     )
-
-
-def _spend(menu: Feasible, budget: float, *, seed: int, fill_leftover: bool, exact: bool) -> Solution:
-    """Choose under a budget for the batch."""
-    allowed = budget * (1 + _ROUNDING)
-    steps, bracket, order = _ordered_steps(menu, budget, by_value=False, seed=seed)
-    room = allowed - bracket.base_cost
-    if room < 0:
-        least = bracket.base_cost
-        raise InvalidBudgetError(
-            f"budget {budget:g} is below {least:g}, the cost of the cheapest allocation of all "
-            f"{menu.n_prompts} prompts "
-            f"({least / menu.n_prompts:g} per prompt); raise it to {least:g} or add cheaper allocations to "
-            "the menu",
-            least=least,
-        )
-    spent = np.cumsum(steps.cost)
-    taken = int(np.searchsorted(spent, room, side="right"))
-    choice = _apply(bracket.start, steps, taken)
-    worth, paid = menu.at(choice)
-    total_value, total_cost = float(worth.sum()), float(paid.sum())
-    bound, price, fractional = total_value, 0.0, None
-    if taken < steps.slope.size:
-        left = max(budget - total_cost, 0.0)
-        price = float(steps.slope[taken])
-        bound += price * left
-        fractional = Fractional(
-            int(steps.prompt[taken]),
-            int(steps.lower[taken]),
-            int(steps.upper[taken]),
-            min(left / float(steps.cost[taken]), math.nextafter(1.0, 0.0)),
-        )
-        if exact:
-            choice = solve_exact(menu, budget)
-        elif fill_leftover:
-            fill(menu, choice, allowed - total_cost, order)
-        worth, paid = menu.at(choice)
-        total_value, total_cost = float(worth.sum()), float(paid.sum())
-    return Solution(
-        choice=choice,
-        price=price,
-        total_cost=total_cost,
-        total_value=total_value,
-        upper_bound=max(bound, total_value),
-        fractional=fractional,
-        limit=budget,
-    )
-
-
-def _spend_safely(
-    menu: Feasible,
-    budget: float,
-    *,
-    variance: Feasible,
-    overrun: float,
-    seed: int,
-    fill_leftover: bool,
-    exact: bool,
-) -> Solution:
-    """Choose under a budget that the actual total exceeds with a small chance only."""
-    cheapest = whole_range(menu)
-    margin = safety_margin(float(variance.at(cheapest.start)[1].sum()), overrun=overrun)
-    if cheapest.base_cost + margin > budget * (1 + _ROUNDING):
-        least = cheapest.base_cost + margin
-        raise InvalidBudgetError(
-            f"budget {budget:g} is below {least:g}, what the cheapest allocations need to keep the chance of "
-            "overrun at "
-            f"{overrun:g}; raise it or allow a greater chance of overrun",
-            least=least,
-        )
-    limit = budget
-    for last in (False,) * _OVERRUN_ROUNDS + (True,):
-        limit = cheapest.base_cost if last else limit
-        solution = _spend(menu, limit, seed=seed, fill_leftover=fill_leftover, exact=exact)
-        margin = safety_margin(float(variance.at(solution.choice)[1].sum()), overrun=overrun)
-        if solution.total_cost + margin <= budget * (1 + _ROUNDING):
-            break
-        # Cheaper choices vary less as a rule, so the margin of this one is enough; where not, halve the way
-        # down.
-        limit = max(budget - margin, (limit + cheapest.base_cost) / 2)
-    return solution
-
-
-def _reach(menu: Feasible, target: float, seed: int) -> Solution:
-    """Choose the least cost whose mean value reaches a target."""
-    wanted = target * menu.n_prompts
-    slack = _ROUNDING * abs(wanted)
-    steps, bracket, order = _ordered_steps(menu, wanted, by_value=True, seed=seed)
-    gained = bracket.base_value + np.cumsum(steps.gain)
-    taken = int(np.searchsorted(gained, wanted - slack, side="left"))
-    if bracket.base_value >= wanted - slack:
-        taken = -1
-    choice = _apply(bracket.start, steps, max(taken, 0))
-    price, fractional = 0.0, None
-    worth, paid = menu.at(choice)
-    total_value, total_cost = float(worth.sum()), float(paid.sum())
-    bound = total_value
-    if taken >= 0:
-        if taken >= steps.slope.size:
-            reachable, least = total_value / menu.n_prompts, total_cost
-            raise InvalidBudgetError(
-                f"target {target:g} cannot be reached: the best allocations of these {menu.n_prompts} "
-                "prompts give "
-                f"{reachable:g} on average, at a cost of {least:g}; lower the target, raise the cap or add "
-                "allocations",
-                least=least,
-                reachable=reachable,
-            )
-        price = float(steps.slope[taken])
-        need = wanted - slack - total_value
-        fractional = Fractional(
-            int(steps.prompt[taken]),
-            int(steps.lower[taken]),
-            int(steps.upper[taken]),
-            min(max(need / float(steps.gain[taken]), 0.0), math.nextafter(1.0, 0.0)),
-        )
-        prompt, allocation = cheapest_upgrade(menu, choice, need, order)
-        choice[prompt] = allocation
-        cheaper = total_cost
-        worth, paid = menu.at(choice)
-        total_value, total_cost = float(worth.sum()), float(paid.sum())
-        bound = max(total_value, bound + price * (total_cost - cheaper))
-    return Solution(
-        choice=choice,
-        price=price,
-        total_cost=total_cost,
-        total_value=total_value,
-        upper_bound=bound,
-        fractional=fractional,
-    )
-
-
-def _ordered_steps(
-    menu: Feasible, wanted: float, *, by_value: bool, seed: int
-) -> tuple[Increments, Bracket, NDArray[np.intp]]:
-    """Return the steps that may matter, steepest first, the bracket that they start from, and the order among
-    equals."""
-    order = np.random.default_rng(seed).permutation(menu.n_prompts)
-    if menu.value.size <= _LARGE:
-        bracket = whole_range(menu)
-    else:
-        bracket = bracket_price(menu, wanted, by_value=by_value, order=order)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(order.size)
-    active = bracket.active[np.argsort(rank[bracket.active], kind="stable")]
-    rows = max(1, _LARGE // menu.n_allocations)
-    parts = []
-    for begin in range(0, active.size, rows):
-        index = active[begin : begin + rows]
-        value, cost = menu.rows(index)
-        steps = hull_increments(value, cost, start=bracket.start[index], last=bracket.last[index])
-        parts.append(steps._replace(prompt=index[steps.prompt]))
-    steps = Increments.concatenate(parts)
-    return steps.take(np.argsort(-steps.slope, kind="stable")), bracket, order
-
-
-def _apply(start: IntArray, steps: Increments, taken: int) -> IntArray:
-    """Return the choice after the first `taken` steps."""
-    choice = start.copy()
-    # Later steps of a prompt come later in the order, and the last assignment to an index is the one that
-    # stays.
-    choice[steps.prompt[:taken]] = steps.upper[:taken]
-    return choice

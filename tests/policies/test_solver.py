@@ -191,14 +191,14 @@ def test_large_batches_agree_with_the_plain_way(
         else {"target": 0.4}
     )
     plain = solve(value, cost, **limits)
-    monkeypatch.setattr("policies.solver._LARGE", 1000)
+    monkeypatch.setattr("policies.steps._LARGE", 1000)
     quick = solve(value, cost, **limits)
     assert np.array_equal(plain.choice, quick.choice)
     assert plain.price == quick.price
 
 
 def test_large_batches_of_equal_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("policies.solver._LARGE", 1000)
+    monkeypatch.setattr("policies.steps._LARGE", 1000)
     value = np.tile(np.array([0.3, 0.5, 0.6], dtype=np.float32), (5000, 1))
     solution = solve(value, [1, 2, 4], budget=11_000.0)
     assert np.bincount(solution.choice).tolist() == [0, 4500, 500]
