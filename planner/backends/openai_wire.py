@@ -54,13 +54,14 @@ class Message(msgspec.Struct):
 
 
 class Choice(msgspec.Struct):
-    """One completion on the wire."""
+    """One completion; vLLM's `stop_reason` is a stop string, a token, or null for the model's own end."""
 
     finish_reason: str | None = None
     index: int = 0
     message: Message | None = None
     text: str | None = None
     logprobs: Logprobs | None = None
+    stop_reason: str | int | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Reply(msgspec.Struct):
@@ -139,6 +140,13 @@ def texts_of(choice: Choice) -> tuple[str, str | None]:
     return choice.message.content or "", choice.message.reasoning_content or choice.message.reasoning
 
 
+def stop_string_of(choice: Choice) -> str | None:
+    """Return the stop string that ended a choice, ``""`` for the model's own end, None where not said."""
+    if choice.finish_reason != "stop" or isinstance(choice.stop_reason, msgspec.UnsetType):
+        return None
+    return choice.stop_reason if isinstance(choice.stop_reason, str) else ""
+
+
 def count_tokens(reply: Reply, *, prompt: str, counter: Callable[[str], int] | None) -> TokenCounts:
     """Count the tokens of a reply, exactly or not at all.
 
@@ -208,4 +216,5 @@ def to_completion(
         reasoning=reasoning,
         error=reason if finish == "error" else None,
         failed_requests=failed_requests,
+        stop_string=stop_string_of(choice),
     )

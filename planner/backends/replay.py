@@ -47,7 +47,7 @@ class _Pool:
         """Return the sample of a seed, or None when every sample belongs to another seed."""
         if seed not in self.slot_of_seed:
             size = len(self.samples)
-            # Consecutive seeds have distinct slots in whatever order they come; others take the next free one.
+            # Consecutive seeds have distinct slots in whatever order they come; others take the next free.
             free = next((s for i in range(size) if (s := (seed + i) % size) not in self.taken), None)
             if free is None:
                 return None
