@@ -10,8 +10,9 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Final, cast
+from typing import Final
 
 from difficulty.errors import InvalidLogError
 from difficulty.generator import Generator
@@ -68,23 +69,26 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     place = 1
     try:
         with _open(path) as stream:
-            rest = b""
-            while block := stream.read(_BLOCK):
+            begun: list[bytes] = []  # pieces of a line whose end is yet to come
+            n_begun = 0
+            # read1 hands out what could be unpacked before an error, so that bad lines keep their numbers.
+            while block := stream.read1(_BLOCK):
                 head, newline, tail = block.rpartition(b"\n")
-                if not newline:
-                    rest += block
-                else:
-                    for line in (rest + head).split(b"\n"):
+                if newline:
+                    for line in b"".join((*begun, head)).split(b"\n"):
                         if line and not line.isspace():
                             yield place, line
                         place += 1
-                    rest = tail
-                if len(rest) > MAX_LINE_BYTES:
+                    begun, n_begun = [], 0
+                begun.append(tail)
+                n_begun += len(tail)
+                if n_begun > MAX_LINE_BYTES:
                     raise InvalidLogError(
                         f"the line is longer than {MAX_LINE_BYTES >> 20} MiB; leave its texts out",
                         path=name,
                         line=place,
                     )
+            rest = b"".join(begun)
             if rest and not rest.isspace():
                 yield place, rest
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -129,10 +133,10 @@ def _blocks(lines: Iterable[bytes]) -> Iterator[bytes]:
     yield bytes(block)
 
 
-def _open(path: Path) -> IO[bytes]:
+def _open(path: Path) -> gzip.GzipFile | BufferedReader:
     with path.open("rb") as file:
         compressed = file.read(2) == _GZIP_MAGIC
-    return cast("IO[bytes]", gzip.open(path, "rb")) if compressed else path.open("rb")
+    return gzip.GzipFile(path, "rb") if compressed else path.open("rb")
 
 
 def _count_bad(lines: Iterator[tuple[int, bytes]], builder: LogBuilder) -> int:
