@@ -1,0 +1,247 @@
+"""The asyncio driver: each prompt moves on as soon as its replies arrive, and drops what it no longer needs.
+
+It suits servers. Requests in flight are limited by `max_concurrency`; when a flow returns early, or time is
+up, what is still in flight is cancelled and booked: with the tokens that the backend reports for cancelled
+samples, or as unmetered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from difficulty.errors import BackendError
+from planner.drivers.desk import BACKEND_ERRORS, VERIFIER_ERRORS, Clock, Desk, Part, refused
+from planner.drivers.exchange import failure_of
+from planner.drivers.ledger import Admission
+from planner.drivers.limits import Limits
+from planner.drivers.run_log import RunLog
+from planner.drivers.session import OnProgress, Session
+from planner.outcome import Outcome
+from planner.ports import Backend, SampleRequest, ScoreRequest, Verifier
+from planner.strategies.flow import Arrival, Ask, Failure, Scored
+from planner.strategies.task import Task
+from policies.usage import Usage
+
+__all__ = ["run_concurrently"]
+
+_NO_LIMITS = Limits()
+_TIME = Failure(kind="TimeLimitReached", reason="the run reached max_seconds", refused=True)
+
+
+async def run_concurrently(
+    tasks: Sequence[Task],
+    *,
+    backend: Backend,
+    verifiers: Mapping[str, Verifier] | None = None,
+    limits: Limits = _NO_LIMITS,
+    run_log: RunLog | None = None,
+    progress: OnProgress | None = None,
+    clock: Clock = time.monotonic,
+) -> list[Outcome]:
+    """Run every task and return the outcomes in the order of `tasks`.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        Prompts and their allocations; as many are worked on at a time as requests may be in flight.
+    backend : Backend
+        Draws samples; it is called with one request at a time, many times at once.
+    verifiers : mapping of str to Verifier, optional
+        Verifiers by the name that strategies ask for; ``"score"`` is the default name.
+    limits : Limits
+        Hard caps on the run and on each prompt.
+    run_log : RunLog, optional
+        Where to record; a resumed log gives what was paid for earlier.
+    progress : callable, optional
+        Called after each outcome.
+    clock : callable
+        Monotonic seconds.
+
+    Raises
+    ------
+    InvalidInputError
+        When a strategy's parameters are wrong or a verifier is missing; nothing has been spent then.
+    """
+    verifiers = verifiers or {}
+    desk = Desk(tasks, verifiers=verifiers, limits=limits, run_log=run_log, progress=progress, clock=clock)
+    driver = _Driver(desk, backend, verifiers, limits.max_concurrency)
+    numbers = iter(range(len(tasks)))
+    workers = [
+        asyncio.create_task(driver.work(numbers)) for _ in range(min(limits.max_concurrency, len(tasks)))
+    ]
+    try:
+        if workers:
+            done, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+            for worker in done:
+                worker.result()
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+    return desk.outcomes()
+
+
+class _Driver:
+    """The parts of a run that its workers share."""
+
+    def __init__(
+        self, desk: Desk, backend: Backend, verifiers: Mapping[str, Verifier], max_concurrency: int
+    ) -> None:
+        self._desk = desk
+        self._backend = backend
+        self._verifiers = verifiers
+        self._slots = asyncio.Semaphore(max_concurrency)
+        self._waiters: list[asyncio.Future[None]] = []
+
+    async def work(self, numbers: Iterator[int]) -> None:
+        """Take tasks until there are none left."""
+        for number in numbers:
+            session = self._desk.open(number)
+            if session is not None:
+                await self._run(session)
+                self._desk.close(number, session)
+
+    async def _run(self, session: Session) -> None:
+        """Move one session to its outcome; when it returns, nothing of it is in flight."""
+        pending: dict[asyncio.Task[tuple[Arrival, ...]], Ask] = {}
+        missing: dict[Ask, set[int]] = {}
+        asks = session.start()
+        try:
+            while session.outcome is None:
+                for ask in asks:
+                    n = ask.request.n if isinstance(ask.request, SampleRequest) else 1
+                    missing[ask] = set(range(n))
+                    pending.update(dict.fromkeys(self._send(session, ask), ask))
+                arrivals = await self._next(pending, missing)
+                for arrival in arrivals:
+                    missing[arrival.ask].discard(0 if isinstance(arrival, Scored) else arrival.index)
+                asks = session.deliver(arrivals)
+        finally:
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+
+    async def _next(
+        self, pending: dict[asyncio.Task[tuple[Arrival, ...]], Ask], missing: Mapping[Ask, set[int]]
+    ) -> list[Arrival]:
+        """Wait for something to arrive; when time is up, cancel everything and report it as refused."""
+        done, _ = await asyncio.wait(
+            pending, timeout=self._desk.seconds_left(), return_when=asyncio.FIRST_COMPLETED
+        )
+        if done:
+            # In the order of sending, so that replies that arrive together are seen in one order.
+            ready = [task for task in pending if task in done]
+            for task in ready:
+                del pending[task]
+            return [arrival for task in ready for arrival in task.result()]
+        self._desk.seconds_left()
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+        pending.clear()
+        arrivals: list[Arrival] = []
+        for ask, indices in missing.items():
+            if isinstance(ask.request, ScoreRequest):
+                arrivals += [Scored(ask=ask, reply=_TIME)] if indices else []
+            else:
+                arrivals += refused(ask, sorted(indices), _TIME)
+        return arrivals
+
+    def _send(self, session: Session, ask: Ask) -> list[asyncio.Task[tuple[Arrival, ...]]]:
+        """Start what an ask needs: one request, or one per completion where it wants them one by one."""
+        request = ask.request
+        if isinstance(request, ScoreRequest):
+            return [asyncio.create_task(self._score(session, ask, request))]
+        recorded = self._desk.recorded_samples(session, ask, request)
+        tasks = [asyncio.create_task(_ready(tuple(recorded.values())))] if recorded else []
+        for first, n in _runs([index for index in range(request.n) if index not in recorded], ask.one_by_one):
+            tasks.append(asyncio.create_task(self._sample(session, ask, request, first, n)))
+        return tasks
+
+    async def _sample(
+        self, session: Session, ask: Ask, request: SampleRequest, first: int, n: int
+    ) -> tuple[Arrival, ...]:
+        """Draw completions ``first … first + n - 1`` of a request, in as many parts as the caps need."""
+        arrivals: list[Arrival] = []
+        while n:
+            granted, hold, refusal = await self._admit(session, request, n)
+            if hold is None:
+                return (*arrivals, *refused(ask, range(first, first + n), refusal or _TIME))
+            own = replace(request, n=granted, seed=request.seed + first)
+            part = Part(session=session, ask=ask, whole=request, request=own, first=first, hold=hold)
+            try:
+                arrivals += await self._draw(part)
+            finally:
+                self._wake()
+            first, n = first + granted, n - granted
+        return tuple(arrivals)
+
+    async def _admit(self, session: Session, request: SampleRequest, n: int) -> Admission:
+        """Wait until a sample may be sent, or until it is certain that none ever may."""
+        ledger = self._desk.ledger
+        while True:
+            admission = ledger.admit(session.account, request, n)
+            if admission.hold is not None or ledger.nothing_in_flight or ledger.time_is_up:
+                return admission
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
+
+    def _wake(self) -> None:
+        """Let everything that waits for a cap look again."""
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()
+
+    async def _draw(self, part: Part) -> tuple[Arrival, ...]:
+        """Send one request and book what comes of it, also when it is cancelled on the way."""
+        try:
+            await self._slots.acquire()
+        except asyncio.CancelledError:
+            self._desk.ledger.settle(part.hold, Usage())
+            raise
+        started = self._desk.clock()
+        try:
+            rows = await self._backend.sample([part.request])
+        except BACKEND_ERRORS as error:
+            failed = error.failed_requests if isinstance(error, BackendError) else 1
+            self._desk.book_attempts(part.session, failed, seconds=self._desk.clock() - started)
+            return self._desk.book_failure(part, error)
+        except asyncio.CancelledError:
+            self._desk.book_unmetered(part, seconds=self._desk.clock() - started)
+            raise
+        finally:
+            self._slots.release()
+        completions = rows[0] if rows else ()
+        return self._desk.book_completions(part, completions, seconds=self._desk.clock() - started)
+
+    async def _score(self, session: Session, ask: Ask, request: ScoreRequest) -> tuple[Arrival, ...]:
+        recorded = self._desk.recorded_scores(session, ask, request)
+        if recorded is not None:
+            return (recorded,)
+        started = self._desk.clock()
+        try:
+            rows = await self._verifiers[request.verifier].score([request])
+        except VERIFIER_ERRORS as error:
+            return (Scored(ask=ask, reply=failure_of(error)),)
+        seconds = self._desk.clock() - started
+        return (self._desk.book_scores(session, ask, request, rows[0] if rows else (), seconds=seconds),)
+
+
+async def _ready(arrivals: tuple[Arrival, ...]) -> tuple[Arrival, ...]:
+    return arrivals
+
+
+def _runs(indices: Sequence[int], one_by_one: bool) -> list[tuple[int, int]]:
+    """Cut indices into runs (first, length) of neighbours, or into single ones."""
+    runs: list[tuple[int, int]] = []
+    for index in indices:
+        if runs and not one_by_one and sum(runs[-1]) == index:
+            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+        else:
+            runs.append((index, 1))
+    return runs

@@ -1,0 +1,241 @@
+"""What both drivers share: looking replies up in the run log, booking them, and handing in outcomes.
+
+The desk knows the ledger, the run log and the progress callback; it sends nothing itself. How requests are
+batched, awaited and cancelled is left to the two drivers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from difficulty.errors import BackendError, VerifierError
+from planner.drivers.exchange import Draws, failure_of, read_completions, read_scores, usage_of_completion
+from planner.drivers.ledger import Hold, Ledger
+from planner.drivers.limits import Limits
+from planner.drivers.run_log import RunLog
+from planner.drivers.session import OnProgress, Progress, Session, check_tasks
+from planner.outcome import Outcome
+from planner.ports import Completion, SampleRequest, ScoreRequest, Verifier
+from planner.strategies.flow import Arrival, Ask, Drawn, Failure, Scored
+from planner.strategies.task import Task
+from policies.usage import Usage
+
+__all__ = ["BACKEND_ERRORS", "VERIFIER_ERRORS", "Clock", "Desk", "Part"]
+
+Clock: TypeAlias = Callable[[], float]
+BACKEND_ERRORS = (BackendError, ConnectionError, TimeoutError)
+VERIFIER_ERRORS = (VerifierError, BackendError, ConnectionError, TimeoutError)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """Some of the completions of an ask: what one request to a backend draws.
+
+    Parameters
+    ----------
+    session : Session
+        Whose ask it is.
+    ask : Ask
+        The ask.
+    whole : SampleRequest
+        The request of the ask.
+    request : SampleRequest
+        The request for this part, with its own `n` and seed.
+    first : int
+        Index of the part's first completion within the ask.
+    hold : Hold
+        What the ledger holds for it.
+    """
+
+    session: Session
+    ask: Ask
+    whole: SampleRequest
+    request: SampleRequest
+    first: int
+    hold: Hold
+
+
+class Desk:
+    """The books, the run log and the outcomes of one run.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        All prompts of the run.
+    verifiers : mapping of str to Verifier
+        Verifiers by name.
+    limits : Limits
+        Hard caps.
+    run_log : RunLog, optional
+        Where to record, and what to resume from.
+    progress : callable, optional
+        Called after each outcome.
+    clock : callable
+        Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        *,
+        verifiers: Mapping[str, Verifier],
+        limits: Limits,
+        run_log: RunLog | None,
+        progress: OnProgress | None,
+        clock: Clock,
+    ) -> None:
+        self.ledger = Ledger(limits)
+        self.clock = clock
+        self._tasks = tasks
+        self._strategies = check_tasks(tasks, verifiers)
+        self._run_log = run_log
+        self._progress = progress
+        self._outcomes: dict[int, Outcome] = {}
+        self._deadline = None if limits.max_seconds is None else clock() + limits.max_seconds
+
+    def open(self, number: int) -> Session | None:
+        """Return the session of a task, or None where its final outcome is in the run log."""
+        task = self._tasks[number]
+        session = Session(task, self._strategies[number], self.ledger)
+        recorded = None if self._run_log is None else self._run_log.outcome(task)
+        if recorded is not None:
+            self.ledger.spend(session.account, recorded.usage)
+            self._hand_in(number, recorded)
+            return None
+        if self._run_log is not None:
+            self.ledger.spend(session.account, self._run_log.lost(task))
+        return session
+
+    def close(self, number: int, session: Session) -> None:
+        """Hand in the outcome of a session whose requests are all settled."""
+        outcome = session.close()
+        if self._run_log is not None:
+            self._run_log.add_outcome(session.task, outcome)
+        self._hand_in(number, outcome)
+
+    def outcomes(self) -> list[Outcome]:
+        """Return the outcomes in the order of the tasks."""
+        return [self._outcomes[number] for number in range(len(self._tasks))]
+
+    def seconds_left(self) -> float | None:
+        """Return the seconds until the run's time is up, None without a limit; closes the ledger at 0."""
+        if self._deadline is None:
+            return None
+        left = self._deadline - self.clock()
+        if left <= 0:
+            self.ledger.time_is_up = True
+        return max(left, 0.0)
+
+    def recorded_samples(self, session: Session, ask: Ask, request: SampleRequest) -> dict[int, Drawn]:
+        """Return the completions of an ask that the run log has, booked, by index."""
+        if self._run_log is None:
+            return {}
+        drawn = {}
+        for index in range(request.n):
+            recorded = self._run_log.sample(request, index)
+            if recorded is not None:
+                usage = usage_of_completion(recorded.completion)
+                self.ledger.spend(
+                    session.account, usage + Usage(requests=recorded.requests, seconds=recorded.seconds)
+                )
+                drawn[index] = Drawn(ask=ask, index=index, reply=recorded.completion)
+        return drawn
+
+    def recorded_scores(self, session: Session, ask: Ask, request: ScoreRequest) -> Scored | None:
+        """Return the scores that the run log has for an ask, booked."""
+        recorded = None if self._run_log is None else self._run_log.scores(request)
+        if recorded is None:
+            return None
+        self.ledger.spend(session.account, Usage(verifier_tokens=recorded.verifier_tokens))
+        return Scored(ask=ask, reply=recorded.scores)
+
+    def book_completions(
+        self, part: Part, completions: Sequence[Completion], *, seconds: float
+    ) -> tuple[Drawn, ...]:
+        """Settle what a backend returned for a part, record it, and return what the flow may see."""
+        draws = read_completions(completions, n=part.request.n, seconds=seconds)
+        self.ledger.settle(part.hold, draws.usage)
+        if draws.surplus:
+            reason = f"{draws.surplus} completions too many; they are paid for and dropped"
+            part.session.note_error("InvalidResponseError", reason)
+        self._record(part, draws, seconds)
+        return _drawn(part, draws.replies)
+
+    def book_failure(self, part: Part, error: Exception) -> tuple[Drawn, ...]:
+        """Settle a request that raised, and return its failures."""
+        self.ledger.settle(part.hold, Usage())
+        return _drawn(part, [failure_of(error)] * part.request.n)
+
+    def book_attempts(self, session: Session, failed_requests: int, *, seconds: float) -> None:
+        """Book attempts that failed before the ones that count."""
+        usage = Usage(requests=failed_requests, failed_requests=failed_requests, seconds=seconds)
+        self.ledger.spend(session.account, usage)
+        if self._run_log is not None:
+            self._run_log.add_lost(session.task, usage)
+
+    def book_unmetered(self, part: Part, *, seconds: float) -> None:
+        """Book a cancelled request of which nobody knows what it generated."""
+        usage = Usage(samples=part.request.n, requests=1, seconds=seconds)
+        self.ledger.write_off(part.hold, usage)
+        reason = f"{part.request.n} samples were cancelled; the backend did not say how many tokens they had"
+        part.session.note_error("CancelledUnmetered", reason)
+        if self._run_log is not None:
+            self._run_log.add_lost(part.session.task, usage)
+
+    def book_scores(
+        self, session: Session, ask: Ask, request: ScoreRequest, scores: Sequence[float], *, seconds: float
+    ) -> Scored:
+        """Book what a verifier returned, record it, and return what the flow may see."""
+        marks = read_scores(scores, n=len(request.completions))
+        usage = marks.usage + Usage(seconds=seconds)
+        self.ledger.spend(session.account, usage)
+        if self._run_log is not None:
+            if isinstance(marks.reply, Failure):
+                self._run_log.add_lost(session.task, usage)
+            else:
+                tokens = int(marks.usage.verifier_tokens)
+                self._run_log.add_scores(request, marks.reply, verifier_tokens=tokens)
+        return Scored(ask=ask, reply=marks.reply)
+
+    def _record(self, part: Part, draws: Draws, seconds: float) -> None:
+        """Record the completions that a resumed run may use, and the cost of the others."""
+        if self._run_log is None:
+            return
+        kept = [
+            (part.first + i, reply) for i, reply in enumerate(draws.replies) if isinstance(reply, Completion)
+        ]
+        usage = draws.usage
+        if kept:
+            self._run_log.add_samples(
+                part.whole, [i for i, _ in kept], [reply for _, reply in kept], seconds=seconds
+            )
+            usage += Usage(requests=1, seconds=seconds) * -1
+        for _, reply in kept:
+            usage += usage_of_completion(reply) * -1
+        if usage != Usage():
+            self._run_log.add_lost(part.session.task, usage)
+
+    def _hand_in(self, number: int, outcome: Outcome) -> None:
+        self._outcomes[number] = outcome
+        if self._progress is not None:
+            self._progress(
+                Progress(
+                    n_done=len(self._outcomes),
+                    n_tasks=len(self._tasks),
+                    outcome=outcome,
+                    spent=self.ledger.total,
+                )
+            )
+
+
+def refused(ask: Ask, indices: Sequence[int], failure: Failure) -> list[Arrival]:
+    """Return the arrivals of completions that a cap refused."""
+    return [Drawn(ask=ask, index=index, reply=failure) for index in indices]
+
+
+def _drawn(part: Part, replies: Sequence[Completion | Failure]) -> tuple[Drawn, ...]:
+    return tuple(
+        Drawn(ask=part.ask, index=part.first + index, reply=reply) for index, reply in enumerate(replies)
+    )

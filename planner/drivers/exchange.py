@@ -1,0 +1,106 @@
+"""From what a backend or verifier returned to what a flow may see, and what it cost.
+
+Every completion that was paid for is counted, also those that failed, were cancelled or were not asked for; a
+reply that breaks the protocol becomes a failure and never an answer or a score.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from planner.outcome import OutcomeError
+from planner.ports import Completion, Scores
+from planner.strategies.flow import Failure
+from policies.usage import Usage
+
+__all__ = ["Draws", "Marks", "failure_of", "read_completions", "read_scores", "usage_of_completion"]
+
+
+class Draws(NamedTuple):
+    """One reply per sample asked for, what all of it cost, and failures that belong to no sample."""
+
+    replies: tuple[Completion | Failure, ...]
+    usage: Usage
+    surplus: int
+
+
+class Marks(NamedTuple):
+    """Scores, one per completion, or why there are none; and what they cost."""
+
+    reply: tuple[float, ...] | Failure
+    usage: Usage
+
+
+def read_completions(completions: Sequence[Completion], *, n: int, seconds: float = 0.0) -> Draws:
+    """Read the reply to a request for `n` samples.
+
+    Parameters
+    ----------
+    completions : sequence of Completion
+        What the backend returned; missing ones become failures, surplus ones are paid for and dropped.
+    n : int
+        Samples asked for.
+    seconds : float
+        Wall-clock seconds of the request.
+
+    Examples
+    --------
+    >>> completion = Completion(text="42", prompt_tokens=9, output_tokens=3, finish_reason="stop")
+    >>> draws = read_completions([completion], n=2)
+    >>> draws.usage.output_tokens, draws.replies[1].kind
+    (3, 'InvalidResponseError')
+    """
+    replies = [_reply(completion) for completion in completions[:n]]
+    missing = n - len(replies)
+    if missing:
+        reason = f"the backend returned {len(completions)} of {n} completions"
+        replies += [Failure(kind="InvalidResponseError", reason=reason)] * missing
+    usage = sum(
+        (usage_of_completion(completion) for completion in completions), Usage(requests=1, seconds=seconds)
+    )
+    surplus = max(len(completions) - n, 0)
+    lost = sum(max(completion.output_tokens, 0) for completion in completions[n:])
+    return Draws(tuple(replies), usage + Usage(wasted_tokens=lost), surplus)
+
+
+def usage_of_completion(completion: Completion) -> Usage:
+    """Return the tokens and failed attempts of one completion; its request is counted once, by the caller."""
+    wasted = completion.finish_reason in ("error", "cancelled")
+    return Usage(
+        samples=1,
+        prompt_tokens=max(completion.prompt_tokens, 0),
+        cached_prompt_tokens=max(completion.cached_prompt_tokens, 0),
+        output_tokens=max(completion.output_tokens, 0),
+        wasted_tokens=max(completion.output_tokens, 0) if wasted else 0,
+        requests=completion.failed_requests,
+        failed_requests=completion.failed_requests,
+    )
+
+
+def read_scores(scores: Sequence[float], *, n: int) -> Marks:
+    """Read the reply to a request for `n` scores; too few, too many or not finite ones are a failure."""
+    usage = Usage(verifier_tokens=scores.verifier_tokens if isinstance(scores, Scores) else 0)
+    if len(scores) != n:
+        reason = f"the verifier returned {len(scores)} scores for {n} completions"
+        return Marks(Failure(kind="VerifierError", reason=reason), usage)
+    if not all(math.isfinite(score) for score in scores):
+        return Marks(Failure(kind="VerifierError", reason="the verifier returned NaN or infinity"), usage)
+    return Marks(tuple(float(score) for score in scores), usage)
+
+
+def failure_of(error: Exception) -> Failure:
+    """Return the failure that an exception of a backend or verifier means."""
+    return Failure(kind=type(error).__name__, reason=str(error) or "no reason given")
+
+
+def _reply(completion: Completion) -> Completion | Failure:
+    if completion.finish_reason == "error":
+        error = OutcomeError.parse(completion.error or "the backend gave no reason")
+        return Failure(kind=error.kind, reason=error.reason)
+    if completion.finish_reason == "cancelled":
+        return Failure(kind="Cancelled", reason="the sample was cancelled")
+    if completion.output_tokens < 0 or completion.prompt_tokens < 0:
+        return Failure(kind="InvalidResponseError", reason="the backend returned a negative token count")
+    return completion

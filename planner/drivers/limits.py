@@ -1,0 +1,78 @@
+"""Hard caps on a run: samples, tokens, cost, seconds, concurrency; over the run and per prompt.
+
+Limits are numbers only; the ledger enforces them. A cost needs a price, which is `CostModel.price` or any
+function of usage and generator name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from difficulty.errors import InvalidBudgetError
+from policies.usage import Usage
+
+__all__ = ["Limits", "Price"]
+
+Price: TypeAlias = Callable[[Usage, str], float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """Hard caps; None means no cap.
+
+    Parameters
+    ----------
+    max_samples, max_samples_per_prompt : int, optional
+        Completions, failed and cancelled ones included, at least 1.
+    max_output_tokens, max_output_tokens_per_prompt : int, optional
+        Generated tokens, at least 1.
+    max_cost, max_cost_per_prompt : float, optional
+        In the unit of `price`, above 0.
+    price : callable, optional
+        Price of a usage of a generator of that name; needed by the cost caps, and fills the cost of outcomes.
+    max_seconds : float, optional
+        Wall-clock seconds of the run, above 0.
+    max_concurrency : int
+        Sample requests in flight at the same time, at least 1 (the lock-step driver sends batches instead).
+
+    Raises
+    ------
+    InvalidBudgetError
+        When a cap is not as described, or a cost cap comes without a price.
+
+    Examples
+    --------
+    >>> Limits(max_samples_per_prompt=16, max_seconds=60.0).max_concurrency
+    64
+    """
+
+    max_samples: int | None = None
+    max_samples_per_prompt: int | None = None
+    max_output_tokens: int | None = None
+    max_output_tokens_per_prompt: int | None = None
+    max_cost: float | None = None
+    max_cost_per_prompt: float | None = None
+    price: Price | None = None
+    max_seconds: float | None = None
+    max_concurrency: int = 64
+
+    def __post_init__(self) -> None:
+        counts = (
+            "max_samples",
+            "max_samples_per_prompt",
+            "max_output_tokens",
+            "max_output_tokens_per_prompt",
+        )
+        for name in (*counts, "max_concurrency"):
+            count = getattr(self, name)
+            if count is not None and (not isinstance(count, int) or count < 1):
+                raise InvalidBudgetError(f"{name} must be a whole number of at least 1, got {count!r}")
+        for name in ("max_cost", "max_cost_per_prompt", "max_seconds"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise InvalidBudgetError(f"{name} must be a finite number above 0, got {value!r}")
+        if self.price is None and (self.max_cost is not None or self.max_cost_per_prompt is not None):
+            raise InvalidBudgetError("a cap on cost needs a price; pass CostModel(...).price")

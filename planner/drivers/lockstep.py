@@ -1,0 +1,210 @@
+"""The lock-step driver: one backend call per round for all prompts.
+
+It suits engines that batch by themselves and offline runs over many prompts. A round sends everything that
+all flows are waiting for, as far as the caps permit; a call in progress is never interrupted, so that the
+limit on seconds is kept between rounds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from difficulty.errors import BackendError
+from planner.drivers.desk import BACKEND_ERRORS, VERIFIER_ERRORS, Clock, Desk, Part, refused
+from planner.drivers.exchange import failure_of
+from planner.drivers.limits import Limits
+from planner.drivers.run_log import RunLog
+from planner.drivers.session import OnProgress, Session
+from planner.outcome import Outcome
+from planner.ports import Backend, SampleRequest, ScoreRequest, Verifier
+from planner.strategies.flow import Arrival, Ask, Scored
+from planner.strategies.task import Task
+
+__all__ = ["run_lockstep"]
+
+# A failing call for many prompts is halved to find the one at fault; an outage shows by failing this often.
+_MAX_FAILED_CALLS = 16
+_NO_LIMITS = Limits()
+
+
+@dataclass(kw_only=True, slots=True)
+class _Open:
+    """An ask that is not fully sent yet; `left` are the indices still wanted."""
+
+    session: Session
+    ask: Ask
+    request: SampleRequest
+    left: deque[int]
+
+
+async def run_lockstep(
+    tasks: Sequence[Task],
+    *,
+    backend: Backend,
+    verifiers: Mapping[str, Verifier] | None = None,
+    limits: Limits = _NO_LIMITS,
+    run_log: RunLog | None = None,
+    progress: OnProgress | None = None,
+    clock: Clock = time.monotonic,
+) -> list[Outcome]:
+    """Run every task and return the outcomes in the order of `tasks`.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        Prompts and their allocations.
+    backend : Backend
+        Draws samples.
+    verifiers : mapping of str to Verifier, optional
+        Verifiers by the name that strategies ask for; ``"score"`` is the default name.
+    limits : Limits
+        Hard caps on the run and on each prompt.
+    run_log : RunLog, optional
+        Where to record; a resumed log gives what was paid for earlier.
+    progress : callable, optional
+        Called after each outcome.
+    clock : callable
+        Monotonic seconds.
+
+    Raises
+    ------
+    InvalidInputError
+        When a strategy's parameters are wrong or a verifier is missing; nothing has been spent then.
+    """
+    verifiers = verifiers or {}
+    desk = Desk(tasks, verifiers=verifiers, limits=limits, run_log=run_log, progress=progress, clock=clock)
+    sessions: dict[Session, int] = {}
+    samples: list[_Open] = []
+    early: dict[Session, list[Arrival]] = {}
+    scores: list[tuple[Session, Ask, ScoreRequest]] = []
+
+    def post(session: Session, asks: Sequence[Ask]) -> None:
+        for ask in asks:
+            if isinstance(ask.request, SampleRequest):
+                recorded = desk.recorded_samples(session, ask, ask.request)
+                early.setdefault(session, []).extend(recorded[index] for index in sorted(recorded))
+                left = deque(index for index in range(ask.request.n) if index not in recorded)
+                samples.append(_Open(session=session, ask=ask, request=ask.request, left=left))
+            else:
+                scores.append((session, ask, ask.request))
+
+    for number in range(len(tasks)):
+        session = desk.open(number)
+        if session is not None:
+            sessions[session] = number
+            post(session, session.start())
+    while sessions:
+        desk.seconds_left()
+        inbox: dict[Session, list[Arrival]] = {session: early.pop(session, []) for session in sessions}
+        parts = _admit(desk, samples, inbox)
+        await _sample(desk, backend, parts, inbox)
+        await _score(desk, verifiers, scores, inbox)
+        samples = [entry for entry in samples if entry.left]
+        scores.clear()
+        for session, arrivals in inbox.items():
+            if arrivals:
+                post(session, session.deliver(arrivals))
+            if session.outcome is not None:
+                desk.close(sessions.pop(session), session)
+        samples = [entry for entry in samples if entry.session in sessions]
+    return desk.outcomes()
+
+
+def _admit(desk: Desk, samples: Sequence[_Open], inbox: Mapping[Session, list[Arrival]]) -> list[Part]:
+    """Take what the caps permit; refuse what can never be sent."""
+    parts: list[Part] = []
+    waiting: list[_Open] = []
+    for entry in samples:
+        request = entry.request
+        while entry.left:
+            first, run = entry.left[0], 1
+            while run < len(entry.left) and entry.left[run] == first + run:
+                run += 1
+            n, hold, _ = desk.ledger.admit(entry.session.account, request, run)
+            if hold is None:
+                waiting.append(entry)
+                break
+            for _ in range(n):
+                entry.left.popleft()
+            part = replace(request, n=n, seed=request.seed + first)
+            parts.append(
+                Part(
+                    session=entry.session, ask=entry.ask, whole=request, request=part, first=first, hold=hold
+                )
+            )
+    if not parts:
+        for entry in waiting:
+            refusal = desk.ledger.admit(entry.session.account, entry.request, 1).refusal
+            if refusal is not None:
+                inbox[entry.session].extend(refused(entry.ask, list(entry.left), refusal))
+                entry.left.clear()
+    return parts
+
+
+async def _sample(
+    desk: Desk, backend: Backend, parts: Sequence[Part], inbox: Mapping[Session, list[Arrival]]
+) -> None:
+    """Draw all parts in one call; where it fails, halve it until the requests at fault stand alone."""
+    calls = deque([list(parts)]) if parts else deque()
+    n_failed = 0
+    while calls:
+        call = calls.popleft()
+        started = desk.clock()
+        try:
+            rows = await backend.sample([part.request for part in call])
+        except BACKEND_ERRORS as error:
+            n_failed += 1
+            failed = error.failed_requests if isinstance(error, BackendError) else 1
+            desk.book_attempts(call[0].session, failed, seconds=desk.clock() - started)
+            if len(call) > 1 and n_failed < _MAX_FAILED_CALLS:
+                middle = len(call) // 2
+                calls.extendleft((call[middle:], call[:middle]))
+                continue
+            for part in call:
+                inbox[part.session].extend(desk.book_failure(part, error))
+            continue
+        seconds = desk.clock() - started
+        rows = list(rows) + [()] * (len(call) - len(rows))
+        total = sum(sum(completion.output_tokens for completion in row) for row in rows)
+        for part, row in zip(call, rows, strict=False):
+            tokens = sum(completion.output_tokens for completion in row)
+            # A call's wall time is split by tokens, so that the prompts' seconds add up to the run's.
+            share = tokens / total if total > 0 else 1 / len(call)
+            inbox[part.session].extend(desk.book_completions(part, row, seconds=seconds * share))
+
+
+async def _score(
+    desk: Desk,
+    verifiers: Mapping[str, Verifier],
+    scores: Sequence[tuple[Session, Ask, ScoreRequest]],
+    inbox: Mapping[Session, list[Arrival]],
+) -> None:
+    """Score in one call per verifier; where it fails, ask for one request at a time."""
+    by_name: dict[str, list[tuple[Session, Ask, ScoreRequest]]] = {}
+    for session, ask, request in scores:
+        recorded = desk.recorded_scores(session, ask, request)
+        if recorded is not None:
+            inbox[session].append(recorded)
+        else:
+            by_name.setdefault(request.verifier, []).append((session, ask, request))
+    for name, entries in by_name.items():
+        calls = deque([entries])
+        while calls:
+            call = calls.popleft()
+            started = desk.clock()
+            try:
+                rows = await verifiers[name].score([request for _, _, request in call])
+            except VERIFIER_ERRORS as error:
+                if len(call) > 1:
+                    calls.extend([entry] for entry in call)
+                    continue
+                session, ask, _ = call[0]
+                inbox[session].append(Scored(ask=ask, reply=failure_of(error)))
+                continue
+            seconds = (desk.clock() - started) / len(call)
+            rows = list(rows) + [()] * (len(call) - len(rows))
+            for (session, ask, request), row in zip(call, rows, strict=False):
+                inbox[session].append(desk.book_scores(session, ask, request, row, seconds=seconds))

@@ -1,0 +1,262 @@
+"""An append-only log of a run, from which a killed run resumes without paying twice.
+
+Each completed request is one JSON line, written before its result is used; each outcome is one line too, and
+is forced to disk. Keys are hashes of what was asked, so that a resumed run finds what it has paid for
+whatever the order. A last line that was torn by the kill is cut off and reported; a broken line anywhere else
+is an error.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Self
+
+import msgspec
+
+from difficulty.errors import InvalidInputError
+from planner.outcome import Outcome
+from planner.outcome_wire import outcome_from_json, outcome_to_json
+from planner.ports import Completion, SampleRequest, ScoreRequest
+from planner.strategies.task import Task
+from policies.usage import Usage
+
+__all__ = ["Recorded", "RecordedScores", "Recovery", "RunLog"]
+
+RUN_LOG_SCHEMA: Final = 1
+_FINAL: Final = ("complete", "satisfied")
+
+
+class Recorded(NamedTuple):
+    """A completion that was paid for earlier; the request and its seconds are counted on one of them only."""
+
+    completion: Completion
+    requests: int
+    seconds: float
+
+
+class RecordedScores(NamedTuple):
+    """Scores that were paid for earlier."""
+
+    scores: tuple[float, ...]
+    verifier_tokens: int
+
+
+class Recovery(NamedTuple):
+    """What an existing log brought back, and how many bytes of a torn last line were cut off."""
+
+    n_samples: int
+    n_scores: int
+    n_outcomes: int
+    torn_bytes: int
+
+
+class RunLog:
+    """The open log of one run; use `RunLog.open`.
+
+    Parameters
+    ----------
+    descriptor : int
+        File descriptor, opened for appending.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.recovery = Recovery(0, 0, 0, 0)
+        self._descriptor = descriptor
+        self._samples: dict[str, dict[int, Recorded]] = {}
+        self._scores: dict[str, RecordedScores] = {}
+        self._outcomes: dict[str, Outcome] = {}
+        self._lost: dict[str, Usage] = {}
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, resume: bool = False) -> Self:
+        """Open a new log, or one to resume.
+
+        Parameters
+        ----------
+        path : path
+            The file; it is created where it does not exist.
+        resume : bool
+            Continue the log when it exists.
+
+        Raises
+        ------
+        InvalidInputError
+            When the file exists and `resume` is false, is no run log of this version, has a broken line
+            before the last, or is in use by another process.
+        """
+        path = Path(path)
+        if path.exists() and path.stat().st_size and not resume:
+            raise InvalidInputError(f"{path} exists; pass resume=True to continue it, or another path")
+        log = cls(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644))
+        try:
+            log._lock(path)
+            log._recover(path)
+        except BaseException:
+            log.close()
+            raise
+        return log
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; closing twice is harmless."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def sample(self, request: SampleRequest, index: int) -> Recorded | None:
+        """Return completion `index` of `request` where it is recorded."""
+        return self._samples.get(_sample_key(request), {}).get(request.seed + index)
+
+    def scores(self, request: ScoreRequest) -> RecordedScores | None:
+        """Return the scores of `request` where they are recorded."""
+        return self._scores.get(_score_key(request))
+
+    def outcome(self, task: Task) -> Outcome | None:
+        """Return the outcome of `task` where it is recorded and final."""
+        return self._outcomes.get(_task_key(task))
+
+    def lost(self, task: Task) -> Usage:
+        """Return what earlier sessions spent on failed or cancelled requests of this task."""
+        return self._lost.get(_task_key(task), Usage())
+
+    def add_samples(
+        self,
+        request: SampleRequest,
+        indices: Sequence[int],
+        completions: Sequence[Completion],
+        *,
+        seconds: float,
+    ) -> None:
+        """Record the completions at `indices` of one request that an engine answered."""
+        line = {
+            "samples": _sample_key(request),
+            "seeds": [request.seed + index for index in indices],
+            "seconds": seconds,
+            "completions": [msgspec.to_builtins(completion) for completion in completions],
+        }
+        self._append(line)
+
+    def add_scores(self, request: ScoreRequest, scores: Sequence[float], *, verifier_tokens: int) -> None:
+        """Record the scores of one request."""
+        line = {"scores": _score_key(request), "values": list(scores), "verifier_tokens": verifier_tokens}
+        self._append(line)
+
+    def add_lost(self, task: Task, usage: Usage) -> None:
+        """Record what failed or cancelled work cost; a resumed run tries again and keeps it in the books."""
+        self._append({"lost": _task_key(task), "usage": msgspec.to_builtins(usage)})
+
+    def add_outcome(self, task: Task, outcome: Outcome) -> None:
+        """Record an outcome and force the log to disk."""
+        self._append({"task": _task_key(task), "result": msgspec.Raw(outcome_to_json(outcome))})
+        os.fsync(self._descriptor)
+
+    def _append(self, line: Mapping[str, object]) -> None:
+        data = memoryview(msgspec.json.encode(line) + b"\n")
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+
+    def _lock(self, path: Path) -> None:
+        """Keep other processes out, where the system can."""
+        try:
+            import fcntl
+        except ImportError:  # Windows: two runs on one log are then the caller's care
+            return
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InvalidInputError(
+                f"{path} is in use by another run; wait for it or take another path"
+            ) from error
+
+    def _recover(self, path: Path) -> None:
+        good = 0
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.endswith(b"\n"):
+                    break
+                self._read_line(line, f"{path}, line {number}", first=number == 1)
+                good += len(line)
+        torn = path.stat().st_size - good
+        if torn:
+            os.ftruncate(self._descriptor, good)
+        if good == 0:
+            self._append({"run_log": RUN_LOG_SCHEMA})
+        n_samples = sum(len(samples) for samples in self._samples.values())
+        self.recovery = Recovery(n_samples, len(self._scores), len(self._outcomes), torn)
+
+    def _read_line(self, line: bytes, where: str, *, first: bool) -> None:
+        try:
+            record = msgspec.json.decode(line, type=dict[str, Any])
+            if first:
+                if record != {"run_log": RUN_LOG_SCHEMA}:
+                    raise InvalidInputError(f"{where}: not a run log of version {RUN_LOG_SCHEMA}")
+            elif "samples" in record:
+                self._read_samples(record)
+            elif "scores" in record:
+                scores = msgspec.convert(record["values"], tuple[float, ...])
+                self._scores[record["scores"]] = RecordedScores(scores, record["verifier_tokens"])
+            elif "lost" in record:
+                lost = self._lost.get(record["lost"], Usage())
+                self._lost[record["lost"]] = lost + msgspec.convert(record["usage"], Usage)
+            else:
+                outcome = outcome_from_json(msgspec.json.encode(record["result"]))
+                if outcome.stop_reason in _FINAL:
+                    self._outcomes[record["task"]] = outcome
+        except (msgspec.DecodeError, msgspec.ValidationError, KeyError, UnicodeDecodeError) as error:
+            raise InvalidInputError(
+                f"{where}: a broken record before the end ({error}); restore the file or start a new one"
+            ) from error
+
+    def _read_samples(self, record: Mapping[str, Any]) -> None:
+        completions = msgspec.convert(record["completions"], tuple[Completion, ...])
+        if len(completions) != len(record["seeds"]):
+            raise msgspec.ValidationError("seeds and completions differ in number")
+        samples = self._samples.setdefault(record["samples"], {})
+        for position, (seed, completion) in enumerate(zip(record["seeds"], completions, strict=True)):
+            first = position == 0
+            samples[seed] = Recorded(completion, int(first), record["seconds"] if first else 0.0)
+
+
+def _digest(*parts: object) -> str:
+    data = msgspec.json.encode(parts, order="sorted")
+    return sha256(data).hexdigest()[:32]
+
+
+def _sample_key(request: SampleRequest) -> str:
+    """Return what the completion of a seed depends on, the seed left out."""
+    prompt, generator = request.prompt, request.generator
+    drawing = {
+        field.name: getattr(generator, field.name)
+        for field in fields(generator)
+        if field.name not in ("params", "active_params", "usd_per_mtok_in", "usd_per_mtok_out")
+    }
+    content = (prompt.id, prompt.text, prompt.messages)
+    return _digest(content, drawing, request.prefix, request.stop, request.max_output_tokens)
+
+
+def _score_key(request: ScoreRequest) -> str:
+    prompt = request.prompt
+    content = (prompt.id, prompt.text, prompt.messages)
+    return _digest(content, request.verifier, request.completions, request.mean_logprobs)
+
+
+def _task_key(task: Task) -> str:
+    rule = task.stop_rule
+    described = repr(rule) if is_dataclass(rule) else type(rule).__qualname__
+    allocation = (
+        task.allocation.strategy,
+        task.allocation.width,
+        task.allocation.depth,
+        task.allocation.params,
+    )
+    opening = _sample_key(task.request(n=1, offset=0))
+    return _digest(opening, task.first_seed, allocation, described)

@@ -1,0 +1,146 @@
+"""One prompt in progress: its flow, its books, its failures.
+
+Both drivers move sessions; a session knows no backend and no clock. When its flow returns, the session adds
+to the outcome what only the driver's side knows: actual usage, cost, errors, and the cap that ended it, where
+one did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from difficulty.errors import InvalidInputError
+from planner.drivers.ledger import Account, Ledger
+from planner.outcome import Outcome, OutcomeError, StopReason
+from planner.ports import Verifier
+from planner.strategies.flow import Arrival, Ask, Failure, Flow
+from planner.strategies.registry import Strategy, strategy_of
+from planner.strategies.task import Task
+from policies.usage import Usage
+
+__all__ = ["OnProgress", "Progress", "Session", "check_tasks"]
+
+_STOP_REASONS: Mapping[str, StopReason] = {
+    "BudgetSpent": "budget",
+    "LimitReached": "limit",
+    "TimeLimitReached": "time",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """How far a run is.
+
+    Parameters
+    ----------
+    n_done, n_tasks : int
+        Prompts that are done, and all.
+    outcome : Outcome
+        The one that has just been done.
+    spent : Usage
+        Usage of the run so far.
+    """
+
+    n_done: int
+    n_tasks: int
+    outcome: Outcome
+    spent: Usage
+
+
+OnProgress: TypeAlias = Callable[[Progress], None]
+
+
+class Session:
+    """Moves one flow and keeps what the driver knows about it.
+
+    Parameters
+    ----------
+    task : Task
+        The prompt and its allocation.
+    strategy : Strategy
+        How to spend it.
+    ledger : Ledger
+        The books of the run.
+    """
+
+    def __init__(self, task: Task, strategy: Strategy, ledger: Ledger) -> None:
+        self.task = task
+        self.outcome: Outcome | None = None
+        self.account: Account = ledger.open(task.generator.name)
+        self._ledger = ledger
+        self._flow: Flow[Outcome] = strategy.flow(task)
+        self._errors: list[OutcomeError] = []
+        self._refusal: Failure | None = None
+
+    def start(self) -> tuple[Ask, ...]:
+        """Return the first requests."""
+        return self._advance(None)
+
+    def deliver(self, arrivals: Sequence[Arrival]) -> tuple[Ask, ...]:
+        """Hand over replies and return new requests; empty when the flow waits for more, or is done."""
+        for arrival in arrivals:
+            if isinstance(arrival.reply, Failure):
+                self._note(arrival.reply)
+        return self._advance(tuple(arrivals))
+
+    def note_error(self, kind: str, reason: str) -> None:
+        """Add a failure that no flow sees."""
+        self._errors.append(OutcomeError(kind=kind, reason=reason))
+
+    def close(self) -> Outcome:
+        """Return the outcome with actual usage, cost, errors and stop reason; call it when all is settled."""
+        if self.outcome is None:
+            raise RuntimeError("a session was closed before its flow returned")
+        stop_reason = self.outcome.stop_reason
+        if self._refusal is not None and stop_reason != "satisfied":
+            stop_reason = _STOP_REASONS[self._refusal.kind]
+        self.outcome = replace(
+            self.outcome,
+            usage=self.account.usage,
+            cost=self._ledger.cost(self.account),
+            stop_reason=stop_reason,
+            errors=tuple(self._errors),
+        )
+        return self.outcome
+
+    def _note(self, failure: Failure) -> None:
+        if failure.refused:
+            self._refusal = self._refusal or failure
+        else:
+            self._errors.append(OutcomeError(kind=failure.kind, reason=failure.reason))
+
+    def _advance(self, arrivals: tuple[Arrival, ...] | None) -> tuple[Ask, ...]:
+        try:
+            return next(self._flow) if arrivals is None else self._flow.send(arrivals)
+        except StopIteration as stop:
+            self.outcome = stop.value
+            return ()
+
+
+def check_tasks(tasks: Sequence[Task], verifiers: Mapping[str, Verifier]) -> tuple[Strategy, ...]:
+    """Return the strategy of each task, before anything is spent.
+
+    Raises
+    ------
+    InvalidInputError
+        When a strategy's parameters are wrong, its verifier is missing, or a task's generator is not the
+        allocation's.
+    """
+    strategies = []
+    for task in tasks:
+        strategy = strategy_of(task.allocation)
+        for name in strategy.verifiers:
+            if name not in verifiers:
+                raise InvalidInputError(
+                    f"prompt {task.prompt.id!r}: {task.allocation.strategy} needs the verifier {name!r}; "
+                    f"given: {', '.join(verifiers) or 'none'}"
+                )
+        if task.generator.name != task.allocation.generator:
+            raise InvalidInputError(
+                f"prompt {task.prompt.id!r}: the task's generator is {task.generator.name!r}, "
+                f"the allocation names {task.allocation.generator!r}"
+            )
+        strategies.append(strategy)
+    return tuple(strategies)
