@@ -199,7 +199,9 @@ def _narrow(
 ) -> Bracket:
     """Move both ends towards the price that is sought, looking only at prompts whose choices differ."""
     active = np.flatnonzero(upper.choice != lower.choice)
-    while active.size * menu.n_allocations > _FEW_VALUES:
+    # Prompts that are alike have one slope, and a bracket around it cannot be narrowed.
+    apart = lower.price < min(upper.price, steepest) * (1 - 4 * _APART)
+    while apart and active.size * menu.n_allocations > _FEW_VALUES:
         reached = upper.total(by_value=by_value), lower.total(by_value=by_value)
         if not reached[0] < reached[1]:
             break

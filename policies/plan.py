@@ -33,6 +33,8 @@ class AllocationPlan:
         Lower and upper end, in [0, 1], around the expectation.
     expected_cost : float
         At least 0, in `unit`.
+    cost_interval : tuple of float, optional
+        Where the actual cost is expected to lie, in `unit`; None where only the mean is known.
     unit : str
         One of `policies.budget.UNITS`.
     objective : {"accuracy", "coverage"}
@@ -70,6 +72,7 @@ class AllocationPlan:
     expected_cost: float
     unit: Unit
     objective: Objective = "accuracy"
+    cost_interval: tuple[float, float] | None = None
     price: float | None = None
     reason: str = ""
 
@@ -95,6 +98,14 @@ class AllocationPlan:
                 f"plan of {self.prompt_id!r}: expected_cost must be finite and >= 0, got "
                 f"{self.expected_cost!r}"
             )
+        if self.cost_interval is not None:
+            low, high = (float(end) for end in self.cost_interval)
+            object.__setattr__(self, "cost_interval", (low, high))
+            if not 0 <= low <= high < math.inf:
+                raise InvalidInputError(
+                    f"plan of {self.prompt_id!r}: need 0 <= lower <= upper < inf in cost_interval, got "
+                    f"{self.cost_interval!r}"
+                )
         if self.price is not None:
             object.__setattr__(self, "price", float(self.price))
             if not (math.isfinite(self.price) and self.price >= 0):

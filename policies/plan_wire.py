@@ -36,6 +36,7 @@ class _PlanWire(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     expected_accuracy: float
     accuracy_interval: tuple[float, float]
     expected_cost: float
+    cost_interval: tuple[float, float] | None
     unit: str
     objective: str
     price: float | None
@@ -77,6 +78,7 @@ def plan_to_json(plan: AllocationPlan) -> bytes:
             expected_accuracy=plan.expected_accuracy,
             accuracy_interval=plan.accuracy_interval,
             expected_cost=plan.expected_cost,
+            cost_interval=plan.cost_interval,
             unit=plan.unit,
             objective=plan.objective,
             price=plan.price,
@@ -119,6 +121,7 @@ def plan_from_json(line: bytes | str) -> AllocationPlan:
         expected_accuracy=wire.expected_accuracy,
         accuracy_interval=wire.accuracy_interval,
         expected_cost=wire.expected_cost,
+        cost_interval=wire.cost_interval,
         unit=wire.unit,  # type: ignore[arg-type]  # AllocationPlan checks it
         objective=wire.objective,  # type: ignore[arg-type]  # AllocationPlan checks it
         price=wire.price,

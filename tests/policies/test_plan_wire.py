@@ -1,0 +1,164 @@
+"""Plans survive the trip through JSON, and nothing else is taken for a plan."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from difficulty.errors import InvalidInputError, UnknownUnitError
+from policies.allocation import STRATEGIES, Allocation
+from policies.budget import UNITS
+from policies.plan import AllocationPlan
+from policies.plan_wire import plan_from_json, plan_to_json, read_plans, write_plans
+
+PLAN = AllocationPlan(
+    prompt_id="gsm8k-17",
+    allocation=Allocation(
+        generator="qwen-1.5b/cot",
+        strategy="best_of_n",
+        width=8,
+        params={"verifier": "mean_logprob", "keep": 0.5},
+    ),
+    expected_accuracy=0.81,
+    accuracy_interval=(0.7, 0.9),
+    expected_cost=1144.25,
+    unit="output_tokens",
+    price=2e-5,
+    reason="hard for one sample, easy for eight",
+)
+fractions = st.floats(0, 1)
+
+
+@given(
+    numbers=st.tuples(fractions, fractions, fractions).map(sorted),
+    cost=st.floats(0, 1e12),
+    price=st.none() | st.floats(0, 1e6),
+    costs=st.none() | st.tuples(st.floats(0, 1e9), st.floats(0, 1e9)).map(sorted).map(tuple),
+    text=st.text(),
+    strategy=st.sampled_from(STRATEGIES),
+    unit=st.sampled_from(UNITS),
+    objective=st.sampled_from(["accuracy", "coverage"]),
+    params=st.dictionaries(
+        st.text(max_size=5),
+        st.text(max_size=5) | st.booleans() | st.integers(-9, 9) | st.floats(-9, 9),
+        max_size=3,
+    ),
+)
+def test_round_trip(numbers, cost, price, costs, text, strategy, unit, objective, params) -> None:  # type: ignore[no-untyped-def]
+    plan = AllocationPlan(
+        prompt_id=text,
+        allocation=Allocation(generator="g", strategy=strategy, width=3, depth=2, params=params),
+        expected_accuracy=numbers[1],
+        accuracy_interval=(numbers[0], numbers[2]),
+        expected_cost=cost,
+        cost_interval=costs,
+        unit=unit,
+        objective=objective,
+        price=price,
+        reason=text,
+    )
+    line = plan_to_json(plan)
+    assert plan_from_json(line) == plan
+    assert plan_to_json(plan_from_json(line)) == line
+
+
+def test_equal_plans_give_equal_bytes_whatever_their_numbers_came_from() -> None:
+    array = replace(
+        PLAN,
+        expected_accuracy=np.float64(0.81),
+        accuracy_interval=tuple(np.array([0.7, 0.9])),
+        expected_cost=np.float64(1144.25),
+        price=np.float64(2e-5),
+        allocation=replace(PLAN.allocation, params={"keep": 0.5, "verifier": "mean_logprob"}),
+    )
+    assert plan_to_json(array) == plan_to_json(PLAN)
+
+
+def test_wire_format_is_what_version_1_says() -> None:
+    assert json.loads(plan_to_json(PLAN)) == {
+        "schema": 1,
+        "prompt_id": "gsm8k-17",
+        "allocation": {
+            "generator": "qwen-1.5b/cot",
+            "strategy": "best_of_n",
+            "width": 8,
+            "depth": 1,
+            "params": {"keep": 0.5, "verifier": "mean_logprob"},
+        },
+        "expected_accuracy": 0.81,
+        "accuracy_interval": [0.7, 0.9],
+        "expected_cost": 1144.25,
+        "cost_interval": None,
+        "unit": "output_tokens",
+        "objective": "accuracy",
+        "price": 2e-05,
+        "reason": "hard for one sample, easy for eight",
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"schema": 2}, "upgrade ttc-planner"),
+        ({"schema": 0}, "write the plan again"),
+        ({"colour": "red"}, "unknown field `colour`"),
+        ({"prompt_id": 3}, "prompt_id"),
+        ({"expected_accuracy": 2.0}, "expected_accuracy"),
+        ({"unit": "bananas"}, "bananas"),
+        ({"objective": "fame"}, "fame"),
+    ],
+)
+def test_other_things_are_refused(change: dict[str, object], words: str) -> None:
+    line = json.dumps(json.loads(plan_to_json(PLAN)) | change)
+    with pytest.raises(InvalidInputError, match=words):
+        plan_from_json(line)
+
+
+@pytest.mark.parametrize("line", [b"", b"{", b"[]", b"\xff", b"{}", b"null"])
+def test_what_is_not_a_plan_is_refused(line: bytes) -> None:
+    with pytest.raises(InvalidInputError, match="not a plan"):
+        plan_from_json(line)
+
+
+def test_files(tmp_path: Path) -> None:
+    path = tmp_path / "plans.jsonl"
+    other = replace(PLAN, prompt_id="zweites Beispiel: ä\n")
+    write_plans(path, [PLAN, other])
+    assert read_plans(path) == [PLAN, other]
+    path.write_bytes(plan_to_json(PLAN) + b"\n\n{\n")
+    with pytest.raises(InvalidInputError, match=r"plans\.jsonl, line 3: not a plan"):
+        read_plans(path)
+    with pytest.raises(InvalidInputError, match="cannot be read"):
+        read_plans(tmp_path / "none.jsonl")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"accuracy_interval": (0.82, 0.9)},
+        {"accuracy_interval": (0.1, 1.1)},
+        {"accuracy_interval": (0.1, 0.2, 0.9)},
+        {"expected_accuracy": math.nan},
+        {"expected_cost": math.inf},
+        {"expected_cost": -1.0},
+        {"price": -1.0},
+        {"price": math.nan},
+        {"cost_interval": (3.0, 2.0)},
+        {"cost_interval": (0.0, math.nan)},
+    ],
+)
+def test_plans_that_cannot_be_meant(change: dict[str, object]) -> None:
+    with pytest.raises(InvalidInputError):
+        replace(PLAN, **change)
+
+
+def test_unit_of_a_plan_is_checked() -> None:
+    with pytest.raises(UnknownUnitError):
+        replace(PLAN, unit="bananas")
