@@ -1,0 +1,316 @@
+"""The folder that training leaves and planning loads: manifest, predictor, reference prompts, report.
+
+Files are JSON, LightGBM text and npz without pickle, each with its SHA-256 in the manifest; loading executes nothing and refuses
+what was changed or is of another schema. What the parts mean is said where they live: `difficulty.predictor`,
+`difficulty.belief`, `policies.curves`, `policies.policy_spec`.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.belief import ReferencePrompts
+from difficulty.errors import InvalidBundleError
+from difficulty.generator import Generator
+from difficulty.predictor import DifficultyPredictor
+from difficulty.prompt_features import PromptFeatures
+from policies.allocation import Allocation
+from policies.curves import CurveTable
+from policies.policy_spec import PolicySpec
+
+__all__ = ["SCHEMA", "Manifest", "PolicyBundle"]
+
+SCHEMA: Final = 1
+_MANIFEST: Final = "manifest.json"
+_MAX_BYTES: Final = 1 << 30
+
+Arrays: TypeAlias = dict[str, NDArray[Any]]
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a bundle is and was trained on; `planner inspect` prints it.
+
+    Attributes
+    ----------
+    policy_bundle : int
+        Schema version.
+    objective, unit : str
+        What was optimised, and the unit of cost.
+    generators : dict
+        Settings of each generator, as in the log's header.
+    policy : dict
+        Fields of the deployed `PolicySpec`.
+    allocations : list of dict
+        The menu: fields of each `Allocation`, in column order.
+    directions : list of list of float
+        Directions of the predictor's deviations.
+    prompt_token_fit : dict
+        Per generator, intercept and slope of prompt tokens against characters; absent where tokens are not recorded.
+    training : dict
+        Data (digest, counts), settings and verdict of the training run.
+    files : dict
+        SHA-256 of every other file.
+    """
+
+    policy_bundle: int
+    objective: str
+    unit: str
+    generators: dict[str, dict[str, Any]]
+    policy: dict[str, Any]
+    allocations: list[dict[str, Any]]
+    directions: list[list[float]]
+    prompt_token_fit: dict[str, tuple[float, float]]
+    training: dict[str, Any]
+    files: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class PolicyBundle:
+    """All that planning needs.
+
+    Parameters
+    ----------
+    objective, unit : str
+        What was optimised, and the unit of cost.
+    generators : mapping of str to Generator
+        Generators as they were recorded.
+    spec : PolicySpec
+        The deployed policy.
+    references : ReferencePrompts
+        Training prompts with counts and coordinates.
+    curves : CurveTable
+        Value and usage of the whole menu on those prompts.
+    deployed : ndarray of bool, shape (A,)
+        The part of the menu that plans may use.
+    features : PromptFeatures or None
+        Fitted features; None where the log had no text.
+    predictor : DifficultyPredictor or None
+        Fitted predictor; None where the log had no text.
+    prompt_token_fit : mapping
+        Per generator, intercept and slope of prompt tokens against characters.
+    training : mapping
+        Data, settings and verdict of the training run (JSON values).
+    """
+
+    objective: str
+    unit: str
+    generators: Mapping[str, Generator]
+    spec: PolicySpec
+    references: ReferencePrompts
+    curves: CurveTable
+    deployed: NDArray[np.bool_]
+    features: PromptFeatures | None
+    predictor: DifficultyPredictor | None
+    prompt_token_fit: Mapping[str, tuple[float, float]]
+    training: Mapping[str, Any]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the bundle as a folder; an existing bundle there is replaced.
+
+        Raises
+        ------
+        InvalidBundleError
+            When the folder holds files that are not a bundle's.
+        """
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        files = self._files()
+        strangers = {entry.name for entry in folder.iterdir() if entry.is_file()} - set(files) - {_MANIFEST}
+        unknown = sorted(name for name in strangers if not _is_ours(name))
+        if unknown:
+            raise InvalidBundleError(
+                f"{folder} holds files that are not a bundle's ({', '.join(unknown[:3])}); choose another folder"
+            )
+        for name in strangers:
+            (folder / name).unlink()
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        manifest = Manifest(
+            policy_bundle=SCHEMA,
+            objective=self.objective,
+            unit=self.unit,
+            generators={name: _settings(generator) for name, generator in self.generators.items()},
+            policy=msgspec.to_builtins(self.spec),
+            allocations=[msgspec.to_builtins(allocation) for allocation in self.curves.allocations],
+            directions=[] if self.predictor is None else self.predictor.directions_.tolist(),
+            prompt_token_fit=dict(self.prompt_token_fit),
+            training=dict(self.training),
+            files={name: sha256(content).hexdigest() for name, content in sorted(files.items())},
+        )
+        text = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
+        (folder / _MANIFEST).write_bytes(text + b"\n")
+
+    def _files(self) -> dict[str, bytes]:
+        references, curves = self.references, self.curves
+        files = {
+            "references.npz": _pack(
+                {
+                    "prompt_ids": np.array(curves.prompt_ids, dtype=np.str_),
+                    "n": references.n,
+                    "n_correct": references.n_correct,
+                    "output_tokens_per_sample": references.output_tokens,
+                    "coordinates": references.coordinates,
+                    "deployed": self.deployed,
+                    "value": curves.value,
+                    "samples": curves.samples,
+                    "prompt_tokens": curves.prompt_tokens,
+                    "output_tokens": curves.output_tokens,
+                }
+            )
+        }
+        if self.features is not None and self.predictor is not None:
+            files["features.npz"] = _pack(self.features.to_arrays())
+            for index, booster in enumerate(self.predictor.boosters_):
+                files[f"predictor-{index}.txt"] = booster.model_to_string().encode()
+        return files
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> PolicyBundle:
+        """Read a bundle.
+
+        Raises
+        ------
+        InvalidBundleError
+            When a file is missing, changed, unreadable, or of another schema.
+        """
+        folder = Path(path)
+        manifest = read_manifest(folder)
+        content = {name: _read(folder, name, digest) for name, digest in manifest.files.items()}
+        try:
+            return _assemble(manifest, content)
+        except (KeyError, ValueError, TypeError, msgspec.ValidationError, zipfile.BadZipFile) as error:
+            raise InvalidBundleError(
+                f"{folder}: the bundle's parts do not fit together ({error}); train it anew"
+            ) from error
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check the manifest alone.
+
+    Raises
+    ------
+    InvalidBundleError
+        When it is missing, unreadable or of another schema.
+    """
+    path = folder / _MANIFEST
+    if not path.is_file():
+        raise InvalidBundleError(
+            f"{folder} is not a policy bundle: {_MANIFEST} is missing; make one with `planner train`"
+        )
+    try:
+        raw = msgspec.json.decode(path.read_bytes())
+        version = raw.get("policy_bundle") if isinstance(raw, dict) else None
+        if version != SCHEMA:
+            raise InvalidBundleError(
+                f"{path}: schema {version!r} is not {SCHEMA}, the one that this version reads; train the bundle anew"
+            )
+        return msgspec.convert(raw, Manifest)
+    except msgspec.MsgspecError as error:
+        raise InvalidBundleError(
+            f"{path}: {error}; the manifest was changed or cut short, train the bundle anew"
+        ) from error
+
+
+def _assemble(manifest: Manifest, content: Mapping[str, bytes]) -> PolicyBundle:
+    arrays = _unpack(content["references.npz"])
+    generators = {name: Generator(name=name, **fields) for name, fields in manifest.generators.items()}
+    references = ReferencePrompts(
+        generators=tuple(generators),
+        n=arrays["n"],
+        n_correct=arrays["n_correct"],
+        output_tokens=arrays["output_tokens_per_sample"],
+        coordinates=arrays["coordinates"],
+    )
+    curves = CurveTable(
+        prompt_ids=tuple(arrays["prompt_ids"].tolist()),
+        allocations=tuple(msgspec.convert(fields, Allocation) for fields in manifest.allocations),
+        value=arrays["value"],
+        samples=arrays["samples"],
+        prompt_tokens=arrays["prompt_tokens"],
+        output_tokens=arrays["output_tokens"],
+    )
+    if curves.value.shape != (len(references), len(curves.allocations)) or arrays["deployed"].shape != (
+        len(curves.allocations),
+    ):
+        raise InvalidBundleError("references and menu disagree in size; train the bundle anew")
+    features = predictor = None
+    if "features.npz" in content:
+        features = PromptFeatures.from_arrays(_unpack(content["features.npz"]))
+        predictor = _load_predictor(manifest, content)
+    return PolicyBundle(
+        objective=manifest.objective,
+        unit=manifest.unit,
+        generators=generators,
+        spec=msgspec.convert(manifest.policy, PolicySpec),
+        references=references,
+        curves=curves,
+        deployed=arrays["deployed"].astype(bool),
+        features=features,
+        predictor=predictor,
+        prompt_token_fit=manifest.prompt_token_fit,
+        training=manifest.training,
+    )
+
+
+def _load_predictor(manifest: Manifest, content: Mapping[str, bytes]) -> DifficultyPredictor:
+    import lightgbm
+
+    predictor = DifficultyPredictor()
+    predictor.directions_ = np.array(manifest.directions, dtype=np.float64)
+    predictor.boosters_ = [
+        lightgbm.Booster(model_str=content[f"predictor-{index}.txt"].decode())
+        for index in range(1 + len(manifest.directions))
+    ]
+    return predictor
+
+
+def _settings(generator: Generator) -> dict[str, Any]:
+    fields = msgspec.to_builtins(generator)
+    del fields["name"]
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def _is_ours(name: str) -> bool:
+    return name in ("features.npz", "references.npz", "report.json") or (
+        name.startswith("predictor-") and name.endswith(".txt")
+    )
+
+
+def _pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Return npz bytes; numpy stamps every member with the same date, so equal arrays give equal bytes."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **dict(arrays))
+    return buffer.getvalue()
+
+
+def _unpack(content: bytes) -> Arrays:
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def _read(folder: Path, name: str, digest: str) -> bytes:
+    """Read one file of the bundle and compare its hash."""
+    if Path(name).name != name:
+        raise InvalidBundleError(f"{folder}: the manifest names {name!r}, which is not a file of the bundle")
+    path = folder / name
+    if not path.is_file():
+        raise InvalidBundleError(f"{folder}: {name} is missing; train the bundle anew or copy it whole")
+    if path.stat().st_size > _MAX_BYTES:
+        raise InvalidBundleError(f"{path}: larger than {_MAX_BYTES} bytes, which no bundle needs")
+    content = path.read_bytes()
+    if sha256(content).hexdigest() != digest:
+        raise InvalidBundleError(
+            f"{path}: its hash is not the manifest's; the file was changed, train the bundle anew"
+        )
+    return content

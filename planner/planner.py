@@ -1,0 +1,370 @@
+"""The user's door: plans for prompts under a budget, at a price, or for a target accuracy.
+
+A planner holds a bundle (or the cold start) and turns prompts into beliefs, beliefs into values and costs, and those into one
+allocation per prompt by one price. It spends nothing; running plans is left to the drivers.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Final, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.belief import Belief
+from difficulty.errors import InvalidBudgetError, UnknownGeneratorError
+from difficulty.generator import Generator
+from difficulty.prompt import Prompt, as_prompts
+from planner.bundle import PolicyBundle
+from planner.pricing import Pricing
+from planner.reason import Reasons
+from policies.budget import Budget, check_unit
+from policies.cold_start import cold_start
+from policies.cost import CostModel
+from policies.cost_latency import DecodeModel
+from policies.curves import CurveTable
+from policies.objective import Objective, check_objective
+from policies.plan import AllocationPlan
+from policies.policy_spec import PolicySpec
+from policies.prices import choose_at_prices, price_grid
+from policies.solver import Solution, solve
+
+__all__ = ["FrontierPoint", "Planner"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+# Prompts whose P × T weights are held at a time.
+_CHUNK: Final = 4096
+_Z: Final = 1.96
+
+
+class FrontierPoint(NamedTuple):
+    """A point of the expected frontier.
+
+    Attributes
+    ----------
+    expected_cost : float
+        Mean cost per prompt, in the unit asked for.
+    expected_accuracy : float
+        Mean expected accuracy (or coverage).
+    price : float
+        Value per unit of cost at which the point is reached.
+    """
+
+    expected_cost: float
+    expected_accuracy: float
+    price: float
+
+
+class _Assessment(NamedTuple):
+    """Value and cost of A allocations for P prompts, shape (P, A), and the prompts' coordinates."""
+
+    value: FloatArray
+    cost: FloatArray
+    coordinates: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Planner:
+    """Plans test-time compute for prompts; make one with `load` or `untrained`.
+
+    Parameters
+    ----------
+    bundle : PolicyBundle
+        What training left, or the cold start.
+    cost_model : CostModel, optional
+        Prices in place of those in the log's header; its unit is replaced by the one that is planned in.
+    decode : DecodeModel, optional
+        Predicts seconds; needed for budgets in ``seconds``.
+
+    Examples
+    --------
+    >>> planner = Planner.untrained()
+    >>> plan, = planner.plan(["What is 6 times 7?"], budget=Budget(limit=8, unit="samples"))
+    >>> plan.allocation.n
+    7
+    """
+
+    bundle: PolicyBundle
+    cost_model: CostModel | None = None
+    decode: DecodeModel | None = None
+    _curves: CurveTable = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        columns = np.flatnonzero(self.bundle.deployed)
+        object.__setattr__(self, "_curves", self.bundle.curves.columns(columns))
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        generators: Mapping[str, Generator] | None = None,
+        cost_model: CostModel | None = None,
+        decode: DecodeModel | None = None,
+    ) -> Planner:
+        """Load the bundle that training left.
+
+        Parameters
+        ----------
+        path : str or path
+            The folder.
+        generators : mapping, optional
+            The generators that will be used. Those that the bundle does not know are no part of any plan, and a
+            `UserWarning` says where settings differ from what the bundle was trained on.
+        cost_model, decode
+            See `Planner`.
+
+        Raises
+        ------
+        InvalidBundleError
+            When the folder is not a bundle, was changed, or is of another schema.
+        UnknownGeneratorError
+            When the bundle knows none of `generators`.
+        """
+        bundle = PolicyBundle.load(path)
+        if generators is not None:
+            bundle = _restrict(bundle, generators)
+        return cls(bundle=bundle, cost_model=cost_model, decode=decode)
+
+    @classmethod
+    def untrained(
+        cls,
+        generators: Sequence[str] = ("default",),
+        *,
+        objective: Objective = "accuracy",
+        output_tokens_per_sample: float = 512.0,
+    ) -> Planner:
+        """Return a planner that knows nothing of your prompts: a broad prior, the same plan for like budgets.
+
+        Parameters
+        ----------
+        generators : sequence of str
+            Names of the generators.
+        objective : {"accuracy", "coverage"}
+            Majority vote, or first success where a checker is available.
+        output_tokens_per_sample : float
+            Assumed length of a completion, for budgets in tokens.
+        """
+        start = cold_start(
+            generators, objective=check_objective(objective), output_tokens_per_sample=output_tokens_per_sample
+        )
+        return cls(
+            bundle=PolicyBundle(
+                objective=objective,
+                unit="output_tokens",
+                generators={name: Generator(name=name) for name in generators},
+                spec=PolicySpec(),
+                references=start.references,
+                curves=start.curves,
+                deployed=np.ones(len(start.curves.allocations), dtype=bool),
+                features=None,
+                predictor=None,
+                prompt_token_fit={},
+                training={},
+            )
+        )
+
+    def plan(
+        self,
+        prompts: Iterable[Prompt | str],
+        *,
+        budget: Budget | None = None,
+        price: float | None = None,
+        target_accuracy: float | None = None,
+        seed: int = 0,
+    ) -> list[AllocationPlan]:
+        """Return one plan per prompt, in order.
+
+        Exactly one of `budget`, `price` and `target_accuracy` is given.
+
+        Parameters
+        ----------
+        prompts : iterable of Prompt or str
+            The P prompts.
+        budget : Budget, optional
+            Limit over the batch (``scope="batch"``) or on average per prompt (``scope="prompt"``). The expected total
+            never exceeds it, and no plan's expected cost exceeds ``max_per_prompt``.
+        price : float, optional
+            Value that a unit of cost must bring, at least 0; each plan then depends on its prompt alone.
+        target_accuracy : float, optional
+            Mean expected accuracy that is to be reached at least cost, in (0, 1].
+        seed : int
+            Decides between prompts that are equally worth more compute.
+
+        Raises
+        ------
+        InvalidPromptError
+            When a prompt is empty or an id is given twice.
+        InvalidBudgetError
+            When not exactly one of the three is given, or when it cannot be met; the message says what could be.
+        UnknownUnitError
+            When the budget's unit cannot be priced.
+        """
+        batch = as_prompts(prompts)
+        given = [argument for argument in (budget, price, target_accuracy) if argument is not None]
+        if len(given) != 1:
+            raise InvalidBudgetError(f"give exactly one of budget, price and target_accuracy; got {len(given)}")
+        if budget is not None and not isinstance(budget, Budget):
+            raise InvalidBudgetError(
+                f"budget must be a Budget such as Budget(limit=4000, unit='output_tokens'), got {budget!r}"
+            )
+        if not batch:
+            return []
+        unit = self.bundle.unit if budget is None else budget.unit
+        found = self._assess(batch, unit)
+        solution = solve(
+            found.value,
+            found.cost,
+            budget=None if budget is None else budget.total(n_prompts=len(batch)),
+            price=price,
+            target=target_accuracy,
+            cap=None if budget is None else budget.max_per_prompt,
+            seed=seed,
+        )
+        return self._write(batch, unit, found, solution)
+
+    def frontier(
+        self, prompts: Iterable[Prompt | str], *, unit: str | None = None, n_points: int = 40
+    ) -> list[FrontierPoint]:
+        """Return expected accuracy against expected cost, before anything is spent.
+
+        Parameters
+        ----------
+        prompts : iterable of Prompt or str
+            The batch.
+        unit : str, optional
+            Unit of cost; by default the one that the bundle was trained in.
+        n_points : int
+            Prices looked at, at least 2; points that coincide are given once.
+        """
+        batch = as_prompts(prompts)
+        if n_points < 2:
+            raise InvalidBudgetError(f"n_points must be at least 2, got {n_points}")
+        if not batch:
+            return []
+        found = self._assess(batch, self.bundle.unit if unit is None else check_unit(unit))
+        prices = price_grid(np.nanmean(found.value, axis=0), found.cost.mean(axis=0), n_prices=n_points)
+        choice = choose_at_prices(found.value, found.cost, prices)
+        rows = np.arange(len(batch))[:, None]
+        cost, value = found.cost[rows, choice].mean(axis=0), found.value[rows, choice].mean(axis=0)
+        points: list[FrontierPoint] = []
+        for point in map(FrontierPoint, cost.tolist(), value.tolist(), prices.tolist()):
+            if not points or point.expected_cost > points[-1].expected_cost * (1 + 1e-9):
+                points.append(point)
+        return points
+
+    def belief(self, prompts: Iterable[Prompt | str]) -> Belief:
+        """Return what is believed about prompts: a distribution over per-sample success, per generator."""
+        return self._belief_at(self._coordinates(as_prompts(prompts)))
+
+    def _coordinates(self, prompts: Sequence[Prompt]) -> FloatArray:
+        """Return predicted coordinates, shape (P, 1 + D); the population's where nothing can be predicted."""
+        bundle = self.bundle
+        if bundle.features is None or bundle.predictor is None:
+            return np.tile(bundle.references.coordinates.mean(axis=0), (len(prompts), 1))
+        return bundle.predictor.predict(bundle.features.transform(prompts))
+
+    def _belief_at(self, coordinates: FloatArray) -> Belief:
+        references = self.bundle.references
+        return Belief(
+            weights=self.bundle.spec.weights(coordinates, references.coordinates), references=references
+        )
+
+    def _assess(self, prompts: Sequence[Prompt], unit: str) -> _Assessment:
+        """Return value and cost of every allocation for every prompt, a chunk of beliefs at a time."""
+        model = self.cost_model or CostModel(unit=check_unit(unit), generators=self.bundle.generators)
+        pricing = Pricing(
+            cost_model=replace(model, unit=check_unit(unit)),
+            prompt_token_fit=self.bundle.prompt_token_fit,
+            decode=self.decode,
+        )
+        coordinates = self._coordinates(prompts)
+        values, costs = [], []
+        for start in range(0, len(prompts), _CHUNK):
+            chunk = slice(start, start + _CHUNK)
+            belief = self._belief_at(coordinates[chunk])
+            values.append(belief.expect(self._curves.value))
+            costs.append(pricing.expected(prompts[chunk], belief, self._curves))
+        return _Assessment(np.concatenate(values), np.concatenate(costs), coordinates)
+
+    def _write(
+        self, prompts: Sequence[Prompt], unit: str, found: _Assessment, solution: Solution
+    ) -> list[AllocationPlan]:
+        """Turn a solution into plans."""
+        bundle, rows = self.bundle, np.arange(len(prompts))
+        value = found.value[rows, solution.choice].clip(0, 1)
+        cost = found.cost[rows, solution.choice]
+        error = _Z * np.concatenate(
+            [
+                self._belief_at(found.coordinates[start : start + _CHUNK]).standard_error(
+                    self._curves.value, solution.choice[start : start + _CHUNK]
+                )
+                for start in range(0, len(prompts), _CHUNK)
+            ]
+        )
+        low, high = (value - error).clip(0, 1), (value + error).clip(0, 1)
+        reasons = Reasons(bundle=bundle, curves=self._curves, unit=unit, price=solution.price)
+        objective = check_objective(bundle.objective)
+        return [
+            AllocationPlan(
+                prompt_id=prompt.id,
+                allocation=self._curves.allocations[choice],
+                expected_accuracy=accuracy,
+                accuracy_interval=(lower, upper),
+                expected_cost=price,
+                unit=check_unit(unit),
+                objective=objective,
+                price=solution.price,
+                reason=reasons.of(level, choice, worth),
+            )
+            for prompt, choice, accuracy, lower, upper, price, level, worth in zip(
+                prompts,
+                solution.choice.tolist(),
+                value.tolist(),
+                low.tolist(),
+                high.tolist(),
+                cost.tolist(),
+                found.coordinates[:, 0].tolist(),
+                found.value,
+                strict=True,
+            )
+        ]
+
+
+def _in_unit(model: CostModel, unit: str) -> CostModel:
+    return replace(model, unit=check_unit(unit))
+
+
+def _restrict(bundle: PolicyBundle, generators: Mapping[str, Generator]) -> PolicyBundle:
+    """Keep the allocations of the given generators, and warn where these are not those of training."""
+    known = [name for name in bundle.generators if name in generators]
+    if not known:
+        raise UnknownGeneratorError(
+            f"the bundle was trained on {', '.join(bundle.generators)}; none of {', '.join(generators) or '(none)'} "
+            "is among them; name your generators as in the log, or train on a log of yours"
+        )
+    for name in known:
+        trained, given = bundle.generators[name], generators[name]
+        changed = [
+            f.name for f in fields(Generator) if getattr(trained, f.name) != getattr(given, f.name)
+        ]
+        if changed:
+            warnings.warn(
+                f"generator {name!r} differs from the one that the bundle was trained on in {', '.join(changed)}: its "
+                "expected accuracy and cost may not hold; collect a log with the new settings and train again",
+                UserWarning,
+                stacklevel=4,
+            )
+    deployed = bundle.deployed & np.array([a.generator in known for a in bundle.curves.allocations])
+    if not deployed.any():
+        raise UnknownGeneratorError(
+            f"the deployed policy uses none of {', '.join(known)}; train on a log of these generators alone"
+        )
+    return replace(
+        bundle, generators={**bundle.generators, **{n: generators[n] for n in known}}, deployed=deployed
+    )

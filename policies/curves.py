@@ -1,0 +1,268 @@
+"""What each allocation was worth and used on recorded prompts: value curves measured by the exact estimators.
+
+A curve table is the ground that policies stand on and the yardstick that evaluation uses: P prompts × A allocations, with
+NaN where the log cannot tell. Samples of a pool are assumed exchangeable; smoothing over prompts is left to `policies.value`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.best_of_n import best_of_n_accuracy
+from difficulty.majority_vote import majority_vote_accuracy
+from difficulty.pass_at_k import pass_at_k_curve
+from difficulty.revision_chains import revision_accuracy
+from difficulty.sample_log import SampleLog
+from difficulty.sample_pool import ChainPool, RecordedRuns, SamplePool
+from difficulty.weighted_vote import weighted_vote_accuracy
+from policies.allocation import Allocation
+
+__all__ = ["CurveTable", "Half", "measure_curves"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+Half: TypeAlias = Literal["all", "even", "odd"]
+
+_USAGE_FIELDS = ("samples", "prompt_tokens", "output_tokens")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CurveTable:
+    """Value and usage of A allocations on P prompts.
+
+    Parameters
+    ----------
+    prompt_ids : tuple of str
+        The P prompts.
+    allocations : tuple of Allocation
+        The A allocations.
+    value : ndarray of float64, shape (P, A)
+        Probability in [0, 1] that the allocation's answer is correct (accuracy) or that a correct sample is among its
+        samples (coverage), over the randomness of drawing; NaN where the log cannot tell.
+    samples, prompt_tokens, output_tokens : ndarray of float64, shape (P, A)
+        Expected usage; NaN where not recorded. Parallel samples share one prefill of the prompt; each step of a
+        revision chain pays for the prompt that it re-sends.
+    """
+
+    prompt_ids: tuple[str, ...]
+    allocations: tuple[Allocation, ...]
+    value: FloatArray
+    samples: FloatArray
+    prompt_tokens: FloatArray
+    output_tokens: FloatArray
+
+    def take(self, rows: NDArray[np.intp]) -> CurveTable:
+        """Return the table of the prompts at `rows`."""
+        return replace(
+            self,
+            prompt_ids=tuple(self.prompt_ids[row] for row in rows),
+            value=self.value[rows],
+            samples=self.samples[rows],
+            prompt_tokens=self.prompt_tokens[rows],
+            output_tokens=self.output_tokens[rows],
+        )
+
+    def columns(self, columns: NDArray[np.intp]) -> CurveTable:
+        """Return the table of the allocations at `columns`."""
+        return replace(
+            self,
+            allocations=tuple(self.allocations[column] for column in columns),
+            value=self.value[:, columns],
+            samples=self.samples[:, columns],
+            prompt_tokens=self.prompt_tokens[:, columns],
+            output_tokens=self.output_tokens[:, columns],
+        )
+
+
+def measure_curves(
+    log: SampleLog, allocations: Sequence[Allocation], *, half: Half = "all", seed: int = 0
+) -> CurveTable:
+    """Measure every allocation on every prompt of a log.
+
+    Parameters
+    ----------
+    log : SampleLog
+        Recorded samples of P prompts.
+    allocations : sequence of Allocation
+        The A allocations, from `build_menu` of this log or of another one.
+    half : {"all", "even", "odd"}
+        Use all recorded samples, or one of two disjoint halves of each pool: an oracle chooses on one and is scored on
+        the other.
+    seed : int
+        Seed of the Monte-Carlo subsets of weighted votes.
+
+    Returns
+    -------
+    CurveTable
+        Rows in the order of ``log.prompts``; NaN for a generator or run that the log does not have.
+    """
+    shape = (len(log.prompts), len(allocations))
+    value = np.full(shape, np.nan)
+    usage = {name: np.full(shape, np.nan) for name in _USAGE_FIELDS}
+    positions = sorted(range(len(allocations)), key=lambda index: _family_key(allocations[index]))
+    for key, members in groupby(positions, key=lambda index: _family_key(allocations[index])):
+        columns = list(members)
+        family = [allocations[column] for column in columns]
+        generator, strategy = key[0], key[1]
+        if generator not in log.generators:
+            continue
+        runs = [run for run in log.runs() if (run.generator, run.strategy, run.params) == key]
+        chains = log.chains(generator) if strategy == "sequential_revision" else None
+        if runs:
+            measured = _measure_runs(runs[0], _half_slice(half))
+        elif chains is not None:
+            measured = _measure_chains(chains, log.pool(generator), family, _half_slice(half))
+        elif strategy in _ESTIMATORS:
+            pool = _half_pool(log.pool(generator), half, seed)
+            measured = _measure_pool(pool, family, _half_slice(half), seed)
+        else:
+            continue
+        value[:, columns] = measured[0]
+        for name, column_values in zip(_USAGE_FIELDS, measured[1:], strict=True):
+            usage[name][:, columns] = column_values
+    return CurveTable(
+        prompt_ids=tuple(prompt.id for prompt in log.prompts),
+        allocations=tuple(allocations),
+        value=value,
+        **usage,
+    )
+
+
+_Measured: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+
+
+def _family_key(allocation: Allocation) -> tuple[str, str, tuple[tuple[str, object], ...]]:
+    """Group allocations that one estimator call can value together."""
+    return (allocation.generator, allocation.strategy, tuple(allocation.params))
+
+
+def _half_pool(pool: SamplePool, half: Half, seed: int) -> SamplePool:
+    """Put the recorded counts of counts-only lines in a random order, so that both halves are fair draws."""
+    if half == "all" or not pool.counts_only.any():
+        return pool
+    rng = np.random.default_rng(seed)
+    correct = pool.correct.copy()
+    for row in np.flatnonzero(pool.counts_only):
+        rng.shuffle(correct[row, : pool.n[row]])
+    return replace(pool, correct=correct)
+
+
+def _half_slice(half: Half) -> slice:
+    return {"all": slice(None), "even": slice(0, None, 2), "odd": slice(1, None, 2)}[half]
+
+
+def _measure_pool(pool: SamplePool, family: list[Allocation], columns: slice, seed: int) -> _Measured:
+    """Value independent samples by the family's estimator; usage is width × the prompt's mean sample."""
+    widths = np.array([allocation.width for allocation in family])
+    estimate = _ESTIMATORS[family[0].strategy]
+    value = estimate(pool, columns, widths, str(family[0].parameters.get("verifier", "")), seed)
+    has_line = pool.n > 0
+    value[~has_line] = np.nan
+    # Tokens are averaged over the whole pool in either half: what a sample costs is not what halves are compared on.
+    tokens = _row_mean(pool.output_tokens)
+    samples = np.broadcast_to(widths.astype(float), value.shape)
+    prompt_tokens = np.broadcast_to(pool.prompt_tokens[:, None], value.shape)
+    return value, samples, prompt_tokens, tokens[:, None] * widths
+
+
+def _vote(pool: SamplePool, columns: slice, widths: NDArray[np.int_], _: str, __: int) -> FloatArray:
+    if widths.max() == 1:
+        return _rates(pool, columns)[:, None]
+    value = majority_vote_accuracy(pool.answer[:, columns], pool.correct[:, columns], widths)
+    # One sample needs no vote: its correctness counts even where its answer was not recorded.
+    value[:, widths == 1] = _rates(pool, columns)[:, None]
+    value[pool.counts_only[:, None] & (widths > 1)] = np.nan
+    return value
+
+
+def _best(pool: SamplePool, columns: slice, widths: NDArray[np.int_], verifier: str, _: int) -> FloatArray:
+    return best_of_n_accuracy(_scores(pool, verifier)[:, columns], pool.correct[:, columns], widths)
+
+
+def _weighted(
+    pool: SamplePool, columns: slice, widths: NDArray[np.int_], verifier: str, seed: int
+) -> FloatArray:
+    return weighted_vote_accuracy(
+        pool.answer[:, columns],
+        _scores(pool, verifier)[:, columns],
+        pool.correct[:, columns],
+        widths,
+        seed=seed,
+    ).mean
+
+
+def _coverage(pool: SamplePool, columns: slice, widths: NDArray[np.int_], _: str, __: int) -> FloatArray:
+    correct = pool.correct[:, columns]
+    n = (correct >= 0).sum(axis=1)
+    return pass_at_k_curve(n, (correct == 1).sum(axis=1), widths)
+
+
+_ESTIMATORS: dict[str, Callable[[SamplePool, slice, NDArray[np.int_], str, int], FloatArray]] = {
+    "majority_vote": _vote,
+    "best_of_n": _best,
+    "weighted_best_of_n": _weighted,
+    "first_success": _coverage,
+}
+
+
+def _scores(pool: SamplePool, verifier: str) -> FloatArray:
+    """Return the recorded scores; a mean log-probability becomes a probability, so that sums of it make sense."""
+    return np.exp(pool.mean_logprob) if verifier == "mean_logprob" else pool.score
+
+
+def _rates(pool: SamplePool, columns: slice) -> FloatArray:
+    """Return the share of correct samples among the labelled ones, shape (P,)."""
+    correct = pool.correct[:, columns]
+    n = (correct >= 0).sum(axis=1)
+    return np.divide((correct == 1).sum(axis=1), n, out=np.full(len(n), np.nan), where=n > 0)
+
+
+def _measure_chains(
+    chains: ChainPool, pool: SamplePool, family: list[Allocation], columns: slice
+) -> _Measured:
+    """Value chains as whole units: prefixes of `width` chains, drawn without replacement."""
+    widths = sorted({allocation.width for allocation in family})
+    depths = sorted({allocation.depth for allocation in family})
+    selection = str(family[0].parameters["selection"])
+    correct, answer = chains.correct[:, columns], chains.answer[:, columns]
+    accuracy = revision_accuracy(
+        correct, answer, None, np.array(widths), np.array(depths), selection=selection
+    )
+    cells = [(widths.index(a.width), depths.index(a.depth)) for a in family]
+    value = np.stack([accuracy[:, w, d] for w, d in cells], axis=1)
+    output = _prefix_tokens(chains.output_tokens[:, columns], family)
+    prompt = _prefix_tokens(chains.prompt_tokens[:, columns], family)
+    # Where chains do not record what they re-sent, each step re-sends at least the prompt.
+    resent = pool.prompt_tokens[:, None] * np.array([allocation.n for allocation in family])
+    prompt = np.where(np.isnan(prompt), resent, prompt)
+    samples = np.broadcast_to(np.array([float(allocation.n) for allocation in family]), value.shape)
+    return value, samples, prompt, output
+
+
+def _prefix_tokens(tokens: FloatArray, family: list[Allocation]) -> FloatArray:
+    """Return the expected tokens of `width` chains of `depth` steps, shape (P, A)."""
+    per_step = np.stack([_row_mean(tokens[:, :, step]) for step in range(tokens.shape[2])], axis=1)
+    total = np.cumsum(per_step, axis=1)
+    return np.stack([total[:, a.depth - 1] * a.width for a in family], axis=1)
+
+
+def _measure_runs(runs: RecordedRuns, columns: slice) -> _Measured:
+    """Value complete recorded runs: the mean over the runs of each prompt."""
+    correct = runs.correct[:, columns]
+    known = np.where(correct >= 0, correct, np.nan).astype(np.float64)
+    value = _row_mean(known)[:, None]
+    samples = np.full(value.shape, float(dict(runs.params).get("n", 1)))
+    return value, samples, np.full(value.shape, np.nan), _row_mean(runs.output_tokens[:, columns])[:, None]
+
+
+def _row_mean(values: FloatArray) -> FloatArray:
+    """Return the mean of each row without NaN; NaN where a row has none, shape (P,)."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=1)
+    total = np.where(known, values, 0.0).sum(axis=1)
+    return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)

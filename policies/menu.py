@@ -1,0 +1,174 @@
+"""The menu: every allocation whose value recorded samples can tell.
+
+An allocation is on the menu when its selector can be replayed from the log (votes need answers, best-of-N needs scores or
+log-probabilities, coverage needs correctness only) and enough samples are recorded for its width. Caps and prices are
+applied later, by the solver; how a menu entry is valued is left to `policies.curves`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from difficulty.errors import InvalidInputError
+from difficulty.sample_log import SampleLog
+from policies.allocation import Allocation
+from policies.objective import Objective
+
+__all__ = ["build_menu", "width_grid"]
+
+# Dense where curves bend, then about six steps per doubling of cost; odd numbers below 16, because the expected vote
+# of 2k samples with ties broken at random equals that of 2k - 1.
+_WIDTHS: Final = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    9,
+    10,
+    11,
+    12,
+    13,
+    15,
+    16,
+    17,
+    20,
+    21,
+    24,
+    25,
+    28,
+    31,
+    32,
+    40,
+    48,
+    50,
+    56,
+    64,
+)
+_LARGE_WIDTHS: Final = (72, 80, 96, 100, 112, 128, 160, 192, 200, 256)
+_MAJORITY_OF: Final = 0.9
+
+
+def width_grid(n_samples: int, *, votes: bool) -> tuple[int, ...]:
+    """Return the widths offered for a pool of `n_samples` samples per prompt.
+
+    Parameters
+    ----------
+    n_samples : int
+        Samples recorded per prompt.
+    votes : bool
+        Leave out even widths above 2, which cost more than the odd one below and are worth the same in a vote.
+
+    Examples
+    --------
+    >>> width_grid(10, votes=True)
+    (1, 3, 5, 7, 9)
+    >>> width_grid(4, votes=False)
+    (1, 2, 3, 4)
+    """
+    widths = [width for width in (*_WIDTHS, *_LARGE_WIDTHS) if width <= n_samples]
+    if votes:
+        return tuple(width for width in widths if width % 2)
+    return tuple(width for width in widths if width % 2 == 0 or width in (1, 3, 5, 7))
+
+
+def build_menu(log: SampleLog, *, objective: Objective = "accuracy") -> tuple[Allocation, ...]:
+    """Return every allocation that `log` can value under `objective`.
+
+    A width is offered when at least 90 % of all prompts have that many labelled samples of the generator.
+
+    Parameters
+    ----------
+    log : SampleLog
+        Recorded samples.
+    objective : {"accuracy", "coverage"}
+        ``"accuracy"``: what the deployed selector delivers; ``"coverage"``: at least one correct sample, where a
+        checker recognises it.
+
+    Raises
+    ------
+    InvalidInputError
+        When the log has no labelled sample at all.
+    """
+    menu: list[Allocation] = []
+    for name in log.generators:
+        pool = log.pool(name)
+        n_samples = _available(np.where(pool.n_correct >= 0, pool.n, 0))
+        if n_samples == 0:
+            continue
+        if objective == "coverage":
+            menu += _family(name, "first_success", width_grid(n_samples, votes=False))
+            continue
+        recorded = ~pool.counts_only[:, None] & (pool.correct >= 0)
+        menu += _family(name, "majority_vote", (1,))
+        if bool((pool.answer[recorded] >= 0).any()):
+            menu += _family(name, "majority_vote", width_grid(n_samples, votes=True)[1:])
+        for column, verifier in ((pool.score, "score"), (pool.mean_logprob, "mean_logprob")):
+            if recorded.any() and not np.isnan(column[recorded]).any():
+                widths = width_grid(n_samples, votes=False)[1:]
+                menu += _family(name, "best_of_n", widths, verifier=verifier)
+                if bool((pool.answer[recorded] >= 0).any()):
+                    menu += _family(name, "weighted_best_of_n", widths[1:], verifier=verifier)
+    menu += _chains(log, objective)
+    menu += _recorded_runs(log, objective)
+    if not menu:
+        raise InvalidInputError(
+            "no sample of this log is labelled correct or wrong, so nothing can be learned from it; "
+            "add 'correct' to the samples or 'n' and 'n_correct' to the lines"
+        )
+    return tuple(menu)
+
+
+def _available(n: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:
+    """Return the largest pool size that at least 90 % of the prompts reach."""
+    return int(np.quantile(n, 1 - _MAJORITY_OF, method="lower"))
+
+
+def _family(generator: str, strategy: str, widths: Sequence[int], **params: str) -> list[Allocation]:
+    return [
+        Allocation(generator=generator, strategy=strategy, width=width, params=params)  # type: ignore[arg-type]
+        for width in widths
+    ]
+
+
+def _chains(log: SampleLog, objective: Objective) -> list[Allocation]:
+    """Return width × depth allocations of sequential revision, where the log has chains."""
+    menu = []
+    for name in log.generators:
+        chains = log.chains(name)
+        if chains is None or objective == "coverage":
+            continue
+        n_chains = _available(chains.n)
+        menu += [
+            Allocation(
+                generator=name,
+                strategy="sequential_revision",
+                width=width,
+                depth=depth,
+                params={"selection": "majority"},
+            )
+            for width in range(1, n_chains + 1)
+            for depth in range(2, chains.n_steps + 1)
+        ]
+    return menu
+
+
+def _recorded_runs(log: SampleLog, objective: Objective) -> list[Allocation]:
+    """Return one allocation per recorded search run; coverage of a run that returns one answer is its accuracy."""
+    del objective
+    return [
+        Allocation(
+            generator=runs.generator,
+            strategy=runs.strategy,  # type: ignore[arg-type]
+            width=int(dict(runs.params).get("n", 1)),
+            params=runs.params,
+        )
+        for runs in log.runs()
+        if _available(runs.n)
+    ]

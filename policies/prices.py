@@ -1,0 +1,52 @@
+"""One price prices everything: which prices to look at, and what each prompt buys at them.
+
+At a price each prompt takes its best value − price × cost, whatever the other prompts do; a falling price therefore traces the
+frontier of a whole batch. Meeting a budget exactly is left to `policies.solver`.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["choose_at_prices", "price_grid"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+
+def price_grid(value: FloatArray, cost: FloatArray, *, n_prices: int) -> FloatArray:
+    """Return falling prices, shape (L,), that cover all that a menu with these mean curves can be worth.
+
+    Parameters
+    ----------
+    value, cost : ndarray of float64, shape (A,)
+        Mean value and cost of each allocation.
+    n_prices : int
+        Points, log-spaced; the first price buys only the cheapest allocation, the last is (almost) nothing.
+    """
+    span = max(float(np.nanmax(value) - np.nanmin(value)), 1e-6)
+    cheapest, dearest = float(np.nanmin(cost)), float(np.nanmax(cost))
+    steps = np.diff(np.unique(cost[~np.isnan(cost)]))
+    smallest = float(steps.min()) if steps.size else max(cheapest, 1e-12)
+    top = 1e3 * span / max(smallest, 1e-12 * max(cheapest, 1e-300))
+    bottom = 1e-4 * span / max(dearest, 1e-300)
+    inner = np.geomspace(2 * span / max(smallest, 1e-3 * cheapest), bottom, n_prices - 1)
+    return np.concatenate([[max(top, inner[0])], inner])
+
+
+def choose_at_prices(value: FloatArray, cost: FloatArray, prices: FloatArray) -> NDArray[np.intp]:
+    """Return each prompt's best allocation at each price, shape (P, L); ties go to the cheaper one.
+
+    Parameters
+    ----------
+    value, cost : ndarray of float64, shape (P, A)
+        Believed value and expected cost; NaN value = not available.
+    prices : ndarray of float64, shape (L,)
+    """
+    worth = np.where(np.isnan(value), -np.inf, value)
+    order = np.argsort(cost.mean(axis=0), kind="stable")
+    worth, spend = worth[:, order], cost[:, order]
+    picks = np.stack([np.argmax(worth - price * spend, axis=1) for price in prices], axis=1)
+    return order[picks]

@@ -1,0 +1,97 @@
+"""Accuracy against cost: frontiers of policies, and their uncertainty by a paired bootstrap over prompts.
+
+A policy traces a frontier as the price falls; at one price each prompt's allocation depends on that prompt alone, so a bootstrap
+replicate only re-weighs prompts and re-reads the frontier at the budget that it then meets. Frontiers are interpolated
+linearly, which is what mixing two neighbouring prices delivers. What is plotted against what is left to `training.evaluate`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Frontier", "bootstrap_weights", "interval"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Frontier:
+    """A policy's frontier in R replicates: L points of mean cost and mean value, ordered by cost.
+
+    Parameters
+    ----------
+    cost, value : ndarray of float64, shape (R, L)
+        Row 0 is the point estimate, the others are bootstrap replicates; each row ascends in cost.
+    """
+
+    cost: FloatArray
+    value: FloatArray
+
+    @classmethod
+    def of(cls, cost: FloatArray, value: FloatArray, weights: FloatArray) -> Frontier:
+        """Average per-prompt results into a frontier.
+
+        Parameters
+        ----------
+        cost, value : ndarray of float64, shape (P, L)
+            What each of P prompts cost and was worth at each of L prices (or static allocations).
+        weights : ndarray of float64, shape (R, P)
+            Rows sum to 1; from `bootstrap_weights`.
+        """
+        mean_cost, mean_value = weights @ cost, weights @ value
+        order = np.argsort(mean_cost, axis=1, kind="stable")
+        return cls(
+            cost=np.take_along_axis(mean_cost, order, axis=1),
+            value=np.take_along_axis(mean_value, order, axis=1),
+        )
+
+    def value_at(self, budget: FloatArray) -> FloatArray:
+        """Return the value at a mean cost of `budget` per prompt, shape (R,); NaN below the cheapest point.
+
+        Beyond the dearest point the last value holds: money that a policy does not want is not spent.
+        """
+        budget = np.broadcast_to(budget, len(self.cost))[:, None]
+        upper = np.minimum((self.cost <= budget).sum(axis=1), self.cost.shape[1] - 1)
+        lower = np.maximum(upper - 1, 0)
+        rows = np.arange(len(self.cost))
+        low, high = self.cost[rows, lower], self.cost[rows, upper]
+        span = high - low
+        share = np.divide(budget[:, 0] - low, span, out=np.ones_like(span), where=span > 0).clip(0, 1)
+        value = self.value[rows, lower] * (1 - share) + self.value[rows, upper] * share
+        tolerance = 1e-9 * np.abs(self.cost[:, 0])
+        return np.where(budget[:, 0] < self.cost[:, 0] - tolerance, np.nan, value)
+
+    def cost_of(self, target: FloatArray) -> FloatArray:
+        """Return the least mean cost at which the frontier first reaches `target`, shape (R,); inf where it never does."""
+        target = np.broadcast_to(target, len(self.cost))[:, None]
+        reached = self.value >= target - 1e-12
+        first = reached.argmax(axis=1)
+        rows = np.arange(len(self.cost))
+        before = np.maximum(first - 1, 0)
+        gain = self.value[rows, first] - self.value[rows, before]
+        missing = target[:, 0] - self.value[rows, before]
+        share = np.divide(missing, gain, out=np.ones_like(gain), where=gain > 0).clip(0, 1)
+        cost = self.cost[rows, before] + share * (self.cost[rows, first] - self.cost[rows, before])
+        return np.where(reached.any(axis=1), np.where(first == 0, self.cost[:, 0], cost), np.inf)
+
+
+def bootstrap_weights(n_prompts: int, *, n_replicates: int, seed: int) -> FloatArray:
+    """Return weights of a bootstrap over prompts, shape (1 + n_replicates, P); row 0 is the sample itself."""
+    rng = np.random.default_rng(seed)
+    counts = rng.multinomial(n_prompts, np.full(n_prompts, 1 / n_prompts), size=n_replicates)
+    return np.vstack([np.ones((1, n_prompts)), counts]) / n_prompts
+
+
+def interval(replicates: FloatArray, *, level: float = 0.95) -> tuple[float, float]:
+    """Return the percentile interval of bootstrap replicates; infinities count, NaN replicates are left out."""
+    known = replicates[~np.isnan(replicates)]
+    if known.size == 0:
+        return (float("nan"), float("nan"))
+    ordered = np.sort(known)
+    low = ordered[int(np.floor((1 - level) / 2 * (len(ordered) - 1)))]
+    high = ordered[int(np.ceil((1 + level) / 2 * (len(ordered) - 1)))]
+    return (float(low), float(high))

@@ -1,0 +1,286 @@
+"""From a sample log to a policy bundle: curves, predictor, tuned policy, verdict.
+
+Everything learned is cross-fitted by group; the bundle falls back to the best static mix where nothing was shown to beat it. What
+the policy is worth on prompts that it never saw is told by `training.evaluate`, not here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.belief import ReferencePrompts
+from difficulty.calibration import explained_share
+from difficulty.errors import InvalidInputError, UnknownUnitError
+from difficulty.hidden_states import HiddenStates
+from difficulty.predictor import DifficultyPredictor, group_folds
+from difficulty.prompt_features import PromptFeatures
+from difficulty.sample_log import SampleLog
+from planner.bundle import PolicyBundle
+from planner.pricing import Pricing
+from policies.budget import check_unit
+from policies.cost import CostModel
+from policies.curves import CurveTable, measure_curves
+from policies.menu import build_menu
+from policies.objective import Objective, check_objective
+from training.crossfit import CrossFit
+from training.frontier import bootstrap_weights, interval
+from training.tuning import Scorer, Tuned, menu_mask, tune
+
+__all__ = ["train"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+Progress: TypeAlias = Callable[[str, int, int], None]
+
+_N_PRICES: Final = 60
+_N_FOLDS: Final = 5
+_MIN_PROMPTS: Final = 20
+# Reference prompts that a bundle keeps: planning time and memory grow with them, precision hardly does.
+_MAX_REFERENCES: Final = 2000
+
+
+def train(
+    log: SampleLog,
+    out: str | os.PathLike[str],
+    *,
+    n_trials: int = 200,
+    seed: int = 0,
+    objective: Objective = "accuracy",
+    unit: str | None = None,
+    storage: str | os.PathLike[str] | None = None,
+    hidden_states: HiddenStates | None = None,
+    cost_model: CostModel | None = None,
+    progress: Progress | None = None,
+) -> PolicyBundle:
+    """Fit the difficulty predictor, tune the policy and write the bundle.
+
+    Parameters
+    ----------
+    log : SampleLog
+        Training prompts; keep test prompts out of it (`SampleLog.split`).
+    out : str or path
+        Folder of the bundle.
+    n_trials : int
+        Optuna trials, at least 1.
+    seed : int
+        Seed of folds, boosting, sampler and bootstrap; equal logs and seeds give equal bundles.
+    objective : {"accuracy", "coverage"}
+        What the deployed selector delivers, or at least one correct sample where a checker is available.
+    unit : str, optional
+        Unit of cost that the policy is tuned in: by default ``output_tokens`` where recorded, else ``samples``.
+    storage : str or path, optional
+        Journal file or Optuna RDB URL: resumable, and shared by several workers.
+    hidden_states : HiddenStates, optional
+        Adds hidden states of a causal language model to the features of training. Planning then needs them too.
+    cost_model : CostModel, optional
+        Prices beyond those in the log's header (energy, verifier sizes); its unit is replaced by `unit`.
+    progress : callable, optional
+        Called with (stage, done, total).
+
+    Returns
+    -------
+    PolicyBundle
+        What was written.
+
+    Raises
+    ------
+    InvalidInputError
+        When the log has too few labelled prompts, or `n_trials` is below 1.
+    UnknownUnitError
+        When the unit cannot be priced from this log.
+    """
+    check_objective(objective)
+    unit = check_unit(unit or ("output_tokens" if log.has_tokens else "samples"))
+    tell = progress or (lambda stage, done, total: None)
+    tell("curves", 0, 1)
+    menu = build_menu(log, objective=objective)
+    curves = measure_curves(log, menu, seed=seed)
+    pricing = _pricing(log, unit, cost_model)
+    curves, cost, dropped = _priceable(curves, pricing)
+    rows = np.flatnonzero(~np.isnan(curves.value).any(axis=1) & ~np.isnan(cost).any(axis=1))
+    if len(rows) < _MIN_PROMPTS:
+        raise InvalidInputError(
+            f"only {len(rows)} prompts have samples of every generator and enough of them; at least {_MIN_PROMPTS} are "
+            "needed to train a policy: record more prompts, or leave out generators with few lines "
+            "(SampleLog.select_generators)"
+        )
+    tell("curves", 1, 1)
+    curves, cost = curves.take(rows), cost[rows]
+    kept = log.select([log.prompts[row].id for row in rows])
+    features, predictor, coordinates, folds = _fit_predictor(kept, hidden_states, seed, tell)
+    crossfit = CrossFit.of(coordinates, folds, curves.value, cost, n_prices=_N_PRICES)
+    tuned = tune(
+        crossfit,
+        curves.allocations,
+        n_trials=n_trials,
+        seed=seed,
+        storage=storage,
+        progress=lambda done, total: tell("trials", done, total),
+    )
+    bundle = _bundle(log, kept, curves, cost, coordinates, features, predictor, tuned, unit, objective, seed)
+    bundle.training.update(  # type: ignore[attr-defined]
+        n_trials=n_trials,
+        verdict=_verdict(tuned),
+        placebo=_placebo(crossfit, tuned, curves, seed),
+        left_out={
+            "prompts": len(log.prompts) - len(rows),
+            "allocations": dropped,
+        },
+    )
+    bundle.save(out)
+    return bundle
+
+
+def _pricing(log: SampleLog, unit: str, cost_model: CostModel | None) -> Pricing:
+    model = cost_model or CostModel(unit=check_unit(unit), generators=log.generators)
+    return Pricing(cost_model=replace(model, unit=check_unit(unit)), prompt_token_fit=_token_fit(log))
+
+
+def _priceable(curves: CurveTable, pricing: Pricing) -> tuple[CurveTable, FloatArray, int]:
+    """Keep the allocations whose usage was recorded, and price them.
+
+    Raises
+    ------
+    UnknownUnitError
+        When none can be priced; the reason of the first is given.
+    """
+    columns, costs, reason = [], [], None
+    for column in range(len(curves.allocations)):
+        one = curves.columns(np.array([column]))
+        known = np.flatnonzero(~np.isnan(one.value[:, 0]))
+        try:
+            cost = np.full(len(one.value), np.nan)
+            cost[known] = pricing.recorded(one.take(known))[:, 0]
+        except UnknownUnitError as error:
+            reason = reason or error
+            continue
+        columns.append(column)
+        costs.append(cost)
+    if not columns:
+        raise reason or UnknownUnitError("nothing can be priced")
+    kept = curves.columns(np.array(columns))
+    return kept, np.stack(costs, axis=1), len(curves.allocations) - len(columns)
+
+
+def _fit_predictor(
+    log: SampleLog, hidden_states: HiddenStates | None, seed: int, tell: Progress
+) -> tuple[PromptFeatures | None, DifficultyPredictor | None, FloatArray, NDArray[np.intp]]:
+    """Fit features and predictor; without text, coordinates are constant and only folds remain."""
+    groups = np.array([prompt.group for prompt in log.prompts])
+    if not PromptFeatures.available(log.prompts):
+        folds = group_folds(groups, n_folds=_N_FOLDS, seed=seed)
+        return None, None, np.zeros((len(groups), 1)), folds
+    tell("predictor", 0, 1)
+    hidden = None if hidden_states is None else hidden_states.transform(log.prompts)
+    features = PromptFeatures(seed=seed).fit(log.prompts, hidden)
+    counts = log.counts()
+    predictor = DifficultyPredictor(seed=seed, n_folds=_N_FOLDS).fit(
+        features.transform(log.prompts, hidden), counts.n, counts.n_correct, groups=groups
+    )
+    tell("predictor", 1, 1)
+    return features, predictor, predictor.coordinates_, predictor.folds_
+
+
+def _bundle(
+    log: SampleLog,
+    kept: SampleLog,
+    curves: CurveTable,
+    cost: FloatArray,
+    coordinates: FloatArray,
+    features: PromptFeatures | None,
+    predictor: DifficultyPredictor | None,
+    tuned: Tuned,
+    unit: str,
+    objective: str,
+    seed: int,
+) -> PolicyBundle:
+    """Put the bundle together, with at most `_MAX_REFERENCES` reference prompts."""
+    counts = kept.counts()
+    tokens = np.stack([_mean_tokens(kept, name) for name in kept.generators], axis=1)
+    deployed = menu_mask(tuned.candidate.menu, curves.value, cost, curves.allocations)
+    rows = np.arange(len(coordinates))
+    if len(rows) > _MAX_REFERENCES:
+        rows = np.sort(np.random.default_rng(seed).permutation(rows)[:_MAX_REFERENCES])
+    training: dict[str, Any] = {
+        "log_digest": log.digest,
+        "n_prompts": len(kept.prompts),
+        "n_samples": kept.n_samples,
+        "seed": seed,
+        "about": {key: value for key, value in log.about.items() if key in ("source", "licence", "split")},
+    }
+    if predictor is not None:
+        level = 1 / (1 + np.exp(-coordinates[:, 0]))
+        training["predictor"] = {
+            "r2_out_of_fold": [round(float(value), 4) for value in predictor.r2_],
+            "explained_share_of_level": round(
+                explained_share(p=level, n=counts.n.sum(axis=1), n_correct=counts.n_correct.sum(axis=1)), 4
+            ),
+        }
+    return PolicyBundle(
+        objective=objective,
+        unit=unit,
+        generators=dict(kept.generators),
+        spec=tuned.candidate.spec,
+        references=ReferencePrompts(
+            generators=tuple(kept.generators),
+            n=counts.n[rows],
+            n_correct=counts.n_correct[rows],
+            output_tokens=tokens[rows],
+            coordinates=coordinates[rows],
+        ),
+        curves=curves.take(rows),
+        deployed=deployed,
+        features=features,
+        predictor=predictor,
+        prompt_token_fit=_token_fit(kept),
+        training=training,
+    )
+
+
+def _mean_tokens(log: SampleLog, generator: str) -> FloatArray:
+    tokens = log.pool(generator).output_tokens
+    known = ~np.isnan(tokens)
+    count = known.sum(axis=1)
+    return np.divide(np.where(known, tokens, 0).sum(axis=1), count, out=np.full(len(count), np.nan), where=count > 0)
+
+
+def _token_fit(log: SampleLog) -> dict[str, tuple[float, float]]:
+    """Fit prompt tokens against characters, per generator, by least squares; absent where not recorded."""
+    fits = {}
+    characters = np.array([np.nan if p.content is None else len(p.content) for p in log.prompts])
+    for name in log.generators:
+        tokens = log.pool(name).prompt_tokens
+        known = ~np.isnan(tokens) & ~np.isnan(characters)
+        if known.sum() >= 2:
+            design = np.column_stack([np.ones(known.sum()), characters[known]])
+            intercept, slope = np.linalg.lstsq(design, tokens[known], rcond=None)[0]
+            fits[name] = (float(intercept), float(slope))
+    return fits
+
+
+def _verdict(tuned: Tuned) -> dict[str, Any]:
+    return {
+        "deployed": "learned" if tuned.deployed else "static",
+        "gain_over_static": round(tuned.gain, 5),
+        "gain_interval": [round(end, 5) for end in tuned.gain_interval],
+        "optimism": round(tuned.optimism, 5),
+    }
+
+
+def _placebo(crossfit: CrossFit, tuned: Tuned, curves: CurveTable, seed: int) -> dict[str, Any]:
+    """Replay the deployed policy with coordinates dealt to the wrong prompts: it must show no gain."""
+    order = np.random.default_rng(seed).permutation(len(crossfit.coordinates))
+    shuffled = replace(crossfit, coordinates=crossfit.coordinates[order])
+    scorer = Scorer(shuffled, curves.allocations)
+    gains = scorer.gain(
+        scorer.replay(tuned.candidate), bootstrap_weights(len(order), n_replicates=2000, seed=seed)
+    )
+    return {
+        "gain_over_static": round(float(gains[0]), 5),
+        "gain_interval": [round(end, 5) for end in interval(gains[1:])],
+    }

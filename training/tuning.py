@@ -1,0 +1,306 @@
+"""Tune the policy's few parameters with Optuna on cross-fitted replay, and decide whether it beats static at all.
+
+The score of a trial is the mean gain in value over the best static mix at equal cost, over budgets spaced evenly in log cost.
+The decision uses nested selection (each fold is scored with the trial that was best on the *other* folds), so that the
+best of many trials is not mistaken for a better policy. Sampling, storage and seeds are Optuna's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.errors import InvalidInputError, require
+from policies.allocation import Allocation
+from policies.hull import upper_hull
+from policies.policy_spec import PolicySpec
+from training.crossfit import CrossFit, Replay
+from training.frontier import Frontier, bootstrap_weights, interval
+
+if TYPE_CHECKING:
+    import optuna
+
+__all__ = ["Candidate", "MenuName", "Scorer", "Tuned", "menu_mask", "tune"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+MenuName: TypeAlias = Literal["all", "hull_generators", "votes"]
+
+_MENUS: Final[tuple[MenuName, ...]] = ("all", "hull_generators", "votes")
+_N_BUDGETS: Final = 12
+# One-sided chance of calling a policy better that is not, at which the bundle leaves the static fallback.
+_DECISION_LEVEL: Final = 0.80
+_N_NESTED: Final = 60
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """A point of the search space: the policy's parameters and the part of the menu that it may use."""
+
+    spec: PolicySpec
+    menu: MenuName = "all"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tuned:
+    """What tuning found.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        The policy to deploy: the best trial's, or the static one where nothing was shown to beat it.
+    gain : float
+        Mean gain in value over static under nested selection.
+    gain_interval : tuple of float
+        Its 95 % interval (paired bootstrap over prompts).
+    optimism : float
+        Inner score of the best trial minus `gain`: what selection alone seemed to earn.
+    deployed : bool
+        Whether the learned policy is deployed (True) or the static fallback (False).
+    n_trials : int
+        Completed trials, earlier and other workers' included.
+    """
+
+    candidate: Candidate
+    gain: float
+    gain_interval: tuple[float, float]
+    optimism: float
+    deployed: bool
+    n_trials: int
+
+
+def tune(
+    crossfit: CrossFit,
+    allocations: Sequence[Allocation],
+    *,
+    n_trials: int,
+    seed: int,
+    storage: str | os.PathLike[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Tuned:
+    """Search the policy's parameters.
+
+    Parameters
+    ----------
+    crossfit : CrossFit
+        Training prompts.
+    allocations : sequence of Allocation
+        The A columns of `crossfit`.
+    n_trials : int
+        Trials in total; a resumed study runs only the missing ones. At least 1.
+    seed : int
+        Seed of the sampler and of the bootstrap.
+    storage : str or path, optional
+        A journal file, or any Optuna RDB URL (``sqlite:///...``, ``postgresql://...``): makes the study resumable, and
+        several workers can share it.
+    progress : callable, optional
+        Called with (completed, total) after each trial.
+
+    Raises
+    ------
+    InvalidInputError
+        When `n_trials` is below 1.
+    MissingDependencyError
+        When optuna is not installed.
+    """
+    if n_trials < 1:
+        raise InvalidInputError(f"n_trials must be at least 1, got {n_trials}")
+    scorer = Scorer(crossfit, allocations)
+    study = _run_study(scorer, n_trials=n_trials, seed=seed, storage=storage, progress=progress)
+    finished = [trial for trial in study.trials if trial.value is not None]
+    ranked = sorted(finished, key=lambda trial: (-float(trial.value or 0.0), trial.number))
+    candidates = list(dict.fromkeys(_candidate(trial.params) for trial in ranked))[:_N_NESTED]
+    best = candidates[0]
+    nested = _nested(scorer, candidates)
+    weights = bootstrap_weights(len(crossfit.value), n_replicates=2000, seed=seed)
+    gains = scorer.gain(nested, weights)
+    low, _ = interval(gains[1:], level=_DECISION_LEVEL)
+    deployed = best.spec.family != "static" and bool(low > 0)
+    return Tuned(
+        candidate=best if deployed else Candidate(spec=PolicySpec()),
+        gain=float(gains[0]),
+        gain_interval=interval(gains[1:]),
+        optimism=float(scorer.score(best) - gains[0]),
+        deployed=deployed,
+        n_trials=len(finished),
+    )
+
+
+class Scorer:
+    """Score candidates against the cross-fitted static mix on the same prompts."""
+
+    def __init__(self, crossfit: CrossFit, allocations: Sequence[Allocation]) -> None:
+        self.crossfit = crossfit
+        self._masks = {menu: menu_mask(menu, crossfit.value, crossfit.cost, allocations) for menu in _MENUS}
+        self.static = crossfit.replay(PolicySpec())
+        frontier = Frontier.of(
+            self.static.cost,
+            self.static.value,
+            bootstrap_weights(len(crossfit.value), n_replicates=0, seed=0),
+        )
+        # Budgets end where the static frontier reaches its plateau: beyond it nobody needs a policy.
+        plateau = float(frontier.cost[0, frontier.value[0].argmax()])
+        self.budgets = np.geomspace(
+            frontier.cost[0, 0], max(plateau, frontier.cost[0, 0] * 1.0001), _N_BUDGETS
+        )
+
+    def replay(self, candidate: Candidate) -> Replay:
+        return self.crossfit.replay(candidate.spec, self._masks[candidate.menu])
+
+    def gain(self, replay: Replay, weights: FloatArray) -> FloatArray:
+        """Return the mean gain over static at equal cost, shape (R,)."""
+        ours = Frontier.of(replay.cost, replay.value, weights)
+        static = Frontier.of(self.static.cost, self.static.value, weights)
+        gains = [
+            ours.value_at(np.maximum(budget, ours.cost[:, 0]))
+            - static.value_at(np.maximum(budget, static.cost[:, 0]))
+            - 10.0
+            * np.maximum(ours.cost[:, 0] / budget - 1, 0)  # cannot be bought at all: a loss, never a gain
+            for budget in self.budgets
+        ]
+        return np.asarray(np.mean(gains, axis=0))
+
+    def score(self, candidate: Candidate) -> float:
+        n = len(self.crossfit.value)
+        return float(self.gain(self.replay(candidate), np.full((1, n), 1 / n))[0])
+
+
+def menu_mask(
+    menu: MenuName, value: FloatArray, cost: FloatArray, allocations: Sequence[Allocation]
+) -> NDArray[np.bool_]:
+    """Return which allocations a menu allows, shape (A,).
+
+    ``"hull_generators"`` keeps the generators that appear on the static hull, a guard against the winner's curse over many
+    noisy generators; ``"votes"`` leaves out selection by a score.
+    """
+    if menu == "votes":
+        mask = np.array([a.strategy in ("majority_vote", "first_success", "greedy") for a in allocations])
+        return mask if mask.any() else np.ones(len(allocations), dtype=bool)
+    if menu == "hull_generators":
+        on_hull = upper_hull(value.mean(axis=0)[None], cost.mean(axis=0)[None])[0]
+        kept = {allocation.generator for allocation, keep in zip(allocations, on_hull, strict=True) if keep}
+        return np.array([allocation.generator in kept for allocation in allocations])
+    return np.ones(len(allocations), dtype=bool)
+
+
+def _nested(scorer: Scorer, candidates: Sequence[Candidate]) -> Replay:
+    """Replay each fold with the candidate that scores best on the other folds."""
+    folds = scorer.crossfit.folds
+    names = np.unique(folds)
+    outside = np.stack([(folds != fold) / (folds != fold).sum() for fold in names])
+    replays = [scorer.replay(candidate) for candidate in candidates]
+    scores = np.stack([scorer.gain(replay, outside) for replay in replays])
+    cost, value = np.empty_like(replays[0].cost), np.empty_like(replays[0].value)
+    for index, fold in enumerate(names):
+        chosen = replays[int(scores[:, index].argmax())]
+        cost[folds == fold], value[folds == fold] = chosen.cost[folds == fold], chosen.value[folds == fold]
+    return Replay(cost, value)
+
+
+def _run_study(
+    scorer: Scorer,
+    *,
+    n_trials: int,
+    seed: int,
+    storage: str | os.PathLike[str] | None,
+    progress: Callable[[int, int], None] | None,
+) -> optuna.Study:
+    optuna = require("optuna", extra="train")
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        study = optuna.create_study(
+            direction="maximize",
+            study_name="policy",
+            storage=_storage(storage),
+            load_if_exists=True,
+            sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=min(20, max(n_trials // 4, 1))),
+        )
+        if not study.trials:
+            for candidate in _FIRST_TRIALS:
+                study.enqueue_trial(candidate)
+        done = sum(trial.state.is_finished() for trial in study.trials)
+        if done:  # a resumed study must not repeat the draws that it began with
+            study.sampler = optuna.samplers.TPESampler(seed=seed + done)
+
+        def report(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+            if progress is not None:
+                progress(trial.number + 1, n_trials)
+
+        study.optimize(
+            lambda trial: scorer.score(_candidate(_suggest(trial))),
+            n_trials=max(n_trials - done, 0),
+            callbacks=[report],
+        )
+        return study  # type: ignore[no-any-return]
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+
+
+# The static mix first, then what worked on real logs: known points before the sampler guesses.
+_FIRST_TRIALS: Final[tuple[dict[str, object], ...]] = (
+    {"family": "static"},
+    {
+        "family": "kernel",
+        "level_bandwidth": 0.5,
+        "deviation_bandwidth": 30.0,
+        "floor": 0.03,
+        "shrinkage": 0.0,
+        "menu": "all",
+    },
+    {
+        "family": "kernel",
+        "level_bandwidth": 0.5,
+        "deviation_bandwidth": 0.7,
+        "floor": 0.03,
+        "shrinkage": 0.0,
+        "menu": "all",
+    },
+    {
+        "family": "kernel",
+        "level_bandwidth": 0.7,
+        "deviation_bandwidth": 2.0,
+        "floor": 0.1,
+        "shrinkage": 0.2,
+        "menu": "hull_generators",
+    },
+    {"family": "bins", "n_bins": 5, "shrinkage": 0.0, "menu": "all"},
+)
+
+
+def _suggest(trial: optuna.Trial) -> dict[str, object]:
+    """Draw a point; every parameter's range holds its "off" value."""
+    family = trial.suggest_categorical("family", ["static", "bins", "kernel"])
+    if family == "static":
+        return {"family": family}
+    drawn: dict[str, object] = {
+        "family": family,
+        "menu": trial.suggest_categorical("menu", list(_MENUS)),
+        "shrinkage": trial.suggest_float("shrinkage", 0.0, 0.8),
+    }
+    if family == "bins":
+        drawn["n_bins"] = trial.suggest_int("n_bins", 2, 8)
+    else:
+        drawn["level_bandwidth"] = trial.suggest_float("level_bandwidth", 0.1, 3.0, log=True)
+        drawn["deviation_bandwidth"] = trial.suggest_float("deviation_bandwidth", 0.2, 30.0, log=True)
+        drawn["floor"] = trial.suggest_float("floor", 1e-3, 0.5, log=True)
+    return drawn
+
+
+def _candidate(params: dict[str, object]) -> Candidate:
+    """Turn a trial's parameters into a candidate."""
+    spec = {key: value for key, value in params.items() if key != "menu"}
+    return Candidate(spec=PolicySpec(**spec), menu=params.get("menu", "all"))  # type: ignore[arg-type]
+
+
+def _storage(storage: str | os.PathLike[str] | None) -> optuna.storages.BaseStorage | str | None:
+    """Return an Optuna storage: memory, a journal file, or what an RDB URL names."""
+    if storage is None or (isinstance(storage, str) and "://" in storage):
+        return storage
+    import optuna
+
+    return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(os.fspath(storage)))
