@@ -19,25 +19,23 @@ menus = st.lists(st.tuples(st.integers(0, 8) | st.none(), st.integers(0, 6)), mi
 
 
 def on_hull(points: list[tuple[float, float]]) -> list[bool]:
-    """Say by definition which (value, cost) points are undominated and not below a line between two others."""
+    """Say by definition which (value, cost) points are undominated and not below a line."""
     result = []
     for value, cost in points:
         keep = not math.isnan(value)
         for other, price in points:
-            if other > value and price <= cost or other == value and price < cost:
+            if (other > value and price <= cost) or (other == value and price < cost):
                 keep = False
         for low, cheap in points:
             for high, dear in points:
-                if (
-                    cheap < cost < dear
-                    and low + (high - low) * (cost - cheap) / (dear - cheap) > value + 1e-12
-                ):
+                between = cheap < cost < dear
+                if between and low + (high - low) * (cost - cheap) / (dear - cheap) > value + 1e-12:
                     keep = False
         result.append(keep)
     return result
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(points=menus)
 def test_hull_is_what_the_definition_says(points: list[tuple[int | None, int]]) -> None:
     values = [math.nan if value is None else value / 8 for value, _ in points]
@@ -68,7 +66,9 @@ def test_steps_lead_from_the_cheapest_up_with_falling_slope() -> None:
     start = cheapest(value, cost)
     for prompt in range(50):
         mine = steps.prompt == prompt
-        assert mine.any()
+        if not mine.any():
+            assert value[prompt, start[prompt]] == value[prompt].max()
+            continue
         lower, upper = steps.lower[mine], steps.upper[mine]
         assert lower[0] == start[prompt]
         assert np.array_equal(lower[1:], upper[:-1])

@@ -20,8 +20,8 @@ def test_margin_and_probability_are_inverse(chance: float) -> None:
 
 
 def test_agrees_with_simulated_batches() -> None:
-    # 4,000 batches of 200 exponential costs: the standard error of a tenth is 0.005, skewness adds about as much;
-    # 0.03 is five standard errors, a false-alarm rate below 1e-6.
+    # 4,000 batches of 200 exponential costs: the standard error of a tenth is 0.0047, skewness adds less;
+    # 0.03 is more than five standard errors, a false-alarm rate below 1e-6.
     totals = np.random.default_rng(0).exponential(10.0, size=(4000, 200)).sum(axis=1)
     limit = 2000.0 + safety_margin(200 * 100.0, overrun=0.1)
     assert np.mean(totals > limit) == pytest.approx(0.1, abs=0.03)
