@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from difficulty.errors import InvalidInputError
-from difficulty.vote_polynomial import as_widths
+from difficulty.vote_pool import as_codes, as_labels, as_widths, undefined_votes
 
 __all__ = ["best_of_n_accuracy", "best_of_n_winner_mean"]
 
@@ -71,23 +71,17 @@ def best_of_n_accuracy(
     >>> best_of_n_accuracy([[0.9, 0.5, 0.5, 0.1]], [[1, 1, 0, 0]], [1, 2, 4]).round(4).tolist()
     [[0.5, 0.75, 1.0]]
     """
-    labels = np.asarray(correct)
-    if labels.dtype.kind not in "iub" or not np.isin(labels, (-1, 0, 1)).all():
-        raise InvalidInputError("correct must hold 1 (correct), 0 (wrong) or -1 (unknown)")
-    value = np.where(labels.astype(np.int64) < 0, np.nan, labels)
-    scores, values, drawn = _scored(score, value, widths)
-    present = _present(scores, values, n_samples)
-    abstains = np.zeros(scores.shape, dtype=np.bool_)
-    if answer is not None:
-        codes = np.asarray(answer)
-        if codes.shape != scores.shape or codes.dtype.kind not in "iu" or codes.min(initial=0) < -2:
-            raise InvalidInputError(
-                f"answer must hold codes >= 0, -1 (abstains) or -2 (padding) of shape {scores.shape}, "
-                f"got dtype {codes.dtype} of shape {codes.shape}"
-            )
-        abstains = codes == -1
-        present = codes != -2
-    return _winner_mean(scores, values, drawn, present, abstains)
+    labels = as_labels(correct)
+    scores, values, drawn = _scored(score, np.where(labels < 0, np.nan, labels), widths)
+    if answer is None:
+        present = _present(scores, values, n_samples)
+        return _winner_mean(scores, values, drawn, present, np.zeros(scores.shape, dtype=np.bool_))
+    codes = as_codes(answer)
+    if codes.shape != scores.shape:
+        raise InvalidInputError(f"answer must have the shape of score, {scores.shape}, got {codes.shape}")
+    accuracy = _winner_mean(scores, values, drawn, codes != -2, codes == -1)
+    accuracy[undefined_votes(codes, labels)] = np.nan
+    return accuracy
 
 
 def best_of_n_winner_mean(
@@ -134,7 +128,6 @@ def _winner_mean(
     """Average `values` over winners; a winner that abstains, since all do, counts 0."""
     n_recorded = present.sum(axis=1)
     missing = (present & ~abstains & (np.isnan(scores) | np.isnan(values))).any(axis=1)
-    missing |= (abstains & (values == 1.0)).any(axis=1)
 
     # Rising scores, padding before abstentions before the rest.
     level = np.where(present, np.where(abstains, 1, 2), 0)

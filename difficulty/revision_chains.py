@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from difficulty.best_of_n import best_of_n_accuracy
 from difficulty.errors import InvalidInputError
 from difficulty.majority_vote import majority_vote_accuracy
-from difficulty.vote_polynomial import as_widths
+from difficulty.vote_pool import as_codes, as_labels, as_widths, undefined_votes
 from difficulty.weighted_vote import draw_votes, weighted_vote_accuracy
 
 __all__ = ["RevisionSelection", "RevisionUsage", "revision_accuracy", "revision_usage"]
@@ -102,7 +102,7 @@ def revision_accuracy(
     >>> revision_accuracy(correct, answer, None, [1, 3], [1, 2], selection="last").round(3).tolist()
     [[[0.333, 0.667], [0.0, 1.0]]]
     """
-    codes, labels = np.asarray(answer), np.asarray(correct)
+    codes, labels = as_codes(answer), as_labels(correct)
     if codes.ndim != 3 or codes.shape != labels.shape:
         raise InvalidInputError(
             f"answer and correct must share a shape (P, C, S), got {codes.shape}, {labels.shape}"
@@ -118,12 +118,7 @@ def revision_accuracy(
         raise InvalidInputError(
             "selection 'best' needs scores; record them or select by 'majority' or 'last'"
         )
-    if codes.dtype.kind not in "iu" or labels.dtype.kind not in "iub":
-        raise InvalidInputError(
-            f"answer and correct must hold integers, got {codes.dtype} and {labels.dtype}"
-        )
     wide, deep = as_widths(widths), as_widths(depths)
-    codes, labels = codes.astype(np.int64), labels.astype(np.int64)
     result = np.full((codes.shape[0], wide.size, deep.size), np.nan)
     length = (codes != -2).sum(axis=2)
     absent = length == 0
@@ -225,7 +220,7 @@ def _flat_vote(answer: _Ints, correct: _Ints, widths: _Ints, *, n_draws: int, se
     n_prompts, _, depth = answer.shape
     accuracy = np.full((n_prompts, widths.size), np.nan)
     present = answer[:, :, 0] != -2
-    unknown = (((answer >= 0) & (correct < 0)) | ((answer == -1) & (correct == 1))).any(axis=(1, 2))
+    unknown = undefined_votes(answer.reshape(n_prompts, -1), correct.reshape(n_prompts, -1))
     order = np.argsort(~present, axis=1, kind="stable")[:, :, None]
     answer, correct = np.take_along_axis(answer, order, axis=1), np.take_along_axis(correct, order, axis=1)
     n_chains = present.sum(axis=1)

@@ -11,11 +11,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from difficulty.errors import InvalidInputError
-
-__all__ = ["MAX_POOL", "as_widths", "binomials", "tied_product"]
+__all__ = ["MAX_POOL", "binomials", "tied_product"]
 
 MAX_POOL = 1000
 """Most samples in a pool: C(1000, 500) is 2.7e299, the last round size whose binomials float64 can hold."""
@@ -110,31 +108,3 @@ def binomials(largest: int) -> NDArray[np.float64]:
     [1.0, 4.0, 6.0, 4.0, 1.0]
     """
     return _pascal(largest)
-
-
-def as_widths(widths: ArrayLike) -> NDArray[np.int64]:
-    """Validate widths, the numbers of samples that a selector sees.
-
-    Parameters
-    ----------
-    widths : array_like of int, shape (L,)
-        Each >= 1.
-
-    Returns
-    -------
-    numpy.ndarray of int64, shape (L,)
-
-    Raises
-    ------
-    InvalidInputError
-        When `widths` is not a sequence of whole numbers >= 1.
-
-    Examples
-    --------
-    >>> as_widths([1, 2, 4]).tolist()
-    [1, 2, 4]
-    """
-    array = np.asarray(widths)
-    if array.ndim != 1 or (array.size and (array.dtype.kind not in "iu" or array.min() < 1)):
-        raise InvalidInputError(f"widths must be a sequence of whole numbers >= 1, got {widths!r}")
-    return array.astype(np.int64)

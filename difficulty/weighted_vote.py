@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from difficulty.errors import InvalidInputError
-from difficulty.majority_vote import as_pools
 from difficulty.vote_draws import all_subsets, subsets, tally
+from difficulty.vote_pool import as_codes, as_labels, as_widths, undefined_votes
 
 __all__ = ["WeightedVoteAccuracy", "weighted_vote_accuracy"]
 
@@ -90,7 +90,11 @@ def weighted_vote_accuracy(
     >>> result.mean.round(4).tolist(), result.standard_error.tolist()
     ([[0.3333, 0.6667, 1.0]], [[0.0, 0.0, 0.0]])
     """
-    codes, labels, drawn = as_pools(answer, correct, widths)
+    codes, labels, drawn = as_codes(answer), as_labels(correct), as_widths(widths)
+    if codes.ndim != 2 or codes.shape != labels.shape:
+        raise InvalidInputError(
+            f"answer and correct must share a shape (P, M), got {codes.shape} and {labels.shape}"
+        )
     weight = np.asarray(score, dtype=np.float64)
     if weight.shape != codes.shape or np.isinf(weight).any():
         raise InvalidInputError(
@@ -100,9 +104,7 @@ def weighted_vote_accuracy(
         raise InvalidInputError(f"vote must be 'sum' or 'max', got {vote!r}")
     if n_draws < 2:
         raise InvalidInputError(f"n_draws must be >= 2 for a standard error, got {n_draws}")
-    votes = codes >= 0
-    unrecorded = (codes == -1) & (labels == 1)
-    unknown = ((votes & ((labels < 0) | np.isnan(weight))) | unrecorded).any(axis=1)
+    unknown = undefined_votes(codes, labels) | ((codes >= 0) & np.isnan(weight)).any(axis=1)
     n_samples = (codes != -2).sum(axis=1)
     # Samples before padding, in their order, so that a subset means the same samples in every pool.
     order = np.argsort(codes == -2, axis=1, kind="stable")

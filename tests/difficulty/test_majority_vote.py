@@ -57,12 +57,20 @@ def test_hand_computed_tie_and_abstention() -> None:
 def test_undefined_is_nan() -> None:
     answer = np.array([[0, 0, -2], [0, 1, 1], [0, -1, 1], [-2, -2, -2], [0, 1, -1]])
     correct = np.array([[1, 1, -1], [1, 0, -1], [1, 1, 0], [-1, -1, -1], [1, 0, -1]])
-    accuracy = majority_vote_accuracy(answer, correct, [1, 3])
+    accuracy = majority_vote_accuracy(answer, correct, [1, 3, 5000])
+    assert np.isnan(accuracy[:, 2]).all()
     np.testing.assert_allclose(
-        accuracy,
+        accuracy[:, :2],
         [[1, np.nan], [np.nan, np.nan], [np.nan, np.nan], [np.nan, np.nan], [1 / 3, 0.5]],
         atol=1e-12,
     )
+
+
+def test_unrecorded_answers_are_not_wrong_answers() -> None:
+    # The first prompt shows that answers were not recorded, so the second is not "all abstain, wrong".
+    answer, correct = np.array([[-1, -1], [-1, -1], [0, -1]]), np.array([[1, 0], [0, 0], [1, 0]])
+    assert np.isnan(majority_vote_accuracy(answer, correct, [1])[:, 0]).tolist() == [True, True, False]
+    assert majority_vote_accuracy(answer[1:], correct[1:], [1])[:, 0].tolist() == [0.0, 0.5]
 
 
 def test_large_pool_agrees_with_two_class_hypergeometric() -> None:

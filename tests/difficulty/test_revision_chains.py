@@ -108,7 +108,7 @@ def test_many_chains_are_drawn_and_repeatable() -> None:
     again = revision_accuracy(correct, answer, None, [10], [2], selection="majority", n_draws=400, seed=1)
     many = revision_accuracy(correct, answer, None, [10], [2], selection="majority", n_draws=4000, seed=2)
     np.testing.assert_array_equal(few, again)
-    # Standard error of the difference is at most 0.5 * sqrt(1/400 + 1/4000) = 0.026: six of them, ten prompts.
+    # Standard error of the difference: at most 0.5 * sqrt(1/400 + 1/4000) = 0.026; six of them, ten prompts.
     np.testing.assert_allclose(few, many, atol=0.16)
 
 
