@@ -7,6 +7,7 @@ chains.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
@@ -32,12 +33,13 @@ class SequentialRevision:
 
     Parameters
     ----------
-    selection : {"hierarchical", "majority", "last", "best"}
-        ``"hierarchical"``: in each chain the best-scored answer, weighted, then across chains the same;
-        ``"majority"``: vote over all attempts; ``"last"``: vote over the last attempts of the chains;
-        ``"best"``: highest score.
+    selection : {"majority", "hierarchical", "last", "best"}
+        ``"majority"``: one vote over all attempts; ``"hierarchical"``: the best-scored attempt of each chain,
+        then a vote over chains weighted by these scores (without a verifier: a vote in each chain, then over
+        chains); ``"last"``: the last answer of each chain, then a vote; ``"best"``: the best-scored attempt
+        of all.
     verifier : str
-        Name of the verifier, for ``"hierarchical"`` and ``"best"``.
+        Name of the verifier, for ``"hierarchical"`` and ``"best"``; empty: ``"hierarchical"`` by votes.
     instruction : str
         What the user says after each attempt, for chat models; empty: the next attempt continues the text of
         the ones before it, for models trained to revise.
@@ -60,11 +62,13 @@ class SequentialRevision:
     def __post_init__(self) -> None:
         if self.context < 1:
             raise InvalidInputError(f"context must be at least 1, got {self.context}")
+        if self.selection == "best" and not self.verifier:
+            raise InvalidInputError("selection 'best' needs a verifier; name one or use 'majority'")
 
     @property
     def verifiers(self) -> tuple[str, ...]:
         """Names of the verifiers needed."""
-        return (self.verifier,) if self.selection in ("hierarchical", "best") else ()
+        return (self.verifier,) if self.verifier and self.selection in ("hierarchical", "best") else ()
 
     def flow(self, task: Task) -> Flow[Outcome]:
         """Return the flow of one prompt."""
@@ -109,22 +113,27 @@ class SequentialRevision:
     def _select(self, candidates: Sequence[Candidate], rng: np.random.Generator) -> Choice:
         if self.selection == "majority":
             return select_by_vote(candidates, rng)
-        if self.selection == "best":
-            return select_best(candidates, rng)
         chains: dict[int, list[int]] = {}
         for index, candidate in enumerate(candidates):
-            chains.setdefault(candidate.chain, []).append(index)
-        if self.selection == "last":
-            finalists = [members[-1] for members in chains.values()]
-            choice = select_by_vote([candidates[index] for index in finalists], rng)
+            if candidate.answer is not None:
+                chains.setdefault(candidate.chain, []).append(index)
+        finalists = [self._finalist(candidates, members) for members in chains.values()]
+        finals = [candidates[index] for index in finalists]
+        if self.selection == "best":
+            choice = select_best(finals, rng)
+        elif self.selection == "hierarchical" and self.verifier:
+            choice = select_weighted(finals, rng)
         else:
-            winners = [self._winner(candidates, members, rng) for members in chains.values()]
-            finalists = [index for index in winners if index is not None]
-            choice = select_weighted([candidates[index] for index in finalists], rng)
+            choice = select_by_vote(finals, rng)
         return choice if choice.position is None else choice._replace(position=finalists[choice.position])
 
-    def _winner(
-        self, candidates: Sequence[Candidate], members: Sequence[int], rng: np.random.Generator
-    ) -> int | None:
-        choice = select_weighted([candidates[index] for index in members], rng)
-        return None if choice.position is None else members[choice.position]
+    def _finalist(self, candidates: Sequence[Candidate], members: Sequence[int]) -> int:
+        """Return the attempt that stands for its chain; ties go to the latest, which saw the others."""
+        if self.selection == "last":
+            return members[-1]
+        scored = [(candidates[index].score, index) for index in members]
+        known = [(value, index) for value, index in scored if value is not None]
+        if known:
+            return max(known)[1]
+        counts = Counter(candidates[index].answer for index in members)
+        return max(members, key=lambda index: (counts[candidates[index].answer], index))
