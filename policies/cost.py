@@ -198,7 +198,7 @@ class CostModel:
         }
         usage = {name: np.asarray(array, dtype=np.float64) for name, array in given.items()}
         shape = np.broadcast_shapes(*(array.shape for array in usage.values()))
-        for name in self._reads(generator):
+        for name in self.reads(generator):
             if np.isnan(usage[name]).any():
                 raise UnknownUnitError(
                     f"{self.unit} cannot be priced for generator {generator!r}: its {name} were not "
@@ -207,11 +207,19 @@ class CostModel:
                 )
         return np.broadcast_to(self._formula(generator, usage), shape).copy()
 
-    def _reads(self, generator: str) -> tuple[str, ...]:
-        """Return the fields of a usage that the price depends on."""
+    def reads(self, generator: str) -> tuple[str, ...]:
+        """Return the fields of a usage that the price of a generator depends on.
+
+        Examples
+        --------
+        >>> CostModel(unit="output_tokens").reads("small")
+        ('output_tokens',)
+        """
         tokens = ("prompt_tokens", "output_tokens", "verifier_tokens", "predictor_tokens")
-        if self.unit in ("samples", "output_tokens", "seconds"):
+        if self.unit in ("samples", "output_tokens"):
             return (self.unit,)
+        if self.unit == "seconds":
+            return ("seconds", "samples")
         if self.unit == "total_tokens":
             return tokens
         if self.unit == "joules":
@@ -219,7 +227,8 @@ class CostModel:
                 ("prompt_tokens", "cached_prompt_tokens") if generator in self.joules_per_prompt_token else ()
             )
             return (*prompt, "output_tokens", "verifier_tokens", "predictor_tokens")
-        return (*tokens, "cached_prompt_tokens")
+        attention = ("samples", "requests") if generator in self.attention_widths else ()
+        return (*tokens, "cached_prompt_tokens", *attention)
 
     def _formula(self, generator: str, usage: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
         """Return the price; the one place where it is written down."""
@@ -269,7 +278,9 @@ class CostModel:
                 "it and add it to "
                 "joules_per_output_token of the cost model"
             )
-        total = energy * output + self.joules_per_prompt_token.get(generator, 0.0) * (prompt - cached)
+        total = energy * output
+        if generator in self.joules_per_prompt_token:
+            total = total + self.joules_per_prompt_token[generator] * (prompt - cached)
         total = total + self._side(verifier, self.joules_per_verifier_token, "joules_per_verifier_token", 1.0)
         if np.any(predictor > 0):
             raise UnknownUnitError(

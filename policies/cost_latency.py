@@ -190,7 +190,7 @@ class DecodeModel:
         width: ArrayLike,
         output_tokens: ArrayLike,
         prompt_tokens: ArrayLike = 0.0,
-        depth: int = 1,
+        depth: ArrayLike = 1,
         revision_window: int = 4,
     ) -> NDArray[np.float64]:
         """Return the seconds of `width` parallel chains of `depth` sequential completions.
@@ -203,7 +203,7 @@ class DecodeModel:
             Mean length of one completion.
         prompt_tokens : array_like
             Length of the prompt, read once per round.
-        depth : int
+        depth : array_like of int
             Completions that follow one another.
         revision_window : int
             Earlier completions of the chain that are in the prompt of the next.
@@ -217,17 +217,15 @@ class DecodeModel:
             np.asarray(array, dtype=np.float64) for array in (width, prompt_tokens, output_tokens)
         )
         longest = output * (1 + self.length_spread * np.sqrt(2 * np.log(np.maximum(n, 1))))
-        total = np.zeros(np.broadcast_shapes(n.shape, prompt.shape, output.shape))
-        for step in range(depth):
+        total = np.zeros(np.broadcast_shapes(n.shape, prompt.shape, output.shape, np.shape(depth)))
+        for step in range(int(np.max(depth, initial=1))):
             earlier = min(step, revision_window) * output
-            # Each chain reads its own earlier completions; the question itself is shared.
             features = _features(n, prompt + earlier, output, longest)
-            extra = self.per_prompt_token * (n - 1) * earlier
-            total = total + sum(
-                getattr(self, name) * f for name, f in zip(_COEFFICIENTS, features, strict=True)
-            )
-            total = total + extra
-        return np.asarray(total)
+            seconds = sum(getattr(self, name) * f for name, f in zip(_COEFFICIENTS, features, strict=True))
+            # Each chain reads its own earlier completions; the question itself is shared.
+            seconds = seconds + self.per_prompt_token * (n - 1) * earlier
+            total = total + np.where(np.asarray(depth) > step, seconds, 0.0)
+        return total
 
 
 _COEFFICIENTS = ("per_step", "per_sample", "per_context_token", "per_prompt_token", "per_request")

@@ -7,8 +7,9 @@ costs is left to `policies.cost`, and how long it takes to the decode model that
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -102,31 +103,35 @@ class UsageModel:
         output_tokens_per_sample : float
             Expected length of one completion; NaN where unknown.
         """
-        parts = self._parts(allocation, np.asarray(prompt_tokens), np.asarray(output_tokens_per_sample))
-        return Usage(**{name: float(parts[name]) for name in _FIELDS})
+        sizes = _Sizes.of([allocation])
+        prompt, output = np.float64(prompt_tokens), np.float64(output_tokens_per_sample)
+        return Usage(**{name: float(self._field(name, sizes, prompt, output)[0]) for name in _FIELDS})
 
-    def cost(
+    def costs(
         self,
-        allocation: Allocation,
+        allocations: Sequence[Allocation],
         model: CostModel,
         *,
         prompt_tokens: ArrayLike,
-        output_tokens_per_sample: ArrayLike,
+        output_tokens_per_sample: Mapping[str, ArrayLike],
     ) -> NDArray[np.float64]:
-        """Return the expected cost of one allocation for many prompts.
+        """Return the expected cost of many allocations for many prompts.
 
         Parameters
         ----------
-        allocation : Allocation
-            What is bought.
+        allocations : sequence of Allocation
+            The A columns.
         model : CostModel
             Prices the usage.
-        prompt_tokens, output_tokens_per_sample : (P,) array_like
-            Lengths per prompt; NaN where unknown.
+        prompt_tokens : (P,) array_like
+            Lengths of the prompts; NaN where unknown.
+        output_tokens_per_sample : mapping of str to (P,) array_like
+            Expected length of one completion of each prompt, by generator; NaN where unknown. A generator
+            that is missing has unknown lengths.
 
         Returns
         -------
-        (P,) float64
+        (P, A) float64
             Costs in the unit of `model`.
 
         Raises
@@ -136,50 +141,87 @@ class UsageModel:
 
         Examples
         --------
-        >>> four = Allocation(generator="small", strategy="majority_vote", width=4)
-        >>> UsageModel().cost(
-        ...     four, CostModel(unit="total_tokens"), prompt_tokens=[10, 20], output_tokens_per_sample=[5, 6]
+        >>> votes = [Allocation(generator="small", strategy="majority_vote", width=n) for n in (1, 4)]
+        >>> UsageModel().costs(
+        ...     votes,
+        ...     CostModel(unit="total_tokens"),
+        ...     prompt_tokens=[10, 20],
+        ...     output_tokens_per_sample={"small": [5, 6]},
         ... )
-        array([30., 44.])
+        array([[15., 30.],
+               [26., 44.]])
         """
-        prompt, output = np.broadcast_arrays(
-            np.asarray(prompt_tokens, dtype=np.float64),
-            np.asarray(output_tokens_per_sample, dtype=np.float64),
-        )
-        return model.price_arrays(allocation.generator, **self._parts(allocation, prompt, output))
+        prompt = np.asarray(prompt_tokens, dtype=np.float64).reshape(-1, 1)
+        result = np.empty((prompt.shape[0], len(allocations)))
+        columns: dict[str, list[int]] = {}
+        for column, allocation in enumerate(allocations):
+            columns.setdefault(allocation.generator, []).append(column)
+        for generator, mine in columns.items():
+            lengths = output_tokens_per_sample.get(generator, np.nan)
+            output = np.asarray(lengths, dtype=np.float64).reshape(-1, 1)
+            sizes = _Sizes.of([allocations[column] for column in mine])
+            fields = {name: self._field(name, sizes, prompt, output) for name in model.reads(generator)}
+            result[:, mine] = model.price_arrays(generator, **fields)
+        return result
 
-    def _parts(
-        self, allocation: Allocation, prompt: NDArray[np.float64], output: NDArray[np.float64]
-    ) -> dict[str, NDArray[np.float64]]:
-        """Return the fields of the expected usage; the one place where they are written down."""
-        width, depth = allocation.width, allocation.depth
-        requests = 1 if self.shared_prefill else width
-        read, cached = requests * prompt, (requests - 1) * prompt
-        for step in range(1, depth):
-            earlier = min(step, self.revision_window) * output
-            read = read + width * (prompt + earlier)
-            cached = cached + width * (prompt + (earlier if step <= self.revision_window else 0.0 * output))
-        tries = 1
-        if allocation.strategy == "lookahead":
-            tries += int(allocation.parameters.get("lookahead", 1))
-        scored = self.reward_model and allocation.strategy in _SCORED
-        samples = width * depth
-        zero = np.zeros(np.broadcast_shapes(prompt.shape, output.shape))
-        seconds = zero
-        if self.decode is not None:
-            seconds = self.decode.seconds(
-                width=width * tries,
+    def _field(
+        self,
+        name: str,
+        sizes: _Sizes,
+        prompt: NDArray[np.float64] | np.float64,
+        output: NDArray[np.float64] | np.float64,
+    ) -> NDArray[np.float64]:
+        """Return one field of the expected usage, the allocations along the last axis; written down only
+        here."""
+        first = np.ones_like(sizes.width) if self.shared_prefill else sizes.width
+        if name == "samples":
+            return sizes.width * sizes.depth
+        if name == "requests":
+            return first + sizes.width * (sizes.depth - 1)
+        if name == "output_tokens":
+            return sizes.width * sizes.depth * sizes.tries * output
+        if name == "verifier_tokens":
+            read = sizes.width * sizes.depth * (prompt + output)
+            return np.where(sizes.scored & self.reward_model, read, 0.0)
+        if name == "seconds":
+            if self.decode is None:
+                return np.zeros_like(sizes.width)
+            return self.decode.seconds(
+                width=sizes.width * sizes.tries,
                 output_tokens=output,
                 prompt_tokens=prompt,
-                depth=depth,
+                depth=sizes.depth,
                 revision_window=self.revision_window,
             )
-        return {
-            "samples": zero + samples,
-            "prompt_tokens": zero + read,
-            "cached_prompt_tokens": zero + cached if self.prefix_cache else zero,
-            "output_tokens": zero + samples * tries * output,
-            "verifier_tokens": zero + samples * (prompt + output) if scored else zero,
-            "requests": zero + requests + width * (depth - 1),
-            "seconds": zero + seconds,
-        }
+        cached_only = name == "cached_prompt_tokens"
+        if name == "predictor_tokens" or (cached_only and not self.prefix_cache):
+            return np.zeros_like(sizes.width)
+        total = (first - cached_only) * prompt
+        for step in range(1, int(sizes.depth.max())):
+            # With a cache, a window that has begun to slide is read anew after the question.
+            earlier = 0 if cached_only and step > self.revision_window else min(step, self.revision_window)
+            total = total + np.where(sizes.depth > step, sizes.width, 0.0) * (prompt + earlier * output)
+        return total
+
+
+class _Sizes(NamedTuple):
+    """Sizes of A allocations: (A,) each."""
+
+    width: NDArray[np.float64]
+    depth: NDArray[np.float64]
+    tries: NDArray[np.float64]
+    scored: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, allocations: Sequence[Allocation]) -> _Sizes:
+        """Read the sizes off the allocations."""
+        tries = [
+            1 + int(allocation.parameters.get("lookahead", 1)) if allocation.strategy == "lookahead" else 1
+            for allocation in allocations
+        ]
+        return cls(
+            np.array([allocation.width for allocation in allocations], dtype=np.float64),
+            np.array([allocation.depth for allocation in allocations], dtype=np.float64),
+            np.array(tries, dtype=np.float64),
+            np.array([allocation.strategy in _SCORED for allocation in allocations]),
+        )
