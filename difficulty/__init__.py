@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from difficulty.errors import PlannerError
 from difficulty.generator import Generator
+from difficulty.log_import_inspect import read_inspect
+from difficulty.log_import_lm_eval import read_lm_eval
 from difficulty.prompt import Prompt, as_prompts
 from difficulty.sample_log import Counts, SampleLog
 from difficulty.sample_pool import ChainPool, RecordedRuns, SamplePool
@@ -18,4 +20,6 @@ __all__ = [
     "SampleLog",
     "SamplePool",
     "as_prompts",
+    "read_inspect",
+    "read_lm_eval",
 ]

@@ -1,0 +1,99 @@
+"""Import logs that people already have: what all importers share.
+
+An importer turns another tool's files into records of the sample log format, which then get the same checks
+as any file. It never grades: where the tool did not record whether a sample is correct, a `grade` function
+must be given, or it stays unknown. The formats themselves are left to `difficulty.log_import_lm_eval` and
+`difficulty.log_import_inspect`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+from difficulty.errors import InvalidLogError
+
+__all__ = ["Extract", "Grade", "LineGroups", "only", "verdict"]
+
+Extract: TypeAlias = Callable[[str], str | None]
+"""Finds the answer in a completion; None where there is none."""
+Grade: TypeAlias = Callable[[str, str], bool]
+"""Says whether an answer (first) is right, given the reference answer (second)."""
+
+_NAMED: Final = {"C": True, "I": False, "N": False, "yes": True, "no": False, "true": True, "false": False}
+
+
+class LineGroups:
+    """Collect samples by prompt and generator, in the order in which they first come."""
+
+    def __init__(self) -> None:
+        self._lines: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def add(self, line: Mapping[str, Any], samples: list[dict[str, Any]]) -> None:
+        """Append samples to the line of their prompt and generator; `line` has its other fields."""
+        key = (line["prompt_id"], line["generator"])
+        known = self._lines.setdefault(key, {**line, "samples": []})
+        for field, value in line.items():
+            if known[field] != value:
+                raise InvalidLogError(
+                    f"prompt {key[0]!r} has another {field} here than before; one id stands for one prompt"
+                )
+        known["samples"].extend(samples)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return one record per prompt × generator."""
+        return list(self._lines.values())
+
+
+def only(names: list[str], wanted: str | None, what: str) -> str:
+    """Return the wanted name, or the only one there is.
+
+    Raises
+    ------
+    InvalidLogError
+        When the wanted one is not there, or none is wanted and there are several.
+
+    Examples
+    --------
+    >>> only(["exact_match"], None, "metric")
+    'exact_match'
+    """
+    listed = ", ".join(map(repr, names)) or "none"
+    if wanted is None:
+        if len(names) == 1:
+            return names[0]
+        raise InvalidLogError(f"which {what}? There are: {listed}; name one with {what}=...")
+    if wanted not in names:
+        raise InvalidLogError(f"{what} {wanted!r} is not there; there are: {listed}")
+    return wanted
+
+
+def verdict(value: object, what: str) -> bool | None:
+    """Read a recorded score as right, wrong, or (NaN and null) unknown.
+
+    Raises
+    ------
+    InvalidLogError
+        When the score is neither 0 nor 1 in any of the usual spellings: partial credit is no verdict.
+
+    Examples
+    --------
+    >>> [verdict(value, "accuracy") for value in (1.0, "C", False, None)]
+    [True, True, False, None]
+    """
+    if value is None or value != value:
+        return None
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, (int, float)) and value in (0, 1):
+        return value == 1
+    if isinstance(value, str):
+        known = _NAMED.get(value, _NAMED.get(value.lower()))
+        if known is not None:
+            return known
+        if value in ("0", "1", "0.0", "1.0"):
+            return value[0] == "1"
+    raise InvalidLogError(
+        f"{what} must be 0 or 1 (or C, I, N, yes, no, true, false) to say whether a sample is correct, "
+        f"got {value!r}; choose another one"
+    )

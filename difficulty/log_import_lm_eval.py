@@ -1,0 +1,221 @@
+"""Import the ``samples_*.jsonl`` that lm-evaluation-harness writes with ``--log_samples``.
+
+It assumes generative tasks, best with ``repeats`` above 1 and a filter that keeps all repeats; runs of the
+same task with other seeds may be given as several files. Token counts are not in these files, so the unit
+of such a log is samples.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from difficulty.errors import InvalidInputError, InvalidLogError
+from difficulty.generator import Generator
+from difficulty.log_import import Extract, Grade, LineGroups, only, verdict
+from difficulty.log_jsonl import numbered_lines
+from difficulty.sample_log import SampleLog
+
+__all__ = ["read_lm_eval"]
+
+_NO_MATCH: Final = "[invalid]"  # what the harness's regex filters give where nothing matches
+_FIELDS: Final = {"doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics"}
+_NOT_METRICS: Final = frozenset(_FIELDS | {"doc_hash", "prompt_hash", "target_hash"})
+
+
+def read_lm_eval(
+    *paths: str | os.PathLike[str],
+    generator: Generator,
+    task: str | None = None,
+    filter: str | None = None,
+    metric: str | None = None,
+    extract: Extract | None = None,
+    grade: Grade | None = None,
+) -> SampleLog:
+    """Read sample files of lm-evaluation-harness as a log of one generator.
+
+    Parameters
+    ----------
+    *paths : str or path
+        ``samples_*.jsonl`` files of one model; files of the same task add samples to the same prompts.
+    generator : Generator
+        What drew the samples; the files do not say.
+    task : str, optional
+        Name of the task, the first part of prompt ids; by default from the file name.
+    filter : str, optional
+        Filter whose answers are taken; needed where a file has several.
+    metric : str, optional
+        Metric that says whether a sample is correct; needed where a file has several.
+    extract : callable, optional
+        Finds the answer in a response; by default the filter's own result is the answer.
+    grade : callable, optional
+        Compares an answer with the target, where the file has no verdict for each repeat.
+
+    Returns
+    -------
+    SampleLog
+
+    Raises
+    ------
+    InvalidLogError
+        When a file is not such a log, is of a multiple-choice task, or does not record what is needed.
+
+    Notes
+    -----
+    The harness scores the repeats of a prompt together, so a verdict for each is rarely in the file: give
+    `grade`, or correctness stays unknown. An answer ``[invalid]``, where no pattern matched, abstains.
+    Prompts with equal ``doc_hash`` are one group.
+
+    References
+    ----------
+    EleutherAI, lm-evaluation-harness 0.4, ``lm_eval/loggers/evaluation_tracker.py``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> line = {"doc_id": 0, "doc": {}, "target": "4", "arguments": {"gen_args_0": {"arg_0": "2 + 2 ="}},
+    ...         "resps": [["It is 4", "5?"]], "filtered_resps": [["4", "5"]], "filter": "none", "acc": 1.0}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "samples_sums_2026-01-01T00-00-00.jsonl")
+    ...     _ = path.write_text(json.dumps(line))
+    ...     log = read_lm_eval(path, generator=Generator(name="tiny"), grade=str.__eq__)
+    >>> log.pool("tiny").correct.tolist()
+    [[1, 0]]
+    """
+    if not paths:
+        raise InvalidInputError("give at least one path to read")
+    groups = LineGroups()
+    for path in map(Path, paths):
+        name = task or _task_of(path)
+        rows = [(place, _parse(data, str(path), place)) for place, data in numbered_lines(path)]
+        seen: set[object] = set()
+        for place, row in rows:
+            try:
+                if "filter" in row:
+                    filters = list(dict.fromkeys(other["filter"] for _, other in rows if "filter" in other))
+                    if row["filter"] != only(filters, filter, "filter"):
+                        continue
+                if row["doc_id"] in seen:
+                    raise InvalidLogError(
+                        f"doc_id {row['doc_id']!r} is in the file twice; keep one line of each"
+                    )
+                seen.add(row["doc_id"])
+                line = {"prompt_id": f"{name}/{row['doc_id']}", "generator": generator.name, **_prompt(row)}
+                groups.add(line, _samples(row, metric=metric, extract=extract, grade=grade))
+            except InvalidLogError as error:
+                raise InvalidLogError(error.reason, path=str(path), line=place) from error
+    about = {"imported_from": "lm-evaluation-harness", "files": [Path(path).name for path in paths]}
+    return SampleLog.from_records(groups.records(), {generator.name: generator}, about=about)
+
+
+def _parse(data: bytes, path: str, place: int) -> dict[str, Any]:
+    try:
+        row = json.loads(data)
+    except ValueError as error:
+        raise InvalidLogError(f"broken JSON: {error}", path=path, line=place) from error
+    missing = [
+        field
+        for field in ("doc_id", "target", "resps", "filtered_resps")
+        if not (isinstance(row, dict) and field in row)
+    ]
+    if missing:
+        raise InvalidLogError(
+            f"not a sample of lm-evaluation-harness: {missing[0]!r} is missing; give a samples_*.jsonl file",
+            path=path,
+            line=place,
+        )
+    return dict(row)
+
+
+def _task_of(path: Path) -> str:
+    """Take the task from ``samples_<task>_<date>.jsonl``."""
+    match = re.fullmatch(r"samples_(.+?)(_\d{4}-\d\d-\d\dT.*)?\.jsonl", path.name)
+    return match.group(1) if match else path.name.partition(".")[0]
+
+
+def _prompt(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the prompt's fields of a line: text, group and gold."""
+    arguments = row.get("arguments")
+    first: Any = None
+    if isinstance(arguments, dict) and arguments:
+        first = next(iter(arguments.values()))
+        first = first.get("arg_0") if isinstance(first, dict) else first
+    elif isinstance(arguments, list) and arguments:
+        first = arguments[0][0] if isinstance(arguments[0], list) and arguments[0] else arguments[0]
+    text = first if isinstance(first, str) and first.strip() else None
+    gold = row["target"]
+    return {
+        "prompt": text,
+        "group": str(row["doc_hash"]) if row.get("doc_hash") else None,
+        "gold": gold if gold is None or isinstance(gold, str) else json.dumps(gold),
+    }
+
+
+def _samples(
+    row: Mapping[str, Any], *, metric: str | None, extract: Extract | None, grade: Grade | None
+) -> list[dict[str, Any]]:
+    """Return the samples of one line: one per repeat."""
+    texts = _repeats(row["resps"])
+    if extract is not None:
+        answers = [extract(text) for text in texts]
+    else:
+        filtered = row["filtered_resps"]
+        if len(filtered) == 1 and isinstance(filtered[0], list):
+            filtered = filtered[0]
+        if len(filtered) != len(texts):
+            raise InvalidLogError(
+                f"the filter kept {len(filtered)} of {len(texts)} repeats; use one that keeps them all, or give "
+                "extract=... to find the answers in the responses"
+            )
+        answers = [None if answer in (None, _NO_MATCH, "") else str(answer) for answer in filtered]
+    verdicts = _verdicts(row, len(texts), metric=metric if grade is None else None, needed=grade is None)
+    if grade is not None:
+        gold = _prompt(row)["gold"]
+        if gold is None:
+            raise InvalidLogError("there is no target to grade against")
+        verdicts = [False if answer is None else bool(grade(answer, gold)) for answer in answers]
+    return [
+        {"answer": answer, "correct": correct, "text": text}
+        for answer, correct, text in zip(answers, verdicts, texts, strict=True)
+    ]
+
+
+def _repeats(responses: object) -> list[str]:
+    if not isinstance(responses, list) or not responses:
+        raise InvalidLogError("resps must be a list with the repeats of one request")
+    if len(responses) > 1:
+        raise InvalidLogError(
+            f"the line has {len(responses)} requests: a multiple-choice or log-likelihood task has no "
+            "samples; import a generative task"
+        )
+    texts = responses[0] if isinstance(responses[0], list) else responses
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise InvalidLogError(
+            "the responses are not texts: a log-likelihood task has no samples; import a generative task"
+        )
+    return list(texts)
+
+
+def _verdicts(row: Mapping[str, Any], n: int, *, metric: str | None, needed: bool) -> list[bool | None]:
+    """Return whether each repeat is correct, where the file says so."""
+    if not needed:
+        return [None] * n
+    listed = row.get("metrics")
+    names = (
+        [str(name) for name in listed if name in row]
+        if isinstance(listed, list)
+        else [name for name in row if name not in _NOT_METRICS]
+    )
+    if not names and metric is None:
+        return [None] * n
+    name = only(names, metric, "metric")
+    value = row[name]
+    if isinstance(value, list) and len(value) == n:
+        return [verdict(each, name) for each in value]
+    if n == 1:
+        return [verdict(value, name)]
+    return [None] * n  # one number for all repeats says nothing about each
