@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Literal, NamedTuple, Self, final
+from typing import Any, Literal, Self, final
 from urllib.parse import urlsplit
 
 from difficulty.errors import BackendError, InvalidInputError, InvalidResponseError
@@ -17,19 +17,11 @@ from planner.backends.openai_client import Connection, Line, Sent
 from planner.backends.openai_request import RequestStyle, ServerTraits, learn_from_refusal
 from planner.backends.openai_wire import count_tokens, read_reply, to_completion
 from planner.backends.prompt_text import check_request
-from planner.backends.results import Drawn, assemble
+from planner.backends.results import Drawn, Spent, assemble
 from planner.ports import Completion, SampleRequest
 from policies.usage import Usage
 
-__all__ = ["OpenAIBackend", "Spent"]
-
-
-class Spent(NamedTuple):
-    """Usage since construction; failed and cancelled requests apart, whose tokens no server reports."""
-
-    completed: Usage = Usage()
-    failed: Usage = Usage()
-    cancelled: Usage = Usage()
+__all__ = ["OpenAIBackend"]
 
 
 @final

@@ -7,14 +7,27 @@ when nothing succeeded, the first error is raised. Retries are left to the backe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from difficulty.errors import BackendError
 from planner.ports import Completion
+from policies.usage import Usage
 
-__all__ = ["Drawn", "assemble"]
+__all__ = ["Drawn", "Spent", "assemble"]
 
 Drawn: TypeAlias = Completion | BackendError
+
+
+class Spent(NamedTuple):
+    """Usage of a backend since its construction, failed and cancelled work apart.
+
+    A remote server does not report the tokens of requests that failed or were cancelled, so their tokens are
+    0 there; an engine in this process knows them.
+    """
+
+    completed: Usage = Usage()
+    failed: Usage = Usage()
+    cancelled: Usage = Usage()
 
 
 def assemble(drawn: Sequence[Sequence[Drawn]]) -> list[list[Completion]]:

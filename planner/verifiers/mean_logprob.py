@@ -52,7 +52,7 @@ class MeanLogprob:
         known = [value for value in request.mean_logprobs if value is not None and math.isfinite(value)]
         if len(known) != len(request.completions):
             raise VerifierError(
-                f"prompt {request.prompt.id!r}: {len(known)} of {len(request.completions)} completions have a "
-                "mean log-probability; ask the backend for log-probabilities or take another verifier"
+                f"prompt {request.prompt.id!r}: {len(known)} of {len(request.completions)} completions have "
+                "a mean log-probability; ask the backend for log-probabilities or take another verifier"
             )
         return known

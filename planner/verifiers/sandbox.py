@@ -43,7 +43,7 @@ for name, limit in limits.items():
     resource.setrlimit(kind, (limit, limit))
 if not network:
     unshare = getattr(ctypes.CDLL(None), "unshare", None)
-    isolated = unshare is not None and unshare(0x10000000 | 0x40000000) == 0  # a user and a network of its own
+    isolated = unshare is not None and unshare(0x10000000 | 0x40000000) == 0  # own user, own network
     if not isolated and sys.argv[6] == "required":
         os._exit(111)
 out, write = os.dup(1), os.write

@@ -1,0 +1,270 @@
+"""Draw samples from a causal language model in this process, on a GPU or on the CPU, through transformers.
+
+Calls that arrive while the model is busy are decoded together in the next batch; a sample's outcome does not
+depend on its company. It assumes a model that one machine holds; serving many users is left to real engines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any, Self, final
+
+from difficulty.errors import BackendError, InvalidInputError, require
+from planner.backends.decoding import Row, decode, plan_groups
+from planner.backends.prompt_text import check_request, render_chat
+from planner.backends.results import Drawn, Spent, assemble
+from planner.backends.seeded_sampling import sample_key
+from planner.ports import Completion, SampleRequest
+from policies.usage import Usage
+
+__all__ = ["TransformersBackend"]
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class _Job:
+    """One call of `sample`: its requests with their tokens, and where the results go."""
+
+    requests: Sequence[SampleRequest]
+    prompts: Sequence[tuple[int, ...]]
+    result: Future[list[list[Drawn]]] = field(default_factory=Future)
+    wanted: bool = True
+
+
+@final
+class TransformersBackend:
+    """Draws samples from a model of transformers.
+
+    Parameters
+    ----------
+    model : causal language model
+        Loaded and in evaluation mode; `load` does both.
+    tokenizer : tokenizer
+        With a chat template the prompt is sent as chat, without as plain text.
+    max_batch_tokens : int
+        Most tokens in a batch: prompts, padding and all that may be generated.
+    max_output_tokens : int
+        For requests and generators that set no limit.
+    chat_options : mapping, optional
+        Variables of the chat template, e.g. ``{"enable_thinking": False}``.
+
+    Notes
+    -----
+    Plain sampling: temperature and top-p of the generator, nothing of the model's own generation settings.
+    Each sample is seeded by itself. Results repeat exactly for equal batches; for other batches, up to the
+    rounding of the model's arithmetic, which changes with the shape of a batch (rarely visible in float32,
+    now and then in bfloat16). Models whose cache is a recurrent state are not covered. A thinking budget is
+    not enforced and therefore refused.
+
+    Examples
+    --------
+    ``backend = TransformersBackend.load("folder/of/a/model")``, then ``await backend.sample(requests)``.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: Any,
+        tokenizer: Any,
+        max_batch_tokens: int = 16_384,
+        max_output_tokens: int = 1024,
+        chat_options: Mapping[str, object] | None = None,
+    ) -> None:
+        if max_batch_tokens < 1 or max_output_tokens < 1:
+            raise InvalidInputError("max_batch_tokens and max_output_tokens must be at least 1")
+        self._model, self._tokenizer = model, tokenizer
+        self._max_batch_tokens, self._max_output_tokens = max_batch_tokens, max_output_tokens
+        self._chat_options = dict(chat_options or {})
+        self._waiting: list[_Job] = []
+        self._lock, self._engine = threading.Lock(), threading.Lock()
+        self.spent = Spent()
+
+    @classmethod
+    def load(
+        cls,
+        path: str | PathLike[str],
+        *,
+        device: str | None = None,
+        max_batch_tokens: int = 16_384,
+        max_output_tokens: int = 1024,
+        chat_options: Mapping[str, object] | None = None,
+    ) -> Self:
+        """Load a model from a folder or hub name: bfloat16 on a GPU, float32 on the CPU, safetensors only.
+
+        Raises
+        ------
+        MissingDependencyError
+            When torch or transformers is not installed.
+        """
+        torch = require("torch", extra="local")
+        transformers = require("transformers", extra="local")
+        place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        dtype = torch.float32 if place == "cpu" else torch.bfloat16
+        model = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=dtype, use_safetensors=True)
+        return cls(
+            model=model.to(place).eval(),
+            tokenizer=transformers.AutoTokenizer.from_pretrained(path),
+            max_batch_tokens=max_batch_tokens,
+            max_output_tokens=max_output_tokens,
+            chat_options=chat_options,
+        )
+
+    async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
+        """Return `n` completions per request.
+
+        Raises
+        ------
+        InvalidInputError
+            Before anything is drawn, when a request cannot be meant.
+        BackendError
+            When no request fits the model's context, or the device ran out of memory.
+        """
+        for request in requests:
+            check_request(request)
+            if request.generator.thinking_tokens is not None:
+                raise InvalidInputError("the transformers backend cannot enforce thinking_tokens; use vLLM")
+        job = _Job(requests=requests, prompts=[self._encode(request) for request in requests])
+        with self._lock:
+            self._waiting.append(job)
+        try:
+            await asyncio.to_thread(self._serve, job)
+        except asyncio.CancelledError:
+            job.wanted = False
+            raise
+        return assemble(job.result.result())
+
+    def _encode(self, request: SampleRequest) -> tuple[int, ...]:
+        effort = request.generator.reasoning_effort
+        options = self._chat_options | ({} if effort is None else {"reasoning_effort": effort})
+        text, has_special_tokens = render_chat(self._tokenizer, request, options=options)
+        return tuple(self._tokenizer(text, add_special_tokens=not has_special_tokens)["input_ids"])
+
+    def _serve(self, job: _Job) -> None:
+        """Run all waiting jobs in one go, unless another thread has run this one meanwhile."""
+        with self._engine:
+            if job.result.done():
+                return
+            with self._lock:
+                jobs, self._waiting = self._waiting, []
+            self._run([other for other in jobs if other.wanted])
+
+    def _run(self, jobs: Sequence[_Job]) -> None:
+        """Decode the samples of several jobs together and hand out the results."""
+        torch = require("torch", extra="local")
+        prompts = list(dict.fromkeys(prompt for job in jobs for prompt in job.prompts))
+        place = {prompt: index for index, prompt in enumerate(prompts)}
+        rows = {
+            (id(job), at): self._rows(job, request, prompt, place[prompt])
+            for job in jobs
+            for at, (request, prompt) in enumerate(zip(job.requests, job.prompts, strict=True))
+        }
+        groups = plan_groups(
+            [len(prompt) for prompt in prompts],
+            [row for members in rows.values() for row in members],
+            max_batch_tokens=self._max_batch_tokens,
+        )
+        try:
+            for group in groups:
+                decode(self._model, prompts, group, end_tokens=self._end_tokens())
+        except torch.OutOfMemoryError as error:
+            failure = BackendError(f"the device is out of memory; lower max_batch_tokens ({error})")
+            for job in jobs:
+                job.result.set_result([[failure] * request.n for request in job.requests])
+            return
+        read: set[tuple[int, ...]] = set()
+        for job in jobs:
+            results: list[list[Drawn]] = []
+            for at, (request, prompt) in enumerate(zip(job.requests, job.prompts, strict=True)):
+                results.append(self._results(request, prompt, rows[id(job), at], cached=prompt in read))
+                read.add(prompt)
+            job.result.set_result(results)
+
+    def _rows(self, job: _Job, request: SampleRequest, prompt: tuple[int, ...], place: int) -> list[Row]:
+        """Return the rows of a request; none where the prompt does not fit."""
+        limits = (request.max_output_tokens, request.generator.max_output_tokens)
+        limit = min([x for x in limits if x is not None] or [self._max_output_tokens])
+        context = getattr(self._model.config, "max_position_embeddings", None) or len(prompt) + limit
+        if len(prompt) >= context:
+            return []
+        stop = _StopStrings(self._tokenizer, request.stop)
+        temperature, top_p = request.generator.temperature, request.generator.top_p
+        return [
+            Row(
+                prompt=place,
+                key=sample_key(prompt, request.seed + offset),
+                limit=min(limit, context - len(prompt)),
+                temperature=1.0 if temperature is None else temperature,
+                top_p=1.0 if top_p is None else top_p,
+                ends=stop.reached,
+                wanted=lambda: job.wanted,
+            )
+            for offset in range(request.n)
+        ]
+
+    def _results(
+        self, request: SampleRequest, prompt: tuple[int, ...], rows: Sequence[Row], *, cached: bool
+    ) -> list[Drawn]:
+        """Turn finished rows into completions, and book them."""
+        if not rows:
+            reason = (
+                f"prompt {request.prompt.id!r} has {len(prompt)} tokens, which do not fit the model's context"
+            )
+            return [BackendError(reason, failed_requests=0)] * request.n
+        stop = _StopStrings(self._tokenizer, request.stop)
+        completions: list[Drawn] = []
+        for index, row in enumerate(rows):
+            tokens = [token for token in row.tokens if token not in self._end_tokens()]
+            text, stop_string = stop.cut(self._tokenizer.decode(tokens, skip_special_tokens=True))
+            prompt_tokens = 0 if index else len(prompt)
+            usage = Usage(
+                samples=1, prompt_tokens=prompt_tokens, cached_prompt_tokens=prompt_tokens if cached else 0,
+                output_tokens=len(row.tokens),
+            )  # fmt: skip
+            kind = "cancelled" if row.finish == "cancelled" else "completed"
+            self.spent = self.spent._replace(**{kind: getattr(self.spent, kind) + usage})
+            completions.append(
+                Completion(
+                    text=text,
+                    prompt_tokens=prompt_tokens,
+                    cached_prompt_tokens=prompt_tokens if cached else 0,
+                    output_tokens=len(row.tokens),
+                    finish_reason=row.finish or "error",
+                    mean_logprob=row.logprob_sum / len(row.tokens),
+                    stop_string=stop_string if row.finish == "stop" else None,
+                )
+            )
+        return completions
+
+    def _end_tokens(self) -> frozenset[int]:
+        """Return the tokens that end a text, by the model's and by the tokenizer's account."""
+        configured = getattr(self._model.generation_config, "eos_token_id", None)
+        ends = configured if isinstance(configured, list) else [configured]
+        return frozenset(end for end in (*ends, self._tokenizer.eos_token_id) if end is not None)
+
+
+class _StopStrings:
+    """Finds stop strings in tokens as they come, and cuts a text at the first of them."""
+
+    def __init__(self, tokenizer: Any, strings: Sequence[str]) -> None:
+        self._tokenizer, self._strings = tokenizer, strings
+        # A token is at least one byte of text, so this many tokens hold any stop string that has just ended.
+        self._window = max((len(string.encode()) for string in strings), default=0) + 4
+
+    def reached(self, tokens: list[int]) -> bool:
+        """Say whether a stop string stands near the end of the tokens."""
+        if not self._strings:
+            return False
+        tail = self._tokenizer.decode(tokens[-self._window :], skip_special_tokens=True)
+        return any(string in tail for string in self._strings)
+
+    def cut(self, text: str) -> tuple[str, str]:
+        """Return the text before the first stop string, and that string; ``""`` where there is none."""
+        found = [(text.find(string), string) for string in self._strings if string in text]
+        if not found:
+            return text, ""
+        at, string = min(found, key=lambda item: item[0])
+        return text[:at], string
