@@ -260,10 +260,13 @@ class Planner:
 
     def belief(self, prompts: Iterable[Prompt | str]) -> Belief:
         """Return what is believed about prompts: a distribution over per-sample success, per generator."""
-        return self._belief_at(self._coordinates(as_prompts(prompts)))
+        return self._belief_at(self.coordinates(as_prompts(prompts)))
 
-    def _coordinates(self, prompts: Sequence[Prompt]) -> FloatArray:
-        """Return predicted coordinates, shape (P, 1 + D); the population's where nothing can be predicted."""
+    def coordinates(self, prompts: Sequence[Prompt]) -> FloatArray:
+        """Return predicted coordinates (`DifficultyPredictor`), shape (P, 1 + D).
+
+        The population's mean where nothing can be predicted.
+        """
         bundle = self.bundle
         if bundle.features is None or bundle.predictor is None:
             return np.tile(bundle.references.coordinates.mean(axis=0), (len(prompts), 1))
@@ -283,7 +286,7 @@ class Planner:
             prompt_token_fit=self.bundle.prompt_token_fit,
             decode=self.decode,
         )
-        coordinates = self._coordinates(prompts)
+        coordinates = self.coordinates(prompts)
         values, costs = [], []
         for start in range(0, len(prompts), _CHUNK):
             chunk = slice(start, start + _CHUNK)

@@ -66,7 +66,8 @@ class Reasons:
         elif spec.family == "static":
             first = "telling prompts apart was not shown to pay: the best static mix"
         else:
-    
+            share = bisect_left(self._levels, level) / len(self._levels)
+            first = f"looks easier than {100 * share:.0f} % of the training prompts"
         gain = float(value[choice] - value[self._base])
         second = "" if choice == self._base else f"; {self._names[choice]} adds {gain:+.3f} over {self._names[self._base]}"
         if self.price > 0:

@@ -1,0 +1,121 @@
+"""The three figures of a report: value against cost, what each difficulty gets as the budget grows, reliability.
+
+Drawn from the report's tables alone, without a display. Matplotlib is loaded here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from difficulty.errors import require
+
+if TYPE_CHECKING:
+    from training.report import Report
+
+__all__ = ["draw_figures"]
+
+_SHOWN: Final = {
+    "hindsight bound (half B)": ("#999999", ":"),
+    "Snell bins, predicted": ("#e69f00", "-"),
+    "Damani greedy, distribution": ("#56b4e9", "-"),
+    "shuffled predictor": ("#cc79a7", "--"),
+    "best static mix": ("#000000", "-"),
+    "learned": ("#d55e00", "-"),
+}
+
+
+def draw_figures(report: Report, folder: Path) -> None:
+    """Write ``frontier.png``, ``allocation.png`` and ``reliability.png`` into an existing folder."""
+    _save(_frontier(report), folder / "frontier.png")
+    _save(_allocation(report), folder / "allocation.png")
+    _save(_reliability(report), folder / "reliability.png")
+
+
+def _figure(n_panels: int = 1) -> tuple[Any, Any]:
+    """Return a figure that needs no display and no global state."""
+    require("matplotlib", extra="train")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.2 * n_panels + 2.4, 4.4), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(1, n_panels, squeeze=False)[0]
+
+
+def _save(figure: Any, path: Path) -> None:
+    figure.savefig(path, metadata={"Software": None})
+
+
+def _frontier(report: Report) -> Any:
+    figure, (axes,) = _figure()
+    frontiers = report.comparison["frontiers"]
+    for name, (colour, style) in _SHOWN.items():
+        if name not in frontiers:
+            continue
+        points = frontiers[name]
+        cost = [point["cost"] for point in points]
+        axes.plot(cost, [point["value"] for point in points], style, color=colour, label=name, linewidth=1.8)
+        if name in ("learned", "best static mix"):
+            low, high = [p["lower"] for p in points], [p["upper"] for p in points]
+            axes.fill_between(cost, low, high, color=colour, alpha=0.13, linewidth=0)
+    plateau = report.comparison["plateau"]
+    axes.axhline(plateau["plateau_value"], color="black", linewidth=0.6, alpha=0.4)
+    axes.set_xscale("log")
+    axes.set_xlim(plateau["cheapest_cost"] * 0.95, plateau["plateau_cost"] * 1.6)
+    axes.set_xlabel(f"mean cost per prompt ({report.data['unit'].replace('_', ' ')})")
+    axes.set_ylabel(report.data["objective"])
+    axes.set_title(f"{report.data['n_prompts']} held-out prompts, 95 % intervals", fontsize=10)
+    axes.grid(alpha=0.25)
+    axes.legend(fontsize=8, loc="lower right")
+    return figure
+
+
+def _allocation(report: Report) -> Any:
+    figure, (left, right) = _figure(2)
+    table = report.bands["allocations"]
+    budgets = [row["budget"] for row in table]
+    n_bands = len(table[0]["mean_samples_per_band"])
+    for band in range(n_bands):
+        shade = (0.15 + 0.7 * band / max(n_bands - 1, 1), 0.25, 0.75 - 0.6 * band / max(n_bands - 1, 1))
+        label = f"{band + 1}" + (" (easiest)" if band == 0 else " (hardest)" if band == n_bands - 1 else "")
+        left.plot(budgets, [row["mean_samples_per_band"][band] for row in table], "o-", color=shade, label=label)
+    left.set_xscale("log")
+    left.set_yscale("log")
+    left.set_xlabel(f"budget per prompt ({report.data['unit'].replace('_', ' ')})")
+    left.set_ylabel("mean samples")
+    left.set_title("samples by observed difficulty", fontsize=10)
+    left.legend(fontsize=8)
+    left.grid(alpha=0.25)
+    kinds = sorted({kind for row in table for kind in row["share"]})
+    bottom = [0.0] * len(table)
+    for kind in kinds:
+        share = [row["share"].get(kind, 0.0) for row in table]
+        right.bar(range(len(table)), share, bottom=bottom, label=kind)
+        bottom = [b + s for b, s in zip(bottom, share, strict=True)]
+    right.set_xticks(range(len(table)), [f"{budget:.3g}" for budget in budgets])
+    right.set_xlabel("budget per prompt")
+    right.set_ylabel("share of prompts")
+    right.set_title("generator and strategy", fontsize=10)
+    right.set_ylim(0, 1.0 + 0.11 * min(len(kinds), 9))
+    right.legend(fontsize=7, loc="upper left")
+    return figure
+
+
+def _reliability(report: Report) -> Any:
+    names = list(report.calibration)[:3]
+    figure, panels = _figure(max(len(names), 1))
+    for axes, name in zip(panels, names, strict=False):
+        rows = report.calibration[name]["reliability"]
+        observed = [row["observed"] for row in rows]
+        low = [max(row["observed"] - row["lower"], 0) for row in rows]
+        high = [max(row["upper"] - row["observed"], 0) for row in rows]
+        axes.plot([0, 1], [0, 1], color="black", linewidth=0.6)
+        axes.errorbar([row["predicted"] for row in rows], observed, yerr=[low, high], fmt="o", color="#d55e00")
+        axes.set_xlim(-0.02, 1.02)
+        axes.set_ylim(-0.02, 1.02)
+        axes.set_xlabel("predicted success of one sample")
+        axes.set_ylabel("observed")
+        axes.set_title(name, fontsize=10)
+        axes.grid(alpha=0.25)
+    return figure
