@@ -1,0 +1,213 @@
+"""Training the lab model: batches, resuming, sampling, labels, and the whole script in miniature."""
+
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from difficulty.errors import InvalidInputError
+from training.lab import DIRECT_TEMPLATE, REVISION_REQUEST, STEPS_TEMPLATE
+from training.lab.examples import Example, base_examples, batches, chat
+from training.lab.fit import FitConfig, fit, language_model, next_token_loss
+from training.lab.revisions import Attempts, revision_examples
+from training.lab.rewards import LabelledSteps, label_steps, reward_batches
+from training.lab.sampling import sample
+from training.lab.tasks import draw_problems
+from training.lab.tokenizer import build_tokenizer
+from training.lab.train import LabConfig, train_lab
+
+_TEMPLATES = (DIRECT_TEMPLATE, STEPS_TEMPLATE)
+_TOKENIZER = build_tokenizer(instructions=(*_TEMPLATES, REVISION_REQUEST))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def _model(seed=0):
+    return language_model(vocab_size=len(_TOKENIZER), eos=2, bos=1, pad=0, seed=seed).eval()
+
+
+def _shards(index):
+    rng = np.random.default_rng(index)
+    return base_examples(draw_problems(n=64, seed=index), rng, _TEMPLATES), rng
+
+
+def test_batches_learn_the_completion_and_its_end_and_nothing_else():
+    example = Example(prompt=chat("Emma has 4."), completion="4+5=9")
+    (batch,) = islice(
+        batches(lambda _: ([example], np.random.default_rng(0)), _TOKENIZER, batch_tokens=64), 1
+    )
+    learned = batch.targets[0] >= 0
+    assert _TOKENIZER.decode(batch.targets[0][learned]) == "4+5=9<eos>"
+    # each target is the token that comes next
+    places = np.flatnonzero(learned)
+    assert (batch.input_ids[0, places + 1] == batch.targets[0, places]).all()
+
+
+def test_batches_hold_every_example_once_and_keep_their_size():
+    found = list(islice(batches(_shards, _TOKENIZER, batch_tokens=1024), 200))
+    assert all(batch.input_ids.size <= 1024 for batch in found)
+    rows = 0
+    n_batches = 0
+    for batch in found:
+        n_batches += 1
+        rows += len(batch.input_ids)
+        if rows >= 64:
+            break
+    assert rows == 64
+    prompts = {_TOKENIZER.decode(row) for batch in found[:n_batches] for row in batch.input_ids}
+    assert len(prompts) >= 60
+
+
+class _StoppedError(Exception):
+    pass
+
+
+def _stop_after(stream, n):
+    yield from islice(stream, n)
+    raise _StoppedError
+
+
+def test_a_stopped_run_resumes_to_the_same_weights(tmp_path):
+    config = FitConfig(n_steps=6, learning_rate=1e-3, batch_tokens=512)
+
+    def stream():
+        return batches(_shards, _TOKENIZER, batch_tokens=512)
+
+    whole = _model()
+    fit(whole, stream(), config, loss=next_token_loss, checkpoint=tmp_path / "whole.pt")
+    with pytest.raises(_StoppedError):
+        fit(
+            _model(),
+            _stop_after(stream(), 5),
+            config,
+            loss=next_token_loss,
+            checkpoint=tmp_path / "parts.pt",
+            checkpoint_every=2,
+        )
+    resumed = _model(seed=1)  # everything must come from the checkpoint
+    fit(resumed, stream(), config, loss=next_token_loss, checkpoint=tmp_path / "parts.pt")
+    for name, weight in whole.state_dict().items():
+        assert torch.equal(weight, resumed.state_dict()[name]), name
+
+
+def test_training_lowers_the_loss(tmp_path):
+    model = _model()
+    batch = next(batches(_shards, _TOKENIZER, batch_tokens=512))
+    before = next_token_loss(model, batch).item()
+    config = FitConfig(n_steps=10, learning_rate=3e-3, batch_tokens=512)
+    fit(model, iter([batch] * 10), config, loss=next_token_loss, checkpoint=tmp_path / "a.pt")
+    assert next_token_loss(model, batch).item() < before - 1
+    assert not model.training
+
+
+def test_settings_that_cannot_be_meant_are_refused():
+    with pytest.raises(InvalidInputError, match="positive"):
+        FitConfig(n_steps=0, learning_rate=1e-3)
+    with pytest.raises(InvalidInputError, match="positive"):
+        LabConfig(n_rollouts=0)
+    with pytest.raises(InvalidInputError, match="positive"):
+        sample(_model(), _TOKENIZER, ["a"], n=1, seed=0, temperature=0.0)
+
+
+def test_sampling_follows_the_model():
+    # Chi-square over the first token, seed fixed; false alarm at most 1e-6.
+    model, prompt, n = _model(), chat("Emma has 4."), 4000
+    with torch.no_grad():
+        model.lm_head.weight[5:].mul_(0.05)  # leave mass on few tokens by making the rest alike
+        model.lm_head.weight[:5].mul_(8.0)
+        logits = model(input_ids=torch.tensor([_TOKENIZER(prompt)["input_ids"]])).logits[0, -1]
+    chances = torch.softmax(logits / 0.7, dim=-1).double().numpy()
+    texts = sample(model, _TOKENIZER, [prompt], n=n, seed=0, temperature=0.7, max_new_tokens=1)[0]
+    counts = np.zeros(len(chances))
+    for text in texts:
+        ids = _TOKENIZER(text, add_special_tokens=False)["input_ids"] or [_TOKENIZER.eos_token_id]
+        counts[ids[0]] += 1
+    big = chances * n > 20
+    observed = np.append(counts[big], counts[~big].sum())
+    expected = np.append(chances[big], chances[~big].sum()) * n
+    assert stats.chisquare(observed, expected * observed.sum() / expected.sum()).pvalue > 1e-6
+
+
+def test_sampling_with_the_cache_agrees_with_generate():
+    model = _model(seed=3)
+    prompts = [chat(problem.text) for problem in draw_problems(n=6, seed=2)]
+    drawn = sample(model, _TOKENIZER, prompts, n=2, seed=0, temperature=1e-6, max_new_tokens=12)
+    for prompt, texts in zip(prompts, drawn, strict=True):
+        ids = torch.tensor([_TOKENIZER(prompt)["input_ids"]])
+        mask = torch.ones_like(ids)
+        greedy = model.generate(ids, attention_mask=mask, do_sample=False, max_new_tokens=12)[
+            0, ids.shape[1] :
+        ]
+        expected = _TOKENIZER.decode(greedy).removesuffix("<eos>")
+        assert texts == [expected, expected]
+
+
+def test_revisions_end_in_the_right_solution_and_show_real_attempts():
+    problems = draw_problems(n=30, seed=4)
+    pool = [Attempts(problem=p, texts=(p.solution, p.solution + "9", "#### x")) for p in problems]
+    examples, _ = revision_examples(
+        pool, seed=0, shard=0, templates=_TEMPLATES, request=REVISION_REQUEST, separator="\n\n"
+    )
+    solutions = {p.solution for p in problems}
+    revisions = [e for e in examples if REVISION_REQUEST in e.prompt or "\n\n" in e.prompt]
+    assert 0.5 < len(revisions) / len(examples) < 0.7
+    assert all(e.completion in solutions for e in revisions)
+    kept = sum(f"{e.completion}<eos>" in e.prompt or f"{e.completion}\n\n" in e.prompt for e in revisions)
+    assert 0.2 < kept / len(revisions) < 0.6  # right attempts are shown too, wrong ones more often
+
+
+def test_labels_stand_at_line_ends():
+    item = LabelledSteps(
+        question="Emma has 4.", steps=("4+5=9", "9*2=19", "#### 19"), values=(0.75, 0.25, 0.0)
+    )
+    batch = next(reward_batches([item], _TOKENIZER, batch_tokens=64, seed=0))
+    places = np.flatnonzero(batch.targets[0] >= 0)
+    assert [_TOKENIZER.decode(batch.input_ids[0, place]) for place in places] == ["\n"] * 3
+    assert batch.targets[0, places] == pytest.approx(item.values)
+
+
+def test_labels_of_a_model_that_knows_nothing_are_zero():
+    labelled = label_steps(
+        _model(),
+        _TOKENIZER,
+        draw_problems(n=2, seed=0),
+        template=STEPS_TEMPLATE,
+        n_solutions=1,
+        n_rollouts=1,
+        seed=0,
+    )
+    assert all(set(item.values) <= {0.0} for item in labelled)
+    assert all(len(item.values) == len(item.steps) for item in labelled)
+
+
+def test_the_script_in_miniature(tmp_path):
+    tiny = FitConfig(n_steps=2, learning_rate=1e-3, batch_tokens=512)
+    config = LabConfig(
+        base=tiny,
+        revise=tiny,
+        reward=tiny,
+        n_attempt_problems=2,
+        n_attempts=1,
+        n_label_problems=2,
+        n_solutions=1,
+        n_rollouts=1,
+        n_measure_problems=0,
+    )
+    train_lab(tmp_path / "out", tmp_path / "work", config)
+    weights = tmp_path / "out" / "language_model" / "model.safetensors"
+    assert weights.stat().st_size < 2_500_000
+    first = weights.read_bytes()
+    weights.unlink()
+    train_lab(tmp_path / "out", tmp_path / "work", config)  # all from the checkpoints
+    assert weights.read_bytes() == first
+    with pytest.raises(InvalidInputError, match="other settings"):
+        train_lab(tmp_path / "out", tmp_path / "work", replace(config, seed=1))

@@ -1,0 +1,204 @@
+"""Turn problems and attempts into token sequences, and sequences into batches of like length.
+
+A sequence is a prompt, on which no loss falls, and a completion that ends in the end-of-text token. What is
+trained on the batches is left to `training.lab.fit`; where attempts come from, to `training.lab.revisions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.lab.tasks import MAX_DIGITS, MAX_STEPS, WordProblem, draw_problem
+
+__all__ = [
+    "Batch",
+    "Example",
+    "base_examples",
+    "batches",
+    "chat",
+    "draw_shard",
+    "encode",
+    "padded_width",
+    "revision_example",
+]
+
+_STEP_WEIGHTS = np.array(
+    [0.20, 0.20, 0.20, 0.16, 0.13, 0.11]
+)  # steps 1..6: short ones teach the most per token
+_DIGIT_WEIGHTS = np.array([0.25, 0.40, 0.35])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """A training text.
+
+    Parameters
+    ----------
+    prompt : str
+        Rendered chat up to and including the token that opens the answer.
+    completion : str
+        The answer, without the end-of-text token.
+    """
+
+    prompt: str
+    completion: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """Sequences padded on the right.
+
+    Parameters
+    ----------
+    input_ids : ndarray, shape (B, T), dtype int64
+        Tokens.
+    targets : ndarray, shape (B, T), dtype float32 or int64
+        What is learned at each position: the next token (-100 for none), or a step's soft label (-1 for
+        none).
+    """
+
+    input_ids: NDArray[np.int64]
+    targets: NDArray[Any]
+
+
+def base_examples(
+    problems: Sequence[WordProblem], rng: np.random.Generator, templates: Sequence[str]
+) -> list[Example]:
+    """Write first answers: direct or step by step, where the plain prompt also asks for steps.
+
+    Parameters
+    ----------
+    problems : sequence of WordProblem
+        Problems.
+    rng : numpy.random.Generator
+        Draws the style.
+    templates : sequence of str
+        Templates of the direct and of the step-by-step style.
+    """
+    direct, steps = templates
+    result = []
+    for problem in problems:
+        if rng.random() < (
+            0.3 if problem.n_steps <= 3 else 0.1
+        ):  # beyond three steps a direct answer is a guess
+            result.append(Example(prompt=chat(direct.format(prompt=problem.text)), completion=problem.direct))
+        else:
+            template = "{prompt}" if rng.random() < 0.2 else steps
+            result.append(
+                Example(prompt=chat(template.format(prompt=problem.text)), completion=problem.solution)
+            )
+    return result
+
+
+def revision_example(
+    question: str, attempts: Sequence[str], completion: str, *, between: str, as_chat: bool
+) -> Example:
+    """Write a revision: earlier attempts in order, then the answer to learn.
+
+    Parameters
+    ----------
+    question : str
+        The templated problem.
+    attempts : sequence of str
+        Earlier attempts, oldest first, at least one.
+    completion : str
+        What follows them.
+    between : str
+        What follows each attempt: the user's words (`as_chat`) or the separator.
+    as_chat : bool
+        Each attempt is an assistant message and each request a user message; otherwise all is one assistant
+        message.
+
+    Examples
+    --------
+    >>> revision_example("6*7?", ["#### 41"], "#### 42", between="Check.", as_chat=True).prompt
+    '<bos><user>6*7?<assistant>#### 41<eos><user>Check.<assistant>'
+    """
+    turn = "{}<eos><user>{}<assistant>" if as_chat else "{}{}"
+    turns = "".join(turn.format(attempt, between) for attempt in attempts)
+    return Example(prompt=chat(question) + turns, completion=completion)
+
+
+def chat(question: str) -> str:
+    """Render one user message as the tokenizer's chat template does."""
+    return f"<bos><user>{question}<assistant>"
+
+
+def draw_shard(seed: int, shard: int, *, size: int) -> tuple[list[WordProblem], np.random.Generator]:
+    """Draw the `size` problems of one shard and return the random stream that goes with it."""
+    rng = np.random.default_rng([seed, shard])
+    steps = rng.choice(MAX_STEPS, size=size, p=_STEP_WEIGHTS) + 1
+    digits = rng.choice(MAX_DIGITS, size=size, p=_DIGIT_WEIGHTS) + 1
+    return [
+        draw_problem(rng, n_steps=int(s), n_digits=int(d)) for s, d in zip(steps, digits, strict=True)
+    ], rng
+
+
+def encode(examples: Sequence[Example], tokenizer: Any) -> list[tuple[list[int], int]]:
+    """Return tokens of each example with the end-of-text token, and the length of its prompt."""
+    prompts = tokenizer([example.prompt for example in examples], add_special_tokens=False)["input_ids"]
+    answers = tokenizer([example.completion for example in examples], add_special_tokens=False)["input_ids"]
+    end = [tokenizer.eos_token_id]
+    return [(prompt + answer + end, len(prompt)) for prompt, answer in zip(prompts, answers, strict=True)]
+
+
+def batches(
+    shards: Callable[[int], tuple[Sequence[Example], np.random.Generator]],
+    tokenizer: Any,
+    *,
+    batch_tokens: int,
+) -> Iterator[Batch]:
+    """Yield batches without end; the same arguments give the same batches.
+
+    Parameters
+    ----------
+    shards : callable
+        Examples of the i-th shard and the random stream that shuffles its batches.
+    tokenizer : PreTrainedTokenizerBase
+        Tokenizer.
+    batch_tokens : int
+        Tokens per batch, padding included; sequences are padded to a multiple of 16.
+    """
+    for index in count():
+        examples, rng = shards(index)
+        encoded = encode(examples, tokenizer)
+        groups = group_by_length([len(tokens) for tokens, _ in encoded], batch_tokens)
+        for position in rng.permutation(len(groups)):
+            yield _pad([encoded[index] for index in groups[position]], tokenizer.pad_token_id)
+
+
+def group_by_length(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
+    """Split sequences into batches of at most `batch_tokens` tokens, padding included.
+
+    Examples
+    --------
+    >>> group_by_length([30, 10, 16, 32], 64)
+    [[1, 2], [0, 3]]
+    """
+    groups: list[list[int]] = [[]]
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if groups[-1] and (len(groups[-1]) + 1) * padded_width(lengths[index]) > batch_tokens:
+            groups.append([])
+        groups[-1].append(index)
+    return groups
+
+
+def padded_width(length: int) -> int:
+    """Return the multiple of 16 that a sequence is padded to: few widths keep memory from fragmenting."""
+    return -(-length // 16) * 16
+
+
+def _pad(sequences: Sequence[tuple[list[int], int]], pad: int) -> Batch:
+    width = padded_width(max(len(tokens) for tokens, _ in sequences))
+    input_ids = np.full((len(sequences), width), pad, dtype=np.int64)
+    targets = np.full((len(sequences), width), -100, dtype=np.int64)
+    for row, (tokens, n_prompt) in enumerate(sequences):
+        input_ids[row, : len(tokens)] = tokens
+        targets[row, n_prompt - 1 : len(tokens) - 1] = tokens[n_prompt:]
+    return Batch(input_ids=input_ids, targets=targets)

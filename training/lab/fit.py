@@ -1,0 +1,173 @@
+"""Train a model on a stream of batches: AdamW, progress, resumable from the last checkpoint.
+
+It assumes a stream that gives the same batches again after a restart. Which batches, and what the loss is, is
+left to the stages in `training.lab.train`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from difficulty.errors import InvalidInputError, require
+from training.lab.examples import Batch
+
+__all__ = ["FitConfig", "fit", "language_model", "next_token_loss"]
+
+_LOG = logging.getLogger(__name__)
+_REPORT_EVERY = 50
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FitConfig:
+    """How to run one stage of training.
+
+    Parameters
+    ----------
+    n_steps : int
+        Optimizer steps, at least 1.
+    learning_rate : float
+        Peak learning rate; linear warm-up over the first 4 % of the steps, then a cosine to a tenth of the
+        peak.
+    batch_tokens : int
+        Tokens per step, padding included.
+
+    Raises
+    ------
+    InvalidInputError
+        When a number is not positive.
+
+    Examples
+    --------
+    >>> config = FitConfig(n_steps=100, learning_rate=1e-3, batch_tokens=512)
+    >>> config.rate_at(4), round(config.rate_at(100), 6)
+    (0.001, 0.0001)
+    """
+
+    n_steps: int
+    learning_rate: float
+    batch_tokens: int = 4096
+
+    def __post_init__(self) -> None:
+        if min(self.n_steps, self.batch_tokens) < 1 or not self.learning_rate > 0:
+            raise InvalidInputError(f"steps, batch tokens and learning rate must be positive, got {self!r}")
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate at a step, counted from 0."""
+        warm_up = max(1, round(0.04 * self.n_steps))
+        if step < warm_up:
+            return self.learning_rate * (step + 1) / warm_up
+        progress = (step - warm_up) / max(1, self.n_steps - warm_up)
+        return self.learning_rate * (0.55 + 0.45 * math.cos(math.pi * min(1.0, progress)))
+
+
+def language_model(*, vocab_size: int, eos: int, bos: int, pad: int, seed: int) -> Any:
+    """Build the untrained language model: Llama, 4 layers, width 128, tied embeddings, 0.9 M parameters."""
+    torch = require("torch", extra="local")
+    transformers = require("transformers", extra="local")
+    config = transformers.LlamaConfig(
+        vocab_size=vocab_size,
+        hidden_size=128,
+        intermediate_size=384,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+        bos_token_id=bos,
+        eos_token_id=eos,
+        pad_token_id=pad,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return transformers.LlamaForCausalLM(config)
+
+
+def next_token_loss(model: Any, batch: Batch) -> Any:
+    """Return the mean cross-entropy over the tokens that have a target."""
+    torch = require("torch", extra="local")
+    targets = torch.from_numpy(batch.targets)
+    learned = targets >= 0
+    hidden = model.model(input_ids=torch.from_numpy(batch.input_ids), use_cache=False).last_hidden_state
+    return torch.nn.functional.cross_entropy(model.lm_head(hidden[learned]), targets[learned])
+
+
+def fit(
+    model: Any,
+    stream: Iterator[Batch],
+    config: FitConfig,
+    *,
+    loss: Callable[[Any, Batch], Any],
+    checkpoint: Path,
+    checkpoint_every: int = 250,
+) -> None:
+    """Train `model` in place.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+        Model.
+    stream : iterator of Batch
+        Batches from the beginning of the stage; the ones a checkpoint has seen are skipped.
+    config : FitConfig
+        Steps and rates.
+    loss : callable
+        Takes the model and a batch, returns a scalar tensor.
+    checkpoint : Path
+        File that is written at the end and in between; where it exists, training resumes from it.
+    checkpoint_every : int
+        Steps between checkpoints.
+    """
+    torch = require("torch", extra="local")
+    decayed = [weight for weight in model.parameters() if weight.dim() >= 2]
+    plain = [weight for weight in model.parameters() if weight.dim() < 2]
+    groups = [{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
+    first = 0
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        first = state["step"]
+        _LOG.info("resuming %s at step %d of %d", checkpoint.stem, first, config.n_steps)
+    if first >= config.n_steps:
+        return
+    model.train()
+    started, tokens, total = time.monotonic(), 0, 0.0
+    for step, batch in enumerate(islice(stream, first, config.n_steps), start=first):
+        for group in optimizer.param_groups:
+            group["lr"] = config.rate_at(step)
+        value = loss(model, batch)
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        tokens += batch.input_ids.size
+        total += value.item()
+        done = step + 1
+        if done % _REPORT_EVERY == 0 or done == config.n_steps:
+            seconds = time.monotonic() - started
+            left = seconds / (done - first) * (config.n_steps - done)
+            message = "%s step %d/%d loss %.4f, %.0f tokens/s, %.0f s left"
+            since = (done - first - 1) % _REPORT_EVERY + 1
+            _LOG.info(message, checkpoint.stem, done, config.n_steps, total / since, tokens / seconds, left)
+            total = 0.0
+        if done % checkpoint_every == 0 or done == config.n_steps:
+            _save(
+                checkpoint, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": done}
+            )
+    model.eval()
+
+
+def _save(path: Path, state: dict[str, Any]) -> None:
+    torch = require("torch", extra="local")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    partial.replace(path)

@@ -1,0 +1,106 @@
+"""Collect the model's own attempts and turn them into revisions that end in the right solution.
+
+Attempts that somebody corrupted by rule teach nothing about the errors a model makes, so they are drawn from
+the model itself. A right attempt is followed by itself again: that is how a reviser learns to keep what is
+right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from training.lab.examples import Example, base_examples, chat, draw_shard, revision_example
+from training.lab.sampling import sample
+from training.lab.tasks import WordProblem, grade
+
+__all__ = ["Attempts", "draw_attempts", "revision_examples"]
+
+_PLAIN = 0.4  # share of first answers in the mixture: without them the first attempt gets worse
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempts:
+    """A problem with attempts at it by one model.
+
+    Parameters
+    ----------
+    problem : WordProblem
+        The problem.
+    texts : tuple of str
+        Attempts in the step-by-step style.
+    """
+
+    problem: WordProblem
+    texts: tuple[str, ...]
+
+
+def draw_attempts(
+    model: Any, tokenizer: Any, problems: Sequence[WordProblem], *, template: str, n: int, seed: int
+) -> list[Attempts]:
+    """Draw `n` step-by-step attempts of each problem at temperature 1."""
+    prompts = [chat(template.format(prompt=problem.text)) for problem in problems]
+    drawn = sample(model, tokenizer, prompts, n=n, seed=seed)
+    return [
+        Attempts(problem=problem, texts=tuple(texts)) for problem, texts in zip(problems, drawn, strict=True)
+    ]
+
+
+def revision_examples(
+    pool: Sequence[Attempts],
+    *,
+    seed: int,
+    shard: int,
+    size: int,
+    templates: Sequence[str],
+    request: str,
+    separator: str,
+) -> tuple[list[Example], np.random.Generator]:
+    """Write one shard of the second stage: first answers and revisions after one to three attempts.
+
+    Parameters
+    ----------
+    pool : sequence of Attempts
+        The model's attempts; wrong ones are taken three times in four where a problem has both kinds.
+    seed, shard : int
+        Which shard; the same numbers give the same examples.
+    size : int
+        Examples of the shard.
+    templates : sequence of str
+        Templates of the direct and of the step-by-step style.
+    request : str
+        User message that asks for a revision.
+    separator : str
+        What stands between attempts where they are one text.
+
+    Returns
+    -------
+    tuple of list of Example and numpy.random.Generator
+        The examples and the random stream that shuffles their batches.
+    """
+    problems, rng = draw_shard(seed, shard, size=size)
+    n_plain = round(_PLAIN * len(problems))
+    examples = base_examples(problems[:n_plain], rng, templates)
+    for index in rng.integers(len(pool), size=len(problems) - n_plain):
+        entry = pool[index]
+        right = [text for text in entry.texts if grade(entry.problem, text)]
+        wrong = [text for text in entry.texts if not grade(entry.problem, text)]
+        attempts = []
+        for _ in range(rng.choice([1, 2, 3], p=[0.6, 0.25, 0.15])):
+            kind = wrong if wrong and (not right or rng.random() < 0.75) else right
+            attempts.append(kind[rng.integers(len(kind))])
+        as_chat = bool(rng.random() < 0.5)
+        template = "{prompt}" if rng.random() < 0.5 else templates[1]
+        examples.append(
+            revision_example(
+                template.format(prompt=entry.problem.text),
+                attempts,
+                entry.problem.solution,
+                between=request if as_chat else separator,
+                as_chat=as_chat,
+            )
+        )
+    return examples, rng

@@ -1,0 +1,214 @@
+"""Train the step-level reward model: how likely is it that an answer continued from here ends right?
+
+Labels are Monte-Carlo estimates as in Math-Shepherd: from each prefix of a solution the language model itself
+goes on several times, and the share of right ends is the label; nobody marks steps. The model starts from the
+language model's backbone and is read at the line end after each step; using it in a search is left to
+`planner.verifiers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.errors import require
+from training.lab.examples import Batch, chat, group_by_length, padded_width
+from training.lab.sampling import sample
+from training.lab.tasks import STEP_DELIMITER, WordProblem, grade
+
+__all__ = [
+    "LabelledSteps",
+    "label_steps",
+    "reward_batches",
+    "reward_loss",
+    "reward_model",
+    "score_steps",
+    "split_steps",
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelledSteps:
+    """A solution with the estimated value of each of its prefixes.
+
+    Parameters
+    ----------
+    question : str
+        The problem as the language model saw it.
+    steps : tuple of str
+        Lines, without delimiters.
+    values : tuple of float
+        For each line, the share of continuations from its end that were right, 0 to 1.
+
+    References
+    ----------
+    Wang et al. 2024, Math-Shepherd, arXiv 2312.08935, section 3.3 (soft estimation, equation 4).
+    """
+
+    question: str
+    steps: tuple[str, ...]
+    values: tuple[float, ...]
+
+
+def split_steps(completion: str) -> tuple[str, ...]:
+    """Return the lines of a completion that hold something.
+
+    Examples
+    --------
+    >>> split_steps("4+5=9\\n#### 9")
+    ('4+5=9', '#### 9')
+    """
+    return tuple(line for line in completion.split(STEP_DELIMITER) if line)
+
+
+def label_steps(
+    model: Any,
+    tokenizer: Any,
+    problems: Sequence[WordProblem],
+    *,
+    template: str,
+    n_solutions: int,
+    n_rollouts: int,
+    seed: int,
+) -> list[LabelledSteps]:
+    """Draw solutions and label each of their steps.
+
+    Parameters
+    ----------
+    model, tokenizer
+        Language model, which draws both the solutions and the continuations, at temperature 1.
+    problems : sequence of WordProblem
+        Problems; the plain text is recorded as the question.
+    template : str
+        Template of the step-by-step style.
+    n_solutions, n_rollouts : int
+        Solutions per problem and continuations per prefix, at least 1.
+    seed : int
+        Seed.
+    """
+    openings = [chat(template.format(prompt=problem.text)) for problem in problems]
+    drawn = sample(model, tokenizer, openings, n=n_solutions, seed=seed)
+    solutions = [[split_steps(text) for text in texts] for texts in drawn]
+    values: dict[tuple[int, tuple[str, ...]], float] = {}
+    for index, texts in enumerate(solutions):
+        for steps in texts:
+            for stop in range(1, len(steps)):
+                values[index, steps[:stop]] = 0.0  # a prefix that two solutions share is continued once
+            values[index, steps] = float(grade(problems[index], STEP_DELIMITER.join(steps)))
+    open_ones = [key for key in values if not key[1][-1].startswith("#")]
+    starts = [
+        openings[index] + "".join(step + STEP_DELIMITER for step in steps) for index, steps in open_ones
+    ]
+    rollouts = sample(model, tokenizer, starts, n=n_rollouts, seed=seed + 1)
+    for (index, steps), ends in zip(open_ones, rollouts, strict=True):
+        values[index, steps] = float(np.mean([grade(problems[index], end) for end in ends]))
+    return [
+        LabelledSteps(
+            question=problems[index].text,
+            steps=steps,
+            values=tuple(values[index, steps[:stop]] for stop in range(1, len(steps) + 1)),
+        )
+        for index, texts in enumerate(solutions)
+        for steps in texts
+        if steps
+    ]
+
+
+def reward_batches(
+    labelled: Sequence[LabelledSteps], tokenizer: Any, *, batch_tokens: int, seed: int
+) -> Iterator[Batch]:
+    """Yield batches without end, pass after pass; targets are -1 where no step ends."""
+    encoded = [_tokens(tokenizer, item.question, item.steps) for item in labelled]
+    for epoch in count():
+        rng = np.random.default_rng([seed, epoch])
+        mixed = rng.permutation(len(labelled))  # so that sequences of one length meet others in every pass
+        groups = group_by_length([len(encoded[index][0]) for index in mixed], batch_tokens)
+        for position in rng.permutation(len(groups)):
+            chosen = [int(mixed[index]) for index in groups[position]]
+            width = padded_width(max(len(encoded[index][0]) for index in chosen))
+            input_ids = np.full((len(chosen), width), tokenizer.pad_token_id, dtype=np.int64)
+            targets = np.full((len(chosen), width), -1.0, dtype=np.float32)
+            for row, index in enumerate(chosen):
+                tokens, ends = encoded[index]
+                input_ids[row, : len(tokens)] = tokens
+                targets[row, ends] = labelled[index].values
+            yield Batch(input_ids=input_ids, targets=targets)
+
+
+def reward_model(language_model: Path) -> Any:
+    """Build the reward model: the language model's backbone with a new two-class head ("wrong", "right")."""
+    torch = require("torch", extra="local")
+    transformers = require("transformers", extra="local")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = transformers.LlamaForTokenClassification.from_pretrained(
+            language_model,
+            dtype=torch.float32,
+            id2label={0: "wrong", 1: "right"},
+            label2id={"wrong": 0, "right": 1},
+            tie_word_embeddings=False,
+        )
+        torch.nn.init.zeros_(model.score.weight)  # every step starts at one half
+        torch.nn.init.zeros_(model.score.bias)
+    return model
+
+
+def reward_loss(model: Any, batch: Batch) -> Any:
+    """Return the mean cross-entropy against the soft labels at the step ends."""
+    torch = require("torch", extra="local")
+    targets = torch.from_numpy(batch.targets)
+    learned = targets >= 0
+    logits = model(input_ids=torch.from_numpy(batch.input_ids)).logits[learned]
+    value = targets[learned]
+    return torch.nn.functional.cross_entropy(logits, torch.stack((1 - value, value), dim=-1))
+
+
+def score_steps(
+    model: Any, tokenizer: Any, solutions: Sequence[tuple[str, tuple[str, ...]]]
+) -> list[NDArray[np.float64]]:
+    """Return P(right) at the end of each step.
+
+    Parameters
+    ----------
+    model, tokenizer
+        Reward model and tokenizer.
+    solutions : sequence of (str, tuple of str), length S
+        Question and steps.
+
+    Returns
+    -------
+    list of ndarray, S times shape (steps,)
+        Values between 0 and 1; empty for a solution without steps.
+    """
+    torch = require("torch", extra="local")
+    scores: list[NDArray[np.float64]] = [np.empty(0)] * len(solutions)
+    encoded = [_tokens(tokenizer, question, steps) for question, steps in solutions]
+    order = sorted(range(len(solutions)), key=lambda index: len(encoded[index][0]))
+    for start in range(0, len(order), 128):
+        members = order[start : start + 128]
+        input_ids = np.full(
+            (len(members), len(encoded[members[-1]][0])), tokenizer.pad_token_id, dtype=np.int64
+        )
+        for row, index in enumerate(members):
+            input_ids[row, : len(encoded[index][0])] = encoded[index][0]
+        with torch.inference_mode():
+            chances = torch.softmax(model(input_ids=torch.from_numpy(input_ids)).logits, dim=-1)[..., 1]
+        for row, index in enumerate(members):
+            scores[index] = chances[row, encoded[index][1]].double().numpy()
+    return scores
+
+
+def _tokens(tokenizer: Any, question: str, steps: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Return tokens, and the positions of the line ends after the steps."""
+    tokens: list[int] = tokenizer(chat(question), add_special_tokens=False)["input_ids"]
+    ends = []
+    for step in steps:
+        tokens += tokenizer(step + STEP_DELIMITER, add_special_tokens=False)["input_ids"]
+        ends.append(len(tokens) - 1)
+    return tokens, ends

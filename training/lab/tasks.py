@@ -1,0 +1,207 @@
+"""Draw word problems whose difficulty is in plain sight: the number of steps and of digits.
+
+A problem is a chain of additions, subtractions, multiplications and exact divisions on one quantity, told in
+words with numbers in digits and, now and then, in words. Numbers stay between 0 and ``10 ** (n_digits + 1) -
+1``; what a model makes of a problem is left to the rest of the folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from difficulty.errors import InvalidInputError
+
+__all__ = [
+    "ANSWER_MARK",
+    "MAX_DIGITS",
+    "MAX_STEPS",
+    "STEP_DELIMITER",
+    "WordProblem",
+    "draw_problem",
+    "draw_problems",
+    "grade",
+    "vocabulary_texts",
+]
+
+ANSWER_MARK = "#### "
+"""Stands before the final answer, as in GSM8K."""
+
+STEP_DELIMITER = "\n"
+"""Ends every step of a solution."""
+
+MAX_STEPS = 6
+MAX_DIGITS = 3
+
+_NAMES = (
+    ("Emma", "She"), ("Liam", "He"), ("Olivia", "She"), ("Noah", "He"), ("Mia", "She"), ("Lucas", "He"),
+    ("Sofia", "She"), ("Omar", "He"), ("Yuki", "She"), ("Ivan", "He"), ("Aisha", "She"), ("Leo", "He"),
+    ("Nina", "She"), ("Ravi", "He"), ("Clara", "She"), ("Hugo", "He"),
+)  # fmt: skip
+_ITEMS = (
+    "books", "apples", "coins", "stamps", "marbles", "cards", "shells", "pens",
+    "cups", "seeds", "beads", "tiles", "ropes", "lamps", "bricks", "kites",
+)  # fmt: skip
+_ADD = ("buys {}", "finds {}", "gets {}", "wins {}", "makes {}", "adds {}")
+_SUBTRACT = ("loses {}", "sells {}", "drops {}", "breaks {}", "gives {}", "lends {}")
+_MULTIPLY = ("has {} times that", "grows that {} times")
+_DIVIDE = ("keeps one of {} parts", "shares that {} ways")
+_WORDS = {
+    2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine", 10: "ten",
+    11: "eleven", 12: "twelve",
+}  # fmt: skip
+_P_WORD = 0.3  # share of the small operands that are written as words
+_WEIGHTS = {"+": 0.4, "-": 0.3, "*": 0.2, "/": 0.1}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WordProblem:
+    """A word problem and its solution.
+
+    Parameters
+    ----------
+    text : str
+        The problem as a model sees it, without an instruction about style.
+    equations : tuple of str
+        One equation per step, e.g. ``"68*7=476"``.
+    answer : int
+        Final value, at least 0.
+    n_digits : int
+        Digits of the operands, 1 to 3.
+
+    Examples
+    --------
+    >>> problem = draw_problems(n=1, n_steps=2, n_digits=1, seed=0)[0]
+    >>> len(problem.equations), problem.steps[-1] == f"#### {problem.answer}"
+    (2, True)
+    """
+
+    text: str
+    equations: tuple[str, ...]
+    answer: int
+    n_digits: int
+
+    @property
+    def n_steps(self) -> int:
+        """Number of operations."""
+        return len(self.equations)
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Lines of the step-by-step solution, the answer's line last, without delimiters."""
+        return (*self.equations, self.direct)
+
+    @property
+    def solution(self) -> str:
+        """Step-by-step solution."""
+        return STEP_DELIMITER.join(self.steps)
+
+    @property
+    def direct(self) -> str:
+        """Solution of the direct style: the answer's line alone."""
+        return f"{ANSWER_MARK}{self.answer}"
+
+
+def draw_problems(
+    *,
+    n: int,
+    seed: int,
+    n_steps: int | Sequence[int] | None = None,
+    n_digits: int | Sequence[int] | None = None,
+) -> tuple[WordProblem, ...]:
+    """Draw problems.
+
+    Parameters
+    ----------
+    n : int
+        How many, at least 0.
+    seed : int
+        Seed; the same arguments give the same problems.
+    n_steps, n_digits : int or sequence of int, optional
+        Difficulty of all, or the values to draw from uniformly; 1 to 8 steps and 1 to 3 digits by default.
+
+    Returns
+    -------
+    tuple of WordProblem
+        The problems, repeats possible at the easiest settings.
+
+    Raises
+    ------
+    InvalidInputError
+        When a number of steps or digits is out of range.
+    """
+    steps = _choices("n_steps", n_steps, MAX_STEPS)
+    digits = _choices("n_digits", n_digits, MAX_DIGITS)
+    rng = np.random.default_rng(seed)
+    return tuple(
+        draw_problem(rng, n_steps=steps[rng.integers(len(steps))], n_digits=digits[rng.integers(len(digits))])
+        for _ in range(n)
+    )
+
+
+def draw_problem(rng: np.random.Generator, *, n_steps: int, n_digits: int) -> WordProblem:
+    """Draw one problem of the given difficulty from a random stream."""
+    name, pronoun = _NAMES[rng.integers(len(_NAMES))]
+    items = _ITEMS[rng.integers(len(_ITEMS))]
+    low, high, limit = max(2, 10 ** (n_digits - 1)), 10**n_digits, 10 ** (n_digits + 1)
+    value = int(rng.integers(low, high))
+    text, equations = [f"{name} has {value} {items}."], []
+    for _ in range(n_steps):
+        operand = int(rng.integers(low, high))
+        factor = int(rng.integers(2, 10))
+        results = {
+            "+": (operand, value + operand, _ADD),
+            "-": (operand, value - operand, _SUBTRACT),
+            "*": (factor, value * factor, _MULTIPLY),
+            "/": (factor, value // factor if value and value % factor == 0 else -1, _DIVIDE),
+        }
+        possible = [sign for sign, (_, result, _) in results.items() if 0 <= result < limit]
+        if not possible:  # one too large to add to and too small to take from: take a smaller operand away
+            operand = int(rng.integers(1, value + 1))
+            results["-"], possible = (operand, value - operand, _SUBTRACT), ["-"]
+        weights = np.array([_WEIGHTS[sign] for sign in possible])
+        sign = possible[int(rng.choice(len(possible), p=weights / weights.sum()))]
+        number, result, phrases = results[sign]
+        phrase = phrases[int(rng.integers(len(phrases)))]
+        said = _WORDS[number] if number in _WORDS and rng.random() < _P_WORD else str(number)
+        text.append(f"{pronoun} {phrase.format(said)}.")
+        equations.append(f"{value}{sign}{number}={result}")
+        value = result
+    text.append("How many now?")
+    return WordProblem(text=" ".join(text), equations=tuple(equations), answer=value, n_digits=n_digits)
+
+
+def grade(problem: WordProblem, completion: str) -> bool:
+    """Tell whether a completion ends in the right answer; one without a complete answer line is wrong.
+
+    Examples
+    --------
+    >>> problem = draw_problems(n=1, n_steps=1, n_digits=1, seed=0)[0]
+    >>> grade(problem, problem.solution), grade(problem, "no idea")
+    (True, False)
+    """
+    last = completion.rstrip(STEP_DELIMITER).rsplit(STEP_DELIMITER, 1)[-1]
+    return last == problem.direct
+
+
+def vocabulary_texts() -> tuple[str, ...]:
+    """Return texts that hold every word which a problem can use, to build a tokenizer from."""
+    phrases = [phrase.format(4) for group in (_ADD, _SUBTRACT, _MULTIPLY, _DIVIDE) for phrase in group]
+    people = [f"{name} has 4 {items}." for (name, _), items in zip(_NAMES, _ITEMS, strict=True)]
+    said = [f"She {phrase}. He {phrase}." for phrase in phrases]
+    return (*people, *said, *(f"loses {word}" for word in _WORDS.values()), "x. How many now?")
+
+
+def _choices(name: str, given: int | Sequence[int] | None, highest: int) -> tuple[int, ...]:
+    values = (
+        tuple(range(1, highest + 1))
+        if given is None
+        else (given,)
+        if isinstance(given, int)
+        else tuple(given)
+    )
+    if not values or min(values) < 1 or max(values) > highest:
+        raise InvalidInputError(f"{name} must lie between 1 and {highest}, got {given!r}")
+    return values

@@ -1,0 +1,288 @@
+"""Train the lab model from nothing: ``python -m training.lab.train --out FOLDER``, resumable.
+
+Stages: a language model on first answers; its own attempts; the same model on revisions of them; Monte-Carlo
+labels of steps; the reward model; measurements. Everything is seeded; finished stages in the work folder are
+not repeated. The weights that are shipped were made by this command with its defaults.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from difficulty.errors import InvalidInputError, require
+from training.lab import DIRECT_TEMPLATE, REVISION_REQUEST, REVISION_SEPARATOR, STEPS_TEMPLATE
+from training.lab.examples import base_examples, batches, draw_shard
+from training.lab.fit import FitConfig, fit, language_model, next_token_loss
+from training.lab.measure import best_of_n_table, pass_at_1_table, revision_table, step_auc
+from training.lab.revisions import Attempts, draw_attempts, revision_examples
+from training.lab.rewards import LabelledSteps, label_steps, reward_batches, reward_loss, reward_model
+from training.lab.tasks import draw_problems
+from training.lab.tokenizer import build_tokenizer
+
+__all__ = ["LabConfig", "main", "train_lab"]
+
+_LOG = logging.getLogger(__name__)
+_TEMPLATES = (DIRECT_TEMPLATE, STEPS_TEMPLATE)
+_T = TypeVar("_T")
+_BASE = FitConfig(n_steps=2600, learning_rate=2.5e-3)
+_REVISE = FitConfig(n_steps=1200, learning_rate=1.5e-3)
+_REWARD = FitConfig(n_steps=600, learning_rate=1e-3)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabConfig:
+    """How the lab model is trained.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of everything; training problems come from seeds derived from it, measurements from others.
+    base, revise, reward : FitConfig
+        The three stages of training.
+    n_attempt_problems, n_attempts : int
+        Problems, and attempts at each, that revisions are made of.
+    n_label_problems, n_solutions, n_rollouts : int
+        Problems, solutions of each, and continuations of each prefix for the reward model's labels.
+    n_measure_problems : int
+        Problems per table; 0 measures nothing.
+    """
+
+    seed: int = 0
+    base: FitConfig = _BASE
+    revise: FitConfig = _REVISE
+    reward: FitConfig = _REWARD
+    n_attempt_problems: int = 5000
+    n_attempts: int = 4
+    n_label_problems: int = 1800
+    n_solutions: int = 3
+    n_rollouts: int = 4
+    n_measure_problems: int = 400
+
+    def __post_init__(self) -> None:
+        counts = (
+            self.n_attempt_problems,
+            self.n_attempts,
+            self.n_label_problems,
+            self.n_solutions,
+            self.n_rollouts,
+        )
+        if min(counts) < 1 or self.n_measure_problems < 0:
+            raise InvalidInputError(f"numbers of problems and samples must be positive, got {self!r}")
+
+
+def train_lab(out: Path, work: Path, config: LabConfig) -> None:
+    """Train both models and write ``language_model/``, ``reward_model/`` and ``measurements.json`` to `out`.
+
+    Parameters
+    ----------
+    out : Path
+        Folder for the results.
+    work : Path
+        Folder for checkpoints and data of the stages; a run with the same configuration resumes from it.
+    config : LabConfig
+        Sizes and seed.
+
+    Raises
+    ------
+    InvalidInputError
+        When `work` belongs to a run with another configuration.
+    MissingDependencyError
+        When torch, transformers or tokenizers is not installed.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    _claim(work / "config.json", config)
+    tokenizer = build_tokenizer(instructions=(*_TEMPLATES, REVISION_REQUEST))
+    ids = {name: getattr(tokenizer, f"{name}_token_id") for name in ("eos", "bos", "pad")}
+    model = language_model(vocab_size=len(tokenizer), seed=config.seed, **ids)
+
+    def first_answers(shard: int) -> Any:
+        problems, rng = draw_shard(config.seed, shard)
+        return base_examples(problems, rng, _TEMPLATES), rng
+
+    def train(name: str, stage: FitConfig, shards: Callable[[int], Any]) -> None:
+        stream = batches(shards, tokenizer, batch_tokens=stage.batch_tokens)
+        with _timed(name):
+            fit(model, stream, stage, loss=next_token_loss, checkpoint=work / f"{name}.pt")
+
+    train("base", config.base, first_answers)
+    # Two draws: what is drawn for training must come from problems that the model has not been fitted to.
+    attempts = _stored(
+        work / "attempts.json",
+        list[Attempts],
+        lambda: draw_attempts(
+            model,
+            tokenizer,
+            draw_problems(n=config.n_attempt_problems, seed=config.seed + 1_000_001),
+            template=STEPS_TEMPLATE,
+            n=config.n_attempts,
+            seed=config.seed,
+        ),
+    )
+    train(
+        "revise",
+        config.revise,
+        lambda shard: revision_examples(
+            attempts,
+            seed=config.seed + 1_000_002,
+            shard=shard,
+            templates=_TEMPLATES,
+            request=REVISION_REQUEST,
+            separator=REVISION_SEPARATOR,
+        ),
+    )
+    save(model, tokenizer, out / "language_model")
+    labelled = _stored(
+        work / "labels.json",
+        list[LabelledSteps],
+        lambda: label_steps(
+            model,
+            tokenizer,
+            draw_problems(n=config.n_label_problems, seed=config.seed + 1_000_003),
+            template=STEPS_TEMPLATE,
+            n_solutions=config.n_solutions,
+            n_rollouts=config.n_rollouts,
+            seed=config.seed,
+        ),
+    )
+    reward = reward_model(out / "language_model")
+    stream = reward_batches(labelled, tokenizer, batch_tokens=config.reward.batch_tokens, seed=config.seed)
+    with _timed("reward"):
+        fit(reward, stream, config.reward, loss=reward_loss, checkpoint=work / "reward.pt")
+    save(reward, tokenizer, out / "reward_model")
+    if config.n_measure_problems:
+        with _timed("measure"):
+            results = measure(out, config)
+        (out / "measurements.json").write_text(json.dumps(results, indent=1) + "\n")
+
+
+def save(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Write a model in half precision, to be loaded in single precision, with its tokenizer.
+
+    A CPU computes faster in float32, and rounding weights to float16 costs no accuracy that can be measured;
+    engines for GPUs turn a float32 configuration into their own half precision.
+    """
+    torch = require("torch", extra="local")
+    safetensors = require("safetensors.torch", extra="local")
+    model.save_pretrained(folder)
+    path = folder / "model.safetensors"
+    weights = safetensors.load_file(path)
+    safetensors.save_file(
+        {k: v.to(torch.float16) for k, v in weights.items()}, path, metadata={"format": "pt"}
+    )
+    tokenizer.save_pretrained(folder)
+
+
+def measure(folder: Path, config: LabConfig) -> dict[str, Any]:
+    """Return all tables for the models in `folder`, as loaded from it."""
+    transformers = require("transformers", extra="local")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder / "language_model")
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder / "language_model").eval()
+    reward = transformers.AutoModelForTokenClassification.from_pretrained(folder / "reward_model").eval()
+    seed, temperature = config.seed + 2_000_000, 0.8
+    problems = draw_problems(n=config.n_measure_problems, seed=seed)
+    results: dict[str, Any] = {"config": asdict(config), "temperature": temperature}
+    for style, template in zip(("direct", "steps"), _TEMPLATES, strict=True):
+        results[f"pass_at_1_{style}"] = pass_at_1_table(
+            model,
+            tokenizer,
+            template=template,
+            n_problems=max(2, config.n_measure_problems // 10),
+            n=16,
+            temperature=temperature,
+            seed=seed + 1,
+        )
+    for name, between, as_chat in (("chat", REVISION_REQUEST, True), ("text", REVISION_SEPARATOR, False)):
+        results[f"revision_{name}"] = revision_table(
+            model,
+            tokenizer,
+            problems,
+            template=STEPS_TEMPLATE,
+            between=between,
+            as_chat=as_chat,
+            depth=4,
+            temperature=temperature,
+            seed=seed + 2,
+        )
+    results["step_auc"] = step_auc(
+        model, reward, tokenizer, problems, template=STEPS_TEMPLATE, n=8, seed=seed + 3
+    )
+    results["best_of_n"] = best_of_n_table(
+        model,
+        reward,
+        tokenizer,
+        problems,
+        template=STEPS_TEMPLATE,
+        sizes=(1, 2, 4, 8, 16),
+        temperature=temperature,
+        seed=seed + 4,
+    )
+    return results
+
+
+class _timed:
+    """Log how long a stage took."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.started = 0.0
+
+    def __enter__(self) -> None:
+        self.started = time.monotonic()
+
+    def __exit__(self, *exception: object) -> None:
+        _LOG.info("%s took %.0f s", self.name, time.monotonic() - self.started)
+
+
+def _claim(path: Path, config: LabConfig) -> None:
+    """Write the configuration of a run, or check that it is the one that is there."""
+    text = json.dumps(asdict(config), indent=1)
+    if path.exists() and path.read_text() != text:
+        raise InvalidInputError(f"{path} belongs to a run with other settings; give another --work folder")
+    path.write_text(text)
+
+
+def _stored(path: Path, kind: type[_T], make: Callable[[], _T]) -> _T:
+    """Return what an earlier run has stored, or make and store it."""
+    if path.exists():
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    with _timed(path.stem):
+        made = make()
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(msgspec.json.encode(made))
+    partial.replace(path)
+    return made
+
+
+@click.command()
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the models."
+)
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("build/lab"),
+    show_default=True,
+    help="Folder for checkpoints.",
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of everything.")
+@click.option(
+    "--threads", default=2, show_default=True, help="CPU threads; results can differ in the last bits."
+)
+def main(out: Path, work: Path, seed: int, threads: int) -> None:
+    """Train the lab model: about an hour on two CPU cores."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    require("torch", extra="local").set_num_threads(threads)
+    train_lab(out, work, LabConfig(seed=seed))
+
+
+if __name__ == "__main__":
+    main()
