@@ -257,7 +257,7 @@ def _multinomial(distributions: _Floats, widths: _Ints, n_draws: int) -> _Floats
 
 def _simplex_fit(n: _Ints, n_correct: _Ints) -> _Floats:
     def loss(logs: _Floats) -> float:
-        return -float(betabinom.logpmf(n_correct, n, *np.exp(logs)).sum())
+        return -float(np.sum(betabinom.logpmf(n_correct, n, *np.exp(logs))))
 
     a, b = np.exp(minimize(loss, np.zeros(2), method="Nelder-Mead").x)
     return np.array([[a / (a + b)]])

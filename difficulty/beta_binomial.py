@@ -77,8 +77,6 @@ class BetaBinomial:
             return NotImplemented
         return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in ("a", "b", "zero"))
 
-    __hash__ = None  # type: ignore[assignment]
-
     @property
     def mean(self) -> _Floats:
         """E[p], in [0, 1]: the chance that one sample is correct."""

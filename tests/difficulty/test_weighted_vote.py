@@ -144,3 +144,11 @@ def test_bad_input_raises() -> None:
         weighted_vote_accuracy([[0]], [[0.1]], [[1]], [1], n_draws=1)
     with pytest.raises(InvalidInputError, match="subsets need"):
         subsets(3, 4, 1, seed=0)
+
+
+def test_equal_totals_tie_in_any_order_of_addition() -> None:
+    # 0.1 + 0.2 + 0.3 and 0.3 + 0.2 + 0.1 differ in float64; rounded once they are equal.
+    mean = weighted_vote_accuracy(
+        [[0, 0, 0, 1, 1, 1]], [[0.1, 0.2, 0.3, 0.3, 0.2, 0.1]], [[1, 1, 1, 0, 0, 0]], [6]
+    ).mean
+    assert mean[0, 0] == 0.5
