@@ -18,6 +18,7 @@ __all__ = [
     "BrierScore",
     "ReliabilityCurve",
     "brier_score",
+    "check_counts",
     "count_crps",
     "explained_share",
     "rate_crps",
@@ -93,7 +94,7 @@ def brier_score(*, p: ArrayLike, n: ArrayLike, n_correct: ArrayLike) -> BrierSco
     >>> round(score.raw, 4), round(score.noise, 4), round(score.corrected, 4)
     (0.0625, 0.0625, 0.0)
     """
-    rate, n_, c = _counts(p, n, n_correct)
+    rate, n_, c = check_counts(p, n, n_correct)
     error = (rate - c / n_) ** 2
     many = n_ >= 2
     noise = _rate_variance(n_[many], c[many])
@@ -119,7 +120,7 @@ def explained_share(*, p: ArrayLike, n: ArrayLike, n_correct: ArrayLike) -> floa
     >>> explained_share(p=[0.0, 0.5, 1.0], n=[9, 9, 9], n_correct=[0, 4, 9]) > 0.95
     True
     """
-    rate, n_, c = _counts(p, n, n_correct)
+    rate, n_, c = check_counts(p, n, n_correct)
     many = n_ >= 2
     rate, n_, c = rate[many], n_[many], c[many]
     if rate.size < 2:
@@ -248,7 +249,7 @@ def reliability_curve(
         raise InvalidInputError(f"confidence must be in (0, 1), got {confidence!r}")
     from scipy.special import ndtri
 
-    rate, n_, c = _counts(p, n, n_correct)
+    rate, n_, c = check_counts(p, n, n_correct)
     edges = np.unique(np.quantile(rate, np.linspace(0.0, 1.0, n_bins + 1)[1:-1]))
     _, member = np.unique(np.searchsorted(edges, rate, side="left"), return_inverse=True)
     n_prompts = np.bincount(member)
@@ -279,10 +280,21 @@ def _rate_variance(n: NDArray[np.float64], c: NDArray[np.float64]) -> NDArray[np
     return c * (n - c) / (n**2 * (n - 1.0))
 
 
-def _counts(
+def check_counts(
     p: ArrayLike, n: ArrayLike, n_correct: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Validate predictions and counts and leave out prompts without samples."""
+    """Validate predictions and counts, all of shape (P,), and leave out prompts without samples.
+
+    Raises
+    ------
+    InvalidInputError
+        When shapes differ, a rate is outside [0, 1], n_correct is outside [0, n], or no prompt has a sample.
+
+    Examples
+    --------
+    >>> [values.tolist() for values in check_counts([0.5, 0.1], [0, 4], [0, 1])]
+    [[0.1], [4.0], [1.0]]
+    """
     rate, n_, c = (np.asarray(values, dtype=np.float64) for values in (p, n, n_correct))
     if rate.ndim != 1 or rate.shape != n_.shape or rate.shape != c.shape:
         raise InvalidInputError(
@@ -316,5 +328,5 @@ def _distribution(
     some = np.asarray(n, dtype=np.float64) > 0
     if some.shape != (len(shares),):
         raise InvalidInputError(f"n must have shape ({len(shares)},), got {some.shape}")
-    _, n_, c = _counts(np.zeros(some.shape), n, n_correct)
+    _, n_, c = check_counts(np.zeros(some.shape), n, n_correct)
     return points, (shares / totals)[some], n_, c
