@@ -1,4 +1,4 @@
-"""The vLLM backend on a fake with the call shape of ``vllm.LLM``, and on a real engine where one is installed."""
+"""The vLLM backend on a fake with the call shape of ``vllm.LLM``, and on a real engine where there is one."""
 
 from __future__ import annotations
 
