@@ -17,7 +17,10 @@ from difficulty.text_tokens import LETTER, TextTokens, largest_by_text
 
 __all__ = ["LITERAL_STATISTICS", "literal_statistics"]
 
-_LITERAL = re.compile(r"""(?<![^\W_])(?:'[^'\\\n]*(?:\\.[^'\\\n]*)*'|"[^"\\\n]*(?:\\.[^"\\\n]*)*")""")
+# The look-behind stands after the quotation mark, so that the search may skip to the next mark.
+_LITERAL = re.compile(
+    r"""'(?<![^\W_]')[^'\\\n]*(?:\\.[^'\\\n]*)*'|"(?<![^\W_]")[^"\\\n]*(?:\\.[^"\\\n]*)*\""""
+)
 _N_CODES = 129
 
 LITERAL_STATISTICS: tuple[str, ...] = (
