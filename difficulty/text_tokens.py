@@ -78,7 +78,7 @@ class TextTokens:
 
 
 def chunks(texts: Sequence[str]) -> Iterator[slice]:
-    """Yield slices of `texts` that hold about a quarter of a million characters each, and at least one text."""
+    """Yield slices of `texts` of about a quarter of a million characters each, and at least one text."""
     start = size = 0
     for index, text in enumerate(texts):
         if size and size + len(text) > _CHUNK_CHARACTERS:
