@@ -7,6 +7,7 @@ the steps is spent by `policies.leftover`.
 from __future__ import annotations
 
 import math
+from decimal import ROUND_CEILING, Context
 from typing import Final, NoReturn
 
 import numpy as np
@@ -23,6 +24,8 @@ from policies.steps import apply_steps, ordered_steps
 __all__ = ["refuse_poor", "spend", "spend_safely"]
 
 _ROUNDS: Final = 30
+# A figure that a message asks for must be enough when it is typed in.
+_UP: Final = Context(prec=6, rounding=ROUND_CEILING)
 
 
 def spend(menu: Feasible, budget: float, *, seed: int, fill_leftover: bool, exact: bool) -> Solution:
@@ -160,9 +163,10 @@ def refuse_poor(budget: float, least: float, n_prompts: int) -> NoReturn:
     InvalidBudgetError
         Always; it says the least budget.
     """
+    enough = _UP.create_decimal_from_float(least)
     raise InvalidBudgetError(
         f"budget {budget:g} is below {least:g}, the cost of the cheapest allocation of all {n_prompts} "
         "prompts "
-        f"({least / n_prompts:g} per prompt); raise it to {least:g} or add cheaper allocations to the menu",
+        f"({least / n_prompts:g} per prompt); raise it to {enough:g} or add cheaper allocations to the menu",
         least=least,
     )

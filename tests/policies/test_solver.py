@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -272,3 +273,16 @@ def test_a_prompt_without_any_value_is_an_error() -> None:
 
 def test_no_prompts() -> None:
     assert solve(np.zeros((0, 3)), [1, 2, 3], budget=0.0).choice.shape == (0,)
+
+
+@pytest.mark.parametrize("n_prompts", [1, 3])
+def test_figures_in_messages_work_when_they_are_typed_in(n_prompts: int) -> None:
+    value, cost = np.full((n_prompts, 2), 2 / 3), [math.pi, 4.0]
+    with pytest.raises(InvalidBudgetError, match="raise it to") as poor:
+        solve(value, cost, budget=1.0)
+    least = float(re.findall(r"raise it to ([0-9.]+)", str(poor.value))[0])
+    assert solve(value, cost, budget=least).total_cost == pytest.approx(n_prompts * math.pi)
+    with pytest.raises(InvalidBudgetError, match="cannot be reached") as high:
+        solve(value, cost, target=0.9)
+    reachable = float(re.findall(r"give ([0-9.]+) on average", str(high.value))[0])
+    assert solve(value, cost, target=reachable).total_value == pytest.approx(n_prompts * 2 / 3)
