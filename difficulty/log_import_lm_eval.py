@@ -168,7 +168,7 @@ def _samples(
             filtered = filtered[0]
         if len(filtered) != len(texts):
             raise InvalidLogError(
-                f"the filter kept {len(filtered)} of {len(texts)} repeats; use one that keeps them all, or give "
+                f"the filter kept {len(filtered)} of {len(texts)} repeats; keep them all, or give "
                 "extract=... to find the answers in the responses"
             )
         answers = [None if answer in (None, _NO_MATCH, "") else str(answer) for answer in filtered]
