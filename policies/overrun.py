@@ -7,7 +7,6 @@ from a few dozen prompts on. Where the variances come from is left to the curves
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 
 from difficulty.errors import InvalidBudgetError
 
@@ -67,4 +66,6 @@ def safety_margin(cost_variance: float, *, overrun: float) -> float:
     >>> round(safety_margin(36.0, overrun=0.05), 2)
     9.87
     """
+    from statistics import NormalDist
+
     return NormalDist().inv_cdf(1 - overrun) * math.sqrt(cost_variance)

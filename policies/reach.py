@@ -6,8 +6,7 @@ It assumes known values and costs. The last step is exchanged for the cheapest s
 from __future__ import annotations
 
 import math
-from decimal import ROUND_FLOOR, Context
-from typing import Final, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
@@ -18,9 +17,6 @@ from policies.solution import ROUNDING, Fractional, Solution
 from policies.steps import apply_steps, ordered_steps
 
 __all__ = ["reach", "refuse_unreachable"]
-
-# A figure that a message offers must be within reach when it is typed in.
-_DOWN: Final = Context(prec=6, rounding=ROUND_FLOOR)
 
 
 def reach(menu: Feasible, target: float, *, seed: int) -> Solution:
@@ -92,7 +88,10 @@ def refuse_unreachable(target: float, reachable: float, least: float, n_prompts:
     InvalidBudgetError
         Always; it says what is reachable, and at what cost.
     """
-    shown = _DOWN.create_decimal_from_float(reachable)
+    from decimal import ROUND_FLOOR, Context
+
+    # A figure that a message offers must be within reach when it is typed in.
+    shown = Context(prec=6, rounding=ROUND_FLOOR).create_decimal_from_float(reachable)
     raise InvalidBudgetError(
         f"target {target:g} cannot be reached: the best allocations of these {n_prompts} prompts give "
         f"{shown:g} on average, at a cost of {least:g}; lower the target, raise the cap or add "

@@ -7,7 +7,6 @@ the steps is spent by `policies.leftover`.
 from __future__ import annotations
 
 import math
-from decimal import ROUND_CEILING, Context
 from typing import Final, NoReturn
 
 import numpy as np
@@ -24,8 +23,6 @@ from policies.steps import apply_steps, ordered_steps
 __all__ = ["refuse_poor", "spend", "spend_safely"]
 
 _ROUNDS: Final = 30
-# A figure that a message asks for must be enough when it is typed in.
-_UP: Final = Context(prec=6, rounding=ROUND_CEILING)
 
 
 def spend(menu: Feasible, budget: float, *, seed: int, fill_leftover: bool, exact: bool) -> Solution:
@@ -163,7 +160,10 @@ def refuse_poor(budget: float, least: float, n_prompts: int) -> NoReturn:
     InvalidBudgetError
         Always; it says the least budget.
     """
-    enough = _UP.create_decimal_from_float(least)
+    from decimal import ROUND_CEILING, Context
+
+    # A figure that a message asks for must be enough when it is typed in.
+    enough = Context(prec=6, rounding=ROUND_CEILING).create_decimal_from_float(least)
     raise InvalidBudgetError(
         f"budget {budget:g} is below {least:g}, the cost of the cheapest allocation of all {n_prompts} "
         "prompts "
