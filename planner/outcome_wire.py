@@ -40,6 +40,9 @@ def outcome_to_json(outcome: Outcome) -> bytes:
     True
     """
     body = msgspec.to_builtins(outcome)
+    for name in ("usage", "expected_usage"):
+        if body[name] is not None:
+            body[name] = {key: _shortest(value) for key, value in body[name].items()}
     body["allocation"]["params"] = dict(outcome.allocation.parameters)
     return msgspec.json.encode({"outcome": OUTCOME_SCHEMA, **body})
 
@@ -71,6 +74,11 @@ def outcome_from_json(data: bytes | str) -> Outcome:
         return msgspec.convert(raw, Outcome)
     except msgspec.ValidationError as error:
         raise InvalidInputError(f"an outcome has a field of a wrong type: {error}") from error
+
+
+def _shortest(number: float) -> float:
+    """Return whole numbers as integers, so that 2 and 2.0, which are equal, are written alike."""
+    return int(number) if float(number).is_integer() else number
 
 
 def _refuse_unknown(raw: Mapping[str, Any], kind: type, where: str) -> None:

@@ -84,7 +84,7 @@ class SequentialRevision:
         candidates = [candidate for chain in chains for candidate in chain]
         if self.verifiers:
             candidates = yield from score_candidates(task, candidates, verifier=self.verifier)
-        return conclude(task, candidates, self._select(candidates, task.tie_breaker()))
+        return conclude(task, candidates, self.select(candidates, task.tie_breaker()))
 
     def _chain(self, task: Task, opening: Candidate, *, stopped: bool) -> Flow[list[Candidate]]:
         """Return the attempts of one chain; attempt ``s`` of chain ``c`` is sample ``s * width + c``."""
@@ -110,7 +110,8 @@ class SequentialRevision:
             messages.append({"role": "user", "content": self.instruction})
         return replace(prompt, messages=tuple(messages), text=None, prompt_tokens=None)
 
-    def _select(self, candidates: Sequence[Candidate], rng: np.random.Generator) -> Choice:
+    def select(self, candidates: Sequence[Candidate], rng: np.random.Generator) -> Choice:
+        """Select among the attempts of all chains, as `difficulty.revision_chains` assumes."""
         if self.selection == "majority":
             return select_by_vote(candidates, rng)
         chains: dict[int, list[int]] = {}

@@ -1,0 +1,207 @@
+"""Hard caps: on actual usage, over the run and per prompt, in any unit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategy_contract import ALL, GENERATOR, backend, task
+
+from difficulty.errors import InvalidBudgetError
+from difficulty.generator import Generator
+from planner.drivers import Limits, run_concurrently, run_lockstep
+from planner.outcome import Outcome
+from planner.ports import Completion, SampleRequest
+from planner.simulated import SimulatedVerifier
+from policies.usage import Usage
+
+DRIVERS = (run_lockstep, run_concurrently)
+VERIFIERS = {"score": SimulatedVerifier(noise=0.5)}
+both = pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: driver.__name__)
+
+
+def price(usage: Usage, generator: str) -> float:
+    """Dollars: output costs four times as much as the prompt."""
+    assert generator == GENERATOR.name
+    return 1e-6 * usage.prompt_tokens + 4e-6 * usage.output_tokens
+
+
+def total(outcomes: Sequence[Outcome]) -> Usage:
+    return sum((outcome.usage for outcome in outcomes), Usage())
+
+
+@both
+@given(
+    strategy=st.sampled_from(ALL),
+    max_samples=st.none() | st.integers(1, 60),
+    max_tokens=st.none() | st.integers(1, 6000),
+    max_cost=st.none() | st.floats(1e-5, 2e-2),
+    per_prompt=st.none() | st.integers(1, 3000),
+    failure_rate=st.sampled_from([0.0, 0.3]),
+)
+@settings(max_examples=60, deadline=None)
+def test_no_cap_is_ever_broken(
+    driver: type,
+    strategy: str,
+    max_samples: int | None,
+    max_tokens: int | None,
+    max_cost: float | None,
+    per_prompt: int | None,
+    failure_rate: float,
+) -> None:
+    limits = Limits(
+        max_samples=max_samples,
+        max_output_tokens=max_tokens,
+        max_cost=max_cost,
+        max_output_tokens_per_prompt=per_prompt,
+        price=price,
+        max_concurrency=6,
+    )
+    tasks = [task(strategy, id=f"p{i}", width=6) for i in range(5)]
+    source = backend(failure_rate=failure_rate, mean_output_tokens=90)
+    outcomes = asyncio.run(driver(tasks, backend=source, verifiers=VERIFIERS, limits=limits))
+    spent = total(outcomes)
+    assert max_samples is None or spent.samples <= max_samples
+    assert max_tokens is None or spent.output_tokens <= max_tokens
+    assert per_prompt is None or max(one.usage.output_tokens for one in outcomes) <= per_prompt
+    cost = sum(outcome.cost for outcome in outcomes if outcome.cost is not None)
+    assert cost == pytest.approx(price(spent, GENERATOR.name))
+    assert max_cost is None or cost <= max_cost * (1 + 1e-9)
+
+
+@both
+def test_a_budget_is_used_up_before_it_refuses(driver: type) -> None:
+    # The cap on a sample is 400 tokens, so that at most 399 tokens of the budget can stay unspent.
+    limits = Limits(max_output_tokens=4000)
+    tasks = [task("majority_vote", id=f"p{i}", width=20) for i in range(10)]
+    outcomes = asyncio.run(driver(tasks, backend=backend(), limits=limits))
+    assert 3600 < total(outcomes).output_tokens <= 4000
+    assert {outcome.stop_reason for outcome in outcomes} >= {"limit"}
+
+
+@both
+def test_a_refused_prompt_answers_with_what_it_has(driver: type) -> None:
+    limits = Limits(max_samples_per_prompt=3)
+    (outcome,) = asyncio.run(
+        driver([task("majority_vote", width=8)], backend=backend(default_success=1.0), limits=limits)
+    )
+    assert (outcome.answer, outcome.stop_reason) == ("right", "limit")
+    assert [candidate.status for candidate in outcome.candidates] == ["ok"] * 3 + ["cancelled"] * 5
+    assert outcome.errors == ()
+
+
+@both
+def test_a_budget_that_allows_nothing_gives_no_answer_and_says_why(driver: type) -> None:
+    limits = Limits(max_cost=1e-9, price=price)
+    (outcome,) = asyncio.run(driver([task("majority_vote")], backend=backend(), limits=limits))
+    assert (outcome.answer, outcome.stop_reason, outcome.usage) == (None, "budget", Usage())
+
+
+@both
+def test_without_a_cap_on_tokens_the_overshoot_is_what_was_in_flight(driver: type) -> None:
+    unlimited = Generator(name="tiny")
+    limits = Limits(max_output_tokens=2000, max_concurrency=1)
+    tasks = [task("greedy", id=f"p{i}", generator=unlimited) for i in range(400)]
+    outcomes = asyncio.run(driver(tasks, backend=backend(), limits=limits))
+    if driver is run_concurrently:
+        longest = max(outcome.usage.output_tokens for outcome in outcomes)
+        assert 2000 - longest < total(outcomes).output_tokens <= 2000 + longest
+
+
+@both
+def test_a_cap_of_the_request_counts_where_it_is_lower(driver: type) -> None:
+    limits = Limits(max_output_tokens=100)
+    params = {"max_step_tokens": 10, "max_steps": 2}
+    (outcome,) = asyncio.run(
+        driver(
+            [task("beam_search", width=5, params=params)],
+            backend=backend(),
+            verifiers=VERIFIERS,
+            limits=limits,
+        )
+    )
+    assert outcome.stop_reason != "limit"
+    assert 0 < outcome.usage.output_tokens <= 100
+
+
+class Slow:
+    """Moves a clock by one second per call."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
+        self.now += 1.0
+        return await backend().sample(requests)
+
+
+def test_lockstep_stops_between_rounds_when_time_is_up() -> None:
+    source = Slow()
+    tasks = [task("sequential_revision", id=f"p{i}", depth=9) for i in range(3)]
+    outcomes = asyncio.run(
+        run_lockstep(tasks, backend=source, limits=Limits(max_seconds=2.5), clock=lambda: source.now)
+    )
+    assert source.now == 3.0
+    assert {outcome.stop_reason for outcome in outcomes} == {"time"}
+    assert all(outcome.answer is not None for outcome in outcomes)
+
+
+class HangsAfter:
+    """Answers the first `n` calls and hangs on the others."""
+
+    def __init__(self, n: int) -> None:
+        self.left = n
+
+    async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
+        self.left -= 1
+        if self.left < 0:
+            await asyncio.Event().wait()
+        return await backend(default_success=1.0).sample(requests)
+
+
+def test_a_hang_ends_with_the_time_limit_and_keeps_what_arrived() -> None:
+    tasks = [task("sequential_revision", id=f"p{i}", width=2) for i in range(3)]
+    outcomes = asyncio.run(run_concurrently(tasks, backend=HangsAfter(7), limits=Limits(max_seconds=0.05)))
+    assert {outcome.stop_reason for outcome in outcomes} == {"time"}
+    assert {outcome.answer for outcome in outcomes} == {"right"}
+    kinds = {error.kind for outcome in outcomes for error in outcome.errors}
+    assert kinds == {"CancelledUnmetered"}
+
+
+def test_cancelled_samples_of_unknown_length_count_against_the_budget() -> None:
+    # Two samples may cost 800 tokens; while both hang they are held, and stay held when they are cancelled.
+    from planner.drivers.ledger import Ledger
+
+    ledger = Ledger(Limits(max_output_tokens=1000))
+    account = ledger.open("tiny")
+    request = task("majority_vote").request(n=8, offset=0)
+    first = ledger.admit(account, request, 8)
+    assert first.n == 2
+    assert first.hold is not None
+    assert ledger.admit(account, request, 1).n == 0
+    ledger.write_off(first.hold, Usage(samples=2, requests=1))
+    refused = ledger.admit(account, request, 1)
+    assert refused.n == 0
+    assert refused.refusal is not None
+    assert ledger.nothing_in_flight
+    assert ledger.total.output_tokens == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_samples": 0},
+        {"max_samples": 2.5},
+        {"max_concurrency": 0},
+        {"max_cost": 1.0},
+        {"max_cost": float("nan"), "price": price},
+        {"max_seconds": float("inf")},
+        {"max_output_tokens_per_prompt": -1},
+    ],
+)
+def test_limits_that_cannot_be_meant_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(InvalidBudgetError):
+        Limits(**wrong)  # type: ignore[arg-type]
