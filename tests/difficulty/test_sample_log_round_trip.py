@@ -174,6 +174,27 @@ def test_a_log_of_many_blocks_reads_back(tmp_path: Path) -> None:
     assert SampleLog.read(tmp_path / "log.jsonl") == log
 
 
+def test_parquet_rows_that_are_unusual_but_right(tmp_path: Path) -> None:
+    rows: dict[str, list[object]] = {
+        "prompt_id": ["p", "q", "p"],
+        "generator": ["a", "a", "b"],
+        "messages": ['[{"role":"user","content":"Why?"}]', None, '[{"content": "Why?", "role": "user"}]'],
+        "group": [None, "g", "h"],
+        "strategy": ["dvts", "dvts", "dvts"],
+        "params": ['{"n": 4, "m": 1}', '{"m":1,"n":4}', "{}"],
+        "answer": [["1"], ["2"], ["1"]],
+    }
+    header = '{"sample_log": 1, "generators": {"a": {}, "b": {}}}'
+    path = tmp_path / "log.parquet"
+    pq.write_table(pa.table(rows).replace_schema_metadata({"sample_log": header}), path)
+    log = SampleLog.read(path)
+    assert [(run.generator, run.params) for run in log.runs()] == [("a", (("m", 1), ("n", 4))), ("b", ())]
+    assert [run.n.tolist() for run in log.runs()] == [[1, 1], [1, 0]]
+    assert [(prompt.content, prompt.group) for prompt in log.prompts] == [("Why?", "h"), (None, "g")]
+    log.write(tmp_path / "again.jsonl")
+    assert SampleLog.read(tmp_path / "again.jsonl") == log
+
+
 @pytest.mark.parametrize("kind", ["chunks", "large", "dictionary"])
 def test_parquet_of_other_writers(kind: str, tmp_path: Path) -> None:
     records = [

@@ -1,0 +1,206 @@
+"""Put the rows of an Arrow table together to the lines of a log.
+
+Rows are checked all at once, as arrays; only where something is not plainly right are they gone through one
+by one, by the same code as lines of JSON, which either finds the first bad row and its reason or accepts
+what is merely unusual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.errors import InvalidLogError
+from difficulty.generator import Generator
+from difficulty.log_arrow import ArrowReader, Coded
+from difficulty.log_builder import LineTable, agreed_tokens, name_chains
+from difficulty.log_columns import LineColumns, LogColumns, SampleColumns, StrategyKey, recode
+from difficulty.log_wire import LineWire, ParameterScalar, SampleWire, canonical_json, contradiction
+from difficulty.prompt import Prompt
+
+__all__ = ["COUNT_COLUMNS", "JSON_COLUMNS", "TEXT_COLUMNS", "read_rows"]
+
+TEXT_COLUMNS: Final = ("prompt_id", "generator", "prompt", "group", "gold", "strategy")
+JSON_COLUMNS: Final[dict[str, Any]] = {
+    "messages": tuple[dict[str, Any], ...],
+    "params": dict[str, ParameterScalar],
+    "meta": dict[str, Any],
+}
+COUNT_COLUMNS: Final = ("prompt_tokens", "n", "n_correct")
+_PROMPT_FIELDS: Final = ("prompt", "messages", "group", "gold")
+_ONE_SAMPLE: Final = [SampleWire()]
+
+
+class _Rows(NamedTuple):
+    """All columns of R rows but the samples themselves."""
+
+    coded: Mapping[str, Coded]
+    counts: Mapping[str, NDArray[np.float64]]
+    offsets: NDArray[np.int64]
+    chained: NDArray[np.bool_]
+
+
+def read_rows(
+    reader: ArrowReader,
+    generators: Mapping[str, Generator],
+    *,
+    sizes: NDArray[np.int64],
+    samples: SampleColumns,
+    path: str,
+) -> LogColumns:
+    """Read all columns but those of samples, and check rows against one another.
+
+    Parameters
+    ----------
+    reader : ArrowReader
+    generators : mapping
+        By name, from the header.
+    sizes : ndarray of int64, shape (R,)
+        Samples of each row.
+    samples : SampleColumns
+        All samples, row after row.
+    path : str
+        For errors.
+
+    Raises
+    ------
+    InvalidLogError
+        With the first bad row and its reason.
+    """
+    coded = {name: reader.strings(name) for name in TEXT_COLUMNS}
+    coded |= {name: reader.documents(name, kind) for name, kind in JSON_COLUMNS.items()}
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+    chained = np.zeros(sizes.shape[0], dtype=np.bool_)
+    some = sizes > 0
+    chained[some] = samples.chain[offsets[:-1][some]] >= 0
+    counts = {name: reader.counts(name) for name in COUNT_COLUMNS}
+    rows = _Rows(coded, counts, offsets, chained)
+    if not _plainly_right(rows, generators):
+        return _one_by_one(rows, generators, path).finish(samples)
+    columns = _all_at_once(rows, generators, samples)
+    return _one_by_one(rows, generators, path).finish(samples) if columns is None else columns
+
+
+def _plainly_right(rows: _Rows, generators: Mapping[str, Generator]) -> bool:
+    """Whether every row is right by itself, by checks that may refuse a good row and never pass a bad one."""
+    coded, n, n_correct = rows.coded, rows.counts["n"], rows.counts["n_correct"]
+    counted = ~np.isnan(n)
+    strategy = coded["strategy"].codes
+    names = np.array([name == "sequential_revision" for name in coded["strategy"].table] + [True])
+    return not (
+        (coded["prompt_id"].codes < 0).any()
+        or (coded["generator"].codes < 0).any()
+        or not generators.keys() >= set(coded["generator"].table)
+        or "" in coded["prompt_id"].table
+        or "" in coded["group"].table
+        or "" in coded["strategy"].table
+        or not all(map(str.strip, coded["prompt"].table))
+        or (counted == np.isnan(n_correct)).any()
+        or (counted == (np.diff(rows.offsets) > 0)).any()
+        or (n < 1).any()
+        or (n_correct > n).any()
+        or ((coded["params"].codes >= 0) & (strategy < 0)).any()
+        or not names[strategy][rows.chained].all()
+    )
+
+
+def _all_at_once(
+    rows: _Rows, generators: Mapping[str, Generator], samples: SampleColumns
+) -> LogColumns | None:
+    """Build the columns of rows that are right by themselves, or None where they may contradict each other."""
+    coded, n = rows.coded, rows.counts["n"]
+    prompt, ids = recode(coded["prompt_id"].codes, coded["prompt_id"].table)
+    known: dict[str, list[Any]] = {}
+    for name in _PROMPT_FIELDS:
+        codes, table = coded[name]
+        given = np.flatnonzero(codes >= 0)
+        first = np.full(len(ids), -1, dtype=np.int32)
+        first[prompt[given]] = codes[given]
+        if (first[prompt[given]] != codes[given]).any():
+            return None
+        values = [*table, None]
+        known[name] = [values[code] for code in first.tolist()]
+    place = {name: index for index, name in enumerate(generators)}
+    renumber = np.array([place[name] for name in coded["generator"].table], dtype=np.int32)
+    generator = renumber[coded["generator"].codes] if renumber.size else np.zeros(0, np.int32)
+    strategy, strategies = _strategies(rows)
+    key = (prompt.astype(np.int64) * len(generators) + generator) * max(len(strategies), 1) + strategy
+    if np.unique(key).shape[0] != key.shape[0]:
+        return None
+    tokens = rows.counts["prompt_tokens"]
+    metas = [*coded["meta"].table, None]
+    return LogColumns(
+        prompts=tuple(
+            Prompt(
+                id=prompt_id,
+                text=text,
+                messages=messages or (),
+                group=group or "",
+                gold=gold,
+                prompt_tokens=length,
+            )
+            for prompt_id, text, messages, group, gold, length in zip(
+                ids, *(known[name] for name in _PROMPT_FIELDS), agreed_tokens(prompt, tokens), strict=True
+            )
+        ),
+        generators=tuple(generators),
+        strategies=strategies,
+        lines=LineColumns(
+            prompt=prompt,
+            generator=generator,
+            strategy=strategy,
+            prompt_tokens=tokens,
+            n=np.nan_to_num(n, nan=-1).astype(np.int64),
+            n_correct=np.nan_to_num(rows.counts["n_correct"], nan=-1).astype(np.int64),
+            offsets=rows.offsets,
+            meta=tuple([metas[code] for code in coded["meta"].codes.tolist()]),
+        ),
+        samples=samples,
+    )
+
+
+def _strategies(rows: _Rows) -> tuple[NDArray[np.int32], tuple[StrategyKey, ...]]:
+    """Number the strategies with their parameters, in order of first appearance."""
+    names: list[str | None] = [*rows.coded["strategy"].table, "sequential_revision", None]
+    texts = [canonical_json(params) for params in rows.coded["params"].table] + ["{}"]
+    name = rows.coded["strategy"].codes.copy()
+    name[rows.chained] = len(names) - 2
+    pair = np.where(name < 0, len(names) - 1, name) * len(texts) + rows.coded["params"].codes % len(texts)
+    pairs, place = np.unique(pair, return_inverse=True)
+    keys = [(names[code // len(texts)], texts[code % len(texts)]) for code in pairs.tolist()]
+    table = list(dict.fromkeys(keys))
+    index = {key: number for number, key in enumerate(table)}
+    same = np.array([index[key] for key in keys], dtype=np.int32)
+    return recode(same[place] if keys else np.zeros(0, np.int32), table)
+
+
+def _one_by_one(rows: _Rows, generators: Mapping[str, Generator], path: str) -> LineTable:
+    """Go through the rows in order, as if they were lines of JSON."""
+    columns: dict[str, list[Any]] = {}
+    for name, (codes, table) in rows.coded.items():
+        distinct = [*table, None]
+        columns[name] = [distinct[code] for code in codes.tolist()]
+    for name, counts in rows.counts.items():
+        columns[name] = [None if count != count else int(count) for count in counts.tolist()]
+    for name in ("prompt_id", "generator"):
+        if None in columns[name]:
+            raise InvalidLogError(f"{name} is null", path=path, line=columns[name].index(None) + 1)
+    lines = LineTable(generators)
+    sizes = np.diff(rows.offsets).tolist()
+    for row, (values, size, chained) in enumerate(
+        zip(zip(*columns.values(), strict=True), sizes, rows.chained.tolist(), strict=True), start=1
+    ):
+        line = LineWire(**dict(zip(columns, values, strict=True)), samples=_ONE_SAMPLE if size else None)
+        try:
+            reason = contradiction(line)
+            if reason is not None:
+                raise InvalidLogError(reason)
+            if chained:
+                name_chains(line)
+            lines.add(line, n_samples=size, place=row)
+        except InvalidLogError as error:
+            raise InvalidLogError(error.reason, path=path, line=row) from error
+    return lines
