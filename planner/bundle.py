@@ -27,7 +27,7 @@ from difficulty.predictor import DifficultyPredictor
 from difficulty.prompt_features import PromptFeatures
 from policies.allocation import Allocation
 from policies.curves import CurveTable
-from policies.policy_spec import PolicySpec
+from policies.policy_spec import PolicyMixture
 
 __all__ = ["SCHEMA", "Manifest", "PolicyBundle"]
 
@@ -50,7 +50,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     generators : dict
         Settings of each generator, as in the log's header.
     policy : dict
-        Fields of the deployed `PolicySpec`.
+        Fields of the deployed `PolicyMixture`.
     allocations : list of dict
         The menu: fields of each `Allocation`, in column order.
     directions : list of list of float
@@ -85,7 +85,7 @@ class PolicyBundle:
         What was optimised, and the unit of cost.
     generators : mapping of str to Generator
         Generators as they were recorded.
-    spec : PolicySpec
+    policy : PolicyMixture
         The deployed policy.
     references : ReferencePrompts
         Training prompts with counts and coordinates.
@@ -106,7 +106,7 @@ class PolicyBundle:
     objective: str
     unit: str
     generators: Mapping[str, Generator]
-    spec: PolicySpec
+    policy: PolicyMixture
     references: ReferencePrompts
     curves: CurveTable
     deployed: NDArray[np.bool_]
@@ -141,7 +141,7 @@ class PolicyBundle:
             objective=self.objective,
             unit=self.unit,
             generators={name: _settings(generator) for name, generator in self.generators.items()},
-            policy=msgspec.to_builtins(self.spec),
+            policy=msgspec.to_builtins(self.policy),
             allocations=[msgspec.to_builtins(allocation) for allocation in self.curves.allocations],
             directions=[] if self.predictor is None else self.predictor.directions_.tolist(),
             prompt_token_fit=dict(self.prompt_token_fit),
@@ -252,7 +252,7 @@ def _assemble(manifest: Manifest, content: Mapping[str, bytes]) -> PolicyBundle:
         objective=manifest.objective,
         unit=manifest.unit,
         generators=generators,
-        spec=msgspec.convert(manifest.policy, PolicySpec),
+        policy=msgspec.convert(manifest.policy, PolicyMixture),
         references=references,
         curves=curves,
         deployed=arrays["deployed"].astype(bool),

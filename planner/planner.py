@@ -29,7 +29,7 @@ from policies.cost_latency import DecodeModel
 from policies.curves import CurveTable
 from policies.objective import Objective, check_objective
 from policies.plan import AllocationPlan
-from policies.policy_spec import PolicySpec
+from policies.policy_spec import STATIC
 from policies.prices import choose_at_prices, price_grid
 from policies.solver import Solution, solve
 
@@ -158,7 +158,7 @@ class Planner:
                 objective=objective,
                 unit="output_tokens",
                 generators={name: Generator(name=name) for name in generators},
-                spec=PolicySpec(),
+                policy=STATIC,
                 references=start.references,
                 curves=start.curves,
                 deployed=np.ones(len(start.curves.allocations), dtype=bool),
@@ -275,7 +275,7 @@ class Planner:
     def _belief_at(self, coordinates: FloatArray) -> Belief:
         references = self.bundle.references
         return Belief(
-            weights=self.bundle.spec.weights(coordinates, references.coordinates), references=references
+            weights=self.bundle.policy.weights(coordinates, references.coordinates), references=references
         )
 
     def _assess(self, prompts: Sequence[Prompt], unit: str) -> _Assessment:

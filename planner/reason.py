@@ -60,10 +60,10 @@ class Reasons:
         value : ndarray of float64, shape (A,)
             Expected value of each allocation for this prompt.
         """
-        spec = self.bundle.spec
+        policy = self.bundle.policy
         if not self.bundle.training:
             first = "nothing was recorded yet: a broad prior"
-        elif spec.family == "static":
+        elif policy.family == "static":
             first = "telling prompts apart was not shown to pay: the best static mix"
         else:
             share = bisect_left(self._levels, level) / len(self._levels)

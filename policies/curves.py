@@ -181,7 +181,12 @@ def _vote(pool: SamplePool, columns: slice, widths: NDArray[np.int_], _: str, __
 
 
 def _best(pool: SamplePool, columns: slice, widths: NDArray[np.int_], verifier: str, _: int) -> FloatArray:
-    return best_of_n_accuracy(_scores(pool, verifier)[:, columns], pool.correct[:, columns], widths)
+    correct, answer = pool.correct[:, columns], pool.answer[:, columns]
+    # Where answers are recorded, a sample without one is never selected, as in the strategy.
+    recorded = bool((answer >= 0).any()) and not bool(((answer == -1) & (correct == 1)).any())
+    return best_of_n_accuracy(
+        _scores(pool, verifier)[:, columns], correct, widths, answer=answer if recorded else None
+    )
 
 
 def _weighted(

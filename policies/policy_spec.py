@@ -2,7 +2,8 @@
 
 One family holds every one-shot policy that we know as a special case: *static* gives each prompt the population's curve
 (best static allocation and static mix), *bins* the curve of its difficulty bin (Snell et al.), *kernel* the curve of the
-training prompts that resemble it. Values at one price are then solved by `policies.solver`; tuning is left to `training`.
+training prompts that resemble it. A mixture averages
+the weights of several, which halves what tuning on few prompts overfits. Solving is left to `policies.solver`, tuning to `training`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError
 from difficulty.kernel import bin_weights, kernel_weights, uniform_weights
 
-__all__ = ["FAMILIES", "Family", "PolicySpec"]
+__all__ = ["FAMILIES", "STATIC", "Family", "PolicyMixture", "PolicySpec"]
 
 Family: TypeAlias = Literal["static", "bins", "kernel"]
 FAMILIES: Final[tuple[str, ...]] = get_args(Family)
@@ -75,3 +76,42 @@ class PolicySpec:
         if self.shrinkage:
             weights = (1 - self.shrinkage) * weights + np.float32(self.shrinkage / len(references))
         return weights
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PolicyMixture:
+    """The deployed policy: equal parts of one or several specifications.
+
+    Parameters
+    ----------
+    members : tuple of PolicySpec
+        At least one; their weights over training prompts are averaged.
+
+    Examples
+    --------
+    >>> PolicyMixture(members=(PolicySpec(), PolicySpec())).family
+    'static'
+    """
+
+    members: tuple[PolicySpec, ...] = (PolicySpec(),)
+
+    def __post_init__(self) -> None:
+        if not self.members:
+            raise InvalidInputError("a mixture needs at least one member")
+
+    @property
+    def family(self) -> Family | Literal["mixture"]:
+        """The members' family where it is one, else ``"mixture"``."""
+        families = {member.family for member in self.members}
+        return families.pop() if len(families) == 1 else "mixture"
+
+    def weights(self, queries: NDArray[np.float64], references: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Return mean weights of P prompts over T reference prompts, shape (P, T)."""
+        total = self.members[0].weights(queries, references)
+        for member in self.members[1:]:
+            total += member.weights(queries, references)
+        return total / np.float32(len(self.members))
+
+
+# What every bundle falls back to: telling no prompts apart.
+STATIC: Final = PolicyMixture()

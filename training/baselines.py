@@ -18,7 +18,7 @@ from difficulty.kernel import bin_weights
 from planner.bundle import PolicyBundle
 from policies.curves import CurveTable
 from policies.hull import upper_hull
-from policies.policy_spec import PolicySpec
+from policies.policy_spec import PolicyMixture, PolicySpec
 from policies.prices import choose_at_prices
 
 __all__ = ["Course", "TestBed", "marginal_greedy", "policy_course", "static_mix", "uniform_courses"]
@@ -98,15 +98,15 @@ def uniform_courses(bed: TestBed) -> dict[str, Course]:
 
 
 def policy_course(
-    bed: TestBed, spec: PolicySpec, *, deployed: NDArray[np.bool_] | None = None, coordinates: FloatArray | None = None
+    bed: TestBed, policy: PolicySpec | PolicyMixture, *, deployed: NDArray[np.bool_] | None = None, coordinates: FloatArray | None = None
 ) -> Course:
-    """Return the course of a policy of the family, e.g. the deployed one, Snell bins, or a placebo.
+    """Return the course of a policy: the deployed one, Snell bins, or a placebo.
 
     Parameters
     ----------
     bed : TestBed
         Test prompts.
-    spec : PolicySpec
+    policy : PolicySpec or PolicyMixture
         The policy.
     deployed : ndarray of bool, shape (A,), optional
         The part of the menu that it may use.
@@ -114,7 +114,7 @@ def policy_course(
         In place of the predicted ones: shuffled for the placebo.
     """
     queries = bed.coordinates if coordinates is None else coordinates
-    weights = spec.weights(queries, bed.bundle.references.coordinates).astype(np.float64)
+    weights = policy.weights(queries, bed.bundle.references.coordinates).astype(np.float64)
     choice = _choose(weights, bed.bundle.curves.value, bed.train_cost, bed.prices, deployed)
     return bed.realise(choice)
 
@@ -126,9 +126,9 @@ def random_histogram(bed: TestBed, course_choice: NDArray[np.intp], *, seed: int
     return bed.realise(shuffled)
 
 
-def policy_choice(bed: TestBed, spec: PolicySpec, deployed: NDArray[np.bool_] | None = None) -> NDArray[np.intp]:
+def policy_choice(bed: TestBed, policy: PolicySpec | PolicyMixture, deployed: NDArray[np.bool_] | None = None) -> NDArray[np.intp]:
     """Return the allocations that a policy chooses at each price, shape (P, L)."""
-    weights = spec.weights(bed.coordinates, bed.bundle.references.coordinates).astype(np.float64)
+    weights = policy.weights(bed.coordinates, bed.bundle.references.coordinates).astype(np.float64)
     return _choose(weights, bed.bundle.curves.value, bed.train_cost, bed.prices, deployed)
 
 

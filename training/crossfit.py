@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.policy_spec import PolicySpec
+from policies.policy_spec import PolicyMixture, PolicySpec
 from policies.prices import choose_at_prices, price_grid
 
 __all__ = ["CrossFit", "Replay"]
@@ -63,24 +63,32 @@ class CrossFit:
         prices = price_grid(value.mean(axis=0), cost.mean(axis=0), n_prices=n_prices)
         return cls(coordinates=coordinates, folds=folds, value=value, cost=cost, prices=prices)
 
-    def replay(self, spec: PolicySpec, allowed: NDArray[np.bool_] | None = None) -> Replay:
-        """Return what `spec` would have earned on each prompt at each price.
+    def replay(
+        self,
+        policy: PolicySpec | PolicyMixture,
+        allowed: NDArray[np.bool_] | None = None,
+        *,
+        fold: int | None = None,
+    ) -> Replay:
+        """Return what a policy would have earned on each prompt at each price.
 
         Parameters
         ----------
-        spec : PolicySpec
+        policy : PolicySpec or PolicyMixture
             The policy.
         allowed : ndarray of bool, shape (A,), optional
             The part of the menu that it may use.
+        fold : int, optional
+            Replay the prompts of this fold only; rows of the others are NaN.
         """
         columns = np.arange(self.value.shape[1]) if allowed is None else np.flatnonzero(allowed)
         value, cost = self.value[:, columns], self.cost[:, columns]
-        earned = np.empty((len(value), len(self.prices)))
-        spent = np.empty_like(earned)
-        for fold in np.unique(self.folds):
-            test = np.flatnonzero(self.folds == fold)
-            train = np.flatnonzero(self.folds != fold)
-            weights = spec.weights(self.coordinates[test], self.coordinates[train]).astype(np.float64)
+        earned = np.full((len(value), len(self.prices)), np.nan)
+        spent = np.full_like(earned, np.nan)
+        for name in np.unique(self.folds) if fold is None else [fold]:
+            test = np.flatnonzero(self.folds == name)
+            train = np.flatnonzero(self.folds != name)
+            weights = policy.weights(self.coordinates[test], self.coordinates[train]).astype(np.float64)
             choice = choose_at_prices(weights @ value[train], weights @ cost[train], self.prices)
             earned[test] = value[test[:, None], choice]
             spent[test] = cost[test[:, None], choice]

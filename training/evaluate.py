@@ -119,7 +119,7 @@ def evaluate(
             "seed": seed,
         },
         bundle=msgspec.to_builtins(
-            {"policy": loaded.spec, "training": dict(loaded.training), "generators": list(loaded.generators)}
+            {"policy": loaded.policy, "family": loaded.policy.family, "training": dict(loaded.training), "generators": list(loaded.generators)}
         ),
         comparison=comparison._asdict(),
         oracle_gap=closed,
@@ -179,7 +179,7 @@ def _test_bed(
 def _courses(bed: base.TestBed, halves: Halves, seed: int) -> dict[str, base.Course]:
     """Replay the learned policy and every baseline."""
     bundle = bed.bundle
-    choice = base.policy_choice(bed, bundle.spec, bundle.deployed)
+    choice = base.policy_choice(bed, bundle.policy, bundle.deployed)
     order = np.random.default_rng(seed).permutation(len(bed.coordinates))
     courses = {
         "learned": bed.realise(choice),
@@ -190,7 +190,7 @@ def _courses(bed: base.TestBed, halves: Halves, seed: int) -> dict[str, base.Cou
         "Damani greedy, distribution": base.marginal_greedy(bed, gain=base.distributional),
         "random, same histogram": base.random_histogram(bed, choice, seed=seed),
         "shuffled predictor": base.policy_course(
-            bed, bundle.spec, deployed=bundle.deployed, coordinates=bed.coordinates[order]
+            bed, bundle.policy, deployed=bundle.deployed, coordinates=bed.coordinates[order]
         ),
         **base.uniform_courses(bed),
     }

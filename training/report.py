@@ -115,7 +115,7 @@ class Report:
             "",
             f"- Test data: {data['n_prompts']} prompts{left_out}, {data['n_samples']:,} recorded samples; objective "
             f"{data['objective']}, cost in {data['unit']}; {data['n_bootstrap']} bootstrap replicates, seed {data['seed']}.",
-            f"- Policy: {self.bundle['policy']['family']}, tuned on {training.get('n_prompts', '?')} other prompts.",
+            f"- Policy: {self.bundle['family']} of {len(self.bundle['policy']['members'])} trials, tuned on {training.get('n_prompts', '?')} other prompts.",
         ]
         if placebo:
             low, high = placebo["gain_interval"]

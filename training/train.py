@@ -202,7 +202,7 @@ def _bundle(
     """Put the bundle together, with at most `_MAX_REFERENCES` reference prompts."""
     counts = kept.counts()
     tokens = np.stack([_mean_tokens(kept, name) for name in kept.generators], axis=1)
-    deployed = menu_mask(tuned.candidate.menu, curves.value, cost, curves.allocations)
+    deployed = menu_mask(tuned.menu, curves.value, cost, curves.allocations)
     rows = np.arange(len(coordinates))
     if len(rows) > _MAX_REFERENCES:
         rows = np.sort(np.random.default_rng(seed).permutation(rows)[:_MAX_REFERENCES])
@@ -225,7 +225,7 @@ def _bundle(
         objective=objective,
         unit=unit,
         generators=dict(kept.generators),
-        spec=tuned.candidate.spec,
+        policy=tuned.policy,
         references=ReferencePrompts(
             generators=tuple(kept.generators),
             n=counts.n[rows],
@@ -278,7 +278,7 @@ def _placebo(crossfit: CrossFit, tuned: Tuned, curves: CurveTable, seed: int) ->
     shuffled = replace(crossfit, coordinates=crossfit.coordinates[order])
     scorer = Scorer(shuffled, curves.allocations)
     gains = scorer.gain(
-        scorer.replay(tuned.candidate), bootstrap_weights(len(order), n_replicates=2000, seed=seed)
+        scorer.replay(tuned.policy, tuned.menu), bootstrap_weights(len(order), n_replicates=2000, seed=seed)
     )
     return {
         "gain_over_static": round(float(gains[0]), 5),

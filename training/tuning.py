@@ -1,8 +1,8 @@
 """Tune the policy's few parameters with Optuna on cross-fitted replay, and decide whether it beats static at all.
 
 The score of a trial is the mean gain in value over the best static mix at equal cost, over budgets spaced evenly in log cost.
-The decision uses nested selection (each fold is scored with the trial that was best on the *other* folds), so that the
-best of many trials is not mistaken for a better policy. Sampling, storage and seeds are Optuna's.
+What is deployed is the mean of the best few trials. The decision uses nested selection (each fold is scored with the trials that were
+best on the *other* folds), so that luck among many trials is not mistaken for a better policy. Sampling, storage and seeds are Optuna's.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError, require
 from policies.allocation import Allocation
 from policies.hull import upper_hull
-from policies.policy_spec import PolicySpec
+from policies.policy_spec import STATIC, PolicyMixture, PolicySpec
 from training.crossfit import CrossFit, Replay
 from training.frontier import Frontier, bootstrap_weights, interval
 
@@ -35,6 +35,8 @@ _N_BUDGETS: Final = 12
 # One-sided chance of calling a policy better that is not, at which the bundle leaves the static fallback.
 _DECISION_LEVEL: Final = 0.80
 _N_NESTED: Final = 60
+# Members of the deployed mixture. On recorded logs eight to ten lost less at high budgets than the single best trial.
+_N_MEMBERS: Final = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,21 +53,24 @@ class Tuned:
 
     Parameters
     ----------
-    candidate : Candidate
-        The policy to deploy: the best trial's, or the static one where nothing was shown to beat it.
+    policy : PolicyMixture
+        The policy to deploy: the best trials' mean, or the static one where nothing was shown to beat it.
+    menu : str
+        The part of the menu that it may use.
     gain : float
         Mean gain in value over static under nested selection.
     gain_interval : tuple of float
         Its 95 % interval (paired bootstrap over prompts).
     optimism : float
-        Inner score of the best trial minus `gain`: what selection alone seemed to earn.
+        Inner score of the mixture minus `gain`: what selection alone seemed to earn.
     deployed : bool
         Whether the learned policy is deployed (True) or the static fallback (False).
     n_trials : int
         Completed trials, earlier and other workers' included.
     """
 
-    candidate: Candidate
+    policy: PolicyMixture
+    menu: MenuName
     gain: float
     gain_interval: tuple[float, float]
     optimism: float
@@ -114,20 +119,30 @@ def tune(
     finished = [trial for trial in study.trials if trial.value is not None]
     ranked = sorted(finished, key=lambda trial: (-float(trial.value or 0.0), trial.number))
     candidates = list(dict.fromkeys(_candidate(trial.params) for trial in ranked))[:_N_NESTED]
-    best = candidates[0]
-    nested = _nested(scorer, candidates)
+    scores = np.array([scorer.score(candidate) for candidate in candidates])
+    best, menu = _mixture(candidates, scores)
     weights = bootstrap_weights(len(crossfit.value), n_replicates=2000, seed=seed)
-    gains = scorer.gain(nested, weights)
+    gains = scorer.gain(_nested(scorer, candidates), weights)
     low, _ = interval(gains[1:], level=_DECISION_LEVEL)
-    deployed = best.spec.family != "static" and bool(low > 0)
+    deployed = best.family != "static" and bool(low > 0)
+    inner = float(scorer.gain(scorer.replay(best, menu), weights[:1])[0])
     return Tuned(
-        candidate=best if deployed else Candidate(spec=PolicySpec()),
+        policy=best if deployed else STATIC,
+        menu=menu if deployed else "all",
         gain=float(gains[0]),
         gain_interval=interval(gains[1:]),
-        optimism=float(scorer.score(best) - gains[0]),
+        optimism=float(inner - gains[0]),
         deployed=deployed,
         n_trials=len(finished),
     )
+
+
+def _mixture(candidates: Sequence[Candidate], scores: FloatArray) -> tuple[PolicyMixture, MenuName]:
+    """Return the mean of the best candidates that beat static, and the menu that most of them use."""
+    order = np.argsort(-scores, kind="stable")[:_N_MEMBERS]
+    kept = [candidates[index] for index in order if scores[index] > 0] or [Candidate(spec=PolicySpec())]
+    menus = [candidate.menu for candidate in kept]
+    return PolicyMixture(members=tuple(c.spec for c in kept)), max(dict.fromkeys(menus), key=menus.count)
 
 
 class Scorer:
@@ -148,8 +163,8 @@ class Scorer:
             frontier.cost[0, 0], max(plateau, frontier.cost[0, 0] * 1.0001), _N_BUDGETS
         )
 
-    def replay(self, candidate: Candidate) -> Replay:
-        return self.crossfit.replay(candidate.spec, self._masks[candidate.menu])
+    def replay(self, policy: PolicySpec | PolicyMixture, menu: MenuName, *, fold: int | None = None) -> Replay:
+        return self.crossfit.replay(policy, self._masks[menu], fold=fold)
 
     def gain(self, replay: Replay, weights: FloatArray) -> FloatArray:
         """Return the mean gain over static at equal cost, shape (R,)."""
@@ -166,7 +181,8 @@ class Scorer:
 
     def score(self, candidate: Candidate) -> float:
         n = len(self.crossfit.value)
-        return float(self.gain(self.replay(candidate), np.full((1, n), 1 / n))[0])
+        replay = self.replay(candidate.spec, candidate.menu)
+        return float(self.gain(replay, np.full((1, n), 1 / n))[0])
 
 
 def menu_mask(
@@ -188,16 +204,16 @@ def menu_mask(
 
 
 def _nested(scorer: Scorer, candidates: Sequence[Candidate]) -> Replay:
-    """Replay each fold with the candidate that scores best on the other folds."""
+    """Replay each fold with the mixture of what scores best on the other folds."""
     folds = scorer.crossfit.folds
     names = np.unique(folds)
     outside = np.stack([(folds != fold) / (folds != fold).sum() for fold in names])
-    replays = [scorer.replay(candidate) for candidate in candidates]
-    scores = np.stack([scorer.gain(replay, outside) for replay in replays])
-    cost, value = np.empty_like(replays[0].cost), np.empty_like(replays[0].value)
-    for index, fold in enumerate(names):
-        chosen = replays[int(scores[:, index].argmax())]
-        cost[folds == fold], value[folds == fold] = chosen.cost[folds == fold], chosen.value[folds == fold]
+    scores = np.stack([scorer.gain(scorer.replay(c.spec, c.menu), outside) for c in candidates])
+    parts = []
+    for column, fold in enumerate(names):
+        policy, menu = _mixture(candidates, scores[:, column])
+        parts.append(scorer.replay(policy, menu, fold=int(fold)))
+    cost, value = (np.nansum([part[index] for part in parts], axis=0) for index in (0, 1))
     return Replay(cost, value)
 
 
