@@ -22,7 +22,6 @@ __all__ = [
     "encode_header",
     "encode_lines",
     "generator_record",
-    "independent_samples",
     "lines_of",
     "samples_of",
 ]
@@ -60,7 +59,6 @@ def lines_of(columns: LogColumns) -> Iterator[LineWire]:
     """Yield each line with its samples."""
     lines = columns.lines
     params = [msgspec.json.decode(text) or None for _, text in columns.strategies]
-    offsets = lines.offsets.tolist()
     tokens = _optional_ints(lines.prompt_tokens)
     for place in range(len(lines)):
         prompt = columns.prompts[lines.prompt[place]]
@@ -79,42 +77,26 @@ def lines_of(columns: LogColumns) -> Iterator[LineWire]:
             meta=lines.meta[place],
             n=int(lines.n[place]) if counted else None,
             n_correct=int(lines.n_correct[place]) if counted else None,
-            samples=None if counted else samples_of(columns, offsets[place], offsets[place + 1]),
+            samples=None if counted else samples_of(columns, place),
         )
 
 
-def independent_samples(columns: LogColumns, prompt_id: str, generator: str) -> list[SampleWire]:
-    """Return the independent samples of one prompt × generator; none where there is no such line."""
-    lines = columns.lines
-    at = [place for place, prompt in enumerate(columns.prompts) if prompt.id == prompt_id]
-    if not at or generator not in columns.generators:
-        return []
-    here = (lines.prompt == at[0]) & (lines.generator == columns.generators.index(generator))
-    samples = [
-        sample
-        for place in np.flatnonzero(here).tolist()
-        if columns.strategies[lines.strategy[place]][0] is None
-        for sample in samples_of(columns, int(lines.offsets[place]), int(lines.offsets[place + 1]))
-    ]
-    return [sample for sample in samples if sample.chain is None]
-
-
-def samples_of(columns: LogColumns, start: int, stop: int) -> list[SampleWire]:
-    """Return samples `start` to `stop` (exclusive) of the log as objects."""
+def samples_of(columns: LogColumns, line: int) -> list[SampleWire]:
+    """Return the samples of one line, counted from 0, as objects."""
     table = columns.samples
+    start, stop = columns.lines.offsets[line : line + 2].tolist()
     here = slice(start, stop)
-    answers: tuple[str | None, ...] = (*table.answers, None)
-    finishes: tuple[str | None, ...] = (*table.finishes, None)
+    answers, finishes = table.answers, table.finishes
     nothing: list[Any] = [None] * (stop - start)
     # In the order of the fields of SampleWire, which is how the constructor takes them.
     values = zip(
-        [answers[code] for code in table.answer[here].tolist()],
+        [None if code < 0 else answers[code] for code in table.answer[here].tolist()],
         [None if correct < 0 else correct == 1 for correct in table.correct[here].tolist()],
         _optional_ints(table.output_tokens[here]),
         _optional_ints(table.prompt_tokens[here]),
         _optional_floats(table.score[here]),
         _optional_floats(table.mean_logprob[here]),
-        [finishes[code] for code in table.finish[here].tolist()],
+        [None if code < 0 else finishes[code] for code in table.finish[here].tolist()],
         nothing if table.text is None else table.text[here].tolist(),
         [None if chain < 0 else chain for chain in table.chain[here].tolist()],
         [None if step < 0 else step for step in table.step[here].tolist()],

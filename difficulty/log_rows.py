@@ -110,7 +110,7 @@ def _plainly_right(rows: _Rows, generators: Mapping[str, Generator]) -> bool:
 def _all_at_once(
     rows: _Rows, generators: Mapping[str, Generator], samples: SampleColumns
 ) -> LogColumns | None:
-    """Build the columns of rows that are right by themselves, or None where they may contradict each other."""
+    """Build the columns of rows that are right by themselves, or None where they may disagree."""
     coded, n = rows.coded, rows.counts["n"]
     prompt, ids = recode(coded["prompt_id"].codes, coded["prompt_id"].table)
     known: dict[str, list[Any]] = {}

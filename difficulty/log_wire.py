@@ -42,7 +42,7 @@ _Index: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 ParameterScalar: TypeAlias = str | int | float | bool
 
 
-class SampleWire(msgspec.Struct, forbid_unknown_fields=True, gc=False, omit_defaults=True):
+class SampleWire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, omit_defaults=True):
     """One sample of a line, or one complete run where the line names a search strategy."""
 
     answer: str | None = None

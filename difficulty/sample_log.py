@@ -1,14 +1,14 @@
 """The sample log: recorded samples of many prompts and generators; read, write, slice and look at them.
 
 A log is immutable and columnar inside, so that a million samples take a few arrays; prompts keep the order
-in which they first appear. Estimates from the samples are left to the other modules of this room.
+in which they first appear. Estimates from the samples are left to the other modules of this room. The class
+is the one door to a log and hands over to the `log_*` modules, which is why the file is long.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple, final
@@ -20,10 +20,9 @@ from difficulty.errors import InvalidInputError, InvalidLogError, UnknownGenerat
 from difficulty.generator import Generator
 from difficulty.log_builder import LogBuilder
 from difficulty.log_columns import LogColumns
-from difficulty.log_jsonl import read_jsonl, write_lines
-from difficulty.log_lines import encode_header, encode_lines, generator_record, independent_samples
+from difficulty.log_files import read_file, write_file
+from difficulty.log_lines import generator_record, samples_of
 from difficulty.log_merge import merge_columns
-from difficulty.log_parquet import PARQUET_MAGIC, read_parquet, write_parquet
 from difficulty.log_pools import (
     CHAIN,
     INDEPENDENT,
@@ -74,7 +73,17 @@ class SampleLog:
     [6, 1]
     """
 
-    __slots__ = ("_about", "_columns", "_digest", "_generators", "_kinds", "_local", "_pools")
+    __slots__ = (
+        "_about",
+        "_columns",
+        "_digest",
+        "_generators",
+        "_kinds",
+        "_lines",
+        "_local",
+        "_pools",
+        "_rows",
+    )
 
     def __init__(
         self, columns: LogColumns, *, generators: Mapping[str, Generator], about: Mapping[str, object]
@@ -86,6 +95,8 @@ class SampleLog:
         self._local: NDArray[np.int32] | None = None
         self._digest: str | None = None
         self._pools: dict[str, SamplePool] = {}
+        self._lines: dict[tuple[int, int], int] | None = None
+        self._rows: dict[str, int] = {}
 
     @classmethod
     def read(cls, *paths: str | os.PathLike[str]) -> SampleLog:
@@ -109,22 +120,7 @@ class SampleLog:
 
     @classmethod
     def _read_one(cls, path: Path) -> SampleLog:
-        if not path.exists():
-            raise InvalidLogError("there is no such file; check the path", path=str(path))
-        if not path.is_file():
-            raise InvalidLogError(
-                "this is not a file; give the path of a .jsonl, .jsonl.gz or .parquet file", path=str(path)
-            )
-        try:
-            with path.open("rb") as file:
-                magic = file.read(len(PARQUET_MAGIC))
-        except OSError as error:
-            raise InvalidLogError(
-                f"cannot read the file: {error.strerror or error}", path=str(path)
-            ) from error
-        columns, generators, about = (read_parquet if magic == PARQUET_MAGIC else read_jsonl)(path)
-        if not columns.prompts:
-            raise InvalidLogError("the log has a header and no lines; nothing was recorded", path=str(path))
+        columns, generators, about = read_file(path)
         return cls(columns, generators=generators, about=about)
 
     def write(self, path: str | os.PathLike[str]) -> None:
@@ -139,17 +135,7 @@ class SampleLog:
         MissingDependencyError
             For Parquet, when pyarrow is not installed.
         """
-        target = Path(path)
-        if target.name.endswith((".jsonl", ".jsonl.gz")):
-            header = encode_header(self._generators, self._about)
-            write_lines(target, chain((header,), encode_lines(self._columns)))
-        elif target.suffix == ".parquet":
-            write_parquet(target, self._columns, header=encode_header(self._generators, self._about))
-        else:
-            raise InvalidLogError(
-                f"the file name must end in .jsonl, .jsonl.gz or .parquet, got {target.name!r}",
-                path=str(target),
-            )
+        write_file(Path(path), self._columns, generators=self._generators, about=self._about)
 
     @classmethod
     def from_records(
@@ -416,8 +402,33 @@ class SampleLog:
         UnknownGeneratorError
             When the log does not have that generator.
         """
-        self._generator_index(generator)
-        return independent_samples(self._columns, prompt_id, generator)
+        index = self._generator_index(generator)
+        if self._lines is None:
+            lines = self._columns.lines
+            independent = np.flatnonzero(self._kinds == INDEPENDENT)
+            owners = zip(
+                lines.prompt[independent].tolist(), lines.generator[independent].tolist(), strict=True
+            )
+            self._lines = dict(zip(owners, independent.tolist(), strict=True))
+            self._rows = {prompt.id: row for row, prompt in enumerate(self.prompts)}
+        line = self._lines.get((self._rows.get(prompt_id, -1), index))
+        return [] if line is None else samples_of(self._columns, line)
+
+    def answers(self, prompt_id: str) -> tuple[str, ...]:
+        """Return the distinct answers of one prompt; the codes of pools, chains and runs are places in it.
+
+        Raises
+        ------
+        InvalidInputError
+            When the prompt is not in the log.
+        """
+        row = next((row for row, prompt in enumerate(self.prompts) if prompt.id == prompt_id), None)
+        if row is None:
+            raise InvalidInputError(f"prompt {prompt_id!r} is not in the log, which has {len(self)} prompts")
+        samples, offsets = self._columns.samples, self._columns.lines.offsets
+        lines = np.flatnonzero(self._columns.lines.prompt == row).tolist()
+        codes = np.concatenate([samples.answer[offsets[line] : offsets[line + 1]] for line in lines])
+        return tuple(samples.answers[code] for code in dict.fromkeys(codes.tolist()) if code >= 0)
 
     def chains(self, generator: str) -> ChainPool | None:
         """Return the revision chains of a generator, or None where it has none.

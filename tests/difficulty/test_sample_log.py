@@ -102,6 +102,25 @@ def test_split_ignores_the_order_of_prompts_and_heeds_the_seed() -> None:
     assert sides[0] != sides[2]
 
 
+def test_samples_and_answers_of_one_prompt() -> None:
+    runs = record("a", samples=[{"answer": "7"}], strategy="dvts")
+    steps = record("a", samples=[{"answer": "8", "chain": 0, "step": 0}])
+    plain = record("a", samples=[{"answer": "7", "text": "It is 7."}, {"answer": None}, {"answer": "9"}])
+    log = make(record("b", n=3, n_correct=1), runs, steps, plain, record("b", "big"))
+    assert [(sample.answer, sample.text) for sample in log.samples("a", "small")] == [
+        ("7", "It is 7."),
+        (None, None),
+        ("9", None),
+    ]
+    assert (
+        log.samples("b", "small") == [] and log.samples("a", "big") == [] and log.samples("zz", "big") == []
+    )
+    assert log.answers("a") == ("7", "8", "9")
+    assert log.pool("small").answer[1].tolist() == [0, -1, 2]
+    with pytest.raises(InvalidInputError, match="'zz' is not in the log"):
+        log.answers("zz")
+
+
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -1.0, float("nan")])
 def test_split_refuses_a_fraction_out_of_range(fraction: float) -> None:
     with pytest.raises(InvalidInputError, match="test_fraction"):

@@ -1,0 +1,70 @@
+"""Read and write the file forms of a sample log, told apart by content when reading and by name when writing.
+
+It assumes local files. What the forms hold is left to `difficulty.log_jsonl` and `difficulty.log_parquet`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import chain
+from pathlib import Path
+
+from difficulty.errors import InvalidLogError
+from difficulty.generator import Generator
+from difficulty.log_columns import LogColumns
+from difficulty.log_jsonl import ParsedLog, read_jsonl, write_lines
+from difficulty.log_lines import encode_header, encode_lines
+from difficulty.log_parquet import PARQUET_MAGIC, read_parquet, write_parquet
+
+__all__ = ["read_file", "write_file"]
+
+
+def read_file(path: Path) -> ParsedLog:
+    """Read one file: JSON Lines, gzip of it, or Parquet.
+
+    Raises
+    ------
+    InvalidLogError
+        When the file is missing, is not a valid log, or has no lines.
+    MissingDependencyError
+        For Parquet, when pyarrow is not installed.
+    """
+    name = str(path)
+    if not path.exists():
+        raise InvalidLogError("there is no such file; check the path", path=name)
+    if not path.is_file():
+        raise InvalidLogError(
+            "this is not a file; give the path of a .jsonl, .jsonl.gz or .parquet file", path=name
+        )
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(PARQUET_MAGIC))
+    except OSError as error:
+        raise InvalidLogError(f"cannot read the file: {error.strerror or error}", path=name) from error
+    parsed = read_parquet(path) if magic == PARQUET_MAGIC else read_jsonl(path)
+    if not parsed[0].prompts:
+        raise InvalidLogError("the log has a header and no lines; nothing was recorded", path=name)
+    return parsed
+
+
+def write_file(
+    path: Path, columns: LogColumns, *, generators: Mapping[str, Generator], about: Mapping[str, object]
+) -> None:
+    """Write one file: ``.jsonl``, ``.jsonl.gz`` or ``.parquet``.
+
+    Raises
+    ------
+    InvalidLogError
+        When the suffix is none of these, or the file cannot be written.
+    MissingDependencyError
+        For Parquet, when pyarrow is not installed.
+    """
+    header = encode_header(generators, about)
+    if path.name.endswith((".jsonl", ".jsonl.gz")):
+        write_lines(path, chain((header,), encode_lines(columns)))
+    elif path.suffix == ".parquet":
+        write_parquet(path, columns, header=header)
+    else:
+        raise InvalidLogError(
+            f"the file name must end in .jsonl, .jsonl.gz or .parquet, got {path.name!r}", path=str(path)
+        )
