@@ -1,14 +1,21 @@
-"""Belief: how hard a prompt is for a generator, and the recorded samples that say so."""
+"""Belief: how hard a prompt is for a generator, and the recorded samples that say so.
+
+Names are imported on first use, so that planning loads no more of this room than it needs.
+"""
 
 from __future__ import annotations
 
-from difficulty.errors import PlannerError
-from difficulty.generator import Generator
-from difficulty.log_import_inspect import read_inspect
-from difficulty.log_import_lm_eval import read_lm_eval
-from difficulty.prompt import Prompt, as_prompts
-from difficulty.sample_log import Counts, SampleLog
-from difficulty.sample_pool import ChainPool, RecordedRuns, SamplePool
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from difficulty.errors import PlannerError
+    from difficulty.generator import Generator
+    from difficulty.log_import_inspect import read_inspect
+    from difficulty.log_import_lm_eval import read_lm_eval
+    from difficulty.prompt import Prompt, as_prompts
+    from difficulty.sample_log import Counts, SampleLog
+    from difficulty.sample_pool import ChainPool, RecordedRuns, SamplePool
 
 __all__ = [
     "ChainPool",
@@ -23,3 +30,28 @@ __all__ = [
     "read_inspect",
     "read_lm_eval",
 ]
+
+_HOMES: Final = {
+    "ChainPool": "sample_pool",
+    "Counts": "sample_log",
+    "Generator": "generator",
+    "PlannerError": "errors",
+    "Prompt": "prompt",
+    "RecordedRuns": "sample_pool",
+    "SampleLog": "sample_log",
+    "SamplePool": "sample_pool",
+    "as_prompts": "prompt",
+    "read_inspect": "log_import_inspect",
+    "read_lm_eval": "log_import_lm_eval",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
