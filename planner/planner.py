@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from difficulty.belief import Belief
 from difficulty.errors import InvalidBudgetError, UnknownGeneratorError
 from difficulty.generator import Generator
+from difficulty.kernel import Weigher
 from difficulty.prompt import Prompt, as_prompts
 from planner.bundle import PolicyBundle
 from planner.pricing import Pricing
@@ -93,10 +94,14 @@ class Planner:
     cost_model: CostModel | None = None
     decode: DecodeModel | None = None
     _curves: CurveTable = field(init=False, repr=False)
+    _weigh: Weigher = field(init=False, repr=False)
+    _reasons: Reasons = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_weigh", self.bundle.policy.weigher(self.bundle.references.coordinates))
         columns = np.flatnonzero(self.bundle.deployed)
         object.__setattr__(self, "_curves", self.bundle.curves.columns(columns))
+        object.__setattr__(self, "_reasons", Reasons.of(self.bundle, self._curves))
 
     @classmethod
     def load(
@@ -273,10 +278,7 @@ class Planner:
         return bundle.predictor.predict(bundle.features.transform(prompts))
 
     def _belief_at(self, coordinates: FloatArray) -> Belief:
-        references = self.bundle.references
-        return Belief(
-            weights=self.bundle.policy.weights(coordinates, references.coordinates), references=references
-        )
+        return Belief(weights=self._weigh(coordinates), references=self.bundle.references)
 
     def _assess(self, prompts: Sequence[Prompt], unit: str) -> _Assessment:
         """Return value and cost of every allocation for every prompt, a chunk of beliefs at a time."""
@@ -299,7 +301,7 @@ class Planner:
         self, prompts: Sequence[Prompt], unit: str, found: _Assessment, solution: Solution
     ) -> list[AllocationPlan]:
         """Turn a solution into plans."""
-        bundle, rows = self.bundle, np.arange(len(prompts))
+        rows = np.arange(len(prompts))
         value = found.value[rows, solution.choice].clip(0, 1)
         cost = found.cost[rows, solution.choice]
         error = _Z * np.concatenate(
@@ -311,8 +313,7 @@ class Planner:
             ]
         )
         low, high = (value - error).clip(0, 1), (value + error).clip(0, 1)
-        reasons = Reasons(bundle=bundle, curves=self._curves, unit=unit, price=solution.price)
-        objective = check_objective(bundle.objective)
+        objective = check_objective(self.bundle.objective)
         return [
             AllocationPlan(
                 prompt_id=prompt.id,
@@ -323,7 +324,7 @@ class Planner:
                 unit=check_unit(unit),
                 objective=objective,
                 price=solution.price,
-                reason=reasons.of(level, choice, worth),
+                reason=self._reasons.write(level, choice, worth, price=solution.price, unit=unit),
             )
             for prompt, choice, accuracy, lower, upper, price, level, worth in zip(
                 prompts,

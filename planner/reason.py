@@ -7,7 +7,8 @@ what price more would have been bought. It explains the decision as made; it add
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,35 +21,37 @@ __all__ = ["Reasons"]
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Reasons:
-    """Writes reasons for the plans of one batch.
+    """Writes reasons for the plans of one bundle; make it with `of`.
 
     Parameters
     ----------
-    bundle : PolicyBundle
-        What the plans rest on.
-    curves : CurveTable
-        The menu that the plans chose from.
-    unit : str
-        Unit of cost.
-    price : float
-        Value per unit of cost at which the batch was solved.
+    ground : {"nothing", "static", "learned"}
+        What plans rest on.
+    levels : tuple of float
+        Levels of the reference prompts, ascending.
+    names : tuple of str
+        Names of the A allocations.
+    base : int
+        Column of the allocation with the fewest samples.
     """
 
-    bundle: PolicyBundle
-    curves: CurveTable
-    unit: str
-    price: float
-    _levels: list[float] = field(init=False, repr=False)
-    _names: list[str] = field(init=False, repr=False)
-    _base: int = field(init=False, repr=False)
+    ground: Literal["nothing", "static", "learned"]
+    levels: tuple[float, ...]
+    names: tuple[str, ...]
+    base: int
 
-    def __post_init__(self) -> None:
-        bundle = self.bundle
-        object.__setattr__(self, "_levels", np.sort(bundle.references.coordinates[:, 0]).tolist())
-        object.__setattr__(self, "_names", [str(allocation) for allocation in self.curves.allocations])
-        object.__setattr__(self, "_base", int(np.argmin(self.curves.samples[0])))
+    @classmethod
+    def of(cls, bundle: PolicyBundle, curves: CurveTable) -> Reasons:
+        """Prepare reasons for plans that choose from `curves`."""
+        learned = "static" if bundle.policy.family == "static" else "learned"
+        return cls(
+            ground=learned if bundle.training else "nothing",  # type: ignore[arg-type]
+            levels=tuple(np.sort(bundle.references.coordinates[:, 0]).tolist()),
+            names=tuple(str(allocation) for allocation in curves.allocations),
+            base=int(np.argmin(curves.samples[0])),
+        )
 
-    def of(self, level: float, choice: int, value: NDArray[np.float64]) -> str:
+    def write(self, level: float, choice: int, value: NDArray[np.float64], *, price: float, unit: str) -> str:
         """Return the reason for one prompt.
 
         Parameters
@@ -56,20 +59,25 @@ class Reasons:
         level : float
             Predicted level (log-odds of success).
         choice : int
-            Chosen column of the menu.
+            Chosen column.
         value : ndarray of float64, shape (A,)
             Expected value of each allocation for this prompt.
+        price : float
+            Value per unit of cost at which the batch was solved.
+        unit : str
+            Unit of cost.
         """
-        policy = self.bundle.policy
-        if not self.bundle.training:
+        if self.ground == "nothing":
             first = "nothing was recorded yet: a broad prior"
-        elif policy.family == "static":
+        elif self.ground == "static":
             first = "telling prompts apart was not shown to pay: the best static mix"
         else:
-            share = bisect_left(self._levels, level) / len(self._levels)
+            share = bisect_left(self.levels, level) / len(self.levels)
             first = f"looks easier than {100 * share:.0f} % of the training prompts"
-        gain = float(value[choice] - value[self._base])
-        second = "" if choice == self._base else f"; {self._names[choice]} adds {gain:+.3f} over {self._names[self._base]}"
-        if self.price > 0:
-            return f"{first}{second}; more would gain less than {self.price:.3g} per {self.unit.rstrip('s')}"
+        second = ""
+        if choice != self.base:
+            gain = float(value[choice] - value[self.base])
+            second = f"; {self.names[choice]} adds {gain:+.3f} over {self.names[self.base]}"
+        if price > 0:
+            return f"{first}{second}; more would gain less than {price:.3g} per {unit.rstrip('s')}"
         return f"{first}{second}; the budget leaves nothing that would add more"

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
-from difficulty.kernel import bin_weights, kernel_weights, uniform_weights
+from difficulty.kernel import BinWeights, KernelWeights, UniformWeights, Weigher
 
 __all__ = ["FAMILIES", "STATIC", "Family", "PolicyMixture", "PolicySpec"]
 
@@ -34,7 +34,7 @@ class PolicySpec:
     n_bins : int
         Quantile bins of predicted level (family ``"bins"``).
     level_bandwidth, deviation_bandwidth : float
-        Kernel widths in standard deviations (family ``"kernel"``); see `difficulty.kernel.kernel_weights`.
+        Kernel widths in standard deviations (family ``"kernel"``); see `difficulty.kernel.KernelWeights`.
     floor : float
         Weight that every training prompt keeps, in [0, 1] (family ``"kernel"``).
     shrinkage : float
@@ -59,23 +59,24 @@ class PolicySpec:
         if not 0 <= self.shrinkage <= 1:
             raise InvalidInputError(f"shrinkage must lie in [0, 1], got {self.shrinkage}")
 
-    def weights(self, queries: NDArray[np.float64], references: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Return weights of P prompts over T reference prompts from their coordinates, shape (P, T)."""
+    def weigher(self, references: NDArray[np.float64]) -> Weigher:
+        """Return the weights over T reference prompts with coordinates (T, 1 + D), as a function of a prompt's own."""
         if self.family == "static":
-            return uniform_weights(len(queries), len(references))
+            return UniformWeights(references)
+        weigh: Weigher
         if self.family == "bins":
-            weights = bin_weights(queries, references, n_bins=self.n_bins)
+            weigh = BinWeights(references, n_bins=self.n_bins)
         else:
-            weights = kernel_weights(
-                queries,
+            weigh = KernelWeights(
                 references,
                 level_bandwidth=self.level_bandwidth,
                 deviation_bandwidth=self.deviation_bandwidth,
                 floor=self.floor,
             )
-        if self.shrinkage:
-            weights = (1 - self.shrinkage) * weights + np.float32(self.shrinkage / len(references))
-        return weights
+        if not self.shrinkage:
+            return weigh
+        keep, back = np.float32(1 - self.shrinkage), np.float32(self.shrinkage / len(references))
+        return lambda queries, /: weigh(queries) * keep + back
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,12 +106,18 @@ class PolicyMixture:
         families = {member.family for member in self.members}
         return families.pop() if len(families) == 1 else "mixture"
 
-    def weights(self, queries: NDArray[np.float64], references: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Return mean weights of P prompts over T reference prompts, shape (P, T)."""
-        total = self.members[0].weights(queries, references)
-        for member in self.members[1:]:
-            total += member.weights(queries, references)
-        return total / np.float32(len(self.members))
+    def weigher(self, references: NDArray[np.float64]) -> Weigher:
+        """Return the members' mean weights over T reference prompts, as a function of a prompt's coordinates."""
+        members = [member.weigher(references) for member in self.members]
+
+        def weigh(queries: NDArray[np.float64], /) -> NDArray[np.float32]:
+            total = members[0](queries)
+            for member in members[1:]:
+                total += member(queries)
+            total *= np.float32(1 / len(members))
+            return total
+
+        return weigh
 
 
 # What every bundle falls back to: telling no prompts apart.

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.kernel import bin_weights
+from difficulty.kernel import BinWeights
 from planner.bundle import PolicyBundle
 from policies.curves import CurveTable
 from policies.hull import upper_hull
@@ -114,7 +114,7 @@ def policy_course(
         In place of the predicted ones: shuffled for the placebo.
     """
     queries = bed.coordinates if coordinates is None else coordinates
-    weights = policy.weights(queries, bed.bundle.references.coordinates).astype(np.float64)
+    weights = policy.weigher(bed.bundle.references.coordinates)(queries).astype(np.float64)
     choice = _choose(weights, bed.bundle.curves.value, bed.train_cost, bed.prices, deployed)
     return bed.realise(choice)
 
@@ -128,7 +128,7 @@ def random_histogram(bed: TestBed, course_choice: NDArray[np.intp], *, seed: int
 
 def policy_choice(bed: TestBed, policy: PolicySpec | PolicyMixture, deployed: NDArray[np.bool_] | None = None) -> NDArray[np.intp]:
     """Return the allocations that a policy chooses at each price, shape (P, L)."""
-    weights = policy.weights(bed.coordinates, bed.bundle.references.coordinates).astype(np.float64)
+    weights = policy.weigher(bed.bundle.references.coordinates)(bed.coordinates).astype(np.float64)
     return _choose(weights, bed.bundle.curves.value, bed.train_cost, bed.prices, deployed)
 
 
@@ -144,7 +144,7 @@ def oracle_bins(bed: TestBed, even: CurveTable, odd: CurveTable) -> Course:
     one = [a.width == 1 for a in bed.curves.allocations]
     truth = np.nanmean(np.where(one, even.value, np.nan), axis=1)
     reference = np.nanmean(np.where(one, bed.bundle.curves.value, np.nan), axis=1)
-    weights = bin_weights(truth[:, None], reference[:, None], n_bins=_SNELL_BINS).astype(np.float64)
+    weights = BinWeights(reference[:, None], n_bins=_SNELL_BINS)(truth[:, None]).astype(np.float64)
     choice = _choose(weights, bed.bundle.curves.value, bed.train_cost, bed.prices, usable)
     return bed.realise(choice, odd.value)
 
@@ -182,7 +182,7 @@ def marginal_greedy(bed: TestBed, *, gain: Callable[[NDArray[np.float32], FloatA
     widths = np.array([allocations[column].width for column in columns])
     generator = bed.bundle.references.generators.index(allocations[columns[0]].generator)
     spec = PolicySpec(family="kernel", level_bandwidth=0.5, deviation_bandwidth=100.0, floor=0.01)
-    weights = spec.weights(bed.coordinates, bed.bundle.references.coordinates)
+    weights = spec.weigher(bed.bundle.references.coordinates)(bed.coordinates)
     predicted = gain(weights, bed.bundle.references.success()[:, generator], widths)
     expected_cost = weights.astype(np.float64) @ bed.train_cost[:, columns]
     return bed.realise(columns[choose_at_prices(predicted, expected_cost, bed.prices)])

@@ -88,7 +88,7 @@ class CrossFit:
         for name in np.unique(self.folds) if fold is None else [fold]:
             test = np.flatnonzero(self.folds == name)
             train = np.flatnonzero(self.folds != name)
-            weights = policy.weights(self.coordinates[test], self.coordinates[train]).astype(np.float64)
+            weights = policy.weigher(self.coordinates[train])(self.coordinates[test]).astype(np.float64)
             choice = choose_at_prices(weights @ value[train], weights @ cost[train], self.prices)
             earned[test] = value[test[:, None], choice]
             spent[test] = cost[test[:, None], choice]
