@@ -52,6 +52,14 @@ def test_batches_learn_the_completion_and_its_end_and_nothing_else():
     assert (batch.input_ids[0, places + 1] == batch.targets[0, places]).all()
 
 
+def test_drills_learn_the_results_alone():
+    example = Example(prompt=chat(""), completion="4+5=9\n9*3=27\n", results_only=True)
+    (batch,) = islice(
+        batches(lambda _: ([example], np.random.default_rng(0)), _TOKENIZER, batch_tokens=64), 1
+    )
+    assert _TOKENIZER.decode(batch.targets[0][batch.targets[0] >= 0]) == "9\n27\n"
+
+
 def test_batches_hold_every_example_once_and_keep_their_size():
     found = list(islice(batches(_shards, _TOKENIZER, batch_tokens=1024), 200))
     assert all(batch.input_ids.size <= 1024 for batch in found)
@@ -155,11 +163,11 @@ def test_revisions_end_in_the_right_solution_and_show_real_attempts():
     problems = draw_problems(n=30, seed=4)
     pool = [Attempts(problem=p, texts=(p.solution, p.solution + "9", "#### x")) for p in problems]
     examples, _ = revision_examples(
-        pool, seed=0, shard=0, templates=_TEMPLATES, request=REVISION_REQUEST, separator="\n\n"
+        pool, seed=0, shard=0, size=1000, templates=_TEMPLATES, request=REVISION_REQUEST, separator="\n\n"
     )
     solutions = {p.solution for p in problems}
     revisions = [e for e in examples if REVISION_REQUEST in e.prompt or "\n\n" in e.prompt]
-    assert 0.5 < len(revisions) / len(examples) < 0.7
+    assert 0.3 < len(revisions) / len(examples) < 0.5
     assert all(e.completion in solutions for e in revisions)
     kept = sum(f"{e.completion}<eos>" in e.prompt or f"{e.completion}\n\n" in e.prompt for e in revisions)
     assert 0.2 < kept / len(revisions) < 0.6  # right attempts are shown too, wrong ones more often
@@ -193,8 +201,10 @@ def test_the_script_in_miniature(tmp_path):
     tiny = FitConfig(n_steps=2, learning_rate=1e-3, batch_tokens=512)
     config = LabConfig(
         base=tiny,
+        practice=tiny,
         revise=tiny,
         reward=tiny,
+        shard_size=100,
         n_attempt_problems=2,
         n_attempts=1,
         n_label_problems=2,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.lab.tasks import MAX_DIGITS, MAX_STEPS, WordProblem, draw_problem
+from training.lab.tasks import MAX_DIGITS, MAX_STEPS, STEP_DELIMITER, WordProblem, draw_problem
 
 __all__ = [
     "Batch",
@@ -23,14 +23,14 @@ __all__ = [
     "batches",
     "chat",
     "draw_shard",
+    "drill_examples",
     "encode",
     "padded_width",
     "revision_example",
 ]
 
-_STEP_WEIGHTS = np.array(
-    [0.20, 0.20, 0.20, 0.16, 0.13, 0.11]
-)  # steps 1..6: short ones teach the most per token
+_NOT_LEARNED = -100
+_STEP_WEIGHTS = np.array([0.20, 0.20, 0.20, 0.16, 0.13, 0.11])  # 1..6: short ones teach the most per token
 _DIGIT_WEIGHTS = np.array([0.25, 0.40, 0.35])
 
 
@@ -44,10 +44,13 @@ class Example:
         Rendered chat up to and including the token that opens the answer.
     completion : str
         The answer, without the end-of-text token.
+    results_only : bool
+        Learn only what follows each ``=``: a drill, whose left-hand sides nobody could foresee.
     """
 
     prompt: str
     completion: str
+    results_only: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +99,14 @@ def base_examples(
     return result
 
 
+def drill_examples(n: int, rng: np.random.Generator) -> list[Example]:
+    """Write chains of equations without a problem: twice the arithmetic per token."""
+    digits = rng.choice(MAX_DIGITS, size=n, p=_DIGIT_WEIGHTS) + 1
+    problems = [draw_problem(rng, n_steps=MAX_STEPS, n_digits=int(d)) for d in digits]
+    lines = ["".join(equation + STEP_DELIMITER for equation in problem.equations) for problem in problems]
+    return [Example(prompt=chat(""), completion=text, results_only=True) for text in lines]
+
+
 def revision_example(
     question: str, attempts: Sequence[str], completion: str, *, between: str, as_chat: bool
 ) -> Example:
@@ -140,12 +151,23 @@ def draw_shard(seed: int, shard: int, *, size: int) -> tuple[list[WordProblem], 
     ], rng
 
 
-def encode(examples: Sequence[Example], tokenizer: Any) -> list[tuple[list[int], int]]:
-    """Return tokens of each example with the end-of-text token, and the length of its prompt."""
+def encode(examples: Sequence[Example], tokenizer: Any) -> list[tuple[list[int], list[int]]]:
+    """Return the tokens of each example with the end-of-text token, and what to learn at each or -100."""
     prompts = tokenizer([example.prompt for example in examples], add_special_tokens=False)["input_ids"]
     answers = tokenizer([example.completion for example in examples], add_special_tokens=False)["input_ids"]
-    end = [tokenizer.eos_token_id]
-    return [(prompt + answer + end, len(prompt)) for prompt, answer in zip(prompts, answers, strict=True)]
+    equals, delimiter = tokenizer.convert_tokens_to_ids(["=", "Ċ"])
+    result = []
+    for example, prompt, answer in zip(examples, prompts, answers, strict=True):
+        learned = [*answer, tokenizer.eos_token_id]
+        if example.results_only:
+            learned, inside = [], False
+            for token in answer:
+                learned.append(token if inside else _NOT_LEARNED)
+                inside = (inside or token == equals) and token != delimiter
+            learned.append(_NOT_LEARNED)
+        targets = [_NOT_LEARNED] * (len(prompt) - 1) + learned + [_NOT_LEARNED]
+        result.append((prompt + answer + [tokenizer.eos_token_id], targets))
+    return result
 
 
 def batches(
@@ -194,11 +216,11 @@ def padded_width(length: int) -> int:
     return -(-length // 16) * 16
 
 
-def _pad(sequences: Sequence[tuple[list[int], int]], pad: int) -> Batch:
+def _pad(sequences: Sequence[tuple[list[int], list[int]]], pad: int) -> Batch:
     width = padded_width(max(len(tokens) for tokens, _ in sequences))
     input_ids = np.full((len(sequences), width), pad, dtype=np.int64)
-    targets = np.full((len(sequences), width), -100, dtype=np.int64)
-    for row, (tokens, n_prompt) in enumerate(sequences):
+    targets = np.full((len(sequences), width), _NOT_LEARNED, dtype=np.int64)
+    for row, (tokens, learned) in enumerate(sequences):
         input_ids[row, : len(tokens)] = tokens
-        targets[row, n_prompt - 1 : len(tokens) - 1] = tokens[n_prompt:]
+        targets[row, : len(tokens)] = learned
     return Batch(input_ids=input_ids, targets=targets)

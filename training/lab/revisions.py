@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from training.lab.examples import Example, base_examples, chat, draw_shard, revision_example
+from training.lab.examples import Example, base_examples, chat, draw_shard, drill_examples, revision_example
 from training.lab.sampling import sample
 from training.lab.tasks import WordProblem, grade
 
 __all__ = ["Attempts", "draw_attempts", "revision_examples"]
 
-_PLAIN = 0.4  # share of first answers in the mixture: without them the first attempt gets worse
+_PLAIN = 0.35  # share of first answers in the mixture: without them the first attempt gets worse
+_DRILLS = 0.25
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,9 +83,9 @@ def revision_examples(
         The examples and the random stream that shuffles their batches.
     """
     problems, rng = draw_shard(seed, shard, size=size)
-    n_plain = round(_PLAIN * len(problems))
-    examples = base_examples(problems[:n_plain], rng, templates)
-    for index in rng.integers(len(pool), size=len(problems) - n_plain):
+    n_plain, n_drills = round(_PLAIN * len(problems)), round(_DRILLS * len(problems))
+    examples = base_examples(problems[:n_plain], rng, templates) + drill_examples(n_drills, rng)
+    for index in rng.integers(len(pool), size=len(problems) - n_plain - n_drills):
         entry = pool[index]
         right = [text for text in entry.texts if grade(entry.problem, text)]
         wrong = [text for text in entry.texts if not grade(entry.problem, text)]

@@ -1,8 +1,8 @@
 """Train the lab model from nothing: ``python -m training.lab.train --out FOLDER``, resumable.
 
-Stages: a language model on first answers; its own attempts; the same model on revisions of them; Monte-Carlo
-labels of steps; the reward model; measurements. Everything is seeded; finished stages in the work folder are
-not repeated. The weights that are shipped were made by this command with its defaults.
+Stages: a language model on first answers; practice with drills; its own attempts; the same model on revisions
+of them; Monte-Carlo labels of steps; the reward model; measurements. Everything is seeded; finished stages in
+the work folder are not repeated. The weights that are shipped were made by this command with its defaults.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import msgspec
 
 from difficulty.errors import InvalidInputError, require
 from training.lab import DIRECT_TEMPLATE, REVISION_REQUEST, REVISION_SEPARATOR, STEPS_TEMPLATE
-from training.lab.examples import base_examples, batches, draw_shard
+from training.lab.examples import base_examples, batches, draw_shard, drill_examples
 from training.lab.fit import FitConfig, fit, language_model, next_token_loss
 from training.lab.measure import best_of_n_table, pass_at_1_table, revision_table, step_auc
 from training.lab.revisions import Attempts, draw_attempts, revision_examples
@@ -34,8 +34,9 @@ _LOG = logging.getLogger(__name__)
 _TEMPLATES = (DIRECT_TEMPLATE, STEPS_TEMPLATE)
 _T = TypeVar("_T")
 _BASE = FitConfig(n_steps=2600, learning_rate=2.5e-3)
-_REVISE = FitConfig(n_steps=1200, learning_rate=1.5e-3)
-_REWARD = FitConfig(n_steps=600, learning_rate=1e-3)
+_PRACTICE = FitConfig(n_steps=3600, learning_rate=2e-3, batch_tokens=2048)
+_REVISE = FitConfig(n_steps=1600, learning_rate=1e-3, batch_tokens=2048)
+_REWARD = FitConfig(n_steps=600, learning_rate=1e-3, batch_tokens=2048)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,8 +47,10 @@ class LabConfig:
     ----------
     seed : int
         Seed of everything; training problems come from seeds derived from it, measurements from others.
-    base, revise, reward : FitConfig
-        The three stages of training.
+    base, practice, revise, reward : FitConfig
+        The stages of training.
+    shard_size : int
+        Examples that are drawn, and sorted by length, together.
     n_attempt_problems, n_attempts : int
         Problems, and attempts at each, that revisions are made of.
     n_label_problems, n_solutions, n_rollouts : int
@@ -58,17 +61,20 @@ class LabConfig:
 
     seed: int = 0
     base: FitConfig = _BASE
+    practice: FitConfig = _PRACTICE
     revise: FitConfig = _REVISE
     reward: FitConfig = _REWARD
-    n_attempt_problems: int = 5000
-    n_attempts: int = 4
-    n_label_problems: int = 1800
-    n_solutions: int = 3
+    shard_size: int = 8192
+    n_attempt_problems: int = 3000
+    n_attempts: int = 3
+    n_label_problems: int = 1200
+    n_solutions: int = 2
     n_rollouts: int = 4
     n_measure_problems: int = 400
 
     def __post_init__(self) -> None:
         counts = (
+            self.shard_size,
             self.n_attempt_problems,
             self.n_attempts,
             self.n_label_problems,
@@ -105,7 +111,7 @@ def train_lab(out: Path, work: Path, config: LabConfig) -> None:
     model = language_model(vocab_size=len(tokenizer), seed=config.seed, **ids)
 
     def first_answers(shard: int) -> Any:
-        problems, rng = draw_shard(config.seed, shard)
+        problems, rng = draw_shard(config.seed, shard, size=config.shard_size)
         return base_examples(problems, rng, _TEMPLATES), rng
 
     def train(name: str, stage: FitConfig, shards: Callable[[int], Any]) -> None:
@@ -113,7 +119,13 @@ def train_lab(out: Path, work: Path, config: LabConfig) -> None:
         with _timed(name):
             fit(model, stream, stage, loss=next_token_loss, checkpoint=work / f"{name}.pt")
 
+    def first_answers_and_drills(shard: int) -> Any:
+        problems, rng = draw_shard(config.seed + 1_000_000, shard, size=config.shard_size)
+        half = len(problems) // 2
+        return base_examples(problems[:half], rng, _TEMPLATES) + drill_examples(half, rng), rng
+
     train("base", config.base, first_answers)
+    train("practice", config.practice, first_answers_and_drills)
     # Two draws: what is drawn for training must come from problems that the model has not been fitted to.
     attempts = _stored(
         work / "attempts.json",
@@ -134,6 +146,7 @@ def train_lab(out: Path, work: Path, config: LabConfig) -> None:
             attempts,
             seed=config.seed + 1_000_002,
             shard=shard,
+            size=config.shard_size,
             templates=_TEMPLATES,
             request=REVISION_REQUEST,
             separator=REVISION_SEPARATOR,
