@@ -27,9 +27,10 @@ _LEAST_SAMPLE: Final = 512
 _WIDTHS: Final = (4.0, 16.0, math.inf)
 # Ends move apart by this share, so that rounding of float32 values cannot put a step on the wrong side.
 _APART: Final = 1e-6
-# Narrowing stops below this many active values, and when a round does not shrink the active prompts to this
-# share.
+# Narrowing stops below this many active values, or after so many rounds.
 _FEW_VALUES: Final = 1 << 17
+_MOST_ROUNDS: Final = 12
+# When interpolating leaves more than this share of the active prompts, the next round halves the bracket.
 _SHRINK: Final = 0.7
 # Where the next two prices lie around the interpolated one, as a share of the bracket.
 _STRIDE: Final = 0.08
@@ -176,12 +177,14 @@ class _End:
         return float((self.value if by_value else self.cost).sum())
 
     def _choose(self, menu: Feasible, index: slice | IntArray) -> None:
-        """Take the best choice of some prompts; any of equals, except at an infinite price."""
+        """Take the best choice of some prompts: of equals the cheapest at price 0, else any."""
         value, cost = menu.rows(index)
         if math.isinf(self.price):
             choice = cheapest(value, cost)
         elif self.price == 0:
-            choice = value.argmax(axis=1)
+            # Curves end in plateaus: only the cheapest of equals says whether the limit binds.
+            best = value.max(axis=1, keepdims=True)
+            choice = np.where(value == best, cost, np.inf).argmin(axis=1)
         else:
             # In the type of the values: float32 stays float32, which is half the memory traffic.
             choice = (value - (self.price * cost).astype(value.dtype)).argmax(axis=1)
@@ -199,27 +202,31 @@ def _narrow(
 ) -> Bracket:
     """Move both ends towards the price that is sought, looking only at prompts whose choices differ."""
     active = np.flatnonzero(upper.choice != lower.choice)
-    # Prompts that are alike have one slope, and a bracket around it cannot be narrowed.
-    apart = lower.price < min(upper.price, steepest) * (1 - 4 * _APART)
-    while apart and active.size * menu.n_allocations > _FEW_VALUES:
-        reached = upper.total(by_value=by_value), lower.total(by_value=by_value)
-        if not reached[0] < reached[1]:
-            break
-        share = min(max((wanted - reached[0]) / (reached[1] - reached[0]), 0.0), 1.0)
+    halve = False
+    for _ in range(_MOST_ROUNDS):
         top = min(upper.price, steepest)  # an infinite price is a place to start from, not to divide
-        for place in (share - _STRIDE, share + _STRIDE):
-            price = top + place * (lower.price - top)
-            if not lower.price < price < upper.price:
-                continue
-            end = upper.elsewhere(menu, price, active)
-            if end.total(by_value=by_value) < wanted:
-                upper = end
-            elif end.total(by_value=by_value) > wanted:
-                lower = end
-        remaining = active[upper.choice[active] != lower.choice[active]]
-        if remaining.size > _SHRINK * active.size:
-            active = remaining
+        # Prompts that are alike have one slope, and a bracket around it cannot be narrowed.
+        if active.size * menu.n_allocations <= _FEW_VALUES or not lower.price < top * (1 - 4 * _APART):
             break
+        reached = upper.total(by_value=by_value), lower.total(by_value=by_value)
+        if not reached[0] < wanted < reached[1]:
+            break  # the limit does not bind, or is met exactly
+        share = min(max((wanted - reached[0]) / (reached[1] - reached[0]), 0.0), 1.0)
+        if halve:
+            prices = [math.sqrt(top * lower.price) if lower.price > 0 else top / 16]
+        else:
+            prices = [top + (share + side) * (lower.price - top) for side in (-_STRIDE, _STRIDE)]
+        for price in prices:
+            if lower.price < price < top:
+                end = upper.elsewhere(menu, price, active)
+                total = end.total(by_value=by_value)
+                # An end that meets the limit exactly is neither: the step after it says what the price is.
+                if total < wanted:
+                    upper = end
+                elif total > wanted:
+                    lower = end
+        remaining = active[upper.choice[active] != lower.choice[active]]
+        halve = remaining.size > _SHRINK * active.size
         active = remaining
     # Rounding may turn the ends round for a prompt that is indifferent between them.
     swap = upper.cost > lower.cost
