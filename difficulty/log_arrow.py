@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidLogError, require
 from difficulty.log_columns import SampleColumns, column_or_none, recode
+from difficulty.log_wire import MAX_COUNT, MAX_SAMPLES
 
 __all__ = ["LIST_COLUMNS", "ArrowReader", "Coded"]
 
@@ -32,6 +33,7 @@ LIST_COLUMNS: Final = {
     "step": "step",
     "step_scores": "step_scores",
 }
+_LIMITS: Final = {"chain": 2**31 - 1, "step": 2**31 - 1, "n": MAX_SAMPLES, "n_correct": MAX_SAMPLES}
 
 
 class Coded(NamedTuple):
@@ -205,7 +207,7 @@ class ArrowReader:
         if not (types.is_integer(values.type) or types.is_null(values.type)):
             raise self._ill_typed(column, "integers", values.type)
         numbers = np.asarray(values.cast(self._arrow.int64()).to_numpy(), dtype=np.float64)
-        limit = 2**31 - 1 if column in ("chain", "step") else 2**53
+        limit = _LIMITS.get(column, MAX_COUNT)
         bad = np.flatnonzero((numbers < 0) | (numbers > limit))
         if bad.size:
             value = int(numbers[bad[0]])
@@ -248,7 +250,7 @@ class ArrowReader:
         for code, text in enumerate(texts):
             try:
                 values.append(decoder.decode(text))
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, RecursionError) as error:
                 row = int(np.flatnonzero(codes == code)[0]) + 1
                 raise InvalidLogError(
                     f"column {column!r} must hold JSON text: {error}", path=self._path, line=row

@@ -5,6 +5,7 @@ It assumes local files. What the forms hold is left to `difficulty.log_jsonl` an
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
@@ -59,12 +60,20 @@ def write_file(
     MissingDependencyError
         For Parquet, when pyarrow is not installed.
     """
-    header = encode_header(generators, about)
-    if path.name.endswith((".jsonl", ".jsonl.gz")):
-        write_lines(path, chain((header,), encode_lines(columns)))
-    elif path.suffix == ".parquet":
-        write_parquet(path, columns, header=header)
-    else:
+    if not path.name.endswith((".jsonl", ".jsonl.gz", ".parquet")):
         raise InvalidLogError(
             f"the file name must end in .jsonl, .jsonl.gz or .parquet, got {path.name!r}", path=str(path)
         )
+    header = encode_header(generators, about)
+    # Written beside the target and moved, so that an interrupted run leaves no half of a log under its name.
+    part = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        if path.suffix == ".parquet":
+            write_parquet(part, columns, header=header)
+        else:
+            write_lines(part, chain((header,), encode_lines(columns)))
+        part.replace(path)
+    except OSError as error:
+        raise InvalidLogError(f"cannot write the file: {error.strerror or error}", path=str(path)) from error
+    finally:
+        part.unlink(missing_ok=True)

@@ -106,19 +106,16 @@ def write_lines(path: Path, lines: Iterable[bytes]) -> None:
 
     Raises
     ------
-    InvalidLogError
+    OSError
         When the file cannot be written.
     """
-    try:
-        with path.open("wb") as file:
-            if path.suffix == ".gz":
-                # Level 6 and no time stamp: equal content is equal bytes.
-                with gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=6, mtime=0) as stream:
-                    stream.writelines(_blocks(lines))
-            else:
-                file.writelines(_blocks(lines))
-    except OSError as error:
-        raise InvalidLogError(f"cannot write the file: {error.strerror or error}", path=str(path)) from error
+    with path.open("wb") as file:
+        if path.suffix == ".gz":
+            # Level 6 and no time stamp: equal content is equal bytes.
+            with gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=6, mtime=0) as stream:
+                stream.writelines(_blocks(lines))
+        else:
+            file.writelines(_blocks(lines))
 
 
 def _blocks(lines: Iterable[bytes]) -> Iterator[bytes]:

@@ -75,7 +75,7 @@ def write_parquet(path: Path, columns: LogColumns, *, header: bytes) -> None:
 
     Raises
     ------
-    InvalidLogError
+    OSError
         When the file cannot be written.
     MissingDependencyError
         When pyarrow is not installed.
@@ -84,10 +84,7 @@ def write_parquet(path: Path, columns: LogColumns, *, header: bytes) -> None:
     parquet = require("pyarrow.parquet", extra="parquet")
     table = arrow.table(_row_columns(arrow, columns) | _list_columns(arrow, columns))
     table = table.replace_schema_metadata({_HEADER_KEY: header})
-    try:
-        parquet.write_table(table, path, compression="zstd")
-    except OSError as error:
-        raise InvalidLogError(f"cannot write the file: {error.strerror or error}", path=str(path)) from error
+    parquet.write_table(table, path, compression="zstd")
 
 
 def _row_columns(arrow: Any, columns: LogColumns) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from difficulty.generator import Generator
 
 __all__ = [
     "FORMAT_VERSION",
+    "MAX_COUNT",
+    "MAX_SAMPLES",
     "GeneratorWire",
     "HeaderWire",
     "LineWire",
@@ -35,9 +37,13 @@ __all__ = [
 ]
 
 FORMAT_VERSION: Final = 1
-_MAX_INT: Final = 2**53  # the largest integer that a float64 column keeps exactly
+MAX_COUNT: Final = 2**53  # the largest integer that a float64 column keeps exactly
+MAX_SAMPLES: Final = (
+    1_000_000  # of a counts-only line, which pools spread out: a typing error must not eat memory
+)
 
-_Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=_MAX_INT)]
+_Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
+_Drawn: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_SAMPLES)]
 _Index: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 ParameterScalar: TypeAlias = str | int | float | bool
 
@@ -71,8 +77,8 @@ class LineWire(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     strategy: str | None = None
     params: dict[str, ParameterScalar] | None = None
     meta: dict[str, Any] | None = None
-    n: _Count | None = None
-    n_correct: _Count | None = None
+    n: _Drawn | None = None
+    n_correct: _Drawn | None = None
     samples: list[SampleWire] | None = None
 
 
@@ -125,7 +131,7 @@ def decode_header(
     """
     try:
         first = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidLogError(
             f"not a sample log: the first line is not JSON ({error}); it must be the header "
             '{"sample_log": 1, "generators": {...}}',
@@ -177,7 +183,7 @@ def decode_line(data: bytes, *, path: str | None = None, line: int | None = None
     except msgspec.ValidationError as error:
         kind = SampleWire if "$.samples" in str(error) else LineWire
         raise InvalidLogError(_explain(error, kind), path=path, line=line) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidLogError(
             f"broken JSON: {error}; NaN and Infinity are not JSON, write null where a number is unknown",
             path=path,

@@ -62,6 +62,11 @@ BAD_LINES = {
     "half the counts": (line(samples="absent", n=3), "neither 'samples' nor both"),
     "samples and counts": (line(n=3, n_correct=1), "keep one of them"),
     "too many correct": (line(samples="absent", n=3, n_correct=4), "n_correct must be at most n = 3, got 4"),
+    "too many counted": (line(samples="absent", n=10**12, n_correct=4), "<= 1000000"),
+    "nested too deeply": (
+        line(meta={}).replace("{}", '{"a": ' + "[" * 5000 + "]" * 5000 + "}"),
+        "broken JSON",
+    ),
     "nothing counted": (line(samples="absent", n=0, n_correct=0), "n must be at least 1"),
     "unknown generator": (line(generator="h"), "generator 'h' is not in the header (there: 'g')"),
     "params without strategy": (line(params={"n": 4}), "params without strategy"),
@@ -232,6 +237,20 @@ def test_writing_to_another_suffix_or_place(tmp_path: Path) -> None:
             log.write(tmp_path / "nowhere" / f"log.{suffix}")
 
 
+def test_an_interrupted_write_leaves_the_old_log(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    log = SampleLog.read(log_file(tmp_path, GOOD))
+    before = path.read_bytes()
+    bad = SampleLog.from_records(
+        [{"prompt_id": "a", "generator": "g", "n": 1, "n_correct": 0}], log.generators
+    )
+    object.__setattr__(bad._columns.lines, "meta", ({"not": object()},))  # fails while it is encoded
+    with pytest.raises(TypeError):
+        bad.write(path)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["log.jsonl"]
+
+
 ROWS: dict[str, list[object]] = {
     "prompt_id": ["a", "b"],
     "generator": ["g", "g"],
@@ -259,6 +278,16 @@ BAD_TABLES: dict[str, tuple[dict[str, object], str, int | None]] = {
     "too many correct": (
         {"answer": [["1"], None], "n": [None, 3], "n_correct": [None, 4]},
         "n_correct must be",
+        2,
+    ),
+    "too many counted": (
+        {"answer": [["1"], None], "n": [None, 10**12], "n_correct": [None, 4]},
+        "n must be",
+        2,
+    ),
+    "nested too deeply": (
+        {"meta": [None, '{"a":' + "[" * 5000 + "]" * 5000 + "}"]},
+        "must hold JSON text",
         2,
     ),
     "samples and counts": ({"n": [None, 3], "n_correct": [None, 1]}, "keep one of them", 2),
