@@ -167,7 +167,7 @@ class _Driver:
         """Draw completions ``first … first + n - 1`` of a request, in as many parts as the caps need."""
         arrivals: list[Arrival] = []
         while n:
-            granted, hold, refusal = await self._admit(session, request, n)
+            granted, hold, refusal, _ = await self._admit(session, request, n)
             if hold is None:
                 return (*arrivals, *refused(ask, range(first, first + n), refusal or _TIME))
             own = replace(request, n=granted, seed=request.seed + first)

@@ -101,11 +101,11 @@ class Desk:
         session = Session(task, self._strategies[number], self.ledger)
         recorded = None if self._run_log is None else self._run_log.outcome(task)
         if recorded is not None:
-            self.ledger.spend(session.account, recorded.usage)
+            self.ledger.spend(session.account, recorded.usage, task.generator.name)
             self._hand_in(number, recorded)
             return None
         if self._run_log is not None:
-            self.ledger.spend(session.account, self._run_log.lost(task))
+            self.ledger.spend(session.account, self._run_log.lost(task), task.generator.name)
         return session
 
     def close(self, number: int, session: Session) -> None:
@@ -137,9 +137,8 @@ class Desk:
             recorded = self._run_log.sample(request, index)
             if recorded is not None:
                 usage = usage_of_completion(recorded.completion)
-                self.ledger.spend(
-                    session.account, usage + Usage(requests=recorded.requests, seconds=recorded.seconds)
-                )
+                usage += Usage(requests=recorded.requests, seconds=recorded.seconds)
+                self.ledger.spend(session.account, usage, request.generator.name)
                 drawn[index] = Drawn(ask=ask, index=index, reply=recorded.completion)
         return drawn
 
@@ -148,7 +147,8 @@ class Desk:
         recorded = None if self._run_log is None else self._run_log.scores(request)
         if recorded is None:
             return None
-        self.ledger.spend(session.account, Usage(verifier_tokens=recorded.verifier_tokens))
+        usage = Usage(verifier_tokens=recorded.verifier_tokens)
+        self.ledger.spend(session.account, usage, session.task.generator.name)
         return Scored(ask=ask, reply=recorded.scores)
 
     def book_completions(
@@ -171,7 +171,7 @@ class Desk:
     def book_attempts(self, session: Session, failed_requests: int, *, seconds: float) -> None:
         """Book attempts that failed before the ones that count."""
         usage = Usage(requests=failed_requests, failed_requests=failed_requests, seconds=seconds)
-        self.ledger.spend(session.account, usage)
+        self.ledger.spend(session.account, usage, session.task.generator.name)
         if self._run_log is not None:
             self._run_log.add_lost(session.task, usage)
 
@@ -190,7 +190,7 @@ class Desk:
         """Book what a verifier returned, record it, and return what the flow may see."""
         marks = read_scores(scores, n=len(request.completions))
         usage = marks.usage + Usage(seconds=seconds)
-        self.ledger.spend(session.account, usage)
+        self.ledger.spend(session.account, usage, session.task.generator.name)
         if self._run_log is not None:
             if isinstance(marks.reply, Failure):
                 self._run_log.add_lost(session.task, usage)
@@ -211,9 +211,9 @@ class Desk:
             self._run_log.add_samples(
                 part.whole, [i for i, _ in kept], [reply for _, reply in kept], seconds=seconds
             )
-            usage += Usage(requests=1, seconds=seconds) * -1
+            usage -= Usage(requests=1, seconds=seconds)
         for _, reply in kept:
-            usage += usage_of_completion(reply) * -1
+            usage -= usage_of_completion(reply)
         if usage != Usage():
             self._run_log.add_lost(part.session.task, usage)
 

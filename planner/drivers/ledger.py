@@ -7,7 +7,8 @@ otherwise up to what is in flight. Verifier tokens are known, and charged, only 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from planner.drivers.limits import Limits
@@ -17,30 +18,35 @@ from policies.usage import Usage
 
 __all__ = ["Account", "Admission", "Hold", "Ledger"]
 
+_NOTHING = Usage()
 _TIME = Failure(kind="TimeLimitReached", reason="the run reached max_seconds", refused=True)
 # Sums of many floating-point costs may exceed a limit by rounding alone.
 _ROUNDING = 1 + 1e-12
 
 
-@dataclass(kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True, eq=False)
 class Account:
     """One prompt's books.
 
     Parameters
     ----------
-    generator : str
-        Name of the generator whose prices apply.
     usage : Usage
-        Spent so far.
+        Spent so far, by all generators.
     held : Usage
-        The most that requests in flight can still cost.
+        The most that requests in flight can still use.
+    cost, held_cost : float
+        Their prices; 0 without a price.
+    by_generator : dict of str to Usage
+        Spent so far by each generator, since each has its prices.
     longest_prompt : float
         Most prompt tokens of a request of this prompt so far.
     """
 
-    generator: str
-    usage: Usage
-    held: Usage
+    usage: Usage = _NOTHING
+    held: Usage = _NOTHING
+    cost: float = 0.0
+    held_cost: float = 0.0
+    by_generator: dict[str, Usage] = field(default_factory=dict)
     longest_prompt: float = 0
 
 
@@ -48,16 +54,26 @@ class Hold(NamedTuple):
     """What one request in flight holds."""
 
     account: Account
+    generator: str
     usage: Usage
     cost: float
 
 
 class Admission(NamedTuple):
-    """How many samples may be sent now, the hold on them, and the refusal where it is none."""
+    """How many samples may be sent now, the hold on them, and the refusal where it is none.
+
+    `for_all` is True when the refusing cap is one of the run, so that other prompts are refused as well.
+    """
 
     n: int
     hold: Hold | None
     refusal: Failure | None
+    for_all: bool = False
+
+
+class _Refusal(NamedTuple):
+    failure: Failure
+    for_all: bool
 
 
 class Ledger:
@@ -71,28 +87,19 @@ class Ledger:
     Examples
     --------
     >>> ledger = Ledger(Limits(max_samples=2))
-    >>> account = ledger.open("tiny")
-    >>> ledger.spend(account, Usage(samples=2, output_tokens=40))
+    >>> ledger.spend(Account(), Usage(samples=2, output_tokens=40), "tiny")
     >>> ledger.total.output_tokens
     40
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self.total = Usage()
+        self.total = _NOTHING
         self.total_cost = 0.0
         self.time_is_up = False
-        self._held = Usage()
+        self._held = _NOTHING
         self._held_cost = 0.0
-        self._longest: dict[str, float] = {}
-
-    def open(self, generator: str) -> Account:
-        """Return a new account for a prompt that `generator` answers."""
-        return Account(generator=generator, usage=Usage(), held=Usage())
-
-    def cost(self, account: Account) -> float | None:
-        """Return the price of what the account has spent, or None without a price."""
-        return None if self.limits.price is None else self.limits.price(account.usage, account.generator)
+        self._tokens: dict[str, _Seen] = {}
 
     @property
     def nothing_in_flight(self) -> bool:
@@ -112,104 +119,126 @@ class Ledger:
             Samples wanted, at least 1.
         """
         if self.time_is_up:
-            return Admission(0, None, _TIME)
-        low, high = 0, n
-        refusal = None
-        if (refusal := self._refusal(account, request, n)) is None:
-            low = n
+            return Admission(0, None, _TIME, True)
+        refusal = self._refusal(account, request, n) if self.limits.any else None
+        low, high = (n, n) if refusal is None else (0, n)
         while high - low > 1:
             middle = (low + high) // 2
-            if self._refusal(account, request, middle) is None:
+            refusal = self._refusal(account, request, middle)
+            if refusal is None:
                 low = middle
             else:
                 high = middle
-        if low == 0:
-            return Admission(0, None, refusal)
+        if low == 0 and refusal is not None:
+            return Admission(0, None, refusal.failure, refusal.for_all)
         worst = self._worst(account, request, low)
-        hold = Hold(account, worst, self._price(worst, account.generator))
-        self._held += worst
-        self._held_cost += hold.cost
-        account.held += worst
+        hold = Hold(account, request.generator.name, worst, self._price(worst, request.generator.name))
+        self._shift_held(account, worst, hold.cost)
         return Admission(low, hold, None)
 
     def settle(self, hold: Hold, usage: Usage) -> None:
         """Replace a hold by what was really used."""
-        self._release(hold)
+        self._shift_held(hold.account, hold.usage * -1, -hold.cost)
         if usage.samples:
-            longest = self._longest.get(hold.account.generator, 0)
-            self._longest[hold.account.generator] = max(longest, usage.output_tokens / usage.samples)
+            self._tokens[hold.generator] = self._tokens.get(hold.generator, _Seen()).add(usage)
         hold.account.longest_prompt = max(hold.account.longest_prompt, usage.prompt_tokens)
-        self.spend(hold.account, usage)
+        self.spend(hold.account, usage, hold.generator)
 
     def write_off(self, hold: Hold, usage: Usage) -> None:
         """Book a cancelled request whose tokens nobody counted; `usage` is what is known of it.
 
-        The held tokens count against the caps, since they may have been generated, and never show up as
-        usage.
+        The held tokens stay held: they count against the caps, since they may have been generated, and never
+        show up as usage.
         """
+        self._shift_held(hold.account, hold.usage * -1, -hold.cost)
         unknown = Usage(output_tokens=hold.usage.output_tokens, prompt_tokens=hold.usage.prompt_tokens)
-        self._release(hold)
-        hold.account.held += unknown
-        self._held += unknown
-        self._held_cost += self._price(unknown, hold.account.generator)
-        self.spend(hold.account, usage)
+        self._shift_held(hold.account, unknown, self._price(unknown, hold.generator))
+        self.spend(hold.account, usage, hold.generator)
 
-    def spend(self, account: Account, usage: Usage) -> None:
-        """Add `usage` to the account and to the run."""
-        before = self._price(account.usage, account.generator)
+    def spend(self, account: Account, usage: Usage, generator: str) -> None:
+        """Add `usage` of a generator to the account and to the run."""
         account.usage += usage
         self.total += usage
-        self.total_cost += self._price(account.usage, account.generator) - before
+        if self.limits.price is None:
+            return
+        before = account.by_generator.get(generator, _NOTHING)
+        account.by_generator[generator] = before + usage
+        change = self._price(before + usage, generator) - self._price(before, generator)
+        account.cost += change
+        self.total_cost += change
 
-    def _release(self, hold: Hold) -> None:
-        self._held += hold.usage * -1
-        self._held_cost -= hold.cost
-        hold.account.held += hold.usage * -1
+    def _shift_held(self, account: Account, usage: Usage, cost: float) -> None:
+        self._held += usage
+        self._held_cost += cost
+        account.held += usage
+        account.held_cost += cost
 
     def _worst(self, account: Account, request: SampleRequest, n: int) -> Usage:
-        """Return the most that `n` samples of the request can use, as far as it is known."""
+        """Return what `n` samples may use: the most, or what is usual, as `limits.hold` says."""
         caps = [
             cap for cap in (request.max_output_tokens, request.generator.max_output_tokens) if cap is not None
         ]
-        tokens = min(caps) if caps else self._longest.get(account.generator, 0)
+        seen = self._tokens.get(request.generator.name)
+        tokens = float(min(caps)) if caps else 0.0
+        if seen is not None and not caps:
+            tokens = seen.most
+        if seen is not None and self.limits.hold == "expected":
+            tokens = min(seen.usual, tokens)
         prompt = max(request.prompt.prompt_tokens or 0, account.longest_prompt)
         return Usage(samples=n, prompt_tokens=prompt, output_tokens=n * tokens, requests=1)
 
-    def _refusal(self, account: Account, request: SampleRequest, n: int) -> Failure | None:
+    def _refusal(self, account: Account, request: SampleRequest, n: int) -> _Refusal | None:
         """Return the cap that `n` more samples could break, or None."""
         worst = self._worst(account, request, n)
         limits = self.limits
-        run = self.total + self._held + worst
-        own = account.usage + account.held + worst
-        for name, used in (("max_samples", run.samples), ("max_output_tokens", run.output_tokens)):
-            if _exceeds(used, getattr(limits, name)):
-                return _limit(name)
-        for name, used in (
-            ("max_samples_per_prompt", own.samples),
-            ("max_output_tokens_per_prompt", own.output_tokens),
+        for total, held, suffix in (
+            (self.total, self._held, ""),
+            (account.usage, account.held, "_per_prompt"),
         ):
-            if _exceeds(used, getattr(limits, name)):
-                return _limit(name)
-        if limits.price is None:
+            samples = total.samples + held.samples + worst.samples
+            tokens = total.output_tokens + held.output_tokens + worst.output_tokens
+            for name, used in (("max_samples" + suffix, samples), ("max_output_tokens" + suffix, tokens)):
+                if _exceeds(used, getattr(limits, name)):
+                    reason = f"{name} is reached"
+                    return _Refusal(Failure(kind="LimitReached", reason=reason, refused=True), not suffix)
+        if limits.max_cost is None and limits.max_cost_per_prompt is None:
             return None
-        cost = self._price(worst, account.generator)
-        if _exceeds(self.total_cost + self._held_cost + cost, limits.max_cost):
-            return Failure(kind="BudgetSpent", reason="the run's budget is spent", refused=True)
-        if limits.max_cost_per_prompt is not None and _exceeds(
-            self._price(own, account.generator), limits.max_cost_per_prompt
+        cost = self._price(worst, request.generator.name)
+        for used, cap, whose in (
+            (self.total_cost + self._held_cost + cost, limits.max_cost, "run"),
+            (account.cost + account.held_cost + cost, limits.max_cost_per_prompt, "prompt"),
         ):
-            return Failure(kind="BudgetSpent", reason="the prompt's budget is spent", refused=True)
+            if _exceeds(used, cap):
+                reason = f"the budget of the {whose} is spent"
+                return _Refusal(Failure(kind="BudgetSpent", reason=reason, refused=True), whose == "run")
         return None
 
     def _price(self, usage: Usage, generator: str) -> float:
-        if self.limits.price is None or usage == Usage():
+        if self.limits.price is None or usage == _NOTHING:
             return 0.0
         return self.limits.price(usage, generator)
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Output tokens per sample of one generator so far."""
+
+    most: float = 0.0
+    samples: float = 0.0
+    tokens: float = 0.0
+
+    @property
+    def usual(self) -> float:
+        """Mean plus two standard errors: output lengths spread about as much as their mean."""
+        return self.tokens / self.samples * (1 + 2 / math.sqrt(self.samples))
+
+    def add(self, usage: Usage) -> _Seen:
+        return _Seen(
+            max(self.most, usage.output_tokens / usage.samples),
+            self.samples + usage.samples,
+            self.tokens + usage.output_tokens,
+        )
+
+
 def _exceeds(used: float, cap: float | None) -> bool:
     return cap is not None and used > cap * _ROUNDING
-
-
-def _limit(name: str) -> Failure:
-    return Failure(kind="LimitReached", reason=f"{name} is reached", refused=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from difficulty.errors import InvalidBudgetError
 from policies.usage import Usage
@@ -35,6 +35,11 @@ class Limits:
         Price of a usage of a generator of that name; needed by the cost caps, and fills the cost of outcomes.
     max_seconds : float, optional
         Wall-clock seconds of the run, above 0.
+    hold : {"worst", "expected"}
+        What is held against a cap for a sample in flight. ``"worst"``: the cap on its output tokens, so that
+        no cap is ever exceeded, at the price of sending less at a time near the end of a budget.
+        ``"expected"``: the mean so far, so that a cap may be exceeded by how far the last samples are above
+        it.
     max_concurrency : int
         Sample requests in flight at the same time, at least 1 (the lock-step driver sends batches instead).
 
@@ -58,8 +63,11 @@ class Limits:
     price: Price | None = None
     max_seconds: float | None = None
     max_concurrency: int = 64
+    hold: Literal["worst", "expected"] = "worst"
 
     def __post_init__(self) -> None:
+        if self.hold not in ("worst", "expected"):
+            raise InvalidBudgetError(f"hold must be 'worst' or 'expected', got {self.hold!r}")
         counts = (
             "max_samples",
             "max_samples_per_prompt",
@@ -76,3 +84,16 @@ class Limits:
                 raise InvalidBudgetError(f"{name} must be a finite number above 0, got {value!r}")
         if self.price is None and (self.max_cost is not None or self.max_cost_per_prompt is not None):
             raise InvalidBudgetError("a cap on cost needs a price; pass CostModel(...).price")
+
+    @property
+    def any(self) -> bool:
+        """Whether samples, tokens or cost are capped at all."""
+        caps = (
+            self.max_samples,
+            self.max_samples_per_prompt,
+            self.max_output_tokens,
+            self.max_output_tokens_per_prompt,
+            self.max_cost,
+            self.max_cost_per_prompt,
+        )
+        return any(cap is not None for cap in caps)

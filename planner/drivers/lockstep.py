@@ -114,33 +114,38 @@ async def run_lockstep(
 
 
 def _admit(desk: Desk, samples: Sequence[_Open], inbox: Mapping[Session, list[Arrival]]) -> list[Part]:
-    """Take what the caps permit; refuse what can never be sent."""
+    """Take what the caps permit, in order; where that is nothing at all, refuse everything."""
     parts: list[Part] = []
-    waiting: list[_Open] = []
     for entry in samples:
-        request = entry.request
+        admission = None
         while entry.left:
             first, run = entry.left[0], 1
             while run < len(entry.left) and entry.left[run] == first + run:
                 run += 1
-            n, hold, _ = desk.ledger.admit(entry.session.account, request, run)
-            if hold is None:
-                waiting.append(entry)
+            admission = desk.ledger.admit(entry.session.account, entry.request, run)
+            if admission.hold is None:
                 break
-            for _ in range(n):
+            for _ in range(admission.n):
                 entry.left.popleft()
-            part = replace(request, n=n, seed=request.seed + first)
+            own = replace(entry.request, n=admission.n, seed=entry.request.seed + first)
             parts.append(
                 Part(
-                    session=entry.session, ask=entry.ask, whole=request, request=part, first=first, hold=hold
+                    session=entry.session,
+                    ask=entry.ask,
+                    whole=entry.request,
+                    request=own,
+                    first=first,
+                    hold=admission.hold,
                 )
             )
-    if not parts:
-        for entry in waiting:
-            refusal = desk.ledger.admit(entry.session.account, entry.request, 1).refusal
-            if refusal is not None:
-                inbox[entry.session].extend(refused(entry.ask, list(entry.left), refusal))
-                entry.left.clear()
+        if admission is None or admission.refusal is None:
+            continue
+        if not desk.ledger.nothing_in_flight:
+            if admission.for_all:
+                break
+            continue
+        inbox[entry.session].extend(refused(entry.ask, list(entry.left), admission.refusal))
+        entry.left.clear()
     return parts
 
 

@@ -68,7 +68,7 @@ class Session:
     def __init__(self, task: Task, strategy: Strategy, ledger: Ledger) -> None:
         self.task = task
         self.outcome: Outcome | None = None
-        self.account: Account = ledger.open(task.generator.name)
+        self.account = Account()
         self._ledger = ledger
         self._flow: Flow[Outcome] = strategy.flow(task)
         self._errors: list[OutcomeError] = []
@@ -99,7 +99,7 @@ class Session:
         self.outcome = replace(
             self.outcome,
             usage=self.account.usage,
-            cost=self._ledger.cost(self.account),
+            cost=None if self._ledger.limits.price is None else self.account.cost,
             stop_reason=stop_reason,
             errors=tuple(self._errors),
         )

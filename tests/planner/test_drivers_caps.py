@@ -12,7 +12,8 @@ from strategy_contract import ALL, GENERATOR, backend, task
 
 from difficulty.errors import InvalidBudgetError
 from difficulty.generator import Generator
-from planner.drivers import Limits, run_concurrently, run_lockstep
+from planner.drivers import Ledger, Limits, run_concurrently, run_lockstep
+from planner.drivers.ledger import Account
 from planner.outcome import Outcome
 from planner.ports import Completion, SampleRequest
 from planner.simulated import SimulatedVerifier
@@ -20,6 +21,7 @@ from policies.usage import Usage
 
 DRIVERS = (run_lockstep, run_concurrently)
 VERIFIERS = {"score": SimulatedVerifier(noise=0.5)}
+WIDE = Generator(name="tiny", max_output_tokens=2048)
 both = pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: driver.__name__)
 
 
@@ -173,10 +175,8 @@ def test_a_hang_ends_with_the_time_limit_and_keeps_what_arrived() -> None:
 
 def test_cancelled_samples_of_unknown_length_count_against_the_budget() -> None:
     # Two samples may cost 800 tokens; while both hang they are held, and stay held when they are cancelled.
-    from planner.drivers.ledger import Ledger
-
     ledger = Ledger(Limits(max_output_tokens=1000))
-    account = ledger.open("tiny")
+    account = Account()
     request = task("majority_vote").request(n=8, offset=0)
     first = ledger.admit(account, request, 8)
     assert first.n == 2
@@ -205,3 +205,28 @@ def test_cancelled_samples_of_unknown_length_count_against_the_budget() -> None:
 def test_limits_that_cannot_be_meant_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(InvalidBudgetError):
         Limits(**wrong)  # type: ignore[arg-type]
+
+
+def test_holding_the_expected_needs_few_rounds_and_overshoots_little() -> None:
+    tasks = [task("majority_vote", id=f"p{i}", width=8, generator=WIDE) for i in range(100)]
+    rounds = {}
+    for hold in ("worst", "expected"):
+        source = Slow()
+        limits = Limits(max_output_tokens=30_000, hold=hold)  # type: ignore[arg-type]
+        outcomes = asyncio.run(run_lockstep(tasks, backend=source, limits=limits))
+        rounds[hold] = source.now
+        spent = total(outcomes).output_tokens
+        assert spent > 28_000
+        assert spent <= (30_000 if hold == "worst" else 31_000)
+    assert rounds["expected"] <= 5 < 20 < rounds["worst"]
+
+
+def test_each_generator_pays_its_own_price() -> None:
+    ledger = Ledger(
+        Limits(price=lambda usage, generator: usage.output_tokens * {"big": 10.0, "small": 1.0}[generator])
+    )
+    account = Account()
+    ledger.spend(account, Usage(output_tokens=3), "big")
+    ledger.spend(account, Usage(output_tokens=4), "small")
+    ledger.spend(account, Usage(output_tokens=1), "big")
+    assert account.cost == ledger.total_cost == 44.0
