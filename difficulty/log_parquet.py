@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidLogError, require
-from difficulty.generator import Generator
 from difficulty.log_arrow import LIST_COLUMNS, ArrowReader
 from difficulty.log_builder import check_chains
 from difficulty.log_columns import LogColumns
+from difficulty.log_jsonl import ParsedLog
 from difficulty.log_rows import COUNT_COLUMNS, JSON_COLUMNS, TEXT_COLUMNS, read_rows
 from difficulty.log_wire import canonical_json, decode_header
 
@@ -28,7 +28,7 @@ _HEADER_KEY: Final = b"sample_log"
 _COLUMNS: Final = (*TEXT_COLUMNS, *JSON_COLUMNS, *COUNT_COLUMNS, *LIST_COLUMNS.values())
 
 
-def read_parquet(path: Path) -> tuple[LogColumns, dict[str, Generator], dict[str, object]]:
+def read_parquet(path: Path) -> ParsedLog:
     """Read a Parquet log; line numbers in errors count rows from 1.
 
     Raises
@@ -42,11 +42,15 @@ def read_parquet(path: Path) -> tuple[LogColumns, dict[str, Generator], dict[str
     parquet = require("pyarrow.parquet", extra="parquet")
     name = str(path)
     try:
-        table = parquet.read_table(path, partitioning=None)
-    except (arrow.ArrowException, OSError) as error:
+        table = parquet.read_table(path, partitioning=None, page_checksum_verification=True)
+        return _parse(ArrowReader(arrow, table, name), table, name)
+    except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InvalidLogError(
             f"the Parquet data cannot be read ({error}); write the file again", path=name
         ) from error
+
+
+def _parse(reader: ArrowReader, table: Any, name: str) -> ParsedLog:
     header = (table.schema.metadata or {}).get(_HEADER_KEY)
     if header is None:
         raise InvalidLogError(
@@ -60,7 +64,6 @@ def read_parquet(path: Path) -> tuple[LogColumns, dict[str, Generator], dict[str
     missing = [column for column in ("prompt_id", "generator") if column not in table.column_names]
     if missing:
         raise InvalidLogError(f"the column {missing[0]!r} is missing; every row needs it", path=name)
-    reader = ArrowReader(arrow, table, name)
     sizes = reader.sizes()
     samples = reader.samples(sizes)
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
@@ -84,7 +87,7 @@ def write_parquet(path: Path, columns: LogColumns, *, header: bytes) -> None:
     parquet = require("pyarrow.parquet", extra="parquet")
     table = arrow.table(_row_columns(arrow, columns) | _list_columns(arrow, columns))
     table = table.replace_schema_metadata({_HEADER_KEY: header})
-    parquet.write_table(table, path, compression="zstd")
+    parquet.write_table(table, path, compression="zstd", write_page_checksum=True)
 
 
 def _row_columns(arrow: Any, columns: LogColumns) -> dict[str, Any]:

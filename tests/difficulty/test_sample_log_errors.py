@@ -316,6 +316,19 @@ def test_a_bad_parquet_row_is_named(name: str, tmp_path: Path) -> None:
     assert (error.path, error.line) == (str(path), row)
 
 
+def test_changed_bytes_in_parquet_are_noticed(tmp_path: Path) -> None:
+    records = [{"prompt_id": f"p{i}", "generator": "g", "n": 9, "n_correct": i % 9} for i in range(300)]
+    path = tmp_path / "log.parquet"
+    SampleLog.from_records(records, {"g": Generator(name="g")}).write(path)
+    good = path.read_bytes()
+    for place in range(100, 1000, 90):  # within the pages, which come before the footer
+        data = bytearray(good)
+        data[place] ^= 0xFF
+        path.write_bytes(data)
+        with pytest.raises(InvalidLogError, match=r"log\.parquet"):
+            SampleLog.read(path)
+
+
 def test_parquet_that_is_no_log_or_broken(tmp_path: Path) -> None:
     path = tmp_path / "log.parquet"
     pq.write_table(pa.table(ROWS), path)
