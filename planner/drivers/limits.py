@@ -37,9 +37,9 @@ class Limits:
         Wall-clock seconds of the run, above 0.
     hold : {"worst", "expected"}
         What is held against a cap for a sample in flight. ``"worst"``: the cap on its output tokens, so that
-        no cap is ever exceeded, at the price of sending less at a time near the end of a budget.
-        ``"expected"``: the mean so far, so that a cap may be exceeded by how far the last samples are above
-        it.
+        no cap is ever exceeded, at the price of sending less at a time near the end of a budget;
+        ``"expected"``: the mean so far and two standard errors, so that a cap may be exceeded by the spread
+        of the last samples.
     max_concurrency : int
         Sample requests in flight at the same time, at least 1 (the lock-step driver sends batches instead).
 
