@@ -147,7 +147,12 @@ def run(n_prompts: int = 10_000, n_generators: int = 10, n_samples: int = 10) ->
                 "gzip + json.loads, 3 fields, no checks",
                 "JSON decoding, then work per line",
             ),
-            ("parquet", _ARROW, "pyarrow to_pylist, 3 fields, no checks", "checks per line; decompression"),
+            (
+                "parquet",
+                _ARROW,
+                "pyarrow to_pylist, 3 fields, no checks",
+                "decoding of pages, then string tables",
+            ),
         ):
             path = Path(folder, f"log.{suffix}")
             log.write(path)
