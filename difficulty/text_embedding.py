@@ -17,8 +17,8 @@ from difficulty.text_tokens import DIGIT, SPACE, mix, spread, tokenize
 
 __all__ = ["TextEmbedding"]
 
-# Texts per dense table of counts: 256 x 4096 numbers stay near the processor's cache.
-_CHUNK_TEXTS = 256
+# Texts per dense table of counts: 64 x 4096 numbers stay in the processor's cache.
+_CHUNK_TEXTS = 64
 # The projection is fitted on at most so many texts, drawn with the seed.
 _MAX_FIT_TEXTS = 10_000
 # One dimension per so many texts at most, so that small logs get a small embedding.
