@@ -1,0 +1,258 @@
+"""What the first samples say: belief after agreement, after failures of a checker, after verifier scores.
+
+Conjugate wherever it can be: Beta for a duel of two answers, Dirichlet for many, beta-binomial for a checker,
+normal-inverse-gamma for scores, Bayes' rule over reference prompts. Samples are assumed exchangeable given
+the prompt. What to do about it is left to `policies.stop_rules`; evidence that has no conjugate form
+(log-probabilities, lengths) to `policies.value_rule`.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from difficulty.beta_binomial import BetaBinomial
+from difficulty.errors import InvalidInputError
+
+__all__ = [
+    "expected_improvement",
+    "is_mode",
+    "leads",
+    "reweigh",
+    "success_within",
+    "unsolvable",
+]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+# Nodes of the one-dimensional integral over the leader's gamma variable; 1e-5 accurate
+# 1,000.
+_NODES = 96
+# Log-likelihood that stands for "cannot be": times 0 samples it is 0, as it must.
+_IMPOSSIBLE = -1e12
+
+
+def leads(
+    leader: ArrayLike,
+    runner_up: ArrayLike,
+    *,
+    prior_leader: ArrayLike = 1.0,
+    prior_runner_up: ArrayLike = 1.0,
+) -> FloatArray:
+    """Return the probability that the leader is drawn more often than the runner-up in the long run.
+
+    Parameters
+    ----------
+    leader, runner_up : array_like
+        Votes, at least 0; weighted votes are allowed.
+    prior_leader, prior_runner_up : array_like
+        Pseudo-votes above 0; 1 and 1 is the flat prior, more for the leader says that agreement is expected.
+
+    Returns
+    -------
+    ndarray of float64
+        In [0, 1], in the shape that the arguments broadcast to.
+
+    References
+    ----------
+    Aggarwal et al. 2023, arXiv 2305.11860: the Beta criterion of Adaptive-Consistency is this with the flat
+    prior.
+
+    Examples
+    --------
+    >>> leads([1, 2, 4], [0, 0, 0]).round(3)
+    array([0.75 , 0.875, 0.969])
+    """
+    from scipy.special import betainc  # scipy costs more than the import budget of the planner
+
+    first = _floats(leader) + _floats(prior_leader)
+    second = _floats(runner_up) + _floats(prior_runner_up)
+    return np.asarray(betainc(second, first, 0.5), dtype=np.float64)
+
+
+def is_mode(
+    leader: ArrayLike, runner_up: ArrayLike, rest: ArrayLike, n_rest: ArrayLike, *, prior: float = 1.0
+) -> FloatArray:
+    """Return the probability that the leader is the most frequent answer of all that were seen.
+
+    Parameters
+    ----------
+    leader, runner_up, rest : array_like
+        Votes of the two leading answers, and of all other answers together.
+    n_rest : array_like
+        How many other answers there are.
+    prior : float
+        Pseudo-votes of each answer, above 0.
+
+    Returns
+    -------
+    ndarray of float64
+        In [0, 1].
+
+    Notes
+    -----
+    Under a Dirichlet posterior, ``P(p1 > all others) = E[prod_j F(X; a_j)]`` with X gamma distributed; the
+    other answers are taken to have equal counts, so that three numbers suffice for the state (as in the
+    reference's L = 3).
+
+    References
+    ----------
+    Aggarwal et al. 2023, arXiv 2305.11860 (Dirichlet criterion); Huang, Ma, Zhou 2026, arXiv 2602.05395.
+
+    Examples
+    --------
+    >>> is_mode([3], [0], [0], [0]).round(3), leads([3], [0]).round(3)
+    (array([0.938]), array([0.938]))
+    """
+    from scipy.special import gammainc, gammaincinv
+
+    a, b, others, count = np.broadcast_arrays(
+        *(np.asarray(item, dtype=np.float64) for item in (leader, runner_up, rest, n_rest))
+    )
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    # Substituting the quantile turns the expectation over X into an integral over [0, 1].
+    x = gammaincinv((a + prior)[..., None], 0.5 * (nodes + 1.0))
+    below = gammainc((b + prior)[..., None], x)
+    each = others / np.maximum(count, 1.0) + prior
+    below = below * np.where(count[..., None] > 0, gammainc(each[..., None], x), 1.0) ** count[..., None]
+    return np.asarray((below * (0.5 * weights)).sum(axis=-1).clip(0.0, 1.0))
+
+
+def success_within(prior: BetaBinomial, n_failed: ArrayLike, m: ArrayLike) -> FloatArray:
+    """Return the probability that one of the next m samples is correct after n failures and no success.
+
+    Parameters
+    ----------
+    prior : BetaBinomial
+        Belief before sampling, possibly with mass at 0.
+    n_failed, m : array_like of int
+        At least 0; they broadcast.
+
+    Returns
+    -------
+    ndarray of float64
+        In [0, 1].
+
+    Examples
+    --------
+    >>> prior = BetaBinomial(a=1.0, b=1.0)
+    >>> success_within(prior, [0, 1, 2], 1).round(3)
+    array([0.5  , 0.333, 0.25 ])
+    """
+    failed, more = np.broadcast_arrays(np.asarray(n_failed, dtype=np.int64), np.asarray(m, dtype=np.int64))
+    now = np.exp(np.asarray(prior.log_marginal(failed, np.zeros_like(failed))))
+    later = np.exp(np.asarray(prior.log_marginal(failed + more, np.zeros_like(failed))))
+    return np.asarray(1.0 - np.divide(later, now, out=np.ones_like(now), where=now > 0))
+
+
+def unsolvable(prior: BetaBinomial, n_failed: ArrayLike) -> FloatArray:
+    """Return the probability that no sample will ever be correct, after n failures and no success.
+
+    Examples
+    --------
+    >>> unsolvable(BetaBinomial(a=1.0, b=1.0, zero=0.2), [0, 9]).round(3)
+    array([0.2  , 0.714])
+    """
+    failed = np.asarray(n_failed, dtype=np.int64)
+    zero = np.asarray(prior.zero, dtype=np.float64)
+    now = np.exp(np.asarray(prior.log_marginal(failed, np.zeros_like(failed))))
+    return np.asarray(np.divide(zero, now, out=np.zeros_like(now), where=now > 0))
+
+
+def reweigh(weights: FloatArray, success: FloatArray, n_correct: ArrayLike, n: ArrayLike) -> FloatArray:
+    """Return the weights over reference prompts after a checker has seen n samples of each prompt.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (P, T)
+        Belief before sampling: non-negative, rows sum to 1.
+    success : ndarray of float64, shape (T,)
+        Per-sample success of the reference prompts, in [0, 1].
+    n_correct, n : array_like of int, shape (P,)
+        Correct samples among n.
+
+    Returns
+    -------
+    ndarray of float64, shape (P, T)
+        Rows sum to 1. A row that no reference prompt can explain keeps its prior.
+
+    Examples
+    --------
+    >>> reweigh(np.array([[0.5, 0.5]]), np.array([0.9, 0.1]), [0], [2]).round(3)
+    array([[0.012, 0.988]])
+    """
+    right = np.asarray(n_correct, dtype=np.float64)[:, None]
+    wrong = np.asarray(n, dtype=np.float64)[:, None] - right
+    if np.any(wrong < 0):
+        raise InvalidInputError("n_correct must not exceed n")
+    log_right, log_wrong = _safe_log(success)[None], _safe_log(1 - success)[None]
+    likelihood = right * log_right + wrong * log_wrong
+    top = likelihood.max(axis=1, keepdims=True)
+    explained = top > _IMPOSSIBLE
+    posterior = np.where(explained, weights * np.exp(likelihood - top), 0.0)
+    mass = posterior.sum(axis=1, keepdims=True)
+    return np.asarray(np.where(mass > 0, posterior / np.where(mass > 0, mass, 1.0), weights))
+
+
+def expected_improvement(
+    best: ArrayLike,
+    mean: ArrayLike,
+    deviation: ArrayLike,
+    n: ArrayLike,
+    *,
+    prior_deviation: float,
+    strength: float = 2.0,
+) -> FloatArray:
+    """Return by how much one more sample is expected to raise the best verifier score.
+
+    Parameters
+    ----------
+    best, mean, deviation : array_like
+        Best score so far, mean and (population) standard deviation of the n scores.
+    n : array_like
+        Scores so far, at least 1.
+    prior_deviation : float
+        Standard deviation within a prompt that is usual, above 0.
+    strength : float
+        Pseudo-samples behind `prior_deviation`, above 0.
+
+    Returns
+    -------
+    ndarray of float64
+        E[(score - best)+] under the Student-t predictive of a normal-inverse-gamma posterior, at least 0.
+
+    References
+    ----------
+    Weitzman 1979 (fair cap: draw while this exceeds the price of a sample); Kalayci et al. 2025, arXiv
+    2510.01394; BEACON 2025, arXiv 2510.15945.
+
+    Examples
+    --------
+    >>> expected_improvement([0.5, 0.9], 0.5, 0.1, 4, prior_deviation=0.1).round(3)
+    array([0.058, 0.001])
+    """
+    from scipy.stats import t as student
+
+    if not (prior_deviation > 0 and strength > 0):
+        raise InvalidInputError(
+            f"prior_deviation and strength must be above 0, got {prior_deviation} and {strength}"
+        )
+    count = np.asarray(n, dtype=np.float64)
+    freedom = count - 1 + strength
+    variance = (count * np.asarray(deviation) ** 2 + strength * prior_deviation**2) / freedom
+    scale = np.sqrt(variance * (1 + 1 / count))
+    z = (np.asarray(mean) - np.asarray(best)) / scale
+    # The loss function of Student's t; it needs more than one degree of freedom.
+    freedom = np.maximum(freedom, 1.5)
+    density = student.pdf(z, freedom)
+    return np.asarray(scale * (z * student.cdf(z, freedom) + (freedom + z**2) / (freedom - 1) * density))
+
+
+def _floats(values: ArrayLike) -> FloatArray:
+    return np.asarray(values, dtype=np.float64)
+
+
+def _safe_log(values: FloatArray) -> FloatArray:
+    return np.where(values > 0, np.log(np.where(values > 0, values, 1.0)), _IMPOSSIBLE)

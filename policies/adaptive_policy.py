@@ -1,0 +1,73 @@
+"""An adaptive policy: at each price, which ladder to climb and which rule decides when to stop.
+
+Prices that were not tried use the nearest one in ratio. A move with one wave is a static allocation, so the
+policy contains every static one. Spending over many prompts is left to `policies.batch_control` and
+`policies.stream_control`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.errors import InvalidInputError
+from policies.adaptive_replay import StopRule
+from policies.ladder import Ladder, SampleScale
+
+__all__ = ["AdaptivePolicy", "Move"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Move:
+    """A ladder and the rule that decides after each of its waves."""
+
+    ladder: Ladder
+    rule: StopRule
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class AdaptivePolicy:
+    """A table from price to move.
+
+    Parameters
+    ----------
+    moves : tuple of Move
+        The moves that are used at some price.
+    prices : ndarray of float64, shape (L,)
+        Falling prices, value per unit of cost, each above 0.
+    choice : ndarray of int, shape (L,)
+        Index into `moves` for each price.
+    scales : mapping of str to SampleScale
+        What is usual for each generator's samples.
+
+    Raises
+    ------
+    InvalidInputError
+        When the table does not fit together.
+    """
+
+    moves: tuple[Move, ...]
+    prices: FloatArray
+    choice: NDArray[np.integer]
+    scales: Mapping[str, SampleScale]
+
+    def __post_init__(self) -> None:
+        if not self.moves or self.choice.shape != self.prices.shape or not self.prices.size:
+            raise InvalidInputError("an adaptive policy needs moves, prices and one choice for each price")
+        if not (np.all(self.prices > 0) and np.all(np.diff(self.prices) < 0)):
+            raise InvalidInputError("prices of a policy must be above 0 and falling")
+        if self.choice.min() < 0 or self.choice.max() >= len(self.moves):
+            raise InvalidInputError(
+                f"choices must lie in 0..{len(self.moves) - 1}, got {self.choice.tolist()}"
+            )
+
+    def at(self, price: float) -> Move:
+        """Return the move for a price λ (value per unit of cost)."""
+        nearest = int(np.abs(np.log(self.prices / max(price, 1e-300))).argmin())
+        return self.moves[int(self.choice[nearest])]

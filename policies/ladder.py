@@ -1,0 +1,177 @@
+"""The order in which an adaptive plan may spend: waves of samples, from the first move to the last resort.
+
+A ladder fixes what would be drawn next (a generator and how many samples), never whether: that is left to
+`policies.stop_rules`. Escalation is a wave of another generator, so it is priced like any other move. Votes
+of different generators are pooled where their answers can be compared; otherwise the latest generator that
+answered decides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from difficulty.errors import InvalidInputError
+
+__all__ = ["Ladder", "SampleScale", "Wave", "wave_sizes"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wave:
+    """Samples of one generator that are drawn together.
+
+    Parameters
+    ----------
+    generator : str
+        Name of the generator.
+    n : int
+        Samples, at least 1.
+    """
+
+    generator: str
+    n: int = 1
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise InvalidInputError(f"a wave has at least 1 sample, got n={self.n}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SampleScale:
+    """What is usual for one generator's samples, so that evidence is measured in standard deviations.
+
+    Parameters
+    ----------
+    logprob_mean, logprob_sd : float
+        Mean log-probability, in nats per token; an `logprob_sd` of 0 means that it is not recorded or
+        constant.
+    log_cost_mean, log_cost_sd : float
+        Natural logarithm of the cost of one sample; an `log_cost_sd` of 0 means that all samples cost the
+        same.
+    """
+
+    logprob_mean: float = 0.0
+    logprob_sd: float = 0.0
+    log_cost_mean: float = 0.0
+    log_cost_sd: float = 0.0
+
+    def __post_init__(self) -> None:
+        numbers = (self.logprob_mean, self.logprob_sd, self.log_cost_mean, self.log_cost_sd)
+        if (
+            not all(math.isfinite(number) for number in numbers)
+            or self.logprob_sd < 0
+            or self.log_cost_sd < 0
+        ):
+            raise InvalidInputError(f"scales must be finite and deviations at least 0, got {self}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ladder:
+    """Waves in the order in which they would be drawn, and how their samples vote.
+
+    Parameters
+    ----------
+    waves : tuple of Wave
+        At least one.
+    weights : mapping or tuple of pairs
+        Weight of one vote by generator, above 0; 1 where not named. Stored as sorted pairs, so that ladders
+        hash.
+    pooled : bool
+        Whether answers of different generators compare, so that their votes add up.
+    logprob_weight : float
+        β of the vote's weight exp(β (logprob - usual logprob)); 0 counts every vote alike. It takes effect
+        where log-probabilities are recorded, and then breaks most ties of small votes.
+
+    Raises
+    ------
+    InvalidInputError
+        When there is no wave, a weight is not above 0, or β is negative.
+
+    Examples
+    --------
+    >>> steps = (Wave(generator="steps", n=2), Wave(generator="steps", n=4))
+    >>> ladder = Ladder(waves=(Wave(generator="direct"), *steps))
+    >>> ladder.n, ladder.generators, len(ladder)
+    (7, ('direct', 'steps'), 3)
+    >>> print(ladder)
+    direct x1, steps x2, steps x4
+    """
+
+    waves: tuple[Wave, ...]
+    weights: tuple[tuple[str, float], ...] | Mapping[str, float] = ()
+    pooled: bool = True
+    logprob_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.waves:
+            raise InvalidInputError("a ladder needs at least one wave")
+        pairs = tuple(sorted(self.weights.items() if isinstance(self.weights, Mapping) else self.weights))
+        object.__setattr__(self, "weights", pairs)
+        for name, weight in pairs:
+            if not (math.isfinite(weight) and weight > 0):
+                raise InvalidInputError(
+                    f"the weight of {name!r} must be a finite number above 0, got {weight!r}"
+                )
+        if not (math.isfinite(self.logprob_weight) and self.logprob_weight >= 0):
+            raise InvalidInputError(
+                f"logprob_weight must be a finite number >= 0, got {self.logprob_weight!r}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.waves)
+
+    @property
+    def n(self) -> int:
+        """Samples when every wave is drawn."""
+        return sum(wave.n for wave in self.waves)
+
+    @property
+    def generators(self) -> tuple[str, ...]:
+        """Names of the generators in order of first use."""
+        return tuple(dict.fromkeys(wave.generator for wave in self.waves))
+
+    def weight(self, generator: str) -> float:
+        """Return the weight of one vote of a generator."""
+        return dict(self.weights).get(generator, 1.0)
+
+    def needs(self, generator: str) -> int:
+        """Return how many samples of a generator the whole ladder draws."""
+        return sum(wave.n for wave in self.waves if wave.generator == generator)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{wave.generator} x{wave.n}" for wave in self.waves)
+
+
+def wave_sizes(n: int, *, singles: int = 2, growth: float = 1.5) -> tuple[int, ...]:
+    """Split `n` samples into waves that start small and grow: few rounds, little waste.
+
+    Parameters
+    ----------
+    n : int
+        Samples in all, at least 1.
+    singles : int
+        Waves of one sample at the start.
+    growth : float
+        A later wave is at most ``growth - 1`` times what has been drawn before it, at least one sample; above
+        1.
+
+    Examples
+    --------
+    >>> wave_sizes(16, singles=2, growth=1.5)
+    (1, 1, 1, 1, 2, 3, 4, 3)
+    >>> wave_sizes(16, singles=1, growth=2)
+    (1, 1, 2, 4, 8)
+    """
+    if n < 1 or singles < 0 or not growth > 1:
+        raise InvalidInputError(
+            f"n must be at least 1, singles at least 0 and growth above 1, got {n}, {singles}, {growth}"
+        )
+    sizes: list[int] = []
+    drawn = 0
+    while drawn < n:
+        size = 1 if len(sizes) < max(singles, 1) else max(1, int(drawn * (growth - 1)))
+        size = min(size, n - drawn)
+        sizes.append(size)
+        drawn += size
+    return tuple(sizes)

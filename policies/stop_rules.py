@@ -1,0 +1,299 @@
+"""Known stop rules, one small class each, all asked in the same way: is the next wave worth drawing?
+
+They are baselines and special cases of `policies.value_rule`; a rule from the literature that was defined for
+one sample at a time is asked after each wave instead. What the waves are is the ladder's affair: its_hub's
+doubling is `Agreement(share=0.75)` on a doubling ladder, zen-router is `Agreement(count=2)` on two cheap
+samples before a strong one, ESC is `Unanimous` on equal waves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.beta_binomial import BetaBinomial
+from difficulty.errors import InvalidInputError
+from difficulty.posterior import expected_improvement, is_mode, leads, success_within
+from policies.evidence import Evidence
+
+__all__ = [
+    "AdaptiveConsistency",
+    "Agreement",
+    "Always",
+    "DifficultyConfidence",
+    "FairCap",
+    "FirstSuccess",
+    "OneProbe",
+    "Unanimous",
+]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+BoolArray: TypeAlias = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Always:
+    """Draw every wave of the ladder: a static allocation.
+
+    Examples
+    --------
+    >>> str(Always())
+    'Always()'
+    """
+
+    def go_on(self, evidence: Evidence, *, price: float) -> BoolArray:
+        """Return True for all."""
+        return np.ones(len(evidence), dtype=bool)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Agreement:
+    """Stop when the leader has `count` votes and at least `share` of all votes.
+
+    Parameters
+    ----------
+    count : int
+        Votes, at least 1.
+    share : float
+        In [0, 1].
+    """
+
+    count: int = 2
+    share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or not 0 <= self.share <= 1:
+            raise InvalidInputError(f"count must be at least 1 and share in [0, 1], got {self}")
+
+    def go_on(self, evidence: Evidence, *, price: float) -> BoolArray:
+        """Return where the leader has not convinced yet."""
+        share = evidence.leader_count / np.maximum(evidence.n_votes, 1)
+        return (evidence.leader_count < self.count) | (share < self.share)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdaptiveConsistency:
+    """Stop when the leader leads with probability `threshold`.
+
+    Parameters
+    ----------
+    threshold : float
+        In (0, 1]; 0.95 in the paper.
+    criterion : {"beta", "dirichlet"}
+        A duel of the two leading answers, or all of them.
+    prior_leader, prior_runner_up : float
+        Pseudo-votes of the Beta criterion; more for the leader is Bayesian mode stopping with a prior that
+        expects agreement. They apply to the duel only.
+
+    References
+    ----------
+    Aggarwal et al. 2023, arXiv 2305.11860; Huang, Ma, Zhou 2026, arXiv 2602.05395.
+    """
+
+    threshold: float = 0.95
+    criterion: Literal["beta", "dirichlet"] = "beta"
+    prior_leader: float = 1.0
+    prior_runner_up: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold <= 1 or self.criterion not in ("beta", "dirichlet"):
+            raise InvalidInputError(
+                f"threshold must lie in (0, 1] and criterion be 'beta' or 'dirichlet', got {self}"
+            )
+        if not (self.prior_leader > 0 and self.prior_runner_up > 0):
+            raise InvalidInputError(f"pseudo-votes must be above 0, got {self}")
+
+    def go_on(self, evidence: Evidence, *, price: float) -> BoolArray:
+        """Return where the leader does not lead surely enough."""
+        if self.criterion == "beta":
+            sure = leads(
+                evidence.leader_count,
+                evidence.runner_up_count,
+                prior_leader=self.prior_leader,
+                prior_runner_up=self.prior_runner_up,
+            )
+        else:
+            rest = evidence.n_votes - evidence.leader_count - evidence.runner_up_count
+            sure = is_mode(
+                evidence.leader_count, evidence.runner_up_count, rest, np.maximum(evidence.n_answers - 2, 0)
+            )
+        return np.asarray(sure < self.threshold)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unanimous:
+    """Stop when the latest `window` samples agree (early-stopping self-consistency, on waves of that size).
+
+    Parameters
+    ----------
+    window : int
+        Samples, at least 1.
+
+    References
+    ----------
+    Li et al. 2024, arXiv 2401.10480.
+    """
+
+    window: int = 4
+
+    def __post_init__(self) -> None:
+        if self.window < 1:
+            raise InvalidInputError(f"window must be at least 1, got {self.window}")
+
+    def go_on(self, evidence: Evidence, *, price: float) -> BoolArray:
+        """Return where the latest window is not over yet, or not unanimous."""
+        return np.asarray((evidence.n_drawn % self.window != 0) | (evidence.streak < self.window))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OneProbe:
+    """Spend by the look of the first samples: easy ones get `base` samples, surprising or long ones more.
+
+    Parameters
+    ----------
+    base : float
+        Samples for a prompt whose samples look as usual, above 0.
+    slope : float
+        Growth of the logarithm of samples per standard deviation.
+    by : {"mean_logprob", "length"}
+        Which sign of difficulty; low log-probability or great length.
+
+    References
+    ----------
+    UAB, arXiv 2605.26849: one probe, then a concave greedy on its negative log-likelihood. Deviation: a
+    log-linear number of samples in place of the greedy's curve (the tuned slope plays its part), and later
+    samples refine the probe.
+    """
+
+    base: float = 4.0
+    slope: float = 0.5
+    by: Literal["mean_logprob", "length"] = "mean_logprob"
+
+    def __post_init__(self) -> None:
+        if not self.base > 0 or self.by not in ("mean_logprob", "length"):
+            raise InvalidInputError(f"base must be above 0 and by 'mean_logprob' or 'length', got {self}")
+
+    def go_on(self, evidence: Evidence, *, price: float) -> BoolArray:
+        """Return where fewer samples than the probe asks for have been drawn."""
+        sign = -evidence.mean_logprob if self.by == "mean_logprob" else evidence.length
+        return evidence.n_drawn < self.base * np.exp(self.slope * sign)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DifficultyConfidence:
+    """Stop when sure enough for this difficulty, or when more samples look futile.
+
+    Parameters
+    ----------
+    threshold : float
+        Log-odds of the Beta confidence at which a prompt of usual difficulty stops.
+    slope : float
+        How much the threshold falls per standard deviation that the prompt is predicted easier; 0 ignores
+        difficulty.
+    futile_from : float
+        Samples after which a prompt of usual difficulty may be given up; infinite for never.
+    futile_slope : float
+        Growth of the logarithm of that number per standard deviation that the prompt is predicted easier.
+    futile_below : float
+        Log-odds of the confidence under which it is given up.
+
+    Notes
+    -----
+    With slope 0 and no futility this is Adaptive-Consistency. Column 0 of the difficulty is the predicted
+    level, higher = easier; without difficulty every prompt is usual.
+    """
+
+    threshold: float = 2.94
+    slope: float = 0.0
+    futile_from: float = np.inf
+    futile_slope: float = 0.0
+    futile_below: float = 0.0
+
+    def go_on(self, evidence: Evidence, *, price: float) -> BoolArray:
+        """Return where the leader is not sure enough and not hopeless."""
+        sure = leads(evidence.leader_count, evidence.runner_up_count).clip(1e-12, 1 - 1e-12)
+        odds = np.log(sure / (1 - sure))
+        level = evidence.difficulty[:, 0] if evidence.difficulty.shape[1] else np.zeros(len(evidence))
+        enough = odds >= self.threshold - self.slope * level
+        patience = self.futile_from * np.exp(self.futile_slope * level)
+        return np.asarray(~enough & ~((evidence.n_drawn >= patience) & (odds < self.futile_below)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FirstSuccess:
+    """With a checker: go on while the chance of a first success within the next samples is worth their price.
+
+    Parameters
+    ----------
+    prior : BetaBinomial
+        Belief about a prompt of usual difficulty, possibly with mass at 0 ("unsolvable at any budget").
+    slope : float
+        Change of the log-odds of the prior's mean per standard deviation of predicted level; 0 ignores
+        difficulty.
+    look_ahead : int
+        Samples to look ahead, at least 1. One is optimal when samples come one at a time (the chance only
+        falls).
+
+    References
+    ----------
+    One-step look-ahead in the monotone case (Chow and Robbins 1961): optimal for Beta posteriors of failures.
+    """
+
+    prior: BetaBinomial = field(default_factory=lambda: BetaBinomial(a=0.5, b=1.0))
+    slope: float = 0.0
+    look_ahead: int = 1
+
+    def __post_init__(self) -> None:
+        if self.look_ahead < 1:
+            raise InvalidInputError(f"look_ahead must be at least 1, got {self.look_ahead}")
+
+    def go_on(self, evidence: Evidence, *, price: float) -> BoolArray:
+        """Return where nothing has succeeded yet and the next samples promise enough."""
+        prior = self.prior
+        if self.slope and evidence.difficulty.shape[1]:
+            strength = prior.a + prior.b
+            odds = np.log(prior.a / prior.b) + self.slope * evidence.difficulty[:, 0]
+            mean = 1 / (1 + np.exp(-odds))
+            prior = BetaBinomial(a=strength * mean, b=strength * (1 - mean), zero=prior.zero)
+        chance = success_within(prior, evidence.n_drawn, self.look_ahead)
+        each = evidence.spent / np.maximum(evidence.n_drawn, 1)
+        return np.asarray((evidence.n_correct == 0) & (chance > price * each * self.look_ahead))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FairCap:
+    """With a verifier: go on while one more sample should raise the best score by more than its price.
+
+    Parameters
+    ----------
+    value_per_score : float
+        Value of one unit of score, above 0: what turns scores into the currency of the price.
+    prior_deviation : float
+        Usual standard deviation of scores within a prompt, above 0.
+
+    References
+    ----------
+    Weitzman 1979; Kalayci, Raman, Dughmi 2025, arXiv 2510.01394.
+    """
+
+    value_per_score: float = 1.0
+    prior_deviation: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not (self.value_per_score > 0 and self.prior_deviation > 0):
+            raise InvalidInputError(f"value_per_score and prior_deviation must be above 0, got {self}")
+
+    def go_on(self, evidence: Evidence, *, price: float) -> BoolArray:
+        """Return where the expected improvement exceeds the price; where no sample has a score, go on."""
+        gain = expected_improvement(
+            evidence.best_score,
+            evidence.mean_score,
+            evidence.score_sd,
+            np.maximum(evidence.n_drawn, 1),
+            prior_deviation=self.prior_deviation,
+        )
+        each = evidence.spent / np.maximum(evidence.n_drawn, 1)
+        return np.isnan(evidence.best_score) | (self.value_per_score * gain > price * each)

@@ -1,0 +1,117 @@
+"""Fit the learned stop rule by backward induction over the waves of replayed ladders.
+
+From the last wave backwards, the value of going on minus the value of stopping is regressed (ridge) on about
+a dozen features of the evidence, for several prices at once; the rule goes on where the prediction is
+positive, and what it earns is what the wave before regresses on. Few features keep a few hundred prompts
+enough. Choosing ladders is left to `training.adaptive`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.errors import InvalidInputError
+from policies.adaptive_replay import Trajectories
+from policies.value_rule import ValueRule, feature_matrix, raw_coefficients
+
+__all__ = ["fit_value_rule"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+
+def fit_value_rule(
+    trajectories: Trajectories,
+    prices: FloatArray,
+    *,
+    features: str = "full",
+    ridge: float = 0.05,
+    draws: NDArray[np.bool_] | None = None,
+    matrices: Sequence[FloatArray] | None = None,
+) -> ValueRule:
+    """Fit a rule on replayed draws.
+
+    Parameters
+    ----------
+    trajectories : Trajectories
+        A replayed ladder of T waves.
+    prices : ndarray of float64, shape (L,)
+        Falling prices, value per unit of cost, each above 0.
+    features : {"agreement", "difficulty", "full"}
+        Which features; see `policies.value_rule`.
+    ridge : float
+        Penalty per draw on standardised coefficients (the constant is free), above 0.
+    draws : ndarray of bool, shape (N,), optional
+        Draws to fit on; all by default.
+    matrices : sequence of ndarray, optional
+        `feature_matrix` of each wave, where several fits share them.
+
+    Raises
+    ------
+    InvalidInputError
+        When `ridge` is not above 0 or no draw is left.
+
+    Notes
+    -----
+    Gain and cost of going on are regressed separately under the policy of each price, so that at a price
+    between two fitted ones the nearest rule still weighs its expected cost at the price asked for.
+
+    References
+    ----------
+    Longstaff and Schwartz 2001, doi 10.1093/rfs/14.1.113: least-squares backward induction. Deviation: the
+    regressand is the *difference* between going on and stopping, which is 0 on most draws and therefore far
+    less noisy.
+    """
+    keep = np.ones(trajectories.value.shape[1], dtype=bool) if draws is None else draws
+    if not ridge > 0 or not keep.any():
+        raise InvalidInputError(f"ridge must be above 0 and at least one draw is needed, got ridge={ridge}")
+    value, cost = trajectories.value[:, keep], trajectories.cost[:, keep]
+    n_waves, n_draws = value.shape
+    if matrices is None:
+        matrices = [feature_matrix(state, features) for state in trajectories.evidence]
+    matrix = matrices[-1][keep]
+    accuracy = np.zeros((n_waves, matrix.shape[1]))
+    accuracy[-1] = _Ridge(matrix, ridge).solve(value[-1][:, None])[:, 0]
+    gain = np.zeros((len(prices), n_waves - 1, matrix.shape[1]))
+    spend = np.zeros_like(gain)
+    final_value = np.repeat(value[-1][:, None], len(prices), axis=1)
+    final_cost = np.repeat(cost[-1][:, None], len(prices), axis=1)
+    for wave in range(n_waves - 2, -1, -1):
+        state = trajectories.evidence[wave]
+        matrix = matrices[wave][keep]
+        # With a checker a draw that has succeeded is over: it neither goes on nor teaches anything.
+        open_ = (state.n_correct == 0)[keep]
+        regression = _Ridge(matrix[open_], ridge) if open_.any() else _Ridge(matrix, ridge)
+        rows = open_ if open_.any() else np.ones(n_draws, dtype=bool)
+        more_value = final_value - value[wave][:, None]
+        more_cost = final_cost - cost[wave][:, None]
+        gain[:, wave] = regression.solve(more_value[rows]).T
+        spend[:, wave] = regression.solve(more_cost[rows]).T
+        accuracy[wave] = regression.solve(value[wave][rows][:, None])[:, 0]
+        on = (matrix @ gain[:, wave].T > prices * (matrix @ spend[:, wave].T)) & open_[:, None]
+        final_value = np.where(on, final_value, value[wave][:, None])
+        final_cost = np.where(on, final_cost, cost[wave][:, None])
+    return ValueRule(features=features, prices=prices, accuracy=accuracy, gain=gain, cost=spend)
+
+
+class _Ridge:
+    """Ridge regression on standardised features, factored once for many regressands."""
+
+    def __init__(self, matrix: FloatArray, ridge: float) -> None:
+        self._mean, self._deviation = matrix.mean(axis=0), matrix.std(axis=0)
+        # A constant feature carries nothing: it is left as it is, and the penalty keeps its coefficient at 0.
+        self._deviation[self._deviation < 1e-9] = np.inf
+        self._mean[0], self._deviation[0] = 0.0, 1.0
+        self._scaled = (matrix - self._mean) / self._deviation
+        gram = self._scaled.T @ self._scaled / len(matrix)
+        penalty = np.full(len(gram), ridge)
+        penalty[0] = 0.0
+        self._inverse = np.linalg.inv(gram + np.diag(penalty))
+
+    def solve(self, target: FloatArray) -> FloatArray:
+        """Return coefficients of the features themselves, shape (F, L), for regressands of shape (n, L)."""
+        scaled = self._inverse @ (self._scaled.T @ target) / len(self._scaled)
+        return raw_coefficients(scaled.T, self._mean, self._deviation).T
