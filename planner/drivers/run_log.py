@@ -227,7 +227,7 @@ class RunLog:
 
 
 def _digest(*parts: object) -> str:
-    data = msgspec.json.encode(parts, order="sorted")
+    data = msgspec.json.encode(parts, order="sorted", enc_hook=repr)
     return sha256(data).hexdigest()[:32]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Sequence
 
 import pytest
@@ -121,6 +122,30 @@ async def test_drivers_agree(strategy: str) -> None:
         assert one.usage.samples == other.usage.samples
         assert one.usage.output_tokens == other.usage.output_tokens
         assert one.usage.verifier_tokens == other.usage.verifier_tokens
+
+
+class Shuffled:
+    """Lets replies come in random order."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.inner = backend(failure_rate=0.05)
+
+    async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
+        for _ in range(self.rng.randrange(12)):
+            await asyncio.sleep(0)
+        return await self.inner.sample(requests)
+
+
+@pytest.mark.parametrize("strategy", [name for name in ALL if name != "first_success"])
+async def test_replies_in_any_order_give_the_same_outcomes(strategy: str) -> None:
+    tasks = [task(strategy, id=f"p{i}") for i in range(6)]
+    ordered = await run_lockstep(tasks, backend=backend(failure_rate=0.05), verifiers=VERIFIERS)
+    shuffled = await run_concurrently(
+        tasks, backend=Shuffled(1), verifiers=VERIFIERS, limits=Limits(max_concurrency=3)
+    )
+    assert [one.answer for one in shuffled] == [one.answer for one in ordered]
+    assert [one.candidates for one in shuffled] == [one.candidates for one in ordered]
 
 
 @both

@@ -17,6 +17,7 @@ from planner.drivers.ledger import Account
 from planner.outcome import Outcome
 from planner.ports import Completion, SampleRequest
 from planner.simulated import SimulatedVerifier
+from policies.cost import CostModel
 from policies.usage import Usage
 
 DRIVERS = (run_lockstep, run_concurrently)
@@ -230,3 +231,20 @@ def test_each_generator_pays_its_own_price() -> None:
     ledger.spend(account, Usage(output_tokens=4), "small")
     ledger.spend(account, Usage(output_tokens=1), "big")
     assert account.cost == ledger.total_cost == 44.0
+
+
+@both
+@pytest.mark.parametrize("unit", ["samples", "output_tokens", "total_tokens", "usd", "flops"])
+def test_a_budget_holds_in_every_unit_of_the_cost_model(driver: type, unit: str) -> None:
+    generator = Generator(
+        name="tiny", max_output_tokens=300, params=1e6, usd_per_mtok_in=1.0, usd_per_mtok_out=4.0
+    )
+    model = CostModel(unit=unit, generators={"tiny": generator})  # type: ignore[arg-type]
+    tasks = [task("majority_vote", id=f"p{i}", generator=generator) for i in range(10)]
+    free = asyncio.run(driver(tasks, backend=backend(), limits=Limits(price=model.price)))
+    whole = sum(outcome.cost or 0.0 for outcome in free)
+    limits = Limits(price=model.price, max_cost=whole / 2)
+    half = asyncio.run(driver(tasks, backend=backend(), limits=limits))
+    spent = sum(outcome.cost or 0.0 for outcome in half)
+    assert 0.3 * whole < spent <= whole / 2 * (1 + 1e-9)
+    assert {outcome.stop_reason for outcome in half} == {"complete", "budget"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -257,3 +258,68 @@ def test_a_recorded_usage_is_whole(tmp_path: Path) -> None:
         recorded = [log.outcome(one) for one in tasks_of("majority_vote")]
     assert recorded == outcomes
     assert sum((one.usage for one in outcomes), Usage()).requests == 12
+
+
+_SLOW_CHILD = """
+import asyncio, os, sys
+sys.path[:0] = sys.argv[3:]
+from planner.drivers import Limits, RunLog, run_concurrently
+from planner.simulated import SimulatedBackend, SimulatedVerifier
+from strategy_contract import task
+
+class Billed:
+    def __init__(self):
+        self.inner = SimulatedBackend(n_steps=3, seconds_per_token=1e-3)
+        self.bill = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    async def sample(self, requests):
+        rows = await self.inner.sample(requests)
+        for request in requests:
+            for index in range(request.n):
+                key = f"{request.prompt.id} {len(request.prefix)} {request.seed + index}"
+                os.write(self.bill, key.encode() + bytes([10]))
+        return rows
+
+names = ["majority_vote", "beam_search", "sequential_revision"] * 20
+tasks = [task(name, id=f"p{i}", width=4) for i, name in enumerate(names)]
+limits = Limits(max_concurrency=4)
+with RunLog.open(sys.argv[1], resume=True) as log:
+    print("ready", flush=True)
+    asyncio.run(run_concurrently(tasks, backend=Billed(), verifiers={"score": SimulatedVerifier()},
+                                 run_log=log, limits=limits))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_ten_kills_at_random_moments(tmp_path: Path) -> None:
+    path, bill = tmp_path / "run.jsonl", tmp_path / "bill.txt"
+    folders = [os.fspath(Path(__file__).parents[2]), os.fspath(Path(__file__).parent)]
+    command = [sys.executable, "-c", _SLOW_CHILD, os.fspath(path), os.fspath(bill), *folders]
+    rng = random.Random(0)
+    n_kills, recorded = 0, set()
+    while True:
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == b"ready\n"
+            try:
+                assert child.wait(timeout=rng.uniform(0.02, 0.2) if n_kills < 10 else 60) == 0
+                break
+            except subprocess.TimeoutExpired:
+                child.kill()
+                n_kills += 1
+        seen = _samples(path)
+        assert len(seen) == len(set(seen))
+        assert recorded <= set(seen)
+        recorded = set(seen)
+    assert n_kills == 10, "the run was over before the tenth kill"
+    paid = bill.read_text().splitlines()
+    # Four requests of at most four samples are in flight at a time.
+    assert len(paid) - len(set(paid)) <= n_kills * 4 * 4
+    names = ["majority_vote", "beam_search", "sequential_revision"] * 20
+    tasks = [task(name, id=f"p{i}", width=4) for i, name in enumerate(names)]
+    verifiers = {"score": SimulatedVerifier()}
+    fresh = asyncio.run(run_lockstep(tasks, backend=SimulatedBackend(n_steps=3), verifiers=verifiers))
+    with RunLog.open(path, resume=True) as log:
+        resumed = [log.outcome(one) for one in tasks]
+    assert [one and one.answer for one in resumed] == [one.answer for one in fresh]
+    assert [one and one.usage.output_tokens for one in resumed] == [one.usage.output_tokens for one in fresh]
