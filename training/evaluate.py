@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from difficulty.belief import Belief
 from difficulty.calibration import brier_score, explained_share, rate_crps, reliability_curve
-from difficulty.errors import InvalidInputError
+from difficulty.errors import InvalidBudgetError, InvalidInputError
 from difficulty.sample_log import SampleLog
 from planner.bundle import PolicyBundle
 from planner.planner import Planner
@@ -28,6 +28,7 @@ from policies.allocation import Allocation
 from policies.budget import Budget, check_unit
 from policies.cost import CostModel
 from policies.curves import CurveTable, measure_curves
+from policies.plan import AllocationPlan
 from policies.policy_spec import PolicySpec
 from policies.prices import price_grid
 from training import baselines as base
@@ -43,6 +44,7 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 _N_PRICES: Final = 80
 _N_BANDS: Final = 5
+_ROUNDING: Final = 1 + 1e-9
 
 
 def evaluate(
@@ -240,6 +242,17 @@ def _reliability(p: FloatArray, n: NDArray[np.int64], c: NDArray[np.int64]) -> A
     return zip(curve.predicted, curve.observed, curve.lower, curve.upper, curve.n_prompts, strict=True)
 
 
+def _plan(planner: Planner, log: SampleLog, budget: float) -> list[AllocationPlan]:
+    """Plan the test batch at a budget, or at the least that is expected to buy one sample each."""
+    unit = check_unit(planner.bundle.unit)
+    try:
+        return planner.plan(log.prompts, budget=Budget(limit=budget, unit=unit))
+    except InvalidBudgetError as error:
+        if error.least is None:
+            raise
+        return planner.plan(log.prompts, budget=Budget(limit=error.least * _ROUNDING / len(log.prompts), unit=unit))
+
+
 def _budget_error(
     planner: Planner, log: SampleLog, bed: base.TestBed, budgets: list[float]
 ) -> list[dict[str, Any]]:
@@ -247,9 +260,7 @@ def _budget_error(
     position = {allocation: column for column, allocation in enumerate(bed.curves.allocations)}
     rows = []
     for budget in budgets:
-        plans = planner.plan(
-            log.prompts, budget=Budget(limit=budget * (1 + 1e-6), unit=check_unit(planner.bundle.unit), scope="prompt")
-        )
+        plans = _plan(planner, log, budget)
         columns = np.array([position[plan.allocation] for plan in plans])
         index = np.arange(len(plans))
         cost = bed.cost[index, columns]
@@ -277,9 +288,7 @@ def _bands(
     bands = []
     position = {allocation: column for column, allocation in enumerate(bed.curves.allocations)}
     budget = budgets[len(budgets) // 2]
-    plans = planner.plan(
-        log.prompts, budget=Budget(limit=budget * (1 + 1e-6), unit=check_unit(planner.bundle.unit), scope="prompt")
-    )
+    plans = _plan(planner, log, budget)
     columns = np.array([position[plan.allocation] for plan in plans])
     affordable = hull[bed.cost[:, hull].mean(axis=0) <= budget * (1 + 1e-6)]
     static = affordable[-1] if len(affordable) else hull[0]
@@ -302,10 +311,7 @@ def _given(
     """Return mean samples per band and budget, and the share of each generator and strategy."""
     table = []
     for budget in budgets:
-        plans = planner.plan(
-            log.prompts,
-            budget=Budget(limit=budget * (1 + 1e-6), unit=check_unit(planner.bundle.unit), scope="prompt"),
-        )
+        plans = _plan(planner, log, budget)
         given: list[Allocation] = [plan.allocation for plan in plans]
         kinds = sorted({f"{a.generator} {a.strategy}" for a in given})
         table.append(

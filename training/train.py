@@ -40,6 +40,8 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 _N_PRICES: Final = 60
 _N_FOLDS: Final = 5
 _MIN_PROMPTS: Final = 20
+# A few samples without a token count do not make a log one without token counts.
+_RECORDED: Final = 0.95
 # Reference prompts that a bundle keeps: planning time and memory grow with them, precision hardly does.
 _MAX_REFERENCES: Final = 2000
 
@@ -72,7 +74,8 @@ def train(
     objective : {"accuracy", "coverage"}
         What the deployed selector delivers, or at least one correct sample where a checker is available.
     unit : str, optional
-        Unit of cost that the policy is tuned in: by default ``output_tokens`` where recorded, else ``samples``.
+        Unit of cost that the policy is tuned in: by default ``output_tokens`` where (almost) every sample of every
+        generator records them, else ``samples``.
     storage : str or path, optional
         Journal file or Optuna RDB URL: resumable, and shared by several workers.
     hidden_states : HiddenStates, optional
@@ -95,7 +98,7 @@ def train(
         When the unit cannot be priced from this log.
     """
     check_objective(objective)
-    unit = check_unit(unit or ("output_tokens" if log.has_tokens else "samples"))
+    unit = check_unit(unit or _default_unit(log))
     tell = progress or (lambda stage, done, total: None)
     tell("curves", 0, 1)
     menu = build_menu(log, objective=objective)
@@ -134,6 +137,15 @@ def train(
     )
     bundle.save(out)
     return bundle
+
+
+def _default_unit(log: SampleLog) -> str:
+    """Return ``output_tokens`` where at least 95 % of the samples of each generator record them, else ``samples``."""
+    for name in log.generators:
+        pool = log.pool(name)
+        if np.isnan(pool.output_tokens[pool.correct >= 0]).mean() > 1 - _RECORDED or bool(pool.counts_only.any()):
+            return "samples"
+    return "output_tokens"
 
 
 def _pricing(log: SampleLog, unit: str, cost_model: CostModel | None) -> Pricing:

@@ -32,8 +32,11 @@ MenuName: TypeAlias = Literal["all", "hull_generators", "votes"]
 
 _MENUS: Final[tuple[MenuName, ...]] = ("all", "hull_generators", "votes")
 _N_BUDGETS: Final = 12
-# One-sided chance of calling a policy better that is not, at which the bundle leaves the static fallback.
-_DECISION_LEVEL: Final = 0.80
+# Two-sided level of the interval whose lower end must lie above 0 for the bundle to leave the static fallback.
+_DECISION_LEVEL: Final = 0.99
+# The policy must not look worse than static at any budget by more than this many standard errors.
+_WORST_BUDGET: Final = -1.0
+_UNAFFORDABLE: Final = 2.0
 _N_NESTED: Final = 60
 # Members of the deployed mixture. On recorded logs eight to ten lost less at high budgets than the single best trial.
 _N_MEMBERS: Final = 8
@@ -122,9 +125,11 @@ def tune(
     scores = np.array([scorer.score(candidate) for candidate in candidates])
     best, menu = _mixture(candidates, scores)
     weights = bootstrap_weights(len(crossfit.value), n_replicates=2000, seed=seed)
-    gains = scorer.gain(_nested(scorer, candidates), weights)
+    per_budget = scorer.gains(_nested(scorer, candidates), weights)
+    gains = per_budget.mean(axis=1)
     low, _ = interval(gains[1:], level=_DECISION_LEVEL)
-    deployed = best.family != "static" and bool(low > 0)
+    error = np.maximum(per_budget[1:].std(axis=0), 1e-9)
+    deployed = best.family != "static" and bool(low > 0) and bool((per_budget[0] / error).min() > _WORST_BUDGET)
     inner = float(scorer.gain(scorer.replay(best, menu), weights[:1])[0])
     return Tuned(
         policy=best if deployed else STATIC,
@@ -167,17 +172,21 @@ class Scorer:
         return self.crossfit.replay(policy, self._masks[menu], fold=fold)
 
     def gain(self, replay: Replay, weights: FloatArray) -> FloatArray:
-        """Return the mean gain over static at equal cost, shape (R,)."""
+        """Return the gain over static at equal cost, averaged over budgets, shape (R,)."""
+        return np.asarray(self.gains(replay, weights).mean(axis=1))
+
+    def gains(self, replay: Replay, weights: FloatArray) -> FloatArray:
+        """Return the gain over static at equal cost at each budget, shape (R, budgets)."""
         ours = Frontier.of(replay.cost, replay.value, weights)
         static = Frontier.of(self.static.cost, self.static.value, weights)
-        gains = [
-            ours.value_at(np.maximum(budget, ours.cost[:, 0]))
-            - static.value_at(np.maximum(budget, static.cost[:, 0]))
-            - 10.0
-            * np.maximum(ours.cost[:, 0] / budget - 1, 0)  # cannot be bought at all: a loss, never a gain
-            for budget in self.budgets
-        ]
-        return np.asarray(np.mean(gains, axis=0))
+        gains = []
+        for budget in self.budgets:
+            # The cheapest static allocation costs a little more or less in each replicate: that is then the budget.
+            spend = np.maximum(budget, static.cost[:, 0])
+            gain = ours.value_at(np.maximum(spend, ours.cost[:, 0])) - static.value_at(spend)
+            # What cannot be bought at this budget is a loss in proportion, never a gain.
+            gains.append(gain - _UNAFFORDABLE * np.maximum(ours.cost[:, 0] / spend - 1, 0))
+        return np.stack(gains, axis=1)
 
     def score(self, candidate: Candidate) -> float:
         n = len(self.crossfit.value)

@@ -13,7 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from training.lab.examples import Example, base_examples, chat, draw_shard, drill_examples, revision_example
+from training.lab.examples import (
+    FEW_DIGITS,
+    Example,
+    base_examples,
+    chat,
+    draw_shard,
+    drill_examples,
+    revision_example,
+)
 from training.lab.sampling import sample
 from training.lab.tasks import WordProblem, grade
 
@@ -82,7 +90,7 @@ def revision_examples(
     tuple of list of Example and numpy.random.Generator
         The examples and the random stream that shuffles their batches.
     """
-    problems, rng = draw_shard(seed, shard, size=size)
+    problems, rng = draw_shard(seed, shard, size=size, digits=FEW_DIGITS)
     n_plain, n_drills = round(_PLAIN * len(problems)), round(_DRILLS * len(problems))
     examples = base_examples(problems[:n_plain], rng, templates) + drill_examples(n_drills, rng)
     for index in rng.integers(len(pool), size=len(problems) - n_plain - n_drills):

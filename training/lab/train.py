@@ -20,12 +20,12 @@ import msgspec
 
 from difficulty.errors import InvalidInputError, require
 from training.lab import DIRECT_TEMPLATE, REVISION_REQUEST, REVISION_SEPARATOR, STEPS_TEMPLATE
-from training.lab.examples import base_examples, batches, draw_shard, drill_examples
+from training.lab.examples import ALL_DIGITS, FEW_DIGITS, base_examples, batches, draw_shard, drill_examples
 from training.lab.fit import FitConfig, fit, language_model, next_token_loss
 from training.lab.measure import best_of_n_table, pass_at_1_table, revision_table, step_auc
 from training.lab.revisions import Attempts, draw_attempts, revision_examples
 from training.lab.rewards import LabelledSteps, label_steps, reward_batches, reward_loss, reward_model
-from training.lab.tasks import draw_problems
+from training.lab.tasks import WordProblem, draw_problems
 from training.lab.tokenizer import build_tokenizer
 
 __all__ = ["LabConfig", "main", "train_lab"]
@@ -34,8 +34,8 @@ _LOG = logging.getLogger(__name__)
 _TEMPLATES = (DIRECT_TEMPLATE, STEPS_TEMPLATE)
 _T = TypeVar("_T")
 _BASE = FitConfig(n_steps=2600, learning_rate=2.5e-3)
-_PRACTICE = FitConfig(n_steps=3600, learning_rate=2e-3, batch_tokens=2048)
-_REVISE = FitConfig(n_steps=1600, learning_rate=1e-3, batch_tokens=2048)
+_PRACTICE = FitConfig(n_steps=2800, learning_rate=1.5e-3, batch_tokens=2048)
+_REVISE = FitConfig(n_steps=1200, learning_rate=1e-3, batch_tokens=2048)
 _REWARD = FitConfig(n_steps=600, learning_rate=1e-3, batch_tokens=2048)
 
 
@@ -111,8 +111,11 @@ def train_lab(out: Path, work: Path, config: LabConfig) -> None:
     model = language_model(vocab_size=len(tokenizer), seed=config.seed, **ids)
 
     def first_answers(shard: int) -> Any:
-        problems, rng = draw_shard(config.seed, shard, size=config.shard_size)
+        problems, rng = draw_shard(config.seed, shard, size=config.shard_size, digits=ALL_DIGITS)
         return base_examples(problems, rng, _TEMPLATES), rng
+
+    def fresh(n: int, offset: int) -> list[WordProblem]:
+        return draw_shard(config.seed + offset, 0, size=n, digits=FEW_DIGITS)[0]
 
     def train(name: str, stage: FitConfig, shards: Callable[[int], Any]) -> None:
         stream = batches(shards, tokenizer, batch_tokens=stage.batch_tokens)
@@ -120,7 +123,7 @@ def train_lab(out: Path, work: Path, config: LabConfig) -> None:
             fit(model, stream, stage, loss=next_token_loss, checkpoint=work / f"{name}.pt")
 
     def first_answers_and_drills(shard: int) -> Any:
-        problems, rng = draw_shard(config.seed + 1_000_000, shard, size=config.shard_size)
+        problems, rng = draw_shard(config.seed + 1_000_000, shard, size=config.shard_size, digits=FEW_DIGITS)
         half = len(problems) // 2
         return base_examples(problems[:half], rng, _TEMPLATES) + drill_examples(half, rng), rng
 
@@ -133,7 +136,7 @@ def train_lab(out: Path, work: Path, config: LabConfig) -> None:
         lambda: draw_attempts(
             model,
             tokenizer,
-            draw_problems(n=config.n_attempt_problems, seed=config.seed + 1_000_001),
+            fresh(config.n_attempt_problems, 1_000_001),
             template=STEPS_TEMPLATE,
             n=config.n_attempts,
             seed=config.seed,
@@ -159,7 +162,7 @@ def train_lab(out: Path, work: Path, config: LabConfig) -> None:
         lambda: label_steps(
             model,
             tokenizer,
-            draw_problems(n=config.n_label_problems, seed=config.seed + 1_000_003),
+            fresh(config.n_label_problems, 1_000_003),
             template=STEPS_TEMPLATE,
             n_solutions=config.n_solutions,
             n_rollouts=config.n_rollouts,
@@ -201,7 +204,7 @@ def measure(folder: Path, config: LabConfig) -> dict[str, Any]:
     model = transformers.AutoModelForCausalLM.from_pretrained(folder / "language_model").eval()
     reward = transformers.AutoModelForTokenClassification.from_pretrained(folder / "reward_model").eval()
     seed, temperature = config.seed + 2_000_000, 0.8
-    problems = draw_problems(n=config.n_measure_problems, seed=seed)
+    problems = draw_problems(n=config.n_measure_problems, seed=seed, n_digits=(1, 2))
     results: dict[str, Any] = {"config": asdict(config), "temperature": temperature}
     for style, template in zip(("direct", "steps"), _TEMPLATES, strict=True):
         results[f"pass_at_1_{style}"] = pass_at_1_table(
