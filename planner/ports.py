@@ -110,6 +110,8 @@ class ScoreRequest:
         Each completion as its steps (one step where it is not split).
     mean_logprobs : tuple of float or None
         Mean log-probability of each completion, where known.
+    output_tokens : tuple of int
+        Tokens of each completion, where known; empty otherwise.
     verifier : str
         Name of the verifier wanted, where a run has several; ``"score"`` is the one that logs record.
     """
@@ -117,6 +119,7 @@ class ScoreRequest:
     prompt: Prompt
     completions: tuple[tuple[str, ...], ...]
     mean_logprobs: tuple[float | None, ...] = ()
+    output_tokens: tuple[int, ...] = ()
     verifier: str = "score"
 
 

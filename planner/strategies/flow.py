@@ -199,5 +199,6 @@ def _single(request: ScoreRequest, index: int) -> ScoreRequest:
         prompt=request.prompt,
         completions=(request.completions[index],),
         mean_logprobs=request.mean_logprobs[index : index + 1],
+        output_tokens=request.output_tokens[index : index + 1],
         verifier=request.verifier,
     )

@@ -61,6 +61,7 @@ def score_candidates(task: Task, candidates: Sequence[Candidate], *, verifier: s
         prompt=task.prompt,
         completions=tuple(candidates[index].steps or (candidates[index].text,) for index in voting),
         mean_logprobs=tuple(candidates[index].mean_logprob for index in voting),
+        output_tokens=tuple(candidates[index].output_tokens for index in voting),
         verifier=verifier,
     )
     scores = yield from score(request)

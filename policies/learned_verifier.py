@@ -1,0 +1,145 @@
+"""A verifier for everybody who has a pass@k log: P(correct) from agreement, log-probability and length.
+
+A logistic regression, corrected by a few small trees where they help; both are text, nothing is pickled. It
+assumes the generator, prompt template and temperature of its log. Fitting is left to
+`policies.learned_verifier_fit`, scoring live completions to `planner.verifiers.learned`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.errors import InvalidBundleError, InvalidInputError
+from policies.answer_features import COLUMNS, answer_features, feature_names
+
+__all__ = ["CorrectnessModel"]
+
+_SCHEMA: Final = 1
+
+
+class CorrectnessModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """P(correct) of each sample in a set of samples of one prompt.
+
+    Parameters
+    ----------
+    generator : str
+        The generator whose samples it was fitted on.
+    columns : tuple of str
+        Recorded quantities it needs, a subset of ``("mean_logprob", "output_tokens")``.
+    centre, scale, weights : tuple of float, length F
+        Standardisation and logistic weights of the features.
+    intercept : float
+        Logistic intercept.
+    trees : str
+        LightGBM model text; empty where trees did not help.
+    log_loss, brier, base_brier, calibration_error : float
+        Cross-fitted on prompts that were left out; `base_brier` is that of the constant guess,
+        `calibration_error` the mean absolute gap between predicted and observed share over ten bins.
+    schema : int
+        Version of this form.
+
+    Examples
+    --------
+    >>> model = CorrectnessModel(generator="tiny", columns=(), centre=(0.0,) * 6, scale=(1.0,) * 6,
+    ...     weights=(4.0, 0, 0, 0, 0, 0), intercept=-2.0, trees="", log_loss=0.5, brier=0.2, base_brier=0.25,
+    ...     calibration_error=0.01)
+    >>> model.predict(np.array([[0, 0, 0, 1]], dtype=np.int32)).round(2).tolist()
+    [[0.73, 0.73, 0.73, 0.27]]
+    >>> CorrectnessModel.from_json(model.to_json()) == model
+    True
+    """
+
+    generator: str
+    columns: tuple[str, ...]
+    centre: tuple[float, ...]
+    scale: tuple[float, ...]
+    weights: tuple[float, ...]
+    intercept: float
+    trees: str
+    log_loss: float
+    brier: float
+    base_brier: float
+    calibration_error: float
+    schema: int = _SCHEMA
+
+    def predict(
+        self,
+        answer: NDArray[np.int32],
+        *,
+        mean_logprob: NDArray[np.float64] | None = None,
+        output_tokens: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float64]:
+        """Return P(correct) of each of N samples in each of B sets.
+
+        Parameters
+        ----------
+        answer : ndarray of int32, shape (B, N)
+            Codes; below 0 abstains.
+        mean_logprob, output_tokens : ndarray, shape (B, N)
+            Needed where `columns` names them.
+
+        Returns
+        -------
+        ndarray, shape (B, N)
+            In [0, 1]; 0 where a sample abstains.
+
+        Raises
+        ------
+        InvalidInputError
+            When a needed column is missing or not finite.
+        """
+        given = {"mean_logprob": mean_logprob, "output_tokens": output_tokens}
+        valid = answer >= 0
+        used: dict[str, NDArray[np.float64]] = {}
+        for name in self.columns:
+            values = given[name]
+            if values is None or not np.isfinite(values[valid]).all():
+                raise InvalidInputError(f"this verifier needs {name} of every sample that answers")
+            used[name] = values
+        features = answer_features(answer, **used)
+        chance = np.zeros(answer.shape)
+        if valid.any():
+            chance[valid] = 0.5 * (1 + np.tanh(0.5 * self._logit(features[valid])))
+        return chance
+
+    def to_json(self) -> str:
+        """Return the model as JSON text."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> CorrectnessModel:
+        """Read a model; executes nothing.
+
+        Raises
+        ------
+        InvalidBundleError
+            When the text is not a model of this schema.
+        """
+        try:
+            model = msgspec.json.decode(text, type=cls)
+        except msgspec.DecodeError as error:
+            raise InvalidBundleError(f"not a learned verifier: {error}") from error
+        sizes = {len(model.centre), len(model.scale), len(model.weights), len(feature_names(model.columns))}
+        if model.schema != _SCHEMA or len(sizes) != 1 or not set(model.columns) <= set(COLUMNS):
+            raise InvalidBundleError("a learned verifier of another schema; fit it again")
+        return model
+
+    def _logit(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the log-odds of rows of features, shape (R, F) to (R,)."""
+        standard = (features - np.array(self.centre)) / np.array(self.scale)
+        logit: NDArray[np.float64] = standard @ np.array(self.weights) + self.intercept
+        if self.trees:
+            logit += _booster(self.trees).predict(features, raw_score=True, num_threads=1)
+        return logit
+
+
+@lru_cache(maxsize=8)
+def _booster(text: str) -> Any:
+    from lightgbm import Booster
+
+    return Booster(model_str=text)
