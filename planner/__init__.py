@@ -1,1 +1,98 @@
-"""Placeholder, replaced as the room is built."""
+"""Action: the user's door to planning and running test-time compute.
+
+Names are imported on first use, so that ``import planner`` costs little more than the interpreter's start.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from difficulty.errors import PlannerError
+    from difficulty.generator import Generator
+    from difficulty.prompt import Prompt
+    from planner.bundle import PolicyBundle
+    from planner.outcome import Candidate, Outcome
+    from planner.planner import FrontierPoint, Planner
+    from planner.ports import (
+        AnswerExtractor,
+        Backend,
+        Completion,
+        SampleRequest,
+        ScoreRequest,
+        Scores,
+        Verifier,
+    )
+    from planner.prompt_files import PromptFile, read_prompts
+    from policies.allocation import Allocation
+    from policies.budget import Budget
+    from policies.cost import CostModel
+    from policies.plan import AllocationPlan
+    from policies.plan_wire import read_plans, write_plans
+    from policies.usage import Usage
+
+__all__ = [
+    "Allocation",
+    "AllocationPlan",
+    "AnswerExtractor",
+    "Backend",
+    "Budget",
+    "Candidate",
+    "Completion",
+    "CostModel",
+    "FrontierPoint",
+    "Generator",
+    "Outcome",
+    "Planner",
+    "PlannerError",
+    "PolicyBundle",
+    "Prompt",
+    "PromptFile",
+    "SampleRequest",
+    "ScoreRequest",
+    "Scores",
+    "Usage",
+    "Verifier",
+    "read_plans",
+    "read_prompts",
+    "write_plans",
+]
+
+_HOMES: Final = {
+    "Allocation": "policies.allocation",
+    "AllocationPlan": "policies.plan",
+    "AnswerExtractor": "planner.ports",
+    "Backend": "planner.ports",
+    "Budget": "policies.budget",
+    "Candidate": "planner.outcome",
+    "Completion": "planner.ports",
+    "CostModel": "policies.cost",
+    "FrontierPoint": "planner.planner",
+    "Generator": "difficulty.generator",
+    "Outcome": "planner.outcome",
+    "Planner": "planner.planner",
+    "PlannerError": "difficulty.errors",
+    "PolicyBundle": "planner.bundle",
+    "Prompt": "difficulty.prompt",
+    "PromptFile": "planner.prompt_files",
+    "SampleRequest": "planner.ports",
+    "ScoreRequest": "planner.ports",
+    "Scores": "planner.ports",
+    "Usage": "policies.usage",
+    "Verifier": "planner.ports",
+    "read_plans": "policies.plan_wire",
+    "read_prompts": "planner.prompt_files",
+    "write_plans": "policies.plan_wire",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

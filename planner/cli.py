@@ -1,0 +1,108 @@
+"""The command line, ``planner``: the composition root, where commands meet errors and exit codes.
+
+It assumes that each command lives in `planner.commands` under its own name and loads what is heavy when it
+runs. Nobody imports this module but the installed script.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final, TextIO
+
+import click
+
+from difficulty.errors import InvalidInputError, MissingDependencyError, PlannerError
+
+__all__ = ["COMMANDS", "main"]
+
+# In the order of a first visit: try it, learn, judge, use.
+COMMANDS: Final = ("demo", "split", "train", "evaluate", "inspect", "plan")
+_BAD_INPUT: Final = 2
+_INTERRUPTED: Final = 130
+
+
+class _Commands(click.Group):
+    """A group whose commands are modules of `planner.commands`, loaded when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"planner.commands.{cmd_name}").command
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ttc-planner", prog_name="planner")
+def _planner() -> None:
+    """Decide per prompt how much test-time compute a language model gets, and in which form.
+
+    Results go to standard output, progress and notes to standard error. Exit code 2 means bad input.
+    """
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments after the program's name; those of the process by default.
+
+    Returns
+    -------
+    int
+        0; 2 for bad input or a missing optional package; 130 after an interrupt; 1 for other failures.
+
+    Examples
+    --------
+    >>> main(["--version"])  # doctest: +ELLIPSIS
+    planner, version ...
+    0
+    """
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            code = _planner.main(
+                args=None if argv is None else list(argv), prog_name="planner", standalone_mode=False
+            )
+            return code if isinstance(code, int) else 0
+        except click.Abort:
+            click.echo("interrupted", err=True)
+            return _INTERRUPTED
+        except click.ClickException as error:
+            error.show()
+            return _BAD_INPUT
+        except (InvalidInputError, MissingDependencyError) as error:
+            click.echo(f"error: {error}", err=True)
+            return _BAD_INPUT
+        except PlannerError as error:
+            click.echo(f"error: {error}", err=True)
+            return 1
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                sys.stderr.close()  # the reader has left; so would a message of the interpreter at exit
+                return 1
+            click.echo(f"error: {error.filename or 'file'}: {error.strerror or error}", err=True)
+            return _BAD_INPUT
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning as one line, without the source line that raised it."""
+    click.echo(f"warning: {message}", err=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The commands of ``planner``, one module each, found by name; each holds one `command`."""

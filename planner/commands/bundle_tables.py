@@ -1,0 +1,123 @@
+"""Tables that say what a bundle is and was trained on.
+
+Every number comes from the bundle; nothing is computed here but means over its training prompts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from planner.commands.tables import new_table, number, strategy_name
+
+if TYPE_CHECKING:
+    from planner.bundle import PolicyBundle
+
+__all__ = ["bundle_table", "generator_table", "menu_table", "verdict_of_training"]
+
+
+def bundle_table(bundle: PolicyBundle, path: str) -> Table:
+    """Return what a bundle is and was trained on."""
+    training = bundle.training
+    table = new_table(f"Policy bundle {path}", show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    deployed = int(bundle.deployed.sum())
+    rows: list[tuple[str, str]] = [
+        ("objective", bundle.objective),
+        ("unit of cost", bundle.unit),
+        ("generators", ", ".join(bundle.generators)),
+        ("policy", f"{bundle.policy.family}, mean of {len(bundle.policy.members)}"),
+        ("menu", f"{len(bundle.curves.allocations)} allocations measured, {deployed} in use"),
+    ]
+    if training:
+        rows += [
+            ("trained on", f"{training['n_prompts']} prompts, {training['n_samples']:,} samples"),
+            ("settings", f"{training['n_trials']} trials, seed {training['seed']}"),
+        ]
+        left_out = training.get("left_out", {})
+        if left_out.get("prompts"):
+            rows.append(("left out", f"{left_out['prompts']} prompts with too few samples of some generator"))
+        if left_out.get("allocations"):
+            rows.append(
+                ("not priced", f"{left_out['allocations']} allocations whose {bundle.unit} are not recorded")
+            )
+        predictor = training.get("predictor")
+        if predictor is None:
+            rows.append(("predictor", "none: the log has no text"))
+        else:
+            share = predictor["explained_share_of_level"]
+            rows.append(
+                ("predictor", f"text explains {share:.0%} of how prompts differ in success (out of fold)")
+            )
+        about = training.get("about", {})
+        rows += [(name, str(about[name])) for name in ("source", "licence") if name in about]
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def verdict_of_training(bundle: PolicyBundle) -> str:
+    """Say what training found, with its interval."""
+    verdict = bundle.training.get("verdict")
+    if verdict is None:
+        return "Nothing was recorded yet: plans rest on a broad prior."
+    gain, (low, high) = verdict["gain_over_static"], verdict["gain_interval"]
+    if bundle.objective == "accuracy" and all(allocation.n == 1 for allocation in bundle.curves.allocations):
+        scope = " Only single samples could be valued."
+    else:
+        scope = ""
+    if verdict["deployed"] == "static":
+        return (
+            "Telling prompts apart was not shown to pay in training: the bundle plans the best static mix."
+            f"{scope}"
+        )
+    text = (
+        f"In cross-fitted replay the learned policy gains {gain:+.3f} [{low:+.3f}, {high:+.3f}] "
+        f"{bundle.objective} over the best static mix at equal cost.{scope}"
+    )
+    placebo = bundle.training.get("placebo")
+    if placebo is None:
+        return text
+    low, high = placebo["gain_interval"]
+    gain = placebo["gain_over_static"]
+    return f"{text} With predictions dealt to the wrong prompts: {gain:+.3f} [{low:+.3f}, {high:+.3f}]."
+
+
+def generator_table(bundle: PolicyBundle) -> Table:
+    """Return the generators with what one sample of each is worth and costs on the training prompts."""
+    table = new_table("Generators")
+    table.add_column("generator", overflow="fold")
+    for heading in ("success of a sample", "output tokens", "parameters", "temperature"):
+        table.add_column(heading, justify="right")
+    references = bundle.references
+    success, tokens = references.success().mean(axis=0), references.output_tokens.mean(axis=0)
+    for index, (name, generator) in enumerate(bundle.generators.items()):
+        table.add_row(
+            name,
+            f"{success[index]:.3f}",
+            number(float(tokens[index])),
+            "–" if generator.size is None else f"{generator.size:.3g}",
+            "–" if generator.temperature is None else f"{generator.temperature:g}",
+        )
+    return table
+
+
+def menu_table(bundle: PolicyBundle) -> Table:
+    """Return the menu by generator and strategy."""
+    table = new_table("Menu")
+    table.add_column("generator", overflow="fold")
+    table.add_column("strategy", overflow="fold")
+    for heading in ("sizes N", "in use", "best mean value"):
+        table.add_column(heading, justify="right")
+    kinds: dict[tuple[str, str], list[int]] = {}
+    for column, allocation in enumerate(bundle.curves.allocations):
+        kinds.setdefault((allocation.generator, strategy_name(allocation)), []).append(column)
+    value = bundle.curves.value.mean(axis=0)
+    for (generator, strategy), columns in kinds.items():
+        sizes = sorted({bundle.curves.allocations[column].n for column in columns})
+        span = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]}–{sizes[-1]}"
+        in_use = int(bundle.deployed[columns].sum())
+        table.add_row(generator, strategy, span, f"{in_use}/{len(columns)}", f"{value[columns].max():.3f}")
+    return table

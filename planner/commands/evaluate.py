@@ -1,0 +1,58 @@
+"""``planner evaluate``: what a bundle is worth on prompts that it never saw.
+
+Prompts that the bundle was trained on, and their near-duplicates, are left out and counted. Judging is left
+to `training.evaluate`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from planner.commands.options import as_json, bundle_argument, folder_option, logs_argument, seed_option
+from planner.commands.terminal import note, progress_bars, results
+
+__all__ = ["command"]
+
+
+@click.command("evaluate")
+@bundle_argument
+@logs_argument
+@folder_option("report", "Folder of report.json, report.md and the figures.")
+@click.option(
+    "--bootstrap",
+    type=click.IntRange(min=100),
+    default=2000,
+    show_default=True,
+    help="Replicates of the paired bootstrap over prompts.",
+)
+@seed_option
+@as_json
+def command(bundle: Path, log: tuple[Path, ...], out: Path, bootstrap: int, seed: int, as_json: bool) -> None:
+    """Evaluate a bundle on recorded prompts, against every baseline, with intervals.
+
+    Prompts of LOG that the bundle was trained on are left out, so the log given to `planner train` can be
+    given again.
+    """
+    from difficulty.errors import require
+    from difficulty.sample_log import SampleLog
+    from planner.bundle import PolicyBundle
+    from planner.commands.held_out import held_out
+    from training.evaluate import evaluate
+
+    require("matplotlib", extra="train")
+    loaded = PolicyBundle.load(bundle)
+    unseen = held_out(loaded, SampleLog.read(*log))
+    if unseen.n_left_out:
+        note(f"{unseen.n_left_out} prompts were trained on (or belong to their groups) and are left out")
+    with progress_bars() as tell:
+        report = evaluate(loaded, unseen.log, out=out, n_bootstrap=bootstrap, seed=seed, progress=tell)
+    if as_json:
+        click.echo(report.to_json().decode(), nl=False)
+        return
+    from planner.commands.report_tables import print_report
+
+    console = results()
+    print_report(console, report)
+    console.print(f"\nAll tables and figures: {out / 'report.md'}", soft_wrap=True)

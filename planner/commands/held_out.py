@@ -1,0 +1,47 @@
+"""The part of a log that a bundle was not trained on.
+
+It assumes that training recorded its split, its references or the digest of its log in the bundle. Judging on
+what is left is up to `training.evaluate`, which refuses prompts that were trained on.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from difficulty.errors import InvalidInputError
+from difficulty.sample_log import SampleLog
+from planner.bundle import PolicyBundle
+
+__all__ = ["HeldOut", "held_out"]
+
+
+class HeldOut(NamedTuple):
+    """The prompts to judge on, and how many of the log's prompts are not among them."""
+
+    log: SampleLog
+    n_left_out: int
+
+
+def held_out(bundle: PolicyBundle, log: SampleLog) -> HeldOut:
+    """Return the prompts of a log whose groups the bundle has not seen in training.
+
+    Raises
+    ------
+    InvalidInputError
+        When nothing is left.
+    """
+    about = bundle.training.get("about")
+    split = about.get("split") if isinstance(about, dict) else None
+    if isinstance(split, dict) and split.get("digest") == log.digest:
+        test_side = log.split(test_fraction=split["test_fraction"], seed=split["seed"])[1]
+        return HeldOut(test_side, len(log) - len(test_side))
+    trained_on = set(bundle.curves.prompt_ids)
+    groups = {prompt.group for prompt in log.prompts if prompt.id in trained_on}
+    kept = [prompt.id for prompt in log.prompts if prompt.id not in trained_on and prompt.group not in groups]
+    if not kept or bundle.training.get("log_digest") == log.digest:
+        raise InvalidInputError(
+            f"the bundle was trained on all {len(log)} prompts of this log, which therefore cannot tell what "
+            "it is worth on new ones; evaluate on other prompts, or train again without --test-fraction 0, "
+            "which sets some aside"
+        )
+    return HeldOut(log.select(kept) if len(kept) < len(log) else log, len(log) - len(kept))

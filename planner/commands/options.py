@@ -1,0 +1,33 @@
+"""Arguments that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import click
+
+__all__ = ["as_json", "bundle_argument", "folder_option", "logs_argument", "seed_option"]
+
+Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+_FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+as_json: Final[Decorator] = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+bundle_argument: Final[Decorator] = click.argument(
+    "bundle", type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+logs_argument: Final[Decorator] = click.argument("log", nargs=-1, required=True, type=_FILE)
+seed_option: Final[Decorator] = click.option("--seed", type=int, default=0, show_default=True, help="Seed.")
+
+
+def folder_option(default: str, meaning: str) -> Decorator:
+    """Return the option ``--out`` for a folder."""
+    return click.option(
+        "--out",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path(default),
+        show_default=True,
+        help=meaning,
+    )

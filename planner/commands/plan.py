@@ -1,0 +1,154 @@
+"""``planner plan``: one allocation per prompt, before a token is spent.
+
+Plans are JSON Lines, to ``--out`` or to standard output; the table for people is beside them. Deciding is
+left to `planner.planner`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from planner.commands.options import as_json, bundle_argument, seed_option
+from planner.commands.terminal import note, print_json, results
+from policies.budget import UNITS, Budget, check_unit
+
+if TYPE_CHECKING:
+    from planner.planner import Planner
+
+__all__ = ["command"]
+
+
+@click.command("plan")
+@bundle_argument
+@click.argument("prompts", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@click.option(
+    "--budget", type=float, default=None, help="Limit per prompt on average, or for the batch (--scope)."
+)
+@click.option(
+    "--unit",
+    type=click.Choice(UNITS),
+    default=None,
+    help="Unit of --budget; by default the one that the bundle was trained in.",
+)
+@click.option(
+    "--scope",
+    type=click.Choice(["prompt", "batch"]),
+    default="prompt",
+    show_default=True,
+    help="Whether --budget is the average per prompt or the total.",
+)
+@click.option("--max-per-prompt", type=float, default=None, help="Hard cap on any plan's expected cost.")
+@click.option(
+    "--price", type=float, default=None, help="In place of a budget: value that a unit of cost must bring."
+)
+@click.option(
+    "--target-accuracy",
+    type=float,
+    default=None,
+    help="In place of a budget: mean expected accuracy to reach at least cost.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["auto", "jsonl", "text"]),
+    default="auto",
+    show_default=True,
+    help="Form of PROMPTS; auto takes lines that start with { for JSON.",
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="File of the plans, JSON Lines; standard output by default.",
+)
+@seed_option
+@as_json
+def command(
+    bundle: Path,
+    prompts: Path,
+    budget: float | None,
+    unit: str | None,
+    scope: Literal["prompt", "batch"],
+    max_per_prompt: float | None,
+    price: float | None,
+    target_accuracy: float | None,
+    form: Literal["auto", "jsonl", "text"],
+    out: Path | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Plan test-time compute for prompts.
+
+    PROMPTS is a file of JSON objects, one per line ({"prompt": …} or {"messages": […]}, optionally "id",
+    "group", "gold"), a file of plain text, one prompt per line, a sample log, or - for standard input. Give
+    one of --budget, --price and --target-accuracy.
+
+    Without --out the plans go to standard output and the table to standard error. With --json the table is
+    left out or, with --out, printed as one JSON document.
+    """
+    from planner.planner import Planner
+    from planner.prompt_files import read_prompts
+    from policies.plan_wire import plan_to_json, write_plans
+
+    planner = Planner.load(bundle)
+    limit = _limit(planner, budget, unit, scope, max_per_prompt, [price, target_accuracy])
+    found = read_prompts(prompts, form=form)
+    if found.unused_fields:
+        note(f"fields of {prompts} that planning does not use: {', '.join(found.unused_fields)}")
+    plans = planner.plan(found.prompts, budget=limit, price=price, target_accuracy=target_accuracy, seed=seed)
+    if out is None:
+        lines = b"".join(plan_to_json(plan) + b"\n" for plan in plans)
+        click.echo(lines, nl=False)
+    else:
+        write_plans(out, plans)
+    if as_json and out is None:
+        return
+    from planner.commands.plan_tables import plan_summary, plan_table
+
+    asked = _asked(planner, limit, price, target_accuracy)
+    if as_json:
+        print_json({"out": str(out), "asked": asked, **plan_summary(plans)})
+        return
+    if out is None:
+        from rich.console import Console
+
+        console = Console(stderr=True, highlight=False)
+    else:
+        console = results()
+    console.print(plan_table(plans, title=f"Plans for {len(plans)} prompts, {asked}"))
+    if out is not None:
+        console.print(f"Plans: {out}", soft_wrap=True)
+
+
+def _limit(
+    planner: Planner,
+    budget: float | None,
+    unit: str | None,
+    scope: Literal["prompt", "batch"],
+    cap: float | None,
+    others: list[float | None],
+) -> Budget | None:
+    """Return the budget, or None where a price or target is given instead."""
+    given = [value for value in (budget, *others) if value is not None]
+    if len(given) != 1:
+        raise click.UsageError("give one of --budget, --price and --target-accuracy")
+    if budget is None:
+        for name, value in (("--unit", unit), ("--max-per-prompt", cap)):
+            if value is not None:
+                raise click.UsageError(f"{name} goes with --budget")
+        return None
+    return Budget(limit=budget, unit=check_unit(unit or planner.bundle.unit), scope=scope, max_per_prompt=cap)
+
+
+def _asked(planner: Planner, limit: Budget | None, price: float | None, target: float | None) -> str:
+    """Say in words what was asked for."""
+    if limit is None:
+        if price is not None:
+            return f"price {price:g} per {planner.bundle.unit.rstrip('s')}"
+        return f"target {planner.bundle.objective} {target:g}"
+    where = "per prompt on average" if limit.scope == "prompt" else "for the batch"
+    cap = "" if limit.max_per_prompt is None else f", at most {limit.max_per_prompt:g} each"
+    return f"budget {limit.limit:g} {limit.unit} {where}{cap}"

@@ -1,0 +1,80 @@
+"""What a batch of plans buys: a histogram for programs, a table for people.
+
+It assumes that all plans are in one unit and under one objective, as a planner makes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+
+from planner.commands.tables import new_table, number, strategy_name
+from policies.plan import AllocationPlan
+
+__all__ = ["plan_summary", "plan_table"]
+
+
+def plan_summary(plans: Sequence[AllocationPlan]) -> dict[str, Any]:
+    """Return the histogram of allocations and the means, as JSON values."""
+    groups: dict[str, list[AllocationPlan]] = {}
+    for plan in plans:
+        groups.setdefault(str(plan.allocation), []).append(plan)
+    ordered = sorted(groups.items(), key=lambda item: (_mean_cost(item[1]), item[0]))
+    return {
+        "n_prompts": len(plans),
+        "unit": plans[0].unit if plans else None,
+        "objective": plans[0].objective if plans else None,
+        "price": plans[0].price if plans else None,
+        "expected_accuracy": _mean_accuracy(plans),
+        "expected_cost_per_prompt": _mean_cost(plans),
+        "expected_cost": sum(plan.expected_cost for plan in plans),
+        "allocations": [
+            {
+                "allocation": name,
+                "n_prompts": len(group),
+                "expected_accuracy": _mean_accuracy(group),
+                "expected_cost_per_prompt": _mean_cost(group),
+            }
+            for name, group in ordered
+        ],
+    }
+
+
+def plan_table(plans: Sequence[AllocationPlan], *, title: str) -> Table:
+    """Return what the plans buy, by generator and strategy, cheapest first, with a total."""
+    groups: dict[tuple[str, str], list[AllocationPlan]] = {}
+    for plan in plans:
+        groups.setdefault((plan.allocation.generator, strategy_name(plan.allocation)), []).append(plan)
+    unit = plans[0].unit.replace("_", " ")
+    table = new_table(title, show_footer=True)
+    table.add_column("generator", footer="all", overflow="fold")
+    table.add_column("strategy", overflow="fold")
+    for heading, footer in zip(
+        ("N", "prompts", f"expected {plans[0].objective}", f"{unit} each", unit), _cells(plans), strict=True
+    ):
+        table.add_column(heading, footer=footer, justify="right")
+    for (generator, kind), group in sorted(groups.items(), key=lambda item: (_mean_cost(item[1]), item[0])):
+        table.add_row(generator, kind, *_cells(group))
+    return table
+
+
+def _cells(plans: Sequence[AllocationPlan]) -> list[str]:
+    """Return sizes, number of prompts, mean accuracy, mean and total cost."""
+    sizes = sorted({plan.allocation.n for plan in plans})
+    return [
+        str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]}–{sizes[-1]}",
+        str(len(plans)),
+        f"{_mean_accuracy(plans):.3f}",
+        number(_mean_cost(plans)),
+        number(sum(plan.expected_cost for plan in plans)),
+    ]
+
+
+def _mean_accuracy(plans: Sequence[AllocationPlan]) -> float:
+    return sum(plan.expected_accuracy for plan in plans) / len(plans)
+
+
+def _mean_cost(plans: Sequence[AllocationPlan]) -> float:
+    return sum(plan.expected_cost for plan in plans) / len(plans)

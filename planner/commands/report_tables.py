@@ -1,0 +1,103 @@
+"""The main tables of an evaluation, for a terminal of about 100 columns.
+
+Every number comes from the report; the whole of it, with all intervals, is in its Markdown form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.table import Table
+from rich.text import Text
+
+from planner.commands.tables import new_table, number
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from training.report import Report
+
+__all__ = ["print_report"]
+
+_STATIC: Final = "best static mix"
+_LEARNED: Final = "learned"
+
+
+def print_report(console: Console, report: Report) -> None:
+    """Print the verdict and the main tables of an evaluation."""
+    console.print(_learned_table(report))
+    console.print(_multiple_table(report))
+    console.print(_policies_table(report))
+    console.print(Text(report.verdict, style="bold"))
+
+
+def _learned_table(report: Report) -> Table:
+    """Return the learned policy beside the best static mix, budget by budget."""
+    objective, unit = report.data["objective"], report.data["unit"].replace("_", " ")
+    table = new_table(f"{objective.capitalize()} at equal cost, {report.data['n_prompts']} held-out prompts")
+    for heading in (f"{unit} per prompt", _STATIC, "learned policy", "difference", "95 % interval"):
+        table.add_column(heading, justify="right")
+    rows = report.comparison["at_equal_cost"]
+    for ours, static in zip(rows[_LEARNED], rows[_STATIC], strict=True):
+        if ours["value"] is None or static["value"] is None:
+            continue
+        table.add_row(
+            number(ours["budget"]),
+            f"{static['value']:.3f}",
+            f"{ours['value']:.3f}",
+            f"{ours['difference']:+.3f}",
+            _signed_interval(ours["difference_interval"]),
+            style="green" if _beyond(ours) > 0 else "red" if _beyond(ours) < 0 else "",
+        )
+    return table
+
+
+def _multiple_table(report: Report) -> Table:
+    """Return what the best static mix costs, as a multiple of each policy's cost, at equal accuracy."""
+    multiples = report.comparison["cost_multiples"]
+    table = new_table(
+        f"Cost of the best static mix over the policy's, at equal {report.data['objective']} (above 1 saves)"
+    )
+    table.add_column("at this share of the way to its plateau", overflow="fold")
+    for row in multiples[_LEARNED]:
+        table.add_column(f"{row['way_to_plateau']:.0%}", justify="right", no_wrap=True)
+    for name, rows in multiples.items():
+        if name != _STATIC and not name.startswith("uniform"):
+            cells = [
+                f"{_times(r['multiple'])} [{_times(r['interval'][0])}, {_times(r['interval'][1])}]"
+                for r in rows
+            ]
+            table.add_row(name, *cells, style="bold" if name == _LEARNED else "")
+    return table
+
+
+def _policies_table(report: Report) -> Table:
+    """Return every policy's value at every budget, marked where it surely differs from static."""
+    table = new_table(
+        f"{report.data['objective'].capitalize()} of every policy at equal cost "
+        f"(▲ ▼: beyond its 95 % interval of the {_STATIC})"
+    )
+    table.add_column(f"{report.data['unit'].replace('_', ' ')} per prompt", overflow="fold")
+    for budget in report.comparison["budgets"]:
+        table.add_column(number(budget), justify="right", no_wrap=True)
+    for name, rows in report.comparison["at_equal_cost"].items():
+        cells = ["–" if r["value"] is None else f"{r['value']:.3f} {' ▲▼'[_beyond(r)]}" for r in rows]
+        table.add_row(name, *cells, style="bold" if name in (_LEARNED, _STATIC) else "")
+    return table
+
+
+def _beyond(row: dict[str, Any]) -> int:
+    """Return 1 or -1 where the difference to static has an interval above or below 0, else 0."""
+    low, high = row.get("difference_interval") or (None, None)
+    if low is not None and low > 0:
+        return 1
+    return -1 if high is not None and high < 0 else 0
+
+
+def _times(value: float | None) -> str:
+    return "∞" if value is None else f"{value:.2f}"
+
+
+def _signed_interval(ends: Sequence[float | None]) -> str:
+    return "[" + ", ".join("–" if end is None else f"{end:+.3f}" for end in ends) + "]"

@@ -1,0 +1,57 @@
+"""``planner split``: cut a sample log in two, so that near-duplicates stay on one side.
+
+Training by ``planner train`` does this by itself; this command is for people who want the two files. The cut
+is left to `SampleLog.split`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from planner.commands.options import as_json, logs_argument, seed_option
+from planner.commands.terminal import print_json
+
+__all__ = ["command"]
+
+
+@click.command("split")
+@logs_argument
+@click.option(
+    "--train",
+    "train_path",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File of the train side (.jsonl, .jsonl.gz or .parquet).",
+)
+@click.option(
+    "--test",
+    "test_path",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File of the test side.",
+)
+@click.option(
+    "--test-fraction", type=float, default=0.4, show_default=True, help="Share of prompts, by group."
+)
+@seed_option
+@as_json
+def command(
+    log: tuple[Path, ...], train_path: Path, test_path: Path, test_fraction: float, seed: int, as_json: bool
+) -> None:
+    """Split sample logs into a train and a test side, by group of prompts."""
+    from difficulty.sample_log import SampleLog
+
+    sides = SampleLog.read(*log).split(test_fraction=test_fraction, seed=seed)
+    for side, path in zip(sides, (train_path, test_path), strict=True):
+        side.write(path)
+    rows = [
+        {"side": name, "path": str(path), "n_prompts": len(side), "n_samples": side.n_samples}
+        for name, path, side in zip(("train", "test"), (train_path, test_path), sides, strict=True)
+    ]
+    if as_json:
+        print_json({"test_fraction": test_fraction, "seed": seed, "sides": rows})
+        return
+    for row in rows:
+        click.echo(f"{row['side']:<5} {row['n_prompts']} prompts, {row['n_samples']} samples: {row['path']}")

@@ -1,0 +1,51 @@
+"""How tables of the commands look, and how they name allocations and write numbers.
+
+It assumes a terminal of about 100 columns. What the tables say is left to the modules named ``*_tables``.
+"""
+
+from __future__ import annotations
+
+from rich import box
+from rich.table import Table
+
+from policies.allocation import Allocation
+
+__all__ = ["allocation_name", "new_table", "number", "strategy_name"]
+
+
+def new_table(title: str, *, show_header: bool = True, show_footer: bool = False) -> Table:
+    """Return an empty table in the common style."""
+    return Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_header=show_header,
+        show_footer=show_footer, pad_edge=False, collapse_padding=True,
+    )  # fmt: skip
+
+
+def allocation_name(allocation: Allocation) -> str:
+    """Name an allocation for a narrow column."""
+    if allocation.n == 1:
+        return f"{allocation.generator} once"
+    return f"{allocation.generator} {strategy_name(allocation)} {_size(allocation)}"
+
+
+def strategy_name(allocation: Allocation) -> str:
+    """Name the strategy and its parameters, without the size."""
+    if allocation.n == 1:
+        return "one sample"
+    params = [str(value) for key, value in allocation.parameters.items() if key != "n"]
+    return allocation.strategy + (f" ({', '.join(params)})" if params else "")
+
+
+def _size(allocation: Allocation) -> str:
+    return str(allocation.n) if allocation.depth == 1 else f"{allocation.width}x{allocation.depth}"
+
+
+def number(value: float) -> str:
+    """Four significant digits, thousands separated, exponents only beyond a billion."""
+    if value != value:
+        return "–"
+    if abs(value) >= 1e9 or 0 < abs(value) < 1e-3:
+        return f"{value:.3e}"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"

@@ -1,0 +1,144 @@
+"""``planner train``: from sample logs to a policy bundle.
+
+It sets a test side aside by itself, so that ``planner evaluate`` on the same log judges on prompts that were
+never trained on. Learning is left to `training.train`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from planner.commands.options import as_json, folder_option, logs_argument, seed_option
+from planner.commands.terminal import note, print_json, progress_bars, results
+from policies.budget import UNITS
+from policies.objective import OBJECTIVES, Objective
+
+if TYPE_CHECKING:
+    from difficulty.sample_log import SampleLog
+
+__all__ = ["command"]
+
+_TEST_FRACTION: Final = 0.4
+
+
+@click.command("train")
+@logs_argument
+@folder_option("policy", "Folder of the bundle.")
+@click.option("--trials", type=click.IntRange(min=1), default=200, show_default=True, help="Optuna trials.")
+@seed_option
+@click.option(
+    "--objective",
+    type=click.Choice(OBJECTIVES),
+    default="accuracy",
+    show_default=True,
+    help="accuracy: what the selector delivers; coverage: one right sample, where a checker finds it.",
+)
+@click.option(
+    "--unit",
+    type=click.Choice(UNITS),
+    default=None,
+    help="Unit of cost; output_tokens where recorded, else samples.",
+)
+@click.option(
+    "--storage",
+    default=None,
+    metavar="PATH|URL",
+    help="Journal file or Optuna RDB URL: resumable, shared by several workers.",
+)
+@click.option(
+    "--test-fraction",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=None,
+    help="Share of the prompts, by group, that is set aside for `planner evaluate`; 0 trains on all. "
+    f"By default {_TEST_FRACTION}, and 0 for the train side of `planner split`.",
+)
+@as_json
+def command(
+    log: tuple[Path, ...],
+    out: Path,
+    trials: int,
+    seed: int,
+    objective: Objective,
+    unit: str | None,
+    storage: str | None,
+    test_fraction: float | None,
+    as_json: bool,
+) -> None:
+    """Train a policy on sample logs and write it as a bundle.
+
+    Several LOG files are merged. A share of the prompts is set aside first (--test-fraction): `planner
+    evaluate BUNDLE LOG` with the same files judges the bundle on exactly those.
+    """
+    from difficulty.errors import require
+    from difficulty.sample_log import SampleLog
+    from training.train import train
+
+    require("optuna", extra="train")
+    recorded = SampleLog.read(*log)
+    training_side, n_test = _set_aside(recorded, test_fraction, seed)
+    _warn_of_single_samples(training_side, objective)
+    with progress_bars() as tell:
+        bundle = train(
+            training_side,
+            out=out,
+            n_trials=trials,
+            seed=seed,
+            objective=objective,
+            unit=unit,
+            storage=storage,
+            progress=tell,
+        )
+    if as_json:
+        print_json(
+            {
+                "bundle": str(out),
+                "objective": bundle.objective,
+                "unit": bundle.unit,
+                "generators": list(bundle.generators),
+                "n_allocations": len(bundle.curves.allocations),
+                "n_test_prompts": n_test,
+                "training": dict(bundle.training),
+            }
+        )
+        return
+    from planner.commands.bundle_tables import bundle_table, verdict_of_training
+
+    console = results()
+    console.print(bundle_table(bundle, str(out)))
+    console.print(verdict_of_training(bundle))
+    if n_test:
+        files = " ".join(str(path) for path in log)
+        console.print(
+            f"\n{n_test} prompts were set aside. Next: planner evaluate {out} {files}", soft_wrap=True
+        )
+    else:
+        console.print(f"\nNext: planner evaluate {out} LOG, with a log of other prompts", soft_wrap=True)
+
+
+def _set_aside(log: SampleLog, test_fraction: float | None, seed: int) -> tuple[SampleLog, int]:
+    """Return the log to train on and the number of prompts set aside."""
+    if test_fraction is None:
+        split = log.about.get("split")
+        if isinstance(split, dict) and split.get("side") == "train":
+            note("this log is the train side of a split: all of it is trained on")
+            return log, 0
+        test_fraction = _TEST_FRACTION
+    if test_fraction == 0:
+        return log, 0
+    train_side, test_side = log.split(test_fraction=test_fraction, seed=seed)
+    return train_side, len(test_side)
+
+
+def _warn_of_single_samples(log: SampleLog, objective: Objective) -> None:
+    """Say so when nothing in the log tells what several samples are worth."""
+    if objective == "accuracy" and not (
+        log.has_answers or log.has_scores or log.has_logprobs or log.has_chains
+    ):
+        note(
+            "this log records neither answers nor scores, so accuracy is known for single samples only and "
+            "no width can be planned; if a checker recognises right answers when you run, train with "
+            "--objective coverage"
+        )
