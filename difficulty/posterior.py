@@ -27,8 +27,7 @@ __all__ = [
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
-# Nodes of the one-dimensional integral over the leader's gamma variable; 1e-5 accurate
-# 1,000.
+# Nodes of the one-dimensional integral over the leader's gamma variable; 1e-5 accurate.
 _NODES = 96
 # Log-likelihood that stands for "cannot be": times 0 samples it is 0, as it must.
 _IMPOSSIBLE = -1e12

@@ -156,6 +156,18 @@ class ValueRule:
         cost = np.einsum("nf,nf->n", matrix, self.cost[at, inner]) * more
         return Outlook(accuracy.clip(0, 1), gain, cost)
 
+    def outlooks(self, evidence: Evidence) -> tuple[FloatArray, FloatArray]:
+        """Return gain and cost of going on at every price, each of shape (N, L); 0 after the last wave."""
+        matrix = feature_matrix(evidence, self.features)
+        gain = np.zeros((len(matrix), len(self.prices)))
+        cost = np.zeros_like(gain)
+        for wave in np.unique(evidence.wave):
+            if wave <= self.gain.shape[1]:
+                at = evidence.wave == wave
+                gain[at] = matrix[at] @ self.gain[:, wave - 1].T
+                cost[at] = matrix[at] @ self.cost[:, wave - 1].T
+        return gain, cost
+
     def go_on(self, evidence: Evidence, *, price: float) -> NDArray[np.bool_]:
         """Return whether the next wave is worth its price, shape (N,)."""
         outlook = self.outlook(evidence, price=price)
