@@ -164,7 +164,8 @@ async def _sample(
             n_failed += 1
             failed = error.failed_requests if isinstance(error, BackendError) else 1
             desk.book_attempts(call[0].session, failed, seconds=desk.clock() - started)
-            if len(call) > 1 and n_failed < _MAX_FAILED_CALLS:
+            # A backend that tried each request on its own says so by its count: then nothing is to be found.
+            if failed < len(call) > 1 and n_failed < _MAX_FAILED_CALLS:
                 middle = len(call) // 2
                 calls.extendleft((call[middle:], call[:middle]))
                 continue

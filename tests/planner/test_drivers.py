@@ -67,13 +67,16 @@ class PoisonedPrompt:
 
 
 class Outage:
-    """Fails every call and counts them."""
+    """Fails every call and counts them; may say that it tried each request on its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, tries_each: bool = False) -> None:
+        self.tries_each = tries_each
         self.n_calls = 0
 
     async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
         self.n_calls += 1
+        if self.tries_each:
+            raise BackendError("no answer", failed_requests=len(requests))
         raise TimeoutError("no answer")
 
 
@@ -193,6 +196,13 @@ async def test_an_outage_is_not_probed_prompt_by_prompt() -> None:
     assert all(outcome.answer is None and outcome.errors for outcome in outcomes)
     assert {error.kind for outcome in outcomes for error in outcome.errors} == {"TimeoutError"}
     assert source.n_calls < 40
+
+
+async def test_a_backend_that_tried_every_request_is_not_asked_again() -> None:
+    source = Outage(tries_each=True)
+    outcomes = await run_lockstep([task("greedy", id=f"p{i}") for i in range(20)], backend=source)
+    assert source.n_calls == 1
+    assert sum(outcome.usage.failed_requests for outcome in outcomes) == 20
 
 
 @both
