@@ -1,8 +1,8 @@
 """Predict where a prompt lies among prompts of known difficulty, from its features.
 
 Each prompt gets a few *coordinates*: its level (log-odds of mean success over generators) and, with several generators, how
-it deviates from that level in the directions in which generators differ most. LightGBM learns each coordinate from counts;
-out-of-fold coordinates of the training prompts are kept, since everything downstream must be fitted on those. Turning
+it deviates from that level in the directions in which generators differ most. LightGBM and a kernel regression learn each
+coordinate from counts, and their mean is taken; out-of-fold coordinates of the training prompts are kept, since everything downstream must be fitted on those. Turning
 coordinates into a distribution is left to `difficulty.belief`.
 """
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError, NotFittedError
+from difficulty.kernel_regression import KernelRegression
 
 if TYPE_CHECKING:
     import lightgbm
@@ -74,7 +75,7 @@ def group_folds(groups: NDArray[np.str_], *, n_folds: int, seed: int) -> NDArray
 
 @dataclass(eq=False)
 class DifficultyPredictor:
-    """LightGBM on prompt features, fitted on pass@k counts.
+    """LightGBM and kernel regression on prompt features, fitted on pass@k counts.
 
     Parameters
     ----------
@@ -97,6 +98,8 @@ class DifficultyPredictor:
         Out-of-fold share of variance explained, per coordinate (on rates, sampling noise included).
     boosters_ : list of lightgbm.Booster
         One model per coordinate, fitted on all training prompts.
+    regressions_ : list of KernelRegression
+        Likewise; features are scaled by how much the booster of the same coordinate gained from them.
 
     Examples
     --------
@@ -117,6 +120,7 @@ class DifficultyPredictor:
     directions_: FloatArray = field(init=False, repr=False)
     r2_: FloatArray = field(init=False, repr=False)
     boosters_: list[lightgbm.Booster] = field(init=False, repr=False)
+    regressions_: list[KernelRegression] = field(init=False, repr=False)
 
     def fit(
         self,
@@ -159,13 +163,14 @@ class DifficultyPredictor:
         for column in range(targets.shape[1]):
             for fold in np.unique(self.folds_):
                 test = self.folds_ == fold
-                booster = _boost(features[~test], targets[~test, column], level=column == 0, seed=self.seed)
-                self.coordinates_[test, column] = _coordinate(booster, features[test])
+                models = _fit_pair(features[~test], targets[~test, column], level=column == 0, seed=self.seed)
+                self.coordinates_[test, column] = _coordinate(*models, features[test], level=column == 0)
         self.r2_ = _explained(self.coordinates_, targets)
-        self.boosters_ = [
-            _boost(features, targets[:, column], level=column == 0, seed=self.seed)
-            for column in range(targets.shape[1])
-        ]
+        self.boosters_, self.regressions_ = [], []
+        for column in range(targets.shape[1]):
+            booster, regression = _fit_pair(features, targets[:, column], level=column == 0, seed=self.seed)
+            self.boosters_.append(booster)
+            self.regressions_.append(regression)
         return self
 
     def predict(self, features: NDArray[np.floating[Any]]) -> FloatArray:
@@ -180,7 +185,15 @@ class DifficultyPredictor:
             raise NotFittedError(
                 "this DifficultyPredictor is not fitted; call fit(features, n, n_correct) first"
             )
-        return np.stack([_coordinate(booster, features) for booster in self.boosters_], axis=1)
+        return np.stack(
+            [
+                _coordinate(booster, regression, features, level=column == 0)
+                for column, (booster, regression) in enumerate(
+                    zip(self.boosters_, self.regressions_, strict=True)
+                )
+            ],
+            axis=1,
+        )
 
 
 def _targets(
@@ -212,11 +225,30 @@ def _boost(
     return lightgbm.train({**_BOOSTING, "objective": objective, "seed": seed}, data, num_boost_round=_ROUNDS)
 
 
-def _coordinate(booster: lightgbm.Booster, features: NDArray[np.floating[Any]]) -> FloatArray:
-    """Return raw scores: log-odds for the level, the score itself for a deviation, shape (P,)."""
-    return np.asarray(
-        booster.predict(np.asarray(features, dtype=np.float64), raw_score=True), dtype=np.float64
-    )
+def _fit_pair(
+    features: NDArray[np.floating[Any]], target: FloatArray, *, level: bool, seed: int
+) -> tuple[lightgbm.Booster, KernelRegression]:
+    """Fit both models of one coordinate."""
+    booster = _boost(features, target, level=level, seed=seed)
+    relevance = np.asarray(booster.feature_importance("gain"), dtype=np.float64)
+    regression = KernelRegression(seed=seed)
+    return booster, regression.fit(features, target, relevance=relevance if relevance.any() else None)
+
+
+def _coordinate(
+    booster: lightgbm.Booster,
+    regression: KernelRegression,
+    features: NDArray[np.floating[Any]],
+    *,
+    level: bool,
+) -> FloatArray:
+    """Return the mean of both models' raw scores: log-odds for the level, the score for a deviation, shape (P,)."""
+    boosted = np.asarray(booster.predict(np.asarray(features, dtype=np.float64), raw_score=True), dtype=np.float64)
+    smooth = np.asarray(regression.predict(features), dtype=np.float64)
+    if level:
+        share = smooth.clip(_LEVEL_CLIP, 1 - _LEVEL_CLIP)
+        smooth = np.log(share / (1 - share))
+    return 0.5 * (boosted + smooth)
 
 
 def _explained(coordinates: FloatArray, targets: FloatArray) -> FloatArray:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from difficulty.belief import ReferencePrompts
 from difficulty.errors import InvalidBundleError
 from difficulty.generator import Generator
+from difficulty.kernel_regression import KernelRegression
 from difficulty.predictor import DifficultyPredictor
 from difficulty.prompt_features import PromptFeatures
 from policies.allocation import Allocation
@@ -173,6 +174,8 @@ class PolicyBundle:
             files["features.npz"] = _pack(self.features.to_arrays())
             for index, booster in enumerate(self.predictor.boosters_):
                 files[f"predictor-{index}.txt"] = booster.model_to_string().encode()
+            for index, regression in enumerate(self.predictor.regressions_):
+                files[f"predictor-{index}.npz"] = _pack(regression.to_arrays())
         return files
 
     @classmethod
@@ -272,6 +275,10 @@ def _load_predictor(manifest: Manifest, content: Mapping[str, bytes]) -> Difficu
         lightgbm.Booster(model_str=content[f"predictor-{index}.txt"].decode())
         for index in range(1 + len(manifest.directions))
     ]
+    predictor.regressions_ = [
+        KernelRegression.from_arrays(_unpack(content[f"predictor-{index}.npz"]))
+        for index in range(1 + len(manifest.directions))
+    ]
     return predictor
 
 
@@ -283,7 +290,7 @@ def _settings(generator: Generator) -> dict[str, Any]:
 
 def _is_ours(name: str) -> bool:
     return name in ("features.npz", "references.npz", "report.json") or (
-        name.startswith("predictor-") and name.endswith(".txt")
+        name.startswith("predictor-") and name.endswith((".txt", ".npz"))
     )
 
 

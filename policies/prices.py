@@ -11,6 +11,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from policies.hull import upper_hull
+
 __all__ = ["choose_at_prices", "price_grid"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
@@ -24,7 +26,8 @@ def price_grid(value: FloatArray, cost: FloatArray, *, n_prices: int) -> FloatAr
     value, cost : ndarray of float64, shape (A,)
         Mean value and cost of each allocation.
     n_prices : int
-        Points, log-spaced; the first price buys only the cheapest allocation, the last is (almost) nothing.
+        Points, log-spaced; the first price buys only the cheapest allocation, the last is (almost) nothing. Prices
+        between neighbouring slopes of the mean hull are added, so that no allocation of the static mix is skipped.
     """
     span = max(float(np.nanmax(value) - np.nanmin(value)), 1e-6)
     cheapest, dearest = float(np.nanmin(cost)), float(np.nanmax(cost))
@@ -33,7 +36,12 @@ def price_grid(value: FloatArray, cost: FloatArray, *, n_prices: int) -> FloatAr
     top = 1e3 * span / max(smallest, 1e-12 * max(cheapest, 1e-300))
     bottom = 1e-4 * span / max(dearest, 1e-300)
     inner = np.geomspace(2 * span / max(smallest, 1e-3 * cheapest), bottom, n_prices - 1)
-    return np.concatenate([[max(top, inner[0])], inner])
+    hull = np.flatnonzero(upper_hull(value[None], cost[None])[0])
+    hull = hull[np.argsort(cost[hull], kind="stable")]
+    slopes = np.diff(value[hull]) / np.diff(cost[hull])
+    between = np.sqrt(slopes[:-1] * slopes[1:]) if len(slopes) > 1 else slopes[:0]
+    beyond = slopes[-1:] / 2
+    return np.unique(np.concatenate([[max(top, inner[0])], inner, between, beyond]))[::-1]
 
 
 def choose_at_prices(value: FloatArray, cost: FloatArray, prices: FloatArray) -> NDArray[np.intp]:

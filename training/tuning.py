@@ -36,6 +36,7 @@ _N_BUDGETS: Final = 12
 _DECISION_LEVEL: Final = 0.99
 # The policy must not look worse than static at any budget by more than this many standard errors.
 _WORST_BUDGET: Final = -1.0
+_LEAST_ERROR: Final = 2e-3
 _UNAFFORDABLE: Final = 2.0
 _N_NESTED: Final = 60
 # Members of the deployed mixture. On recorded logs eight to ten lost less at high budgets than the single best trial.
@@ -128,7 +129,7 @@ def tune(
     per_budget = scorer.gains(_nested(scorer, candidates), weights)
     gains = per_budget.mean(axis=1)
     low, _ = interval(gains[1:], level=_DECISION_LEVEL)
-    error = np.maximum(per_budget[1:].std(axis=0), 1e-9)
+    error = np.maximum(per_budget[1:].std(axis=0), _LEAST_ERROR)
     deployed = best.family != "static" and bool(low > 0) and bool((per_budget[0] / error).min() > _WORST_BUDGET)
     inner = float(scorer.gain(scorer.replay(best, menu), weights[:1])[0])
     return Tuned(
