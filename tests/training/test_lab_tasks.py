@@ -31,6 +31,9 @@ def test_equations_are_true_and_chain_from_the_first_number_to_the_answer(seed, 
         assert value == problem.answer
         assert problem.n_steps == n_steps
         assert problem.text.count(".") == n_steps + 1
+        # every step names the sentence that it follows, by a verb that stands there once
+        verbs = [action.split()[0] for action in problem.actions]
+        assert [word for word in re.findall(r"\w+", problem.text) if word in verbs] == verbs
 
 
 def test_problems_depend_on_the_seed_alone():

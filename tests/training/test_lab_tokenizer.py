@@ -28,9 +28,10 @@ def test_any_text_comes_back_unchanged(text):
 def test_words_digits_and_line_ends_are_single_tokens():
     for problem in draw_problems(n=200, seed=0):
         text = STEPS_TEMPLATE.format(prompt=problem.text)
-        pieces = re.findall(r"[A-Z][a-z]+| ?[a-z]+|[^A-Za-z]", text)
-        assert len(_ids(text)) <= len(pieces)
-        assert len(_ids(problem.solution)) == len(problem.solution) - len("### ")
+        pieces = re.findall(r"[A-Za-z]+ ?|[.:?] ?|[^A-Za-z]", text)
+        assert len(_ids(text)) == len(pieces)
+        assert all(len(_ids(equation)) == len(equation) for equation in problem.equations)
+        assert len(_ids(problem.direct)) == 1 + len(str(problem.answer))
 
 
 def test_steps_can_be_joined_as_text_or_as_tokens():

@@ -201,7 +201,6 @@ def test_the_script_in_miniature(tmp_path):
     tiny = FitConfig(n_steps=2, learning_rate=1e-3, batch_tokens=512)
     config = LabConfig(
         base=tiny,
-        practice=tiny,
         revise=tiny,
         reward=tiny,
         shard_size=100,

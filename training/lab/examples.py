@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 from training.lab.tasks import MAX_DIGITS, MAX_STEPS, STEP_DELIMITER, WordProblem, draw_problem
 
 __all__ = [
-    "ALL_DIGITS",
-    "FEW_DIGITS",
     "Batch",
     "Example",
     "base_examples",
@@ -32,11 +30,8 @@ __all__ = [
 ]
 
 _NOT_LEARNED = -100
+_DIGIT_WEIGHTS = np.array([0.50, 0.40, 0.10])  # a model this small learns to calculate with short numbers
 _STEP_WEIGHTS = np.array([0.20, 0.20, 0.20, 0.16, 0.13, 0.11])  # 1..6: short ones teach the most per token
-ALL_DIGITS = (0.25, 0.40, 0.35)
-"""Shares of problems with one, two and three digits for the first stage: numbers of every length get read."""
-FEW_DIGITS = (0.50, 0.40, 0.10)
-"""Shares for the later stages: a model this small learns to calculate with short numbers only."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,7 +101,7 @@ def base_examples(
 
 def drill_examples(n: int, rng: np.random.Generator) -> list[Example]:
     """Write chains of equations without a problem: twice the arithmetic per token."""
-    digits = rng.choice(MAX_DIGITS, size=n, p=FEW_DIGITS) + 1
+    digits = rng.choice(MAX_DIGITS, size=n, p=_DIGIT_WEIGHTS) + 1
     problems = [draw_problem(rng, n_steps=MAX_STEPS, n_digits=int(d)) for d in digits]
     lines = ["".join(equation + STEP_DELIMITER for equation in problem.equations) for problem in problems]
     return [Example(prompt=chat(""), completion=text, results_only=True) for text in lines]
@@ -146,13 +141,11 @@ def chat(question: str) -> str:
     return f"<bos><user>{question}<assistant>"
 
 
-def draw_shard(
-    seed: int, shard: int, *, size: int, digits: tuple[float, ...]
-) -> tuple[list[WordProblem], np.random.Generator]:
-    """Draw `size` problems, with these shares of digits, and return the random stream that goes with them."""
+def draw_shard(seed: int, shard: int, *, size: int) -> tuple[list[WordProblem], np.random.Generator]:
+    """Draw `size` problems and return the random stream that goes with them."""
     rng = np.random.default_rng([seed, shard])
     steps = rng.choice(MAX_STEPS, size=size, p=_STEP_WEIGHTS) + 1
-    lengths = rng.choice(MAX_DIGITS, size=size, p=digits) + 1
+    lengths = rng.choice(MAX_DIGITS, size=size, p=_DIGIT_WEIGHTS) + 1
     return [
         draw_problem(rng, n_steps=int(s), n_digits=int(d)) for s, d in zip(steps, lengths, strict=True)
     ], rng

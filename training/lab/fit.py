@@ -52,7 +52,7 @@ class FitConfig:
 
     n_steps: int
     learning_rate: float
-    batch_tokens: int = 4096
+    batch_tokens: int = 2048
 
     def __post_init__(self) -> None:
         if min(self.n_steps, self.batch_tokens) < 1 or not self.learning_rate > 0:

@@ -50,7 +50,7 @@ def lab_generators(model: Path = LANGUAGE_MODEL, *, temperature: float = 0.8) ->
             params=float(N_PARAMS),
             prompt_template=STEPS_TEMPLATE,
             temperature=temperature,
-            max_output_tokens=128,  # the longest solution takes 97
+            max_output_tokens=160,  # the longest solution takes 137
         ),
     )
 

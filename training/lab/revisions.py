@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from training.lab.examples import (
-    FEW_DIGITS,
     Example,
     base_examples,
     chat,
@@ -28,7 +27,7 @@ from training.lab.tasks import WordProblem, grade
 __all__ = ["Attempts", "draw_attempts", "revision_examples"]
 
 _PLAIN = 0.35  # share of first answers in the mixture: without them the first attempt gets worse
-_DRILLS = 0.25
+_DRILLS = 0.15
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +89,7 @@ def revision_examples(
     tuple of list of Example and numpy.random.Generator
         The examples and the random stream that shuffles their batches.
     """
-    problems, rng = draw_shard(seed, shard, size=size, digits=FEW_DIGITS)
+    problems, rng = draw_shard(seed, shard, size=size)
     n_plain, n_drills = round(_PLAIN * len(problems)), round(_DRILLS * len(problems))
     examples = base_examples(problems[:n_plain], rng, templates) + drill_examples(n_drills, rng)
     for index in rng.integers(len(pool), size=len(problems) - n_plain - n_drills):

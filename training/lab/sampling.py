@@ -26,7 +26,7 @@ def sample(
     n: int,
     seed: int,
     temperature: float = 1.0,
-    max_new_tokens: int = 128,
+    max_new_tokens: int = 160,
 ) -> list[list[str]]:
     """Draw `n` completions of each prompt.
 

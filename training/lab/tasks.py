@@ -44,10 +44,12 @@ _ITEMS = (
     "books", "apples", "coins", "stamps", "marbles", "cards", "shells", "pens",
     "cups", "seeds", "beads", "tiles", "ropes", "lamps", "bricks", "kites",
 )  # fmt: skip
-_ADD = ("buys {}", "finds {}", "gets {}", "wins {}", "makes {}", "adds {}")
-_SUBTRACT = ("loses {}", "sells {}", "drops {}", "breaks {}", "gives {}", "lends {}")
-_MULTIPLY = ("has {} times that", "grows that {} times")
-_DIVIDE = ("keeps one of {} parts", "shares that {} ways")
+# No verb stands twice in a problem: each step names its sentence by the verb.
+_ADD = ("buys", "finds", "gets", "wins", "makes", "adds", "earns", "takes")
+_SUBTRACT = ("loses", "sells", "drops", "breaks", "gives", "lends", "burns", "mails")
+_MULTIPLY = ("grows", "repeats", "copies", "scales", "raises", "stacks")
+_DIVIDE = ("splits", "shares", "divides", "parts", "cuts", "deals")
+_TELL = {"+": "{}", "-": "{}", "*": "it {} times", "/": "it {} ways"}
 _WORDS = {
     2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine", 10: "ten",
     11: "eleven", 12: "twelve",
@@ -64,6 +66,8 @@ class WordProblem:
     ----------
     text : str
         The problem as a model sees it, without an instruction about style.
+    actions : tuple of str
+        What happens in each step, in the problem's words, e.g. ``"grows 7"``.
     equations : tuple of str
         One equation per step, e.g. ``"68*7=476"``.
     answer : int
@@ -79,6 +83,7 @@ class WordProblem:
     """
 
     text: str
+    actions: tuple[str, ...]
     equations: tuple[str, ...]
     answer: int
     n_digits: int
@@ -91,7 +96,10 @@ class WordProblem:
     @property
     def steps(self) -> tuple[str, ...]:
         """Lines of the step-by-step solution, the answer's line last, without delimiters."""
-        return (*self.equations, self.direct)
+        lines = (
+            f"{action}: {equation}" for action, equation in zip(self.actions, self.equations, strict=True)
+        )
+        return (*lines, self.direct)
 
     @property
     def solution(self) -> str:
@@ -147,30 +155,38 @@ def draw_problem(rng: np.random.Generator, *, n_steps: int, n_digits: int) -> Wo
     items = _ITEMS[rng.integers(len(_ITEMS))]
     low, high, limit = max(2, 10 ** (n_digits - 1)), 10**n_digits, 10 ** (n_digits + 1)
     value = int(rng.integers(low, high))
-    text, equations = [f"{name} has {value} {items}."], []
+    text, actions, equations = [f"{name} has {value} {items}."], [], []
+    verbs = {"+": list(_ADD), "-": list(_SUBTRACT), "*": list(_MULTIPLY), "/": list(_DIVIDE)}
     for _ in range(n_steps):
         operand = int(rng.integers(low, high))
         factor = int(rng.integers(2, 10))
         results = {
-            "+": (operand, value + operand, _ADD),
-            "-": (operand, value - operand, _SUBTRACT),
-            "*": (factor, value * factor, _MULTIPLY),
-            "/": (factor, value // factor if value and value % factor == 0 else -1, _DIVIDE),
+            "+": (operand, value + operand),
+            "-": (operand, value - operand),
+            "*": (factor, value * factor),
+            "/": (factor, value // factor if value and value % factor == 0 else -1),
         }
-        possible = [sign for sign, (_, result, _) in results.items() if 0 <= result < limit]
+        possible = [sign for sign, (_, result) in results.items() if 0 <= result < limit]
         if not possible:  # one too large to add to and too small to take from: take a smaller operand away
             operand = int(rng.integers(1, value + 1))
-            results["-"], possible = (operand, value - operand, _SUBTRACT), ["-"]
+            results["-"], possible = (operand, value - operand), ["-"]
         weights = np.array([_WEIGHTS[sign] for sign in possible])
         sign = possible[int(rng.choice(len(possible), p=weights / weights.sum()))]
-        number, result, phrases = results[sign]
-        phrase = phrases[int(rng.integers(len(phrases)))]
+        number, result = results[sign]
+        verb = verbs[sign].pop(int(rng.integers(len(verbs[sign]))))
         said = _WORDS[number] if number in _WORDS and rng.random() < _P_WORD else str(number)
-        text.append(f"{pronoun} {phrase.format(said)}.")
+        text.append(f"{pronoun} {verb} {_TELL[sign].format(said)}.")
+        actions.append(f"{verb} {said}")
         equations.append(f"{value}{sign}{number}={result}")
         value = result
     text.append("How many now?")
-    return WordProblem(text=" ".join(text), equations=tuple(equations), answer=value, n_digits=n_digits)
+    return WordProblem(
+        text=" ".join(text),
+        actions=tuple(actions),
+        equations=tuple(equations),
+        answer=value,
+        n_digits=n_digits,
+    )
 
 
 def grade(problem: WordProblem, completion: str) -> bool:
@@ -188,10 +204,12 @@ def grade(problem: WordProblem, completion: str) -> bool:
 
 def vocabulary_texts() -> tuple[str, ...]:
     """Return texts that hold every word which a problem can use, to build a tokenizer from."""
-    phrases = [phrase.format(4) for group in (_ADD, _SUBTRACT, _MULTIPLY, _DIVIDE) for phrase in group]
-    people = [f"{name} has 4 {items}." for (name, _), items in zip(_NAMES, _ITEMS, strict=True)]
-    said = [f"She {phrase}. He {phrase}." for phrase in phrases]
-    return (*people, *said, *(f"loses {word}" for word in _WORDS.values()), "x. How many now?")
+    people = [
+        f"{name} has 4 {items}. {pronoun} a" for (name, pronoun), items in zip(_NAMES, _ITEMS, strict=True)
+    ]
+    said = [f"{verb} it 4 times. " for verb in (*_ADD, *_SUBTRACT, *_MULTIPLY)]
+    split = [f"{verb} it {word} ways. {word}: {word}." for verb in _DIVIDE for word in _WORDS.values()]
+    return (*people, *said, *split, "How many now? a")
 
 
 def _choices(name: str, given: int | Sequence[int] | None, highest: int) -> tuple[int, ...]:

@@ -29,7 +29,7 @@ CHAT_TEMPLATE = (
 )
 """Chat format; a last assistant message stays open, so that ``continue_final_message`` continues it."""
 
-_PIECES = r" ?[A-Za-z]+|#+ ?|[\s\S]"  # a word with its leading space; the answer mark; else one character
+_PIECES = r"[A-Za-z]+ ?|#+ ?|[.:?] ?|[\s\S]"  # words, the answer mark and stops with the space after them
 
 
 def build_tokenizer(*, instructions: tuple[str, ...] = (), max_length: int = 1024) -> Any:
@@ -56,7 +56,7 @@ def build_tokenizer(*, instructions: tuple[str, ...] = (), max_length: int = 102
     --------
     >>> tokenizer = build_tokenizer()
     >>> tokenizer.tokenize("She loses 42.")
-    ['She', 'Ġloses', 'Ġ', '4', '2', '.']
+    ['SheĠ', 'losesĠ', '4', '2', '.']
     """
     tokenizers = require("tokenizers", extra="local")
     transformers = require("transformers", extra="local")

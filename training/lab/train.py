@@ -1,6 +1,6 @@
 """Train the lab model from nothing: ``python -m training.lab.train --out FOLDER``, resumable.
 
-Stages: a language model on first answers; practice with drills; its own attempts; the same model on revisions
+Stages: a language model on first answers and drills; its own attempts; the same model on revisions
 of them; Monte-Carlo labels of steps; the reward model; measurements. Everything is seeded; finished stages in
 the work folder are not repeated. The weights that are shipped were made by this command with its defaults.
 """
@@ -20,7 +20,7 @@ import msgspec
 
 from difficulty.errors import InvalidInputError, require
 from training.lab import DIRECT_TEMPLATE, REVISION_REQUEST, REVISION_SEPARATOR, STEPS_TEMPLATE
-from training.lab.examples import ALL_DIGITS, FEW_DIGITS, base_examples, batches, draw_shard, drill_examples
+from training.lab.examples import base_examples, batches, draw_shard, drill_examples
 from training.lab.fit import FitConfig, fit, language_model, next_token_loss
 from training.lab.measure import best_of_n_table, pass_at_1_table, revision_table, step_auc
 from training.lab.revisions import Attempts, draw_attempts, revision_examples
@@ -33,10 +33,10 @@ __all__ = ["LabConfig", "main", "train_lab"]
 _LOG = logging.getLogger(__name__)
 _TEMPLATES = (DIRECT_TEMPLATE, STEPS_TEMPLATE)
 _T = TypeVar("_T")
-_BASE = FitConfig(n_steps=2600, learning_rate=2.5e-3)
-_PRACTICE = FitConfig(n_steps=2800, learning_rate=1.5e-3, batch_tokens=2048)
-_REVISE = FitConfig(n_steps=1200, learning_rate=1e-3, batch_tokens=2048)
-_REWARD = FitConfig(n_steps=600, learning_rate=1e-3, batch_tokens=2048)
+_DRILLS = 0.3  # share of equations without a problem: twice the arithmetic per token
+_BASE = FitConfig(n_steps=4400, learning_rate=2e-3)
+_REVISE = FitConfig(n_steps=1200, learning_rate=1e-3)
+_REWARD = FitConfig(n_steps=600, learning_rate=1e-3)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +47,7 @@ class LabConfig:
     ----------
     seed : int
         Seed of everything; training problems come from seeds derived from it, measurements from others.
-    base, practice, revise, reward : FitConfig
+    base, revise, reward : FitConfig
         The stages of training.
     shard_size : int
         Examples that are drawn, and sorted by length, together.
@@ -61,7 +61,6 @@ class LabConfig:
 
     seed: int = 0
     base: FitConfig = _BASE
-    practice: FitConfig = _PRACTICE
     revise: FitConfig = _REVISE
     reward: FitConfig = _REWARD
     shard_size: int = 8192
@@ -111,24 +110,19 @@ def train_lab(out: Path, work: Path, config: LabConfig) -> None:
     model = language_model(vocab_size=len(tokenizer), seed=config.seed, **ids)
 
     def first_answers(shard: int) -> Any:
-        problems, rng = draw_shard(config.seed, shard, size=config.shard_size, digits=ALL_DIGITS)
-        return base_examples(problems, rng, _TEMPLATES), rng
+        problems, rng = draw_shard(config.seed, shard, size=config.shard_size)
+        n_drills = round(_DRILLS * len(problems))
+        return base_examples(problems[n_drills:], rng, _TEMPLATES) + drill_examples(n_drills, rng), rng
 
     def fresh(n: int, offset: int) -> list[WordProblem]:
-        return draw_shard(config.seed + offset, 0, size=n, digits=FEW_DIGITS)[0]
+        return draw_shard(config.seed + offset, 0, size=n)[0]
 
     def train(name: str, stage: FitConfig, shards: Callable[[int], Any]) -> None:
         stream = batches(shards, tokenizer, batch_tokens=stage.batch_tokens)
         with _timed(name):
             fit(model, stream, stage, loss=next_token_loss, checkpoint=work / f"{name}.pt")
 
-    def first_answers_and_drills(shard: int) -> Any:
-        problems, rng = draw_shard(config.seed + 1_000_000, shard, size=config.shard_size, digits=FEW_DIGITS)
-        half = len(problems) // 2
-        return base_examples(problems[:half], rng, _TEMPLATES) + drill_examples(half, rng), rng
-
     train("base", config.base, first_answers)
-    train("practice", config.practice, first_answers_and_drills)
     # Two draws: what is drawn for training must come from problems that the model has not been fitted to.
     attempts = _stored(
         work / "attempts.json",
