@@ -47,12 +47,11 @@ def plan_table(plans: Sequence[AllocationPlan], *, title: str) -> Table:
     groups: dict[tuple[str, str], list[AllocationPlan]] = {}
     for plan in plans:
         groups.setdefault((plan.allocation.generator, strategy_name(plan.allocation)), []).append(plan)
-    unit = plans[0].unit.replace("_", " ")
     table = new_table(title, show_footer=True)
     table.add_column("generator", footer="all", overflow="fold")
     table.add_column("strategy", overflow="fold")
     for heading, footer in zip(
-        ("N", "prompts", f"expected {plans[0].objective}", f"{unit} each", unit), _cells(plans), strict=True
+        ("N", "prompts", f"expected {plans[0].objective}", "cost each", "cost"), _cells(plans), strict=True
     ):
         table.add_column(heading, footer=footer, justify="right")
     for (generator, kind), group in sorted(groups.items(), key=lambda item: (_mean_cost(item[1]), item[0])):

@@ -25,7 +25,8 @@ def allocation_name(allocation: Allocation) -> str:
     """Name an allocation for a narrow column."""
     if allocation.n == 1:
         return f"{allocation.generator} once"
-    return f"{allocation.generator} {strategy_name(allocation)} {_size(allocation)}"
+    size = allocation.n if allocation.depth == 1 else f"{allocation.width}x{allocation.depth}"
+    return f"{allocation.generator} {allocation.strategy} {size}"
 
 
 def strategy_name(allocation: Allocation) -> str:
@@ -34,10 +35,6 @@ def strategy_name(allocation: Allocation) -> str:
         return "one sample"
     params = [str(value) for key, value in allocation.parameters.items() if key != "n"]
     return allocation.strategy + (f" ({', '.join(params)})" if params else "")
-
-
-def _size(allocation: Allocation) -> str:
-    return str(allocation.n) if allocation.depth == 1 else f"{allocation.width}x{allocation.depth}"
 
 
 def number(value: float) -> str:

@@ -1,0 +1,96 @@
+"""Prompts from files: forms, ids, and what is said of bad ones."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from difficulty.errors import InvalidLogError, InvalidPromptError
+from difficulty.generator import Generator
+from difficulty.sample_log import SampleLog
+from planner.prompt_files import parse_prompts, read_prompts
+
+
+def test_json_lines_keep_ids_groups_and_gold() -> None:
+    found = parse_prompts(
+        b'{"id": "a", "prompt": "1 + 1?", "group": "sums", "gold": 2}\n\n'
+        b'{"prompt_id": 7, "text": "2 + 2?"}\n',
+        name="file",
+    )
+    first, second = found.prompts
+    assert (first.id, first.text, first.group, first.gold) == ("a", "1 + 1?", "sums", "2")
+    assert (second.id, second.text, second.group) == ("7", "2 + 2?", "7")
+    assert found.unused_fields == ()
+
+
+def test_messages_make_a_prompt() -> None:
+    line = b'{"messages": [{"role": "user", "content": "hello"}]}'
+    assert parse_prompts(line, name="file").prompts[0].content == "hello"
+
+
+def test_text_lines_are_stripped_and_repeats_are_numbered_in_one_group() -> None:
+    prompts = parse_prompts("\ufeffWas ist 1 + 1?\r\n\n  Was ist 1 + 1?\n".encode(), name="file").prompts
+    assert [prompt.text for prompt in prompts] == ["Was ist 1 + 1?"] * 2
+    assert prompts[1].id == f"{prompts[0].id}#2"
+    assert prompts[1].group == prompts[0].group
+
+
+def test_form_text_takes_lines_that_look_like_json() -> None:
+    assert parse_prompts(b"{x} is a set?", name="file", form="text").prompts[0].text == "{x} is a set?"
+
+
+def test_fields_that_are_not_used_are_named() -> None:
+    assert parse_prompts(b'{"prompt": "x", "level": 3, "dataset": "d"}', name="f").unused_fields == (
+        "dataset",
+        "level",
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "no prompt"),
+        (b"\n \n", "no prompt"),
+        (b'{"prompt": "x"}\nplain text', "file, line 2: "),
+        (b'{"prompt": "x"}\n["y"]', "line 2: must be a JSON object"),
+        (b'{"prompt": "x"', "line 1: "),
+        (b'{"prompt": 3}', "line 1: "),
+        (b'{"prompt": "  "}', "line 1: .*empty"),
+        (b'{"id": "a"}', "line 1: give one of"),
+        (b'{"prompt": "x", "text": "y"}', "line 1: give one of"),
+        (b'{"id": "a", "prompt_id": "b", "text": "y"}', "line 1: give one of"),
+        (b'{"id": "a", "prompt": "x"}\n{"id": "a", "prompt": "y"}', "line 2: the id 'a' is given twice"),
+        (b"caf\xe9", "line 1: not UTF-8"),
+    ],
+)
+def test_bad_prompts_are_refused_by_file_and_line(content: bytes, said: str) -> None:
+    with pytest.raises(InvalidPromptError, match=said):
+        parse_prompts(content, name="file")
+
+
+def test_gzip_and_missing_files(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"prompt": "x"}'))
+    assert read_prompts(path).prompts[0].text == "x"
+    path.write_bytes(gzip.compress(b'{"prompt": "x"}')[:-6])
+    with pytest.raises(InvalidPromptError, match="cannot read"):
+        read_prompts(path)
+    with pytest.raises(InvalidPromptError, match="missing"):
+        read_prompts(tmp_path / "missing.jsonl")
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".parquet"])
+def test_a_sample_log_gives_its_prompts(tmp_path: Path, suffix: str) -> None:
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow", reason="Parquet needs pyarrow")
+    records = [{"prompt_id": i, "prompt": f"{i}?", "generator": "g", "n": 2, "n_correct": 1} for i in "ab"]
+    path = tmp_path / f"log{suffix}"
+    SampleLog.from_records(records, {"g": Generator(name="g")}).write(path)
+    assert [prompt.id for prompt in read_prompts(path).prompts] == ["a", "b"]
+
+
+def test_a_faulty_sample_log_is_refused_as_one(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"sample_log": 9, "generators": {}}\n')
+    with pytest.raises(InvalidLogError):
+        read_prompts(path)
