@@ -22,6 +22,7 @@ from planner.ports import AnswerExtractor, Completion, FinishReason
 __all__ = [
     "AnswerRule",
     "Boxed",
+    "FirstOf",
     "JsonField",
     "LastNumber",
     "MultipleChoice",
@@ -275,6 +276,34 @@ class RecordedAnswer(AnswerRule):
     def canonicalise(self, answer: str) -> str | None:
         """Return `answer` unchanged."""
         return answer or None
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FirstOf(AnswerRule):
+    """The answer by the first of several rules that finds one.
+
+    Parameters
+    ----------
+    rules : tuple of AnswerRule
+        Tried in order.
+
+    Examples
+    --------
+    >>> rule = FirstOf(rules=(Boxed(), LastNumber()))
+    >>> rule.extract("so 41 or \\\\boxed{42}, 7 times", "stop"), rule.extract("it is 42", "stop")
+    ('42', '42')
+    """
+
+    rules: tuple[AnswerRule, ...]
+
+    def find(self, text: str) -> str | None:
+        """Return the first answer found, canonical by the rule that found it."""
+        for rule in self.rules:
+            found = rule.find(text)
+            if found is not None:
+                return rule.canonicalise(found)
+        return None
 
 
 class Tally(NamedTuple):

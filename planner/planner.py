@@ -10,13 +10,13 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.belief import Belief
-from difficulty.errors import InvalidBudgetError, UnknownGeneratorError
+from difficulty.errors import InvalidBudgetError, InvalidInputError, UnknownGeneratorError
 from difficulty.generator import Generator
 from difficulty.kernel import Weigher
 from difficulty.prompt import Prompt, as_prompts
@@ -33,6 +33,13 @@ from policies.plan import AllocationPlan
 from policies.policy_spec import STATIC
 from policies.prices import choose_at_prices, price_grid
 from policies.solver import Solution, solve
+
+if TYPE_CHECKING:  # running loads the drivers; planning does not need them
+    from planner.drivers import Limits
+    from planner.drivers.session import OnProgress
+    from planner.outcome import Outcome
+    from planner.ports import AnswerExtractor, Backend, Verifier
+    from planner.run import DriverName
 
 __all__ = ["FrontierPoint", "Planner"]
 
@@ -233,6 +240,117 @@ class Planner:
         )
         return self._write(batch, unit, found, solution)
 
+    def run(
+        self,
+        prompts: Iterable[Prompt | str],
+        *,
+        backend: Backend,
+        budget: Budget | None = None,
+        price: float | None = None,
+        target_accuracy: float | None = None,
+        verifier: Verifier | Mapping[str, Verifier] | None = None,
+        extractor: AnswerExtractor | None = None,
+        limits: Limits | None = None,
+        driver: DriverName = "lockstep",
+        run_log: str | os.PathLike[str] | None = None,
+        seed: int = 0,
+        progress: OnProgress | None = None,
+    ) -> list[Outcome]:
+        """Plan, sample, select and account; see `arun`, which this runs to its end.
+
+        Raises
+        ------
+        InvalidInputError
+            When called inside a running event loop: use ``await planner.arun(...)`` there.
+        """
+        import asyncio
+
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:
+            raise InvalidInputError("an event loop is running here: use `await planner.arun(...)` instead of run")
+        return asyncio.run(
+            self.arun(
+                prompts,
+                backend=backend,
+                budget=budget,
+                price=price,
+                target_accuracy=target_accuracy,
+                verifier=verifier,
+                extractor=extractor,
+                limits=limits,
+                driver=driver,
+                run_log=run_log,
+                seed=seed,
+                progress=progress,
+            )
+        )
+
+    async def arun(
+        self,
+        prompts: Iterable[Prompt | str],
+        *,
+        backend: Backend,
+        budget: Budget | None = None,
+        price: float | None = None,
+        target_accuracy: float | None = None,
+        verifier: Verifier | Mapping[str, Verifier] | None = None,
+        extractor: AnswerExtractor | None = None,
+        limits: Limits | None = None,
+        driver: DriverName = "lockstep",
+        run_log: str | os.PathLike[str] | None = None,
+        seed: int = 0,
+        progress: OnProgress | None = None,
+    ) -> list[Outcome]:
+        """Plan, sample, select and account.
+
+        Parameters
+        ----------
+        prompts : iterable of Prompt or str
+            The P prompts.
+        backend : Backend
+            Draws samples; the bundle's generators say how.
+        budget, price, target_accuracy
+            As in `plan`. A budget also holds against *actual* usage: what is in flight counts at the mean of what was
+            drawn so far, and nothing is sent that would exceed it.
+        verifier, extractor, limits, driver, run_log, progress
+            As in `planner.run.run_plans`.
+        seed : int
+            Seed of plans, samples and ties.
+
+        Returns
+        -------
+        list of Outcome
+            One per prompt, in order: answer or None, candidates, actual usage and cost beside the expected, stop reason.
+        """
+        from planner.drivers import Limits
+        from planner.run import run_plans
+
+        batch = as_prompts(prompts)
+        plans = self.plan(batch, budget=budget, price=price, target_accuracy=target_accuracy, seed=seed)
+        unit = self.bundle.unit if budget is None else budget.unit
+        return await run_plans(
+            plans,
+            batch,
+            backend=backend,
+            generators=self.bundle.generators,
+            cost_model=self._cost_model(unit),
+            budget=budget,
+            verifier=verifier,
+            extractor=extractor,
+            limits=Limits(hold="expected") if limits is None else limits,
+            driver=driver,
+            run_log=run_log,
+            seed=seed,
+            progress=progress,
+        )
+
+    def _cost_model(self, unit: str) -> CostModel:
+        model = self.cost_model or CostModel(unit=check_unit(unit), generators=self.bundle.generators)
+        return replace(model, unit=check_unit(unit))
+
     def frontier(
         self, prompts: Iterable[Prompt | str], *, unit: str | None = None, n_points: int = 40
     ) -> list[FrontierPoint]:
@@ -282,9 +400,8 @@ class Planner:
 
     def _assess(self, prompts: Sequence[Prompt], unit: str) -> _Assessment:
         """Return value and cost of every allocation for every prompt, a chunk of beliefs at a time."""
-        model = self.cost_model or CostModel(unit=check_unit(unit), generators=self.bundle.generators)
         pricing = Pricing(
-            cost_model=replace(model, unit=check_unit(unit)),
+            cost_model=self._cost_model(unit),
             prompt_token_fit=self.bundle.prompt_token_fit,
             decode=self.decode,
         )

@@ -20,7 +20,10 @@ __all__ = ["MeanLogprob"]
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeanLogprob:
-    """Scores a completion with its mean log-probability per token, in nats, at most 0.
+    """Scores a completion with the geometric mean probability of its tokens, in (0, 1].
+
+    It ranks as the mean log-probability does, and unlike that it can be summed over the completions of an answer, which is
+    what a weighted vote does; the value curves of `policies.curves` use the same numbers.
 
     References
     ----------
@@ -34,12 +37,12 @@ class MeanLogprob:
     >>> from difficulty.prompt import Prompt
     >>> texts, logprobs = (("a",), ("b",)), (-0.5, -0.1)
     >>> request = ScoreRequest(prompt=Prompt(text="?"), completions=texts, mean_logprobs=logprobs)
-    >>> asyncio.run(MeanLogprob().score([request]))
-    [[-0.5, -0.1]]
+    >>> [[round(score, 3) for score in scores] for scores in asyncio.run(MeanLogprob().score([request]))]
+    [[0.607, 0.905]]
     """
 
     async def score(self, requests: Sequence[ScoreRequest]) -> list[list[float]]:
-        """Return each completion's mean log-probability.
+        """Return each completion's geometric mean token probability.
 
         Raises
         ------
@@ -55,4 +58,4 @@ class MeanLogprob:
                 f"prompt {request.prompt.id!r}: {len(known)} of {len(request.completions)} completions have "
                 "a mean log-probability; ask the backend for log-probabilities or take another verifier"
             )
-        return known
+        return [math.exp(value) for value in known]

@@ -6,6 +6,8 @@ import os
 import socket
 import threading
 
+import math
+
 import pytest
 
 from difficulty.errors import InvalidInputError, VerifierError
@@ -49,7 +51,8 @@ async def test_a_checker_that_gives_no_number_is_an_error() -> None:
 
 
 async def test_mean_logprob_is_never_made_up() -> None:
-    assert await MeanLogprob().score([request("a", "b", logprobs=(-1.0, -0.5))]) == [[-1.0, -0.5]]
+    [scores] = await MeanLogprob().score([request("a", "b", logprobs=(-1.0, -0.5))])
+    assert scores == pytest.approx([math.exp(-1.0), math.exp(-0.5)])
     for logprobs in ((), (-1.0, None)):
         with pytest.raises(VerifierError, match="p1"):
             await MeanLogprob().score([request("a", "b", logprobs=logprobs)])

@@ -1,0 +1,147 @@
+"""From plans to outcomes: plan, sample, select, account.
+
+It turns each plan into a task, holds the run to the budget on *actual* usage, and hands both to a driver. Which requests are sent
+is the strategies' affair, how they are sent the drivers'; nothing here knows an inference stack.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Final, Literal, TypeAlias
+
+from difficulty.errors import InvalidInputError, UnknownGeneratorError
+from difficulty.generator import Generator
+from difficulty.prompt import Prompt
+from planner.answers import Boxed, FirstOf, LastNumber
+from planner.drivers import Limits, Progress, RunLog, run_concurrently, run_lockstep
+from planner.drivers.session import OnProgress
+from planner.outcome import Outcome
+from planner.ports import AnswerExtractor, Backend, Verifier
+from planner.strategies.task import Task
+from planner.verifiers.mean_logprob import MeanLogprob
+from policies.budget import Budget
+from policies.cost import CostModel
+from policies.plan import AllocationPlan
+
+__all__ = ["DriverName", "Progress", "run_plans"]
+
+DriverName: TypeAlias = Literal["lockstep", "concurrent"]
+
+_DEFAULT_EXTRACTOR: Final = FirstOf(rules=(Boxed(), LastNumber()))
+
+
+async def run_plans(
+    plans: Sequence[AllocationPlan],
+    prompts: Sequence[Prompt],
+    *,
+    backend: Backend,
+    generators: Mapping[str, Generator],
+    cost_model: CostModel,
+    budget: Budget | None = None,
+    verifier: Verifier | Mapping[str, Verifier] | None = None,
+    extractor: AnswerExtractor | None = None,
+    limits: Limits | None = None,
+    driver: DriverName = "lockstep",
+    run_log: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    progress: OnProgress | None = None,
+) -> list[Outcome]:
+    """Run plans and return one outcome per prompt, in order.
+
+    Parameters
+    ----------
+    plans : sequence of AllocationPlan
+        One per prompt, in the order of `prompts`.
+    prompts : sequence of Prompt
+        The questions.
+    backend : Backend
+        Draws the samples.
+    generators : mapping of str to Generator
+        How the backend is to draw for each generator that the plans name.
+    cost_model : CostModel
+        Prices actual usage, in the unit of the plans.
+    budget : Budget, optional
+        Held against actual usage: its total over the batch and its cap per prompt.
+    verifier : Verifier or mapping of str to Verifier, optional
+        One verifier for every name that strategies ask for, or one per name. ``mean_logprob`` is always there.
+    extractor : AnswerExtractor, optional
+        Finds the answer in a text; by default the backend's own (`ReplayBackend`), else the last ``\\boxed{}``, else the
+        last number.
+    limits : Limits, optional
+        Further caps: concurrency, seconds, samples, tokens. The budget's caps are added to them.
+    driver : {"lockstep", "concurrent"}
+        One backend call per round for all prompts (batch engines), or requests as they come (servers).
+    run_log : path, optional
+        Append-only record; a run that is started again on the same file pays for nothing twice.
+    seed : int
+        Seed of samples and ties.
+    progress : callable, optional
+        Called after each outcome.
+
+    Raises
+    ------
+    UnknownGeneratorError
+        When a plan names a generator that is not among `generators`.
+    InvalidInputError
+        When plans and prompts do not match, or a verifier is missing.
+    """
+    if [plan.prompt_id for plan in plans] != [prompt.id for prompt in prompts]:
+        raise InvalidInputError("plans and prompts must be the same prompts in the same order")
+    if driver not in ("lockstep", "concurrent"):
+        raise InvalidInputError(f"driver must be 'lockstep' or 'concurrent', got {driver!r}")
+    found = extractor or getattr(backend, "extractor", None) or _DEFAULT_EXTRACTOR
+    tasks = []
+    for plan, prompt in zip(plans, prompts, strict=True):
+        name = plan.allocation.generator
+        if name not in generators:
+            raise UnknownGeneratorError(
+                f"plan of prompt {prompt.id!r} names generator {name!r}; given are {', '.join(generators) or 'none'}"
+            )
+        tasks.append(
+            Task(
+                prompt=prompt,
+                allocation=plan.allocation,
+                generator=generators[name],
+                extractor=found,
+                seed=seed,
+                expected_cost=plan.expected_cost,
+            )
+        )
+    drive = run_lockstep if driver == "lockstep" else run_concurrently
+    with nullcontext() if run_log is None else RunLog.open(run_log, resume=os.path.exists(run_log)) as log:
+        return await drive(
+            tasks,
+            backend=backend,
+            verifiers=_verifiers(tasks, verifier),
+            limits=_with_budget(limits or Limits(), budget, cost_model, n_prompts=len(prompts)),
+            run_log=log,
+            progress=progress,
+        )
+
+
+def _verifiers(
+    tasks: Iterable[Task], verifier: Verifier | Mapping[str, Verifier] | None
+) -> dict[str, Verifier]:
+    """Return verifiers by the names that the tasks' strategies ask for."""
+    named: dict[str, Verifier] = {"mean_logprob": MeanLogprob()}
+    if isinstance(verifier, Mapping):
+        return named | dict(verifier)
+    if verifier is not None:
+        asked = {str(task.allocation.parameters.get("verifier", "score")) for task in tasks}
+        named |= dict.fromkeys(sorted(asked - {"mean_logprob"}) or ["score"], verifier)
+    return named
+
+
+def _with_budget(limits: Limits, budget: Budget | None, cost_model: CostModel, *, n_prompts: int) -> Limits:
+    """Add the budget's caps to the caller's limits."""
+    if budget is None:
+        return limits if limits.price is not None else replace(limits, price=cost_model.price)
+    return replace(
+        limits,
+        price=cost_model.price,
+        max_cost=budget.total(n_prompts=n_prompts),
+        max_cost_per_prompt=budget.max_per_prompt,
+    )
