@@ -79,8 +79,8 @@ class LearnedVerifier:
             values = np.array(given[name], dtype=np.float64)
             if values.shape != (n,) or not np.isfinite(values[answer[0] >= 0]).all():
                 raise VerifierError(
-                    f"prompt {request.prompt.id!r}: the learned verifier needs {name} of every completion; ask "
-                    "the backend for it, or fit one on a log without it"
+                    f"prompt {request.prompt.id!r}: the learned verifier needs {name} of every completion; "
+                    "ask the backend for it, or fit one on a log without it"
                 )
             columns[name] = values[None]
         chances: list[float] = self.model.predict(answer, **columns)[0].tolist()
