@@ -35,6 +35,7 @@ from policies.prices import choose_at_prices, price_grid
 from policies.solver import Solution, solve
 
 if TYPE_CHECKING:  # running loads the drivers; planning does not need them
+    from difficulty.hidden_states import HiddenStates
     from planner.drivers import Limits
     from planner.drivers.session import OnProgress
     from planner.outcome import Outcome
@@ -88,6 +89,8 @@ class Planner:
         Prices in place of those in the log's header; its unit is replaced by the one that is planned in.
     decode : DecodeModel, optional
         Predicts seconds; needed for budgets in ``seconds``.
+    hidden_states : HiddenStates, optional
+        Reads prompts with the language model that the bundle was trained with; needed for such bundles only.
 
     Examples
     --------
@@ -100,6 +103,7 @@ class Planner:
     bundle: PolicyBundle
     cost_model: CostModel | None = None
     decode: DecodeModel | None = None
+    hidden_states: HiddenStates | None = None
     _curves: CurveTable = field(init=False, repr=False)
     _weigh: Weigher = field(init=False, repr=False)
     _reasons: Reasons = field(init=False, repr=False)
@@ -118,6 +122,7 @@ class Planner:
         generators: Mapping[str, Generator] | None = None,
         cost_model: CostModel | None = None,
         decode: DecodeModel | None = None,
+        hidden_states: HiddenStates | None = None,
     ) -> Planner:
         """Load the bundle that training left.
 
@@ -128,7 +133,7 @@ class Planner:
         generators : mapping, optional
             The generators that will be used. Those that the bundle does not know are no part of any plan, and a
             `UserWarning` says where settings differ from what the bundle was trained on.
-        cost_model, decode
+        cost_model, decode, hidden_states
             See `Planner`.
 
         Raises
@@ -141,7 +146,7 @@ class Planner:
         bundle = PolicyBundle.load(path)
         if generators is not None:
             bundle = _restrict(bundle, generators)
-        return cls(bundle=bundle, cost_model=cost_model, decode=decode)
+        return cls(bundle=bundle, cost_model=cost_model, decode=decode, hidden_states=hidden_states)
 
     @classmethod
     def untrained(
@@ -393,7 +398,8 @@ class Planner:
         bundle = self.bundle
         if bundle.features is None or bundle.predictor is None:
             return np.tile(bundle.references.coordinates.mean(axis=0), (len(prompts), 1))
-        return bundle.predictor.predict(bundle.features.transform(prompts))
+        hidden = None if self.hidden_states is None else self.hidden_states.transform(prompts)
+        return bundle.predictor.predict(bundle.features.transform(prompts, hidden))
 
     def _belief_at(self, coordinates: FloatArray) -> Belief:
         return Belief(weights=self._weigh(coordinates), references=self.bundle.references)

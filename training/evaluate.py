@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from difficulty.belief import Belief
 from difficulty.calibration import brier_score, explained_share, rate_crps, reliability_curve
 from difficulty.errors import InvalidBudgetError, InvalidInputError
+from difficulty.hidden_states import HiddenStates
 from difficulty.sample_log import SampleLog
 from planner.bundle import PolicyBundle
 from planner.planner import Planner
@@ -55,6 +56,7 @@ def evaluate(
     n_bootstrap: int = 2000,
     seed: int = 0,
     cost_model: CostModel | None = None,
+    hidden_states: HiddenStates | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Evaluate a bundle on test prompts and write the report.
@@ -73,6 +75,8 @@ def evaluate(
         Seed of bootstrap, placebo and random allocation.
     cost_model : CostModel, optional
         Prices beyond those in the log's header; its unit is replaced by the bundle's.
+    hidden_states : HiddenStates, optional
+        The one that the bundle was trained with; needed for such bundles only.
     progress : callable, optional
         Called with (stage, done, total).
 
@@ -87,7 +91,7 @@ def evaluate(
         raise InvalidInputError(f"n_bootstrap must be at least 100 for a 95 % interval, got {n_bootstrap}")
     tell = progress or (lambda stage, done, total: None)
     loaded = bundle if isinstance(bundle, PolicyBundle) else PolicyBundle.load(bundle)
-    planner = Planner(bundle=loaded, cost_model=cost_model)
+    planner = Planner(bundle=loaded, cost_model=cost_model, hidden_states=hidden_states)
     tell("curves", 0, 1)
     bed, halves, rows = _test_bed(planner, log, cost_model, seed)
     tell("curves", 1, 1)
