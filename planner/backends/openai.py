@@ -202,6 +202,7 @@ class OpenAIBackend:
                 cached=0 if index else counts.cached,
                 output_tokens=counts.output[index],
                 failed_requests=0 if index else sent.failed_requests,
+                echo=self._style.echo(request),
             )
             for index, choice in enumerate(reply.choices)
         ]

@@ -105,6 +105,10 @@ class RequestStyle:
             return (request.prompt.content or "") + "".join(request.prefix)
         return text_of(request) + "".join(request.prefix)
 
+    def echo(self, request: SampleRequest) -> str:
+        """Return what a server that continues a last assistant message may send again."""
+        return "".join(request.prefix) if self.api == "chat" and self.continuation == "prefill" else ""
+
     def _chat(self, request: SampleRequest) -> dict[str, object]:
         messages = messages_of(request)
         if not request.prefix:

@@ -199,10 +199,20 @@ def count_tokens(reply: Reply, *, prompt: str, counter: Callable[[str], int] | N
 
 
 def to_completion(
-    choice: Choice, *, prompt_tokens: int, cached: int, output_tokens: int, failed_requests: int
+    choice: Choice,
+    *,
+    prompt_tokens: int,
+    cached: int,
+    output_tokens: int,
+    failed_requests: int,
+    echo: str = "",
 ) -> Completion:
-    """Turn a choice into a completion; an unknown finish reason is a failed one, never an answer."""
+    """Turn a choice into a completion; an unknown finish reason is a failed one, never an answer.
+
+    `echo` is what the server may repeat at the beginning: llama.cpp sends a continued answer whole.
+    """
     text, reasoning = texts_of(choice)
+    text = text.removeprefix(echo)
     logprobs = logprobs_of(choice)
     finish: FinishReason = _FINISH.get(choice.finish_reason or "", "error")
     reason = f"InvalidResponseError: the server ended the choice with {choice.finish_reason!r}"

@@ -87,6 +87,16 @@ async def test_completions_endpoint_continues_plain_text(server: FakeOpenAIServe
     assert one.mean_logprob == -0.5
 
 
+async def test_a_prefix_that_the_server_sends_again_is_not_in_the_text() -> None:
+    message = {"role": "assistant", "content": "so far, so good"}
+    with FakeOpenAIServer(lambda body, _: completion(body, message=message)) as server:
+        [[one]] = await backend(server, continuation="prefill").sample([request(prefix=("so", " far"))])
+        [[flags]] = await backend(server).sample([request(prefix=("so", " far"))])
+    assert server.requests[0]["messages"][-1] == {"role": "assistant", "content": "so far"}
+    assert "continue_final_message" not in server.requests[0]
+    assert (one.text, flags.text) == (", so good", "so far, so good")
+
+
 async def test_thinking_text_is_kept_apart() -> None:
     message = {"role": "assistant", "content": None, "reasoning_content": "hm"}
     with FakeOpenAIServer(lambda body, _: completion(body, message=message, finish="length")) as server:
