@@ -48,6 +48,8 @@ FloatArray: TypeAlias = NDArray[np.float64]
 
 # Prompts whose P × T weights are held at a time.
 _CHUNK: Final = 4096
+# Weights that are kept from assessing to writing plans: 128 MiB.
+_KEPT_WEIGHTS: Final = 1 << 25
 _Z: Final = 1.96
 
 
@@ -70,11 +72,15 @@ class FrontierPoint(NamedTuple):
 
 
 class _Assessment(NamedTuple):
-    """Value and cost of A allocations for P prompts, shape (P, A), and the prompts' coordinates."""
+    """Value and cost of A allocations for P prompts, shape (P, A), and the prompts' coordinates.
+
+    Beliefs are kept, a chunk of prompts each, where they take little memory; else there are none.
+    """
 
     value: FloatArray
     cost: FloatArray
     coordinates: FloatArray
+    beliefs: tuple[Belief, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -412,13 +418,16 @@ class Planner:
             decode=self.decode,
         )
         coordinates = self.coordinates(prompts)
-        values, costs = [], []
+        small = len(prompts) * len(self.bundle.references) <= _KEPT_WEIGHTS
+        values, costs, beliefs = [], [], []
         for start in range(0, len(prompts), _CHUNK):
             chunk = slice(start, start + _CHUNK)
             belief = self._belief_at(coordinates[chunk])
             values.append(belief.expect(self._curves.value))
             costs.append(pricing.expected(prompts[chunk], belief, self._curves))
-        return _Assessment(np.concatenate(values), np.concatenate(costs), coordinates)
+            if small:
+                beliefs.append(belief)
+        return _Assessment(np.concatenate(values), np.concatenate(costs), coordinates, tuple(beliefs))
 
     def _write(
         self, prompts: Sequence[Prompt], unit: str, found: _Assessment, solution: Solution
@@ -427,14 +436,12 @@ class Planner:
         rows = np.arange(len(prompts))
         value = found.value[rows, solution.choice].clip(0, 1)
         cost = found.cost[rows, solution.choice]
-        error = _Z * np.concatenate(
-            [
-                self._belief_at(found.coordinates[start : start + _CHUNK]).standard_error(
-                    self._curves.value, solution.choice[start : start + _CHUNK]
-                )
-                for start in range(0, len(prompts), _CHUNK)
-            ]
-        )
+        errors = []
+        for number, start in enumerate(range(0, len(prompts), _CHUNK)):
+            chunk = slice(start, start + _CHUNK)
+            belief = found.beliefs[number] if found.beliefs else self._belief_at(found.coordinates[chunk])
+            errors.append(belief.standard_error(self._curves.value, solution.choice[chunk]))
+        error = _Z * np.concatenate(errors)
         low, high = (value - error).clip(0, 1), (value + error).clip(0, 1)
         objective = check_objective(self.bundle.objective)
         return [
