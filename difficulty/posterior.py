@@ -107,16 +107,18 @@ def is_mode(
     """
     from scipy.special import gammainc, gammaincinv
 
-    a, b, others, count = np.broadcast_arrays(
-        *(np.asarray(item, dtype=np.float64) for item in (leader, runner_up, rest, n_rest))
-    )
+    arrays = np.broadcast_arrays(*(_floats(item) for item in (leader, runner_up, rest, n_rest)))
+    # Thousands of prompts share a few states.
+    states, inverse = np.unique(np.stack([item.ravel() for item in arrays]), axis=1, return_inverse=True)
+    a, b, others, count = states
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
     # Substituting the quantile turns the expectation over X into an integral over [0, 1].
     x = gammaincinv((a + prior)[..., None], 0.5 * (nodes + 1.0))
     below = gammainc((b + prior)[..., None], x)
     each = others / np.maximum(count, 1.0) + prior
     below = below * np.where(count[..., None] > 0, gammainc(each[..., None], x), 1.0) ** count[..., None]
-    return np.asarray((below * (0.5 * weights)).sum(axis=-1).clip(0.0, 1.0))
+    chance = (below * (0.5 * weights)).sum(axis=-1).clip(0.0, 1.0)
+    return np.asarray(chance[inverse.ravel()].reshape(arrays[0].shape))
 
 
 def success_within(prior: BetaBinomial, n_failed: ArrayLike, m: ArrayLike) -> FloatArray:
@@ -232,7 +234,7 @@ def expected_improvement(
     >>> expected_improvement([0.5, 0.9], 0.5, 0.1, 4, prior_deviation=0.1).round(3)
     array([0.058, 0.001])
     """
-    from scipy.stats import t as student
+    from scipy.special import gammaln, stdtr
 
     if not (prior_deviation > 0 and strength > 0):
         raise InvalidInputError(
@@ -245,8 +247,9 @@ def expected_improvement(
     z = (np.asarray(mean) - np.asarray(best)) / scale
     # The loss function of Student's t; it needs more than one degree of freedom.
     freedom = np.maximum(freedom, 1.5)
-    density = student.pdf(z, freedom)
-    return np.asarray(scale * (z * student.cdf(z, freedom) + (freedom + z**2) / (freedom - 1) * density))
+    log_density = gammaln((freedom + 1) / 2) - gammaln(freedom / 2) - 0.5 * np.log(np.pi * freedom)
+    density = np.exp(log_density - (freedom + 1) / 2 * np.log1p(z**2 / freedom))
+    return np.asarray(scale * (z * stdtr(freedom, z) + (freedom + z**2) / (freedom - 1) * density))
 
 
 def _floats(values: ArrayLike) -> FloatArray:

@@ -21,57 +21,19 @@ from policies.adaptive_replay import (
     ReplayPool,
     StopRule,
     Trajectories,
-    comparable,
     replay,
     sample_scales,
     score_rule,
 )
-from policies.ladder import Ladder, Wave, wave_sizes
+from policies.ladder import Ladder, SampleScale, Wave
 from policies.stop_rules import Always
 from policies.value_rule import ValueRule, feature_matrix
 from training.fit_stopping import fit_value_rule
+from training.ladders import Settings, default_ladders
 
-__all__ = ["AdaptiveFit", "Settings", "fit_adaptive", "propose_ladders"]
+__all__ = ["AdaptiveFit", "fit_adaptive", "score_at_prices"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
-    """How an adaptive policy is searched; few numbers, all of them for Optuna to move.
-
-    Parameters
-    ----------
-    features : tuple of str
-        Feature sets of learned rules to try.
-    ridge : float
-        Penalty of learned rules.
-    cheap_samples : tuple of int
-        Samples of a cheaper generator to try before escalating.
-    cheap_weights : tuple of float
-        Weights of its votes to try, relative to the generator that is escalated to.
-    singles, growth
-        Wave sizes; see `policies.ladder.wave_sizes`.
-    max_samples : int
-        Samples of one generator in a ladder, at most.
-    n_orders : int
-        Random orders per prompt.
-    caution : float
-        Standard errors by which a candidate must beat the best static allocation on training prompts.
-    seed : int
-        Seed of the orders.
-    """
-
-    features: tuple[str, ...] = ("agreement", "full")
-    ridge: float = 0.05
-    cheap_samples: tuple[int, ...] = (1, 3)
-    cheap_weights: tuple[float, ...] = (0.3, 1.0)
-    singles: int = 4
-    growth: float = 1.34
-    max_samples: int = 32
-    n_orders: int = 12
-    caution: float = 0.5
-    seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -95,55 +57,6 @@ class AdaptiveFit:
     value: FloatArray
     cost: FloatArray
     names: tuple[str, ...]
-
-
-def propose_ladders(
-    accuracy: Mapping[str, float],
-    cost: Mapping[str, float],
-    recorded: Mapping[str, int],
-    *,
-    pooled: bool,
-    settings: Settings,
-) -> list[Ladder]:
-    """Propose ladders: each good generator alone, and each cheaper one before each better or dearer one.
-
-    Parameters
-    ----------
-    accuracy, cost, recorded : mapping
-        Mean accuracy of one sample, its mean cost, and recorded samples per prompt, by generator.
-    pooled : bool
-        Whether answers of different generators compare.
-    settings : Settings
-        Numbers of samples and weights to try.
-    """
-    names = sorted(accuracy, key=lambda name: (-accuracy[name], cost[name], name))
-    efficient = [
-        name
-        for name in names
-        if not any(accuracy[other] > accuracy[name] and cost[other] <= cost[name] for other in names)
-    ]
-    strong = list(dict.fromkeys(efficient + names[:2]))
-    sizes = {
-        name: wave_sizes(
-            min(recorded[name], settings.max_samples), singles=settings.singles, growth=settings.growth
-        )
-        for name in names
-    }
-    waves = {name: tuple(Wave(generator=name, n=size) for size in sizes[name]) for name in names}
-    ladders = [Ladder(waves=waves[name], pooled=pooled) for name in strong]
-    for top in strong:
-        for low in names:
-            if low == top or cost[low] > cost[top] or (cost[low] == cost[top] and low not in names[:3]):
-                continue
-            for count in settings.cheap_samples:
-                if count > recorded[low]:
-                    continue
-                first = tuple(Wave(generator=low, n=size) for size in wave_sizes(count, singles=2))
-                ladders += [
-                    Ladder(waves=first + waves[top], weights={low: weight}, pooled=pooled)
-                    for weight in (settings.cheap_weights if pooled else (1.0,))
-                ]
-    return list(dict.fromkeys(ladders))
 
 
 def fit_adaptive(
@@ -181,7 +94,7 @@ def fit_adaptive(
     settings = Settings() if settings is None else settings
     scales = sample_scales(pools)
     if ladders is None:
-        ladders = _default_ladders(pools, settings)
+        ladders = default_ladders(pools, objective, settings)
     replays = [
         replay(
             pools,
@@ -189,7 +102,7 @@ def fit_adaptive(
             scales=scales,
             difficulty=difficulty,
             objective=objective,
-            n_orders=settings.n_orders,
+            n_orders=settings.n_orders(len(difficulty)),
             seed=settings.seed,
         )
         for ladder in ladders
@@ -222,18 +135,6 @@ class _Candidate:
     value: FloatArray
     cost: FloatArray
     static: bool = False
-
-
-def _default_ladders(pools: Mapping[str, ReplayPool], settings: Settings) -> list[Ladder]:
-    accuracy, cost, recorded = {}, {}, {}
-    for name, item in pools.items():
-        known = item.pool.correct >= 0
-        if known.any():
-            accuracy[name] = float(item.pool.correct[known].mean())
-            cost[name] = float(np.nanmean(item.cost[known]) + np.nanmean(item.request_cost))
-            n = known.sum(axis=1)
-            recorded[name] = int(np.quantile(n[n > 0], 0.1, method="lower"))
-    return propose_ladders(accuracy, cost, recorded, pooled=comparable(pools), settings=settings)
 
 
 def _static(item: Trajectories, rows: NDArray[np.intp], n_prices: int) -> list[_Candidate]:
@@ -308,11 +209,11 @@ def score_at_prices(
     cost = np.repeat(item.cost[-1][draws][:, None], len(rule.prices), axis=1)
     for wave in range(len(item.evidence) - 1):
         matrix = matrices[wave][draws]
-        on = matrix @ rule.gain[:, wave].T > rule.prices * (matrix @ rule.cost[:, wave].T)
+        on = matrix @ (rule.gain[:, wave] - rule.prices[:, None] * rule.cost[:, wave]).T > 0
         on &= (item.evidence[wave].n_correct == 0)[draws][:, None]
         ends = live & ~on
-        value = np.where(ends, item.value[wave][draws][:, None], value)
-        cost = np.where(ends, item.cost[wave][draws][:, None], cost)
+        np.copyto(value, item.value[wave][draws][:, None], where=ends)
+        np.copyto(cost, item.cost[wave][draws][:, None], where=ends)
         live &= on
     return value, cost
 
@@ -321,7 +222,7 @@ def _choose(
     candidates: Sequence[_Candidate],
     prompts: NDArray[np.intp],
     prices: FloatArray,
-    scales: Mapping[str, object],
+    scales: Mapping[str, SampleScale],
     settings: Settings,
 ) -> AdaptiveFit:
     """Take the best candidate at each price; one that is not static must beat the best static one clearly."""
@@ -341,7 +242,7 @@ def _choose(
         moves=tuple(Move(ladder=candidates[index].ladder, rule=candidates[index].rule) for index in kept),
         prices=prices,
         choice=np.array([kept.index(index) for index in pick]),
-        scales={name: scales[name] for name in scales},  # type: ignore[misc]
+        scales=dict(scales),
     )
     columns = np.arange(len(prices))
     return AdaptiveFit(

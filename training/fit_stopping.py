@@ -68,50 +68,58 @@ def fit_value_rule(
     keep = np.ones(trajectories.value.shape[1], dtype=bool) if draws is None else draws
     if not ridge > 0 or not keep.any():
         raise InvalidInputError(f"ridge must be above 0 and at least one draw is needed, got ridge={ridge}")
-    value, cost = trajectories.value[:, keep], trajectories.cost[:, keep]
-    n_waves, n_draws = value.shape
+    # Single precision halves the time; sums are over standardised features, and what is small is the
+    # regressand.
+    value = trajectories.value[:, keep].astype(np.float32)
+    cost = trajectories.cost[:, keep].astype(np.float32)
+    n_waves = len(value)
     if matrices is None:
         matrices = [feature_matrix(state, features) for state in trajectories.evidence]
-    matrix = matrices[-1][keep]
-    accuracy = np.zeros((n_waves, matrix.shape[1]))
-    accuracy[-1] = _Ridge(matrix, ridge).solve(value[-1][:, None])[:, 0]
-    gain = np.zeros((len(prices), n_waves - 1, matrix.shape[1]))
+    width = matrices[0].shape[1]
+    accuracy = np.zeros((n_waves, width))
+    gain = np.zeros((len(prices), n_waves - 1, width))
     spend = np.zeros_like(gain)
     final_value = np.repeat(value[-1][:, None], len(prices), axis=1)
     final_cost = np.repeat(cost[-1][:, None], len(prices), axis=1)
-    for wave in range(n_waves - 2, -1, -1):
-        state = trajectories.evidence[wave]
-        matrix = matrices[wave][keep]
+    for wave in range(n_waves - 1, -1, -1):
+        matrix = matrices[wave][keep].astype(np.float32)
         # With a checker a draw that has succeeded is over: it neither goes on nor teaches anything.
-        open_ = (state.n_correct == 0)[keep]
-        regression = _Ridge(matrix[open_], ridge) if open_.any() else _Ridge(matrix, ridge)
-        rows = open_ if open_.any() else np.ones(n_draws, dtype=bool)
-        more_value = final_value - value[wave][:, None]
-        more_cost = final_cost - cost[wave][:, None]
-        gain[:, wave] = regression.solve(more_value[rows]).T
-        spend[:, wave] = regression.solve(more_cost[rows]).T
-        accuracy[wave] = regression.solve(value[wave][rows][:, None])[:, 0]
-        on = (matrix @ gain[:, wave].T > prices * (matrix @ spend[:, wave].T)) & open_[:, None]
-        final_value = np.where(on, final_value, value[wave][:, None])
-        final_cost = np.where(on, final_cost, cost[wave][:, None])
+        solved = trajectories.evidence[wave].n_correct[keep] > 0
+        rows = np.flatnonzero(~solved) if 0 < solved.sum() < len(solved) else slice(None)
+        regression = _Ridge(matrix[rows], ridge)
+        accuracy[wave] = regression.solve(value[wave][rows, None])[:, 0]
+        if wave == n_waves - 1:
+            continue
+        now_value, now_cost = value[wave][:, None], cost[wave][:, None]
+        target = np.concatenate(
+            [final_value[rows] - now_value[rows], final_cost[rows] - now_cost[rows]], axis=1
+        )
+        both = regression.solve(target)
+        gain[:, wave], spend[:, wave] = both[:, : len(prices)].T, both[:, len(prices) :].T
+        net = (gain[:, wave] - prices[:, None] * spend[:, wave]).T.astype(np.float32)
+        off = (matrix @ net <= 0) | solved[:, None]
+        np.copyto(final_value, now_value, where=off)
+        np.copyto(final_cost, now_cost, where=off)
     return ValueRule(features=features, prices=prices, accuracy=accuracy, gain=gain, cost=spend)
 
 
 class _Ridge:
     """Ridge regression on standardised features, factored once for many regressands."""
 
-    def __init__(self, matrix: FloatArray, ridge: float) -> None:
-        self._mean, self._deviation = matrix.mean(axis=0), matrix.std(axis=0)
+    def __init__(self, matrix: NDArray[np.float32], ridge: float) -> None:
+        mean = matrix.mean(axis=0, dtype=np.float64)
+        deviation = matrix.std(axis=0, dtype=np.float64)
         # A constant feature carries nothing: it is left as it is, and the penalty keeps its coefficient at 0.
-        self._deviation[self._deviation < 1e-9] = np.inf
-        self._mean[0], self._deviation[0] = 0.0, 1.0
-        self._scaled = (matrix - self._mean) / self._deviation
-        gram = self._scaled.T @ self._scaled / len(matrix)
+        deviation[deviation < 1e-6] = np.inf
+        mean[0], deviation[0] = 0.0, 1.0
+        self._mean, self._deviation = mean, deviation
+        self._scaled = (matrix - mean.astype(np.float32)) / deviation.astype(np.float32)
+        gram = (self._scaled.T @ self._scaled).astype(np.float64) / len(matrix)
         penalty = np.full(len(gram), ridge)
         penalty[0] = 0.0
         self._inverse = np.linalg.inv(gram + np.diag(penalty))
 
-    def solve(self, target: FloatArray) -> FloatArray:
+    def solve(self, target: NDArray[np.float32]) -> FloatArray:
         """Return coefficients of the features themselves, shape (F, L), for regressands of shape (n, L)."""
         scaled = self._inverse @ (self._scaled.T @ target) / len(self._scaled)
         return raw_coefficients(scaled.T, self._mean, self._deviation).T

@@ -1,0 +1,159 @@
+"""Known stop rules decide as their papers say, on states that can be checked by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from difficulty.beta_binomial import BetaBinomial
+from difficulty.errors import InvalidInputError
+from difficulty.posterior import expected_improvement, success_within
+from policies.evidence import Evidence, Tally
+from policies.ladder import Ladder, SampleScale, Wave
+from policies.stop_rules import (
+    AdaptiveConsistency,
+    Agreement,
+    Always,
+    DifficultyConfidence,
+    FairCap,
+    FirstSuccess,
+    OneProbe,
+    Unanimous,
+)
+
+LADDER = Ladder(waves=(Wave(generator="g", n=99),))
+
+
+def after(*answers: int, level: float | None = None, **more: list[float]) -> Evidence:
+    """Return the evidence of one prompt after these answers."""
+    difficulty = np.zeros((1, 0)) if level is None else np.array([[level]])
+    scale = SampleScale(logprob_mean=-1.0, logprob_sd=0.5, log_cost_mean=0.0, log_cost_sd=1.0)
+    tally = Tally(LADDER, {"g": scale}, difficulty)
+    tally.add("g", answer=np.array([answers]), **{name: np.array([row]) for name, row in more.items()})  # type: ignore[arg-type]
+    return tally.evidence()
+
+
+def goes_on(rule: object, evidence: Evidence, price: float = 0.0) -> bool:
+    return bool(rule.go_on(evidence, price=price)[0])  # type: ignore[attr-defined]
+
+
+def test_adaptive_consistency_stops_at_its_published_threshold() -> None:
+    # Unanimous votes reach 1 - 0.5^(n+1) >= 0.95 at n = 4.
+    rule = AdaptiveConsistency()
+    assert [goes_on(rule, after(*[0] * n)) for n in (1, 2, 3, 4)] == [True, True, True, False]
+    assert goes_on(rule, after(0, 0, 0, 0, 1))
+
+
+def test_the_dirichlet_criterion_is_the_duel_with_two_answers_and_warier_with_more() -> None:
+    for votes in ((0, 0, 0), (0, 0, 0, 0), (0,) * 6 + (1,), (0,) * 7 + (1,)):
+        beta, dirichlet = (
+            goes_on(AdaptiveConsistency(criterion=criterion), after(*votes))  # type: ignore[arg-type]
+            for criterion in ("beta", "dirichlet")
+        )
+        assert beta == dirichlet
+    seven_to_three = after(*[0] * 7, 1, 2, 3)
+    sure = [AdaptiveConsistency(threshold=t, criterion="dirichlet") for t in (0.9, 0.999)]
+    assert [goes_on(rule, seven_to_three) for rule in sure] == [False, True]
+
+
+def test_a_prior_that_expects_agreement_stops_earlier() -> None:
+    evidence = after(0, 0, 0)
+    assert goes_on(AdaptiveConsistency(), evidence)
+    assert not goes_on(AdaptiveConsistency(prior_leader=3.0), evidence)
+
+
+def test_early_stopping_needs_a_whole_unanimous_window() -> None:
+    rule = Unanimous(window=3)
+    assert goes_on(rule, after(0, 0))
+    assert not goes_on(rule, after(0, 0, 0))
+    assert goes_on(rule, after(1, 0, 0, 0))
+    assert not goes_on(rule, after(1, 0, 0, 0, 0, 0))
+    assert goes_on(rule, after(0, 0, -1))
+
+
+def test_agreement_needs_count_and_share() -> None:
+    assert not goes_on(Agreement(count=2), after(0, 0))
+    assert goes_on(Agreement(count=2), after(0, 1))
+    assert goes_on(Agreement(count=2, share=0.75), after(0, 0, 1))
+    assert not goes_on(Agreement(count=2, share=0.75), after(0, 0, 0, 1))
+
+
+def test_always_never_stops() -> None:
+    assert goes_on(Always(), after(0, 0, 0, 0, 0), price=1e9)
+
+
+def test_without_difficulty_the_informed_rule_is_adaptive_consistency() -> None:
+    odds = float(np.log(0.95 / 0.05))
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        evidence = after(*rng.integers(0, 3, size=rng.integers(1, 12)).tolist())
+        expected = goes_on(AdaptiveConsistency(), evidence)
+        assert goes_on(DifficultyConfidence(threshold=odds), evidence) == expected
+
+
+def test_easy_prompts_stop_sooner_and_hopeless_ones_are_given_up() -> None:
+    informed = DifficultyConfidence(threshold=2.0, slope=1.0)
+    assert not goes_on(informed, after(0, 0, level=1.0))
+    assert goes_on(informed, after(0, 0, level=-1.0))
+    futile = DifficultyConfidence(threshold=2.0, futile_from=4, futile_slope=1.0, futile_below=1.0)
+    split = (0, 1, 2, 3)
+    assert not goes_on(futile, after(*split, level=0.0))
+    assert goes_on(futile, after(*split, level=1.0))
+    assert not goes_on(futile, after(0, 1, level=-1.0))
+
+
+def test_one_probe_buys_more_for_surprising_or_long_samples() -> None:
+    rule = OneProbe(base=2.0, slope=1.0)
+    assert not goes_on(rule, after(0, 0, mean_logprob=[-1.0, -1.0]))
+    assert goes_on(rule, after(0, 0, mean_logprob=[-1.5, -1.5]))
+    assert not goes_on(rule, after(0, mean_logprob=[-0.5]))
+    long = OneProbe(base=2.0, slope=1.0, by="length")
+    assert goes_on(long, after(0, 0, cost=[np.e, np.e]))
+    assert not goes_on(long, after(0, 0, cost=[1.0, 1.0]))
+
+
+def test_first_success_stops_where_the_next_chance_is_not_worth_its_price() -> None:
+    prior = BetaBinomial(a=0.5, b=1.0)
+    rule = FirstSuccess(prior=prior)
+    for failures in range(1, 8):
+        state = after(*[-1] * failures, correct=[0] * failures, cost=[3.0] * failures)
+        chance = float(success_within(prior, failures, 1))
+        assert goes_on(rule, state, price=0.99 * chance / 3.0)
+        assert not goes_on(rule, state, price=1.01 * chance / 3.0)
+    assert not goes_on(rule, after(-1, correct=[1], cost=[1.0]), price=0.0)
+
+
+def test_first_success_gives_up_sooner_on_hard_prompts() -> None:
+    rule = FirstSuccess(prior=BetaBinomial(a=0.5, b=1.0), slope=1.0)
+    answers, failed, cost = [-1] * 3, [0] * 3, [1.0] * 3
+    assert goes_on(rule, after(*answers, correct=failed, cost=cost, level=1.5), price=0.1)
+    assert not goes_on(rule, after(*answers, correct=failed, cost=cost, level=-1.5), price=0.1)
+
+
+def test_the_fair_cap_stops_where_the_expected_improvement_is_not_worth_its_price() -> None:
+    rule = FairCap(prior_deviation=0.1, value_per_score=2.0)
+    scores = [0.5, 0.45, 0.4]
+    gain = float(expected_improvement(0.5, 0.45, np.std(scores), 3, prior_deviation=0.1))
+    state = after(0, 1, 2, score=scores, cost=[4.0] * 3)
+    assert goes_on(rule, state, price=0.99 * 2.0 * gain / 4.0)
+    assert not goes_on(rule, state, price=1.01 * 2.0 * gain / 4.0)
+    assert goes_on(rule, after(0, 1), price=0.02)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Agreement(count=0),
+        lambda: Agreement(share=1.5),
+        lambda: AdaptiveConsistency(threshold=0.0),
+        lambda: AdaptiveConsistency(criterion="normal"),  # type: ignore[arg-type]
+        lambda: AdaptiveConsistency(prior_leader=0.0),
+        lambda: Unanimous(window=0),
+        lambda: OneProbe(base=0.0),
+        lambda: FirstSuccess(look_ahead=0),
+        lambda: FairCap(prior_deviation=0.0),
+    ],
+)
+def test_parameters_without_meaning_are_refused(make: object) -> None:
+    with pytest.raises(InvalidInputError):
+        make()  # type: ignore[operator]
