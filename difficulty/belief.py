@@ -1,8 +1,9 @@
 """What we think about prompts before sampling: weights over reference prompts whose samples were recorded.
 
-A belief is a *distribution over kinds of prompt*, never a bare mean: the expectation of anything that was measured on the
-reference prompts (success, pass@k, a vote's accuracy, tokens) is a weighted mean of it. It assumes that new prompts resemble
-the reference prompts; which weights to use is left to `difficulty.kernel` and to training.
+A belief is a *distribution over kinds of prompt*, never a bare mean: the expectation of anything that was
+measured on the reference prompts (success, pass@k, a vote's accuracy, tokens) is a weighted mean of it. It
+assumes that new prompts resemble the reference prompts; which weights to use is left to `difficulty.kernel`
+and to training.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ FloatArray: TypeAlias = NDArray[np.float64]
 
 # Prompts worked on at a time where an intermediate has P × T entries.
 _CHUNK: Final = 4096
+_ROUNDING: Final = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -51,7 +53,8 @@ class ReferencePrompts:
     def success(self) -> FloatArray:
         """Return the posterior mean success per reference prompt, shape (T, G).
 
-        One pseudo-sample at the generator's mean keeps 0 of n from reading as "impossible"; NaN without samples.
+        One pseudo-sample at the generator's mean keeps 0 of n from reading as "impossible"; NaN without
+        samples.
         """
         total = self.n.sum(axis=0)
         mean = np.divide(self.n_correct.sum(axis=0), total, out=np.full(total.shape, np.nan), where=total > 0)
@@ -128,8 +131,8 @@ class Belief:
 
         Notes
         -----
-        It is the error of a weighted mean, ``sqrt(sum w² (v - mean)²)``: the noise of the recorded values and the
-        spread of the reference prompts are both in it; that new prompts may differ in kind is not.
+        It is the error of a weighted mean, ``sqrt(sum w² (v - mean)²)``: the noise of the recorded values and
+        the spread of the reference prompts are both in it; that new prompts may differ in kind is not.
         """
         result = np.empty(len(columns))
         for start in range(0, len(columns), _CHUNK):
@@ -147,7 +150,7 @@ class Belief:
         return self.expect(self._column(self.references.success(), generator))[:, 0]
 
     def pass_at_k(self, generator: str, k: int) -> FloatArray:
-        """Return the expected pass@k, shape (P,): the mean of ``1 - (1 - p)^k`` over the distribution of p."""
+        """Return the expected pass@k, shape (P,): the mean of ``1 - (1 - p)^k`` over the belief about p."""
         success = self._column(self.references.success(), generator)
         return self.expect(1 - (1 - success) ** k)[:, 0]
 
@@ -160,7 +163,8 @@ class Belief:
         order = known[np.argsort(success[known], kind="stable")]
         cumulative = np.cumsum(self.weights[:, order], axis=1, dtype=np.float64)
         cumulative /= cumulative[:, -1:]
-        return success[order[np.argmax(cumulative >= q - 1e-9, axis=1)]]
+        # Weights are float32: a sum that should be 0.5 may fall short of it by their rounding.
+        return success[order[np.argmax(cumulative >= q - _ROUNDING, axis=1)]]
 
     def expected_output_tokens(self, generator: str) -> FloatArray:
         """Return the expected output tokens of one sample, shape (P,); NaN where not recorded."""
