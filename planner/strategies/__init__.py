@@ -1,7 +1,7 @@
 """Strategies: how an allocation is spent, one file each.
 
-`strategy_of` turns the name and parameters of an allocation into a strategy; `Strategy.flow` begins its work
-on a prompt.
+`strategy_of` turns the name and parameters of an allocation into a strategy, whose flow works on one prompt.
+A thinking budget is no strategy of its own: it is a generator with other `thinking_tokens`.
 """
 
 from planner.strategies.flow import Arrival, Ask, Drawn, Failure, Flow, Scored

@@ -66,12 +66,16 @@ class Task:
         draw begins with the samples of a narrow one. It stays below 2**30: some engines take 32-bit seeds
         only.
         """
-        text = f"{self.seed}\0{self.prompt.id}\0{self.generator.name}"
-        return int.from_bytes(sha256(text.encode()).digest()[:4], "big") >> 2
+        return self.seed_of(self.generator)
 
     def tie_breaker(self) -> np.random.Generator:
         """Return a fresh source of randomness for ties, the same one for equal tasks."""
         return np.random.default_rng([self.first_seed, 1])
+
+    def seed_of(self, generator: Generator) -> int:
+        """Return the seed of the prompt's first sample of any generator, below 2**30."""
+        text = f"{self.seed}\0{self.prompt.id}\0{generator.name}"
+        return int.from_bytes(sha256(text.encode()).digest()[:4], "big") >> 2
 
     def request(
         self,
@@ -82,16 +86,30 @@ class Task:
         stop: tuple[str, ...] = (),
         max_output_tokens: int | None = None,
         temperature: float | None = None,
+        generator: Generator | None = None,
     ) -> SampleRequest:
-        """Return a request for samples ``offset … offset + n - 1`` of this prompt."""
-        generator = (
-            self.generator if temperature is None else replace(self.generator, temperature=temperature)
-        )
+        """Return a request for samples ``offset … offset + n - 1`` of this prompt.
+
+        Parameters
+        ----------
+        n, offset : int
+            Samples, and how many of the generator's samples come before them.
+        prefix, stop, max_output_tokens
+            See `SampleRequest`.
+        temperature : float, optional
+            In place of the generator's.
+        generator : Generator, optional
+            In place of the task's, for strategies that escalate.
+        """
+        generator = generator or self.generator
+        seed = self.seed_of(generator)
+        if temperature is not None:
+            generator = replace(generator, temperature=temperature)
         return SampleRequest(
             prompt=self.prompt,
             generator=generator,
             n=n,
-            seed=self.first_seed + offset,
+            seed=seed + offset,
             prefix=prefix,
             stop=stop,
             max_output_tokens=max_output_tokens,

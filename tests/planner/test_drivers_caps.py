@@ -43,9 +43,10 @@ def total(outcomes: Sequence[Outcome]) -> Usage:
     max_tokens=st.none() | st.integers(1, 6000),
     max_cost=st.none() | st.floats(1e-5, 2e-2),
     per_prompt=st.none() | st.integers(1, 3000),
+    cost_per_prompt=st.none() | st.floats(1e-4, 1e-2),
     failure_rate=st.sampled_from([0.0, 0.3]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_no_cap_is_ever_broken(
     driver: type,
     strategy: str,
@@ -53,6 +54,7 @@ def test_no_cap_is_ever_broken(
     max_tokens: int | None,
     max_cost: float | None,
     per_prompt: int | None,
+    cost_per_prompt: float | None,
     failure_rate: float,
 ) -> None:
     limits = Limits(
@@ -60,6 +62,7 @@ def test_no_cap_is_ever_broken(
         max_output_tokens=max_tokens,
         max_cost=max_cost,
         max_output_tokens_per_prompt=per_prompt,
+        max_cost_per_prompt=cost_per_prompt,
         price=price,
         max_concurrency=6,
     )
@@ -72,6 +75,8 @@ def test_no_cap_is_ever_broken(
     assert per_prompt is None or max(one.usage.output_tokens for one in outcomes) <= per_prompt
     cost = sum(outcome.cost for outcome in outcomes if outcome.cost is not None)
     assert cost == pytest.approx(price(spent, GENERATOR.name))
+    dearest = max(outcome.cost or 0.0 for outcome in outcomes)
+    assert cost_per_prompt is None or dearest <= cost_per_prompt * (1 + 1e-9)
     assert max_cost is None or cost <= max_cost * (1 + 1e-9)
 
 
