@@ -1,0 +1,135 @@
+"""Adaptive policies as plain data for a bundle, and back: names and numbers, nothing that executes.
+
+Each rule is its class name and its fields; arrays become nested lists of numbers. Unknown names and fields
+are refused. Where the data is kept, and its checksum, is left to `planner.bundle`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Final
+
+import numpy as np
+
+from difficulty.beta_binomial import BetaBinomial
+from difficulty.errors import InvalidBundleError, InvalidInputError
+from policies import stop_rules
+from policies.adaptive_policy import AdaptivePolicy, Move
+from policies.adaptive_replay import StopRule
+from policies.ladder import Ladder, SampleScale, Wave
+from policies.value_rule import ValueRule
+
+__all__ = ["SCHEMA", "from_plain", "to_plain"]
+
+SCHEMA: Final = 1
+_RULES: Final[Mapping[str, type]] = {
+    "ValueRule": ValueRule,
+    **{name: getattr(stop_rules, name) for name in stop_rules.__all__},
+}
+
+
+def to_plain(policy: AdaptivePolicy) -> dict[str, Any]:
+    """Return a policy as lists, dicts, strings and numbers, ready for JSON.
+
+    Raises
+    ------
+    InvalidInputError
+        When a rule is not one of ours.
+
+    Examples
+    --------
+    >>> ladder = Ladder(waves=(Wave(generator="tiny"), Wave(generator="tiny", n=2)))
+    >>> policy = AdaptivePolicy(
+    ...     moves=(Move(ladder=ladder, rule=stop_rules.Agreement(count=2)),), prices=np.array([0.1]),
+    ...     choice=np.array([0]), scales={"tiny": SampleScale()})
+    >>> from_plain(to_plain(policy)).moves[0].rule
+    Agreement(count=2, share=0.0)
+    """
+    return {
+        "adaptive_policy": SCHEMA,
+        "prices": policy.prices.tolist(),
+        "choice": policy.choice.tolist(),
+        "scales": {name: _fields(scale) for name, scale in sorted(policy.scales.items())},
+        "moves": [{"ladder": _ladder(move.ladder), "rule": _rule(move.rule)} for move in policy.moves],
+    }
+
+
+def from_plain(data: Mapping[str, Any]) -> AdaptivePolicy:
+    """Return the policy that `to_plain` wrote.
+
+    Raises
+    ------
+    InvalidBundleError
+        When the data is of another schema, or a name, field or number in it is not as written.
+    """
+    if data.get("adaptive_policy") != SCHEMA:
+        raise InvalidBundleError(
+            f"this adaptive policy has schema {data.get('adaptive_policy')!r}, and {SCHEMA} is read here; "
+            "train the bundle again, or read it with the version that wrote it"
+        )
+    try:
+        return AdaptivePolicy(
+            moves=tuple(
+                Move(ladder=_read_ladder(move["ladder"]), rule=_read_rule(move["rule"]))
+                for move in data["moves"]
+            ),
+            prices=np.array(data["prices"], dtype=np.float64),
+            choice=np.array(data["choice"], dtype=np.int64),
+            scales={name: SampleScale(**scale) for name, scale in data["scales"].items()},
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidBundleError(
+            f"this adaptive policy cannot be read: {error}; train the bundle again"
+        ) from error
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass, arrays as lists."""
+    plain = {item.name: getattr(value, item.name) for item in fields(value)}
+    return {
+        name: item.tolist() if isinstance(item, np.ndarray | np.generic) else item
+        for name, item in plain.items()
+    }
+
+
+def _ladder(ladder: Ladder) -> dict[str, Any]:
+    return {
+        "waves": [[wave.generator, wave.n] for wave in ladder.waves],
+        "weights": dict(ladder.weights),
+        "pooled": ladder.pooled,
+        "logprob_weight": ladder.logprob_weight,
+    }
+
+
+def _read_ladder(data: Mapping[str, Any]) -> Ladder:
+    waves = tuple(Wave(generator=generator, n=n) for generator, n in data["waves"])
+    return Ladder(**{**data, "waves": waves})
+
+
+def _rule(rule: StopRule) -> dict[str, Any]:
+    name = type(rule).__name__
+    if _RULES.get(name) is not type(rule):
+        raise InvalidInputError(f"rules that can be saved are {', '.join(sorted(_RULES))}; got {name}")
+    plain = _fields(rule)
+    if isinstance(rule, stop_rules.FirstSuccess):
+        plain["prior"] = {key: np.asarray(getattr(rule.prior, key)).tolist() for key in ("a", "b", "zero")}
+    # JSON has no infinity; None stands for "never".
+    plain = {key: None if item == float("inf") else item for key, item in plain.items()}
+    return {"name": name, **plain}
+
+
+def _read_rule(data: Mapping[str, Any]) -> StopRule:
+    values = {key: item for key, item in data.items() if key != "name"}
+    kind = _RULES.get(str(data["name"]))
+    if kind is None:
+        raise InvalidInputError(f"rules are {', '.join(sorted(_RULES))}; got {data['name']!r}")
+    if kind is ValueRule:
+        arrays = {
+            key: np.array(values[key], dtype=np.float64) for key in ("prices", "accuracy", "gain", "cost")
+        }
+        return ValueRule(**{**values, **arrays})
+    if kind is stop_rules.FirstSuccess:
+        values["prior"] = BetaBinomial(**values["prior"])
+    rule: StopRule = kind(**{key: float("inf") if item is None else item for key, item in values.items()})
+    return rule

@@ -1,0 +1,123 @@
+"""A policy comes back from JSON as it went in, and what was tampered with is refused."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from difficulty.beta_binomial import BetaBinomial
+from difficulty.errors import InvalidBundleError, InvalidInputError
+from policies import stop_rules
+from policies.adaptive_policy import AdaptivePolicy, Move
+from policies.adaptive_wire import from_plain, to_plain
+from policies.evidence import Evidence
+from policies.ladder import Ladder, SampleScale, Wave
+from policies.value_rule import ValueRule
+
+LADDER = Ladder(waves=(Wave(generator="a"), Wave(generator="b", n=3)), weights={"a": 0.3}, pooled=False)
+RULES = [
+    stop_rules.Always(),
+    stop_rules.Agreement(count=3, share=0.6),
+    stop_rules.AdaptiveConsistency(threshold=0.9, criterion="dirichlet"),
+    stop_rules.Unanimous(window=5),
+    stop_rules.OneProbe(base=2.5, by="length"),
+    stop_rules.DifficultyConfidence(slope=0.4),
+    stop_rules.FirstSuccess(prior=BetaBinomial(a=0.4, b=2.0, zero=0.1), slope=0.2),
+    stop_rules.FairCap(value_per_score=0.5),
+]
+
+
+def learned() -> ValueRule:
+    rng = np.random.default_rng(0)
+    return ValueRule(
+        features="agreement",
+        prices=np.array([0.1, 1 / 3e7]),
+        accuracy=rng.normal(size=(2, 10)),
+        gain=rng.normal(size=(2, 1, 10)),
+        cost=rng.normal(size=(2, 1, 10)),
+    )
+
+
+def policy() -> AdaptivePolicy:
+    rules = [*RULES, learned()]
+    return AdaptivePolicy(
+        moves=tuple(Move(ladder=LADDER, rule=rule) for rule in rules),
+        prices=np.geomspace(1, 1e-5, len(rules)),
+        choice=np.arange(len(rules)),
+        scales={"a": SampleScale(logprob_mean=-1 / 3, logprob_sd=0.1)},
+    )
+
+
+def test_a_policy_survives_json_bit_for_bit() -> None:
+    plain = to_plain(policy())
+    text = json.dumps(plain, allow_nan=False)
+    back = from_plain(json.loads(text))
+    assert json.dumps(to_plain(back)) == text
+    assert [move.rule for move in back.moves[:-1]] == RULES
+    assert back.moves[0].ladder == LADDER
+    rule = back.moves[-1].rule
+    assert isinstance(rule, ValueRule)
+    assert rule.gain.tobytes() == learned().gain.tobytes()
+    assert back.scales == policy().scales
+
+
+def test_the_nearest_price_in_ratio_decides() -> None:
+    saved = policy()
+    for index, price in enumerate(saved.prices):
+        assert saved.at(float(price) * 1.3) is saved.moves[index]
+    assert saved.at(0.0) is saved.moves[-1]
+    assert saved.at(1e9) is saved.moves[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("adaptive_policy",), 2),
+        (("choice",), [99] * 9),
+        (("prices",), [1.0] * 9),
+        (("moves", 0, "rule", "name"), "os.system"),
+        (("moves", 1, "rule", "surprise"), 1),
+        (("moves", 0, "ladder", "waves"), []),
+        (("moves", 0, "ladder", "surprise"), 1),
+        (("moves", 8, "rule", "gain"), [[1.0]]),
+        (("scales", "a", "logprob_sd"), -1.0),
+    ],
+)
+def test_what_was_tampered_with_is_refused(path: tuple[Any, ...], value: object) -> None:
+    plain = copy.deepcopy(to_plain(policy()))
+    part: Any = plain
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = value
+    with pytest.raises(InvalidBundleError):
+        from_plain(plain)
+
+
+def test_a_foreign_rule_is_not_saved() -> None:
+    class Foreign:
+        def go_on(self, evidence: Evidence, *, price: float) -> np.ndarray:
+            return np.ones(len(evidence), dtype=bool)
+
+    foreign = AdaptivePolicy(
+        moves=(Move(ladder=LADDER, rule=Foreign()),),
+        prices=np.ones(1),
+        choice=np.zeros(1, dtype=int),
+        scales={},
+    )
+    with pytest.raises(InvalidInputError, match="Foreign"):
+        to_plain(foreign)
+
+
+def test_a_table_that_does_not_fit_together_is_refused() -> None:
+    move = Move(ladder=LADDER, rule=stop_rules.Always())
+    for moves, prices, choice in (
+        ((), np.ones(1), np.zeros(1, dtype=int)),
+        ((move,), np.ones(2), np.zeros(2, dtype=int)),
+        ((move,), np.ones(1), np.ones(1, dtype=int)),
+    ):
+        with pytest.raises(InvalidInputError):
+            AdaptivePolicy(moves=moves, prices=prices, choice=choice, scales={})
