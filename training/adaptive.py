@@ -26,7 +26,7 @@ from policies.adaptive_replay import (
     score_rule,
 )
 from policies.ladder import Ladder, SampleScale, Wave
-from policies.stop_rules import Always
+from policies.stop_rules import AdaptiveConsistency, Always, FairCap, FirstSuccess, Unanimous
 from policies.value_rule import ValueRule, feature_matrix
 from training.fit_stopping import fit_value_rule
 from training.ladders import Settings, default_ladders
@@ -34,6 +34,12 @@ from training.ladders import Settings, default_ladders
 __all__ = ["AdaptiveFit", "fit_adaptive", "score_at_prices"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
+
+# Tried on every ladder of one generator, so that the policy contains them: near the plateau they waste least.
+_BASELINES: tuple[StopRule, ...] = (
+    *(AdaptiveConsistency(threshold=threshold) for threshold in (0.8, 0.9, 0.95, 0.98, 0.995)),
+    *(Unanimous(window=window) for window in (3, 5)),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -116,6 +122,8 @@ def fit_adaptive(
         fold = folds[item.prompts]
         if len(item.ladder.generators) == 1:
             candidates += _static(item, rows, len(prices))
+        if len(item.ladder.generators) == 1 and objective == "accuracy":
+            candidates += [_known(item, rule, rows, prices) for rule in _BASELINES]
         candidates += [_known(item, rule, rows, prices) for rule in rules]
         if len(item.ladder) > 1:
             candidates += [
@@ -163,7 +171,10 @@ def _static(item: Trajectories, rows: NDArray[np.intp], n_prices: int) -> list[_
 
 
 def _known(item: Trajectories, rule: StopRule, rows: NDArray[np.intp], prices: FloatArray) -> _Candidate:
-    results = [score_rule(item, rule, price=float(price)) for price in prices]
+    # Only two of the known rules look at the price.
+    asked = prices if isinstance(rule, FirstSuccess | FairCap) else prices[:1]
+    results = [score_rule(item, rule, price=float(price)) for price in asked]
+    results += results[-1:] * (len(prices) - len(results))
     return _Candidate(
         name=f"{rule} on {item.ladder}",
         ladder=item.ladder,

@@ -13,6 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.sample_pool import SamplePool
 from policies.adaptive_replay import Objective, ReplayPool, comparable
 from policies.ladder import Ladder, Wave, wave_sizes
 
@@ -94,23 +95,26 @@ def default_ladders(
     if objective == "coverage":
         return propose_coverage_ladders(success, cost, recorded, settings=settings)
     accuracy = {name: float(rate.mean()) for name, rate in success.items()}
-    return propose_ladders(accuracy, cost, recorded, pooled=comparable(pools), settings=settings)
+    votes = {name: _full_vote(pools[name].pool) for name in success}
+    return propose_ladders(accuracy, votes, cost, recorded, pooled=comparable(pools), settings=settings)
 
 
 def propose_ladders(
     accuracy: Mapping[str, float],
+    votes: Mapping[str, float],
     cost: Mapping[str, float],
     recorded: Mapping[str, int],
     *,
     pooled: bool,
     settings: Settings,
 ) -> list[Ladder]:
-    """Propose ladders: each good generator alone, and each cheaper one before each better or dearer one.
+    """Propose ladders: each good generator alone, each cheaper one before it, and all from cheap to dear.
 
     Parameters
     ----------
-    accuracy, cost, recorded : mapping
-        Mean accuracy of one sample, its mean cost, and recorded samples per prompt, by generator.
+    accuracy, votes, cost, recorded : mapping
+        Mean accuracy of one sample and of a vote over all samples, mean cost of a sample, and recorded
+        samples per prompt, by generator.
     pooled : bool
         Whether answers of different generators compare.
     settings : Settings
@@ -122,7 +126,8 @@ def propose_ladders(
         for name in names
         if not any(accuracy[other] > accuracy[name] and cost[other] <= cost[name] for other in names)
     ]
-    strong = list(dict.fromkeys(efficient + names[:2]))
+    by_vote = sorted(names, key=lambda name: (-votes[name], cost[name], name))
+    strong = list(dict.fromkeys(efficient + by_vote[:2]))
     sizes = {
         name: wave_sizes(
             min(recorded[name], settings.max_samples), singles=settings.singles, growth=settings.growth
@@ -133,7 +138,12 @@ def propose_ladders(
     ladders = [Ladder(waves=waves[name], pooled=pooled) for name in strong]
     for top in strong:
         for low in names:
-            if low == top or cost[low] > cost[top] or (cost[low] == cost[top] and low not in names[:3]):
+            # A dearer start never pays, one of equal cost only where its single sample is better.
+            if (
+                low == top
+                or cost[low] > cost[top]
+                or (cost[low] == cost[top] and accuracy[low] < accuracy[top])
+            ):
                 continue
             for count in settings.cheap_samples:
                 if count > recorded[low]:
@@ -143,7 +153,22 @@ def propose_ladders(
                     Ladder(waves=first + waves[top], weights={low: weight}, pooled=pooled)
                     for weight in (settings.cheap_weights if pooled else (1.0,))
                 ]
+    if len(efficient) > 2:
+        steps = sorted(efficient, key=lambda name: cost[name])
+        chain = tuple(Wave(generator=name) for name in steps[:-1])
+        ladders.append(Ladder(waves=chain + waves[steps[-1]], pooled=pooled))
     return list(dict.fromkeys(ladders))
+
+
+def _full_vote(pool: SamplePool) -> float:
+    """Return the accuracy of the plurality of all recorded samples, ties shared, where there are answers."""
+    right = []
+    for answer, correct in zip(pool.answer, pool.correct, strict=True):
+        voted = answer[answer >= 0]
+        if voted.size:
+            top = np.flatnonzero(np.bincount(voted) == np.bincount(voted).max())
+            right.append(float((correct[np.isin(answer, top)] == 1).mean()))
+    return float(np.mean(right)) if right else float((pool.correct == 1).mean())
 
 
 def propose_coverage_ladders(

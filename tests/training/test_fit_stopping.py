@@ -172,9 +172,10 @@ def test_a_policy_escalates_where_that_pays_and_beats_static() -> None:
 def test_ladders_are_proposed_from_what_the_log_says() -> None:
     settings = Settings(cheap_samples=(1, 3), cheap_weights=(0.3,))
     accuracy = {"small": 0.4, "big": 0.7, "bad": 0.2}
+    votes = {"small": 0.45, "big": 0.8, "bad": 0.2}
     cost = {"small": 1.0, "big": 5.0, "bad": 9.0}
     recorded = dict.fromkeys(accuracy, 8)
-    ladders = propose_ladders(accuracy, cost, recorded, pooled=True, settings=settings)
+    ladders = propose_ladders(accuracy, votes, cost, recorded, pooled=True, settings=settings)
     shapes = {ladder.generators for ladder in ladders}
     assert {("small",), ("big",), ("small", "big")} <= shapes
     assert not any("bad" in shape for shape in shapes)
