@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Chosen", "choose_tokens", "sample_key"]
 
 _GOLDEN: Final = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed integer, the increment of SplitMix64
+_HEAD: Final = 128  # likeliest tokens that race one by one in a large vocabulary
+_SECOND_RACE: Final = 2**40  # past every position, so that a second race has noise of its own
 
 
 class Chosen(NamedTuple):
@@ -75,26 +77,50 @@ def choose_tokens(
 
     raw = torch.log_softmax(logits.float(), dim=-1)
     greedy = temperatures == 0
-    scores = raw
+    tokens = raw.argmax(dim=-1)
     if not bool(greedy.all()):
         tempered = logits.float() / torch.where(greedy, 1.0, temperatures)[:, None]
         if bool((top_ps < 1).any()):
             tempered = _keep_nucleus(tempered, top_ps)
-        noisy = (
-            torch.log_softmax(tempered, dim=-1) - _exponential_noise(keys, positions, logits.shape[-1]).log()
-        )
-        scores = torch.where(greedy[:, None], raw, noisy)
-    tokens = scores.argmax(dim=-1)
+        drawn = _race(torch.log_softmax(tempered, dim=-1), keys, positions)
+        tokens = torch.where(greedy, tokens, drawn)
     return Chosen(tokens, raw.gather(-1, tokens[:, None])[:, 0])
 
 
-def _exponential_noise(keys: torch.Tensor, positions: torch.Tensor, n_tokens: int) -> torch.Tensor:
-    """Return exponential variates, shape (B, V), as a hash of key, position and token."""
+def _race(log_p: torch.Tensor, keys: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """Return the winners, shape (B,), for log-probabilities of shape (B, V).
+
+    In a large vocabulary the likeliest tokens race against all the others as one; only where the others win
+    do they race among themselves. This is the same distribution for a fraction of the noise.
+    """
+    import torch
+
+    n_tokens = log_p.shape[-1]
+    if n_tokens <= 4 * _HEAD:
+        everyone = torch.arange(n_tokens, device=keys.device)
+        return (log_p - _exponential_noise(keys, positions, everyone[None]).log()).argmax(dim=-1)
+    head, names = log_p.topk(_HEAD, dim=-1)
+    rest = torch.log1p(-head.exp().sum(dim=-1).clamp(max=1.0))
+    runners = torch.cat([names, torch.full_like(names[:, :1], n_tokens)], dim=-1)
+    scores = torch.cat([head, rest[:, None]], dim=-1) - _exponential_noise(keys, positions, runners).log()
+    winners = names.gather(-1, scores[:, :_HEAD].argmax(dim=-1, keepdim=True))[:, 0]
+    tail = (scores.argmax(dim=-1) == _HEAD).nonzero()[:, 0]
+    if tail.numel():
+        others = log_p[tail].scatter(-1, names[tail], -torch.inf)
+        everyone = torch.arange(n_tokens, device=keys.device)
+        noise = _exponential_noise(keys[tail], positions[tail] + _SECOND_RACE, everyone[None])
+        best, token = (others - noise.log()).max(dim=-1)
+        # Rounding can leave a trace of probability for others that are all impossible.
+        winners[tail] = torch.where(best == -torch.inf, winners[tail], token)
+    return winners
+
+
+def _exponential_noise(keys: torch.Tensor, positions: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """Return exponential variates, shape (B, K), as a hash of key, position and token, shape (B or 1, K)."""
     import torch
 
     streams = _mix(keys + (positions + 1) * _GOLDEN)
-    tokens = torch.arange(1, n_tokens + 1, device=keys.device, dtype=torch.int64)
-    bits = _mix(streams[:, None] + tokens * _GOLDEN)
+    bits = _mix(streams[:, None] + (tokens + 1) * _GOLDEN)
     uniform = (_shift(bits, 11).to(torch.float64) + 0.5) * 2.0**-53
     return -torch.log1p(-uniform)
 
