@@ -12,8 +12,8 @@
 # %% [markdown]
 # # Quickstart
 #
-# From recorded samples to plans, on the log that ships with the package. Runs as a script or, with jupytext, as
-# a notebook. About half a minute.
+# From recorded samples to plans, on the log that ships with the package. Runs as a script or,
+# with jupytext, as a notebook. About half a minute.
 
 # %%
 from tempfile import mkdtemp

@@ -62,7 +62,7 @@ def embedded_log() -> SampleLog:
     Examples
     --------
     >>> embedded_log()
-    SampleLog(400 prompts, 2 generators, 43200 samples; with text, answers, tokens, logprobs, chains)
+    SampleLog(400 prompts, 2 generators, 43,200 samples; with text, answers, tokens, logprobs, chains)
     """
     with as_file(files("training") / "embedded" / _LOG) as path:
         return SampleLog.read(path)
