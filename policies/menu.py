@@ -1,12 +1,14 @@
 """The menu: every allocation whose value recorded samples can tell.
 
-An allocation is on the menu when its selector can be replayed from the log (votes need answers, best-of-N needs scores or
-log-probabilities, coverage needs correctness only) and enough samples are recorded for its width. Caps and prices are
-applied later, by the solver; how a menu entry is valued is left to `policies.curves`.
+An allocation is on the menu when its selector can be replayed from the log (votes need answers, best-of-N
+needs scores or log-probabilities, coverage needs correctness only) and enough samples are recorded for its
+width. Caps and prices are applied later, by the solver; how a menu entry is valued is left to
+`policies.curves`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -19,8 +21,8 @@ from policies.objective import Objective
 
 __all__ = ["build_menu", "width_grid"]
 
-# Dense where curves bend, then about six steps per doubling of cost; odd numbers below 16, because the expected vote
-# of 2k samples with ties broken at random equals that of 2k - 1.
+# Dense where curves bend, then about six steps per doubling of cost. Votes take odd ones only: between two
+# answers the expected vote of 2k samples, ties broken at random, equals that of 2k - 1.
 _WIDTHS: Final = (
     1,
     2,
@@ -53,6 +55,7 @@ _WIDTHS: Final = (
 )
 _LARGE_WIDTHS: Final = (72, 80, 96, 100, 112, 128, 160, 192, 200, 256)
 _MAJORITY_OF: Final = 0.9
+_ROUNDING: Final = 1e-9
 
 
 def width_grid(n_samples: int, *, votes: bool) -> tuple[int, ...]:
@@ -63,7 +66,8 @@ def width_grid(n_samples: int, *, votes: bool) -> tuple[int, ...]:
     n_samples : int
         Samples recorded per prompt.
     votes : bool
-        Leave out even widths above 2, which cost more than the odd one below and are worth the same in a vote.
+        Leave out even widths above 2, which cost more than the odd one below and are worth the same in a
+        vote.
 
     Examples
     --------
@@ -88,8 +92,8 @@ def build_menu(log: SampleLog, *, objective: Objective = "accuracy") -> tuple[Al
     log : SampleLog
         Recorded samples.
     objective : {"accuracy", "coverage"}
-        ``"accuracy"``: what the deployed selector delivers; ``"coverage"``: at least one correct sample, where a
-        checker recognises it.
+        ``"accuracy"``: what the deployed selector delivers; ``"coverage"``: at least one correct sample,
+        where a checker recognises it.
 
     Raises
     ------
@@ -127,7 +131,8 @@ def build_menu(log: SampleLog, *, objective: Objective = "accuracy") -> tuple[Al
 
 def _available(n: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:
     """Return the largest pool size that at least 90 % of the prompts reach."""
-    return int(np.quantile(n, 1 - _MAJORITY_OF, method="lower"))
+    n_needed = math.ceil(_MAJORITY_OF * len(n) - _ROUNDING)
+    return int(np.sort(n)[len(n) - n_needed])
 
 
 def _family(generator: str, strategy: str, widths: Sequence[int], **params: str) -> list[Allocation]:
@@ -160,7 +165,7 @@ def _chains(log: SampleLog, objective: Objective) -> list[Allocation]:
 
 
 def _recorded_runs(log: SampleLog, objective: Objective) -> list[Allocation]:
-    """Return one allocation per recorded search run; coverage of a run that returns one answer is its accuracy."""
+    """Return one allocation per recorded search run; it gives one answer, so coverage is its accuracy."""
     del objective
     return [
         Allocation(

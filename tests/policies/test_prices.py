@@ -1,0 +1,88 @@
+"""Prices cover a whole frontier, and each prompt takes its best at each of them."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.testing import assert_allclose, assert_array_equal
+
+from policies.hull import upper_hull
+from policies.prices import choose_at_prices, price_grid
+
+values = st.floats(0, 1, width=32).map(float)
+
+
+@given(
+    value=arrays(np.float64, st.just((5, 6)), elements=values),
+    cost=arrays(np.float64, st.just(6), elements=st.floats(1, 100, width=32).map(float)),
+)
+def test_choices_are_the_best_of_all_and_cheapest_among_equals(value: np.ndarray, cost: np.ndarray) -> None:
+    prices = np.array([0.1, 0.01, 0.0])
+    table = np.tile(cost, (5, 1))
+    choice = choose_at_prices(value, table, prices)
+    rows = np.arange(5)
+    for column, price in enumerate(prices):
+        surplus = value - price * table
+        picked = surplus[rows, choice[:, column]]
+        assert_array_equal(picked, surplus.max(axis=1))
+        ties = np.where(surplus == picked[:, None], table, np.inf).min(axis=1)
+        assert_array_equal(table[rows, choice[:, column]], ties)
+
+
+def test_what_is_not_available_is_never_chosen() -> None:
+    value = np.array([[0.1, np.nan, 0.3], [0.5, 0.9, np.nan]])
+    choice = choose_at_prices(value, np.tile([1.0, 2.0, 3.0], (2, 1)), np.array([0.0]))
+    assert_array_equal(choice[:, 0], [2, 1])
+
+
+@given(
+    value=arrays(np.float64, st.just(8), elements=values),
+    cost=arrays(np.float64, st.just(8), elements=st.floats(1, 1e4, width=32).map(float), unique=True),
+)
+def test_prices_fall_and_visit_every_vertex_of_the_static_hull(value: np.ndarray, cost: np.ndarray) -> None:
+    prices = price_grid(value, cost, n_prices=6)
+    assert np.all(np.diff(prices) < 0)
+    assert prices[-1] > 0
+    visited = {int(index) for index in choose_at_prices(value[None], cost[None], prices)[0]}
+    hull = np.flatnonzero(upper_hull(value[None], cost[None])[0])
+    ordered = hull[np.argsort(cost[hull])]
+    slopes = np.diff(value[ordered]) / np.diff(cost[ordered])
+    # Neighbouring slopes that differ by rounding only have no price between them.
+    distinct = np.abs(np.diff(slopes)) > 1e-9 * np.abs(slopes[:-1]) if len(slopes) > 1 else np.zeros(0)
+    inner = ordered[1:-1][distinct.astype(bool)] if len(ordered) > 2 else ordered[:0]
+    assert set(inner.tolist()) <= visited
+    assert int(ordered[0]) in visited
+    assert int(ordered[-1]) in visited
+
+
+def test_the_first_price_buys_the_cheapest_only_and_the_last_the_best() -> None:
+    value, cost = np.array([0.2, 0.5, 0.6, 0.61]), np.array([10.0, 20.0, 40.0, 80.0])
+    prices = price_grid(value, cost, n_prices=10)
+    choice = choose_at_prices(value[None], cost[None], prices)[0]
+    assert choice[0] == 0
+    assert choice[-1] == 3
+    assert_array_equal(np.unique(choice), [0, 1, 2, 3])
+
+
+def test_spending_never_falls_as_the_price_does() -> None:
+    rng = np.random.default_rng(0)
+    value, cost = np.sort(rng.random((30, 7)), axis=1), np.sort(rng.random((30, 7)), axis=1) * 50 + 1
+    prices = price_grid(value.mean(axis=0), cost.mean(axis=0), n_prices=30)
+    choice = choose_at_prices(value, cost, prices)
+    rows = np.arange(30)[:, None]
+    assert np.all(np.diff(cost[rows, choice], axis=1) >= 0)
+    assert np.all(np.diff(value[rows, choice], axis=1) >= -1e-12)
+
+
+def test_scaling_costs_scales_prices() -> None:
+    value, cost = np.array([0.2, 0.5, 0.6]), np.array([10.0, 20.0, 40.0])
+    assert_allclose(price_grid(value, 1e9 * cost, n_prices=8) * 1e9, price_grid(value, cost, n_prices=8))
+
+
+def test_a_menu_of_one_and_a_flat_menu_have_prices() -> None:
+    for value, cost in (([0.3], [5.0]), ([0.3, 0.3], [5.0, 5.0]), ([0.0, 0.0], [1.0, 2.0])):
+        prices = price_grid(np.array(value), np.array(cost), n_prices=5)
+        assert np.isfinite(prices).all()
+        assert (prices > 0).all()
