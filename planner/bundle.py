@@ -1,8 +1,8 @@
 """The folder that training leaves and planning loads: manifest, predictor, reference prompts, report.
 
-Files are JSON, LightGBM text and npz without pickle, each with its SHA-256 in the manifest; loading executes nothing and refuses
-what was changed or is of another schema. What the parts mean is said where they live: `difficulty.predictor`,
-`difficulty.belief`, `policies.curves`, `policies.policy_spec`.
+Files are JSON, LightGBM text and npz without pickle, each with its SHA-256 in the manifest; loading executes
+nothing and refuses what was changed or is of another schema. What the parts mean is said where they live:
+`difficulty.predictor`, `difficulty.belief`, `policies.curves`, `policies.policy_spec`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import io
 import os
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
@@ -27,8 +27,10 @@ from difficulty.kernel_regression import KernelRegression
 from difficulty.predictor import DifficultyPredictor
 from difficulty.prompt_features import PromptFeatures
 from policies.allocation import Allocation
+from policies.budget import check_unit
 from policies.curves import CurveTable
-from policies.policy_spec import PolicyMixture
+from policies.objective import check_objective
+from policies.policy_spec import PolicyMixture, PolicySpec
 
 __all__ = ["SCHEMA", "Manifest", "PolicyBundle"]
 
@@ -37,6 +39,7 @@ _MANIFEST: Final = "manifest.json"
 _MAX_BYTES: Final = 1 << 30
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
+Built = TypeVar("Built", Allocation, PolicySpec)
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,7 +60,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     directions : list of list of float
         Directions of the predictor's deviations.
     prompt_token_fit : dict
-        Per generator, intercept and slope of prompt tokens against characters; absent where tokens are not recorded.
+        Per generator, intercept and slope of prompt tokens against characters; absent where tokens are not
+        recorded.
     training : dict
         Data (digest, counts), settings and verdict of the training run.
     files : dict
@@ -131,7 +135,8 @@ class PolicyBundle:
         unknown = sorted(name for name in strangers if not _is_ours(name))
         if unknown:
             raise InvalidBundleError(
-                f"{folder} holds files that are not a bundle's ({', '.join(unknown[:3])}); choose another folder"
+                f"{folder} holds files that are not a bundle's ({', '.join(unknown[:3])}); choose another "
+                "folder"
             )
         for name in strangers:
             (folder / name).unlink()
@@ -216,7 +221,8 @@ def read_manifest(folder: Path) -> Manifest:
         version = raw.get("policy_bundle") if isinstance(raw, dict) else None
         if version != SCHEMA:
             raise InvalidBundleError(
-                f"{path}: schema {version!r} is not {SCHEMA}, the one that this version reads; train the bundle anew"
+                f"{path}: schema {version!r} is not {SCHEMA}, the one that this version reads; train the "
+                "bundle anew"
             )
         return msgspec.convert(raw, Manifest)
     except msgspec.MsgspecError as error:
@@ -227,7 +233,14 @@ def read_manifest(folder: Path) -> Manifest:
 
 def _assemble(manifest: Manifest, content: Mapping[str, bytes]) -> PolicyBundle:
     arrays = _unpack(content["references.npz"])
-    generators = {name: Generator(name=name, **fields) for name, fields in manifest.generators.items()}
+    generators = {name: Generator(name=name, **settings) for name, settings in manifest.generators.items()}
+    allocations = tuple(_exactly(record, Allocation) for record in manifest.allocations)
+    _check_arrays(arrays, n_generators=len(generators), n_allocations=len(allocations))
+    unknown = {allocation.generator for allocation in allocations} - set(generators)
+    if unknown:
+        raise InvalidBundleError(
+            f"the menu names generators that are not described: {', '.join(sorted(unknown))}"
+        )
     references = ReferencePrompts(
         generators=tuple(generators),
         n=arrays["n"],
@@ -237,25 +250,23 @@ def _assemble(manifest: Manifest, content: Mapping[str, bytes]) -> PolicyBundle:
     )
     curves = CurveTable(
         prompt_ids=tuple(arrays["prompt_ids"].tolist()),
-        allocations=tuple(msgspec.convert(fields, Allocation) for fields in manifest.allocations),
+        allocations=allocations,
         value=arrays["value"],
         samples=arrays["samples"],
         prompt_tokens=arrays["prompt_tokens"],
         output_tokens=arrays["output_tokens"],
     )
-    if curves.value.shape != (len(references), len(curves.allocations)) or arrays["deployed"].shape != (
-        len(curves.allocations),
-    ):
-        raise InvalidBundleError("references and menu disagree in size; train the bundle anew")
     features = predictor = None
     if "features.npz" in content:
         features = PromptFeatures.from_arrays(_unpack(content["features.npz"]))
-        predictor = _load_predictor(manifest, content)
+        predictor = _load_predictor(manifest, content, n_features=len(features.names_))
     return PolicyBundle(
-        objective=manifest.objective,
-        unit=manifest.unit,
+        objective=check_objective(manifest.objective),
+        unit=check_unit(manifest.unit),
         generators=generators,
-        policy=msgspec.convert(manifest.policy, PolicyMixture),
+        policy=PolicyMixture(
+            members=tuple(_exactly(member, PolicySpec) for member in manifest.policy["members"])
+        ),
         references=references,
         curves=curves,
         deployed=arrays["deployed"].astype(bool),
@@ -266,15 +277,59 @@ def _assemble(manifest: Manifest, content: Mapping[str, bytes]) -> PolicyBundle:
     )
 
 
-def _load_predictor(manifest: Manifest, content: Mapping[str, bytes]) -> DifficultyPredictor:
+def _check_arrays(arrays: Arrays, *, n_generators: int, n_allocations: int) -> None:
+    """Refuse arrays whose shapes or kinds do not fit together."""
+    n_prompts, n_coordinates = arrays["coordinates"].shape
+    generators, menu = (n_prompts, n_generators), (n_prompts, n_allocations)
+    expected: dict[str, tuple[str, tuple[int, ...]]] = {
+        "prompt_ids": ("U", (n_prompts,)),
+        "n": ("i", generators),
+        "n_correct": ("i", generators),
+        "output_tokens_per_sample": ("f", generators),
+        "coordinates": ("f", (n_prompts, n_coordinates)),
+        "deployed": ("b", (n_allocations,)),
+        "value": ("f", menu),
+        "samples": ("f", menu),
+        "prompt_tokens": ("f", menu),
+        "output_tokens": ("f", menu),
+    }
+    for name, (kind, shape) in expected.items():
+        found = arrays[name]
+        if found.dtype.kind != kind or found.shape != shape:
+            raise InvalidBundleError(
+                f"{name} must be of kind {kind!r} and shape {shape}, got {found.dtype.kind!r} and "
+                f"{found.shape}"
+            )
+    if not n_prompts or not arrays["deployed"].any():
+        raise InvalidBundleError("the bundle has no reference prompt or no allocation that may be used")
+
+
+def _exactly(record: dict[str, Any], kind: type[Built]) -> Built:
+    """Build a value from its JSON fields, and refuse unknown ones."""
+    unknown = set(record) - {field.name for field in fields(kind)}
+    if unknown:
+        raise InvalidBundleError(f"unknown fields of {kind.__name__}: {', '.join(sorted(unknown))}")
+    return msgspec.convert(record, kind)
+
+
+def _load_predictor(
+    manifest: Manifest, content: Mapping[str, bytes], *, n_features: int
+) -> DifficultyPredictor:
     import lightgbm
 
     predictor = DifficultyPredictor()
     predictor.directions_ = np.array(manifest.directions, dtype=np.float64)
-    predictor.boosters_ = [
-        lightgbm.Booster(model_str=content[f"predictor-{index}.txt"].decode())
-        for index in range(1 + len(manifest.directions))
-    ]
+    try:
+        predictor.boosters_ = [
+            lightgbm.Booster(model_str=content[f"predictor-{index}.txt"].decode())
+            for index in range(1 + len(manifest.directions))
+        ]
+    except lightgbm.basic.LightGBMError as error:
+        raise InvalidBundleError(f"LightGBM cannot read the predictor: {error}") from error
+    if any(booster.num_feature() != n_features for booster in predictor.boosters_):
+        raise InvalidBundleError(
+            f"the predictor was fitted on other features than the {n_features} of the bundle"
+        )
     predictor.regressions_ = [
         KernelRegression.from_arrays(_unpack(content[f"predictor-{index}.npz"]))
         for index in range(1 + len(manifest.directions))
@@ -283,9 +338,9 @@ def _load_predictor(manifest: Manifest, content: Mapping[str, bytes]) -> Difficu
 
 
 def _settings(generator: Generator) -> dict[str, Any]:
-    fields = msgspec.to_builtins(generator)
-    del fields["name"]
-    return {key: value for key, value in fields.items() if value is not None}
+    settings = msgspec.to_builtins(generator)
+    del settings["name"]
+    return {key: value for key, value in settings.items() if value is not None}
 
 
 def _is_ours(name: str) -> bool:
@@ -297,7 +352,7 @@ def _is_ours(name: str) -> bool:
 def _pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     """Return npz bytes; numpy stamps every member with the same date, so equal arrays give equal bytes."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **dict(arrays))
+    np.savez_compressed(buffer, **dict(arrays))  # type: ignore[arg-type]  # no array is named allow_pickle
     return buffer.getvalue()
 
 

@@ -1,9 +1,9 @@
 """The learned policy's few parameters, and how they turn coordinates into weights.
 
-One family holds every one-shot policy that we know as a special case: *static* gives each prompt the population's curve
-(best static allocation and static mix), *bins* the curve of its difficulty bin (Snell et al.), *kernel* the curve of the
-training prompts that resemble it. A mixture averages
-the weights of several, which halves what tuning on few prompts overfits. Solving is left to `policies.solver`, tuning to `training`.
+One family holds every one-shot policy that we know as a special case: *static* gives each prompt the
+population's curve (best static allocation and static mix), *bins* the curve of its difficulty bin (Snell et
+al.), *kernel* the curve of the training prompts that resemble it. A mixture averages the weights of several,
+which halves what tuning on few prompts overfits. Solving is left to `policies.solver`, tuning to `training`.
 """
 
 from __future__ import annotations
@@ -32,13 +32,20 @@ class PolicySpec:
     family : {"static", "bins", "kernel"}
         How weights over training prompts are formed.
     n_bins : int
-        Quantile bins of predicted level (family ``"bins"``).
+        At least 1. Quantile bins of predicted level (family ``"bins"``).
     level_bandwidth, deviation_bandwidth : float
-        Kernel widths in standard deviations (family ``"kernel"``); see `difficulty.kernel.KernelWeights`.
+        Kernel widths in standard deviations, above 0 (family ``"kernel"``); see
+        `difficulty.kernel.KernelWeights`.
     floor : float
         Weight that every training prompt keeps, in [0, 1] (family ``"kernel"``).
     shrinkage : float
-        Share of each prompt's deviation from the population's curve that is taken back, in [0, 1]: 1 is static.
+        Share of each prompt's deviation from the population's curve that is taken back, in [0, 1]: 1 is
+        static.
+
+    Raises
+    ------
+    InvalidInputError
+        When the family is unknown or a parameter is outside its range.
 
     Examples
     --------
@@ -56,11 +63,17 @@ class PolicySpec:
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
             raise InvalidInputError(f"family must be one of {', '.join(FAMILIES)}; got {self.family!r}")
-        if not 0 <= self.shrinkage <= 1:
-            raise InvalidInputError(f"shrinkage must lie in [0, 1], got {self.shrinkage}")
+        for name in ("shrinkage", "floor"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InvalidInputError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
+        for name in ("level_bandwidth", "deviation_bandwidth"):
+            if not getattr(self, name) > 0:
+                raise InvalidInputError(f"{name} must be above 0, got {getattr(self, name)}")
+        if self.n_bins < 1:
+            raise InvalidInputError(f"n_bins must be at least 1, got {self.n_bins}")
 
     def weigher(self, references: NDArray[np.float64]) -> Weigher:
-        """Return the weights over T reference prompts with coordinates (T, 1 + D), as a function of a prompt's own."""
+        """Return weights over T references with coordinates (T, 1 + D), as a function of a prompt's own."""
         if self.family == "static":
             return UniformWeights(references)
         weigh: Weigher
@@ -88,6 +101,11 @@ class PolicyMixture:
     members : tuple of PolicySpec
         At least one; their weights over training prompts are averaged.
 
+    Raises
+    ------
+    InvalidInputError
+        When there is no member.
+
     Examples
     --------
     >>> PolicyMixture(members=(PolicySpec(), PolicySpec())).family
@@ -107,7 +125,7 @@ class PolicyMixture:
         return families.pop() if len(families) == 1 else "mixture"
 
     def weigher(self, references: NDArray[np.float64]) -> Weigher:
-        """Return the members' mean weights over T reference prompts, as a function of a prompt's coordinates."""
+        """Return the members' mean weights over T references, as a function of a prompt's coordinates."""
         members = [member.weigher(references) for member in self.members]
 
         def weigh(queries: NDArray[np.float64], /) -> NDArray[np.float32]:

@@ -73,6 +73,9 @@ def test_specifications_survive_json() -> None:
 def test_what_cannot_be_meant_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="family must be one of static, bins, kernel; got 'oracle'"):
         PolicySpec(family="oracle")  # type: ignore[arg-type]
+    for wrong in ({"n_bins": 0}, {"level_bandwidth": 0.0}, {"deviation_bandwidth": -1.0}, {"floor": 1.5}):
+        with pytest.raises(InvalidInputError, match=next(iter(wrong))):
+            PolicySpec(**wrong)  # type: ignore[arg-type]
     for shrinkage in (-0.1, 1.1, float("nan")):
         with pytest.raises(InvalidInputError, match="shrinkage must lie in"):
             PolicySpec(shrinkage=shrinkage)

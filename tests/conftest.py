@@ -1,0 +1,31 @@
+"""What many tests share: one trained bundle on a simulated log, made once per session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from difficulty.sample_log import SampleLog
+from planner.bundle import PolicyBundle
+
+
+class Trained(NamedTuple):
+    """A bundle, where it was written, and both sides of the log."""
+
+    bundle: PolicyBundle
+    folder: Path
+    train_log: SampleLog
+    test_log: SampleLog
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Train once, on prompts whose text tells how hard they are; tests must not write to the folder."""
+    from training.simulated_log import simulated_log
+    from training.train import train
+
+    train_log, test_log = simulated_log(260, n_samples=8, seed=1).split(test_fraction=0.4)
+    folder = tmp_path_factory.mktemp("trained") / "policy"
+    return Trained(train(train_log, folder, n_trials=15, seed=0), folder, train_log, test_log)
