@@ -8,8 +8,9 @@ The result is a table from price to (ladder, rule); evaluation on untouched prom
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -53,7 +54,9 @@ class AdaptiveFit:
     prompts : ndarray of intp, shape (P,)
         Training prompts that all candidates could be replayed on.
     value, cost : ndarray of float64, shape (P, L)
-        Out-of-fold value and cost of the chosen candidate at each price.
+        Out-of-fold value and cost of the chosen candidate at each price, means over the random orders.
+    cost_deviation : ndarray of float64, shape (P, L)
+        Standard deviation of the cost over the random orders: how much one run differs from its mean.
     names : tuple of str
         The candidate chosen at each price, in words.
     """
@@ -62,6 +65,7 @@ class AdaptiveFit:
     prompts: NDArray[np.intp]
     value: FloatArray
     cost: FloatArray
+    cost_deviation: FloatArray
     names: tuple[str, ...]
 
 
@@ -135,13 +139,14 @@ def fit_adaptive(
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Candidate:
-    """A ladder and a rule with what they earned out of fold, value and cost of shape (P, L)."""
+    """A ladder and a rule with what they earned out of fold: value, cost and mean squared cost, (P, L)."""
 
     name: str
     ladder: Ladder
-    rule: StopRule
+    deploy: Callable[[], StopRule]
     value: FloatArray
     cost: FloatArray
+    square: FloatArray
     static: bool = False
 
 
@@ -149,6 +154,7 @@ def _static(item: Trajectories, rows: NDArray[np.intp], n_prices: int) -> list[_
     """Return every prefix of one generator's ladder, drawn in one wave, as a candidate that never looks."""
     generator = item.ladder.generators[0]
     value, cost = item.per_prompt(item.value.T)[rows], item.per_prompt(item.cost.T)[rows]
+    square = item.per_prompt(item.cost.T**2)[rows]
     found, drawn = [], 0
     for wave, step in enumerate(item.ladder.waves):
         drawn += step.n
@@ -161,9 +167,10 @@ def _static(item: Trajectories, rows: NDArray[np.intp], n_prices: int) -> list[_
             _Candidate(
                 name=f"{generator} x{drawn}",
                 ladder=ladder,
-                rule=Always(),
+                deploy=Always,
                 value=np.repeat(value[:, [wave]], n_prices, axis=1),
                 cost=np.repeat(cost[:, [wave]], n_prices, axis=1),
+                square=np.repeat(square[:, [wave]], n_prices, axis=1),
                 static=True,
             )
         )
@@ -178,9 +185,10 @@ def _known(item: Trajectories, rule: StopRule, rows: NDArray[np.intp], prices: F
     return _Candidate(
         name=f"{rule} on {item.ladder}",
         ladder=item.ladder,
-        rule=rule,
+        deploy=lambda: rule,
         value=item.per_prompt(np.stack([result.value for result in results], axis=1))[rows],
         cost=item.per_prompt(np.stack([result.cost for result in results], axis=1))[rows],
+        square=item.per_prompt(np.stack([result.cost**2 for result in results], axis=1))[rows],
     )
 
 
@@ -193,7 +201,7 @@ def _learned(
     features: str,
     ridge: float,
 ) -> _Candidate:
-    """Fit on the other folds, score on each fold, then fit on all for deployment."""
+    """Fit on the other folds and score on each fold; fitting on all waits until it is chosen."""
     matrices = [feature_matrix(state, features) for state in item.evidence]
     of_draw = np.repeat(fold, item.n_orders)
     value = np.zeros((item.value.shape[1], len(prices)))
@@ -205,9 +213,10 @@ def _learned(
     return _Candidate(
         name=f"learned ({features}) on {item.ladder}",
         ladder=item.ladder,
-        rule=fit_value_rule(item, prices, features=features, ridge=ridge, matrices=matrices),
+        deploy=partial(fit_value_rule, item, prices, features=features, ridge=ridge),
         value=item.per_prompt(value)[rows],
         cost=item.per_prompt(cost)[rows],
+        square=item.per_prompt(cost**2)[rows],
     )
 
 
@@ -250,16 +259,19 @@ def _choose(
         pick[column] = best if score[best] > 0 else best_static
     kept = list(dict.fromkeys(pick.tolist()))
     policy = AdaptivePolicy(
-        moves=tuple(Move(ladder=candidates[index].ladder, rule=candidates[index].rule) for index in kept),
+        moves=tuple(Move(ladder=candidates[index].ladder, rule=candidates[index].deploy()) for index in kept),
         prices=prices,
         choice=np.array([kept.index(index) for index in pick]),
         scales=dict(scales),
     )
     columns = np.arange(len(prices))
+    cost = np.stack([candidates[i].cost[:, c] for i, c in zip(pick, columns, strict=True)], axis=1)
+    square = np.stack([candidates[i].square[:, c] for i, c in zip(pick, columns, strict=True)], axis=1)
     return AdaptiveFit(
         policy=policy,
         prompts=prompts,
         value=np.stack([candidates[i].value[:, c] for i, c in zip(pick, columns, strict=True)], axis=1),
-        cost=np.stack([candidates[i].cost[:, c] for i, c in zip(pick, columns, strict=True)], axis=1),
+        cost=cost,
+        cost_deviation=np.sqrt(np.maximum(square - cost**2, 0.0)),
         names=tuple(candidates[index].name for index in pick),
     )

@@ -138,12 +138,8 @@ def propose_ladders(
     ladders = [Ladder(waves=waves[name], pooled=pooled) for name in strong]
     for top in strong:
         for low in names:
-            # A dearer start never pays, one of equal cost only where its single sample is better.
-            if (
-                low == top
-                or cost[low] > cost[top]
-                or (cost[low] == cost[top] and accuracy[low] < accuracy[top])
-            ):
+            # A dearer start never pays, one of equal cost only if it is the best single sample.
+            if low == top or cost[low] > cost[top] or (cost[low] == cost[top] and low != names[0]):
                 continue
             for count in settings.cheap_samples:
                 if count > recorded[low]:

@@ -1,0 +1,169 @@
+"""Climb a ladder: draw wave after wave, from cheap to dear, until the stop rule is satisfied.
+
+The flow keeps the same tally that training replayed, so that a rule sees at run time what it was fitted on,
+and selects as the replay did: the answer with the most weighted votes, or the first sample that a verifier
+accepts. It assumes that the policy's unit can be priced per sample; budgets over many prompts are left to
+`policies.batch_control` and `policies.stream_control`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.errors import InvalidInputError, UnknownGeneratorError
+from difficulty.generator import Generator
+from planner.outcome import Candidate, Outcome
+from planner.strategies.flow import Failure, Flow, draw
+from planner.strategies.selection import Choice
+from planner.strategies.task import Task
+from planner.strategies.waves import conclude, score_candidates
+from policies.adaptive_policy import Move
+from policies.evidence import Tally
+from policies.ladder import SampleScale, Wave
+
+__all__ = ["Climb", "SampleCost"]
+
+SampleCost: TypeAlias = Callable[[Candidate, str], float]
+
+
+def _one(candidate: Candidate, generator: str) -> float:
+    """Price every sample at 1: the unit ``"samples"``."""
+    del candidate, generator
+    return 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Climb:
+    """Follow an adaptive move on one prompt.
+
+    Parameters
+    ----------
+    move : Move
+        Ladder and stop rule, from `AdaptivePolicy.at`.
+    price : float
+        λ, value per unit of cost, that the rule is asked at.
+    generators : mapping of str to Generator
+        Settings of each generator of the ladder.
+    scales : mapping of str to SampleScale
+        What is usual for each generator's samples, from the policy.
+    difficulty : ndarray of float64, shape (D,)
+        The prompt's coordinates from the predictor.
+    sample_cost : callable
+        Cost of one finished candidate of a generator, in the unit of the policy; 1 for each by default.
+    verifier : str, optional
+        Name of a checker: the climb then ends at the first sample that it accepts, and nothing else is an
+        answer.
+    threshold : float
+        Least score that counts as accepted.
+
+    Raises
+    ------
+    UnknownGeneratorError
+        When the ladder names a generator whose settings are not given.
+    """
+
+    move: Move
+    price: float
+    generators: Mapping[str, Generator]
+    scales: Mapping[str, SampleScale] = field(default_factory=dict)
+    difficulty: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    sample_cost: SampleCost = _one
+    verifier: str | None = None
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        missing = [name for name in self.move.ladder.generators if name not in self.generators]
+        if missing:
+            raise UnknownGeneratorError(
+                f"the ladder draws from {', '.join(missing)}, and settings are known for "
+                f"{', '.join(self.generators) or 'none'}"
+            )
+        if not self.price >= 0:
+            raise InvalidInputError(f"a price must be at least 0, got {self.price!r}")
+
+    @property
+    def verifiers(self) -> tuple[str, ...]:
+        """Names of the verifiers needed."""
+        return () if self.verifier is None else (self.verifier,)
+
+    def flow(self, task: Task) -> Flow[Outcome]:
+        """Return the flow of one prompt; the task's own width and stop rule are not used."""
+        ladder = self.move.ladder
+        tally = Tally(ladder, dict(self.scales), self.difficulty[None, :])
+        codes: dict[str, int] = {}
+        candidates: list[Candidate] = []
+        used = dict.fromkeys(ladder.generators, 0)
+        for index, wave in enumerate(ladder.waves):
+            request = task.request(
+                n=wave.n, offset=used[wave.generator], generator=self.generators[wave.generator]
+            )
+            (replies,) = yield from draw((request,))
+            used[wave.generator] += wave.n
+            drawn = [task.candidate(reply) for reply in replies]
+            if self.verifier is not None:
+                drawn = yield from score_candidates(task, drawn, verifier=self.verifier)
+            candidates += drawn
+            self._add(tally, wave, drawn, codes)
+            accepted = self._accepted(candidates)
+            if accepted is not None:
+                return conclude(task, candidates, Choice(accepted, "first_success"), satisfied=True)
+            refused = any(isinstance(reply, Failure) and reply.refused for reply in replies)
+            last = index == len(ladder) - 1
+            if refused or last:
+                break
+            if not self.move.rule.go_on(tally.evidence(), price=self.price)[0]:
+                return conclude(
+                    task, candidates, self._select(tally, codes, candidates, task), satisfied=True
+                )
+        return conclude(task, candidates, self._select(tally, codes, candidates, task))
+
+    def _add(self, tally: Tally, wave: Wave, drawn: Sequence[Candidate], codes: dict[str, int]) -> None:
+        """Put a wave in the tally; a failed sample abstains and costs what it used."""
+        answer = [
+            -1 if candidate.answer is None else codes.setdefault(candidate.answer, len(codes))
+            for candidate in drawn
+        ]
+        logprob = [
+            np.nan if candidate.mean_logprob is None else candidate.mean_logprob for candidate in drawn
+        ]
+        score = [np.nan if candidate.score is None else candidate.score for candidate in drawn]
+        tally.add(
+            wave.generator,
+            answer=np.array([answer]),
+            mean_logprob=np.array([logprob]),
+            cost=np.array([[self.sample_cost(candidate, wave.generator) for candidate in drawn]]),
+            score=np.array([score]),
+        )
+
+    def _accepted(self, candidates: Sequence[Candidate]) -> int | None:
+        """Return the position of the first candidate that the verifier accepts."""
+        if self.verifier is None:
+            return None
+        return next(
+            (
+                index
+                for index, candidate in enumerate(candidates)
+                if candidate.score is not None and candidate.score >= self.threshold
+            ),
+            None,
+        )
+
+    def _select(
+        self, tally: Tally, codes: Mapping[str, int], candidates: Sequence[Candidate], task: Task
+    ) -> Choice:
+        """Return the first candidate with the leading answer; ties are uniform, by the task's seed."""
+        tied = np.flatnonzero(tally.tied()[0])
+        if not tied.size or self.verifier is not None:
+            return Choice(None, "none")
+        chosen = int(tied[0] if len(tied) == 1 else task.tie_breaker().choice(tied))
+        position = next(
+            index
+            for index, candidate in enumerate(candidates)
+            if candidate.answer is not None and codes[candidate.answer] == chosen
+        )
+        return Choice(position, "weighted_vote")
