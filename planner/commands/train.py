@@ -77,6 +77,7 @@ def command(
     from training.train import train
 
     require("optuna", extra="train")
+    _prepare(out)
     recorded = SampleLog.read(*log)
     training_side, n_test = _set_aside(recorded, test_fraction, seed)
     _warn_of_single_samples(training_side, objective)
@@ -116,6 +117,18 @@ def command(
         )
     else:
         console.print(f"\nNext: planner evaluate {out} LOG, with a log of other prompts", soft_wrap=True)
+
+
+def _prepare(out: Path) -> None:
+    """Find out before the work whether the bundle can be written to `out`."""
+    from difficulty.errors import InvalidBundleError
+
+    out.mkdir(parents=True, exist_ok=True)
+    names = sorted(entry.name for entry in out.iterdir() if entry.is_file())
+    if names and "manifest.json" not in names:
+        raise InvalidBundleError(
+            f"{out} holds files that are not a bundle's ({', '.join(names[:3])}); choose another folder"
+        )
 
 
 def _set_aside(log: SampleLog, test_fraction: float | None, seed: int) -> tuple[SampleLog, int]:

@@ -192,6 +192,39 @@ def test_a_log_without_answers_or_scores_says_what_accuracy_cannot_do(
     assert plans[0].allocation.n > 1
 
 
+def test_logs_of_different_prompts_and_generators_are_refused_with_their_shares(
+    log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    records = [
+        {"prompt_id": f"other{i}", "prompt": f"{i}?", "generator": "other", "n": 8, "n_correct": 4}
+        for i in range(60)
+    ]
+    SampleLog.from_records(records, {"other": Generator(name="other")}).write(tmp_path / "other.jsonl")
+    arguments = ["train", str(log_file), str(tmp_path / "other.jsonl"), "--out", str(tmp_path / "policy")]
+    assert main([*arguments, "--trials", "1"]) == 2
+    said = capsys.readouterr().err
+    assert "no generator has labelled samples for 90%" in said
+    assert "tiny" in said and "other" in said
+
+
+def test_a_folder_that_holds_other_files_is_refused_before_training(
+    log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    assert main(["train", str(log_file), "--out", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "thesis.tex" in said and "trials" not in said
+    assert (tmp_path / "thesis.tex").read_text() == "precious"
+
+
+def test_a_folder_that_cannot_be_made_is_exit_code_2(
+    log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["train", str(log_file), "--out", str(tmp_path / "file" / "policy")]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_plans_go_to_standard_output_and_the_table_to_standard_error(
     bundle: Path, prompts_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
