@@ -126,9 +126,9 @@ def build_menu(log: SampleLog, *, objective: Objective = "accuracy") -> tuple[Al
         if any(labelled.values()):
             shares = ", ".join(f"{name} {share:.0%}" for name, share in labelled.items())
             raise InvalidInputError(
-                f"no generator has labelled samples for {_MAJORITY_OF:.0%} of the {len(log)} prompts ({shares}), "
-                "so allocations cannot be compared; train on one log per set of prompts, or record the missing "
-                "lines"
+                f"no generator has labelled samples for {_MAJORITY_OF:.0%} of the {len(log)} prompts "
+                f"({shares}), so allocations cannot be compared; train on one log per set of prompts, or "
+                "record the missing lines"
             )
         raise InvalidInputError(
             "no sample of this log is labelled correct or wrong, so nothing can be learned from it; "
