@@ -16,10 +16,21 @@ __all__ = ["HeldOut", "held_out"]
 
 
 class HeldOut(NamedTuple):
-    """The prompts to judge on, and how many of the log's prompts are not among them."""
+    """The prompts to judge on.
+
+    Attributes
+    ----------
+    log : SampleLog
+        What is left.
+    n_left_out : int
+        Prompts of the log that are not among them.
+    complete : bool
+        False when the bundle names only some of the prompts that it was trained on: others may be left in.
+    """
 
     log: SampleLog
     n_left_out: int
+    complete: bool
 
 
 def held_out(bundle: PolicyBundle, log: SampleLog) -> HeldOut:
@@ -34,7 +45,7 @@ def held_out(bundle: PolicyBundle, log: SampleLog) -> HeldOut:
     split = about.get("split") if isinstance(about, dict) else None
     if isinstance(split, dict) and split.get("digest") == log.digest:
         test_side = log.split(test_fraction=split["test_fraction"], seed=split["seed"])[1]
-        return HeldOut(test_side, len(log) - len(test_side))
+        return HeldOut(test_side, len(log) - len(test_side), True)
     trained_on = set(bundle.curves.prompt_ids)
     groups = {prompt.group for prompt in log.prompts if prompt.id in trained_on}
     kept = [prompt.id for prompt in log.prompts if prompt.id not in trained_on and prompt.group not in groups]
@@ -44,4 +55,11 @@ def held_out(bundle: PolicyBundle, log: SampleLog) -> HeldOut:
             "it is worth on new ones; evaluate on other prompts, or train again without --test-fraction 0, "
             "which sets some aside"
         )
-    return HeldOut(log.select(kept) if len(kept) < len(log) else log, len(log) - len(kept))
+    other_side = log.about.get("split")
+    complete = bundle.training.get("n_prompts", 0) <= len(trained_on) or (
+        isinstance(split, dict)
+        and isinstance(other_side, dict)
+        and split.get("digest") == other_side.get("digest")
+        and other_side.get("side") == "test"
+    )
+    return HeldOut(log.select(kept) if len(kept) < len(log) else log, len(log) - len(kept), complete)

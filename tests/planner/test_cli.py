@@ -1,6 +1,7 @@
 """The command line from outside: exit codes, streams, files."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,9 @@ import pytest
 
 from difficulty.generator import Generator
 from difficulty.sample_log import SampleLog
+from planner.bundle import PolicyBundle
 from planner.cli import COMMANDS, main
+from planner.commands.held_out import held_out
 from planner.planner import Planner
 from policies.plan_wire import plan_from_json, read_plans
 
@@ -172,6 +175,23 @@ def test_prompts_of_groups_that_were_trained_on_are_left_out(
     ]
     assert main([*arguments, "--bootstrap", "100"]) == 0
     assert json.loads(capsys.readouterr().out)["data"]["n_prompts"] == len(log) - len(train_side)
+
+
+def test_a_bundle_that_names_only_some_of_its_prompts_says_so(
+    log_file: Path, bundle: Path, tmp_path: Path
+) -> None:
+    log, loaded = SampleLog.read(log_file), PolicyBundle.load(bundle)
+    larger = replace(loaded, training={**loaded.training, "n_prompts": 9999})
+    rows = (
+        {"prompt_id": f"new{i}", "prompt": f"{i}?", "generator": "tiny", "n": 2, "n_correct": 1}
+        for i in range(9)
+    )
+    other = SampleLog.from_records(rows, dict(log.generators))
+    assert not held_out(larger, other).complete
+    assert held_out(loaded, other).complete
+    assert held_out(larger, log).complete  # split as in training, by the log's digest
+    test_side = log.split(test_fraction=0.4, seed=0)[1]
+    assert held_out(larger, test_side) == (test_side, 0, True)
 
 
 def test_a_log_without_answers_or_scores_says_what_accuracy_cannot_do(
