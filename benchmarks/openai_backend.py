@@ -39,7 +39,11 @@ def serve(ready: multiprocessing.Queue[int], seconds: float) -> None:
     )
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while header := await reader.readuntil(b"\r\n\r\n"):
+        while True:
+            try:
+                header = await reader.readuntil(b"\r\n\r\n")
+            except asyncio.IncompleteReadError:
+                return writer.close()
             fields = dict(line.lower().split(b": ", 1) for line in header.split(b"\r\n")[1:-2])
             await reader.readexactly(int(fields[b"content-length"]))
             await asyncio.sleep(seconds)
@@ -101,21 +105,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     busy: dict[str, list[float]] = {"bare client": [], "backend": []}
     for repeat in range(options.repeats + 1):
         for name, run in (("bare client", bare), ("backend", through)):
-            start, cpu = time.perf_counter(), time.process_time()
+            start, begun = time.perf_counter(), time.process_time()
             asyncio.run(run(url, options.requests, options.concurrency))
             if repeat:
                 wall[name].append(time.perf_counter() - start)
-                busy[name].append(time.process_time() - cpu)
+                busy[name].append(time.process_time() - begun)
     server.kill()
-    print(
-        f"{options.requests} requests for {CHOICES} samples of {TOKENS} tokens, {options.concurrency} in flight"
-    )
+    print(f"{options.requests} requests for {CHOICES} samples each, {options.concurrency} in flight")
     for name in wall:
         ratio = median(wall[name]) / median(wall["bare client"])
-        per_request = 1000 * median(busy[name]) / options.requests
-        print(
-            f"  {name:12s} {median(wall[name]):7.3f} s  {ratio:6.3f} x  {per_request:6.2f} ms of CPU per request"
-        )
+        cpu = 1000 * median(busy[name]) / options.requests
+        print(f"  {name:12s} {median(wall[name]):7.3f} s  {ratio:6.3f} x  {cpu:6.2f} ms CPU a request")
 
 
 if __name__ == "__main__":
