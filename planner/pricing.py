@@ -1,14 +1,16 @@
 """What each allocation is expected to cost each prompt: beliefs about tokens, priced in one unit.
 
-Output tokens come from the belief (weighted over reference prompts); prompt tokens are the prompt's own where known, else fitted
-from its length. The prices themselves are those of `policies.cost`, so that plans and ledgers share one formula.
+Output tokens come from the belief (weighted over reference prompts); prompt tokens are the prompt's own where
+known, else fitted from its length; a reward model is assumed to read the prompt and one completion per sample
+that it scores. The prices themselves are those of `policies.cost`, so that plans and ledgers share one
+formula.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,9 @@ from policies.curves import CurveTable
 __all__ = ["Pricing", "columns_by_generator"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
+
+# A recorded score stands for a reward model; checkers and log-probabilities read nothing.
+_REWARD_MODEL: Final = "score"
 
 
 def columns_by_generator(allocations: Sequence[Allocation]) -> dict[str, NDArray[np.intp]]:
@@ -46,6 +51,22 @@ class Pricing:
         Per generator, intercept and slope of prompt tokens against characters; for prompts of unknown length.
     decode : DecodeModel, optional
         Predicts seconds; needed for the unit ``seconds``.
+
+    Notes
+    -----
+    Selection by a recorded ``score`` is charged for the reward model that gives it (prompt and completion of
+    every sample), where the cost model declares its size (``flops``), price (``usd``) or energy (``joules``),
+    or any of them for ``total_tokens``; without such a figure scores are free. ``output_tokens``, ``samples``
+    and ``seconds`` never hold the verifier.
+
+    Examples
+    --------
+    >>> one = Allocation(generator="small", strategy="majority_vote", width=1)
+    >>> table = CurveTable(
+    ...     prompt_ids=("a",), allocations=(one,), value=np.array([[0.5]]), samples=np.array([[1.0]]),
+    ...     prompt_tokens=np.array([[90.0]]), output_tokens=np.array([[200.0]]))
+    >>> Pricing(cost_model=CostModel(unit="total_tokens")).recorded(table)
+    array([[290.]])
     """
 
     cost_model: CostModel
@@ -76,7 +97,9 @@ class Pricing:
         if self.cost_model.unit == "output_tokens":
             prompt_tokens = np.zeros_like(output_tokens)
         else:
-            prompt_tokens = belief.expect(curves.prompt_tokens) * self._relative_length(prompts, belief, curves)
+            prompt_tokens = belief.expect(curves.prompt_tokens) * self._relative_length(
+                prompts, belief, curves
+            )
         samples = np.broadcast_to(curves.samples[:1], output_tokens.shape)
         return self._price(curves.allocations, samples, prompt_tokens, output_tokens)
 
@@ -103,39 +126,84 @@ class Pricing:
     ) -> FloatArray:
         cost = np.empty(output_tokens.shape)
         for generator, columns in columns_by_generator(allocations).items():
-            cost[:, columns] = self.cost_model.price_arrays(
-                generator,
+            usage = _Usage(
+                allocations=[allocations[column] for column in columns],
                 samples=samples[:, columns],
                 prompt_tokens=prompt_tokens[:, columns],
                 output_tokens=output_tokens[:, columns],
-                seconds=self._seconds(allocations, columns, samples, prompt_tokens, output_tokens),
+            )
+            cost[:, columns] = self.cost_model.price_arrays(
+                generator,
+                samples=usage.samples,
+                prompt_tokens=usage.prompt_tokens,
+                output_tokens=usage.output_tokens,
+                verifier_tokens=usage.scored_tokens() if self._charges_verifier() else 0.0,
+                seconds=self._seconds(usage) if self.cost_model.unit == "seconds" else 0.0,
             )
         return cost
 
-    def _seconds(
-        self,
-        allocations: Sequence[Allocation],
-        columns: NDArray[np.intp],
-        samples: FloatArray,
-        prompt_tokens: FloatArray,
-        output_tokens: FloatArray,
-    ) -> FloatArray:
-        """Return expected seconds, shape (P, len(columns)); zeros where the unit does not ask for them."""
-        if self.cost_model.unit != "seconds":
-            return np.zeros((len(output_tokens), len(columns)))
+    def _charges_verifier(self) -> bool:
+        """Tell whether the cost model declares what reading by a reward model costs in the unit."""
+        model = self.cost_model
+        declared = {
+            "flops": model.verifier_params,
+            "usd": model.usd_per_mtok_verifier,
+            "joules": model.joules_per_verifier_token,
+        }
+        if model.unit == "total_tokens":
+            return any(figure is not None for figure in declared.values())
+        return declared.get(model.unit) is not None
+
+    def _seconds(self, usage: _Usage) -> FloatArray:
+        """Return expected seconds of one generator's allocations, shape (P, A).
+
+        Raises
+        ------
+        UnknownUnitError
+            Without a decode model.
+        """
         if self.decode is None:
             raise UnknownUnitError(
-                "seconds need a decode model: fit one with DecodeModel.fit on timed runs and give it to Planner"
+                "seconds need a decode model: fit one with DecodeModel.fit on timed runs and give it to "
+                "Planner"
             )
+        question = np.nan_to_num(usage.question_tokens())
         return np.stack(
             [
                 self.decode.seconds(
-                    width=allocations[column].width,
-                    depth=allocations[column].depth,
-                    output_tokens=output_tokens[:, column] / samples[:, column],
-                    prompt_tokens=np.nan_to_num(prompt_tokens[:, column]) / samples[:, column],
+                    width=allocation.width,
+                    depth=allocation.depth,
+                    output_tokens=usage.output_tokens[:, column] / usage.samples[:, column],
+                    prompt_tokens=question,
                 )
-                for column in columns
+                for column, allocation in enumerate(usage.allocations)
             ],
             axis=1,
         )
+
+
+class _Usage(NamedTuple):
+    """Expected usage of A allocations of one generator for P prompts; arrays of shape (P, A)."""
+
+    allocations: Sequence[Allocation]
+    samples: FloatArray
+    prompt_tokens: FloatArray
+    output_tokens: FloatArray
+
+    def question_tokens(self) -> FloatArray:
+        """Return the length of the question, shape (P,): what the smallest allocation reads of it."""
+        first = min(
+            range(len(self.allocations)),
+            key=lambda column: (self.allocations[column].depth, self.allocations[column].n),
+        )
+        # Parallel samples share one reading of the prompt, each step of a chain pays for its own.
+        return self.prompt_tokens[:, first] / (
+            1 if self.allocations[first].depth == 1 else self.allocations[first].n
+        )
+
+    def scored_tokens(self) -> FloatArray:
+        """Return what a reward model reads, shape (P, A): question and completion of each sample."""
+        scored = np.array([a.parameters.get("verifier") == _REWARD_MODEL for a in self.allocations])
+        if not scored.any():
+            return np.zeros(self.samples.shape)
+        return np.where(scored, self.samples * self.question_tokens()[:, None] + self.output_tokens, 0.0)
