@@ -74,7 +74,7 @@ def verdict_of_training(bundle: PolicyBundle) -> str:
             f"{scope}"
         )
     text = (
-        f"In cross-fitted replay the learned policy gains {gain:+.3f} [{low:+.3f}, {high:+.3f}] "
+        f"In cross-fitted replay the learned policy gains {gain:+z.3f} [{low:+z.3f}, {high:+z.3f}] "
         f"{bundle.objective} over the best static mix at equal cost.{scope}"
     )
     placebo = bundle.training.get("placebo")
@@ -82,7 +82,7 @@ def verdict_of_training(bundle: PolicyBundle) -> str:
         return text
     low, high = placebo["gain_interval"]
     gain = placebo["gain_over_static"]
-    return f"{text} With predictions dealt to the wrong prompts: {gain:+.3f} [{low:+.3f}, {high:+.3f}]."
+    return f"{text} With predictions dealt to the wrong prompts: {gain:+z.3f} [{low:+z.3f}, {high:+z.3f}]."
 
 
 def generator_table(bundle: PolicyBundle) -> Table:

@@ -46,7 +46,7 @@ def _learned_table(report: Report) -> Table:
             number(ours["budget"]),
             f"{static['value']:.3f}",
             f"{ours['value']:.3f}",
-            f"{ours['difference']:+.3f}",
+            f"{ours['difference']:+z.3f}",
             _signed_interval(ours["difference_interval"]),
             style="green" if _beyond(ours) > 0 else "red" if _beyond(ours) < 0 else "",
         )
@@ -100,4 +100,4 @@ def _times(value: float | None) -> str:
 
 
 def _signed_interval(ends: Sequence[float | None]) -> str:
-    return "[" + ", ".join("–" if end is None else f"{end:+.3f}" for end in ends) + "]"
+    return "[" + ", ".join("–" if end is None else f"{end:+z.3f}" for end in ends) + "]"
