@@ -107,10 +107,10 @@ class BatchControl:
         if not (np.all(np.isfinite(worst)) and np.all(worst >= 0)):
             raise InvalidInputError("the most that a wave can cost must be finite and at least 0")
         spend = np.maximum(cost, 1e-300)
+        wanted = (gain > prices * spend) & (gain > 0)
         # Noise may let a prompt want to go on at one price and not at a lower one; who is in stays in.
-        wanted = np.logical_or.accumulate((gain > prices * spend) & (gain > 0), axis=1)
         entry = np.where(wanted.any(axis=1), wanted.argmax(axis=1), len(prices))
-        total = np.where(wanted, spend, 0.0).sum(axis=0)
+        total = np.where(entry[:, None] <= np.arange(len(prices)), spend, 0.0).sum(axis=0)
         fits = np.flatnonzero(total <= self.left)
         at = int(fits[-1]) if fits.size else -1
         lower = min(at + 1, len(prices) - 1)
@@ -151,11 +151,13 @@ def _fill(worst: FloatArray, room: float) -> NDArray[np.bool_]:
     """Return which items, taken in order and skipping what does not fit, stay within `room` together."""
     if worst.sum() <= room:
         return np.ones(len(worst), dtype=bool)
-    taken = np.cumsum(worst) <= room
-    left = room - float(worst[taken].sum())
-    # The cumulative cut is a prefix; small items behind it may still fit.
-    for index in np.flatnonzero(~taken):
-        if worst[index] <= left:
-            taken[index] = True
-            left -= float(worst[index])
+    taken = np.zeros(len(worst), dtype=bool)
+    waiting, left = np.arange(len(worst)), room
+    while waiting.size:
+        fits = np.cumsum(worst[waiting]) <= left
+        taken[waiting[fits]] = True
+        left -= float(worst[waiting[fits]].sum())
+        # The cumulative cut is a prefix; smaller items behind it may still fit.
+        waiting = waiting[~fits]
+        waiting = waiting[worst[waiting] <= left]
     return taken
