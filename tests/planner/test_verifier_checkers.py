@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import threading
-
-import math
 
 import pytest
 
