@@ -1,7 +1,8 @@
 """The user's door: plans for prompts under a budget, at a price, or for a target accuracy.
 
-A planner holds a bundle (or the cold start) and turns prompts into beliefs, beliefs into values and costs, and those into one
-allocation per prompt by one price. It spends nothing; running plans is left to the drivers.
+A planner holds a bundle (or the cold start) and turns prompts into beliefs, beliefs into values and costs,
+and those into one allocation per prompt by one price. It spends nothing; running plans is left to the
+drivers.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from policies.objective import Objective, check_objective
 from policies.plan import AllocationPlan
 from policies.policy_spec import STATIC
 from policies.prices import choose_at_prices, price_grid
-from policies.solver import Solution, solve
+from policies.solution import Solution
+from policies.solver import solve
 
 if TYPE_CHECKING:  # running loads the drivers; planning does not need them
     from difficulty.hidden_states import HiddenStates
@@ -137,8 +139,8 @@ class Planner:
         path : str or path
             The folder.
         generators : mapping, optional
-            The generators that will be used. Those that the bundle does not know are no part of any plan, and a
-            `UserWarning` says where settings differ from what the bundle was trained on.
+            The generators that will be used. Those that the bundle does not know are no part of any plan, and
+            a `UserWarning` says where settings differ from what the bundle was trained on.
         cost_model, decode, hidden_states
             See `Planner`.
 
@@ -174,7 +176,9 @@ class Planner:
             Assumed length of a completion, for budgets in tokens.
         """
         start = cold_start(
-            generators, objective=check_objective(objective), output_tokens_per_sample=output_tokens_per_sample
+            generators,
+            objective=check_objective(objective),
+            output_tokens_per_sample=output_tokens_per_sample,
         )
         return cls(
             bundle=PolicyBundle(
@@ -210,8 +214,8 @@ class Planner:
         prompts : iterable of Prompt or str
             The P prompts.
         budget : Budget, optional
-            Limit over the batch (``scope="batch"``) or on average per prompt (``scope="prompt"``). The expected total
-            never exceeds it, and no plan's expected cost exceeds ``max_per_prompt``.
+            Limit over the batch (``scope="batch"``) or on average per prompt (``scope="prompt"``). The
+            expected total never exceeds it, and no plan's expected cost exceeds ``max_per_prompt``.
         price : float, optional
             Value that a unit of cost must bring, at least 0; each plan then depends on its prompt alone.
         target_accuracy : float, optional
@@ -224,18 +228,23 @@ class Planner:
         InvalidPromptError
             When a prompt is empty or an id is given twice.
         InvalidBudgetError
-            When not exactly one of the three is given, or when it cannot be met; the message says what could be.
+            When not exactly one of the three is given, or when it cannot be met; the message says what could
+            be.
         UnknownUnitError
             When the budget's unit cannot be priced.
         """
         batch = as_prompts(prompts)
         given = [argument for argument in (budget, price, target_accuracy) if argument is not None]
         if len(given) != 1:
-            raise InvalidBudgetError(f"give exactly one of budget, price and target_accuracy; got {len(given)}")
+            raise InvalidBudgetError(
+                f"give exactly one of budget, price and target_accuracy; got {len(given)}"
+            )
         if budget is not None and not isinstance(budget, Budget):
             raise InvalidBudgetError(
                 f"budget must be a Budget such as Budget(limit=4000, unit='output_tokens'), got {budget!r}"
             )
+        if target_accuracy is not None and not 0 < target_accuracy <= 1:
+            raise InvalidBudgetError(f"target_accuracy must lie in (0, 1], got {target_accuracy!r}")
         if not batch:
             return []
         unit = self.bundle.unit if budget is None else budget.unit
@@ -281,7 +290,9 @@ class Planner:
         except RuntimeError:
             pass
         else:
-            raise InvalidInputError("an event loop is running here: use `await planner.arun(...)` instead of run")
+            raise InvalidInputError(
+                "an event loop is running here: use `await planner.arun(...)` instead of run"
+            )
         return asyncio.run(
             self.arun(
                 prompts,
@@ -324,8 +335,8 @@ class Planner:
         backend : Backend
             Draws samples; the bundle's generators say how.
         budget, price, target_accuracy
-            As in `plan`. A budget also holds against *actual* usage: what is in flight counts at the mean of what was
-            drawn so far, and nothing is sent that would exceed it.
+            As in `plan`. A budget also holds against *actual* usage: what is in flight counts at the mean of
+            what was drawn so far, and nothing is sent that would exceed it.
         verifier, extractor, limits, driver, run_log, progress
             As in `planner.run.run_plans`.
         seed : int
@@ -334,7 +345,8 @@ class Planner:
         Returns
         -------
         list of Outcome
-            One per prompt, in order: answer or None, candidates, actual usage and cost beside the expected, stop reason.
+            One per prompt, in order: answer or None, candidates, actual usage and cost beside the expected,
+            stop reason.
         """
         from planner.drivers import Limits
         from planner.run import run_plans
@@ -470,29 +482,26 @@ class Planner:
         ]
 
 
-def _in_unit(model: CostModel, unit: str) -> CostModel:
-    return replace(model, unit=check_unit(unit))
-
-
 def _restrict(bundle: PolicyBundle, generators: Mapping[str, Generator]) -> PolicyBundle:
     """Keep the allocations of the given generators, and warn where these are not those of training."""
     known = [name for name in bundle.generators if name in generators]
     if not known:
         raise UnknownGeneratorError(
-            f"the bundle was trained on {', '.join(bundle.generators)}; none of {', '.join(generators) or '(none)'} "
+            f"the bundle was trained on {', '.join(bundle.generators)}; none of "
+            f"{', '.join(generators) or '(none)'} "
             "is among them; name your generators as in the log, or train on a log of yours"
         )
     for name in known:
         trained, given = bundle.generators[name], generators[name]
-        changed = [
-            f.name for f in fields(Generator) if getattr(trained, f.name) != getattr(given, f.name)
-        ]
+        changed = [f.name for f in fields(Generator) if getattr(trained, f.name) != getattr(given, f.name)]
         if changed:
             warnings.warn(
-                f"generator {name!r} differs from the one that the bundle was trained on in {', '.join(changed)}: its "
-                "expected accuracy and cost may not hold; collect a log with the new settings and train again",
+                f"generator {name!r} differs from the one that the bundle was trained on in "
+                f"{', '.join(changed)}: its "
+                "expected accuracy and cost may not hold; collect a log with the new settings and train "
+                "again",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=3,
             )
     deployed = bundle.deployed & np.array([a.generator in known for a in bundle.curves.allocations])
     if not deployed.any():

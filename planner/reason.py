@@ -1,14 +1,16 @@
 """Say in words why a prompt got its allocation.
 
-One sentence names the predicted difficulty among the training prompts, one what the allocation gains over the cheapest and at
-what price more would have been bought. It explains the decision as made; it adds nothing to it.
+One sentence names the predicted difficulty among the training prompts, one what the allocation gains over the
+smallest and at what price more would have been bought. It explains the decision as made and adds nothing to
+it; making the decision is left to `planner.planner`.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,16 @@ from planner.bundle import PolicyBundle
 from policies.curves import CurveTable
 
 __all__ = ["Reasons"]
+
+_ONE: Final[Mapping[str, str]] = {
+    "flops": "FLOP",
+    "joules": "joule",
+    "output_tokens": "output token",
+    "samples": "sample",
+    "seconds": "second",
+    "total_tokens": "token",
+    "usd": "dollar",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -33,6 +45,12 @@ class Reasons:
         Names of the A allocations.
     base : int
         Column of the allocation with the fewest samples.
+
+    Examples
+    --------
+    >>> reasons = Reasons(ground="static", levels=(0.0,), names=("one", "five"), base=0)
+    >>> reasons.write(0.0, 1, np.array([0.4, 0.5]), price=0.01, unit="samples").partition("; ")[2]
+    'five adds +0.100 over one; more would gain less than 0.01 per sample'
     """
 
     ground: Literal["nothing", "static", "learned"]
@@ -43,9 +61,13 @@ class Reasons:
     @classmethod
     def of(cls, bundle: PolicyBundle, curves: CurveTable) -> Reasons:
         """Prepare reasons for plans that choose from `curves`."""
-        learned = "static" if bundle.policy.family == "static" else "learned"
+        ground: Literal["nothing", "static", "learned"] = "learned"
+        if not bundle.training:
+            ground = "nothing"
+        elif bundle.policy.family == "static":
+            ground = "static"
         return cls(
-            ground=learned if bundle.training else "nothing",  # type: ignore[arg-type]
+            ground=ground,
             levels=tuple(np.sort(bundle.references.coordinates[:, 0]).tolist()),
             names=tuple(str(allocation) for allocation in curves.allocations),
             base=int(np.argmin(curves.samples[0])),
@@ -65,7 +87,7 @@ class Reasons:
         price : float
             Value per unit of cost at which the batch was solved.
         unit : str
-            Unit of cost.
+            Unit of cost, one of `policies.budget.UNITS`.
         """
         if self.ground == "nothing":
             first = "nothing was recorded yet: a broad prior"
@@ -79,5 +101,5 @@ class Reasons:
             gain = float(value[choice] - value[self.base])
             second = f"; {self.names[choice]} adds {gain:+.3f} over {self.names[self.base]}"
         if price > 0:
-            return f"{first}{second}; more would gain less than {price:.3g} per {unit.rstrip('s')}"
+            return f"{first}{second}; more would gain less than {price:.3g} per {_ONE[unit]}"
         return f"{first}{second}; the budget leaves nothing that would add more"

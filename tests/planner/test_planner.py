@@ -1,0 +1,372 @@
+"""The planner's promises: budgets in expectation, caps always, one prompt at a price, targets reached."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from difficulty.errors import InvalidBudgetError, InvalidPromptError, UnknownGeneratorError, UnknownUnitError
+from difficulty.generator import Generator
+from difficulty.prompt import Prompt
+from planner.bundle import PolicyBundle
+from planner.planner import Planner
+from policies.budget import UNITS, Budget
+from policies.cost import CostModel
+from policies.cost_latency import DecodeModel
+from policies.hull import upper_hull
+from policies.plan import AllocationPlan
+from policies.policy_spec import STATIC, PolicyMixture, PolicySpec
+
+KERNEL = PolicyMixture(members=(PolicySpec(family="kernel", level_bandwidth=0.4, floor=0.01),))
+SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+
+
+def texts(n: int, seed: int = 0) -> list[str]:
+    rng = np.random.default_rng(seed)
+    return [
+        "Add up " + " + ".join(map(str, rng.integers(2, 60, size=rng.integers(2, 10)))) + f" ({number})."
+        for number in range(n)
+    ]
+
+
+def randomised(bundle: PolicyBundle, seed: int) -> PolicyBundle:
+    """Return the bundle with curves and a kernel policy that are arbitrary."""
+    rng = np.random.default_rng(seed)
+    shape = bundle.curves.value.shape
+    curves = replace(
+        bundle.curves, value=rng.random(shape), output_tokens=bundle.curves.samples * rng.gamma(2, 50, shape)
+    )
+    spec = PolicySpec(
+        family="kernel", level_bandwidth=float(rng.uniform(0.1, 2)), floor=float(rng.uniform(0, 0.3))
+    )
+    return replace(bundle, curves=curves, policy=PolicyMixture(members=(spec,)))
+
+
+def total(plans: list[AllocationPlan]) -> float:
+    return sum(plan.expected_cost for plan in plans)
+
+
+def mean_value(plans: list[AllocationPlan]) -> float:
+    return float(np.mean([plan.expected_accuracy for plan in plans]))
+
+
+@pytest.fixture(scope="module")
+def planner(trained: Any) -> Planner:
+    return Planner.load(trained.folder)
+
+
+@SHARED
+@given(seed=st.integers(0, 10**6), limit=st.floats(1.0, 20.0), cap=st.floats(1.0, 30.0), n=st.integers(1, 25))
+def test_budgets_are_kept_in_expectation_and_caps_always(
+    trained: Any, seed: int, limit: float, cap: float, n: int
+) -> None:
+    planner = Planner(bundle=randomised(trained.bundle, seed))
+    least = min(plan.expected_cost for plan in planner.plan(texts(n, seed), price=1e9))
+    prompts = texts(n, seed)
+    cheapest = total(planner.plan(prompts, price=1e9))
+    for scope, amount in (("prompt", limit * cheapest / n), ("batch", limit * cheapest)):
+        budget = Budget(limit=amount, unit="output_tokens", scope=scope)  # type: ignore[arg-type]
+        plans = planner.plan(prompts, budget=budget)
+        assert total(plans) <= budget.total(n_prompts=n) * (1 + 1e-9)
+        capped = replace(budget, max_per_prompt=cap * least)
+        try:
+            plans = planner.plan(prompts, budget=capped)
+        except InvalidBudgetError as error:
+            assert error.least is not None or "cap" in str(error)
+            continue
+        assert max(plan.expected_cost for plan in plans) <= cap * least * (1 + 1e-9)
+        assert total(plans) <= budget.total(n_prompts=n) * (1 + 1e-9)
+
+
+@SHARED
+@given(seed=st.integers(0, 10**6))
+def test_expected_accuracy_never_falls_as_the_budget_grows(trained: Any, seed: int) -> None:
+    planner = Planner(bundle=randomised(trained.bundle, seed))
+    prompts = texts(9, seed)
+    cheapest = total(planner.plan(prompts, price=1e9))
+    worth = [
+        mean_value(
+            planner.plan(prompts, budget=Budget(limit=cheapest * more, unit="output_tokens", scope="batch"))
+        )
+        for more in (1.001, 1.5, 2, 3, 5, 9, 20)
+    ]
+    assert np.all(np.diff(worth) >= -1e-9)
+
+
+@SHARED
+@given(seed=st.integers(0, 10**6), share=st.floats(0.05, 0.999))
+def test_targets_are_reached_at_least_cost(trained: Any, seed: int, share: float) -> None:
+    planner = Planner(bundle=randomised(trained.bundle, seed))
+    prompts = texts(7, seed)
+    low, high = mean_value(planner.plan(prompts, price=1e9)), mean_value(planner.plan(prompts, price=0.0))
+    target = low + share * (high - low)
+    plans = planner.plan(prompts, target_accuracy=target)
+    assert mean_value(plans) >= target - 1e-9
+    # No frontier point that reaches the target may be cheaper than the plan by more than one prompt's step.
+    dearest = max(plan.expected_cost for plan in planner.plan(prompts, price=0.0))
+    for point in planner.frontier(prompts, n_points=60):
+        if point.expected_accuracy >= target:
+            assert total(plans) <= point.expected_cost * 7 + dearest
+            break
+
+
+def test_a_target_out_of_reach_says_what_is_reachable(planner: Planner) -> None:
+    prompts = texts(5)
+    best = mean_value(planner.plan(prompts, price=0.0))
+    with pytest.raises(InvalidBudgetError) as caught:
+        planner.plan(prompts, target_accuracy=min(best + 0.01, 1.0))
+    assert caught.value.reachable is not None
+    assert_allclose(caught.value.reachable, best, rtol=1e-6)
+    plans = planner.plan(prompts, target_accuracy=caught.value.reachable - 1e-9)
+    assert_allclose(mean_value(plans), best, rtol=1e-6)
+
+
+@pytest.mark.parametrize("target", [0.0, -0.5, 1.5, float("nan")])
+def test_a_target_that_is_no_accuracy_is_refused(planner: Planner, target: float) -> None:
+    with pytest.raises(InvalidBudgetError):
+        planner.plan(texts(2), target_accuracy=target)
+
+
+def test_at_a_price_a_plan_depends_on_its_prompt_alone(planner: Planner) -> None:
+    prompts = texts(12)
+    together = planner.plan(prompts, price=2e-4)
+    alone = [planner.plan([prompt], price=2e-4)[0] for prompt in prompts]
+    assert [plan.allocation for plan in together] == [plan.allocation for plan in alone]
+    assert_allclose([p.expected_cost for p in together], [p.expected_cost for p in alone], rtol=1e-5)
+    assert len({plan.allocation for plan in together}) > 1
+
+
+def test_reordering_prompts_reorders_plans(planner: Planner) -> None:
+    prompts = texts(20)
+    order = np.random.default_rng(0).permutation(20)
+    budget = Budget(limit=150, unit="output_tokens")
+    straight = planner.plan(prompts, budget=budget)
+    shuffled = planner.plan([prompts[index] for index in order], budget=budget)
+    assert [plan.prompt_id for plan in shuffled] == [straight[index].prompt_id for index in order]
+    assert [plan.allocation for plan in shuffled] == [straight[index].allocation for index in order]
+
+
+def test_equal_seeds_give_equal_plans_and_the_seed_breaks_ties_only() -> None:
+    planner = Planner.untrained()
+    prompts, budget = texts(9), Budget(limit=4, unit="samples")
+    assert planner.plan(prompts, budget=budget, seed=3) == planner.plan(prompts, budget=budget, seed=3)
+    one, two = planner.plan(prompts, budget=budget, seed=0), planner.plan(prompts, budget=budget, seed=1)
+    assert [plan.allocation for plan in one] != [plan.allocation for plan in two]
+    assert sorted(map(str, (p.allocation for p in one))) == sorted(map(str, (p.allocation for p in two)))
+
+
+def test_strings_and_prompts_are_planned_alike(planner: Planner) -> None:
+    (text,) = texts(1)
+    budget = Budget(limit=150, unit="output_tokens")
+    from_text, from_prompt = (planner.plan([p], budget=budget)[0] for p in (text, Prompt(text=text)))
+    assert from_text == from_prompt
+    assert planner.plan([Prompt(id="mine", text=text)], budget=budget)[0].prompt_id == "mine"
+
+
+def test_hard_prompts_are_told_from_easy_ones(planner: Planner) -> None:
+    easy, hard = "Add up 3 + 4.", "Add up 3 + 44 + 8 + 59 + 12 + 7 + 31 + 20 + 5."
+    assert planner.bundle.policy.family != "static"
+    means = planner.belief([easy, hard]).mean("model-0")
+    assert means[0] > 0.6
+    assert means[1] < 0.3
+
+
+def test_no_prompts_no_plans(planner: Planner) -> None:
+    assert planner.plan([], budget=Budget(limit=5, unit="samples")) == []
+    assert planner.plan([], price=0.1) == []
+    assert planner.frontier([]) == []
+
+
+def test_prompts_without_text_get_what_the_population_gets(planner: Planner) -> None:
+    plans = planner.plan([Prompt(id="a"), Prompt(id="b")], price=2e-4)
+    assert plans[0].allocation == plans[1].allocation
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"price": 0.1, "target_accuracy": 0.5},
+        {"price": -1.0},
+        {"price": float("nan")},
+        {"budget": 100},
+        {"budget": Budget(limit=1e-9, unit="output_tokens")},
+        {"budget": Budget(limit=0.5, unit="samples")},
+    ],
+)
+def test_what_cannot_be_meant_or_met_is_refused(planner: Planner, arguments: dict[str, Any]) -> None:
+    with pytest.raises(InvalidBudgetError):
+        planner.plan(texts(2), **arguments)
+
+
+def test_a_budget_below_one_sample_says_the_least(planner: Planner) -> None:
+    with pytest.raises(InvalidBudgetError) as caught:
+        planner.plan(texts(3), budget=Budget(limit=0.5, unit="samples"))
+    assert caught.value.least == 3
+
+
+def test_a_cap_below_the_cheapest_allocation_is_refused(planner: Planner) -> None:
+    with pytest.raises(InvalidBudgetError):
+        planner.plan(texts(2), budget=Budget(limit=500, unit="output_tokens", max_per_prompt=1e-3))
+
+
+def test_empty_and_repeated_prompts_are_refused(planner: Planner) -> None:
+    with pytest.raises(InvalidPromptError, match="is empty"):
+        planner.plan(["fine", "  "], price=0.1)
+    with pytest.raises(InvalidPromptError, match="twice"):
+        planner.plan([Prompt(id="a", text="x"), Prompt(id="a", text="y")], price=0.1)
+    with pytest.raises(InvalidPromptError, match="not one string"):
+        planner.plan("one string", price=0.1)
+
+
+FIGURES = CostModel(
+    unit="samples",
+    generators={
+        f"model-{number}": Generator(
+            name=f"model-{number}", params=1e9, usd_per_mtok_in=0.1, usd_per_mtok_out=0.4
+        )
+        for number in range(2)
+    },
+    joules_per_output_token={"model-0": 0.5, "model-1": 1.0},
+)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_every_unit_can_be_planned_in(trained: Any, unit: Any) -> None:
+    planner = Planner.load(
+        trained.folder, cost_model=FIGURES, decode=DecodeModel(per_step=0.01, per_sample=1e-3)
+    )
+    prompts = texts(6)
+    dearest = total(planner.plan(prompts, budget=Budget(limit=1e18, unit=unit, max_per_prompt=1e18)))
+    least = planner.frontier(prompts, unit=unit)[0].expected_cost
+    budget = Budget(limit=max(2 * least, least + 1e-12), unit=unit)
+    plans = planner.plan(prompts, budget=budget)
+    assert total(plans) <= budget.limit * 6 * (1 + 1e-9)
+    assert {plan.unit for plan in plans} == {unit}
+    assert total(plans) < dearest
+    assert all(plan.expected_cost > 0 for plan in plans)
+
+
+@pytest.mark.parametrize(
+    ("unit", "missing"), [("usd", "usd_per_mtok"), ("joules", "joules_per"), ("seconds", "decode model")]
+)
+def test_a_unit_without_its_figures_says_what_is_missing(planner: Planner, unit: Any, missing: str) -> None:
+    with pytest.raises(UnknownUnitError, match=missing):
+        planner.plan(texts(2), budget=Budget(limit=1e6, unit=unit))
+    with pytest.raises(UnknownUnitError):
+        planner.frontier(texts(2), unit="bananas")
+
+
+def test_a_constant_predictor_gives_exactly_the_best_static_mix(trained: Any) -> None:
+    bundle = replace(
+        trained.bundle,
+        policy=KERNEL,
+        features=None,
+        predictor=None,
+        deployed=np.ones_like(trained.bundle.deployed),
+        references=replace(
+            trained.bundle.references, coordinates=np.zeros_like(trained.bundle.references.coordinates)
+        ),
+    )
+    constant, static = Planner(bundle=bundle), Planner(bundle=replace(bundle, policy=STATIC))
+    prompts = texts(30)
+    value, cost = bundle.curves.value.mean(axis=0), bundle.curves.output_tokens.mean(axis=0)
+    hull = np.flatnonzero(upper_hull(value[None], cost[None])[0])
+    on_hull = {bundle.curves.allocations[column] for column in hull}
+    for limit in np.geomspace(cost.min() * 1.01, cost[hull].max() * 1.1, 8).tolist():
+        budget = Budget(limit=limit, unit="output_tokens")
+        ours, theirs = constant.plan(prompts, budget=budget), static.plan(prompts, budget=budget)
+        assert [plan.allocation for plan in ours] == [plan.allocation for plan in theirs]
+        # A mix of two neighbours on the hull; what is left over may buy one prompt something between them.
+        used = [plan.allocation for plan in ours]
+        assert len(set(used)) <= 3
+        assert sum(allocation not in on_hull for allocation in used) <= 1
+
+
+def test_the_frontier_rises_and_its_prices_buy_its_points(planner: Planner) -> None:
+    prompts = texts(10)
+    points = planner.frontier(prompts)
+    assert len(points) > 5
+    costs, values, prices = (np.array(column) for column in zip(*points, strict=True))
+    assert np.all(np.diff(costs) > 0)
+    assert np.all(np.diff(values) >= -1e-9)
+    assert np.all(np.diff(prices) < 0)
+    for point in (points[0], points[len(points) // 2], points[-1]):
+        plans = planner.plan(prompts, price=point.price)
+        assert_allclose(total(plans) / 10, point.expected_cost, rtol=1e-5)
+        assert_allclose(mean_value(plans), point.expected_accuracy, rtol=1e-5)
+
+
+def test_a_frontier_of_one_point_is_refused(planner: Planner) -> None:
+    with pytest.raises(InvalidBudgetError, match="n_points"):
+        planner.frontier(texts(2), n_points=1)
+
+
+def test_chunks_of_prompts_do_not_show(planner: Planner, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompts, budget = texts(11), Budget(limit=150, unit="output_tokens")
+    whole = planner.plan(prompts, budget=budget)
+    monkeypatch.setattr("planner.planner._CHUNK", 4)
+    cut = planner.plan(prompts, budget=budget)
+    assert [plan.allocation for plan in cut] == [plan.allocation for plan in whole]
+    assert_allclose([p.accuracy_interval for p in cut], [p.accuracy_interval for p in whole], rtol=1e-4)
+
+
+def test_intervals_hold_the_expectation_and_are_narrower_with_less_spread(planner: Planner) -> None:
+    for plan in planner.plan(texts(10), budget=Budget(limit=150, unit="output_tokens")):
+        low, high = plan.accuracy_interval
+        assert 0 <= low <= plan.expected_accuracy <= high <= 1
+        assert high > low
+
+
+def test_other_settings_of_a_generator_warn_at_the_caller(trained: Any) -> None:
+    given = dict(trained.bundle.generators)
+    given["model-0"] = replace(given["model-0"], temperature=0.2, model="another")
+    with pytest.warns(UserWarning, match="'model-0' differs .* in model, temperature") as caught:
+        Planner.load(trained.folder, generators=given)
+    assert [warning.filename for warning in caught] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Planner.load(trained.folder, generators=trained.bundle.generators)
+
+
+def test_only_the_generators_at_hand_are_planned_for(trained: Any) -> None:
+    some = {"model-0": trained.bundle.generators["model-0"], "unheard-of": Generator(name="unheard-of")}
+    planner = Planner.load(trained.folder, generators=some)
+    plans = planner.plan(texts(8), price=0.0)
+    assert {plan.allocation.generator for plan in plans} == {"model-0"}
+    with pytest.raises(UnknownGeneratorError, match="trained on model-0, model-1; none of other is"):
+        Planner.load(trained.folder, generators={"other": Generator(name="other")})
+
+
+def test_new_prices_of_a_generator_change_plans_in_dollars(trained: Any) -> None:
+    def spent(usd: float) -> float:
+        given = {
+            name: replace(generator, usd_per_mtok_in=0.0, usd_per_mtok_out=usd)
+            for name, generator in trained.bundle.generators.items()
+        }
+        with pytest.warns(UserWarning, match="usd_per_mtok"):
+            planner = Planner.load(trained.folder, generators=given)
+        return planner.frontier(texts(3), unit="usd")[-1].expected_cost
+
+    assert_allclose(spent(2.0), 2 * spent(1.0))
+
+
+def test_untrained_plans_more_where_more_may_be_spent() -> None:
+    planner = Planner.untrained(["a", "b"])
+    widths = [
+        planner.plan(["What is 6 times 7?"], budget=Budget(limit=limit, unit="samples"))[0].allocation.n
+        for limit in (1, 3, 8, 40)
+    ]
+    assert widths == sorted(widths)
+    assert widths[0] == 1
+    assert widths[-1] > 8
+    coverage = Planner.untrained(objective="coverage").plan(["x"], budget=Budget(limit=8, unit="samples"))[0]
+    assert coverage.objective == "coverage"
+    assert coverage.allocation.strategy == "first_success"
