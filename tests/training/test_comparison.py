@@ -1,0 +1,110 @@
+"""Comparisons with the reference: itself is exactly even, a planted gain is found, nothing is NaN."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from training.baselines import Course
+from training.comparison import QUANTILES, compare, gap_closed
+from training.frontier import bootstrap_weights
+
+WEIGHTS = bootstrap_weights(80, n_replicates=200, seed=0)
+
+
+def course(seed: int = 0, *, cheaper: float = 1.0, better: float = 0.0) -> Course:
+    rng = np.random.default_rng(seed)
+    cost = np.array([10.0, 20.0, 40.0, 80.0]) * rng.uniform(0.7, 1.3, size=(80, 1))
+    value = (
+        np.array([0.3, 0.45, 0.55, 0.6]) + 0.1 * rng.normal(size=(80, 1)) + 0.02 * rng.normal(size=(80, 4))
+    )
+    return Course(cost * cheaper, value + better)
+
+
+def test_the_reference_against_itself_is_even_without_any_spread() -> None:
+    table = compare({"static": course()}, WEIGHTS, reference="static")
+    for row in table.at_equal_cost["static"]:
+        assert row["difference"] == 0
+        assert row["difference_interval"] == [0, 0]
+    for row in table.cost_multiples["static"]:
+        assert row["multiple"] == 1
+        assert row["interval"] == [1, 1]
+
+
+def test_half_the_cost_is_a_multiple_of_two_at_every_target() -> None:
+    table = compare({"static": course(), "half": course(cheaper=0.5)}, WEIGHTS, reference="static")
+    assert [row["way_to_plateau"] for row in table.cost_multiples["half"]] == list(QUANTILES)
+    for row in table.cost_multiples["half"]:
+        assert_allclose([row["multiple"], *row["interval"]], 2, rtol=1e-6)
+    assert all(row["difference"] > 0 for row in table.at_equal_cost["half"][:-1])
+
+
+def test_a_gain_in_value_is_the_difference_at_equal_cost() -> None:
+    table = compare({"static": course(), "better": course(better=0.05)}, WEIGHTS, reference="static")
+    for row in table.at_equal_cost["better"]:
+        assert_allclose(row["difference"], 0.05, atol=1e-6)
+        assert_allclose(row["difference_interval"], 0.05, atol=1e-6)
+
+
+def test_what_never_gets_there_has_multiple_zero() -> None:
+    table = compare({"static": course(), "worse": course(better=-0.9)}, WEIGHTS, reference="static")
+    for row in table.cost_multiples["worse"]:
+        assert row == {"way_to_plateau": row["way_to_plateau"], "multiple": 0, "interval": [0, 0]}
+
+
+def test_what_cannot_be_bought_has_no_value_rather_than_a_guess() -> None:
+    table = compare({"static": course(), "dear": course(cheaper=3.0)}, WEIGHTS, reference="static")
+    rows = table.at_equal_cost["dear"]
+    assert rows[0]["value"] is None
+    assert rows[-1]["value"] is not None
+    assert table.budgets[0] < 30 < table.budgets[-1]
+
+
+def test_budgets_run_from_the_cheapest_to_the_plateau() -> None:
+    table = compare({"static": course()}, WEIGHTS, reference="static")
+    reference = course()
+    assert_allclose(table.budgets[0], reference.cost.mean(axis=0)[0])
+    assert_allclose(table.budgets[-1], reference.cost.mean(axis=0)[-1])
+    assert_allclose(np.diff(np.log(table.budgets)), np.log(8) / 4)
+    assert_allclose(table.plateau["plateau_value"], reference.value.mean(axis=0)[-1])
+
+
+def test_one_allocation_only_still_compares() -> None:
+    one = Course(np.full((80, 1), 5.0), np.full((80, 1), 0.4))
+    table = compare({"static": one, "same": one}, WEIGHTS, reference="static")
+    assert table.budgets == [5.0]
+    assert all(row["multiple"] == 1 for row in table.cost_multiples["same"])
+
+
+def test_tables_are_json_without_nan() -> None:
+    courses = {"static": course(), "worse": course(better=-0.9), "dear": course(cheaper=9.0)}
+    json.dumps(compare(courses, WEIGHTS, reference="static")._asdict(), allow_nan=False)
+
+
+def test_intervals_hold_a_difference_that_is_real_and_one_that_is_not() -> None:
+    table = compare({"static": course(0), "other": course(7)}, WEIGHTS, reference="static")
+    middle = table.at_equal_cost["other"][2]
+    low, high = middle["difference_interval"]
+    assert low < 0 < high
+
+
+def test_share_of_the_gap_is_none_at_static_half_way_between_and_all_at_the_oracle() -> None:
+    static, oracle = course(), course(better=0.2)
+    budgets = [15.0, 40.0]
+    for ours, share in ((static, 0.0), (course(better=0.1), 0.5), (oracle, 1.0)):
+        for row in gap_closed(ours, static, oracle, WEIGHTS, budgets):
+            assert_allclose([row["share"], *row["interval"]], share, atol=1e-6)
+
+
+def test_without_a_gap_there_is_no_share() -> None:
+    for row in gap_closed(course(), course(), course(), WEIGHTS, [20.0]):
+        assert row["share"] is None
+        assert row["interval"] == [None, None]
+
+
+def test_an_unknown_reference_is_an_error() -> None:
+    with pytest.raises(KeyError, match="static"):
+        compare({"other": course()}, WEIGHTS, reference="static")
