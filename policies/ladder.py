@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from difficulty.errors import InvalidInputError
 
@@ -44,10 +44,10 @@ class SampleScale:
     Parameters
     ----------
     logprob_mean, logprob_sd : float
-        Mean log-probability, in nats per token; an `logprob_sd` of 0 means that it is not recorded or
+        Mean log-probability, in nats per token; a `logprob_sd` of 0 means that it is not recorded or
         constant.
     log_cost_mean, log_cost_sd : float
-        Natural logarithm of the cost of one sample; an `log_cost_sd` of 0 means that all samples cost the
+        Natural logarithm of the cost of one sample; a `log_cost_sd` of 0 means that all samples cost the
         same.
     """
 
@@ -138,6 +138,40 @@ class Ladder:
     def needs(self, generator: str) -> int:
         """Return how many samples of a generator the whole ladder draws."""
         return sum(wave.n for wave in self.waves if wave.generator == generator)
+
+    def within(self, cap: float, worst: Mapping[str, float]) -> Ladder | None:
+        """Return the part of the ladder that cannot cost more than a hard cap.
+
+        Parameters
+        ----------
+        cap : float
+            The most that one prompt may cost.
+        worst : mapping of str to float
+            The most that one sample of each generator can cost, request included, at least 0.
+
+        Returns
+        -------
+        Ladder or None
+            The longest beginning that fits, its last wave cut short where a part of it fits; None where not
+            even one sample does. A stop rule that was fitted on the whole ladder still fits its beginning.
+
+        Examples
+        --------
+        >>> ladder = Ladder(waves=(Wave(generator="a", n=2), Wave(generator="b", n=4)))
+        >>> print(ladder.within(25.0, {"a": 1.0, "b": 10.0}))
+        a x2, b x2
+        """
+        waves: list[Wave] = []
+        left = cap
+        for wave in self.waves:
+            each = worst[wave.generator]
+            fits = wave.n if each * wave.n <= left else int(left // each)
+            if fits:
+                waves.append(Wave(generator=wave.generator, n=fits))
+            if fits < wave.n:
+                break
+            left -= each * wave.n
+        return replace(self, waves=tuple(waves)) if waves else None
 
     def __str__(self) -> str:
         return ", ".join(f"{wave.generator} x{wave.n}" for wave in self.waves)

@@ -39,6 +39,26 @@ def test_ladders_with_equal_weights_in_any_form_are_equal_and_hash_alike() -> No
     assert hash(first) == hash(second)
 
 
+@given(
+    sizes=st.lists(st.tuples(st.sampled_from(["a", "b"]), st.integers(1, 9)), min_size=1, max_size=8),
+    cap=st.floats(0, 60),
+)
+def test_a_capped_ladder_is_a_beginning_that_cannot_cost_more(
+    sizes: list[tuple[str, int]], cap: float
+) -> None:
+    worst = {"a": 1.0, "b": 4.0}
+    ladder = Ladder(waves=tuple(Wave(generator=name, n=n) for name, n in sizes), weights={"a": 0.5})
+    drawn = [name for name, n in sizes for _ in range(n)]
+    short = ladder.within(cap, worst)
+    kept = [] if short is None else [wave.generator for wave in short.waves for _ in range(wave.n)]
+    assert kept == drawn[: len(kept)]
+    assert sum(worst[name] for name in kept) <= cap
+    if len(kept) < len(drawn):
+        assert sum(worst[name] for name in drawn[: len(kept) + 1]) > cap - 1e-9
+    if short is not None:
+        assert (short.weights, short.pooled) == (ladder.weights, ladder.pooled)
+
+
 @pytest.mark.parametrize(
     "make",
     [
