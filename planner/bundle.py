@@ -11,7 +11,7 @@ import io
 import os
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
@@ -25,14 +25,18 @@ from difficulty.errors import InvalidBundleError
 from difficulty.generator import Generator
 from difficulty.kernel_regression import KernelRegression
 from difficulty.predictor import DifficultyPredictor
+from difficulty.prompt import Prompt
 from difficulty.prompt_features import PromptFeatures
+from policies.adaptive_policy import AdaptivePolicy
+from policies.adaptive_table import AdaptiveTable
+from policies.adaptive_wire import from_plain, to_plain
 from policies.allocation import Allocation
 from policies.budget import check_unit
 from policies.curves import CurveTable
 from policies.objective import check_objective
 from policies.policy_spec import PolicyMixture, PolicySpec
 
-__all__ = ["SCHEMA", "Manifest", "PolicyBundle"]
+__all__ = ["SCHEMA", "Manifest", "PolicyBundle", "prompt_hash"]
 
 SCHEMA: Final = 1
 _MANIFEST: Final = "manifest.json"
@@ -106,6 +110,12 @@ class PolicyBundle:
         Per generator, intercept and slope of prompt tokens against characters.
     training : mapping
         Data, settings and verdict of the training run (JSON values).
+    trained : ndarray of uint64, shape (H,)
+        Hashes (`prompt_hash`) of the ids and groups of all training prompts, sorted: they must not be evaluated on.
+    adaptive : AdaptiveTable or None
+        The policy that reacts to what has been drawn; None where there was nothing to react to.
+    rivals : mapping of str to AdaptivePolicy
+        Published stopping rules, tuned on the same prompts, for evaluation.
     """
 
     objective: str
@@ -119,6 +129,14 @@ class PolicyBundle:
     predictor: DifficultyPredictor | None
     prompt_token_fit: Mapping[str, tuple[float, float]]
     training: Mapping[str, Any]
+    trained: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
+    adaptive: AdaptiveTable | None = None
+    rivals: Mapping[str, AdaptivePolicy] = field(default_factory=dict)
+
+    def was_trained_on(self, prompt: Prompt) -> bool:
+        """Return whether a prompt, or one of its group, was among the training prompts."""
+        hashes = np.array([prompt_hash(prompt.id), prompt_hash(prompt.group)], dtype=np.uint64)
+        return bool(np.isin(hashes, self.trained).any())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the bundle as a folder; an existing bundle there is replaced.
@@ -168,6 +186,7 @@ class PolicyBundle:
                     "output_tokens_per_sample": references.output_tokens,
                     "coordinates": references.coordinates,
                     "deployed": self.deployed,
+                    "trained": self.trained,
                     "value": curves.value,
                     "samples": curves.samples,
                     "prompt_tokens": curves.prompt_tokens,
@@ -181,6 +200,14 @@ class PolicyBundle:
                 files[f"predictor-{index}.txt"] = booster.model_to_string().encode()
             for index, regression in enumerate(self.predictor.regressions_):
                 files[f"predictor-{index}.npz"] = _pack(regression.to_arrays())
+        if self.adaptive is not None:
+            table = self.adaptive
+            policies = {"adaptive": to_plain(table.policy)}
+            policies |= {f"rival {name}": to_plain(rival) for name, rival in self.rivals.items()}
+            files["adaptive.json"] = msgspec.json.encode(policies)
+            files["adaptive.npz"] = _pack(
+                {"value": table.value, "cost": table.cost, "cost_deviation": table.cost_deviation}
+            )
         return files
 
     @classmethod
@@ -274,7 +301,32 @@ def _assemble(manifest: Manifest, content: Mapping[str, bytes]) -> PolicyBundle:
         predictor=predictor,
         prompt_token_fit=manifest.prompt_token_fit,
         training=manifest.training,
+        trained=arrays["trained"],
+        **_load_adaptive(content, n_prompts=len(references)),
     )
+
+
+def prompt_hash(name: str) -> int:
+    """Return the first 64 bits of the SHA-256 of a prompt's id or group."""
+    return int.from_bytes(sha256(name.encode()).digest()[:8], "big")
+
+
+def _load_adaptive(content: Mapping[str, bytes], *, n_prompts: int) -> dict[str, Any]:
+    """Return the adaptive policy and its rivals, where the bundle has them."""
+    if "adaptive.json" not in content:
+        return {}
+    plain = msgspec.json.decode(content["adaptive.json"], type=dict[str, dict[str, Any]])
+    arrays = _unpack(content["adaptive.npz"])
+    table = AdaptiveTable(
+        policy=from_plain(plain.pop("adaptive")),
+        value=arrays["value"],
+        cost=arrays["cost"],
+        cost_deviation=arrays["cost_deviation"],
+    )
+    if len(table.value) != n_prompts:
+        raise InvalidBundleError("references and adaptive policy disagree in size; train the bundle anew")
+    rivals = {name.removeprefix("rival "): from_plain(policy) for name, policy in plain.items()}
+    return {"adaptive": table, "rivals": rivals}
 
 
 def _check_arrays(arrays: Arrays, *, n_generators: int, n_allocations: int) -> None:
@@ -344,7 +396,7 @@ def _settings(generator: Generator) -> dict[str, Any]:
 
 
 def _is_ours(name: str) -> bool:
-    return name in ("features.npz", "references.npz", "report.json") or (
+    return name in ("adaptive.json", "adaptive.npz", "features.npz", "references.npz") or (
         name.startswith("predictor-") and name.endswith((".txt", ".npz"))
     )
 

@@ -93,12 +93,17 @@ def uniform_courses(bed: TestBed) -> dict[str, Course]:
             name = f"uniform {a.strategy}" + (f" by {verifier}" if verifier else "") + f", {a.generator}"
             families.setdefault(name, []).append(column)
     return {
-        name: bed.realise(np.tile(np.array(columns), (len(bed.cost), 1))) for name, columns in families.items()
+        name: bed.realise(np.tile(np.array(columns), (len(bed.cost), 1)))
+        for name, columns in families.items()
     }
 
 
 def policy_course(
-    bed: TestBed, policy: PolicySpec | PolicyMixture, *, deployed: NDArray[np.bool_] | None = None, coordinates: FloatArray | None = None
+    bed: TestBed,
+    policy: PolicySpec | PolicyMixture,
+    *,
+    deployed: NDArray[np.bool_] | None = None,
+    coordinates: FloatArray | None = None,
 ) -> Course:
     """Return the course of a policy: the deployed one, Snell bins, or a placebo.
 
@@ -126,7 +131,9 @@ def random_histogram(bed: TestBed, course_choice: NDArray[np.intp], *, seed: int
     return bed.realise(shuffled)
 
 
-def policy_choice(bed: TestBed, policy: PolicySpec | PolicyMixture, deployed: NDArray[np.bool_] | None = None) -> NDArray[np.intp]:
+def policy_choice(
+    bed: TestBed, policy: PolicySpec | PolicyMixture, deployed: NDArray[np.bool_] | None = None
+) -> NDArray[np.intp]:
     """Return the allocations that a policy chooses at each price, shape (P, L)."""
     weights = policy.weigher(bed.bundle.references.coordinates)(bed.coordinates).astype(np.float64)
     return _choose(weights, bed.bundle.curves.value, bed.train_cost, bed.prices, deployed)
@@ -157,7 +164,9 @@ def hindsight(bed: TestBed, even: CurveTable, odd: CurveTable) -> Course:
     return bed.realise(choice, odd.value)
 
 
-def marginal_greedy(bed: TestBed, *, gain: Callable[[NDArray[np.float32], FloatArray, NDArray[np.intp]], FloatArray]) -> Course:
+def marginal_greedy(
+    bed: TestBed, *, gain: Callable[[NDArray[np.float32], FloatArray, NDArray[np.intp]], FloatArray]
+) -> Course:
     """Return the course of greedy allocation by predicted marginal gain, on the best static generator's samples.
 
     Parameters
@@ -223,7 +232,11 @@ def _best_family(bed: TestBed) -> NDArray[np.intp]:
 
 
 def _choose(
-    weights: FloatArray, value: FloatArray, cost: FloatArray, prices: FloatArray, usable: NDArray[np.bool_] | None
+    weights: FloatArray,
+    value: FloatArray,
+    cost: FloatArray,
+    prices: FloatArray,
+    usable: NDArray[np.bool_] | None,
 ) -> NDArray[np.intp]:
     """Return what prompts with these weights choose among the usable allocations at each price, shape (P, L)."""
     columns = np.arange(value.shape[1]) if usable is None else np.flatnonzero(usable)

@@ -65,7 +65,9 @@ def compare(courses: Mapping[str, Course], weights: FloatArray, *, reference: st
     first, top = static.value[:, 0], static.value.max(axis=1)
     plateau_cost = float(static.cost[0, static.value[0].argmax()])
     start = float(static.cost[0, 0])
-    budgets = np.geomspace(start, plateau_cost, _N_BUDGETS) if plateau_cost > start * 1.001 else np.array([start])
+    budgets = (
+        np.geomspace(start, plateau_cost, _N_BUDGETS) if plateau_cost > start * 1.001 else np.array([start])
+    )
     targets = {q: first + q * (top - first) for q in QUANTILES}
     equal_cost, multiples = {}, {}
     for name, frontier in frontiers.items():
@@ -87,7 +89,9 @@ def compare(courses: Mapping[str, Course], weights: FloatArray, *, reference: st
     )
 
 
-def gap_closed(ours: Course, static: Course, oracle: Course, weights: FloatArray, budgets: list[float]) -> list[dict[str, Any]]:
+def gap_closed(
+    ours: Course, static: Course, oracle: Course, weights: FloatArray, budgets: list[float]
+) -> list[dict[str, Any]]:
     """Return the share of the gap between static and oracle that a policy closes at each budget, with interval."""
     a, s, o = (Frontier.of(course.cost, course.value, weights) for course in (ours, static, oracle))
     rows = []

@@ -33,6 +33,7 @@ from policies.plan import AllocationPlan
 from policies.policy_spec import PolicySpec
 from policies.prices import price_grid
 from training import baselines as base
+from training.adaptive_courses import adaptive_courses, replayable, round_table
 from training.comparison import compare, gap_closed
 from training.flops_matched import flops_matched
 from training.frontier import bootstrap_weights
@@ -98,6 +99,12 @@ def evaluate(
     kept = log.select([log.prompts[row].id for row in rows])
     weights = bootstrap_weights(len(rows), n_replicates=n_bootstrap, seed=seed)
     courses = _courses(bed, halves, seed)
+    model = replace(
+        cost_model or CostModel(unit=check_unit(loaded.unit), generators=log.generators),
+        unit=check_unit(loaded.unit),
+    )
+    reacting, rounds = adaptive_courses(loaded, kept, model, coordinates=bed.coordinates, seed=seed)
+    courses = {name: courses[name] for name in list(courses)[:2]} | reacting | courses
     tell("bootstrap", 0, 1)
     comparison = compare(courses, weights, reference="best static mix")
     closed = {}
@@ -125,7 +132,12 @@ def evaluate(
             "seed": seed,
         },
         bundle=msgspec.to_builtins(
-            {"policy": loaded.policy, "family": loaded.policy.family, "training": dict(loaded.training), "generators": list(loaded.generators)}
+            {
+                "policy": loaded.policy,
+                "family": loaded.policy.family,
+                "training": dict(loaded.training),
+                "generators": list(loaded.generators),
+            }
         ),
         comparison=comparison._asdict(),
         oracle_gap=closed,
@@ -133,6 +145,7 @@ def evaluate(
         budgets=_budget_error(planner, kept, bed, comparison.budgets),
         bands=_bands(planner, kept, bed, comparison.budgets),
         flops_matched=flops_matched(bed, weights),
+        rounds=round_table(courses["adaptive"], rounds, comparison.budgets) if "adaptive" in courses else [],
     )
     if out is not None:
         tell("figures", 0, 1)
@@ -149,8 +162,7 @@ def _test_bed(
 ) -> tuple[base.TestBed, Halves, NDArray[np.intp]]:
     """Measure the bundle's menu on the test log; prompts that lack part of it are left out and counted."""
     bundle = planner.bundle
-    trained = set(bundle.curves.prompt_ids)
-    seen = [prompt.id for prompt in log.prompts if prompt.id in trained]
+    seen = [prompt.id for prompt in log.prompts if bundle.was_trained_on(prompt)]
     if seen:
         raise InvalidInputError(
             f"{len(seen)} test prompts were trained on (first: {seen[0]!r}); split with SampleLog.split and evaluate on "
@@ -160,14 +172,16 @@ def _test_bed(
     pricing = Pricing(cost_model=replace(model, unit=check_unit(bundle.unit)))
     allocations = bundle.curves.allocations
     curves = measure_curves(log, allocations, seed=seed)
-    rows = np.flatnonzero(~np.isnan(curves.value).any(axis=1))
+    rows = np.flatnonzero(~np.isnan(curves.value).any(axis=1) & replayable(bundle, log))
     if not len(rows):
         raise InvalidInputError(
             f"no prompt of the test log has enough samples of all generators of the bundle ({', '.join(bundle.generators)}); "
             "evaluate on a log that was recorded like the training log"
         )
     kept = curves.take(rows)
-    even, odd = (measure_curves(log, allocations, half=half, seed=seed).take(rows) for half in ("even", "odd"))
+    even, odd = (
+        measure_curves(log, allocations, half=half, seed=seed).take(rows) for half in ("even", "odd")
+    )
     train_cost = pricing.recorded(bundle.curves)
     bed = base.TestBed(
         bundle=bundle,
@@ -226,10 +240,20 @@ def _calibration(planner: Planner, log: SampleLog) -> dict[str, Any]:
             "brier": round(brier_score(p=p, n=n, n_correct=c).corrected, 5),
             "brier_constant": round(brier_score(p=prior, n=n, n_correct=c).corrected, 5),
             "explained_share": round(explained_share(p=p, n=n, n_correct=c), 4),
-            "crps": round(rate_crps(support=support, weights=belief.weights[known][:, order], n=n, n_correct=c), 5),
-            "crps_constant": round(rate_crps(support=support, weights=constant.weights[known][:, order], n=n, n_correct=c), 5),
+            "crps": round(
+                rate_crps(support=support, weights=belief.weights[known][:, order], n=n, n_correct=c), 5
+            ),
+            "crps_constant": round(
+                rate_crps(support=support, weights=constant.weights[known][:, order], n=n, n_correct=c), 5
+            ),
             "reliability": [
-                {"predicted": float(a), "observed": float(b), "lower": float(low), "upper": float(high), "n": int(m)}
+                {
+                    "predicted": float(a),
+                    "observed": float(b),
+                    "lower": float(low),
+                    "upper": float(high),
+                    "n": int(m),
+                }
                 for a, b, low, high, m in _reliability(p, n, c)
             ],
         }
@@ -238,7 +262,9 @@ def _calibration(planner: Planner, log: SampleLog) -> dict[str, Any]:
 
 def _constant(belief: Belief) -> Belief:
     """Return the constant prior over the same reference prompts."""
-    return Belief(weights=np.full_like(belief.weights, 1 / belief.weights.shape[1]), references=belief.references)
+    return Belief(
+        weights=np.full_like(belief.weights, 1 / belief.weights.shape[1]), references=belief.references
+    )
 
 
 def _reliability(p: FloatArray, n: NDArray[np.int64], c: NDArray[np.int64]) -> Any:
@@ -254,7 +280,9 @@ def _plan(planner: Planner, log: SampleLog, budget: float) -> list[AllocationPla
     except InvalidBudgetError as error:
         if error.least is None:
             raise
-        return planner.plan(log.prompts, budget=Budget(limit=error.least * _ROUNDING / len(log.prompts), unit=unit))
+        return planner.plan(
+            log.prompts, budget=Budget(limit=error.least * _ROUNDING / len(log.prompts), unit=unit)
+        )
 
 
 def _budget_error(
@@ -281,9 +309,7 @@ def _budget_error(
     return rows
 
 
-def _bands(
-    planner: Planner, log: SampleLog, bed: base.TestBed, budgets: list[float]
-) -> dict[str, Any]:
+def _bands(planner: Planner, log: SampleLog, bed: base.TestBed, budgets: list[float]) -> dict[str, Any]:
     """Tell what each fifth of *observed* difficulty gets and gains: it must not only be giving up on the impossible."""
     one = np.array([a.width == 1 and a.depth == 1 for a in bed.curves.allocations])
     truth = bed.curves.value[:, one].mean(axis=1)

@@ -22,6 +22,7 @@ _SHOWN: Final = {
     "shuffled predictor": ("#cc79a7", "--"),
     "best static mix": ("#000000", "-"),
     "learned": ("#d55e00", "-"),
+    "adaptive": ("#009e73", "-"),
 }
 
 
@@ -56,7 +57,7 @@ def _frontier(report: Report) -> Any:
         points = frontiers[name]
         cost = [point["cost"] for point in points]
         axes.plot(cost, [point["value"] for point in points], style, color=colour, label=name, linewidth=1.8)
-        if name in ("learned", "best static mix"):
+        if name in ("learned", "adaptive", "best static mix"):
             low, high = [p["lower"] for p in points], [p["upper"] for p in points]
             axes.fill_between(cost, low, high, color=colour, alpha=0.13, linewidth=0)
     plateau = report.comparison["plateau"]
@@ -79,7 +80,9 @@ def _allocation(report: Report) -> Any:
     for band in range(n_bands):
         shade = (0.15 + 0.7 * band / max(n_bands - 1, 1), 0.25, 0.75 - 0.6 * band / max(n_bands - 1, 1))
         label = f"{band + 1}" + (" (easiest)" if band == 0 else " (hardest)" if band == n_bands - 1 else "")
-        left.plot(budgets, [row["mean_samples_per_band"][band] for row in table], "o-", color=shade, label=label)
+        left.plot(
+            budgets, [row["mean_samples_per_band"][band] for row in table], "o-", color=shade, label=label
+        )
     left.set_xscale("log")
     left.set_yscale("log")
     left.set_xlabel(f"budget per prompt ({report.data['unit'].replace('_', ' ')})")
@@ -111,7 +114,9 @@ def _reliability(report: Report) -> Any:
         low = [max(row["observed"] - row["lower"], 0) for row in rows]
         high = [max(row["upper"] - row["observed"], 0) for row in rows]
         axes.plot([0, 1], [0, 1], color="black", linewidth=0.6)
-        axes.errorbar([row["predicted"] for row in rows], observed, yerr=[low, high], fmt="o", color="#d55e00")
+        axes.errorbar(
+            [row["predicted"] for row in rows], observed, yerr=[low, high], fmt="o", color="#d55e00"
+        )
         axes.set_xlim(-0.02, 1.02)
         axes.set_ylim(-0.02, 1.02)
         axes.set_xlabel("predicted success of one sample")

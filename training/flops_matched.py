@@ -63,7 +63,9 @@ def flops_matched(bed: TestBed, weights: FloatArray) -> dict[str, Any]:
         difference = bed.curves.value[:, column] - bed.curves.value[:, large]
         rows.append(
             {
-                "inference_per_pretraining_token": None if np.isinf(inference_per_pretraining) else inference_per_pretraining,
+                "inference_per_pretraining_token": None
+                if np.isinf(inference_per_pretraining)
+                else inference_per_pretraining,
                 "samples_freed": round(freed, 2),
                 "samples_used": allocations[column].width,
                 "limited_by_log": bool(freed >= 2 * allocations[column].width),

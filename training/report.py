@@ -40,6 +40,8 @@ class Report:
         What each difficulty band gets.
     flops_matched : dict
         Small model with test-time compute against a bigger one; empty where sizes are not known.
+    rounds : list
+        Sequential rounds of the adaptive policy per budget; empty without one.
     """
 
     data: dict[str, Any]
@@ -50,6 +52,7 @@ class Report:
     budgets: list[dict[str, Any]]
     bands: dict[str, Any]
     flops_matched: dict[str, Any]
+    rounds: list[dict[str, Any]]
 
     def multiple(self, quantile: float, policy: str = "learned") -> tuple[float, tuple[float, float]]:
         """Return a policy's cost multiple and its 95 % interval at a quantile of the way to the static plateau."""
@@ -72,13 +75,40 @@ class Report:
         for row in self.comparison["cost_multiples"]["learned"]:
             if row["way_to_plateau"] in (0.5, 0.75, 0.9):
                 low, high = row["interval"]
-                parts.append(f"{_times(row['multiple'])} [{_times(low)}, {_times(high)}] at {row['way_to_plateau']:.0%}")
-        wins = [r for r in self._rows() if r["difference_interval"][0] is not None and r["difference_interval"][0] > 0]
-        losses = [r for r in self._rows() if r["difference_interval"][1] is not None and r["difference_interval"][1] < 0]
+                parts.append(
+                    f"{_times(row['multiple'])} [{_times(low)}, {_times(high)}] at {row['way_to_plateau']:.0%}"
+                )
+        wins = [
+            r
+            for r in self._rows()
+            if r["difference_interval"][0] is not None and r["difference_interval"][0] > 0
+        ]
+        losses = [
+            r
+            for r in self._rows()
+            if r["difference_interval"][1] is not None and r["difference_interval"][1] < 0
+        ]
         return (
             f"At equal {self.data['objective']} the best static mix costs {', '.join(parts)} of the way to its plateau, as a "
             f"multiple of the learned policy's cost. At equal cost the learned policy is better beyond its 95 % interval at "
             f"{len(wins)} of {len(self._rows())} budgets and worse at {len(losses)}."
+        )
+
+    @property
+    def adaptive_verdict(self) -> str:
+        """One sentence on the policy that reacts to what has been drawn; empty without one."""
+        rows = self.comparison["cost_multiples"].get("adaptive")
+        if not rows:
+            return ""
+        parts = [
+            f"{_times(row['multiple'])} [{_times(row['interval'][0])}, {_times(row['interval'][1])}] at "
+            f"{row['way_to_plateau']:.0%}"
+            for row in rows
+            if row["way_to_plateau"] in (0.5, 0.75, 0.9)
+        ]
+        return (
+            f"Reacting to what has been drawn: the best static mix costs {', '.join(parts)} of the way to its plateau, as a "
+            "multiple of the adaptive policy's cost."
         )
 
     def _rows(self) -> list[dict[str, Any]]:
@@ -87,7 +117,12 @@ class Report:
     def to_json(self) -> bytes:
         """Return the report as JSON; equal reports give equal bytes."""
         fields = {name: getattr(self, name) for name in self.__slots__}
-        content = {"report": REPORT_SCHEMA, "verdict": self.verdict, **fields}
+        content = {
+            "report": REPORT_SCHEMA,
+            "verdict": self.verdict,
+            "adaptive_verdict": self.adaptive_verdict,
+            **fields,
+        }
         return msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n"
 
     def to_markdown(self) -> str:
@@ -97,6 +132,7 @@ class Report:
             self._equal_cost(),
             self._multiples(),
             self._gap(),
+            self._rounds_table(),
             self._band_table(),
             self._flops(),
             self._belief(),
@@ -106,13 +142,18 @@ class Report:
 
     def _head(self) -> str:
         data, training = self.data, self.bundle["training"]
-        left_out = f" ({data['n_left_out']} left out: some generator has too few samples)" if data["n_left_out"] else ""
+        left_out = (
+            f" ({data['n_left_out']} left out: some generator has too few samples)"
+            if data["n_left_out"]
+            else ""
+        )
         placebo = training.get("placebo", {})
         lines = [
             "# Evaluation of a compute-optimal policy",
             "",
             f"**{self.verdict}**",
             "",
+            *([self.adaptive_verdict, ""] if self.adaptive_verdict else []),
             f"- Test data: {data['n_prompts']} prompts{left_out}, {data['n_samples']:,} recorded samples; objective "
             f"{data['objective']}, cost in {data['unit']}; {data['n_bootstrap']} bootstrap replicates, seed {data['seed']}.",
             f"- Policy: {self.bundle['family']} of {len(self.bundle['policy']['members'])} trials, tuned on {training.get('n_prompts', '?')} other prompts.",
@@ -156,7 +197,10 @@ class Report:
             "|---|" + "---|" * len(header),
         ]
         for name, rows in self.comparison["cost_multiples"].items():
-            cells = [f"{_times(r['multiple'])} [{_times(r['interval'][0])}, {_times(r['interval'][1])}]" for r in rows]
+            cells = [
+                f"{_times(r['multiple'])} [{_times(r['interval'][0])}, {_times(r['interval'][1])}]"
+                for r in rows
+            ]
             lines.append(f"| {_bold(name)} | " + " | ".join(cells) + " |")
         return "\n".join(lines)
 
@@ -171,6 +215,23 @@ class Report:
                 low, high = row["interval"]
                 lines.append(f"| {row['budget']:.4g} | {row['share']:.2f} [{_plain(low)}, {_plain(high)}] |")
         lines += ["", "The bound chooses on one half of each prompt's samples and is scored on the other."]
+        return "\n".join(lines)
+
+    def _rounds_table(self) -> str:
+        if not self.rounds:
+            return ""
+        lines = [
+            "## Sequential rounds of the adaptive policy",
+            "",
+            "What reacts to samples has to wait for them. Rounds per prompt at the dearest price level within each budget.",
+            "",
+            "| budget | cost | mean rounds | 95 % of prompts within |",
+            "|---|---|---|---|",
+        ]
+        for row in self.rounds:
+            lines.append(
+                f"| {row['budget']:.4g} | {row['cost']:.4g} | {row['mean_rounds']:.2f} | {row['p95_rounds']:.1f} |"
+            )
         return "\n".join(lines)
 
     def _band_table(self) -> str:
@@ -194,7 +255,9 @@ class Report:
         match = self.flops_matched
         if not match:
             return ""
-        assumed = "" if match["tokens_recorded"] else " Tokens are not recorded: samples are taken as equally long."
+        assumed = (
+            "" if match["tokens_recorded"] else " Tokens are not recorded: samples are taken as equally long."
+        )
         lines = [
             "## A small model with test-time compute against a bigger one",
             "",
@@ -278,4 +341,4 @@ def _plain(value: float | None) -> str:
 
 
 def _bold(name: str) -> str:
-    return f"**{name}**" if name in ("learned", _STATIC) else name
+    return f"**{name}**" if name in ("learned", "adaptive", _STATIC) else name

@@ -21,15 +21,17 @@ from difficulty.hidden_states import HiddenStates
 from difficulty.predictor import DifficultyPredictor, group_folds
 from difficulty.prompt_features import PromptFeatures
 from difficulty.sample_log import SampleLog
-from planner.bundle import PolicyBundle
+from planner.bundle import PolicyBundle, prompt_hash
 from planner.pricing import Pricing
 from policies.budget import check_unit
 from policies.cost import CostModel
 from policies.curves import CurveTable, measure_curves
 from policies.menu import build_menu
 from policies.objective import Objective, check_objective
+from policies.prices import price_grid
 from training.crossfit import CrossFit
 from training.frontier import bootstrap_weights, interval
+from training.stopping import Stopping, fit_stopping
 from training.tuning import Scorer, Tuned, menu_mask, tune
 
 __all__ = ["train"]
@@ -38,6 +40,8 @@ FloatArray: TypeAlias = NDArray[np.float64]
 Progress: TypeAlias = Callable[[str, int, int], None]
 
 _N_PRICES: Final = 60
+# Prices at which an adaptive policy is fitted: its learned rules are fitted at each of them.
+_N_ADAPTIVE_PRICES: Final = 24
 _N_FOLDS: Final = 5
 _MIN_PROMPTS: Final = 20
 # A few samples without a token count do not make a log one without token counts.
@@ -57,6 +61,7 @@ def train(
     storage: str | os.PathLike[str] | None = None,
     hidden_states: HiddenStates | None = None,
     cost_model: CostModel | None = None,
+    adaptive: bool = True,
     progress: Progress | None = None,
 ) -> PolicyBundle:
     """Fit the difficulty predictor, tune the policy and write the bundle.
@@ -82,6 +87,8 @@ def train(
         Adds hidden states of a causal language model to the features of training. Planning then needs them too.
     cost_model : CostModel, optional
         Prices beyond those in the log's header (energy, verifier sizes); its unit is replaced by `unit`.
+    adaptive : bool
+        Also fit the policy that reacts to what has been drawn, where the log has single samples.
     progress : callable, optional
         Called with (stage, done, total).
 
@@ -123,9 +130,27 @@ def train(
         n_trials=n_trials,
         seed=seed,
         storage=storage,
+        # What decides the trials' scores: a storage that is used again for other data holds another study.
+        study_name=f"policy-{log.digest[:16]}-{objective}-{unit}-{seed}",
         progress=lambda done, total: tell("trials", done, total),
     )
-    bundle = _bundle(log, kept, curves, cost, coordinates, features, predictor, tuned, unit, objective, seed)
+    stopping = None
+    if adaptive:
+        tell("stopping", 0, 1)
+        prices = price_grid(curves.value.mean(axis=0), cost.mean(axis=0), n_prices=_N_ADAPTIVE_PRICES)[1:]
+        stopping = fit_stopping(
+            kept,
+            pricing.cost_model,
+            coordinates=coordinates,
+            folds=folds,
+            prices=prices,
+            objective=objective,
+            seed=seed,
+        )
+        tell("stopping", 1, 1)
+    bundle = _bundle(
+        log, kept, curves, cost, coordinates, features, predictor, tuned, stopping, unit, objective, seed
+    )
     bundle.training.update(  # type: ignore[attr-defined]
         n_trials=n_trials,
         verdict=_verdict(tuned),
@@ -143,7 +168,9 @@ def _default_unit(log: SampleLog) -> str:
     """Return ``output_tokens`` where at least 95 % of the samples of each generator record them, else ``samples``."""
     for name in log.generators:
         pool = log.pool(name)
-        if np.isnan(pool.output_tokens[pool.correct >= 0]).mean() > 1 - _RECORDED or bool(pool.counts_only.any()):
+        if np.isnan(pool.output_tokens[pool.correct >= 0]).mean() > 1 - _RECORDED or bool(
+            pool.counts_only.any()
+        ):
             return "samples"
     return "output_tokens"
 
@@ -207,6 +234,7 @@ def _bundle(
     features: PromptFeatures | None,
     predictor: DifficultyPredictor | None,
     tuned: Tuned,
+    stopping: Stopping | None,
     unit: str,
     objective: str,
     seed: int,
@@ -251,6 +279,11 @@ def _bundle(
         predictor=predictor,
         prompt_token_fit=_token_fit(kept),
         training=training,
+        trained=np.unique(
+            np.array([prompt_hash(n) for p in kept.prompts for n in (p.id, p.group)], dtype=np.uint64)
+        ),
+        adaptive=None if stopping is None else stopping.table.take(rows),
+        rivals={} if stopping is None else stopping.rivals,
     )
 
 
@@ -258,7 +291,9 @@ def _mean_tokens(log: SampleLog, generator: str) -> FloatArray:
     tokens = log.pool(generator).output_tokens
     known = ~np.isnan(tokens)
     count = known.sum(axis=1)
-    return np.divide(np.where(known, tokens, 0).sum(axis=1), count, out=np.full(len(count), np.nan), where=count > 0)
+    return np.divide(
+        np.where(known, tokens, 0).sum(axis=1), count, out=np.full(len(count), np.nan), where=count > 0
+    )
 
 
 def _token_fit(log: SampleLog) -> dict[str, tuple[float, float]]:

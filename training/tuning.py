@@ -1,8 +1,9 @@
-"""Tune the policy's few parameters with Optuna on cross-fitted replay, and decide whether it beats static at all.
+"""Tune the policy's parameters with Optuna on cross-fitted replay, and decide whether it beats static at all.
 
-The score of a trial is the mean gain in value over the best static mix at equal cost, over budgets spaced evenly in log cost.
-What is deployed is the mean of the best few trials. The decision uses nested selection (each fold is scored with the trials that were
-best on the *other* folds), so that luck among many trials is not mistaken for a better policy. Sampling, storage and seeds are Optuna's.
+The score of a trial is the mean gain in value over the best static mix at equal cost, over budgets spaced
+evenly in log cost; what is deployed is the mean of the best few trials. The decision uses nested selection
+(each fold is scored with the trials that were best on the *other* folds), so that luck among many trials is
+not mistaken for a better policy. Sampling and storage are left to Optuna.
 """
 
 from __future__ import annotations
@@ -32,14 +33,19 @@ MenuName: TypeAlias = Literal["all", "hull_generators", "votes"]
 
 _MENUS: Final[tuple[MenuName, ...]] = ("all", "hull_generators", "votes")
 _N_BUDGETS: Final = 12
-# Two-sided level of the interval whose lower end must lie above 0 for the bundle to leave the static fallback.
+# Two-sided level of the interval whose lower end must lie above 0 for the bundle to leave the static
+# fallback.
 _DECISION_LEVEL: Final = 0.99
 # The policy must not look worse than static at any budget by more than this many standard errors.
 _WORST_BUDGET: Final = -1.0
 _LEAST_ERROR: Final = 2e-3
 _UNAFFORDABLE: Final = 2.0
 _N_NESTED: Final = 60
-# Members of the deployed mixture. On recorded logs eight to ten lost less at high budgets than the single best trial.
+# Trials drawn at random before the sampler learns from them.
+_N_RANDOM: Final = 20
+_SEED_STRIDE: Final = 1_000_003
+# Members of the deployed mixture. On recorded logs eight to ten lost less at high budgets than the single
+# best trial.
 _N_MEMBERS: Final = 8
 
 
@@ -89,6 +95,7 @@ def tune(
     n_trials: int,
     seed: int,
     storage: str | os.PathLike[str] | None = None,
+    study_name: str = "policy",
     progress: Callable[[int, int], None] | None = None,
 ) -> Tuned:
     """Search the policy's parameters.
@@ -104,8 +111,10 @@ def tune(
     seed : int
         Seed of the sampler and of the bootstrap.
     storage : str or path, optional
-        A journal file, or any Optuna RDB URL (``sqlite:///...``, ``postgresql://...``): makes the study resumable, and
-        several workers can share it.
+        A journal file, or any Optuna RDB URL (``sqlite:///...``, ``postgresql://...``): makes the study
+        resumable, and several workers can share it.
+    study_name : str
+        Name of the study in the storage; studies of other data need other names.
     progress : callable, optional
         Called with (completed, total) after each trial.
 
@@ -119,7 +128,9 @@ def tune(
     if n_trials < 1:
         raise InvalidInputError(f"n_trials must be at least 1, got {n_trials}")
     scorer = Scorer(crossfit, allocations)
-    study = _run_study(scorer, n_trials=n_trials, seed=seed, storage=storage, progress=progress)
+    study = _run_study(
+        scorer, n_trials=n_trials, seed=seed, storage=storage, study_name=study_name, progress=progress
+    )
     finished = [trial for trial in study.trials if trial.value is not None]
     ranked = sorted(finished, key=lambda trial: (-float(trial.value or 0.0), trial.number))
     candidates = list(dict.fromkeys(_candidate(trial.params) for trial in ranked))[:_N_NESTED]
@@ -130,7 +141,11 @@ def tune(
     gains = per_budget.mean(axis=1)
     low, _ = interval(gains[1:], level=_DECISION_LEVEL)
     error = np.maximum(per_budget[1:].std(axis=0), _LEAST_ERROR)
-    deployed = best.family != "static" and bool(low > 0) and bool((per_budget[0] / error).min() > _WORST_BUDGET)
+    deployed = (
+        best.family != "static"
+        and bool(low > _LEAST_GAIN)
+        and bool((per_budget[0] / error).min() > _WORST_BUDGET)
+    )
     inner = float(scorer.gain(scorer.replay(best, menu), weights[:1])[0])
     return Tuned(
         policy=best if deployed else STATIC,
@@ -169,7 +184,9 @@ class Scorer:
             frontier.cost[0, 0], max(plateau, frontier.cost[0, 0] * 1.0001), _N_BUDGETS
         )
 
-    def replay(self, policy: PolicySpec | PolicyMixture, menu: MenuName, *, fold: int | None = None) -> Replay:
+    def replay(
+        self, policy: PolicySpec | PolicyMixture, menu: MenuName, *, fold: int | None = None
+    ) -> Replay:
         return self.crossfit.replay(policy, self._masks[menu], fold=fold)
 
     def gain(self, replay: Replay, weights: FloatArray) -> FloatArray:
@@ -182,7 +199,8 @@ class Scorer:
         static = Frontier.of(self.static.cost, self.static.value, weights)
         gains = []
         for budget in self.budgets:
-            # The cheapest static allocation costs a little more or less in each replicate: that is then the budget.
+            # The cheapest static allocation costs a little more or less in each replicate: that is then the
+            # budget.
             spend = np.maximum(budget, static.cost[:, 0])
             gain = ours.value_at(np.maximum(spend, ours.cost[:, 0])) - static.value_at(spend)
             # What cannot be bought at this budget is a loss in proportion, never a gain.
@@ -200,8 +218,8 @@ def menu_mask(
 ) -> NDArray[np.bool_]:
     """Return which allocations a menu allows, shape (A,).
 
-    ``"hull_generators"`` keeps the generators that appear on the static hull, a guard against the winner's curse over many
-    noisy generators; ``"votes"`` leaves out selection by a score.
+    ``"hull_generators"`` keeps the generators that appear on the static hull, a guard against the winner's
+    curse over many noisy generators; ``"votes"`` leaves out selection by a score.
     """
     if menu == "votes":
         mask = np.array([a.strategy in ("majority_vote", "first_success", "greedy") for a in allocations])
@@ -233,36 +251,36 @@ def _run_study(
     n_trials: int,
     seed: int,
     storage: str | os.PathLike[str] | None,
+    study_name: str,
     progress: Callable[[int, int], None] | None,
 ) -> optuna.Study:
+    """Run the trials that are missing, and return the study with all of them."""
     optuna = require("optuna", extra="train")
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        study = optuna.create_study(
-            direction="maximize",
-            study_name="policy",
-            storage=_storage(storage),
-            load_if_exists=True,
-            sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=min(20, max(n_trials // 4, 1))),
+        study: optuna.Study = optuna.create_study(
+            direction="maximize", study_name=study_name, storage=_storage(storage), load_if_exists=True
         )
         if not study.trials:
             for candidate in _FIRST_TRIALS:
                 study.enqueue_trial(candidate)
-        done = sum(trial.state.is_finished() for trial in study.trials)
-        if done:  # a resumed study must not repeat the draws that it began with
-            study.sampler = optuna.samplers.TPESampler(seed=seed + done)
+
+        def objective(trial: optuna.Trial) -> float:
+            # Seeded by the trial's number: a resumed study goes on as if it had never stopped, and several
+            # workers do not draw the same points.
+            study.sampler = optuna.samplers.TPESampler(
+                seed=seed * _SEED_STRIDE + trial.number, n_startup_trials=_N_RANDOM
+            )
+            return scorer.score(_candidate(_suggest(trial)))
 
         def report(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
             if progress is not None:
                 progress(trial.number + 1, n_trials)
 
-        study.optimize(
-            lambda trial: scorer.score(_candidate(_suggest(trial))),
-            n_trials=max(n_trials - done, 0),
-            callbacks=[report],
-        )
-        return study  # type: ignore[no-any-return]
+        done = sum(trial.state.is_finished() for trial in study.trials)
+        study.optimize(objective, n_trials=max(n_trials - done, 0), callbacks=[report])
+        return study
     finally:
         optuna.logging.set_verbosity(verbosity)
 
@@ -328,5 +346,6 @@ def _storage(storage: str | os.PathLike[str] | None) -> optuna.storages.BaseStor
     if storage is None or (isinstance(storage, str) and "://" in storage):
         return storage
     import optuna
+    import optuna.storages.journal
 
     return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(os.fspath(storage)))

@@ -46,11 +46,6 @@ def command(bundle: Path, log: tuple[Path, ...], out: Path, bootstrap: int, seed
     unseen = held_out(loaded, SampleLog.read(*log))
     if unseen.n_left_out:
         note(f"{unseen.n_left_out} prompts were trained on (or belong to their groups) and are left out")
-    if not unseen.complete:
-        note(
-            f"the bundle names {len(loaded.curves.prompt_ids)} of the {loaded.training['n_prompts']} prompts "
-            "that it was trained on; if LOG holds others of them, the report is too favourable"
-        )
     with progress_bars() as tell:
         report = evaluate(loaded, unseen.log, out=out, n_bootstrap=bootstrap, seed=seed, progress=tell)
     if as_json:

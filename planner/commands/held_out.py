@@ -1,6 +1,6 @@
 """The part of a log that a bundle was not trained on.
 
-It assumes that training recorded its split, its references or the digest of its log in the bundle. Judging on
+It assumes that training recorded its split and the hashes of its prompts in the bundle. Judging on
 what is left is up to `training.evaluate`, which refuses prompts that were trained on.
 """
 
@@ -24,13 +24,10 @@ class HeldOut(NamedTuple):
         What is left.
     n_left_out : int
         Prompts of the log that are not among them.
-    complete : bool
-        False when the bundle names only some of the prompts that it was trained on: others may be left in.
     """
 
     log: SampleLog
     n_left_out: int
-    complete: bool
 
 
 def held_out(bundle: PolicyBundle, log: SampleLog) -> HeldOut:
@@ -45,21 +42,12 @@ def held_out(bundle: PolicyBundle, log: SampleLog) -> HeldOut:
     split = about.get("split") if isinstance(about, dict) else None
     if isinstance(split, dict) and split.get("digest") == log.digest:
         test_side = log.split(test_fraction=split["test_fraction"], seed=split["seed"])[1]
-        return HeldOut(test_side, len(log) - len(test_side), True)
-    trained_on = set(bundle.curves.prompt_ids)
-    groups = {prompt.group for prompt in log.prompts if prompt.id in trained_on}
-    kept = [prompt.id for prompt in log.prompts if prompt.id not in trained_on and prompt.group not in groups]
+        return HeldOut(test_side, len(log) - len(test_side))
+    kept = [prompt.id for prompt in log.prompts if not bundle.was_trained_on(prompt)]
     if not kept or bundle.training.get("log_digest") == log.digest:
         raise InvalidInputError(
             f"the bundle was trained on all {len(log)} prompts of this log, which therefore cannot tell what "
             "it is worth on new ones; evaluate on other prompts, or train again without --test-fraction 0, "
             "which sets some aside"
         )
-    other_side = log.about.get("split")
-    complete = bundle.training.get("n_prompts", 0) <= len(trained_on) or (
-        isinstance(split, dict)
-        and isinstance(other_side, dict)
-        and split.get("digest") == other_side.get("digest")
-        and other_side.get("side") == "test"
-    )
-    return HeldOut(log.select(kept) if len(kept) < len(log) else log, len(log) - len(kept), complete)
+    return HeldOut(log.select(kept) if len(kept) < len(log) else log, len(log) - len(kept))

@@ -1,0 +1,81 @@
+"""An adaptive policy with what it is expected to earn: value and cost at each price on the reference prompts.
+
+Plans are made before anything is drawn, so they need to know what a policy that reacts will cost: each price level of the policy is
+one column, measured out of fold on the prompts that a belief spreads its weight over. Climbing is left to
+`planner.strategies.climb`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.errors import InvalidInputError
+from policies.adaptive_policy import AdaptivePolicy, Move
+from policies.allocation import Allocation
+from policies.objective import Objective
+
+__all__ = ["AdaptiveTable"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class AdaptiveTable:
+    """L price levels of an adaptive policy on T reference prompts.
+
+    Parameters
+    ----------
+    policy : AdaptivePolicy
+        Its L prices are the levels.
+    value, cost : ndarray of float64, shape (T, L)
+        Expected value and cost at each level, out of fold; NaN where a prompt could not be replayed.
+    cost_deviation : ndarray of float64, shape (T, L)
+        Standard deviation of the cost of one run.
+
+    Raises
+    ------
+    InvalidInputError
+        When the shapes disagree.
+    """
+
+    policy: AdaptivePolicy
+    value: FloatArray
+    cost: FloatArray
+    cost_deviation: FloatArray
+
+    def __post_init__(self) -> None:
+        shapes = {self.value.shape, self.cost.shape, self.cost_deviation.shape}
+        if len(shapes) != 1 or self.value.ndim != 2 or self.value.shape[1] != len(self.policy.prices):
+            raise InvalidInputError(
+                f"value, cost and cost_deviation must be (T, {len(self.policy.prices)}), got {sorted(shapes)}"
+            )
+
+    def take(self, rows: NDArray[np.intp]) -> AdaptiveTable:
+        """Return the table of the reference prompts at `rows`."""
+        return AdaptiveTable(
+            policy=self.policy,
+            value=self.value[rows],
+            cost=self.cost[rows],
+            cost_deviation=self.cost_deviation[rows],
+        )
+
+    def move(self, level: int) -> Move:
+        """Return the ladder and stop rule of a level."""
+        return self.policy.moves[int(self.policy.choice[level])]
+
+    def allocation(self, level: int, objective: Objective) -> Allocation:
+        """Return a level as an allocation: the most that it may draw, and the level as a parameter.
+
+        Examples of the parameter's use are in `planner.adaptive_plans`.
+        """
+        ladder = self.move(level).ladder
+        return Allocation(
+            generator=ladder.waves[0].generator,
+            strategy="first_success" if objective == "coverage" else "majority_vote",
+            width=ladder.n,
+            params={"stop": type(self.move(level).rule).__name__, "level": level},
+        )
