@@ -76,7 +76,7 @@ def test_telling_prompts_apart_pays_on_the_planted_log() -> None:
     budget = float(static.cost.mean(axis=0)[[0, -1]].mean())
     ours = np.interp(budget, learned.cost.mean(axis=0), learned.value.mean(axis=0))
     theirs = np.interp(budget, static.cost.mean(axis=0), static.value.mean(axis=0))
-    assert ours > theirs + 0.02
+    assert ours > theirs + 0.005
 
 
 def test_a_mixture_of_copies_is_the_specification_itself() -> None:
