@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from difficulty.generator import Generator
     from difficulty.prompt import Prompt
     from planner.bundle import PolicyBundle
+    from planner.collect_plan import Recording
+    from planner.collect_run import acollect, collect
+    from planner.collect_session import Collected
     from planner.outcome import Candidate, Outcome
     from planner.planner import FrontierPoint, Planner
     from planner.ports import (
@@ -39,6 +42,7 @@ __all__ = [
     "Backend",
     "Budget",
     "Candidate",
+    "Collected",
     "Completion",
     "CostModel",
     "FrontierPoint",
@@ -49,11 +53,14 @@ __all__ = [
     "PolicyBundle",
     "Prompt",
     "PromptFile",
+    "Recording",
     "SampleRequest",
     "ScoreRequest",
     "Scores",
     "Usage",
     "Verifier",
+    "acollect",
+    "collect",
     "read_plans",
     "read_prompts",
     "write_plans",
@@ -66,6 +73,7 @@ _HOMES: Final = {
     "Backend": "planner.ports",
     "Budget": "policies.budget",
     "Candidate": "planner.outcome",
+    "Collected": "planner.collect_session",
     "Completion": "planner.ports",
     "CostModel": "policies.cost",
     "FrontierPoint": "planner.planner",
@@ -76,11 +84,14 @@ _HOMES: Final = {
     "PolicyBundle": "planner.bundle",
     "Prompt": "difficulty.prompt",
     "PromptFile": "planner.prompt_files",
+    "Recording": "planner.collect_plan",
     "SampleRequest": "planner.ports",
     "ScoreRequest": "planner.ports",
     "Scores": "planner.ports",
     "Usage": "policies.usage",
     "Verifier": "planner.ports",
+    "acollect": "planner.collect_run",
+    "collect": "planner.collect_run",
     "read_plans": "policies.plan_wire",
     "read_prompts": "planner.prompt_files",
     "write_plans": "policies.plan_wire",

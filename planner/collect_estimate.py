@@ -1,0 +1,162 @@
+"""What a collection will cost, said before it starts: measured on a few prompts, or from a guess.
+
+Both are rough and say how they were made: lengths vary between prompts, and a probe sees few of them. Asking
+anybody whether to go on is left to the caller.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from planner.collect_file import PieceRecord
+from planner.collect_plan import CollectPlan, Piece
+
+__all__ = ["Estimate", "estimate_from_guess", "estimate_from_records"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """What is left to spend.
+
+    Parameters
+    ----------
+    n_pieces : int
+        Pieces left: lines of the log, or single runs of searches.
+    n_samples : int
+        Completions left, a search of size N counted as N.
+    output_tokens : float
+        Expected output tokens.
+    output_tokens_interval : tuple of float, optional
+        About 95 % of the uncertainty that the probe's own spread shows; None for a guess.
+    prompt_tokens : float, optional
+        Expected prompt tokens, as the backend counts them; None where nothing is known.
+    usd : float, optional
+        Price of both; None where a generator has no prices or prompt tokens are unknown.
+    seconds : float, optional
+        Time at the rate so far; the probe keeps few requests in flight, so the rest is usually faster.
+    basis : str
+        How the figures were made, in words.
+    """
+
+    n_pieces: int
+    n_samples: int
+    output_tokens: float
+    basis: str
+    output_tokens_interval: tuple[float, float] | None = None
+    prompt_tokens: float | None = None
+    usd: float | None = None
+    seconds: float | None = None
+
+    def __str__(self) -> str:
+        tokens = f"about {self.output_tokens:,.0f} output tokens"
+        if self.output_tokens_interval is not None:
+            low, high = self.output_tokens_interval
+            tokens += f" (95 % interval of the probe: {low:,.0f} to {high:,.0f})"
+        parts = [f"{self.n_samples:,} samples to draw", tokens]
+        if self.prompt_tokens is not None:
+            parts.append(f"{self.prompt_tokens:,.0f} prompt tokens")
+        if self.usd is not None:
+            parts.append(f"{self.usd:,.2f} USD")
+        if self.seconds is not None:
+            parts.append(f"{self.seconds / 60:,.1f} minutes at the rate so far")
+        return f"{', '.join(parts)}; {self.basis}"
+
+
+def estimate_from_guess(plan: CollectPlan, left: Sequence[Piece], *, tokens_per_sample: float) -> Estimate:
+    """Return the estimate that a guess of the mean length of a completion gives.
+
+    Parameters
+    ----------
+    plan : CollectPlan
+        The collection.
+    left : sequence of Piece
+        Pieces that are not recorded yet.
+    tokens_per_sample : float
+        Mean output tokens of a whole answer, above 0. A search of size N is taken for N whole answers.
+    """
+    sizes = [plan.recordings[piece.recording].n_samples for piece in left]
+    lengths = [plan.prompts[piece.prompt].prompt_tokens for piece in left]
+    known = [length for length in lengths if length is not None]
+    prompt_tokens = float(sum(known)) if len(known) == len(left) else None
+    by_generator: dict[str, float] = defaultdict(float)
+    for piece, size in zip(left, sizes, strict=True):
+        by_generator[piece.generator] += size * tokens_per_sample
+    prompts: dict[str, float] = defaultdict(float)
+    for piece, length in zip(left, lengths, strict=True):
+        prompts[piece.generator] += length or 0
+    return Estimate(
+        n_pieces=len(left),
+        n_samples=sum(sizes),
+        output_tokens=sum(sizes) * tokens_per_sample,
+        prompt_tokens=prompt_tokens,
+        usd=None if prompt_tokens is None else _usd(plan, prompts, by_generator),
+        basis=f"a guess: {tokens_per_sample:g} tokens per answer, as you said",
+    )
+
+
+def estimate_from_records(
+    plan: CollectPlan, left: Sequence[Piece], records: Iterable[PieceRecord], *, seconds: float | None = None
+) -> Estimate:
+    """Return the estimate that pieces already recorded give.
+
+    Parameters
+    ----------
+    plan : CollectPlan
+        The collection.
+    left : sequence of Piece
+        Pieces that are not recorded yet.
+    records : iterable of PieceRecord
+        Recorded pieces, at least one of each generator and recording that is left.
+    seconds : float, optional
+        How long the records took.
+    """
+    seen: dict[tuple[str, int], list[PieceRecord]] = defaultdict(list)
+    n_records = 0
+    for record in records:
+        piece = plan.pieces[record.piece]
+        seen[piece.generator, piece.recording].append(record)
+        n_records += 1
+    counts: dict[tuple[str, int], int] = defaultdict(int)
+    for piece in left:
+        counts[piece.generator, piece.recording] += 1
+    output: dict[str, float] = defaultdict(float)
+    prompt: dict[str, float] = defaultdict(float)
+    variance, n_unseen = 0.0, 0
+    for (generator, recording), count in counts.items():
+        spent = [record.usage for record in seen[generator, recording]]
+        if not spent:
+            n_unseen += count
+            continue
+        mean = sum(usage.output_tokens for usage in spent) / len(spent)
+        output[generator] += count * mean
+        prompt[generator] += count * sum(usage.prompt_tokens for usage in spent) / len(spent)
+        if len(spent) > 1:
+            squares = sum((usage.output_tokens - mean) ** 2 for usage in spent) / (len(spent) - 1)
+            variance += count**2 * squares / len(spent)
+    total = sum(output.values())
+    spread = 1.96 * math.sqrt(variance)
+    unseen = f"; {n_unseen} pieces that none of them is like are left out" if n_unseen else ""
+    return Estimate(
+        n_pieces=len(left),
+        n_samples=sum(plan.recordings[piece.recording].n_samples for piece in left),
+        output_tokens=total,
+        output_tokens_interval=(max(total - spread, 0.0), total + spread) if variance else None,
+        prompt_tokens=sum(prompt.values()),
+        usd=_usd(plan, prompt, output),
+        seconds=seconds * len(left) / n_records if seconds is not None and n_records else None,
+        basis=f"measured on {n_records} pieces, which are kept{unseen}",
+    )
+
+
+def _usd(plan: CollectPlan, prompt: dict[str, float], output: dict[str, float]) -> float | None:
+    """Return the price of prompt and output tokens by generator, or None where one has no price."""
+    total = 0.0
+    for name, tokens in output.items():
+        generator = plan.generators[name]
+        if generator.usd_per_mtok_in is None or generator.usd_per_mtok_out is None:
+            return None
+        total += (prompt[name] * generator.usd_per_mtok_in + tokens * generator.usd_per_mtok_out) / 1e6
+    return total

@@ -1,0 +1,165 @@
+"""A backend and a verifier that pay for nothing twice: what was drawn before a kill is read, not drawn again.
+
+They wrap any backend and verifier, and record each answered request before it is handed on; a collection puts
+its finished pieces into the working file and drops the journal of theirs. How requests are recognised is left
+to `planner.drivers.run_log`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import final
+
+from difficulty.errors import BackendError, InvalidResponseError
+from planner.drivers.run_log import RunLog
+from planner.ports import Backend, Completion, SampleRequest, ScoreRequest, Scores, Verifier
+
+__all__ = ["JournaledBackend", "JournaledVerifier"]
+
+_KEPT = ("stop", "length")
+
+
+@final
+class JournaledBackend:
+    """Draws what the journal does not have; implements the port `Backend`.
+
+    Parameters
+    ----------
+    backend : Backend
+        Draws.
+    journal : RunLog, optional
+        Remembers; without one everything is drawn.
+
+    Attributes
+    ----------
+    prompt_tokens : dict
+        By prompt id, generator name and seed: the prompt tokens that were counted with that sample.
+    """
+
+    def __init__(self, backend: Backend, journal: RunLog | None) -> None:
+        self._backend = backend
+        self._journal = journal
+        self.prompt_tokens: dict[tuple[str, str, int], int] = {}
+
+    async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
+        """Return `n` completions per request, recorded ones first looked up.
+
+        Raises
+        ------
+        BackendError
+            When nothing was recorded and nothing could be drawn.
+        """
+        rows: list[dict[int, Completion]] = [self._recorded(request) for request in requests]
+        parts = [
+            (place, first, replace(request, n=n, seed=request.seed + first))
+            for place, request in enumerate(requests)
+            for first, n in _gaps(request.n, rows[place])
+        ]
+        surplus: list[list[Completion]] = [[] for _ in requests]
+        for (place, first, part), drawn in zip(parts, await self._draw(parts, any(rows)), strict=True):
+            self._record(part, drawn)
+            rows[place] |= {first + index: completion for index, completion in enumerate(drawn[: part.n])}
+            surplus[place] += drawn[part.n :]
+        for request, row in zip(requests, rows, strict=True):
+            for index, completion in row.items():
+                key = (request.prompt.id, request.generator.name, request.seed + index)
+                self.prompt_tokens[key] = completion.prompt_tokens
+        return [[row[i] for i in sorted(row)] + extra for row, extra in zip(rows, surplus, strict=True)]
+
+    async def _draw(
+        self, parts: Sequence[tuple[int, int, SampleRequest]], some_recorded: bool
+    ) -> list[list[Completion]]:
+        """Draw what is missing, at least `n` completions per part; an error must not lose recorded ones."""
+        if not parts:
+            return []
+        try:
+            drawn = [list(row) for row in await self._backend.sample([part for _, _, part in parts])]
+        except BackendError as error:
+            if not some_recorded:
+                raise
+            return [
+                [_failed(error, first=at == 0 and index == 0) for index in range(part.n)]
+                for at, (_, _, part) in enumerate(parts)
+            ]
+        drawn += [[] for _ in range(len(parts) - len(drawn))]
+        for (_, _, part), row in zip(parts, drawn, strict=True):
+            short = InvalidResponseError(f"the backend returned {len(row)} of {part.n} completions")
+            row += [_failed(short, first=False)] * (part.n - len(row))
+        return drawn
+
+    def _recorded(self, request: SampleRequest) -> dict[int, Completion]:
+        if self._journal is None:
+            return {}
+        found = ((index, self._journal.sample(request, index)) for index in range(request.n))
+        return {index: recorded.completion for index, recorded in found if recorded is not None}
+
+    def _record(self, request: SampleRequest, row: Sequence[Completion]) -> None:
+        kept = [(i, one) for i, one in enumerate(row[: request.n]) if one.finish_reason in _KEPT]
+        if self._journal is not None and kept:
+            self._journal.add_samples(request, [i for i, _ in kept], [one for _, one in kept], seconds=0.0)
+
+
+@final
+class JournaledVerifier:
+    """Scores what the journal does not have; implements the port `Verifier`.
+
+    Parameters
+    ----------
+    verifier : Verifier
+        Scores.
+    journal : RunLog, optional
+        Remembers; without one everything is scored.
+    """
+
+    def __init__(self, verifier: Verifier, journal: RunLog | None) -> None:
+        self._verifier = verifier
+        self._journal = journal
+
+    async def score(self, requests: Sequence[ScoreRequest]) -> list[Scores]:
+        """Return one score per completion of each request.
+
+        Raises
+        ------
+        VerifierError
+            When a completion cannot be scored.
+        """
+        results: dict[int, Scores] = {}
+        for place, request in enumerate(requests):
+            recorded = None if self._journal is None else self._journal.scores(request)
+            if recorded is not None:
+                results[place] = Scores(recorded.scores, verifier_tokens=recorded.verifier_tokens)
+        missing = [place for place in range(len(requests)) if place not in results]
+        if missing:
+            rows = await self._verifier.score([requests[place] for place in missing])
+            for place, row in zip(missing, rows, strict=True):
+                tokens = row.verifier_tokens if isinstance(row, Scores) else 0
+                results[place] = Scores(row, verifier_tokens=tokens)
+                if self._journal is not None and all(map(math.isfinite, row)):
+                    self._journal.add_scores(requests[place], row, verifier_tokens=tokens)
+        return [results[place] for place in range(len(requests))]
+
+
+def _gaps(n: int, have: dict[int, Completion]) -> list[tuple[int, int]]:
+    """Return runs (first, length) of the indices below `n` that are missing."""
+    gaps: list[tuple[int, int]] = []
+    for index in range(n):
+        if index in have:
+            continue
+        if gaps and sum(gaps[-1]) == index:
+            gaps[-1] = (gaps[-1][0], gaps[-1][1] + 1)
+        else:
+            gaps.append((index, 1))
+    return gaps
+
+
+def _failed(error: BackendError, *, first: bool) -> Completion:
+    return Completion(
+        text="",
+        prompt_tokens=0,
+        output_tokens=0,
+        finish_reason="error",
+        error=f"{type(error).__name__}: {error}",
+        failed_requests=error.failed_requests if first else 0,
+    )
