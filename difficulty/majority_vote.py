@@ -113,7 +113,8 @@ def majority_vote_accuracy(answer: ArrayLike, correct: ArrayLike, widths: ArrayL
     chance = _win_chance(signature[tasks[:, 0], 1:], tasks[:, 1], signature[tasks[:, 0], 0], drawn)
     weight = n_right[wanted] / size[wanted]
     np.add.at(accuracy, row[wanted], weight[:, None] * chance[task.reshape(-1)])
-    return accuracy
+    # The chances of exclusive events sum to 1 up to rounding, which may lie above.
+    return np.asarray(np.minimum(accuracy, 1.0))
 
 
 def vote_accuracy_iid(probability: ArrayLike, widths: ArrayLike) -> _Floats:
