@@ -111,7 +111,8 @@ class PolicyBundle:
     training : mapping
         Data, settings and verdict of the training run (JSON values).
     trained : ndarray of uint64, shape (H,)
-        Hashes (`prompt_hash`) of the ids and groups of all training prompts, sorted: they must not be evaluated on.
+        Hashes (`prompt_hash`) of the ids and groups of all training prompts, sorted: they must not be
+        evaluated on.
     adaptive : AdaptiveTable or None
         The policy that reacts to what has been drawn; None where there was nothing to react to.
     rivals : mapping of str to AdaptivePolicy
@@ -340,6 +341,7 @@ def _check_arrays(arrays: Arrays, *, n_generators: int, n_allocations: int) -> N
         "output_tokens_per_sample": ("f", generators),
         "coordinates": ("f", (n_prompts, n_coordinates)),
         "deployed": ("b", (n_allocations,)),
+        "trained": ("u", (arrays["trained"].size,)),
         "value": ("f", menu),
         "samples": ("f", menu),
         "prompt_tokens": ("f", menu),

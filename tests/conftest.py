@@ -28,4 +28,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
     train_log, test_log = simulated_log(260, n_samples=8, seed=1).split(test_fraction=0.4)
     folder = tmp_path_factory.mktemp("trained") / "policy"
-    return Trained(train(train_log, folder, n_trials=15, seed=0), folder, train_log, test_log)
+    return Trained(train(train_log, folder, n_trials=15, seed=0, adaptive=False), folder, train_log, test_log)
+
+
+@pytest.fixture(scope="session")
+def trained_adaptive(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Train a small bundle that also has a policy which reacts to what has been drawn."""
+    from training.simulated_log import simulated_log
+    from training.train import train
+
+    train_log, test_log = simulated_log(60, n_samples=6, n_generators=1, seed=2).split(test_fraction=0.4)
+    folder = tmp_path_factory.mktemp("trained") / "adaptive"
+    return Trained(train(train_log, folder, n_trials=3, seed=0), folder, train_log, test_log)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from numpy.testing import assert_array_equal
 from difficulty.errors import InvalidBundleError
 from planner.bundle import PolicyBundle, read_manifest
 from planner.planner import Planner
+from policies.adaptive_wire import to_plain
 from policies.budget import Budget
 
 
@@ -59,12 +61,35 @@ def test_what_was_saved_is_loaded(trained: Any) -> None:
     )
 
 
-def test_saving_again_gives_the_same_bytes(trained: Any, tmp_path: Path) -> None:
-    PolicyBundle.load(trained.folder).save(tmp_path / "again")
-    names = sorted(path.name for path in trained.folder.iterdir())
-    assert names == sorted(path.name for path in (tmp_path / "again").iterdir())
-    for name in names:
-        assert (tmp_path / "again" / name).read_bytes() == (trained.folder / name).read_bytes(), name
+def test_a_policy_that_reacts_is_saved_and_loaded(trained_adaptive: Any) -> None:
+    saved, loaded = trained_adaptive.bundle.adaptive, PolicyBundle.load(trained_adaptive.folder).adaptive
+    assert saved is not None
+    assert loaded is not None
+    assert to_plain(loaded.policy) == to_plain(saved.policy)
+    for name in ("value", "cost", "cost_deviation"):
+        assert_array_equal(getattr(loaded, name), getattr(saved, name))
+    rivals = PolicyBundle.load(trained_adaptive.folder).rivals
+    assert rivals
+    assert {name: to_plain(rival) for name, rival in rivals.items()} == {
+        name: to_plain(rival) for name, rival in trained_adaptive.bundle.rivals.items()
+    }
+
+
+def test_training_prompts_are_remembered_by_id_and_group(trained: Any) -> None:
+    loaded = PolicyBundle.load(trained.folder)
+    assert all(loaded.was_trained_on(prompt) for prompt in trained.train_log.prompts)
+    assert not any(loaded.was_trained_on(prompt) for prompt in trained.test_log.prompts)
+    assert loaded.was_trained_on(replace(trained.test_log.prompts[0], group=trained.train_log.prompts[0].id))
+
+
+def test_saving_again_gives_the_same_bytes(trained: Any, trained_adaptive: Any, tmp_path: Path) -> None:
+    for number, folder in enumerate((trained.folder, trained_adaptive.folder)):
+        again = tmp_path / str(number)
+        PolicyBundle.load(folder).save(again)
+        names = sorted(path.name for path in folder.iterdir())
+        assert names == sorted(path.name for path in again.iterdir())
+        for name in names:
+            assert (again / name).read_bytes() == (folder / name).read_bytes(), name
 
 
 def test_no_file_of_a_bundle_is_a_pickle(trained: Any) -> None:
@@ -186,11 +211,36 @@ def test_arrays_that_disagree_in_size_are_refused(folder: Path) -> None:
         ("samples", np.s_[:, :-1]),
         ("prompt_ids", np.s_[:-1]),
         ("deployed", np.s_[:-1]),
+        ("trained", np.s_[None]),
     ):
         buffer = io.BytesIO()
         np.savez(buffer, **{**arrays, name: arrays[name][cut]})
         replace_file(folder, "references.npz", buffer.getvalue())
         with pytest.raises(InvalidBundleError, match=f"{name} must be|do not fit"):
+            PolicyBundle.load(folder)
+
+
+@pytest.mark.parametrize("content", [b"{}", b"[]", b'{"adaptive": {"unknown": 1}}', b'{"adaptive": 3}'])
+def test_an_adaptive_policy_that_is_none_is_refused(
+    trained_adaptive: Any, tmp_path: Path, content: bytes
+) -> None:
+    folder = Path(shutil.copytree(trained_adaptive.folder, tmp_path / "policy"))
+    replace_file(folder, "adaptive.json", content)
+    with pytest.raises(InvalidBundleError, match="do not fit together"):
+        PolicyBundle.load(folder)
+
+
+def test_adaptive_tables_of_other_sizes_are_refused(trained_adaptive: Any, tmp_path: Path) -> None:
+    with np.load(trained_adaptive.folder / "adaptive.npz") as archive:
+        arrays = {key: archive[key] for key in archive.files}
+    for number, (name, cut) in enumerate(
+        (name, cut) for name in arrays for cut in (np.s_[:-1], np.s_[:, :-1])
+    ):
+        folder = Path(shutil.copytree(trained_adaptive.folder, tmp_path / str(number)))
+        buffer = io.BytesIO()
+        np.savez(buffer, **{**arrays, name: arrays[name][cut]})
+        replace_file(folder, "adaptive.npz", buffer.getvalue())
+        with pytest.raises(InvalidBundleError, match=r"disagree in size|do not fit together"):
             PolicyBundle.load(folder)
 
 
