@@ -1,7 +1,7 @@
 """A named way to draw one sample: model, prompt template, temperature, thinking budget, prices and sizes.
 
-What a generator records is what costs and comparisons need; unknown values are None and never guessed. How requests
-reach a model is left to the backends of `planner`.
+What a generator records is what costs and comparisons need; unknown values are None and never guessed. How
+requests reach a model is left to the backends of `planner`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class Generator:
     model : str, optional
         Model name as the backend knows it.
     params, active_params : float, optional
-        Number of parameters, and of those used per token (mixture of experts); FLOPs use `active_params` where given.
+        Number of parameters, and of those used per token (mixture of experts); FLOPs use `active_params`
+        where given.
     prompt_template : str, optional
         Template that the prompt is put in; ``{prompt}`` stands for the text.
     temperature, top_p : float, optional

@@ -1,8 +1,9 @@
 """Weights over reference prompts: who resembles whom, from predicted coordinates.
 
-Four ways, from knowing nothing to knowing most: uniform (a constant prior), nearest neighbours, bins of predicted level
-(Snell et al.), and a Gaussian kernel on level and deviations with a floor. Coordinates are assumed to be out-of-fold for the
-reference prompts, so that they spread as those of new prompts do. What concerns the references alone is computed once.
+Four ways, from knowing nothing to knowing most: uniform (a constant prior), nearest neighbours, bins of
+predicted level (Snell et al.), and a Gaussian kernel on level and deviations with a floor. Coordinates are
+assumed to be out-of-fold for the reference prompts, so that they spread as those of new prompts do. What
+concerns the references alone is computed once.
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ class KernelWeights:
     deviation_bandwidth : float
         Width on the deviations, likewise; infinite to ignore them.
     floor : float
-        Weight that every reference prompt keeps beside the kernel, relative to its peak, in [0, 1]: it pulls every belief
-        towards the population.
+        Weight that every reference prompt keeps beside the kernel, relative to its peak, in [0, 1]: it
+        pulls every belief towards the population.
 
     Raises
     ------
@@ -132,8 +133,8 @@ class BinWeights:
 
     References
     ----------
-    Snell, Lee, Xu & Kumar 2024, arXiv 2408.03314: five bins. We put edges at quantiles of the *reference* prompts, so that
-    a bin is known for one prompt alone.
+    Snell, Lee, Xu & Kumar 2024, arXiv 2408.03314: five bins. We put edges at quantiles of the *reference*
+    prompts, so that a bin is known for one prompt alone.
     """
 
     def __init__(self, references: FloatArray, *, n_bins: int) -> None:
@@ -151,7 +152,8 @@ class BinWeights:
 
 
 class NearestWeights:
-    """Equal weights for the nearest reference prompts by Euclidean distance of standardised coordinates (kNN).
+    """Equal weights for the nearest reference prompts by Euclidean distance of standardised coordinates
+    (kNN).
 
     Parameters
     ----------

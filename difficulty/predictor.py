@@ -1,9 +1,10 @@
 """Predict where a prompt lies among prompts of known difficulty, from its features.
 
-Each prompt gets a few *coordinates*: its level (log-odds of mean success over generators) and, with several generators, how
-it deviates from that level in the directions in which generators differ most. LightGBM and a kernel regression learn each
-coordinate from counts, and their mean is taken; out-of-fold coordinates of the training prompts are kept, since everything downstream must be fitted on those. Turning
-coordinates into a distribution is left to `difficulty.belief`.
+Each prompt gets a few *coordinates*: its level (log-odds of mean success over generators) and, with several
+generators, how it deviates from that level in the directions in which generators differ most. LightGBM and
+a kernel regression learn each coordinate from counts, and their mean is taken; out-of-fold coordinates of
+the training prompts are kept, since everything downstream must be fitted on those. Turning coordinates into
+a distribution is left to `difficulty.belief`.
 """
 
 from __future__ import annotations
@@ -242,8 +243,12 @@ def _coordinate(
     *,
     level: bool,
 ) -> FloatArray:
-    """Return the mean of both models' raw scores: log-odds for the level, the score for a deviation, shape (P,)."""
-    boosted = np.asarray(booster.predict(np.asarray(features, dtype=np.float64), raw_score=True), dtype=np.float64)
+    """Return the mean of both models' raw scores: log-odds for the level, the score for a deviation, shape
+    (P,).
+    """
+    boosted = np.asarray(
+        booster.predict(np.asarray(features, dtype=np.float64), raw_score=True), dtype=np.float64
+    )
     smooth = np.asarray(regression.predict(features), dtype=np.float64)
     if level:
         share = smooth.clip(_LEVEL_CLIP, 1 - _LEVEL_CLIP)

@@ -1,7 +1,8 @@
 """The question that a language model is asked.
 
-A prompt is an identity, a text (or chat messages) and, where known, the group of near-duplicates that it belongs to.
-It assumes nothing about the generator: how the text is turned into tokens is the generator's affair.
+A prompt is an identity, a text (or chat messages) and, where known, the group of near-duplicates that it
+belongs to. It assumes nothing about the generator: how the text is turned into tokens is the generator's
+affair.
 """
 
 from __future__ import annotations
@@ -80,7 +81,8 @@ def as_prompts(prompts: Iterable[Prompt | str]) -> tuple[Prompt, ...]:
     Raises
     ------
     InvalidPromptError
-        When `prompts` is one string, an element is neither string nor `Prompt`, is empty, or two `Prompt` share an id.
+        When `prompts` is one string, an element is neither string nor `Prompt`, is empty, or two `Prompt`
+        share an id.
 
     Examples
     --------
@@ -94,7 +96,9 @@ def as_prompts(prompts: Iterable[Prompt | str]) -> tuple[Prompt, ...]:
     for index, item in enumerate(prompts):
         if isinstance(item, Prompt):
             if item.id in seen:
-                raise InvalidPromptError(f"prompt {index}: the id {item.id!r} is given twice; ids must be unique")
+                raise InvalidPromptError(
+                    f"prompt {index}: the id {item.id!r} is given twice; ids must be unique"
+                )
             prompt = item
         elif isinstance(item, str):
             if not item.strip():
@@ -107,7 +111,9 @@ def as_prompts(prompts: Iterable[Prompt | str]) -> tuple[Prompt, ...]:
                 seen[prompt.id] = copy
                 prompt = Prompt(id=f"{prompt.id}#{copy}", text=item, group=prompt.id)
         else:
-            raise InvalidPromptError(f"prompt {index} must be a Prompt or a string, got {type(item).__name__}")
+            raise InvalidPromptError(
+                f"prompt {index} must be a Prompt or a string, got {type(item).__name__}"
+            )
         seen.setdefault(prompt.id, 1)
         result.append(prompt)
     return tuple(result)

@@ -1,7 +1,8 @@
 """From plans to outcomes: plan, sample, select, account.
 
-It turns each plan into a task, holds the run to the budget on *actual* usage, and hands both to a driver. Which requests are sent
-is the strategies' affair, how they are sent the drivers'; nothing here knows an inference stack.
+It turns each plan into a task, holds the run to the budget on *actual* usage, and hands both to a driver.
+Which requests are sent is the strategies' affair, how they are sent the drivers'; nothing here knows an
+inference stack.
 """
 
 from __future__ import annotations
@@ -66,10 +67,11 @@ async def run_plans(
     budget : Budget, optional
         Held against actual usage: its total over the batch and its cap per prompt.
     verifier : Verifier or mapping of str to Verifier, optional
-        One verifier for every name that strategies ask for, or one per name. ``mean_logprob`` is always there.
+        One verifier for every name that strategies ask for, or one per name. ``mean_logprob`` is always
+        there.
     extractor : AnswerExtractor, optional
-        Finds the answer in a text; by default the backend's own (`ReplayBackend`), else the last ``\\boxed{}``, else the
-        last number.
+        Finds the answer in a text; by default the backend's own (`ReplayBackend`), else the last
+        ``\\boxed{}``, else the last number.
     limits : Limits, optional
         Further caps: concurrency, seconds, samples, tokens. The budget's caps are added to them.
     driver : {"lockstep", "concurrent"}
@@ -98,7 +100,8 @@ async def run_plans(
         name = plan.allocation.generator
         if name not in generators:
             raise UnknownGeneratorError(
-                f"plan of prompt {prompt.id!r} names generator {name!r}; given are {', '.join(generators) or 'none'}"
+                f"plan of prompt {prompt.id!r} names generator {name!r}; given are "
+                f"{', '.join(generators) or 'none'}"
             )
         tasks.append(
             Task(

@@ -1,8 +1,8 @@
 """An adaptive policy with what it is expected to earn: value and cost at each price on the reference prompts.
 
-Plans are made before anything is drawn, so they need to know what a policy that reacts will cost: each price level of the policy is
-one column, measured out of fold on the prompts that a belief spreads its weight over. Climbing is left to
-`planner.strategies.climb`.
+Plans are made before anything is drawn, so they need to know what a policy that reacts will cost: each
+price level of the policy is one column, measured out of fold on the prompts that a belief spreads its
+weight over. Climbing is left to `planner.strategies.climb`.
 """
 
 from __future__ import annotations

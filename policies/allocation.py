@@ -1,6 +1,7 @@
 """A way to spend compute on one prompt: generator, strategy, width, depth, strategy parameters, stop rule.
 
-The number of samples is width × depth and is never stored. What the strategies do is left to `planner.strategies`.
+The number of samples is width × depth and is never stored. What the strategies do is left to
+`planner.strategies`.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class Allocation:
     depth : int
         Sequential steps per chain, at least 1.
     params : mapping or tuple of pairs
-        Strategy parameters, e.g. ``{"verifier": "mean_logprob"}``; stored as sorted pairs, so that allocations hash.
+        Strategy parameters, e.g. ``{"verifier": "mean_logprob"}``; stored as sorted pairs, so that
+        allocations hash.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """How much may be spent: a limit in one unit, over the batch or per prompt on average.
 
-A budget says nothing about what a unit costs; `policies.cost` prices usage in it. Price λ and target accuracy are the two
-alternatives to a budget and are plain arguments of `Planner.plan`.
+A budget says nothing about what a unit costs; `policies.cost` prices usage in it. Price λ and target
+accuracy are the two alternatives to a budget and are plain arguments of `Planner.plan`.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ class Budget:
             if value is not None and not (
                 isinstance(value, (int, float)) and math.isfinite(value) and value > 0
             ):
-                raise InvalidBudgetError(f"{name} must be a finite number above 0 ({self.unit}), got {value!r}")
+                raise InvalidBudgetError(
+                    f"{name} must be a finite number above 0 ({self.unit}), got {value!r}"
+                )
 
     def total(self, *, n_prompts: int) -> float:
         """Return the limit for a whole batch of `n_prompts`, in `unit`."""

@@ -1,8 +1,8 @@
 """What to believe and what votes are worth before anything was recorded.
 
-A prior over per-sample success, taken at equally likely points, stands in for reference prompts; wrong answers are assumed to
-spread geometrically over a few alternatives, which makes votes help where the right answer leads and hurt where it does not.
-The first recorded log replaces all of it.
+A prior over per-sample success, taken at equally likely points, stands in for reference prompts; wrong
+answers are assumed to spread geometrically over a few alternatives, which makes votes help where the right
+answer leads and hurt where it does not. The first recorded log replaces all of it.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ def cold_start(
         value = vote_accuracy_iid(answers, widths)
     strategy = "first_success" if objective == "coverage" else "majority_vote"
     allocations = tuple(
-        Allocation(generator=name, strategy=strategy, width=int(width)) for name in generators for width in widths
+        Allocation(generator=name, strategy=strategy, width=int(width))
+        for name in generators
+        for width in widths
     )
     samples = np.tile(widths.astype(np.float64), (_N_POINTS, len(generators)))
     counts = np.full((_N_POINTS, len(generators)), _PSEUDO_SAMPLES)

@@ -1,7 +1,8 @@
 """What each allocation was worth and used on recorded prompts: value curves measured by the exact estimators.
 
-A curve table is the ground that policies stand on and the yardstick that evaluation uses: P prompts × A allocations, with
-NaN where the log cannot tell. Samples of a pool are assumed exchangeable; smoothing over prompts is left to `policies.value`.
+A curve table is the ground that policies stand on and the yardstick that evaluation uses: P prompts × A
+allocations, with NaN where the log cannot tell. Samples of a pool are assumed exchangeable; smoothing over
+prompts is left to `policies.value`.
 """
 
 from __future__ import annotations
@@ -42,11 +43,11 @@ class CurveTable:
     allocations : tuple of Allocation
         The A allocations.
     value : ndarray of float64, shape (P, A)
-        Probability in [0, 1] that the allocation's answer is correct (accuracy) or that a correct sample is among its
-        samples (coverage), over the randomness of drawing; NaN where the log cannot tell.
+        Probability in [0, 1] that the allocation's answer is correct (accuracy) or that a correct sample is
+        among its samples (coverage), over the randomness of drawing; NaN where the log cannot tell.
     samples, prompt_tokens, output_tokens : ndarray of float64, shape (P, A)
-        Expected usage; NaN where not recorded. Parallel samples share one prefill of the prompt; each step of a
-        revision chain pays for the prompt that it re-sends.
+        Expected usage; NaN where not recorded. Parallel samples share one prefill of the prompt; each step
+        of a revision chain pays for the prompt that it re-sends.
     """
 
     prompt_ids: tuple[str, ...]
@@ -91,8 +92,8 @@ def measure_curves(
     allocations : sequence of Allocation
         The A allocations, from `build_menu` of this log or of another one.
     half : {"all", "even", "odd"}
-        Use all recorded samples, or one of two disjoint halves of each pool: an oracle chooses on one and is scored on
-        the other.
+        Use all recorded samples, or one of two disjoint halves of each pool: an oracle chooses on one and
+        is scored on the other.
     seed : int
         Seed of the Monte-Carlo subsets of weighted votes.
 
@@ -163,7 +164,8 @@ def _measure_pool(pool: SamplePool, family: list[Allocation], columns: slice, se
     value = estimate(pool, columns, widths, str(family[0].parameters.get("verifier", "")), seed)
     has_line = pool.n > 0
     value[~has_line] = np.nan
-    # Tokens are averaged over the whole pool in either half: what a sample costs is not what halves are compared on.
+    # Tokens are averaged over the whole pool in either half: what a sample costs is not what halves are
+    # compared on.
     tokens = _row_mean(pool.output_tokens)
     samples = np.broadcast_to(widths.astype(float), value.shape)
     prompt_tokens = np.broadcast_to(pool.prompt_tokens[:, None], value.shape)
@@ -216,7 +218,9 @@ _ESTIMATORS: dict[str, Callable[[SamplePool, slice, NDArray[np.int_], str, int],
 
 
 def _scores(pool: SamplePool, verifier: str) -> FloatArray:
-    """Return the recorded scores; a mean log-probability becomes a probability, so that sums of it make sense."""
+    """Return the recorded scores; a mean log-probability becomes a probability, so that sums of it make
+    sense.
+    """
     return np.exp(pool.mean_logprob) if verifier == "mean_logprob" else pool.score
 
 

@@ -1,7 +1,7 @@
 """One price prices everything: which prices to look at, and what each prompt buys at them.
 
-At a price each prompt takes its best value − price × cost, whatever the other prompts do; a falling price therefore traces the
-frontier of a whole batch. Meeting a budget exactly is left to `policies.solver`.
+At a price each prompt takes its best value − price × cost, whatever the other prompts do; a falling price
+therefore traces the frontier of a whole batch. Meeting a budget exactly is left to `policies.solver`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ def price_grid(value: FloatArray, cost: FloatArray, *, n_prices: int) -> FloatAr
     value, cost : ndarray of float64, shape (A,)
         Mean value and cost of each allocation.
     n_prices : int
-        Points, log-spaced; the first price buys only the cheapest allocation, the last is (almost) nothing. Prices
-        between neighbouring slopes of the mean hull are added, so that no allocation of the static mix is skipped.
+        Points, log-spaced; the first price buys only the cheapest allocation, the last is (almost) nothing.
+        Prices between neighbouring slopes of the mean hull are added, so that no allocation of the static
+        mix is skipped.
     """
     span = max(float(np.nanmax(value) - np.nanmin(value)), 1e-6)
     cheapest, dearest = float(np.nanmin(cost)), float(np.nanmax(cost))

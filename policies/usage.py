@@ -1,7 +1,8 @@
 """What was spent, as a value that adds.
 
-Every token is counted once: `output_tokens` holds all tokens that an engine generated, reasoning tokens included, and
-`wasted_tokens` says how many of those were cancelled or failed. Prices are left to `policies.cost`.
+Every token is counted once: `output_tokens` holds all tokens that an engine generated, reasoning tokens
+included, and `wasted_tokens` says how many of those were cancelled or failed. Prices are left to
+`policies.cost`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Every one-shot baseline that a reviewer would name, replayed on test prompts.
 
-Each baseline is fitted on the training prompts in the bundle (mean curves, bins, a static choice) and turned into what each
-test prompt cost and was worth along its frontier. Oracles see half of a test prompt's own samples and are scored on the other
-half. Drawing intervals around these numbers is left to `training.comparison`.
+Each baseline is fitted on the training prompts in the bundle (mean curves, bins, a static choice) and
+turned into what each test prompt cost and was worth along its frontier. Oracles see half of a test prompt's
+own samples and are scored on the other half. Drawing intervals around these numbers is left to
+`training.comparison`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ _SNELL_BINS = 5
 
 
 class Course(NamedTuple):
-    """What each of P test prompts cost and was worth at each of L points of a policy's frontier, shape (P, L)."""
+    """What each of P test prompts cost and was worth at each of L points of a policy's frontier, shape (P,
+    L).
+    """
 
     cost: FloatArray
     value: FloatArray
@@ -79,7 +82,9 @@ def static_hull(bed: TestBed) -> NDArray[np.intp]:
 
 
 def static_mix(bed: TestBed) -> Course:
-    """Return the best static frontier: allocations on the training hull; interpolating it is the best static mix."""
+    """Return the best static frontier: allocations on the training hull; interpolating it is the best
+    static mix.
+    """
     hull = static_hull(bed)
     return bed.realise(np.tile(hull, (len(bed.cost), 1)))
 
@@ -125,7 +130,9 @@ def policy_course(
 
 
 def random_histogram(bed: TestBed, course_choice: NDArray[np.intp], *, seed: int) -> Course:
-    """Return the course of dealing a policy's own allocations to random prompts: who gets them no longer matters."""
+    """Return the course of dealing a policy's own allocations to random prompts: who gets them no longer
+    matters.
+    """
     rng = np.random.default_rng(seed)
     shuffled = np.stack([rng.permutation(column) for column in course_choice.T], axis=1)
     return bed.realise(shuffled)
@@ -140,12 +147,13 @@ def policy_choice(
 
 
 def oracle_bins(bed: TestBed, even: CurveTable, odd: CurveTable) -> Course:
-    """Return the course of Snell's bins on *true* difficulty: binned by one half of the samples, scored on the other.
+    """Return the course of Snell's bins on *true* difficulty: binned by one half of the samples, scored on
+    the other.
 
     References
     ----------
-    Snell et al. 2024, arXiv 2408.03314. Their bins see 2,048 samples of each test prompt; ours see half of the recorded ones,
-    and per-bin curves come from training prompts.
+    Snell et al. 2024, arXiv 2408.03314. Their bins see 2,048 samples of each test prompt; ours see half of
+    the recorded ones, and per-bin curves come from training prompts.
     """
     usable = ~np.isnan(odd.value).any(axis=0)
     one = [a.width == 1 for a in bed.curves.allocations]
@@ -157,7 +165,9 @@ def oracle_bins(bed: TestBed, even: CurveTable, odd: CurveTable) -> Course:
 
 
 def hindsight(bed: TestBed, even: CurveTable, odd: CurveTable) -> Course:
-    """Return the hindsight bound: each prompt's best allocation on one half of its samples, scored on the other."""
+    """Return the hindsight bound: each prompt's best allocation on one half of its samples, scored on the
+    other.
+    """
     usable = ~(np.isnan(odd.value).any(axis=0) | np.isnan(even.value).any(axis=0))
     columns = np.flatnonzero(usable)
     choice = columns[choose_at_prices(even.value[:, columns], bed.cost[:, columns], bed.prices)]
@@ -167,20 +177,21 @@ def hindsight(bed: TestBed, even: CurveTable, odd: CurveTable) -> Course:
 def marginal_greedy(
     bed: TestBed, *, gain: Callable[[NDArray[np.float32], FloatArray, NDArray[np.intp]], FloatArray]
 ) -> Course:
-    """Return the course of greedy allocation by predicted marginal gain, on the best static generator's samples.
+    """Return the course of greedy allocation by predicted marginal gain, on the best static generator's
+    samples.
 
     Parameters
     ----------
     bed : TestBed
         Test prompts.
     gain : callable
-        Maps weights over reference prompts (P, T), their success (T,) and widths (W,) to predicted coverage (P, W):
-        `plug_in` or `distributional`.
+        Maps weights over reference prompts (P, T), their success (T,) and widths (W,) to predicted coverage
+        (P, W): `plug_in` or `distributional`.
 
     Notes
     -----
-    As in Damani et al. the predicted value of N samples is their coverage; what is scored is what the deployed selector
-    makes of these N samples.
+    As in Damani et al. the predicted value of N samples is their coverage; what is scored is what the
+    deployed selector makes of these N samples.
 
     References
     ----------
@@ -209,7 +220,9 @@ def distributional(weights: NDArray[np.float32], success: FloatArray, widths: ND
 
 
 def binned(weights: NDArray[np.float32], success: FloatArray, widths: NDArray[np.intp]) -> FloatArray:
-    """Return the offline variant: prompts in ten bins of mean p̂ share their bin's expected coverage, shape (P, W)."""
+    """Return the offline variant: prompts in ten bins of mean p̂ share their bin's expected coverage, shape
+    (P, W).
+    """
     mean = weights.astype(np.float64) @ success
     edges = np.quantile(mean, np.linspace(0, 1, 11)[1:-1])
     position = np.searchsorted(edges, mean)
@@ -221,7 +234,9 @@ def binned(weights: NDArray[np.float32], success: FloatArray, widths: NDArray[np
 
 
 def _best_family(bed: TestBed) -> NDArray[np.intp]:
-    """Return the columns of the generator and strategy that reach the highest value on the training prompts."""
+    """Return the columns of the generator and strategy that reach the highest value on the training
+    prompts.
+    """
     mean = bed.bundle.curves.value.mean(axis=0)
     families: dict[tuple[str, str], list[int]] = {}
     for column, a in enumerate(bed.curves.allocations):
@@ -238,6 +253,8 @@ def _choose(
     prices: FloatArray,
     usable: NDArray[np.bool_] | None,
 ) -> NDArray[np.intp]:
-    """Return what prompts with these weights choose among the usable allocations at each price, shape (P, L)."""
+    """Return what prompts with these weights choose among the usable allocations at each price, shape (P,
+    L).
+    """
     columns = np.arange(value.shape[1]) if usable is None else np.flatnonzero(usable)
     return columns[choose_at_prices(weights @ value[:, columns], weights @ cost[:, columns], prices)]

@@ -1,7 +1,8 @@
-"""Compare frontiers: accuracy at equal cost, cost at equal accuracy, share of the oracle gap, each with its interval.
+"""Compare frontiers: accuracy at equal cost, cost at equal accuracy, share of the oracle gap, each with its
+interval.
 
-All frontiers are replicated with the same bootstrap weights, so differences and multiples are paired over prompts. Budgets and
-targets are read off the best static mix, the reference of every comparison.
+All frontiers are replicated with the same bootstrap weights, so differences and multiples are paired over
+prompts. Budgets and targets are read off the best static mix, the reference of every comparison.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ class Comparison(NamedTuple):
     at_equal_cost : dict
         Per policy, per budget: value with interval, difference to static with interval.
     cost_multiples : dict
-        Per policy, per quantile of the way to the static plateau: static cost over the policy's, with interval; 0 where the
-        policy never gets there.
+        Per policy, per quantile of the way to the static plateau: static cost over the policy's, with
+        interval; 0 where the policy never gets there.
     frontiers : dict
         Per policy: points (cost, value, lower, upper) for figures.
     plateau : dict
@@ -92,7 +93,9 @@ def compare(courses: Mapping[str, Course], weights: FloatArray, *, reference: st
 def gap_closed(
     ours: Course, static: Course, oracle: Course, weights: FloatArray, budgets: list[float]
 ) -> list[dict[str, Any]]:
-    """Return the share of the gap between static and oracle that a policy closes at each budget, with interval."""
+    """Return the share of the gap between static and oracle that a policy closes at each budget, with
+    interval.
+    """
     a, s, o = (Frontier.of(course.cost, course.value, weights) for course in (ours, static, oracle))
     rows = []
     for budget in budgets:
@@ -104,7 +107,8 @@ def gap_closed(
 
 
 def _at_budget(frontier: Frontier, static: Frontier, budget: float) -> dict[str, Any]:
-    # The cheapest point may cost a little more or less in a replicate than in the sample: it is then what is bought.
+    # The cheapest point may cost a little more or less in a replicate than in the sample: it is then what
+    # is bought.
     affordable = frontier.cost[0, 0] <= budget * (1 + 1e-9)
     if not affordable:
         return {"budget": budget, "value": None}

@@ -1,7 +1,8 @@
 """Cross-fitted replay: what a policy would have earned on training prompts that it did not learn from.
 
-Each training prompt meets only reference prompts of other folds, at out-of-fold coordinates, so that what it is allocated never
-depends on its own samples. Curves are taken as measured; tuning and the choice of a family are left to `training.tuning`.
+Each training prompt meets only reference prompts of other folds, at out-of-fold coordinates, so that what
+it is allocated never depends on its own samples. Curves are taken as measured; tuning and the choice of a
+family are left to `training.tuning`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a bundle is worth on prompts that it never saw: every baseline side by side, with intervals.
 
-The test log must share no prompt or group with the training log (this is checked by id). Frontiers are replayed from the recorded samples
-by the exact estimators; nothing is tuned here. Tables are made in `training.comparison`, text and figures in
-`training.report` and `training.figures`.
+The test log must share no prompt or group with the training log (this is checked by id). Frontiers are
+replayed from the recorded samples by the exact estimators; nothing is tuned here. Tables are made in
+`training.comparison`, text and figures in `training.report` and `training.figures`.
 """
 
 from __future__ import annotations
@@ -165,7 +165,8 @@ def _test_bed(
     seen = [prompt.id for prompt in log.prompts if bundle.was_trained_on(prompt)]
     if seen:
         raise InvalidInputError(
-            f"{len(seen)} test prompts were trained on (first: {seen[0]!r}); split with SampleLog.split and evaluate on "
+            f"{len(seen)} test prompts were trained on (first: {seen[0]!r}); split with SampleLog.split "
+            f"and evaluate on "
             "the test side"
         )
     model = cost_model or CostModel(unit=check_unit(bundle.unit), generators=log.generators)
@@ -175,7 +176,8 @@ def _test_bed(
     rows = np.flatnonzero(~np.isnan(curves.value).any(axis=1) & replayable(bundle, log))
     if not len(rows):
         raise InvalidInputError(
-            f"no prompt of the test log has enough samples of all generators of the bundle ({', '.join(bundle.generators)}); "
+            f"no prompt of the test log has enough samples of all generators of the bundle "
+            f"({', '.join(bundle.generators)}); "
             "evaluate on a log that was recorded like the training log"
         )
     kept = curves.take(rows)
@@ -310,7 +312,9 @@ def _budget_error(
 
 
 def _bands(planner: Planner, log: SampleLog, bed: base.TestBed, budgets: list[float]) -> dict[str, Any]:
-    """Tell what each fifth of *observed* difficulty gets and gains: it must not only be giving up on the impossible."""
+    """Tell what each fifth of *observed* difficulty gets and gains: it must not only be giving up on the
+    impossible.
+    """
     one = np.array([a.width == 1 and a.depth == 1 for a in bed.curves.allocations])
     truth = bed.curves.value[:, one].mean(axis=1)
     order = np.argsort(-truth, kind="stable")

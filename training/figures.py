@@ -1,4 +1,5 @@
-"""The three figures of a report: value against cost, what each difficulty gets as the budget grows, reliability.
+"""The three figures of a report: value against cost, what each difficulty gets as the budget grows,
+reliability.
 
 Drawn from the report's tables alone, without a display. Matplotlib is loaded here and nowhere else.
 """

@@ -1,8 +1,10 @@
-"""A small model with test-time compute against a bigger one that answers once, at equal FLOPs, per difficulty band.
+"""A small model with test-time compute against a bigger one that answers once, at equal FLOPs, per
+difficulty band.
 
-The bigger model's extra pre-training is charged as in Snell et al.: with R inference tokens per pre-training token, a model M times
-larger frees M + 3/R (M - 1) times the small model's inference FLOPs. It assumes FLOPs per token of twice the active
-parameters; where a log has no token counts, samples of both models are taken as equally long, and the result says so.
+The bigger model's extra pre-training is charged as in Snell et al.: with R inference tokens per
+pre-training token, a model M times larger frees M + 3/R (M - 1) times the small model's inference FLOPs. It
+assumes FLOPs per token of twice the active parameters; where a log has no token counts, samples of both
+models are taken as equally long, and the result says so.
 """
 
 from __future__ import annotations

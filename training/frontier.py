@@ -1,8 +1,9 @@
 """Accuracy against cost: frontiers of policies, and their uncertainty by a paired bootstrap over prompts.
 
-A policy traces a frontier as the price falls; at one price each prompt's allocation depends on that prompt alone, so a bootstrap
-replicate only re-weighs prompts and re-reads the frontier at the budget that it then meets. Frontiers are interpolated
-linearly, which is what mixing two neighbouring prices delivers. What is plotted against what is left to `training.evaluate`.
+A policy traces a frontier as the price falls; at one price each prompt's allocation depends on that prompt
+alone, so a bootstrap replicate only re-weighs prompts and re-reads the frontier at the budget that it then
+meets. Frontiers are interpolated linearly, which is what mixing two neighbouring prices delivers. What is
+plotted against what is left to `training.evaluate`.
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ class Frontier:
         return np.where(budget[:, 0] < self.cost[:, 0] - tolerance, np.nan, value)
 
     def cost_of(self, target: FloatArray) -> FloatArray:
-        """Return the least mean cost at which the frontier first reaches `target`, shape (R,); inf where it never does."""
+        """Return the least mean cost at which the frontier first reaches `target`, shape (R,); inf where it
+        never does.
+        """
         target = np.broadcast_to(target, len(self.cost))[:, None]
         reached = self.value >= target - 1e-12
         first = reached.argmax(axis=1)
@@ -87,7 +90,9 @@ def bootstrap_weights(n_prompts: int, *, n_replicates: int, seed: int) -> FloatA
 
 
 def interval(replicates: FloatArray, *, level: float = 0.95) -> tuple[float, float]:
-    """Return the percentile interval of bootstrap replicates; infinities count, NaN replicates are left out."""
+    """Return the percentile interval of bootstrap replicates; infinities count, NaN replicates are left
+    out.
+    """
     known = replicates[~np.isnan(replicates)]
     if known.size == 0:
         return (float("nan"), float("nan"))

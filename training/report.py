@@ -1,7 +1,7 @@
 """The report of an evaluation: JSON for programs, Markdown for people, figures for both.
 
-Every number comes from the tables that `training.evaluate` made; nothing is computed here but the wording of the verdict. Figures are
-drawn by `training.figures`.
+Every number comes from the tables that `training.evaluate` made; nothing is computed here but the wording
+of the verdict. Figures are drawn by `training.figures`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ class Report:
     rounds: list[dict[str, Any]]
 
     def multiple(self, quantile: float, policy: str = "learned") -> tuple[float, tuple[float, float]]:
-        """Return a policy's cost multiple and its 95 % interval at a quantile of the way to the static plateau."""
+        """Return a policy's cost multiple and its 95 % interval at a quantile of the way to the static
+        plateau.
+        """
         for row in self.comparison["cost_multiples"][policy]:
             if row["way_to_plateau"] == quantile:
                 low, high = row["interval"]
@@ -68,7 +70,8 @@ class Report:
         deployed = self.bundle["training"].get("verdict", {}).get("deployed", "static")
         if deployed == "static":
             return (
-                "Nothing special pays here: no policy was shown to beat the best static mix on the training prompts, so "
+                "Nothing special pays here: no policy was shown to beat the best static mix on the "
+                "training prompts, so "
                 "the bundle plans the best static mix."
             )
         parts = []
@@ -76,7 +79,8 @@ class Report:
             if row["way_to_plateau"] in (0.5, 0.75, 0.9):
                 low, high = row["interval"]
                 parts.append(
-                    f"{_times(row['multiple'])} [{_times(low)}, {_times(high)}] at {row['way_to_plateau']:.0%}"
+                    f"{_times(row['multiple'])} [{_times(low)}, {_times(high)}] at "
+                    f"{row['way_to_plateau']:.0%}"
                 )
         wins = [
             r
@@ -89,8 +93,10 @@ class Report:
             if r["difference_interval"][1] is not None and r["difference_interval"][1] < 0
         ]
         return (
-            f"At equal {self.data['objective']} the best static mix costs {', '.join(parts)} of the way to its plateau, as a "
-            f"multiple of the learned policy's cost. At equal cost the learned policy is better beyond its 95 % interval at "
+            f"At equal {self.data['objective']} the best static mix costs {', '.join(parts)} of the way to "
+            f"its plateau, as a "
+            f"multiple of the learned policy's cost. At equal cost the learned policy is better beyond its "
+            f"95 % interval at "
             f"{len(wins)} of {len(self._rows())} budgets and worse at {len(losses)}."
         )
 
@@ -107,7 +113,8 @@ class Report:
             if row["way_to_plateau"] in (0.5, 0.75, 0.9)
         ]
         return (
-            f"Reacting to what has been drawn: the best static mix costs {', '.join(parts)} of the way to its plateau, as a "
+            f"Reacting to what has been drawn: the best static mix costs {', '.join(parts)} of the way to "
+            f"its plateau, as a "
             "multiple of the adaptive policy's cost."
         )
 
@@ -154,9 +161,12 @@ class Report:
             f"**{self.verdict}**",
             "",
             *([self.adaptive_verdict, ""] if self.adaptive_verdict else []),
-            f"- Test data: {data['n_prompts']} prompts{left_out}, {data['n_samples']:,} recorded samples; objective "
-            f"{data['objective']}, cost in {data['unit']}; {data['n_bootstrap']} bootstrap replicates, seed {data['seed']}.",
-            f"- Policy: {self.bundle['family']} of {len(self.bundle['policy']['members'])} trials, tuned on {training.get('n_prompts', '?')} other prompts.",
+            f"- Test data: {data['n_prompts']} prompts{left_out}, {data['n_samples']:,} recorded samples; "
+            f"objective "
+            f"{data['objective']}, cost in {data['unit']}; {data['n_bootstrap']} bootstrap replicates, "
+            f"seed {data['seed']}.",
+            f"- Policy: {self.bundle['family']} of {len(self.bundle['policy']['members'])} trials, tuned "
+            f"on {training.get('n_prompts', '?')} other prompts.",
         ]
         if placebo:
             low, high = placebo["gain_interval"]
@@ -172,7 +182,8 @@ class Report:
         lines = [
             f"## {self.data['objective'].capitalize()} at equal cost",
             "",
-            f"Difference to the best static mix in brackets, with its 95 % interval. Budgets are mean {self.data['unit']} "
+            f"Difference to the best static mix in brackets, with its 95 % interval. Budgets are mean "
+            f"{self.data['unit']} "
             "per prompt; a dash means that the policy cannot be bought at that budget.",
             "",
             "| policy | " + " | ".join(f"{budget:.4g}" for budget in budgets) + " |",
@@ -189,9 +200,11 @@ class Report:
         lines = [
             "## Cost multiple at equal " + self.data["objective"],
             "",
-            f"Cost of the interpolated best static frontier over the policy's, at shares of the way from its cheapest point "
+            f"Cost of the interpolated best static frontier over the policy's, at shares of the way from "
+            f"its cheapest point "
             f"({plateau['cheapest_value']:.3f} at {plateau['cheapest_cost']:.4g}) to its plateau "
-            f"({plateau['plateau_value']:.3f} at {plateau['plateau_cost']:.4g}). Above 1 saves; 0 never gets there.",
+            f"({plateau['plateau_value']:.3f} at {plateau['plateau_cost']:.4g}). Above 1 saves; 0 never "
+            f"gets there.",
             "",
             "| policy | " + " | ".join(header) + " |",
             "|---|" + "---|" * len(header),
@@ -223,14 +236,16 @@ class Report:
         lines = [
             "## Sequential rounds of the adaptive policy",
             "",
-            "What reacts to samples has to wait for them. Rounds per prompt at the dearest price level within each budget.",
+            "What reacts to samples has to wait for them. Rounds per prompt at the dearest price level "
+            "within each budget.",
             "",
             "| budget | cost | mean rounds | 95 % of prompts within |",
             "|---|---|---|---|",
         ]
         for row in self.rounds:
             lines.append(
-                f"| {row['budget']:.4g} | {row['cost']:.4g} | {row['mean_rounds']:.2f} | {row['p95_rounds']:.1f} |"
+                f"| {row['budget']:.4g} | {row['cost']:.4g} | {row['mean_rounds']:.2f} | "
+                f"{row['p95_rounds']:.1f} |"
             )
         return "\n".join(lines)
 
@@ -238,7 +253,8 @@ class Report:
         lines = [
             "## Who gets what",
             "",
-            f"Prompts in fifths of observed success of one sample, easiest first, at a budget of {self.bands['budget']:.4g}.",
+            f"Prompts in fifths of observed success of one sample, easiest first, at a budget of "
+            f"{self.bands['budget']:.4g}.",
             "",
             "| band | one sample | cost | value | best single static |",
             "|---|---|---|---|---|",
@@ -261,7 +277,8 @@ class Report:
         lines = [
             "## A small model with test-time compute against a bigger one",
             "",
-            f"{match['small']} with N samples against {match['large']} ({match['size_ratio']:.3g} times larger) answering "
+            f"{match['small']} with N samples against {match['large']} ({match['size_ratio']:.3g} times "
+            f"larger) answering "
             f"once, at equal FLOPs; difference in value per difficulty band, easiest first.{assumed}",
             "",
             "| inference per pre-training token | N freed (used) | all | 1 | 2 | 3 | 4 | 5 |",
@@ -272,9 +289,8 @@ class Report:
             cells = [_signed(row["all"])] + [_signed(band) for band in row["bands"]]
             limited = ", all that is recorded" if row["limited_by_log"] else ""
             lines.append(
-                f"| {'inference only' if ratio is None else ratio} | {row['samples_freed']} ({row['samples_used']}{limited}) | "
-                + " | ".join(cells)
-                + " |"
+                f"| {'inference only' if ratio is None else ratio} | {row['samples_freed']} "
+                f"({row['samples_used']}{limited}) | " + " | ".join(cells) + " |"
             )
         return "\n".join(lines)
 
@@ -287,7 +303,8 @@ class Report:
         ]
         for name, row in self.calibration.items():
             lines.append(
-                f"| {name} | {row['brier']:.4f} | {row['brier_constant']:.4f} | {row['explained_share']:.2f} | "
+                f"| {name} | {row['brier']:.4f} | {row['brier_constant']:.4f} | "
+                f"{row['explained_share']:.2f} | "
                 f"{row['crps']:.4f} | {row['crps_constant']:.4f} |"
             )
         lines += ["", "![Reliability](reliability.png)"]
@@ -297,13 +314,15 @@ class Report:
         lines = [
             "## Budgets kept",
             "",
-            f"| budget ({self.data['unit']} per prompt) | expected cost | realised cost | realised / budget | expected | realised |",
+            f"| budget ({self.data['unit']} per prompt) | expected cost | realised cost | realised / "
+            f"budget | expected | realised |",
             "|---|---|---|---|---|---|",
         ]
         for row in self.budgets:
             lines.append(
                 f"| {row['budget']:.4g} | {row['expected_cost']:.4g} | {row['realised_cost']:.4g} | "
-                f"{row['realised_over_budget']:.3f} | {row['expected_value']:.3f} | {row['realised_value']:.3f} |"
+                f"{row['realised_over_budget']:.3f} | {row['expected_value']:.3f} | "
+                f"{row['realised_value']:.3f} |"
             )
         return "\n".join(lines)
 
