@@ -226,6 +226,7 @@ class _Session:
                 self._file.append(result.records)
                 self._lost += result.lost
                 self._missing += Counter(result.reasons)
+                self._tell(len(self._file.done), self._file.usage + self._lost)
 
     def finish(self, *, partial: bool, declined: bool) -> Collected:
         """Write the log where it is complete, or as far as it is where that was asked for."""
@@ -285,13 +286,16 @@ class _Session:
         )
 
     def _report(self, progress: Progress) -> None:
+        """Take a driver's report on the shard in hand."""
+        self._tell(len(self._file.done) + progress.n_done, self._file.usage + self._lost + progress.spent)
+
+    def _tell(self, n_done: int, spent: Usage) -> None:
         if self._progress is None:
             return
-        earlier = len(self._file.done)
-        usage = self._file.usage + self._lost - self._before + progress.spent
+        usage = spent - self._before
         self._progress(
             CollectProgress(
-                n_done=earlier + progress.n_done,
+                n_done=n_done,
                 n_pieces=len(self._plan.pieces),
                 n_failures=int(usage.failed_requests),
                 usage=usage,

@@ -18,7 +18,7 @@ from policies.budget import UNITS, Budget, check_unit
 if TYPE_CHECKING:
     from planner.planner import Planner
 
-__all__ = ["command"]
+__all__ = ["budget_of", "command"]
 
 
 @click.command("plan")
@@ -94,7 +94,7 @@ def command(
     from policies.plan_wire import plan_to_json, write_plans
 
     planner = Planner.load(bundle)
-    limit = _limit(planner, budget, unit, scope, max_per_prompt, [price, target_accuracy])
+    limit = budget_of(planner, budget, unit, scope, max_per_prompt, [price, target_accuracy])
     found = read_prompts(prompts, form=form)
     if found.unused_fields:
         note(f"fields of {prompts} that planning does not use: {', '.join(found.unused_fields)}")
@@ -123,7 +123,7 @@ def command(
         console.print(f"Plans: {out}", soft_wrap=True)
 
 
-def _limit(
+def budget_of(
     planner: Planner,
     budget: float | None,
     unit: str | None,

@@ -273,7 +273,7 @@ def test_a_guess_spends_nothing_before_it_is_approved(tmp_path: Path) -> None:
 def test_progress_counts_up_to_all_pieces(tmp_path: Path) -> None:
     seen: list[CollectProgress] = []
     gather(tmp_path / "log.jsonl", SimulatedBackend(), recordings=[], progress=seen.append)
-    assert [one.n_done for one in seen] == list(range(1, 13))
+    assert sorted({one.n_done for one in seen}) == list(range(1, 13))
     assert seen[-1].usage.samples == 48
 
 

@@ -1,0 +1,188 @@
+"""Name a backend in plain values, so that a command line, or a worker on another machine, can open it.
+
+A specification holds no key: keys are read from the environment when the backend is opened, and never sent to
+a host that they were not meant for. What the backends do is left to `planner.backends`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias, get_args
+from urllib.parse import urlsplit
+
+import msgspec
+
+from difficulty.errors import InvalidInputError
+from difficulty.generator import Generator
+from planner.ports import Backend
+from planner.run import DriverName
+
+__all__ = ["BACKENDS", "BackendKind", "BackendSpec"]
+
+BackendKind: TypeAlias = Literal["openai", "transformers", "vllm", "replay"]
+BACKENDS: Final[tuple[str, ...]] = get_args(BackendKind)
+
+_KEY: Final = "PLANNER_API_KEY"
+# The name that other tools set holds a key for this host; it goes to no other one.
+_OPENAI_KEY: Final = "OPENAI_API_KEY"
+_OPENAI_HOST: Final = "api.openai.com"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackendSpec:
+    """A backend and its options; picklable, and free of secrets.
+
+    Parameters
+    ----------
+    kind : {"openai", "transformers", "vllm", "replay"}
+        Any OpenAI-compatible server, a model in this process through transformers or vLLM, or a sample log.
+    base_url : str, optional
+        Address of the server, up to ``/v1``; for ``"openai"``.
+    model : str, optional
+        Model of the server where a generator names none; folder or hub name for models in this process.
+    log : str, optional
+        Sample log; for ``"replay"``.
+    api : {"chat", "completions"}
+        Endpoint of the server.
+    single : bool
+        Ask for one sample per request.
+    extra_body : str
+        JSON object of further request fields, e.g. ``{"top_k": 0, "min_p": 0}``; empty for none.
+    key_variable : str, optional
+        Environment variable of the server's key; by default ``PLANNER_API_KEY``, and ``OPENAI_API_KEY`` for
+        that company's own address.
+    concurrency : int
+        Requests in flight, at least 1.
+    timeout_seconds : float
+        Limit for one try, above 0.
+    max_output_tokens : int, optional
+        For generators that set no limit; models in this process only.
+
+    Raises
+    ------
+    InvalidInputError
+        When an option is missing or does not go with the kind.
+
+    Examples
+    --------
+    >>> BackendSpec(kind="openai", base_url="http://127.0.0.1:8000/v1", model="tiny").driver
+    'concurrent'
+    """
+
+    kind: BackendKind
+    base_url: str | None = None
+    model: str | None = None
+    log: str | None = None
+    api: Literal["chat", "completions"] = "chat"
+    single: bool = False
+    extra_body: str = ""
+    key_variable: str | None = None
+    concurrency: int = 64
+    timeout_seconds: float = 600.0
+    max_output_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in BACKENDS:
+            raise InvalidInputError(f"the backend must be one of {', '.join(BACKENDS)}; got {self.kind!r}")
+        needed = {"openai": "base_url", "transformers": "model", "vllm": "model", "replay": "log"}[self.kind]
+        if not getattr(self, needed):
+            raise InvalidInputError(f"the {self.kind} backend needs {needed}")
+        server_only = ("base_url", "extra_body", "key_variable")
+        for name in (*server_only, "log"):
+            if getattr(self, name) and self.kind != ("replay" if name == "log" else "openai"):
+                raise InvalidInputError(f"{name} does not go with the {self.kind} backend")
+        if self.max_output_tokens is not None and self.kind not in ("transformers", "vllm"):
+            raise InvalidInputError(
+                f"max_output_tokens does not go with the {self.kind} backend; set it in the generators"
+            )
+        self.body()
+
+    @property
+    def driver(self) -> DriverName:
+        """How to drive it: servers take requests as they come, engines in this process take batches."""
+        return "concurrent" if self.kind == "openai" else "lockstep"
+
+    def body(self) -> dict[str, object]:
+        """Return the further request fields.
+
+        Raises
+        ------
+        InvalidInputError
+            When `extra_body` is no JSON object.
+        """
+        try:
+            return msgspec.json.decode(self.extra_body or "{}", type=dict[str, object])
+        except msgspec.MsgspecError as error:
+            raise InvalidInputError(f"extra_body must be a JSON object: {error}") from error
+
+    def check(self, generators: Iterable[Generator]) -> None:
+        """Refuse generators that this backend cannot draw from.
+
+        Raises
+        ------
+        InvalidInputError
+            When a model in this process should stand for several models, or no model is named.
+        """
+        generators = tuple(generators)
+        models = sorted({generator.model for generator in generators if generator.model is not None})
+        if self.kind in ("transformers", "vllm") and len(models) > 1:
+            raise InvalidInputError(
+                f"the generators name the models {', '.join(models)}; the {self.kind} backend holds one: use "
+                "them one after the other, or serve them and take the openai backend"
+            )
+        if self.kind == "openai" and self.model is None:
+            nameless = [generator.name for generator in generators if generator.model is None]
+            if nameless:
+                raise InvalidInputError(
+                    f"generators without a model: {', '.join(nameless)}; name it there or give --model"
+                )
+
+    def open(self) -> Backend:
+        """Return the backend; models in this process are loaded now.
+
+        Raises
+        ------
+        InvalidInputError
+            When the address, the log or the named key variable is wrong.
+        MissingDependencyError
+            When its package is not installed.
+        """
+        if self.kind == "openai":
+            from planner.backends.openai import OpenAIBackend
+
+            return OpenAIBackend(
+                base_url=self.base_url or "",
+                model=self.model,
+                api_key=self._key(),
+                api=self.api,
+                n_choices="single" if self.single else "auto",
+                extra_body=self.body(),
+                max_concurrency=self.concurrency,
+                timeout_seconds=self.timeout_seconds,
+            )
+        if self.kind == "transformers":
+            from planner.backends.transformers import TransformersBackend
+
+            return TransformersBackend.load(
+                self.model or "", max_output_tokens=self.max_output_tokens or 1024
+            )
+        if self.kind == "vllm":
+            from planner.backends.vllm import VLLMBackend
+
+            return VLLMBackend.load(self.model or "")
+        from difficulty.sample_log import SampleLog
+        from planner.backends.replay import ReplayBackend
+
+        return ReplayBackend(SampleLog.read(self.log or ""))
+
+    def _key(self) -> str | None:
+        """Return the server's key from the environment."""
+        if self.key_variable is not None:
+            key = os.environ.get(self.key_variable)
+            if not key:
+                raise InvalidInputError(f"the environment variable {self.key_variable} is not set")
+            return key
+        host = urlsplit(self.base_url or "").hostname
+        return os.environ.get(_OPENAI_KEY if host == _OPENAI_HOST else _KEY) or None

@@ -1,0 +1,203 @@
+"""Options that the drawing commands share: where tasks come from, which backend draws, what may be spent.
+
+Each group of options reaches the command as one value. What the values mean is left to
+`planner.task_sources`, `planner.backend_specs` and `planner.drivers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+import click
+
+from planner.commands.terminal import note
+
+if TYPE_CHECKING:
+    from planner.answers import AnswerRule
+    from planner.backend_specs import BackendSpec
+    from planner.drivers import Limits
+    from planner.task_sources import TaskSource
+
+__all__ = ["TaskOptions", "backend_options", "extractor_of", "limit_options", "tasks_options"]
+
+Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+# Short names of the ways to find an answer, beside the full ones.
+_SHORT: Final = {"number": "last_number", "choice": "multiple_choice"}
+
+_BACKEND: Final = (
+    click.option(
+        "--backend",
+        "kind",
+        type=click.Choice(["openai", "transformers", "vllm", "replay"]),
+        required=True,
+        help="openai: an OpenAI-compatible server; transformers, vllm: a model in this process; replay: a log.",
+    ),
+    click.option("--base-url", default=None, metavar="URL", help="Address of the server, up to /v1."),
+    click.option(
+        "--model", default=None, metavar="NAME|PATH", help="Model on the server, folder or hub name."
+    ),
+    click.option("--log", default=None, metavar="PATH", help="Sample log to replay."),
+    click.option(
+        "--api",
+        type=click.Choice(["chat", "completions"]),
+        default="chat",
+        show_default=True,
+        help="Endpoint of the server.",
+    ),
+    click.option("--single", is_flag=True, help="One sample per request."),
+    click.option("--extra-body", default="", metavar="JSON", help='More request fields: {"top_k": 0}.'),
+    click.option(
+        "--key-variable",
+        default=None,
+        metavar="NAME",
+        help="Environment variable of the server's key; by default PLANNER_API_KEY, and OPENAI_API_KEY for "
+        "that company's own address.",
+    ),
+    click.option(
+        "--concurrency", type=click.IntRange(min=1), default=64, show_default=True, help="Requests in flight."
+    ),
+    click.option(
+        "--timeout-seconds",
+        type=click.FloatRange(min=0, min_open=True),
+        default=600.0,
+        show_default=True,
+        help="Limit for one try of a request.",
+    ),
+)
+_BACKEND_NAMES: Final = (
+    "kind", "base_url", "model", "log", "api", "single", "extra_body", "key_variable", "concurrency",
+    "timeout_seconds",
+)  # fmt: skip
+_TASKS: Final = (
+    click.option(
+        "--format",
+        "form",
+        type=click.Choice(["auto", "jsonl", "text"]),
+        default="auto",
+        show_default=True,
+        help="Form of a file of prompts.",
+    ),
+    click.option("--size", type=click.IntRange(min=1), default=None, help="Only the first so many tasks."),
+    click.option("--task-seed", type=int, default=0, show_default=True, help="Seed of a reasoning-gym task."),
+    click.option(
+        "--task-options",
+        default="",
+        metavar="JSON",
+        help='Options of a reasoning-gym task: {"min_terms": 2}.',
+    ),
+)
+_LIMITS: Final = (
+    click.option("--max-samples", type=click.IntRange(min=1), default=None, help="Hard cap on samples."),
+    click.option(
+        "--max-output-tokens-total",
+        type=click.IntRange(min=1),
+        default=None,
+        help="Hard cap on output tokens.",
+    ),
+    click.option(
+        "--max-seconds",
+        type=click.FloatRange(min=0, min_open=True),
+        default=None,
+        help="Hard cap on the seconds of this session.",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskOptions:
+    """How to read the tasks of a source; see `planner.task_sources.read_tasks`."""
+
+    form: Literal["auto", "jsonl", "text"]
+    size: int | None
+    task_seed: int
+    task_options: str
+
+    def read(self, source: str) -> TaskSource:
+        """Return the tasks, with a note on fields that nothing reads."""
+        from planner.task_sources import read_tasks
+
+        tasks = read_tasks(
+            source, form=self.form, size=self.size, seed=self.task_seed, config=self.task_options
+        )
+        if tasks.unused_fields:
+            note(f"fields of {source} that are not used: {', '.join(tasks.unused_fields)}")
+        return tasks
+
+
+def backend_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a backend; the command gets one `BackendSpec` as ``backend``."""
+
+    def pack(values: dict[str, Any]) -> dict[str, BackendSpec]:
+        from planner.backend_specs import BackendSpec
+
+        return {"backend": BackendSpec(**{name: values.pop(name) for name in _BACKEND_NAMES})}
+
+    return _packed(function, pack, _BACKEND)
+
+
+def tasks_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a task source; the command gets one `TaskOptions` as ``task_options``."""
+
+    def pack(values: dict[str, Any]) -> dict[str, TaskOptions]:
+        names = ("form", "size", "task_seed", "task_options")
+        return {"task_options": TaskOptions(**{name: values.pop(name) for name in names})}
+
+    return _packed(function, pack, _TASKS)
+
+
+def limit_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add hard caps; the command gets one `Limits` as ``limits``, with the concurrency of its backend."""
+
+    def pack(values: dict[str, Any]) -> dict[str, Limits]:
+        from planner.drivers import Limits
+
+        return {
+            "limits": Limits(
+                max_samples=values.pop("max_samples"),
+                max_output_tokens=values.pop("max_output_tokens_total"),
+                max_seconds=values.pop("max_seconds"),
+                max_concurrency=values["concurrency"]
+                if "concurrency" in values
+                else values["backend"].concurrency,
+            )
+        }
+
+    return _packed(function, pack, _LIMITS)
+
+
+def extractor_of(name: str | None, *, replayed: object = None) -> AnswerRule:
+    """Return the extractor of that name; by default the last box, else the last number.
+
+    Parameters
+    ----------
+    name : str, optional
+        As for `planner.answers.extractor_named`, or ``number`` or ``choice`` for short.
+    replayed : AnswerRule, optional
+        The default where a log is replayed, whose answers are extracted already.
+    """
+    from planner.answers import AnswerRule, Boxed, FirstOf, LastNumber, extractor_named
+
+    if name is not None:
+        return extractor_named(_SHORT.get(name, name))
+    return replayed if isinstance(replayed, AnswerRule) else FirstOf(rules=(Boxed(), LastNumber()))
+
+
+def _packed(
+    function: Callable[..., Any],
+    pack: Callable[[dict[str, Any]], dict[str, Any]],
+    options: tuple[Decorator, ...],
+) -> Callable[..., Any]:
+    """Declare options and hand their values to the function as one."""
+
+    @wraps(function)
+    def wrapper(**values: Any) -> Any:
+        return function(**pack(values), **values)
+
+    wrapped: Callable[..., Any] = wrapper
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped

@@ -1,0 +1,207 @@
+"""``planner run``: plan, draw, select and account for a file of prompts; outcomes are JSON Lines.
+
+Every answered request is in the run log before it is used, so that a killed run goes on without paying twice.
+Deciding and drawing are left to `planner.planner`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from planner.commands.draw_options import (
+    TaskOptions,
+    backend_options,
+    extractor_of,
+    limit_options,
+    tasks_options,
+)
+from planner.commands.options import as_json, bundle_argument, seed_option
+from planner.commands.plan import budget_of
+from planner.commands.terminal import print_json, progress_bars, results
+from policies.budget import UNITS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from planner.backend_specs import BackendSpec
+    from planner.drivers import Limits
+    from planner.outcome import Outcome
+    from planner.run_summary import RunSummary
+
+__all__ = ["command"]
+
+
+@click.command("run")
+@bundle_argument
+@click.argument("prompts")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Outcomes, JSON Lines, in the order of the prompts.",
+)
+@click.option(
+    "--budget", type=float, default=None, help="Limit per prompt on average, or for the batch (--scope)."
+)
+@click.option(
+    "--unit", type=click.Choice(UNITS), default=None, help="Unit of --budget; the bundle's by default."
+)
+@click.option("--scope", type=click.Choice(["prompt", "batch"]), default="prompt", show_default=True)
+@click.option("--max-per-prompt", type=float, default=None, help="Hard cap on any prompt's cost.")
+@click.option("--price", type=float, default=None, help="In place of a budget: value of a unit of cost.")
+@click.option("--target-accuracy", type=float, default=None, help="In place of a budget: accuracy to reach.")
+@click.option(
+    "--extract",
+    default=None,
+    metavar="HOW",
+    help="number, boxed, math, choice, whole_text, json:FIELD or regex:PATTERN; by default the last box, "
+    "else the last number. Take the way that the bundle's log was collected with.",
+)
+@click.option(
+    "--verifier",
+    default=None,
+    metavar="NAME",
+    help="mean_logprob, checker, reward:MODEL or process:FORM:MODEL; for plans that need one.",
+)
+@click.option(
+    "--run-log",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="Record of answered requests, from which a run that is started again goes on; OUT.requests by "
+    "default, removed when all is done.",
+)
+@seed_option
+@as_json
+@tasks_options
+@backend_options
+@limit_options
+def command(
+    bundle: Path,
+    prompts: str,
+    out: Path,
+    budget: float | None,
+    unit: str | None,
+    scope: Literal["prompt", "batch"],
+    max_per_prompt: float | None,
+    price: float | None,
+    target_accuracy: float | None,
+    extract: str | None,
+    verifier: str | None,
+    run_log: Path | None,
+    seed: int,
+    as_json: bool,
+    task_options: TaskOptions,
+    backend: BackendSpec,
+    limits: Limits,
+) -> int:
+    """Plan, draw and select for a file of prompts, on a real backend.
+
+    PROMPTS is a file of prompts (as for `planner plan`), a JSON Lines file of "question" or "problem" with
+    "answer" or "solution", a sample log, or reasoning-gym:TASK. Give one of --budget, --price and
+    --target-accuracy. Keys come from the environment only. Exit code 1 says that no prompt was answered.
+    """
+    from planner.collect_grade import GoldGrader
+    from planner.planner import Planner
+    from planner.run_summary import summarise
+    from planner.verifier_specs import open_verifier
+
+    planner = Planner.load(bundle)
+    limit = budget_of(planner, budget, unit, scope, max_per_prompt, [price, target_accuracy])
+    tasks = task_options.read(prompts)
+    backend.check(planner.bundle.generators.values())
+    plans = planner.plan(tasks.prompts, budget=limit, price=price, target_accuracy=target_accuracy, seed=seed)
+    opened = backend.open()
+    extractor = extractor_of(extract, replayed=getattr(opened, "extractor", None))
+    grader = tasks.grader or GoldGrader(extractor=extractor)
+    journal = run_log or out.with_name(out.name + ".requests")
+    with progress_bars() as tell:
+        outcomes = planner.run(
+            tasks.prompts,
+            backend=opened,
+            budget=limit,
+            price=price,
+            target_accuracy=target_accuracy,
+            verifier=None
+            if verifier is None
+            else open_verifier(verifier, extractor=extractor, grader=grader),
+            extractor=extractor,
+            limits=limits,
+            driver=backend.driver,
+            run_log=journal,
+            seed=seed,
+            progress=lambda progress: tell("prompts", progress.n_done, progress.n_tasks),
+        )
+    _write(out, outcomes)
+    unfinished = any(outcome.stop_reason in ("failed", "time", "limit") for outcome in outcomes)
+    if run_log is None and not unfinished:
+        journal.unlink()
+    summary = summarise(plans, tasks.prompts, outcomes, grader=grader)
+    if as_json:
+        print_json({"out": str(out), **_document(summary)})
+    else:
+        _print(summary, out, journal if unfinished else None)
+    return 0 if summary.n_answered else 1
+
+
+def _write(out: Path, outcomes: Sequence[Outcome]) -> None:
+    """Write beside the target and move, so that a kill leaves no half of a file under its name."""
+    from planner.outcome_wire import outcome_to_json
+
+    part = out.with_name(f".{os.getpid()}.{out.name}")
+    try:
+        part.write_bytes(b"".join(outcome_to_json(outcome) + b"\n" for outcome in outcomes))
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _document(summary: RunSummary) -> dict[str, object]:
+    import msgspec
+
+    document: dict[str, object] = msgspec.to_builtins(summary)
+    return document
+
+
+def _print(summary: RunSummary, out: Path, journal: Path | None) -> None:
+    from planner.commands.tables import new_table, number
+
+    table = new_table(f"Run of {summary.n_prompts} prompts", show_header=False)
+    table.add_column("what")
+    table.add_column("figure")
+    if summary.accuracy is not None and summary.accuracy_interval is not None:
+        low, high = summary.accuracy_interval
+        table.add_row(
+            "accuracy",
+            f"{summary.accuracy:.3f} (95 % interval {low:.3f} to {high:.3f}, {summary.n_graded} graded); "
+            f"expected {summary.objective} {summary.expected_accuracy:.3f}",
+        )
+    else:
+        table.add_row("accuracy", f"not known; expected {summary.objective} {summary.expected_accuracy:.3f}")
+    table.add_row("answered", f"{summary.n_answered} of {summary.n_prompts}")
+    unit = summary.unit.replace("_", " ")
+    table.add_row("cost", f"{number(summary.cost)} {unit}; expected {number(summary.expected_cost)}")
+    table.add_row("stopped", _counted(summary.stop_reasons))
+    table.add_row("failures", _counted(summary.failures) or "none")
+    usage = summary.usage
+    table.add_row(
+        "ledger",
+        f"{usage.samples:,.0f} samples, {usage.output_tokens:,.0f} output tokens ({usage.wasted_tokens:,.0f} "
+        f"of them wasted), {usage.prompt_tokens:,.0f} prompt tokens ({usage.cached_prompt_tokens:,.0f} "
+        f"cached), {usage.verifier_tokens:,.0f} verifier tokens, {usage.requests:,.0f} requests "
+        f"({usage.failed_requests:,.0f} failed)",
+    )
+    console = results()
+    console.print(table)
+    console.print(f"Outcomes: {out}", soft_wrap=True)
+    if journal is not None:
+        console.print(
+            f"Not all is done: start again to go on; what is paid for is in {journal}", soft_wrap=True
+        )
+
+
+def _counted(kinds: Mapping[str, int]) -> str:
+    return ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))

@@ -1,0 +1,226 @@
+"""Where tasks come from: prompt files, benchmark files of questions and answers, reasoning-gym tasks by name.
+
+A source gives prompts with reference answers where it has them, and a grader where it brings its own checker.
+Plain prompt files are left to `planner.prompt_files`, drawing and grading to the caller.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, NamedTuple, final
+
+import msgspec
+
+from difficulty.errors import InvalidInputError, InvalidPromptError, require
+from difficulty.prompt import Prompt
+from planner.answers_text import boxed_contents
+from planner.collect_plan import Grader
+from planner.prompt_files import Form, read_prompts
+
+__all__ = ["GYM", "GymGrader", "TaskSource", "gold_of", "read_tasks"]
+
+GYM: Final = "reasoning-gym:"
+_QUESTIONS: Final = ("question", "problem")
+_ANSWERS: Final = ("answer", "solution")
+_IDS: Final = ("id", "prompt_id", "unique_id")
+_LONGEST_ANSWER: Final = 200
+_FULL_MARKS: Final = 0.999  # graders of reasoning-gym give partial marks for the form alone
+
+
+class TaskSource(NamedTuple):
+    """Prompts of a source, and its own grader where it brings one.
+
+    Attributes
+    ----------
+    prompts : tuple of Prompt
+        With `gold` where the source has reference answers.
+    grader : Grader, optional
+        The source's checker; None where answers are compared with `gold`.
+    name : str
+        What the source is, for the header of a log.
+    unused_fields : tuple of str
+        Fields of a file's objects that nothing reads, sorted.
+    """
+
+    prompts: tuple[Prompt, ...]
+    grader: Grader | None
+    name: str
+    unused_fields: tuple[str, ...] = ()
+
+
+def read_tasks(
+    source: str, *, form: Form = "auto", size: int | None = None, seed: int = 0, config: str = ""
+) -> TaskSource:
+    """Read tasks from a file, or make them by name.
+
+    Parameters
+    ----------
+    source : str
+        A file of prompts (see `planner.prompt_files.read_prompts`), a JSON Lines file of ``question`` or
+        ``problem`` with ``answer`` or ``solution`` (GSM8K, MATH), or ``reasoning-gym:TASK``.
+    form : {"auto", "jsonl", "text"}
+        How the lines of a file are read.
+    size : int, optional
+        The first so many tasks; all of a file, 200 of a reasoning-gym task.
+    seed : int
+        Seed of a reasoning-gym task.
+    config : str
+        JSON object of a reasoning-gym task's own options; empty for its defaults.
+
+    Raises
+    ------
+    InvalidInputError
+        When the source is unknown or unreadable, or an option does not go with it.
+    MissingDependencyError
+        When reasoning-gym is needed and not installed.
+    """
+    if size is not None and size < 1:
+        raise InvalidInputError(f"size must be at least 1, got {size}")
+    if source.startswith(GYM):
+        return _gym(source.removeprefix(GYM), size=size or 200, seed=seed, config=config)
+    if config:
+        raise InvalidInputError(f"task options go with {GYM}TASK, not with a file")
+    records = None if source == "-" or form == "text" else _benchmark_records(Path(source))
+    if records is None:
+        prompts, unused = read_prompts(source, form=form)
+        return TaskSource(prompts[:size], None, Path(source).name, unused)
+    prompts = tuple(
+        _benchmark_prompt(record, f"{source}, line {number}", f"{_stem(source)}-{place}")
+        for place, (number, record) in enumerate(records[:size])
+    )
+    known = {*_QUESTIONS, *_ANSWERS, *_IDS, "group"}
+    return TaskSource(
+        prompts, None, Path(source).name, tuple(sorted({key for _, r in records for key in r} - known))
+    )
+
+
+def gold_of(answer: str) -> str | None:
+    r"""Return the final answer in a reference answer or worked solution.
+
+    Taken in turn: what follows ``####`` (GSM8K); the last ``\boxed{}`` (MATH); the text itself where it is
+    short and of one line.
+
+    Examples
+    --------
+    >>> gold_of("6 * 7 = 42\n#### 42"), gold_of(r"Hence $\boxed{\frac{1}{2}}$."), gold_of("Tuesday")
+    ('42', '\\frac{1}{2}', 'Tuesday')
+    >>> gold_of("First we note that\nand so on") is None
+    True
+    """
+    _, mark, last = answer.rpartition("####")
+    if mark:
+        return last.strip() or None
+    boxes = boxed_contents(answer)
+    if boxes:
+        return boxes[-1].strip() or None
+    text = answer.strip()
+    return text if text and "\n" not in text and len(text) <= _LONGEST_ANSWER else None
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GymGrader:
+    """Grades by the checker of a reasoning-gym task; implements `planner.collect_plan.Grader`.
+
+    Parameters
+    ----------
+    task : str
+        Name of the task.
+    size, seed : int
+        As the prompts were made.
+    config : str
+        JSON object of the task's options.
+
+    Notes
+    -----
+    Right means full marks; the partial marks that some tasks give count as wrong.
+    """
+
+    task: str
+    size: int
+    seed: int
+    config: str = ""
+
+    def grade(self, prompt: Prompt, answer: str | None) -> bool | None:
+        """Return whether the task's checker gives `answer` full marks; None for a prompt not of this task."""
+        name, _, place = prompt.id.rpartition("-")
+        if name != self.task or not place.isdecimal() or int(place) >= self.size:
+            return None
+        if answer is None:
+            return False
+        dataset = _dataset(self.task, self.size, self.seed, self.config)
+        return bool(dataset.score_answer(answer=answer, entry=dataset[int(place)]) >= _FULL_MARKS)
+
+
+def _gym(task: str, *, size: int, seed: int, config: str) -> TaskSource:
+    dataset = _dataset(task, size, seed, config)
+    prompts = []
+    for place in range(size):
+        entry = dataset[place]
+        gold = entry["answer"]
+        prompts.append(
+            Prompt(
+                id=f"{task}-{place}", text=entry["question"], gold=None if gold is None else str(gold).strip()
+            )
+        )
+    name = f"{GYM}{task} size={size} seed={seed}" + (f" {config}" if config else "")
+    return TaskSource(tuple(prompts), GymGrader(task=task, size=size, seed=seed, config=config), name)
+
+
+@lru_cache(maxsize=8)
+def _dataset(task: str, size: int, seed: int, config: str) -> Any:
+    """Return a reasoning-gym dataset; equal arguments give equal tasks."""
+    gym = require("reasoning_gym", extra="gym")
+    try:
+        options = msgspec.json.decode(config or "{}", type=dict[str, Any])
+        return gym.create_dataset(task, size=size, seed=seed, **options)
+    except msgspec.MsgspecError as error:
+        raise InvalidInputError(f"the task options must be a JSON object: {error}") from error
+    except (ValueError, TypeError, AssertionError) as error:
+        raise InvalidInputError(
+            f"reasoning-gym refuses task {task!r} with {config or 'no options'}: {error}"
+        ) from error
+
+
+def _benchmark_records(path: Path) -> list[tuple[int, Mapping[str, Any]]] | None:
+    """Return the numbered objects of a file of questions, or None where it is another kind of file."""
+    try:
+        content = path.read_bytes()
+        if content.startswith(b"\x1f\x8b"):
+            content = gzip.decompress(content)
+    except (OSError, EOFError, zlib.error):
+        return None  # reading prompts reports it
+    lines = [(n, line) for n, line in enumerate(content.split(b"\n"), start=1) if line.strip()]
+    if not lines or not lines[0][1].lstrip().startswith(b"{"):
+        return None
+    try:
+        first = msgspec.json.decode(lines[0][1])
+        if not any(name in first for name in _QUESTIONS) or "prompt" in first:
+            return None
+        return [(number, msgspec.json.decode(line, type=dict[str, Any])) for number, line in lines]
+    except msgspec.MsgspecError:
+        return None
+
+
+def _benchmark_prompt(record: Mapping[str, Any], where: str, default_id: str) -> Prompt:
+    question = next((record[name] for name in _QUESTIONS if isinstance(record.get(name), str)), None)
+    if question is None:
+        raise InvalidPromptError(f"{where}: there is no text under {' or '.join(_QUESTIONS)}")
+    answers = [str(record[name]) for name in _ANSWERS if record.get(name) is not None]
+    gold = gold_of(answers[0]) if answers else None
+    if answers and gold is None:
+        raise InvalidPromptError(
+            f"{where}: no final answer found in {answers[0][:60]!r}; end it with '#### 42' or box it"
+        )
+    given = next((str(record[name]) for name in _IDS if record.get(name) is not None), default_id)
+    group = record.get("group")
+    return Prompt(id=given, text=question, gold=gold, group="" if group is None else str(group))
+
+
+def _stem(source: str) -> str:
+    return Path(source).name.split(".", 1)[0]
