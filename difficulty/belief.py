@@ -111,9 +111,10 @@ class Belief:
         known = ~np.isnan(values)
         total = self.weights @ np.where(known, values, 0.0).astype(np.float32)
         if known.all():
-            return total.astype(np.float64)
+            return np.asarray(total, dtype=np.float64)
         mass = self.weights @ known.astype(np.float32)
-        return np.divide(total, mass, out=np.full(total.shape, np.nan), where=mass > 0).astype(np.float64)
+        mean = np.divide(total, mass, out=np.full(total.shape, np.nan), where=mass > 0)
+        return np.asarray(mean, dtype=np.float64)
 
     def standard_error(self, values: FloatArray, columns: NDArray[np.intp]) -> FloatArray:
         """Return the standard error of one expectation per prompt.
@@ -164,7 +165,7 @@ class Belief:
         cumulative = np.cumsum(self.weights[:, order], axis=1, dtype=np.float64)
         cumulative /= cumulative[:, -1:]
         # Weights are float32: a sum that should be 0.5 may fall short of it by their rounding.
-        return success[order[np.argmax(cumulative >= q - _ROUNDING, axis=1)]]
+        return np.asarray(success[order[np.argmax(cumulative >= q - _ROUNDING, axis=1)]])
 
     def expected_output_tokens(self, generator: str) -> FloatArray:
         """Return the expected output tokens of one sample, shape (P,); NaN where not recorded."""

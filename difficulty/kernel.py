@@ -115,7 +115,7 @@ class KernelWeights:
         if self._floor == 0:  # without a floor the nearest reference must not underflow to nothing
             exponent -= exponent.max(axis=1, keepdims=True)
         np.minimum(exponent, 0, out=exponent)
-        weights = np.exp(exponent, out=exponent)
+        weights: Weights = np.exp(exponent, out=exponent)
         weights += self._floor
         weights /= weights.sum(axis=1, keepdims=True)
         return weights

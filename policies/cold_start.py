@@ -14,16 +14,16 @@ import numpy as np
 
 from difficulty.belief import ReferencePrompts
 from difficulty.majority_vote import vote_accuracy_iid
-from policies.allocation import Allocation
+from policies.allocation import Allocation, StrategyName
 from policies.curves import CurveTable
 from policies.objective import Objective
 
-__all__ = ["ColdStart", "cold_start"]
+__all__ = ["WRONG_SHARES", "ColdStart", "cold_start"]
 
 # Beta(0.6, 0.6): recorded pass@1 is usually U-shaped. Each wrong answer is half as likely as the one before.
 _PRIOR: Final = (0.6, 0.6)
 _N_POINTS: Final = 48
-_WRONG_SHARES: Final = np.array([0.5, 0.25, 0.125, 0.0625, 0.0625])
+WRONG_SHARES: Final = np.array([0.5, 0.25, 0.125, 0.0625, 0.0625])
 _VOTES: Final = (1, 3, 5, 7, 9, 13, 17, 25, 33)
 _TRIES: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 _PSEUDO_SAMPLES: Final = 1000
@@ -64,9 +64,9 @@ def cold_start(
         value = 1 - (1 - success[:, None]) ** widths
     else:
         widths = np.array(_VOTES)
-        answers = np.column_stack([success, (1 - success)[:, None] * _WRONG_SHARES])
+        answers = np.column_stack([success, (1 - success)[:, None] * WRONG_SHARES])
         value = vote_accuracy_iid(answers, widths)
-    strategy = "first_success" if objective == "coverage" else "majority_vote"
+    strategy: StrategyName = "first_success" if objective == "coverage" else "majority_vote"
     allocations = tuple(
         Allocation(generator=name, strategy=strategy, width=int(width))
         for name in generators

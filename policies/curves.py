@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from difficulty.best_of_n import best_of_n_accuracy
 from difficulty.majority_vote import majority_vote_accuracy
 from difficulty.pass_at_k import pass_at_k_curve
-from difficulty.revision_chains import revision_accuracy
+from difficulty.revision_chains import RevisionSelection, revision_accuracy
 from difficulty.sample_log import SampleLog
 from difficulty.sample_pool import ChainPool, RecordedRuns, SamplePool
 from difficulty.weighted_vote import weighted_vote_accuracy
 from policies.allocation import Allocation
 
-__all__ = ["CurveTable", "Half", "measure_curves"]
+__all__ = ["CurveTable", "Half", "measure_curves", "row_mean"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 Half: TypeAlias = Literal["all", "even", "odd"]
@@ -139,7 +139,7 @@ _Measured: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
 def _family_key(allocation: Allocation) -> tuple[str, str, tuple[tuple[str, object], ...]]:
     """Group allocations that one estimator call can value together."""
-    return (allocation.generator, allocation.strategy, tuple(allocation.params))
+    return (allocation.generator, allocation.strategy, tuple(sorted(allocation.parameters.items())))
 
 
 def _half_pool(pool: SamplePool, half: Half, seed: int) -> SamplePool:
@@ -166,7 +166,7 @@ def _measure_pool(pool: SamplePool, family: list[Allocation], columns: slice, se
     value[~has_line] = np.nan
     # Tokens are averaged over the whole pool in either half: what a sample costs is not what halves are
     # compared on.
-    tokens = _row_mean(pool.output_tokens)
+    tokens = row_mean(pool.output_tokens)
     samples = np.broadcast_to(widths.astype(float), value.shape)
     prompt_tokens = np.broadcast_to(pool.prompt_tokens[:, None], value.shape)
     return value, samples, prompt_tokens, tokens[:, None] * widths
@@ -228,7 +228,8 @@ def _rates(pool: SamplePool, columns: slice) -> FloatArray:
     """Return the share of correct samples among the labelled ones, shape (P,)."""
     correct = pool.correct[:, columns]
     n = (correct >= 0).sum(axis=1)
-    return np.divide((correct == 1).sum(axis=1), n, out=np.full(len(n), np.nan), where=n > 0)
+    rate = np.divide((correct == 1).sum(axis=1), n, out=np.full(len(n), np.nan), where=n > 0)
+    return np.asarray(rate, dtype=np.float64)
 
 
 def _measure_chains(
@@ -237,7 +238,7 @@ def _measure_chains(
     """Value chains as whole units: prefixes of `width` chains, drawn without replacement."""
     widths = sorted({allocation.width for allocation in family})
     depths = sorted({allocation.depth for allocation in family})
-    selection = str(family[0].parameters["selection"])
+    selection = cast("RevisionSelection", family[0].parameters["selection"])
     correct, answer = chains.correct[:, columns], chains.answer[:, columns]
     accuracy = revision_accuracy(
         correct, answer, None, np.array(widths), np.array(depths), selection=selection
@@ -255,7 +256,7 @@ def _measure_chains(
 
 def _prefix_tokens(tokens: FloatArray, family: list[Allocation]) -> FloatArray:
     """Return the expected tokens of `width` chains of `depth` steps, shape (P, A)."""
-    per_step = np.stack([_row_mean(tokens[:, :, step]) for step in range(tokens.shape[2])], axis=1)
+    per_step = np.stack([row_mean(tokens[:, :, step]) for step in range(tokens.shape[2])], axis=1)
     total = np.cumsum(per_step, axis=1)
     return np.stack([total[:, a.depth - 1] * a.width for a in family], axis=1)
 
@@ -264,14 +265,15 @@ def _measure_runs(runs: RecordedRuns, columns: slice) -> _Measured:
     """Value complete recorded runs: the mean over the runs of each prompt."""
     correct = runs.correct[:, columns]
     known = np.where(correct >= 0, correct, np.nan).astype(np.float64)
-    value = _row_mean(known)[:, None]
+    value = row_mean(known)[:, None]
     samples = np.full(value.shape, float(dict(runs.params).get("n", 1)))
-    return value, samples, np.full(value.shape, np.nan), _row_mean(runs.output_tokens[:, columns])[:, None]
+    return value, samples, np.full(value.shape, np.nan), row_mean(runs.output_tokens[:, columns])[:, None]
 
 
-def _row_mean(values: FloatArray) -> FloatArray:
+def row_mean(values: FloatArray) -> FloatArray:
     """Return the mean of each row without NaN; NaN where a row has none, shape (P,)."""
     known = ~np.isnan(values)
     count = known.sum(axis=1)
     total = np.where(known, values, 0.0).sum(axis=1)
-    return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
+    mean = np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
+    return np.asarray(mean, dtype=np.float64)

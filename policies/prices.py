@@ -58,4 +58,4 @@ def choose_at_prices(value: FloatArray, cost: FloatArray, prices: FloatArray) ->
     order = np.argsort(cost.mean(axis=0), kind="stable")
     worth, spend = worth[:, order], cost[:, order]
     picks = np.stack([np.argmax(worth - price * spend, axis=1) for price in prices], axis=1)
-    return order[picks]
+    return np.asarray(order[picks])

@@ -155,7 +155,7 @@ def oracle_bins(bed: TestBed, even: CurveTable, odd: CurveTable) -> Course:
     Snell et al. 2024, arXiv 2408.03314. Their bins see 2,048 samples of each test prompt; ours see half of
     the recorded ones, and per-bin curves come from training prompts.
     """
-    usable = ~np.isnan(odd.value).any(axis=0)
+    usable = np.asarray(~np.isnan(odd.value).any(axis=0))
     one = [a.width == 1 for a in bed.curves.allocations]
     truth = np.nanmean(np.where(one, even.value, np.nan), axis=1)
     reference = np.nanmean(np.where(one, bed.bundle.curves.value, np.nan), axis=1)

@@ -1,7 +1,8 @@
 """From a sample log to a policy bundle: curves, predictor, tuned policy, verdict.
 
-Everything learned is cross-fitted by group; the bundle falls back to the best static mix where nothing was shown to beat it. What
-the policy is worth on prompts that it never saw is told by `training.evaluate`, not here.
+Everything learned is cross-fitted by group; the bundle falls back to the best static mix where nothing was
+shown to beat it. What the policy is worth on prompts that it never saw is told by `training.evaluate`, not
+here.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from planner.bundle import PolicyBundle, prompt_hash
 from planner.pricing import Pricing
 from policies.budget import check_unit
 from policies.cost import CostModel
-from policies.curves import CurveTable, measure_curves
+from policies.curves import CurveTable, measure_curves, row_mean
 from policies.menu import build_menu
 from policies.objective import Objective, check_objective
 from policies.prices import price_grid
@@ -62,6 +63,7 @@ def train(
     hidden_states: HiddenStates | None = None,
     cost_model: CostModel | None = None,
     adaptive: bool = True,
+    ablations: bool = False,
     progress: Progress | None = None,
 ) -> PolicyBundle:
     """Fit the difficulty predictor, tune the policy and write the bundle.
@@ -79,16 +81,19 @@ def train(
     objective : {"accuracy", "coverage"}
         What the deployed selector delivers, or at least one correct sample where a checker is available.
     unit : str, optional
-        Unit of cost that the policy is tuned in: by default ``output_tokens`` where (almost) every sample of every
-        generator records them, else ``samples``.
+        Unit of cost that the policy is tuned in: by default ``output_tokens`` where (almost) every sample
+        of every generator records them, else ``samples``.
     storage : str or path, optional
         Journal file or Optuna RDB URL: resumable, and shared by several workers.
     hidden_states : HiddenStates, optional
-        Adds hidden states of a causal language model to the features of training. Planning then needs them too.
+        Adds hidden states of a causal language model to the features of training. Planning then needs them
+        too.
     cost_model : CostModel, optional
         Prices beyond those in the log's header (energy, verifier sizes); its unit is replaced by `unit`.
     adaptive : bool
         Also fit the policy that reacts to what has been drawn, where the log has single samples.
+    ablations : bool
+        Also fit that policy with one part switched off (prior, escalation, futility), for `evaluate` to show.
     progress : callable, optional
         Called with (stage, done, total).
 
@@ -146,6 +151,9 @@ def train(
             prices=prices,
             objective=objective,
             seed=seed,
+            # Those with an allocation on the menu could be priced.
+            generators=list(dict.fromkeys(item.generator for item in curves.allocations)),
+            ablations=ablations,
         )
         tell("stopping", 1, 1)
     bundle = _bundle(
@@ -165,7 +173,9 @@ def train(
 
 
 def _default_unit(log: SampleLog) -> str:
-    """Return ``output_tokens`` where at least 95 % of the samples of each generator record them, else ``samples``."""
+    """Return ``output_tokens`` where at least 95 % of the samples of each generator record them, else
+    ``samples``.
+    """
     for name in log.generators:
         pool = log.pool(name)
         if np.isnan(pool.output_tokens[pool.correct >= 0]).mean() > 1 - _RECORDED or bool(
@@ -241,7 +251,7 @@ def _bundle(
 ) -> PolicyBundle:
     """Put the bundle together, with at most `_MAX_REFERENCES` reference prompts."""
     counts = kept.counts()
-    tokens = np.stack([_mean_tokens(kept, name) for name in kept.generators], axis=1)
+    tokens = np.stack([row_mean(kept.pool(name).output_tokens) for name in kept.generators], axis=1)
     deployed = menu_mask(tuned.menu, curves.value, cost, curves.allocations)
     rows = np.arange(len(coordinates))
     if len(rows) > _MAX_REFERENCES:
@@ -284,15 +294,6 @@ def _bundle(
         ),
         adaptive=None if stopping is None else stopping.table.take(rows),
         rivals={} if stopping is None else stopping.rivals,
-    )
-
-
-def _mean_tokens(log: SampleLog, generator: str) -> FloatArray:
-    tokens = log.pool(generator).output_tokens
-    known = ~np.isnan(tokens)
-    count = known.sum(axis=1)
-    return np.divide(
-        np.where(known, tokens, 0).sum(axis=1), count, out=np.full(len(count), np.nan), where=count > 0
     )
 
 
