@@ -102,7 +102,9 @@ def gap_closed(
         gap = o.value_at(np.maximum(budget, o.cost[:, 0])) - s.value_at(np.maximum(budget, s.cost[:, 0]))
         gain = a.value_at(np.maximum(budget, a.cost[:, 0])) - s.value_at(np.maximum(budget, s.cost[:, 0]))
         share = np.divide(gain, gap, out=np.full(gap.shape, np.nan), where=gap > 0.002)
-        rows.append({"budget": budget, "share": _number(share[0]), "interval": _interval(share[1:])})
+        # Without a gap there is nothing to share, even where some replicates have one.
+        known = share[1:] if np.isfinite(share[0]) else share[:0]
+        rows.append({"budget": budget, "share": _number(share[0]), "interval": _interval(known)})
     return rows
 
 

@@ -1,0 +1,101 @@
+"""FLOPs-matched comparison: samples that the larger model's compute frees, against sums done by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from difficulty.generator import Generator
+from difficulty.sample_log import SampleLog
+from planner.pricing import Pricing
+from policies.cost import CostModel
+from policies.curves import measure_curves
+from training.baselines import TestBed
+from training.flops_matched import flops_matched
+from training.frontier import bootstrap_weights
+from training.train import train
+
+WEIGHTS = bootstrap_weights(30, n_replicates=100, seed=0)
+
+
+def bed(folder: Any, *, sizes: tuple[float | None, float | None], tokens: bool = True) -> TestBed:
+    """The small model is right on 5 of 9 samples everywhere, the large one on all of the first 20 prompts."""
+    rng = np.random.default_rng(0)
+    records = []
+    for place in range(30):
+        small = rng.permutation([True] * 5 + [False] * 4)
+        large = [place < 20] * 3
+        for name, labels, length in (("small", small, 50), ("large", large, 100)):
+            samples = [
+                {"answer": "1" if right else f"{number + 2}", "correct": bool(right)}
+                | ({"output_tokens": length} if tokens else {})
+                for number, right in enumerate(labels)
+            ]
+            records.append({"prompt_id": str(place), "generator": name, "samples": samples})
+    generators = {
+        name: Generator(name=name, params=size) for name, size in zip(("small", "large"), sizes, strict=True)
+    }
+    log = SampleLog.from_records(records, generators)
+    bundle = train(log, folder, n_trials=1, adaptive=False)
+    curves = measure_curves(log, bundle.curves.allocations)
+    cost = Pricing(cost_model=CostModel(unit=bundle.unit)).recorded(curves)  # type: ignore[arg-type]
+    return TestBed(
+        bundle=bundle,
+        train_cost=cost,
+        curves=curves,
+        cost=cost,
+        coordinates=np.zeros((30, 1)),
+        prices=np.array([1.0]),
+    )
+
+
+def test_inference_alone_frees_the_ratio_of_sizes_and_lengths(tmp_path: Any) -> None:
+    found = flops_matched(bed(tmp_path / "policy", sizes=(1e9, 2.5e9)), WEIGHTS)
+    assert (found["small"], found["large"]) == ("small", "large")
+    assert found["size_ratio"] == 2.5
+    assert found["tokens_recorded"]
+    first = found["rows"][0]
+    assert first["inference_per_pretraining_token"] is None
+    assert first["samples_freed"] == 2.5 * 2
+    assert first["samples_used"] == 5
+    assert not first["limited_by_log"]
+
+
+def test_pre_training_is_charged_to_the_larger_model(tmp_path: Any) -> None:
+    found = flops_matched(bed(tmp_path / "policy", sizes=(1e9, 2.5e9)), WEIGHTS)
+    for row in found["rows"][1:]:
+        ratio = row["inference_per_pretraining_token"]
+        assert_allclose(row["samples_freed"], 5 + 3 / ratio * 1.5, atol=0.005)
+    assert found["rows"][-1]["samples_used"] == 9
+    assert found["rows"][-1]["limited_by_log"]
+
+
+def test_differences_are_the_small_models_vote_less_the_large_models_one_sample(tmp_path: Any) -> None:
+    of = bed(tmp_path / "policy", sizes=(1e9, 2.5e9))
+    allocations = of.curves.allocations
+    five = next(i for i, a in enumerate(allocations) if a.generator == "small" and a.width == 5)
+    one = next(i for i, a in enumerate(allocations) if a.generator == "large" and a.width == 1)
+    expected = (of.curves.value[:, five] - of.curves.value[:, one]).mean()
+    row = flops_matched(of, WEIGHTS)["rows"][0]
+    assert_allclose(row["all"]["difference"], expected, atol=1e-4)
+    low, high = row["all"]["interval"]
+    assert low < expected < high
+    # Easiest band: the large model is always right; hardest: never, and the vote often is.
+    assert row["bands"][0]["difference"] < 0 < row["bands"][-1]["difference"]
+    assert len(row["bands"]) == 5
+
+
+def test_without_token_counts_samples_count_as_equally_long(tmp_path: Any) -> None:
+    found = flops_matched(bed(tmp_path / "policy", sizes=(1e9, 2.5e9), tokens=False), WEIGHTS)
+    assert not found["tokens_recorded"]
+    assert found["rows"][0]["samples_freed"] == 2.5
+
+
+@pytest.mark.parametrize("sizes", [(None, None), (1e9, None), (1e9, 1e9)])
+def test_without_two_sizes_there_is_no_comparison(
+    tmp_path: Any, sizes: tuple[float | None, float | None]
+) -> None:
+    assert flops_matched(bed(tmp_path / "policy", sizes=sizes), WEIGHTS) == {}

@@ -1,0 +1,99 @@
+"""Reports: JSON without NaN, Markdown for people, a verdict that claims no more than was shown."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from training.evaluate import evaluate
+from training.report import REPORT_SCHEMA, Report
+
+
+@pytest.fixture(scope="module")
+def report(trained: Any) -> Report:
+    return evaluate(trained.bundle, trained.test_log, n_bootstrap=100)
+
+
+def every_number(value: Any) -> list[float]:
+    if isinstance(value, dict):
+        return [n for part in value.values() for n in every_number(part)]
+    if isinstance(value, (list, tuple)):
+        return [n for part in value for n in every_number(part)]
+    return [value] if isinstance(value, float) else []
+
+
+def with_learned(report: Report, deployed: str, low: float, high: float) -> Report:
+    """Return the report with another training verdict and with these differences at every budget."""
+    rows = [
+        {"budget": 1.0, "value": 0.5, "interval": [0.4, 0.6], "difference": (low + high) / 2}
+        | {"difference_interval": [low, high]}
+    ] * 3
+    training = {**report.bundle["training"], "verdict": {"deployed": deployed}}
+    equal = {**report.comparison["at_equal_cost"], "learned": rows}
+    return replace(
+        report,
+        bundle={**report.bundle, "training": training},
+        comparison={**report.comparison, "at_equal_cost": equal},
+    )
+
+
+def test_json_is_strict_and_says_its_schema(report: Report) -> None:
+    content = json.loads(report.to_json(), parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
+    assert content["report"] == REPORT_SCHEMA
+    assert content["verdict"] == report.verdict
+    assert all(math.isfinite(number) for number in every_number(content))
+    assert {"data", "bundle", "comparison", "calibration", "budgets", "bands"} <= set(content)
+
+
+def test_every_comparison_carries_an_interval(report: Report) -> None:
+    for rows in report.comparison["cost_multiples"].values():
+        assert [row["way_to_plateau"] for row in rows] == [0.25, 0.5, 0.75, 0.9]
+        assert all(len(row["interval"]) == 2 for row in rows)
+    for rows in report.comparison["at_equal_cost"].values():
+        assert all(len(row["difference_interval"]) == 2 for row in rows if row["value"] is not None)
+
+
+def test_markdown_names_every_policy_and_the_verdict(report: Report) -> None:
+    text = report.to_markdown()
+    assert report.verdict in text
+    for name in report.comparison["at_equal_cost"]:
+        assert name in text
+    for heading in ("at equal cost", "Cost multiple", "Who gets what", "Belief", "Budgets kept"):
+        assert heading in text
+    assert "nan" not in text.lower()
+    assert "None" not in text
+
+
+def test_tables_of_markdown_have_as_many_cells_as_their_heads(report: Report) -> None:
+    lines = report.to_markdown().splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith("|---"):
+            n_cells = lines[number - 1].count("|")
+            body = number
+            while body + 1 < len(lines) and lines[body + 1].startswith("|"):
+                body += 1
+                assert lines[body].count("|") == n_cells, lines[body]
+
+
+def test_a_static_fallback_says_that_nothing_special_pays(report: Report) -> None:
+    assert with_learned(report, "static", 0.0, 0.0).verdict.startswith("Nothing special pays here")
+
+
+def test_wins_and_losses_are_counted_beyond_the_interval(report: Report) -> None:
+    for low, high, wins, losses in ((0.01, 0.05, 3, 0), (-0.05, -0.01, 0, 3), (-0.01, 0.05, 0, 0)):
+        verdict = with_learned(report, "learned", low, high).verdict
+        assert f"at {wins} of 3 budgets" in verdict
+        assert f"worse at {losses}" in verdict
+
+
+def test_multiples_are_looked_up_by_their_place(report: Report) -> None:
+    multiple, (low, high) = report.multiple(0.5)
+    row = report.comparison["cost_multiples"]["learned"][1]
+    assert (multiple, [low, high]) == (row["multiple"], row["interval"])
+    assert report.multiple(0.5, "best static mix")[0] == 1
+    with pytest.raises(KeyError):
+        report.multiple(0.33)
