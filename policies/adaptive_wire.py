@@ -22,7 +22,9 @@ from policies.value_rule import ValueRule
 
 __all__ = ["SCHEMA", "from_plain", "to_plain"]
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
+# Schema 1 had no `futility` in learned rules; its default is what they did.
+_READS: Final = (1, SCHEMA)
 _RULES: Final[Mapping[str, type]] = {
     "ValueRule": ValueRule,
     **{name: getattr(stop_rules, name) for name in stop_rules.__all__},
@@ -63,9 +65,9 @@ def from_plain(data: Mapping[str, Any]) -> AdaptivePolicy:
     InvalidBundleError
         When the data is of another schema, or a name, field or number in it is not as written.
     """
-    if data.get("adaptive_policy") != SCHEMA:
+    if data.get("adaptive_policy") not in _READS:
         raise InvalidBundleError(
-            f"this adaptive policy has schema {data.get('adaptive_policy')!r}, and {SCHEMA} is read here; "
+            f"this adaptive policy has schema {data.get('adaptive_policy')!r}, and {_READS} are read here; "
             "train the bundle again, or read it with the version that wrote it"
         )
     try:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError
 from policies.evidence import Evidence
 
-__all__ = ["FEATURE_SETS", "Outlook", "ValueRule", "feature_matrix", "raw_coefficients"]
+__all__ = ["FEATURE_SETS", "Outlook", "ValueRule", "feature_matrix", "probably_wrong", "raw_coefficients"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
@@ -104,6 +104,9 @@ class ValueRule:
         Coefficients of the probability that the selection is correct after wave t + 1.
     gain, cost : ndarray of float64, shape (L, T - 1, F)
         Coefficients of gain and cost of going on.
+    futility : bool
+        Whether it may give up: stop while the selection is more likely wrong than right. Without, such a
+        prompt climbs to the end of its ladder.
 
     Raises
     ------
@@ -116,6 +119,7 @@ class ValueRule:
     accuracy: FloatArray
     gain: FloatArray
     cost: FloatArray
+    futility: bool = True
 
     def __post_init__(self) -> None:
         waves, width = self.accuracy.shape
@@ -156,7 +160,10 @@ class ValueRule:
         return Outlook(accuracy.clip(0, 1), gain, cost)
 
     def outlooks(self, evidence: Evidence) -> tuple[FloatArray, FloatArray]:
-        """Return gain and cost of going on at every price, each of shape (N, L); 0 after the last wave."""
+        """Return gain and cost of going on at every price, each of shape (N, L); 0 after the last wave.
+
+        They know nothing of `futility`, which only `go_on` enforces.
+        """
         matrix = feature_matrix(evidence, self.features)
         gain = np.zeros((len(matrix), len(self.prices)))
         cost = np.zeros_like(gain)
@@ -171,7 +178,13 @@ class ValueRule:
     def go_on(self, evidence: Evidence, *, price: float) -> NDArray[np.bool_]:
         """Return whether the next wave is worth its price, shape (N,)."""
         outlook = self.outlook(evidence, price=price)
-        return outlook.gain > price * outlook.cost
+        worth = outlook.gain > price * outlook.cost
+        return worth if self.futility else worth | probably_wrong(outlook.accuracy)
+
+
+def probably_wrong(accuracy: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Return where a selection with this probability of being correct is more likely wrong than right."""
+    return np.asarray(accuracy < 0.5)
 
 
 def raw_coefficients(scaled: FloatArray, mean: FloatArray, deviation: FloatArray) -> FloatArray:

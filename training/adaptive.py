@@ -28,7 +28,7 @@ from policies.adaptive_replay import (
 )
 from policies.ladder import Ladder, SampleScale, Wave
 from policies.stop_rules import AdaptiveConsistency, Always, FairCap, FirstSuccess, Unanimous
-from policies.value_rule import ValueRule, feature_matrix
+from policies.value_rule import ValueRule, feature_matrix, probably_wrong
 from training.fit_stopping import fit_value_rule
 from training.ladders import Settings, default_ladders
 
@@ -103,6 +103,9 @@ def fit_adaptive(
     """
     settings = Settings() if settings is None else settings
     scales = sample_scales(pools)
+    if not settings.prior:
+        # Coordinates that never vary get coefficients of 0, so the rules still fit prompts that have them.
+        difficulty = np.zeros_like(difficulty)
     if ladders is None:
         ladders = default_ladders(pools, objective, settings)
     replays = [
@@ -131,7 +134,7 @@ def fit_adaptive(
         candidates += [_known(item, rule, rows, prices) for rule in rules]
         if len(item.ladder) > 1:
             candidates += [
-                _learned(item, fold, rows, prices, features=features, ridge=settings.ridge)
+                _learned(item, fold, rows, prices, features=features, settings=settings)
                 for features in settings.features
             ]
     return _choose(candidates, prompts, prices, scales, settings)
@@ -199,21 +202,24 @@ def _learned(
     prices: FloatArray,
     *,
     features: str,
-    ridge: float,
+    settings: Settings,
 ) -> _Candidate:
     """Fit on the other folds and score on each fold; fitting on all waits until it is chosen."""
     matrices = [feature_matrix(state, features) for state in item.evidence]
+    fit = partial(
+        fit_value_rule, item, prices, features=features, ridge=settings.ridge, futility=settings.futility
+    )
     of_draw = np.repeat(fold, item.n_orders)
     value = np.zeros((item.value.shape[1], len(prices)))
     cost = np.zeros_like(value)
     for test in np.unique(fold):
         held = of_draw == test
-        rule = fit_value_rule(item, prices, features=features, ridge=ridge, draws=~held, matrices=matrices)
+        rule = fit(draws=~held, matrices=matrices)
         value[held], cost[held] = score_at_prices(item, rule, matrices=matrices, draws=held)
     return _Candidate(
         name=f"learned ({features}) on {item.ladder}",
         ladder=item.ladder,
-        deploy=partial(fit_value_rule, item, prices, features=features, ridge=ridge),
+        deploy=fit,
         value=item.per_prompt(value)[rows],
         cost=item.per_prompt(cost)[rows],
         square=item.per_prompt(cost**2)[rows],
@@ -230,6 +236,8 @@ def score_at_prices(
     for wave in range(len(item.evidence) - 1):
         matrix = matrices[wave][draws]
         on = matrix @ (rule.gain[:, wave] - rule.prices[:, None] * rule.cost[:, wave]).T > 0
+        if not rule.futility:
+            on |= probably_wrong(matrix @ rule.accuracy[wave])[:, None]
         on &= (item.evidence[wave].n_correct == 0)[draws][:, None]
         ends = live & ~on
         np.copyto(value, item.value[wave][draws][:, None], where=ends)

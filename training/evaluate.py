@@ -33,7 +33,7 @@ from policies.plan import AllocationPlan
 from policies.policy_spec import PolicySpec
 from policies.prices import price_grid
 from training import baselines as base
-from training.adaptive_courses import adaptive_courses, replayable, round_table
+from training.adaptive_courses import AdaptiveBed, adaptive_courses, replayable, round_table
 from training.comparison import compare, gap_closed
 from training.flops_matched import flops_matched
 from training.frontier import bootstrap_weights
@@ -103,7 +103,8 @@ def evaluate(
         cost_model or CostModel(unit=check_unit(loaded.unit), generators=log.generators),
         unit=check_unit(loaded.unit),
     )
-    reacting, rounds = adaptive_courses(loaded, kept, model, coordinates=bed.coordinates, seed=seed)
+    reactive = AdaptiveBed.of(loaded, kept, model, coordinates=bed.coordinates, seed=seed)
+    reacting, rounds = adaptive_courses(reactive)
     courses = {name: courses[name] for name in list(courses)[:2]} | reacting | courses
     tell("bootstrap", 0, 1)
     comparison = compare(courses, weights, reference="best static mix")
@@ -145,7 +146,9 @@ def evaluate(
         budgets=_budget_error(planner, kept, bed, comparison.budgets),
         bands=_bands(planner, kept, bed, comparison.budgets),
         flops_matched=flops_matched(bed, weights),
-        rounds=round_table(courses["adaptive"], rounds, comparison.budgets) if "adaptive" in courses else [],
+        rounds=round_table(reactive, kept, courses["adaptive"], rounds, comparison.budgets)
+        if reacting
+        else [],
     )
     if out is not None:
         tell("figures", 0, 1)

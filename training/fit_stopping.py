@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
 from policies.adaptive_replay import Trajectories
-from policies.value_rule import ValueRule, feature_matrix, raw_coefficients
+from policies.value_rule import ValueRule, feature_matrix, probably_wrong, raw_coefficients
 
 __all__ = ["fit_value_rule"]
 
@@ -29,6 +29,7 @@ def fit_value_rule(
     *,
     features: str = "full",
     ridge: float = 0.05,
+    futility: bool = True,
     draws: NDArray[np.bool_] | None = None,
     matrices: Sequence[FloatArray] | None = None,
 ) -> ValueRule:
@@ -44,6 +45,8 @@ def fit_value_rule(
         Which features; see `policies.value_rule`.
     ridge : float
         Penalty per draw on standardised coefficients (the constant is free), above 0.
+    futility : bool
+        Whether the rule may stop while its selection is probably wrong.
     draws : ndarray of bool, shape (N,), optional
         Draws to fit on; all by default.
     matrices : sequence of ndarray, optional
@@ -97,10 +100,15 @@ def fit_value_rule(
         both = regression.solve(target)
         gain[:, wave], spend[:, wave] = both[:, : len(prices)].T, both[:, len(prices) :].T
         net = (gain[:, wave] - prices[:, None] * spend[:, wave]).T.astype(np.float32)
-        off = (matrix @ net <= 0) | solved[:, None]
+        off = matrix @ net <= 0
+        if not futility:
+            off &= ~probably_wrong(matrix @ accuracy[wave])[:, None]
+        off |= solved[:, None]
         np.copyto(final_value, now_value, where=off)
         np.copyto(final_cost, now_cost, where=off)
-    return ValueRule(features=features, prices=prices, accuracy=accuracy, gain=gain, cost=spend)
+    return ValueRule(
+        features=features, prices=prices, accuracy=accuracy, gain=gain, cost=spend, futility=futility
+    )
 
 
 class _Ridge:

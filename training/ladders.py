@@ -46,6 +46,9 @@ class Settings:
         Standard errors by which a candidate must beat the best static allocation on training prompts.
     checker_waves : int
         Waves of a ladder that ends at the first success.
+    prior, escalation, futility : bool
+        Switches of ablations: whether rules see predicted difficulty, whether ladders may change the
+        generator, and whether rules may give up on a selection that is probably wrong.
     seed : int
         Seed of the orders.
     """
@@ -60,6 +63,9 @@ class Settings:
     n_draws: int = 12_000
     caution: float = 0.5
     checker_waves: int = 4
+    prior: bool = True
+    escalation: bool = True
+    futility: bool = True
     seed: int = 0
 
     def n_orders(self, n_prompts: int) -> int:
@@ -93,10 +99,12 @@ def default_ladders(
             cost[name] = float(np.nanmean(item.cost[known]) + np.nanmean(item.request_cost))
             recorded[name] = int(np.quantile(n[n > 0], 0.1, method="lower"))
     if objective == "coverage":
-        return propose_coverage_ladders(success, cost, recorded, settings=settings)
+        ladders = propose_coverage_ladders(success, cost, recorded, settings=settings)
+        return [ladder for ladder in ladders if settings.escalation or len(ladder.generators) == 1]
     accuracy = {name: float(rate.mean()) for name, rate in success.items()}
     votes = {name: _full_vote(pools[name].pool) for name in success}
-    return propose_ladders(accuracy, votes, cost, recorded, pooled=comparable(pools), settings=settings)
+    ladders = propose_ladders(accuracy, votes, cost, recorded, pooled=comparable(pools), settings=settings)
+    return [ladder for ladder in ladders if settings.escalation or len(ladder.generators) == 1]
 
 
 def propose_ladders(

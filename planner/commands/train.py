@@ -55,6 +55,12 @@ _TEST_FRACTION: Final = 0.4
     help="Share of the prompts, by group, that is set aside for `planner evaluate`; 0 trains on all. "
     f"By default {_TEST_FRACTION}, and 0 for the train side of `planner split`.",
 )
+@click.option(
+    "--ablations",
+    is_flag=True,
+    help="Also fit the adaptive policy without its prior, without escalation and without futility, for "
+    "`planner evaluate` to show.",
+)
 @as_json
 def command(
     log: tuple[Path, ...],
@@ -65,6 +71,7 @@ def command(
     unit: str | None,
     storage: str | None,
     test_fraction: float | None,
+    ablations: bool,
     as_json: bool,
 ) -> None:
     """Train a policy on sample logs and write it as a bundle.
@@ -90,6 +97,7 @@ def command(
             objective=objective,
             unit=unit,
             storage=storage,
+            ablations=ablations,
             progress=tell,
         )
     if as_json:

@@ -39,6 +39,7 @@ def learned() -> ValueRule:
         accuracy=rng.normal(size=(2, 10)),
         gain=rng.normal(size=(2, 1, 10)),
         cost=rng.normal(size=(2, 1, 10)),
+        futility=False,
     )
 
 
@@ -62,7 +63,17 @@ def test_a_policy_survives_json_bit_for_bit() -> None:
     rule = back.moves[-1].rule
     assert isinstance(rule, ValueRule)
     assert rule.gain.tobytes() == learned().gain.tobytes()
+    assert rule.futility is False
     assert back.scales == policy().scales
+
+
+def test_policies_of_the_first_schema_are_still_read() -> None:
+    plain = to_plain(policy())
+    plain["adaptive_policy"] = 1
+    del plain["moves"][-1]["rule"]["futility"]
+    rule = from_plain(plain).moves[-1].rule
+    assert isinstance(rule, ValueRule)
+    assert rule.futility is True
 
 
 def test_the_nearest_price_in_ratio_decides() -> None:
@@ -76,7 +87,7 @@ def test_the_nearest_price_in_ratio_decides() -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("adaptive_policy",), 2),
+        (("adaptive_policy",), 3),
         (("choice",), [99] * 9),
         (("prices",), [1.0] * 9),
         (("moves", 0, "rule", "name"), "os.system"),

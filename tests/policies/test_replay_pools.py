@@ -9,7 +9,7 @@ from difficulty.errors import UnknownUnitError
 from difficulty.generator import Generator
 from difficulty.sample_log import SampleLog
 from policies.cost import CostModel
-from policies.replay_pools import replay_pools
+from policies.replay_pools import half_of, replay_pools
 
 GENERATORS = {"g": Generator(name="g", params=1e9, usd_per_mtok_in=1.0, usd_per_mtok_out=4.0)}
 
@@ -52,9 +52,28 @@ def test_a_prefix_cache_makes_coming_back_free() -> None:
     assert pools["g"].request_cost.tolist() == [0.0]
 
 
-def test_what_was_not_recorded_is_not_guessed() -> None:
+def test_gaps_are_filled_by_the_prompt_else_by_the_generator_and_never_without_any_count() -> None:
+    pool = replay_pools(log_of([10, None, 20], [None], [60]), CostModel(unit="output_tokens"))["g"]
+    np.testing.assert_allclose(pool.cost[0], [10, 15, 20])
+    np.testing.assert_allclose([pool.cost[1, 0], pool.cost[2, 0]], [30, 60])
     with pytest.raises(UnknownUnitError):
-        replay_pools(log_of([10, None]), CostModel(unit="output_tokens"))
+        replay_pools(log_of([None, None]), CostModel(unit="output_tokens"))
     with pytest.raises(UnknownUnitError):
         replay_pools(log_of([10], prompt_tokens=None), CostModel(unit="total_tokens"))
     assert replay_pools(log_of([None]), CostModel(unit="samples"))["g"].cost.tolist() == [[1.0]]
+
+
+def test_seconds_do_not_add_up_over_samples() -> None:
+    with pytest.raises(UnknownUnitError, match="seconds"):
+        replay_pools(log_of([10]), CostModel(unit="seconds"))
+
+
+def test_only_named_generators_are_priced() -> None:
+    assert replay_pools(log_of([None]), CostModel(unit="output_tokens"), generators=[]) == {}
+
+
+def test_halves_share_no_sample_and_leave_none_out() -> None:
+    pool = replay_pools(log_of([10, 20, 30]), CostModel(unit="output_tokens"))["g"]
+    even, odd = (half_of(pool, half).pool.correct for half in ("even", "odd"))
+    np.testing.assert_array_equal(even, [[1, -1, 1]])
+    np.testing.assert_array_equal(odd, [[-1, 1, -1]])

@@ -1,0 +1,231 @@
+"""The adaptive stage of training: what it needs and leaves, and that each ablation switches one part off."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from difficulty.sample_log import SampleLog
+from policies.adaptive_policy import AdaptivePolicy, Move
+from policies.adaptive_replay import ReplayPool, Trajectories, replay, sample_scales, score_rule
+from policies.cost import CostModel
+from policies.evidence import Evidence, Tally
+from policies.ladder import Ladder, SampleScale, Wave
+from policies.replay_pools import replay_pools
+from policies.stop_rules import Always
+from policies.value_rule import ValueRule, feature_matrix, probably_wrong
+from training.adaptive import fit_adaptive, score_at_prices
+from training.fit_stopping import fit_value_rule
+from training.ladders import Settings, default_ladders
+from training.rivals import RIVALS
+from training.simulated_log import simulated_log
+from training.stopping import ABLATIONS, Stopping, fit_stopping, replay_course
+
+PRICES = np.geomspace(0.03, 3e-5, 6)
+MODEL = CostModel(unit="output_tokens")
+QUICK = Settings(features=("full",), n_draws=1200, cheap_samples=(1,), cheap_weights=(0.3,), max_samples=6)
+
+
+def level_of(log: SampleLog) -> np.ndarray:
+    """Return a coordinate that tells difficulty: the length of the sum."""
+    length = np.array([len(str(prompt.content)) for prompt in log.prompts], dtype=float)
+    return -length[:, None]
+
+
+def fitted(log: SampleLog, *, ablations: bool = False, unit: str = "output_tokens") -> Stopping | None:
+    return fit_stopping(
+        log,
+        CostModel(unit=unit),  # type: ignore[arg-type]
+        coordinates=level_of(log),
+        folds=np.arange(len(log.prompts)) % 3,
+        prices=PRICES,
+        objective="accuracy",
+        seed=0,
+        settings=QUICK,
+        ablations=ablations,
+    )
+
+
+@pytest.fixture(scope="module")
+def log() -> SampleLog:
+    return simulated_log(60, n_samples=8, seed=3)
+
+
+@pytest.fixture(scope="module")
+def stopping(log: SampleLog) -> Stopping:
+    found = fitted(log, ablations=True)
+    assert found is not None
+    return found
+
+
+def rules_of(policy: AdaptivePolicy) -> list[ValueRule]:
+    return [move.rule for move in policy.moves if isinstance(move.rule, ValueRule)]
+
+
+def test_the_table_covers_every_prompt_and_price(log: SampleLog, stopping: Stopping) -> None:
+    assert stopping.table.value.shape == (len(log.prompts), len(PRICES))
+    assert np.all((stopping.table.value >= 0) & (stopping.table.value <= 1))
+    assert np.all(stopping.table.cost > 0)
+
+
+def test_rivals_and_ablations_are_left_by_name(log: SampleLog, stopping: Stopping) -> None:
+    assert set(stopping.rivals) == {*RIVALS, *ABLATIONS}
+    plain = fitted(log)
+    assert plain is not None
+    assert set(plain.rivals) == set(RIVALS)
+
+
+def test_without_prior_decisions_do_not_depend_on_difficulty(log: SampleLog) -> None:
+    pools = replay_pools(log, MODEL)
+    ladder = Ladder(
+        waves=(Wave(generator="model-0"), Wave(generator="model-1", n=2), Wave(generator="model-1"))
+    )
+    level = level_of(log) / 10
+    with_prior, without = (
+        fit_adaptive(
+            pools,
+            difficulty=level,
+            folds=np.arange(len(level)) % 3,
+            prices=PRICES,
+            ladders=[Ladder(waves=(Wave(generator="model-1"),)), ladder],
+            settings=replace(QUICK, prior=prior, caution=-9.0),
+        ).policy
+        for prior in (True, False)
+    )
+    assert rules_of(with_prior)
+    assert rules_of(without)
+    easy, hard = (state(ladder, coordinate) for coordinate in (-50.0, 50.0))
+    for rule in rules_of(without):
+        np.testing.assert_array_equal(rule.outlook(easy, price=0.01), rule.outlook(hard, price=0.01))
+    for rule in rules_of(with_prior):
+        assert rule.outlook(easy, price=0.01).gain != rule.outlook(hard, price=0.01).gain
+
+
+def test_without_escalation_no_ladder_changes_the_generator(log: SampleLog, stopping: Stopping) -> None:
+    pools = replay_pools(log, MODEL)
+    ladders = default_ladders(pools, "accuracy", QUICK)
+    assert any(len(ladder.generators) > 1 for ladder in ladders)
+    alone = default_ladders(pools, "accuracy", replace(QUICK, escalation=False))
+    assert alone == [ladder for ladder in ladders if len(ladder.generators) == 1]
+    policy = stopping.rivals["adaptive, no escalation"]
+    assert all(len(move.ladder.generators) == 1 for move in policy.moves)
+
+
+def test_without_futility_nothing_stops_while_probably_wrong(log: SampleLog, stopping: Stopping) -> None:
+    pools = replay_pools(log, MODEL)
+    rules = rules_of(stopping.rivals["adaptive, no futility"])
+    assert all(not rule.futility for rule in rules)
+    assert all(rule.futility for rule in rules_of(stopping.table.policy))
+    ladder = Ladder(waves=(Wave(generator="model-1"),) * 4)
+    level = level_of(log) / 10
+    fits = {
+        futility: fit_adaptive(
+            pools,
+            difficulty=level,
+            folds=np.arange(len(level)) % 3,
+            prices=PRICES,
+            ladders=[ladder],
+            settings=replace(QUICK, futility=futility, caution=-9.0),
+        ).policy
+        for futility in (True, False)
+    }
+    runs = replayed(pools, ladder, level)
+    gave_up = {}
+    for futility, policy in fits.items():
+        assert rules_of(policy)
+        gave_up[futility] = 0
+        for rule in rules_of(policy):
+            for price in PRICES:
+                for wave in runs.evidence[:-1]:
+                    wrong = probably_wrong(rule.outlook(wave, price=float(price)).accuracy)
+                    gave_up[futility] += int((wrong & ~rule.go_on(wave, price=float(price))).sum())
+    assert gave_up[True] > 0
+    assert gave_up[False] == 0
+
+
+def test_a_patient_rule_scores_in_fitting_as_it_decides(log: SampleLog) -> None:
+    pools = replay_pools(log, MODEL)
+    ladder = Ladder(waves=(Wave(generator="model-1"),) * 4)
+    runs = replayed(pools, ladder, level_of(log) / 10)
+    rule = fit_value_rule(runs, PRICES, features="full", futility=False)
+    matrices = [feature_matrix(item, "full") for item in runs.evidence]
+    value, cost = score_at_prices(
+        runs, rule, matrices=matrices, draws=np.ones(runs.value.shape[1], dtype=bool)
+    )
+    for column, price in enumerate(PRICES):
+        scored = score_rule(runs, rule, price=float(price))
+        np.testing.assert_allclose(scored.value, value[:, column])
+        np.testing.assert_allclose(scored.cost, cost[:, column])
+
+
+def test_what_has_nothing_to_react_to_gets_no_policy() -> None:
+    assert fitted(simulated_log(30, n_samples=3)) is None
+    assert fitted(simulated_log(30, n_samples=8), unit="seconds") is None
+
+
+def test_what_would_change_nothing_is_no_ablation() -> None:
+    log = simulated_log(40, n_samples=6, n_generators=1)
+    found = fit_stopping(
+        log,
+        MODEL,
+        coordinates=np.zeros((40, 1)),
+        folds=np.arange(40) % 3,
+        prices=PRICES,
+        objective="accuracy",
+        seed=0,
+        settings=QUICK,
+        ablations=True,
+    )
+    assert found is not None
+    assert set(found.rivals) == {*RIVALS, "adaptive, no futility"}
+
+
+def test_only_generators_that_can_be_priced_are_used(log: SampleLog) -> None:
+    found = fit_stopping(
+        log,
+        MODEL,
+        coordinates=level_of(log),
+        folds=np.arange(len(log.prompts)) % 3,
+        prices=PRICES,
+        objective="accuracy",
+        seed=0,
+        settings=QUICK,
+        generators=["model-1"],
+    )
+    assert found is not None
+    for policy in (found.table.policy, *found.rivals.values()):
+        assert {name for move in policy.moves for name in move.ladder.generators} == {"model-1"}
+
+
+def test_replaying_a_static_move_is_the_mean_of_the_samples(log: SampleLog) -> None:
+    pools = replay_pools(log, MODEL)
+    policy = AdaptivePolicy(
+        moves=(Move(ladder=Ladder(waves=(Wave(generator="model-0", n=8),)), rule=Always()),),
+        prices=PRICES[:2],
+        choice=np.array([0, 0]),
+        scales={"model-0": scale()},
+    )
+    rows, value, cost, rounds = replay_course(
+        policy, pools, difficulty=level_of(log), objective="accuracy", n_orders=3
+    )
+    np.testing.assert_array_equal(rows, np.arange(len(log.prompts)))
+    np.testing.assert_allclose(cost, np.repeat(pools["model-0"].cost.sum(axis=1)[:, None], 2, axis=1))
+    np.testing.assert_array_equal(rounds, 1)
+    assert np.all((value >= 0) & (value <= 1))
+
+
+def scale() -> SampleScale:
+    return SampleScale(log_cost_mean=4.0, log_cost_sd=0.5)
+
+
+def state(ladder: Ladder, coordinate: float) -> Evidence:
+    """Return one prompt after the first wave of a ladder."""
+    tally = Tally(ladder, {name: scale() for name in ladder.generators}, np.array([[coordinate]]))
+    tally.add("model-0", answer=np.array([[0]]), cost=np.array([[50.0]]))
+    return tally.evidence()
+
+
+def replayed(pools: dict[str, ReplayPool], ladder: Ladder, level: np.ndarray) -> Trajectories:
+    return replay(pools, ladder, scales=sample_scales(pools), difficulty=level, n_orders=8)
