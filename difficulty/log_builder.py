@@ -87,9 +87,21 @@ def _agreed(prompt_id: str, name: str, old: object, new: object) -> object:
 class LineTable:
     """Everything of the lines but their samples."""
 
-    __slots__ = ("_columns", "_generators", "_meta", "_places", "_prompts", "_seen", "_strategies")
+    __slots__ = (
+        "_columns",
+        "_generators",
+        "_keep_first",
+        "_meta",
+        "_places",
+        "_prompts",
+        "_seen",
+        "_strategies",
+        "n_left_out",
+    )
 
-    def __init__(self, generators: Mapping[str, Generator]) -> None:
+    def __init__(self, generators: Mapping[str, Generator], *, keep_first: bool = False) -> None:
+        self.n_left_out = 0
+        self._keep_first = keep_first
         self._generators = {name: index for index, name in enumerate(generators)}
         self._prompts = PromptTable()
         self._strategies: dict[StrategyKey, int] = {}
@@ -98,8 +110,13 @@ class LineTable:
         self._meta: list[dict[str, object] | None] = []
         self._places: list[int] = []
 
-    def add(self, line: LineWire, *, n_samples: int, place: int) -> None:
+    def add(self, line: LineWire, *, n_samples: int, place: int) -> bool:
         """Add one line whose samples are kept elsewhere; `place` is its number in the file.
+
+        Returns
+        -------
+        bool
+            False where the line repeats an earlier one and only the first is kept.
 
         Raises
         ------
@@ -122,11 +139,15 @@ class LineTable:
         key = (line.strategy, canonical_json(line.params)) if line.params else (line.strategy, "{}")
         strategy = self._strategies.setdefault(key, len(self._strategies))
         first = self._seen.setdefault((prompt, generator, strategy), place)
+        if first != place and self._keep_first:
+            self.n_left_out += 1
+            return False
         if first != place:
             kind = "independent samples" if line.strategy is None else f"{line.strategy} {key[1]}"
             raise InvalidLogError(
                 f"duplicate: prompt {line.prompt_id!r} x generator {line.generator!r} ({kind}) is on line "
-                f"{first} already; put all its samples on one line, or rename what is another prompt"
+                f"{first} already; put all its samples on one line, rename what is another prompt, or read "
+                "with on_duplicate='first' (--on-duplicate first) to keep the first line of each"
             )
         tokens = np.nan if line.prompt_tokens is None else float(line.prompt_tokens)
         n = -1 if line.n is None else line.n
@@ -134,6 +155,7 @@ class LineTable:
         self._columns.append((prompt, generator, strategy, tokens, n, n_correct, n_samples))
         self._meta.append(line.meta)
         self._places.append(place)
+        return True
 
     def place_of(self, line: int) -> int:
         """Return the number in the file of line `line`, counted from 0 in this table."""
@@ -169,8 +191,10 @@ class LogBuilder:
 
     __slots__ = ("_answers", "_finishes", "_line_sizes", "_n_checked", "_parts", "_path", "_samples", "lines")
 
-    def __init__(self, generators: Mapping[str, Generator], *, path: str | None = None) -> None:
-        self.lines = LineTable(generators)
+    def __init__(
+        self, generators: Mapping[str, Generator], *, path: str | None = None, keep_first: bool = False
+    ) -> None:
+        self.lines = LineTable(generators, keep_first=keep_first)
         self._path = path
         self._answers = _Codes()
         self._finishes = _Codes()
@@ -184,7 +208,8 @@ class LogBuilder:
         samples = line.samples or []
         if samples and samples[0].chain is not None:
             name_chains(line)
-        self.lines.add(line, n_samples=len(samples), place=place)
+        if not self.lines.add(line, n_samples=len(samples), place=place):
+            return
         self._samples.extend(samples)
         self._line_sizes.append(len(samples))
         if len(self._samples) >= _BATCH:

@@ -20,8 +20,15 @@ from difficulty.log_parquet import PARQUET_MAGIC, read_parquet, write_parquet
 __all__ = ["read_file", "write_file"]
 
 
-def read_file(path: Path) -> ParsedLog:
+def read_file(path: Path, *, keep_first: bool = False) -> ParsedLog:
     """Read one file: JSON Lines, gzip of it, or Parquet.
+
+    Parameters
+    ----------
+    path : Path
+        The file, recognised by content.
+    keep_first : bool
+        As in `difficulty.log_jsonl.read_jsonl`.
 
     Raises
     ------
@@ -42,7 +49,8 @@ def read_file(path: Path) -> ParsedLog:
             magic = file.read(len(PARQUET_MAGIC))
     except OSError as error:
         raise InvalidLogError(f"cannot read the file: {error.strerror or error}", path=name) from error
-    parsed = read_parquet(path) if magic == PARQUET_MAGIC else read_jsonl(path)
+    read = read_parquet if magic == PARQUET_MAGIC else read_jsonl
+    parsed = read(path, keep_first=keep_first)
     if not parsed[0].prompts:
         raise InvalidLogError("the log has a header and no lines; nothing was recorded", path=name)
     return parsed

@@ -18,6 +18,7 @@ from difficulty.errors import InvalidLogError
 from difficulty.generator import Generator
 from difficulty.log_builder import LogBuilder
 from difficulty.log_columns import LogColumns
+from difficulty.log_merge import left_out
 from difficulty.log_wire import decode_header, decode_line
 
 __all__ = ["MAX_LINE_BYTES", "ParsedLog", "numbered_lines", "read_jsonl", "write_lines"]
@@ -30,8 +31,16 @@ ParsedLog = tuple[LogColumns, dict[str, Generator], dict[str, object]]
 """Columns, generators by name, and the free ``about`` object."""
 
 
-def read_jsonl(path: Path) -> ParsedLog:
+def read_jsonl(path: Path, *, keep_first: bool = False) -> ParsedLog:
     """Read a JSON Lines log; gzip is recognised by content.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    keep_first : bool
+        Leave out lines that repeat a prompt × generator × strategy, and count them in ``duplicates_left_out``
+        of what the header says about the log, instead of refusing them.
 
     Raises
     ------
@@ -44,7 +53,7 @@ def read_jsonl(path: Path) -> ParsedLog:
     if first is None:
         raise InvalidLogError("the file is empty; a sample log starts with a header line", path=name)
     generators, about = decode_header(first[1], path=name)
-    builder = LogBuilder(generators, path=name)
+    builder = LogBuilder(generators, path=name, keep_first=keep_first)
     for place, data in lines:
         try:
             builder.add(decode_line(data), place=place)
@@ -54,7 +63,7 @@ def read_jsonl(path: Path) -> ParsedLog:
             n_more = _count_bad(lines, builder)
             more = f" ({n_more} more bad lines follow)" if n_more else ""
             raise InvalidLogError(error.reason + more, path=name, line=error.line or place) from error
-    return builder.finish(), generators, about
+    return builder.finish(), generators, left_out(about, builder.lines.n_left_out, of=[about])
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -6,7 +6,8 @@ here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 
@@ -14,10 +15,14 @@ from difficulty.errors import InvalidLogError
 from difficulty.log_builder import PromptTable, agreed_tokens
 from difficulty.log_columns import LineColumns, LogColumns, SampleColumns, StrategyKey
 
-__all__ = ["merge_columns"]
+__all__ = ["left_out", "merge_columns"]
+
+_LEFT_OUT: Final = "duplicates_left_out"
 
 
-def merge_columns(parts: Sequence[LogColumns], generators: tuple[str, ...]) -> LogColumns:
+def merge_columns(
+    parts: Sequence[LogColumns], generators: tuple[str, ...], *, keep_first: bool = False
+) -> tuple[LogColumns, int]:
     """Join columns end to end.
 
     Parameters
@@ -25,6 +30,14 @@ def merge_columns(parts: Sequence[LogColumns], generators: tuple[str, ...]) -> L
     parts : sequence of LogColumns
     generators : tuple of str
         All names of generators, in the order that the result shall have.
+    keep_first : bool
+        Leave out lines that an earlier part has too, instead of refusing them.
+
+    Returns
+    -------
+    columns : LogColumns
+    n_left_out : int
+        Lines left out.
 
     Raises
     ------
@@ -71,16 +84,42 @@ def merge_columns(parts: Sequence[LogColumns], generators: tuple[str, ...]) -> L
         lines=joined,
         samples=SampleColumns.concatenate([part.samples for part in parts]),
     )
-    _refuse_repeats(columns)
-    return columns
+    return _without_repeats(columns, keep_first=keep_first)
 
 
-def _refuse_repeats(columns: LogColumns) -> None:
+def left_out(
+    about: Mapping[str, object], n_more: int, *, of: Sequence[Mapping[str, object]]
+) -> dict[str, object]:
+    """Return what is said about a log, with how many repeated lines were set aside.
+
+    Parameters
+    ----------
+    about : mapping
+        What is said without that number.
+    n_more : int
+        Lines set aside now.
+    of : sequence of mapping
+        What the parts say, earlier numbers included.
+
+    Examples
+    --------
+    >>> left_out({"source": "x"}, 2, of=[{"duplicates_left_out": 1}, {}])
+    {'source': 'x', 'duplicates_left_out': 3}
+    """
+    before = [part.get(_LEFT_OUT, 0) for part in of]
+    total = n_more + sum(number for number in before if isinstance(number, int))
+    return {**about, _LEFT_OUT: total} if total else dict(about)
+
+
+def _without_repeats(columns: LogColumns, *, keep_first: bool) -> tuple[LogColumns, int]:
+    """Refuse lines that repeat an earlier one, or leave them out and count them."""
     lines = columns.lines
     key = lines.prompt.astype(np.int64) * len(columns.generators) + lines.generator
     key = key * len(columns.strategies) + lines.strategy
-    unique, counts = np.unique(key, return_counts=True)
+    unique, places, counts = np.unique(key, return_index=True, return_counts=True)
     repeated = unique[counts > 1]
+    if repeated.size and keep_first:
+        return columns.take(np.sort(places)), len(key) - len(unique)
     if repeated.size:
         first = int(repeated[0])
         rest, strategy = divmod(first, len(columns.strategies))
@@ -90,5 +129,7 @@ def _refuse_repeats(columns: LogColumns) -> None:
         raise InvalidLogError(
             f"duplicate: prompt {columns.prompts[prompt].id!r} x generator "
             f"{columns.generators[generator]!r} ({kind}) is in two of the logs "
-            f"({repeated.size} such pairs in all); keep it in one of them"
+            f"({repeated.size} such pairs in all); keep it in one of them, or read with on_duplicate='first' "
+            "(--on-duplicate first) to keep the first line of each"
         )
+    return columns, 0

@@ -18,6 +18,7 @@ from difficulty.log_arrow import LIST_COLUMNS, ArrowReader
 from difficulty.log_builder import check_chains
 from difficulty.log_columns import LogColumns
 from difficulty.log_jsonl import ParsedLog
+from difficulty.log_merge import left_out
 from difficulty.log_rows import COUNT_COLUMNS, JSON_COLUMNS, TEXT_COLUMNS, read_rows
 from difficulty.log_wire import canonical_json, decode_header
 
@@ -28,8 +29,15 @@ _HEADER_KEY: Final = b"sample_log"
 _COLUMNS: Final = (*TEXT_COLUMNS, *JSON_COLUMNS, *COUNT_COLUMNS, *LIST_COLUMNS.values())
 
 
-def read_parquet(path: Path) -> ParsedLog:
+def read_parquet(path: Path, *, keep_first: bool = False) -> ParsedLog:
     """Read a Parquet log; line numbers in errors count rows from 1.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    keep_first : bool
+        As in `difficulty.log_jsonl.read_jsonl`.
 
     Raises
     ------
@@ -43,14 +51,14 @@ def read_parquet(path: Path) -> ParsedLog:
     name = str(path)
     try:
         table = parquet.read_table(path, partitioning=None, page_checksum_verification=True)
-        return _parse(ArrowReader(arrow, table, name), table, name)
+        return _parse(ArrowReader(arrow, table, name), table, name, keep_first=keep_first)
     except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InvalidLogError(
             f"the Parquet data cannot be read ({error}); write the file again", path=name
         ) from error
 
 
-def _parse(reader: ArrowReader, table: Any, name: str) -> ParsedLog:
+def _parse(reader: ArrowReader, table: Any, name: str, *, keep_first: bool) -> ParsedLog:
     header = (table.schema.metadata or {}).get(_HEADER_KEY)
     if header is None:
         raise InvalidLogError(
@@ -70,7 +78,10 @@ def _parse(reader: ArrowReader, table: Any, name: str) -> ParsedLog:
     broken = check_chains(samples.chain, samples.step, offsets)
     if broken is not None:
         raise InvalidLogError(broken[1], path=name, line=broken[0] + 1)
-    return read_rows(reader, generators, sizes=sizes, samples=samples, path=name), generators, about
+    columns, n_left_out = read_rows(
+        reader, generators, sizes=sizes, samples=samples, path=name, keep_first=keep_first
+    )
+    return columns, generators, left_out(about, n_left_out, of=[about])
 
 
 def write_parquet(path: Path, columns: LogColumns, *, header: bytes) -> None:

@@ -50,7 +50,8 @@ def read_rows(
     sizes: NDArray[np.int64],
     samples: SampleColumns,
     path: str,
-) -> LogColumns:
+    keep_first: bool = False,
+) -> tuple[LogColumns, int]:
     """Read all columns but those of samples, and check rows against one another.
 
     Parameters
@@ -64,6 +65,14 @@ def read_rows(
         All samples, row after row.
     path : str
         For errors.
+    keep_first : bool
+        Leave out rows that repeat an earlier one, instead of refusing them.
+
+    Returns
+    -------
+    columns : LogColumns
+    n_left_out : int
+        Rows left out as repeats.
 
     Raises
     ------
@@ -78,10 +87,13 @@ def read_rows(
     chained[some] = samples.chain[offsets[:-1][some]] >= 0
     counts = {name: reader.counts(name) for name in COUNT_COLUMNS}
     rows = _Rows(coded, counts, offsets, chained)
-    if not _plainly_right(rows, generators):
-        return _one_by_one(rows, generators, path).finish(samples)
-    columns = _all_at_once(rows, generators, samples)
-    return _one_by_one(rows, generators, path).finish(samples) if columns is None else columns
+    columns = _all_at_once(rows, generators, samples) if _plainly_right(rows, generators) else None
+    if columns is not None:
+        return columns, 0
+    lines, kept = _one_by_one(rows, generators, path, keep_first=keep_first)
+    if lines.n_left_out:
+        samples = samples.take(np.flatnonzero(np.repeat(kept, sizes)))
+    return lines.finish(samples), lines.n_left_out
 
 
 def _plainly_right(rows: _Rows, generators: Mapping[str, Generator]) -> bool:
@@ -177,8 +189,10 @@ def _strategies(rows: _Rows) -> tuple[NDArray[np.int32], tuple[StrategyKey, ...]
     return recode(same[place] if keys else np.zeros(0, np.int32), table)
 
 
-def _one_by_one(rows: _Rows, generators: Mapping[str, Generator], path: str) -> LineTable:
-    """Go through the rows in order, as if they were lines of JSON."""
+def _one_by_one(
+    rows: _Rows, generators: Mapping[str, Generator], path: str, *, keep_first: bool
+) -> tuple[LineTable, list[bool]]:
+    """Go through the rows in order, as if they were lines of JSON; say of each whether it is kept."""
     columns: dict[str, list[Any]] = {}
     for name, (codes, table) in rows.coded.items():
         distinct = [*table, None]
@@ -188,7 +202,8 @@ def _one_by_one(rows: _Rows, generators: Mapping[str, Generator], path: str) -> 
     for name in ("prompt_id", "generator"):
         if None in columns[name]:
             raise InvalidLogError(f"{name} is null", path=path, line=columns[name].index(None) + 1)
-    lines = LineTable(generators)
+    lines = LineTable(generators, keep_first=keep_first)
+    kept = []
     sizes = np.diff(rows.offsets).tolist()
     for row, (values, size, chained) in enumerate(
         zip(zip(*columns.values(), strict=True), sizes, rows.chained.tolist(), strict=True), start=1
@@ -200,7 +215,7 @@ def _one_by_one(rows: _Rows, generators: Mapping[str, Generator], path: str) -> 
                 raise InvalidLogError(reason)
             if chained:
                 name_chains(line)
-            lines.add(line, n_samples=size, place=row)
+            kept.append(lines.add(line, n_samples=size, place=row))
         except InvalidLogError as error:
             raise InvalidLogError(error.reason, path=path, line=row) from error
-    return lines
+    return lines, kept

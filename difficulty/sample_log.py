@@ -8,10 +8,10 @@ is the one door to a log and hands over to the `log_*` modules, which is why the
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple, final
+from typing import Literal, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from difficulty.log_builder import LogBuilder
 from difficulty.log_columns import LogColumns
 from difficulty.log_files import read_file, write_file
 from difficulty.log_lines import generator_record, samples_of
-from difficulty.log_merge import merge_columns
+from difficulty.log_merge import left_out, merge_columns
 from difficulty.log_pools import (
     CHAIN,
     INDEPENDENT,
@@ -99,16 +99,23 @@ class SampleLog:
         self._rows: dict[str, int] = {}
 
     @classmethod
-    def read(cls, *paths: str | os.PathLike[str]) -> SampleLog:
+    def read(
+        cls, *paths: str | os.PathLike[str], on_duplicate: Literal["error", "first"] = "error"
+    ) -> SampleLog:
         """Read a log from one or several files, which are merged.
 
         Parameters
         ----------
         *paths : str or path
             JSON Lines, gzip of it, or Parquet; recognised by content.
+        on_duplicate : {"error", "first"}
+            What to do with lines that repeat a prompt × generator × strategy: refuse the log, or keep the
+            first of them and record in ``about["duplicates_left_out"]`` how many were set aside.
 
         Raises
         ------
+        InvalidInputError
+            When no path is given or `on_duplicate` is another word.
         InvalidLogError
             When a file is missing or not a valid log; with file, line, reason and remedy.
         MissingDependencyError
@@ -116,12 +123,14 @@ class SampleLog:
         """
         if not paths:
             raise InvalidInputError("give at least one path to read")
-        return cls.merge(cls._read_one(Path(path)) for path in paths)
-
-    @classmethod
-    def _read_one(cls, path: Path) -> SampleLog:
-        columns, generators, about = read_file(path)
-        return cls(columns, generators=generators, about=about)
+        if on_duplicate not in ("error", "first"):
+            raise InvalidInputError(f"on_duplicate must be 'error' or 'first', got {on_duplicate!r}")
+        keep_first = on_duplicate == "first"
+        parts = []
+        for path in paths:
+            columns, generators, about = read_file(Path(path), keep_first=keep_first)
+            parts.append(cls(columns, generators=generators, about=about))
+        return cls._join(parts, keep_first=keep_first)
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the log: ``.jsonl``, ``.jsonl.gz`` or ``.parquet``, by the name of the file.
@@ -196,6 +205,11 @@ class SampleLog:
         parts = tuple(logs)
         if not parts:
             raise InvalidInputError("give at least one log to merge")
+        return cls._join(parts, keep_first=False)
+
+    @classmethod
+    def _join(cls, parts: Sequence[SampleLog], *, keep_first: bool) -> SampleLog:
+        """Join logs end to end; see `merge`."""
         if len(parts) == 1:
             return parts[0]
         generators: dict[str, Generator] = {}
@@ -213,7 +227,10 @@ class SampleLog:
                 about.setdefault(key, value)
         if any(dict(part._about) != about for part in parts):
             about = {"merged": [dict(part._about) for part in parts]}
-        columns = merge_columns([part._columns for part in parts], tuple(generators))
+        columns, n_left_out = merge_columns(
+            [part._columns for part in parts], tuple(generators), keep_first=keep_first
+        )
+        about = left_out(about, n_left_out, of=[part._about for part in parts])
         return cls(columns, generators=generators, about=about)
 
     @property
