@@ -6,14 +6,21 @@ export OMP_NUM_THREADS ?= 2
 
 .PHONY: demo test check bench docs clean
 
-$(VENV)/.dev: pyproject.toml constraints.txt
+$(VENV)/.venv:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; set PYTHON=...") if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.train: $(VENV)/.venv pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train]"
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.venv pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "torch==2.13.0"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[all,dev]"
 	touch $@
 
-demo: $(VENV)/.dev  ## train, evaluate and plan on the embedded log
+demo: $(VENV)/.train  ## train, evaluate and plan on the embedded log
 	$(BIN)/planner demo --out demo/
 
 test: $(VENV)/.dev  ## the fast suite
