@@ -7,10 +7,19 @@ to `training.evaluate`.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
-from planner.commands.options import as_json, bundle_argument, folder_option, logs_argument, seed_option
+from planner.commands.options import (
+    as_json,
+    bundle_argument,
+    folder_option,
+    logs_argument,
+    on_duplicate_option,
+    seed_option,
+)
+from planner.commands.recorded import read_logs
 from planner.commands.terminal import note, progress_bars, results
 
 __all__ = ["command"]
@@ -19,6 +28,7 @@ __all__ = ["command"]
 @click.command("evaluate")
 @bundle_argument
 @logs_argument
+@on_duplicate_option
 @folder_option("report", "Folder of report.json, report.md and the figures.")
 @click.option(
     "--bootstrap",
@@ -29,21 +39,28 @@ __all__ = ["command"]
 )
 @seed_option
 @as_json
-def command(bundle: Path, log: tuple[Path, ...], out: Path, bootstrap: int, seed: int, as_json: bool) -> None:
+def command(
+    bundle: Path,
+    log: tuple[Path, ...],
+    on_duplicate: Literal["error", "first"],
+    out: Path,
+    bootstrap: int,
+    seed: int,
+    as_json: bool,
+) -> None:
     """Evaluate a bundle on recorded prompts, against every baseline, with intervals.
 
     Prompts of LOG that the bundle was trained on are left out, so the log given to `planner train` can be
     given again.
     """
     from difficulty.errors import require
-    from difficulty.sample_log import SampleLog
     from planner.bundle import PolicyBundle
     from planner.commands.held_out import held_out
     from training.evaluate import evaluate
 
     require("matplotlib", extra="train")
     loaded = PolicyBundle.load(bundle)
-    unseen = held_out(loaded, SampleLog.read(*log))
+    unseen = held_out(loaded, read_logs(log, on_duplicate))
     if unseen.n_left_out:
         note(f"{unseen.n_left_out} prompts were trained on (or belong to their groups) and are left out")
     with progress_bars() as tell:

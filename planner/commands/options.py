@@ -8,7 +8,14 @@ from typing import Any, Final, TypeAlias
 
 import click
 
-__all__ = ["as_json", "bundle_argument", "folder_option", "logs_argument", "seed_option"]
+__all__ = [
+    "as_json",
+    "bundle_argument",
+    "folder_option",
+    "logs_argument",
+    "on_duplicate_option",
+    "seed_option",
+]
 
 Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -19,6 +26,13 @@ bundle_argument: Final[Decorator] = click.argument(
     "bundle", type=click.Path(exists=True, file_okay=False, path_type=Path)
 )
 logs_argument: Final[Decorator] = click.argument("log", nargs=-1, required=True, type=_FILE)
+on_duplicate_option: Final[Decorator] = click.option(
+    "--on-duplicate",
+    type=click.Choice(["error", "first"]),
+    default="error",
+    show_default=True,
+    help="Lines that repeat a prompt and generator: refuse the log, or keep the first of them.",
+)
 seed_option: Final[Decorator] = click.option("--seed", type=int, default=0, show_default=True, help="Seed.")
 
 

@@ -7,10 +7,12 @@ is left to `SampleLog.split`.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
-from planner.commands.options import as_json, logs_argument, seed_option
+from planner.commands.options import as_json, logs_argument, on_duplicate_option, seed_option
+from planner.commands.recorded import read_logs
 from planner.commands.terminal import print_json
 
 __all__ = ["command"]
@@ -18,6 +20,7 @@ __all__ = ["command"]
 
 @click.command("split")
 @logs_argument
+@on_duplicate_option
 @click.option(
     "--train",
     "train_path",
@@ -38,12 +41,16 @@ __all__ = ["command"]
 @seed_option
 @as_json
 def command(
-    log: tuple[Path, ...], train_path: Path, test_path: Path, test_fraction: float, seed: int, as_json: bool
+    log: tuple[Path, ...],
+    on_duplicate: Literal["error", "first"],
+    train_path: Path,
+    test_path: Path,
+    test_fraction: float,
+    seed: int,
+    as_json: bool,
 ) -> None:
     """Split sample logs into a train and a test side, by group of prompts."""
-    from difficulty.sample_log import SampleLog
-
-    sides = SampleLog.read(*log).split(test_fraction=test_fraction, seed=seed)
+    sides = read_logs(log, on_duplicate).split(test_fraction=test_fraction, seed=seed)
     for side, path in zip(sides, (train_path, test_path), strict=True):
         side.write(path)
     rows = [

@@ -7,11 +7,12 @@ never trained on. Learning is left to `training.train`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import click
 
-from planner.commands.options import as_json, folder_option, logs_argument, seed_option
+from planner.commands.options import as_json, folder_option, logs_argument, on_duplicate_option, seed_option
+from planner.commands.recorded import read_logs
 from planner.commands.terminal import note, print_json, progress_bars, results
 from policies.budget import UNITS
 from policies.objective import OBJECTIVES, Objective
@@ -26,6 +27,7 @@ _TEST_FRACTION: Final = 0.4
 
 @click.command("train")
 @logs_argument
+@on_duplicate_option
 @folder_option("policy", "Folder of the bundle.")
 @click.option("--trials", type=click.IntRange(min=1), default=200, show_default=True, help="Optuna trials.")
 @seed_option
@@ -64,6 +66,7 @@ _TEST_FRACTION: Final = 0.4
 @as_json
 def command(
     log: tuple[Path, ...],
+    on_duplicate: Literal["error", "first"],
     out: Path,
     trials: int,
     seed: int,
@@ -80,12 +83,11 @@ def command(
     evaluate BUNDLE LOG` with the same files judges the bundle on exactly those.
     """
     from difficulty.errors import require
-    from difficulty.sample_log import SampleLog
     from training.train import train
 
     require("optuna", extra="train")
     _prepare(out)
-    recorded = SampleLog.read(*log)
+    recorded = read_logs(log, on_duplicate)
     training_side, n_test = _set_aside(recorded, test_fraction, seed)
     _warn_of_single_samples(training_side, objective)
     with progress_bars() as tell:
@@ -120,6 +122,7 @@ def command(
     console.print(verdict_of_training(bundle))
     if n_test:
         files = " ".join(str(path) for path in log)
+        files += " --on-duplicate first" if on_duplicate == "first" else ""
         console.print(
             f"\n{n_test} prompts were set aside. Next: planner evaluate {out} {files}", soft_wrap=True
         )

@@ -1,0 +1,35 @@
+"""The sample logs that a command is given, read as one.
+
+Lines that repeat are refused or left out, as the user asked, and what is left out is told. Everything else
+about reading is left to `difficulty.sample_log`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from planner.commands.terminal import note
+
+if TYPE_CHECKING:
+    from difficulty.sample_log import SampleLog
+
+__all__ = ["read_logs"]
+
+
+def read_logs(paths: Sequence[Path], on_duplicate: Literal["error", "first"]) -> SampleLog:
+    """Read and merge logs.
+
+    Raises
+    ------
+    InvalidLogError
+        When a file is not a valid log, or has lines that repeat and `on_duplicate` is ``"error"``.
+    """
+    from difficulty.sample_log import SampleLog
+
+    log = SampleLog.read(*paths, on_duplicate=on_duplicate)
+    n_left_out = log.about.get("duplicates_left_out")
+    if n_left_out:
+        note(f"left out: {n_left_out} that repeat the prompt and generator of an earlier line")
+    return log
