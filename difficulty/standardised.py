@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 __all__ = ["standardised"]
 
 
-def standardised(
-    coordinates: NDArray[np.float64], references: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def standardised(coordinates: NDArray[np.float64], references: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return coordinates in standard deviations of the references'.
 
     Parameters
@@ -36,4 +34,5 @@ def standardised(
     """
     deviation = references.std(axis=0)
     varies = deviation > 1e-9
-    return (coordinates[:, varies] - references.mean(axis=0)[varies]) / deviation[varies]
+    centred = coordinates[:, varies] - references.mean(axis=0)[varies]
+    return np.asarray(centred / deviation[varies], dtype=np.float64)

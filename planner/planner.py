@@ -21,11 +21,14 @@ from difficulty.errors import InvalidBudgetError, InvalidInputError, UnknownGene
 from difficulty.generator import Generator
 from difficulty.kernel import Weigher
 from difficulty.prompt import Prompt, as_prompts
+from planner import adaptive_plans
 from planner.bundle import PolicyBundle
 from planner.pricing import Pricing
 from planner.reason import Reasons
+from policies.adaptive_table import AdaptiveTable
 from policies.budget import Budget, check_unit
 from policies.cold_start import cold_start
+from policies.cold_start_adaptive import cold_start_adaptive
 from policies.cost import CostModel
 from policies.cost_latency import DecodeModel
 from policies.curves import CurveTable
@@ -43,6 +46,7 @@ if TYPE_CHECKING:  # running loads the drivers; planning does not need them
     from planner.outcome import Outcome
     from planner.ports import AnswerExtractor, Backend, Verifier
     from planner.run import DriverName
+    from planner.strategies.climb import Climb
 
 __all__ = ["FrontierPoint", "Planner"]
 
@@ -71,6 +75,21 @@ class FrontierPoint(NamedTuple):
     expected_cost: float
     expected_accuracy: float
     price: float
+
+
+class _Planned(NamedTuple):
+    """Plans, and the prompts' coordinates, shape (P, 1 + D)."""
+
+    plans: list[AllocationPlan]
+    coordinates: FloatArray
+
+
+class _Levelled(NamedTuple):
+    """The price levels of the adaptive policy for P prompts, and the prompts' coordinates."""
+
+    menu: adaptive_plans.Menu
+    table: AdaptiveTable
+    coordinates: FloatArray
 
 
 class _Assessment(NamedTuple):
@@ -180,6 +199,12 @@ class Planner:
             objective=check_objective(objective),
             output_tokens_per_sample=output_tokens_per_sample,
         )
+        probe = cold_start_adaptive(
+            generators[0],
+            start.references.success()[:, 0],
+            objective=objective,
+            output_tokens_per_sample=output_tokens_per_sample,
+        )
         return cls(
             bundle=PolicyBundle(
                 objective=objective,
@@ -193,6 +218,7 @@ class Planner:
                 predictor=None,
                 prompt_token_fit={},
                 training={},
+                adaptive=probe,
             )
         )
 
@@ -203,6 +229,7 @@ class Planner:
         budget: Budget | None = None,
         price: float | None = None,
         target_accuracy: float | None = None,
+        adaptive: bool = False,
         seed: int = 0,
     ) -> list[AllocationPlan]:
         """Return one plan per prompt, in order.
@@ -220,6 +247,9 @@ class Planner:
             Value that a unit of cost must bring, at least 0; each plan then depends on its prompt alone.
         target_accuracy : float, optional
             Mean expected accuracy that is to be reached at least cost, in (0, 1].
+        adaptive : bool
+            Plans that react to what has been drawn (`planner.adaptive_plans`), in the unit of the bundle:
+            each names a ladder of waves and the rule that ends it, with the expected cost and its interval.
         seed : int
             Decides between prompts that are equally worth more compute.
 
@@ -232,8 +262,25 @@ class Planner:
             be.
         UnknownUnitError
             When the budget's unit cannot be priced.
+        InvalidInputError
+            When `adaptive` is asked of a bundle without an adaptive policy.
         """
-        batch = as_prompts(prompts)
+        return self._plan(
+            as_prompts(prompts), budget, price, target_accuracy, adaptive=adaptive, seed=seed
+        ).plans
+
+    def _plan(
+        self,
+        batch: Sequence[Prompt],
+        budget: Budget | None,
+        price: float | None,
+        target_accuracy: float | None,
+        *,
+        adaptive: bool,
+        seed: int,
+        cap: float | None = None,
+    ) -> _Planned:
+        """Return plans with the coordinates behind them; `cap` is a hard cap where there is no budget."""
         given = [argument for argument in (budget, price, target_accuracy) if argument is not None]
         if len(given) != 1:
             raise InvalidBudgetError(
@@ -246,19 +293,33 @@ class Planner:
         if target_accuracy is not None and not 0 < target_accuracy <= 1:
             raise InvalidBudgetError(f"target_accuracy must lie in (0, 1], got {target_accuracy!r}")
         if not batch:
-            return []
+            return _Planned([], np.zeros((0, 1)))
         unit = self.bundle.unit if budget is None else budget.unit
-        found = self._assess(batch, unit)
+        cap = cap if budget is None else budget.max_per_prompt
+        found = self._levels(batch, unit, cap) if adaptive else self._assess(batch, unit)
         solution = solve(
-            found.value,
-            found.cost,
+            found.menu.value if isinstance(found, _Levelled) else found.value,
+            found.menu.cost if isinstance(found, _Levelled) else found.cost,
             budget=None if budget is None else budget.total(n_prompts=len(batch)),
             price=price,
             target=target_accuracy,
-            cap=None if budget is None else budget.max_per_prompt,
+            cap=cap,
             seed=seed,
         )
-        return self._write(batch, unit, found, solution)
+        if isinstance(found, _Assessment):
+            return _Planned(self._write(batch, unit, found, solution), found.coordinates)
+        plans = adaptive_plans.write(
+            batch,
+            found.menu,
+            solution,
+            bundle=self.bundle,
+            table=found.table,
+            unit=unit,
+            reasons=self._reasons,
+            standing=found.coordinates[:, 0].tolist(),
+            cap=cap,
+        )
+        return _Planned(plans, found.coordinates)
 
     def run(
         self,
@@ -268,6 +329,7 @@ class Planner:
         budget: Budget | None = None,
         price: float | None = None,
         target_accuracy: float | None = None,
+        adaptive: bool = False,
         verifier: Verifier | Mapping[str, Verifier] | None = None,
         extractor: AnswerExtractor | None = None,
         limits: Limits | None = None,
@@ -300,6 +362,7 @@ class Planner:
                 budget=budget,
                 price=price,
                 target_accuracy=target_accuracy,
+                adaptive=adaptive,
                 verifier=verifier,
                 extractor=extractor,
                 limits=limits,
@@ -318,6 +381,7 @@ class Planner:
         budget: Budget | None = None,
         price: float | None = None,
         target_accuracy: float | None = None,
+        adaptive: bool = False,
         verifier: Verifier | Mapping[str, Verifier] | None = None,
         extractor: AnswerExtractor | None = None,
         limits: Limits | None = None,
@@ -334,7 +398,7 @@ class Planner:
             The P prompts.
         backend : Backend
             Draws samples; the bundle's generators say how.
-        budget, price, target_accuracy
+        budget, price, target_accuracy, adaptive
             As in `plan`. A budget also holds against *actual* usage: what is in flight counts at the mean of
             what was drawn so far, and nothing is sent that would exceed it.
         verifier, extractor, limits, driver, run_log, progress
@@ -352,8 +416,9 @@ class Planner:
         from planner.run import run_plans
 
         batch = as_prompts(prompts)
-        plans = self.plan(batch, budget=budget, price=price, target_accuracy=target_accuracy, seed=seed)
+        plans, coordinates = self._plan(batch, budget, price, target_accuracy, adaptive=adaptive, seed=seed)
         unit = self.bundle.unit if budget is None else budget.unit
+        strategies = self._climbs(plans, coordinates, unit) if adaptive else None
         return await run_plans(
             plans,
             batch,
@@ -361,6 +426,7 @@ class Planner:
             generators=self.bundle.generators,
             cost_model=self._cost_model(unit),
             budget=budget,
+            strategies=strategies,
             verifier=verifier,
             extractor=extractor,
             limits=Limits(hold="expected") if limits is None else limits,
@@ -370,12 +436,24 @@ class Planner:
             progress=progress,
         )
 
+    def _climbs(self, plans: Sequence[AllocationPlan], coordinates: FloatArray, unit: str) -> list[Climb]:
+        from planner.adaptive_run import climbs
+
+        model = self._cost_model(unit)
+        table = adaptive_plans.table_of(self.bundle, model)
+        return climbs(plans, coordinates, bundle=self.bundle, table=table, cost_model=model)
+
     def _cost_model(self, unit: str) -> CostModel:
         model = self.cost_model or CostModel(unit=check_unit(unit), generators=self.bundle.generators)
         return replace(model, unit=check_unit(unit))
 
     def frontier(
-        self, prompts: Iterable[Prompt | str], *, unit: str | None = None, n_points: int = 40
+        self,
+        prompts: Iterable[Prompt | str],
+        *,
+        unit: str | None = None,
+        n_points: int = 40,
+        adaptive: bool = False,
     ) -> list[FrontierPoint]:
         """Return expected accuracy against expected cost, before anything is spent.
 
@@ -387,17 +465,30 @@ class Planner:
             Unit of cost; by default the one that the bundle was trained in.
         n_points : int
             Prices looked at, at least 2; points that coincide are given once.
+        adaptive : bool
+            Of plans that react to what has been drawn.
+
+        Raises
+        ------
+        InvalidInputError, UnknownUnitError
+            As in `plan`.
         """
         batch = as_prompts(prompts)
         if n_points < 2:
             raise InvalidBudgetError(f"n_points must be at least 2, got {n_points}")
         if not batch:
             return []
-        found = self._assess(batch, self.bundle.unit if unit is None else check_unit(unit))
-        prices = price_grid(np.nanmean(found.value, axis=0), found.cost.mean(axis=0), n_prices=n_points)
-        choice = choose_at_prices(found.value, found.cost, prices)
+        unit = self.bundle.unit if unit is None else check_unit(unit)
+        if adaptive:
+            menu = self._levels(batch, unit, None).menu
+            usable = ~np.isnan(menu.value).any(axis=0)
+            worth, spend = menu.value[:, usable], menu.cost[:, usable]
+        else:
+            worth, spend, *_ = self._assess(batch, unit)
+        prices = price_grid(np.nanmean(worth, axis=0), spend.mean(axis=0), n_prices=n_points)
+        choice = choose_at_prices(worth, spend, prices)
         rows = np.arange(len(batch))[:, None]
-        cost, value = found.cost[rows, choice].mean(axis=0), found.value[rows, choice].mean(axis=0)
+        cost, value = spend[rows, choice].mean(axis=0), worth[rows, choice].mean(axis=0)
         points: list[FrontierPoint] = []
         for point in map(FrontierPoint, cost.tolist(), value.tolist(), prices.tolist()):
             if not points or point.expected_cost > points[-1].expected_cost * (1 + 1e-9):
@@ -440,6 +531,17 @@ class Planner:
             if small:
                 beliefs.append(belief)
         return _Assessment(np.concatenate(values), np.concatenate(costs), coordinates, tuple(beliefs))
+
+    def _levels(self, prompts: Sequence[Prompt], unit: str, cap: float | None) -> _Levelled:
+        """Return value and cost of every price level for every prompt, a chunk of beliefs at a time."""
+        model = self._cost_model(unit)
+        table = adaptive_plans.table_of(self.bundle, model)
+        coordinates = self.coordinates(prompts)
+        levels = adaptive_plans.Levels(bundle=self.bundle, table=table, cost_model=model)
+        beliefs = (
+            self._belief_at(coordinates[start : start + _CHUNK]) for start in range(0, len(prompts), _CHUNK)
+        )
+        return _Levelled(levels.menu(beliefs, cap=cap), table, coordinates)
 
     def _write(
         self, prompts: Sequence[Prompt], unit: str, found: _Assessment, solution: Solution
@@ -509,5 +611,8 @@ def _restrict(bundle: PolicyBundle, generators: Mapping[str, Generator]) -> Poli
             f"the deployed policy uses none of {', '.join(known)}; train on a log of these generators alone"
         )
     return replace(
-        bundle, generators={**bundle.generators, **{n: generators[n] for n in known}}, deployed=deployed
+        bundle,
+        generators={**bundle.generators, **{n: generators[n] for n in known}},
+        deployed=deployed,
+        adaptive=adaptive_plans.restricted(bundle.adaptive, known),
     )

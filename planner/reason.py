@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from planner.bundle import PolicyBundle
 from policies.curves import CurveTable
 
-__all__ = ["Reasons"]
+__all__ = ["Reasons", "one_of"]
 
 _ONE: Final[Mapping[str, str]] = {
     "flops": "FLOP",
@@ -89,13 +89,9 @@ class Reasons:
         unit : str
             Unit of cost, one of `policies.budget.UNITS`.
         """
-        if self.ground == "nothing":
-            first = "nothing was recorded yet: a broad prior"
-        elif self.ground == "static":
-            first = "telling prompts apart was not shown to pay: the best static mix"
-        else:
-            share = bisect_left(self.levels, level) / len(self.levels)
-            first = f"looks easier than {100 * share:.0f} % of the training prompts"
+        first = self.standing(level)
+        if self.ground == "static":
+            first += ": the best static mix"
         second = ""
         if choice != self.base:
             gain = float(value[choice] - value[self.base])
@@ -103,3 +99,25 @@ class Reasons:
         if price > 0:
             return f"{first}{second}; more would gain less than {price:.3g} per {_ONE[unit]}"
         return f"{first}{second}; the budget leaves nothing that would add more"
+
+    def standing(self, level: float) -> str:
+        """Say where a prompt of this predicted level (log-odds of success) stands, or why that is not
+        known.
+        """
+        if self.ground == "nothing":
+            return "nothing was recorded yet: a broad prior"
+        if self.ground == "static":
+            return "telling prompts apart was not shown to pay"
+        share = bisect_left(self.levels, level) / len(self.levels)
+        return f"looks easier than {100 * share:.0f} % of the training prompts"
+
+
+def one_of(unit: str) -> str:
+    """Return the name of one unit of cost, for sentences.
+
+    Examples
+    --------
+    >>> one_of("usd")
+    'dollar'
+    """
+    return _ONE[unit]

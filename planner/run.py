@@ -21,6 +21,7 @@ from planner.drivers import Limits, Progress, RunLog, run_concurrently, run_lock
 from planner.drivers.session import OnProgress
 from planner.outcome import Outcome
 from planner.ports import AnswerExtractor, Backend, Verifier
+from planner.strategies.registry import OwnStrategy
 from planner.strategies.task import Task
 from planner.verifiers.mean_logprob import MeanLogprob
 from policies.budget import Budget
@@ -42,6 +43,7 @@ async def run_plans(
     generators: Mapping[str, Generator],
     cost_model: CostModel,
     budget: Budget | None = None,
+    strategies: Sequence[OwnStrategy] | None = None,
     verifier: Verifier | Mapping[str, Verifier] | None = None,
     extractor: AnswerExtractor | None = None,
     limits: Limits | None = None,
@@ -66,6 +68,9 @@ async def run_plans(
         Prices actual usage, in the unit of the plans.
     budget : Budget, optional
         Held against actual usage: its total over the batch and its cap per prompt.
+    strategies : sequence of OwnStrategy, optional
+        One per plan, in place of those that the allocations name; adaptive plans are run by climbs
+        (`planner.adaptive_run`).
     verifier : Verifier or mapping of str to Verifier, optional
         One verifier for every name that strategies ask for, or one per name. ``mean_logprob`` is always
         there.
@@ -94,9 +99,13 @@ async def run_plans(
         raise InvalidInputError("plans and prompts must be the same prompts in the same order")
     if driver not in ("lockstep", "concurrent"):
         raise InvalidInputError(f"driver must be 'lockstep' or 'concurrent', got {driver!r}")
+    if strategies is not None and len(strategies) != len(plans):
+        raise InvalidInputError(
+            f"strategies must be one per plan, got {len(strategies)} for {len(plans)} plans"
+        )
     found = extractor or getattr(backend, "extractor", None) or _DEFAULT_EXTRACTOR
     tasks = []
-    for plan, prompt in zip(plans, prompts, strict=True):
+    for index, (plan, prompt) in enumerate(zip(plans, prompts, strict=True)):
         name = plan.allocation.generator
         if name not in generators:
             raise UnknownGeneratorError(
@@ -110,6 +119,7 @@ async def run_plans(
                 generator=generators[name],
                 extractor=found,
                 seed=seed,
+                strategy=None if strategies is None else strategies[index],
                 expected_cost=plan.expected_cost,
             )
         )

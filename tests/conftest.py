@@ -40,3 +40,14 @@ def trained_adaptive(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     train_log, test_log = simulated_log(60, n_samples=6, n_generators=1, seed=2).split(test_fraction=0.4)
     folder = tmp_path_factory.mktemp("trained") / "adaptive"
     return Trained(train(train_log, folder, n_trials=3, seed=0), folder, train_log, test_log)
+
+
+@pytest.fixture(scope="session")
+def reacting(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Train a bundle whose adaptive policy has two generators and many price levels, for planning with it."""
+    from training.simulated_log import simulated_log
+    from training.train import train
+
+    train_log, test_log = simulated_log(200, n_samples=10, seed=1).split(test_fraction=0.4)
+    folder = tmp_path_factory.mktemp("trained") / "reacting"
+    return Trained(train(train_log, folder, n_trials=1, seed=0), folder, train_log, test_log)

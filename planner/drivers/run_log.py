@@ -252,6 +252,8 @@ def _score_key(request: ScoreRequest) -> str:
 def _task_key(task: Task) -> str:
     rule = task.stop_rule
     described = repr(rule) if is_dataclass(rule) else type(rule).__qualname__
+    if task.strategy is not None:
+        described += task.strategy.identity
     allocation = (
         task.allocation.strategy,
         task.allocation.width,

@@ -130,7 +130,7 @@ def check_tasks(tasks: Sequence[Task], verifiers: Mapping[str, Verifier]) -> tup
     """
     strategies = []
     for task in tasks:
-        strategy = strategy_of(task.allocation)
+        strategy = task.strategy or strategy_of(task.allocation)
         for name in strategy.verifiers:
             if name not in verifiers:
                 raise InvalidInputError(

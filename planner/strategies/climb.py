@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import TypeAlias
 
 import numpy as np
@@ -22,7 +23,8 @@ from planner.strategies.flow import Failure, Flow, draw
 from planner.strategies.selection import Choice
 from planner.strategies.task import Task
 from planner.strategies.waves import conclude, score_candidates
-from policies.adaptive_policy import Move
+from policies.adaptive_policy import AdaptivePolicy, Move
+from policies.adaptive_wire import to_plain
 from policies.evidence import Tally
 from policies.ladder import SampleScale, Wave
 
@@ -90,6 +92,20 @@ class Climb:
     def verifiers(self) -> tuple[str, ...]:
         """Names of the verifiers needed."""
         return () if self.verifier is None else (self.verifier,)
+
+    @property
+    def identity(self) -> str:
+        """A hash of the move, the price and the prompt's difficulty."""
+        import msgspec
+
+        policy = AdaptivePolicy(
+            moves=(self.move,),
+            prices=np.array([max(self.price, 1e-300)]),
+            choice=np.array([0]),
+            scales=self.scales,
+        )
+        described = (to_plain(policy), self.difficulty.tolist(), self.verifier, self.threshold)
+        return sha256(msgspec.json.encode(described, order="sorted")).hexdigest()
 
     def flow(self, task: Task) -> Flow[Outcome]:
         """Return the flow of one prompt; the task's own width and stop rule are not used."""

@@ -27,7 +27,7 @@ from planner.strategies.task import Task
 from planner.strategies.weighted_best_of_n import WeightedBestOfN
 from policies.allocation import Allocation
 
-__all__ = ["STRATEGY_TYPES", "Strategy", "strategy_of"]
+__all__ = ["STRATEGY_TYPES", "OwnStrategy", "Strategy", "strategy_of"]
 
 
 class Strategy(Protocol):
@@ -40,6 +40,15 @@ class Strategy(Protocol):
 
     def flow(self, task: Task) -> Flow[Outcome]:
         """Return a fresh flow that works on one prompt."""
+        ...
+
+
+class OwnStrategy(Strategy, Protocol):
+    """A strategy that a task brings along, because its allocation does not say all of it."""
+
+    @property
+    def identity(self) -> str:
+        """What makes it different from others, equal in every session: run logs find outcomes by it."""
         ...
 
 
@@ -81,6 +90,11 @@ def strategy_of(allocation: Allocation) -> Strategy:
     name = allocation.strategy
     kind = STRATEGY_TYPES[name]
     params = dict(allocation.parameters)
+    if "level" in params:
+        raise InvalidInputError(
+            f"the allocation {allocation} is a level of an adaptive policy; run it with the bundle that made "
+            "it: planner.run(..., adaptive=True)"
+        )
     if params.pop("n", allocation.width) != allocation.width:
         raise InvalidInputError(f"{name}: the parameter n must equal the width {allocation.width}")
     allowed = [field.name for field in fields(kind)]  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from planner.strategies.flow import Failure
 from planner.strategies.stop import AllAtOnce, StopRule
 from policies.allocation import Allocation
 from policies.usage import Usage
+
+if TYPE_CHECKING:  # the registry imports this module
+    from planner.strategies.registry import OwnStrategy
 
 __all__ = ["Task"]
 
@@ -43,6 +47,8 @@ class Task:
         Seed of the run; each prompt derives its own from it.
     stop_rule : StopRule
         Sizes of the waves; by default all samples at once. Tree search and revision do not use it.
+    strategy : OwnStrategy, optional
+        In place of the one that the allocation names: a climb, which needs more than an allocation can say.
     expected_usage : Usage, optional
         What the plan expects, copied to the outcome.
     expected_cost : float, optional
@@ -55,6 +61,7 @@ class Task:
     extractor: AnswerExtractor
     seed: int = 0
     stop_rule: StopRule = _ALL_AT_ONCE
+    strategy: OwnStrategy | None = None
     expected_usage: Usage | None = None
     expected_cost: float | None = None
 

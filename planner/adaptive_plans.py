@@ -1,0 +1,354 @@
+"""Plans that react: each price level of the adaptive policy is an allocation with an expected value and cost.
+
+The belief spreads a prompt's weight over reference prompts on which the policy was replayed out of fold, so
+that a plan is priced before anything is drawn. An allocation names its level and how many samples the ladder
+may draw, which is all that is needed to climb it. Choosing levels under a budget is left to
+`policies.solver`, climbing to `planner.strategies.climb`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.belief import Belief
+from difficulty.errors import InvalidInputError, UnknownUnitError
+from difficulty.prompt import Prompt
+from planner.bundle import PolicyBundle
+from planner.reason import Reasons, one_of
+from policies.adaptive_policy import Move
+from policies.adaptive_table import AdaptiveTable
+from policies.allocation import Allocation
+from policies.budget import check_unit
+from policies.cost import CostModel
+from policies.ladder import Ladder
+from policies.objective import check_objective
+from policies.plan import AllocationPlan
+from policies.solution import Solution
+from policies.value_rule import ValueRule
+
+__all__ = ["Levels", "Menu", "move_of", "restricted", "table_of", "write"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+_Z: Final = 1.96
+_ROUNDING: Final = 1 + 1e-12
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Menu:
+    """L price levels for P prompts; every array has shape (P, L).
+
+    Parameters
+    ----------
+    value, value_error : ndarray of float64
+        Expected value in [0, 1] and the standard error of that expectation; NaN where a level is not to be
+        had.
+    cost, cost_deviation : ndarray of float64
+        Expected cost, and the standard deviation of the cost of one run.
+    width : ndarray of int64
+        The most samples that a level may draw; fewer than its ladder has where a cap cuts it short.
+    """
+
+    value: FloatArray
+    value_error: FloatArray
+    cost: FloatArray
+    cost_deviation: FloatArray
+    width: NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Levels:
+    """Prices the levels of a bundle's adaptive policy for prompts.
+
+    Parameters
+    ----------
+    bundle : PolicyBundle
+        With an adaptive policy.
+    table : AdaptiveTable
+        The policy in the unit of `cost_model`, from `table_of`.
+    cost_model : CostModel
+        Prices single samples, to know how much of a ladder fits under a cap.
+    """
+
+    bundle: PolicyBundle
+    table: AdaptiveTable
+    cost_model: CostModel
+
+    def menu(self, beliefs: Iterable[Belief], *, cap: float | None = None) -> Menu:
+        """Return the menu of the prompts of all `beliefs`, in order.
+
+        Parameters
+        ----------
+        beliefs : iterable of Belief
+            A chunk of prompts each.
+        cap : float, optional
+            The most that one prompt may cost: a ladder is cut where drawing all of it is expected to cost
+            more, and a level of which not even one sample fits is not to be had.
+
+        Notes
+        -----
+        A cut ladder was not replayed. Its cost is that of the whole one, cut off at the cap (a Gamma law with
+        the same mean and deviation); its value is interpolated between one sample and the whole ladder by the
+        share of the cost that is left, which errs on the low side where the first samples help most.
+        """
+        parts = [self._menu(belief, cap) for belief in beliefs]
+        names = ("value", "value_error", "cost", "cost_deviation", "width")
+        return Menu(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
+    def _menu(self, belief: Belief, cap: float | None) -> Menu:
+        table = self.table
+        value, error = _expect(belief, table.value)
+        cost, _ = _expect(belief, table.cost)
+        # Squares of large units overflow single precision: they are taken relative to the usual cost.
+        usual = max(float(np.nanmax(table.cost, initial=0.0)), 1e-300)
+        square, _ = _expect(belief, (table.cost / usual) ** 2 + (table.cost_deviation / usual) ** 2)
+        deviation = usual * np.sqrt(np.maximum(square - (cost / usual) ** 2, 0.0))
+        width = np.tile([table.move(level).ladder.n for level in range(value.shape[1])], (len(belief), 1))
+        known = ~np.isnan(value)
+        menu = Menu(
+            value=value.clip(0.0, 1.0),
+            value_error=np.nan_to_num(error),
+            cost=np.where(known, cost, 0.0),
+            cost_deviation=np.where(known, deviation, 0.0),
+            width=width,
+        )
+        return menu if cap is None else self._cut(menu, belief, cap)
+
+    def _cut(self, menu: Menu, belief: Belief, cap: float) -> Menu:
+        """Cut every ladder short where all of it is expected to cost more than the cap."""
+        value, cost, deviation = menu.value.copy(), menu.cost.copy(), menu.cost_deviation.copy()
+        width = menu.width.copy()
+        each = {name: self._each(name, belief) for name in self._generators()}
+        for level in range(value.shape[1]):
+            ladder = self.table.move(level).ladder
+            drawn = [each[wave.generator] for wave in ladder.waves for _ in range(wave.n)]
+            total = np.cumsum(np.stack(drawn, axis=1), axis=1)
+            fits = (total <= cap * _ROUNDING).sum(axis=1)
+            rows = np.flatnonzero((fits < ladder.n) & ~np.isnan(value[:, level]))
+            if not rows.size:
+                continue
+            width[rows, level] = np.maximum(fits[rows], 1)
+            first, most = total[rows, 0], total[rows, np.maximum(fits[rows] - 1, 0)]
+            whole = cost[rows, level]
+            left = _mean_below(whole, deviation[rows, level], most)
+            one = np.minimum(belief.mean(ladder.waves[0].generator)[rows], value[rows, level])
+            one = np.where(np.isnan(one), 0.0, one)
+            share = np.divide(left - first, whole - first, out=np.ones(len(rows)), where=whole > first)
+            value[rows, level] = np.where(
+                fits[rows] > 0, one + share.clip(0.0, 1.0) * (value[rows, level] - one), np.nan
+            )
+            cost[rows, level] = np.where(fits[rows] > 0, np.maximum(left, np.minimum(first, most)), 0.0)
+            deviation[rows, level] = np.minimum(deviation[rows, level], most)
+        return Menu(
+            value=value, value_error=menu.value_error, cost=cost, cost_deviation=deviation, width=width
+        )
+
+    def _generators(self) -> tuple[str, ...]:
+        names = [name for move in self.table.policy.moves for name in move.ladder.generators]
+        return tuple(dict.fromkeys(names))
+
+    def _each(self, generator: str, belief: Belief) -> FloatArray:
+        """Return what one sample is expected to cost each prompt, its own request included, shape (P,)."""
+        curves = self.bundle.curves
+        columns = [column for column, item in enumerate(curves.allocations) if item.generator == generator]
+        prompt_tokens = np.zeros(len(belief))
+        if columns:
+            once = min(columns, key=lambda column: float(curves.samples[0, column]))
+            prompt_tokens = np.nan_to_num(belief.expect(curves.prompt_tokens[:, [once]])[:, 0])
+        return self.cost_model.price_arrays(
+            generator,
+            samples=1.0,
+            prompt_tokens=prompt_tokens,
+            output_tokens=belief.expected_output_tokens(generator),
+        )
+
+
+def table_of(bundle: PolicyBundle, cost_model: CostModel) -> AdaptiveTable:
+    """Return the bundle's adaptive policy in the unit of the cost model.
+
+    Raises
+    ------
+    InvalidInputError
+        When the bundle has no adaptive policy.
+    UnknownUnitError
+        When its policy was fitted in another unit.
+    """
+    table = bundle.adaptive
+    if table is None:
+        raise InvalidInputError(
+            "this bundle has no adaptive policy: its log held counts only, fewer than 4 samples per prompt, "
+            "no answers to vote on, or a unit that is no sum over samples; plan with adaptive=False, or "
+            "train with adaptive=True on a log of single samples"
+        )
+    if cost_model.unit == bundle.unit:
+        return table
+    if bundle.training:
+        raise UnknownUnitError(
+            f"the adaptive policy of this bundle was fitted in {bundle.unit} and cannot be priced in "
+            f"{cost_model.unit}; budget in {bundle.unit}, or train with unit={cost_model.unit!r}"
+        )
+    return _converted(table, bundle, cost_model)
+
+
+def restricted(table: AdaptiveTable | None, generators: Collection[str]) -> AdaptiveTable | None:
+    """Return the table without the levels that need other generators; None where no level is left."""
+    if table is None:
+        return None
+    levels = range(len(table.policy.prices))
+    usable = np.array([set(table.move(level).ladder.generators) <= set(generators) for level in levels])
+    if not usable.any():
+        return None
+    return replace(table, value=np.where(usable, table.value, np.nan))
+
+
+def write(
+    prompts: Sequence[Prompt],
+    menu: Menu,
+    solution: Solution,
+    *,
+    bundle: PolicyBundle,
+    table: AdaptiveTable,
+    unit: str,
+    reasons: Reasons,
+    standing: Sequence[float],
+    cap: float | None = None,
+) -> list[AllocationPlan]:
+    """Return one plan per prompt.
+
+    Parameters
+    ----------
+    prompts : sequence of Prompt
+        The P prompts.
+    menu : Menu
+        What was chosen from.
+    solution : Solution
+        Its choice is a level for each prompt.
+    bundle, table, unit
+        The policy, in `unit`.
+    reasons : Reasons
+        Says where a prompt stands.
+    standing : sequence of float
+        Predicted level (log-odds) of each prompt.
+    cap : float, optional
+        The most that a prompt may cost.
+    """
+    objective = check_objective(bundle.objective)
+    plans = []
+    for row, (prompt, level) in enumerate(zip(prompts, solution.choice.tolist(), strict=True)):
+        accuracy, error = float(menu.value[row, level]), _Z * float(menu.value_error[row, level])
+        cost, spread = float(menu.cost[row, level]), _Z * float(menu.cost_deviation[row, level])
+        high = cost + spread if cap is None else max(min(cost + spread, cap), cost)
+        price = float(table.policy.prices[level])
+        allocation = replace(table.allocation(level, objective), width=int(menu.width[row, level]))
+        move = move_of(allocation, table)
+        plans.append(
+            AllocationPlan(
+                prompt_id=prompt.id,
+                allocation=allocation,
+                expected_accuracy=accuracy,
+                accuracy_interval=(max(accuracy - error, 0.0), min(accuracy + error, 1.0)),
+                expected_cost=cost,
+                cost_interval=(max(cost - spread, 0.0), high),
+                unit=check_unit(unit),
+                objective=objective,
+                price=price,
+                reason=f"{reasons.standing(standing[row])}; {_in_words(move, price, unit, objective)}",
+            )
+        )
+    return plans
+
+
+def move_of(allocation: Allocation, table: AdaptiveTable) -> Move:
+    """Return the ladder, as far as the allocation's width goes, and the stop rule of an adaptive allocation.
+
+    Raises
+    ------
+    InvalidInputError
+        When the allocation is not one of this policy's.
+    """
+    level = allocation.parameters.get("level")
+    if isinstance(level, bool) or not isinstance(level, int) or not 0 <= level < len(table.policy.prices):
+        raise InvalidInputError(
+            f"level of an adaptive allocation must lie in 0..{len(table.policy.prices) - 1}, got {level!r}"
+        )
+    move = table.move(level)
+    ladder = move.ladder.within(allocation.width, dict.fromkeys(move.ladder.generators, 1.0))
+    named = allocation.parameters.get("stop"), allocation.generator
+    ours = type(move.rule).__name__, move.ladder.waves[0].generator
+    if named != ours or ladder is None or allocation.width > move.ladder.n:
+        raise InvalidInputError(
+            f"the allocation {allocation} is not one of this bundle's (level {level} is {ours[0]} on "
+            f"{move.ladder}); run plans with the bundle that made them"
+        )
+    return Move(ladder=ladder, rule=move.rule)
+
+
+def _in_words(move: Move, price: float, unit: str, objective: str) -> str:
+    """Name the ladder and the stop rule."""
+    ladder, waves = move.ladder, len(move.ladder)
+    climbs = _steps(ladder)
+    if waves == 1:
+        return f"draws {climbs} at once"
+    if isinstance(move.rule, ValueRule):
+        stops = f"going on is expected to gain less than {price:.3g} per {one_of(unit)}"
+    else:
+        stops = f"{type(move.rule).__name__} is satisfied"
+    first = "at the first success, or when" if objective == "coverage" else "when"
+    return f"draws up to {climbs} in {waves} waves and stops {first} {stops}"
+
+
+def _steps(ladder: Ladder) -> str:
+    """Write a ladder as its generators with the samples of each."""
+    runs = groupby(ladder.waves, key=lambda wave: wave.generator)
+    return ", then ".join(f"{sum(wave.n for wave in waves)} of {name}" for name, waves in runs)
+
+
+def _expect(belief: Belief, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return expectation and its standard error, (P, L); the overall mean where a belief knows none."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=0)
+    mean = belief.expect(values)
+    missing = np.isnan(mean)
+    if missing.any():
+        total = np.where(known, values, 0.0).sum(axis=0)
+        overall = np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+        mean = np.where(missing, overall, mean)
+    filled = np.where(known, values, 0.0).astype(np.float32)
+    weights, ones = belief.weights, known.astype(np.float32)
+    squared = weights**2
+    mass = np.maximum(weights @ ones, 1e-30)
+    spread = squared @ filled**2 - 2 * mean * (squared @ filled) + mean**2 * (squared @ ones)
+    return mean, np.sqrt(np.maximum(spread, 0.0)) / mass
+
+
+def _mean_below(mean: FloatArray, deviation: FloatArray, most: FloatArray) -> FloatArray:
+    """Return the mean of a Gamma variable that is cut off at `most`, each of shape (R,)."""
+    from scipy.special import gammainc
+
+    result = np.minimum(mean, most)
+    at = np.flatnonzero((deviation > 1e-9 * np.maximum(mean, 1e-300)) & (mean > 0))
+    shape = (mean[at] / deviation[at]) ** 2
+    scaled = most[at] * shape / mean[at]
+    below, above = gammainc(shape + 1, scaled), 1 - gammainc(shape, scaled)
+    result[at] = np.minimum(result[at], mean[at] * below + most[at] * above)
+    return result
+
+
+def _converted(table: AdaptiveTable, bundle: PolicyBundle, cost_model: CostModel) -> AdaptiveTable:
+    """Price the cold start's samples, all alike, in another unit."""
+    name = next(iter(bundle.generators))
+    tokens = float(bundle.references.output_tokens[0, 0])
+    one = float(cost_model.price_arrays(name, samples=1.0, output_tokens=tokens))
+    factor = one / tokens
+    return AdaptiveTable(
+        policy=replace(table.policy, prices=table.policy.prices / factor),
+        value=table.value,
+        cost=table.cost * factor,
+        cost_deviation=table.cost_deviation * factor,
+    )
