@@ -229,7 +229,9 @@ def reliability_curve(
     InvalidInputError
         As in `brier_score`, and when `n_bins` or `confidence` is out of range.
 
-    Notes ----- Wilson intervals with an effective number of samples: prompts in a bin differ, so that samples
+    Notes
+    -----
+    Wilson intervals with an effective number of samples: prompts in a bin differ, so that samples
     of one prompt tell less than as many prompts would. It follows from the variance between prompts of the
     ratio estimator, is at most the number of samples, and is the number of prompts where every sample agrees.
 

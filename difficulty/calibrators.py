@@ -99,7 +99,9 @@ class BetaCalibrator:
     coefficients_ : numpy.ndarray, shape (3,)
         a, b and c.
 
-    Notes ----- Kull et al. drop a negative coefficient and fit again; here it is bounded at zero. Samples of
+    Notes
+    -----
+    Kull et al. drop a negative coefficient and fit again; here it is bounded at zero. Samples of
     one prompt count together as at most ten, since prompts and not samples are what a calibrator may
     generalise from.
 

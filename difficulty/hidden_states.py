@@ -75,7 +75,9 @@ class HiddenStates:
     InvalidInputError
         When a parameter is out of range.
 
-    Notes ----- Messages go through the tokenizer's chat template, with the generation prompt appended, where
+    Notes
+    -----
+    Messages go through the tokenizer's chat template, with the generation prompt appended, where
     it has one; else, and for plain text, the text is read as it is. The reading is right-padded, so that with
     causal attention no token sees padding. A model's own code is never run (``trust_remote_code`` stays off).
 

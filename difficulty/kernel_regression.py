@@ -54,7 +54,9 @@ class KernelRegression:
     leave_one_out_error_ : float
         Mean squared leave-one-out error at the chosen scale and noise.
 
-    Notes ----- Features enter as sign(x) log(1 + abs(x)), standardised; a missing one as the mean. A row
+    Notes
+    -----
+    Features enter as sign(x) log(1 + abs(x)), standardised; a missing one as the mean. A row
     without any feature is predicted as the mean of the target. The noise ratio reaches 30, at which the
     prediction is nearly the mean: where features say nothing, nothing is predicted.
 

@@ -57,11 +57,15 @@ class TextEmbedding:
     InvalidInputError
         When a parameter is out of range.
 
-    Notes ----- scikit-learn's vectorizers cost about a millisecond per call and keep their vocabulary in
+    Notes
+    -----
+    scikit-learn's vectorizers cost about a millisecond per call and keep their vocabulary in
     Python objects; the hashing here is a few array operations, equal on every platform, and needs only two
     arrays to be saved. The SVD is scikit-learn's.
 
-    References ---------- Weinberger et al. 2009, arXiv:0902.2206 (feature hashing; we use no sign bit, as
+    References
+    ----------
+    Weinberger et al. 2009, arXiv:0902.2206 (feature hashing; we use no sign bit, as
     counts enter by their root). Halko, Martinsson, Tropp 2011, arXiv:0909.4061 (randomised SVD).
 
     Examples
