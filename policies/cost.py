@@ -31,11 +31,10 @@ class CostModel:
     - ``output_tokens``: tokens generated, wasted ones included.
     - ``total_tokens``: prompt (cached part included), output, verifier and predictor tokens.
     - ``flops``: 2 × active parameters × (prompt − cached + output), 2 × parameters × tokens of the verifier
-    and
-      of the predictor, and attention where `attention_widths` has the generator.
+      and of the predictor, and attention where `attention_widths` has the generator.
     - ``usd``: prompt and output tokens at the generator's prices, cached prompt tokens less
-    `cached_discount`;
-      verifier and predictor tokens at `usd_per_mtok_verifier` and `usd_per_mtok_predictor`.
+      `cached_discount`; verifier and predictor tokens at `usd_per_mtok_verifier` and
+      `usd_per_mtok_predictor`.
     - ``seconds``: wall-clock seconds of the usage, measured or expected (`policies.expected_usage`).
     - ``joules``: energy per output, prompt (cached part excluded) and verifier token.
 
