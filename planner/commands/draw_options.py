@@ -34,7 +34,7 @@ _BACKEND: Final = (
         "kind",
         type=click.Choice(["openai", "transformers", "vllm", "replay"]),
         required=True,
-        help="openai: an OpenAI-compatible server; transformers, vllm: a model in this process; replay: a log.",
+        help="openai: an OpenAI-like server; transformers, vllm: a model in this process; replay: a log.",
     ),
     click.option("--base-url", default=None, metavar="URL", help="Address of the server, up to /v1."),
     click.option(
