@@ -25,24 +25,26 @@ def pass_at_1_table(
     model: Any, tokenizer: Any, *, template: str, n_problems: int, n: int, temperature: float, seed: int
 ) -> list[dict[str, float]]:
     """Return pass@1 by steps and digits, with a standard error over problems."""
-    rows = []
-    for n_digits in range(1, MAX_DIGITS + 1):
-        for n_steps in range(1, MAX_STEPS + 1):
-            problems = draw_problems(n=n_problems, seed=seed, n_steps=n_steps, n_digits=n_digits)
-            right = _right(
-                model, tokenizer, problems, template=template, n=n, temperature=temperature, seed=seed
-            )
-            means = right.mean(axis=1)
-            rows.append(
-                {
-                    "n_steps": n_steps,
-                    "n_digits": n_digits,
-                    "pass_at_1": float(means.mean()),
-                    "standard_error": float(means.std(ddof=1) / np.sqrt(n_problems)),
-                    "share_between": float(((means > 0.1) & (means < 0.9)).mean()),
-                }
-            )
-    return rows
+    cells = [(steps, digits) for digits in range(1, MAX_DIGITS + 1) for steps in range(1, MAX_STEPS + 1)]
+    problems = [
+        problem
+        for steps, digits in cells
+        for problem in draw_problems(n=n_problems, seed=seed, n_steps=steps, n_digits=digits)
+    ]
+    prompts = [chat(template.format(prompt=problem.text)) for problem in problems]
+    drawn = sample(model, tokenizer, prompts, n=n, seed=seed, temperature=temperature)
+    right = np.array([[grade(p, text) for text in texts] for p, texts in zip(problems, drawn, strict=True)])
+    means = right.mean(axis=1).reshape(len(cells), n_problems)
+    return [
+        {
+            "n_steps": steps,
+            "n_digits": digits,
+            "pass_at_1": float(found.mean()),
+            "standard_error": float(found.std(ddof=1) / np.sqrt(n_problems)),
+            "share_between": float(((found > 0.1) & (found < 0.9)).mean()),
+        }
+        for (steps, digits), found in zip(cells, means, strict=True)
+    ]
 
 
 def revision_table(
@@ -182,21 +184,6 @@ def step_auc(
         "within": wins / pairs if pairs else float("nan"),
         "share_right": float(np.mean(labels)),
     }
-
-
-def _right(
-    model: Any,
-    tokenizer: Any,
-    problems: Sequence[WordProblem],
-    *,
-    template: str,
-    n: int,
-    temperature: float,
-    seed: int,
-) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    prompts = [chat(template.format(prompt=problem.text)) for problem in problems]
-    drawn = sample(model, tokenizer, prompts, n=n, seed=seed, temperature=temperature)
-    return np.array([[grade(p, text) for text in texts] for p, texts in zip(problems, drawn, strict=True)])
 
 
 def _share(flags: np.ndarray[Any, np.dtype[np.bool_]]) -> float:

@@ -16,7 +16,7 @@ from training.lab.tasks import WordProblem
 
 __all__ = ["N_PARAMS", "lab_generators", "lab_prompts"]
 
-N_PARAMS = 916_352
+N_PARAMS = 921_856
 """Parameters of the shipped language model, embeddings included."""
 
 

@@ -72,7 +72,7 @@ def revision_examples(
     Parameters
     ----------
     pool : sequence of Attempts
-        The model's attempts; wrong ones are taken three times in four where a problem has both kinds.
+        The model's attempts; wrong and right ones alike where a problem has both kinds.
     seed, shard : int
         Which shard; the same numbers give the same examples.
     size : int
@@ -98,7 +98,7 @@ def revision_examples(
         wrong = [text for text in entry.texts if not grade(entry.problem, text)]
         attempts = []
         for _ in range(rng.choice([1, 2, 3], p=[0.6, 0.25, 0.15])):
-            kind = wrong if wrong and (not right or rng.random() < 0.75) else right
+            kind = wrong if wrong and (not right or rng.random() < 0.5) else right
             attempts.append(kind[rng.integers(len(kind))])
         as_chat = bool(rng.random() < 0.5)
         template = "{prompt}" if rng.random() < 0.5 else templates[1]

@@ -8,9 +8,10 @@ language model's backbone and is read at the line end after each step; using it 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from difficulty.errors import require
 from training.lab.examples import Batch, chat, group_by_length, padded_width
 from training.lab.sampling import sample
-from training.lab.tasks import STEP_DELIMITER, WordProblem, grade
+from training.lab.tasks import ANSWER_MARK, STEP_DELIMITER, WordProblem, grade
 
 __all__ = [
     "LabelledSteps",
@@ -95,19 +96,20 @@ def label_steps(
     openings = [chat(template.format(prompt=problem.text)) for problem in problems]
     drawn = sample(model, tokenizer, openings, n=n_solutions, seed=seed)
     solutions = [[split_steps(text) for text in texts] for texts in drawn]
-    values: dict[tuple[int, tuple[str, ...]], float] = {}
+    ends: dict[tuple[int, tuple[str, ...]], list[bool]] = defaultdict(list)
     for index, texts in enumerate(solutions):
         for steps in texts:
-            for stop in range(1, len(steps)):
-                values[index, steps[:stop]] = 0.0  # a prefix that two solutions share is continued once
-            values[index, steps] = float(grade(problems[index], STEP_DELIMITER.join(steps)))
-    open_ones = [key for key in values if not key[1][-1].startswith("#")]
+            right = grade(problems[index], STEP_DELIMITER.join(steps))
+            for stop in range(1, len(steps) + 1):
+                ends[index, steps[:stop]].append(right)  # a solution continues each of its own prefixes
+    open_ones = [key for key in ends if not key[1][-1].startswith(ANSWER_MARK)]
     starts = [
         openings[index] + "".join(step + STEP_DELIMITER for step in steps) for index, steps in open_ones
     ]
     rollouts = sample(model, tokenizer, starts, n=n_rollouts, seed=seed + 1)
-    for (index, steps), ends in zip(open_ones, rollouts, strict=True):
-        values[index, steps] = float(np.mean([grade(problems[index], end) for end in ends]))
+    for (index, steps), texts_on in zip(open_ones, rollouts, strict=True):
+        ends[index, steps] += [grade(problems[index], text) for text in texts_on]
+    values = {key: float(np.mean(found)) for key, found in ends.items()}
     return [
         LabelledSteps(
             question=problems[index].text,
@@ -123,7 +125,10 @@ def label_steps(
 def reward_batches(
     labelled: Sequence[LabelledSteps], tokenizer: Any, *, batch_tokens: int, seed: int
 ) -> Iterator[Batch]:
-    """Yield batches without end, pass after pass; targets are -1 where no step ends."""
+    """Yield batches without end, pass after pass; every token of a step has the step's value, the others -1.
+
+    Only the line end is read later, but the tokens before it show which digit spoiled a step.
+    """
     encoded = [_tokens(tokenizer, item.question, item.steps) for item in labelled]
     for epoch in count():
         rng = np.random.default_rng([seed, epoch])
@@ -135,9 +140,10 @@ def reward_batches(
             input_ids = np.full((len(chosen), width), tokenizer.pad_token_id, dtype=np.int64)
             targets = np.full((len(chosen), width), -1.0, dtype=np.float32)
             for row, index in enumerate(chosen):
-                tokens, ends = encoded[index]
+                tokens, bounds = encoded[index]
                 input_ids[row, : len(tokens)] = tokens
-                targets[row, ends] = labelled[index].values
+                for (before, end), value in zip(pairwise(bounds), labelled[index].values, strict=True):
+                    targets[row, before + 1 : end + 1] = value
             yield Batch(input_ids=input_ids, targets=targets)
 
 
@@ -200,15 +206,15 @@ def score_steps(
         with torch.inference_mode():
             chances = torch.softmax(model(input_ids=torch.from_numpy(input_ids)).logits, dim=-1)[..., 1]
         for row, index in enumerate(members):
-            scores[index] = chances[row, encoded[index][1]].double().numpy()
+            scores[index] = chances[row, encoded[index][1][1:]].double().numpy()
     return scores
 
 
 def _tokens(tokenizer: Any, question: str, steps: Sequence[str]) -> tuple[list[int], list[int]]:
-    """Return tokens, and the positions of the line ends after the steps."""
+    """Return tokens, and the positions of the prompt's last token and of the line end after each step."""
     tokens: list[int] = tokenizer(chat(question), add_special_tokens=False)["input_ids"]
-    ends = []
+    bounds = [len(tokens) - 1]
     for step in steps:
         tokens += tokenizer(step + STEP_DELIMITER, add_special_tokens=False)["input_ids"]
-        ends.append(len(tokens) - 1)
-    return tokens, ends
+        bounds.append(len(tokens) - 1)
+    return tokens, bounds

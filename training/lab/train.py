@@ -35,8 +35,8 @@ _TEMPLATES = (DIRECT_TEMPLATE, STEPS_TEMPLATE)
 _T = TypeVar("_T")
 _DRILLS = 0.3  # share of equations without a problem: twice the arithmetic per token
 _BASE = FitConfig(n_steps=4400, learning_rate=2e-3)
-_REVISE = FitConfig(n_steps=1200, learning_rate=1e-3)
-_REWARD = FitConfig(n_steps=600, learning_rate=1e-3)
+_REVISE = FitConfig(n_steps=3000, learning_rate=1.5e-3)
+_REWARD = FitConfig(n_steps=1500, learning_rate=1e-3)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,11 +64,11 @@ class LabConfig:
     revise: FitConfig = _REVISE
     reward: FitConfig = _REWARD
     shard_size: int = 8192
-    n_attempt_problems: int = 3000
-    n_attempts: int = 3
-    n_label_problems: int = 1200
+    n_attempt_problems: int = 5000
+    n_attempts: int = 2
+    n_label_problems: int = 4000
     n_solutions: int = 2
-    n_rollouts: int = 4
+    n_rollouts: int = 2
     n_measure_problems: int = 400
 
     def __post_init__(self) -> None:
