@@ -37,6 +37,7 @@ def climbs(
     bundle: PolicyBundle,
     table: AdaptiveTable,
     cost_model: CostModel,
+    as_batch: bool = False,
 ) -> list[Climb]:
     """Return one climb per plan.
 
@@ -50,6 +51,9 @@ def climbs(
         The bundle, and its policy in the unit of the plans.
     cost_model : CostModel
         Prices one sample.
+    as_batch : bool
+        One budget is spent over all of them: the lock-step driver decides about waves
+        (`planner.drivers.batch`).
 
     Raises
     ------
@@ -70,6 +74,7 @@ def climbs(
             difficulty=row,
             sample_cost=sample_cost,
             verifier=_CHECKER if bundle.objective == "coverage" else None,
+            batch_prices=table.policy.prices if as_batch else None,
         )
         for plan, row in zip(plans, difficulty, strict=True)
     ]

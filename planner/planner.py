@@ -400,7 +400,9 @@ class Planner:
             Draws samples; the bundle's generators say how.
         budget, price, target_accuracy, adaptive
             As in `plan`. A budget also holds against *actual* usage: what is in flight counts at the mean of
-            what was drawn so far, and nothing is sent that would exceed it.
+            what was drawn so far, and nothing is sent that would exceed it. Adaptive plans under a budget are
+            run as one batch by the lock-step driver: the price is solved anew between waves, savings are
+            spent on other prompts, and what is in flight counts at the most that it can cost.
         verifier, extractor, limits, driver, run_log, progress
             As in `planner.run.run_plans`.
         seed : int
@@ -418,7 +420,8 @@ class Planner:
         batch = as_prompts(prompts)
         plans, coordinates = self._plan(batch, budget, price, target_accuracy, adaptive=adaptive, seed=seed)
         unit = self.bundle.unit if budget is None else budget.unit
-        strategies = self._climbs(plans, coordinates, unit) if adaptive else None
+        as_batch = adaptive and budget is not None and driver == "lockstep"
+        strategies = self._climbs(plans, coordinates, unit, as_batch=as_batch) if adaptive else None
         return await run_plans(
             plans,
             batch,
@@ -429,19 +432,23 @@ class Planner:
             strategies=strategies,
             verifier=verifier,
             extractor=extractor,
-            limits=Limits(hold="expected") if limits is None else limits,
+            limits=Limits(hold="worst" if as_batch else "expected") if limits is None else limits,
             driver=driver,
             run_log=run_log,
             seed=seed,
             progress=progress,
         )
 
-    def _climbs(self, plans: Sequence[AllocationPlan], coordinates: FloatArray, unit: str) -> list[Climb]:
+    def _climbs(
+        self, plans: Sequence[AllocationPlan], coordinates: FloatArray, unit: str, *, as_batch: bool = False
+    ) -> list[Climb]:
         from planner.adaptive_run import climbs
 
         model = self._cost_model(unit)
         table = adaptive_plans.table_of(self.bundle, model)
-        return climbs(plans, coordinates, bundle=self.bundle, table=table, cost_model=model)
+        return climbs(
+            plans, coordinates, bundle=self.bundle, table=table, cost_model=model, as_batch=as_batch
+        )
 
     def _cost_model(self, unit: str) -> CostModel:
         model = self.cost_model or CostModel(unit=check_unit(unit), generators=self.bundle.generators)

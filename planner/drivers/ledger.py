@@ -106,6 +106,15 @@ class Ledger:
         """Whether no hold is open, so that what is refused now is refused for good."""
         return self._held.requests == 0
 
+    @property
+    def committed(self) -> float:
+        """What has been spent, and what may still be charged for cancelled or open requests."""
+        return self.total_cost + self._held_cost
+
+    def most(self, account: Account, request: SampleRequest, n: int) -> float:
+        """Return the most that `n` samples of a request may cost, as far as that is known."""
+        return self._price(self._worst(account, request, n), request.generator.name)
+
     def admit(self, account: Account, request: SampleRequest, n: int) -> Admission:
         """Hold the cost of as many of `n` samples of `request` as the caps permit.
 

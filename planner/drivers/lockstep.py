@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from difficulty.errors import BackendError
+from planner.drivers.batch import Wish, decide
 from planner.drivers.desk import BACKEND_ERRORS, VERIFIER_ERRORS, Clock, Desk, Part, refused
 from planner.drivers.exchange import failure_of
 from planner.drivers.limits import Limits
@@ -20,7 +21,7 @@ from planner.drivers.run_log import RunLog
 from planner.drivers.session import OnProgress, Session
 from planner.outcome import Outcome
 from planner.ports import Backend, SampleRequest, ScoreRequest, Verifier
-from planner.strategies.flow import Arrival, Ask, Scored
+from planner.strategies.flow import Arrival, Ask, Failure, Scored
 from planner.strategies.task import Task
 
 __all__ = ["run_lockstep"]
@@ -32,12 +33,13 @@ _NO_LIMITS = Limits()
 
 @dataclass(kw_only=True, slots=True)
 class _Open:
-    """An ask that is not fully sent yet; `left` are the indices still wanted."""
+    """An ask that is not fully sent yet; `left` are the indices still wanted, a wish waits until granted."""
 
     session: Session
     ask: Ask
     request: SampleRequest
     left: deque[int]
+    waits: bool = False
 
 
 async def run_lockstep(
@@ -87,7 +89,8 @@ async def run_lockstep(
                 recorded = desk.recorded_samples(session, ask, ask.request)
                 early.setdefault(session, []).extend(recorded[index] for index in sorted(recorded))
                 left = deque(index for index in range(ask.request.n) if index not in recorded)
-                samples.append(_Open(session=session, ask=ask, request=ask.request, left=left))
+                waits = ask.prospect is not None
+                samples.append(_Open(session=session, ask=ask, request=ask.request, left=left, waits=waits))
             else:
                 scores.append((session, ask, ask.request))
 
@@ -99,7 +102,10 @@ async def run_lockstep(
     while sessions:
         desk.seconds_left()
         inbox: dict[Session, list[Arrival]] = {session: early.pop(session, []) for session in sessions}
-        parts = _admit(desk, samples, inbox)
+        waiting = [entry for entry in samples if entry.left and entry.waits]
+        if waiting and len(waiting) == sum(bool(entry.left) for entry in samples) and not scores:
+            _decide(desk, waiting, inbox)
+        parts = _admit(desk, [entry for entry in samples if not entry.waits], inbox)
         await _sample(desk, backend, parts, inbox)
         await _score(desk, verifiers, scores, inbox)
         samples = [entry for entry in samples if entry.left]
@@ -111,6 +117,25 @@ async def run_lockstep(
                 desk.close(sessions.pop(session), session)
         samples = [entry for entry in samples if entry.session in sessions]
     return desk.outcomes()
+
+
+def _decide(desk: Desk, waiting: Sequence[_Open], inbox: Mapping[Session, list[Arrival]]) -> None:
+    """Grant wishes within the budget; where none is granted, refuse all, since no more money comes back."""
+    wishes = [
+        Wish(
+            prospect=entry.ask.prospect,
+            n=len(entry.left),
+            most=desk.ledger.most(entry.session.account, entry.request, len(entry.left)),
+        )
+        for entry in waiting
+        if entry.ask.prospect is not None
+    ]
+    grants = decide(wishes, limit=desk.ledger.limits.max_cost, spent=desk.ledger.committed)
+    for entry, grant in zip(waiting, grants, strict=True):
+        entry.waits = grant is not True
+        if isinstance(grant, Failure):
+            inbox[entry.session].extend(refused(entry.ask, list(entry.left), grant))
+            entry.left.clear()
 
 
 def _admit(desk: Desk, samples: Sequence[_Open], inbox: Mapping[Session, list[Arrival]]) -> list[Part]:

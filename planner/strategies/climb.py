@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.generator import Generator
 from planner.outcome import Candidate, Outcome
-from planner.strategies.flow import Failure, Flow, draw
+from planner.strategies.flow import NOT_WORTH, Failure, Flow, Prospect, draw
 from planner.strategies.selection import Choice
 from planner.strategies.task import Task
 from planner.strategies.waves import conclude, score_candidates
@@ -62,6 +62,10 @@ class Climb:
         answer.
     threshold : float
         Least score that counts as accepted.
+    batch_prices : ndarray of float64, shape (L,), optional
+        Falling prices at which a driver that spends one budget over many prompts may ask the rule: each later
+        wave is then a wish that the driver grants or refuses (`planner.drivers.batch`). By default the rule
+        decides at `price`.
 
     Raises
     ------
@@ -77,6 +81,7 @@ class Climb:
     sample_cost: SampleCost = _one
     verifier: str | None = None
     threshold: float = 0.5
+    batch_prices: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         missing = [name for name in self.move.ladder.generators if name not in self.generators]
@@ -114,11 +119,17 @@ class Climb:
         codes: dict[str, int] = {}
         candidates: list[Candidate] = []
         used = dict.fromkeys(ladder.generators, 0)
+        wish: Prospect | None = None
         for index, wave in enumerate(ladder.waves):
             request = task.request(
                 n=wave.n, offset=used[wave.generator], generator=self.generators[wave.generator]
             )
-            (replies,) = yield from draw((request,))
+            (replies,) = yield from draw((request,), prospect=wish)
+            if wish is not None and all(isinstance(reply, Failure) and reply.refused for reply in replies):
+                unwanted = all(isinstance(reply, Failure) and reply.kind == NOT_WORTH for reply in replies)
+                return conclude(
+                    task, candidates, self._select(tally, codes, candidates, task), satisfied=unwanted
+                )
             used[wave.generator] += wave.n
             drawn = [task.candidate(reply) for reply in replies]
             if self.verifier is not None:
@@ -132,7 +143,10 @@ class Climb:
             last = index == len(ladder) - 1
             if refused or last:
                 break
-            if not self.move.rule.go_on(tally.evidence(), price=self.price)[0]:
+            evidence = tally.evidence()
+            if self.batch_prices is not None:
+                wish = Prospect(self.move.rule, evidence, self.price, self.batch_prices)
+            elif not self.move.rule.go_on(evidence, price=self.price)[0]:
                 return conclude(
                     task, candidates, self._select(tally, codes, candidates, task), satisfied=True
                 )

@@ -10,16 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 
 from planner.ports import Completion, SampleRequest, ScoreRequest
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from policies.adaptive_replay import StopRule
+    from policies.evidence import Evidence
+
 __all__ = [
+    "NOT_WORTH",
     "Arrival",
     "Ask",
     "Drawn",
     "Failure",
     "Flow",
+    "Prospect",
     "Request",
     "Scored",
     "draw",
@@ -28,8 +37,32 @@ __all__ = [
     "together",
 ]
 
+# Kind of the refusal of samples that would not gain their price.
+NOT_WORTH: Final = "NotWorthIt"
+
 Request: TypeAlias = SampleRequest | ScoreRequest
 T = TypeVar("T")
+
+
+class Prospect(NamedTuple):
+    """Why more samples may be worth drawing: for a driver that spends one budget over many prompts.
+
+    Attributes
+    ----------
+    rule : StopRule
+        Says what going on is worth.
+    evidence : Evidence
+        What it is to look at, one row.
+    price : float
+        Price that the plan was made at, value per unit of cost.
+    prices : ndarray of float64, shape (L,)
+        Falling prices that the driver may ask it at.
+    """
+
+    rule: StopRule
+    evidence: Evidence
+    price: float
+    prices: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,10 +75,13 @@ class Ask:
         What is asked for.
     one_by_one : bool
         Each completion is wanted as soon as it is there, so that a driver may send them apart.
+    prospect : Prospect, optional
+        The request is a wish: a driver may let it wait, or refuse all of it.
     """
 
     request: Request
     one_by_one: bool = False
+    prospect: Prospect | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,9 +155,11 @@ def gather(asks: Sequence[Ask]) -> Flow[dict[tuple[Ask, int], Completion | tuple
     return replies
 
 
-def draw(requests: Sequence[SampleRequest]) -> Flow[tuple[tuple[Completion | Failure, ...], ...]]:
+def draw(
+    requests: Sequence[SampleRequest], *, prospect: Prospect | None = None
+) -> Flow[tuple[tuple[Completion | Failure, ...], ...]]:
     """Ask for samples and wait for all of them, aligned with `requests`, each in order of its completions."""
-    asks = [Ask(request) for request in requests]
+    asks = [Ask(request, prospect=prospect) for request in requests]
     replies = yield from gather(asks)
     result = []
     for ask, request in zip(asks, requests, strict=True):
