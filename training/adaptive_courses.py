@@ -129,6 +129,33 @@ class AdaptiveBed(NamedTuple):
         )
         return Course(cost, value), rounds
 
+    def prefixes(
+        self, policy: AdaptivePolicy, *, pools: Mapping[str, ReplayPool]
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return value and cost of every static beginning of a policy's ladders, each of shape (P, prefixes).
+
+        With a checker a prompt is done at its first correct sample.
+        """
+        values, costs = [], []
+        objective = check_objective(self.bundle.objective)
+        for ladder in dict.fromkeys(move.ladder for move in policy.moves):
+            runs = replay(
+                pools,
+                ladder,
+                scales=policy.scales,
+                difficulty=self.difficulty,
+                objective=objective,
+                n_orders=_N_ORDERS,
+                seed=self.seed,
+            )
+            cost = runs.cost.copy()
+            if objective == "coverage":
+                for wave in range(1, len(cost)):
+                    np.copyto(cost[wave], cost[wave - 1], where=runs.value[wave - 1] > 0)
+            values.append(runs.per_prompt(runs.value.T))
+            costs.append(runs.per_prompt(cost.T))
+        return np.concatenate(values, axis=1), np.concatenate(costs, axis=1)
+
 
 def adaptive_courses(bed: AdaptiveBed) -> tuple[dict[str, Course], FloatArray]:
     """Replay every adaptive policy of a bundle, and its placebo: difficulty dealt to the wrong prompts.

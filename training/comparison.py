@@ -7,7 +7,7 @@ prompts. Budgets and targets are read off the best static mix, the reference of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from training.baselines import Course
 from training.frontier import Frontier, interval
 
-__all__ = ["QUANTILES", "Comparison", "compare"]
+__all__ = ["QUANTILES", "Comparison", "compare", "compare_with_rivals", "gap_closed"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
@@ -69,7 +69,7 @@ def compare(courses: Mapping[str, Course], weights: FloatArray, *, reference: st
     budgets = (
         np.geomspace(start, plateau_cost, _N_BUDGETS) if plateau_cost > start * 1.001 else np.array([start])
     )
-    targets = {q: first + q * (top - first) for q in QUANTILES}
+    targets = _targets(static)
     equal_cost, multiples = {}, {}
     for name, frontier in frontiers.items():
         equal_cost[name] = [_at_budget(frontier, static, float(budget)) for budget in budgets]
@@ -88,6 +88,61 @@ def compare(courses: Mapping[str, Course], weights: FloatArray, *, reference: st
             "plateau_value": float(top[0]),
         },
     )
+
+
+def compare_with_rivals(
+    courses: Mapping[str, Course],
+    weights: FloatArray,
+    *,
+    ours: str,
+    rivals: Sequence[str],
+    others: Sequence[str],
+    reference: str,
+    budgets: Sequence[float],
+) -> dict[str, Any]:
+    """Compare one policy with rivals head to head, by paired bootstrap.
+
+    Parameters
+    ----------
+    courses : mapping of str to Course
+        Policies by name.
+    weights : ndarray of float64, shape (R, P)
+        From `bootstrap_weights`.
+    ours : str
+        The policy that differences and multiples are taken from the view of.
+    rivals, others : sequence of str
+        Names among `courses`. The cheapest of the rivals is a row of its own: it is chosen anew, target by
+        target, in each replicate, which favours the rivals.
+    reference : str
+        The course whose plateau sets the targets.
+    budgets : sequence of float
+        Mean cost per prompt.
+
+    Returns
+    -------
+    dict
+        ``"at_equal_cost"``: value of ours minus the rival's at each budget, None where one of them cannot be
+        bought; ``"cost_multiples"``: the rival's cost over ours at each target, 0 where only the rival gets
+        there, infinite (None) where only ours does, and ``"both_fail"`` where neither does.
+    """
+    names = [*rivals, *others]
+    frontiers = {
+        name: Frontier.of(courses[name].cost, courses[name].value, weights)
+        for name in {ours, *names, reference}
+    }
+    mine, targets = frontiers[ours], _targets(frontiers[reference])
+    spent = {name: {q: frontiers[name].cost_of(target) for q, target in targets.items()} for name in names}
+    if rivals:
+        best = {q: np.min([spent[name][q] for name in rivals], axis=0) for q in targets}
+        spent = {"best of the tuned rules": best} | spent
+    multiples = {
+        name: [
+            {"way_to_plateau": q, **_ratio(cost, mine.cost_of(targets[q]))} for q, cost in by_target.items()
+        ]
+        for name, by_target in spent.items()
+    }
+    equal = {name: [_head_to_head(mine, frontiers[name], float(b)) for b in budgets] for name in names}
+    return {"at_equal_cost": equal, "cost_multiples": multiples}
 
 
 def gap_closed(
@@ -122,6 +177,36 @@ def _at_budget(frontier: Frontier, static: Frontier, budget: float) -> dict[str,
         "interval": _interval(value[1:]),
         "difference": _number(difference[0]),
         "difference_interval": _interval(difference[1:]),
+    }
+
+
+def _targets(static: Frontier) -> dict[float, FloatArray]:
+    """Return the values at `QUANTILES` of the way from cheapest point to plateau, each of shape (R,)."""
+    first, top = static.value[:, 0], static.value.max(axis=1)
+    return {q: first + q * (top - first) for q in QUANTILES}
+
+
+def _ratio(theirs: FloatArray, ours: FloatArray) -> dict[str, Any]:
+    """Return the multiple theirs / ours; replicates in which neither gets there tell nothing."""
+    neither = np.isinf(theirs) & np.isinf(ours)
+    ratio = np.where(np.isinf(ours), 0.0, theirs / np.where(np.isinf(ours), 1.0, ours))
+    ratio[neither] = np.nan
+    return {
+        "multiple": _number(ratio[0]),
+        "interval": _interval(ratio[1:]),
+        "both_fail": bool(neither[0]),
+    }
+
+
+def _head_to_head(ours: Frontier, theirs: Frontier, budget: float) -> dict[str, Any]:
+    if max(ours.cost[0, 0], theirs.cost[0, 0]) > budget * (1 + 1e-9):
+        return {"budget": budget, "difference": None, "interval": [None, None]}
+    first, second = (item.value_at(np.maximum(budget, item.cost[:, 0])) for item in (ours, theirs))
+    difference = first - second
+    return {
+        "budget": budget,
+        "difference": _number(difference[0]),
+        "interval": _interval(difference[1:]),
     }
 
 

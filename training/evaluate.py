@@ -34,10 +34,12 @@ from policies.policy_spec import PolicySpec
 from policies.prices import price_grid
 from training import baselines as base
 from training.adaptive_courses import AdaptiveBed, adaptive_courses, replayable, round_table
-from training.comparison import compare, gap_closed
+from training.comparison import compare, compare_with_rivals, gap_closed
 from training.flops_matched import flops_matched
 from training.frontier import bootstrap_weights
+from training.regret import regret_courses, regret_split, rounding_regret
 from training.report import Report, write_report
+from training.rivals import RIVALS
 
 __all__ = ["evaluate"]
 
@@ -119,6 +121,24 @@ def evaluate(
                 comparison.budgets,
             )
         }
+    rivals = {}
+    if reacting:
+        rivals = compare_with_rivals(
+            courses,
+            weights,
+            ours="adaptive",
+            rivals=[name for name in reacting if name in RIVALS],
+            others=[name for name in reacting if name not in RIVALS and name != "adaptive"],
+            reference="best static mix",
+            budgets=comparison.budgets,
+        )
+    planned = _budget_error(planner, kept, bed, comparison.budgets)
+    regret = {
+        "parts": regret_split(
+            regret_courses(reactive), courses.get("hindsight bound (half B)"), weights, comparison.budgets
+        ),
+        "rounding": rounding_regret(courses["learned"], weights, planned),
+    }
     tell("bootstrap", 1, 1)
     report = Report(
         data={
@@ -143,12 +163,14 @@ def evaluate(
         comparison=comparison._asdict(),
         oracle_gap=closed,
         calibration=_calibration(planner, kept),
-        budgets=_budget_error(planner, kept, bed, comparison.budgets),
+        budgets=planned,
         bands=_bands(planner, kept, bed, comparison.budgets),
         flops_matched=flops_matched(bed, weights),
         rounds=round_table(reactive, kept, courses["adaptive"], rounds, comparison.budgets)
         if reacting
         else [],
+        rivals=rivals,
+        regret=regret,
     )
     if out is not None:
         tell("figures", 0, 1)

@@ -6,11 +6,13 @@ of the verdict. Figures are drawn by `training.figures`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+
+from training.report_adaptive import plain, regret_section, rivals_section, rounds_section, times
 
 __all__ = ["REPORT_SCHEMA", "Report", "write_report"]
 
@@ -42,6 +44,10 @@ class Report:
         Small model with test-time compute against a bigger one; empty where sizes are not known.
     rounds : list
         Sequential rounds of the adaptive policy per budget; empty without one.
+    rivals : dict
+        The adaptive policy against tuned stopping rules and its ablations; empty without any.
+    regret : dict
+        ``"parts"`` of the adaptive policy's regret and what ``"rounding"`` of plans costs, per budget.
     """
 
     data: dict[str, Any]
@@ -53,6 +59,8 @@ class Report:
     bands: dict[str, Any]
     flops_matched: dict[str, Any]
     rounds: list[dict[str, Any]]
+    rivals: dict[str, Any] = field(default_factory=dict)
+    regret: dict[str, Any] = field(default_factory=dict)
 
     def multiple(self, quantile: float, policy: str = "learned") -> tuple[float, tuple[float, float]]:
         """Return a policy's cost multiple and its 95 % interval at a quantile of the way to the static
@@ -79,7 +87,7 @@ class Report:
             if row["way_to_plateau"] in (0.5, 0.75, 0.9):
                 low, high = row["interval"]
                 parts.append(
-                    f"{_times(row['multiple'])} [{_times(low)}, {_times(high)}] at "
+                    f"{times(row['multiple'])} [{times(low)}, {times(high)}] at "
                     f"{row['way_to_plateau']:.0%}"
                 )
         wins = [
@@ -107,7 +115,7 @@ class Report:
         if not rows:
             return ""
         parts = [
-            f"{_times(row['multiple'])} [{_times(row['interval'][0])}, {_times(row['interval'][1])}] at "
+            f"{times(row['multiple'])} [{times(row['interval'][0])}, {times(row['interval'][1])}] at "
             f"{row['way_to_plateau']:.0%}"
             for row in rows
             if row["way_to_plateau"] in (0.5, 0.75, 0.9)
@@ -139,7 +147,9 @@ class Report:
             self._equal_cost(),
             self._multiples(),
             self._gap(),
-            self._rounds_table(),
+            rounds_section(self.rounds),
+            rivals_section(self.rivals, self.data["objective"]),
+            regret_section(self.regret, self.data["objective"]),
             self._band_table(),
             self._flops(),
             self._belief(),
@@ -211,7 +221,7 @@ class Report:
         ]
         for name, rows in self.comparison["cost_multiples"].items():
             cells = [
-                f"{_times(r['multiple'])} [{_times(r['interval'][0])}, {_times(r['interval'][1])}]"
+                f"{times(r['multiple'])} [{times(r['interval'][0])}, {times(r['interval'][1])}]"
                 for r in rows
             ]
             lines.append(f"| {_bold(name)} | " + " | ".join(cells) + " |")
@@ -226,27 +236,8 @@ class Report:
                 lines.append(f"| {row['budget']:.4g} | no gap to close |")
             else:
                 low, high = row["interval"]
-                lines.append(f"| {row['budget']:.4g} | {row['share']:.2f} [{_plain(low)}, {_plain(high)}] |")
+                lines.append(f"| {row['budget']:.4g} | {row['share']:.2f} [{plain(low)}, {plain(high)}] |")
         lines += ["", "The bound chooses on one half of each prompt's samples and is scored on the other."]
-        return "\n".join(lines)
-
-    def _rounds_table(self) -> str:
-        if not self.rounds:
-            return ""
-        lines = [
-            "## Sequential rounds of the adaptive policy",
-            "",
-            "What reacts to samples has to wait for them. Rounds per prompt at the dearest price level "
-            "within each budget.",
-            "",
-            "| budget | cost | mean rounds | 95 % of prompts within |",
-            "|---|---|---|---|",
-        ]
-        for row in self.rounds:
-            lines.append(
-                f"| {row['budget']:.4g} | {row['cost']:.4g} | {row['mean_rounds']:.2f} | "
-                f"{row['p95_rounds']:.1f} |"
-            )
         return "\n".join(lines)
 
     def _band_table(self) -> str:
@@ -343,20 +334,12 @@ def _cell(row: dict[str, Any], *, static: bool) -> str:
     if static:
         return f"{row['value']:.3f}"
     low, high = row["difference_interval"]
-    return f"{row['value']:.3f} ({row['difference']:+.3f} [{_plain(low)}, {_plain(high)}])"
+    return f"{row['value']:.3f} ({row['difference']:+.3f} [{plain(low)}, {plain(high)}])"
 
 
 def _signed(row: dict[str, Any]) -> str:
     low, high = row["interval"]
     return f"{row['difference']:+.3f} [{low:+.3f}, {high:+.3f}]"
-
-
-def _times(value: float | None) -> str:
-    return "∞" if value is None else f"{value:.2f}"
-
-
-def _plain(value: float | None) -> str:
-    return "–" if value is None else f"{value:+.3f}"
 
 
 def _bold(name: str) -> str:
