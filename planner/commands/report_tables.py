@@ -22,6 +22,7 @@ __all__ = ["print_report"]
 
 _STATIC: Final = "best static mix"
 _LEARNED: Final = "learned"
+_BOLD: Final = (_LEARNED, "adaptive", _STATIC)
 
 
 def print_report(console: Console, report: Report) -> None:
@@ -30,6 +31,8 @@ def print_report(console: Console, report: Report) -> None:
     console.print(_multiple_table(report))
     console.print(_policies_table(report))
     console.print(Text(report.verdict, style="bold"))
+    if report.adaptive_verdict:
+        console.print(Text(f"\n{report.adaptive_verdict}"))
 
 
 def _learned_table(report: Report) -> Table:
@@ -59,16 +62,17 @@ def _multiple_table(report: Report) -> Table:
     table = new_table(
         f"Cost of the best static mix over the policy's, at equal {report.data['objective']} (above 1 saves)"
     )
-    table.add_column("at this share of the way to its plateau", overflow="fold")
-    for row in multiples[_LEARNED]:
+    table.add_column("share of the way to its plateau", overflow="fold", min_width=22)
+    shown = multiples[_LEARNED][-3:]  # the first quarter of the way is in the report
+    for row in shown:
         table.add_column(f"{row['way_to_plateau']:.0%}", justify="right", no_wrap=True)
     for name, rows in multiples.items():
         if name != _STATIC and not name.startswith("uniform"):
             cells = [
                 f"{_times(r['multiple'])} [{_times(r['interval'][0])}, {_times(r['interval'][1])}]"
-                for r in rows
+                for r in rows[-3:]
             ]
-            table.add_row(name, *cells, style="bold" if name == _LEARNED else "")
+            table.add_row(name, *cells, style="bold" if name in _BOLD else "")
     return table
 
 
@@ -83,7 +87,7 @@ def _policies_table(report: Report) -> Table:
         table.add_column(number(budget), justify="right", no_wrap=True)
     for name, rows in report.comparison["at_equal_cost"].items():
         cells = ["–" if r["value"] is None else f"{r['value']:.3f} {' ▲▼'[_beyond(r)]}" for r in rows]
-        table.add_row(name, *cells, style="bold" if name in (_LEARNED, _STATIC) else "")
+        table.add_row(name, *cells, style="bold" if name in _BOLD else "")
     return table
 
 

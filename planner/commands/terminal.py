@@ -23,6 +23,7 @@ _STAGES: Final = {
     "curves": "what allocations are worth",
     "predictor": "difficulty predictor",
     "trials": "policy trials",
+    "stopping": "stop rules",
     "bootstrap": "bootstrap",
     "figures": "figures",
 }
