@@ -1,0 +1,158 @@
+"""Time planning: one prompt at a time as a server does, and a batch of 10,000, with text features.
+
+The bundle is trained on a simulated log of 400 prompts and 4 generators. The alternative plans a batch as a
+server would, one call per prompt at a price; the same plans must come out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter, process_time
+from typing import Final, NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from difficulty.prompt import Prompt
+from planner.planner import Planner
+from policies.budget import Budget
+from policies.plan import AllocationPlan
+from training.simulated_log import simulated_log
+from training.train import train
+
+__all__ = ["Measurement", "main", "run"]
+
+_ONE_MS: Final = 3.0
+_BATCH_SECONDS: Final = 2.0
+_N_SINGLE: Final = 300
+
+
+class Measurement(NamedTuple):
+    """One row: milliseconds on the clock, of CPU, and the limit on the clock."""
+
+    name: str
+    milliseconds: float
+    cpu_milliseconds: float
+    limit: float = float("nan")
+
+
+class Timed(NamedTuple):
+    """Plans, and the milliseconds that they took."""
+
+    plans: list[AllocationPlan]
+    milliseconds: float
+    cpu_milliseconds: float
+
+
+def timed(plan: Callable[[], list[AllocationPlan]]) -> Timed:
+    """Time one call."""
+    start, cpu = perf_counter(), process_time()
+    plans = plan()
+    return Timed(plans, 1e3 * (perf_counter() - start), 1e3 * (process_time() - cpu))
+
+
+def fresh_prompts(n_prompts: int) -> list[Prompt]:
+    """Return prompts of the simulated population, without anything recorded."""
+    log = simulated_log(n_prompts, n_samples=1, n_generators=1, seed=5)
+    return [Prompt(id=prompt.id, text=prompt.text) for prompt in log.prompts]
+
+
+def trained(folder: Path) -> Planner:
+    """Train the bundle that plans are made with, with a mixture of several policies."""
+    log = simulated_log(400, n_samples=10, n_generators=4)
+    bundle = train(log, folder, n_trials=30, adaptive=False)
+    if bundle.policy.family == "static":
+        raise RuntimeError("the simulated log must deploy a learned policy, or there is nothing to time")
+    return Planner.load(folder)
+
+
+def run(planner: Planner, n_prompts: int) -> tuple[list[Measurement], float]:
+    """Measure all rows.
+
+    Parameters
+    ----------
+    planner : Planner
+        With text features and a learned policy.
+    n_prompts : int
+        Size of the batch.
+
+    Returns
+    -------
+    rows : list of Measurement
+    ratio : float
+        How many times faster a prompt is planned in the batch than alone.
+    """
+    prompts = fresh_prompts(n_prompts)
+    budget, price = Budget(limit=400, unit="output_tokens"), 1e-4
+    planner.plan(prompts[:1], price=price)
+    singles = [
+        timed(lambda prompt=prompt: planner.plan([prompt], price=price)) for prompt in prompts[:_N_SINGLE]
+    ]
+    alone = [plan for single in singles for plan in single.plans]
+    clock = np.array([single.milliseconds for single in singles])
+    cpu = np.array([single.cpu_milliseconds for single in singles])
+    batch = timed(lambda: planner.plan(prompts, budget=budget))
+    together = timed(lambda: planner.plan(prompts, price=price))
+    plans = batch.plans
+    same = np.mean([a.allocation == b.allocation for a, b in zip(alone, together.plans, strict=False)])
+    if same < 0.99:  # float32 products of other shapes turn a tie now and then
+        raise RuntimeError(f"only {same:.1%} of the plans are the same alone and in the batch")
+    if sum(plan.expected_cost for plan in plans) > budget.total(n_prompts=n_prompts) * (1 + 1e-9):
+        raise RuntimeError("the batch is planned beyond its budget")
+    limit = 1e3 * _BATCH_SECONDS * n_prompts / 10_000
+    rows = [
+        Measurement("one prompt, p50", float(np.median(clock)), float(np.median(cpu)), _ONE_MS),
+        Measurement("one prompt, p95", float(np.quantile(clock, 0.95)), float(np.quantile(cpu, 0.95))),
+        Measurement(
+            f"{n_prompts:,} prompts under a budget", batch.milliseconds, batch.cpu_milliseconds, limit
+        ),
+        Measurement(
+            f"{n_prompts:,} prompts at a price", together.milliseconds, together.cpu_milliseconds, limit
+        ),
+    ]
+    return rows, float(np.median(clock)) * n_prompts / together.milliseconds
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print the measurements as a table.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Command line; ``--quick`` plans a tenth of the prompts.
+    """
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the prompts")
+    arguments = parser.parse_args(argv)
+    n_prompts = 1_000 if arguments.quick else 10_000
+    with TemporaryDirectory() as folder:
+        planner = trained(Path(folder) / "policy")
+        rows, ratio = run(planner, n_prompts)
+    n_references, n_columns = planner.bundle.curves.value.shape
+    table = Table(title=f"Planning with text features, {n_references} references × {n_columns} allocations")
+    for heading in ("what", "milliseconds", "of CPU", "limit"):
+        table.add_column(heading, justify="left" if heading == "what" else "right")
+    for row in rows:
+        table.add_row(
+            row.name,
+            f"{row.milliseconds:.3g}",
+            f"{row.cpu_milliseconds:.3g}",
+            "" if np.isnan(row.limit) else f"{row.limit:g}",
+        )
+    console = Console()
+    console.print(table)
+    console.print(
+        f"A prompt in the batch is planned {ratio:.0f} times faster than alone "
+        f"(OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'unset')}). One prompt is bound by text "
+        "statistics and "
+        "calls into LightGBM; a batch by text statistics and by prompts × references products."
+    )
+
+
+if __name__ == "__main__":
+    main()
