@@ -1,0 +1,121 @@
+"""Where tasks and generators come from, and how backends are named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from difficulty.errors import InvalidInputError, InvalidPromptError
+from difficulty.generator import Generator
+from difficulty.prompt import Prompt
+from planner.backend_specs import BackendSpec
+from planner.generator_files import read_generators
+from planner.task_sources import GymGrader, gold_of, read_tasks
+
+
+def write(path: Path, *records: object) -> str:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return str(path)
+
+
+def test_gsm8k_and_math_give_questions_and_final_answers(tmp_path: Path) -> None:
+    gsm8k = write(
+        tmp_path / "gsm8k-test.jsonl",
+        {"question": "How many?", "answer": "3 * 400 = <<3*400=1200>>1200\n#### 1,200"},
+        {"question": "And now?", "answer": "#### 7"},
+    )
+    tasks = read_tasks(gsm8k)
+    assert [(prompt.id, prompt.gold) for prompt in tasks.prompts] == [
+        ("gsm8k-test-0", "1,200"),
+        ("gsm8k-test-1", "7"),
+    ]
+    assert tasks.grader is None and tasks.name == "gsm8k-test.jsonl"
+    math = write(
+        tmp_path / "math.jsonl",
+        {"problem": "x?", "solution": r"so $\boxed{\frac{1}{2}}$", "level": "3", "unique_id": "test/1"},
+        {"problem": "y?", "solution": "long\nproof", "answer": "42", "unique_id": "test/2"},
+    )
+    tasks = read_tasks(math)
+    assert [(prompt.id, prompt.gold) for prompt in tasks.prompts] == [
+        ("test/1", r"\frac{1}{2}"),
+        ("test/2", "42"),
+    ]
+    assert tasks.unused_fields == ("level",)
+    assert len(read_tasks(math, size=1).prompts) == 1
+
+
+def test_a_solution_without_a_final_answer_is_an_error_with_its_line(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "m.jsonl", {"problem": "x?", "answer": "7"}, {"problem": "y?", "solution": "a\nb"}
+    )
+    with pytest.raises(InvalidPromptError, match=r"line 2: no final answer found in 'a"):
+        read_tasks(path)
+
+
+def test_plain_prompt_files_are_left_as_they_are(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.jsonl", {"id": "a", "prompt": "1 + 1?", "gold": 2, "colour": "red"})
+    tasks = read_tasks(path)
+    assert tasks.prompts == (Prompt(id="a", text="1 + 1?", gold="2"),)
+    assert tasks.unused_fields == ("colour",)
+    with pytest.raises(InvalidPromptError, match="cannot read the file"):
+        read_tasks(str(tmp_path / "missing.jsonl"))
+    with pytest.raises(InvalidInputError, match="size must be"):
+        read_tasks(path, size=0)
+
+
+@pytest.mark.parametrize(("answer", "gold"), [("####", None), ("", None), ("x" * 300, None), (" B ", "B")])
+def test_final_answers(answer: str, gold: str | None) -> None:
+    assert gold_of(answer) == gold
+
+
+def test_reasoning_gym_tasks_bring_their_own_checker() -> None:
+    pytest.importorskip(
+        "reasoning_gym", reason="reasoning-gym is not installed: pip install 'ttc-planner[gym]'"
+    )
+    tasks = read_tasks("reasoning-gym:chain_sum", size=5, seed=3, config='{"max_terms": 2}')
+    assert tasks.prompts[4].id == "chain_sum-4" and isinstance(tasks.grader, GymGrader)
+    assert tasks == read_tasks("reasoning-gym:chain_sum", size=5, seed=3, config='{"max_terms": 2}')
+    right = tasks.prompts[4].gold
+    marks = [tasks.grader.grade(tasks.prompts[4], answer) for answer in (right, "no", None)]
+    assert marks == [True, False, False]
+    assert tasks.grader.grade(Prompt(id="elsewhere-4"), right) is None
+    for name, config in (("nonsense", ""), ("chain_sum", '{"colour": 1}'), ("chain_sum", "[]")):
+        with pytest.raises(InvalidInputError):
+            read_tasks(f"reasoning-gym:{name}", config=config)
+
+
+def test_generators_come_from_json_and_toml(tmp_path: Path) -> None:
+    fields = {"model": "qwen", "temperature": 0.8, "max_output_tokens": 64}
+    wanted = {"qwen/cot": Generator(name="qwen/cot", model="qwen", temperature=0.8, max_output_tokens=64)}
+    plain, wrapped, toml = (tmp_path / name for name in ("a.json", "b.json", "c.toml"))
+    plain.write_text(json.dumps({"qwen/cot": fields}))
+    wrapped.write_text(json.dumps({"generators": {"qwen/cot": fields}}))
+    toml.write_text('["qwen/cot"]\nmodel = "qwen"\ntemperature = 0.8\nmax_output_tokens = 64\n')
+    assert read_generators(plain) == read_generators(wrapped) == read_generators(toml) == wanted
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "neither JSON"),
+        ("[]", "object of generators"),
+        ("{}", "object of generators"),
+        ('{"a": {"colour": "red"}}', "unknown field 'colour'"),
+        ('{"a": {"temperature": -1}}', "temperature must be"),
+    ],
+)
+def test_generators_that_cannot_be_meant_are_refused(content: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "generators.json"
+    path.write_text(content)
+    with pytest.raises(InvalidInputError, match=said):
+        read_generators(path)
+
+
+def test_a_model_in_this_process_stands_for_one_model_only() -> None:
+    spec = BackendSpec(kind="transformers", model="folder")
+    spec.check([Generator(name="a", model="x"), Generator(name="b")])
+    with pytest.raises(InvalidInputError, match="the models x, y; the transformers backend holds one"):
+        spec.check([Generator(name="a", model="x"), Generator(name="b", model="y")])
+    assert (spec.driver, BackendSpec(kind="replay", log="x").driver) == ("lockstep", "lockstep")
