@@ -51,6 +51,11 @@ __all__ = ["budget_of", "command"]
     help="In place of a budget: mean expected accuracy to reach at least cost.",
 )
 @click.option(
+    "--adaptive",
+    is_flag=True,
+    help="Plans that react to what has been drawn: waves and a rule that ends them.",
+)
+@click.option(
     "--format",
     "form",
     type=click.Choice(["auto", "jsonl", "text"]),
@@ -75,6 +80,7 @@ def command(
     max_per_prompt: float | None,
     price: float | None,
     target_accuracy: float | None,
+    adaptive: bool,
     form: Literal["auto", "jsonl", "text"],
     out: Path | None,
     seed: int,
@@ -98,7 +104,14 @@ def command(
     found = read_prompts(prompts, form=form)
     if found.unused_fields:
         note(f"fields of {prompts} that planning does not use: {', '.join(found.unused_fields)}")
-    plans = planner.plan(found.prompts, budget=limit, price=price, target_accuracy=target_accuracy, seed=seed)
+    plans = planner.plan(
+        found.prompts,
+        budget=limit,
+        price=price,
+        target_accuracy=target_accuracy,
+        adaptive=adaptive,
+        seed=seed,
+    )
     if out is None:
         lines = b"".join(plan_to_json(plan) + b"\n" for plan in plans)
         click.echo(lines, nl=False)

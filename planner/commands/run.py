@@ -55,6 +55,11 @@ __all__ = ["command"]
 @click.option("--price", type=float, default=None, help="In place of a budget: value of a unit of cost.")
 @click.option("--target-accuracy", type=float, default=None, help="In place of a budget: accuracy to reach.")
 @click.option(
+    "--adaptive",
+    is_flag=True,
+    help="Plans that react to what has been drawn: waves and a rule that ends them.",
+)
+@click.option(
     "--extract",
     default=None,
     metavar="HOW",
@@ -89,6 +94,7 @@ def command(
     max_per_prompt: float | None,
     price: float | None,
     target_accuracy: float | None,
+    adaptive: bool,
     extract: str | None,
     verifier: str | None,
     run_log: Path | None,
@@ -113,7 +119,14 @@ def command(
     limit = budget_of(planner, budget, unit, scope, max_per_prompt, [price, target_accuracy])
     tasks = task_options.read(prompts)
     backend.check(planner.bundle.generators.values())
-    plans = planner.plan(tasks.prompts, budget=limit, price=price, target_accuracy=target_accuracy, seed=seed)
+    plans = planner.plan(
+        tasks.prompts,
+        budget=limit,
+        price=price,
+        target_accuracy=target_accuracy,
+        adaptive=adaptive,
+        seed=seed,
+    )
     opened = backend.open()
     extractor = extractor_of(extract, replayed=getattr(opened, "extractor", None))
     grader = tasks.grader or GoldGrader(extractor=extractor)
@@ -125,6 +138,7 @@ def command(
             budget=limit,
             price=price,
             target_accuracy=target_accuracy,
+            adaptive=adaptive,
             verifier=None
             if verifier is None
             else open_verifier(verifier, extractor=extractor, grader=grader),

@@ -1,0 +1,42 @@
+"""``--adaptive`` of `planner plan` and `planner run`, from outside."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from planner.cli import main
+from planner.outcome_wire import outcome_from_json
+from policies.plan_wire import read_plans
+
+
+def test_plans_that_react_are_planned_and_run(
+    reacting: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log, out = tmp_path / "log.jsonl.gz", tmp_path / "plans.jsonl"
+    reacting.test_log.write(log)
+    asked = [str(reacting.folder), str(log), "--budget", "200", "--adaptive"]
+    assert main(["plan", *asked, "--out", str(out)]) == 0
+    plans = read_plans(out)
+    assert len(plans) == len(reacting.test_log.prompts)
+    assert all("level" in plan.allocation.parameters and plan.cost_interval for plan in plans)
+    assert "Plans for 80 prompts" in capsys.readouterr().out
+    outcomes = tmp_path / "outcomes.jsonl"
+    replay = ["--backend", "replay", "--log", str(log), "--out", str(outcomes), "--json"]
+    assert main(["run", *asked, *replay]) == 0
+    lines = [outcome_from_json(line) for line in outcomes.read_bytes().splitlines()]
+    spent = sum(float(outcome.cost or 0.0) for outcome in lines)
+    assert 0.9 * 200 * len(lines) < spent <= 200 * len(lines)
+    assert json.loads(capsys.readouterr().out)["n_prompts"] == len(lines)
+
+
+def test_bundles_that_cannot_react_are_refused(
+    trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("What is 6 times 7?\n")
+    assert main(["plan", str(trained.folder), str(prompts), "--budget", "200", "--adaptive"]) == 2
+    assert "no adaptive policy" in capsys.readouterr().err
