@@ -27,7 +27,7 @@ from planner.collect_worker import CollectWorker
 from planner.drivers import Limits, Progress
 from policies.usage import Usage
 
-__all__ = ["CollectProgress", "Collected", "OnCollect", "carry_out", "working_path"]
+__all__ = ["CollectProgress", "Collected", "OnCollect", "carry_out", "checked_path", "working_path"]
 
 _PROBE_PROMPTS: Final = 4
 
@@ -125,7 +125,7 @@ async def carry_out(
     BackendError
         When nothing comes any more; what came before is kept.
     """
-    path = _checked_path(out)
+    path = checked_path(out)
     _check_golds(plan)
     if tokens_per_sample is not None and not tokens_per_sample > 0:
         raise InvalidInputError(f"tokens_per_sample must be above 0, got {tokens_per_sample!r}")
@@ -142,8 +142,16 @@ def working_path(out: Path) -> Path:
     return out.with_name(out.name + ".collecting")
 
 
-def _checked_path(out: str | os.PathLike[str]) -> Path:
-    """Return the path of a log that can be written and is not written yet."""
+def checked_path(out: str | os.PathLike[str]) -> Path:
+    """Return the path of a log that can be written and is not complete yet.
+
+    Raises
+    ------
+    InvalidInputError
+        When the name has another ending, the folder does not exist, or the log is complete.
+    MissingDependencyError
+        For Parquet, when pyarrow is not installed.
+    """
     path = Path(out)
     if not path.name.endswith((".jsonl", ".jsonl.gz", ".parquet")):
         raise InvalidInputError(f"the name must end in .jsonl, .jsonl.gz or .parquet, got {path.name!r}")

@@ -25,6 +25,7 @@ from planner.outcome import Candidate, Outcome
 from planner.ports import Backend, ScoreRequest, Scores, Verifier
 from planner.run import DriverName
 from planner.strategies.task import Task
+from planner.verifiers.mean_logprob import MeanLogprob
 from policies.usage import Usage
 
 __all__ = ["ShardResult", "draw_shard"]
@@ -94,7 +95,7 @@ async def draw_shard(
     outcomes = await drive(
         tasks,
         backend=drawing,
-        verifiers={} if scoring is None else {"score": scoring},
+        verifiers={"mean_logprob": MeanLogprob()} | ({} if scoring is None else {"score": scoring}),
         limits=limits,
         progress=_Watch(progress),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial as bound
 from pathlib import Path
@@ -145,8 +145,9 @@ def command(
     """
     from planner.collect_grade import GoldGrader
     from planner.collect_plan import CollectPlan, Recording
-    from planner.collect_session import carry_out
+    from planner.collect_session import carry_out, checked_path
 
+    checked_path(out)  # before a model is loaded
     tasks = task_options.read(prompts)
     opened = backend.open() if not use_ray else None
     extractor = extractor_of(extract, replayed=getattr(opened, "extractor", None))
@@ -360,6 +361,8 @@ def _report(done: Collected, *, as_json: bool) -> None:
             }
         )
         return
+    from planner.commands.tables import counted
+
     usage = done.usage
     click.echo(
         f"{done.n_pieces - done.n_missing} of {done.n_pieces} pieces, {done.n_samples} samples recorded; "
@@ -367,13 +370,9 @@ def _report(done: Collected, *, as_json: bool) -> None:
         f"{usage.requests:,.0f} requests"
     )
     if done.failures:
-        click.echo("failed for good: " + _counted(done.failures))
+        click.echo("failed for good: " + counted(done.failures))
     if done.n_missing:
-        why = f" ({_counted(done.missing)})" if done.missing else ""
+        why = f" ({counted(done.missing)})" if done.missing else ""
         click.echo(f"{done.n_missing} pieces are missing{why}: start again with the same arguments to go on")
     if done.log is not None:
         click.echo(f"{done.log}\nNext: planner train {done.path}")
-
-
-def _counted(kinds: Mapping[str, int]) -> str:
-    return ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))

@@ -25,7 +25,7 @@ from planner.commands.terminal import print_json, progress_bars, results
 from policies.budget import UNITS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from planner.backend_specs import BackendSpec
     from planner.drivers import Limits
@@ -181,7 +181,7 @@ def _document(summary: RunSummary) -> dict[str, object]:
 
 
 def _print(summary: RunSummary, out: Path, journal: Path | None) -> None:
-    from planner.commands.tables import new_table, number
+    from planner.commands.tables import counted, new_table, number
 
     table = new_table(f"Run of {summary.n_prompts} prompts", show_header=False)
     table.add_column("what")
@@ -198,8 +198,8 @@ def _print(summary: RunSummary, out: Path, journal: Path | None) -> None:
     table.add_row("answered", f"{summary.n_answered} of {summary.n_prompts}")
     unit = summary.unit.replace("_", " ")
     table.add_row("cost", f"{number(summary.cost)} {unit}; expected {number(summary.expected_cost)}")
-    table.add_row("stopped", _counted(summary.stop_reasons))
-    table.add_row("failures", _counted(summary.failures) or "none")
+    table.add_row("stopped", counted(summary.stop_reasons))
+    table.add_row("failures", counted(summary.failures) or "none")
     usage = summary.usage
     table.add_row(
         "ledger",
@@ -215,7 +215,3 @@ def _print(summary: RunSummary, out: Path, journal: Path | None) -> None:
         console.print(
             f"Not all is done: start again to go on; what is paid for is in {journal}", soft_wrap=True
         )
-
-
-def _counted(kinds: Mapping[str, int]) -> str:
-    return ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))

@@ -5,12 +5,14 @@ It assumes a terminal of about 100 columns. What the tables say is left to the m
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich import box
 from rich.table import Table
 
 from policies.allocation import Allocation
 
-__all__ = ["allocation_name", "new_table", "number", "strategy_name"]
+__all__ = ["allocation_name", "counted", "new_table", "number", "strategy_name"]
 
 
 def new_table(title: str, *, show_header: bool = True, show_footer: bool = False) -> Table:
@@ -37,6 +39,11 @@ def strategy_name(allocation: Allocation) -> str:
         return f"adaptive {allocation.strategy}, level {allocation.parameters['level']}"
     params = [str(value) for key, value in allocation.parameters.items() if key != "n"]
     return allocation.strategy + (f" ({', '.join(params)})" if params else "")
+
+
+def counted(kinds: Mapping[str, int]) -> str:
+    """List how often each kind came: ``3 complete, 1 time``."""
+    return ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
 
 
 def number(value: float) -> str:
