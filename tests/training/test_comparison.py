@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 from training.baselines import Course
-from training.comparison import QUANTILES, compare, gap_closed
+from training.comparison import QUANTILES, compare, compare_with_rivals, gap_closed
 from training.frontier import bootstrap_weights
 
 WEIGHTS = bootstrap_weights(80, n_replicates=200, seed=0)
@@ -110,3 +111,51 @@ def test_without_a_gap_there_is_no_share() -> None:
 def test_an_unknown_reference_is_an_error() -> None:
     with pytest.raises(KeyError, match="static"):
         compare({"other": course()}, WEIGHTS, reference="static")
+
+
+def against(ours: Course, **rivals: Course) -> dict[str, Any]:
+    return compare_with_rivals(
+        {"static": course(), "ours": ours, **rivals},
+        WEIGHTS,
+        ours="ours",
+        rivals=[name for name in rivals if name != "other"],
+        others=[name for name in rivals if name == "other"],
+        reference="static",
+        budgets=[40.0, 80.0],
+    )
+
+
+def test_a_rival_of_twice_the_cost_has_multiple_two_and_the_best_rival_counts() -> None:
+    table = against(course(cheaper=0.5), dear=course(), best=course(cheaper=0.75), other=course(cheaper=0.25))
+    for name, expected in (("dear", 2.0), ("best", 1.5), ("best of the tuned rules", 1.5), ("other", 0.5)):
+        for row in table["cost_multiples"][name]:
+            assert_allclose([row["multiple"], *row["interval"]], expected, rtol=1e-6)
+            assert row["both_fail"] is False
+
+
+def test_the_best_rival_is_chosen_anew_in_each_replicate() -> None:
+    rng = np.random.default_rng(1)
+    noisy = [Course(course().cost * rng.uniform(0.5, 1.5, size=(80, 1)), course().value) for _ in range(2)]
+    table = against(course(), first=noisy[0], second=noisy[1])["cost_multiples"]
+    for best, first, second in zip(
+        *(table[n] for n in ("best of the tuned rules", "first", "second")), strict=True
+    ):
+        assert best["multiple"] == min(first["multiple"], second["multiple"])
+        assert best["interval"][1] <= min(first["interval"][1], second["interval"][1])
+
+
+def test_differences_from_a_rival_are_ours_minus_theirs() -> None:
+    table = against(course(better=0.05), rival=course(better=0.02), other=course(cheaper=9.0))
+    for row in table["at_equal_cost"]["rival"]:
+        assert_allclose([row["difference"], *row["interval"]], 0.03, atol=1e-6)
+    assert table["at_equal_cost"]["other"][0]["difference"] is None
+
+
+def test_who_alone_gets_there_is_told_apart_from_nobody() -> None:
+    fails = course(better=-0.9)
+    rows = against(course(), rival=fails)["cost_multiples"]["rival"]
+    assert all(row["multiple"] is None and not row["both_fail"] for row in rows)
+    rows = against(fails, rival=course())["cost_multiples"]["rival"]
+    assert all(row["multiple"] == 0 and not row["both_fail"] for row in rows)
+    rows = against(fails, rival=fails)["cost_multiples"]["rival"]
+    assert all(row["both_fail"] and row["interval"] == [None, None] for row in rows)
