@@ -125,10 +125,14 @@ class Levels:
         value, cost, deviation = menu.value.copy(), menu.cost.copy(), menu.cost_deviation.copy()
         width = menu.width.copy()
         each = {name: self._each(name, belief) for name in self._generators()}
+        success = {name: np.nan_to_num(belief.mean(name)) for name in each}
+        totals: dict[Ladder, FloatArray] = {}
         for level in range(value.shape[1]):
             ladder = self.table.move(level).ladder
-            drawn = [each[wave.generator] for wave in ladder.waves for _ in range(wave.n)]
-            total = np.cumsum(np.stack(drawn, axis=1), axis=1)
+            if ladder not in totals:
+                drawn = [each[wave.generator] for wave in ladder.waves for _ in range(wave.n)]
+                totals[ladder] = np.cumsum(np.stack(drawn, axis=1), axis=1)
+            total = totals[ladder]
             fits = (total <= cap * _ROUNDING).sum(axis=1)
             rows = np.flatnonzero((fits < ladder.n) & ~np.isnan(value[:, level]))
             if not rows.size:
@@ -137,13 +141,11 @@ class Levels:
             first, most = total[rows, 0], total[rows, np.maximum(fits[rows] - 1, 0)]
             whole = cost[rows, level]
             left = _mean_below(whole, deviation[rows, level], most)
-            one = np.minimum(belief.mean(ladder.waves[0].generator)[rows], value[rows, level])
-            one = np.where(np.isnan(one), 0.0, one)
+            one = np.minimum(success[ladder.waves[0].generator][rows], value[rows, level])
             share = np.divide(left - first, whole - first, out=np.ones(len(rows)), where=whole > first)
-            value[rows, level] = np.where(
-                fits[rows] > 0, one + share.clip(0.0, 1.0) * (value[rows, level] - one), np.nan
-            )
-            cost[rows, level] = np.where(fits[rows] > 0, np.maximum(left, np.minimum(first, most)), 0.0)
+            # Where not even one sample fits, its cost stays above the cap, and the solver refuses it.
+            value[rows, level] = one + share.clip(0.0, 1.0) * (value[rows, level] - one)
+            cost[rows, level] = np.maximum(left, np.minimum(first, most))
             deviation[rows, level] = np.minimum(deviation[rows, level], most)
         return Menu(
             value=value, value_error=menu.value_error, cost=cost, cost_deviation=deviation, width=width

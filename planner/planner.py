@@ -229,6 +229,7 @@ class Planner:
         budget: Budget | None = None,
         price: float | None = None,
         target_accuracy: float | None = None,
+        max_per_prompt: float | None = None,
         adaptive: bool = False,
         seed: int = 0,
     ) -> list[AllocationPlan]:
@@ -247,6 +248,9 @@ class Planner:
             Value that a unit of cost must bring, at least 0; each plan then depends on its prompt alone.
         target_accuracy : float, optional
             Mean expected accuracy that is to be reached at least cost, in (0, 1].
+        max_per_prompt : float, optional
+            Hard cap on each plan, in the unit of the bundle, beside a price or a target; budgets have their
+            own.
         adaptive : bool
             Plans that react to what has been drawn (`planner.adaptive_plans`), in the unit of the bundle:
             each names a ladder of waves and the rule that ends it, with the expected cost and its interval.
@@ -266,7 +270,13 @@ class Planner:
             When `adaptive` is asked of a bundle without an adaptive policy.
         """
         return self._plan(
-            as_prompts(prompts), budget, price, target_accuracy, adaptive=adaptive, seed=seed
+            as_prompts(prompts),
+            budget,
+            price,
+            target_accuracy,
+            cap=max_per_prompt,
+            adaptive=adaptive,
+            seed=seed,
         ).plans
 
     def _plan(
@@ -276,11 +286,11 @@ class Planner:
         price: float | None,
         target_accuracy: float | None,
         *,
+        cap: float | None,
         adaptive: bool,
         seed: int,
-        cap: float | None = None,
     ) -> _Planned:
-        """Return plans with the coordinates behind them; `cap` is a hard cap where there is no budget."""
+        """Return plans with the coordinates behind them."""
         given = [argument for argument in (budget, price, target_accuracy) if argument is not None]
         if len(given) != 1:
             raise InvalidBudgetError(
@@ -289,6 +299,11 @@ class Planner:
         if budget is not None and not isinstance(budget, Budget):
             raise InvalidBudgetError(
                 f"budget must be a Budget such as Budget(limit=4000, unit='output_tokens'), got {budget!r}"
+            )
+        if cap is not None and (budget is not None or not (np.isfinite(cap) and cap > 0)):
+            raise InvalidBudgetError(
+                "max_per_prompt must be a finite number above 0, and is a field of the budget where there is "
+                f"one: Budget(..., max_per_prompt={cap!r})"
             )
         if target_accuracy is not None and not 0 < target_accuracy <= 1:
             raise InvalidBudgetError(f"target_accuracy must lie in (0, 1], got {target_accuracy!r}")
@@ -329,6 +344,7 @@ class Planner:
         budget: Budget | None = None,
         price: float | None = None,
         target_accuracy: float | None = None,
+        max_per_prompt: float | None = None,
         adaptive: bool = False,
         verifier: Verifier | Mapping[str, Verifier] | None = None,
         extractor: AnswerExtractor | None = None,
@@ -362,6 +378,7 @@ class Planner:
                 budget=budget,
                 price=price,
                 target_accuracy=target_accuracy,
+                max_per_prompt=max_per_prompt,
                 adaptive=adaptive,
                 verifier=verifier,
                 extractor=extractor,
@@ -381,6 +398,7 @@ class Planner:
         budget: Budget | None = None,
         price: float | None = None,
         target_accuracy: float | None = None,
+        max_per_prompt: float | None = None,
         adaptive: bool = False,
         verifier: Verifier | Mapping[str, Verifier] | None = None,
         extractor: AnswerExtractor | None = None,
@@ -398,11 +416,11 @@ class Planner:
             The P prompts.
         backend : Backend
             Draws samples; the bundle's generators say how.
-        budget, price, target_accuracy, adaptive
-            As in `plan`. A budget also holds against *actual* usage: what is in flight counts at the mean of
-            what was drawn so far, and nothing is sent that would exceed it. Adaptive plans under a budget are
-            run as one batch by the lock-step driver: the price is solved anew between waves, savings are
-            spent on other prompts, and what is in flight counts at the most that it can cost.
+        budget, price, target_accuracy, max_per_prompt, adaptive
+            As in `plan`. Budgets and caps also hold against *actual* usage: what is in flight counts at the
+            mean of what was drawn so far, and nothing is sent that would exceed them. Adaptive plans under a
+            budget are run as one batch by the lock-step driver: the price is solved anew between waves,
+            savings are spent on other prompts, and what is in flight counts at the most that it can cost.
         verifier, extractor, limits, driver, run_log, progress
             As in `planner.run.run_plans`.
         seed : int
@@ -418,21 +436,27 @@ class Planner:
         from planner.run import run_plans
 
         batch = as_prompts(prompts)
-        plans, coordinates = self._plan(batch, budget, price, target_accuracy, adaptive=adaptive, seed=seed)
+        plans, coordinates = self._plan(
+            batch, budget, price, target_accuracy, cap=max_per_prompt, adaptive=adaptive, seed=seed
+        )
         unit = self.bundle.unit if budget is None else budget.unit
         as_batch = adaptive and budget is not None and driver == "lockstep"
         strategies = self._climbs(plans, coordinates, unit, as_batch=as_batch) if adaptive else None
+        limits = Limits(hold="worst" if as_batch else "expected") if limits is None else limits
+        model = self._cost_model(unit)
+        if max_per_prompt is not None:
+            limits = replace(limits, max_cost_per_prompt=max_per_prompt, price=model.price)
         return await run_plans(
             plans,
             batch,
             backend=backend,
             generators=self.bundle.generators,
-            cost_model=self._cost_model(unit),
+            cost_model=model,
             budget=budget,
             strategies=strategies,
             verifier=verifier,
             extractor=extractor,
-            limits=Limits(hold="worst" if as_batch else "expected") if limits is None else limits,
+            limits=limits,
             driver=driver,
             run_log=run_log,
             seed=seed,

@@ -1,0 +1,178 @@
+"""Prompts that arrive one at a time: windows on their budget, no cap broken, restarts that lose nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from difficulty.errors import InvalidBudgetError, InvalidInputError
+from difficulty.generator import Generator
+from difficulty.prompt import Prompt
+from planner.planner import Planner
+from planner.simulated import SimulatedBackend, SimulatedExtractor
+from planner.streaming import Stream
+
+CAP = 60
+EACH = 150.0
+
+
+def planner_of() -> Planner:
+    """A cold start whose completions have at most 60 tokens."""
+    cold = Planner.untrained(["tiny"], output_tokens_per_sample=32.0)
+    generators = {"tiny": Generator(name="tiny", max_output_tokens=CAP)}
+    return Planner(bundle=replace(cold.bundle, generators=generators))
+
+
+PLANNER = planner_of()
+
+
+def backend_of(n: int, seed: int = 0) -> SimulatedBackend:
+    """Difficulty drifts from mostly easy to mostly hard."""
+    rng = np.random.default_rng(seed)
+    rates = rng.beta(2.0, 0.5 + 3.0 * np.arange(n) / n)
+    return SimulatedBackend(
+        success={f"p{row}": float(p) for row, p in enumerate(rates)}, mean_output_tokens=40
+    )
+
+
+def stream_of(backend: Any, *, window: float = 100, **more: Any) -> Stream:
+    settings: dict[str, Any] = {
+        "limit": EACH * 100,
+        "window": window,
+        "max_per_prompt": 1000.0,
+        "extractor": SimulatedExtractor(),
+        **more,
+    }
+    return Stream.open(PLANNER, ["typical"], backend=backend, **settings)
+
+
+async def answer_all(stream: Stream, rows: Any) -> list[float]:
+    costs = []
+    for row in rows:
+        outcome = await stream.answer(Prompt(id=f"p{row}", text="?"))
+        assert outcome.cost is not None
+        assert outcome.cost <= 1000.0
+        costs.append(outcome.cost)
+    return costs
+
+
+def test_every_window_is_on_its_budget() -> None:
+    costs = asyncio.run(answer_all(stream_of(backend_of(300)), range(300)))
+    windows = np.reshape(costs, (3, 100)).sum(axis=1)
+    assert np.all(windows <= 1.02 * EACH * 100)
+    # After the first window, which learns by how much the prior is wrong.
+    assert np.all(windows[1:] >= 0.95 * EACH * 100)
+
+
+def test_windows_of_time_keep_their_budget_through_a_burst() -> None:
+    clock = [1000.0]
+    stream = stream_of(backend_of(500), window=100.0, clock="seconds", now=lambda: clock[0])
+
+    async def run() -> dict[float, float]:
+        spent: dict[float, float] = {}
+        for row in range(330):
+            # One prompt a second, and ten a second for ten seconds in the third window.
+            clock[0] += 0.1 if 210 <= row < 310 else 1.0
+            outcome = await stream.answer(Prompt(id=f"p{row}", text="?"))
+            window = stream.state.window_start
+            spent[window] = spent.get(window, 0.0) + float(outcome.cost or 0.0)
+        return spent
+
+    spent = asyncio.run(run())
+    assert len(spent) == 3
+    assert all(total <= 1.02 * EACH * 100 for total in spent.values())
+    assert list(spent.values())[1] >= 0.9 * EACH * 100
+
+
+def test_ten_restarts_lose_nothing(tmp_path: Path) -> None:
+    n = 100
+    whole = asyncio.run(answer_all(stream_of(backend_of(n)), range(n)))
+    parts: list[float] = []
+    for start in range(0, n, n // 10):
+        stream = stream_of(backend_of(n), state=tmp_path / "stream.json")
+        parts += asyncio.run(answer_all(stream, range(start, start + n // 10)))
+    assert parts == whole
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["stream.json"]
+
+
+class Dying:
+    """A backend that the process does not survive from some sample on."""
+
+    def __init__(self, after: int) -> None:
+        self.left, self.backend = after, backend_of(100)
+
+    async def sample(self, requests: Any) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+        return await self.backend.sample(requests)
+
+
+def test_what_a_dead_process_had_in_flight_is_charged_once(tmp_path: Path) -> None:
+    path = tmp_path / "stream.json"
+    stream = stream_of(backend_of(100), state=path)
+    ticket = stream._control.open(worst=1000.0)
+    stream._save()
+    again = stream_of(backend_of(100), state=path)
+    assert again.state.spent == pytest.approx(ticket.expected)
+    assert again.state.spent + again.state.reserved == pytest.approx(1000.0)
+    assert again.state.opened == 1
+    asyncio.run(answer_all(again, range(99)))
+    assert again.state.reserved == pytest.approx(1000.0 - ticket.expected)
+    asyncio.run(answer_all(again, range(2)))
+    # The next window owes nothing to it.
+    assert again.state.reserved == pytest.approx(0.0)
+
+
+def test_a_run_that_does_not_end_is_booked_as_expected() -> None:
+    stream = stream_of(Dying(0))
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(stream.answer(Prompt(id="p0", text="?")))
+    assert stream.state.spent > 0
+    assert stream.state.reserved == stream.state.pending == 0
+
+
+def test_a_window_that_is_spent_answers_nothing_and_says_so() -> None:
+    stream = stream_of(backend_of(100), limit=300.0)
+    outcomes = [asyncio.run(stream.answer(Prompt(id=f"p{row}", text="?"))) for row in range(60)]
+    assert sum(float(outcome.cost or 0.0) for outcome in outcomes) <= 1.02 * 300.0
+    assert outcomes[0].answer is not None
+    assert outcomes[-1].answer is None
+    assert outcomes[-1].stop_reason == "budget"
+
+
+def test_many_in_flight_stay_under_the_cap() -> None:
+    stream = stream_of(backend_of(100), limit=3000.0)
+
+    async def run() -> list[Any]:
+        return list(
+            await asyncio.gather(*(stream.answer(Prompt(id=f"p{row}", text="?")) for row in range(40)))
+        )
+
+    outcomes = asyncio.run(run())
+    assert sum(float(outcome.cost or 0.0) for outcome in outcomes) <= 1.02 * 3000.0
+    assert stream.state.reserved == pytest.approx(0.0)
+
+
+def test_states_and_settings_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "stream.json"
+    asyncio.run(answer_all(stream_of(backend_of(10), state=path), range(1)))
+    with pytest.raises(InvalidInputError, match="another stream"):
+        stream_of(backend_of(10), state=path, clock="seconds")
+    path.write_text("{}")
+    with pytest.raises(InvalidInputError, match="not the state"):
+        stream_of(backend_of(10), state=path)
+    with pytest.raises(InvalidBudgetError):
+        stream_of(backend_of(10), max_per_prompt=0.0)
+    with pytest.raises(InvalidInputError, match="typical"):
+        Stream.open(PLANNER, [], backend=backend_of(1), limit=1.0, window=1, max_per_prompt=1.0)
+
+
+def test_one_shot_plans_can_be_streamed_too() -> None:
+    costs = asyncio.run(answer_all(stream_of(backend_of(200), adaptive=False), range(200)))
+    assert 0.9 * EACH * 100 <= sum(costs[100:]) <= 1.02 * EACH * 100
