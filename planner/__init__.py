@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Verifier,
     )
     from planner.prompt_files import PromptFile, read_prompts
+    from planner.streaming import Stream
     from policies.allocation import Allocation
     from policies.budget import Budget
     from policies.cost import CostModel
@@ -57,6 +58,7 @@ __all__ = [
     "SampleRequest",
     "ScoreRequest",
     "Scores",
+    "Stream",
     "Usage",
     "Verifier",
     "acollect",
@@ -88,6 +90,7 @@ _HOMES: Final = {
     "SampleRequest": "planner.ports",
     "ScoreRequest": "planner.ports",
     "Scores": "planner.ports",
+    "Stream": "planner.streaming",
     "Usage": "policies.usage",
     "Verifier": "planner.ports",
     "acollect": "planner.collect_run",
