@@ -43,6 +43,11 @@ class JournaledBackend:
         self._journal = journal
         self.prompt_tokens: dict[tuple[str, str, int], int] = {}
 
+    @property
+    def draws_singly(self) -> bool:
+        """Whether the backend sends each sample as a request of its own."""
+        return bool(getattr(self._backend, "draws_singly", False))
+
     async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
         """Return `n` completions per request, recorded ones first looked up.
 

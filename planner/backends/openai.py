@@ -99,6 +99,11 @@ class OpenAIBackend:
         self.traits = ServerTraits(native_n=n_choices == "auto", logprobs=logprobs)
         self.spent = Spent()
 
+    @property
+    def draws_singly(self) -> bool:
+        """Whether each sample is a request of its own; a driver then sends and records them one by one."""
+        return not (self.traits.native_n and self.traits.logprobs)
+
     async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
         """Return `n` completions per request; see the port `Backend` for failures.
 
@@ -147,7 +152,7 @@ class OpenAIBackend:
         """Draw all samples of one request: together where the server can, one by one where it cannot."""
         first: list[Drawn] = []
         # Without log-probabilities nobody could say how the usage of one request splits over its choices.
-        if request.n > 1 and self.traits.native_n and self.traits.logprobs:
+        if request.n > 1 and not self.draws_singly:
             first = await self._ask(line, request, n=request.n, offset=0)
         async with asyncio.TaskGroup() as group:
             offsets = range(len(first), request.n)
@@ -174,7 +179,7 @@ class OpenAIBackend:
                 return [error] * n
             if self.traits == traits:
                 self.traits = learnt
-            refused_n = n > 1 and not (self.traits.native_n and self.traits.logprobs)
+            refused_n = n > 1 and self.draws_singly
             return [] if refused_n else await self._ask(line, request, n=n, offset=offset)
 
     def _read(self, sent: Sent, request: SampleRequest, *, n: int) -> list[Completion]:

@@ -157,7 +157,9 @@ class _Driver:
             return [asyncio.create_task(self._score(session, ask, request))]
         recorded = self._desk.recorded_samples(session, ask, request)
         tasks = [asyncio.create_task(_ready(tuple(recorded.values())))] if recorded else []
-        for first, n in _runs([index for index in range(request.n) if index not in recorded], ask.one_by_one):
+        # A backend that sends each sample by itself loses nothing by it, and a kill then loses no reply.
+        one_by_one = ask.one_by_one or bool(getattr(self._backend, "draws_singly", False))
+        for first, n in _runs([index for index in range(request.n) if index not in recorded], one_by_one):
             tasks.append(asyncio.create_task(self._sample(session, ask, request, first, n)))
         return tasks
 

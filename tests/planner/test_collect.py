@@ -277,6 +277,23 @@ def test_progress_counts_up_to_all_pieces(tmp_path: Path) -> None:
     assert seen[-1].usage.samples == 48
 
 
+@pytest.mark.parametrize("singly", [True, False])
+def test_a_backend_that_sends_samples_by_themselves_is_asked_for_them_one_by_one(
+    singly: bool, tmp_path: Path
+) -> None:
+    sizes: list[int] = []
+
+    class Sending:
+        draws_singly = singly
+
+        async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
+            sizes.extend(request.n for request in requests)
+            return await SimulatedBackend().sample(requests)
+
+    gather(tmp_path / "log.jsonl", Sending(), recordings=[])
+    assert sizes == ([1] * 48 if singly else [4] * 12)
+
+
 def test_chains_end_where_an_attempt_failed(tmp_path: Path) -> None:
     recordings = [Recording(strategy="sequential_revision", width=3, depth=4)]
     done = gather(
