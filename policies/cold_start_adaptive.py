@@ -58,7 +58,7 @@ def cold_start_adaptive(
 
     Examples
     --------
-    >>> table = cold_start_adaptive("tiny", np.array([0.2, 0.9]), output_tokens_per_sample=1.0)
+    >>> table = cold_start_adaptive("tiny", np.array([0.5, 0.9]), output_tokens_per_sample=1.0)
     >>> bool(table.cost[1, -1] < table.cost[0, -1] <= 33)
     True
     """
@@ -73,7 +73,8 @@ def cold_start_adaptive(
         for most in range(1, len(waves) + 1)
     )
     means, spent = value.mean(axis=0), cost.mean(axis=0)
-    slopes = np.diff(means) / np.diff(spent)
+    rises = (np.diff(spent) > 0) & (np.diff(means) > 0)
+    slopes = np.diff(means)[rises] / np.diff(spent)[rises] if rises.any() else 1.0 / spent[:1]
     prices = np.geomspace(4 * slopes.max(), max(slopes.min(), 1e-3 * slopes.max()) / 4, _N_PRICES)
     choice = (means - prices[:, None] * spent).argmax(axis=1)
     return AdaptiveTable(
