@@ -122,7 +122,7 @@ def evaluate(
             )
         }
     rivals = {}
-    if reacting:
+    if len(reacting) > 1:
         rivals = compare_with_rivals(
             courses,
             weights,

@@ -22,12 +22,10 @@ def rounds_section(rounds: Sequence[dict[str, Any]]) -> str:
         "## Sequential rounds of the adaptive policy",
         "",
         "What reacts to samples has to wait for them. Rounds per prompt at the dearest price level within "
-        "each "
-        "budget."
+        "each budget."
         + (
             " Total tokens per prompt if each round sends the prompt again, and if a prefix cache spares all "
-            "but the "
-            "first time that a generator reads it."
+            "but the first time that a generator reads it."
             if tokens
             else " Prompt tokens are not recorded, so what re-sent prompts cost is not known."
         ),
@@ -55,12 +53,10 @@ def rivals_section(rivals: dict[str, Any], objective: str) -> str:
         "## Against tuned stopping rules",
         "",
         f"What each rule costs as a multiple of the adaptive policy's cost at equal {objective}, at shares "
-        "of the way to "
-        "the static plateau: above 1 the adaptive policy is cheaper, 0 where only the rule gets there, ∞ "
-        "where only the "
-        "adaptive policy does. All were fitted on the same training prompts; the best of the tuned rules is "
-        "chosen in "
-        "hindsight, target by target. Policies named after ours have one part switched off.",
+        "of the way to the static plateau: above 1 the adaptive policy is cheaper, 0 where only the rule "
+        "gets there, ∞ where only the adaptive policy does. All were fitted on the same training prompts; "
+        "the best of the tuned rules is chosen in hindsight, target by target. Policies named after ours "
+        "have one part switched off.",
         "",
         "| against | " + " | ".join(header) + " |",
         "|---|" + "---|" * len(header),
@@ -90,8 +86,8 @@ def regret_section(regret: dict[str, Any], objective: str) -> str:
         "## Where the regret comes from",
         "",
         f"{objective.capitalize()} lost to hindsight at equal cost, part by part. An oracle knows one half "
-        "of each prompt's "
-        "samples and everything is scored on the other half, with ladders cut to what a half can replay.",
+        "of each prompt's samples and everything is scored on the other half, with ladders cut to what a "
+        "half can replay.",
         "",
     ]
     if regret["parts"]:
@@ -103,21 +99,18 @@ def regret_section(regret: dict[str, Any], objective: str) -> str:
         lines += [
             "",
             "Predictor: what the policy would gain if prompts were ranked by their own success (a lower "
-            "bound: its rules "
-            "trust a level no more than they trusted the predicted one). Stopping: what stopping each prompt "
-            "at its own best "
-            "wave would add; negative where reacting to the votes is worth more than knowing the prompt. "
-            "Menu: what all "
-            "recorded allocations would add to the policy's ladders. A dash: the policy sees no predicted "
-            "level, or the "
-            "halves are too small for a bound.",
+            "bound: its rules trust a level no more than they trusted the predicted one). Stopping: what "
+            "stopping each prompt at its own best wave would add; negative where reacting to the votes is "
+            "worth more than knowing the prompt. Menu: what all recorded allocations would add to the "
+            "policy's ladders. Hindsight chooses from the few samples of a half: where the sum is negative, "
+            "its choice is too noisy to bound anything. A dash: the policy sees no predicted level, or the "
+            "halves are too small.",
             "",
         ]
     else:
         lines += [
             "Predictor, stopping and menu cannot be told apart here: there is no adaptive policy, or halves "
-            "of the recorded "
-            "samples cannot replay it.",
+            "of the recorded samples cannot replay it.",
             "",
         ]
     rounding = ", ".join(f"{_part(row)} at {row['budget']:.4g}" for row in regret["rounding"])
@@ -132,7 +125,7 @@ def times(value: float | None) -> str:
 
 def plain(value: float | None) -> str:
     """Return a difference in words; a dash where there is none."""
-    return "–" if value is None else f"{value:+.3f}"
+    return "–" if value is None else f"{value:+z.3f}"
 
 
 def _multiple(row: dict[str, Any]) -> str:
@@ -146,11 +139,11 @@ def _difference(row: dict[str, Any]) -> str:
     if row["difference"] is None:
         return "–"
     low, high = row["interval"]
-    return f"{row['difference']:+.3f} [{plain(low)}, {plain(high)}]"
+    return f"{row['difference']:+z.3f} [{plain(low)}, {plain(high)}]"
 
 
 def _part(row: dict[str, Any] | None) -> str:
     if row is None:
         return "–"
     low, high = row["interval"]
-    return f"{row['value']:+.3f} [{low:+.3f}, {high:+.3f}]"
+    return f"{row['value']:+z.3f} [{low:+z.3f}, {high:+z.3f}]"
