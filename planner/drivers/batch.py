@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -89,9 +90,11 @@ def _outlooks(wishes: Sequence[Wish], prices: FloatArray) -> tuple[FloatArray, F
         rule = wishes[rows[0]].prospect.rule
         evidence = _together([wishes[row].prospect.evidence for row in rows])
         if isinstance(rule, ValueRule):
-            at = [rule.nearest(float(price)) for price in prices]
             gains, costs = rule.outlooks(evidence)
-            gain[rows], cost[rows] = gains[:, at], np.maximum(costs[:, at], 0.0)
+            if not np.array_equal(rule.prices, prices):
+                at = [rule.nearest(float(price)) for price in prices]
+                gains, costs = gains[:, at], costs[:, at]
+            gain[rows], cost[rows] = gains, np.maximum(costs, 0.0)
         else:
             n = np.array([wishes[row].n for row in rows])
             gain[rows], cost[rows] = _by_decision(rule, evidence, n, prices)
@@ -110,9 +113,7 @@ def _by_decision(
 
 def _together(parts: Sequence[Evidence]) -> Evidence:
     """Return the rows of all parts as one."""
-    return Evidence(
-        **{
-            item.name: np.concatenate([getattr(part, item.name) for part in parts])
-            for item in fields(Evidence)
-        }
-    )
+    columns = {
+        item.name: np.concatenate(list(map(attrgetter(item.name), parts))) for item in fields(Evidence)
+    }
+    return Evidence(**columns)

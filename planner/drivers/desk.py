@@ -101,7 +101,7 @@ class Desk:
         session = Session(task, self._strategies[number], self.ledger)
         recorded = None if self._run_log is None else self._run_log.outcome(task)
         if recorded is not None:
-            self.ledger.spend(session.account, recorded.usage, task.generator.name)
+            self.ledger.recall(session.account, recorded.usage, task.generator.name)
             self._hand_in(number, recorded)
             return None
         if self._run_log is not None:
@@ -138,7 +138,7 @@ class Desk:
             if recorded is not None:
                 usage = usage_of_completion(recorded.completion)
                 usage += Usage(requests=recorded.requests, seconds=recorded.seconds)
-                self.ledger.spend(session.account, usage, request.generator.name)
+                self.ledger.recall(session.account, usage, request.generator.name)
                 drawn[index] = Drawn(ask=ask, index=index, reply=recorded.completion)
         return drawn
 

@@ -148,10 +148,14 @@ class Ledger:
     def settle(self, hold: Hold, usage: Usage) -> None:
         """Replace a hold by what was really used."""
         self._shift_held(hold.account, hold.usage * -1, -hold.cost)
+        self.recall(hold.account, usage, hold.generator)
+
+    def recall(self, account: Account, usage: Usage, generator: str) -> None:
+        """Book samples, also those of an earlier session, and learn from them how long samples are."""
         if usage.samples:
-            self._tokens[hold.generator] = self._tokens.get(hold.generator, _Seen()).add(usage)
-        hold.account.longest_prompt = max(hold.account.longest_prompt, usage.prompt_tokens)
-        self.spend(hold.account, usage, hold.generator)
+            self._tokens[generator] = self._tokens.get(generator, _Seen()).add(usage)
+        account.longest_prompt = max(account.longest_prompt, usage.prompt_tokens)
+        self.spend(account, usage, generator)
 
     def write_off(self, hold: Hold, usage: Usage) -> None:
         """Book a cancelled request whose tokens nobody counted; `usage` is what is known of it.

@@ -103,7 +103,9 @@ async def run_lockstep(
         desk.seconds_left()
         inbox: dict[Session, list[Arrival]] = {session: early.pop(session, []) for session in sessions}
         waiting = [entry for entry in samples if entry.left and entry.waits]
-        if waiting and len(waiting) == sum(bool(entry.left) for entry in samples) and not scores:
+        # Wishes are weighed against each other: nobody decides while others move, be it through the log.
+        still = not scores and not any(inbox.values())
+        if waiting and still and len(waiting) == sum(bool(entry.left) for entry in samples):
             _decide(desk, waiting, inbox)
         parts = _admit(desk, [entry for entry in samples if not entry.waits], inbox)
         await _sample(desk, backend, parts, inbox)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -189,3 +190,24 @@ def test_a_capped_prompt_stays_under_its_cap(reacting: Any) -> None:
     samples = [outcome.usage.samples for outcome in outcomes]
     assert max(samples) <= 6
     assert 0.9 * 5 * len(samples) <= sum(samples) <= 5 * len(samples)
+
+
+def test_a_batch_that_is_run_again_pays_for_nothing_twice(reacting: Any, tmp_path: Path) -> None:
+    planner, log = Planner.load(reacting.folder), reacting.test_log
+    budget = Budget(limit=200.0, unit="output_tokens")
+
+    def run() -> list[Outcome]:
+        return planner.run(
+            log.prompts,
+            budget=budget,
+            adaptive=True,
+            backend=ReplayBackend(log),
+            run_log=tmp_path / "log.jsonl",
+        )
+
+    first = run()
+    size = (tmp_path / "log.jsonl").read_bytes().count(b'"samples":"')
+    again = run()
+    assert (tmp_path / "log.jsonl").read_bytes().count(b'"samples":"') == size
+    assert [outcome.answer for outcome in again] == [outcome.answer for outcome in first]
+    assert sum(float(outcome.cost or 0.0) for outcome in again) <= 200.0 * len(log.prompts)
