@@ -131,7 +131,7 @@ def test_a_hard_cap_cuts_ladders_short(planner: Planner, reacting: Any, cap: flo
 
 
 def test_outcomes_cost_and_earn_what_was_expected(planner: Planner, reacting: Any) -> None:
-    """Difference over its standard error below 5: a false alarm in 2e-6 over the two sums (normal)."""
+    """Differences over their standard errors below 5.2: a false alarm in 4e-7 over the two (normal)."""
     log = reacting.test_log
     plans = planner.plan(log.prompts, price=1e-3, adaptive=True)
     outcomes = planner.run(log.prompts, price=1e-3, adaptive=True, backend=ReplayBackend(log))
@@ -142,7 +142,7 @@ def test_outcomes_cost_and_earn_what_was_expected(planner: Planner, reacting: An
     # The references are a sample of prompts, too.
     error = np.sqrt(1 / len(plans) + 1 / len(planner.bundle.references))
     for difference in (cost, right):
-        assert abs(difference.mean()) < 5 * difference.std() * error
+        assert abs(difference.mean()) < 5.2 * difference.std() * error
     assert {outcome.stop_reason for outcome in outcomes} <= {"satisfied", "complete"}
     assert np.mean([outcome.usage.samples for outcome in outcomes]) < np.mean([p.allocation.n for p in plans])
 
