@@ -40,6 +40,9 @@ class Settings:
         Wave sizes; see `policies.ladder.wave_sizes`.
     max_samples : int
         Samples of one generator in a ladder, at most.
+    max_strong, max_starts : int
+        Generators that ladders may end with, and cheaper ones that may come before each: fitting time grows
+        with their product.
     n_draws : int
         Replayed draws, prompts × random orders: few prompts get more orders, 4 to 64 of them.
     caution : float
@@ -60,6 +63,8 @@ class Settings:
     singles: int = 4
     growth: float = 1.34
     max_samples: int = 32
+    max_strong: int = 4
+    max_starts: int = 2
     n_draws: int = 12_000
     caution: float = 0.5
     checker_waves: int = 4
@@ -135,7 +140,7 @@ def propose_ladders(
         if not any(accuracy[other] > accuracy[name] and cost[other] <= cost[name] for other in names)
     ]
     by_vote = sorted(names, key=lambda name: (-votes[name], cost[name], name))
-    strong = list(dict.fromkeys(efficient + by_vote[:2]))
+    strong = list(dict.fromkeys(efficient[: settings.max_strong] + by_vote[:2]))
     sizes = {
         name: wave_sizes(
             min(recorded[name], settings.max_samples), singles=settings.singles, growth=settings.growth
@@ -145,10 +150,14 @@ def propose_ladders(
     waves = {name: tuple(Wave(generator=name, n=size) for size in sizes[name]) for name in names}
     ladders = [Ladder(waves=waves[name], pooled=pooled) for name in strong]
     for top in strong:
-        for low in names:
-            # A dearer start never pays, one of equal cost only if it is the best single sample.
-            if low == top or cost[low] > cost[top] or (cost[low] == cost[top] and low != names[0]):
-                continue
+        # A dearer start never pays, one of equal cost only if it is the best single sample.
+        starts = [
+            low
+            for low in names
+            if low != top and (cost[low] < cost[top] or (cost[low] == cost[top] and low == names[0]))
+        ]
+        starts.sort(key=lambda name: (-accuracy[name] / cost[name], name))
+        for low in starts[: settings.max_starts]:
             for count in settings.cheap_samples:
                 if count > recorded[low]:
                     continue
