@@ -177,6 +177,7 @@ def chain_pool(
         prompt_tokens=place(samples.prompt_tokens, np.nan),
         score=place(samples.score, np.nan),
         mean_logprob=place(samples.mean_logprob, np.nan),
+        params=tuple(sorted(msgspec.json.decode(settings.pop()).items())),
     )
     _freeze(pool)
     return pool

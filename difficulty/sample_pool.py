@@ -87,6 +87,8 @@ class ChainPool:
         The same codes as in `SamplePool`: -1 abstains, -2 padding.
     output_tokens, prompt_tokens, score, mean_logprob : ndarray of float64, shape (P, C, S)
         NaN where not recorded, and on padding; `prompt_tokens` of a step includes the earlier steps, re-sent.
+    params : tuple of pairs
+        Settings that the attempts were drawn with, sorted by name, without ``depth``.
     """
 
     generator: str
@@ -98,6 +100,7 @@ class ChainPool:
     prompt_tokens: NDArray[np.float64]
     score: NDArray[np.float64]
     mean_logprob: NDArray[np.float64]
+    params: tuple[tuple[str, ParameterScalar], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -16,7 +16,8 @@ import numpy as np
 
 from difficulty.errors import InvalidInputError
 from difficulty.sample_log import SampleLog
-from policies.allocation import Allocation
+from difficulty.sample_pool import ChainPool
+from policies.allocation import Allocation, ParameterValue
 from policies.objective import Objective
 
 __all__ = ["build_menu", "width_grid"]
@@ -150,6 +151,15 @@ def _family(generator: str, strategy: str, widths: Sequence[int], **params: str)
     ]
 
 
+def _chain_settings(chains: ChainPool) -> dict[str, ParameterValue]:
+    """Return the recorded settings that decide what an attempt sees."""
+    return {
+        name: value
+        for name, value in chains.params
+        if name in ("instruction", "delimiter", "context") and value is not None
+    }
+
+
 def _chains(log: SampleLog, objective: Objective) -> list[Allocation]:
     """Return width × depth allocations of sequential revision, where the log has chains."""
     menu = []
@@ -164,7 +174,8 @@ def _chains(log: SampleLog, objective: Objective) -> list[Allocation]:
                 strategy="sequential_revision",
                 width=width,
                 depth=depth,
-                params={"selection": "majority"},
+                # The attempts were drawn with these settings, and planned ones must be too.
+                params={**_chain_settings(chains), "selection": "majority"},
             )
             for width in range(1, n_chains + 1)
             for depth in range(2, chains.n_steps + 1)

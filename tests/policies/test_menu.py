@@ -98,3 +98,29 @@ def test_everything_on_the_menu_can_be_valued_and_is_named_once(objective: Any) 
     assert len(set(menu)) == len(menu)
     assert not np.isnan(measure_curves(log, menu).value).any()
     assert {a.generator for a in menu} == set(log.generators)
+
+
+def test_planned_revisions_keep_the_settings_that_their_chains_were_drawn_with() -> None:
+    steps = [
+        {"answer": "4", "correct": True, "output_tokens": 3, "chain": chain, "step": step}
+        for chain in range(2)
+        for step in range(2)
+    ]
+    records = [
+        {
+            "prompt_id": f"p{index}",
+            "prompt": f"{index} + 1?",
+            "generator": "tiny",
+            "strategy": "sequential_revision",
+            "params": {"depth": 2, "context": 1, "instruction": "Check your answer."},
+            "samples": steps,
+        }
+        for index in range(3)
+    ]
+    log = SampleLog.from_records(records, {"tiny": Generator(name="tiny")})
+    planned = [a for a in build_menu(log) if a.strategy == "sequential_revision"]
+    assert planned
+    for allocation in planned:
+        assert allocation.parameters["context"] == 1
+        assert allocation.parameters["instruction"] == "Check your answer."
+        assert allocation.parameters["selection"] == "majority"
