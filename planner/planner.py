@@ -1,8 +1,9 @@
 """The user's door: plans for prompts under a budget, at a price, or for a target accuracy.
 
 A planner holds a bundle (or the cold start) and turns prompts into beliefs, beliefs into values and costs,
-and those into one allocation per prompt by one price. It spends nothing; running plans is left to the
-drivers.
+and those into one allocation per prompt by one price. Planning spends nothing; running plans is left to the
+drivers. The file is long because it is the one door: five verbs (`plan`, `frontier`, `belief`, `run`, `arun`)
+whose arguments are documented where people look for them; what they do lives in the modules imported here.
 """
 
 from __future__ import annotations

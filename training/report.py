@@ -87,8 +87,7 @@ class Report:
             if row["way_to_plateau"] in (0.5, 0.75, 0.9):
                 low, high = row["interval"]
                 parts.append(
-                    f"{times(row['multiple'])} [{times(low)}, {times(high)}] at "
-                    f"{row['way_to_plateau']:.0%}"
+                    f"{times(row['multiple'])} [{times(low)}, {times(high)}] at {row['way_to_plateau']:.0%}"
                 )
         wins = [
             r
@@ -221,8 +220,7 @@ class Report:
         ]
         for name, rows in self.comparison["cost_multiples"].items():
             cells = [
-                f"{times(r['multiple'])} [{times(r['interval'][0])}, {times(r['interval'][1])}]"
-                for r in rows
+                f"{times(r['multiple'])} [{times(r['interval'][0])}, {times(r['interval'][1])}]" for r in rows
             ]
             lines.append(f"| {_bold(name)} | " + " | ".join(cells) + " |")
         return "\n".join(lines)
@@ -250,11 +248,11 @@ class Report:
             "| band | one sample | cost | value | best single static |",
             "|---|---|---|---|---|",
         ]
-        for row in self.bands["bands"]:
-            lines.append(
-                f"| {row['band']} | {row['one_sample']:.3f} | {row['cost']:.4g} | {row['value']:.3f} | "
-                f"{row['static_value']:.3f} |"
-            )
+        lines.extend(
+            f"| {row['band']} | {row['one_sample']:.3f} | {row['cost']:.4g} | {row['value']:.3f} | "
+            f"{row['static_value']:.3f} |"
+            for row in self.bands["bands"]
+        )
         lines += ["", "![What the policy gives](allocation.png)"]
         return "\n".join(lines)
 
@@ -309,12 +307,12 @@ class Report:
             f"budget | expected | realised |",
             "|---|---|---|---|---|---|",
         ]
-        for row in self.budgets:
-            lines.append(
-                f"| {row['budget']:.4g} | {row['expected_cost']:.4g} | {row['realised_cost']:.4g} | "
-                f"{row['realised_over_budget']:.3f} | {row['expected_value']:.3f} | "
-                f"{row['realised_value']:.3f} |"
-            )
+        lines.extend(
+            f"| {row['budget']:.4g} | {row['expected_cost']:.4g} | {row['realised_cost']:.4g} | "
+            f"{row['realised_over_budget']:.3f} | {row['expected_value']:.3f} | "
+            f"{row['realised_value']:.3f} |"
+            for row in self.budgets
+        )
         return "\n".join(lines)
 
 

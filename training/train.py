@@ -120,8 +120,9 @@ def train(
     rows = np.flatnonzero(~np.isnan(curves.value).any(axis=1) & ~np.isnan(cost).any(axis=1))
     if len(rows) < _MIN_PROMPTS:
         raise InvalidInputError(
-            f"only {len(rows)} prompts have samples of every generator and enough of them; at least {_MIN_PROMPTS} are "
-            "needed to train a policy: record more prompts, or leave out generators with few lines "
+            f"only {len(rows)} prompts have samples of every generator and enough of them; at least "
+            f"{_MIN_PROMPTS} are needed to train a policy: record more prompts, or leave out generators "
+            f"with few lines "
             "(SampleLog.select_generators)"
         )
     tell("curves", 1, 1)

@@ -1,7 +1,6 @@
 """The command line from outside: exit codes, streams, files."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np

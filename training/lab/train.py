@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 _DRILLS = 0.3  # share of equations without a problem: twice the arithmetic per token
 _BASE = FitConfig(n_steps=4400, learning_rate=2e-3)
 _REVISE = FitConfig(n_steps=3000, learning_rate=1.5e-3)
-_REWARD = FitConfig(n_steps=1500, learning_rate=1e-3)
+_REWARD = FitConfig(n_steps=1400, learning_rate=1.5e-3)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,9 +66,9 @@ class LabConfig:
     shard_size: int = 8192
     n_attempt_problems: int = 5000
     n_attempts: int = 2
-    n_label_problems: int = 4000
-    n_solutions: int = 2
-    n_rollouts: int = 2
+    n_label_problems: int = 3000
+    n_solutions: int = 3
+    n_rollouts: int = 1
     n_measure_problems: int = 400
 
     def __post_init__(self) -> None:
