@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-export OMP_NUM_THREADS ?= 2
+# Matrices here are small: threads inside a product cost more than they bring.
+export OMP_NUM_THREADS ?= 1
 
 .PHONY: demo test check bench docs clean
 

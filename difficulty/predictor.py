@@ -247,7 +247,8 @@ def _coordinate(
     (P,).
     """
     boosted = np.asarray(
-        booster.predict(np.asarray(features, dtype=np.float64), raw_score=True), dtype=np.float64
+        booster.predict(np.asarray(features, dtype=np.float64), raw_score=True, num_threads=1),
+        dtype=np.float64,
     )
     smooth = np.asarray(regression.predict(features), dtype=np.float64)
     if level:

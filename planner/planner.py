@@ -22,6 +22,7 @@ from difficulty.errors import InvalidBudgetError, InvalidInputError, UnknownGene
 from difficulty.generator import Generator
 from difficulty.kernel import Weigher
 from difficulty.prompt import Prompt, as_prompts
+from difficulty.threads import on_one_thread
 from planner import adaptive_plans
 from planner.bundle import PolicyBundle
 from planner.pricing import Pricing
@@ -545,6 +546,7 @@ class Planner:
     def _belief_at(self, coordinates: FloatArray) -> Belief:
         return Belief(weights=self._weigh(coordinates), references=self.bundle.references)
 
+    @on_one_thread
     def _assess(self, prompts: Sequence[Prompt], unit: str) -> _Assessment:
         """Return value and cost of every allocation for every prompt, a chunk of beliefs at a time."""
         pricing = Pricing(
@@ -564,6 +566,7 @@ class Planner:
                 beliefs.append(belief)
         return _Assessment(np.concatenate(values), np.concatenate(costs), coordinates, tuple(beliefs))
 
+    @on_one_thread
     def _levels(self, prompts: Sequence[Prompt], unit: str, cap: float | None) -> _Levelled:
         """Return value and cost of every price level for every prompt, a chunk of beliefs at a time."""
         model = self._cost_model(unit)

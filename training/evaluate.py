@@ -22,6 +22,7 @@ from difficulty.calibration import brier_score, explained_share, rate_crps, reli
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 from difficulty.hidden_states import HiddenStates
 from difficulty.sample_log import SampleLog
+from difficulty.threads import on_one_thread
 from planner.bundle import PolicyBundle
 from planner.planner import Planner
 from planner.pricing import Pricing
@@ -51,6 +52,7 @@ _N_BANDS: Final = 5
 _ROUNDING: Final = 1 + 1e-9
 
 
+@on_one_thread
 def evaluate(
     bundle: PolicyBundle | str | os.PathLike[str],
     log: SampleLog,

@@ -22,6 +22,7 @@ from difficulty.hidden_states import HiddenStates
 from difficulty.predictor import DifficultyPredictor, group_folds
 from difficulty.prompt_features import PromptFeatures
 from difficulty.sample_log import SampleLog
+from difficulty.threads import on_one_thread
 from planner.bundle import PolicyBundle, prompt_hash
 from planner.pricing import Pricing
 from policies.budget import check_unit
@@ -51,6 +52,7 @@ _RECORDED: Final = 0.95
 _MAX_REFERENCES: Final = 2000
 
 
+@on_one_thread
 def train(
     log: SampleLog,
     out: str | os.PathLike[str],
