@@ -2,7 +2,8 @@
 
 Stages: a language model on first answers and drills; its own attempts; the same model on revisions
 of them; Monte-Carlo labels of steps; the reward model; measurements. Everything is seeded; finished stages in
-the work folder are not repeated. The weights that are shipped were made by this command with its defaults.
+the work folder are not repeated. The README says how the
+shipped weights were made and what they do.
 """
 
 from __future__ import annotations
