@@ -113,12 +113,12 @@ def evaluate(
     tell("bootstrap", 0, 1)
     comparison = compare(courses, weights, reference="best static mix")
     closed = {}
-    if "hindsight bound (half B)" in courses:
+    if "hindsight choice (half B)" in courses:
         closed = {
             "per_budget": gap_closed(
                 courses["learned"],
                 courses["best static mix"],
-                courses["hindsight bound (half B)"],
+                courses["hindsight choice (half B)"],
                 weights,
                 comparison.budgets,
             )
@@ -137,7 +137,7 @@ def evaluate(
     planned = _budget_error(planner, kept, bed, comparison.budgets)
     regret = {
         "parts": regret_split(
-            regret_courses(reactive), courses.get("hindsight bound (half B)"), weights, comparison.budgets
+            regret_courses(reactive), courses.get("hindsight choice (half B)"), weights, comparison.budgets
         ),
         "rounding": rounding_regret(courses["learned"], weights, planned),
     }
@@ -245,7 +245,7 @@ def _courses(bed: base.TestBed, halves: Halves, seed: int) -> dict[str, base.Cou
     }
     if halves is not None:
         courses["Snell bins, oracle (half B)"] = base.oracle_bins(bed, *halves)
-        courses["hindsight bound (half B)"] = base.hindsight(bed, *halves)
+        courses["hindsight choice (half B)"] = base.hindsight(bed, *halves)
     return courses
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_figures"]
 
 _SHOWN: Final = {
-    "hindsight bound (half B)": ("#999999", ":"),
+    "hindsight choice (half B)": ("#999999", ":"),
     "Snell bins, predicted": ("#e69f00", "-"),
     "Damani greedy, distribution": ("#56b4e9", "-"),
     "shuffled predictor": ("#cc79a7", "--"),

@@ -235,7 +235,13 @@ class Report:
             else:
                 low, high = row["interval"]
                 lines.append(f"| {row['budget']:.4g} | {row['share']:.2f} [{plain(low)}, {plain(high)}] |")
-        lines += ["", "The bound chooses on one half of each prompt's samples and is scored on the other."]
+        lines += [
+            "",
+            "The hindsight choice is made on one half of each prompt's samples and scored on the other. "
+            "With few "
+            "samples per prompt it is noisy and can lie below a policy: it is a bound only where it lies "
+            "above.",
+        ]
         return "\n".join(lines)
 
     def _band_table(self) -> str:

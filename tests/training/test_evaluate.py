@@ -42,7 +42,7 @@ def test_every_one_shot_baseline_is_there(report: Report) -> None:
         "Damani greedy, distribution",
         "random, same histogram",
         "shuffled predictor",
-        "hindsight bound (half B)",
+        "hindsight choice (half B)",
     } <= set(report.comparison["at_equal_cost"])
 
 
