@@ -7,7 +7,6 @@ anywhere else is an error. Requests of unfinished pieces are left to `planner.co
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
@@ -18,6 +17,7 @@ from difficulty.errors import InvalidInputError
 from difficulty.log_builder import LogBuilder
 from difficulty.log_wire import LineWire, SampleWire
 from difficulty.sample_log import SampleLog
+from planner.append_file import AppendFile
 from planner.collect_plan import CollectPlan
 from policies.usage import Usage
 
@@ -55,14 +55,14 @@ class CollectFile:
 
     Parameters
     ----------
-    descriptor : int
-        File descriptor, opened for appending.
+    file : AppendFile
+        The file itself.
     path : path
-        Its file.
+        Where it is.
     """
 
-    def __init__(self, descriptor: int, path: Path) -> None:
-        self._descriptor = descriptor
+    def __init__(self, file: AppendFile, path: Path) -> None:
+        self._file = file
         self._path = path
         self._done: set[int] = set()
         self.torn_bytes = 0
@@ -80,9 +80,8 @@ class CollectFile:
             When the file is of another collection (the message says which settings differ), is broken before
             its end, or is in use by another process.
         """
-        file = cls(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644), path)
+        file = cls(AppendFile.open(path, user="collection"), path)
         try:
-            file._lock()
             file._recover(plan)
         except BaseException:
             file.close()
@@ -97,9 +96,7 @@ class CollectFile:
 
     def close(self) -> None:
         """Close the file; closing twice is harmless."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self._file.close()
 
     @property
     def done(self) -> frozenset[int]:
@@ -149,46 +146,26 @@ class CollectFile:
             self.failures[kind] = self.failures.get(kind, 0) + n
 
     def _write(self, lines: bytes | bytearray) -> None:
-        data = memoryview(lines)
-        while data:
-            data = data[os.write(self._descriptor, data) :]
-        os.fsync(self._descriptor)
-
-    def _lock(self) -> None:
-        """Keep other processes out, where the system can."""
-        try:
-            import fcntl
-        except ImportError:  # Windows: two collections into one file are then the caller's care
-            return
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InvalidInputError(
-                f"{self._path} is in use by another collection; wait for it or take another output"
-            ) from error
+        self._file.append(lines)
+        self._file.sync()
 
     def _recover(self, plan: CollectPlan) -> None:
         settings = {"collection": COLLECTION_SCHEMA, "settings": plan.settings()}
-        good = 0
-        with self._path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.endswith(b"\n"):
-                    break
-                where = f"{self._path}, line {number}"
-                try:
-                    if number == 1:
-                        _check_settings(msgspec.json.decode(line), settings, where)
-                    else:
-                        self._take(msgspec.json.decode(line, type=PieceRecord), len(plan.pieces))
-                except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                    raise InvalidInputError(
-                        f"{where}: a broken record before the end ({error}); restore the file or start anew"
-                    ) from error
-                good += len(line)
-        self.torn_bytes = self._path.stat().st_size - good
-        if self.torn_bytes:
-            os.ftruncate(self._descriptor, good)
-        if good == 0:
+
+        def read_line(line: bytes, number: int) -> None:
+            where = f"{self._path}, line {number}"
+            try:
+                if number == 1:
+                    _check_settings(msgspec.json.decode(line), settings, where)
+                else:
+                    self._take(msgspec.json.decode(line, type=PieceRecord), len(plan.pieces))
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise InvalidInputError(
+                    f"{where}: a broken record before the end ({error}); restore the file or start anew"
+                ) from error
+
+        n_lines, self.torn_bytes = self._file.recover(read_line)
+        if n_lines == 0:
             self._write(msgspec.json.encode(settings) + b"\n")
 
     def _take(self, record: PieceRecord, n_pieces: int) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple, Self
 import msgspec
 
 from difficulty.errors import InvalidInputError
+from planner.append_file import AppendFile
 from planner.outcome import Outcome
 from planner.outcome_wire import outcome_from_json, outcome_to_json
 from planner.ports import Completion, SampleRequest, ScoreRequest
@@ -59,13 +60,13 @@ class RunLog:
 
     Parameters
     ----------
-    descriptor : int
-        File descriptor, opened for appending.
+    file : AppendFile
+        The file itself.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, file: AppendFile) -> None:
         self.recovery = Recovery(0, 0, 0, 0)
-        self._descriptor = descriptor
+        self._file = file
         self._samples: dict[str, dict[int, Recorded]] = {}
         self._scores: dict[str, RecordedScores] = {}
         self._outcomes: dict[str, Outcome] = {}
@@ -91,9 +92,8 @@ class RunLog:
         path = Path(path)
         if path.exists() and path.stat().st_size and not resume:
             raise InvalidInputError(f"{path} exists; pass resume=True to continue it, or another path")
-        log = cls(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644))
+        log = cls(AppendFile.open(path, user="run"))
         try:
-            log._lock(path)
             log._recover(path)
         except BaseException:
             log.close()
@@ -108,9 +108,7 @@ class RunLog:
 
     def close(self) -> None:
         """Close the file; closing twice is harmless."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self._file.close()
 
     def sample(self, request: SampleRequest, index: int) -> Recorded | None:
         """Return completion `index` of `request` where it is recorded."""
@@ -157,38 +155,16 @@ class RunLog:
     def add_outcome(self, task: Task, outcome: Outcome) -> None:
         """Record an outcome and force the log to disk."""
         self._append({"task": _task_key(task), "result": msgspec.Raw(outcome_to_json(outcome))})
-        os.fsync(self._descriptor)
+        self._file.sync()
 
     def _append(self, line: Mapping[str, object]) -> None:
-        data = memoryview(msgspec.json.encode(line) + b"\n")
-        while data:
-            data = data[os.write(self._descriptor, data) :]
-
-    def _lock(self, path: Path) -> None:
-        """Keep other processes out, where the system can."""
-        try:
-            import fcntl
-        except ImportError:  # Windows: two runs on one log are then the caller's care
-            return
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InvalidInputError(
-                f"{path} is in use by another run; wait for it or take another path"
-            ) from error
+        self._file.append(msgspec.json.encode(line) + b"\n")
 
     def _recover(self, path: Path) -> None:
-        good = 0
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.endswith(b"\n"):
-                    break
-                self._read_line(line, f"{path}, line {number}", first=number == 1)
-                good += len(line)
-        torn = path.stat().st_size - good
-        if torn:
-            os.ftruncate(self._descriptor, good)
-        if good == 0:
+        n_lines, torn = self._file.recover(
+            lambda line, number: self._read_line(line, f"{path}, line {number}", first=number == 1)
+        )
+        if n_lines == 0:
             self._append({"run_log": RUN_LOG_SCHEMA})
         n_samples = sum(len(samples) for samples in self._samples.values())
         self.recovery = Recovery(n_samples, len(self._scores), len(self._outcomes), torn)

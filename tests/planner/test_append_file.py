@@ -1,0 +1,55 @@
+"""Files that only grow: torn ends are cut, whole lines kept, a second writer kept out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from difficulty.errors import InvalidInputError
+from planner.append_file import AppendFile
+
+
+def _lines(path: Path) -> tuple[list[tuple[bytes, int]], tuple[int, int]]:
+    seen: list[tuple[bytes, int]] = []
+    file = AppendFile.open(path, user="test")
+    try:
+        return seen, file.recover(lambda line, number: seen.append((line, number)))
+    finally:
+        file.close()
+
+
+def test_a_torn_end_is_cut_off_and_the_next_line_starts_clean(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"one\ntwo\nthr")
+    assert _lines(path) == ([(b"one\n", 1), (b"two\n", 2)], (2, 3))
+    file = AppendFile.open(path, user="test")
+    file.append(b"three\n")
+    file.sync()
+    file.close()
+    file.close()
+    assert path.read_bytes() == b"one\ntwo\nthree\n"
+
+
+def test_what_the_reader_raises_leaves_the_file_alone(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"one\nbroken\ntorn")
+    file = AppendFile.open(path, user="test")
+
+    def read(line: bytes, number: int) -> None:
+        if number == 2:
+            raise InvalidInputError("line 2 is broken")
+
+    with pytest.raises(InvalidInputError, match="line 2"):
+        file.recover(read)
+    file.close()
+    assert path.read_bytes() == b"one\nbroken\ntorn"
+
+
+def test_a_second_writer_is_kept_out_until_the_first_has_closed(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    first = AppendFile.open(tmp_path / "log", user="run")
+    with pytest.raises(InvalidInputError, match="in use by another run"):
+        AppendFile.open(tmp_path / "log", user="run")
+    first.close()
+    AppendFile.open(tmp_path / "log", user="run").close()
