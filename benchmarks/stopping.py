@@ -17,9 +17,12 @@ from rich.console import Console
 from rich.table import Table
 from scipy.integrate import quad
 
+from planner.drivers.batch import Wish, decide
+from planner.strategies.flow import Prospect
 from policies.batch_control import BatchControl
 from policies.evidence import Evidence, Tally
 from policies.ladder import Ladder, SampleScale, Wave, wave_sizes
+from policies.prompt_tally import PromptTally
 from policies.stop_rules import AdaptiveConsistency
 from policies.value_rule import ValueRule, feature_matrix
 
@@ -59,6 +62,18 @@ def simulate(n_prompts: int, *, n_prices: int = 32, seed: int = 0) -> tuple[Tall
     return tally, rule
 
 
+def wishes_of(n_prompts: int, rule: ValueRule, *, seed: int = 0) -> list[Wish]:
+    """Return the wishes of prompts of a live batch, each with two samples drawn and two wanted."""
+    rng = np.random.default_rng(seed)
+    ladder = Ladder(waves=tuple(Wave(generator="g", n=2) for _ in range(8)))
+    wishes = []
+    for coordinates in rng.normal(size=(n_prompts, 3)).tolist():
+        tally = PromptTally(ladder, {}, coordinates)
+        tally.add("g", answer=rng.integers(0, 8, 2).tolist(), cost=rng.exponential(20.0, 2).tolist())
+        wishes.append(Wish(Prospect(rule, tally.row(), 0.01, rule.prices), n=2, most=40.0))
+    return wishes
+
+
 def one_by_one(evidence: Evidence) -> list[bool]:
     """Ask the Beta criterion prompt by prompt, by numerical integration."""
     result = []
@@ -87,9 +102,11 @@ def measure(n: int) -> list[Measurement]:
         gain, cost = rule.outlooks(tally.evidence())
         BatchControl(limit=2.0 * n).admit(gain, cost, worst=worst, prices=rule.prices)
 
+    wishes = wishes_of(n, rule)
     actions: dict[str, Callable[[], object]] = {
         "learned rule at one price": lambda: rule.go_on(tally.evidence(), price=0.01),
         "learned rule, price re-solved": admit,
+        "batch driver, price re-solved": lambda: decide(wishes, limit=2.0 * n, spent=0.0),
         "Adaptive-Consistency (Beta)": lambda: AdaptiveConsistency().go_on(evidence, price=0.0),
     }
     rows = []

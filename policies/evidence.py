@@ -7,21 +7,25 @@ is left to `planner.answers`, deciding to `policies.stop_rules`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from policies.ladder import Ladder, SampleScale
 
-__all__ = ["Evidence", "Tally"]
+if TYPE_CHECKING:
+    from array import array
+
+__all__ = ["MAX_LENGTH", "Evidence", "Tally"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int64]
 
 # How surprising a long sample may be: beyond this its length says nothing more (about e^2 times the usual).
-_MAX_LENGTH = 2.0
+MAX_LENGTH: Final = 2.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -80,6 +84,27 @@ class Evidence:
 
     def __len__(self) -> int:
         return len(self.n_drawn)
+
+    @classmethod
+    def unpacked(cls, rows: Sequence[array[float]]) -> Self:
+        """Return N packed rows as one, in order; thousands of prompts of a batch become arrays in one go.
+
+        Parameters
+        ----------
+        rows : sequence of array of float
+            At least one; each the fields of one prompt in order, then its D coordinates, from
+            `policies.prompt_tally.PromptTally.row`.
+        """
+        table = np.frombuffer(b"".join(rows)).reshape(len(rows), -1)
+        columns: dict[str, NDArray[np.generic]] = {}
+        for at, name in enumerate(_SCALARS):
+            column = table[:, at]
+            columns[name] = column.astype(np.int64) if name in _COUNTS else np.ascontiguousarray(column)
+        return cls(**columns, difficulty=table[:, len(_SCALARS) :])  # type: ignore[arg-type]
+
+
+_SCALARS: Final = tuple(item.name for item in fields(Evidence) if item.name != "difficulty")
+_COUNTS: Final = frozenset(item.name for item in fields(Evidence) if item.type == "IntArray")
 
 
 class Tally:
@@ -229,7 +254,7 @@ class Tally:
             n_correct=self.n_correct[at].copy(),
             leader_logprob=self._logprobs[at][lines, first] / np.maximum(leader_count, 1),
             mean_logprob=sums["logprob"] / np.maximum(sums["n_logprob"], 1),
-            length=np.minimum(sums["length"] / np.maximum(sums["n_length"], 1), _MAX_LENGTH),
+            length=np.minimum(sums["length"] / np.maximum(sums["n_length"], 1), MAX_LENGTH),
             best_score=self._best[at].copy(),
             mean_score=mean_score,
             score_sd=np.sqrt(spread),

@@ -9,9 +9,7 @@ Prompts that are not granted wait, and go on if money comes back. The account is
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from operator import attrgetter
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +30,10 @@ _SPENT: Final = Failure(kind="BudgetSpent", reason="the budget of the batch is s
 _NOT_WORTH: Final = Failure(kind=NOT_WORTH, reason="going on would not gain its price", refused=True)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wish:
-    """A wave that a prompt would draw next.
+class Wish(NamedTuple):
+    """A wave that a prompt would draw next; a named tuple, since every live prompt makes one per round.
 
-    Parameters
+    Attributes
     ----------
     prospect : Prospect
         What speaks for it.
@@ -68,37 +65,44 @@ def decide(wishes: Sequence[Wish], *, limit: float | None, spent: float) -> list
     prices = wishes[0].prospect.prices
     gain, cost = _outlooks(wishes, prices)
     control = BatchControl(limit=limit, spent=min(spent, limit))
-    most = np.array([wish.most for wish in wishes])
+    most = np.fromiter((wish.most for wish in wishes), dtype=np.float64, count=len(wishes))
     go_on = control.admit(gain, cost, worst=most, prices=prices).go_on
     if go_on.any():
-        return [bool(on) for on in go_on]
+        grants: list[Grant] = go_on.tolist()
+        return grants
     wanted: NDArray[np.bool_] = np.any(gain > prices * cost, axis=1)
     return [_SPENT if wants else _NOT_WORTH for wants in wanted.tolist()]
 
 
 def _own(prospect: Prospect) -> bool:
-    return bool(prospect.rule.go_on(prospect.evidence, price=prospect.price)[0])
+    return bool(prospect.rule.go_on(Evidence.unpacked([prospect.evidence]), price=prospect.price)[0])
 
 
 def _outlooks(wishes: Sequence[Wish], prices: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return what going on would gain and cost at each price, each of shape (N, L); one call per rule."""
-    gain, cost = np.zeros((len(wishes), len(prices))), np.zeros((len(wishes), len(prices)))
     by_rule: dict[int, list[int]] = {}
     for index, wish in enumerate(wishes):
         by_rule.setdefault(id(wish.prospect.rule), []).append(index)
-    for rows in by_rule.values():
-        rule = wishes[rows[0]].prospect.rule
-        evidence = _together([wishes[row].prospect.evidence for row in rows])
-        if isinstance(rule, ValueRule):
-            gains, costs = rule.outlooks(evidence)
-            if not np.array_equal(rule.prices, prices):
-                at = [rule.nearest(float(price)) for price in prices]
-                gains, costs = gains[:, at], costs[:, at]
-            gain[rows], cost[rows] = gains, np.maximum(costs, 0.0)
-        else:
-            n = np.array([wishes[row].n for row in rows])
-            gain[rows], cost[rows] = _by_decision(rule, evidence, n, prices)
+    parts = [_outlooks_of([wishes[row] for row in rows], prices) for rows in by_rule.values()]
+    if len(parts) == 1:
+        return parts[0]
+    gain, cost = np.empty((len(wishes), len(prices))), np.empty((len(wishes), len(prices)))
+    for rows, (gains, costs) in zip(by_rule.values(), parts, strict=True):
+        gain[rows], cost[rows] = gains, costs
     return gain, cost
+
+
+def _outlooks_of(wishes: Sequence[Wish], prices: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return gain and cost of wishes that share a rule."""
+    rule = wishes[0].prospect.rule
+    evidence = Evidence.unpacked([wish.prospect.evidence for wish in wishes])
+    if not isinstance(rule, ValueRule):
+        return _by_decision(rule, evidence, np.array([wish.n for wish in wishes]), prices)
+    gain, cost = rule.outlooks(evidence)
+    if not np.array_equal(rule.prices, prices):
+        at = [rule.nearest(float(price)) for price in prices]
+        gain, cost = gain[:, at], cost[:, at]
+    return gain, np.maximum(cost, 0.0)
 
 
 def _by_decision(
@@ -109,11 +113,3 @@ def _by_decision(
     cost = np.tile(np.maximum(each, 1e-300)[:, None] * n[:, None], len(prices)).astype(np.float64)
     wanted = np.stack([rule.go_on(evidence, price=float(price)) for price in prices], axis=1)
     return np.where(wanted, 2.0 * prices * cost, 0.0), cost
-
-
-def _together(parts: Sequence[Evidence]) -> Evidence:
-    """Return the rows of all parts as one."""
-    columns = {
-        item.name: np.concatenate(list(map(attrgetter(item.name), parts))) for item in fields(Evidence)
-    }
-    return Evidence(**columns)

@@ -100,6 +100,7 @@ class Ledger:
         self._held = _NOTHING
         self._held_cost = 0.0
         self._tokens: dict[str, _Seen] = {}
+        self._most: dict[tuple[str, int, float, float], float] = {}
 
     @property
     def nothing_in_flight(self) -> bool:
@@ -113,7 +114,14 @@ class Ledger:
 
     def most(self, account: Account, request: SampleRequest, n: int) -> float:
         """Return the most that `n` samples of a request may cost, as far as that is known."""
-        return self._price(self._worst(account, request, n), request.generator.name)
+        prompt, tokens = self._per_sample(account, request)
+        # A batch asks this of thousands of prompts that are mostly alike.
+        known = (request.generator.name, n, prompt, tokens)
+        price = self._most.get(known)
+        if price is None:
+            worst = Usage(samples=n, prompt_tokens=prompt, output_tokens=n * tokens, requests=1)
+            price = self._most[known] = self._price(worst, request.generator.name)
+        return price
 
     def admit(self, account: Account, request: SampleRequest, n: int) -> Admission:
         """Hold the cost of as many of `n` samples of `request` as the caps permit.
@@ -188,17 +196,20 @@ class Ledger:
 
     def _worst(self, account: Account, request: SampleRequest, n: int) -> Usage:
         """Return what `n` samples may use: the most, or what is usual, as `limits.hold` says."""
-        caps = [
-            cap for cap in (request.max_output_tokens, request.generator.max_output_tokens) if cap is not None
-        ]
+        prompt, tokens = self._per_sample(account, request)
+        return Usage(samples=n, prompt_tokens=prompt, output_tokens=n * tokens, requests=1)
+
+    def _per_sample(self, account: Account, request: SampleRequest) -> tuple[float, float]:
+        """Return prompt tokens of a request and output tokens of a sample, the most or what is usual."""
+        own, general = request.max_output_tokens, request.generator.max_output_tokens
+        cap = general if own is None else own if general is None else min(own, general)
         seen = self._tokens.get(request.generator.name)
-        tokens = float(min(caps)) if caps else 0.0
-        if seen is not None and not caps:
+        tokens = 0.0 if cap is None else float(cap)
+        if seen is not None and cap is None:
             tokens = seen.most
         if seen is not None and self.limits.hold == "expected":
             tokens = min(seen.usual, tokens)
-        prompt = max(request.prompt.prompt_tokens or 0, account.longest_prompt)
-        return Usage(samples=n, prompt_tokens=prompt, output_tokens=n * tokens, requests=1)
+        return max(request.prompt.prompt_tokens or 0, account.longest_prompt), tokens
 
     def _refusal(self, account: Account, request: SampleRequest, n: int) -> _Refusal | None:
         """Return the cap that `n` more samples could break, or None."""

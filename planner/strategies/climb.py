@@ -25,8 +25,9 @@ from planner.strategies.task import Task
 from planner.strategies.waves import conclude, score_candidates
 from policies.adaptive_policy import AdaptivePolicy, Move
 from policies.adaptive_wire import to_plain
-from policies.evidence import Tally
+from policies.evidence import Evidence
 from policies.ladder import SampleScale, Wave
+from policies.prompt_tally import PromptTally
 
 __all__ = ["Climb", "SampleCost"]
 
@@ -115,7 +116,7 @@ class Climb:
     def flow(self, task: Task) -> Flow[Outcome]:
         """Return the flow of one prompt; the task's own width and stop rule are not used."""
         ladder = self.move.ladder
-        tally = Tally(ladder, dict(self.scales), self.difficulty[None, :])
+        tally = PromptTally(ladder, self.scales, self.difficulty.tolist())
         codes: dict[str, int] = {}
         candidates: list[Candidate] = []
         used = dict.fromkeys(ladder.generators, 0)
@@ -143,31 +144,27 @@ class Climb:
             last = index == len(ladder) - 1
             if refused or last:
                 break
-            evidence = tally.evidence()
+            evidence = tally.row()
             if self.batch_prices is not None:
                 wish = Prospect(self.move.rule, evidence, self.price, self.batch_prices)
-            elif not self.move.rule.go_on(evidence, price=self.price)[0]:
+            elif not self.move.rule.go_on(Evidence.unpacked([evidence]), price=self.price)[0]:
                 return conclude(
                     task, candidates, self._select(tally, codes, candidates, task), satisfied=True
                 )
         return conclude(task, candidates, self._select(tally, codes, candidates, task))
 
-    def _add(self, tally: Tally, wave: Wave, drawn: Sequence[Candidate], codes: dict[str, int]) -> None:
+    def _add(self, tally: PromptTally, wave: Wave, drawn: Sequence[Candidate], codes: dict[str, int]) -> None:
         """Put a wave in the tally; a failed sample abstains and costs what it used."""
         answer = [
             -1 if candidate.answer is None else codes.setdefault(candidate.answer, len(codes))
             for candidate in drawn
         ]
-        logprob = [
-            np.nan if candidate.mean_logprob is None else candidate.mean_logprob for candidate in drawn
-        ]
-        score = [np.nan if candidate.score is None else candidate.score for candidate in drawn]
         tally.add(
             wave.generator,
-            answer=np.array([answer]),
-            mean_logprob=np.array([logprob]),
-            cost=np.array([[self.sample_cost(candidate, wave.generator) for candidate in drawn]]),
-            score=np.array([score]),
+            answer=answer,
+            mean_logprob=[candidate.mean_logprob for candidate in drawn],
+            cost=[self.sample_cost(candidate, wave.generator) for candidate in drawn],
+            score=[candidate.score for candidate in drawn],
         )
 
     def _accepted(self, candidates: Sequence[Candidate]) -> int | None:
@@ -184,13 +181,13 @@ class Climb:
         )
 
     def _select(
-        self, tally: Tally, codes: Mapping[str, int], candidates: Sequence[Candidate], task: Task
+        self, tally: PromptTally, codes: Mapping[str, int], candidates: Sequence[Candidate], task: Task
     ) -> Choice:
         """Return the first candidate with the leading answer; ties are uniform, by the task's seed."""
-        tied = np.flatnonzero(tally.tied()[0])
-        if not tied.size or self.verifier is not None:
+        tied = tally.tied()
+        if not tied or self.verifier is not None:
             return Choice(None, "none")
-        chosen = int(tied[0] if len(tied) == 1 else task.tie_breaker().choice(tied))
+        chosen = tied[0] if len(tied) == 1 else int(task.tie_breaker().choice(tied))
         position = next(
             index
             for index, candidate in enumerate(candidates)

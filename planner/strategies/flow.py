@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 from planner.ports import Completion, SampleRequest, ScoreRequest
 
 if TYPE_CHECKING:
+    from array import array
+
     import numpy as np
     from numpy.typing import NDArray
 
     from policies.adaptive_replay import StopRule
-    from policies.evidence import Evidence
 
 __all__ = [
     "NOT_WORTH",
@@ -51,8 +52,9 @@ class Prospect(NamedTuple):
     ----------
     rule : StopRule
         Says what going on is worth.
-    evidence : Evidence
-        What it is to look at, one row.
+    evidence : array of float
+        What it is to look at: one packed row of `policies.evidence.Evidence`, since thousands of prompts are
+        looked at together.
     price : float
         Price that the plan was made at, value per unit of cost.
     prices : ndarray of float64, shape (L,)
@@ -60,7 +62,7 @@ class Prospect(NamedTuple):
     """
 
     rule: StopRule
-    evidence: Evidence
+    evidence: array[float]
     price: float
     prices: NDArray[np.float64]
 
