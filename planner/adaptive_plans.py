@@ -109,7 +109,8 @@ class Levels:
         usual = max(float(np.nanmax(table.cost, initial=0.0)), 1e-300)
         square, _ = _expect(belief, (table.cost / usual) ** 2 + (table.cost_deviation / usual) ** 2)
         deviation = usual * np.sqrt(np.maximum(square - (cost / usual) ** 2, 0.0))
-        width = np.tile([table.move(level).ladder.n for level in range(value.shape[1])], (len(belief), 1))
+        widths = np.array([move.ladder.n for move in table.policy.moves])[table.policy.choice]
+        width = np.tile(widths, (len(belief), 1))
         known = ~np.isnan(value)
         menu = Menu(
             value=value.clip(0.0, 1.0),
@@ -122,31 +123,37 @@ class Levels:
 
     def _cut(self, menu: Menu, belief: Belief, cap: float) -> Menu:
         """Cut every ladder short where all of it is expected to cost more than the cap."""
-        value, cost, deviation = menu.value.copy(), menu.cost.copy(), menu.cost_deviation.copy()
-        width = menu.width.copy()
+        moves, choice = self.table.policy.moves, self.table.policy.choice
         each = {name: self._each(name, belief) for name in self._generators()}
         success = {name: np.nan_to_num(belief.mean(name)) for name in each}
-        totals: dict[Ladder, FloatArray] = {}
-        for level in range(value.shape[1]):
-            ladder = self.table.move(level).ladder
-            if ladder not in totals:
-                drawn = [each[wave.generator] for wave in ladder.waves for _ in range(wave.n)]
-                totals[ladder] = np.cumsum(np.stack(drawn, axis=1), axis=1)
-            total = totals[ladder]
-            fits = (total <= cap * _ROUNDING).sum(axis=1)
-            rows = np.flatnonzero((fits < ladder.n) & ~np.isnan(value[:, level]))
-            if not rows.size:
-                continue
-            width[rows, level] = np.maximum(fits[rows], 1)
-            first, most = total[rows, 0], total[rows, np.maximum(fits[rows] - 1, 0)]
-            whole = cost[rows, level]
-            left = _mean_below(whole, deviation[rows, level], most)
-            one = np.minimum(success[ladder.waves[0].generator][rows], value[rows, level])
-            share = np.divide(left - first, whole - first, out=np.ones(len(rows)), where=whole > first)
-            # Where not even one sample fits, its cost stays above the cap, and the solver refuses it.
-            value[rows, level] = one + share.clip(0.0, 1.0) * (value[rows, level] - one)
-            cost[rows, level] = np.maximum(left, np.minimum(first, most))
-            deviation[rows, level] = np.minimum(deviation[rows, level], most)
+        # Of each move: samples that fit, what one and what all of them cost, and what one is worth.
+        fitting = np.empty((len(belief), len(moves)), dtype=np.int64)
+        firsts, mosts, ones = (np.empty(fitting.shape) for _ in range(3))
+        rows = np.arange(len(belief))
+        for index, move in enumerate(moves):
+            drawn = [each[wave.generator] for wave in move.ladder.waves for _ in range(wave.n)]
+            total = np.cumsum(np.stack(drawn, axis=1), axis=1)
+            fitting[:, index] = (total <= cap * _ROUNDING).sum(axis=1)
+            firsts[:, index] = total[:, 0]
+            mosts[:, index] = total[rows, np.maximum(fitting[:, index] - 1, 0)]
+            ones[:, index] = success[move.ladder.waves[0].generator]
+        too_long = (fitting[:, choice] < menu.width) & ~np.isnan(menu.value)
+        if not too_long.any():
+            return menu
+        at, level = np.nonzero(too_long)
+        move_at = choice[level]
+        first, most = firsts[at, move_at], mosts[at, move_at]
+        value, cost, deviation = menu.value.copy(), menu.cost.copy(), menu.cost_deviation.copy()
+        width = menu.width.copy()
+        width[too_long] = np.maximum(fitting[at, move_at], 1)
+        whole, worth = cost[too_long], value[too_long]
+        left = _mean_below(whole, deviation[too_long], most)
+        one = np.minimum(ones[at, move_at], worth)
+        share = np.divide(left - first, whole - first, out=np.ones(len(at)), where=whole > first)
+        # Where not even one sample fits, its cost stays above the cap, and the solver refuses it.
+        value[too_long] = one + share.clip(0.0, 1.0) * (worth - one)
+        cost[too_long] = np.maximum(left, np.minimum(first, most))
+        deviation[too_long] = np.minimum(deviation[too_long], most)
         return Menu(
             value=value, value_error=menu.value_error, cost=cost, cost_deviation=deviation, width=width
         )

@@ -100,6 +100,50 @@ def test_ten_restarts_lose_nothing(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["stream.json"]
 
 
+def shares(n: int, *, rate: float, restarts: int = 0, path: Path | None = None) -> np.ndarray:
+    """Return what each window of 1000 s spent of its budget, with drift and a tenfold burst of arrivals."""
+    rng, clock, backend = np.random.default_rng(0), [1000.0], backend_of(n)
+    stops = set(rng.choice(n, restarts, replace=False).tolist())
+
+    def open_again() -> Stream:
+        return stream_of(
+            backend,
+            limit=1000 * rate * EACH,
+            window=1000.0,
+            clock="seconds",
+            state=path,
+            now=lambda: clock[0],
+        )
+
+    async def run() -> list[float]:
+        stream, spent = open_again(), dict[float, float]()
+        for row in range(n):
+            clock[0] += float(rng.exponential(1 / rate)) / (10 if 0.4 <= row / n < 0.5 else 1)
+            stream = open_again() if row in stops else stream
+            outcome = await stream.answer(Prompt(id=f"p{row}", text="?"))
+            window = stream.state.window_start
+            spent[window] = spent.get(window, 0.0) + float(outcome.cost or 0.0)
+            assert stream.state.spent == pytest.approx(spent[window])
+        return list(spent.values())
+
+    return np.array(asyncio.run(run())) / (1000 * rate * EACH)
+
+
+def test_drift_a_burst_and_restarts_do_not_move_a_window_off_its_budget(tmp_path: Path) -> None:
+    windows = shares(900, rate=0.2, restarts=10, path=tmp_path / "stream.json")
+    # Windows of 200 prompts: their costs spread by about a prompt's worth, which is 0.5 %.
+    assert windows.max() <= 1.02
+    assert np.abs(windows[2:-1] - 1).max() <= 0.03
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_prompts_stay_within_two_percent_per_window(tmp_path: Path) -> None:
+    windows = shares(100_000, rate=1.0, restarts=10, path=tmp_path / "stream.json")
+    assert len(windows) > 80
+    assert windows.max() <= 1.02
+    assert np.abs(windows[2:-1] - 1).max() <= 0.02
+
+
 class Dying:
     """A backend that the process does not survive from some sample on."""
 
