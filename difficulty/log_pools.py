@@ -213,6 +213,7 @@ def recorded_runs(
                     correct=correct,
                     answer=answer,
                     output_tokens=_scatter(cells, samples.output_tokens, shape, np.nan),
+                    prompt_tokens=_scatter(cells, samples.prompt_tokens, shape, np.nan),
                     score=_scatter(cells, samples.score, shape, np.nan),
                 )
             )

@@ -121,8 +121,9 @@ class RecordedRuns:
         Whether the answer that the run returned is correct: 1, 0, or -1 for unknown and padding.
     answer : ndarray of int32, shape (P, R)
         The same codes as in `SamplePool`: -1 abstains, -2 padding.
-    output_tokens, score : ndarray of float64, shape (P, R)
-        All tokens that a run generated, and the score of what it returned; NaN where not recorded.
+    output_tokens, prompt_tokens, score : ndarray of float64, shape (P, R)
+        All tokens that a run generated, all prompt tokens that its requests sent (the question and what was
+        re-sent after it), and the score of what it returned; NaN where not recorded.
     """
 
     generator: str
@@ -132,4 +133,5 @@ class RecordedRuns:
     correct: NDArray[np.int8]
     answer: NDArray[np.int32]
     output_tokens: NDArray[np.float64]
+    prompt_tokens: NDArray[np.float64]
     score: NDArray[np.float64]

@@ -19,7 +19,7 @@ from difficulty.errors import InvalidInputError, MissingDependencyError, Planner
 __all__ = ["COMMANDS", "main"]
 
 # In the order of a first visit: try it, learn, judge, use.
-COMMANDS: Final = ("demo", "collect", "split", "train", "evaluate", "inspect", "plan", "run")
+COMMANDS: Final = ("demo", "collect", "compare", "split", "train", "evaluate", "inspect", "plan", "run")
 _BAD_INPUT: Final = 2
 _INTERRUPTED: Final = 130
 

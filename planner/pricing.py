@@ -29,6 +29,8 @@ FloatArray: TypeAlias = NDArray[np.float64]
 
 # A recorded score stands for a reward model; checkers and log-probabilities read nothing.
 _REWARD_MODEL: Final = "score"
+_SEARCHES: Final = ("beam_search", "dvts", "lookahead", "rebase")
+_SELECTED_BY_SCORE: Final = ("hierarchical", "best")
 
 
 def columns_by_generator(allocations: Sequence[Allocation]) -> dict[str, NDArray[np.intp]]:
@@ -55,9 +57,10 @@ class Pricing:
     Notes
     -----
     Selection by a recorded ``score`` is charged for the reward model that gives it (prompt and completion of
-    every sample), where the cost model declares its size (``flops``), price (``usd``) or energy (``joules``),
-    or any of them for ``total_tokens``; without such a figure scores are free. ``output_tokens``, ``samples``
-    and ``seconds`` never hold the verifier.
+    every sample; of a search, the prompt N times and each generated token once, as a reward model that keeps
+    its cache reads them), where the cost model declares its size (``flops``), price (``usd``) or energy
+    (``joules``), or any of them for ``total_tokens``; without such a figure scores are free.
+    ``output_tokens``, ``samples`` and ``seconds`` never hold the verifier.
 
     Examples
     --------
@@ -194,16 +197,30 @@ class _Usage(NamedTuple):
         """Return the length of the question, shape (P,): what the smallest allocation reads of it."""
         first = min(
             range(len(self.allocations)),
-            key=lambda column: (self.allocations[column].depth, self.allocations[column].n),
+            key=lambda column: (
+                self.allocations[column].strategy in _SEARCHES,
+                self.allocations[column].depth,
+                self.allocations[column].n,
+            ),
         )
-        # Parallel samples share one reading of the prompt, each step of a chain pays for its own.
-        return self.prompt_tokens[:, first] / (
-            1 if self.allocations[first].depth == 1 else self.allocations[first].n
-        )
+        # Parallel samples share one reading of the prompt, each later step of a chain pays for its own.
+        smallest = self.allocations[first]
+        return self.prompt_tokens[:, first] / (1 + smallest.width * (smallest.depth - 1))
 
     def scored_tokens(self) -> FloatArray:
         """Return what a reward model reads, shape (P, A): question and completion of each sample."""
-        scored = np.array([a.parameters.get("verifier") == _REWARD_MODEL for a in self.allocations])
+        scored = np.array([_is_scored(allocation) for allocation in self.allocations])
         if not scored.any():
             return np.zeros(self.samples.shape)
         return np.where(scored, self.samples * self.question_tokens()[:, None] + self.output_tokens, 0.0)
+
+
+def _is_scored(allocation: Allocation) -> bool:
+    """Tell whether a reward model reads what the allocation draws; searches have one unless they name
+    another verifier.
+    """
+    by_default = allocation.strategy in _SEARCHES or (
+        allocation.strategy == "sequential_revision"
+        and allocation.parameters.get("selection") in _SELECTED_BY_SCORE
+    )
+    return allocation.parameters.get("verifier", _REWARD_MODEL if by_default else "") == _REWARD_MODEL

@@ -7,7 +7,7 @@ prompts is left to `policies.value`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal, TypeAlias, cast
@@ -23,6 +23,8 @@ from difficulty.sample_log import SampleLog
 from difficulty.sample_pool import ChainPool, RecordedRuns, SamplePool
 from difficulty.weighted_vote import weighted_vote_accuracy
 from policies.allocation import Allocation
+from policies.learned_selection import PICKS, selection_accuracy
+from policies.learned_verifier import LEARNED, LearnedScorer
 
 __all__ = ["CurveTable", "Half", "measure_curves", "row_mean"]
 
@@ -30,6 +32,8 @@ FloatArray: TypeAlias = NDArray[np.float64]
 Half: TypeAlias = Literal["all", "even", "odd"]
 
 _USAGE_FIELDS = ("samples", "prompt_tokens", "output_tokens")
+# Ways to select among revisions that read the recorded scores, unless the verifier is named otherwise.
+_BY_SCORE = ("hierarchical", "best")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,8 +50,9 @@ class CurveTable:
         Probability in [0, 1] that the allocation's answer is correct (accuracy) or that a correct sample is
         among its samples (coverage), over the randomness of drawing; NaN where the log cannot tell.
     samples, prompt_tokens, output_tokens : ndarray of float64, shape (P, A)
-        Expected usage; NaN where not recorded. Parallel samples share one prefill of the prompt; each step
-        of a revision chain pays for the prompt that it re-sends.
+        Expected usage; NaN where not recorded. Parallel samples, and the first attempts of parallel chains,
+        share one prefill of the prompt; each later step of a chain pays for the prompt that it re-sends, and
+        a search for all that its requests sent.
     """
 
     prompt_ids: tuple[str, ...]
@@ -81,7 +86,12 @@ class CurveTable:
 
 
 def measure_curves(
-    log: SampleLog, allocations: Sequence[Allocation], *, half: Half = "all", seed: int = 0
+    log: SampleLog,
+    allocations: Sequence[Allocation],
+    *,
+    half: Half = "all",
+    seed: int = 0,
+    learned: Mapping[str, LearnedScorer] | None = None,
 ) -> CurveTable:
     """Measure every allocation on every prompt of a log.
 
@@ -95,12 +105,16 @@ def measure_curves(
         Use all recorded samples, or one of two disjoint halves of each pool: an oracle chooses on one and
         is scored on the other.
     seed : int
-        Seed of the Monte-Carlo subsets of weighted votes.
+        Seed of the Monte-Carlo subsets of weighted votes and of picks by a learned verifier.
+    learned : mapping of str to LearnedScorer, optional
+        Learned verifiers by generator, for allocations that pick by one: cross-fitted for prompts that they
+        were fitted on.
 
     Returns
     -------
     CurveTable
-        Rows in the order of ``log.prompts``; NaN for a generator or run that the log does not have.
+        Rows in the order of ``log.prompts``; NaN for a generator or run that the log does not have, and for a
+        learned verifier that is not given.
     """
     shape = (len(log.prompts), len(allocations))
     value = np.full(shape, np.nan)
@@ -118,6 +132,11 @@ def measure_curves(
             measured = _measure_runs(runs[0], _half_slice(half))
         elif chains is not None:
             measured = _measure_chains(chains, log.pool(generator), family, _half_slice(half))
+        elif strategy in PICKS and family[0].parameters.get("verifier") == LEARNED:
+            scorer = (learned or {}).get(generator)
+            if scorer is None:
+                continue
+            measured = _measure_learned(log.pool(generator), family, _half_slice(half), seed, scorer)
         elif strategy in _ESTIMATORS:
             pool = _half_pool(log.pool(generator), half, seed)
             measured = _measure_pool(pool, family, _half_slice(half), seed)
@@ -162,6 +181,21 @@ def _measure_pool(pool: SamplePool, family: list[Allocation], columns: slice, se
     widths = np.array([allocation.width for allocation in family])
     estimate = _ESTIMATORS[family[0].strategy]
     value = estimate(pool, columns, widths, str(family[0].parameters.get("verifier", "")), seed)
+    return _with_usage(pool, value, widths)
+
+
+def _measure_learned(
+    pool: SamplePool, family: list[Allocation], columns: slice, seed: int, scorer: LearnedScorer
+) -> _Measured:
+    """Value picks by a learned verifier, which spends nothing of its own."""
+    widths = [allocation.width for allocation in family]
+    picked = selection_accuracy(pool, scorer, widths, columns=columns, seed=seed)
+    value = picked.best_of_n if family[0].strategy == "best_of_n" else picked.weighted_best_of_n
+    return _with_usage(pool, value, np.array(widths))
+
+
+def _with_usage(pool: SamplePool, value: FloatArray, widths: NDArray[np.int_]) -> _Measured:
+    """Add the usage of `width` samples of each prompt; NaN where the generator has no line for it."""
     has_line = pool.n > 0
     value[~has_line] = np.nan
     # Tokens are averaged over the whole pool in either half: what a sample costs is not what halves are
@@ -240,25 +274,30 @@ def _measure_chains(
     depths = sorted({allocation.depth for allocation in family})
     selection = cast("RevisionSelection", family[0].parameters["selection"])
     correct, answer = chains.correct[:, columns], chains.answer[:, columns]
+    scored = selection in _BY_SCORE and family[0].parameters.get("verifier", "score") == "score"
+    score = chains.score[:, columns] if scored else None
     accuracy = revision_accuracy(
-        correct, answer, None, np.array(widths), np.array(depths), selection=selection
+        correct, answer, score, np.array(widths), np.array(depths), selection=selection
     )
     cells = [(widths.index(a.width), depths.index(a.depth)) for a in family]
     value = np.stack([accuracy[:, w, d] for w, d in cells], axis=1)
     output = _prefix_tokens(chains.output_tokens[:, columns], family)
-    prompt = _prefix_tokens(chains.prompt_tokens[:, columns], family)
+    prompt = _prefix_tokens(chains.prompt_tokens[:, columns], family, shared=True)
     # Where chains do not record what they re-sent, each step re-sends at least the prompt.
-    resent = pool.prompt_tokens[:, None] * np.array([allocation.n for allocation in family])
-    prompt = np.where(np.isnan(prompt), resent, prompt)
+    n_sent = np.array([1 + a.width * (a.depth - 1) for a in family])
+    prompt = np.where(np.isnan(prompt), pool.prompt_tokens[:, None] * n_sent, prompt)
     samples = np.broadcast_to(np.array([float(allocation.n) for allocation in family]), value.shape)
     return value, samples, prompt, output
 
 
-def _prefix_tokens(tokens: FloatArray, family: list[Allocation]) -> FloatArray:
-    """Return the expected tokens of `width` chains of `depth` steps, shape (P, A)."""
+def _prefix_tokens(tokens: FloatArray, family: list[Allocation], *, shared: bool = False) -> FloatArray:
+    """Return the expected tokens of `width` chains of `depth` steps, shape (P, A); `shared`: the first steps
+    of all chains are one request, which reads the prompt once.
+    """
     per_step = np.stack([row_mean(tokens[:, :, step]) for step in range(tokens.shape[2])], axis=1)
     total = np.cumsum(per_step, axis=1)
-    return np.stack([total[:, a.depth - 1] * a.width for a in family], axis=1)
+    spared = per_step[:, 0] if shared else np.zeros(len(tokens))
+    return np.stack([total[:, a.depth - 1] * a.width - spared * (a.width - 1) for a in family], axis=1)
 
 
 def _measure_runs(runs: RecordedRuns, columns: slice) -> _Measured:
@@ -267,7 +306,8 @@ def _measure_runs(runs: RecordedRuns, columns: slice) -> _Measured:
     known = np.where(correct >= 0, correct, np.nan).astype(np.float64)
     value = row_mean(known)[:, None]
     samples = np.full(value.shape, float(dict(runs.params).get("n", 1)))
-    return value, samples, np.full(value.shape, np.nan), row_mean(runs.output_tokens[:, columns])[:, None]
+    prompt, output = (row_mean(table[:, columns]) for table in (runs.prompt_tokens, runs.output_tokens))
+    return value, samples, prompt[:, None], output[:, None]
 
 
 def row_mean(values: FloatArray) -> FloatArray:

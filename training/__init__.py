@@ -2,6 +2,8 @@
 
 from training.evaluate import evaluate
 from training.report import Report
+from training.strategy_comparison import compare_strategies
+from training.strategy_report import StrategyComparison
 from training.train import train
 
-__all__ = ["Report", "evaluate", "train"]
+__all__ = ["Report", "StrategyComparison", "compare_strategies", "evaluate", "train"]

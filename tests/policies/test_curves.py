@@ -214,7 +214,8 @@ def test_chains_are_drawn_whole_and_pay_for_what_they_resend() -> None:
     # One chain: a vote over its two steps, ties at random: (1/2 + 1) / 2; both chains: three of four votes.
     assert_allclose(curves.value[0, [by_width[1], by_width[2]]], [0.75, 1.0])
     assert_allclose(curves.output_tokens[0, [by_width[1], by_width[2]]], [50, 100])
-    assert_allclose(curves.prompt_tokens[0, [by_width[1], by_width[2]]], [240, 480])
+    # The first attempts of both chains are one request: the question's 100 tokens are read once.
+    assert_allclose(curves.prompt_tokens[0, [by_width[1], by_width[2]]], [240, 380])
     assert_array_equal(curves.samples[0, [by_width[1], by_width[2]]], [2, 4])
 
 

@@ -1,0 +1,132 @@
+"""``planner compare``: which strategy pays at which difficulty, on recorded samples, at equal cost.
+
+It needs a log with independent samples and, beside them, revision chains or runs of searches. Comparing is
+left to `training.strategy_comparison`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from planner.commands.options import as_json, folder_option, logs_argument, on_duplicate_option, seed_option
+from planner.commands.recorded import read_logs
+from planner.commands.terminal import progress_bars, results
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from training.strategy_report import StrategyComparison
+
+__all__ = ["command"]
+
+
+@click.command("compare")
+@logs_argument
+@on_duplicate_option
+@folder_option("strategies", "Folder of strategies.json, strategies.md and strategies.png.")
+@click.option(
+    "--generator", default=None, metavar="NAME", help="By default the only one with chains or runs."
+)
+@click.option(
+    "--unit",
+    type=click.Choice(["total_tokens", "output_tokens", "samples"]),
+    default="total_tokens",
+    show_default=True,
+    help="total_tokens: with re-sent prompts and what a reward model reads; else scoring is free.",
+)
+@click.option(
+    "--bins",
+    type=click.IntRange(1, 10),
+    default=4,
+    show_default=True,
+    help="Quantiles of difficulty.",
+)
+@click.option(
+    "--difficulty",
+    type=click.Choice(["observed", "score"]),
+    default="observed",
+    show_default=True,
+    help="What tells difficulty on the half of the samples that scores nothing: right ones, or mean score.",
+)
+@click.option(
+    "--bootstrap",
+    type=click.IntRange(min=100),
+    default=1000,
+    show_default=True,
+    help="Replicates of the paired bootstrap over prompts.",
+)
+@seed_option
+@as_json
+def command(
+    log: tuple[Path, ...],
+    on_duplicate: Literal["error", "first"],
+    out: Path,
+    generator: str | None,
+    unit: str,
+    bins: int,
+    difficulty: Literal["observed", "score"],
+    bootstrap: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Compare parallel sampling, revision and search at equal cost, by difficulty, with intervals.
+
+    LOG holds independent samples of one generator, and revision chains or runs of searches on the same
+    prompts (`planner collect --strategy`); several files are read as one.
+    """
+    from difficulty.errors import require
+    from training.strategy_comparison import compare_strategies
+
+    require("matplotlib", extra="train")
+    with progress_bars() as tell:
+        report = compare_strategies(
+            read_logs(log, on_duplicate),
+            out,
+            generator=generator,
+            unit=unit,
+            bins=bins,
+            difficulty=difficulty,
+            n_bootstrap=bootstrap,
+            seed=seed,
+            progress=tell,
+        )
+    if as_json:
+        click.echo(report.to_json().decode(), nl=False)
+        return
+    console = results()
+    _print(console, report)
+    console.print(f"\nAll tables and the figure: {out / 'strategies.md'}", soft_wrap=True)
+
+
+def _print(console: Console, report: StrategyComparison) -> None:
+    """Print what was found, and the differences to parallel sampling at the largest budget."""
+    from rich.text import Text
+
+    from planner.commands.tables import new_table
+
+    largest = report.groups[0]["kinds"][-1]
+    names = [name for name in largest["kinds"] if name != "parallel"]
+    table = new_table(
+        f"Difference to the best parallel strategy at the cost of {largest['n']} samples, "
+        f"{report.data['n_prompts']} prompts"
+    )
+    for heading in ("difficulty", "prompts", "one sample", "parallel", *names):
+        table.add_column(heading, justify="left" if heading == "difficulty" else "right")
+    for group in report.groups:
+        kinds = group["kinds"][-1]["kinds"]
+        cells = [_difference(kinds.get(name)) for name in names]
+        parallel = f"{kinds['parallel']['value']:.3f}"
+        table.add_row(group["name"], str(group["n_prompts"]), f"{group['one_sample']:.3f}", parallel, *cells)
+    console.print(table)
+    for sentence in report.findings:
+        console.print(Text(f"- {sentence}"))
+
+
+def _difference(found: dict[str, Any] | None) -> str:
+    if found is None or found["over_parallel"] is None:
+        return "–"
+    low, high = found["over_parallel_interval"]
+    return f"{found['over_parallel']:+.3f} [{low:+.3f}, {high:+.3f}]"

@@ -1,0 +1,250 @@
+"""Strategies by difficulty: what was planted is found, nothing scores the samples that told difficulty, and
+equal cost is equal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from difficulty import Generator, SampleLog
+from difficulty.errors import InvalidInputError, UnknownUnitError
+from planner.cli import main
+from policies.cost import CostModel
+from training import StrategyComparison, compare_strategies
+from training.frontier import bootstrap_weights
+from training.sequential_share import shapes_of, share_at_equal_n
+from training.simulated_log import simulated_log
+from training.simulated_strategies import simulated_strategies
+from training.strategy_bed import StrategyBed, measure_strategies
+from training.strategy_tables import budgets_at, group_weights, winner_shares
+
+TOKENS = CostModel(unit="total_tokens", verifier_params=0.0)
+
+
+@pytest.fixture(scope="module")
+def log() -> SampleLog:
+    return simulated_strategies(160, n_samples=24, seed=3)
+
+
+@pytest.fixture(scope="module")
+def report(log: SampleLog, tmp_path_factory: pytest.TempPathFactory) -> StrategyComparison:
+    folder = tmp_path_factory.mktemp("strategies")
+    report = compare_strategies(log, folder, unit="output_tokens", bins=3, n_bootstrap=200, seed=0)
+    assert (folder / "strategies.json").read_bytes() == report.to_json()
+    assert (folder / "strategies.md").read_text(encoding="utf-8") == report.to_markdown()
+    assert (folder / "strategies.png").read_bytes().startswith(b"\x89PNG")
+    return report
+
+
+def bed_of(log: SampleLog, **options: Any) -> StrategyBed:
+    settings: dict[str, Any] = {
+        "cost_model": TOKENS, "n_bins": 3, "difficulty": "observed", "seed": 0
+    }  # fmt: skip
+    return measure_strategies(log, "model", **(settings | options))
+
+
+def last(report: StrategyComparison, group: int, kind: str) -> dict[str, Any]:
+    found: dict[str, Any] = report.groups[group]["kinds"][-1]["kinds"][kind]
+    return found
+
+
+def test_a_planted_search_wins_where_prompts_are_hard(report: StrategyComparison) -> None:
+    hardest = last(report, -1, "search")
+    assert hardest["over_parallel_interval"][0] > 0.05
+    assert hardest["over_parallel"] > last(report, 1, "search")["over_parallel"] + 0.1
+    assert "On the hardest prompts search wins" in " ".join(report.findings)
+
+
+def test_search_that_is_worth_a_single_sample_loses() -> None:
+    log = simulated_strategies(120, n_samples=24, n_chains=0, search_odds=1.0, seed=4)
+    report = compare_strategies(log, unit="output_tokens", bins=2, n_bootstrap=200)
+    assert last(report, 1, "search")["over_parallel_interval"][1] < 0
+    assert last(report, 1, "best of all")["over_parallel_interval"][1] <= 0.05
+    assert "revision" not in report.groups[0]["kinds"][-1]["kinds"]
+
+
+def test_revisions_that_change_nothing_are_worth_their_first_attempts() -> None:
+    log = simulated_strategies(80, n_samples=24, mended=0.0, spoiled=0.0, sizes=(), seed=5)
+    report = compare_strategies(log, bins=2, n_bootstrap=100)
+    for row in report.groups[0]["shapes"][0]["at_equal_n"]:
+        for shape in row["shapes"]:
+            if shape["depth"] > 1 and shape["width"] == 1:
+                assert shape["value"] == pytest.approx(report.groups[0]["one_sample"], abs=0.08)
+    assert last(report, 1, "revision")["over_parallel_interval"][1] < 0
+
+
+def test_samples_that_tell_difficulty_score_nothing(log: SampleLog) -> None:
+    bed, pool = bed_of(log), log.pool("model")
+    assert_allclose(bed.easiness, pool.correct[:, ::2].mean(axis=1))
+    single = bed.columns[bed.families[0].allocations[0]]
+    assert_allclose(bed.value[:, single], pool.correct[:, 1::2].mean(axis=1))
+    assert bed.families[0].allocations[-1].width <= 12
+
+
+def test_bins_hold_every_prompt_once_from_easy_to_hard_and_keep_equals_together(log: SampleLog) -> None:
+    bed = bed_of(log)
+    assert sorted(np.concatenate(bed.bins).tolist()) == list(range(len(bed.prompt_ids)))
+    for easier, harder in zip(bed.bins, bed.bins[1:], strict=False):
+        assert bed.easiness[easier].min() > bed.easiness[harder].max()
+
+
+def test_difficulty_by_score_reads_no_label(log: SampleLog) -> None:
+    bed = bed_of(log, difficulty="score")
+    assert_allclose(bed.easiness, log.pool("model").score[:, ::2].mean(axis=1))
+
+
+def test_cost_counts_resent_prompts_and_what_a_reward_model_reads(log: SampleLog) -> None:
+    bed = bed_of(log)
+    by_name = {family.name: family for family in bed.families}
+
+    def cost(name: str, width: int, depth: int = 1) -> float:
+        (found,) = {a for a in by_name[name].allocations if (a.width, a.depth) == (width, depth)}
+        return float(bed.cost[0, bed.columns[found]])
+
+    # The question has 20 tokens and every completion 50.
+    assert cost("majority vote", 5) == 20 + 5 * 50
+    assert cost("best-of-N by score", 4) == 20 + 4 * 50 + 4 * (20 + 50)
+    assert cost("revision by vote, one chain", 1, 2) == 20 + 70 + 2 * 50
+    assert cost("revision by vote, chains of 2", 4, 2) == 20 + 4 * 70 + 8 * 50
+    assert cost("revision by score, one chain", 1, 2) == 20 + 70 + 2 * 50 + 2 * (20 + 50)
+    assert cost("beam search (beam_width=4)", 8) == 8 * 20 + 8 * 50 + 8 * (20 + 50)
+
+
+def test_budgets_are_the_cost_of_that_many_votes(log: SampleLog) -> None:
+    bed = bed_of(log)
+    rows = bed.bins[0]
+    weights = group_weights(bootstrap_weights(len(bed.prompt_ids), n_replicates=3, seed=0), rows)
+    assert_allclose(budgets_at(bed, rows, weights, [1, 2, 8]), [[70, 120, 420]] * 4)
+    assert_allclose(weights.sum(axis=1), 1)
+
+
+def test_equal_n_compares_all_shapes_with_parallel_samples(log: SampleLog) -> None:
+    bed = bed_of(log)
+    rows = np.arange(len(bed.prompt_ids))
+    weights = bootstrap_weights(len(rows), n_replicates=100, seed=0)
+    majority, by_score = shapes_of(bed)
+    table = {row["n"]: row for row in share_at_equal_n(bed, rows, weights, majority)}
+    assert [(s["width"], s["depth"]) for s in table[4]["shapes"]] == [(4, 1), (2, 2), (1, 4)]
+    assert [s["share"] for s in table[4]["shapes"]] == [0.25, 0.5, 1.0]
+    assert sum(s["wins"] for s in table[4]["shapes"]) == pytest.approx(1, abs=1e-3)
+    assert table[4]["shapes"][0]["over_parallel"] == 0
+    assert [s["width"] for s in share_at_equal_n(bed, rows, weights, by_score)[0]["shapes"]] == [2, 1]
+
+
+def test_ties_share_a_win_and_unknown_rows_never_win() -> None:
+    value = np.array([[9, 1.0, 1.0], [0, 1.0, 0.0], [np.nan] * 3])
+    assert winner_shares(value).tolist() == [0.75, 0.25, 0.0]
+
+
+def test_prompts_that_lack_something_are_left_out_and_counted() -> None:
+    whole = simulated_strategies(60, n_samples=12, seed=6)
+    part = simulated_log(5, n_samples=12, n_generators=1, seed=1)
+    renamed = SampleLog.from_records(
+        [
+            {
+                "prompt_id": prompt.id,
+                "prompt": prompt.text,
+                "generator": "model",
+                "prompt_tokens": 20,
+                "samples": [{"answer": "1", "correct": True, "output_tokens": 50, "score": 0.5}] * 12,
+            }
+            for prompt in part.prompts
+        ],
+        whole.generators,
+    )
+    report = compare_strategies(SampleLog.merge([whole, renamed]), bins=2, n_bootstrap=100)
+    assert (report.data["n_prompts"], report.data["n_left_out"]) == (60, 5)
+
+
+def test_the_same_arguments_give_the_same_bytes(log: SampleLog) -> None:
+    first, second = (compare_strategies(log, bins=2, n_bootstrap=100, seed=1).to_json() for _ in range(2))
+    assert first == second
+    assert first != compare_strategies(log, bins=2, n_bootstrap=100, seed=2).to_json()
+
+
+def test_json_holds_no_nan_and_every_difference_an_interval(report: StrategyComparison) -> None:
+    content = json.loads(report.to_json(), parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
+    assert content["strategy_comparison"] == 1 and content["findings"] == report.findings
+    for group in content["groups"]:
+        for row in group["at_equal_cost"]:
+            for found in row["strategies"].values():
+                assert len(found["over_vote_interval"]) == len(found["over_parallel_interval"]) == 2
+            total = sum(found["wins"] for found in row["strategies"].values())
+            assert total == pytest.approx(1, abs=1e-3)
+
+
+def test_markdown_names_every_family_and_bin(report: StrategyComparison) -> None:
+    text = report.to_markdown()
+    assert all(family["name"] in text for family in report.families)
+    assert all(f"| {group['name']} |" in text for group in report.groups)
+    assert "nan" not in text and "None" not in text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"bins": 0}, "bins must be between 1 and 10"),
+        ({"n_bootstrap": 10}, "at least 100"),
+        ({"generator": "other"}, "generator must be one of 'model'"),
+        ({"difficulty": "guess"}, "difficulty must be one of observed, score"),
+        ({"bins": 10}, "leave fewer than 4"),
+    ],
+)
+def test_bad_arguments_are_named(options: dict[str, Any], message: str) -> None:
+    small = simulated_strategies(30, n_samples=8, seed=1)
+    with pytest.raises(InvalidInputError, match=message):
+        compare_strategies(small, **({"n_bootstrap": 100} | options))
+
+
+def test_logs_without_what_is_needed_say_what_to_record() -> None:
+    with pytest.raises(InvalidInputError, match="neither revision chains nor runs"):
+        compare_strategies(simulated_log(20, n_samples=8, n_generators=1))
+    with pytest.raises(InvalidInputError, match="'model-0', 'model-1' could be meant"):
+        compare_strategies(simulated_log(20, n_samples=8))
+    with pytest.raises(InvalidInputError, match="at least 3 labelled samples"):
+        compare_strategies(simulated_strategies(20, n_samples=4))
+    with pytest.raises(InvalidInputError, match="difficulty by score needs a score"):
+        compare_strategies(simulated_strategies(20, n_samples=12, scores=False), difficulty="score")
+
+
+def test_a_unit_that_was_not_recorded_is_an_error() -> None:
+    run = {"answer": "1", "correct": True}
+    records: list[dict[str, object]] = [
+        {"prompt_id": str(n), "prompt": f"{n}?", "generator": "m", "samples": [run] * 16} for n in range(8)
+    ]
+    search = {"strategy": "dvts", "params": {"n": 4}, "samples": [run]}
+    records += [{"prompt_id": str(n), "prompt": f"{n}?", "generator": "m"} | search for n in range(8)]
+    log = SampleLog.from_records(records, {"m": Generator(name="m")})
+    with pytest.raises(UnknownUnitError, match="prompt_tokens were not recorded"):
+        compare_strategies(log, bins=1, n_bootstrap=100)
+    by_samples = compare_strategies(log, unit="samples", bins=1, n_bootstrap=100)
+    assert last(by_samples, 0, "search")["over_parallel"] == 0
+
+
+def test_the_command_writes_the_report_and_prints_json(
+    tmp_path: Path, log: SampleLog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "log.jsonl.gz"
+    log.select([prompt.id for prompt in log.prompts[:60]]).write(path)
+    arguments = ["compare", str(path), "--out", str(tmp_path / "out"), "--bins", "2", "--bootstrap", "100"]
+    assert main([*arguments, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document == json.loads((tmp_path / "out" / "strategies.json").read_bytes())
+    assert main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "Difference to the best parallel strategy" in shown and "strategies.md" in shown
+
+
+def test_the_command_refuses_a_log_without_chains_or_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "plain.jsonl"
+    simulated_log(12, n_samples=8, n_generators=1).write(path)
+    assert main(["compare", str(path), "--out", str(tmp_path / "out")]) == 2
+    assert "neither revision chains nor runs" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,202 @@
+"""Measure every strategy of a log on prompts whose difficulty other samples told.
+
+The even half of each prompt's independent samples tells difficulty and scores nothing; the odd half scores
+parallel strategies; chains and runs, which share no sample with either, score the others. Bins are quantiles
+over the prompts of the log. Comparing is left to `training.strategy_tables`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.errors import InvalidInputError
+from difficulty.sample_log import SampleLog
+from planner.pricing import Pricing
+from policies.allocation import Allocation, StrategyName
+from policies.cost import CostModel
+from policies.curves import CurveTable, measure_curves
+from training.strategy_families import Family, shape_grids, strategy_families
+
+__all__ = ["DIFFICULTIES", "DifficultyName", "StrategyBed", "measure_strategies"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+DifficultyName: TypeAlias = Literal["observed", "score"]
+DIFFICULTIES: Final[tuple[str, ...]] = get_args(DifficultyName)
+
+_POOLED: Final = ("majority_vote", "best_of_n", "weighted_best_of_n")
+_FEWEST_PROMPTS: Final = 4  # per bin; fewer give no interval worth the name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class StrategyBed:
+    """Prompts × allocations, measured.
+
+    Parameters
+    ----------
+    prompt_ids : tuple of str
+        The P prompts that have everything, in the order of the log.
+    n_left_out : int
+        Prompts that lack samples, chains or runs of some strategy.
+    families : tuple of Family
+        What is compared; the majority vote first.
+    columns : mapping of Allocation to int
+        Place of each of the A allocations.
+    value, cost : ndarray of float64, shape (P, A)
+        Accuracy in [0, 1] and cost in the unit, per prompt.
+    easiness : ndarray of float64, shape (P,)
+        What difficulty is read from: pass@1, or the mean score, of the half that scores nothing.
+    bins : tuple of ndarray of intp
+        Rows of each difficulty bin, easiest first; empty bins do not occur.
+    n_difficulty_samples : int
+        Most samples of a prompt that told its difficulty.
+    """
+
+    prompt_ids: tuple[str, ...]
+    n_left_out: int
+    families: tuple[Family, ...]
+    columns: dict[Allocation, int]
+    value: FloatArray
+    cost: FloatArray
+    easiness: FloatArray
+    bins: tuple[NDArray[np.intp], ...]
+    n_difficulty_samples: int
+
+    def places(self, allocations: Sequence[Allocation]) -> NDArray[np.intp]:
+        """Return the columns of some allocations."""
+        return np.array([self.columns[allocation] for allocation in allocations], dtype=np.intp)
+
+
+def measure_strategies(
+    log: SampleLog,
+    generator: str,
+    *,
+    cost_model: CostModel,
+    n_bins: int,
+    difficulty: DifficultyName,
+    seed: int,
+) -> StrategyBed:
+    """Measure all families of one generator.
+
+    Raises
+    ------
+    InvalidInputError
+        When the log lacks independent samples, chains and runs to compare, or scores for
+        ``difficulty="score"``, or no prompt has everything.
+    UnknownUnitError
+        When the unit needs a quantity that was not recorded for some strategy.
+    """
+    own = log.select_generators([generator])
+    pool = own.pool(generator)
+    if pool.counts_only.any():
+        raise InvalidInputError(
+            f"generator {generator!r} has lines with counts only; strategies can be compared on recorded "
+            "samples"
+        )
+    families = strategy_families(own, generator, n_scored=_typical(pool.n // 2))
+    if all(family.kind == "parallel" for family in families):
+        raise InvalidInputError(
+            f"generator {generator!r} has neither revision chains nor runs of a search, so there is nothing "
+            "to compare with parallel sampling; record some: planner collect --strategy sequential_revision, "
+            "beam_search, dvts, lookahead or rebase"
+        )
+    wanted = [a for family in families for a in family.allocations]
+    grids = shape_grids(own, generator)
+    for selection, grid in grids.items():
+        wanted += [*grid.values(), *_flat_shapes(generator, selection, _typical(pool.n // 2))]
+    allocations = list(dict.fromkeys(wanted))
+    curves = _measured(own, allocations, seed)
+    # A row of pools that are too short for the widest vote, or lack a chain, would compare unequal prompts.
+    rows = np.flatnonzero(~np.isnan(curves.value).any(axis=1))
+    if not len(rows):
+        raise InvalidInputError(
+            f"no prompt has all of what generator {generator!r} was recorded with (labelled samples, whole "
+            "chains, runs of every search); see planner collect"
+        )
+    easiness = _easiness(own, generator, difficulty)[rows]
+    if np.isnan(easiness).any():
+        raise InvalidInputError(
+            "difficulty by score needs a score of every independent sample; record them (planner collect "
+            "--verifier), or take the observed difficulty"
+        )
+    cost = Pricing(cost_model=cost_model).recorded(curves.take(rows))
+    return StrategyBed(
+        prompt_ids=tuple(own.prompts[row].id for row in rows),
+        n_left_out=len(own.prompts) - len(rows),
+        families=families,
+        columns={allocation: column for column, allocation in enumerate(allocations)},
+        value=curves.value[rows],
+        cost=cost,
+        easiness=easiness,
+        bins=_bins(easiness, n_bins),
+        n_difficulty_samples=int(((pool.n[rows] + 1) // 2).max()),
+    )
+
+
+def _flat_shapes(generator: str, selection: str, n_scored: int) -> list[Allocation]:
+    """Return parallel samples by powers of two, selected as chains of one attempt would be."""
+    sizes = [2**power for power in range(1, n_scored.bit_length()) if 2**power <= n_scored]
+    strategy: StrategyName = "majority_vote" if selection == "majority" else "weighted_best_of_n"
+    params = {} if selection == "majority" else {"verifier": "score"}
+    return [Allocation(generator=generator, strategy=strategy, width=n, params=params) for n in sizes]
+
+
+def _measured(log: SampleLog, allocations: list[Allocation], seed: int) -> CurveTable:
+    """Return curves with parallel strategies on the odd half of the samples, all others on all recordings."""
+    pooled = [allocation for allocation in allocations if allocation.strategy in _POOLED]
+    others = [allocation for allocation in allocations if allocation.strategy not in _POOLED]
+    odd = measure_curves(log, pooled, half="odd", seed=seed)
+    whole = measure_curves(log, others, half="all", seed=seed)
+    place = {allocation: column for column, allocation in enumerate([*pooled, *others])}
+    order = np.array([place[allocation] for allocation in allocations])
+
+    def joined(name: str) -> FloatArray:
+        both = np.concatenate([getattr(odd, name), getattr(whole, name)], axis=1)
+        return np.asarray(both[:, order], dtype=np.float64)
+
+    return CurveTable(
+        prompt_ids=odd.prompt_ids,
+        allocations=tuple(allocations),
+        value=joined("value"),
+        samples=joined("samples"),
+        prompt_tokens=joined("prompt_tokens"),
+        output_tokens=joined("output_tokens"),
+    )
+
+
+def _typical(n: NDArray[np.int64]) -> int:
+    """Return the number that nine tenths of the prompts reach."""
+    return int(np.sort(n)[len(n) // 10])
+
+
+def _easiness(log: SampleLog, generator: str, difficulty: DifficultyName) -> FloatArray:
+    """Return pass@1 or the mean score over the even half of each prompt's samples; NaN where unknown."""
+    pool = log.pool(generator)
+    inside = (np.arange(pool.correct.shape[1]) < pool.n[:, None])[:, ::2]
+    table = pool.score if difficulty == "score" else np.where(pool.correct < 0, np.nan, pool.correct)
+    half = np.where(inside, table[:, ::2], 0.0)
+    return np.asarray(half.sum(axis=1) / np.maximum(inside.sum(axis=1), 1), dtype=np.float64)
+
+
+def _bins(easiness: FloatArray, n_bins: int) -> tuple[NDArray[np.intp], ...]:
+    """Cut prompts at quantiles, easiest first; equal prompts share a bin, so bins can differ in size.
+
+    References
+    ----------
+    Snell et al. 2024, arXiv 2408.03314, section 3.2: five quantiles of pass@1 (2,048 samples), or of the mean
+    verifier score. Here other samples tell the bins than those that score.
+    """
+    edges = np.unique(np.quantile(easiness, np.linspace(0, 1, n_bins + 1)[1:-1]))
+    place = np.searchsorted(edges, easiness, side="right")
+    bins = tuple(np.flatnonzero(place == number) for number in reversed(range(len(edges) + 1)))
+    kept = tuple(rows for rows in bins if len(rows))
+    if min(len(rows) for rows in kept) < _FEWEST_PROMPTS:
+        raise InvalidInputError(
+            f"{len(easiness)} prompts in {n_bins} bins of difficulty leave fewer than {_FEWEST_PROMPTS} in "
+            "one of them; ask for fewer bins or record more prompts"
+        )
+    return kept

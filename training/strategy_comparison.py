@@ -1,0 +1,199 @@
+"""Does search win on hard prompts, do revisions win on easy ones? Strategies at equal cost, by difficulty.
+
+It takes any log with independent samples of a generator and chains or recorded runs beside them. Difficulty
+is told by one half of the independent samples, parallel strategies are scored on the other, and everything
+has a paired bootstrap interval over prompts. Tables are made in `training.strategy_tables` and
+`training.sequential_share`, text and figure in `training.strategy_report` and `training.strategy_figure`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.errors import InvalidInputError
+from difficulty.sample_log import SampleLog
+from difficulty.threads import on_one_thread
+from policies.budget import check_unit
+from policies.cost import CostModel
+from training.frontier import bootstrap_weights, interval
+from training.sequential_share import shapes_of, share_at_equal_cost, share_at_equal_n
+from training.strategy_bed import DIFFICULTIES, DifficultyName, StrategyBed, measure_strategies
+from training.strategy_families import choose_generator
+from training.strategy_report import StrategyComparison, write_strategies
+from training.strategy_tables import budget_sizes, family_table, group_weights, kind_table, points_table
+
+__all__ = ["compare_strategies"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+Progress: TypeAlias = Callable[[str, int, int], None]
+
+_MOST_BINS: Final = 10
+
+
+@on_one_thread
+def compare_strategies(
+    log: SampleLog,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    generator: str | None = None,
+    unit: str = "total_tokens",
+    bins: int = 4,
+    difficulty: DifficultyName = "observed",
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+    cost_model: CostModel | None = None,
+    progress: Progress | None = None,
+) -> StrategyComparison:
+    """Compare every strategy of a log at equal cost, in bins of difficulty.
+
+    Parameters
+    ----------
+    log : SampleLog
+        Independent samples, and chains or runs of searches, on the same prompts.
+    out : str or path, optional
+        Folder for ``strategies.json``, ``strategies.md`` and ``strategies.png``; without it nothing is
+        written.
+    generator : str, optional
+        Whose strategies are compared; by default the only one with chains or runs.
+    unit : str
+        Unit of cost. ``"total_tokens"`` counts prompts as they were re-sent, output, and what a reward model
+        reads; ``"output_tokens"`` and ``"samples"`` take scoring as free.
+    bins : int
+        Quantiles of difficulty, 1 to 10; prompts of equal difficulty share one, so there may be fewer.
+    difficulty : {"observed", "score"}
+        What tells difficulty on the half of the samples that scores nothing: the share of right ones, or the
+        mean score of a verifier, which needs no reference answers.
+    n_bootstrap : int
+        Replicates, at least 100.
+    seed : int
+        Seed of bootstrap and folds.
+    cost_model : CostModel, optional
+        Prices beyond those in the log's header; its unit is replaced by `unit`. By default scoring is charged
+        in ``"total_tokens"`` and free elsewhere.
+    progress : callable, optional
+        Called with (stage, done, total).
+
+    Returns
+    -------
+    StrategyComparison
+        All tables as JSON values.
+
+    Raises
+    ------
+    InvalidInputError
+        When an argument is out of range, or the log lacks what a comparison needs.
+    UnknownUnitError
+        When the unit needs a quantity that was not recorded.
+
+    References
+    ----------
+    Snell et al. 2024, arXiv 2408.03314, sections 5 and 6. Deviations: bins are told by samples that score
+    nothing, cost is in tokens with re-sent prompts and scoring, and every difference has an interval.
+
+    Examples
+    --------
+    >>> from training.simulated_strategies import simulated_strategies
+    >>> report = compare_strategies(simulated_strategies(40, seed=1), bins=2, n_bootstrap=100)
+    >>> [group["name"] for group in report.groups]
+    ['all', '1 (easiest)', '2 (hardest)']
+    """
+    if not 1 <= bins <= _MOST_BINS:
+        raise InvalidInputError(f"bins must be between 1 and {_MOST_BINS}, got {bins}")
+    if difficulty not in DIFFICULTIES:
+        raise InvalidInputError(f"difficulty must be one of {', '.join(DIFFICULTIES)}; got {difficulty!r}")
+    if n_bootstrap < 100:
+        raise InvalidInputError(f"n_bootstrap must be at least 100 for a 95 % interval, got {n_bootstrap}")
+    tell = progress or (lambda stage, done, total: None)
+    name = choose_generator(log, generator)
+    tell("curves", 0, 1)
+    bed = measure_strategies(
+        log,
+        name,
+        cost_model=_cost_model(log, unit, cost_model),
+        n_bins=bins,
+        difficulty=difficulty,
+        seed=seed,
+    )
+    tell("curves", 1, 1)
+    weights = bootstrap_weights(len(bed.prompt_ids), n_replicates=n_bootstrap, seed=seed)
+    members = [np.arange(len(bed.prompt_ids)), *bed.bins]
+    groups = []
+    for number, rows in enumerate(members):
+        tell("bootstrap", number, len(members))
+        groups.append(_group(bed, _group_name(number, len(bed.bins)), rows, weights, seed=seed))
+    tell("bootstrap", len(members), len(members))
+    report = StrategyComparison(
+        data={
+            "log_digest": log.digest,
+            "generator": name,
+            "unit": unit,
+            "difficulty": difficulty,
+            "n_prompts": len(bed.prompt_ids),
+            "n_left_out": bed.n_left_out,
+            "n_difficulty_samples": bed.n_difficulty_samples,
+            "n_bins": len(bed.bins),
+            "n_bootstrap": n_bootstrap,
+            "seed": seed,
+        },
+        families=[
+            {"name": f.name, "kind": f.kind, "sizes": [a.n for a in f.allocations]} for f in bed.families
+        ],
+        groups=groups,
+    )
+    if out is not None:
+        tell("figures", 0, 1)
+        write_strategies(report, Path(out))
+        tell("figures", 1, 1)
+    return report
+
+
+def _cost_model(log: SampleLog, unit: str, given: CostModel | None) -> CostModel:
+    """Return the prices; by default a reward model's tokens count as tokens and nothing else."""
+    if given is None:
+        # A declared size, here 0, is what has scoring counted at all; of units only total tokens see it.
+        return CostModel(unit=check_unit(unit), generators=log.generators, verifier_params=0.0)
+    return replace(given, unit=check_unit(unit))
+
+
+def _group_name(number: int, n_bins: int) -> str:
+    if number == 0:
+        return "all"
+    extreme = "" if n_bins == 1 else " (easiest)" if number == 1 else " (hardest)" if number == n_bins else ""
+    return f"{number}{extreme}"
+
+
+def _group(
+    bed: StrategyBed, name: str, rows: NDArray[np.intp], weights: FloatArray, *, seed: int
+) -> dict[str, Any]:
+    """Return all tables of one group of prompts."""
+    inside = group_weights(weights, rows)
+    inside = inside[~np.isnan(inside).any(axis=1)]  # replicates that drew nobody of a small group
+    sizes = budget_sizes(bed.families[0])
+    single = inside @ bed.value[rows][:, bed.columns[bed.families[0].allocations[0]]]
+    low, high = interval(single[1:])
+    easiness = bed.easiness[rows]
+    return {
+        "name": name,
+        "n_prompts": len(rows),
+        "easiness": [round(float(easiness.min()), 4), round(float(easiness.max()), 4)],
+        "one_sample": round(float(single[0]), 6),
+        "one_sample_interval": [round(low, 6), round(high, 6)],
+        "kinds": kind_table(bed, rows, inside, sizes, seed=seed),
+        "at_equal_cost": family_table(bed, rows, inside, sizes),
+        "points": points_table(bed, rows, inside),
+        "shapes": [
+            {
+                "selection": shapes.selection,
+                "at_equal_n": share_at_equal_n(bed, rows, inside, shapes),
+                "at_equal_cost": share_at_equal_cost(bed, rows, inside, shapes, sizes),
+            }
+            for shapes in shapes_of(bed)
+        ],
+    }

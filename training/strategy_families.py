@@ -1,0 +1,179 @@
+"""Which strategies a log can compare: parallel sampling, revision and search, each at the sizes recorded.
+
+A family is one way to spend a growing budget: its points differ in size alone. It assumes one generator, and
+that part of the independent samples is set aside to tell difficulty. What the points are worth is left to
+`training.strategy_bed`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final, Literal, TypeAlias
+
+import numpy as np
+
+from difficulty.errors import InvalidInputError
+from difficulty.sample_log import SampleLog
+from policies.allocation import Allocation, ParameterValue
+from policies.menu import build_menu
+
+__all__ = ["Family", "Kind", "choose_generator", "shape_grids", "strategy_families"]
+
+Kind: TypeAlias = Literal["parallel", "revision", "search"]
+
+VOTE: Final = "majority vote"
+_PARALLEL: Final = {
+    "majority_vote": VOTE,
+    "best_of_n": "best-of-N",
+    "weighted_best_of_n": "weighted best-of-N",
+}
+_SEARCHES: Final = {
+    "beam_search": "beam search",
+    "dvts": "DVTS",
+    "lookahead": "lookahead",
+    "rebase": "REBASE",
+}
+# Settings of a search that change nothing about what it is compared as.
+_UNNAMED: Final = ("n", "delimiter", "max_steps", "max_step_tokens", "verifier")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Family:
+    """One strategy at growing sizes.
+
+    Parameters
+    ----------
+    name : str
+        Unique in a comparison.
+    kind : {"parallel", "revision", "search"}
+        What it is compared as.
+    allocations : tuple of Allocation
+        Its points, smallest first; at least one.
+    """
+
+    name: str
+    kind: Kind
+    allocations: tuple[Allocation, ...]
+
+
+def choose_generator(log: SampleLog, generator: str | None = None) -> str:
+    """Return the generator to compare strategies on: the named one, or the only one with more than samples.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is not in the log, or several (or none) could be meant.
+
+    Examples
+    --------
+    >>> from training.simulated_log import simulated_log
+    >>> choose_generator(simulated_log(4, n_samples=4, n_generators=1))
+    'model-0'
+    """
+    names = list(log.generators)
+    if generator is not None:
+        if generator not in names:
+            raise InvalidInputError(
+                f"generator must be one of {', '.join(map(repr, names))}; got {generator!r}"
+            )
+        return generator
+    rich = [name for name in names if log.chains(name) is not None]
+    rich += [name for name in dict.fromkeys(run.generator for run in log.runs()) if name not in rich]
+    candidates = rich or names
+    if len(candidates) > 1:
+        raise InvalidInputError(
+            f"strategies are compared on one generator, and {', '.join(map(repr, candidates))} could be "
+            "meant; name one of them"
+        )
+    return candidates[0]
+
+
+def strategy_families(log: SampleLog, generator: str, *, n_scored: int) -> tuple[Family, ...]:
+    """Return every family that the log can value.
+
+    Parameters
+    ----------
+    log : SampleLog
+        Recorded samples, chains and runs.
+    generator : str
+        One of its generators.
+    n_scored : int
+        Independent samples per prompt that are there to score strategies.
+
+    Returns
+    -------
+    tuple of Family
+        The majority vote first, then other parallel ones, revisions, searches.
+
+    Raises
+    ------
+    InvalidInputError
+        When there are no labelled independent samples with answers, so that there is no vote to compare with.
+    """
+    own = log.select_generators([generator])
+    menu = build_menu(own)
+    families: dict[tuple[str, Kind], list[Allocation]] = {}
+    for allocation in menu:
+        if allocation.strategy in _PARALLEL and allocation.width <= n_scored:
+            verifier = allocation.parameters.get("verifier")
+            by = "" if verifier is None else f" by {verifier}"
+            families.setdefault((_PARALLEL[allocation.strategy] + by, "parallel"), []).append(allocation)
+    votes = families.get((VOTE, "parallel"), [])
+    if len(votes) < 2:
+        raise InvalidInputError(
+            "a comparison needs at least 3 labelled samples with answers per prompt to vote, beside as many "
+            f"that tell difficulty, and generator {generator!r} has {n_scored}; record more independent "
+            "samples (planner collect --samples 32)"
+        )
+    single = votes[0]
+    for (_, kind), points in families.items():
+        if kind == "parallel" and points[0].width > 1:
+            points.insert(0, single)  # every selector agrees on one sample
+    for selection, grid in shape_grids(own, generator).items():
+        by = "by score" if selection == "hierarchical" else "by vote"
+        deepest = max(depth for _, depth in grid)
+        chain = [grid[key] for key in sorted(grid) if key[0] == 1]
+        families[f"revision {by}, one chain", "revision"] = [single, *chain]
+        for depth in dict.fromkeys(d for d in (2, 4, 8, 16, deepest) if d <= deepest):
+            wide = [grid[key] for key in sorted(grid) if key[1] == depth]
+            families[f"revision {by}, chains of {depth}", "revision"] = wide
+    for allocation in menu:
+        if allocation.strategy in _SEARCHES:
+            key: tuple[str, Kind] = (_search_name(allocation), "search")
+            families.setdefault(key, []).append(allocation)
+    return tuple(
+        Family(name=name, kind=kind, allocations=tuple(sorted(points, key=lambda a: (a.n, a.depth))))
+        for (name, kind), points in families.items()
+    )
+
+
+def shape_grids(log: SampleLog, generator: str) -> dict[str, dict[tuple[int, int], Allocation]]:
+    """Return the revision allocations of at least two steps by (width, depth), per selection that can be
+    replayed: ``"majority"``, and ``"hierarchical"`` where every attempt has a score.
+    """
+    chains = log.chains(generator)
+    if chains is None:
+        return {}
+    grid = {
+        (a.width, a.depth): a
+        for a in build_menu(log.select_generators([generator]))
+        if a.strategy == "sequential_revision"
+    }
+    if not grid:
+        return {}
+    grids = {"majority": grid}
+    present = chains.answer >= 0
+    if not np.isnan(chains.score[present]).any():
+        grids["hierarchical"] = {shape: _by_score(allocation) for shape, allocation in grid.items()}
+    return grids
+
+
+def _by_score(allocation: Allocation) -> Allocation:
+    params: dict[str, ParameterValue] = {**allocation.parameters, "selection": "hierarchical"}
+    return replace(allocation, params={**params, "verifier": "score"})
+
+
+def _search_name(allocation: Allocation) -> str:
+    """Name a search by its parameters other than the size: ``beam search (beam_width=4)``."""
+    shown = [f"{name}={value}" for name, value in allocation.parameters.items() if name not in _UNNAMED]
+    return _SEARCHES[allocation.strategy] + (f" ({', '.join(shown)})" if shown else "")

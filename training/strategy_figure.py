@@ -1,0 +1,87 @@
+"""The figure of a comparison of strategies: accuracy against cost, one panel per bin of difficulty.
+
+Drawn from the tables alone, without a display. Shown are the majority vote with its band, the other parallel
+strategies, the fully sequential chain and every search, so that a panel stays readable; all else is in the
+tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from difficulty.errors import require
+
+if TYPE_CHECKING:
+    from training.strategy_report import StrategyComparison
+
+__all__ = ["draw_strategies"]
+
+# Colours that differ for most kinds of colour vision (Okabe and Ito, 2008).
+_PARALLEL: Final = ("#000000", "#7f7f7f", "#bbbbbb")
+_REVISION: Final = ("#0072b2", "#56b4e9")
+_SEARCH: Final = ("#d55e00", "#e69f00", "#cc79a7", "#009e73", "#8c564b")
+
+
+def draw_strategies(report: StrategyComparison, path: Path) -> None:
+    """Write the figure as PNG into an existing folder."""
+    require("matplotlib", extra="train")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    groups = report.groups[1:]
+    figure = Figure(figsize=(3.3 * len(groups) + 0.6, 4.6), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, len(groups), squeeze=False, sharey=True)[0]
+    shown = _shown(report.families)
+    handles: dict[str, Any] = {}
+    for axes, group in zip(panels, groups, strict=True):
+        for name, (colour, marker, with_band) in shown.items():
+            line = _curve(axes, group["points"][name], colour, marker, with_band=with_band)
+            handles.setdefault(name, line)
+        axes.set_xscale("log")
+        axes.set_title(f"bin {group['name']}: {group['n_prompts']} prompts", fontsize=9)
+        axes.set_xlabel(report.data["unit"].replace("_", " "), fontsize=9)
+        axes.tick_params(labelsize=8)
+        axes.grid(alpha=0.25)
+    panels[0].set_ylabel("accuracy", fontsize=9)
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=4, fontsize=8, frameon=False
+    )
+    figure.savefig(path, metadata={"Software": None})
+
+
+def _shown(families: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, str, bool]]:
+    """Return colour, marker and whether to draw a band, by the name of each family that is drawn."""
+    palettes = {"parallel": _PARALLEL, "revision": _REVISION, "search": _SEARCH}
+    markers = {"parallel": "o", "revision": "s", "search": "^"}
+    found: dict[str, tuple[str, str, bool]] = {}
+    counts = dict.fromkeys(palettes, 0)
+    for family in families:
+        kind, name = family["kind"], family["name"]
+        unread = "logprob" in name or (kind == "revision" and "one chain" not in name)
+        if unread or counts[kind] == len(palettes[kind]):
+            continue
+        found[name] = (palettes[kind][counts[kind]], markers[kind], counts[kind] == 0)
+        counts[kind] += 1
+    return found
+
+
+def _curve(
+    axes: Any, points: Sequence[Mapping[str, Any]], colour: str, marker: str, *, with_band: bool
+) -> Any:
+    """Draw one family's points, and the band of its intervals."""
+    cost = [point["cost"] for point in points]
+    (line,) = axes.plot(
+        cost,
+        [point["value"] for point in points],
+        marker=marker,
+        markersize=3.5,
+        color=colour,
+        linewidth=1.4,
+    )
+    if with_band:
+        low, high = ([point["interval"][end] for point in points] for end in (0, 1))
+        axes.fill_between(cost, low, high, color=colour, alpha=0.12, linewidth=0)
+    return line

@@ -1,0 +1,278 @@
+"""The comparison of strategies as a document: JSON for programs, Markdown for people.
+
+Every number comes from the tables that `training.strategy_comparison` made; nothing is computed here but
+the wording. The figure is drawn by `training.strategy_figure`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+__all__ = ["STRATEGIES_SCHEMA", "StrategyComparison", "write_strategies"]
+
+STRATEGIES_SCHEMA: Final = 1
+_BEST: Final = "best of all"
+_SELECTIONS: Final = {"majority": "by vote", "hierarchical": "by score"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StrategyComparison:
+    """Tables of a comparison, all JSON values.
+
+    Parameters
+    ----------
+    data : dict
+        Log, generator, unit, prompts, how difficulty was told, replicates, seed.
+    families : list of dict
+        Name, kind and sizes of every strategy.
+    groups : list of dict
+        All prompts first, then the bins from easiest to hardest: size, success of one sample, ``"kinds"``
+        (the best of each kind, chosen on other prompts), ``"at_equal_cost"`` (every strategy), ``"points"``
+        (for figures) and ``"shapes"`` (sequential share at equal N and at equal cost).
+    """
+
+    data: dict[str, Any]
+    families: list[dict[str, Any]]
+    groups: list[dict[str, Any]]
+
+    @property
+    def findings(self) -> list[str]:
+        """Sentences that answer the three questions, with intervals: search, revision, sequential share."""
+        easiest, hardest = self.groups[1], self.groups[-1]
+        sentences = []
+        for kind, group, place in (("search", hardest, "hardest"), ("revision", easiest, "easiest")):
+            if any(kind in row["kinds"] for row in group["kinds"]):
+                sentences.append(_kind_sentence(kind, group, place))
+                other, elsewhere = (easiest, "easiest") if group is hardest else (hardest, "hardest")
+                if other is not group:
+                    sentences.append(_kind_sentence(kind, other, elsewhere))
+        sentences += self._share_sentences()
+        return sentences
+
+    def to_json(self) -> bytes:
+        """Return the comparison as JSON; equal comparisons give equal bytes."""
+        content = {
+            "strategy_comparison": STRATEGIES_SCHEMA,
+            "findings": self.findings,
+            **{name: getattr(self, name) for name in self.__slots__},
+        }
+        return msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n"
+
+    def to_markdown(self) -> str:
+        """Return the comparison for people."""
+        sections = [self._head(), self._kinds(), self._shares()]
+        sections += [_family_section(group, self.data["unit"]) for group in self.groups]
+        return "\n\n".join(section for section in sections if section) + "\n"
+
+    def _share_sentences(self) -> list[str]:
+        sentences = []
+        for place, shapes in enumerate(self.groups[0]["shapes"]):
+            tables = [group["shapes"][place]["at_equal_cost"] for group in self.groups[1:]]
+            if not all(tables):
+                continue
+            parts = []
+            for group, table in zip(self.groups[1:], tables, strict=True):
+                row = table[-1]
+                depth, wins = next(iter(row["winners"].items()))
+                parts.append(f"{depth} in bin {group['name']} (best in {wins:.0%} of replicates)")
+            sentences.append(
+                f"Attempts per chain that win most often at the cost of {tables[0][-1]['n']} parallel "
+                f"samples, revisions selected {_SELECTIONS[shapes['selection']]}: {'; '.join(parts)}. 1 is "
+                "all parallel."
+            )
+        return sentences
+
+    def _head(self) -> str:
+        data = self.data
+        left_out = f" ({data['n_left_out']} left out: something is missing)" if data["n_left_out"] else ""
+        told = "share of right ones" if data["difficulty"] == "observed" else "mean score"
+        lines = [
+            "# Strategies across difficulty",
+            "",
+            *[f"- **{sentence}**" for sentence in self.findings],
+            "",
+            f"Generator {data['generator']}, {data['n_prompts']} prompts{left_out}; cost in "
+            f"{data['unit'].replace('_', ' ')} per prompt; 95 % intervals by {data['n_bootstrap']} bootstrap "
+            f"replicates over prompts, paired, seed {data['seed']}. Difficulty is the {told} among up to "
+            f"{data['n_difficulty_samples']} samples of each prompt that score nothing; bins are quantiles.",
+            "",
+            "![Accuracy against cost, by difficulty](strategies.png)",
+            "",
+            "| bin | prompts | " + told + " | one sample |",
+            "|---|---|---|---|",
+        ]
+        for group in self.groups:
+            low, high = group["easiness"]
+            ends = _ends(group["one_sample_interval"], signed=False)
+            lines.append(
+                f"| {group['name']} | {group['n_prompts']} | {low:.2f} to {high:.2f} | "
+                f"{group['one_sample']:.3f} {ends} |"
+            )
+        return "\n".join(lines)
+
+    def _kinds(self) -> str:
+        lines = [
+            "## Parallel, revision, search at equal cost",
+            "",
+            "The best strategy of each kind, chosen on half of the group's prompts and scored on the other "
+            "half (five splits, both ways). Budgets are the cost of a majority vote over N samples; "
+            "differences are to the best parallel strategy.",
+        ]
+        names = [name for name in self.groups[0]["kinds"][-1]["kinds"] if name != "parallel"]
+        for name in names:
+            lines += ["", f"**{name.capitalize()}** over parallel:", "", *self._difference_table(name)]
+        return "\n".join(lines)
+
+    def _difference_table(self, name: str) -> list[str]:
+        sizes = [row["n"] for row in self.groups[0]["kinds"]]
+        lines = [
+            "| bin | " + " | ".join(f"N = {n}" for n in sizes) + " |",
+            "|---|" + "---|" * len(sizes),
+        ]
+        for group in self.groups:
+            cells = []
+            for row in group["kinds"]:
+                found = row["kinds"].get(name)
+                cells.append(
+                    "–" if found is None or found["over_parallel"] is None else _over(found, "parallel")
+                )
+            lines.append(f"| {group['name']} | " + " | ".join(cells) + " |")
+        return lines
+
+    def _shares(self) -> str:
+        if not self.groups[0]["shapes"]:
+            return ""
+        lines = [
+            "## How much in sequence",
+            "",
+            "N samples as width × depth: `width` chains of `depth` attempts. Shown: the difference to all "
+            "parallel, and in how many replicates the shape is the best of its row.",
+        ]
+        for place, shapes in enumerate(self.groups[0]["shapes"]):
+            lines += ["", f"### Revisions selected {_SELECTIONS[shapes['selection']]}, at equal N"]
+            for row in range(len(shapes["at_equal_n"])):
+                lines += ["", *self._equal_n(place, row)]
+            lines += [
+                "",
+                f"### Revisions selected {_SELECTIONS[shapes['selection']]}, at equal cost",
+                "",
+                "Each depth with as many chains as the cost of N parallel samples buys.",
+            ]
+            for row in range(len(shapes["at_equal_cost"])):
+                lines += ["", *self._equal_cost(place, row)]
+        return "\n".join(lines)
+
+    def _equal_n(self, place: int, row: int) -> list[str]:
+        first = self.groups[0]["shapes"][place]["at_equal_n"][row]
+        lines = [
+            f"| N = {first['n']} | "
+            + " | ".join(f"{s['width']} × {s['depth']}" for s in first["shapes"])
+            + " |",
+            "|---|" + "---|" * len(first["shapes"]),
+        ]
+        for group in self.groups:
+            found = group["shapes"][place]["at_equal_n"][row]
+            lines.append(f"| {group['name']} | " + " | ".join(_shape(s) for s in found["shapes"]) + " |")
+        return lines
+
+    def _equal_cost(self, place: int, row: int) -> list[str]:
+        n = self.groups[0]["shapes"][place]["at_equal_cost"][row]["n"]
+        tables = [
+            next((r for r in group["shapes"][place]["at_equal_cost"] if r["n"] == n), None)
+            for group in self.groups
+        ]
+        depths = sorted({d["depth"] for table in tables if table for d in table["depths"]})
+        lines = [
+            f"| cost of N = {n} | " + " | ".join(f"depth {depth}" for depth in depths) + " |",
+            "|---|" + "---|" * len(depths),
+        ]
+        for group, table in zip(self.groups, tables, strict=True):
+            found = {d["depth"]: d for d in table["depths"]} if table else {}
+            cells = [_shape(found[depth]) if depth in found else "–" for depth in depths]
+            lines.append(f"| {group['name']} | " + " | ".join(cells) + " |")
+        return lines
+
+
+def write_strategies(report: StrategyComparison, folder: Path) -> None:
+    """Write ``strategies.json``, ``strategies.md`` and ``strategies.png`` into a folder."""
+    from training.strategy_figure import draw_strategies
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "strategies.json").write_bytes(report.to_json())
+    (folder / "strategies.md").write_text(report.to_markdown(), encoding="utf-8")
+    draw_strategies(report, folder / "strategies.png")
+
+
+def _kind_sentence(kind: str, group: Mapping[str, Any], place: str) -> str:
+    rows = [(row["n"], row["kinds"][kind]) for row in group["kinds"] if kind in row["kinds"]]
+    rows = [(n, found) for n, found in rows if found["over_parallel"] is not None]
+    wins = [n for n, found in rows if (found["over_parallel_interval"][0] or 0) > 0]
+    losses = [n for n, found in rows if (found["over_parallel_interval"][1] or 0) < 0]
+    if not rows:
+        return f"On the {place} prompts no budget buys a {kind}."
+    n, last = rows[-1]
+    verdict = (
+        f"wins at {_sizes(wins)} and loses at {_sizes(losses)}"
+        if wins and losses
+        else f"wins at {_sizes(wins)}"
+        if wins
+        else f"loses at {_sizes(losses)}"
+        if losses
+        else "neither wins nor loses beyond its interval at any budget"
+    )
+    return (
+        f"On the {place} prompts {kind} {verdict}, against the best parallel strategy at equal cost; at the "
+        f"cost of {n} samples the difference is {_over(last, 'parallel')}."
+    )
+
+
+def _sizes(sizes: Sequence[int]) -> str:
+    return "the cost of " + ", ".join(map(str, sizes)) + " samples"
+
+
+def _family_section(group: Mapping[str, Any], unit: str) -> str:
+    table = group["at_equal_cost"]
+    names = list(dict.fromkeys(name for row in table for name in row["strategies"]))
+    lines = [
+        f"## Every strategy, {'all prompts' if group['name'] == 'all' else 'bin ' + group['name']}",
+        "",
+        "Accuracy, and the difference to the majority vote at equal cost; * more than its largest recorded "
+        "size costs.",
+        "",
+        f"| {unit.replace('_', ' ')} | "
+        + " | ".join(f"{row['budget']:.4g} (N = {row['n']})" for row in table)
+        + " |",
+        "|---|" + "---|" * len(table),
+    ]
+    for name in names:
+        cells = []
+        for row in table:
+            found = row["strategies"].get(name)
+            if found is None:
+                cells.append("–")
+                continue
+            star = "*" if found["all_spent"] else ""
+            over = "" if name == names[0] else f" ({_over(found, 'vote')})"
+            cells.append(f"{found['value']:.3f}{star}{over}")
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _shape(found: Mapping[str, Any]) -> str:
+    if found["depth"] == 1 or found["over_parallel"] is None:
+        return f"{found['value']:.3f}, best in {found['wins']:.0%}"
+    return f"{_over(found, 'parallel')}, {found['wins']:.0%}"
+
+
+def _over(found: Mapping[str, Any], name: str) -> str:
+    return f"{found[f'over_{name}']:+.3f} {_ends(found[f'over_{name}_interval'])}"
+
+
+def _ends(ends: Sequence[float | None], *, signed: bool = True) -> str:
+    sign = "+" if signed else ""
+    return "[" + ", ".join("–" if end is None else format(end, f"{sign}.3f") for end in ends) + "]"

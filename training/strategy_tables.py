@@ -1,0 +1,286 @@
+"""Strategies at equal cost, in one group of prompts: values, differences, winners, each with its interval.
+
+Budgets are what a majority vote over N samples costs in that group, read anew in every bootstrap replicate,
+so that all comparisons are paired over prompts. A family is interpolated between its own points, which is
+what mixing two sizes delivers. What a kind of strategy is worth is told without hindsight: its family is
+chosen on one half of the prompts and scored on the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.frontier import Frontier, interval
+from training.strategy_bed import StrategyBed
+from training.strategy_families import Family, Kind
+
+__all__ = [
+    "budget_sizes",
+    "budgets_at",
+    "family_table",
+    "group_weights",
+    "kind_table",
+    "points_table",
+    "shares",
+]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+KINDS: Final[tuple[Kind, ...]] = ("parallel", "revision", "search")
+BEST: Final = "best of all"
+_N_SPLITS: Final = 5
+_ROUNDING: Final = 1e-9
+
+
+def group_weights(weights: FloatArray, rows: NDArray[np.intp]) -> FloatArray:
+    """Return bootstrap weights of some prompts, rows of them summing to 1; NaN where none was drawn.
+
+    Parameters
+    ----------
+    weights : ndarray of float64, shape (R, P)
+        Row 0 is the sample itself.
+    rows : ndarray of intp, shape (Q,)
+        Prompts of the group.
+    """
+    chosen = weights[:, rows]
+    total = chosen.sum(axis=1, keepdims=True)
+    inside = np.divide(chosen, total, out=np.full(chosen.shape, np.nan), where=total > 0)
+    return np.asarray(inside, dtype=np.float64)
+
+
+def budget_sizes(family: Family) -> list[int]:
+    """Return the vote sizes N whose costs are the budgets: powers of two, and the largest recorded."""
+    largest = family.allocations[-1].width
+    sizes = [2**power for power in range(largest.bit_length()) if 2**power <= largest]
+    return sizes if sizes[-1] >= largest - 1 else [*sizes, largest]
+
+
+def budgets_at(
+    bed: StrategyBed, rows: NDArray[np.intp], weights: FloatArray, sizes: Sequence[int]
+) -> FloatArray:
+    """Return the mean cost of votes of these sizes, shape (R, S); between recorded sizes it is a line."""
+    vote = bed.families[0]
+    widths = np.array([allocation.width for allocation in vote.allocations], dtype=np.float64)
+    cost = weights @ bed.cost[np.ix_(rows, bed.places(vote.allocations))]
+    upper = np.clip(np.searchsorted(widths, sizes), 1, len(widths) - 1)
+    lower = upper - 1
+    share = (np.asarray(sizes, dtype=np.float64) - widths[lower]) / (widths[upper] - widths[lower])
+    return np.asarray(cost[:, lower] * (1 - share) + cost[:, upper] * share, dtype=np.float64)
+
+
+def values_at(
+    bed: StrategyBed,
+    rows: NDArray[np.intp],
+    weights: FloatArray,
+    families: Sequence[Family],
+    budgets: FloatArray,
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Return each family's value at each budget, shape (F, R, S), and whether it has spent all that it can.
+
+    NaN where a family cannot be bought in the sample; where only a replicate makes it too dear, its cheapest
+    point counts.
+    """
+    value = np.full((len(families), *budgets.shape), np.nan)
+    spent = np.zeros((len(families), budgets.shape[1]), dtype=np.bool_)
+    for index, family in enumerate(families):
+        columns = bed.places(family.allocations)
+        frontier = Frontier.of(bed.cost[np.ix_(rows, columns)], bed.value[np.ix_(rows, columns)], weights)
+        for place, budget in enumerate(budgets.T):
+            if frontier.cost[0, 0] <= budget[0] * (1 + _ROUNDING):
+                value[index, :, place] = frontier.value_at(np.maximum(budget, frontier.cost[:, 0]))
+                spent[index, place] = frontier.cost[0, -1] < budget[0] * (1 - _ROUNDING)
+    return value, spent
+
+
+def family_table(
+    bed: StrategyBed, rows: NDArray[np.intp], weights: FloatArray, sizes: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Compare all families in one group of prompts, budget by budget.
+
+    Parameters
+    ----------
+    bed : StrategyBed
+        Measured strategies.
+    rows : ndarray of intp, shape (Q,)
+        The group.
+    weights : ndarray of float64, shape (R, Q)
+        From `group_weights`.
+    sizes : sequence of int
+        Vote sizes whose costs are the budgets.
+
+    Returns
+    -------
+    list of dict
+        Per budget: ``"strategies"``, each with value, difference to the majority vote and to the best
+        parallel strategy (chosen anew in each replicate, which favours it), intervals, and the share of
+        replicates in which it wins.
+    """
+    budgets = budgets_at(bed, rows, weights, sizes)
+    value, spent = values_at(bed, rows, weights, bed.families, budgets)
+    parallel = np.array([family.kind == "parallel" for family in bed.families])
+    table = []
+    for place, size in enumerate(sizes):
+        here = value[:, :, place]
+        best_parallel = np.nanmax(here[parallel], axis=0)
+        wins = winner_shares(here)
+        strategies = {}
+        for index, family in enumerate(bed.families):
+            if np.isnan(here[index, 0]):
+                continue
+            strategies[family.name] = {
+                "kind": family.kind,
+                "value": _number(here[index, 0]),
+                "interval": _interval(here[index]),
+                **_difference("vote", here[index] - here[0]),
+                **_difference("parallel", here[index] - best_parallel),
+                "wins": _number(wins[index]),
+                "all_spent": bool(spent[index, place]),
+            }
+        table.append({"n": size, "budget": _number(budgets[0, place]), "strategies": strategies})
+    return table
+
+
+def kind_table(
+    bed: StrategyBed, rows: NDArray[np.intp], weights: FloatArray, sizes: Sequence[int], *, seed: int
+) -> list[dict[str, Any]]:
+    """Tell what the best parallel strategy, revision and search are worth, each chosen on other prompts.
+
+    Parameters
+    ----------
+    bed, rows, weights, sizes
+        As in `family_table`.
+    seed : int
+        Seed of the splits.
+
+    Returns
+    -------
+    list of dict
+        Per budget: value of each kind with interval, and the difference of revision, search and the best of
+        all to the best parallel strategy. The value is the mean over five splits of the prompts in two folds:
+        in each fold the family is the one that is best on the other fold, anew in each replicate.
+
+    References
+    ----------
+    Snell et al. 2024, arXiv 2408.03314, section 3.2: two-fold cross-validation inside each bin.
+    """
+    rng = np.random.default_rng(seed)
+    sums: dict[str, FloatArray] = {}
+    n_directions = 0
+    for _ in range(_N_SPLITS):
+        order = rng.permutation(len(rows))
+        folds = (np.sort(order[: len(rows) // 2]), np.sort(order[len(rows) // 2 :]))
+        told = [_fold_values(bed, rows, weights, fold, sizes) for fold in folds]
+        for choosing, scoring in ((0, 1), (1, 0)):
+            n_directions += 1
+            for name, members in _members(bed.families).items():
+                chosen = _chosen(told[choosing][members], told[scoring][members])
+                sums[name] = sums.get(name, np.zeros(chosen.shape)) + chosen
+    budgets = budgets_at(bed, rows, weights, sizes)
+    value = {name: total / n_directions for name, total in sums.items()}
+    table = []
+    for place, size in enumerate(sizes):
+        kinds = {}
+        for name, found in value.items():
+            here = found[:, place]
+            if np.isnan(here[0]):
+                continue
+            kinds[name] = {
+                "value": _number(here[0]),
+                "interval": _interval(here),
+                **({} if name == "parallel" else _difference("parallel", here - value["parallel"][:, place])),
+            }
+        table.append({"n": size, "budget": _number(budgets[0, place]), "kinds": kinds})
+    return table
+
+
+def points_table(
+    bed: StrategyBed, rows: NDArray[np.intp], weights: FloatArray
+) -> dict[str, list[dict[str, Any]]]:
+    """Return each family's own points, cheapest first: size, cost, value and its interval."""
+    table = {}
+    for family in bed.families:
+        columns = bed.places(family.allocations)
+        cost = weights @ bed.cost[np.ix_(rows, columns)]
+        value = weights @ bed.value[np.ix_(rows, columns)]
+        table[family.name] = [
+            {
+                "width": family.allocations[place].width,
+                "depth": family.allocations[place].depth,
+                "cost": _number(cost[0, place]),
+                "value": _number(value[0, place]),
+                "interval": _interval(value[:, place]),
+            }
+            for place in np.argsort(cost[0], kind="stable")
+        ]
+    return table
+
+
+def winner_shares(value: FloatArray) -> FloatArray:
+    """Return the share of replicates in which each row is best, shape (F,); ties are shared.
+
+    Parameters
+    ----------
+    value : ndarray of float64, shape (F, 1 + R)
+        Column 0 is the sample and does not count; rows with NaN never win.
+    """
+    replicates = np.where(np.isnan(value[:, 1:]), -np.inf, value[:, 1:])
+    top = replicates.max(axis=0)
+    ties = (replicates >= top - 1e-12) & np.isfinite(top)
+    counted = ties.sum(axis=0)
+    known = counted > 0
+    if not known.any():
+        return np.zeros(len(value))
+    return np.asarray((ties[:, known] / counted[known]).mean(axis=1), dtype=np.float64)
+
+
+def shares(names: Sequence[object], wins: FloatArray) -> dict[str, float]:
+    """Return winner shares by name, largest first, without those that never win."""
+    order = np.argsort(-wins, kind="stable")
+    return {str(names[index]): round(float(wins[index]), 4) for index in order if wins[index] > 0}
+
+
+def _members(families: Sequence[Family]) -> Mapping[str, NDArray[np.intp]]:
+    """Return the places of the families of each kind, and of all."""
+    kinds = np.array([family.kind for family in families])
+    found = {str(kind): np.flatnonzero(kinds == kind) for kind in KINDS}
+    return {name: places for name, places in found.items() if len(places)} | {BEST: np.arange(len(kinds))}
+
+
+def _fold_values(
+    bed: StrategyBed,
+    rows: NDArray[np.intp],
+    weights: FloatArray,
+    fold: NDArray[np.intp],
+    sizes: Sequence[int],
+) -> FloatArray:
+    """Return the value of every family on one fold of a group, shape (F, R, S)."""
+    inside = group_weights(weights, fold)
+    budgets = budgets_at(bed, rows[fold], inside, sizes)
+    return values_at(bed, rows[fold], inside, bed.families, budgets)[0]
+
+
+def _chosen(told: FloatArray, scored: FloatArray) -> FloatArray:
+    """Return the scored value of the family that is best by what was told, (F, R, S) both to (R, S); NaN
+    where none is known in both.
+    """
+    usable = ~np.isnan(told) & ~np.isnan(scored)
+    best = np.where(usable, told, -np.inf).argmax(axis=0)
+    value = np.take_along_axis(scored, best[None], axis=0)[0]
+    return np.where(usable.any(axis=0), value, np.nan)
+
+
+def _difference(name: str, replicates: FloatArray) -> dict[str, Any]:
+    return {f"over_{name}": _number(replicates[0]), f"over_{name}_interval": _interval(replicates)}
+
+
+def _number(value: float) -> float | None:
+    return None if not np.isfinite(value) else round(float(value), 6)
+
+
+def _interval(replicates: FloatArray) -> list[float | None]:
+    low, high = interval(replicates[1:])
+    return [_number(low), _number(high)]
