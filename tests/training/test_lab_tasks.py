@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from difficulty.errors import InvalidInputError
-from training.lab.tasks import MAX_DIGITS, MAX_STEPS, draw_problems, grade
+from training.lab.tasks import LIMITS, MAX_DIGITS, MAX_STEPS, draw_problems, grade
 
 _APPLY = {
     "+": lambda a, b: a + b,
@@ -27,7 +27,7 @@ def test_equations_are_true_and_chain_from_the_first_number_to_the_answer(seed, 
             assert int(left) == value
             value = _APPLY[sign](int(left), int(operand))
             assert value == int(result)
-            assert 0 <= value < 10 ** (n_digits + 1)
+            assert 0 <= value < LIMITS[n_digits]
         assert value == problem.answer
         assert problem.n_steps == n_steps
         assert problem.text.count(".") == n_steps + 1

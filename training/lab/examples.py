@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.lab.tasks import MAX_DIGITS, MAX_STEPS, STEP_DELIMITER, WordProblem, draw_problem
+from training.lab.writers import write_first_answer
 
 __all__ = [
     "Batch",
@@ -30,8 +31,11 @@ __all__ = [
 ]
 
 _NOT_LEARNED = -100
-_DIGIT_WEIGHTS = np.array([0.50, 0.40, 0.10])  # a model this small learns to calculate with short numbers
-_STEP_WEIGHTS = np.array([0.20, 0.20, 0.20, 0.16, 0.13, 0.11])  # 1..6: short ones teach the most per token
+_DIGIT_WEIGHTS = np.array([0.30, 0.40, 0.30])
+_DRILL_DIGIT_WEIGHTS = np.array([0.10, 0.40, 0.50])  # long numbers have the most facts to learn
+_DIRECT = {1: 0.7, 2: 0.5, 3: 0.1}  # share of direct answers by steps; beyond three they are guesses
+_DIRECT_BEYOND = 0.02
+_STEP_WEIGHTS = np.array([0.36, 0.20, 0.14, 0.11, 0.10, 0.09])  # 1..6: short ones teach the most per token
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,35 +77,32 @@ class Batch:
 def base_examples(
     problems: Sequence[WordProblem], rng: np.random.Generator, templates: Sequence[str]
 ) -> list[Example]:
-    """Write first answers: direct or step by step, where the plain prompt also asks for steps.
+    """Write first answers: direct and right, or step by step with slips; the plain prompt asks for steps too.
 
     Parameters
     ----------
     problems : sequence of WordProblem
         Problems.
     rng : numpy.random.Generator
-        Draws the style.
+        Draws the style and the slips.
     templates : sequence of str
         Templates of the direct and of the step-by-step style.
     """
     direct, steps = templates
     result = []
     for problem in problems:
-        if rng.random() < (
-            0.3 if problem.n_steps <= 3 else 0.1
-        ):  # beyond three steps a direct answer is a guess
+        if rng.random() < _DIRECT.get(problem.n_steps, _DIRECT_BEYOND):
             result.append(Example(prompt=chat(direct.format(prompt=problem.text)), completion=problem.direct))
         else:
             template = "{prompt}" if rng.random() < 0.2 else steps
-            result.append(
-                Example(prompt=chat(template.format(prompt=problem.text)), completion=problem.solution)
-            )
+            written = write_first_answer(problem, rng)
+            result.append(Example(prompt=chat(template.format(prompt=problem.text)), completion=written))
     return result
 
 
 def drill_examples(n: int, rng: np.random.Generator) -> list[Example]:
-    """Write chains of equations without a problem: twice the arithmetic per token."""
-    digits = rng.choice(MAX_DIGITS, size=n, p=_DIGIT_WEIGHTS) + 1
+    """Write chains of right equations without a problem: twice the arithmetic per token."""
+    digits = rng.choice(MAX_DIGITS, size=n, p=_DRILL_DIGIT_WEIGHTS) + 1
     problems = [draw_problem(rng, n_steps=MAX_STEPS, n_digits=int(d)) for d in digits]
     lines = ["".join(equation + STEP_DELIMITER for equation in problem.equations) for problem in problems]
     return [Example(prompt=chat(""), completion=text, results_only=True) for text in lines]

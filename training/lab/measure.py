@@ -8,17 +8,79 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from difficulty.errors import require
+from training.lab import DIRECT_TEMPLATE, REVISION_REQUEST, REVISION_SEPARATOR, STEPS_TEMPLATE
 from training.lab.examples import chat, revision_example
 from training.lab.rewards import score_steps, split_steps
 from training.lab.sampling import sample
 from training.lab.tasks import MAX_DIGITS, MAX_STEPS, WordProblem, draw_problems, grade
 
-__all__ = ["best_of_n_table", "pass_at_1_table", "revision_table", "step_auc"]
+__all__ = ["best_of_n_table", "measure", "pass_at_1_table", "revision_table", "step_auc"]
+
+_RULES = ("vote", "best_of_n", "weighted_best_of_n", "coverage")
+_GREEDY = 1e-4  # a temperature at which the likeliest token is all but certain
+
+
+def measure(folder: Path, *, n_problems: int, seed: int) -> dict[str, Any]:
+    """Return all tables for the models in `folder`, as loaded from it.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder that holds ``language_model/`` and ``reward_model/``.
+    n_problems : int
+        Problems per table, of all lengths and digits; a tenth of it in each cell of pass@1.
+    seed : int
+        Seed of the problems and of the samples.
+    """
+    transformers = require("transformers", extra="local")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder / "language_model")
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder / "language_model").eval()
+    reward = transformers.AutoModelForTokenClassification.from_pretrained(folder / "reward_model").eval()
+    problems = draw_problems(n=n_problems, seed=seed)
+    results: dict[str, Any] = {}
+    for style, template in (("direct", DIRECT_TEMPLATE), ("steps", STEPS_TEMPLATE)):
+        for name, n, temperature in (("pass_at_1", 16, 1.0), ("greedy", 1, _GREEDY)):
+            results[f"{name}_{style}"] = pass_at_1_table(
+                model,
+                tokenizer,
+                template=template,
+                n_problems=max(2, n_problems // 10),
+                n=n,
+                temperature=temperature,
+                seed=seed + 1,
+            )
+    for name, between, as_chat in (("chat", REVISION_REQUEST, True), ("text", REVISION_SEPARATOR, False)):
+        results[f"revision_{name}"] = revision_table(
+            model,
+            tokenizer,
+            problems,
+            template=STEPS_TEMPLATE,
+            between=between,
+            as_chat=as_chat,
+            depth=6,
+            temperature=1.0,
+            seed=seed + 2,
+        )
+    results["step_auc"] = step_auc(
+        model, reward, tokenizer, problems, template=STEPS_TEMPLATE, n=8, seed=seed + 3
+    )
+    results["best_of_n"] = best_of_n_table(
+        model,
+        reward,
+        tokenizer,
+        problems,
+        template=STEPS_TEMPLATE,
+        sizes=(1, 2, 4, 8, 16),
+        temperature=1.0,
+        seed=seed + 4,
+    )
+    return results
 
 
 def pass_at_1_table(
@@ -104,7 +166,8 @@ def best_of_n_table(
     """Return accuracy at each N: vote, (weighted) best-of-N by the reward model, and coverage.
 
     One pool of max(sizes) samples per problem; each N is averaged over the disjoint groups of N in it. The
-    score of a solution is that of its last step.
+    score of a solution is that of its last step. ``_over_vote`` is the difference to the vote, and ``_error``
+    a standard error over problems.
     """
     prompts = [chat(template.format(prompt=problem.text)) for problem in problems]
     drawn = sample(model, tokenizer, prompts, n=max(sizes), seed=seed, temperature=temperature)
@@ -117,30 +180,37 @@ def best_of_n_table(
     score = np.array(values).reshape(len(problems), -1)
     right = np.array([[grade(p, text) for text in texts] for p, texts in zip(problems, drawn, strict=True)])
     rng = np.random.default_rng(seed)
-    rows = []
-    for size in sizes:
-        results: dict[str, list[float]] = {
-            "vote": [],
-            "best_of_n": [],
-            "weighted_best_of_n": [],
-            "coverage": [],
-        }
-        for index, texts in enumerate(drawn):
-            answers = [(split_steps(text) or ("",))[-1] for text in texts]
-            for start in range(0, len(texts) - size + 1, size):
-                group = range(start, start + size)
-                results["coverage"].append(float(right[index, group].any()))
-                results["best_of_n"].append(float(right[index, max(group, key=lambda i: score[index, i])]))
-                for name, weights in (
-                    ("vote", np.ones_like(score[index])),
-                    ("weighted_best_of_n", score[index]),
-                ):
-                    totals: Counter[str] = Counter()
-                    for i in group:
-                        totals[answers[i]] += weights[i] + 1e-9 * rng.random()  # ties at random
-                    results[name].append(float(max(totals, key=totals.__getitem__) == problems[index].direct))
-        rows.append({"n": size, **{name: float(np.mean(found)) for name, found in results.items()}})
-    return rows
+    return [{"n": size, **_row(problems, drawn, score, right, size, rng)} for size in sizes]
+
+
+def _row(
+    problems: Sequence[WordProblem],
+    drawn: Sequence[Sequence[str]],
+    score: np.ndarray[Any, np.dtype[np.float64]],
+    right: np.ndarray[Any, np.dtype[np.bool_]],
+    size: int,
+    rng: np.random.Generator,
+) -> dict[str, float]:
+    starts = range(0, score.shape[1] - size + 1, size)
+    found = {name: np.zeros((len(problems), len(starts))) for name in _RULES}
+    for index, texts in enumerate(drawn):
+        answers = [(split_steps(text) or ("",))[-1] for text in texts]
+        for place, start in enumerate(starts):
+            group = range(start, start + size)
+            found["coverage"][index, place] = right[index, group].any()
+            found["best_of_n"][index, place] = right[index, max(group, key=lambda i: score[index, i])]
+            for name, weights in (("vote", np.ones_like(score)), ("weighted_best_of_n", score)):
+                totals: Counter[str] = Counter()
+                for i in group:
+                    totals[answers[i]] += weights[index, i] + 1e-9 * rng.random()  # ties at random
+                found[name][index, place] = max(totals, key=totals.__getitem__) == problems[index].direct
+    means = {name: values.mean(axis=1) for name, values in found.items()}
+    means |= {
+        f"{name}_over_vote": means[name] - means["vote"] for name in ("best_of_n", "weighted_best_of_n")
+    }
+    rows = {name: float(values.mean()) for name, values in means.items()}
+    errors = {f"{name}_error": float(values.std() / np.sqrt(len(values))) for name, values in means.items()}
+    return rows | errors
 
 
 def step_auc(

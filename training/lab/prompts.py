@@ -20,7 +20,7 @@ N_PARAMS = 921_856
 """Parameters of the shipped language model, embeddings included."""
 
 
-def lab_generators(model: Path = LANGUAGE_MODEL, *, temperature: float = 0.8) -> tuple[Generator, Generator]:
+def lab_generators(model: Path = LANGUAGE_MODEL, *, temperature: float = 1.0) -> tuple[Generator, Generator]:
     """Return the direct and the step-by-step generator.
 
     Parameters

@@ -1,8 +1,8 @@
-"""Collect the model's own attempts and turn them into revisions that end in the right solution.
+"""Collect the model's own attempts and turn them into revisions, which mend most of what is wrong.
 
-Attempts that somebody corrupted by rule teach nothing about the errors a model makes, so they are drawn from
-the model itself. A right attempt is followed by itself again: that is how a reviser learns to keep what is
-right.
+Attempts are drawn from the model itself and stand in the examples as often wrong as the model is: a reviser
+learns how far to trust what it reads, and balancing right and wrong attempts would teach it the wrong trust.
+How a revision reads the last attempt is left to `training.lab.writers`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from training.lab.examples import (
     revision_example,
 )
 from training.lab.sampling import sample
-from training.lab.tasks import WordProblem, grade
+from training.lab.tasks import WordProblem
+from training.lab.writers import write_revision
 
 __all__ = ["Attempts", "draw_attempts", "revision_examples"]
 
@@ -67,12 +68,12 @@ def revision_examples(
     request: str,
     separator: str,
 ) -> tuple[list[Example], np.random.Generator]:
-    """Write one shard of the second stage: first answers and revisions after one to three attempts.
+    """Write one shard of the second stage: first answers, drills, and revisions after one to three attempts.
 
     Parameters
     ----------
     pool : sequence of Attempts
-        The model's attempts; wrong and right ones alike where a problem has both kinds.
+        The model's attempts, at least one at each problem.
     seed, shard : int
         Which shard; the same numbers give the same examples.
     size : int
@@ -94,19 +95,15 @@ def revision_examples(
     examples = base_examples(problems[:n_plain], rng, templates) + drill_examples(n_drills, rng)
     for index in rng.integers(len(pool), size=len(problems) - n_plain - n_drills):
         entry = pool[index]
-        right = [text for text in entry.texts if grade(entry.problem, text)]
-        wrong = [text for text in entry.texts if not grade(entry.problem, text)]
-        attempts = []
-        for _ in range(rng.choice([1, 2, 3], p=[0.6, 0.25, 0.15])):
-            kind = wrong if wrong and (not right or rng.random() < 0.5) else right
-            attempts.append(kind[rng.integers(len(kind))])
+        in_sight = min(len(entry.texts), int(rng.choice([1, 2, 3], p=[0.6, 0.2, 0.2])))
+        attempts = [entry.texts[place] for place in rng.permutation(len(entry.texts))[:in_sight]]
         as_chat = bool(rng.random() < 0.5)
         template = "{prompt}" if rng.random() < 0.5 else templates[1]
         examples.append(
             revision_example(
                 template.format(prompt=entry.problem.text),
                 attempts,
-                entry.problem.solution,
+                write_revision(entry.problem, attempts[-1], rng),
                 between=request if as_chat else separator,
                 as_chat=as_chat,
             )

@@ -88,8 +88,10 @@ def label_steps(
         Problems; the plain text is recorded as the question.
     template : str
         Template of the step-by-step style.
-    n_solutions, n_rollouts : int
-        Solutions per problem and continuations per prefix, at least 1.
+    n_solutions : int
+        Solutions per problem, at least 1.
+    n_rollouts : int
+        Further continuations per prefix, at least 0: a solution continues each of its own prefixes.
     seed : int
         Seed.
     """
@@ -106,7 +108,9 @@ def label_steps(
     starts = [
         openings[index] + "".join(step + STEP_DELIMITER for step in steps) for index, steps in open_ones
     ]
-    rollouts = sample(model, tokenizer, starts, n=n_rollouts, seed=seed + 1)
+    rollouts = (
+        sample(model, tokenizer, starts, n=n_rollouts, seed=seed + 1) if n_rollouts else [[]] * len(starts)
+    )
     for (index, steps), texts_on in zip(open_ones, rollouts, strict=True):
         ends[index, steps] += [grade(problems[index], text) for text in texts_on]
     values = {key: float(np.mean(found)) for key, found in ends.items()}
@@ -147,10 +151,21 @@ def reward_batches(
             yield Batch(input_ids=input_ids, targets=targets)
 
 
-def reward_model(language_model: Path) -> Any:
-    """Build the reward model: the language model's backbone with a new two-class head ("wrong", "right")."""
+def reward_model(language_model: Path, *, n_layers_above: int = 2) -> Any:
+    """Build the reward model: the language model's backbone with a new two-class head ("wrong", "right").
+
+    Parameters
+    ----------
+    language_model : Path
+        Folder of the language model.
+    n_layers_above : int
+        Layers between backbone and head, which change nothing at first. The backbone knows at each place
+        which digit should come; it takes a layer above to compare that with the digit that came, and another
+        to carry the finding to the end of the line.
+    """
     torch = require("torch", extra="local")
     transformers = require("transformers", extra="local")
+    n_layers = transformers.AutoConfig.from_pretrained(language_model).num_hidden_layers
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = transformers.LlamaForTokenClassification.from_pretrained(
@@ -159,7 +174,11 @@ def reward_model(language_model: Path) -> Any:
             id2label={0: "wrong", 1: "right"},
             label2id={"wrong": 0, "right": 1},
             tie_word_embeddings=False,
+            num_hidden_layers=n_layers + n_layers_above,
         )
+        for layer in model.model.layers[n_layers:]:
+            torch.nn.init.zeros_(layer.self_attn.o_proj.weight)
+            torch.nn.init.zeros_(layer.mlp.down_proj.weight)
         torch.nn.init.zeros_(model.score.weight)  # every step starts at one half
         torch.nn.init.zeros_(model.score.bias)
     return model

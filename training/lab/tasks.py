@@ -1,8 +1,8 @@
 """Draw word problems whose difficulty is in plain sight: the number of steps and of digits.
 
 A problem is a chain of additions, subtractions, multiplications and exact divisions on one quantity, told in
-words with numbers in digits and, now and then, in words. Numbers stay between 0 and ``10 ** (n_digits + 1) -
-1``; what a model makes of a problem is left to the rest of the folder.
+words with numbers in digits and, now and then, in words. Every number stays below `LIMITS`, so that a model
+this small can learn most of the arithmetic; what it makes of a problem is left to the rest of the folder.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from difficulty.errors import InvalidInputError
 
 __all__ = [
     "ANSWER_MARK",
+    "LIMITS",
     "MAX_DIGITS",
     "MAX_STEPS",
     "STEP_DELIMITER",
@@ -34,6 +35,9 @@ STEP_DELIMITER = "\n"
 
 MAX_STEPS = 6
 MAX_DIGITS = 3
+
+LIMITS = {1: 20, 2: 100, 3: 1000}
+"""Every value of a problem with so many digits is at least 0 and below this."""
 
 _NAMES = (
     ("Emma", "She"), ("Liam", "He"), ("Olivia", "She"), ("Noah", "He"), ("Mia", "She"), ("Lucas", "He"),
@@ -128,7 +132,7 @@ def draw_problems(
     seed : int
         Seed; the same arguments give the same problems.
     n_steps, n_digits : int or sequence of int, optional
-        Difficulty of all, or the values to draw from uniformly; 1 to 8 steps and 1 to 3 digits by default.
+        Difficulty of all, or the values to draw from uniformly; 1 to 6 steps and 1 to 3 digits by default.
 
     Returns
     -------
@@ -153,7 +157,7 @@ def draw_problem(rng: np.random.Generator, *, n_steps: int, n_digits: int) -> Wo
     """Draw one problem of the given difficulty from a random stream."""
     name, pronoun = _NAMES[rng.integers(len(_NAMES))]
     items = _ITEMS[rng.integers(len(_ITEMS))]
-    low, high, limit = max(2, 10 ** (n_digits - 1)), 10**n_digits, 10 ** (n_digits + 1)
+    low, high, limit = max(2, 10 ** (n_digits - 1)), 10**n_digits, LIMITS[n_digits]
     value = int(rng.integers(low, high))
     text, actions, equations = [f"{name} has {value} {items}."], [], []
     verbs = {"+": list(_ADD), "-": list(_SUBTRACT), "*": list(_MULTIPLY), "/": list(_DIVIDE)}

@@ -1,9 +1,8 @@
 """Train the lab model from nothing: ``python -m training.lab.train --out FOLDER``, resumable.
 
-Stages: a language model on first answers and drills; its own attempts; the same model on revisions
-of them; Monte-Carlo labels of steps; the reward model; measurements. Everything is seeded; finished stages in
-the work folder are not repeated. The README says how the
-shipped weights were made and what they do.
+Stages: a language model on first answers and drills; its own attempts; the same model on revisions of them;
+Monte-Carlo labels of steps; the reward model; measurements. Everything is seeded, and finished stages in the
+work folder are not repeated. The README says how the shipped weights were made and what they do.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +22,7 @@ from difficulty.errors import InvalidInputError, require
 from training.lab import DIRECT_TEMPLATE, REVISION_REQUEST, REVISION_SEPARATOR, STEPS_TEMPLATE
 from training.lab.examples import base_examples, batches, draw_shard, drill_examples
 from training.lab.fit import FitConfig, fit, language_model, next_token_loss
-from training.lab.measure import best_of_n_table, pass_at_1_table, revision_table, step_auc
+from training.lab.measure import measure
 from training.lab.revisions import Attempts, draw_attempts, revision_examples
 from training.lab.rewards import LabelledSteps, label_steps, reward_batches, reward_loss, reward_model
 from training.lab.tasks import WordProblem, draw_problems
@@ -34,10 +33,9 @@ __all__ = ["LabConfig", "main", "train_lab"]
 _LOG = logging.getLogger(__name__)
 _TEMPLATES = (DIRECT_TEMPLATE, STEPS_TEMPLATE)
 _T = TypeVar("_T")
-_DRILLS = 0.3  # share of equations without a problem: twice the arithmetic per token
 _BASE = FitConfig(n_steps=4400, learning_rate=2e-3)
-_REVISE = FitConfig(n_steps=3000, learning_rate=1.5e-3)
-_REWARD = FitConfig(n_steps=1400, learning_rate=1.5e-3)
+_REVISE = FitConfig(n_steps=2000, learning_rate=1e-3)
+_REWARD = FitConfig(n_steps=1400, learning_rate=1e-3)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +53,10 @@ class LabConfig:
     n_attempt_problems, n_attempts : int
         Problems, and attempts at each, that revisions are made of.
     n_label_problems, n_solutions, n_rollouts : int
-        Problems, solutions of each, and continuations of each prefix for the reward model's labels.
+        Problems of all lengths, solutions of each, and continuations of each prefix for the reward model's
+        labels.
+    n_short_label_problems : int
+        Further problems for labels, of one or two steps, whose solutions are labels enough: no continuations.
     n_measure_problems : int
         Problems per table; 0 measures nothing.
     """
@@ -66,10 +67,11 @@ class LabConfig:
     reward: FitConfig = _REWARD
     shard_size: int = 8192
     n_attempt_problems: int = 5000
-    n_attempts: int = 2
+    n_attempts: int = 3
     n_label_problems: int = 3000
     n_solutions: int = 3
     n_rollouts: int = 1
+    n_short_label_problems: int = 6000
     n_measure_problems: int = 400
 
     def __post_init__(self) -> None:
@@ -80,6 +82,7 @@ class LabConfig:
             self.n_label_problems,
             self.n_solutions,
             self.n_rollouts,
+            self.n_short_label_problems,
         )
         if min(counts) < 1 or self.n_measure_problems < 0:
             raise InvalidInputError(f"numbers of problems and samples must be positive, got {self!r}")
@@ -112,7 +115,7 @@ def train_lab(out: Path, work: Path, config: LabConfig) -> None:
 
     def first_answers(shard: int) -> Any:
         problems, rng = draw_shard(config.seed, shard, size=config.shard_size)
-        n_drills = round(_DRILLS * len(problems))
+        n_drills = round(drill_share(shard) * len(problems))
         return base_examples(problems[n_drills:], rng, _TEMPLATES) + drill_examples(n_drills, rng), rng
 
     def fresh(n: int, offset: int) -> list[WordProblem]:
@@ -151,19 +154,25 @@ def train_lab(out: Path, work: Path, config: LabConfig) -> None:
         ),
     )
     save(model, tokenizer, out / "language_model")
+
+    def label(problems: Sequence[WordProblem], n_rollouts: int) -> list[LabelledSteps]:
+        return label_steps(
+            model,
+            tokenizer,
+            problems,
+            template=STEPS_TEMPLATE,
+            n_solutions=config.n_solutions,
+            n_rollouts=n_rollouts,
+            seed=config.seed,
+        )
+
     labelled = _stored(
         work / "labels.json",
         list[LabelledSteps],
-        lambda: label_steps(
-            model,
-            tokenizer,
-            fresh(config.n_label_problems, 1_000_003),
-            template=STEPS_TEMPLATE,
-            n_solutions=config.n_solutions,
-            n_rollouts=config.n_rollouts,
-            seed=config.seed,
-        ),
+        lambda: label(fresh(config.n_label_problems, 1_000_003), config.n_rollouts),
     )
+    short = draw_problems(n=config.n_short_label_problems, seed=config.seed + 1_000_004, n_steps=(1, 2))
+    labelled += _stored(work / "short_labels.json", list[LabelledSteps], lambda: label(short, 0))
     reward = reward_model(out / "language_model")
     stream = reward_batches(labelled, tokenizer, batch_tokens=config.reward.batch_tokens, seed=config.seed)
     with _timed("reward"):
@@ -171,8 +180,15 @@ def train_lab(out: Path, work: Path, config: LabConfig) -> None:
     save(reward, tokenizer, out / "reward_model")
     if config.n_measure_problems:
         with _timed("measure"):
-            results = measure(out, config)
-        (out / "measurements.json").write_text(json.dumps(results, indent=1) + "\n")
+            tables = measure(out, n_problems=config.n_measure_problems, seed=config.seed + 2_000_000)
+        (out / "measurements.json").write_text(
+            json.dumps({"config": asdict(config), **tables}, indent=1) + "\n"
+        )
+
+
+def drill_share(shard: int) -> float:
+    """Share of drills in a shard of first answers: calculating comes first, reading soon after."""
+    return max(0.2, 0.7 - 0.1 * shard)
 
 
 def save(model: Any, tokenizer: Any, folder: Path) -> None:
@@ -190,53 +206,6 @@ def save(model: Any, tokenizer: Any, folder: Path) -> None:
         {k: v.to(torch.float16) for k, v in weights.items()}, path, metadata={"format": "pt"}
     )
     tokenizer.save_pretrained(folder)
-
-
-def measure(folder: Path, config: LabConfig) -> dict[str, Any]:
-    """Return all tables for the models in `folder`, as loaded from it."""
-    transformers = require("transformers", extra="local")
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder / "language_model")
-    model = transformers.AutoModelForCausalLM.from_pretrained(folder / "language_model").eval()
-    reward = transformers.AutoModelForTokenClassification.from_pretrained(folder / "reward_model").eval()
-    seed, temperature = config.seed + 2_000_000, 0.8
-    problems = draw_problems(n=config.n_measure_problems, seed=seed, n_digits=(1, 2))
-    results: dict[str, Any] = {"config": asdict(config), "temperature": temperature}
-    for style, template in zip(("direct", "steps"), _TEMPLATES, strict=True):
-        results[f"pass_at_1_{style}"] = pass_at_1_table(
-            model,
-            tokenizer,
-            template=template,
-            n_problems=max(2, config.n_measure_problems // 10),
-            n=16,
-            temperature=temperature,
-            seed=seed + 1,
-        )
-    for name, between, as_chat in (("chat", REVISION_REQUEST, True), ("text", REVISION_SEPARATOR, False)):
-        results[f"revision_{name}"] = revision_table(
-            model,
-            tokenizer,
-            problems,
-            template=STEPS_TEMPLATE,
-            between=between,
-            as_chat=as_chat,
-            depth=4,
-            temperature=temperature,
-            seed=seed + 2,
-        )
-    results["step_auc"] = step_auc(
-        model, reward, tokenizer, problems, template=STEPS_TEMPLATE, n=8, seed=seed + 3
-    )
-    results["best_of_n"] = best_of_n_table(
-        model,
-        reward,
-        tokenizer,
-        problems,
-        template=STEPS_TEMPLATE,
-        sizes=(1, 2, 4, 8, 16),
-        temperature=temperature,
-        seed=seed + 4,
-    )
-    return results
 
 
 class _timed:
