@@ -34,6 +34,7 @@ from policies.adaptive_wire import from_plain, to_plain
 from policies.allocation import Allocation
 from policies.budget import check_unit
 from policies.curves import CurveTable
+from policies.learned_verifier import CorrectnessModel, read_models, write_models
 from policies.objective import check_objective
 from policies.policy_spec import PolicyMixture, PolicySpec
 
@@ -118,6 +119,8 @@ class PolicyBundle:
         The policy that reacts to what has been drawn; None where there was nothing to react to.
     rivals : mapping of str to AdaptivePolicy
         Published stopping rules, tuned on the same prompts, for evaluation.
+    verifiers : mapping of str to CorrectnessModel
+        Learned verifier of each generator whose log had what it takes.
     """
 
     objective: str
@@ -134,6 +137,7 @@ class PolicyBundle:
     trained: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
     adaptive: AdaptiveTable | None = None
     rivals: Mapping[str, AdaptivePolicy] = field(default_factory=dict)
+    verifiers: Mapping[str, CorrectnessModel] = field(default_factory=dict)
 
     def was_trained_on(self, prompt: Prompt) -> bool:
         """Return whether a prompt, or one of its group, was among the training prompts."""
@@ -210,6 +214,8 @@ class PolicyBundle:
             files["adaptive.npz"] = _pack(
                 {"value": table.value, "cost": table.cost, "cost_deviation": table.cost_deviation}
             )
+        if self.verifiers:
+            files["verifiers.json"] = write_models(self.verifiers)
         return files
 
     @classmethod
@@ -304,6 +310,7 @@ def _assemble(manifest: Manifest, content: Mapping[str, bytes]) -> PolicyBundle:
         prompt_token_fit=manifest.prompt_token_fit,
         training=manifest.training,
         trained=arrays["trained"],
+        verifiers=_load_verifiers(content, generators),
         **_load_adaptive(content, n_prompts=len(references)),
     )
 
@@ -329,6 +336,19 @@ def _load_adaptive(content: Mapping[str, bytes], *, n_prompts: int) -> dict[str,
         raise InvalidBundleError("references and adaptive policy disagree in size; train the bundle anew")
     rivals = {name.removeprefix("rival "): from_plain(policy) for name, policy in plain.items()}
     return {"adaptive": table, "rivals": rivals}
+
+
+def _load_verifiers(
+    content: Mapping[str, bytes], generators: Mapping[str, Generator]
+) -> dict[str, CorrectnessModel]:
+    """Return the learned verifiers, where the bundle has them."""
+    models = read_models(content["verifiers.json"]) if "verifiers.json" in content else {}
+    unknown = sorted(set(models) - set(generators))
+    if unknown:
+        raise InvalidBundleError(
+            f"learned verifiers of generators that are not described: {', '.join(unknown)}"
+        )
+    return models
 
 
 def _check_arrays(arrays: Arrays, *, n_generators: int, n_allocations: int) -> None:
@@ -399,7 +419,7 @@ def _settings(generator: Generator) -> dict[str, Any]:
 
 
 def _is_ours(name: str) -> bool:
-    return name in ("adaptive.json", "adaptive.npz", "features.npz", "references.npz") or (
+    return name in ("adaptive.json", "adaptive.npz", "features.npz", "references.npz", "verifiers.json") or (
         name.startswith("predictor-") and name.endswith((".txt", ".npz"))
     )
 

@@ -12,7 +12,7 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -348,7 +348,7 @@ class Planner:
         target_accuracy: float | None = None,
         max_per_prompt: float | None = None,
         adaptive: bool = False,
-        verifier: Verifier | Mapping[str, Verifier] | None = None,
+        verifier: Verifier | Mapping[str, Verifier] | Literal["learned"] | None = None,
         extractor: AnswerExtractor | None = None,
         limits: Limits | None = None,
         driver: DriverName = "lockstep",
@@ -402,7 +402,7 @@ class Planner:
         target_accuracy: float | None = None,
         max_per_prompt: float | None = None,
         adaptive: bool = False,
-        verifier: Verifier | Mapping[str, Verifier] | None = None,
+        verifier: Verifier | Mapping[str, Verifier] | Literal["learned"] | None = None,
         extractor: AnswerExtractor | None = None,
         limits: Limits | None = None,
         driver: DriverName = "lockstep",
@@ -457,6 +457,7 @@ class Planner:
             budget=budget,
             strategies=strategies,
             verifier=verifier,
+            learned=self.bundle.verifiers,
             extractor=extractor,
             limits=limits,
             driver=driver,

@@ -114,6 +114,8 @@ class ScoreRequest:
         Tokens of each completion, where known; empty otherwise.
     verifier : str
         Name of the verifier wanted, where a run has several; ``"score"`` is the one that logs record.
+    generator : str
+        Name of the generator that drew all of them; empty where that is not known.
     """
 
     prompt: Prompt
@@ -121,6 +123,7 @@ class ScoreRequest:
     mean_logprobs: tuple[float | None, ...] = ()
     output_tokens: tuple[int, ...] = ()
     verifier: str = "score"
+    generator: str = ""
 
 
 class Scores(tuple[float, ...]):

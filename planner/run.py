@@ -23,9 +23,12 @@ from planner.outcome import Outcome
 from planner.ports import AnswerExtractor, Backend, Verifier
 from planner.strategies.registry import OwnStrategy
 from planner.strategies.task import Task
+from planner.verifiers.learned import LearnedVerifier
 from planner.verifiers.mean_logprob import MeanLogprob
+from planner.verifiers.stand_in import check_learned, picked_by_learned
 from policies.budget import Budget
 from policies.cost import CostModel
+from policies.learned_verifier import LEARNED, CorrectnessModel
 from policies.plan import AllocationPlan
 
 __all__ = ["DriverName", "Progress", "run_plans"]
@@ -44,7 +47,8 @@ async def run_plans(
     cost_model: CostModel,
     budget: Budget | None = None,
     strategies: Sequence[OwnStrategy] | None = None,
-    verifier: Verifier | Mapping[str, Verifier] | None = None,
+    verifier: Verifier | Mapping[str, Verifier] | Literal["learned"] | None = None,
+    learned: Mapping[str, CorrectnessModel] | None = None,
     extractor: AnswerExtractor | None = None,
     limits: Limits | None = None,
     driver: DriverName = "lockstep",
@@ -71,9 +75,12 @@ async def run_plans(
     strategies : sequence of OwnStrategy, optional
         One per plan, in place of those that the allocations name; adaptive plans are run by climbs
         (`planner.adaptive_run`).
-    verifier : Verifier or mapping of str to Verifier, optional
-        One verifier for every name that strategies ask for, or one per name. ``mean_logprob`` is always
-        there.
+    verifier : Verifier, mapping of str to Verifier, or "learned", optional
+        One verifier for every name that strategies ask for, or one per name. ``mean_logprob`` and what
+        `learned` holds are always there. ``"learned"`` puts the learned verifier in the place of every other
+        one that best-of-N and its weighted form ask for; outcomes then say so.
+    learned : mapping of str to CorrectnessModel, optional
+        Learned verifiers by generator, from the bundle.
     extractor : AnswerExtractor, optional
         Finds the answer in a text; by default the backend's own (`ReplayBackend`), else the last
         ``\\boxed{}``, else the last number.
@@ -104,6 +111,8 @@ async def run_plans(
             f"strategies must be one per plan, got {len(strategies)} for {len(plans)} plans"
         )
     found = extractor or getattr(backend, "extractor", None) or _DEFAULT_EXTRACTOR
+    models = dict(learned or {})
+    check_learned(plans, models, wanted=verifier == LEARNED)
     tasks = []
     for index, (plan, prompt) in enumerate(zip(plans, prompts, strict=True)):
         name = plan.allocation.generator
@@ -115,7 +124,7 @@ async def run_plans(
         tasks.append(
             Task(
                 prompt=prompt,
-                allocation=plan.allocation,
+                allocation=picked_by_learned(plan.allocation) if verifier == LEARNED else plan.allocation,
                 generator=generators[name],
                 extractor=found,
                 seed=seed,
@@ -128,7 +137,7 @@ async def run_plans(
         return await drive(
             tasks,
             backend=backend,
-            verifiers=_verifiers(tasks, verifier),
+            verifiers=_verifiers(tasks, verifier, LearnedVerifier(models=models, extractor=found)),
             limits=_with_budget(limits or Limits(), budget, cost_model, n_prompts=len(prompts)),
             run_log=log,
             progress=progress,
@@ -136,15 +145,19 @@ async def run_plans(
 
 
 def _verifiers(
-    tasks: Iterable[Task], verifier: Verifier | Mapping[str, Verifier] | None
+    tasks: Iterable[Task],
+    verifier: Verifier | Mapping[str, Verifier] | Literal["learned"] | None,
+    learned: LearnedVerifier,
 ) -> dict[str, Verifier]:
     """Return verifiers by the names that the tasks' strategies ask for."""
     named: dict[str, Verifier] = {"mean_logprob": MeanLogprob()}
+    if learned.models:
+        named[LEARNED] = learned
     if isinstance(verifier, Mapping):
         return named | dict(verifier)
-    if verifier is not None:
+    if verifier is not None and not isinstance(verifier, str):
         asked = {str(task.allocation.parameters.get("verifier", "score")) for task in tasks}
-        named |= dict.fromkeys(sorted(asked - {"mean_logprob"}) or ["score"], verifier)
+        named |= dict.fromkeys(sorted(asked - set(named)) or ["score"], verifier)
     return named
 
 

@@ -9,6 +9,7 @@ from difficulty.errors import InvalidInputError, VerifierError
 from difficulty.prompt import Prompt
 from planner.collect_plan import Grader
 from planner.ports import AnswerExtractor, Verifier
+from policies.learned_verifier import LEARNED
 
 __all__ = ["open_verifier"]
 
@@ -58,6 +59,11 @@ def open_verifier(name: str, *, extractor: AnswerExtractor, grader: Grader) -> V
 
         form, _, model = rest.partition(":")
         return ProcessRewardModel.load(model, form=form)
+    if name == LEARNED:
+        raise InvalidInputError(
+            "the learned verifier comes with a bundle: it is for `planner run`, and for samples of the "
+            "generators that the bundle was trained on"
+        )
     raise InvalidInputError(
         f"the verifier must be mean_logprob, checker, reward:MODEL or process:FORM:MODEL; got {name!r}"
     )

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["COLUMNS", "answer_features", "feature_names"]
+__all__ = ["COLUMNS", "answer_features", "feature_names", "group_codes", "group_sums"]
 
 COLUMNS: Final = ("mean_logprob", "output_tokens")
 """Recorded quantities that features are made of, beside the answers."""
@@ -75,45 +75,50 @@ def answer_features(
     """
     valid = answer >= 0
     n = np.maximum(valid.sum(-1, keepdims=True), 1)
-    same = (answer[..., :, None] == answer[..., None, :]) & valid[..., :, None] & valid[..., None, :]
-    count = np.maximum(same.sum(-1), 1)
+    group = group_codes(answer)
+    counts = group_sums(np.ones(answer.shape), group, valid)
+    count = np.maximum(np.take_along_axis(counts, group, axis=1), 1)
     share = np.where(valid, count / n, 0.0)
-    top = share.max(-1, keepdims=True)
     # The strongest rival of a sample: the leader, or for the leader the runner-up, its equal where they tie.
-    leads = share >= top
-    tied = (leads / count).sum(-1, keepdims=True) > 1.5
-    runner_up = np.where(tied, top, np.where(leads, 0.0, share).max(-1, keepdims=True))
-    rival = np.where(leads, runner_up, top)
+    top = counts.max(-1, keepdims=True)
+    leads = valid & (count == top)
+    n_leaders = ((counts == top) & (counts > 0)).sum(-1, keepdims=True)
+    runner_up = np.where(n_leaders > 1, top, np.where(counts == top, 0.0, counts).max(-1, keepdims=True))
+    rival = np.where(leads, runner_up, top) / n
 
     def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
         centre: NDArray[np.float64] = np.where(valid, values, 0.0).sum(-1, keepdims=True) / n
         return centre
 
     def group_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        centre: NDArray[np.float64] = np.where(same, values[..., None, :], 0.0).sum(-1) / count
+        sums = np.take_along_axis(group_sums(values, group, valid), group, axis=1)
+        centre: NDArray[np.float64] = sums / count
         return centre
 
-    everywhere = np.zeros_like(share)
+    everywhere = np.zeros(share.shape)
     features = [
         share,
         (count - 1) / np.maximum(n - 1, 1),
         np.log(count),
         share - rival,
-        everywhere + np.where(valid, 1 / count, 0.0).sum(-1, keepdims=True) / n,
+        everywhere + (counts > 0).sum(-1, keepdims=True) / n,
         everywhere + np.log(n),
     ]
     if mean_logprob is not None:
         values = np.where(valid, mean_logprob, 0.0)
         centre = mean(values)
-        group = group_mean(values)
-        best = np.where(same, values[..., None, :], -np.inf).max(-1, initial=-1e6)
+        usual = group_mean(values)
+        bests = np.full(answer.shape, -np.inf)
+        rows = np.broadcast_to(np.arange(len(answer))[:, None], answer.shape)
+        np.maximum.at(bests, (rows[valid], group[valid]), values[valid])
+        best = np.take_along_axis(bests, group, axis=1)
         spread = np.sqrt(mean((values - centre) ** 2))
         features += [
             values,
             values - centre,
-            group,
-            group - centre,
-            best - centre,
+            usual,
+            usual - centre,
+            np.where(valid, best, centre) - centre,
             everywhere + centre,
             everywhere + spread,
         ]
@@ -122,3 +127,33 @@ def answer_features(
         centre = mean(length)
         features += [length, length - centre, group_mean(length) - centre]
     return np.stack(features, axis=-1)
+
+
+def group_codes(answer: NDArray[np.int32]) -> NDArray[np.intp]:
+    """Number the different answers of each set from 0, shape (B, N); abstaining samples share a number with
+    others, which means nothing.
+
+    Examples
+    --------
+    >>> group_codes(np.array([[7, 3, 7]], dtype=np.int32)).tolist()
+    [[1, 0, 1]]
+    """
+    order = np.argsort(answer, axis=1, kind="stable")
+    ordered = np.take_along_axis(answer, order, axis=1)
+    new = np.zeros(answer.shape, dtype=np.intp)
+    new[:, 1:] = (ordered[:, 1:] != ordered[:, :-1]) & (ordered[:, :-1] >= 0)
+    group = np.empty(answer.shape, dtype=np.intp)
+    np.put_along_axis(group, order, new.cumsum(axis=1), axis=1)
+    return group
+
+
+def group_sums(
+    values: NDArray[np.float64], group: NDArray[np.intp], valid: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return the sum of each group's values over valid samples, shape (B, N): at most N groups, 0 where there
+    is none.
+    """
+    n_sets, width = group.shape
+    place = (np.arange(n_sets)[:, None] * width + group)[valid]
+    sums = np.bincount(place, weights=values[valid], minlength=n_sets * width)
+    return np.asarray(sums.reshape(n_sets, width))

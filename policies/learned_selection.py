@@ -1,39 +1,104 @@
-"""What picking by a learned verifier delivers: best-of-N and weighted vote, cross-fitted over prompts.
+"""What picking by a learned verifier delivers: best-of-N and weighted vote over recorded pools.
 
-Its score of a sample depends on the set it was drawn in, so that closed forms do not apply and sets are
-drawn; the same sets serve all ways to pick. Planning with these curves is left to the policies.
+Its score of a sample depends on the set it was drawn in, so that closed forms do not apply: sets are drawn,
+the same ones for every way to pick. It assumes scores from models that did not learn from the prompt.
+Planning with these curves is left to the policies.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.sample_log import SampleLog
-from policies.learned_verifier_fit import draw_sets, fit_correctness, fold_prompts
+from difficulty.sample_pool import SamplePool
+from difficulty.vote_draws import all_subsets, subsets
+from policies.answer_features import group_codes, group_sums
+from policies.learned_verifier import LearnedScorer
+from policies.learned_verifier_fit import fit_correctness
 
-__all__ = ["SelectionAccuracy", "learned_selection"]
+__all__ = ["PICKS", "SelectionAccuracy", "learned_selection", "selection_accuracy"]
+
+PICKS: Final = ("best_of_n", "weighted_best_of_n")
+"""Strategies that pick by a score."""
+
+# Samples drawn per prompt and width, and the least and most sets that they make: wide sets are alike.
+_SAMPLES: Final = 384
+_LEAST_DRAWS: Final = 8
+_MOST_DRAWS: Final = 64
+# Samples that are scored at a time, to bound memory: about 100 MB of features.
+_CHUNK: Final = 1 << 19
 
 
 class SelectionAccuracy(NamedTuple):
-    """Expected accuracy of picking by the learned score, cross-fitted, for P prompts and W widths.
+    """Expected accuracy of picking by the learned score for P prompts and W widths.
 
-    Parameters
+    Attributes
     ----------
     widths : tuple of int, length W
         Samples drawn, N.
-    best_of_n, weighted_vote, vote : ndarray, shape (P, W)
+    best_of_n, weighted_best_of_n, vote : ndarray, shape (P, W)
         Probability that the pick is right: highest score; largest sum of scores; plain majority. NaN where a
-        prompt has fewer than N samples.
+        prompt has fewer than N samples, or one that is unmarked or lacks what the score needs.
     """
 
     widths: tuple[int, ...]
     best_of_n: NDArray[np.float64]
-    weighted_vote: NDArray[np.float64]
+    weighted_best_of_n: NDArray[np.float64]
     vote: NDArray[np.float64]
+
+
+def selection_accuracy(
+    pool: SamplePool,
+    scorer: LearnedScorer,
+    widths: Sequence[int],
+    *,
+    columns: slice = slice(None),
+    seed: int = 0,
+) -> SelectionAccuracy:
+    """Return the expected accuracy of picking by a learned score, beside that of the plain vote.
+
+    Parameters
+    ----------
+    pool : SamplePool
+        Recorded samples of P prompts.
+    scorer : LearnedScorer
+        Scores them; its rows are those of the pool.
+    widths : sequence of int
+        N, each at least 1.
+    columns : slice
+        The part of each pool that sets are drawn from.
+    seed : int
+        Seed of the sets; they depend on it, on the size of the pool and on the width alone.
+
+    Notes
+    -----
+    Between 8 and 64 sets are drawn per prompt and width without replacement, or all of them where there are
+    no more; ties are shared evenly among the tied, as the strategies break them.
+    """
+    answer, correct = pool.answer[:, columns], pool.correct[:, columns]
+    used = {name: getattr(pool, name)[:, columns] for name in scorer.columns}
+    shape = (len(answer), len(widths))
+    result = SelectionAccuracy(tuple(widths), *(np.full(shape, np.nan) for _ in range(3)))
+    present, answered = answer != -2, answer >= 0
+    usable = ~(present & (correct < 0)).any(axis=1) & ~pool.counts_only
+    for values in used.values():
+        usable &= ~(answered & ~np.isfinite(values)).any(axis=1)
+    n = present.sum(axis=1)
+    for size in np.unique(n[usable]):
+        rows = np.flatnonzero(usable & (n == size))
+        for place, width in enumerate(widths):
+            if width > size:
+                continue
+            sets = _sets(int(size), width, seed)
+            step = max(1, _CHUNK // sets.size)
+            for start in range(0, len(rows), step):
+                part = rows[start : start + step]
+                _judge(result, place, part, sets, answer, correct == 1, used, scorer)
+    return result
 
 
 def learned_selection(
@@ -41,63 +106,70 @@ def learned_selection(
     generator: str,
     *,
     widths: Sequence[int] = (1, 2, 4, 8, 16),
-    n_draws: int = 32,
     seed: int = 0,
     n_folds: int = 5,
 ) -> SelectionAccuracy:
-    """Return the expected accuracy of picking by a learned verifier, beside that of the plain vote.
+    """Fit a learned verifier and return what picking by it delivers, cross-fitted by group.
 
     Parameters
     ----------
     log, generator, seed, n_folds
-        As `fit_correctness`.
+        As in `fit_correctness`.
     widths : sequence of int
         N, each at least 1.
-    n_draws : int
-        Sets drawn per prompt and width; the same sets serve all three ways to pick.
 
     Raises
     ------
     InvalidInputError
         As `fit_correctness`.
     """
-    pool, folds = fold_prompts(log, generator, seed=seed, n_folds=n_folds)
-    shape = (len(pool.n), len(widths))
-    result = SelectionAccuracy(tuple(widths), *(np.full(shape, np.nan) for _ in range(3)))
-    for fold in range(n_folds):
-        others = log.select([p.id for p, f in zip(log.prompts, folds, strict=True) if f != fold])
-        model = fit_correctness(others, generator, seed=seed, n_folds=n_folds)
-        for place, width in enumerate(widths):
-            members = np.flatnonzero((folds == fold) & (pool.n >= width))
-            if members.size == 0:
-                continue
-            rng = np.random.default_rng([seed, 2, fold, place])
-            rows, picks = draw_sets(pool.n[members], width, n_draws, rng, members)
-            answer, correct = pool.answer[rows, picks], pool.correct[rows, picks] == 1
-            used = {name: getattr(pool, name)[rows, picks] for name in model.columns}
-            score = model.predict(answer, **used)
-            for target, weight, sums in (
-                (result.best_of_n, score, False),
-                (result.weighted_vote, score, True),
-                (result.vote, (answer >= 0).astype(float), True),
-            ):
-                right = _pick(answer, correct, weight, sums=sums)
-                target[members, place] = right.reshape(len(members), n_draws).mean(-1)
-    return result
+    fit = fit_correctness(log, generator, seed=seed, n_folds=n_folds)
+    return selection_accuracy(log.pool(generator), fit.cross_fitted, widths, seed=seed)
+
+
+def _sets(n_samples: int, width: int, seed: int) -> NDArray[np.int64]:
+    """Return sets of positions, shape (D, width)."""
+    n_draws = min(max(_SAMPLES // width, _LEAST_DRAWS), _MOST_DRAWS)
+    every = all_subsets(n_samples, width, n_draws)
+    return subsets(n_samples, width, n_draws, seed) if every is None else every
+
+
+def _judge(
+    result: SelectionAccuracy,
+    place: int,
+    rows: NDArray[np.intp],
+    sets: NDArray[np.int64],
+    answer: NDArray[np.int32],
+    right: NDArray[np.bool_],
+    used: dict[str, NDArray[np.float64]],
+    scorer: LearnedScorer,
+) -> None:
+    """Write the accuracy of the prompts at `rows` into the column at `place`."""
+    shape = (len(rows) * len(sets), sets.shape[1])
+    codes, marks = answer[rows][:, sets].reshape(shape), right[rows][:, sets].reshape(shape)
+    columns = {name: values[rows][:, sets].reshape(shape) for name, values in used.items()}
+    score = scorer.score(np.repeat(rows, len(sets)), codes, **columns)
+    for target, weight, sums in (
+        (result.best_of_n, score, False),
+        (result.weighted_best_of_n, score, True),
+        (result.vote, np.ones(shape), True),
+    ):
+        chance = _pick(codes, marks, weight, sums=sums)
+        target[rows, place] = chance.reshape(len(rows), len(sets)).mean(axis=1)
 
 
 def _pick(
     answer: NDArray[np.int32], correct: NDArray[np.bool_], weight: NDArray[np.float64], *, sums: bool
 ) -> NDArray[np.float64]:
-    """Return P(right) of the pick in each set, shape (B,); ties are shared evenly among the tied samples."""
+    """Return P(right) of the pick in each set, shape (B,); ties are shared evenly among the tied."""
     valid = answer >= 0
+    value, share = weight, np.ones(weight.shape)
     if sums:
-        same = (answer[:, :, None] == answer[:, None, :]) & valid[:, :, None]
-        value = np.where(same, np.where(valid, weight, 0.0)[:, None, :], 0.0).sum(-1)
+        group = group_codes(answer)
+        value = np.take_along_axis(group_sums(weight, group, valid), group, axis=1)
         # Each answer once, however many samples gave it, so that a tie of answers is shared among answers.
-        share = 1 / np.maximum(same.sum(-1), 1)
-    else:
-        value, share = weight, np.ones(weight.shape)
+        count = np.take_along_axis(group_sums(np.ones(weight.shape), group, valid), group, axis=1)
+        share = 1 / np.maximum(count, 1)
     value = np.where(valid, value, -np.inf)
     best = valid & (value >= value.max(-1, keepdims=True) - 1e-12)
     total = np.where(best, share, 0.0).sum(-1)

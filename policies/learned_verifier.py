@@ -2,11 +2,14 @@
 
 A logistic regression, corrected by a few small trees where they help; both are text, nothing is pickled. It
 assumes the generator, prompt template and temperature of its log. Fitting is left to
-`policies.learned_verifier_fit`, scoring live completions to `planner.verifiers.learned`.
+`policies.learned_verifier_fit`, what picking by it delivers to `policies.learned_selection`, scoring live
+completions to `planner.verifiers.learned`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
@@ -17,7 +20,10 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidBundleError, InvalidInputError
 from policies.answer_features import COLUMNS, answer_features, feature_names
 
-__all__ = ["CorrectnessModel"]
+__all__ = ["LEARNED", "CorrectnessModel", "LearnedScorer", "read_models", "write_models"]
+
+LEARNED: Final = "learned"
+"""Name of the learned verifier in allocations, requests and on the command line."""
 
 _SCHEMA: Final = 1
 
@@ -127,18 +133,108 @@ class CorrectnessModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         sizes = {len(model.centre), len(model.scale), len(model.weights), len(feature_names(model.columns))}
         if model.schema != _SCHEMA or len(sizes) != 1 or not set(model.columns) <= set(COLUMNS):
             raise InvalidBundleError("a learned verifier of another schema; fit it again")
+        if model.trees:
+            model.check_trees()
         return model
+
+    def check_trees(self) -> None:
+        """Refuse trees that cannot be read or look at other features.
+
+        Raises
+        ------
+        InvalidBundleError
+            When LightGBM cannot read them, or they were grown on another number of features.
+        """
+        import lightgbm
+
+        try:
+            n_features = _booster(self.trees).num_feature()
+        except lightgbm.basic.LightGBMError as error:
+            raise InvalidBundleError(f"LightGBM cannot read a learned verifier: {error}") from error
+        if n_features != len(self.weights):
+            raise InvalidBundleError(
+                f"the trees of a learned verifier look at {n_features} features, its weights at "
+                f"{len(self.weights)}; fit it again"
+            )
 
     def _logit(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the log-odds of rows of features, shape (R, F) to (R,)."""
         standard = (features - np.array(self.centre)) / np.array(self.scale)
-        logit: NDArray[np.float64] = standard @ np.array(self.weights) + self.intercept
+        # Row by row, not as a product of matrices: equal samples get equal scores wherever they stand.
+        logit: NDArray[np.float64] = (standard * np.array(self.weights)).sum(axis=1) + self.intercept
         if self.trees:
             logit += _booster(self.trees).predict(features, raw_score=True, num_threads=1)
         return logit
 
 
-@lru_cache(maxsize=8)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class LearnedScorer:
+    """Scores recorded samples of one generator, each prompt by the model that did not learn from it.
+
+    Parameters
+    ----------
+    models : tuple of CorrectnessModel
+        One per fold, fitted on the other folds; or one for prompts that were not trained on.
+    folds : ndarray of intp, shape (P,), optional
+        The model of each prompt of the log; None where there is one model for all.
+    """
+
+    models: tuple[CorrectnessModel, ...]
+    folds: NDArray[np.intp] | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Recorded quantities that the models need."""
+        return self.models[0].columns
+
+    def score(
+        self, prompts: NDArray[np.intp], answer: NDArray[np.int32], **columns: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return P(correct) of N samples in each of B sets, shape (B, N).
+
+        Parameters
+        ----------
+        prompts : ndarray of intp, shape (B,)
+            Row of each set's prompt in the log.
+        answer, columns
+            As in `CorrectnessModel.predict`.
+        """
+        if self.folds is None:
+            return self.models[0].predict(answer, **columns)
+        chance = np.zeros(answer.shape)
+        fold = self.folds[prompts]
+        for which in np.unique(fold):
+            rows = np.flatnonzero(fold == which)
+            given = {name: values[rows] for name, values in columns.items()}
+            chance[rows] = self.models[which].predict(answer[rows], **given)
+        return chance
+
+
+def write_models(models: Mapping[str, CorrectnessModel]) -> bytes:
+    """Return learned verifiers by generator as one JSON object."""
+    return msgspec.json.encode(dict(models), order="sorted")
+
+
+def read_models(content: bytes) -> dict[str, CorrectnessModel]:
+    """Read what `write_models` wrote; executes nothing.
+
+    Raises
+    ------
+    InvalidBundleError
+        When it is something else, or a model is of another schema or of another generator than it says.
+    """
+    try:
+        raw = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError as error:
+        raise InvalidBundleError(f"not a set of learned verifiers: {error}") from error
+    models = {name: CorrectnessModel.from_json(bytes(text)) for name, text in raw.items()}
+    strangers = [name for name, model in models.items() if model.generator != name]
+    if strangers:
+        raise InvalidBundleError(f"learned verifiers under another generator's name: {', '.join(strangers)}")
+    return models
+
+
+@lru_cache(maxsize=32)
 def _booster(text: str) -> Any:
     from lightgbm import Booster
 

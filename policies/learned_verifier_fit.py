@@ -7,6 +7,7 @@ samples; what picking by the score delivers is left to `policies.learned_selecti
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -16,13 +17,18 @@ from difficulty.errors import InvalidInputError
 from difficulty.sample_log import SampleLog
 from difficulty.sample_pool import SamplePool
 from policies.answer_features import COLUMNS, answer_features
-from policies.learned_verifier import CorrectnessModel
+from policies.learned_verifier import CorrectnessModel, LearnedScorer
 
-__all__ = ["draw_sets", "fit_correctness", "fold_prompts"]
+__all__ = ["CorrectnessFit", "fit_correctness"]
 
-_WIDTHS: Final = (1, 2, 4, 8, 16)
+_WIDTHS: Final = (1, 2, 4, 8, 16, 32)
 _TREE_COUNTS: Final = (0, 25, 50, 100, 200)
-_SAMPLES_PER_WIDTH: Final = 24  # drawn per prompt and width, so that no width dominates the fit
+# Samples drawn per prompt and width, so that no width dominates the fit: fewer where prompts are many.
+_SAMPLES_PER_WIDTH: Final = 24
+_LEAST_SAMPLES: Final = 8
+_SAMPLES_IN_ALL: Final = 16_000
+# The samples of a prompt that its AUC compares, at most.
+_COMPARED: Final = 16
 _TREES: Final[dict[str, Any]] = {
     "objective": "binary",
     "num_leaves": 6,
@@ -38,7 +44,27 @@ _TREES: Final[dict[str, Any]] = {
 }
 
 
-def fit_correctness(log: SampleLog, generator: str, *, seed: int = 0, n_folds: int = 5) -> CorrectnessModel:
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class CorrectnessFit:
+    """A learned verifier, and the same one fitted without each fold of the prompts.
+
+    Parameters
+    ----------
+    model : CorrectnessModel
+        Fitted on all prompts: for prompts that are not in the log.
+    cross_fitted : LearnedScorer
+        Scores each prompt of the log by the model that did not learn from its fold.
+    auc : float
+        Chance that a right sample is scored above a wrong one of the same prompt, out of fold; ties count
+        half, each prompt the same. NaN where no prompt has both.
+    """
+
+    model: CorrectnessModel
+    cross_fitted: LearnedScorer
+    auc: float
+
+
+def fit_correctness(log: SampleLog, generator: str, *, seed: int = 0, n_folds: int = 5) -> CorrectnessFit:
     """Fit a learned verifier on the independent samples of a log.
 
     Parameters
@@ -55,41 +81,77 @@ def fit_correctness(log: SampleLog, generator: str, *, seed: int = 0, n_folds: i
     Raises
     ------
     InvalidInputError
-        When correctness is unknown, never varies, or there are fewer groups than folds.
+        When correctness is unknown, never varies (in the log, or without one of the folds), or there are
+        fewer groups than folds.
 
     Notes
     -----
-    Sets of 1 to 16 samples are drawn from each prompt, since agreement means more among many. The measures
-    are those of prompts that the weights were not fitted on.
+    Sets of 1 to 32 samples are drawn from each prompt, since agreement means more among many. Trees are taken
+    where they lower the log loss of prompts that were left out by more than its standard error; their number
+    is the one thing that the models of the folds share. Agreement alone needs none.
     """
-    pool, folds = fold_prompts(log, generator, seed=seed, n_folds=n_folds)
+    pool, folds = _fold_prompts(log, generator, seed=seed, n_folds=n_folds)
     columns = tuple(name for name in COLUMNS if np.isfinite(getattr(pool, name)[pool.answer >= 0]).all())
+    counts = _TREE_COUNTS if columns else (0,)
     rows = _draw_rows(pool, columns, np.random.default_rng([seed, 1]))
-    losses = np.zeros(len(_TREE_COUNTS))
-    held_out = np.zeros((len(_TREE_COUNTS), len(rows.correct)))
+    held_out = np.zeros((len(counts), len(rows.correct)))
+    parts = []
     for fold in range(n_folds):
         out = folds[rows.prompt] == fold
-        part = _fit_rows(rows.features[~out], rows.correct[~out], n_trees=max(_TREE_COUNTS), seed=seed)
-        for place, n_trees in enumerate(_TREE_COUNTS):
+        part = _fit_rows(rows.features[~out], rows.correct[~out], n_trees=max(counts), seed=seed)
+        parts.append(part)
+        for place, n_trees in enumerate(counts):
             held_out[place, out] = part.logit(rows.features[out], n_trees=n_trees)
-    for place in range(len(_TREE_COUNTS)):
-        losses[place] = _log_loss(held_out[place], rows.correct)
-    chosen = int(losses.argmin())
-    final = _fit_rows(rows.features, rows.correct, n_trees=_TREE_COUNTS[chosen], seed=seed)
-    chance = _sigmoid(held_out[chosen])
-    return CorrectnessModel(
-        generator=generator,
-        columns=columns,
-        centre=tuple(final.centre.tolist()),
-        scale=tuple(final.scale.tolist()),
-        weights=tuple(final.weights.tolist()),
-        intercept=final.intercept,
-        trees="" if final.booster is None else final.booster.model_to_string(),
-        log_loss=float(losses[chosen]),
-        brier=float(np.mean((chance - rows.correct) ** 2)),
-        base_brier=float(np.var(rows.correct)),
-        calibration_error=_calibration_error(chance, rows.correct),
-    )
+    losses = np.logaddexp(0, held_out) - held_out * rows.correct
+    chosen = _choose(losses, rows.prompt)
+    final = _fit_rows(rows.features, rows.correct, n_trees=counts[chosen], seed=seed)
+    chance = 0.5 * (1 + np.tanh(0.5 * held_out[chosen]))
+    calibration_error = _calibration_error(chance, rows.correct)
+
+    def model_of(fit: _Fit) -> CorrectnessModel:
+        trees = fit.booster.model_to_string(num_iteration=counts[chosen]) if counts[chosen] else ""
+        return CorrectnessModel(
+            generator=generator,
+            columns=columns,
+            centre=tuple(fit.centre.tolist()),
+            scale=tuple(fit.scale.tolist()),
+            weights=tuple(fit.weights.tolist()),
+            intercept=fit.intercept,
+            trees=trees,
+            log_loss=float(losses[chosen].mean()),
+            brier=float(np.mean((chance - rows.correct) ** 2)),
+            base_brier=float(np.var(rows.correct)),
+            calibration_error=calibration_error,
+        )
+
+    scorer = LearnedScorer(models=tuple(model_of(part) for part in parts), folds=folds)
+    return CorrectnessFit(model=model_of(final), cross_fitted=scorer, auc=_auc(pool, scorer))
+
+
+def _choose(losses: NDArray[np.float64], prompt: NDArray[np.int64]) -> int:
+    """Return the best row of losses, or the first where the best is not clearly better, prompt by prompt."""
+    best = int(losses.mean(axis=1).argmin())
+    better = losses[0] - losses[best]
+    n_rows = np.bincount(prompt)
+    sums = np.bincount(prompt, weights=better)[n_rows > 0]
+    # Rows of one prompt err together: the standard error is that of the prompts' sums.
+    error = float(np.sqrt(np.sum((sums - sums.mean()) ** 2))) / len(better)
+    return best if better.mean() > error else 0
+
+
+def _auc(pool: SamplePool, scorer: LearnedScorer) -> float:
+    """Return the mean over prompts of the chance that a right sample is scored above a wrong one."""
+    answer, correct = pool.answer[:, :_COMPARED], pool.correct[:, :_COMPARED]
+    used = {name: getattr(pool, name)[:, :_COMPARED] for name in scorer.columns}
+    score = scorer.score(np.arange(len(answer)), answer, **used)
+    right, wrong = (answer >= 0) & (correct == 1), (answer >= 0) & (correct == 0)
+    difference = np.sign(score[:, :, None] - score[:, None, :]) / 2 + 0.5
+    pairs = right[:, :, None] & wrong[:, None, :]
+    n_pairs = pairs.sum(axis=(1, 2))
+    both = n_pairs > 0
+    if not both.any():
+        return float("nan")
+    return float(np.mean(np.where(pairs, difference, 0.0).sum(axis=(1, 2))[both] / n_pairs[both]))
 
 
 class _Rows(NamedTuple):
@@ -118,9 +180,9 @@ class _Fit(NamedTuple):
         return self.linear(features) + correction
 
 
-def fold_prompts(
+def _fold_prompts(
     log: SampleLog, generator: str, *, seed: int, n_folds: int
-) -> tuple[SamplePool, NDArray[np.int64]]:
+) -> tuple[SamplePool, NDArray[np.intp]]:
     """Return the pool and the fold of each prompt, groups kept together."""
     pool = log.pool(generator)
     answered = pool.answer >= 0
@@ -134,10 +196,18 @@ def fold_prompts(
         raise InvalidInputError(f"n_folds must be between 2 and the {len(groups)} groups, got {n_folds}")
     order = np.random.default_rng([seed, 0]).permutation(len(groups)) % n_folds
     fold = dict(zip(groups, order.tolist(), strict=True))
-    return pool, np.array([fold[prompt.group] for prompt in log.prompts])
+    folds = np.array([fold[prompt.group] for prompt in log.prompts])
+    for name in range(n_folds):
+        kept = pool.correct[folds != name][answered[folds != name]]
+        if kept.size == 0 or kept.min() == kept.max():
+            raise InvalidInputError(
+                f"the right (or the wrong) answers of {generator!r} all belong to one fold of prompts: too "
+                "few to learn from"
+            )
+    return pool, folds
 
 
-def draw_sets(
+def _draw_sets(
     n: NDArray[np.int64], width: int, n_draws: int, rng: np.random.Generator, members: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Draw sets of `width` from each prompt's n samples; row indices (S, 1) and column indices (S, width)."""
@@ -150,11 +220,12 @@ def draw_sets(
 def _draw_rows(pool: SamplePool, columns: Sequence[str], rng: np.random.Generator) -> _Rows:
     """Draw sets of several widths from each prompt; one row per answered sample in a set."""
     parts = []
+    n_samples = min(max(_SAMPLES_IN_ALL // max(len(pool.n), 1), _LEAST_SAMPLES), _SAMPLES_PER_WIDTH)
     for width in _WIDTHS:
         members = np.flatnonzero((pool.n >= width) & ~pool.counts_only)
         if members.size == 0:
             continue
-        rows, picks = draw_sets(pool.n[members], width, max(1, _SAMPLES_PER_WIDTH // width), rng, members)
+        rows, picks = _draw_sets(pool.n[members], width, max(1, n_samples // width), rng, members)
         answer = pool.answer[rows, picks]
         features = answer_features(answer, **{name: getattr(pool, name)[rows, picks] for name in columns})
         valid = answer >= 0
@@ -181,15 +252,6 @@ def _fit_rows(
     data = lightgbm.Dataset(features, label=correct, init_score=fit.linear(features), free_raw_data=True)
     booster = lightgbm.train({**_TREES, "seed": seed}, data, num_boost_round=n_trees)
     return fit._replace(booster=booster)
-
-
-def _sigmoid(logit: NDArray[np.float64]) -> NDArray[np.float64]:
-    chance: NDArray[np.float64] = 0.5 * (1 + np.tanh(0.5 * logit))
-    return chance
-
-
-def _log_loss(logit: NDArray[np.float64], correct: NDArray[np.float64]) -> float:
-    return float(np.mean(np.logaddexp(0, logit) - correct * logit))
 
 
 def _calibration_error(chance: NDArray[np.float64], correct: NDArray[np.float64]) -> float:

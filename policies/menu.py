@@ -1,15 +1,15 @@
 """The menu: every allocation whose value recorded samples can tell.
 
 An allocation is on the menu when its selector can be replayed from the log (votes need answers, best-of-N
-needs scores or log-probabilities, coverage needs correctness only) and enough samples are recorded for its
-width. Caps and prices are applied later, by the solver; how a menu entry is valued is left to
-`policies.curves`.
+needs scores, log-probabilities or a learned verifier, coverage needs correctness only) and enough samples
+are recorded for its width. Caps and prices are applied later, by the solver; how a menu entry is valued is
+left to `policies.curves`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -17,7 +17,8 @@ import numpy as np
 from difficulty.errors import InvalidInputError
 from difficulty.sample_log import SampleLog
 from difficulty.sample_pool import ChainPool
-from policies.allocation import Allocation, ParameterValue
+from policies.allocation import Allocation, ParameterValue, StrategyName
+from policies.learned_verifier import LEARNED
 from policies.objective import Objective
 
 __all__ = ["build_menu", "width_grid"]
@@ -55,6 +56,8 @@ _WIDTHS: Final = (
     64,
 )
 _LARGE_WIDTHS: Final = (72, 80, 96, 100, 112, 128, 160, 192, 200, 256)
+# Fewer for a learned verifier: each width is replayed, and neighbouring ones are worth the same within noise.
+_LEARNED_WIDTHS: Final = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 _MAJORITY_OF: Final = 0.9
 _ROUNDING: Final = 1e-9
 
@@ -83,7 +86,12 @@ def width_grid(n_samples: int, *, votes: bool) -> tuple[int, ...]:
     return tuple(width for width in widths if width % 2 == 0 or width in (1, 3, 5, 7))
 
 
-def build_menu(log: SampleLog, *, objective: Objective = "accuracy") -> tuple[Allocation, ...]:
+def build_menu(
+    log: SampleLog,
+    *,
+    objective: Objective = "accuracy",
+    learned: Mapping[str, StrategyName] | None = None,
+) -> tuple[Allocation, ...]:
     """Return every allocation that `log` can value under `objective`.
 
     A width is offered when at least 90 % of all prompts have that many labelled samples of the generator.
@@ -95,6 +103,9 @@ def build_menu(log: SampleLog, *, objective: Objective = "accuracy") -> tuple[Al
     objective : {"accuracy", "coverage"}
         ``"accuracy"``: what the deployed selector delivers; ``"coverage"``: at least one correct sample,
         where a checker recognises it.
+    learned : mapping of str to str, optional
+        Generators whose samples a learned verifier may pick from, with the strategy that picks; under
+        ``"accuracy"`` only.
 
     Raises
     ------
@@ -120,6 +131,8 @@ def build_menu(log: SampleLog, *, objective: Objective = "accuracy") -> tuple[Al
                 menu += _family(name, "best_of_n", widths, verifier=verifier)
                 if bool((pool.answer[recorded] >= 0).any()):
                     menu += _family(name, "weighted_best_of_n", widths[1:], verifier=verifier)
+        if learned is not None and name in learned:
+            menu += _family(name, learned[name], _learned_widths(n_samples), verifier=LEARNED)
     menu += _chains(log, objective)
     menu += _recorded_runs(log, objective)
     if not menu:
@@ -136,6 +149,12 @@ def build_menu(log: SampleLog, *, objective: Objective = "accuracy") -> tuple[Al
             "add 'correct' to the samples or 'n' and 'n_correct' to the lines"
         )
     return tuple(menu)
+
+
+def _learned_widths(n_samples: int) -> tuple[int, ...]:
+    """Return the widths of picks by a learned verifier: a few, and the widest that is recorded."""
+    grid = width_grid(n_samples, votes=False)
+    return tuple(width for width in grid if width in _LEARNED_WIDTHS or 1 < width == grid[-1])
 
 
 def _available(n: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:

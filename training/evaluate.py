@@ -30,6 +30,7 @@ from policies.allocation import Allocation
 from policies.budget import Budget, check_unit
 from policies.cost import CostModel
 from policies.curves import CurveTable, measure_curves
+from policies.learned_verifier import LearnedScorer
 from policies.plan import AllocationPlan
 from policies.policy_spec import PolicySpec
 from policies.prices import price_grid
@@ -199,7 +200,8 @@ def _test_bed(
     model = cost_model or CostModel(unit=check_unit(bundle.unit), generators=log.generators)
     pricing = Pricing(cost_model=replace(model, unit=check_unit(bundle.unit)))
     allocations = bundle.curves.allocations
-    curves = measure_curves(log, allocations, seed=seed)
+    learned = {name: LearnedScorer(models=(model,)) for name, model in bundle.verifiers.items()}
+    curves = measure_curves(log, allocations, seed=seed, learned=learned)
     rows = np.flatnonzero(~np.isnan(curves.value).any(axis=1) & replayable(bundle, log))
     if not len(rows):
         raise InvalidInputError(
@@ -209,7 +211,8 @@ def _test_bed(
         )
     kept = curves.take(rows)
     even, odd = (
-        measure_curves(log, allocations, half=half, seed=seed).take(rows) for half in ("even", "odd")
+        measure_curves(log, allocations, half=half, seed=seed, learned=learned).take(rows)
+        for half in ("even", "odd")
     )
     train_cost = pricing.recorded(bundle.curves)
     bed = base.TestBed(

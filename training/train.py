@@ -33,6 +33,7 @@ from policies.objective import Objective, check_objective
 from policies.prices import price_grid
 from training.crossfit import CrossFit
 from training.frontier import bootstrap_weights, interval
+from training.learned_verifiers import LearnedVerifiers, fit_learned_verifiers
 from training.stopping import Stopping, fit_stopping
 from training.tuning import Scorer, Tuned, menu_mask, tune
 
@@ -66,6 +67,7 @@ def train(
     cost_model: CostModel | None = None,
     adaptive: bool = True,
     ablations: bool = False,
+    learned_verifier: bool = True,
     progress: Progress | None = None,
 ) -> PolicyBundle:
     """Fit the difficulty predictor, tune the policy and write the bundle.
@@ -96,6 +98,9 @@ def train(
         Also fit the policy that reacts to what has been drawn, where the log has single samples.
     ablations : bool
         Also fit that policy with one part switched off (prior, escalation, futility), for `evaluate` to show.
+    learned_verifier : bool
+        Also fit a learned verifier per generator, and let the policy pick by it where it was shown to beat
+        the vote (`training.learned_verifiers`); never under ``"coverage"``, which needs a checker.
     progress : callable, optional
         Called with (stage, done, total).
 
@@ -114,9 +119,14 @@ def train(
     check_objective(objective)
     unit = check_unit(unit or _default_unit(log))
     tell = progress or (lambda stage, done, total: None)
+    verifiers = LearnedVerifiers({}, {}, {}, {})
+    if learned_verifier and objective == "accuracy":
+        tell("verifier", 0, 1)
+        verifiers = fit_learned_verifiers(log, seed=seed)
+        tell("verifier", 1, 1)
     tell("curves", 0, 1)
-    menu = build_menu(log, objective=objective)
-    curves = measure_curves(log, menu, seed=seed)
+    menu = build_menu(log, objective=objective, learned=verifiers.offered)
+    curves = measure_curves(log, menu, seed=seed, learned=verifiers.cross_fitted)
     pricing = _pricing(log, unit, cost_model)
     curves, cost, dropped = _priceable(curves, pricing)
     rows = np.flatnonzero(~np.isnan(curves.value).any(axis=1) & ~np.isnan(cost).any(axis=1))
@@ -162,10 +172,14 @@ def train(
     bundle = _bundle(
         log, kept, curves, cost, coordinates, features, predictor, tuned, stopping, unit, objective, seed
     )
+    bundle = replace(
+        bundle, verifiers={name: model for name, model in verifiers.models.items() if name in kept.generators}
+    )
     bundle.training.update(  # type: ignore[attr-defined]
         n_trials=n_trials,
         verdict=_verdict(tuned),
         placebo=_placebo(crossfit, tuned, curves, seed),
+        learned_verifier=verifiers.record,
         left_out={
             "prompts": len(log.prompts) - len(rows),
             "allocations": dropped,

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from planner.backend_specs import BackendSpec
     from planner.drivers import Limits
     from planner.outcome import Outcome
+    from planner.ports import Verifier
     from planner.run_summary import RunSummary
 
 __all__ = ["command"]
@@ -70,7 +71,8 @@ __all__ = ["command"]
     "--verifier",
     default=None,
     metavar="NAME",
-    help="mean_logprob, checker, reward:MODEL or process:FORM:MODEL; for plans that need one.",
+    help="mean_logprob, checker, reward:MODEL or process:FORM:MODEL, for plans that need one; learned "
+    "puts the bundle's own in their place. Plans that pick by the learned verifier need no option.",
 )
 @click.option(
     "--run-log",
@@ -130,6 +132,11 @@ def command(
     opened = backend.open()
     extractor = extractor_of(extract, replayed=getattr(opened, "extractor", None))
     grader = tasks.grader or GoldGrader(extractor=extractor)
+    scoring: Verifier | Literal["learned"] | None = None
+    if verifier == "learned":
+        scoring = "learned"
+    elif verifier is not None:
+        scoring = open_verifier(verifier, extractor=extractor, grader=grader)
     journal = run_log or out.with_name(out.name + ".requests")
     with progress_bars() as tell:
         outcomes = planner.run(
@@ -139,9 +146,7 @@ def command(
             price=price,
             target_accuracy=target_accuracy,
             adaptive=adaptive,
-            verifier=None
-            if verifier is None
-            else open_verifier(verifier, extractor=extractor, grader=grader),
+            verifier=scoring,
             extractor=extractor,
             limits=limits,
             driver=backend.driver,

@@ -222,7 +222,8 @@ def _sample_key(request: SampleRequest) -> str:
 def _score_key(request: ScoreRequest) -> str:
     prompt = request.prompt
     content = (prompt.id, prompt.text, prompt.messages)
-    return _digest(content, request.verifier, request.completions, request.mean_logprobs)
+    asked = (request.verifier, request.generator)
+    return _digest(content, asked, request.completions, request.mean_logprobs, request.output_tokens)
 
 
 def _task_key(task: Task) -> str:

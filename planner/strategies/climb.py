@@ -134,7 +134,9 @@ class Climb:
             used[wave.generator] += wave.n
             drawn = [task.candidate(reply) for reply in replies]
             if self.verifier is not None:
-                drawn = yield from score_candidates(task, drawn, verifier=self.verifier)
+                drawn = yield from score_candidates(
+                    task, drawn, verifier=self.verifier, generator=wave.generator
+                )
             candidates += drawn
             self._add(tally, wave, drawn, codes)
             accepted = self._accepted(candidates)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 
 from planner.ports import Completion, SampleRequest, ScoreRequest
+from policies.learned_verifier import LEARNED
 
 if TYPE_CHECKING:
     from array import array
@@ -174,7 +175,8 @@ def score(request: ScoreRequest) -> Flow[tuple[float | None, ...]]:
     """Ask for scores; None where a completion could not be scored.
 
     A request of several completions that fails is asked again one completion at a time, so that one
-    completion that a verifier cannot read does not lose the others.
+    completion that a verifier cannot read does not lose the others. The learned verifier is not: alone, a
+    completion would be scored as if nothing else had been drawn.
     """
     if not request.completions:
         return ()
@@ -183,7 +185,7 @@ def score(request: ScoreRequest) -> Flow[tuple[float | None, ...]]:
     if isinstance(reply, tuple):
         return reply
     n = len(request.completions)
-    if n == 1 or (isinstance(reply, Failure) and reply.refused):
+    if n == 1 or request.verifier == LEARNED or (isinstance(reply, Failure) and reply.refused):
         return (None,) * n
     singles = [Ask(_single(request, index)) for index in range(n)]
     replies = yield from gather(singles)
@@ -241,4 +243,5 @@ def _single(request: ScoreRequest, index: int) -> ScoreRequest:
         mean_logprobs=request.mean_logprobs[index : index + 1],
         output_tokens=request.output_tokens[index : index + 1],
         verifier=request.verifier,
+        generator=request.generator,
     )

@@ -16,6 +16,7 @@ from planner.strategies.flow import Failure, Flow, draw, score
 from planner.strategies.selection import Choice
 from planner.strategies.stop import DrawState
 from planner.strategies.task import Task
+from policies.learned_verifier import LEARNED
 
 __all__ = ["Waves", "conclude", "draw_in_waves", "score_candidates", "state_of"]
 
@@ -46,16 +47,30 @@ def draw_in_waves(task: Task, *, verifier: str | None) -> Flow[Waves]:
             return Waves(tuple(candidates), True)
         (replies,) = yield from draw((task.request(n=size, offset=len(candidates)),))
         wave = [task.candidate(reply) for reply in replies]
-        if verifier is not None:
-            wave = yield from score_candidates(task, wave, verifier=verifier)
-        candidates += wave
+        if verifier == LEARNED:
+            # Its score of a sample depends on all that were drawn, earlier waves included.
+            candidates = yield from score_candidates(task, [*candidates, *wave], verifier=verifier)
+        elif verifier is not None:
+            candidates += yield from score_candidates(task, wave, verifier=verifier)
+        else:
+            candidates += wave
         if any(isinstance(reply, Failure) and reply.refused for reply in replies):
             break
     return Waves(tuple(candidates), False)
 
 
-def score_candidates(task: Task, candidates: Sequence[Candidate], *, verifier: str) -> Flow[list[Candidate]]:
-    """Return the candidates with their scores; abstaining ones are not sent to the verifier."""
+def score_candidates(
+    task: Task, candidates: Sequence[Candidate], *, verifier: str, generator: str = ""
+) -> Flow[list[Candidate]]:
+    """Return the candidates with their scores; abstaining ones are not sent to the verifier.
+
+    Parameters
+    ----------
+    task, candidates, verifier
+        Whose candidates, all of one generator, and the name of the verifier.
+    generator : str
+        Name of that generator where it is not the task's, for strategies that escalate.
+    """
     voting = [index for index, candidate in enumerate(candidates) if candidate.answer is not None]
     request = ScoreRequest(
         prompt=task.prompt,
@@ -63,6 +78,7 @@ def score_candidates(task: Task, candidates: Sequence[Candidate], *, verifier: s
         mean_logprobs=tuple(candidates[index].mean_logprob for index in voting),
         output_tokens=tuple(candidates[index].output_tokens for index in voting),
         verifier=verifier,
+        generator=generator or task.generator.name,
     )
     scores = yield from score(request)
     result = list(candidates)

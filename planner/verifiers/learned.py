@@ -1,12 +1,12 @@
 """Score live completions with a learned verifier: P(correct) from agreement, log-probability and length.
 
 It assumes that all answered completions of a prompt are scored together, since agreement is a feature. The
-model is fitted by `policies.learned_verifier_fit` on the same generator's log.
+models are fitted by `policies.learned_verifier_fit` on the same generators' log, and bundles hold them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -26,8 +26,8 @@ class LearnedVerifier:
 
     Parameters
     ----------
-    model : CorrectnessModel
-        Fitted on a log of the generator that is sampled.
+    models : mapping of str to CorrectnessModel
+        By generator, each fitted on a log of it.
     extractor : AnswerExtractor
         The one that the vote uses.
 
@@ -43,13 +43,15 @@ class LearnedVerifier:
     >>> model = CorrectnessModel(generator="tiny", columns=(), centre=(0.0,) * 6, scale=(1.0,) * 6,
     ...     weights=(4.0, 0, 0, 0, 0, 0), intercept=-2.0, trees="", log_loss=0.5, brier=0.2, base_brier=0.25,
     ...     calibration_error=0.01)
-    >>> request = ScoreRequest(prompt=Prompt(text="6*7?"), completions=(("42",), ("42.0",), ("41",), ("?",)))
-    >>> [scores] = asyncio.run(LearnedVerifier(model=model, extractor=LastNumber()).score([request]))
+    >>> request = ScoreRequest(prompt=Prompt(text="6*7?"), completions=(("42",), ("42.0",), ("41",), ("?",)),
+    ...     generator="tiny")
+    >>> verifier = LearnedVerifier(models={"tiny": model}, extractor=LastNumber())
+    >>> [scores] = asyncio.run(verifier.score([request]))
     >>> [round(score, 2) for score in scores]
     [0.66, 0.66, 0.34, 0.0]
     """
 
-    model: CorrectnessModel
+    models: Mapping[str, CorrectnessModel]
     extractor: AnswerExtractor
 
     async def score(self, requests: Sequence[ScoreRequest]) -> list[list[float]]:
@@ -58,11 +60,18 @@ class LearnedVerifier:
         Raises
         ------
         VerifierError
-            When the model needs log-probabilities or token counts that the request does not have.
+            When there is no model of a request's generator, or it needs log-probabilities or token counts
+            that the request does not have.
         """
         return [self._score(request) for request in requests]
 
     def _score(self, request: ScoreRequest) -> list[float]:
+        model = self.models.get(request.generator)
+        if model is None:
+            raise VerifierError(
+                f"prompt {request.prompt.id!r}: no learned verifier of generator {request.generator!r}; "
+                f"there are those of {', '.join(self.models) or 'none'}"
+            )
         n = len(request.completions)
         codes: dict[str, int] = {}
         answer = np.full((1, n), -1, dtype=np.int32)
@@ -75,7 +84,7 @@ class LearnedVerifier:
             "output_tokens": [float(value) for value in request.output_tokens],
         }
         columns = {}
-        for name in self.model.columns:
+        for name in model.columns:
             values = np.array(given[name], dtype=np.float64)
             if values.shape != (n,) or not np.isfinite(values[answer[0] >= 0]).all():
                 raise VerifierError(
@@ -83,5 +92,5 @@ class LearnedVerifier:
                     "ask the backend for it, or fit one on a log without it"
                 )
             columns[name] = values[None]
-        chances: list[float] = self.model.predict(answer, **columns)[0].tolist()
+        chances: list[float] = model.predict(answer, **columns)[0].tolist()
         return chances

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -47,7 +48,7 @@ def planted(*, informative: bool = True, n_prompts: int = 120, seed: int = 0) ->
 
 @cache
 def fitted() -> CorrectnessModel:
-    return fit_correctness(planted(), "tiny", n_folds=3)
+    return fit_correctness(planted(), "tiny", n_folds=3).model
 
 
 def by_hand(answers: list[int], logprobs: list[float], at: int) -> dict[str, float]:
@@ -107,7 +108,7 @@ def test_it_is_better_than_the_constant_guess_and_calibrated_on_prompts_it_never
 
 
 def test_fitting_repeats_and_the_text_form_keeps_every_bit() -> None:
-    again = fit_correctness(planted(), "tiny", n_folds=3)
+    again = fit_correctness(planted(), "tiny", n_folds=3).model
     assert again.to_json() == fitted().to_json()
     pool = planted().pool("tiny")
     read = CorrectnessModel.from_json(fitted().to_json())
@@ -131,18 +132,18 @@ def test_a_model_with_missing_weights_or_another_schema_is_refused() -> None:
 
 def test_picking_by_it_beats_the_vote_where_log_probability_tells() -> None:
     # Planted gain about 0.12 with a standard error below 0.02: the chance of a false alarm is below 1e-6.
-    result = learned_selection(planted(), "tiny", widths=(2, 4), n_draws=8, n_folds=2)
+    result = learned_selection(planted(), "tiny", widths=(2, 4), n_folds=2)
     assert (result.best_of_n.mean(0) > result.vote.mean(0) + 0.02).all()
-    assert (result.weighted_vote.mean(0) > result.vote.mean(0) + 0.01).all()
+    assert (result.weighted_best_of_n.mean(0) > result.vote.mean(0) + 0.01).all()
 
 
 def test_picking_by_it_costs_nothing_where_nothing_tells() -> None:
-    result = learned_selection(planted(informative=False), "tiny", widths=(4,), n_draws=8, n_folds=2)
+    result = learned_selection(planted(informative=False), "tiny", widths=(4,), n_folds=2)
     assert abs(result.best_of_n.mean() - result.vote.mean()) < 0.03
 
 
 def test_one_sample_is_one_sample_however_it_is_picked() -> None:
-    result = learned_selection(planted(), "tiny", widths=(1, 13), n_draws=4, n_folds=2)
+    result = learned_selection(planted(), "tiny", widths=(1, 13), n_folds=2)
     assert (result.best_of_n[:, 0] == result.vote[:, 0]).all()
     assert np.isnan(result.vote[:, 1]).all()
 
@@ -167,8 +168,9 @@ async def test_live_scores_equal_those_of_the_fit() -> None:
         completions=texts,
         mean_logprobs=tuple(pool.mean_logprob[row].tolist()),
         output_tokens=tuple(int(value) for value in pool.output_tokens[row]),
+        generator="tiny",
     )
-    verifier = LearnedVerifier(model=fitted(), extractor=RecordedAnswer())
+    verifier = LearnedVerifier(models={"tiny": fitted()}, extractor=RecordedAnswer())
     [scores] = await verifier.score([request])
     expected = fitted().predict(
         pool.answer[[row]], mean_logprob=pool.mean_logprob[[row]], output_tokens=pool.output_tokens[[row]]
@@ -176,7 +178,10 @@ async def test_live_scores_equal_those_of_the_fit() -> None:
     assert scores == pytest.approx(expected[0].tolist())
 
 
-async def test_a_missing_column_is_an_error_and_no_made_up_score() -> None:
-    verifier = LearnedVerifier(model=fitted(), extractor=RecordedAnswer())
+async def test_a_missing_column_or_generator_is_an_error_and_no_made_up_score() -> None:
+    verifier = LearnedVerifier(models={"tiny": fitted()}, extractor=RecordedAnswer())
+    request = ScoreRequest(prompt=Prompt(id="p", text="?"), completions=(("1",), ("2",)), generator="tiny")
     with pytest.raises(VerifierError, match="mean_logprob"):
-        await verifier.score([ScoreRequest(prompt=Prompt(id="p", text="?"), completions=(("1",), ("2",)))])
+        await verifier.score([request])
+    with pytest.raises(VerifierError, match="'other'"):
+        await verifier.score([replace(request, generator="other")])
