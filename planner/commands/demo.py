@@ -1,56 +1,85 @@
-"""``planner demo``: the whole offline loop on a log that ships with the package.
+"""``planner demo``: the whole loop, offline on a log that ships with the package, then live on a lab model.
 
-The work is left to `training.demo`, the tables to `planner.commands.tables`.
+The work is left to `training.demo` and `training.demo_live`, the tables to `planner.commands.tables` and
+`planner.commands.demo_tables`.
 """
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from planner.commands.options import as_json, folder_option, seed_option
-from planner.commands.terminal import print_json, progress_bars, results
+from planner.commands.terminal import note, print_json, progress_bars, results
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from training.demo import Demo
+    from training.demo_live import LiveDemo
 
 __all__ = ["command"]
 
-_N_EXAMPLES: Final = 6
+_LIVE: Final = ("torch", "transformers", "safetensors")
 
 
 @click.command("demo")
-@folder_option("demo", "Folder of the bundle, the report and the plans.")
+@folder_option("demo", "Folder of the bundles, logs, reports and plans.")
 @click.option("--trials", type=click.IntRange(min=1), default=200, show_default=True, help="Optuna trials.")
+@click.option(
+    "--live/--no-live",
+    default=None,
+    help="Also draw from the lab model in this process; by default where torch is installed.",
+)
 @seed_option
 @as_json
-def command(out: Path, trials: int, seed: int, as_json: bool) -> None:
-    """Train, evaluate and plan on an embedded log of a small language model."""
+def command(out: Path, trials: int, live: bool | None, seed: int, as_json: bool) -> None:
+    """Train, evaluate and plan on an embedded log; then collect, train and run live on a tiny language model.
+
+    The live half forecasts accuracy and cost of each run before it is drawn and then compares.
+    """
     from difficulty.errors import require
 
     for module in ("optuna", "matplotlib"):
         require(module, extra="train")
-    from planner.commands.bundle_tables import bundle_table, verdict_of_training
-    from planner.commands.plan_tables import plan_summary, plan_table
-    from planner.commands.report_tables import print_report
+    if live:
+        for module in _LIVE:
+            require(module, extra="local")
+    drawing = all(find_spec(module) for module in _LIVE) if live is None else live
+    offline = _offline(out, trials=trials, seed=seed, show=not as_json)
+    drawn = _live(out / "live", seed=seed, show=not as_json) if drawing else None
+    if as_json:
+        from planner.commands.demo_tables import live_summary
+
+        print_json({**offline, "live": None if drawn is None else live_summary(drawn)})
+    elif live is None and not drawing:
+        note("without torch this was the offline half; for the live one: pip install 'ttc-planner[local]'")
+
+
+def _offline(out: Path, *, trials: int, seed: int, show: bool) -> dict[str, Any]:
+    """Run and show the offline half; return what there is to say as JSON values."""
+    from planner.commands.plan_tables import plan_summary
     from training.demo import run_demo
 
     with progress_bars() as tell:
         demo = run_demo(out, n_trials=trials, seed=seed, progress=tell)
-    if as_json:
-        print_json(
-            {
-                "out": str(out),
-                "verdict": demo.report.verdict,
-                "comparison": demo.report.comparison,
-                "plans": [{"budget": limit, **plan_summary(plans)} for limit, plans in demo.plans.items()],
-            }
-        )
-        return
+    if show:
+        _show_offline(demo, out)
+    return {
+        "out": str(out),
+        "verdict": demo.report.verdict,
+        "comparison": demo.report.comparison,
+        "plans": [{"budget": limit, **plan_summary(plans)} for limit, plans in demo.plans.items()],
+    }
+
+
+def _show_offline(demo: Demo, out: Path) -> None:
+    from planner.commands.bundle_tables import bundle_table, verdict_of_training
+    from planner.commands.demo_tables import examples
+    from planner.commands.plan_tables import plan_table
+    from planner.commands.report_tables import print_report
+
     console = results()
     console.print(bundle_table(demo.bundle, str(out / "policy")))
     console.print(verdict_of_training(demo.bundle), end="\n\n")
@@ -62,26 +91,26 @@ def command(out: Path, trials: int, seed: int, as_json: bool) -> None:
                 title=f"Plans for {len(plans)} held-out prompts, {limit:g} {unit} per prompt on average",
             )
         )
-    console.print(_examples(demo))
+    console.print(examples(demo))
     print_report(console, demo.report)
     console.print(f"\nReport and figures: {out / 'report'}   bundle: {out / 'policy'}", soft_wrap=True)
 
 
-def _examples(demo: Demo) -> Table:
-    """Return some prompts, from those that look easy to those that look hard, with their plan per budget."""
-    from planner.commands.tables import allocation_name, new_table
+def _live(out: Path, *, seed: int, show: bool) -> LiveDemo:
+    """Run and show the live half."""
+    from difficulty.errors import require
+    from planner.commands.demo_tables import print_live
+    from planner.commands.draw_bars import draw_bars
+    from training.demo_live import run_live
 
-    cheap, *_ = demo.plans.values()
-    order = sorted(range(len(demo.prompts)), key=lambda index: -cheap[index].expected_accuracy)
-    picks = [order[round(step * (len(order) - 1) / (_N_EXAMPLES - 1))] for step in range(_N_EXAMPLES)]
-    shown = new_table("Some of them, from easy to hard: plan and expected success")
-    shown.add_column("prompt", overflow="fold", ratio=2)
-    for limit in demo.plans:
-        shown.add_column(f"budget {limit:g}", ratio=1)
-    for pick in picks:
-        cells = []
-        for plans in demo.plans.values():
-            plan = plans[pick]
-            cells.append(f"{allocation_name(plan.allocation)}: {plan.expected_accuracy:.2f}")
-        shown.add_row(demo.prompts[pick].content, *cells)
-    return shown
+    # Its bar of loading would break ours.
+    require("transformers.utils.logging", extra="local").disable_progress_bar()
+    if show:
+        results().print(
+            "\n[bold]Live: a language model of 0.9 M parameters solves problems that it has not seen[/bold]"
+        )
+    with draw_bars() as bars:
+        demo = run_live(out, seed=seed, progress=bars.tell, on_collect=bars.collected)
+    if show:
+        print_live(results(), demo, out)
+    return demo

@@ -1,0 +1,337 @@
+"""Rehearse a run on recorded samples: forecast its accuracy and cost, with intervals, before it is drawn.
+
+Each fold of the log is planned by a bundle that never saw it, and the plans are carried out by the real
+driver on the recorded samples, budget and all; how far such rehearsals end from what their plans promised is
+what a run of new prompts is forecast with. It assumes that the new prompts come from where the log's came
+from. Drawing the run itself is left to `planner.planner`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, NamedTuple, TypeAlias, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.errors import InvalidBudgetError, InvalidInputError
+from difficulty.predictor import group_folds
+from difficulty.prompt import Prompt
+from difficulty.sample_log import SampleLog
+from planner.answers import RecordedAnswer
+from planner.backends.replay import ReplayBackend
+from planner.planner import Planner
+from planner.ports import Completion, SampleRequest
+from policies.budget import Budget
+from policies.plan import AllocationPlan
+from training.train import train
+
+__all__ = ["Forecast", "Range", "Rehearsals", "rehearse"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+Progress: TypeAlias = Callable[[str, int, int], None]
+
+_ROUNDING: Final = 1e-9
+_STRIDE: Final = 1_000_003
+
+
+class Range(NamedTuple):
+    """A forecast: its mean, and the ends of its interval."""
+
+    mean: float
+    lower: float
+    upper: float
+
+    def holds(self, value: float) -> bool:
+        """Return whether `value` lies within the ends."""
+        return self.lower - _ROUNDING <= value <= self.upper + _ROUNDING
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Forecast:
+    """What a run over P prompts is expected to come to.
+
+    Parameters
+    ----------
+    accuracy : Range
+        Share of the prompts that are answered rightly, in [0, 1].
+    cost : Range
+        Mean cost per prompt, in the unit of the budget.
+    """
+
+    accuracy: Range
+    cost: Range
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Rehearsals:
+    """R rehearsals of one budget: how far they ended from what their plans promised.
+
+    Parameters
+    ----------
+    budget : Budget
+        The budget.
+    adaptive : bool
+        Whether plans reacted to what was drawn.
+    n_prompts : int
+        Prompts T of the log.
+    n_batch : int
+        Prompts in each rehearsal.
+    fold : ndarray of intp, shape (R,)
+        The fold that each rehearsal's prompts come from.
+    fold_size : ndarray of intp, shape (R,)
+        Prompts in that fold, at least 2.
+    accuracy, cost : ndarray of float64, shape (R,)
+        Realised minus planned, mean per prompt.
+    dearest : float
+        The most that a rehearsal cost per prompt: more than the budget where the last samples overran it.
+    """
+
+    budget: Budget
+    adaptive: bool
+    n_prompts: int
+    n_batch: int
+    fold: NDArray[np.intp]
+    fold_size: NDArray[np.intp]
+    accuracy: FloatArray
+    cost: FloatArray
+    dearest: float
+
+    def forecast(self, plans: Sequence[AllocationPlan], *, level: float = 0.95) -> Forecast:
+        """Return what carrying out `plans` under the rehearsed budget will come to.
+
+        Parameters
+        ----------
+        plans : sequence of AllocationPlan
+            Plans of P new prompts, P at least 1.
+        level : float
+            Share of such runs, in (0, 1), that each interval is to hold.
+
+        Raises
+        ------
+        InvalidInputError
+            When there is no plan, or the level is out of range.
+
+        Notes
+        -----
+        The mean is what the plans expect, plus what rehearsals came to beyond theirs. The interval is a
+        prediction interval of a mean: with s² the variance of a rehearsal's deviation within its fold, its
+        variance is ``s² (B / P + B / T)`` for rehearsals of B prompts, the first term for the new prompts and
+        their samples, the second for what the T recorded ones could teach. Quantiles are Student's. Budgets
+        hold against actual usage: no cost is forecast above the budget, or above the dearest rehearsal where
+        one overran it.
+        """
+        from scipy.special import stdtrit
+
+        if not plans or not 0 < level < 1:
+            raise InvalidInputError(
+                f"a forecast needs plans and a level in (0, 1), got {len(plans)}, {level}"
+            )
+        scale = math.sqrt(self.n_batch / len(plans) + self.n_batch / self.n_prompts)
+        wide = scale * float(stdtrit(len(self.fold) - len(np.unique(self.fold)), (1 + level) / 2))
+        accuracy, cost = (
+            float(np.mean([plan.expected_accuracy for plan in plans])) + float(self.accuracy.mean()),
+            float(np.mean([plan.expected_cost for plan in plans])) + float(self.cost.mean()),
+        )
+        return Forecast(
+            accuracy=_range(accuracy, wide * self._deviation(self.accuracy), most=1.0),
+            cost=_range(cost, wide * self._deviation(self.cost), most=max(self.budget.limit, self.dearest)),
+        )
+
+    def _deviation(self, values: FloatArray) -> float:
+        """Return the standard deviation within folds; a sample of n has (n - 1) / n of it."""
+        _, place = np.unique(self.fold, return_inverse=True)
+        mean = np.bincount(place, weights=values) / np.bincount(place)
+        squares = (values - mean[place]) ** 2 * (self.fold_size / (self.fold_size - 1))
+        return math.sqrt(float(squares.sum()) / (len(values) - len(mean)))
+
+
+def rehearse(
+    log: SampleLog,
+    *,
+    budgets: Sequence[Budget],
+    modes: Sequence[bool] = (False,),
+    n_batch: int = 100,
+    n_rehearsals: int = 30,
+    n_folds: int = 3,
+    n_trials: int = 20,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> list[Rehearsals]:
+    """Rehearse runs under budgets, on prompts that the planner did not learn from.
+
+    Parameters
+    ----------
+    log : SampleLog
+        T graded prompts with recorded answers and tokens: the ones that the deployed bundle is trained on.
+    budgets : sequence of Budget
+        Mean limits per prompt, all in one unit.
+    modes : sequence of bool
+        Without (False) and with (True) plans that react to what is drawn.
+    n_batch : int
+        Prompts in a rehearsal, at least 1: as many as the run will have, drawn anew from a fold with
+        replacement.
+    n_rehearsals : int
+        Rehearsals R per budget and mode, at least two per fold.
+    n_folds : int
+        Folds, at least 2; a bundle is trained for each, without the fold.
+    n_trials : int
+        Optuna trials of these bundles.
+    seed : int
+        Seed of folds, training, batches and samples.
+    progress : callable, optional
+        Called with (stage, done, total); the stage is ``"rehearsals"``.
+
+    Returns
+    -------
+    list of Rehearsals
+        Per budget and mode, budgets first.
+
+    Raises
+    ------
+    InvalidBudgetError
+        When a budget is not a limit per prompt, their units differ, or one cannot buy a sample each.
+    InvalidInputError
+        When the log records no answers, or a number is out of range.
+
+    References
+    ----------
+    Efron & Tibshirani (1993), "An Introduction to the Bootstrap", chapters 7 and 17: whole batches are
+    resampled and run again, so that what the budget does to a batch is in the interval.
+    """
+    _check(log, budgets, n_batch=n_batch, n_rehearsals=n_rehearsals, n_folds=n_folds)
+    tell = progress or (lambda stage, done, total: None)
+    right = _right_answers(log)
+    folds = group_folds(np.array([prompt.group for prompt in log.prompts]), n_folds=n_folds, seed=seed)
+    cases = [(budget, adaptive) for budget in budgets for adaptive in modes]
+    names = np.unique(folds)
+    rounds = [names[number % len(names)] for number in range(n_rehearsals)]
+    results = np.empty((len(cases), n_rehearsals, 3))
+    done, total = 0, len(names) + len(cases) * n_rehearsals
+    tell("rehearsals", done, total)
+    for name in names:
+        rest = log.select([p.id for p, fold in zip(log.prompts, folds, strict=True) if fold != name])
+        with TemporaryDirectory() as folder:
+            bundle = train(
+                rest, Path(folder), n_trials=n_trials, seed=seed, unit=budgets[0].unit, adaptive=any(modes)
+            )
+        planner = Planner(bundle=bundle)
+        stage = _Stage(log, planner, [log.prompts[row] for row in np.flatnonzero(folds == name)], right)
+        tell("rehearsals", done := done + 1, total)
+        for number in [number for number, fold in enumerate(rounds) if fold == name]:
+            for case, (budget, adaptive) in enumerate(cases):
+                results[case, number] = stage.rehearse(
+                    budget, adaptive=adaptive, n=n_batch, seed=seed + number
+                )
+                tell("rehearsals", done := done + 1, total)
+    sizes = {name: int((folds == name).sum()) for name in names.tolist()}
+    return [
+        Rehearsals(
+            budget=budget,
+            adaptive=adaptive,
+            n_prompts=len(log),
+            n_batch=n_batch,
+            fold=np.array(rounds),
+            fold_size=np.array([sizes[int(name)] for name in rounds]),
+            accuracy=results[case, :, 0],
+            cost=results[case, :, 1],
+            dearest=float(results[case, :, 2].max()),
+        )
+        for case, (budget, adaptive) in enumerate(cases)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """A planner, and the prompts of the fold that it has not seen."""
+
+    log: SampleLog
+    planner: Planner
+    prompts: Sequence[Prompt]
+    right: frozenset[tuple[str, str | None]]
+
+    def rehearse(self, budget: Budget, *, adaptive: bool, n: int, seed: int) -> tuple[float, float, float]:
+        """Run a batch of `n` prompts drawn with replacement; return accuracy and cost beyond the planned, and
+        cost, each per prompt.
+        """
+        rng = np.random.default_rng([seed, len(self.prompts)])
+        drawn = [self.prompts[at] for at in rng.integers(len(self.prompts), size=n)]
+        cast = _Cast(self.log, drawn, seed=seed)
+        plans = self.planner.plan(cast.batch, budget=budget, adaptive=adaptive, seed=seed)
+        outcomes = self.planner.run(cast.batch, budget=budget, adaptive=adaptive, backend=cast, seed=seed)
+        hits = [
+            (prompt.id, outcome.answer) in self.right for prompt, outcome in zip(drawn, outcomes, strict=True)
+        ]
+        costs = [0.0 if outcome.cost is None else outcome.cost for outcome in outcomes]
+        return (
+            float(np.mean(hits)) - float(np.mean([plan.expected_accuracy for plan in plans])),
+            float(np.mean(costs)) - float(np.mean([plan.expected_cost for plan in plans])),
+            float(np.mean(costs)),
+        )
+
+
+@final
+class _Cast:
+    """Copies of recorded prompts, drawn with replacement, and their samples; implements the port `Backend`.
+
+    Each copy of a prompt draws from the recorded samples by itself, as another prompt like it would.
+    """
+
+    extractor = RecordedAnswer()
+
+    def __init__(self, log: SampleLog, drawn: Sequence[Prompt], *, seed: int) -> None:
+        self._log, self._seed = log, seed
+        self._replays: dict[int, ReplayBackend] = {}
+        self._originals: dict[str, tuple[Prompt, int]] = {}
+        counts: Counter[str] = Counter()
+        for prompt in drawn:
+            self._originals[f"{prompt.id}/{counts[prompt.id]}"] = prompt, counts[prompt.id]
+            counts[prompt.id] += 1
+        self.batch = [replace(prompt, id=name) for name, (prompt, _) in self._originals.items()]
+
+    async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
+        """Return recorded samples of the originals."""
+        return [(await self._replay(request))[0] for request in requests]
+
+    async def _replay(self, request: SampleRequest) -> list[list[Completion]]:
+        prompt, copy = self._originals[request.prompt.id]
+        if copy not in self._replays:
+            self._replays[copy] = ReplayBackend(self._log, seed=self._seed + _STRIDE * copy, texts=False)
+        return await self._replays[copy].sample([replace(request, prompt=prompt)])
+
+
+def _check(
+    log: SampleLog, budgets: Sequence[Budget], *, n_batch: int, n_rehearsals: int, n_folds: int
+) -> None:
+    if not budgets or any(budget.scope != "prompt" for budget in budgets):
+        raise InvalidBudgetError("rehearsals need budgets with scope='prompt': batches differ in size")
+    if len({budget.unit for budget in budgets}) > 1:
+        raise InvalidBudgetError(f"budgets must be in one unit, got {[budget.unit for budget in budgets]}")
+    if not log.has_answers:
+        raise InvalidInputError("the log records no answers, so that runs cannot be replayed on it")
+    if n_batch < 1 or n_folds < 2 or n_rehearsals < 2 * n_folds:
+        raise InvalidInputError(
+            "n_batch must be at least 1, n_folds at least 2 and n_rehearsals at least 2 per fold; got "
+            f"{n_batch}, {n_folds} and {n_rehearsals}"
+        )
+
+
+def _right_answers(log: SampleLog) -> frozenset[tuple[str, str | None]]:
+    """Return the recorded answers that were graded as right, with the ids of their prompts."""
+    return frozenset(
+        (prompt.id, sample.answer)
+        for prompt in log.prompts
+        for name in log.generators
+        for sample in log.samples(prompt.id, name)
+        if sample.correct and sample.answer is not None
+    )
+
+
+def _range(mean: float, half: float, *, most: float) -> Range:
+    mean = min(max(mean, 0.0), most)
+    return Range(mean, max(mean - half, 0.0), min(mean + half, most))
