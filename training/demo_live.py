@@ -31,9 +31,10 @@ from planner.outcome_wire import outcome_to_json
 from planner.planner import Planner
 from policies.budget import Budget, check_unit
 from policies.usage import Usage
+from training.forecast import Forecast
 from training.lab import LANGUAGE_MODEL, draw_problems
 from training.lab.prompts import lab_generators, lab_prompts
-from training.rehearsal import Forecast, rehearse
+from training.rehearsal import rehearse
 from training.train import train
 
 __all__ = ["LiveDemo", "LiveRun", "lab_batches", "live_budgets", "run_live"]

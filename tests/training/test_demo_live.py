@@ -15,7 +15,7 @@ from planner.planner import Planner
 from policies.budget import Budget
 from policies.usage import Usage
 from training.demo_live import LiveDemo, LiveRun, lab_batches, live_budgets, run_live
-from training.rehearsal import Forecast, Range
+from training.forecast import Forecast, Range
 
 torch = pytest.importorskip("torch", reason="the lab model needs torch: pip install 'ttc-planner[local]'")
 

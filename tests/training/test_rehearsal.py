@@ -12,7 +12,8 @@ from planner.planner import Planner
 from policies.allocation import Allocation
 from policies.budget import Budget
 from policies.plan import AllocationPlan
-from training.rehearsal import Range, Rehearsals, rehearse
+from training.forecast import Range, Rehearsals
+from training.rehearsal import rehearse
 from training.simulated_log import simulated_log
 from training.train import train
 
