@@ -175,7 +175,7 @@ def _group(
     """Return all tables of one group of prompts."""
     inside = group_weights(weights, rows)
     inside = inside[~np.isnan(inside).any(axis=1)]  # replicates that drew nobody of a small group
-    sizes = budget_sizes(bed.families[0])
+    sizes = budget_sizes(bed)
     single = inside @ bed.value[rows][:, bed.columns[bed.families[0].allocations[0]]]
     low, high = interval(single[1:])
     easiness = bed.easiness[rows]

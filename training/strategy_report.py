@@ -120,7 +120,7 @@ class StrategyComparison:
             "## Parallel, revision, search at equal cost",
             "",
             "The best strategy of each kind, chosen on half of the group's prompts and scored on the other "
-            "half (five splits, both ways). Budgets are the cost of a majority vote over N samples; "
+            "half (five splits, both ways). Budgets are the cost of a vote over N samples; "
             "differences are to the best parallel strategy.",
         ]
         names = [name for name in self.groups[0]["kinds"][-1]["kinds"] if name != "parallel"]

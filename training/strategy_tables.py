@@ -52,24 +52,28 @@ def group_weights(weights: FloatArray, rows: NDArray[np.intp]) -> FloatArray:
     return np.asarray(inside, dtype=np.float64)
 
 
-def budget_sizes(family: Family) -> list[int]:
-    """Return the vote sizes N whose costs are the budgets: powers of two, and the largest recorded."""
-    largest = family.allocations[-1].width
-    sizes = [2**power for power in range(largest.bit_length()) if 2**power <= largest]
-    return sizes if sizes[-1] >= largest - 1 else [*sizes, largest]
+def budget_sizes(bed: StrategyBed) -> list[int]:
+    """Return the vote sizes N whose costs are the budgets: powers of two, up to what the dearest parallel
+    strategy costs; where scoring has its price, that is more than the largest recorded vote.
+    """
+    rows = np.arange(len(bed.prompt_ids))
+    weights = np.full((1, len(rows)), 1 / len(rows))
+    parallel = [bed.places(family.allocations) for family in bed.families if family.kind == "parallel"]
+    dearest = max(float(bed.cost[:, columns].mean(axis=0).max()) for columns in parallel)
+    sizes = [1]
+    while budgets_at(bed, rows, weights, [2 * sizes[-1]])[0, 0] <= dearest * (1 + _ROUNDING):
+        sizes.append(2 * sizes[-1])
+    return sizes
 
 
 def budgets_at(
     bed: StrategyBed, rows: NDArray[np.intp], weights: FloatArray, sizes: Sequence[int]
 ) -> FloatArray:
-    """Return the mean cost of votes of these sizes, shape (R, S); between recorded sizes it is a line."""
-    vote = bed.families[0]
-    widths = np.array([allocation.width for allocation in vote.allocations], dtype=np.float64)
-    cost = weights @ bed.cost[np.ix_(rows, bed.places(vote.allocations))]
-    upper = np.clip(np.searchsorted(widths, sizes), 1, len(widths) - 1)
-    lower = upper - 1
-    share = (np.asarray(sizes, dtype=np.float64) - widths[lower]) / (widths[upper] - widths[lower])
-    return np.asarray(cost[:, lower] * (1 - share) + cost[:, upper] * share, dtype=np.float64)
+    """Return the mean cost of votes of these sizes, shape (R, S): one prompt, and N times a sample."""
+    vote = bed.families[0].allocations
+    first, last = (weights @ bed.cost[rows, bed.columns[vote[place]]] for place in (0, -1))
+    sample = (last - first) / (vote[-1].width - vote[0].width)
+    return np.asarray(first[:, None] + sample[:, None] * (np.asarray(sizes) - vote[0].width))
 
 
 def values_at(

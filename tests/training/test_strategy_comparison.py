@@ -214,11 +214,13 @@ def test_logs_without_what_is_needed_say_what_to_record() -> None:
 
 def test_a_unit_that_was_not_recorded_is_an_error() -> None:
     run = {"answer": "1", "correct": True}
-    records: list[dict[str, object]] = [
-        {"prompt_id": str(n), "prompt": f"{n}?", "generator": "m", "samples": [run] * 16} for n in range(8)
+    kinds: list[dict[str, object]] = [
+        {"samples": [run] * 16},
+        {"samples": [run], "strategy": "dvts", "params": {"n": 4}},
     ]
-    search = {"strategy": "dvts", "params": {"n": 4}, "samples": [run]}
-    records += [{"prompt_id": str(n), "prompt": f"{n}?", "generator": "m"} | search for n in range(8)]
+    records = [
+        {"prompt_id": str(n), "prompt": f"{n}?", "generator": "m"} | kind for n in range(8) for kind in kinds
+    ]
     log = SampleLog.from_records(records, {"m": Generator(name="m")})
     with pytest.raises(UnknownUnitError, match="prompt_tokens were not recorded"):
         compare_strategies(log, bins=1, n_bootstrap=100)

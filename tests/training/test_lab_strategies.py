@@ -1,0 +1,58 @@
+"""The lab model is recorded live under every strategy, and what is recorded can be compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from difficulty import SampleLog
+from planner import Recording
+from training import compare_strategies
+from training.lab_strategies import lab_recordings, mixed_problems, record_lab_strategies
+
+
+def test_problems_cover_every_size_once_each() -> None:
+    prompts = mixed_problems(2)
+    sizes = [prompt.id.split("-")[2] for prompt in prompts]
+    assert len(prompts) == 36 and all(sizes.count(size) == 2 for size in set(sizes))
+    assert len(set(sizes)) == 18 and all(prompt.gold for prompt in prompts)
+
+
+def test_every_search_and_revision_is_recorded() -> None:
+    kinds = {recording.strategy for recording in lab_recordings()}
+    assert kinds == {"sequential_revision", "beam_search", "dvts", "lookahead", "rebase"}
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> SampleLog:
+    pytest.importorskip("torch", reason="live models need the extra [local]")
+    out = tmp_path_factory.mktemp("lab") / "lab.jsonl.gz"
+    small = [
+        Recording(strategy=one.strategy, width=min(one.width, 4), depth=min(one.depth, 2), params=one.params)
+        for one in lab_recordings()
+        if one.strategy in ("sequential_revision", "dvts") and one.width in (4, 8)
+    ]
+    log = record_lab_strategies(out, n_per_cell=1, samples=12, recordings=list(dict.fromkeys(small)))
+    assert record_lab_strategies(out, n_per_cell=1) == log  # a complete log is read, not drawn again
+    return log
+
+
+@pytest.mark.slow
+def test_live_records_hold_scores_tokens_and_what_was_resent(log: SampleLog) -> None:
+    (name,) = log.generators
+    assert log.has_scores and log.has_tokens and log.has_chains
+    (runs,) = log.runs()
+    chains, pool = log.chains(name), log.pool(name)
+    assert chains is not None
+    assert (runs.prompt_tokens[:, 0] >= pool.prompt_tokens).all()
+    # A second attempt reads the question and the first attempt.
+    grown = chains.prompt_tokens[:, :, 1] - chains.prompt_tokens[:, :, 0]
+    assert (grown >= chains.output_tokens[:, :, 0]).all()
+
+
+@pytest.mark.slow
+def test_a_live_log_can_be_compared(log: SampleLog, tmp_path: Path) -> None:
+    report = compare_strategies(log, tmp_path, bins=2, n_bootstrap=100)
+    assert {family["kind"] for family in report.families} == {"parallel", "revision", "search"}
+    assert report.data["n_prompts"] + report.data["n_left_out"] == 18
