@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _LIVE: Final = ("torch", "transformers", "safetensors")
+# Four bundles are trained in the live half.
+_LIVE_TRIALS: Final = 20
 
 
 @click.command("demo")
@@ -48,7 +50,7 @@ def command(out: Path, trials: int, live: bool | None, seed: int, as_json: bool)
             require(module, extra="local")
     drawing = all(find_spec(module) for module in _LIVE) if live is None else live
     offline = _offline(out, trials=trials, seed=seed, show=not as_json)
-    drawn = _live(out / "live", seed=seed, show=not as_json) if drawing else None
+    drawn = _live(out / "live", trials=trials, seed=seed, show=not as_json) if drawing else None
     if as_json:
         from planner.commands.demo_tables import live_summary
 
@@ -96,7 +98,7 @@ def _show_offline(demo: Demo, out: Path) -> None:
     console.print(f"\nReport and figures: {out / 'report'}   bundle: {out / 'policy'}", soft_wrap=True)
 
 
-def _live(out: Path, *, seed: int, show: bool) -> LiveDemo:
+def _live(out: Path, *, trials: int, seed: int, show: bool) -> LiveDemo:
     """Run and show the live half."""
     from difficulty.errors import require
     from planner.commands.demo_tables import print_live
@@ -110,7 +112,13 @@ def _live(out: Path, *, seed: int, show: bool) -> LiveDemo:
             "\n[bold]Live: a language model of 0.9 M parameters solves problems that it has not seen[/bold]"
         )
     with draw_bars() as bars:
-        demo = run_live(out, seed=seed, progress=bars.tell, on_collect=bars.collected)
+        demo = run_live(
+            out,
+            n_trials=min(trials, _LIVE_TRIALS),
+            seed=seed,
+            progress=bars.tell,
+            on_collect=bars.collected,
+        )
     if show:
         print_live(results(), demo, out)
     return demo

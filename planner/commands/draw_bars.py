@@ -21,6 +21,7 @@ _STAGES: Final = {
     "collect": "collect samples",
     "curves": "what allocations are worth",
     "predictor": "difficulty predictor",
+    "verifier": "learned verifier",
     "trials": "policy trials",
     "stopping": "stop rules",
     "rehearsals": "rehearse on recorded samples",
