@@ -25,6 +25,7 @@ from policies.cost import CostModel
 from training.frontier import bootstrap_weights, interval
 from training.sequential_share import shapes_of, share_at_equal_cost, share_at_equal_n
 from training.strategy_bed import DIFFICULTIES, DifficultyName, StrategyBed, measure_strategies
+from training.strategy_choice import choice_table
 from training.strategy_families import choose_generator
 from training.strategy_report import StrategyComparison, write_strategies
 from training.strategy_tables import budget_sizes, family_table, group_weights, kind_table, points_table
@@ -146,6 +147,7 @@ def compare_strategies(
             {"name": f.name, "kind": f.kind, "sizes": [a.n for a in f.allocations]} for f in bed.families
         ],
         groups=groups,
+        choice=choice_table(bed, weights, budget_sizes(bed), seed=seed),
     )
     if out is not None:
         tell("figures", 0, 1)

@@ -13,11 +13,12 @@ from typing import Any, Final
 
 import msgspec
 
+from training.strategy_sections import SELECTIONS, ends, family_section, over, share_section
+
 __all__ = ["STRATEGIES_SCHEMA", "StrategyComparison", "write_strategies"]
 
 STRATEGIES_SCHEMA: Final = 1
 _BEST: Final = "best of all"
-_SELECTIONS: Final = {"majority": "by vote", "hierarchical": "by score"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,11 +35,14 @@ class StrategyComparison:
         All prompts first, then the bins from easiest to hardest: size, success of one sample, ``"kinds"``
         (the best of each kind, chosen on other prompts), ``"at_equal_cost"`` (every strategy), ``"points"``
         (for figures) and ``"shapes"`` (sequential share at equal N and at equal cost).
+    choice : list of dict
+        Per budget: a strategy per bin against one for all.
     """
 
     data: dict[str, Any]
     families: list[dict[str, Any]]
     groups: list[dict[str, Any]]
+    choice: list[dict[str, Any]]
 
     @property
     def findings(self) -> list[str]:
@@ -51,8 +55,7 @@ class StrategyComparison:
                 other, elsewhere = (easiest, "easiest") if group is hardest else (hardest, "hardest")
                 if other is not group:
                     sentences.append(_kind_sentence(kind, other, elsewhere))
-        sentences += self._share_sentences()
-        return sentences
+        return [*sentences, *self._share_sentences(), *self._choice_sentences()]
 
     def to_json(self) -> bytes:
         """Return the comparison as JSON; equal comparisons give equal bytes."""
@@ -65,8 +68,8 @@ class StrategyComparison:
 
     def to_markdown(self) -> str:
         """Return the comparison for people."""
-        sections = [self._head(), self._kinds(), self._shares()]
-        sections += [_family_section(group, self.data["unit"]) for group in self.groups]
+        sections = [self._head(), self._kinds(), self._choice(), share_section(self.groups)]
+        sections += [family_section(group, self.data["unit"]) for group in self.groups]
         return "\n\n".join(section for section in sections if section) + "\n"
 
     def _share_sentences(self) -> list[str]:
@@ -82,10 +85,20 @@ class StrategyComparison:
                 parts.append(f"{depth} in bin {group['name']} (best in {wins:.0%} of replicates)")
             sentences.append(
                 f"Attempts per chain that win most often at the cost of {tables[0][-1]['n']} parallel "
-                f"samples, revisions selected {_SELECTIONS[shapes['selection']]}: {'; '.join(parts)}. 1 is "
+                f"samples, revisions selected {SELECTIONS[shapes['selection']]}: {'; '.join(parts)}. 1 is "
                 "all parallel."
             )
         return sentences
+
+    def _choice_sentences(self) -> list[str]:
+        rows = [row for row in self.choice if row["n"] > 1]
+        if len(self.groups) < 3 or not rows:
+            return []
+        row = rows[-1]
+        return [
+            f"A strategy per bin against the best one for all, at the cost of {row['n']} samples: "
+            f"{over(row, 'single')}; against the best parallel one: {over(row, 'parallel')}."
+        ]
 
     def _head(self) -> str:
         data = self.data
@@ -108,10 +121,9 @@ class StrategyComparison:
         ]
         for group in self.groups:
             low, high = group["easiness"]
-            ends = _ends(group["one_sample_interval"], signed=False)
+            one_sample = f"{group['one_sample']:.3f} {ends(group['one_sample_interval'], signed=False)}"
             lines.append(
-                f"| {group['name']} | {group['n_prompts']} | {low:.2f} to {high:.2f} | "
-                f"{group['one_sample']:.3f} {ends} |"
+                f"| {group['name']} | {group['n_prompts']} | {low:.2f} to {high:.2f} | {one_sample} |"
             )
         return "\n".join(lines)
 
@@ -139,63 +151,28 @@ class StrategyComparison:
             for row in group["kinds"]:
                 found = row["kinds"].get(name)
                 cells.append(
-                    "–" if found is None or found["over_parallel"] is None else _over(found, "parallel")
+                    "–" if found is None or found["over_parallel"] is None else over(found, "parallel")
                 )
             lines.append(f"| {group['name']} | " + " | ".join(cells) + " |")
         return lines
 
-    def _shares(self) -> str:
-        if not self.groups[0]["shapes"]:
-            return ""
+    def _choice(self) -> str:
         lines = [
-            "## How much in sequence",
+            "## A strategy per bin",
             "",
-            "N samples as width × depth: `width` chains of `depth` attempts. Shown: the difference to all "
-            "parallel, and in how many replicates the shape is the best of its row.",
+            "Chosen per bin, or once for all, on half of the prompts and scored on the other half; budgets "
+            "as above, bin by bin.",
+            "",
+            "| cost of | majority vote | best parallel | best for all | per bin | over best for all | over "
+            "parallel |",
+            "|---|---|---|---|---|---|---|",
         ]
-        for place, shapes in enumerate(self.groups[0]["shapes"]):
-            lines += ["", f"### Revisions selected {_SELECTIONS[shapes['selection']]}, at equal N"]
-            for row in range(len(shapes["at_equal_n"])):
-                lines += ["", *self._equal_n(place, row)]
-            lines += [
-                "",
-                f"### Revisions selected {_SELECTIONS[shapes['selection']]}, at equal cost",
-                "",
-                "Each depth with as many chains as the cost of N parallel samples buys.",
-            ]
-            for row in range(len(shapes["at_equal_cost"])):
-                lines += ["", *self._equal_cost(place, row)]
-        return "\n".join(lines)
-
-    def _equal_n(self, place: int, row: int) -> list[str]:
-        first = self.groups[0]["shapes"][place]["at_equal_n"][row]
-        lines = [
-            f"| N = {first['n']} | "
-            + " | ".join(f"{s['width']} × {s['depth']}" for s in first["shapes"])
-            + " |",
-            "|---|" + "---|" * len(first["shapes"]),
+        lines += [
+            f"| N = {row['n']} | {row['vote']:.3f} | {row['parallel']:.3f} | {row['single']:.3f} | "
+            f"{row['per_bin']:.3f} | {over(row, 'single')} | {over(row, 'parallel')} |"
+            for row in self.choice
         ]
-        for group in self.groups:
-            found = group["shapes"][place]["at_equal_n"][row]
-            lines.append(f"| {group['name']} | " + " | ".join(_shape(s) for s in found["shapes"]) + " |")
-        return lines
-
-    def _equal_cost(self, place: int, row: int) -> list[str]:
-        n = self.groups[0]["shapes"][place]["at_equal_cost"][row]["n"]
-        tables = [
-            next((r for r in group["shapes"][place]["at_equal_cost"] if r["n"] == n), None)
-            for group in self.groups
-        ]
-        depths = sorted({d["depth"] for table in tables if table for d in table["depths"]})
-        lines = [
-            f"| cost of N = {n} | " + " | ".join(f"depth {depth}" for depth in depths) + " |",
-            "|---|" + "---|" * len(depths),
-        ]
-        for group, table in zip(self.groups, tables, strict=True):
-            found = {d["depth"]: d for d in table["depths"]} if table else {}
-            cells = [_shape(found[depth]) if depth in found else "–" for depth in depths]
-            lines.append(f"| {group['name']} | " + " | ".join(cells) + " |")
-        return lines
+        return "\n".join(lines) if len(self.groups) > 2 else ""
 
 
 def write_strategies(report: StrategyComparison, folder: Path) -> None:
@@ -227,52 +204,9 @@ def _kind_sentence(kind: str, group: Mapping[str, Any], place: str) -> str:
     )
     return (
         f"On the {place} prompts {kind} {verdict}, against the best parallel strategy at equal cost; at the "
-        f"cost of {n} samples the difference is {_over(last, 'parallel')}."
+        f"cost of {n} samples the difference is {over(last, 'parallel')}."
     )
 
 
 def _sizes(sizes: Sequence[int]) -> str:
     return "the cost of " + ", ".join(map(str, sizes)) + " samples"
-
-
-def _family_section(group: Mapping[str, Any], unit: str) -> str:
-    table = group["at_equal_cost"]
-    names = list(dict.fromkeys(name for row in table for name in row["strategies"]))
-    lines = [
-        f"## Every strategy, {'all prompts' if group['name'] == 'all' else 'bin ' + group['name']}",
-        "",
-        "Accuracy, and the difference to the majority vote at equal cost; * more than its largest recorded "
-        "size costs.",
-        "",
-        f"| {unit.replace('_', ' ')} | "
-        + " | ".join(f"{row['budget']:.4g} (N = {row['n']})" for row in table)
-        + " |",
-        "|---|" + "---|" * len(table),
-    ]
-    for name in names:
-        cells = []
-        for row in table:
-            found = row["strategies"].get(name)
-            if found is None:
-                cells.append("–")
-                continue
-            star = "*" if found["all_spent"] else ""
-            over = "" if name == names[0] else f" ({_over(found, 'vote')})"
-            cells.append(f"{found['value']:.3f}{star}{over}")
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def _shape(found: Mapping[str, Any]) -> str:
-    if found["depth"] == 1 or found["over_parallel"] is None:
-        return f"{found['value']:.3f}, best in {found['wins']:.0%}"
-    return f"{_over(found, 'parallel')}, {found['wins']:.0%}"
-
-
-def _over(found: Mapping[str, Any], name: str) -> str:
-    return f"{found[f'over_{name}']:+.3f} {_ends(found[f'over_{name}_interval'])}"
-
-
-def _ends(ends: Sequence[float | None], *, signed: bool = True) -> str:
-    sign = "+" if signed else ""
-    return "[" + ", ".join("–" if end is None else format(end, f"{sign}.3f") for end in ends) + "]"

@@ -22,9 +22,11 @@ __all__ = [
     "budget_sizes",
     "budgets_at",
     "family_table",
+    "fold_values",
     "group_weights",
     "kind_table",
     "points_table",
+    "random_folds",
     "shares",
 ]
 
@@ -175,9 +177,7 @@ def kind_table(
     sums: dict[str, FloatArray] = {}
     n_directions = 0
     for _ in range(_N_SPLITS):
-        order = rng.permutation(len(rows))
-        folds = (np.sort(order[: len(rows) // 2]), np.sort(order[len(rows) // 2 :]))
-        told = [_fold_values(bed, rows, weights, fold, sizes) for fold in folds]
+        told = [fold_values(bed, rows, weights, fold, sizes) for fold in random_folds(len(rows), rng)]
         for choosing, scoring in ((0, 1), (1, 0)):
             n_directions += 1
             for name, members in _members(bed.families).items():
@@ -254,7 +254,13 @@ def _members(families: Sequence[Family]) -> Mapping[str, NDArray[np.intp]]:
     return {name: places for name, places in found.items() if len(places)} | {BEST: np.arange(len(kinds))}
 
 
-def _fold_values(
+def random_folds(n_prompts: int, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the places of prompts in two random halves."""
+    order = rng.permutation(n_prompts)
+    return np.sort(order[: n_prompts // 2]), np.sort(order[n_prompts // 2 :])
+
+
+def fold_values(
     bed: StrategyBed,
     rows: NDArray[np.intp],
     weights: FloatArray,

@@ -250,3 +250,36 @@ def test_the_command_refuses_a_log_without_chains_or_runs(
     assert main(["compare", str(path), "--out", str(tmp_path / "out")]) == 2
     assert "neither revision chains nor runs" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_strategy_per_bin_pays_where_bins_want_different_ones() -> None:
+    # Search is free of charge in samples and wins where a vote fails; a vote wins where search is no better
+    # than one sample of an easy prompt.
+    easy, hard = (
+        simulated_strategies(60, n_samples=32, n_chains=0, sizes=(4, 8), search_odds=odds, seed=seed)
+        for odds, seed in ((0.8, 1), (40.0, 2))
+    )
+    kept = [keep(easy, "easy", above=True), keep(hard, "hard", above=False)]
+    log = SampleLog.from_records([record for part in kept for record in part], easy.generators)
+    rows = compare_strategies(log, unit="samples", bins=2, n_bootstrap=200).choice
+    eight = {row["n"]: row for row in rows}[8]
+    assert eight["over_single_interval"][0] > 0.02
+    assert eight["over_parallel_interval"][0] > 0.1
+    assert eight["per_bin"] == pytest.approx(eight["single"] + eight["over_single"], abs=1e-5)
+
+
+def keep(log: SampleLog, name: str, *, above: bool) -> list[dict[str, Any]]:
+    """Return the lines of the prompts that one sample gets right more often than not, or less often."""
+    rate = log.pool("model").correct.mean(axis=1)
+    records: list[dict[str, Any]] = []
+    for prompt, share in zip(log.prompts, rate, strict=True):
+        if (share > 0.5) != above:
+            continue
+        line = {"prompt_id": f"{name}-{prompt.id}", "prompt": f"{name} {prompt.text}", "generator": "model"}
+        samples = log.samples(prompt.id, "model")
+        records.append(line | {"samples": [{"answer": s.answer, "correct": s.correct} for s in samples]})
+        place = log.prompts.index(prompt)
+        for run in log.runs():
+            right = [{"answer": None, "correct": bool(c)} for c in run.correct[place]]
+            records.append(line | {"strategy": run.strategy, "params": dict(run.params), "samples": right})
+    return records

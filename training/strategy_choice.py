@@ -1,0 +1,131 @@
+"""What difficulty is worth: a strategy chosen for each bin against one strategy for all, at equal cost.
+
+In every bin the budget is what a vote over N samples costs there, for whatever is chosen, so that nothing is
+moved between prompts: what is told is the gain of choosing, not of allocating. Choices are made on one half
+of the prompts and scored on the other. Bins and families are those of `training.strategy_bed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.frontier import interval
+from training.strategy_bed import StrategyBed
+from training.strategy_tables import fold_values, group_weights, random_folds
+
+__all__ = ["choice_table"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+_N_SPLITS: Final = 5
+_VOTE: Final = 0  # place of the majority vote among the families
+
+
+def choice_table(
+    bed: StrategyBed, weights: FloatArray, sizes: Sequence[int], *, seed: int
+) -> list[dict[str, Any]]:
+    """Compare choosing per bin with choosing once.
+
+    Parameters
+    ----------
+    bed : StrategyBed
+        Measured strategies, in bins.
+    weights : ndarray of float64, shape (R, P)
+        From `training.frontier.bootstrap_weights`.
+    sizes : sequence of int
+        Vote sizes whose costs are the budgets.
+    seed : int
+        Seed of the splits.
+
+    Returns
+    -------
+    list of dict
+        Per budget: value of the vote, of the best parallel strategy for all, of the best strategy for all and
+        of the best strategy per bin, with the difference of the last to each other one, and intervals.
+
+    References
+    ----------
+    Snell et al. 2024, arXiv 2408.03314, section 3.2: the compute-optimal strategy is chosen per bin by
+    two-fold cross-validation. Here every replicate chooses anew, and all bins have the same N.
+    """
+    parallel = np.array([family.kind == "parallel" for family in bed.families])
+    share = np.stack([weights[:, rows].sum(axis=1) for rows in bed.bins])
+    rng = np.random.default_rng(seed)
+    sums: dict[str, FloatArray] = {}
+    for _ in range(_N_SPLITS):
+        folds = [random_folds(len(rows), rng) for rows in bed.bins]
+        told = [
+            np.stack(
+                [
+                    fold_values(bed, rows, group_weights(weights, rows), fold[side], sizes)
+                    for rows, fold in zip(bed.bins, folds, strict=True)
+                ]
+            )
+            for side in (0, 1)
+        ]
+        for choosing, scoring in ((0, 1), (1, 0)):
+            found = _values(told[choosing], told[scoring], share, parallel)
+            for name, value in found.items():
+                sums[name] = sums.get(name, np.zeros(value.shape)) + value / (2 * _N_SPLITS)
+    table = []
+    for place, size in enumerate(sizes):
+        here = {name: value[:, place] for name, value in sums.items()}
+        per_bin = here["per_bin"]
+        table.append(
+            {
+                "n": size,
+                **{name: round(float(value[0]), 6) for name, value in here.items()},
+                **{
+                    f"over_{name}": round(float(per_bin[0] - value[0]), 6)
+                    for name, value in here.items()
+                    if name != "per_bin"
+                },
+                **{
+                    f"over_{name}_interval": [round(end, 6) for end in interval((per_bin - value)[1:])]
+                    for name, value in here.items()
+                    if name != "per_bin"
+                },
+            }
+        )
+    return table
+
+
+def _values(
+    told: FloatArray, scored: FloatArray, share: FloatArray, parallel: NDArray[np.bool_]
+) -> dict[str, FloatArray]:
+    """Return the scored values of the choices, each (R, S).
+
+    Parameters
+    ----------
+    told, scored : ndarray of float64, shape (B, F, R, S)
+        Value of F families in B bins on the fold that chooses and on the one that scores.
+    share : ndarray of float64, shape (B, R)
+        Weight of each bin.
+    parallel : ndarray of bool, shape (F,)
+        Which families sample in parallel.
+    """
+    known = ~np.isnan(told) & ~np.isnan(scored)
+    candidates = np.where(known, told, -np.inf)
+    weight = share[:, :, None]
+    # A family that some bin cannot buy is no choice for all.
+    overall = np.where(known.all(axis=0), (np.where(known, told, 0.0) * weight[:, None]).sum(axis=0), -np.inf)
+
+    def scored_by(choice: NDArray[np.intp]) -> FloatArray:
+        """Return the mean over bins of what the chosen families, (B, R, S), score."""
+        values = np.take_along_axis(scored, choice[:, None], axis=1)[:, 0]
+        return np.asarray((values * weight).sum(axis=0), dtype=np.float64)
+
+    def for_all(allowed: NDArray[np.bool_]) -> NDArray[np.intp]:
+        best = np.where(allowed[:, None, None], overall, -np.inf).argmax(axis=0)
+        return np.broadcast_to(best, (len(told), *best.shape))
+
+    return {
+        "vote": scored_by(np.full(for_all(parallel).shape, _VOTE)),
+        "parallel": scored_by(for_all(parallel)),
+        "single": scored_by(for_all(np.ones_like(parallel))),
+        "per_bin": scored_by(candidates.argmax(axis=1)),
+    }
