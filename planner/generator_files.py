@@ -7,15 +7,12 @@ means is left to `difficulty.generator`.
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from difficulty.errors import InvalidInputError, InvalidLogError
 from difficulty.generator import Generator
 from difficulty.log_wire import FORMAT_VERSION, decode_header, encode_record
+from planner.settings_files import read_settings
 
 __all__ = ["read_generators"]
 
@@ -43,15 +40,7 @@ def read_generators(path: str | os.PathLike[str]) -> dict[str, Generator]:
     0.8
     """
     path = Path(path)
-    try:
-        content = path.read_bytes()
-        found: Any = (
-            tomllib.loads(content.decode()) if path.suffix == ".toml" else msgspec.json.decode(content)
-        )
-    except OSError as error:
-        raise InvalidInputError(f"{path}: cannot read the file ({error.strerror or error})") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.DecodeError) as error:
-        raise InvalidInputError(f"{path}: neither JSON nor (by its name, .toml) TOML: {error}") from error
+    found = read_settings(path)
     if isinstance(found, dict) and set(found) == {"generators"}:
         found = found["generators"]
     if not isinstance(found, dict) or not found:

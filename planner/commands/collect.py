@@ -65,7 +65,14 @@ __all__ = ["command"]
     "--strategy",
     type=click.Choice(["beam_search", "dvts", "lookahead", "rebase", "sequential_revision"]),
     default=None,
-    help="Record runs of this strategy too; for several, collect once each and give all logs to train.",
+    help="Record runs of this strategy too; for several, see --recordings.",
+)
+@click.option(
+    "--recordings",
+    "recordings_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=None,
+    help="JSON or TOML file of strategies to record, each with widths, depth, runs and params.",
 )
 @click.option("--widths", default="4", show_default=True, help="Sizes of the strategy: 4,16.")
 @click.option("--depth", type=click.IntRange(min=1), default=None, help="Attempts per revision chain.")
@@ -115,6 +122,7 @@ def command(
     max_output_tokens: int | None,
     samples: int,
     strategy: str | None,
+    recordings_file: Path | None,
     widths: str,
     depth: int | None,
     runs: int,
@@ -151,7 +159,7 @@ def command(
     tasks = task_options.read(prompts)
     opened = backend.open() if not use_ray else None
     extractor = extractor_of(extract, replayed=getattr(opened, "extractor", None))
-    recordings = _recordings(strategy, widths, depth, runs, params)
+    recordings = _recordings(strategy, widths, depth, runs, params) + _recordings_of(recordings_file)
     plan = CollectPlan(
         prompts=tasks.prompts,
         generators=_generators(generators_file, backend, temperature, max_output_tokens),
@@ -211,6 +219,13 @@ def _recordings(
             params=dict(_param(param) for param in params),
         )
     )
+
+
+def _recordings_of(path: Path | None) -> tuple[Recording, ...]:
+    """Return what the file of recordings asks for."""
+    from planner.recording_files import read_recordings
+
+    return () if path is None else read_recordings(path)
 
 
 def _param(text: str) -> tuple[str, str | int | float | bool]:

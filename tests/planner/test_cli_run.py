@@ -254,6 +254,23 @@ def test_strategies_and_generators_from_a_file(server: FakeOpenAIServer, tasks: 
     assert any("Check it." in json.dumps(body["messages"]) for body in server.requests)
 
 
+def test_one_collection_records_several_strategies(
+    server: FakeOpenAIServer, tasks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, recordings = tmp_path / "log.jsonl", tmp_path / "recordings.toml"
+    recordings.write_text(
+        "[[recordings]]\nstrategy = 'sequential_revision'\nwidths = [2]\ndepth = 2\n"
+        "params = {instruction = 'Check it.'}\n"
+        "[[recordings]]\nstrategy = 'dvts'\nwidths = [2, 4]\nparams = {verifier = 'mean_logprob'}\n"
+    )
+    arguments = ["collect", os.fspath(tasks), "--out", os.fspath(out), "--samples", "2", "--size", "3"]
+    assert main([*arguments, "--recordings", os.fspath(tasks), *drawing(server)]) == 2
+    assert "neither JSON nor" in capsys.readouterr().err and not server.requests
+    assert main([*arguments, "--recordings", os.fspath(recordings), *drawing(server)]) == 0
+    log = SampleLog.read(out)
+    assert log.has_chains and [dict(run.params)["n"] for run in log.runs()] == [2, 4]
+
+
 def test_the_estimate_stops_a_collection_that_is_refused(
     server: FakeOpenAIServer, tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,41 @@
+"""Read a JSON or TOML file that a person wrote, or say what is wrong with it.
+
+It assumes a small file. What it must hold is left to the modules that ask for it.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from difficulty.errors import InvalidInputError
+
+__all__ = ["read_settings"]
+
+
+def read_settings(path: Path) -> Any:
+    """Return what a ``.toml`` file, or else a JSON file, holds.
+
+    Raises
+    ------
+    InvalidInputError
+        When it cannot be read, or is not what its name says.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "settings.toml"
+    >>> _ = file.write_text("widths = [4, 8]")
+    >>> read_settings(file)
+    {'widths': [4, 8]}
+    """
+    try:
+        content = path.read_bytes()
+        return tomllib.loads(content.decode()) if path.suffix == ".toml" else msgspec.json.decode(content)
+    except OSError as error:
+        raise InvalidInputError(f"{path}: cannot read the file ({error.strerror or error})") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.DecodeError) as error:
+        raise InvalidInputError(f"{path}: neither JSON nor (by its name, .toml) TOML: {error}") from error
