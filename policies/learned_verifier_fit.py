@@ -17,6 +17,7 @@ from difficulty.errors import InvalidInputError
 from difficulty.sample_log import SampleLog
 from difficulty.sample_pool import SamplePool
 from policies.answer_features import COLUMNS, answer_features
+from policies.learned_measures import calibration_error
 from policies.learned_verifier import CorrectnessModel, LearnedScorer
 
 __all__ = ["CorrectnessFit", "fit_correctness"]
@@ -27,8 +28,6 @@ _TREE_COUNTS: Final = (0, 25, 50, 100, 200)
 _SAMPLES_PER_WIDTH: Final = 24
 _LEAST_SAMPLES: Final = 8
 _SAMPLES_IN_ALL: Final = 16_000
-# The samples of a prompt that its AUC compares, at most.
-_COMPARED: Final = 16
 _TREES: Final[dict[str, Any]] = {
     "objective": "binary",
     "num_leaves": 6,
@@ -54,14 +53,10 @@ class CorrectnessFit:
         Fitted on all prompts: for prompts that are not in the log.
     cross_fitted : LearnedScorer
         Scores each prompt of the log by the model that did not learn from its fold.
-    auc : float
-        Chance that a right sample is scored above a wrong one of the same prompt, out of fold; ties count
-        half, each prompt the same. NaN where no prompt has both.
     """
 
     model: CorrectnessModel
     cross_fitted: LearnedScorer
-    auc: float
 
 
 def fit_correctness(log: SampleLog, generator: str, *, seed: int = 0, n_folds: int = 5) -> CorrectnessFit:
@@ -106,7 +101,7 @@ def fit_correctness(log: SampleLog, generator: str, *, seed: int = 0, n_folds: i
     chosen = _choose(losses, rows.prompt)
     final = _fit_rows(rows.features, rows.correct, n_trees=counts[chosen], seed=seed)
     chance = 0.5 * (1 + np.tanh(0.5 * held_out[chosen]))
-    calibration_error = _calibration_error(chance, rows.correct)
+    gap = calibration_error(chance, rows.correct)
 
     def model_of(fit: _Fit) -> CorrectnessModel:
         trees = fit.booster.model_to_string(num_iteration=counts[chosen]) if counts[chosen] else ""
@@ -121,11 +116,11 @@ def fit_correctness(log: SampleLog, generator: str, *, seed: int = 0, n_folds: i
             log_loss=float(losses[chosen].mean()),
             brier=float(np.mean((chance - rows.correct) ** 2)),
             base_brier=float(np.var(rows.correct)),
-            calibration_error=calibration_error,
+            calibration_error=gap,
         )
 
     scorer = LearnedScorer(models=tuple(model_of(part) for part in parts), folds=folds)
-    return CorrectnessFit(model=model_of(final), cross_fitted=scorer, auc=_auc(pool, scorer))
+    return CorrectnessFit(model=model_of(final), cross_fitted=scorer)
 
 
 def _choose(losses: NDArray[np.float64], prompt: NDArray[np.int64]) -> int:
@@ -137,21 +132,6 @@ def _choose(losses: NDArray[np.float64], prompt: NDArray[np.int64]) -> int:
     # Rows of one prompt err together: the standard error is that of the prompts' sums.
     error = float(np.sqrt(np.sum((sums - sums.mean()) ** 2))) / len(better)
     return best if better.mean() > error else 0
-
-
-def _auc(pool: SamplePool, scorer: LearnedScorer) -> float:
-    """Return the mean over prompts of the chance that a right sample is scored above a wrong one."""
-    answer, correct = pool.answer[:, :_COMPARED], pool.correct[:, :_COMPARED]
-    used = {name: getattr(pool, name)[:, :_COMPARED] for name in scorer.columns}
-    score = scorer.score(np.arange(len(answer)), answer, **used)
-    right, wrong = (answer >= 0) & (correct == 1), (answer >= 0) & (correct == 0)
-    difference = np.sign(score[:, :, None] - score[:, None, :]) / 2 + 0.5
-    pairs = right[:, :, None] & wrong[:, None, :]
-    n_pairs = pairs.sum(axis=(1, 2))
-    both = n_pairs > 0
-    if not both.any():
-        return float("nan")
-    return float(np.mean(np.where(pairs, difference, 0.0).sum(axis=(1, 2))[both] / n_pairs[both]))
 
 
 class _Rows(NamedTuple):
@@ -252,11 +232,3 @@ def _fit_rows(
     data = lightgbm.Dataset(features, label=correct, init_score=fit.linear(features), free_raw_data=True)
     booster = lightgbm.train({**_TREES, "seed": seed}, data, num_boost_round=n_trees)
     return fit._replace(booster=booster)
-
-
-def _calibration_error(chance: NDArray[np.float64], correct: NDArray[np.float64]) -> float:
-    """Return the mean absolute gap between predicted and observed share over ten bins of equal size."""
-    order = np.argsort(chance, kind="stable")
-    bins = [part for part in np.array_split(order, 10) if part.size]
-    gaps = [abs(chance[part].mean() - correct[part].mean()) * part.size for part in bins]
-    return float(sum(gaps) / len(chance))

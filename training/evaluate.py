@@ -39,6 +39,7 @@ from training.adaptive_courses import AdaptiveBed, adaptive_courses, replayable,
 from training.comparison import compare, compare_with_rivals, gap_closed
 from training.flops_matched import flops_matched
 from training.frontier import bootstrap_weights
+from training.learned_verifiers import measure_learned_verifiers
 from training.regret import regret_courses, regret_split, rounding_regret
 from training.report import Report, write_report
 from training.rivals import RIVALS
@@ -174,6 +175,7 @@ def evaluate(
         else [],
         rivals=rivals,
         regret=regret,
+        learned_verifier=measure_learned_verifiers(loaded, kept, seed=seed),
     )
     if out is not None:
         tell("figures", 0, 1)

@@ -1,7 +1,7 @@
 """The learned verifiers of a training run: one per generator, measured on prompts that it did not see.
 
 Each is kept, since a run may ask for it by name; it is offered to the policy only where picking by it was
-shown to beat the plain vote. It assumes an objective of accuracy; fitting is left to
+shown to beat the vote and every other pick. It assumes an objective of accuracy; fitting is left to
 `policies.learned_verifier_fit`, the curves of what is offered to `policies.curves`.
 """
 
@@ -14,13 +14,22 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
 from difficulty.sample_log import SampleLog
-from policies.allocation import StrategyName
-from policies.learned_selection import PICKS, SelectionAccuracy, selection_accuracy
-from policies.learned_verifier import CorrectnessModel, LearnedScorer
-from policies.learned_verifier_fit import CorrectnessFit, fit_correctness
+from planner.bundle import PolicyBundle
+from policies.allocation import Allocation, StrategyName
+from policies.curves import measure_curves
+from policies.learned_measures import ScoreMeasures, measure_scores
+from policies.learned_selection import PICKS, selection_accuracy
+from policies.learned_verifier import LEARNED, CorrectnessModel, LearnedScorer
+from policies.learned_verifier_fit import fit_correctness
 from training.frontier import bootstrap_weights, interval
 
-__all__ = ["LearnedVerifiers", "fit_learned_verifiers", "selection_rows"]
+__all__ = [
+    "WIDTHS",
+    "LearnedVerifiers",
+    "fit_learned_verifiers",
+    "measure_learned_verifiers",
+    "selection_rows",
+]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
@@ -28,9 +37,6 @@ WIDTHS: Final = (2, 4, 8, 16)
 """Samples at which picking is measured."""
 
 _N_REPLICATES: Final = 2000
-# Two-sided level of the interval of the mean gain over the vote whose lower end must lie above 0: that at
-# which the policy leaves the static fallback, since here, too, several candidates are looked at.
-_DECISION_LEVEL: Final = 0.99
 
 
 class LearnedVerifiers(NamedTuple):
@@ -43,7 +49,7 @@ class LearnedVerifiers(NamedTuple):
     cross_fitted : dict of str to LearnedScorer
         For the prompts of the log, in its order.
     offered : dict of str to str
-        Generators for which picking by the score beat the vote, and the strategy that picks best.
+        Generators for which picking by the score beat every other pick, and the strategy that picks best.
     record : dict
         Measures of each, or why there is none; JSON values.
     """
@@ -66,9 +72,11 @@ def fit_learned_verifiers(log: SampleLog, *, seed: int = 0) -> LearnedVerifiers:
 
     Notes
     -----
-    The verifier of a generator is offered when the mean gain of its better rule over the plain vote, over N =
-    2, 4, 8 and 16 as far as recorded, is above 0 by its 99 % interval (paired bootstrap over prompts,
-    cross-fitted scores). Agreement alone ranks answers as the vote does and is never offered.
+    The verifier of a generator is offered when the mean gain of its better rule, over N = 2, 4, 8 and 16 as
+    far as recorded, is above 0 by its 95 % interval (paired bootstrap over prompts, cross-fitted scores):
+    over the plain vote, and over the best pick by what was recorded anyway, log-probability or score. A
+    learned verifier that adds nothing to those only adds noise to the menu. Agreement alone ranks answers as
+    the vote does and is never offered.
     """
     found = LearnedVerifiers({}, {}, {}, {})
     for name in log.generators:
@@ -79,11 +87,10 @@ def fit_learned_verifiers(log: SampleLog, *, seed: int = 0) -> LearnedVerifiers:
             continue
         found.models[name] = fit.model
         found.cross_fitted[name] = fit.cross_fitted
-        found.record[name] = _measures(fit)
+        found.record[name] = _record(fit.model, measure_scores(log.pool(name), fit.cross_fitted))
         if not fit.model.columns:
             continue
-        picked = selection_accuracy(log.pool(name), fit.cross_fitted, WIDTHS, seed=seed)
-        rows, better = selection_rows(picked, seed=seed)
+        rows, better = selection_rows(log, name, fit.cross_fitted, seed=seed)
         found.record[name]["selection"] = rows
         if better is not None:
             found.offered[name] = better
@@ -91,50 +98,117 @@ def fit_learned_verifiers(log: SampleLog, *, seed: int = 0) -> LearnedVerifiers:
     return found
 
 
-def selection_rows(
-    picked: SelectionAccuracy, *, seed: int = 0
-) -> tuple[list[dict[str, Any]], StrategyName | None]:
-    """Return a table of what picking delivers, and the strategy that was shown to beat the vote.
+def measure_learned_verifiers(bundle: PolicyBundle, log: SampleLog, *, seed: int = 0) -> dict[str, Any]:
+    """Measure a bundle's learned verifiers on prompts that it was not trained on.
 
     Parameters
     ----------
-    picked : SelectionAccuracy
-        On prompts that the scores were not fitted on.
+    bundle : PolicyBundle
+        With the verifiers.
+    log : SampleLog
+        Test prompts.
     seed : int
-        Seed of the bootstrap.
+        Seed of sets and bootstrap.
+
+    Returns
+    -------
+    dict
+        By generator, the measures that training records, and whether plans may use it; of a generator whose
+        samples the log does not mark or lack what the verifier reads, why there are none.
+    """
+    offered = dict.fromkeys(bundle.verifiers)
+    offered.update({a.generator: a.strategy for a in bundle.curves.allocations if _by_learned(a)})
+    table: dict[str, Any] = {}
+    for name, model in bundle.verifiers.items():
+        scorer = LearnedScorer(models=(model,))
+        try:
+            measures = measure_scores(log.pool(name), scorer)
+        except InvalidInputError as error:
+            table[name] = {"left_out": str(error)}
+            continue
+        table[name] = _record(model, measures, offered=offered[name])
+        if model.columns:
+            table[name]["selection"], _ = selection_rows(log, name, scorer, seed=seed)
+    return table
+
+
+def selection_rows(
+    log: SampleLog, generator: str, scorer: LearnedScorer, *, seed: int = 0
+) -> tuple[list[dict[str, Any]], StrategyName | None]:
+    """Return a table of what picking delivers, and the strategy that was shown to beat every other pick.
+
+    Parameters
+    ----------
+    log : SampleLog
+        Prompts that the scores were not fitted on.
+    generator : str
+        Whose samples.
+    scorer : LearnedScorer
+        Scores them; its rows are those of the log.
+    seed : int
+        Seed of sets and bootstrap.
 
     Returns
     -------
     rows : list of dict
-        One per width that is recorded: ``n``, accuracy of the vote and of each pick, and each pick's gain
-        over the vote with its 95 % interval (``gain_best_of_n`` and so on).
+        One per width that is recorded: ``n``, accuracy of the vote and of each pick, each pick's gain over
+        the vote with its 95 % interval (``gain_best_of_n`` and so on), and the best pick that needs no
+        learned verifier: ``rival``, what it is worth, ``rival_value``.
     better : str or None
-        The pick with the larger mean gain over all widths, where its 99 % interval lies above 0.
+        The pick with the larger mean accuracy over all widths, where its mean gain over the rival, and over
+        the vote, is above 0 by its 95 % interval.
     """
+    pool = log.pool(generator)
+    picked = selection_accuracy(pool, scorer, WIDTHS, seed=seed)
+    known = np.flatnonzero(~np.isnan(picked.vote).all(axis=1))
+    recorded = np.flatnonzero(~np.isnan(picked.vote[known]).all(axis=0))
+    if not recorded.size:
+        return [], None
+    rival, without = _rival(log, generator, known, recorded, seed)
+    weights = bootstrap_weights(len(known), n_replicates=_N_REPLICATES, seed=seed)
+    vote = picked.vote[np.ix_(known, recorded)]
+    values = {pick: getattr(picked, pick)[np.ix_(known, recorded)] for pick in PICKS}
     rows: list[dict[str, Any]] = []
-    gains: dict[str, list[FloatArray]] = {pick: [] for pick in PICKS}
-    known = ~np.isnan(picked.vote).all(axis=1)
-    weights = bootstrap_weights(int(known.sum()), n_replicates=_N_REPLICATES, seed=seed)
-    for place, width in enumerate(picked.widths):
-        vote = picked.vote[known, place]
-        if np.isnan(vote).all():
-            continue
-        row: dict[str, Any] = {"n": width, "vote": round(float(np.nanmean(vote)), 4)}
-        for pick in PICKS:
-            value = getattr(picked, pick)[known, place]
-            gain = _weighted_mean(weights, value - vote)
-            gains[pick].append(gain)
+    for place, column in enumerate(recorded.tolist()):
+        row: dict[str, Any] = {"n": WIDTHS[column], "vote": round(float(np.nanmean(vote[:, place])), 4)}
+        for pick, value in values.items():
+            gain = _weighted_mean(weights, value[:, place] - vote[:, place])
             low, high = interval(gain[1:])
-            row[pick] = round(float(np.nanmean(value)), 4)
+            row[pick] = round(float(np.nanmean(value[:, place])), 4)
             row[f"gain_{pick}"] = [round(float(gain[0]), 4), [round(low, 4), round(high, 4)]]
+        row |= {"rival": rival, "rival_value": round(float(np.nanmean(without[:, place])), 4)}
         rows.append(row)
-    better: StrategyName | None = None
-    if rows:
-        means = {pick: np.mean(gains[pick], axis=0) for pick in PICKS}
-        best: StrategyName = "best_of_n" if means[PICKS[0]][0] > means[PICKS[1]][0] else "weighted_best_of_n"
-        if interval(means[best][1:], level=_DECISION_LEVEL)[0] > 0:
-            better = best
-    return rows, better
+    best: StrategyName = "best_of_n"
+    if np.nanmean(values["weighted_best_of_n"]) > np.nanmean(values[best]):
+        best = "weighted_best_of_n"
+    for other in (vote, without):
+        gain = np.mean([_weighted_mean(weights, column) for column in (values[best] - other).T], axis=0)
+        if interval(gain[1:])[0] <= 0:
+            return rows, None
+    return rows, best
+
+
+def _rival(
+    log: SampleLog, generator: str, known: NDArray[np.intp], recorded: NDArray[np.intp], seed: int
+) -> tuple[str, FloatArray]:
+    """Return the best way to pick that needs no learned verifier, and its value, shape (P, W)."""
+    widths = [WIDTHS[column] for column in recorded.tolist()]
+    kinds: list[tuple[StrategyName, dict[str, str]]] = [("majority_vote", {})]
+    kinds += [(pick, {"verifier": name}) for name in ("mean_logprob", "score") for pick in PICKS]
+    curves = measure_curves(
+        log,
+        [
+            Allocation(generator=generator, strategy=strategy, width=width, params=params)
+            for strategy, params in kinds
+            for width in widths
+        ],
+        seed=seed,
+    )
+    tables = np.split(curves.value[known], len(kinds), axis=1)
+    whole = [place for place, table in enumerate(tables) if not np.isnan(table).all(axis=0).any()]
+    best = max(whole, key=lambda place: float(np.nanmean(tables[place])))
+    strategy, params = kinds[best]
+    return " by ".join([strategy, *params.values()]), tables[best]
 
 
 def _weighted_mean(weights: FloatArray, values: FloatArray) -> FloatArray:
@@ -145,15 +219,20 @@ def _weighted_mean(weights: FloatArray, values: FloatArray) -> FloatArray:
     return np.asarray(np.divide(total, mass, out=np.full(len(mass), np.nan), where=mass > 0))
 
 
-def _measures(fit: CorrectnessFit) -> dict[str, Any]:
-    model = fit.model
+def _record(
+    model: CorrectnessModel, measures: ScoreMeasures, *, offered: StrategyName | None = None
+) -> dict[str, Any]:
     return {
         "reads": ["agreement", *model.columns],
         "trees": bool(model.trees),
-        "brier": round(model.brier, 5),
-        "brier_constant": round(model.base_brier, 5),
-        "calibration_error": round(model.calibration_error, 5),
-        "auc_within_prompt": None if np.isnan(fit.auc) else round(fit.auc, 4),
+        "brier": round(measures.brier, 5),
+        "brier_constant": round(measures.base_brier, 5),
+        "calibration_error": round(measures.calibration_error, 5),
+        "auc_within_prompt": None if np.isnan(measures.auc) else round(measures.auc, 4),
         "selection": [],
-        "offered": None,
+        "offered": offered,
     }
+
+
+def _by_learned(allocation: Allocation) -> bool:
+    return allocation.strategy in PICKS and allocation.parameters.get("verifier") == LEARNED

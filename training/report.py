@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from training.report_adaptive import plain, regret_section, rivals_section, rounds_section, times
+from training.report_verifier import verifier_section
 
 __all__ = ["REPORT_SCHEMA", "Report", "write_report"]
 
@@ -48,6 +49,8 @@ class Report:
         The adaptive policy against tuned stopping rules and its ablations; empty without any.
     regret : dict
         ``"parts"`` of the adaptive policy's regret and what ``"rounding"`` of plans costs, per budget.
+    learned_verifier : dict
+        By generator, measures of its learned verifier and what picking by it delivers; empty without any.
     """
 
     data: dict[str, Any]
@@ -61,6 +64,7 @@ class Report:
     rounds: list[dict[str, Any]]
     rivals: dict[str, Any] = field(default_factory=dict)
     regret: dict[str, Any] = field(default_factory=dict)
+    learned_verifier: dict[str, Any] = field(default_factory=dict)
 
     def multiple(self, quantile: float, policy: str = "learned") -> tuple[float, tuple[float, float]]:
         """Return a policy's cost multiple and its 95 % interval at a quantile of the way to the static
@@ -152,6 +156,7 @@ class Report:
             self._band_table(),
             self._flops(),
             self._belief(),
+            verifier_section(self.learned_verifier),
             self._budget_table(),
         ]
         return "\n\n".join(section for section in sections if section) + "\n"

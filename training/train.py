@@ -34,8 +34,9 @@ from policies.prices import price_grid
 from training.crossfit import CrossFit
 from training.frontier import bootstrap_weights, interval
 from training.learned_verifiers import LearnedVerifiers, fit_learned_verifiers
+from training.menu_choice import tune_menu
 from training.stopping import Stopping, fit_stopping
-from training.tuning import Scorer, Tuned, menu_mask, tune
+from training.tuning import Scorer, Tuned
 
 __all__ = ["train"]
 
@@ -142,7 +143,7 @@ def train(
     kept = log.select([log.prompts[row].id for row in rows])
     features, predictor, coordinates, folds = _fit_predictor(kept, hidden_states, seed, tell)
     crossfit = CrossFit.of(coordinates, folds, curves.value, cost, n_prices=_N_PRICES)
-    tuned = tune(
+    tuned, allowed = tune_menu(
         crossfit,
         curves.allocations,
         n_trials=n_trials,
@@ -170,7 +171,18 @@ def train(
         )
         tell("stopping", 1, 1)
     bundle = _bundle(
-        log, kept, curves, cost, coordinates, features, predictor, tuned, stopping, unit, objective, seed
+        log,
+        kept,
+        curves,
+        allowed,
+        coordinates,
+        features,
+        predictor,
+        tuned,
+        stopping,
+        unit,
+        objective,
+        seed,
     )
     bundle = replace(
         bundle, verifiers={name: model for name, model in verifiers.models.items() if name in kept.generators}
@@ -178,7 +190,7 @@ def train(
     bundle.training.update(  # type: ignore[attr-defined]
         n_trials=n_trials,
         verdict=_verdict(tuned),
-        placebo=_placebo(crossfit, tuned, curves, seed),
+        placebo=_placebo(crossfit, tuned, allowed, curves, seed),
         learned_verifier=verifiers.record,
         left_out={
             "prompts": len(log.prompts) - len(rows),
@@ -256,7 +268,7 @@ def _bundle(
     log: SampleLog,
     kept: SampleLog,
     curves: CurveTable,
-    cost: FloatArray,
+    allowed: NDArray[np.bool_],
     coordinates: FloatArray,
     features: PromptFeatures | None,
     predictor: DifficultyPredictor | None,
@@ -269,7 +281,6 @@ def _bundle(
     """Put the bundle together, with at most `_MAX_REFERENCES` reference prompts."""
     counts = kept.counts()
     tokens = np.stack([row_mean(kept.pool(name).output_tokens) for name in kept.generators], axis=1)
-    deployed = menu_mask(tuned.menu, curves.value, cost, curves.allocations)
     rows = np.arange(len(coordinates))
     if len(rows) > _MAX_REFERENCES:
         rows = np.sort(np.random.default_rng(seed).permutation(rows)[:_MAX_REFERENCES])
@@ -301,7 +312,7 @@ def _bundle(
             coordinates=coordinates[rows],
         ),
         curves=curves.take(rows),
-        deployed=deployed,
+        deployed=allowed,
         features=features,
         predictor=predictor,
         prompt_token_fit=_token_fit(kept),
@@ -337,13 +348,15 @@ def _verdict(tuned: Tuned) -> dict[str, Any]:
     }
 
 
-def _placebo(crossfit: CrossFit, tuned: Tuned, curves: CurveTable, seed: int) -> dict[str, Any]:
+def _placebo(
+    crossfit: CrossFit, tuned: Tuned, allowed: NDArray[np.bool_], curves: CurveTable, seed: int
+) -> dict[str, Any]:
     """Replay the deployed policy with coordinates dealt to the wrong prompts: it must show no gain."""
     order = np.random.default_rng(seed).permutation(len(crossfit.coordinates))
     shuffled = replace(crossfit, coordinates=crossfit.coordinates[order])
     scorer = Scorer(shuffled, curves.allocations)
     gains = scorer.gain(
-        scorer.replay(tuned.policy, tuned.menu), bootstrap_weights(len(order), n_replicates=2000, seed=seed)
+        shuffled.replay(tuned.policy, allowed), bootstrap_weights(len(order), n_replicates=2000, seed=seed)
     )
     return {
         "gain_over_static": round(float(gains[0]), 5),

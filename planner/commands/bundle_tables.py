@@ -14,7 +14,14 @@ from planner.commands.tables import new_table, number, strategy_name
 if TYPE_CHECKING:
     from planner.bundle import PolicyBundle
 
-__all__ = ["bundle_table", "generator_table", "menu_table", "verdict_of_training"]
+__all__ = [
+    "bundle_table",
+    "generator_table",
+    "menu_table",
+    "verdict_of_training",
+    "verdict_of_verifiers",
+    "verifier_table",
+]
 
 
 def bundle_table(bundle: PolicyBundle, path: str) -> Table:
@@ -121,3 +128,49 @@ def menu_table(bundle: PolicyBundle) -> Table:
         in_use = int(bundle.deployed[columns].sum())
         table.add_row(generator, strategy, span, f"{in_use}/{len(columns)}", f"{value[columns].max():.3f}")
     return table
+
+
+def verifier_table(bundle: PolicyBundle) -> Table:
+    """Return the learned verifiers with what picking by them delivers on prompts that they did not see."""
+    table = new_table("Learned verifiers (cross-fitted)")
+    table.add_column("generator", overflow="fold")
+    table.add_column("reads", overflow="fold")
+    for heading in ("Brier", "constant", "AUC in prompt", "N", "vote", "rival", "picked", "in plans"):
+        table.add_column(heading, justify="right")
+    record = bundle.training.get("learned_verifier", {})
+    for name in bundle.verifiers:
+        row = record.get(name, {})
+        if "brier" not in row:
+            continue
+        auc = row["auc_within_prompt"]
+        widest = row["selection"][-1] if row["selection"] else None
+        picked: tuple[str, ...] = ("–",) * 4
+        if widest is not None:
+            rule = row["offered"] or "best_of_n"
+            values = (widest["vote"], widest["rival_value"], widest[rule])
+            picked = (str(widest["n"]), *(f"{value:.3f}" for value in values))
+        table.add_row(
+            name,
+            ", ".join(row["reads"]),
+            f"{row['brier']:.3f}",
+            f"{row['brier_constant']:.3f}",
+            "–" if auc is None else f"{auc:.2f}",
+            *picked,
+            row["offered"] or "no",
+        )
+    return table
+
+
+def verdict_of_verifiers(bundle: PolicyBundle) -> str:
+    """Say for which generators picking by the learned verifier was shown to pay."""
+    offered = [
+        name for name, row in bundle.training.get("learned_verifier", {}).items() if row.get("offered")
+    ]
+    if offered:
+        return (
+            "Picking by the learned verifier beats every other pick in cross-fitted replay, and plans may "
+            f"use it: {', '.join(offered)}."
+        )
+    if bundle.verifiers:
+        return "Picking by the learned verifier was not shown to beat other picks: no plan uses it."
+    return "There is no learned verifier: it needs marked answers, right and wrong ones, and accuracy."

@@ -28,10 +28,18 @@ def command(bundle: Path, as_json: bool) -> None:
     if as_json:
         print_json(msgspec.to_builtins(read_manifest(bundle)))
         return
-    from planner.commands.bundle_tables import bundle_table, generator_table, menu_table, verdict_of_training
+    from planner.commands.bundle_tables import (
+        bundle_table,
+        generator_table,
+        menu_table,
+        verdict_of_training,
+        verifier_table,
+    )
 
     console = results()
     console.print(bundle_table(loaded, str(bundle)))
     console.print(verdict_of_training(loaded))
     console.print(generator_table(loaded))
     console.print(menu_table(loaded))
+    if loaded.verifiers:
+        console.print(verifier_table(loaded))

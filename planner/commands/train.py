@@ -115,11 +115,12 @@ def command(
             }
         )
         return
-    from planner.commands.bundle_tables import bundle_table, verdict_of_training
+    from planner.commands.bundle_tables import bundle_table, verdict_of_training, verdict_of_verifiers
 
     console = results()
     console.print(bundle_table(bundle, str(out)))
     console.print(verdict_of_training(bundle))
+    console.print(verdict_of_verifiers(bundle))
     if n_test:
         files = " ".join(str(path) for path in log)
         files += " --on-duplicate first" if on_duplicate == "first" else ""

@@ -1,0 +1,69 @@
+"""The section of the report on learned verifiers: are they calibrated, and does picking by them pay?
+
+Every number comes from the tables that `training.learned_verifiers` made on prompts that were not trained on.
+The other sections are in `training.report`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from training.report_adaptive import plain
+
+__all__ = ["verifier_section"]
+
+
+def verifier_section(verifiers: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the tables of learned verifiers; empty where the bundle has none.
+
+    Parameters
+    ----------
+    verifiers : mapping of str to mapping
+        By generator, as in `Report.learned_verifier`.
+
+    Examples
+    --------
+    >>> verifier_section({})
+    ''
+    """
+    measured = {name: row for name, row in verifiers.items() if "brier" in row}
+    if not measured:
+        return ""
+    lines = [
+        "## Picking by a learned verifier",
+        "",
+        "It scores each sample with its chance of being right, from what the training log recorded beside "
+        "the answers. Brier score and calibration error of that chance, in sets of up to 16 samples; AUC is "
+        "the chance that a right sample is scored above a wrong one of the same prompt.",
+        "",
+        "| generator | reads | Brier | constant | calibration error | AUC within prompts | in plans |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, row in measured.items():
+        auc = "–" if row["auc_within_prompt"] is None else f"{row['auc_within_prompt']:.2f}"
+        lines.append(
+            f"| {name} | {', '.join(row['reads'])} | {row['brier']:.4f} | {row['brier_constant']:.4f} | "
+            f"{row['calibration_error']:.3f} | {auc} | {row['offered'] or 'no'} |"
+        )
+    picks = [(name, one) for name, row in measured.items() for one in row["selection"]]
+    if picks:
+        lines += [
+            "",
+            "Accuracy of N samples picked by it and by the plain vote, difference to the vote with its 95 % "
+            "interval in brackets.",
+            "",
+            "| generator | N | vote | best other pick | best of N | weighted vote |",
+            "|---|---|---|---|---|---|",
+        ]
+        lines.extend(
+            f"| {name} | {row['n']} | {row['vote']:.3f} | {row['rival_value']:.3f} ({row['rival']}) | "
+            f"{_gain(row, 'best_of_n')} | {_gain(row, 'weighted_best_of_n')} |"
+            for name, row in picks
+        )
+    return "\n".join(lines)
+
+
+def _gain(row: Mapping[str, Any], pick: str) -> str:
+    gain, (low, high) = row[f"gain_{pick}"]
+    return f"{row[pick]:.3f} ({gain:+.3f} [{plain(low)}, {plain(high)}])"
