@@ -224,6 +224,7 @@ def run_live(
     planner = Planner(bundle=bundle)
     budgets = live_budgets(planner, prompts, adaptive=bundle.adaptive is not None)
     rehearsals = rehearse(
+        bundle,
         log,
         budgets=budgets,
         modes=(False,) if bundle.adaptive is None else (False, True),

@@ -23,9 +23,11 @@ from difficulty.prompt import Prompt
 from difficulty.sample_log import SampleLog
 from planner.answers import RecordedAnswer
 from planner.backends.replay import ReplayBackend
+from planner.bundle import PolicyBundle
 from planner.planner import Planner
 from planner.ports import Completion, SampleRequest
 from policies.budget import Budget
+from policies.objective import check_objective
 from training.forecast import Rehearsals
 from training.train import train
 
@@ -37,6 +39,7 @@ _STRIDE: Final = 1_000_003
 
 
 def rehearse(
+    bundle: PolicyBundle,
     log: SampleLog,
     *,
     budgets: Sequence[Budget],
@@ -52,10 +55,13 @@ def rehearse(
 
     Parameters
     ----------
+    bundle : PolicyBundle
+        What will plan the run. Bundles of the folds take over the parameters of its one-shot policy and the
+        part of the menu that it uses; what they believe, and how they react, they learn without the fold.
     log : SampleLog
-        T graded prompts with recorded answers and tokens: the ones that the deployed bundle is trained on.
+        What `bundle` was trained on: T graded prompts with recorded answers and tokens.
     budgets : sequence of Budget
-        Mean limits per prompt, all in one unit.
+        Mean limits per prompt, in the unit of the bundle.
     modes : sequence of bool
         Without (False) and with (True) plans that react to what is drawn.
     n_batch : int
@@ -80,16 +86,16 @@ def rehearse(
     Raises
     ------
     InvalidBudgetError
-        When a budget is not a limit per prompt, their units differ, or one cannot buy a sample each.
+        When a budget is not a limit per prompt in the unit of the bundle, or cannot buy a sample each.
     InvalidInputError
-        When the log records no answers, or a number is out of range.
+        When the log is another one or records no answers, or a number is out of range.
 
     References
     ----------
     Efron & Tibshirani (1993), "An Introduction to the Bootstrap", chapters 7 and 17: whole batches are
     resampled and run again, so that what the budget does to a batch is in the interval.
     """
-    _check(log, budgets, n_batch=n_batch, n_rehearsals=n_rehearsals, n_folds=n_folds)
+    _check(bundle, log, budgets, n_batch=n_batch, n_rehearsals=n_rehearsals, n_folds=n_folds)
     tell = progress or (lambda stage, done, total: None)
     right = _right_answers(log)
     folds = group_folds(np.array([prompt.group for prompt in log.prompts]), n_folds=n_folds, seed=seed)
@@ -101,11 +107,7 @@ def rehearse(
     tell("rehearsals", done, total)
     for name in names:
         rest = log.select([p.id for p, fold in zip(log.prompts, folds, strict=True) if fold != name])
-        with TemporaryDirectory() as folder:
-            bundle = train(
-                rest, Path(folder), n_trials=n_trials, seed=seed, unit=budgets[0].unit, adaptive=any(modes)
-            )
-        planner = Planner(bundle=bundle)
+        planner = Planner(bundle=_understudy(bundle, rest, n_trials=n_trials, seed=seed, adaptive=any(modes)))
         stage = _Stage(log, planner, [log.prompts[row] for row in np.flatnonzero(folds == name)], right)
         tell("rehearsals", done := done + 1, total)
         for number in [number for number, fold in enumerate(rounds) if fold == name]:
@@ -129,6 +131,25 @@ def rehearse(
         )
         for case, (budget, adaptive) in enumerate(cases)
     ]
+
+
+def _understudy(
+    bundle: PolicyBundle, rest: SampleLog, *, n_trials: int, seed: int, adaptive: bool
+) -> PolicyBundle:
+    """Return a bundle that learned from `rest` alone and decides as `bundle` does."""
+    with TemporaryDirectory() as folder:
+        other = train(
+            rest,
+            Path(folder),
+            n_trials=n_trials,
+            seed=seed,
+            objective=check_objective(bundle.objective),
+            unit=bundle.unit,
+            adaptive=adaptive,
+        )
+    used = {item for item, use in zip(bundle.curves.allocations, bundle.deployed, strict=True) if use}
+    deployed = np.array([item in used for item in other.curves.allocations])
+    return replace(other, policy=bundle.policy, deployed=deployed) if deployed.any() else other
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,12 +212,21 @@ class _Cast:
 
 
 def _check(
-    log: SampleLog, budgets: Sequence[Budget], *, n_batch: int, n_rehearsals: int, n_folds: int
+    bundle: PolicyBundle,
+    log: SampleLog,
+    budgets: Sequence[Budget],
+    *,
+    n_batch: int,
+    n_rehearsals: int,
+    n_folds: int,
 ) -> None:
-    if not budgets or any(budget.scope != "prompt" for budget in budgets):
-        raise InvalidBudgetError("rehearsals need budgets with scope='prompt': batches differ in size")
-    if len({budget.unit for budget in budgets}) > 1:
-        raise InvalidBudgetError(f"budgets must be in one unit, got {[budget.unit for budget in budgets]}")
+    if not budgets or any(budget.scope != "prompt" or budget.unit != bundle.unit for budget in budgets):
+        raise InvalidBudgetError(
+            f"rehearsals need budgets with scope='prompt' in {bundle.unit}, the unit of the bundle; got "
+            f"{[(budget.scope, budget.unit) for budget in budgets]}"
+        )
+    if bundle.training.get("log_digest") != log.digest:
+        raise InvalidInputError("the bundle was trained on another log; rehearse on the one that it knows")
     if not log.has_answers:
         raise InvalidInputError("the log records no answers, so that runs cannot be replayed on it")
     if n_batch < 1 or n_folds < 2 or n_rehearsals < 2 * n_folds:

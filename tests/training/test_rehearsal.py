@@ -1,5 +1,6 @@
 """Rehearsals: exact where nothing is uncertain, honest about new prompts where something is."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from planner.planner import Planner
 from policies.allocation import Allocation
 from policies.budget import Budget
 from policies.plan import AllocationPlan
+from policies.policy_spec import STATIC, PolicyMixture, PolicySpec
 from training.forecast import Range, Rehearsals
 from training.rehearsal import rehearse
 from training.simulated_log import simulated_log
@@ -36,6 +38,12 @@ def a_log(n_prompts=60, n_samples=5, *, tokens=10):
         for row in range(n_prompts)
     ]
     return SampleLog.from_records(records, {"tiny": Generator(name="tiny", max_output_tokens=20)})
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory):
+    """Trained on `a_log`."""
+    return train(a_log(), tmp_path_factory.mktemp("rehearsed") / "policy", n_trials=2, adaptive=False)
 
 
 def a_plan(accuracy=0.5, cost=10.0):
@@ -89,8 +97,8 @@ def test_a_range_holds_its_ends():
     assert Range(0.5, 0.4, 0.6).holds(0.6) and not Range(0.5, 0.4, 0.6).holds(0.61)
 
 
-def test_samples_of_equal_length_cost_what_was_planned_however_often_a_prompt_is_drawn():
-    (found,) = rehearse(a_log(), budgets=[TOKENS], n_batch=90, n_rehearsals=4, n_folds=2, n_trials=2)
+def test_samples_of_equal_length_cost_what_was_planned_however_often_a_prompt_is_drawn(bundle):
+    (found,) = rehearse(bundle, a_log(), budgets=[TOKENS], n_batch=90, n_rehearsals=4, n_folds=2, n_trials=2)
     assert found.cost == pytest.approx(np.zeros(4), abs=1e-4)
     assert found.accuracy.std() > 0
     assert sorted(found.fold.tolist()) == [0, 0, 1, 1]
@@ -101,9 +109,9 @@ def fresh_runs(tmp_path_factory: pytest.TempPathFactory):
     """Forecasts of 12 batches of new prompts, and what they came to on their recorded samples."""
     log = simulated_log(150, n_samples=7, n_generators=1, seed=3)
     budget = Budget(limit=150, unit="output_tokens")
-    (found,) = rehearse(log, budgets=[budget], n_batch=100, n_rehearsals=30, n_trials=3, seed=1)
     folder: Path = tmp_path_factory.mktemp("rehearsal")
     planner = Planner(bundle=train(log, folder / "policy", n_trials=3, seed=1, adaptive=False))
+    (found,) = rehearse(planner.bundle, log, budgets=[budget], n_batch=100, n_trials=1, seed=1)
     fresh = simulated_log(1200, n_samples=7, n_generators=1, seed=4)
     runs = []
     for start in range(0, 1200, 100):
@@ -122,14 +130,32 @@ def test_runs_of_new_prompts_come_out_as_forecast(fresh_runs):
     assert np.mean([f.accuracy.upper - f.accuracy.lower for f, _, _ in fresh_runs]) < 0.3
 
 
-def test_reacting_plans_are_rehearsed_as_well():
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory):
+    """A small log whose text tells how hard a prompt is, and a bundle that reacts."""
     log = simulated_log(60, n_samples=6, n_generators=1, seed=5)
-    budget = Budget(limit=150, unit="output_tokens")
-    found = rehearse(
-        log, budgets=[budget], modes=(False, True), n_batch=30, n_rehearsals=4, n_folds=2, n_trials=1
-    )
+    return train(log, tmp_path_factory.mktemp("small") / "policy", n_trials=1), log
+
+
+SMALL = {"n_batch": 30, "n_rehearsals": 4, "n_folds": 2, "n_trials": 1}
+BUDGET = Budget(limit=150, unit="output_tokens")
+
+
+def test_reacting_plans_are_rehearsed_as_well(small):
+    found = rehearse(*small, budgets=[BUDGET], modes=(False, True), **SMALL)
     assert [one.adaptive for one in found] == [False, True]
     assert np.isfinite(found[1].cost).all() and found[1].dearest > 0
+
+
+def test_rehearsals_decide_as_the_bundle_does(small):
+    """A static and a learned policy over the same beliefs promise and come to different things."""
+    bundle, log = small
+    learned = PolicyMixture(members=(PolicySpec(family="kernel", level_bandwidth=0.5),))
+    (one,) = rehearse(replace(bundle, policy=STATIC), log, budgets=[BUDGET], **SMALL)
+    (other,) = rehearse(replace(bundle, policy=learned), log, budgets=[BUDGET], **SMALL)
+    assert not np.allclose(one.accuracy, other.accuracy, atol=0.01)
+    (again,) = rehearse(replace(bundle, policy=learned), log, budgets=[BUDGET], **SMALL)
+    np.testing.assert_array_equal(other.accuracy, again.accuracy)
 
 
 @pytest.mark.parametrize(
@@ -141,24 +167,30 @@ def test_reacting_plans_are_rehearsed_as_well():
         ([Budget(limit=1, unit="output_tokens")], InvalidBudgetError),
     ],
 )
-def test_budgets_that_cannot_be_rehearsed_are_refused(budgets, error):
+def test_budgets_that_cannot_be_rehearsed_are_refused(budgets, error, bundle):
     with pytest.raises(error):
-        rehearse(a_log(), budgets=budgets, n_rehearsals=4, n_folds=2, n_trials=1)
+        rehearse(bundle, a_log(), budgets=budgets, n_rehearsals=4, n_folds=2, n_trials=1)
 
 
-def test_numbers_out_of_range_are_refused():
+def test_numbers_out_of_range_are_refused(bundle):
     for wrong in ({"n_batch": 0}, {"n_folds": 1}, {"n_rehearsals": 3, "n_folds": 2}):
         with pytest.raises(InvalidInputError):
-            rehearse(a_log(), budgets=[TOKENS], n_trials=1, **wrong)
+            rehearse(bundle, a_log(), budgets=[TOKENS], n_trials=1, **wrong)
     with pytest.raises(InvalidInputError):
         rehearsals([0, 0, 0, 0]).forecast([])
 
 
-def test_a_log_without_answers_cannot_be_replayed():
+def test_another_log_than_the_bundles_is_refused(bundle):
+    with pytest.raises(InvalidInputError, match="another log"):
+        rehearse(bundle, a_log(tokens=11), budgets=[TOKENS], **SMALL)
+
+
+def test_a_log_without_answers_cannot_be_replayed(tmp_path):
     records = [
         {"prompt_id": f"p{n}", "prompt": "?", "generator": "tiny", "n": 5, "n_correct": n % 5}
         for n in range(40)
     ]
     log = SampleLog.from_records(records, {"tiny": Generator(name="tiny")})
+    bundle = train(log, tmp_path / "policy", n_trials=1)
     with pytest.raises(InvalidInputError, match="records no answers"):
-        rehearse(log, budgets=[TOKENS])
+        rehearse(bundle, log, budgets=[Budget(limit=3, unit="samples")])
