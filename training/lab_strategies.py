@@ -153,10 +153,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         samples=chosen.samples,
         seed=chosen.seed,
     )
-    for unit in ("total_tokens", "output_tokens"):
-        report = compare_strategies(log, chosen.out / unit, unit=unit, bins=chosen.bins, seed=chosen.seed)
+    for name, prefix_cache in (("resent", False), ("cached", True)):
+        report = compare_strategies(
+            log, chosen.out / name, bins=chosen.bins, prefix_cache=prefix_cache, seed=chosen.seed
+        )
         for sentence in report.findings:
-            _LOG.info("%s: %s", unit, sentence)
+            _LOG.info("%s: %s", name, sentence)
 
 
 def _tell(progress: CollectProgress) -> None:

@@ -8,7 +8,7 @@ over the prompts of the log. Comparing is left to `training.strategy_tables`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -78,9 +78,10 @@ def measure_strategies(
     cost_model: CostModel,
     n_bins: int,
     difficulty: DifficultyName,
+    prefix_cache: bool,
     seed: int,
 ) -> StrategyBed:
-    """Measure all families of one generator.
+    """Measure all families of one generator; see `training.strategy_comparison.compare_strategies`.
 
     Raises
     ------
@@ -123,7 +124,7 @@ def measure_strategies(
             "difficulty by score needs a score of every independent sample; record them (planner collect "
             "--verifier), or take the observed difficulty"
         )
-    cost = Pricing(cost_model=cost_model).recorded(curves.take(rows))
+    cost = _cost(curves.take(rows), Pricing(cost_model=cost_model), prefix_cache=prefix_cache)
     return StrategyBed(
         prompt_ids=tuple(own.prompts[row].id for row in rows),
         n_left_out=len(own.prompts) - len(rows),
@@ -166,6 +167,18 @@ def _measured(log: SampleLog, allocations: list[Allocation], seed: int) -> Curve
         prompt_tokens=joined("prompt_tokens"),
         output_tokens=joined("output_tokens"),
     )
+
+
+def _cost(curves: CurveTable, pricing: Pricing, *, prefix_cache: bool) -> FloatArray:
+    """Return the cost of each allocation, shape (P, A); with a prefix cache all but the first reading of the
+    question is free.
+    """
+    if not prefix_cache:
+        return pricing.recorded(curves)
+    single = next(place for place, allocation in enumerate(curves.allocations) if allocation.n == 1)
+    bare = pricing.recorded(replace(curves, prompt_tokens=np.zeros_like(curves.prompt_tokens)))
+    once = pricing.recorded(curves.columns(np.array([single])))
+    return np.asarray(bare + once - bare[:, [single]], dtype=np.float64)
 
 
 def _typical(n: NDArray[np.int64]) -> int:

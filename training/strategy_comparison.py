@@ -47,6 +47,7 @@ def compare_strategies(
     unit: str = "total_tokens",
     bins: int = 4,
     difficulty: DifficultyName = "observed",
+    prefix_cache: bool = False,
     n_bootstrap: int = 1000,
     seed: int = 0,
     cost_model: CostModel | None = None,
@@ -71,6 +72,9 @@ def compare_strategies(
     difficulty : {"observed", "score"}
         What tells difficulty on the half of the samples that scores nothing: the share of right ones, or the
         mean score of a verifier, which needs no reference answers.
+    prefix_cache : bool
+        Count the question once per prompt and what is re-sent not at all, as if generator and reward model
+        found it in their caches. By default all that was sent counts.
     n_bootstrap : int
         Replicates, at least 100.
     seed : int
@@ -120,6 +124,7 @@ def compare_strategies(
         cost_model=_cost_model(log, unit, cost_model),
         n_bins=bins,
         difficulty=difficulty,
+        prefix_cache=prefix_cache,
         seed=seed,
     )
     tell("curves", 1, 1)
@@ -135,6 +140,7 @@ def compare_strategies(
             "log_digest": log.digest,
             "generator": name,
             "unit": unit,
+            "prefix_cache": prefix_cache,
             "difficulty": difficulty,
             "n_prompts": len(bed.prompt_ids),
             "n_left_out": bed.n_left_out,

@@ -103,6 +103,7 @@ class StrategyComparison:
     def _head(self) -> str:
         data = self.data
         left_out = f" ({data['n_left_out']} left out: something is missing)" if data["n_left_out"] else ""
+        cached = " with a prefix cache" if data["prefix_cache"] else ""
         told = "share of right ones" if data["difficulty"] == "observed" else "mean score"
         lines = [
             "# Strategies across difficulty",
@@ -110,8 +111,8 @@ class StrategyComparison:
             *[f"- **{sentence}**" for sentence in self.findings],
             "",
             f"Generator {data['generator']}, {data['n_prompts']} prompts{left_out}; cost in "
-            f"{data['unit'].replace('_', ' ')} per prompt; 95 % intervals by {data['n_bootstrap']} bootstrap "
-            f"replicates over prompts, paired, seed {data['seed']}. Difficulty is the {told} among up to "
+            f"{data['unit'].replace('_', ' ')} per prompt{cached}; 95 % intervals by {data['n_bootstrap']} "
+            f"bootstrap replicates over prompts, paired, seed {data['seed']}. Difficulty is the {told} among up to "
             f"{data['n_difficulty_samples']} samples of each prompt that score nothing; bins are quantiles.",
             "",
             "![Accuracy against cost, by difficulty](strategies.png)",

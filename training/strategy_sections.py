@@ -107,10 +107,10 @@ def _shape(found: Mapping[str, Any]) -> str:
 
 def over(found: Mapping[str, Any], name: str) -> str:
     """Return a difference with its interval: ``+0.031 [+0.002, +0.060]``."""
-    return f"{found[f'over_{name}']:+.3f} {ends(found[f'over_{name}_interval'])}"
+    return f"{found[f'over_{name}']:+z.3f} {ends(found[f'over_{name}_interval'])}"
 
 
 def ends(ends: Sequence[float | None], *, signed: bool = True) -> str:
     """Return an interval; a dash where an end is not known."""
-    sign = "+" if signed else ""
+    sign = "+z" if signed else ""
     return "[" + ", ".join("–" if end is None else format(end, f"{sign}.3f") for end in ends) + "]"

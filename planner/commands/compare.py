@@ -52,6 +52,11 @@ __all__ = ["command"]
     help="What tells difficulty on the half of the samples that scores nothing: right ones, or mean score.",
 )
 @click.option(
+    "--prefix-cache",
+    is_flag=True,
+    help="Count a question once, and what is re-sent not at all, as where caches hold it.",
+)
+@click.option(
     "--bootstrap",
     type=click.IntRange(min=100),
     default=1000,
@@ -68,6 +73,7 @@ def command(
     unit: str,
     bins: int,
     difficulty: Literal["observed", "score"],
+    prefix_cache: bool,
     bootstrap: int,
     seed: int,
     as_json: bool,
@@ -89,6 +95,7 @@ def command(
             unit=unit,
             bins=bins,
             difficulty=difficulty,
+            prefix_cache=prefix_cache,
             n_bootstrap=bootstrap,
             seed=seed,
             progress=tell,
@@ -129,4 +136,4 @@ def _difference(found: dict[str, Any] | None) -> str:
     if found is None or found["over_parallel"] is None:
         return "–"
     low, high = found["over_parallel_interval"]
-    return f"{found['over_parallel']:+.3f} [{low:+.3f}, {high:+.3f}]"
+    return f"{found['over_parallel']:+z.3f} [{low:+z.3f}, {high:+z.3f}]"

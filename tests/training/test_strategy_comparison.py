@@ -43,7 +43,7 @@ def report(log: SampleLog, tmp_path_factory: pytest.TempPathFactory) -> Strategy
 
 def bed_of(log: SampleLog, **options: Any) -> StrategyBed:
     settings: dict[str, Any] = {
-        "cost_model": TOKENS, "n_bins": 3, "difficulty": "observed", "seed": 0
+        "cost_model": TOKENS, "n_bins": 3, "difficulty": "observed", "prefix_cache": False, "seed": 0
     }  # fmt: skip
     return measure_strategies(log, "model", **(settings | options))
 
@@ -113,6 +113,16 @@ def test_cost_counts_resent_prompts_and_what_a_reward_model_reads(log: SampleLog
     assert cost("revision by vote, chains of 2", 4, 2) == 20 + 4 * 70 + 8 * 50
     assert cost("revision by score, one chain", 1, 2) == 20 + 70 + 2 * 50 + 2 * (20 + 50)
     assert cost("beam search (beam_width=4)", 8) == 8 * 20 + 8 * 50 + 8 * (20 + 50)
+
+
+def test_a_prefix_cache_reads_the_question_once_and_nothing_again(log: SampleLog) -> None:
+    bed = bed_of(log, prefix_cache=True)
+    output = bed_of(log, cost_model=CostModel(unit="output_tokens"))
+    for family in bed.families:
+        places = bed.places(family.allocations)
+        scored = family.kind == "search" or "by score" in family.name
+        read = np.where([scored and a.n > 1 for a in family.allocations], 2, 1)
+        assert_allclose(bed.cost[:, places], 20 + read * output.cost[:, places])
 
 
 def test_budgets_are_the_cost_of_that_many_votes(log: SampleLog) -> None:
