@@ -15,6 +15,7 @@ from typing import final
 from difficulty.errors import BackendError, InvalidResponseError
 from planner.drivers.run_log import RunLog
 from planner.ports import Backend, Completion, SampleRequest, ScoreRequest, Scores, Verifier
+from planner.verifiers.step_scores import StepScores
 
 __all__ = ["JournaledBackend", "JournaledVerifier"]
 
@@ -122,27 +123,30 @@ class JournaledVerifier:
         self._verifier = verifier
         self._journal = journal
 
-    async def score(self, requests: Sequence[ScoreRequest]) -> list[Scores]:
-        """Return one score per completion of each request.
+    async def score(self, requests: Sequence[ScoreRequest]) -> list[StepScores]:
+        """Return one score per completion of each request, with those of its steps where there are any.
 
         Raises
         ------
         VerifierError
             When a completion cannot be scored.
         """
-        results: dict[int, Scores] = {}
+        results: dict[int, StepScores] = {}
         for place, request in enumerate(requests):
             recorded = None if self._journal is None else self._journal.scores(request)
             if recorded is not None:
-                results[place] = Scores(recorded.scores, verifier_tokens=recorded.verifier_tokens)
+                results[place] = StepScores(
+                    recorded.scores, verifier_tokens=recorded.verifier_tokens, steps=recorded.steps
+                )
         missing = [place for place in range(len(requests)) if place not in results]
         if missing:
             rows = await self._verifier.score([requests[place] for place in missing])
             for place, row in zip(missing, rows, strict=True):
                 tokens = row.verifier_tokens if isinstance(row, Scores) else 0
-                results[place] = Scores(row, verifier_tokens=tokens)
+                steps = row.steps if isinstance(row, StepScores) else ()
+                results[place] = StepScores(row, verifier_tokens=tokens, steps=steps)
                 if self._journal is not None and all(map(math.isfinite, row)):
-                    self._journal.add_scores(requests[place], row, verifier_tokens=tokens)
+                    self._journal.add_scores(requests[place], row, verifier_tokens=tokens, steps=steps)
         return [results[place] for place in range(len(requests))]
 
 

@@ -22,10 +22,11 @@ from planner.collect_plan import CollectPlan, Piece
 from planner.drivers import Limits, Progress, RunLog, run_concurrently, run_lockstep
 from planner.drivers.session import OnProgress
 from planner.outcome import Candidate, Outcome
-from planner.ports import Backend, ScoreRequest, Scores, Verifier
+from planner.ports import Backend, ScoreRequest, Verifier
 from planner.run import DriverName
 from planner.strategies.task import Task
 from planner.verifiers.mean_logprob import MeanLogprob
+from planner.verifiers.step_scores import StepScores
 from policies.usage import Usage
 
 __all__ = ["ShardResult", "draw_shard"]
@@ -261,7 +262,7 @@ async def _score(
                 output_tokens=tuple(one.output_tokens for one in whole),
             )
     numbers = list(requests)
-    scores: dict[int, Scores | VerifierError] = {}
+    scores: dict[int, StepScores | VerifierError] = {}
     for start in range(0, len(numbers), _SCORED_AT_ONCE):
         batch = numbers[start : start + _SCORED_AT_ONCE]
         try:
@@ -273,21 +274,25 @@ async def _score(
     return [_scored(record, scores.get(record.piece)) for record in drafts]
 
 
-async def _score_one(verifier: JournaledVerifier, request: ScoreRequest) -> Scores | VerifierError:
+async def _score_one(verifier: JournaledVerifier, request: ScoreRequest) -> StepScores | VerifierError:
     try:
         return (await verifier.score([request]))[0]
     except VerifierError as error:
         return error
 
 
-def _scored(record: PieceRecord, scores: Scores | VerifierError | None) -> PieceRecord:
+def _scored(record: PieceRecord, scores: StepScores | VerifierError | None) -> PieceRecord:
     if scores is None:
         return record
     if isinstance(scores, VerifierError) or len(scores) != len(record.samples):
         n_failed = record.failures.get("VerifierError", 0) + 1
         return replace(record, failures={**record.failures, "VerifierError": n_failed})
+    steps = scores.steps or (None,) * len(scores)
     return replace(
         record,
-        samples=[replace(sample, score=score) for sample, score in zip(record.samples, scores, strict=True)],
+        samples=[
+            replace(sample, score=score, step_scores=one)
+            for sample, score, one in zip(record.samples, scores, steps, strict=True)
+        ],
         usage=record.usage + Usage(verifier_tokens=scores.verifier_tokens),
     )

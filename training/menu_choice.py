@@ -73,7 +73,7 @@ def tune_menu(
     if tuned.deployed or plain.all():
         return found
     without = replace(crossfit, value=crossfit.value[:, plain], cost=crossfit.cost[:, plain])
-    kept = [allocations[column] for column in np.flatnonzero(plain)]
+    kept = [item for item, keep in zip(allocations, plain.tolist(), strict=True) if keep]
     second = tune(
         without,
         kept,

@@ -44,6 +44,7 @@ class RecordedScores(NamedTuple):
 
     scores: tuple[float, ...]
     verifier_tokens: int
+    steps: tuple[tuple[float, ...], ...] = ()
 
 
 class Recovery(NamedTuple):
@@ -143,10 +144,17 @@ class RunLog:
         }
         self._append(line)
 
-    def add_scores(self, request: ScoreRequest, scores: Sequence[float], *, verifier_tokens: int) -> None:
+    def add_scores(
+        self,
+        request: ScoreRequest,
+        scores: Sequence[float],
+        *,
+        verifier_tokens: int,
+        steps: Sequence[Sequence[float]] = (),
+    ) -> None:
         """Record the scores of one request."""
         line = {"scores": _score_key(request), "values": list(scores), "verifier_tokens": verifier_tokens}
-        self._append(line)
+        self._append(line | ({"steps": [list(one) for one in steps]} if steps else {}))
 
     def add_lost(self, task: Task, usage: Usage) -> None:
         """Record what failed or cancelled work cost; a resumed run tries again and keeps it in the books."""
@@ -179,7 +187,8 @@ class RunLog:
                 self._read_samples(record)
             elif "scores" in record:
                 scores = msgspec.convert(record["values"], tuple[float, ...])
-                self._scores[record["scores"]] = RecordedScores(scores, record["verifier_tokens"])
+                steps = msgspec.convert(record.get("steps", ()), tuple[tuple[float, ...], ...])
+                self._scores[record["scores"]] = RecordedScores(scores, record["verifier_tokens"], steps)
             elif "lost" in record:
                 lost = self._lost.get(record["lost"], Usage())
                 self._lost[record["lost"]] = lost + msgspec.convert(record["usage"], Usage)

@@ -10,13 +10,15 @@ import asyncio
 import math
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import Any, Final, Literal, Self, TypeAlias, final
 
 from difficulty.errors import InvalidInputError, VerifierError, require
-from planner.ports import ScoreRequest, Scores
+from planner.ports import ScoreRequest
 from planner.verifiers.model_batches import logits_at
 from planner.verifiers.step_formats import StepFormat, answer_tokens, encode_steps, step_format
+from planner.verifiers.step_scores import StepScores, split_steps
 
 __all__ = ["Aggregation", "ProcessRewardModel", "aggregate"]
 
@@ -58,7 +60,7 @@ class ProcessRewardModel:
 
     Notes
     -----
-    `Scores.verifier_tokens` counts each completion's tokens in full: nothing is cached between calls.
+    `StepScores.verifier_tokens` counts each completion's tokens in full: nothing is cached between calls.
 
     References
     ----------
@@ -137,23 +139,26 @@ class ProcessRewardModel:
             max_batch_tokens=max_batch_tokens,
         )
 
-    async def score(self, requests: Sequence[ScoreRequest]) -> list[Scores]:
-        """Return the aggregated score of each completion, between 0 and 1.
+    async def score(self, requests: Sequence[ScoreRequest]) -> list[StepScores]:
+        """Return the aggregated score of each completion, between 0 and 1, with the scores of its steps.
+
+        A completion that comes as one step is a whole text: it is split at the format's delimiter.
 
         Raises
         ------
         VerifierError
             When a completion does not get exactly one score per step.
         """
-        results = []
-        for steps, tokens in await asyncio.to_thread(self._run, requests):
-            results.append(
-                Scores([aggregate(one, self._aggregation) for one in steps], verifier_tokens=tokens)
+        split = [replace(request, completions=self._split(request.completions)) for request in requests]
+        return [
+            StepScores(
+                [aggregate(one, self._aggregation) for one in steps], verifier_tokens=tokens, steps=steps
             )
-        return results
+            for steps, tokens in await asyncio.to_thread(self._run, split)
+        ]
 
     async def step_scores(self, requests: Sequence[ScoreRequest]) -> list[list[list[float]]]:
-        """Return the score of each step of each completion, between 0 and 1.
+        """Return the score of each step of each completion as it is given, between 0 and 1.
 
         Raises
         ------
@@ -161,6 +166,10 @@ class ProcessRewardModel:
             As `score`.
         """
         return [steps for steps, _ in await asyncio.to_thread(self._run, requests)]
+
+    def _split(self, completions: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
+        delimiter = self._form.delimiter
+        return tuple(split_steps(one[0], delimiter) if len(one) == 1 else one for one in completions)
 
     def _run(self, requests: Sequence[ScoreRequest]) -> list[tuple[list[list[float]], int]]:
         """Return for each request the step scores of its completions, and the tokens that were read."""

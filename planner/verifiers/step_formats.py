@@ -48,6 +48,8 @@ class StepFormat:
         System message.
     gap : str
         What stands between question and first step without a chat template.
+    delimiter : str
+        What ends a step in a completion that comes unsplit.
 
     References
     ----------
@@ -64,6 +66,7 @@ class StepFormat:
     chat: bool = False
     system: str | None = None
     gap: str = " "
+    delimiter: str = "\n\n"
 
 
 STEP_FORMATS: Final[dict[str, StepFormat]] = {
@@ -71,10 +74,10 @@ STEP_FORMATS: Final[dict[str, StepFormat]] = {
         layout="tag", tag="<extra_0>", head="labels", chat=True,
         system="Please reason step by step, and put your final answer within \\boxed{}.",
     ),
-    "skywork-prm": StepFormat(layout="pieces", tag="\n", head="value", gap="\n"),
+    "skywork-prm": StepFormat(layout="pieces", tag="\n", head="value", gap="\n", delimiter="\n"),
     "rlhflow": StepFormat(layout="turns", tag="", head="tokens", chat=True),
-    "math-shepherd": StepFormat(layout="tag", tag=" ки", joint="\n", head="tokens"),
-    "step-end": StepFormat(layout="pieces", tag="\n", head="labels", chat=True),
+    "math-shepherd": StepFormat(layout="tag", tag=" ки", joint="\n", head="tokens", delimiter="\n"),
+    "step-end": StepFormat(layout="pieces", tag="\n", head="labels", chat=True, delimiter="\n"),
 }  # fmt: skip
 """Known families; ``step-end`` is a token classification model that is read at the line end of each step."""
 

@@ -199,3 +199,18 @@ async def test_outcome_score_is_the_models_own() -> None:
     tokens = torch.tensor([tokenizer().encode(f"<u>{PROMPT.text}<e><a>7<e>")])
     with torch.inference_mode():
         assert score == pytest.approx(model("outcome")(tokens).logits.item(), abs=1e-5)
+
+
+@pytest.mark.parametrize("family", ["qwen2.5-math-prm", "step-end"])
+async def test_a_whole_text_is_scored_as_the_same_text_in_steps(family: str) -> None:
+    form = step_format(family)
+    verifier = ProcessRewardModel(
+        model=model(form.head), tokenizer=tokenizer(), form=form, aggregation="product"
+    )
+    steps = tuple(step.rstrip() + form.delimiter for step in STEPS)
+    [whole] = await verifier.score([request(("".join(steps),))])
+    [split] = await verifier.score([request(steps)])
+    assert len(whole.steps[0]) == 3 and whole.steps == split.steps
+    assert list(whole) == list(split) == pytest.approx([aggregate(whole.steps[0], "product")])
+    [given] = await verifier.step_scores([request(steps)])
+    assert tuple(given[0]) == pytest.approx(whole.steps[0])

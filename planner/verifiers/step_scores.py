@@ -1,0 +1,79 @@
+"""Scores that say what each step was given, and where the steps of a whole text are.
+
+It knows nothing of models or formats. Giving scores is left to `planner.verifiers.process_reward`, keeping
+them to `planner.collect_shard`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Self, final
+
+from planner.ports import Scores
+
+__all__ = ["StepScores", "split_steps"]
+
+
+@final
+class StepScores(Scores):
+    """Scores of completions with those of their steps.
+
+    Parameters
+    ----------
+    values : iterable of float
+        One score per completion.
+    verifier_tokens : int
+        Tokens that the verifier's model read for this request.
+    steps : sequence of sequence of float
+        The scores of each completion's steps.
+
+    Examples
+    --------
+    >>> scores = StepScores([0.2], verifier_tokens=7, steps=[[0.9, 0.2]])
+    >>> scores[0], scores.steps
+    (0.2, ((0.9, 0.2),))
+    """
+
+    steps: tuple[tuple[float, ...], ...]
+
+    def __new__(
+        cls,
+        values: Iterable[float] = (),
+        *,
+        verifier_tokens: int = 0,
+        steps: Sequence[Sequence[float]] = (),
+    ) -> Self:
+        scores = super().__new__(cls, values, verifier_tokens=verifier_tokens)
+        scores.steps = tuple(tuple(one) for one in steps)
+        return scores
+
+
+def split_steps(text: str, delimiter: str) -> tuple[str, ...]:
+    """Cut a text after each delimiter; blank pieces stay with the step before them.
+
+    Parameters
+    ----------
+    text : str
+        A whole completion.
+    delimiter : str
+        What ends a step, not empty.
+
+    Returns
+    -------
+    tuple of str
+        At least one step; joined, they are the text.
+
+    Examples
+    --------
+    >>> split_steps("2*3 = 6\\n\\n\\n\\n1+6 = 7\\n\\n", "\\n\\n")
+    ('2*3 = 6\\n\\n\\n\\n', '1+6 = 7\\n\\n')
+    """
+    *ended, rest = text.split(delimiter)
+    pieces = [piece + delimiter for piece in ended] + [rest]
+    steps: list[str] = []
+    for piece in pieces:
+        if steps and (not piece.strip() or not steps[-1].strip()):
+            steps[-1] += piece
+        else:
+            steps.append(piece)
+    return tuple(steps)

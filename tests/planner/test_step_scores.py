@@ -1,0 +1,111 @@
+"""Scores of steps: where a whole text is cut, and that a collection keeps them, kills included."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from difficulty.errors import VerifierError
+from difficulty.generator import Generator
+from difficulty.prompt import Prompt
+from difficulty.sample_log import SampleLog
+from planner.collect_plan import Recording
+from planner.collect_run import collect
+from planner.ports import Completion, SampleRequest, ScoreRequest
+from planner.simulated import SimulatedBackend, SimulatedExtractor
+from planner.verifiers.step_scores import StepScores, split_steps
+
+PROMPTS = [Prompt(id=f"p{i}", text=f"question {i}", gold="42") for i in range(3)]
+GENERATORS = {"small": Generator(name="small", max_output_tokens=300)}
+
+
+class PerStep:
+    """Scores a step by its length, a completion by its last step, one request per call; can die."""
+
+    def __init__(self, *, die_at: int | None = None) -> None:
+        self.die_at, self.n_calls = die_at, 0
+
+    async def score(self, requests: Sequence[ScoreRequest]) -> list[StepScores]:
+        if len(requests) > 1:
+            raise VerifierError("one at a time")
+        if self.n_calls == self.die_at:
+            raise KeyboardInterrupt
+        self.n_calls += 1
+        rows = []
+        for request in requests:
+            steps = [[1 / len(step) for step in split_steps(one[0], "\n")] for one in request.completions]
+            rows.append(StepScores([one[-1] for one in steps], verifier_tokens=5, steps=steps))
+        return rows
+
+
+class Lines:
+    """Writes the simulated text on two lines."""
+
+    def __init__(self) -> None:
+        self.inner = SimulatedBackend()
+
+    async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
+        from dataclasses import replace
+
+        rows = await self.inner.sample(requests)
+        return [[replace(one, text=f"think\n{one.text}") for one in row] for row in rows]
+
+
+def gather(out: Path, verifier: PerStep) -> SampleLog:
+    done = collect(
+        PROMPTS,
+        out,
+        generators=GENERATORS,
+        backend=Lines(),
+        samples=2,
+        recordings=[Recording(strategy="sequential_revision", width=2, depth=2)],
+        extractor=SimulatedExtractor(),
+        verifier=verifier,
+        texts=True,
+        driver="lockstep",
+    )
+    assert done.log is not None
+    return done.log
+
+
+@given(st.lists(st.sampled_from(["a", "b c", "\n", "\n\n", " "]), max_size=12).map("".join))
+def test_steps_are_the_whole_text_and_none_is_blank(text: str) -> None:
+    for delimiter in ("\n", "\n\n"):
+        steps = split_steps(text, delimiter)
+        assert "".join(steps) == text
+        if text.strip():
+            assert all(step.strip() for step in steps)
+            assert all(delimiter not in step.strip() for step in steps)
+        else:
+            assert len(steps) == 1
+
+
+def test_a_collection_keeps_the_scores_of_steps_beside_the_final_one(tmp_path: Path) -> None:
+    log = gather(tmp_path / "log.jsonl.gz", PerStep())
+    assert SampleLog.read(tmp_path / "log.jsonl.gz") == log
+    samples = log.samples("p0", "small")
+    assert len(samples) == 2
+    for sample in samples:
+        assert sample.text is not None and sample.text.startswith("think\n")
+        assert sample.step_scores == (1 / 6, 1 / (len(sample.text) - 6))
+        assert sample.score == sample.step_scores[-1]
+    chains = log.chains("small")
+    assert chains is not None and chains.correct.shape == (3, 2, 2)
+
+
+def test_scores_of_steps_survive_a_kill(tmp_path: Path) -> None:
+    whole = gather(tmp_path / "whole.jsonl", PerStep())
+    scored = 0
+    for die_at in (0, 2, 1):
+        verifier = PerStep(die_at=die_at)
+        with pytest.raises(KeyboardInterrupt):
+            gather(tmp_path / "log.jsonl", verifier)
+        scored += verifier.n_calls
+    last = PerStep()
+    assert gather(tmp_path / "log.jsonl", last) == whole
+    # Two pieces for each of three prompts: none is scored twice.
+    assert scored == 3 and scored + last.n_calls == 6
