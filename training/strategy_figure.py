@@ -31,7 +31,7 @@ def draw_strategies(report: StrategyComparison, path: Path) -> None:
     from matplotlib.figure import Figure
 
     groups = report.groups[1:]
-    figure = Figure(figsize=(3.3 * len(groups) + 0.6, 4.6), dpi=100, layout="constrained")
+    figure = Figure(figsize=(3.3 * max(len(groups), 2) + 0.6, 4.6), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(groups), squeeze=False, sharey=True)[0]
     shown = _shown(report.families)
@@ -47,7 +47,12 @@ def draw_strategies(report: StrategyComparison, path: Path) -> None:
         axes.grid(alpha=0.25)
     panels[0].set_ylabel("accuracy", fontsize=9)
     figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=4, fontsize=8, frameon=False
+        handles.values(),
+        handles.keys(),
+        loc="outside lower center",
+        ncols=max(len(groups), 2),
+        fontsize=8,
+        frameon=False,
     )
     figure.savefig(path, metadata={"Software": None})
 

@@ -112,8 +112,9 @@ class StrategyComparison:
             "",
             f"Generator {data['generator']}, {data['n_prompts']} prompts{left_out}; cost in "
             f"{data['unit'].replace('_', ' ')} per prompt{cached}; 95 % intervals by {data['n_bootstrap']} "
-            f"bootstrap replicates over prompts, paired, seed {data['seed']}. Difficulty is the {told} among up to "
-            f"{data['n_difficulty_samples']} samples of each prompt that score nothing; bins are quantiles.",
+            f"bootstrap replicates over prompts, paired, seed {data['seed']}. Difficulty is the {told} among "
+            f"up to {data['n_difficulty_samples']} samples of each prompt that score nothing; bins are "
+            "quantiles.",
             "",
             "![Accuracy against cost, by difficulty](strategies.png)",
             "",
