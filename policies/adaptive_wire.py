@@ -22,9 +22,10 @@ from policies.value_rule import ValueRule
 
 __all__ = ["SCHEMA", "from_plain", "to_plain"]
 
-SCHEMA: Final = 2
-# Schema 1 had no `futility` in learned rules; its default is what they did.
-_READS: Final = (1, SCHEMA)
+SCHEMA: Final = 3
+# Schema 1 had no `futility` in learned rules, schema 2 no `logprob_weights` in ladders; the defaults are what
+# they did.
+_READS: Final = (1, 2, SCHEMA)
 _RULES: Final[Mapping[str, type]] = {
     "ValueRule": ValueRule,
     **{name: getattr(stop_rules, name) for name in stop_rules.__all__},
@@ -101,6 +102,7 @@ def _ladder(ladder: Ladder) -> dict[str, Any]:
         "weights": dict(ladder.weights),
         "pooled": ladder.pooled,
         "logprob_weight": ladder.logprob_weight,
+        "logprob_weights": dict(ladder.logprob_weights),
     }
 
 

@@ -199,7 +199,7 @@ class Tally:
             self._sums["logprob"][at] += surprise.sum(axis=1)
             self._sums["n_logprob"][at] += known.sum(axis=1)
         weight = self.ladder.weight(generator) * np.exp(
-            self.ladder.logprob_weight * scale.logprob_sd * surprise
+            self.ladder.steepness(generator) * scale.logprob_sd * surprise
         )
         for column in range(codes.shape[1]):
             some = voted[:, column]

@@ -81,12 +81,15 @@ class Ladder:
         Whether answers of different generators compare, so that their votes add up.
     logprob_weight : float
         β of the vote's weight exp(β (logprob - usual logprob)); 0 counts every vote alike. It takes effect
-        where log-probabilities are recorded, and then breaks most ties of small votes.
+        where log-probabilities are recorded, and then breaks most ties of small votes; as β grows the most
+        probable sample decides alone.
+    logprob_weights : mapping or tuple of pairs
+        β by generator where it is another one. Stored as sorted pairs.
 
     Raises
     ------
     InvalidInputError
-        When there is no wave, a weight is not above 0, or β is negative.
+        When there is no wave, a weight is not above 0, or a β is negative.
 
     Examples
     --------
@@ -102,21 +105,22 @@ class Ladder:
     weights: tuple[tuple[str, float], ...] | Mapping[str, float] = ()
     pooled: bool = True
     logprob_weight: float = 1.0
+    logprob_weights: tuple[tuple[str, float], ...] | Mapping[str, float] = ()
 
     def __post_init__(self) -> None:
         if not self.waves:
             raise InvalidInputError("a ladder needs at least one wave")
-        pairs = tuple(sorted(self.weights.items() if isinstance(self.weights, Mapping) else self.weights))
+        pairs, steep = _pairs(self.weights), _pairs(self.logprob_weights)
         object.__setattr__(self, "weights", pairs)
+        object.__setattr__(self, "logprob_weights", steep)
         for name, weight in pairs:
             if not (math.isfinite(weight) and weight > 0):
                 raise InvalidInputError(
                     f"the weight of {name!r} must be a finite number above 0, got {weight!r}"
                 )
-        if not (math.isfinite(self.logprob_weight) and self.logprob_weight >= 0):
-            raise InvalidInputError(
-                f"logprob_weight must be a finite number >= 0, got {self.logprob_weight!r}"
-            )
+        for beta in (self.logprob_weight, *dict(steep).values()):
+            if not (math.isfinite(beta) and beta >= 0):
+                raise InvalidInputError(f"logprob_weight must be a finite number >= 0, got {beta!r}")
 
     def __len__(self) -> int:
         return len(self.waves)
@@ -134,6 +138,10 @@ class Ladder:
     def weight(self, generator: str) -> float:
         """Return the weight of one vote of a generator."""
         return dict(self.weights).get(generator, 1.0)
+
+    def steepness(self, generator: str) -> float:
+        """Return β of the votes of a generator."""
+        return dict(self.logprob_weights).get(generator, self.logprob_weight)
 
     def needs(self, generator: str) -> int:
         """Return how many samples of a generator the whole ladder draws."""
@@ -175,6 +183,10 @@ class Ladder:
 
     def __str__(self) -> str:
         return ", ".join(f"{wave.generator} x{wave.n}" for wave in self.waves)
+
+
+def _pairs(values: tuple[tuple[str, float], ...] | Mapping[str, float]) -> tuple[tuple[str, float], ...]:
+    return tuple(sorted(values.items() if isinstance(values, Mapping) else values))
 
 
 def wave_sizes(n: int, *, singles: int = 2, growth: float = 1.5) -> tuple[int, ...]:

@@ -98,7 +98,7 @@ class PromptTally:
         if self._length_stage != generator:
             self._length, self._n_length, self._length_stage = 0.0, 0, generator
         usual = self._ladder.weight(generator)
-        steep = self._ladder.logprob_weight * scale.logprob_sd
+        steep = self._ladder.steepness(generator) * scale.logprob_sd
         for code, logprob in zip(answer, mean_logprob or repeat(None), strict=False):
             surprise = 0.0
             if logprob is not None and scale.logprob_sd > 0 and not math.isnan(logprob):

@@ -1,46 +1,59 @@
 """Choose ladders and rules for an adaptive policy, price by price, on cross-fitted replay.
 
-Candidates are the static allocations, known stop rules and learned rules, each on several ladders; every
-prompt is scored by rules that were fitted on other folds, and at each price the candidate with the most value
-after cost is taken. Static allocations are the default: another candidate must beat them by more than noise.
-The result is a table from price to (ladder, rule); evaluation on untouched prompts is left to `training.lab`.
+Candidates are the static allocations, known stop rules and learned rules, each on several ladders, and the
+best trials of a search. At each price the candidate with the most value after cost is taken. Static
+allocations are the default, then what training starts from, then what was tuned: each must beat the one
+before by more than noise. The result is a table from price to (ladder, rule); evaluation on untouched prompts
+is left to `training.evaluate`.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from policies.adaptive_policy import AdaptivePolicy, Move
-from policies.adaptive_replay import (
-    Objective,
-    ReplayPool,
-    StopRule,
-    Trajectories,
-    replay,
-    sample_scales,
-    score_rule,
-)
-from policies.ladder import Ladder, SampleScale, Wave
-from policies.stop_rules import AdaptiveConsistency, Always, FairCap, FirstSuccess, Unanimous
-from policies.value_rule import ValueRule, feature_matrix, probably_wrong
-from training.fit_stopping import fit_value_rule
-from training.ladders import Settings, default_ladders
+from policies.adaptive_replay import Objective, ReplayPool, StopRule, sample_scales
+from policies.ladder import Ladder
+from training.candidates import KNOWN_RULES, Bench, Candidate
+from training.ladders import Settings, default_ladders, propose_recipes
+from training.recipes import Facts
+from training.tune_stopping import tune_recipes
 
-__all__ = ["AdaptiveFit", "fit_adaptive", "score_at_prices"]
+__all__ = ["AdaptiveFit", "Search", "fit_adaptive"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
-# Tried on every ladder of one generator, so that the policy contains them: near the plateau they waste least.
-_BASELINES: tuple[StopRule, ...] = (
-    *(AdaptiveConsistency(threshold=threshold) for threshold in (0.8, 0.9, 0.95, 0.98, 0.995)),
-    *(Unanimous(window=window) for window in (3, 5)),
-)
+# Weight of a price and of its neighbours when candidates are compared: next to each other they are worth
+# nearly the same, and their errors are not.
+_SMOOTH: Final = (0.25, 0.5, 0.25)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Search:
+    """How long Optuna searches, and where it keeps its trials.
+
+    Parameters
+    ----------
+    n_trials : int
+        Trials beyond the candidates that training starts from; 0 for none.
+    storage : str or path, optional
+        Journal file or RDB URL; memory by default.
+    study_name : str
+        Name of the study in the storage.
+    progress : callable, optional
+        Called with (completed, total).
+    """
+
+    n_trials: int = 0
+    storage: str | os.PathLike[str] | None = None
+    study_name: str = "stopping"
+    progress: Callable[[int, int], None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -53,8 +66,12 @@ class AdaptiveFit:
         What to deploy.
     prompts : ndarray of intp, shape (P,)
         Training prompts that all candidates could be replayed on.
-    value, cost : ndarray of float64, shape (P, L)
-        Out-of-fold value and cost of the chosen candidate at each price, means over the random orders.
+    value : ndarray of float64, shape (P, L)
+        Out-of-fold value of the chosen candidate at each price, a mean over the random orders.
+    cost : ndarray of float64, shape (P, L)
+        Cost of the rule that is deployed. Rules of single folds spend up to half as much again or less at low
+        prices, where gains are small and noise decides; what this rule spends depends on no labels once it
+        is fitted.
     cost_deviation : ndarray of float64, shape (P, L)
         Standard deviation of the cost over the random orders: how much one run differs from its mean.
     names : tuple of str
@@ -79,6 +96,7 @@ def fit_adaptive(
     objective: Objective = "accuracy",
     rules: Sequence[StopRule] = (),
     settings: Settings | None = None,
+    search: Search | None = None,
 ) -> AdaptiveFit:
     """Fit an adaptive policy on recorded samples.
 
@@ -100,186 +118,116 @@ def fit_adaptive(
         Known rules with fixed parameters, tried on every ladder beside the learned ones.
     settings : Settings, optional
         How to search.
+    search : Search, optional
+        Trials of Optuna, for votes over ladders of our own; none by default.
     """
     settings = Settings() if settings is None else settings
     scales = sample_scales(pools)
     if not settings.prior:
         # Coordinates that never vary get coefficients of 0, so the rules still fit prompts that have them.
         difficulty = np.zeros_like(difficulty)
+    own = ladders is None and objective == "accuracy"
+    facts = Facts.of(pools, scales)
+    routes = settings.routes(facts)
     if ladders is None:
         ladders = default_ladders(pools, objective, settings)
-    replays = [
-        replay(
-            pools,
-            ladder,
-            scales=scales,
-            difficulty=difficulty,
-            objective=objective,
-            n_orders=settings.n_orders(len(difficulty)),
-            seed=settings.seed,
-        )
-        for ladder in ladders
-    ]
-    prompts = replays[0].prompts
-    for item in replays[1:]:
-        prompts = np.intersect1d(prompts, item.prompts)
-    candidates: list[_Candidate] = []
-    for item in replays:
-        rows = np.searchsorted(item.prompts, prompts)
-        fold = folds[item.prompts]
-        if len(item.ladder.generators) == 1:
-            candidates += _static(item, rows, len(prices))
-        if len(item.ladder.generators) == 1 and objective == "accuracy":
-            candidates += [_known(item, rule, rows, prices) for rule in _BASELINES]
-        candidates += [_known(item, rule, rows, prices) for rule in rules]
-        if len(item.ladder) > 1:
+    needs = {name: max(ladder.needs(name) for ladder in ladders) for name in pools}
+    if own:
+        for name in {name for route in routes for name in route.generators}:
+            needs[name] = min(facts.recorded[name], settings.max_samples)
+    enough = [(pools[name].pool.correct >= 0).sum(axis=1) >= n for name, n in needs.items()]
+    bench = Bench(
+        pools=pools,
+        scales=scales,
+        difficulty=difficulty,
+        folds=folds,
+        prices=prices,
+        prompts=np.flatnonzero(np.all(enough, axis=0)),
+        objective=objective,
+        settings=settings,
+    )
+    candidates: list[Candidate] = []
+    for ladder in ladders:
+        runs = bench.replay(ladder)
+        if len(ladder.generators) == 1:
+            candidates += bench.static(runs)
+            candidates += [bench.known(runs, rule) for rule in KNOWN_RULES if objective == "accuracy"]
+        candidates += [bench.known(runs, rule) for rule in rules]
+        if len(ladder) > 1:
             candidates += [
-                _learned(item, fold, rows, prices, features=features, settings=settings)
-                for features in settings.features
+                bench.learned(runs, features=features, ridge=settings.ridge) for features in settings.features
             ]
-    return _choose(candidates, prompts, prices, scales, settings)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Candidate:
-    """A ladder and a rule with what they earned out of fold: value, cost and mean squared cost, (P, L)."""
-
-    name: str
-    ladder: Ladder
-    deploy: Callable[[], StopRule]
-    value: FloatArray
-    cost: FloatArray
-    square: FloatArray
-    static: bool = False
-
-
-def _static(item: Trajectories, rows: NDArray[np.intp], n_prices: int) -> list[_Candidate]:
-    """Return every prefix of one generator's ladder, drawn in one wave, as a candidate that never looks."""
-    generator = item.ladder.generators[0]
-    value, cost = item.per_prompt(item.value.T)[rows], item.per_prompt(item.cost.T)[rows]
-    square = item.per_prompt(item.cost.T**2)[rows]
-    found, drawn = [], 0
-    for wave, step in enumerate(item.ladder.waves):
-        drawn += step.n
-        ladder = Ladder(
-            waves=(Wave(generator=generator, n=drawn),),
-            pooled=item.ladder.pooled,
-            logprob_weight=item.ladder.logprob_weight,
+    tuned: list[Candidate] = []
+    if own and search is not None and search.n_trials > 0:
+        worth = _worth(candidates, prices)
+        static = np.flatnonzero([item.static for item in candidates])
+        best = static[worth[static].mean(axis=1).argmax(axis=0)]
+        tuned = tune_recipes(
+            bench,
+            facts,
+            routes,
+            reference=worth[best, :, np.arange(len(prices))].T,
+            first=propose_recipes(facts, settings)[0],
+            n_trials=search.n_trials,
+            seed=settings.seed,
+            storage=search.storage,
+            study_name=search.study_name,
+            progress=search.progress,
         )
-        found.append(
-            _Candidate(
-                name=f"{generator} x{drawn}",
-                ladder=ladder,
-                deploy=Always,
-                value=np.repeat(value[:, [wave]], n_prices, axis=1),
-                cost=np.repeat(cost[:, [wave]], n_prices, axis=1),
-                square=np.repeat(square[:, [wave]], n_prices, axis=1),
-                static=True,
-            )
-        )
-    return found
+    return _choose(candidates, tuned, bench)
 
 
-def _known(item: Trajectories, rule: StopRule, rows: NDArray[np.intp], prices: FloatArray) -> _Candidate:
-    # Only two of the known rules look at the price.
-    asked = prices if isinstance(rule, FirstSuccess | FairCap) else prices[:1]
-    results = [score_rule(item, rule, price=float(price)) for price in asked]
-    results += results[-1:] * (len(prices) - len(results))
-    return _Candidate(
-        name=f"{rule} on {item.ladder}",
-        ladder=item.ladder,
-        deploy=lambda: rule,
-        value=item.per_prompt(np.stack([result.value for result in results], axis=1))[rows],
-        cost=item.per_prompt(np.stack([result.cost for result in results], axis=1))[rows],
-        square=item.per_prompt(np.stack([result.cost**2 for result in results], axis=1))[rows],
-    )
+def _worth(candidates: Sequence[Candidate], prices: FloatArray) -> FloatArray:
+    """Return value after cost, shape (C, P, L)."""
+    return np.stack([item.value - prices * item.cost for item in candidates])
 
 
-def _learned(
-    item: Trajectories,
-    fold: NDArray[np.intp],
-    rows: NDArray[np.intp],
-    prices: FloatArray,
-    *,
-    features: str,
-    settings: Settings,
-) -> _Candidate:
-    """Fit on the other folds and score on each fold; fitting on all waits until it is chosen."""
-    matrices = [feature_matrix(state, features) for state in item.evidence]
-    fit = partial(
-        fit_value_rule, item, prices, features=features, ridge=settings.ridge, futility=settings.futility
-    )
-    of_draw = np.repeat(fold, item.n_orders)
-    value = np.zeros((item.value.shape[1], len(prices)))
-    cost = np.zeros_like(value)
-    for test in np.unique(fold):
-        held = of_draw == test
-        rule = fit(draws=~held, matrices=matrices)
-        value[held], cost[held] = score_at_prices(item, rule, matrices=matrices, draws=held)
-    return _Candidate(
-        name=f"learned ({features}) on {item.ladder}",
-        ladder=item.ladder,
-        deploy=fit,
-        value=item.per_prompt(value)[rows],
-        cost=item.per_prompt(cost)[rows],
-        square=item.per_prompt(cost**2)[rows],
-    )
-
-
-def score_at_prices(
-    item: Trajectories, rule: ValueRule, *, matrices: Sequence[FloatArray], draws: NDArray[np.bool_]
-) -> tuple[FloatArray, FloatArray]:
-    """Return value and cost of a learned rule at its own prices, each of shape (n, L) for n draws."""
-    live = np.ones((int(draws.sum()), len(rule.prices)), dtype=bool)
-    value = np.repeat(item.value[-1][draws][:, None], len(rule.prices), axis=1)
-    cost = np.repeat(item.cost[-1][draws][:, None], len(rule.prices), axis=1)
-    for wave in range(len(item.evidence) - 1):
-        matrix = matrices[wave][draws]
-        on = matrix @ (rule.gain[:, wave] - rule.prices[:, None] * rule.cost[:, wave]).T > 0
-        if not rule.futility:
-            on |= probably_wrong(matrix @ rule.accuracy[wave])[:, None]
-        on &= (item.evidence[wave].n_correct == 0)[draws][:, None]
-        ends = live & ~on
-        np.copyto(value, item.value[wave][draws][:, None], where=ends)
-        np.copyto(cost, item.cost[wave][draws][:, None], where=ends)
-        live &= on
-    return value, cost
-
-
-def _choose(
-    candidates: Sequence[_Candidate],
-    prompts: NDArray[np.intp],
-    prices: FloatArray,
-    scales: Mapping[str, SampleScale],
-    settings: Settings,
-) -> AdaptiveFit:
-    """Take the best candidate at each price; one that is not static must beat the best static one clearly."""
-    worth = np.stack([item.value - prices * item.cost for item in candidates])
-    mean = worth.mean(axis=1)
-    static = np.array([item.static for item in candidates])
-    pick = np.zeros(len(prices), dtype=int)
-    for column in range(len(prices)):
-        best_static = int(np.flatnonzero(static)[mean[static, column].argmax()])
-        difference = worth[:, :, column] - worth[best_static, :, column]
-        error = difference.std(axis=1) / np.sqrt(len(prompts))
-        score = difference.mean(axis=1) - settings.caution * error
-        best = int(score.argmax())
-        pick[column] = best if score[best] > 0 else best_static
+def _choose(candidates: Sequence[Candidate], tuned: Sequence[Candidate], bench: Bench) -> AdaptiveFit:
+    """Take the best candidate at each price; what is less proven must beat what is more proven clearly."""
+    everyone, prices, settings = [*candidates, *tuned], bench.prices, bench.settings
+    worth = _worth(everyone, prices)
+    static = np.array([item.static for item in everyone])
+    proven = np.arange(len(everyone)) < len(candidates)
+    columns = np.arange(len(prices))
+    pick = np.flatnonzero(static)[worth[static].mean(axis=1).argmax(axis=0)]
+    for tier, caution in ((proven & ~static, settings.caution), (~proven, settings.tuned_caution)):
+        rivals = np.flatnonzero(tier)
+        if not rivals.size:
+            continue
+        difference = worth[rivals] - worth[pick, :, columns].T
+        error = difference.std(axis=1) / np.sqrt(len(bench.prompts))
+        score = _smooth(difference.mean(axis=1) - caution * error)
+        best = score.argmax(axis=0)
+        pick = np.where(score[best, columns] > 0, rivals[best], pick)
     kept = list(dict.fromkeys(pick.tolist()))
+    moves = []
+    value = np.stack([everyone[index].value[:, column] for column, index in enumerate(pick)], axis=1)
+    cost, deviation = np.empty_like(value), np.empty_like(value)
+    for index in kept:
+        runs = bench.replay(everyone[index].ladder)
+        rule = everyone[index].fit(runs)
+        moves.append(Move(ladder=runs.ladder, rule=rule))
+        for column in np.flatnonzero(pick == index):
+            cost[:, column], deviation[:, column] = bench.spend(runs, rule, float(prices[column]))
     policy = AdaptivePolicy(
-        moves=tuple(Move(ladder=candidates[index].ladder, rule=candidates[index].deploy()) for index in kept),
+        moves=tuple(moves),
         prices=prices,
         choice=np.array([kept.index(index) for index in pick]),
-        scales=dict(scales),
+        scales=dict(bench.scales),
     )
-    columns = np.arange(len(prices))
-    cost = np.stack([candidates[i].cost[:, c] for i, c in zip(pick, columns, strict=True)], axis=1)
-    square = np.stack([candidates[i].square[:, c] for i, c in zip(pick, columns, strict=True)], axis=1)
     return AdaptiveFit(
         policy=policy,
-        prompts=prompts,
-        value=np.stack([candidates[i].value[:, c] for i, c in zip(pick, columns, strict=True)], axis=1),
+        prompts=bench.prompts,
+        value=value,
         cost=cost,
-        cost_deviation=np.sqrt(np.maximum(square - cost**2, 0.0)),
-        names=tuple(candidates[index].name for index in pick),
+        cost_deviation=deviation,
+        names=tuple(everyone[index].name for index in pick),
     )
+
+
+def _smooth(score: FloatArray) -> FloatArray:
+    """Average along prices with their neighbours; the ends stand for what lies beyond them, shape (C, L)."""
+    padded = np.pad(score, ((0, 0), (1, 1)), mode="edge")
+    n_prices = score.shape[1]
+    parts = [weight * padded[:, shift : shift + n_prices] for shift, weight in enumerate(_SMOOTH)]
+    return np.asarray(np.sum(parts, axis=0))

@@ -1,30 +1,30 @@
 """Propose ladders for training to choose from: few, and from what the log says about its generators.
 
-For a vote: each good generator alone, and each cheaper one before it. For a checker: few growing waves of one
-generator or of several that complement each other. Whether any of them pays is left to `training.adaptive`.
+For a vote they come from recipes (`training.recipes`). For a checker: few growing waves of one generator or
+of several that complement each other. Whether any of them pays is left to `training.adaptive`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.sample_pool import SamplePool
-from policies.adaptive_replay import Objective, ReplayPool, comparable
-from policies.ladder import Ladder, Wave, wave_sizes
+from policies.adaptive_replay import Objective, ReplayPool, sample_scales
+from policies.ladder import Ladder, Wave
+from training.recipes import Facts, Recipe, Route, propose_routes
 
-__all__ = ["Settings", "default_ladders", "propose_coverage_ladders", "propose_ladders"]
+__all__ = ["Settings", "default_ladders", "propose_coverage_ladders", "propose_recipes"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """How an adaptive policy is searched; few numbers, all of them for Optuna to move.
+    """Where the search of an adaptive policy starts, and how it decides.
 
     Parameters
     ----------
@@ -36,6 +36,9 @@ class Settings:
         Samples of a cheaper generator to try before escalating.
     cheap_weights : tuple of float
         Weights of its votes to try, relative to the generator that is escalated to.
+    sharpness : tuple of float
+        How strongly log-probabilities weigh the votes of the generator that a ladder ends with, where they
+        are recorded; see `training.recipes.Recipe`. Ladders that escalate take the last.
     singles, growth
         Wave sizes; see `policies.ladder.wave_sizes`.
     max_samples : int
@@ -47,6 +50,8 @@ class Settings:
         Replayed draws, prompts × random orders: few prompts get more orders, 4 to 64 of them.
     caution : float
         Standard errors by which a candidate must beat the best static allocation on training prompts.
+    tuned_caution : float
+        Standard errors by which a tuned candidate must beat the best of the known ones.
     checker_waves : int
         Waves of a ladder that ends at the first success.
     prior, escalation, futility : bool
@@ -60,6 +65,7 @@ class Settings:
     ridge: float = 0.05
     cheap_samples: tuple[int, ...] = (1, 3)
     cheap_weights: tuple[float, ...] = (0.3, 1.0)
+    sharpness: tuple[float, ...] = (0.0, 3.0)
     singles: int = 4
     growth: float = 1.34
     max_samples: int = 32
@@ -67,6 +73,7 @@ class Settings:
     max_starts: int = 2
     n_draws: int = 12_000
     caution: float = 0.5
+    tuned_caution: float = 1.0
     checker_waves: int = 4
     prior: bool = True
     escalation: bool = True
@@ -76,6 +83,11 @@ class Settings:
     def n_orders(self, n_prompts: int) -> int:
         """Return the random orders per prompt for this many prompts."""
         return min(max(self.n_draws // max(n_prompts, 1), 4), 64)
+
+    def routes(self, facts: Facts) -> list[Route]:
+        """Return the routes to try."""
+        routes = propose_routes(facts, max_strong=self.max_strong, max_starts=self.max_starts)
+        return [route for route in routes if self.escalation or len(route.generators) == 1]
 
 
 def default_ladders(
@@ -92,96 +104,48 @@ def default_ladders(
     settings : Settings
         How to search.
     """
-    success, cost, recorded = {}, {}, {}
-    for name, item in pools.items():
-        known = item.pool.correct >= 0
-        n = known.sum(axis=1)
-        if known.any():
-            rate = np.divide(
-                (item.pool.correct == 1).sum(axis=1), n, out=np.full(len(n), np.nan), where=n > 0
-            )
-            success[name] = np.where(n > 0, rate, np.nanmean(rate))
-            cost[name] = float(np.nanmean(item.cost[known]) + np.nanmean(item.request_cost))
-            recorded[name] = int(np.quantile(n[n > 0], 0.1, method="lower"))
+    facts = Facts.of(pools, sample_scales(pools))
     if objective == "coverage":
-        ladders = propose_coverage_ladders(success, cost, recorded, settings=settings)
+        success = {name: _success(pools[name]) for name in facts.accuracy}
+        ladders = propose_coverage_ladders(success, facts.cost, facts.recorded, settings=settings)
         return [ladder for ladder in ladders if settings.escalation or len(ladder.generators) == 1]
-    accuracy = {name: float(rate.mean()) for name, rate in success.items()}
-    votes = {name: _full_vote(pools[name].pool) for name in success}
-    ladders = propose_ladders(accuracy, votes, cost, recorded, pooled=comparable(pools), settings=settings)
-    return [ladder for ladder in ladders if settings.escalation or len(ladder.generators) == 1]
+    recipes = propose_recipes(facts, settings)
+    return list(dict.fromkeys(r.ladder(facts, max_samples=settings.max_samples) for r in recipes))
 
 
-def propose_ladders(
-    accuracy: Mapping[str, float],
-    votes: Mapping[str, float],
-    cost: Mapping[str, float],
-    recorded: Mapping[str, int],
-    *,
-    pooled: bool,
-    settings: Settings,
-) -> list[Ladder]:
-    """Propose ladders: each good generator alone, each cheaper one before it, and all from cheap to dear.
+def propose_recipes(facts: Facts, settings: Settings) -> list[Recipe]:
+    """Propose the recipes that training starts from: every route, with a few numbers each.
 
     Parameters
     ----------
-    accuracy, votes, cost, recorded : mapping
-        Mean accuracy of one sample and of a vote over all samples, mean cost of a sample, and recorded
-        samples per prompt, by generator.
-    pooled : bool
-        Whether answers of different generators compare.
+    facts : Facts
+        What is recorded.
     settings : Settings
         Numbers of samples and weights to try.
     """
-    names = sorted(accuracy, key=lambda name: (-accuracy[name], cost[name], name))
-    efficient = [
-        name
-        for name in names
-        if not any(accuracy[other] > accuracy[name] and cost[other] <= cost[name] for other in names)
-    ]
-    by_vote = sorted(names, key=lambda name: (-votes[name], cost[name], name))
-    strong = list(dict.fromkeys(efficient[: settings.max_strong] + by_vote[:2]))
-    sizes = {
-        name: wave_sizes(
-            min(recorded[name], settings.max_samples), singles=settings.singles, growth=settings.growth
-        )
-        for name in names
-    }
-    waves = {name: tuple(Wave(generator=name, n=size) for size in sizes[name]) for name in names}
-    ladders = [Ladder(waves=waves[name], pooled=pooled) for name in strong]
-    for top in strong:
-        # A dearer start never pays, one of equal cost only if it is the best single sample.
-        starts = [
-            low
-            for low in names
-            if low != top and (cost[low] < cost[top] or (cost[low] == cost[top] and low == names[0]))
+    recipes = []
+    for route in settings.routes(facts):
+        votes = settings.sharpness if facts.logprob_sd.get(route.strong, 0.0) > 0 else (0.0,)
+        plain = Recipe(route=route, singles=settings.singles, growth=settings.growth)
+        if len(route.starts) != 1:
+            recipes += [replace(plain, sharpness=sharpness) for sharpness in votes]
+            continue
+        counts = [n for n in settings.cheap_samples if n <= facts.recorded[route.starts[0]]]
+        weights = settings.cheap_weights if facts.pooled else (1.0,)
+        recipes += [
+            replace(plain, cheap_samples=count, cheap_weight=weight, sharpness=votes[-1])
+            for count in counts
+            for weight in weights
         ]
-        starts.sort(key=lambda name: (-accuracy[name] / cost[name], name))
-        for low in starts[: settings.max_starts]:
-            for count in settings.cheap_samples:
-                if count > recorded[low]:
-                    continue
-                first = tuple(Wave(generator=low, n=size) for size in wave_sizes(count, singles=2))
-                ladders += [
-                    Ladder(waves=first + waves[top], weights={low: weight}, pooled=pooled)
-                    for weight in (settings.cheap_weights if pooled else (1.0,))
-                ]
-    if len(efficient) > 2:
-        steps = sorted(efficient, key=lambda name: cost[name])
-        chain = tuple(Wave(generator=name) for name in steps[:-1])
-        ladders.append(Ladder(waves=chain + waves[steps[-1]], pooled=pooled))
-    return list(dict.fromkeys(ladders))
+    return recipes
 
 
-def _full_vote(pool: SamplePool) -> float:
-    """Return the accuracy of the plurality of all recorded samples, ties shared, where there are answers."""
-    right = []
-    for answer, correct in zip(pool.answer, pool.correct, strict=True):
-        voted = answer[answer >= 0]
-        if voted.size:
-            top = np.flatnonzero(np.bincount(voted) == np.bincount(voted).max())
-            right.append(float((correct[np.isin(answer, top)] == 1).mean()))
-    return float(np.mean(right)) if right else float((pool.correct == 1).mean())
+def _success(item: ReplayPool) -> FloatArray:
+    """Return the share of correct samples of each prompt, the mean where none is labelled, shape (P,)."""
+    n = (item.pool.correct >= 0).sum(axis=1)
+    right = (item.pool.correct == 1).sum(axis=1)
+    rate = np.divide(right, n, out=np.full(len(n), np.nan), where=n > 0)
+    return np.asarray(np.where(n > 0, rate, np.nanmean(rate)))
 
 
 def propose_coverage_ladders(

@@ -20,18 +20,26 @@ from policies.adaptive_policy import AdaptivePolicy
 from policies.adaptive_replay import ReplayPool, Trajectories, replay, score_rule
 from policies.adaptive_table import AdaptiveTable
 from policies.cost import CostModel
+from policies.hull import upper_hull
 from policies.ladder import Ladder
 from policies.objective import Objective
+from policies.prices import price_grid
 from policies.replay_pools import ADDITIVE_UNITS, replay_pools
-from training.adaptive import fit_adaptive
+from training.adaptive import Search, fit_adaptive
 from training.ladders import Settings, default_ladders
 from training.rivals import fit_rivals
 
-__all__ = ["ABLATIONS", "Stopping", "fit_stopping", "replay_course"]
+__all__ = ["ABLATIONS", "Stopping", "fit_stopping", "replay_course", "stopping_prices"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
 _LEAST_SAMPLES: Final = 4
+_N_PRICES: Final = 24
+# What has been drawn picks out prompts that gain several times what all gain on average, and mixtures of
+# generators go on gaining where a single one has reached its plateau.
+_ABOVE_STEEPEST: Final = 4.0
+_BELOW_FLATTEST: Final = 8.0
+_NEXT_TO_NOTHING: Final = 100.0
 
 # Policies fitted like the adaptive one with one of its parts switched off, by name in evaluations.
 ABLATIONS: Final[Mapping[str, Callable[[Settings], Settings]]] = {
@@ -68,6 +76,7 @@ def fit_stopping(
     settings: Settings | None = None,
     generators: Sequence[str] | None = None,
     ablations: bool = False,
+    search: Search | None = None,
 ) -> Stopping | None:
     """Fit the adaptive policy and its rivals on the prompts of a log.
 
@@ -94,6 +103,8 @@ def fit_stopping(
     ablations : bool
         Also fit the policies of `ABLATIONS`; one that would change nothing, because no ladder changes the
         generator or no coordinate varies, is left out.
+    search : Search, optional
+        Trials of Optuna; none by default. Ablations are searched as long, and not stored.
 
     Returns
     -------
@@ -109,7 +120,13 @@ def fit_stopping(
     difficulty = standardised(coordinates, coordinates)
     settings = Settings(seed=seed) if settings is None else settings
     fit = fit_adaptive(
-        pools, difficulty=difficulty, folds=folds, prices=prices, objective=objective, settings=settings
+        pools,
+        difficulty=difficulty,
+        folds=folds,
+        prices=prices,
+        objective=objective,
+        settings=settings,
+        search=search,
     )
     shape = (len(log.prompts), len(prices))
     value, cost, deviation = (np.full(shape, np.nan) for _ in range(3))
@@ -128,8 +145,39 @@ def fit_stopping(
                 prices=prices,
                 objective=objective,
                 settings=without,
+                search=None if search is None else Search(n_trials=search.n_trials),
             ).policy
     return Stopping(table, rivals)
+
+
+def stopping_prices(value: FloatArray, cost: FloatArray) -> FloatArray:
+    """Return the falling prices of an adaptive policy, shape (L,): dense where decisions change.
+
+    Parameters
+    ----------
+    value, cost : ndarray of float64, shape (A,)
+        Mean value and cost of each static allocation.
+
+    Notes
+    -----
+    The first price buys the cheapest allocation only, the last (almost) all that is worth anything. Between
+    them they are spaced evenly in their logarithm, from some times the steepest slope of the static hull to a
+    part of its flattest.
+
+    Examples
+    --------
+    >>> prices = stopping_prices(np.array([0.2, 0.4, 0.5]), np.array([1.0, 2.0, 4.0]))
+    >>> len(prices), bool(prices[0] > 1.0), bool(prices[-1] < 0.001)
+    (26, True, True)
+    """
+    hull = np.flatnonzero(upper_hull(value[None], cost[None])[0])
+    hull = hull[np.argsort(cost[hull], kind="stable")]
+    slopes = np.diff(value[hull]) / np.diff(cost[hull])
+    wide = price_grid(value, cost, n_prices=_N_PRICES)[1:]
+    if not len(slopes):
+        return wide
+    inner = np.geomspace(_ABOVE_STEEPEST * slopes[0], slopes[-1] / _BELOW_FLATTEST, _N_PRICES)
+    return np.concatenate([[max(wide[0], 2 * inner[0])], inner, [inner[-1] / _NEXT_TO_NOTHING]])
 
 
 def replay_course(

@@ -30,12 +30,12 @@ from policies.cost import CostModel
 from policies.curves import CurveTable, measure_curves, row_mean
 from policies.menu import build_menu
 from policies.objective import Objective, check_objective
-from policies.prices import price_grid
+from training.adaptive import Search
 from training.crossfit import CrossFit
 from training.frontier import bootstrap_weights, interval
 from training.learned_verifiers import LearnedVerifiers, fit_learned_verifiers
 from training.menu_choice import tune_menu
-from training.stopping import Stopping, fit_stopping
+from training.stopping import Stopping, fit_stopping, stopping_prices
 from training.tuning import Scorer, Tuned
 
 __all__ = ["train"]
@@ -44,8 +44,8 @@ FloatArray: TypeAlias = NDArray[np.float64]
 Progress: TypeAlias = Callable[[str, int, int], None]
 
 _N_PRICES: Final = 60
-# Prices at which an adaptive policy is fitted: its learned rules are fitted at each of them.
-_N_ADAPTIVE_PRICES: Final = 24
+# One trial of the adaptive policy replays a ladder and fits its rule: it takes as long as many of the others.
+_TRIALS_PER_ADAPTIVE_TRIAL: Final = 2
 _N_FOLDS: Final = 5
 _MIN_PROMPTS: Final = 20
 # A few samples without a token count do not make a log one without token counts.
@@ -80,7 +80,7 @@ def train(
     out : str or path
         Folder of the bundle.
     n_trials : int
-        Optuna trials, at least 1.
+        Optuna trials of the one-shot policy, at least 1; the adaptive policy gets half as many.
     seed : int
         Seed of folds, boosting, sampler and bootstrap; equal logs and seeds give equal bundles.
     objective : {"accuracy", "coverage"}
@@ -156,18 +156,23 @@ def train(
     stopping = None
     if adaptive:
         tell("stopping", 0, 1)
-        prices = price_grid(curves.value.mean(axis=0), cost.mean(axis=0), n_prices=_N_ADAPTIVE_PRICES)[1:]
         stopping = fit_stopping(
             kept,
             pricing.cost_model,
             coordinates=coordinates,
             folds=folds,
-            prices=prices,
+            prices=stopping_prices(curves.value.mean(axis=0), cost.mean(axis=0)),
             objective=objective,
             seed=seed,
             # Those with an allocation on the menu could be priced.
             generators=list(dict.fromkeys(item.generator for item in curves.allocations)),
             ablations=ablations,
+            search=Search(
+                n_trials=n_trials // _TRIALS_PER_ADAPTIVE_TRIAL,
+                storage=storage,
+                study_name=f"stopping-{log.digest[:16]}-{objective}-{unit}-{seed}",
+                progress=lambda done, total: tell("stopping trials", done, total),
+            ),
         )
         tell("stopping", 1, 1)
     bundle = _bundle(

@@ -26,7 +26,7 @@ from training.frontier import Frontier, bootstrap_weights, interval
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["Candidate", "MenuName", "Scorer", "Tuned", "menu_mask", "tune"]
+__all__ = ["Candidate", "MenuName", "Scorer", "Tuned", "menu_mask", "study_storage", "tune"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 MenuName: TypeAlias = Literal["all", "hull_generators", "votes"]
@@ -263,7 +263,7 @@ def _run_study(
     library.logging.set_verbosity(library.logging.WARNING)
     try:
         study: optuna.Study = library.create_study(
-            direction="maximize", study_name=study_name, storage=_storage(storage), load_if_exists=True
+            direction="maximize", study_name=study_name, storage=study_storage(storage), load_if_exists=True
         )
         if not study.trials:
             for candidate in _FIRST_TRIALS:
@@ -344,7 +344,7 @@ def _candidate(params: dict[str, object]) -> Candidate:
     return Candidate(spec=PolicySpec(**spec), menu=params.get("menu", "all"))  # type: ignore[arg-type]
 
 
-def _storage(storage: str | os.PathLike[str] | None) -> optuna.storages.BaseStorage | str | None:
+def study_storage(storage: str | os.PathLike[str] | None) -> optuna.storages.BaseStorage | str | None:
     """Return an Optuna storage: memory, a journal file, or what an RDB URL names."""
     if storage is None or (isinstance(storage, str) and "://" in storage):
         return storage

@@ -24,6 +24,7 @@ _STAGES: Final = {
     "predictor": "difficulty predictor",
     "trials": "policy trials",
     "stopping": "stop rules",
+    "stopping trials": "trials of stop rules",
     "bootstrap": "bootstrap",
     "figures": "figures",
 }

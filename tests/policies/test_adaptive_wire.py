@@ -18,7 +18,12 @@ from policies.evidence import Evidence
 from policies.ladder import Ladder, SampleScale, Wave
 from policies.value_rule import ValueRule
 
-LADDER = Ladder(waves=(Wave(generator="a"), Wave(generator="b", n=3)), weights={"a": 0.3}, pooled=False)
+LADDER = Ladder(
+    waves=(Wave(generator="a"), Wave(generator="b", n=3)),
+    weights={"a": 0.3},
+    pooled=False,
+    logprob_weights={"b": 16.0},
+)
 RULES = [
     stop_rules.Always(),
     stop_rules.Agreement(count=3, share=0.6),
@@ -71,9 +76,12 @@ def test_policies_of_the_first_schema_are_still_read() -> None:
     plain = to_plain(policy())
     plain["adaptive_policy"] = 1
     del plain["moves"][-1]["rule"]["futility"]
+    for move in plain["moves"]:
+        del move["ladder"]["logprob_weights"]
     rule = from_plain(plain).moves[-1].rule
     assert isinstance(rule, ValueRule)
     assert rule.futility is True
+    assert from_plain(plain).moves[0].ladder.steepness("b") == 1.0
 
 
 def test_the_nearest_price_in_ratio_decides() -> None:
@@ -87,13 +95,14 @@ def test_the_nearest_price_in_ratio_decides() -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("adaptive_policy",), 3),
+        (("adaptive_policy",), 4),
         (("choice",), [99] * 9),
         (("prices",), [1.0] * 9),
         (("moves", 0, "rule", "name"), "os.system"),
         (("moves", 1, "rule", "surprise"), 1),
         (("moves", 0, "ladder", "waves"), []),
         (("moves", 0, "ladder", "surprise"), 1),
+        (("moves", 0, "ladder", "logprob_weights"), {"b": -1.0}),
         (("moves", 8, "rule", "gain"), [[1.0]]),
         (("scales", "a", "logprob_sd"), -1.0),
     ],

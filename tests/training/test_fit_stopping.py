@@ -11,9 +11,11 @@ from policies.adaptive_replay import ReplayPool, Trajectories, replay, sample_sc
 from policies.ladder import Ladder, Wave
 from policies.stop_rules import Always
 from policies.value_rule import ValueRule, feature_matrix
-from training.adaptive import fit_adaptive, score_at_prices
+from training.adaptive import fit_adaptive
+from training.candidates import score_at_prices
 from training.fit_stopping import fit_value_rule
-from training.ladders import Settings, propose_coverage_ladders, propose_ladders
+from training.ladders import Settings, propose_coverage_ladders, propose_recipes
+from training.recipes import Facts
 
 PRICES = np.geomspace(0.3, 1e-4, 10)
 
@@ -175,7 +177,11 @@ def test_ladders_are_proposed_from_what_the_log_says() -> None:
     votes = {"small": 0.45, "big": 0.8, "bad": 0.2}
     cost = {"small": 1.0, "big": 5.0, "bad": 9.0}
     recorded = dict.fromkeys(accuracy, 8)
-    ladders = propose_ladders(accuracy, votes, cost, recorded, pooled=True, settings=settings)
+    facts = Facts(
+        accuracy=accuracy, votes=votes, cost=cost, recorded=recorded, logprob_sd={"big": 0.2}, pooled=True
+    )
+    recipes = propose_recipes(facts, settings)
+    ladders = [recipe.ladder(facts, max_samples=settings.max_samples) for recipe in recipes]
     shapes = {ladder.generators for ladder in ladders}
     assert {("small",), ("big",), ("small", "big")} <= shapes
     assert not any("bad" in shape for shape in shapes)

@@ -16,7 +16,8 @@ from policies.ladder import Ladder, SampleScale, Wave
 from policies.replay_pools import replay_pools
 from policies.stop_rules import Always
 from policies.value_rule import ValueRule, feature_matrix, probably_wrong
-from training.adaptive import fit_adaptive, score_at_prices
+from training.adaptive import fit_adaptive
+from training.candidates import score_at_prices
 from training.fit_stopping import fit_value_rule
 from training.ladders import Settings, default_ladders
 from training.rivals import RIVALS

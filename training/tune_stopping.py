@@ -1,0 +1,180 @@
+"""Tune recipes of adaptive plans with Optuna on cross-fitted replay: routes, vote weights, waves and rules.
+
+A trial is one recipe with one learned rule. Its score is what it adds to the best static allocation, value
+after cost, on average over log-spaced prices; gains within the noise count nothing. The best few trials
+become candidates beside those that training starts from, and `training.adaptive` takes them only where they
+are clearly better. Sampling and storage are left to Optuna.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.errors import require
+from training.candidates import Bench, Candidate
+from training.recipes import Facts, Recipe, Route
+from training.tuning import study_storage
+
+if TYPE_CHECKING:
+    import optuna
+
+__all__ = ["tune_recipes", "worth_over"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+# Trials whose candidates are kept. Each is a chance for luck, and the last ones add next to nothing.
+_N_KEPT: Final = 8
+_N_RANDOM: Final = 10
+_SEED_STRIDE: Final = 1_000_003
+_MAX_CHEAP: Final = 4
+
+
+def tune_recipes(
+    bench: Bench,
+    facts: Facts,
+    routes: Sequence[Route],
+    *,
+    reference: FloatArray,
+    first: Recipe,
+    n_trials: int,
+    seed: int,
+    storage: str | os.PathLike[str] | None = None,
+    study_name: str = "stopping",
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Candidate]:
+    """Search recipes, and return the candidates of the best trials, best first.
+
+    Parameters
+    ----------
+    bench : Bench
+        P training prompts.
+    facts : Facts
+        Of the generators of all routes.
+    routes : sequence of Route
+        Whose samples ladders may draw; at least one.
+    reference : ndarray of float64, shape (P, L)
+        Value after cost of the best static allocation at each price.
+    first : Recipe
+        Tried before the sampler guesses.
+    n_trials : int
+        Trials in total, earlier ones of a resumed study included.
+    seed : int
+        Seed of the sampler.
+    storage : str or path, optional
+        As in `training.tuning.tune`.
+    study_name : str
+        Name of the study in the storage; studies of other data need other names.
+    progress : callable, optional
+        Called with (completed, total) after each trial.
+
+    Raises
+    ------
+    MissingDependencyError
+        When optuna is not installed.
+    """
+    library = require("optuna", extra="train")
+    known: dict[tuple[object, ...], Candidate] = {}
+
+    def candidate(params: Mapping[str, Any]) -> Candidate:
+        recipe, features, ridge = _recipe(params, routes)
+        key = (recipe, features, ridge)
+        if key not in known:
+            runs = bench.replay(recipe.ladder(facts, max_samples=bench.settings.max_samples))
+            known[key] = bench.learned(runs, features=features, ridge=ridge)
+        return known[key]
+
+    def objective(trial: optuna.Trial) -> float:
+        # Seeded by the trial's number, as in `training.tuning`.
+        study.sampler = library.samplers.TPESampler(
+            seed=seed * _SEED_STRIDE + trial.number, n_startup_trials=_N_RANDOM
+        )
+        found = candidate(_suggest(trial, routes, facts))
+        return worth_over(reference, found, bench.prices, caution=bench.settings.caution)
+
+    def report(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        if progress is not None:
+            progress(trial.number + 1, n_trials)
+
+    verbosity = library.logging.get_verbosity()
+    library.logging.set_verbosity(library.logging.WARNING)
+    try:
+        study: optuna.Study = library.create_study(
+            direction="maximize",
+            study_name=study_name,
+            storage=study_storage(storage),
+            load_if_exists=True,
+        )
+        if not study.trials:
+            study.enqueue_trial(_params(first, routes, bench.settings.features[-1], bench.settings.ridge))
+        done = sum(trial.state.is_finished() for trial in study.trials)
+        study.optimize(objective, n_trials=max(n_trials - done, 0), callbacks=[report])
+    finally:
+        library.logging.set_verbosity(verbosity)
+    finished = [trial for trial in study.trials if trial.value is not None and trial.value > 0]
+    ranked = sorted(finished, key=lambda trial: (-float(trial.value or 0.0), trial.number))
+    best = list({_recipe(trial.params, routes): trial.params for trial in reversed(ranked)}.values())[::-1]
+    return [candidate(params) for params in best[:_N_KEPT]]
+
+
+def worth_over(reference: FloatArray, candidate: Candidate, prices: FloatArray, *, caution: float) -> float:
+    """Return what a candidate adds to a reference: value after cost, mean over prices of what is sure.
+
+    Parameters
+    ----------
+    reference : ndarray of float64, shape (P, L)
+        Value after cost.
+    candidate : Candidate
+        On the same prompts.
+    prices : ndarray of float64, shape (L,)
+        Prices.
+    caution : float
+        Standard errors to take off.
+    """
+    difference = candidate.value - prices * candidate.cost - reference
+    error = difference.std(axis=0) / np.sqrt(len(difference))
+    return float(np.maximum(difference.mean(axis=0) - caution * error, 0.0).mean())
+
+
+def _suggest(trial: optuna.Trial, routes: Sequence[Route], facts: Facts) -> dict[str, Any]:
+    """Draw a point; numbers that a route does not have are not drawn."""
+    drawn: dict[str, Any] = {"route": trial.suggest_int("route", 0, len(routes) - 1)}
+    route = routes[drawn["route"]]
+    drawn["features"] = trial.suggest_categorical("features", ["agreement", "difficulty", "full"])
+    drawn["ridge"] = trial.suggest_float("ridge", 5e-3, 0.5, log=True)
+    drawn["singles"] = trial.suggest_int("singles", 2, 6)
+    drawn["growth"] = trial.suggest_float("growth", 1.2, 2.0)
+    if facts.logprob_sd.get(route.strong, 0.0) > 0:
+        drawn["sharpness"] = trial.suggest_float("sharpness", 0.1, 10.0, log=True)
+    if route.starts:
+        drawn["cheap_samples"] = trial.suggest_int("cheap_samples", 1, _MAX_CHEAP)
+        if facts.pooled:
+            drawn["cheap_weight"] = trial.suggest_float("cheap_weight", 0.1, 3.0, log=True)
+    if route.partner:
+        drawn["partner_after"] = trial.suggest_int("partner_after", 1, 8)
+        drawn["partner_weight"] = trial.suggest_float("partner_weight", 0.3, 1.5, log=True)
+    return drawn
+
+
+def _recipe(params: Mapping[str, Any], routes: Sequence[Route]) -> tuple[Recipe, str, float]:
+    """Turn a trial's parameters into a recipe, a feature set and a penalty."""
+    numbers = {key: value for key, value in params.items() if key not in ("route", "features", "ridge")}
+    recipe = replace(Recipe(route=routes[int(params["route"])]), **numbers)
+    return recipe, str(params["features"]), float(params["ridge"])
+
+
+def _params(recipe: Recipe, routes: Sequence[Route], features: str, ridge: float) -> dict[str, Any]:
+    """Return the trial that stands for a recipe."""
+    numbers = {"singles": recipe.singles, "growth": recipe.growth}
+    if recipe.route.starts:
+        numbers |= {"cheap_samples": recipe.cheap_samples, "cheap_weight": recipe.cheap_weight}
+    if recipe.sharpness > 0:
+        numbers["sharpness"] = recipe.sharpness
+    if recipe.route.partner:
+        numbers |= {"partner_after": recipe.partner_after, "partner_weight": recipe.partner_weight}
+    return {"route": routes.index(recipe.route), "features": features, "ridge": ridge, **numbers}
