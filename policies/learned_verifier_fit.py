@@ -23,7 +23,7 @@ from policies.learned_verifier import CorrectnessModel, LearnedScorer
 __all__ = ["CorrectnessFit", "fit_correctness"]
 
 _WIDTHS: Final = (1, 2, 4, 8, 16, 32)
-_TREE_COUNTS: Final = (0, 25, 50, 100, 200)
+_TREE_COUNTS: Final = (0, 20, 40, 80)
 # Samples drawn per prompt and width, so that no width dominates the fit: fewer where prompts are many.
 _SAMPLES_PER_WIDTH: Final = 24
 _LEAST_SAMPLES: Final = 8
@@ -31,7 +31,8 @@ _SAMPLES_IN_ALL: Final = 16_000
 _TREES: Final[dict[str, Any]] = {
     "objective": "binary",
     "num_leaves": 6,
-    "learning_rate": 0.06,
+    "learning_rate": 0.12,
+    "max_bin": 63,
     "min_data_in_leaf": 300,
     "lambda_l2": 10.0,
     "bagging_fraction": 0.7,

@@ -7,9 +7,7 @@ import pytest
 
 from policies.allocation import Allocation
 from policies.policy_spec import STATIC, PolicyMixture, PolicySpec
-from training import train
 from training.crossfit import CrossFit
-from training.demo import embedded_log
 from training.frontier import interval
 from training.menu_choice import gain_over_static, tune_menu
 
@@ -47,15 +45,3 @@ def test_without_a_learned_verifier_it_is_plain_tuning() -> None:
     two = CrossFit.of(full.coordinates, full.folds, full.value[:, :2], full.cost[:, :2], n_prices=20)
     tuned, allowed = tune_menu(two, (ONE, NINE), n_trials=1, seed=0)
     assert not tuned.deployed and tuned.n_trials == 1 and allowed.all()
-
-
-@pytest.mark.slow
-def test_the_demo_keeps_its_policy_when_a_learned_verifier_is_offered(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    """On this split the policy with the learned verifier misses its mark by a hair; without, it does not."""
-    log, _ = embedded_log().split(test_fraction=0.4, seed=0)
-    bundle = train(log, tmp_path_factory.mktemp("bundle"), n_trials=60, seed=0, adaptive=False)
-    assert any(row.get("offered") for row in bundle.training["learned_verifier"].values())
-    assert bundle.training["verdict"]["deployed"] == "learned"
-    assert bundle.training["verdict"]["gain_interval"][0] > 0.02
