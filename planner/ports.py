@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, Self, TypeAlias
+from typing import Literal, NamedTuple, Protocol, Self, TypeAlias
 
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
+from policies.usage import Usage
 
 __all__ = [
     "AnswerExtractor",
     "Backend",
     "Completion",
     "FinishReason",
+    "Metered",
     "SampleRequest",
     "ScoreRequest",
     "Scores",
@@ -48,6 +50,9 @@ class SampleRequest:
         Cap for each completion, below the generator's own.
     stop : tuple of str
         Strings that end a completion; the string itself is not part of the text.
+    revocable : bool
+        The caller may cancel the call before its end, so that a backend should be able to say then what it
+        has used (`Metered`), even where that takes some more effort.
     """
 
     prompt: Prompt
@@ -57,6 +62,27 @@ class SampleRequest:
     prefix: tuple[str, ...] = ()
     max_output_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    revocable: bool = False
+
+
+class Metered(NamedTuple):
+    """What a cancelled call has used; a backend that knows gives it as argument of the `CancelledError`.
+
+    Attributes
+    ----------
+    usage : Usage
+        All that the call has used, completions included that were done and are lost with it.
+    exact : bool
+        False where it is a lower bound: an engine behind a network generates on for a moment.
+    """
+
+    usage: Usage
+    exact: bool
+
+    @classmethod
+    def of(cls, error: BaseException) -> Self | None:
+        """Return what an error says about its call, None where it says nothing."""
+        return next((argument for argument in error.args if isinstance(argument, cls)), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

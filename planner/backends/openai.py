@@ -13,11 +13,12 @@ from typing import Any, Literal, Self, final
 from urllib.parse import urlsplit
 
 from difficulty.errors import BackendError, InvalidInputError, InvalidResponseError
-from planner.backends.openai_client import Connection, Line, Sent
+from planner.backends.openai_client import Connection, Line
 from planner.backends.openai_request import RequestStyle, ServerTraits, learn_from_refusal
-from planner.backends.openai_wire import count_tokens, read_reply, to_completion
+from planner.backends.openai_stream import Pieces, stream_fields
+from planner.backends.openai_wire import Reply, count_tokens, read_reply, to_completion
 from planner.backends.prompt_text import check_request
-from planner.backends.results import Drawn, Spent, assemble
+from planner.backends.results import Drawn, Meter, Spent, assemble
 from planner.ports import Completion, SampleRequest
 from policies.usage import Usage
 
@@ -107,6 +108,10 @@ class OpenAIBackend:
     async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
         """Return `n` completions per request; see the port `Backend` for failures.
 
+        A call that is cancelled says what it has used (`planner.ports.Metered`): exactly where nothing was
+        in flight, as a lower bound where a request's reply was streamed (`SampleRequest.revocable`), and not
+        at all otherwise.
+
         Raises
         ------
         InvalidInputError
@@ -118,8 +123,14 @@ class OpenAIBackend:
             check_request(request)
             self._style.model_of(request)
             self._style.body(request, n=request.n, seed=request.seed, traits=self.traits)
-        async with self._line() as line, asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._draw(line, request)) for request in requests]
+        meter = Meter()
+        try:
+            async with self._line() as line, asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._draw(line, request, meter)) for request in requests]
+        except asyncio.CancelledError as error:
+            # The same error again: `asyncio.timeout` knows its own by their type.
+            error.args = meter.read()
+            raise
         return assemble([task.result() for task in tasks])
 
     async def __aenter__(self) -> Self:
@@ -148,43 +159,69 @@ class OpenAIBackend:
                 del self._lines[loop]
                 await line.client.close()
 
-    async def _draw(self, line: Line, request: SampleRequest) -> list[Drawn]:
+    async def _draw(self, line: Line, request: SampleRequest, meter: Meter) -> list[Drawn]:
         """Draw all samples of one request: together where the server can, one by one where it cannot."""
         first: list[Drawn] = []
         # Without log-probabilities nobody could say how the usage of one request splits over its choices.
         if request.n > 1 and not self.draws_singly:
-            first = await self._ask(line, request, n=request.n, offset=0)
+            first = await self._ask(line, request, meter, n=request.n, offset=0)
         async with asyncio.TaskGroup() as group:
             offsets = range(len(first), request.n)
-            rest = [group.create_task(self._ask(line, request, n=1, offset=offset)) for offset in offsets]
+            rest = [
+                group.create_task(self._ask(line, request, meter, n=1, offset=offset)) for offset in offsets
+            ]
         return first + [drawn for task in rest for drawn in task.result()]
 
-    async def _ask(self, line: Line, request: SampleRequest, *, n: int, offset: int) -> list[Drawn]:
-        """Send one request for `n` samples; return what came (fewer if it is not honoured) or its error."""
-        traits = self.traits
+    async def _ask(
+        self, line: Line, request: SampleRequest, meter: Meter, *, n: int, offset: int, failed: int = 0
+    ) -> list[Drawn]:
+        """Send one request for `n` samples; return what came (fewer if it is not honoured) or its error.
+
+        `failed` tries have gone before; after a reply that broke off, the next comes at once.
+        """
+        traits, sent, pieces = self.traits, False, Pieces(n=n)
         body = self._style.body(request, n=n, seed=request.seed + offset, traits=traits)
+        streamed = request.revocable and traits.streams and not failed
         try:
             async with line.slots:
-                sent = await line.send(self._style.model_of(request), body)
-            return list(self._read(sent, request, n=n))
+                sent = True
+                if streamed:
+                    fields = body | stream_fields(running_usage=traits.running_usage)
+                    failed += await line.stream(self._style.model_of(request), fields, pieces)
+                    reply = pieces.reply()
+                else:
+                    whole = await line.send(self._style.model_of(request), body)
+                    failed += whole.failed_requests
+                    reply = read_reply(whole.content, n=n)
+            return list(self._read(reply, request, meter, n=n, failed=failed))
         except asyncio.CancelledError:
-            self.spent = self.spent._replace(cancelled=self.spent.cancelled + Usage(samples=n, requests=1))
+            used = (pieces.usage() if streamed else Usage(samples=n, requests=1)) if sent else Usage()
+            meter.cancel(used, known=streamed or not sent, exact=not sent)
+            self.spent = self.spent._replace(cancelled=self.spent.cancelled + used)
             raise
         except BackendError as error:
             tries = error.failed_requests
-            failed = Usage(samples=n, requests=tries, failed_requests=tries)
-            self.spent = self.spent._replace(failed=self.spent.failed + failed)
-            learnt = learn_from_refusal(traits, error.reason, n=n) if error.status in (400, 422) else None
+            lost = Usage(samples=n, requests=tries, failed_requests=tries)
+            lost += Usage(output_tokens=pieces.usage().output_tokens)
+            self.spent = self.spent._replace(failed=self.spent.failed + lost)
+            if pieces.begun:
+                return await self._ask(
+                    line, request, meter, n=n, offset=offset, failed=failed + max(tries, 1)
+                )
+            learnt = None
+            if error.status in (400, 422):
+                learnt = learn_from_refusal(traits, error.reason, n=n, streamed=streamed)
             if learnt is None:
                 return [error] * n
             if self.traits == traits:
                 self.traits = learnt
             refused_n = n > 1 and self.draws_singly
-            return [] if refused_n else await self._ask(line, request, n=n, offset=offset)
+            return [] if refused_n else await self._ask(line, request, meter, n=n, offset=offset)
 
-    def _read(self, sent: Sent, request: SampleRequest, *, n: int) -> list[Completion]:
-        """Read a reply, book it, and note where the server does not honour ``n``."""
-        reply = read_reply(sent.content, n=n)
+    def _read(
+        self, reply: Reply, request: SampleRequest, meter: Meter, *, n: int, failed: int
+    ) -> list[Completion]:
+        """Read a reply after `failed` tries, book it, and note where the server does not honour ``n``."""
         if len(reply.choices) < n:
             if n == 1:
                 raise InvalidResponseError("the server's reply has no choices")
@@ -196,7 +233,8 @@ class OpenAIBackend:
             samples=len(reply.choices), requests=1, prompt_tokens=counts.prompt,
             output_tokens=sum(counts.output), cached_prompt_tokens=counts.cached,
         )  # fmt: skip
-        tries = Usage(requests=sent.failed_requests, failed_requests=sent.failed_requests)
+        tries = Usage(requests=failed, failed_requests=failed)
+        meter.complete(completed + tries)
         self.spent = self.spent._replace(
             completed=self.spent.completed + completed, failed=self.spent.failed + tries
         )
@@ -206,7 +244,7 @@ class OpenAIBackend:
                 prompt_tokens=0 if index else counts.prompt,
                 cached=0 if index else counts.cached,
                 output_tokens=counts.output[index],
-                failed_requests=0 if index else sent.failed_requests,
+                failed_requests=0 if index else failed,
                 echo=self._style.echo(request),
             )
             for index, choice in enumerate(reply.choices)

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from importlib import import_module
 from typing import Any, Final, NamedTuple
 
 from difficulty.errors import BackendError, RetryableBackendError, require
+from planner.backends.openai_stream import Pieces
 
 __all__ = ["Connection", "Line", "Sent"]
 
@@ -45,6 +48,10 @@ class Line:
     def __init__(self, connection: Connection) -> None:
         openai = require("openai", extra="openai")
         self._openai: Any = openai
+        # Whichever httpx this release of the client is built on; its errors reach us while a reply streams.
+        names = [base.__module__.partition(".")[0] for base in openai.DefaultAsyncHttpxClient.__mro__]
+        transport = import_module(next(name for name in names if name != "openai"))
+        self._transport_error: type[Exception] = transport.TransportError
         self.client: Any = openai.AsyncOpenAI(
             base_url=connection.base_url,
             api_key=connection.api_key or "none",
@@ -70,17 +77,52 @@ class Line:
         BackendError
             On any other refusal; `status` has the HTTP status.
         """
-        openai, tries = self._openai, [0]
+        tries = [0]
         _tries.set(tries)
+        with self._typed(tries):
+            raw = await self._call(model, body, streaming=False)
+            return Sent(raw.http_response.content, max(0, tries[0] - 1))
+
+    async def stream(self, model: str, body: Mapping[str, object], pieces: Pieces) -> int:
+        """Send one request whose reply comes in pieces, and return how many tries failed before it.
+
+        Parameters
+        ----------
+        model : str
+            The server's name of the model.
+        body : mapping
+            Fields, those of `planner.backends.openai_stream.stream_fields` among them.
+        pieces : Pieces
+            Takes the reply; after a cancellation it knows what has come.
+
+        Raises
+        ------
+        RetryableBackendError, BackendError
+            As `send`; a reply that breaks off is not asked for again.
+        """
+        tries = [0]
+        _tries.set(tries)
+        with self._typed(tries):
+            async with self._call(model, body, streaming=True) as raw:
+                async for line in raw.iter_lines():
+                    pieces.take(line)
+        return max(0, tries[0] - 1)
+
+    def _call(self, model: str, body: Mapping[str, object], *, streaming: bool) -> Any:
+        """Start the client's call."""
         fields = dict(body)
-        endpoint, key = (
-            (self.client.chat.completions, "messages")
-            if "messages" in fields
-            else (self.client.completions, "prompt")
-        )
+        chat = "messages" in fields
+        endpoint = self.client.chat.completions if chat else self.client.completions
+        content = {key: fields.pop(key) for key in ("messages" if chat else "prompt",)}
+        way = endpoint.with_streaming_response if streaming else endpoint.with_raw_response
+        return way.create(model=model, **content, extra_body=fields)
+
+    @contextmanager
+    def _typed(self, tries: list[int]) -> Iterator[None]:
+        """Give the client's errors our names."""
+        openai = self._openai
         try:
-            content = {key: fields.pop(key)}
-            raw = await endpoint.with_raw_response.create(model=model, **content, extra_body=fields)
+            yield
         except openai.APIStatusError as error:
             status: int = error.status_code
             kind = RetryableBackendError if status in _RETRYABLE or status >= 500 else BackendError
@@ -97,7 +139,9 @@ class Line:
             raise BackendError(
                 f"the client failed: {_short(str(error))}", failed_requests=tries[0]
             ) from error
-        return Sent(raw.http_response.content, max(0, tries[0] - 1))
+        except self._transport_error as error:
+            reason = f"the reply broke off ({_short(f'{type(error).__name__}: {error}')})"
+            raise RetryableBackendError(reason, failed_requests=tries[0]) from error
 
 
 async def _count_try(_request: object) -> None:

@@ -21,12 +21,15 @@ class ServerTraits(NamedTuple):
     """What was found out about a server.
 
     `native_n`: all samples of a prompt come from one request. `logprobs`: log-probabilities are sent.
-    `limit_field`: name of the token limit. `notes`: each finding in words.
+    `limit_field`: name of the token limit. `streams`: replies can come in pieces; `running_usage`: with the
+    counts in each. `notes`: each finding in words.
     """
 
     native_n: bool
     logprobs: bool
     limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    streams: bool = True
+    running_usage: bool = True
     notes: tuple[str, ...] = ()
 
     def single(self, reason: str) -> ServerTraits:
@@ -121,8 +124,21 @@ class RequestStyle:
         return {"messages": messages, "add_generation_prompt": False, "continue_final_message": True}
 
 
-def learn_from_refusal(traits: ServerTraits, message: str, *, n: int) -> ServerTraits | None:
+def learn_from_refusal(
+    traits: ServerTraits, message: str, *, n: int, streamed: bool = False
+) -> ServerTraits | None:
     """Return what a refusal (HTTP 400 or 422) teaches, or None when another try would not help.
+
+    Parameters
+    ----------
+    traits : ServerTraits
+        What is known.
+    message : str
+        What the server says.
+    n : int
+        Samples asked for.
+    streamed : bool
+        Whether the reply was to come in pieces.
 
     Examples
     --------
@@ -131,6 +147,10 @@ def learn_from_refusal(traits: ServerTraits, message: str, *, n: int) -> ServerT
     >>> learn_from_refusal(ServerTraits(True, True), "unknown model", n=1) is None
     True
     """
+    if streamed and traits.running_usage and "continuous_usage_stats" in message:
+        return traits._replace(running_usage=False, notes=(*traits.notes, "running counts are refused"))
+    if streamed and traits.streams and "stream" in message:
+        return traits._replace(streams=False, notes=(*traits.notes, "streaming is refused"))
     if traits.logprobs and "logprobs" in message:
         return traits._replace(logprobs=False, notes=(*traits.notes, "log-probabilities are refused"))
     if traits.limit_field == "max_tokens" and "max_completion_tokens" in message:

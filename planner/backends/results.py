@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 from difficulty.errors import BackendError
-from planner.ports import Completion
+from planner.ports import Completion, Metered
 from policies.usage import Usage
 
-__all__ = ["Drawn", "Spent", "assemble"]
+__all__ = ["Drawn", "Meter", "Spent", "assemble"]
 
 Drawn: TypeAlias = Completion | BackendError
 
@@ -21,13 +21,42 @@ Drawn: TypeAlias = Completion | BackendError
 class Spent(NamedTuple):
     """Usage of a backend since its construction, failed and cancelled work apart.
 
-    A remote server does not report the tokens of requests that failed or were cancelled, so their tokens are
-    0 there; an engine in this process knows them.
+    Of requests to a remote server that failed or were cancelled only those tokens are known that had been
+    streamed by then; an engine in this process knows them.
     """
 
     completed: Usage = Usage()
     failed: Usage = Usage()
     cancelled: Usage = Usage()
+
+
+class Meter:
+    """Adds up what one call of a backend has used, for the case that it is cancelled.
+
+    Examples
+    --------
+    >>> meter = Meter()
+    >>> meter.complete(Usage(output_tokens=9))
+    >>> meter.cancel(Usage(output_tokens=2), known=True, exact=False)
+    >>> meter.read()[0].usage.output_tokens
+    11
+    """
+
+    def __init__(self) -> None:
+        self._usage, self._known, self._exact = Usage(), True, True
+
+    def complete(self, usage: Usage) -> None:
+        """Add a request that came to its end."""
+        self._usage += usage
+
+    def cancel(self, usage: Usage, *, known: bool, exact: bool) -> None:
+        """Add one that was cancelled; its tokens may be known, at least or exactly."""
+        self._usage += usage
+        self._known, self._exact = self._known and known, self._exact and exact
+
+    def read(self) -> tuple[Metered, ...]:
+        """Return the arguments of the `CancelledError`: what was used, or nothing where it is not known."""
+        return (Metered(self._usage, self._exact),) if self._known else ()
 
 
 def assemble(drawn: Sequence[Sequence[Drawn]]) -> list[list[Completion]]:

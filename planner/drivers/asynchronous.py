@@ -1,8 +1,8 @@
 """The asyncio driver: each prompt moves on as soon as its replies arrive, and drops what it no longer needs.
 
 It suits servers. Requests in flight are limited by `max_concurrency`; when a flow returns early, or time is
-up, what is still in flight is cancelled and booked: with the tokens that the backend reports for cancelled
-samples, or as unmetered.
+up, what is still in flight is cancelled and booked: with the tokens that the backend says it has used by
+then, or as unmetered.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from planner.drivers.limits import Limits
 from planner.drivers.run_log import RunLog
 from planner.drivers.session import OnProgress, Session
 from planner.outcome import Outcome
-from planner.ports import Backend, SampleRequest, ScoreRequest, Verifier
+from planner.ports import Backend, Metered, SampleRequest, ScoreRequest, Verifier
 from planner.strategies.flow import Arrival, Ask, Failure, Scored
 from planner.strategies.task import Task
 from policies.usage import Usage
@@ -172,7 +172,8 @@ class _Driver:
             granted, hold, refusal, _ = await self._admit(session, request, n)
             if hold is None:
                 return (*arrivals, *refused(ask, range(first, first + n), refusal or _TIME))
-            own = replace(request, n=granted, seed=request.seed + first)
+            revocable = ask.one_by_one or self._desk.ledger.limits.max_seconds is not None
+            own = replace(request, n=granted, seed=request.seed + first, revocable=revocable)
             part = Part(session=session, ask=ask, whole=request, request=own, first=first, hold=hold)
             try:
                 arrivals += await self._draw(part)
@@ -213,8 +214,8 @@ class _Driver:
             failed = error.failed_requests if isinstance(error, BackendError) else 1
             self._desk.book_attempts(part.session, failed, seconds=self._desk.clock() - started)
             return self._desk.book_failure(part, error)
-        except asyncio.CancelledError:
-            self._desk.book_unmetered(part, seconds=self._desk.clock() - started)
+        except asyncio.CancelledError as error:
+            self._desk.book_cancelled(part, Metered.of(error), seconds=self._desk.clock() - started)
             raise
         finally:
             self._slots.release()

@@ -7,7 +7,7 @@ batched, awaited and cancelled is left to the two drivers.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from difficulty.errors import BackendError, VerifierError
@@ -17,7 +17,7 @@ from planner.drivers.limits import Limits
 from planner.drivers.run_log import RunLog
 from planner.drivers.session import OnProgress, Progress, Session, check_tasks
 from planner.outcome import Outcome
-from planner.ports import Completion, SampleRequest, ScoreRequest, Verifier
+from planner.ports import Completion, Metered, SampleRequest, ScoreRequest, Verifier
 from planner.strategies.flow import Arrival, Ask, Drawn, Failure, Scored
 from planner.strategies.task import Task
 from policies.usage import Usage
@@ -175,13 +175,24 @@ class Desk:
         if self._run_log is not None:
             self._run_log.add_lost(session.task, usage)
 
-    def book_unmetered(self, part: Part, *, seconds: float) -> None:
-        """Book a cancelled request of which nobody knows what it generated."""
-        usage = Usage(samples=part.request.n, requests=1, seconds=seconds)
-        self.ledger.write_off(part.hold, usage)
-        reason = f"{part.request.n} samples were cancelled; the backend did not say how many tokens they had"
-        part.session.note_error("CancelledUnmetered", reason)
-        if self._run_log is not None:
+    def book_cancelled(self, part: Part, metered: Metered | None, *, seconds: float) -> None:
+        """Book a cancelled request: all of its tokens, those that were seen, or only that it was sent."""
+        n = part.request.n
+        used = Usage(requests=1) if metered is None else metered.usage
+        usage = replace(used, samples=n, wasted_tokens=used.output_tokens, seconds=seconds)
+        if metered is not None and metered.exact:
+            self.ledger.settle(part.hold, usage if used.requests else Usage())
+        else:
+            self.ledger.write_off(part.hold, usage)
+            kind = "CancelledUnmetered"
+            reason = f"{n} samples were cancelled; the backend did not say how many tokens they had"
+            if metered is not None:
+                kind = "CancelledLowerBound"
+                reason = (
+                    f"{n} samples were cancelled after {used.output_tokens} tokens and perhaps a few more"
+                )
+            part.session.note_error(kind, reason)
+        if self._run_log is not None and used.requests:
             self._run_log.add_lost(part.session.task, usage)
 
     def book_scores(

@@ -166,13 +166,16 @@ class Ledger:
         self.spend(account, usage, generator)
 
     def write_off(self, hold: Hold, usage: Usage) -> None:
-        """Book a cancelled request whose tokens nobody counted; `usage` is what is known of it.
+        """Book a cancelled request whose tokens nobody counted to the end; `usage` is what is known of it.
 
-        The held tokens stay held: they count against the caps, since they may have been generated, and never
-        show up as usage.
+        The other held tokens stay held: they count against the caps, since they may have been generated, and
+        never show up as usage.
         """
         self._shift_held(hold.account, hold.usage * -1, -hold.cost)
-        unknown = Usage(output_tokens=hold.usage.output_tokens, prompt_tokens=hold.usage.prompt_tokens)
+        unknown = Usage(
+            output_tokens=max(hold.usage.output_tokens - usage.output_tokens, 0),
+            prompt_tokens=max(hold.usage.prompt_tokens - usage.prompt_tokens, 0),
+        )
         self._shift_held(hold.account, unknown, self._price(unknown, hold.generator))
         self.spend(hold.account, usage, hold.generator)
 

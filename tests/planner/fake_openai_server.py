@@ -22,6 +22,7 @@ class Response:
     headers: dict[str, str] = field(default_factory=dict)
     hang: bool = False
     cut_after: int | None = None
+    hang_after: int | None = None
 
 
 def completion(
@@ -62,7 +63,28 @@ def completion(
             "total_tokens": prompt + counted,
         }
         reply["usage"]["prompt_tokens_details"] = {"cached_tokens": 2}
-    return Response(body=json.dumps(reply).encode())
+    return in_pieces(reply) if body.get("stream") else Response(body=json.dumps(reply).encode())
+
+
+def in_pieces(reply: dict[str, Any], *, hang_after: int | None = None) -> Response:
+    """Send a reply token by token, the usage last; or hang after so many tokens."""
+    events: list[dict[str, Any]] = []
+    for choice in reply["choices"]:
+        text = choice["message"]["content"] if "message" in choice else choice["text"]
+        for at, letter in enumerate(text or ""):
+            part: dict[str, Any] = {"index": choice["index"], "finish_reason": None}
+            part |= {"delta": {"content": letter}} if "message" in choice else {"text": letter}
+            if "logprobs" in choice:
+                part["logprobs"] = {key: [values[at]] for key, values in choice["logprobs"].items()}
+            events.append({"choices": [part]})
+        end: dict[str, Any] = {"delta": {}} if "message" in choice else {"text": ""}
+        events.append({"choices": [end | {key: choice[key] for key in ("index", "finish_reason")}]})
+    if "usage" in reply:
+        events.append({"choices": [], "usage": reply["usage"]})
+    lines = [b"data: " + json.dumps(event).encode() + b"\n\n" for event in events] + [b"data: [DONE]\n\n"]
+    whole = b": a comment\n\n" + b"".join(lines)
+    until = None if hang_after is None else len(whole) - sum(map(len, lines[hang_after:]))
+    return Response(body=whole, headers={"Content-Type": "text/event-stream"}, hang_after=until)
 
 
 def refusal(message: str, *, status: int = 400, headers: dict[str, str] | None = None) -> Response:
@@ -84,6 +106,7 @@ class FakeOpenAIServer:
         self.headers: list[dict[str, str]] = []
         self.arrived = threading.Event()
         self.release = threading.Event()
+        self.halfway = threading.Event()
         self.most_at_once = 0
         self._at_once = 0
         self._lock = threading.Lock()
@@ -118,7 +141,12 @@ class FakeOpenAIServer:
                     self.send_header(key, value)
                 self.send_header("Content-Length", str(len(response.body)))
                 self.end_headers()
-                self.wfile.write(response.body[: response.cut_after])
+                self.wfile.write(response.body[: response.hang_after or response.cut_after])
+                if response.hang_after is not None:
+                    self.wfile.flush()
+                    owner.halfway.set()
+                    owner.release.wait(timeout=30)
+                    self.close_connection = True
                 if response.cut_after is not None:
                     self.wfile.flush()
                     linger = struct.pack("ii", 1, 0)

@@ -161,9 +161,12 @@ def test_collect_train_run_and_the_ledger_equals_the_servers_own_counters(
 
 def test_cancelled_requests_are_listed_apart(server: Server) -> None:
     backend = OpenAIBackend(
-        base_url=server.url, model="live", n_choices="single", extra_body=json.loads(_PLAIN_SAMPLING)
+        base_url=server.url,
+        model="live",
+        n_choices="single",
+        extra_body=json.loads(_PLAIN_SAMPLING) | {"timings_per_token": True},
     )
-    generator = Generator(name="live", temperature=0.8, max_output_tokens=100)
+    generator = Generator(name="live", temperature=0.8, max_output_tokens=200)
     task = Task(
         prompt=Prompt(id="story", text="Tell me a long story about a river."),
         allocation=Allocation(generator="live", strategy="majority_vote", width=_PARALLEL),
@@ -179,13 +182,19 @@ def test_cancelled_requests_are_listed_apart(server: Server) -> None:
     server.idle()
     before = server.counters()
     (short,) = asyncio.run(run_concurrently([quick], backend=backend))
-    (long,) = asyncio.run(run_concurrently([task], backend=backend, limits=Limits(max_seconds=0.7)))
+    seen: list[int] = []
+    for seconds in (2.0, 4.0, 8.0, 16.0):
+        (long,) = asyncio.run(run_concurrently([task], backend=backend, limits=Limits(max_seconds=seconds)))
+        seen.append(int(long.usage.wasted_tokens))
+        if seen[-1]:
+            break
     server.idle()
     generated = server.counters().output_tokens - before.output_tokens
-    metered = long.usage.output_tokens + short.usage.output_tokens
-    print("cancelled: server", generated, "ledger", metered, [error.kind for error in long.errors])
+    print("cancelled: server", generated, "ledger", seen, [error.kind for error in long.errors])
     assert short.stop_reason == "complete" and short.usage.output_tokens == 2
-    assert long.stop_reason == "time" and long.usage.output_tokens == 0
-    assert [error.kind for error in long.errors] == ["CancelledUnmetered"]
-    assert backend.spent.cancelled.samples == _PARALLEL
-    assert backend.spent.completed.output_tokens == metered <= generated
+    assert long.stop_reason == "time"
+    assert {error.kind for error in long.errors} == {"CancelledLowerBound"}
+    # Streamed replies say how far each sample was; llama.cpp's own counter leaves cancelled work out.
+    assert seen[-1] >= _PARALLEL
+    assert backend.spent.cancelled.output_tokens == sum(seen)
+    assert backend.spent.completed.output_tokens <= generated + sum(seen)
