@@ -23,6 +23,8 @@ __all__ = ["print_report"]
 _STATIC: Final = "best static mix"
 _LEARNED: Final = "learned"
 _BOLD: Final = (_LEARNED, "adaptive", _STATIC)
+_BEST_RIVAL: Final = "best of the tuned rules"
+_PARTS: Final = ("predictor", "stopping", "menu", "all")
 
 
 def print_report(console: Console, report: Report) -> None:
@@ -30,6 +32,10 @@ def print_report(console: Console, report: Report) -> None:
     console.print(_learned_table(report))
     console.print(_multiple_table(report))
     console.print(_policies_table(report))
+    if report.rivals:
+        console.print(_rivals_table(report))
+    if report.regret.get("parts"):
+        console.print(_regret_table(report))
     console.print(Text(report.verdict, style="bold"))
     if report.adaptive_verdict:
         console.print(Text(f"\n{report.adaptive_verdict}"))
@@ -68,10 +74,7 @@ def _multiple_table(report: Report) -> Table:
         table.add_column(f"{row['way_to_plateau']:.0%}", justify="right", no_wrap=True)
     for name, rows in multiples.items():
         if name != _STATIC and not name.startswith("uniform"):
-            cells = [
-                f"{_times(r['multiple'])} [{_times(r['interval'][0])}, {_times(r['interval'][1])}]"
-                for r in rows[-3:]
-            ]
+            cells = [_multiple(row) for row in rows[-3:]]
             table.add_row(name, *cells, style="bold" if name in _BOLD else "")
     return table
 
@@ -91,12 +94,50 @@ def _policies_table(report: Report) -> Table:
     return table
 
 
+def _rivals_table(report: Report) -> Table:
+    """Return what each tuned stopping rule and ablation costs as a multiple of the adaptive policy's cost."""
+    multiples = report.rivals["cost_multiples"]
+    table = new_table(
+        f"Cost of other rules over the adaptive policy's, at equal {report.data['objective']} (above 1: ours "
+        "is cheaper)"
+    )
+    table.add_column("share of the way to the static plateau", overflow="fold", min_width=28)
+    for row in next(iter(multiples.values()))[-3:]:
+        table.add_column(f"{row['way_to_plateau']:.0%}", justify="right", no_wrap=True)
+    for name, rows in multiples.items():
+        cells = ["–" if row["both_fail"] else _multiple(row) for row in rows[-3:]]
+        table.add_row(name, *cells, style="bold" if name == _BEST_RIVAL else "")
+    return table
+
+
+def _regret_table(report: Report) -> Table:
+    """Return what the adaptive policy loses to hindsight at each budget, part by part."""
+    table = new_table(f"{report.data['objective'].capitalize()} that the adaptive policy loses to hindsight")
+    table.add_column(f"{report.data['unit'].replace('_', ' ')} per prompt", justify="right")
+    for part in _PARTS:
+        table.add_column(part, justify="right")
+    for row in report.regret["parts"]:
+        cells = [
+            "–"
+            if row[part] is None
+            else f"{row[part]['value']:+z.3f}\n{_signed_interval(row[part]['interval'])}"
+            for part in _PARTS
+        ]
+        table.add_row(number(row["budget"]), *cells)
+    return table
+
+
 def _beyond(row: dict[str, Any]) -> int:
     """Return 1 or -1 where the difference to static has an interval above or below 0, else 0."""
     low, high = row.get("difference_interval") or (None, None)
     if low is not None and low > 0:
         return 1
     return -1 if high is not None and high < 0 else 0
+
+
+def _multiple(row: dict[str, Any]) -> str:
+    low, high = row["interval"]
+    return f"{_times(row['multiple'])} [{_times(low)}, {_times(high)}]"
 
 
 def _times(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""``--adaptive`` of `planner plan` and `planner run`, from outside."""
+"""``--adaptive`` of `planner plan` and `planner run` and ``--ablations`` of `planner train`, from outside."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from planner.bundle import PolicyBundle
 from planner.cli import main
 from planner.outcome_wire import outcome_from_json
 from policies.plan_wire import read_plans
+from training.rivals import RIVALS
+from training.simulated_log import simulated_log
 
 
 def test_plans_that_react_are_planned_and_run(
@@ -40,3 +43,22 @@ def test_bundles_that_cannot_react_are_refused(
     prompts.write_text("What is 6 times 7?\n")
     assert main(["plan", str(trained.folder), str(prompts), "--budget", "200", "--adaptive"]) == 2
     assert "no adaptive policy" in capsys.readouterr().err
+
+
+def test_ablations_are_fitted_on_demand_and_shown_with_the_rivals(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log, bundle = tmp_path / "log.jsonl.gz", tmp_path / "policy"
+    simulated_log(60, n_samples=6, n_generators=1, seed=2).write(log)
+    fit = ["train", str(log), "--trials", "1", "--out"]
+    assert main([*fit, str(bundle), "--ablations"]) == 0
+    assert set(PolicyBundle.load(bundle).rivals) == {*RIVALS, "adaptive, no prior", "adaptive, no futility"}
+    capsys.readouterr()
+    report = ["--bootstrap", "100", "--out", str(tmp_path / "report")]
+    assert main(["evaluate", str(bundle), str(log), *report]) == 0
+    shown = capsys.readouterr().out
+    assert "best of the tuned rules" in shown
+    assert "adaptive, no futility" in shown.split("over the adaptive policy's")[1]
+    assert "loses to hindsight" in shown
+    assert main([*fit, str(tmp_path / "plain")]) == 0
+    assert set(PolicyBundle.load(tmp_path / "plain").rivals) == set(RIVALS)
