@@ -1,8 +1,9 @@
-"""Time the transformers backend: one prefill for N samples, against N calls and a plain `generate`.
+"""Time the transformers backend: one prefill for N samples, and a batch of prompts, against plain `generate`.
 
-Models have random weights, so that it runs anywhere; times are ratios within one run, medians over repeats
-that take turns. What bounds it: the forward passes, above all the prefill; the backend's own work is choosing
-tokens and bookkeeping.
+Models have random weights, so that it runs anywhere, with outputs as peaked as those of trained ones. Times
+are ratios within one run, medians over repeats that take turns, in wall time and in CPU time, which a busy
+machine moves less. What bounds it: the forward passes, above all the prefill; the backend itself chooses
+tokens and keeps books.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
@@ -20,6 +21,15 @@ from planner.backends.transformers import TransformersBackend
 from planner.ports import SampleRequest
 
 PROMPT_TOKENS, SAMPLES, NEW_TOKENS = 500, 16, 32
+# The batch: prompts of a few lengths, one sample of each.
+PROMPTS, SHORT, LONG = 32, 40, 80
+
+
+class Seconds(NamedTuple):
+    """Median seconds of a run."""
+
+    wall: float
+    cpu: float
 
 
 def build(hidden: int, layers: int, vocabulary: int) -> tuple[Any, Any]:
@@ -43,24 +53,61 @@ def build(hidden: int, layers: int, vocabulary: int) -> tuple[Any, Any]:
     letters.pre_tokenizer = pre_tokenizers.Split(Regex(r"."), "isolated")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model: Any = LlamaForCausalLM(config)
+    # Untrained outputs are nearly uniform, and no model is sampled from that way: these have a few nats.
+    model.lm_head.weight.data *= 5.0 / (0.02 * hidden**0.5)
     model.eval().to(device, torch.bfloat16 if device == "cuda" else torch.float32)
     tokenizer: Any = PreTrainedTokenizerFast
     return model, tokenizer(tokenizer_object=letters)
 
 
-def timed(runs: dict[str, Callable[[], object]], *, repeats: int) -> dict[str, float]:
+def timed(runs: dict[str, Callable[[], object]], *, repeats: int) -> dict[str, Seconds]:
     """Return the median seconds of each, after a warm-up, in turns so that a busy machine hits all alike."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    wall: dict[str, list[float]] = {name: [] for name in runs}
+    cpu: dict[str, list[float]] = {name: [] for name in runs}
     for repeat in range(repeats + 1):
         for name, run in runs.items():
-            start = time.perf_counter()
+            start, begun = time.perf_counter(), time.process_time()
             run()
             if repeat:
-                seconds[name].append(time.perf_counter() - start)
-    return {name: median(values) for name, values in seconds.items()}
+                wall[name].append(time.perf_counter() - start)
+                cpu[name].append(time.process_time() - begun)
+    return {name: Seconds(median(wall[name]), median(cpu[name])) for name in runs}
 
 
-def measure(hidden: int, layers: int, vocabulary: int, *, repeats: int) -> dict[str, float]:
+def measure_batch(hidden: int, layers: int, vocabulary: int, *, repeats: int) -> dict[str, Seconds]:
+    """Return the median seconds of one sample of each of many prompts, from texts to texts."""
+    import torch
+
+    model, tokenizer = build(hidden, layers, vocabulary)
+    tokenizer.padding_side, tokenizer.pad_token = "left", "!"
+    generator = Generator(name="random", temperature=1.0, max_output_tokens=NEW_TOKENS)
+    lengths = [SHORT + (LONG - SHORT) * index // PROMPTS for index in range(PROMPTS)]
+    texts = ["".join(chr(33 + (i + length) % 90) for i in range(length)) for length in lengths]
+    backend = TransformersBackend(model=model, tokenizer=tokenizer)
+    requests = [
+        SampleRequest(prompt=Prompt(text=text), generator=generator, n=1, seed=index)
+        for index, text in enumerate(texts)
+    ]
+
+    def generate() -> list[str]:
+        batch = tokenizer(texts, return_tensors="pt", padding=True, return_token_type_ids=False)
+        with torch.inference_mode():
+            out = model.generate(
+                **batch.to(model.device),
+                do_sample=True,
+                top_k=0,
+                max_new_tokens=NEW_TOKENS,
+                pad_token_id=0,
+            )
+        return list(tokenizer.batch_decode(out[:, batch["input_ids"].shape[1] :]))
+
+    return timed(
+        {"generate, the same batch": generate, "backend": lambda: asyncio.run(backend.sample(requests))},
+        repeats=repeats,
+    )
+
+
+def measure(hidden: int, layers: int, vocabulary: int, *, repeats: int) -> dict[str, Seconds]:
     """Return the median seconds of N samples drawn in each way."""
     import torch
 
@@ -103,17 +150,26 @@ def measure(hidden: int, layers: int, vocabulary: int, *, repeats: int) -> dict[
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=3)
-    repeats = parser.parse_args(argv).repeats
-    print(
-        f"{SAMPLES} samples of {NEW_TOKENS} tokens from a {PROMPT_TOKENS}-token prompt, median of {repeats}"
-    )
-    for hidden, layers, vocabulary in ((128, 4, 512), (256, 6, 4096)):
-        seconds = measure(hidden, layers, vocabulary, repeats=repeats)
-        one = seconds["backend, n=16"]
-        print(f"Llama, width {hidden}, {layers} layers, vocabulary {vocabulary}")
-        for name, value in seconds.items():
-            print(f"  {name:36s} {value:8.3f} s   {value / one:6.2f} x")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="one repeat")
+    options = parser.parse_args(argv)
+    repeats = 1 if options.quick else options.repeats
+    for hidden, layers, vocabulary in ((128, 4, 96), (256, 6, 4096), (512, 8, 32_000)):
+        print(f"Llama, width {hidden}, {layers} layers, vocabulary {vocabulary}, median of {repeats}")
+        print(f" {SAMPLES} samples of {NEW_TOKENS} tokens from a prompt of {PROMPT_TOKENS}")
+        show(measure(hidden, layers, vocabulary, repeats=repeats))
+        print(f" {PROMPTS} prompts of {SHORT} to {LONG} tokens, a sample of {NEW_TOKENS} of each")
+        show(measure_batch(hidden, layers, vocabulary, repeats=repeats))
+
+
+def show(seconds: dict[str, Seconds]) -> None:
+    """Print times as multiples of the first."""
+    one = next(iter(seconds.values()))
+    for name, value in seconds.items():
+        print(
+            f"  {name:36s} {value.wall:8.3f} s {value.wall / one.wall:6.2f} x   "
+            f"CPU {value.cpu:8.3f} s {value.cpu / one.cpu:6.2f} x"
+        )
 
 
 if __name__ == "__main__":

@@ -79,10 +79,12 @@ def choose_tokens(
     greedy = temperatures == 0
     tokens = raw.argmax(dim=-1)
     if not bool(greedy.all()):
-        tempered = logits.float() / torch.where(greedy, 1.0, temperatures)[:, None]
-        if bool((top_ps < 1).any()):
-            tempered = _keep_nucleus(tempered, top_ps)
-        drawn = _race(torch.log_softmax(tempered, dim=-1), keys, positions)
+        log_p = raw
+        cut = bool((top_ps < 1).any())
+        if cut or not bool((temperatures == 1).all()):
+            tempered = logits.float() / torch.where(greedy, 1.0, temperatures)[:, None]
+            log_p = torch.log_softmax(_keep_nucleus(tempered, top_ps) if cut else tempered, dim=-1)
+        drawn = _race(log_p, keys, positions)
         tokens = torch.where(greedy, tokens, drawn)
     return Chosen(tokens, raw.gather(-1, tokens[:, None])[:, 0])
 
