@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from planner.backends.seeded_sampling import choose_tokens
+from planner.backends.thinking import Thought
 from planner.ports import FinishReason
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Row:
         Called with the tokens after each new one; True when the text has reached a stop string.
     wanted : callable
         False once nobody waits for the sample any more.
+    thought : Thought, optional
+        Holds the sample to a thinking budget.
     """
 
     prompt: int
@@ -48,8 +51,10 @@ class Row:
     top_p: float
     ends: Callable[[list[int]], bool]
     wanted: Callable[[], bool]
+    thought: Thought | None = None
     tokens: list[int] = field(default_factory=list)
     logprob_sum: float = 0.0
+    n_forced: int = 0
     finish: FinishReason | None = None
 
 
@@ -140,8 +145,10 @@ def decode(
         for number, rows in enumerate(group):
             last = number == len(group) - 1
             cache = output.past_key_values if last else copy.deepcopy(output.past_key_values)
-            index = torch.tensor([place[row.prompt] for row in rows], device=model.device)
-            cache.batch_select_indices(index)
+            places = [place[row.prompt] for row in rows]
+            index = torch.tensor(places, device=model.device)
+            if places != list(range(len(used))):
+                cache.batch_select_indices(index)
             _decode_rows(model, rows, cache, mask[index], output.logits[index, -1], end_tokens)
 
 
@@ -172,13 +179,14 @@ def _decode_rows(
             top_ps=top_ps,
         )
         tokens, logprobs = drawn.tokens.tolist(), drawn.logprobs.tolist()
+        forced = _force(alive, tokens, logprobs)
         for row, token, logprob in zip(alive, tokens, logprobs, strict=True):
             _advance(row, token, logprob, end_tokens)
         step += 1
         kept = [index for index, row in enumerate(alive) if row.finish is None]
         if not kept:
             return
-        current = drawn.tokens
+        current = torch.tensor(tokens, device=device) if forced else drawn.tokens
         if len(kept) < len(alive):
             chosen = torch.tensor(kept, device=device)
             cache.batch_select_indices(chosen)
@@ -195,6 +203,19 @@ def _decode_rows(
         )
         logits = output.logits[:, -1]
         position = position + 1
+
+
+def _force(rows: Sequence[Row], tokens: list[int], logprobs: list[float]) -> bool:
+    """Put in the tokens that thinking budgets ask for, and say whether there were any."""
+    any_forced = False
+    for index, row in enumerate(rows):
+        token = None if row.thought is None else row.thought.next_token(row.tokens)
+        if token is not None:
+            # What the model did not choose says nothing about its confidence.
+            tokens[index], logprobs[index] = token, 0.0
+            row.n_forced += 1
+            any_forced = True
+    return any_forced
 
 
 def _advance(row: Row, token: int, logprob: float, end_tokens: frozenset[int]) -> None:

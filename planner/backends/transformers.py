@@ -19,6 +19,7 @@ from planner.backends.decoding import Row, decode, plan_groups
 from planner.backends.prompt_text import check_request, render_chat
 from planner.backends.results import Drawn, Spent, assemble
 from planner.backends.seeded_sampling import sample_key
+from planner.backends.thinking import Thought
 from planner.ports import Completion, SampleRequest
 from policies.usage import Usage
 
@@ -51,14 +52,16 @@ class TransformersBackend:
         For requests and generators that set no limit.
     chat_options : mapping, optional
         Variables of the chat template, e.g. ``{"enable_thinking": False}``.
+    thinking_tags : tuple of str
+        What opens and closes a thought, for generators with a thinking budget: when the thought has had its
+        `thinking_tokens`, the closing tag is put in (`planner.backends.thinking`).
 
     Notes
     -----
     Plain sampling: temperature and top-p of the generator, nothing of the model's own generation settings.
     Each sample is seeded by itself. Results repeat exactly for equal batches; for other batches, up to the
     rounding of the model's arithmetic, which changes with the shape of a batch (rarely visible in float32,
-    now and then in bfloat16). Models whose cache is a recurrent state are not covered. A thinking budget is
-    not enforced and therefore refused.
+    now and then in bfloat16). Models whose cache is a recurrent state are not covered.
 
     Examples
     --------
@@ -73,12 +76,15 @@ class TransformersBackend:
         max_batch_tokens: int = 16_384,
         max_output_tokens: int = 1024,
         chat_options: Mapping[str, object] | None = None,
+        thinking_tags: tuple[str, str] = ("<think>", "</think>"),
     ) -> None:
         if max_batch_tokens < 1 or max_output_tokens < 1:
             raise InvalidInputError("max_batch_tokens and max_output_tokens must be at least 1")
         self._model, self._tokenizer = model, tokenizer
         self._max_batch_tokens, self._max_output_tokens = max_batch_tokens, max_output_tokens
-        self._chat_options = dict(chat_options or {})
+        self._chat_options, self._tags = dict(chat_options or {}), thinking_tags
+        if len(thinking_tags) != 2 or "" in thinking_tags:
+            raise InvalidInputError(f"thinking_tags are an opening and a closing tag, got {thinking_tags!r}")
         self._waiting: list[_Job] = []
         self._lock, self._engine = threading.Lock(), threading.Lock()
         self.spent = Spent()
@@ -92,6 +98,7 @@ class TransformersBackend:
         max_batch_tokens: int = 16_384,
         max_output_tokens: int = 1024,
         chat_options: Mapping[str, object] | None = None,
+        thinking_tags: tuple[str, str] = ("<think>", "</think>"),
     ) -> Self:
         """Load a model from a folder or hub name: bfloat16 on a GPU, float32 on the CPU, safetensors only.
 
@@ -111,6 +118,7 @@ class TransformersBackend:
             max_batch_tokens=max_batch_tokens,
             max_output_tokens=max_output_tokens,
             chat_options=chat_options,
+            thinking_tags=thinking_tags,
         )
 
     async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
@@ -125,8 +133,6 @@ class TransformersBackend:
         """
         for request in requests:
             check_request(request)
-            if request.generator.thinking_tokens is not None:
-                raise InvalidInputError("the transformers backend cannot enforce thinking_tokens; use vLLM")
         job = _Job(requests=requests, prompts=[self._encode(request) for request in requests])
         with self._lock:
             self._waiting.append(job)
@@ -167,9 +173,10 @@ class TransformersBackend:
             [row for members in rows.values() for row in members],
             max_batch_tokens=self._max_batch_tokens,
         )
+        ends = self._end_tokens()
         try:
             for group in groups:
-                decode(self._model, prompts, group, end_tokens=self._end_tokens())
+                decode(self._model, prompts, group, end_tokens=ends)
         except torch.OutOfMemoryError as error:
             failure = BackendError(f"the device is out of memory; lower max_batch_tokens ({error})")
             for job in jobs:
@@ -201,9 +208,25 @@ class TransformersBackend:
                 top_p=1.0 if top_p is None else top_p,
                 ends=stop.reached,
                 wanted=lambda: job.wanted,
+                thought=self._thought(request, prompt),
             )
             for offset in range(request.n)
         ]
+
+    def _thought(self, request: SampleRequest, prompt: tuple[int, ...]) -> Thought | None:
+        """Return what holds one sample to its thinking budget, where it has one."""
+        budget = request.generator.thinking_tokens
+        if budget is None:
+            return None
+        opening, closing = self._tags
+        tail = self._tokenizer.decode(prompt[-len(opening.encode()) - 4 :])
+        return Thought(
+            budget=budget,
+            tags=self._tags,
+            closing=self._tokenizer(closing, add_special_tokens=False)["input_ids"],
+            open_already=tail.rstrip().endswith(opening),
+            decode=self._tokenizer.decode,
+        )
 
     def _results(
         self, request: SampleRequest, prompt: tuple[int, ...], rows: Sequence[Row], *, cached: bool
@@ -214,10 +237,10 @@ class TransformersBackend:
                 f"prompt {request.prompt.id!r} has {len(prompt)} tokens, which do not fit the model's context"
             )
             return [BackendError(reason, failed_requests=0)] * request.n
-        stop = _StopStrings(self._tokenizer, request.stop)
+        stop, ends = _StopStrings(self._tokenizer, request.stop), self._end_tokens()
         completions: list[Drawn] = []
         for index, row in enumerate(rows):
-            tokens = [token for token in row.tokens if token not in self._end_tokens()]
+            tokens = [token for token in row.tokens if token not in ends]
             text, stop_string = stop.cut(self._tokenizer.decode(tokens, skip_special_tokens=True))
             prompt_tokens = 0 if index else len(prompt)
             usage = Usage(
@@ -233,7 +256,7 @@ class TransformersBackend:
                     cached_prompt_tokens=prompt_tokens if cached else 0,
                     output_tokens=len(row.tokens),
                     finish_reason=row.finish or "error",
-                    mean_logprob=row.logprob_sum / len(row.tokens),
+                    mean_logprob=_mean_logprob(row),
                     stop_string=stop_string if row.finish == "stop" else None,
                 )
             )
@@ -244,6 +267,12 @@ class TransformersBackend:
         configured = getattr(self._model.generation_config, "eos_token_id", None)
         ends = configured if isinstance(configured, list) else [configured]
         return frozenset(end for end in (*ends, self._tokenizer.eos_token_id) if end is not None)
+
+
+def _mean_logprob(row: Row) -> float | None:
+    """Return the mean over the tokens that the model chose, None where it chose none."""
+    n_chosen = len(row.tokens) - row.n_forced
+    return row.logprob_sum / n_chosen if n_chosen else None
 
 
 class _StopStrings:

@@ -160,9 +160,30 @@ async def test_a_chat_template_is_used_and_messages_need_one() -> None:
         await backend().sample([asked])
 
 
-async def test_a_thinking_budget_is_refused() -> None:
-    with pytest.raises(InvalidInputError, match="thinking_tokens"):
-        await backend().sample([request(generator=Generator(name="g", thinking_tokens=8))])
+async def test_a_thought_that_has_had_its_tokens_is_closed() -> None:
+    thinker = Generator(name="g", max_output_tokens=20, thinking_tokens=6)
+    plain = Generator(name="g", max_output_tokens=20)
+    one = backend(thinking_tags=("=", "?*?"))
+    question = "what is 1+2 ="
+    held = (await one.sample([request(question, n=4, seed=5, generator=thinker)]))[0]
+    free = (await one.sample([request(question, n=4, seed=5, generator=plain)]))[0]
+    for ours, theirs in zip(held, free, strict=True):
+        # Up to its budget a sample is what it would have been; then comes the tag, and the model goes on.
+        thought = theirs.text[:6]
+        assert ours.text.startswith(thought + "?*?" if theirs.output_tokens > 6 else theirs.text)
+        assert ours.output_tokens <= 20
+    assert any(sample.output_tokens > 9 for sample in held)
+    assert held[0].mean_logprob is not None
+
+
+async def test_a_text_that_does_not_think_is_left_alone() -> None:
+    thinker = Generator(name="g", max_output_tokens=20, thinking_tokens=2)
+    one = backend(thinking_tags=("<<<", "?*?"))
+    [held] = await one.sample([request(n=3, generator=thinker)])
+    [free] = await one.sample([request(n=3, generator=Generator(name="g", max_output_tokens=20))])
+    assert [sample.text for sample in held] == [sample.text for sample in free]
+    with pytest.raises(InvalidInputError, match="thinking_tags"):
+        backend(thinking_tags=("", "x"))
 
 
 async def test_the_ledger_counts_every_token_and_reads_a_prompt_once() -> None:
