@@ -168,9 +168,9 @@ def verdict_of_verifiers(bundle: PolicyBundle) -> str:
     ]
     if offered:
         return (
-            "Picking by the learned verifier beats every other pick in cross-fitted replay, and plans may "
-            f"use it: {', '.join(offered)}."
+            "Picking by the learned verifier beats the plain vote in cross-fitted replay, and plans may use "
+            f"it: {', '.join(offered)}."
         )
     if bundle.verifiers:
-        return "Picking by the learned verifier was not shown to beat other picks: no plan uses it."
+        return "Picking by the learned verifier was not shown to pay: no plan uses it."
     return "There is no learned verifier: it needs marked answers, right and wrong ones, and accuracy."
