@@ -2,9 +2,9 @@
 
 Candidates are the static allocations, known stop rules and learned rules, each on several ladders, and the
 best trials of a search. At each price the candidate with the most value after cost is taken. Static
-allocations are the default, then what training starts from, then what was tuned: each must beat the one
-before by more than noise. The result is a table from price to (ladder, rule); evaluation on untouched prompts
-is left to `training.evaluate`.
+allocations are the default, then come known rules, learned ones, and tuned ones: each kind must beat what was
+taken before by more than noise. The result is a table from price to (ladder, rule); evaluation on untouched
+prompts is left to `training.evaluate`.
 """
 
 from __future__ import annotations
@@ -186,11 +186,16 @@ def _choose(candidates: Sequence[Candidate], tuned: Sequence[Candidate], bench: 
     """Take the best candidate at each price; what is less proven must beat what is more proven clearly."""
     everyone, prices, settings = [*candidates, *tuned], bench.prices, bench.settings
     worth = _worth(everyone, prices)
-    static = np.array([item.static for item in everyone])
-    proven = np.arange(len(everyone)) < len(candidates)
+    static, learned = (np.array([getattr(item, part) for item in everyone]) for part in ("static", "learned"))
+    fresh = np.arange(len(everyone)) >= len(candidates)
     columns = np.arange(len(prices))
     pick = np.flatnonzero(static)[worth[static].mean(axis=1).argmax(axis=0)]
-    for tier, caution in ((proven & ~static, settings.caution), (~proven, settings.tuned_caution)):
+    tiers = (
+        (~static & ~learned & ~fresh, settings.caution),
+        (learned & ~fresh, settings.caution),
+        (fresh, settings.tuned_caution),
+    )
+    for tier, caution in tiers:
         rivals = np.flatnonzero(tier)
         if not rivals.size:
             continue

@@ -47,8 +47,8 @@ class Candidate:
         Returns the rule, fitted on all draws of the ladder.
     value, cost : ndarray of float64, shape (P, L)
         Value and cost of each prompt at each price, means over random orders.
-    static : bool
-        Whether it never looks at what has been drawn.
+    static, learned : bool
+        Whether it never looks at what has been drawn, and whether its rule is fitted.
     """
 
     name: str
@@ -57,6 +57,7 @@ class Candidate:
     value: FloatArray
     cost: FloatArray
     static: bool = False
+    learned: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -153,7 +154,9 @@ class Bench:
             held = of_draw == test
             rule = fit(runs, draws=~held, matrices=matrices)
             value[held], cost[held] = score_at_prices(runs, rule, matrices=matrices, draws=held)
-        return self._candidate(f"learned ({features}) on {runs.ladder}", runs.ladder, fit, runs, value, cost)
+        return self._candidate(
+            f"learned ({features}) on {runs.ladder}", runs.ladder, fit, runs, value, cost, learned=True
+        )
 
     def _candidate(
         self,
@@ -165,11 +168,14 @@ class Bench:
         cost: FloatArray,
         *,
         static: bool = False,
+        learned: bool = False,
     ) -> Candidate:
         """Average draws, (N, L), over orders, and keep the common prompts."""
         rows = np.searchsorted(runs.prompts, self.prompts)
         value, cost = runs.per_prompt(value)[rows], runs.per_prompt(cost)[rows]
-        return Candidate(name=name, ladder=ladder, fit=fit, value=value, cost=cost, static=static)
+        return Candidate(
+            name=name, ladder=ladder, fit=fit, value=value, cost=cost, static=static, learned=learned
+        )
 
     def spend(self, runs: Trajectories, rule: StopRule, price: float) -> tuple[FloatArray, FloatArray]:
         """Return mean and standard deviation of what a rule spends on each common prompt, (P,) each."""

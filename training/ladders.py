@@ -49,9 +49,10 @@ class Settings:
     n_draws : int
         Replayed draws, prompts × random orders: few prompts get more orders, 4 to 64 of them.
     caution : float
-        Standard errors by which a candidate must beat the best static allocation on training prompts.
+        Standard errors by which a known rule must beat the best static allocation on training prompts, and a
+        learned one what has been taken so far.
     tuned_caution : float
-        Standard errors by which a tuned candidate must beat the best of the known ones.
+        Standard errors by which a tuned candidate must beat what has been taken without it.
     checker_waves : int
         Waves of a ladder that ends at the first success.
     prior, escalation, futility : bool
@@ -72,8 +73,8 @@ class Settings:
     max_strong: int = 4
     max_starts: int = 2
     n_draws: int = 12_000
-    caution: float = 0.5
-    tuned_caution: float = 1.0
+    caution: float = 0.25
+    tuned_caution: float = 1.5
     checker_waves: int = 4
     prior: bool = True
     escalation: bool = True

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from difficulty.sample_log import SampleLog
+from difficulty.standardised import standardised
 from policies.adaptive_policy import AdaptivePolicy, Move
 from policies.adaptive_replay import ReplayPool, Trajectories, replay, sample_scales, score_rule
 from policies.cost import CostModel
@@ -215,6 +216,47 @@ def test_replaying_a_static_move_is_the_mean_of_the_samples(log: SampleLog) -> N
     np.testing.assert_allclose(cost, np.repeat(pools["model-0"].cost.sum(axis=1)[:, None], 2, axis=1))
     np.testing.assert_array_equal(rounds, 1)
     assert np.all((value >= 0) & (value <= 1))
+
+
+@pytest.mark.slow
+def test_expected_cost_is_what_other_prompts_cost() -> None:
+    """At every price: 6 standard errors of 2 × 300 prompts (false alarms below 1e-6) and 5 % for the rule."""
+    log = simulated_log(600, n_samples=10, seed=11)
+    train, test = log.split(test_fraction=0.5, seed=0)
+    level, other = (level_of(side) for side in (train, test))
+    found = fit_stopping(
+        train,
+        MODEL,
+        coordinates=level,
+        folds=np.arange(len(level)) % 3,
+        prices=np.geomspace(0.03, 3e-7, 12),
+        objective="accuracy",
+        seed=0,
+        settings=replace(QUICK, n_draws=2400, max_samples=10),
+    )
+    assert found is not None
+    rows, _, cost, _ = replay_course(
+        found.table.policy,
+        replay_pools(test, MODEL),
+        difficulty=standardised(other, level),
+        objective="accuracy",
+        n_orders=8,
+    )
+    assert len(rows) == len(test.prompts)
+    expected, realised = found.table.cost.mean(axis=0), cost.mean(axis=0)
+    error = np.sqrt(found.table.cost.var(axis=0) / len(level) + cost.var(axis=0) / len(rows))
+    assert np.all(np.abs(expected - realised) <= 6 * error + 0.05 * realised)
+    # Rules that are fitted without a fold spend otherwise than the one that is deployed.
+    np.testing.assert_allclose(
+        replay_course(
+            found.table.policy,
+            replay_pools(train, MODEL),
+            difficulty=standardised(level, level),
+            objective="accuracy",
+            n_orders=8,
+        )[2],
+        found.table.cost,
+    )
 
 
 def scale() -> SampleScale:
