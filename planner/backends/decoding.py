@@ -122,12 +122,15 @@ def decode(
     prompts : sequence of token sequences
         All prompts; the group reads its own, once.
     group : chunks of rows
-        As `plan_groups` makes them.
+        As `plan_groups` makes them; rows that nobody wants any more end as cancelled.
     end_tokens : frozenset of int
         Tokens that end a sample; they count as generated.
     """
     import torch
 
+    group = [chunk for chunk in map(_still_wanted, group) if chunk]
+    if not group:
+        return
     used = list(dict.fromkeys(row.prompt for chunk in group for row in chunk))
     place = {prompt: index for index, prompt in enumerate(used)}
     longest = max(len(prompts[prompt]) for prompt in used)
@@ -142,14 +145,27 @@ def decode(
             use_cache=True,
             logits_to_keep=1,
         )
-        for number, rows in enumerate(group):
-            last = number == len(group) - 1
+        for number, chunk in enumerate(group):
+            rows, last = _still_wanted(chunk), number == len(group) - 1
+            if not rows:
+                continue
             cache = output.past_key_values if last else copy.deepcopy(output.past_key_values)
             places = [place[row.prompt] for row in rows]
             index = torch.tensor(places, device=model.device)
             if places != list(range(len(used))):
                 cache.batch_select_indices(index)
             _decode_rows(model, rows, cache, mask[index], output.logits[index, -1], end_tokens)
+
+
+def _still_wanted(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows that somebody waits for; the others end before their first token."""
+    wanted = []
+    for row in rows:
+        if row.wanted():
+            wanted.append(row)
+        else:
+            row.finish = "cancelled"
+    return wanted
 
 
 def _decode_rows(

@@ -19,8 +19,9 @@ from planner.backends.decoding import Row, decode, plan_groups
 from planner.backends.prompt_text import check_request, render_chat
 from planner.backends.results import Drawn, Spent, assemble
 from planner.backends.seeded_sampling import sample_key
+from planner.backends.stop_strings import StopStrings
 from planner.backends.thinking import Thought
-from planner.ports import Completion, SampleRequest
+from planner.ports import Completion, Metered, SampleRequest
 from policies.usage import Usage
 
 __all__ = ["TransformersBackend"]
@@ -122,7 +123,7 @@ class TransformersBackend:
         )
 
     async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
-        """Return `n` completions per request.
+        """Return `n` completions per request; a call that is cancelled says exactly what it has used.
 
         Raises
         ------
@@ -138,10 +139,30 @@ class TransformersBackend:
             self._waiting.append(job)
         try:
             await asyncio.to_thread(self._serve, job)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             job.wanted = False
+            error.args = await self._used(job)
             raise
         return assemble(job.result.result())
+
+    async def _used(self, job: _Job) -> tuple[Metered, ...]:
+        """Return what a job has used that nobody wants any more, as soon as the model is done with it."""
+        with self._lock:
+            if job in self._waiting:
+                self._waiting.remove(job)
+                return (Metered(Usage(), exact=True),)
+        try:
+            rows = await asyncio.shield(asyncio.wrap_future(job.result))
+        except BackendError:
+            return ()
+        usage = Usage(requests=len(rows))
+        for completion in (one for row in rows for one in row if isinstance(one, Completion)):
+            usage += Usage(
+                prompt_tokens=completion.prompt_tokens,
+                cached_prompt_tokens=completion.cached_prompt_tokens,
+                output_tokens=completion.output_tokens,
+            )
+        return (Metered(usage, exact=True),)
 
     def _encode(self, request: SampleRequest) -> tuple[int, ...]:
         effort = request.generator.reasoning_effort
@@ -156,7 +177,13 @@ class TransformersBackend:
                 return
             with self._lock:
                 jobs, self._waiting = self._waiting, []
-            self._run([other for other in jobs if other.wanted])
+            try:
+                self._run(jobs)
+            finally:
+                # Where the model fails, its error goes to the job at hand, and none of the others waits on.
+                for other in jobs:
+                    if not other.result.done():
+                        other.result.set_exception(BackendError("the model failed on the batch"))
 
     def _run(self, jobs: Sequence[_Job]) -> None:
         """Decode the samples of several jobs together and hand out the results."""
@@ -197,7 +224,7 @@ class TransformersBackend:
         context = getattr(self._model.config, "max_position_embeddings", None) or len(prompt) + limit
         if len(prompt) >= context:
             return []
-        stop = _StopStrings(self._tokenizer, request.stop)
+        stop = StopStrings(self._tokenizer, request.stop)
         temperature, top_p = request.generator.temperature, request.generator.top_p
         return [
             Row(
@@ -237,7 +264,7 @@ class TransformersBackend:
                 f"prompt {request.prompt.id!r} has {len(prompt)} tokens, which do not fit the model's context"
             )
             return [BackendError(reason, failed_requests=0)] * request.n
-        stop, ends = _StopStrings(self._tokenizer, request.stop), self._end_tokens()
+        stop, ends = StopStrings(self._tokenizer, request.stop), self._end_tokens()
         completions: list[Drawn] = []
         for index, row in enumerate(rows):
             tokens = [token for token in row.tokens if token not in ends]
@@ -273,27 +300,3 @@ def _mean_logprob(row: Row) -> float | None:
     """Return the mean over the tokens that the model chose, None where it chose none."""
     n_chosen = len(row.tokens) - row.n_forced
     return row.logprob_sum / n_chosen if n_chosen else None
-
-
-class _StopStrings:
-    """Finds stop strings in tokens as they come, and cuts a text at the first of them."""
-
-    def __init__(self, tokenizer: Any, strings: Sequence[str]) -> None:
-        self._tokenizer, self._strings = tokenizer, strings
-        # A token is at least one byte of text, so this many tokens hold any stop string that has just ended.
-        self._window = max((len(string.encode()) for string in strings), default=0) + 4
-
-    def reached(self, tokens: list[int]) -> bool:
-        """Say whether a stop string stands near the end of the tokens."""
-        if not self._strings:
-            return False
-        tail = self._tokenizer.decode(tokens[-self._window :], skip_special_tokens=True)
-        return any(string in tail for string in self._strings)
-
-    def cut(self, text: str) -> tuple[str, str]:
-        """Return the text before the first stop string, and that string; ``""`` where there is none."""
-        found = [(text.find(string), string) for string in self._strings if string in text]
-        if not found:
-            return text, ""
-        at, string = min(found, key=lambda item: item[0])
-        return text[:at], string

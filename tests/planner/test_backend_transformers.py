@@ -12,8 +12,10 @@ from backend_contract import BackendContract, MakeBackend, request
 from difficulty.errors import BackendError, InvalidInputError, InvalidPromptError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
+from planner.backends.results import Spent
 from planner.backends.transformers import TransformersBackend
-from planner.ports import SampleRequest
+from planner.ports import Metered, SampleRequest
+from policies.usage import Usage
 
 torch = pytest.importorskip("torch", reason="extra 'local' is not installed")
 transformers = pytest.importorskip("transformers", reason="extra 'local' is not installed")
@@ -202,10 +204,45 @@ async def test_cancelled_work_stops_and_is_listed_apart() -> None:
     while not one._engine.locked():
         await asyncio.sleep(0)
     task.cancel()
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(asyncio.CancelledError) as caught:
         await task
-    [[after]] = await one.sample([request()])
-    assert after.finish_reason in ("stop", "length")
     spent = one.spent
     assert spent.cancelled.samples > 0
-    assert spent.completed.output_tokens + spent.cancelled.output_tokens >= spent.cancelled.samples
+    # Exactly what was generated until then, and nothing for samples that had not begun.
+    metered = Metered.of(caught.value)
+    assert metered is not None and metered.exact
+    assert metered.usage.output_tokens == spent.completed.output_tokens + spent.cancelled.output_tokens
+    assert spent.cancelled.output_tokens < spent.cancelled.samples
+    [[after]] = await one.sample([request()])
+    assert after.finish_reason in ("stop", "length")
+
+
+async def test_a_model_that_fails_leaves_no_other_call_waiting() -> None:
+    class Broken:
+        config = tiny_model().config
+        generation_config = tiny_model().generation_config
+        device = tiny_model().device
+
+        def __call__(self, **_: Any) -> Any:
+            raise RuntimeError("a broken layer")
+
+    one = backend(model=Broken())
+    with one._engine:
+        calls = [asyncio.create_task(one.sample([request(seed=seed)])) for seed in (1, 2)]
+        while len(one._waiting) < 2:
+            await asyncio.sleep(0)
+    ended = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 30)
+    assert {type(error) for error in ended} == {RuntimeError, BackendError}
+
+
+async def test_work_that_has_not_begun_has_used_nothing() -> None:
+    one = backend()
+    with one._engine:
+        waiting = asyncio.create_task(one.sample([request()]))
+        while not one._waiting:
+            await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await waiting
+    assert Metered.of(caught.value) == Metered(Usage(), True)
+    assert one.spent == Spent()
