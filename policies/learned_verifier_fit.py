@@ -24,6 +24,8 @@ __all__ = ["CorrectnessFit", "fit_correctness"]
 
 _WIDTHS: Final = (1, 2, 4, 8, 16, 32)
 _TREE_COUNTS: Final = (0, 20, 40, 80)
+# With fewer prompts there is nothing for trees to learn that the next prompts share.
+_PROMPTS_FOR_TREES: Final = 100
 # Samples drawn per prompt and width, so that no width dominates the fit: fewer where prompts are many.
 _SAMPLES_PER_WIDTH: Final = 24
 _LEAST_SAMPLES: Final = 8
@@ -84,11 +86,13 @@ def fit_correctness(log: SampleLog, generator: str, *, seed: int = 0, n_folds: i
     -----
     Sets of 1 to 32 samples are drawn from each prompt, since agreement means more among many. Trees are taken
     where they lower the log loss of prompts that were left out by more than its standard error; their number
-    is the one thing that the models of the folds share. Agreement alone needs none.
+    is the one thing that the models of the folds share. Agreement alone needs none, and fewer than 100
+    prompts get none.
     """
     pool, folds = _fold_prompts(log, generator, seed=seed, n_folds=n_folds)
     columns = tuple(name for name in COLUMNS if np.isfinite(getattr(pool, name)[pool.answer >= 0]).all())
-    counts = _TREE_COUNTS if columns else (0,)
+    enough = len(np.unique(np.nonzero(pool.answer >= 0)[0])) >= _PROMPTS_FOR_TREES
+    counts = _TREE_COUNTS if columns and enough else (0,)
     rows = _draw_rows(pool, columns, np.random.default_rng([seed, 1]))
     held_out = np.zeros((len(counts), len(rows.correct)))
     parts = []
