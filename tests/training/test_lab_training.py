@@ -10,11 +10,12 @@ from scipy import stats
 
 from difficulty.errors import InvalidInputError
 from training.lab import DIRECT_TEMPLATE, REVISION_REQUEST, STEPS_TEMPLATE
-from training.lab.examples import Example, base_examples, batches, chat
+from training.lab.examples import Batch, Example, base_examples, batches, chat
 from training.lab.fit import FitConfig, fit, language_model, next_token_loss
 from training.lab.revisions import Attempts, revision_examples
 from training.lab.rewards import LabelledSteps, label_steps, reward_batches, reward_model
 from training.lab.sampling import sample
+from training.lab.surprise import expected_batches
 from training.lab.tasks import draw_problems
 from training.lab.tokenizer import build_tokenizer
 from training.lab.train import LabConfig, save, train_lab
@@ -159,31 +160,65 @@ def test_sampling_with_the_cache_agrees_with_generate():
         assert texts == [expected, expected]
 
 
-def test_revisions_show_attempts_as_often_wrong_as_they_were_and_mend_the_last():
-    problems = draw_problems(n=30, seed=4)
+def test_revisions_show_attempts_as_often_wrong_as_they_were_and_get_more_careful():
+    problems = draw_problems(n=30, seed=4, n_steps=6, n_digits=3)
     pool = [Attempts(problem=p, texts=(p.solution, p.solution, "#### x")) for p in problems]
     examples, _ = revision_examples(
-        pool, seed=0, shard=0, size=1000, templates=_TEMPLATES, request=REVISION_REQUEST, separator="\n\n"
+        pool, seed=0, shard=0, size=4000, templates=_TEMPLATES, request=REVISION_REQUEST, separator="\n\n"
     )
-    solutions = {p.solution for p in problems}
     revisions = [e for e in examples if REVISION_REQUEST in e.prompt or "\n\n" in e.prompt]
-    assert len(revisions) == 500  # the rest are first answers and drills
-    unread = [e for e in revisions if "#### x" in e.prompt[-40:]]  # the last attempt held nothing to read
-    assert 0.24 < len(unread) / len(revisions) < 0.43  # one third of the attempts, +- 4.5 standard errors
-    assert all(e.completion in solutions for e in revisions if e not in unread)  # right lines are kept
-    assert 0.5 < np.mean([e.completion in solutions for e in unread]) < 0.95  # slips of its own
+    assert len(revisions) == 2000  # the rest are first answers and drills
+    ends = ("#### x\n\n", f"#### x<eos><user>{REVISION_REQUEST}<assistant>")
+    last_wrong = np.mean([e.prompt.endswith(ends) for e in revisions])
+    assert abs(last_wrong - 1 / 3) < 5 * np.sqrt(2 / 9 / 2000)  # five standard errors
+    solutions = {p.solution for p in problems}
+    right = {
+        n: np.mean([e.completion in solutions for e in revisions if e.prompt.count("####") == n])
+        for n in (1, 2, 3)
+    }
+    # each attempt in sight halves the slips: about (1 - 0.2 / 2 ** n) ** 6, 400 examples or more each
+    assert right[1] + 0.1 < right[2]
+    assert right[2] < right[3]
 
 
 def test_every_token_of_a_step_has_its_value():
     steps, values = ("4+5=9", "9*2=19", "#### 19"), (0.75, 0.25, 0.0)
     item = LabelledSteps(question="Emma has 4.", steps=steps, values=values)
-    batch = next(reward_batches([item], _TOKENIZER, batch_tokens=64, seed=0))
+    batch = next(reward_batches([item], _TOKENIZER, batch_tokens=64, seed=0, results_only=False))
     for step, value in zip(steps, values, strict=True):
         text = _TOKENIZER.decode(batch.input_ids[0][np.isclose(batch.targets[0], value)])
         assert text == step + "\n"
     assert (batch.targets[0] >= 0).sum() == len(
         _TOKENIZER("".join(step + "\n" for step in steps))["input_ids"]
     )
+
+
+def test_results_and_line_ends_have_values_and_what_leads_to_them_has_none():
+    steps, values = ("adds 5: 4+5=9", "grows 2: 9*2=19", "#### 19"), (0.75, 0.25, 0.0)
+    item = LabelledSteps(question="Emma has 4.", steps=steps, values=values)
+    batch = next(reward_batches([item], _TOKENIZER, batch_tokens=64, seed=0))
+    assert _TOKENIZER.decode(batch.input_ids[0][batch.targets[0] >= 0]) == "9\n19\n19\n"
+
+
+def test_spoiled_digits_are_told_by_the_language_models_own_odds():
+    model = _model(seed=2)
+    rows = np.array([_TOKENIZER("<bos>4+5=9\n#### 9" * 30, add_special_tokens=False)["input_ids"]])
+    learned = np.zeros(rows.shape, dtype=np.float32)
+    learned[0, :50] = -1
+    (batch,) = expected_batches(model, _TOKENIZER, iter([Batch(input_ids=rows, targets=learned)]), seed=0)
+    digits = np.isin(rows, _TOKENIZER.convert_tokens_to_ids(list("0123456789")))
+    assert ((batch.targets >= 0) == (digits & (learned >= 0))).all()
+    changed = batch.input_ids != rows
+    assert not (changed & (batch.targets < 0)).any()
+    assert (
+        0.1 < changed.sum() / (batch.targets >= 0).sum() < 0.35
+    )  # a quarter, less the ones that stay the same
+    chances = (
+        torch.softmax(model(input_ids=torch.from_numpy(batch.input_ids)).logits[0], dim=-1).detach().numpy()
+    )
+    for place in np.flatnonzero(batch.targets[0] >= 0):
+        expected = chances[place - 1, batch.input_ids[0, place]] / chances[place - 1].max()
+        assert batch.targets[0, place] == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize("n_rollouts", [0, 1])
@@ -213,6 +248,7 @@ def test_the_script_in_miniature(tmp_path):
     config = LabConfig(
         base=tiny,
         revise=tiny,
+        surprise=tiny,
         reward=tiny,
         shard_size=100,
         n_attempt_problems=2,

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.lab.tasks import MAX_DIGITS, MAX_STEPS, STEP_DELIMITER, WordProblem, draw_problem
-from training.lab.writers import write_first_answer
+from training.lab.writers import write_solution
 
 __all__ = [
     "Batch",
@@ -95,7 +95,7 @@ def base_examples(
             result.append(Example(prompt=chat(direct.format(prompt=problem.text)), completion=problem.direct))
         else:
             template = "{prompt}" if rng.random() < 0.2 else steps
-            written = write_first_answer(problem, rng)
+            written = write_solution(problem, rng)
             result.append(Example(prompt=chat(template.format(prompt=problem.text)), completion=written))
     return result
 

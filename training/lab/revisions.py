@@ -1,8 +1,8 @@
-"""Collect the model's own attempts and turn them into revisions, which mend most of what is wrong.
+"""Collect the model's own attempts and turn them into revisions, which have fewer slips.
 
 Attempts are drawn from the model itself and stand in the examples as often wrong as the model is: a reviser
 learns how far to trust what it reads, and balancing right and wrong attempts would teach it the wrong trust.
-How a revision reads the last attempt is left to `training.lab.writers`.
+How careful a revision is is left to `training.lab.writers`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from training.lab.examples import (
 )
 from training.lab.sampling import sample
 from training.lab.tasks import WordProblem
-from training.lab.writers import write_revision
+from training.lab.writers import write_solution
 
 __all__ = ["Attempts", "draw_attempts", "revision_examples"]
 
@@ -103,7 +103,7 @@ def revision_examples(
             revision_example(
                 template.format(prompt=entry.problem.text),
                 attempts,
-                write_revision(entry.problem, attempts[-1], rng),
+                write_solution(entry.problem, rng, n_earlier=in_sight),
                 between=request if as_chat else separator,
                 as_chat=as_chat,
             )

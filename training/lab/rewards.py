@@ -127,12 +127,19 @@ def label_steps(
 
 
 def reward_batches(
-    labelled: Sequence[LabelledSteps], tokenizer: Any, *, batch_tokens: int, seed: int
+    labelled: Sequence[LabelledSteps],
+    tokenizer: Any,
+    *,
+    batch_tokens: int,
+    seed: int,
+    results_only: bool = True,
 ) -> Iterator[Batch]:
-    """Yield batches without end, pass after pass; every token of a step has the step's value, the others -1.
+    """Yield batches without end, pass after pass; tokens of a step have the step's value, the others -1.
 
-    Only the line end is read later, but the tokens before it show which digit spoiled a step.
+    Only the line end is read later, but the tokens before it show which digit spoiled a step. With
+    `results_only` the tokens up to the ``=`` of a line, which are rarely wrong, have no value.
     """
+    openers = tokenizer.convert_tokens_to_ids(["=", "####Ġ"])
     encoded = [_tokens(tokenizer, item.question, item.steps) for item in labelled]
     for epoch in count():
         rng = np.random.default_rng([seed, epoch])
@@ -147,7 +154,9 @@ def reward_batches(
                 tokens, bounds = encoded[index]
                 input_ids[row, : len(tokens)] = tokens
                 for (before, end), value in zip(pairwise(bounds), labelled[index].values, strict=True):
-                    targets[row, before + 1 : end + 1] = value
+                    line = tokens[before + 1 : end + 1]
+                    written = next((place + 1 for place, token in enumerate(line) if token in openers), 0)
+                    targets[row, before + 1 + results_only * written : end + 1] = value
             yield Batch(input_ids=input_ids, targets=targets)
 
 
