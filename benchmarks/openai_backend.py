@@ -1,8 +1,9 @@
 """Time what the OpenAI backend adds to the bare client, for the same requests to the same server.
 
-The server is a stand-in in a process of its own that takes a fixed time per request, as an engine would; the
-bare client is the official one, called directly. What bounds it: the client's own work per request, which
-both pay.
+The server is a stand-in in a process of its own that takes a fixed time per request, as an engine would, or
+with ``--base-url`` a real one; the bare client is the official one, called directly. Requests that may be
+cancelled are streamed, which is a row of its own. What bounds it: the client's own
+work per request, which all pay.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import argparse
 import asyncio
 import multiprocessing
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from statistics import median
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,22 +23,41 @@ from difficulty.prompt import Prompt
 from planner.backends.openai import OpenAIBackend
 from planner.ports import SampleRequest
 
-CHOICES, TOKENS = 4, 100
+TOKENS = 100
 
 
-def serve(ready: multiprocessing.Queue[int], seconds: float) -> None:
-    """Answer every request after a while with the same four choices of a hundred tokens."""
+class Load(NamedTuple):
+    """What is sent: requests for `choices` samples each, and how many at a time."""
+
+    url: str
+    model: str
+    requests: int
+    choices: int
+    concurrency: int
+
+
+def serve(ready: multiprocessing.Queue[int], seconds: float, n: int) -> None:
+    """Answer every request after a while with the same choices of a hundred tokens, streamed if asked."""
     choice = {
         "finish_reason": "stop",
         "message": {"role": "assistant", "content": "word " * TOKENS},
         "logprobs": {"content": [{"token": "word ", "logprob": -0.5}] * TOKENS},
     }
-    usage = {"prompt_tokens": 50, "completion_tokens": CHOICES * TOKENS}
-    choices = [choice | {"index": index} for index in range(CHOICES)]
+    usage = {"prompt_tokens": 50, "completion_tokens": n * TOKENS}
+    choices = [choice | {"index": index} for index in range(n)]
     body = msgspec.json.encode({"choices": choices, "usage": usage})
-    head = (
-        f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode()
-    )
+    word = {"delta": {"content": "word "}, "logprobs": {"content": [{"token": "word ", "logprob": -0.5}]}}
+    end = {"delta": {}, "finish_reason": "stop"}
+    parts = [{"choices": [word | {"index": index}]} for _ in range(TOKENS) for index in range(n)]
+    parts += [{"choices": [end | {"index": index}]} for index in range(n)]
+    events = [msgspec.json.encode(part) for part in [*parts, {"choices": [], "usage": usage}]] + [b"[DONE]"]
+    stream = b"".join(b"data: " + event + b"\n\n" for event in events)
+
+    def message(kind: str, content: bytes) -> bytes:
+        head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {len(content)}\r\n\r\n"
+        return head.encode() + content
+
+    whole, streamed = message("application/json", body), message("text/event-stream", stream)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -45,9 +66,9 @@ def serve(ready: multiprocessing.Queue[int], seconds: float) -> None:
             except asyncio.IncompleteReadError:
                 return writer.close()
             fields = dict(line.lower().split(b": ", 1) for line in header.split(b"\r\n")[1:-2])
-            await reader.readexactly(int(fields[b"content-length"]))
+            asked = await reader.readexactly(int(fields[b"content-length"]))
             await asyncio.sleep(seconds)
-            writer.write(head + body)
+            writer.write(streamed if b'"stream":true' in asked.replace(b" ", b"") else whole)
             await writer.drain()
 
     async def run() -> None:
@@ -58,35 +79,42 @@ def serve(ready: multiprocessing.Queue[int], seconds: float) -> None:
     asyncio.run(run())
 
 
-async def bare(url: str, n_requests: int, concurrency: int) -> None:
+async def bare(load: Load) -> None:
     """Call the official client directly."""
     from openai import AsyncOpenAI
 
-    slots = asyncio.Semaphore(concurrency)
-    async with AsyncOpenAI(base_url=url, api_key="none") as client:
+    slots = asyncio.Semaphore(load.concurrency)
+    async with AsyncOpenAI(base_url=load.url, api_key="none") as client:
 
         async def one(index: int) -> int:
             async with slots:
                 reply = await client.chat.completions.create(
-                    model="m",
+                    model=load.model,
                     messages=[{"role": "user", "content": f"prompt {index}"}],
-                    n=CHOICES,
+                    n=load.choices,
                     seed=index,
                     logprobs=True,
+                    max_tokens=TOKENS,
                 )
                 return len(reply.choices)
 
-        await asyncio.gather(*map(one, range(n_requests)))
+        await asyncio.gather(*map(one, range(load.requests)))
 
 
-async def through(url: str, n_requests: int, concurrency: int) -> None:
+async def through(load: Load, *, revocable: bool = False) -> None:
     """Send the same through the backend."""
-    generator = Generator(name="g", model="m")
+    generator = Generator(name="g", model=load.model, max_output_tokens=TOKENS)
     requests = [
-        SampleRequest(prompt=Prompt(text=f"prompt {index}"), generator=generator, n=CHOICES, seed=index)
-        for index in range(n_requests)
+        SampleRequest(
+            prompt=Prompt(text=f"prompt {index}"),
+            generator=generator,
+            n=load.choices,
+            seed=index,
+            revocable=revocable,
+        )
+        for index in range(load.requests)
     ]
-    await OpenAIBackend(base_url=url, max_concurrency=concurrency).sample(requests)
+    await OpenAIBackend(base_url=load.url, max_concurrency=load.concurrency).sample(requests)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -94,28 +122,42 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=200)
     parser.add_argument("--concurrency", type=int, default=16)
-    parser.add_argument("--seconds", type=float, default=0.2, help="time the server takes per request")
+    parser.add_argument("--choices", type=int, default=4, help="samples per request")
+    parser.add_argument("--seconds", type=float, default=0.2, help="time the stand-in takes per request")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--base-url", help="a real server, up to /v1, in place of the stand-in")
+    parser.add_argument("--model", default="m", help="its name of the model")
+    parser.add_argument("--quick", action="store_true", help="one repeat")
     options = parser.parse_args(argv)
-    ready: multiprocessing.Queue[int] = multiprocessing.Queue()
-    server = multiprocessing.Process(target=serve, args=(ready, options.seconds), daemon=True)
-    server.start()
-    url = f"http://127.0.0.1:{ready.get()}/v1"
-    wall: dict[str, list[float]] = {"bare client": [], "backend": []}
-    busy: dict[str, list[float]] = {"bare client": [], "backend": []}
-    for repeat in range(options.repeats + 1):
-        for name, run in (("bare client", bare), ("backend", through)):
+    server, url = None, options.base_url
+    if url is None:
+        ready: multiprocessing.Queue[int] = multiprocessing.Queue()
+        given = (ready, options.seconds, options.choices)
+        server = multiprocessing.Process(target=serve, args=given, daemon=True)
+        server.start()
+        url = f"http://127.0.0.1:{ready.get()}/v1"
+    load = Load(url, options.model, options.requests, options.choices, options.concurrency)
+    runs: dict[str, Callable[[], Coroutine[object, object, None]]] = {
+        "bare client": lambda: bare(load),
+        "backend": lambda: through(load),
+        "backend, streamed": lambda: through(load, revocable=True),
+    }
+    wall: dict[str, list[float]] = {name: [] for name in runs}
+    busy: dict[str, list[float]] = {name: [] for name in runs}
+    for repeat in range((1 if options.quick else options.repeats) + 1):
+        for name, run in runs.items():
             start, begun = time.perf_counter(), time.process_time()
-            asyncio.run(run(url, options.requests, options.concurrency))
+            asyncio.run(run())
             if repeat:
                 wall[name].append(time.perf_counter() - start)
                 busy[name].append(time.process_time() - begun)
-    server.kill()
-    print(f"{options.requests} requests for {CHOICES} samples each, {options.concurrency} in flight")
+    if server is not None:
+        server.kill()
+    print(f"{load.requests} requests for {load.choices} samples each, {load.concurrency} in flight")
     for name in wall:
         ratio = median(wall[name]) / median(wall["bare client"])
-        cpu = 1000 * median(busy[name]) / options.requests
-        print(f"  {name:12s} {median(wall[name]):7.3f} s  {ratio:6.3f} x  {cpu:6.2f} ms CPU a request")
+        cpu = 1000 * median(busy[name]) / load.requests
+        print(f"  {name:18s} {median(wall[name]):7.3f} s  {ratio:6.3f} x  {cpu:6.2f} ms CPU a request")
 
 
 if __name__ == "__main__":
