@@ -124,19 +124,21 @@ class Levels:
     def _cut(self, menu: Menu, belief: Belief, cap: float) -> Menu:
         """Cut every ladder short where all of it is expected to cost more than the cap."""
         moves, choice = self.table.policy.moves, self.table.policy.choice
-        each = {name: self._each(name, belief) for name in self._generators()}
-        success = {name: np.nan_to_num(belief.mean(name)) for name in each}
+        names = self._generators()
+        at_name = {name: index for index, name in enumerate(names)}
+        each = np.stack([self._each(name, belief) for name in names], axis=1)
+        success = np.stack([np.nan_to_num(belief.mean(name)) for name in names], axis=1)
         # Of each move: samples that fit, what one and what all of them cost, and what one is worth.
         fitting = np.empty((len(belief), len(moves)), dtype=np.int64)
         firsts, mosts, ones = (np.empty(fitting.shape) for _ in range(3))
         rows = np.arange(len(belief))
         for index, move in enumerate(moves):
-            drawn = [each[wave.generator] for wave in move.ladder.waves for _ in range(wave.n)]
-            total = np.cumsum(np.stack(drawn, axis=1), axis=1)
+            drawn = [at_name[wave.generator] for wave in move.ladder.waves for _ in range(wave.n)]
+            total = each[:, drawn].cumsum(axis=1)
             fitting[:, index] = (total <= cap * _ROUNDING).sum(axis=1)
             firsts[:, index] = total[:, 0]
             mosts[:, index] = total[rows, np.maximum(fitting[:, index] - 1, 0)]
-            ones[:, index] = success[move.ladder.waves[0].generator]
+            ones[:, index] = success[:, drawn[0]]
         too_long = (fitting[:, choice] < menu.width) & ~np.isnan(menu.value)
         if not too_long.any():
             return menu
