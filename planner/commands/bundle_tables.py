@@ -134,8 +134,7 @@ def verifier_table(bundle: PolicyBundle) -> Table:
     """Return the learned verifiers with what picking by them delivers on prompts that they did not see."""
     table = new_table("Learned verifiers (cross-fitted)")
     table.add_column("generator", overflow="fold")
-    table.add_column("reads", overflow="fold")
-    for heading in ("Brier", "constant", "AUC in prompt", "N", "vote", "rival", "picked", "in plans"):
+    for heading in ("Brier", "constant", "AUC", "N", "vote", "other pick", "its pick", "in plans"):
         table.add_column(heading, justify="right")
     record = bundle.training.get("learned_verifier", {})
     for name in bundle.verifiers:
@@ -151,7 +150,6 @@ def verifier_table(bundle: PolicyBundle) -> Table:
             picked = (str(widest["n"]), *(f"{value:.3f}" for value in values))
         table.add_row(
             name,
-            ", ".join(row["reads"]),
             f"{row['brier']:.3f}",
             f"{row['brier_constant']:.3f}",
             "–" if auc is None else f"{auc:.2f}",
