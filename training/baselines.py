@@ -164,16 +164,6 @@ def oracle_bins(bed: TestBed, even: CurveTable, odd: CurveTable) -> Course:
     return bed.realise(choice, odd.value)
 
 
-def hindsight(bed: TestBed, even: CurveTable, odd: CurveTable) -> Course:
-    """Return the hindsight bound: each prompt's best allocation on one half of its samples, scored on the
-    other.
-    """
-    usable = ~(np.isnan(odd.value).any(axis=0) | np.isnan(even.value).any(axis=0))
-    columns = np.flatnonzero(usable)
-    choice = columns[choose_at_prices(even.value[:, columns], bed.cost[:, columns], bed.prices)]
-    return bed.realise(choice, odd.value)
-
-
 def marginal_greedy(
     bed: TestBed, *, gain: Callable[[NDArray[np.float32], FloatArray, NDArray[np.intp]], FloatArray]
 ) -> Course:

@@ -39,6 +39,7 @@ from training.adaptive_courses import AdaptiveBed, adaptive_courses, replayable,
 from training.comparison import compare, compare_with_rivals, gap_closed
 from training.flops_matched import flops_matched
 from training.frontier import bootstrap_weights
+from training.hindsight import half_sizes, hindsight
 from training.learned_verifiers import measure_learned_verifiers
 from training.regret import regret_courses, regret_split, rounding_regret
 from training.report import Report, write_report
@@ -104,7 +105,7 @@ def evaluate(
     tell("curves", 1, 1)
     kept = log.select([log.prompts[row].id for row in rows])
     weights = bootstrap_weights(len(rows), n_replicates=n_bootstrap, seed=seed)
-    courses = _courses(bed, halves, seed)
+    courses = _courses(bed, halves, kept, seed)
     model = replace(
         cost_model or CostModel(unit=check_unit(loaded.unit), generators=log.generators),
         unit=check_unit(loaded.unit),
@@ -230,7 +231,7 @@ def _test_bed(
     return bed, ((even, odd) if shared.sum() > 1 else None), rows
 
 
-def _courses(bed: base.TestBed, halves: Halves, seed: int) -> dict[str, base.Course]:
+def _courses(bed: base.TestBed, halves: Halves, log: SampleLog, seed: int) -> dict[str, base.Course]:
     """Replay the learned policy and every baseline."""
     bundle = bed.bundle
     choice = base.policy_choice(bed, bundle.policy, bundle.deployed)
@@ -250,7 +251,8 @@ def _courses(bed: base.TestBed, halves: Halves, seed: int) -> dict[str, base.Cou
     }
     if halves is not None:
         courses["Snell bins, oracle (half B)"] = base.oracle_bins(bed, *halves)
-        courses["hindsight choice (half B)"] = base.hindsight(bed, *halves)
+        n_even = half_sizes(log, bundle.references.generators)
+        courses["hindsight choice (half B)"] = hindsight(bed, *halves, n_even)
     return courses
 
 

@@ -242,10 +242,9 @@ class Report:
                 lines.append(f"| {row['budget']:.4g} | {row['share']:.2f} [{plain(low)}, {plain(high)}] |")
         lines += [
             "",
-            "The hindsight choice is made on one half of each prompt's samples and scored on the other. "
-            "With few "
-            "samples per prompt it is noisy and can lie below a policy: it is a bound only where it lies "
-            "above.",
+            "The hindsight choice is made with one half of each prompt's samples, drawn towards the training "
+            "prompts that they make likely, and scored on the other half. With few samples per prompt it can "
+            "still lie below a policy: it is a bound only where it lies above.",
         ]
         return "\n".join(lines)
 

@@ -102,18 +102,6 @@ def test_a_random_histogram_deals_the_same_allocations_to_other_prompts(bed: bas
     assert_array_equal(dealt, base.random_histogram(flat, choice, seed=0).cost)
 
 
-def test_the_hindsight_bound_chooses_on_one_half_and_is_scored_on_the_other(
-    bed: base.TestBed, halves: tuple[CurveTable, CurveTable]
-) -> None:
-    even, odd = halves
-    course = base.hindsight(bed, even, odd)
-    blind = base.hindsight(bed, even, replace(odd, value=1 - odd.value))
-    assert_array_equal(course.cost, blind.cost)
-    assert_allclose(course.value, 1 - blind.value)
-    # Choosing with knowledge of the prompt beats the same money spent evenly.
-    assert course.value.mean(axis=0).max() > odd.value[:, base.static_hull(bed)[0]].mean()
-
-
 def test_oracle_bins_see_one_half_only(bed: base.TestBed, halves: tuple[CurveTable, CurveTable]) -> None:
     even, odd = halves
     course = base.oracle_bins(bed, even, odd)
