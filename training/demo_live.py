@@ -160,7 +160,7 @@ def run_live(
     n_train: int = 300,
     n_samples: int = 10,
     n_prompts: int = 120,
-    n_trials: int = 20,
+    n_trials: int = 8,
     n_rehearsals: int = 30,
     adaptive: bool = True,
     seed: int = 0,

@@ -23,12 +23,12 @@ __all__ = ["command"]
 
 _LIVE: Final = ("torch", "transformers", "safetensors")
 # Four bundles are trained in the live half.
-_LIVE_TRIALS: Final = 20
+_LIVE_TRIALS: Final = 8
 
 
 @click.command("demo")
 @folder_option("demo", "Folder of the bundles, logs, reports and plans.")
-@click.option("--trials", type=click.IntRange(min=1), default=200, show_default=True, help="Optuna trials.")
+@click.option("--trials", type=click.IntRange(min=1), default=60, show_default=True, help="Optuna trials.")
 @click.option(
     "--live/--no-live",
     default=None,

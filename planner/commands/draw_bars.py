@@ -24,6 +24,7 @@ _STAGES: Final = {
     "verifier": "learned verifier",
     "trials": "policy trials",
     "stopping": "stop rules",
+    "stopping trials": "stop rule trials",
     "rehearsals": "rehearse on recorded samples",
     "live": "run live",
 }
