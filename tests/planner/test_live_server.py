@@ -194,7 +194,7 @@ def test_cancelled_requests_are_listed_apart(server: Server) -> None:
     assert short.stop_reason == "complete" and short.usage.output_tokens == 2
     assert long.stop_reason == "time"
     assert {error.kind for error in long.errors} == {"CancelledLowerBound"}
-    # Streamed replies say how far each sample was; llama.cpp's own counter leaves cancelled work out.
-    assert seen[-1] >= _PARALLEL
+    # What had been streamed is in the ledger; the server generates on until it notices that we have left.
+    assert seen[-1] > 0
     assert backend.spent.cancelled.output_tokens == sum(seen)
-    assert backend.spent.completed.output_tokens <= generated + sum(seen)
+    assert backend.spent.completed.output_tokens + sum(seen) <= generated
