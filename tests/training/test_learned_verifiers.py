@@ -24,7 +24,7 @@ from policies.learned_verifier import LearnedScorer, read_models, write_models
 from policies.menu import build_menu
 from policies.plan import AllocationPlan
 from training import train
-from training.learned_verifiers import fit_learned_verifiers
+from training.learned_verifiers import LearnedVerifiers, fit_learned_verifiers
 
 N_PROMPTS = 90
 
@@ -53,6 +53,11 @@ def planted(*, informative: bool = True, seed: int = 0) -> SampleLog:
     return SampleLog.from_records(records, {"tiny": Generator(name="tiny")})
 
 
+@cache
+def fitted() -> LearnedVerifiers:
+    return fit_learned_verifiers(planted())
+
+
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundle")
@@ -75,7 +80,7 @@ def plan_of(prompt_id: str, allocation: Allocation) -> AllocationPlan:
 
 
 def test_it_is_offered_where_picking_by_it_beats_the_vote_and_the_record_says_by_how_much() -> None:
-    found = fit_learned_verifiers(planted())
+    found = fitted()
     record = found.record["tiny"]
     assert found.offered == {"tiny": record["offered"]}
     assert record["reads"] == ["agreement", "mean_logprob", "output_tokens"]
@@ -95,7 +100,7 @@ def test_it_is_kept_but_not_offered_where_nothing_tells_right_from_wrong() -> No
 
 def test_each_prompt_is_scored_by_a_model_that_did_not_learn_from_its_group() -> None:
     log = planted()
-    scorer = fit_learned_verifiers(log).cross_fitted["tiny"]
+    scorer = fitted().cross_fitted["tiny"]
     assert scorer.folds is not None and len(set(scorer.folds.tolist())) == len(scorer.models) == 5
     pool = log.pool("tiny")
     used = {name: getattr(pool, name) for name in scorer.columns}
@@ -157,7 +162,7 @@ def test_plans_pick_by_it_and_say_so_and_it_delivers_what_they_expect(bundle: Pa
 def test_a_run_scores_and_picks_as_training_valued_it(strategy: StrategyName) -> None:
     """The whole pool is the only set of its size: what was valued offline must be what a run answers."""
     log = planted()
-    found = fit_learned_verifiers(log)
+    found = fitted()
     scorer = LearnedScorer(models=(found.models["tiny"],))
     allocation = Allocation(
         generator="tiny",
@@ -190,7 +195,7 @@ def test_a_run_scores_and_picks_as_training_valued_it(strategy: StrategyName) ->
 
 def test_the_curve_is_the_mean_over_all_sets_that_can_be_drawn() -> None:
     log = planted()
-    scorer = fit_learned_verifiers(log).cross_fitted["tiny"]
+    scorer = fitted().cross_fitted["tiny"]
     allocation = Allocation(generator="tiny", strategy="best_of_n", width=2, params={"verifier": "learned"})
     table = measure_curves(log, [allocation], learned={"tiny": scorer})
     pool = log.pool("tiny")
@@ -220,7 +225,7 @@ def test_the_menu_has_it_only_where_it_is_offered() -> None:
 
 def test_it_stands_in_for_a_reward_model_and_refuses_what_it_cannot_do() -> None:
     log = planted()
-    models = fit_learned_verifiers(log).models
+    models = fitted().models
     asks = Allocation(generator="tiny", strategy="best_of_n", width=4)
 
     def run(allocation: Allocation, **more: object) -> str:
