@@ -95,6 +95,7 @@ class _Driver:
         self._verifiers = verifiers
         self._slots = asyncio.Semaphore(max_concurrency)
         self._waiters: list[asyncio.Future[None]] = []
+        self._longest = 0.0  # seconds of a request so far
 
     async def work(self, numbers: Iterator[int]) -> None:
         """Take tasks until there are none left."""
@@ -172,8 +173,9 @@ class _Driver:
             granted, hold, refusal, _ = await self._admit(session, request, n)
             if hold is None:
                 return (*arrivals, *refused(ask, range(first, first + n), refusal or _TIME))
-            revocable = ask.one_by_one or self._desk.ledger.limits.max_seconds is not None
-            own = replace(request, n=granted, seed=request.seed + first, revocable=revocable)
+            own = replace(
+                request, n=granted, seed=request.seed + first, revocable=self._may_be_cancelled(ask)
+            )
             part = Part(session=session, ask=ask, whole=request, request=own, first=first, hold=hold)
             try:
                 arrivals += await self._draw(part)
@@ -181,6 +183,11 @@ class _Driver:
                 self._wake()
             first, n = first + granted, n - granted
         return tuple(arrivals)
+
+    def _may_be_cancelled(self, ask: Ask) -> bool:
+        """Say whether a flow may drop a request, or time may run out on it by what others have taken."""
+        left = self._desk.seconds_left()
+        return ask.one_by_one or (left is not None and (not self._longest or left < 2 * self._longest))
 
     async def _admit(self, session: Session, request: SampleRequest, n: int) -> Admission:
         """Wait until a sample may be sent, or until it is certain that none ever may."""
@@ -219,8 +226,9 @@ class _Driver:
             raise
         finally:
             self._slots.release()
-        completions = rows[0] if rows else ()
-        return self._desk.book_completions(part, completions, seconds=self._desk.clock() - started)
+        completions, seconds = rows[0] if rows else (), self._desk.clock() - started
+        self._longest = max(self._longest, seconds)
+        return self._desk.book_completions(part, completions, seconds=seconds)
 
     async def _score(self, session: Session, ask: Ask, request: ScoreRequest) -> tuple[Arrival, ...]:
         recorded = self._desk.recorded_scores(session, ask, request)

@@ -115,6 +115,17 @@ async def test_a_run_out_of_time_has_what_was_seen_in_its_ledger() -> None:
     assert outcome.usage.output_tokens == outcome.usage.wasted_tokens == 5
 
 
+@pytest.mark.parametrize(("seconds", "streamed"), [(1000.0, 1), (None, 0)])
+async def test_only_what_time_may_run_out_on_is_streamed(
+    server: FakeOpenAIServer, seconds: float | None, streamed: int
+) -> None:
+    one = backend(server, model="m")
+    tasks = [replace(task("majority_vote", id=f"p{i}", width=1), extractor=LastNumber()) for i in range(4)]
+    # The first request shows how long one takes, and that there is time for the others.
+    await run_concurrently(tasks, backend=one, limits=Limits(max_seconds=seconds, max_concurrency=1))
+    assert [sent.get("stream", False) for sent in server.requests].count(True) == streamed
+
+
 @pytest.mark.parametrize("said", ["stream is not supported", "unknown field continuous_usage_stats"])
 async def test_refusals_of_streams_are_learnt(said: str) -> None:
     def picky(body: dict[str, Any], _index: int) -> Response:
