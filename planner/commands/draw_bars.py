@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from planner.commands.terminal import stage_name
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -15,19 +17,6 @@ if TYPE_CHECKING:
     from planner.collect_session import CollectProgress
 
 __all__ = ["DrawBars", "draw_bars"]
-
-_STAGES: Final = {
-    "model": "load the model",
-    "collect": "collect samples",
-    "curves": "what allocations are worth",
-    "predictor": "difficulty predictor",
-    "verifier": "learned verifier",
-    "trials": "policy trials",
-    "stopping": "stop rules",
-    "stopping trials": "stop rule trials",
-    "rehearsals": "rehearse on recorded samples",
-    "live": "run live",
-}
 
 
 class DrawBars:
@@ -46,7 +35,7 @@ class DrawBars:
     def tell(self, stage: str, done: int, total: int, rate: str = "") -> None:
         """Move the bar of a stage."""
         if stage not in self._tasks:
-            self._tasks[stage] = self._progress.add_task(_STAGES.get(stage, stage), total=total, rate=rate)
+            self._tasks[stage] = self._progress.add_task(stage_name(stage), total=total, rate=rate)
         self._progress.update(self._tasks[stage], completed=done, total=total, rate=rate)
 
     def collected(self, report: CollectProgress) -> None:

@@ -15,7 +15,7 @@ import msgspec
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Tell", "note", "print_json", "progress_bars", "results"]
+__all__ = ["Tell", "note", "print_json", "progress_bars", "results", "stage_name"]
 
 Tell: TypeAlias = Callable[[str, int, int], None]
 
@@ -27,7 +27,17 @@ _STAGES: Final = {
     "stopping trials": "trials of stop rules",
     "bootstrap": "bootstrap",
     "figures": "figures",
+    "verifier": "learned verifier",
+    "model": "load the model",
+    "collect": "collect samples",
+    "rehearsals": "rehearse on recorded samples",
+    "live": "run live",
 }
+
+
+def stage_name(stage: str) -> str:
+    """Return what a stage is called beside its bar."""
+    return _STAGES.get(stage, stage)
 
 
 def results() -> Console:
@@ -70,7 +80,7 @@ def progress_bars() -> Iterator[Tell]:
 
         def tell(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = progress.add_task(_STAGES.get(stage, stage), total=total)
+                tasks[stage] = progress.add_task(stage_name(stage), total=total)
             progress.update(tasks[stage], completed=done, total=total)
 
         yield tell
