@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from difficulty.sample_log import SampleLog
+from policies.objective import Objective, check_objective
 from training.demo import embedded_log
 from training.evaluate import evaluate
 from training.rivals import RIVALS
@@ -57,7 +58,13 @@ class Measurement(NamedTuple):
 
 
 def run(
-    log: SampleLog, *, seeds: Sequence[int] = _SEEDS, n_bootstrap: int = 1000
+    log: SampleLog,
+    *,
+    objective: Objective = "accuracy",
+    n_trials: int = 1,
+    ablations: bool = True,
+    seeds: Sequence[int] = _SEEDS,
+    n_bootstrap: int = 1000,
 ) -> tuple[list[Measurement], str, float]:
     """Fit and evaluate on each split.
 
@@ -65,6 +72,12 @@ def run(
     ----------
     log : SampleLog
         All recorded prompts.
+    objective : {"accuracy", "coverage"}
+        What the selector delivers.
+    n_trials : int
+        Optuna trials of `training.train`.
+    ablations : bool
+        Whether policies with one part switched off are fitted too: four times the work.
     seeds : sequence of int
         Seeds of the splits.
     n_bootstrap : int
@@ -82,7 +95,14 @@ def run(
         train_side, test_side = log.split(test_fraction=_TEST_FRACTION, seed=seed)
         with tempfile.TemporaryDirectory() as folder:
             start = process_time()
-            bundle = train(train_side, Path(folder), n_trials=1, seed=seed, ablations=True)
+            bundle = train(
+                train_side,
+                Path(folder),
+                n_trials=n_trials,
+                seed=seed,
+                objective=objective,
+                ablations=ablations,
+            )
             seconds += process_time() - start
         unit = bundle.unit
         report = evaluate(bundle, test_side, n_bootstrap=n_bootstrap, seed=seed)
@@ -122,17 +142,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     Parameters
     ----------
     argv : sequence of str, optional
-        Paths of logs; the embedded log by default. ``--quick`` takes one split and fewer replicates.
+        Paths of logs; the embedded log by default. ``--quick`` takes one split and fewer replicates, leaves
+        ablations out, and so does ``--no-ablations``.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks.adaptive", description=main.__doc__)
     parser.add_argument("log", nargs="*", type=Path)
-    parser.add_argument("--quick", action="store_true", help="one split, fewer replicates")
+    parser.add_argument("--quick", action="store_true", help="one split, fewer replicates, no ablations")
+    parser.add_argument("--no-ablations", action="store_true")
+    parser.add_argument("--objective", choices=("accuracy", "coverage"), default="accuracy")
+    parser.add_argument("--trials", type=int, default=1, help="Optuna trials, 1 by default")
     arguments = parser.parse_args(argv)
     seeds, n_bootstrap = (_SEEDS[:1], 200) if arguments.quick else (_SEEDS, 1000)
     console = Console(width=150)
     for path in arguments.log or [None]:
-        log = embedded_log() if path is None else SampleLog.read(path)
-        measured, unit, seconds = run(log, seeds=seeds, n_bootstrap=n_bootstrap)
+        log = embedded_log() if path is None else SampleLog.read(path, on_duplicate="first")
+        measured, unit, seconds = run(
+            log,
+            objective=check_objective(arguments.objective),
+            n_trials=arguments.trials,
+            ablations=not (arguments.quick or arguments.no_ablations),
+            seeds=seeds,
+            n_bootstrap=n_bootstrap,
+        )
         table = Table(
             title=f"{'embedded log' if path is None else path.name}: cost in {unit}, test fraction "
             f"{_TEST_FRACTION}, split seeds {', '.join(map(str, seeds))}; "

@@ -18,6 +18,7 @@ from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.sample_pool import SamplePool
 from policies.evidence import Evidence, Tally
 from policies.ladder import Ladder, SampleScale
+from policies.replay_orders import balanced_orders
 
 __all__ = [
     "ReplayPool",
@@ -208,7 +209,10 @@ def replay(
     )
     if not prompts.size:
         raise InvalidInputError(f"no prompt has all the samples that the ladder draws ({ladder}); shorten it")
-    orders = {name: _orders(item.pool, n_orders, seed)[prompts] for name, item in used.items()}
+    orders = {
+        name: balanced_orders(item.pool.correct >= 0, n_orders=n_orders, seed=seed)[prompts]
+        for name, item in used.items()
+    }
     shared = _answer_correctness([item.pool for item in used.values()])[prompts] if ladder.pooled else None
     lines = np.repeat(np.arange(len(prompts)), n_orders)
     tally = Tally(ladder, dict(scales), np.repeat(difficulty[prompts], n_orders, axis=0))
@@ -278,14 +282,6 @@ def _deviation(values: FloatArray) -> float:
 def _n_labelled(pool: SamplePool) -> NDArray[np.int64]:
     """Return recorded samples per prompt whose correctness is known, shape (P,)."""
     return np.asarray((pool.correct >= 0).sum(axis=1))
-
-
-def _orders(pool: SamplePool, n_orders: int, seed: int) -> NDArray[np.intp]:
-    """Return random orders of each prompt's samples, shape (P, R, M), unusable columns last."""
-    n_prompts, width = pool.correct.shape
-    keys = np.random.default_rng(seed).random((n_prompts, n_orders, width))
-    keys[np.broadcast_to((pool.correct < 0)[:, None, :], keys.shape)] = 2.0
-    return np.argsort(keys, axis=2, kind="stable")
 
 
 def _answer_correctness(pools: list[SamplePool]) -> FloatArray:

@@ -30,7 +30,9 @@ __all__ = ["AdaptiveBed", "adaptive_courses", "replayable", "round_table"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
-_N_ORDERS: Final = 24
+# Replayed draws, prompts × random orders: what is measured on few prompts is replayed more often.
+_N_DRAWS: Final = 8000
+_LEAST_ORDERS, _MOST_ORDERS = 24, 128
 
 
 def replayable(bundle: PolicyBundle, log: SampleLog) -> NDArray[np.bool_]:
@@ -98,6 +100,11 @@ class AdaptiveBed(NamedTuple):
             seed=seed,
         )
 
+    @property
+    def n_orders(self) -> int:
+        """Random orders per prompt."""
+        return min(max(_N_DRAWS // max(len(self.difficulty), 1), _LEAST_ORDERS), _MOST_ORDERS)
+
     def course(
         self,
         policy: AdaptivePolicy,
@@ -124,7 +131,7 @@ class AdaptiveBed(NamedTuple):
             self.pools if pools is None else pools,
             difficulty=self.difficulty if difficulty is None else difficulty,
             objective=check_objective(self.bundle.objective),
-            n_orders=_N_ORDERS,
+            n_orders=self.n_orders,
             seed=self.seed,
         )
         return Course(cost, value), rounds
@@ -145,7 +152,7 @@ class AdaptiveBed(NamedTuple):
                 scales=policy.scales,
                 difficulty=self.difficulty,
                 objective=objective,
-                n_orders=_N_ORDERS,
+                n_orders=self.n_orders,
                 seed=self.seed,
             )
             cost = runs.cost.copy()
@@ -235,7 +242,7 @@ def _total_tokens(bed: AdaptiveBed, log: SampleLog, level: int) -> tuple[float, 
         scales=policy.scales,
         difficulty=bed.difficulty,
         objective=check_objective(bed.bundle.objective),
-        n_orders=_N_ORDERS,
+        n_orders=bed.n_orders,
         seed=bed.seed,
     )
     stopped = score_rule(climb(bed.pools), move.rule, price=float(policy.prices[level])).waves

@@ -67,12 +67,12 @@ def runs_of(
 
 
 def test_the_learned_rule_beats_every_fixed_width_at_its_price() -> None:
-    train, test = runs_of(*world(n_prompts=800)), runs_of(*world(n_prompts=800, seed=1))
+    train, test = runs_of(*world(n_prompts=2400)), runs_of(*world(n_prompts=2400, seed=1))
     rule = fit_value_rule(train, PRICES)
     for price in (0.01, 0.003):
         earned = score_rule(test, rule, price=price)
         fixed = (test.value - price * test.cost).mean(axis=1).max()
-        assert (earned.value - price * earned.cost).mean() > fixed + 0.002
+        assert (earned.value - price * earned.cost).mean() > fixed + 0.003
 
 
 def test_a_higher_price_spends_less() -> None:
