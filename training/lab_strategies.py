@@ -56,7 +56,8 @@ def mixed_problems(n_per_cell: int, *, seed: int = PROBLEM_SEED) -> tuple[Prompt
 
 
 def lab_recordings(*, n_chains: int = 8, n_steps: int = 6) -> list[Recording]:
-    """Return what is recorded beside independent samples: chains, and searches on a grid of sizes.
+    """Return what is recorded beside independent samples: chains, and searches on a grid of sizes, led by the
+    reward model or by the log-probability of the last step, which costs nothing.
 
     Examples
     --------
@@ -64,6 +65,7 @@ def lab_recordings(*, n_chains: int = 8, n_steps: int = 6) -> list[Recording]:
     ['sequential_revision N=8x6', 'beam_search N=4', 'beam_search N=8']
     """
     tree: dict[str, ParameterValue] = {"delimiter": STEP_DELIMITER, "max_steps": MAX_STEPS + 4}
+    free: dict[str, ParameterValue] = {"verifier": "mean_logprob"}
     return [
         Recording(
             strategy="sequential_revision",
@@ -76,6 +78,8 @@ def lab_recordings(*, n_chains: int = 8, n_steps: int = 6) -> list[Recording]:
         *Recording.grid("dvts", widths=(4, 8, 16), params=tree | {"beam_width": 4}),
         *Recording.grid("lookahead", widths=(4,), params=tree | {"beam_width": 4}),
         *Recording.grid("rebase", widths=(4, 8), params=tree),
+        *Recording.grid("beam_search", widths=(4, 8, 16), params=tree | {"beam_width": 4} | free),
+        *Recording.grid("dvts", widths=(4, 8, 16), params=tree | {"beam_width": 4} | free),
     ]
 
 

@@ -33,7 +33,7 @@ _SEARCHES: Final = {
     "lookahead": "lookahead",
     "rebase": "REBASE",
 }
-# Settings of a search that change nothing about what it is compared as.
+# Settings of a search that its name does not repeat.
 _UNNAMED: Final = ("n", "delimiter", "max_steps", "max_step_tokens", "verifier")
 
 
@@ -174,6 +174,10 @@ def _by_score(allocation: Allocation) -> Allocation:
 
 
 def _search_name(allocation: Allocation) -> str:
-    """Name a search by its parameters other than the size: ``beam search (beam_width=4)``."""
+    """Name a search by its parameters other than the size, and by its verifier where that is not the recorded
+    score: ``beam search (beam_width=4, by mean_logprob)``.
+    """
     shown = [f"{name}={value}" for name, value in allocation.parameters.items() if name not in _UNNAMED]
+    by = allocation.parameters.get("verifier", "score")
+    shown += [] if by == "score" else [f"by {by}"]
     return _SEARCHES[allocation.strategy] + (f" ({', '.join(shown)})" if shown else "")

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["draw_strategies"]
 
 # Colours that differ for most kinds of colour vision (Okabe and Ito, 2008).
-_PARALLEL: Final = ("#000000", "#7f7f7f", "#bbbbbb")
+_PARALLEL: Final = ("#000000", "#666666", "#999999", "#bbbbbb", "#d5d5d5")
 _REVISION: Final = ("#0072b2", "#56b4e9")
-_SEARCH: Final = ("#d55e00", "#e69f00", "#cc79a7", "#009e73", "#8c564b")
+_SEARCH: Final = ("#d55e00", "#e69f00", "#cc79a7", "#009e73", "#8c564b", "#b2182b", "#f0b7d1")
 
 
 def draw_strategies(report: StrategyComparison, path: Path) -> None:
@@ -65,8 +65,8 @@ def _shown(families: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, str, b
     counts = dict.fromkeys(palettes, 0)
     for family in families:
         kind, name = family["kind"], family["name"]
-        unread = "logprob" in name or (kind == "revision" and "one chain" not in name)
-        if unread or counts[kind] == len(palettes[kind]):
+        mixed = kind == "revision" and "one chain" not in name
+        if mixed or counts[kind] == len(palettes[kind]):
             continue
         found[name] = (palettes[kind][counts[kind]], markers[kind], counts[kind] == 0)
         counts[kind] += 1

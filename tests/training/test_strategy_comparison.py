@@ -125,6 +125,27 @@ def test_a_prefix_cache_reads_the_question_once_and_nothing_again(log: SampleLog
         assert_allclose(bed.cost[:, places], 20 + read * output.cost[:, places])
 
 
+def test_a_search_led_by_log_probability_has_its_own_name_and_free_scores() -> None:
+    run = {"answer": "1", "correct": True, "output_tokens": 50, "prompt_tokens": 20}
+    kinds: list[dict[str, object]] = [{"samples": [run] * 16, "prompt_tokens": 20}]
+    for verifier in ({}, {"verifier": "mean_logprob"}):
+        params = {"n": 4, "beam_width": 2, "delimiter": "+"} | verifier
+        kinds.append({"samples": [run], "strategy": "beam_search", "params": params})
+    records = [
+        {"prompt_id": str(n), "prompt": f"{n}?", "generator": "model"} | kind
+        for n in range(8)
+        for kind in kinds
+    ]
+    bed = bed_of(SampleLog.from_records(records, {"model": Generator(name="model")}), n_bins=1)
+    searches = [family for family in bed.families if family.kind == "search"]
+    assert [family.name for family in searches] == [
+        "beam search (beam_width=2)",
+        "beam search (beam_width=2, by mean_logprob)",
+    ]
+    costs = [float(bed.cost[0, bed.places(family.allocations)][0]) for family in searches]
+    assert costs == [20 + 50 + 4 * 20 + 50, 20 + 50]
+
+
 def test_budgets_are_the_cost_of_that_many_votes(log: SampleLog) -> None:
     bed = bed_of(log)
     rows = bed.bins[0]
