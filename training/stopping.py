@@ -34,7 +34,7 @@ __all__ = ["ABLATIONS", "Stopping", "fit_stopping", "replay_course", "stopping_p
 FloatArray: TypeAlias = NDArray[np.float64]
 
 _LEAST_SAMPLES: Final = 4
-_N_PRICES: Final = 24
+_N_PRICES: Final = 20
 # What has been drawn picks out prompts that gain several times what all gain on average, and mixtures of
 # generators go on gaining where a single one has reached its plateau.
 _ABOVE_STEEPEST: Final = 4.0
@@ -162,13 +162,14 @@ def stopping_prices(value: FloatArray, cost: FloatArray) -> FloatArray:
     -----
     The first price buys the cheapest allocation only, the last (almost) all that is worth anything. Between
     them they are spaced evenly in their logarithm, from some times the steepest slope of the static hull to a
-    part of its flattest.
+    part of its flattest, with one more between every two neighbouring slopes: a vertex that no price chooses
+    would be missing from the frontier.
 
     Examples
     --------
     >>> prices = stopping_prices(np.array([0.2, 0.4, 0.5]), np.array([1.0, 2.0, 4.0]))
     >>> len(prices), bool(prices[0] > 1.0), bool(prices[-1] < 0.001)
-    (26, True, True)
+    (23, True, True)
     """
     hull = np.flatnonzero(upper_hull(value[None], cost[None])[0])
     hull = hull[np.argsort(cost[hull], kind="stable")]
@@ -177,7 +178,9 @@ def stopping_prices(value: FloatArray, cost: FloatArray) -> FloatArray:
     if not len(slopes):
         return wide
     inner = np.geomspace(_ABOVE_STEEPEST * slopes[0], slopes[-1] / _BELOW_FLATTEST, _N_PRICES)
-    return np.concatenate([[max(wide[0], 2 * inner[0])], inner, [inner[-1] / _NEXT_TO_NOTHING]])
+    between = np.sqrt(slopes[:-1] * slopes[1:])
+    ends = [max(wide[0], 2 * inner[0]), inner[-1] / _NEXT_TO_NOTHING]
+    return np.unique(np.concatenate([ends, inner, between]))[::-1]
 
 
 def replay_course(

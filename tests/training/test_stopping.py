@@ -23,7 +23,7 @@ from training.fit_stopping import fit_value_rule
 from training.ladders import Settings, default_ladders
 from training.rivals import RIVALS
 from training.simulated_log import simulated_log
-from training.stopping import ABLATIONS, Stopping, fit_stopping, replay_course
+from training.stopping import ABLATIONS, Stopping, fit_stopping, replay_course, stopping_prices
 
 PRICES = np.geomspace(0.03, 3e-5, 6)
 MODEL = CostModel(unit="output_tokens")
@@ -257,6 +257,15 @@ def test_expected_cost_is_what_other_prompts_cost() -> None:
         )[2],
         found.table.cost,
     )
+
+
+def test_every_allocation_of_the_static_mix_is_chosen_at_some_price() -> None:
+    # The second vertex is best between prices that differ by a tenth only.
+    value, cost = np.array([0.1, 0.32, 0.52, 0.6]), np.array([1.0, 2.0, 3.0, 9.0])
+    prices = stopping_prices(value, cost)
+    assert np.all(np.diff(prices) < 0)
+    worth = value - prices[:, None] * cost
+    assert set(worth.argmax(axis=1).tolist()) == {0, 1, 2, 3}
 
 
 def scale() -> SampleScale:
