@@ -45,7 +45,7 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 _N_PRICES: Final = 60
 # One trial of the adaptive policy replays a ladder and fits its rule: it takes as long as many of the others.
-_TRIALS_PER_ADAPTIVE_TRIAL: Final = 2
+_TRIALS_PER_ADAPTIVE_TRIAL: Final = 4
 _N_FOLDS: Final = 5
 _MIN_PROMPTS: Final = 20
 # A few samples without a token count do not make a log one without token counts.
@@ -80,7 +80,7 @@ def train(
     out : str or path
         Folder of the bundle.
     n_trials : int
-        Optuna trials of the one-shot policy, at least 1; the adaptive policy gets half as many.
+        Optuna trials of the one-shot policy, at least 1; the adaptive policy gets a quarter as many.
     seed : int
         Seed of folds, boosting, sampler and bootstrap; equal logs and seeds give equal bundles.
     objective : {"accuracy", "coverage"}
