@@ -200,25 +200,18 @@ def test_results_and_line_ends_have_values_and_what_leads_to_them_has_none():
     assert _TOKENIZER.decode(batch.input_ids[0][batch.targets[0] >= 0]) == "9\n19\n19\n"
 
 
-def test_spoiled_digits_are_told_by_the_language_models_own_odds():
-    model = _model(seed=2)
-    rows = np.array([_TOKENIZER("<bos>4+5=9\n#### 9" * 30, add_special_tokens=False)["input_ids"]])
+def test_expected_tokens_are_those_the_language_model_finds_likeliest():
+    model, text = _model(seed=2), chat("Emma has 4.")
+    rows = torch.tensor([_TOKENIZER(text, add_special_tokens=False)["input_ids"]])
+    for _ in range(3):  # the likeliest token after each prefix, then the least likely
+        rows = torch.cat((rows, model(input_ids=rows).logits[:, -1:].argmax(-1)), dim=1)
+    rows = torch.cat((rows, model(input_ids=rows).logits[:, -1:].argmin(-1)), dim=1)
     learned = np.zeros(rows.shape, dtype=np.float32)
-    learned[0, :50] = -1
-    (batch,) = expected_batches(model, _TOKENIZER, iter([Batch(input_ids=rows, targets=learned)]), seed=0)
-    digits = np.isin(rows, _TOKENIZER.convert_tokens_to_ids(list("0123456789")))
-    assert ((batch.targets >= 0) == (digits & (learned >= 0))).all()
-    changed = batch.input_ids != rows
-    assert not (changed & (batch.targets < 0)).any()
-    assert (
-        0.1 < changed.sum() / (batch.targets >= 0).sum() < 0.35
-    )  # a quarter, less the ones that stay the same
-    chances = (
-        torch.softmax(model(input_ids=torch.from_numpy(batch.input_ids)).logits[0], dim=-1).detach().numpy()
-    )
-    for place in np.flatnonzero(batch.targets[0] >= 0):
-        expected = chances[place - 1, batch.input_ids[0, place]] / chances[place - 1].max()
-        assert batch.targets[0, place] == pytest.approx(expected, rel=1e-3)
+    learned[0, :-4] = -1
+    (batch,) = expected_batches(model, iter([Batch(input_ids=rows.numpy(), targets=learned)]))
+    assert (batch.targets[0, :-4] == -1).all()
+    assert batch.targets[0, -4:-1] == pytest.approx(1, rel=1e-4)
+    assert batch.targets[0, -1] < 0.9
 
 
 @pytest.mark.parametrize("n_rollouts", [0, 1])

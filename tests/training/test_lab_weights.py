@@ -67,7 +67,7 @@ def test_generate_answers_an_easy_problem(model, tokenizer):
             0, inputs["input_ids"].shape[1] :
         ]
         right += grade(problem, tokenizer.decode(tokens, skip_special_tokens=True))
-    assert right >= 14
+    assert right >= 19
 
 
 def test_difficulty_shows_in_the_prompt(model, tokenizer):
@@ -81,14 +81,14 @@ def test_difficulty_shows_in_the_prompt(model, tokenizer):
         )
         for steps, digits in ((1, 1), (5, 3))
     )
-    assert easy > 0.6
+    assert easy > 0.8
     assert hard < 0.3
 
 
 def test_measurements_have_the_shape_they_claim(model, reward, tokenizer):
     problems = draw_problems(n=6, seed=1, n_steps=(1, 2), n_digits=1)
     rows = pass_at_1_table(
-        model, tokenizer, template=STEPS_TEMPLATE, n_problems=2, n=2, temperature=0.8, seed=0
+        model, tokenizer, template=STEPS_TEMPLATE, n_problems=2, n=2, temperature=1.0, seed=0
     )
     assert [(row["n_digits"], row["n_steps"]) for row in rows[:2]] == [(1, 1), (1, 2)]
     assert all(0 <= row["pass_at_1"] <= 1 for row in rows)
@@ -101,7 +101,7 @@ def test_measurements_have_the_shape_they_claim(model, reward, tokenizer):
             between=between,
             as_chat=as_chat,
             depth=3,
-            temperature=0.8,
+            temperature=1.0,
             seed=0,
         )
         assert [row["attempt"] for row in chain] == [0, 1, 2]
@@ -113,7 +113,7 @@ def test_measurements_have_the_shape_they_claim(model, reward, tokenizer):
         problems,
         template=STEPS_TEMPLATE,
         sizes=(1, 4),
-        temperature=0.8,
+        temperature=1.0,
         seed=0,
     )
     one, four = table
@@ -138,4 +138,4 @@ def _drawn(model, tokenizer, *, n_steps, n_digits):
 
     problems = draw_problems(n=12, seed=3, n_steps=n_steps, n_digits=n_digits)
     prompts = [chat(STEPS_TEMPLATE.format(prompt=problem.text)) for problem in problems]
-    return list(zip(problems, sample(model, tokenizer, prompts, n=2, seed=0, temperature=0.8), strict=True))
+    return list(zip(problems, sample(model, tokenizer, prompts, n=2, seed=0, temperature=1.0), strict=True))

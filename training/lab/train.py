@@ -37,8 +37,8 @@ _TEMPLATES = (DIRECT_TEMPLATE, STEPS_TEMPLATE)
 _T = TypeVar("_T")
 _BASE = FitConfig(n_steps=4400, learning_rate=2e-3)
 _REVISE = FitConfig(n_steps=2000, learning_rate=1e-3)
-_SURPRISE = FitConfig(n_steps=500, learning_rate=1.5e-3)
-_REWARD = FitConfig(n_steps=700, learning_rate=1e-3)
+_SURPRISE = FitConfig(n_steps=250, learning_rate=1e-3)
+_REWARD = FitConfig(n_steps=800, learning_rate=1e-3)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -185,9 +185,7 @@ def train_lab(out: Path, work: Path, config: LabConfig) -> None:
             labelled, tokenizer, batch_tokens=size, seed=config.seed, results_only=results_only
         )
 
-    surprise = expected_batches(
-        model, tokenizer, values(config.surprise, results_only=False), seed=config.seed
-    )
+    surprise = expected_batches(model, values(config.surprise, results_only=False))
     for name, stage, batch in (
         ("surprise", config.surprise, surprise),
         ("reward", config.reward, values(config.reward, results_only=True)),
