@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_strategies"]
 
 # Colours that differ for most kinds of colour vision (Okabe and Ito, 2008).
-_PARALLEL: Final = ("#000000", "#666666", "#999999", "#bbbbbb", "#d5d5d5")
+_PARALLEL: Final = ("#000000", "#777777", "#b5b5b5", "#6a3d9a", "#b294c7")
 _REVISION: Final = ("#0072b2", "#56b4e9")
 _SEARCH: Final = ("#d55e00", "#e69f00", "#cc79a7", "#009e73", "#8c564b", "#b2182b", "#f0b7d1")
 
@@ -31,7 +31,7 @@ def draw_strategies(report: StrategyComparison, path: Path) -> None:
     from matplotlib.figure import Figure
 
     groups = report.groups[1:]
-    figure = Figure(figsize=(3.3 * max(len(groups), 2) + 0.6, 4.6), dpi=100, layout="constrained")
+    figure = Figure(figsize=(3.3 * max(len(groups), 2) + 0.6, 4.6), dpi=96, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(groups), squeeze=False, sharey=True)[0]
     shown = _shown(report.families)

@@ -18,6 +18,7 @@ from training.strategy_sections import SELECTIONS, ends, family_section, over, s
 __all__ = ["STRATEGIES_SCHEMA", "StrategyComparison", "write_strategies"]
 
 STRATEGIES_SCHEMA: Final = 1
+_SEEN: Final = 0.0005  # what three decimals do not show is no win
 _BEST: Final = "best of all"
 
 
@@ -190,8 +191,8 @@ def write_strategies(report: StrategyComparison, folder: Path) -> None:
 def _kind_sentence(kind: str, group: Mapping[str, Any], place: str) -> str:
     rows = [(row["n"], row["kinds"][kind]) for row in group["kinds"] if kind in row["kinds"]]
     rows = [(n, found) for n, found in rows if found["over_parallel"] is not None]
-    wins = [n for n, found in rows if (found["over_parallel_interval"][0] or 0) > 0]
-    losses = [n for n, found in rows if (found["over_parallel_interval"][1] or 0) < 0]
+    wins = [n for n, found in rows if (found["over_parallel_interval"][0] or 0) > _SEEN]
+    losses = [n for n, found in rows if (found["over_parallel_interval"][1] or 0) < -_SEEN]
     if not rows:
         return f"On the {place} prompts no budget buys a {kind}."
     n, last = rows[-1]

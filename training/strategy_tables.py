@@ -36,6 +36,8 @@ KINDS: Final[tuple[Kind, ...]] = ("parallel", "revision", "search")
 BEST: Final = "best of all"
 _N_SPLITS: Final = 5
 _ROUNDING: Final = 1e-9
+# A search of size N draws as many tokens as N samples, up to chance; a hair too dear is not out of reach.
+_NEAR: Final = 0.02
 
 
 def group_weights(weights: FloatArray, rows: NDArray[np.intp]) -> FloatArray:
@@ -87,8 +89,8 @@ def values_at(
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Return each family's value at each budget, shape (F, R, S), and whether it has spent all that it can.
 
-    NaN where a family cannot be bought in the sample; where only a replicate makes it too dear, its cheapest
-    point counts.
+    NaN where even the cheapest point of a family costs over 2 % more than the budget in the sample; else that
+    point counts where it is dearer than the budget.
     """
     value = np.full((len(families), *budgets.shape), np.nan)
     spent = np.zeros((len(families), budgets.shape[1]), dtype=np.bool_)
@@ -96,7 +98,7 @@ def values_at(
         columns = bed.places(family.allocations)
         frontier = Frontier.of(bed.cost[np.ix_(rows, columns)], bed.value[np.ix_(rows, columns)], weights)
         for place, budget in enumerate(budgets.T):
-            if frontier.cost[0, 0] <= budget[0] * (1 + _ROUNDING):
+            if frontier.cost[0, 0] <= budget[0] * (1 + _NEAR):
                 value[index, :, place] = frontier.value_at(np.maximum(budget, frontier.cost[:, 0]))
                 spent[index, place] = frontier.cost[0, -1] < budget[0] * (1 - _ROUNDING)
     return value, spent
