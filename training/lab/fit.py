@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from difficulty.errors import InvalidInputError, require
+from difficulty.errors import InvalidInputError, MissingDependencyError, require
 from training.lab.examples import Batch
 
 __all__ = ["FitConfig", "fit", "language_model", "next_token_loss"]
@@ -175,6 +175,11 @@ def fit(
 def _optimizers(model: Any, learning_rate: float) -> tuple[Any, Any]:
     """Return AdamW and Muon over the weights that each is for; `_RATE_FACTORS` has their order."""
     torch = require("torch", extra="local")
+    if not hasattr(torch.optim, "Muon"):
+        raise MissingDependencyError(
+            f"the lab model is trained with torch.optim.Muon, which torch {torch.__version__} lacks; "
+            "run: pip install 'torch>=2.9'"
+        )
     trained = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
     inner = [weight for name, weight in trained if ".layers." in name and weight.dim() == 2]
     outer = [weight for name, weight in trained if ".layers." not in name and weight.dim() == 2]
