@@ -42,10 +42,13 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> SampleLog:
 def test_live_records_hold_scores_tokens_and_what_was_resent(log: SampleLog) -> None:
     (name,) = log.generators
     assert log.has_scores and log.has_tokens and log.has_chains
-    (runs,) = log.runs()
+    by_score, by_logprob = log.runs()
+    assert "verifier" not in dict(by_score.params)
+    assert dict(by_logprob.params)["verifier"] == "mean_logprob"
     chains, pool = log.chains(name), log.pool(name)
     assert chains is not None
-    assert (runs.prompt_tokens[:, 0] >= pool.prompt_tokens).all()
+    for runs in (by_score, by_logprob):
+        assert (runs.prompt_tokens[:, 0] >= pool.prompt_tokens).all()
     # A second attempt reads the question and the first attempt.
     grown = chains.prompt_tokens[:, :, 1] - chains.prompt_tokens[:, :, 0]
     assert (grown >= chains.output_tokens[:, :, 0]).all()
