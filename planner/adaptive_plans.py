@@ -305,13 +305,14 @@ def _in_words(move: Move, price: float, unit: str, objective: str) -> str:
     ladder, waves = move.ladder, len(move.ladder)
     climbs = _steps(ladder)
     if waves == 1:
-        return f"draws {climbs} at once"
+        return f"draws {climbs} at once" + (", picks by the learned verifier" if ladder.judged else "")
     if isinstance(move.rule, ValueRule):
         stops = f"going on is expected to gain less than {price:.3g} per {one_of(unit)}"
     else:
         stops = f"{type(move.rule).__name__} is satisfied"
     first = "at the first success, or when" if objective == "coverage" else "when"
-    return f"draws up to {climbs} in {waves} waves and stops {first} {stops}"
+    picks = ", picking by the learned verifier" if ladder.judged else ""
+    return f"draws up to {climbs} in {waves} waves{picks}, and stops {first} {stops}"
 
 
 def _steps(ladder: Ladder) -> str:

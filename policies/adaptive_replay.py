@@ -8,7 +8,7 @@ exchangeable. Which ladder and rule to use is left to `training.adaptive`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -18,6 +18,7 @@ from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.sample_pool import SamplePool
 from policies.evidence import Evidence, Tally
 from policies.ladder import Ladder, SampleScale
+from policies.learned_verifier import LearnedScorer
 from policies.replay_orders import balanced_orders
 
 __all__ = [
@@ -55,11 +56,17 @@ class ReplayPool:
         Cost of each sample, from `policies.cost.CostModel.price_arrays`; NaN on padding.
     request_cost : ndarray of float64, shape (P,)
         Cost of sending the prompt once, for each wave; 0 where it is free or cached.
+    judge : LearnedScorer, optional
+        Says how likely each sample is correct, for ladders that ask; its rows are those of the pool.
     """
 
     pool: SamplePool
     cost: FloatArray
     request_cost: FloatArray
+    judge: LearnedScorer | None = None
+    _judged: dict[tuple[int, int, int], NDArray[np.float32]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         if self.cost.shape != self.pool.correct.shape or self.request_cost.shape != self.pool.n.shape:
@@ -67,6 +74,38 @@ class ReplayPool:
                 f"cost must be {self.pool.correct.shape} and request_cost {self.pool.n.shape}; "
                 f"got {self.cost.shape} and {self.request_cost.shape}"
             )
+
+    def chances(self, prompts: NDArray[np.intp], drawn: NDArray[np.intp], *, seed: int) -> FloatArray:
+        """Return P(correct) of samples by the judge, shape (P', R, n); what was judged before is kept.
+
+        Parameters
+        ----------
+        prompts : ndarray of intp, shape (P',)
+            Rows of the pool, each with n labelled samples.
+        drawn : ndarray of intp, shape (P', R, n)
+            The first n samples of each of the R `policies.replay_orders.balanced_orders` of `seed`.
+        seed : int
+            Seed of the orders.
+
+        Raises
+        ------
+        InvalidInputError
+            When a sample lacks what the judge reads.
+        """
+        if self.judge is None:
+            raise InvalidInputError("these samples have no judge")
+        n_orders, n = drawn.shape[1:]
+        kept = self._judged.setdefault(
+            (seed, n_orders, n), np.full((len(self.pool.n), n_orders, n), np.nan, dtype=np.float32)
+        )
+        new = np.isnan(kept[prompts, 0, 0])
+        if new.any():
+            rows, columns = prompts[new], drawn[new].reshape(-1, n)
+            at = np.repeat(rows, n_orders)[:, None], columns
+            given = {name: getattr(self.pool, name)[at] for name in self.judge.columns}
+            chance = self.judge.score(at[0][:, 0], self.pool.answer[at], **given)
+            kept[rows] = chance.reshape(len(rows), n_orders, n)
+        return kept[prompts].astype(np.float64)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -215,6 +254,11 @@ def replay(
     }
     shared = _answer_correctness([item.pool for item in used.values()])[prompts] if ladder.pooled else None
     lines = np.repeat(np.arange(len(prompts)), n_orders)
+    if ladder.judged and any(item.judge is None for item in used.values()):
+        raise InvalidInputError(
+            f"the ladder asks the learned verifiers of {list(ladder.generators)}, and there is none of "
+            f"{[name for name, item in used.items() if item.judge is None]}"
+        )
     tally = Tally(ladder, dict(scales), np.repeat(difficulty[prompts], n_orders, axis=0))
     taken = dict.fromkeys(used, 0)
     states, values, costs = [], [], []
@@ -232,6 +276,13 @@ def replay(
             score=item.pool.score[at],
             request_cost=item.request_cost[prompts][lines],
         )
+        if ladder.judged:
+            drawn = orders[wave.generator][:, :, : taken[wave.generator]]
+            tally.judge(
+                wave.generator,
+                answer=item.pool.answer[prompts[:, None, None], drawn].reshape(len(lines), -1),
+                chance=item.chances(prompts, drawn, seed=seed).reshape(len(lines), -1),
+            )
         state = tally.evidence()
         states.append(state)
         costs.append(state.spent)
