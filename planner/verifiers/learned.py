@@ -30,7 +30,7 @@ class LearnedVerifier:
     models : mapping of str to CorrectnessModel
         By generator, each fitted on a log of it.
     extractor : AnswerExtractor
-        The one that the vote uses.
+        The one that the vote uses, for requests that bring no answers.
 
     Notes
     -----
@@ -88,8 +88,10 @@ class LearnedVerifier:
             )
         codes: dict[str, int] = {}
         answer = np.full(len(request.completions), -1.0)
-        for index, steps in enumerate(request.completions):
-            found = self.extractor.extract("".join(steps), "stop")
+        answers = request.answers or tuple(
+            self.extractor.extract("".join(steps), "stop") for steps in request.completions
+        )
+        for index, found in enumerate(answers):
             if found is not None:
                 answer[index] = codes.setdefault(found, len(codes))
         given = {
