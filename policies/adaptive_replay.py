@@ -252,24 +252,29 @@ def replay(
         name: balanced_orders(item.pool.correct >= 0, n_orders=n_orders, seed=seed)[prompts]
         for name, item in used.items()
     }
-    shared = _answer_correctness([item.pool for item in used.values()])[prompts] if ladder.pooled else None
+    correctness = _correctness_by_generator(used, pooled=ladder.pooled)
     lines = np.repeat(np.arange(len(prompts)), n_orders)
     if ladder.judged and any(item.judge is None for item in used.values()):
         raise InvalidInputError(
             f"the ladder asks the learned verifiers of {list(ladder.generators)}, and there is none of "
             f"{[name for name, item in used.items() if item.judge is None]}"
         )
+    codes, seen = _renumbered(_in_turn(used, ladder, prompts, orders))
     tally = Tally(ladder, dict(scales), np.repeat(difficulty[prompts], n_orders, axis=0))
+    places: dict[str, list[int]] = {name: [] for name in used}
+    n_drawn = 0
     taken = dict.fromkeys(used, 0)
     states, values, costs = [], [], []
     for wave in ladder.waves:
         item, start = used[wave.generator], taken[wave.generator]
         columns = orders[wave.generator][:, :, start : start + wave.n].reshape(len(lines), wave.n)
         taken[wave.generator] += wave.n
+        places[wave.generator] += range(n_drawn, n_drawn + wave.n)
+        n_drawn += wave.n
         at = prompts[lines][:, None], columns
         tally.add(
             wave.generator,
-            answer=item.pool.answer[at],
+            answer=codes[:, n_drawn - wave.n : n_drawn],
             correct=item.pool.correct[at] if objective == "coverage" else None,
             mean_logprob=item.pool.mean_logprob[at],
             cost=item.cost[at],
@@ -280,7 +285,7 @@ def replay(
             drawn = orders[wave.generator][:, :, : taken[wave.generator]]
             tally.judge(
                 wave.generator,
-                answer=item.pool.answer[prompts[:, None, None], drawn].reshape(len(lines), -1),
+                answer=codes[:, places[wave.generator]],
                 chance=item.chances(prompts, drawn, seed=seed).reshape(len(lines), -1),
             )
         state = tally.evidence()
@@ -289,8 +294,9 @@ def replay(
         if objective == "coverage":
             values.append((state.n_correct > 0).astype(np.float64))
         else:
-            table = shared if shared is not None else _answer_correctness([item.pool])[prompts]
-            values.append(_share_correct(tally.tied(), table[lines]))
+            tied = tally.tied()[:, : seen.shape[1]]
+            answers = prompts[lines][:, None], seen[:, : tied.shape[1]]
+            values.append(_share_correct(tied, correctness[wave.generator][answers]))
     return Trajectories(
         ladder=ladder,
         prompts=prompts,
@@ -348,10 +354,73 @@ def _answer_correctness(pools: list[SamplePool]) -> FloatArray:
     return np.divide(right, total, out=np.full_like(right, np.nan), where=total > 0)
 
 
+def _in_turn(
+    used: Mapping[str, ReplayPool],
+    ladder: Ladder,
+    prompts: NDArray[np.intp],
+    orders: Mapping[str, NDArray[np.intp]],
+) -> NDArray[np.int32]:
+    """Return the codes of all answers of each draw in the order of the waves, shape (N, ladder.n)."""
+    taken = dict.fromkeys(used, 0)
+    parts = []
+    for wave in ladder.waves:
+        start = taken[wave.generator]
+        columns = orders[wave.generator][:, :, start : start + wave.n]
+        answer = used[wave.generator].pool.answer[prompts[:, None, None], columns]
+        parts.append(answer.reshape(-1, wave.n))
+        taken[wave.generator] += wave.n
+    return np.concatenate(parts, axis=1)
+
+
+def _renumbered(codes: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Number the answers of each draw in the order in which it meets them, as a run does.
+
+    Tables by code are then as wide as the draw has answers, not as wide as the pools have.
+
+    Returns
+    -------
+    tuple
+        The new codes, shape (N, n), -1 where a sample abstains; and the old code of each new one, shape (N, K),
+        0 where there is none.
+
+    Examples
+    --------
+    >>> new, old = _renumbered(np.array([[7, -1, 3, 7]], dtype=np.int32))
+    >>> new.tolist(), old.tolist()
+    ([[0, -1, 1, 0]], [[7, 3]])
+    """
+    lines, n = codes.shape
+    order = np.argsort(codes, axis=1, kind="stable")
+    ordered = np.take_along_axis(codes, order, axis=1)
+    starts = np.ones(codes.shape, dtype=bool)
+    starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    # Sorting is stable: the first of a run of equal codes is the one that was met first.
+    run = np.maximum.accumulate(np.where(starts, np.arange(n), 0), axis=1)
+    met = np.empty(codes.shape, dtype=np.intp)
+    np.put_along_axis(met, order, np.take_along_axis(order, run, axis=1), axis=1)
+    fresh = (met == np.arange(n)) & (codes >= 0)
+    number = fresh.cumsum(axis=1) - 1
+    new = np.where(codes >= 0, np.take_along_axis(number, met, axis=1), -1).astype(np.int32)
+    old = np.zeros((lines, max(int(new.max(initial=0)) + 1, 1)), dtype=np.int32)
+    row, column = np.nonzero(fresh)
+    old[row, number[row, column]] = codes[row, column]
+    return new, old
+
+
+def _correctness_by_generator(used: Mapping[str, ReplayPool], *, pooled: bool) -> dict[str, FloatArray]:
+    """Return by generator the share of correct samples by prompt and answer code, all of one shape (P, K)."""
+    if pooled:
+        return dict.fromkeys(used, _answer_correctness([item.pool for item in used.values()]))
+    tables = {name: _answer_correctness([item.pool]) for name, item in used.items()}
+    width = max(table.shape[1] for table in tables.values())
+    return {
+        name: np.pad(table, ((0, 0), (0, width - table.shape[1])), constant_values=np.nan)
+        for name, table in tables.items()
+    }
+
+
 def _share_correct(tied: NDArray[np.bool_], correctness: FloatArray) -> FloatArray:
     """Return the mean correctness of the answers that share the lead; 0 where nobody voted, shape (N,)."""
-    width = min(tied.shape[1], correctness.shape[1])
-    leading = tied[:, :width]
-    total = np.where(leading, np.nan_to_num(correctness[:, :width]), 0.0).sum(axis=1)
-    count = leading.sum(axis=1)
+    total = np.where(tied, np.nan_to_num(correctness), 0.0).sum(axis=1)
+    count = tied.sum(axis=1)
     return np.asarray(np.divide(total, count, out=np.zeros(len(total)), where=count > 0))

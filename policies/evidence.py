@@ -253,24 +253,31 @@ class Tally:
         rows : ndarray of intp, shape (N,), optional
             Prompts that the samples belong to, each once; all prompts in order by default.
         """
-        at = np.arange(len(self._difficulty)) if rows is None else rows
-        codes = np.asarray(answer, dtype=np.int64)
-        weight = np.nan_to_num(chance) ** self.ladder.chance_weight * self.ladder.weight(generator)
+        at: slice | NDArray[np.intp] = slice(None) if rows is None else rows
+        width = self._votes.shape[1]
+        chance = np.nan_to_num(chance)
+        weight = chance**self.ladder.chance_weight * self.ladder.weight(generator)
         # Weighted votes, and sums of P(correct), by code.
-        fresh = np.zeros((2, len(at), self._votes.shape[1]))
-        lines = np.arange(len(at))
-        for column in range(codes.shape[1]):
-            some = codes[:, column] >= 0
-            fresh[0, lines[some], codes[some, column]] += weight[some, column]
-            fresh[1, lines[some], codes[some, column]] += np.nan_to_num(chance[some, column])
-        if self.ladder.pooled:
-            self._judged.setdefault(generator, np.zeros((2, *self._votes.shape)))[:, at] = fresh
-            total = np.sum([tables[:, at] for tables in self._judged.values()], axis=0)
-        else:
+        lines, columns = np.nonzero(answer >= 0)
+        cells = lines * width + answer[lines, columns]
+        fresh = np.stack(
+            [
+                np.bincount(cells, weights=values[lines, columns], minlength=len(answer) * width)
+                for values in (weight, chance)
+            ]
+        ).reshape(2, len(answer), width)
+        if not self.ladder.pooled:
             # The latest generator that answered decides; where it did not, its elder's votes stand.
             mine = self._vote_stage[at] == self._stages[generator]
-            at, total = at[mine], fresh[:, mine]
-        self._votes[at], self._chances[at] = total
+            at = np.arange(len(self._difficulty))[at][mine]
+            self._votes[at], self._chances[at] = fresh[:, mine]
+            return
+        if len(self._stages) > 1:
+            if generator not in self._judged:
+                self._judged[generator] = np.zeros((2, *self._votes.shape))
+            self._judged[generator][:, at] = fresh
+            fresh = np.sum([table[:, at] for table in self._judged.values()], axis=0)
+        self._votes[at], self._chances[at] = fresh
 
     def evidence(self, rows: NDArray[np.intp] | None = None) -> Evidence:
         """Return what is known about the prompts at `rows` (all by default)."""
