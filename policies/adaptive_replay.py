@@ -380,8 +380,8 @@ def _renumbered(codes: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np
     Returns
     -------
     tuple
-        The new codes, shape (N, n), -1 where a sample abstains; and the old code of each new one, shape (N, K),
-        0 where there is none.
+        The new codes, shape (N, n), -1 where a sample abstains; and the old code of each new one, shape
+        (N, K), 0 where there is none.
 
     Examples
     --------
