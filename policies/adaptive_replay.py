@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, TypeAlias
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -225,8 +226,8 @@ def replay(
     objective : {"accuracy", "coverage"}
         What the selector delivers: the vote, or a checker that knows a correct sample when it sees one.
     n_orders : int
-        R, random orders, at least 1. Equal seeds give equal orders to all ladders, so that comparisons are
-        paired.
+        R, random orders, at least 1. Equal seeds give a generator equal orders in all ladders, so that
+        comparisons are paired; each generator has its own.
     seed : int
         Seed of the orders.
 
@@ -248,8 +249,9 @@ def replay(
     )
     if not prompts.size:
         raise InvalidInputError(f"no prompt has all the samples that the ladder draws ({ladder}); shorten it")
+    seeds = {name: _seed_of(name, seed) for name in used}
     orders = {
-        name: balanced_orders(item.pool.correct >= 0, n_orders=n_orders, seed=seed)[prompts]
+        name: balanced_orders(item.pool.correct >= 0, n_orders=n_orders, seed=seeds[name])[prompts]
         for name, item in used.items()
     }
     correctness = _correctness_by_generator(used, pooled=ladder.pooled)
@@ -286,7 +288,7 @@ def replay(
             tally.judge(
                 wave.generator,
                 answer=codes[:, places[wave.generator]],
-                chance=item.chances(prompts, drawn, seed=seed).reshape(len(lines), -1),
+                chance=item.chances(prompts, drawn, seed=seeds[wave.generator]).reshape(len(lines), -1),
             )
         state = tally.evidence()
         states.append(state)
@@ -328,6 +330,15 @@ def score_rule(trajectories: Trajectories, rule: StopRule, *, price: float = 0.0
         waves=stop + 1,
         samples=drawn[stop, lines],
     )
+
+
+def _seed_of(generator: str, seed: int) -> int:
+    """Return the seed of a generator's orders.
+
+    With one seed for all, samples of two generators would meet by their place in the log, where counts are
+    written with the right ones first: what one solves the other would seem to solve as well.
+    """
+    return (seed << 32) + crc32(generator.encode())
 
 
 def _deviation(values: FloatArray) -> float:

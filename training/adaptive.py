@@ -22,6 +22,7 @@ from policies.adaptive_replay import Objective, ReplayPool, StopRule, sample_sca
 from policies.ladder import Ladder
 from policies.value_rule import JUDGED
 from training.candidates import KNOWN_RULES, Bench, Candidate
+from training.checker_ladders import first_success, propose_checker_ladders
 from training.ladders import Settings, default_ladders, propose_recipes
 from training.recipes import Facts
 from training.tune_stopping import tune_recipes
@@ -132,6 +133,10 @@ def fit_adaptive(
     routes = settings.routes(facts)
     if ladders is None:
         ladders = default_ladders(pools, objective, settings)
+        if objective == "coverage":
+            ladders = tuple(
+                dict.fromkeys([*ladders, *propose_checker_ladders(pools, facts, prices, ladders, settings)])
+            )
     needs = {name: max(ladder.needs(name) for ladder in ladders) for name in pools}
     if own:
         for name in {name for route in routes for name in route.generators}:
@@ -159,6 +164,8 @@ def fit_adaptive(
         if len(ladder) > 1:
             looks = (JUDGED,) if ladder.judged else settings.features
             candidates += [bench.learned(runs, features=features, ridge=settings.ridge) for features in looks]
+            if objective == "coverage":
+                candidates.append(first_success(bench, runs))
     tuned: list[Candidate] = []
     if own and search is not None and search.n_trials > 0:
         worth = _worth(candidates, prices)

@@ -108,6 +108,22 @@ def test_ladders_of_equal_seed_share_their_first_samples() -> None:
     np.testing.assert_array_equal(short.value[0], long.value[0])
 
 
+def test_generators_are_drawn_independently_even_where_right_samples_come_first() -> None:
+    right = np.tile(np.arange(10) < 4, (200, 1)).astype(np.int8)
+    pools = {name: make_pool(np.full(right.shape, -1), right, name=name) for name in ("a", "b")}
+    runs = replay(
+        pools,
+        Ladder(waves=(Wave(generator="a"), Wave(generator="b")), pooled=False),
+        scales=sample_scales(pools),
+        difficulty=np.zeros((200, 0)),
+        objective="coverage",
+        n_orders=40,
+    )
+    # 8,000 draws: 1 - .6 * .6, where samples that meet by their place would give .4 at both waves.
+    assert runs.value[0].mean() == pytest.approx(0.4, abs=1e-9)
+    assert runs.value[1].mean() == pytest.approx(0.64, abs=0.04)
+
+
 def test_two_generators_pool_their_votes_or_not() -> None:
     pools = {
         "a": make_pool(np.array([[0, 0, 0]]), np.array([[1, 1, 1]]), name="a"),
