@@ -3,8 +3,8 @@
 Candidates are the static allocations, known stop rules and learned rules, each on several ladders, and the
 best trials of a search. At each price the candidate with the most value after cost is taken. Static
 allocations are the default, then come known rules, learned ones, and tuned ones: each kind must beat what was
-taken before by more than noise. The result is a table from price to (ladder, rule); evaluation on untouched
-prompts is left to `training.evaluate`.
+taken before by more than noise, learned rules also over all prices together. The result is a table from price
+to (ladder, rule); evaluation on untouched prompts is left to `training.evaluate`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from policies.value_rule import JUDGED
 from training.candidates import KNOWN_RULES, Bench, Candidate
 from training.checker_ladders import first_success, propose_checker_ladders
 from training.ladders import Settings, default_ladders, propose_recipes
-from training.recipes import Facts
+from training.recipes import Facts, Recipe, Route, undominated
 from training.tune_stopping import tune_recipes
 
 __all__ = ["AdaptiveFit", "Search", "fit_adaptive"]
@@ -137,9 +137,12 @@ def fit_adaptive(
             ladders = tuple(
                 dict.fromkeys([*ladders, *propose_checker_ladders(pools, facts, prices, ladders, settings)])
             )
+    # A static mix may be made of any generator that no other beats: each of them must be at hand.
+    alone = {ladder.generators[0] for ladder in ladders if len(ladder.generators) == 1}
+    spare = [name for name in undominated(facts) if own and name not in alone]
     needs = {name: max(ladder.needs(name) for ladder in ladders) for name in pools}
     if own:
-        for name in {name for route in routes for name in route.generators}:
+        for name in {name for route in routes for name in route.generators} | set(spare):
             needs[name] = min(facts.recorded[name], settings.max_samples)
     enough = [(pools[name].pool.correct >= 0).sum(axis=1) >= n for name, n in needs.items()]
     bench = Bench(
@@ -153,6 +156,9 @@ def fit_adaptive(
         settings=settings,
     )
     candidates: list[Candidate] = []
+    for name in spare:
+        recipe = Recipe(route=Route(strong=name))
+        candidates += bench.static(bench.replay(recipe.ladder(facts, max_samples=settings.max_samples)))
     for ladder in ladders:
         runs = bench.replay(ladder)
         if len(ladder.generators) == 1:
@@ -209,10 +215,11 @@ def _choose(candidates: Sequence[Candidate], tuned: Sequence[Candidate], bench: 
         if not rivals.size:
             continue
         difference = worth[rivals] - worth[pick, :, columns].T
-        error = difference.std(axis=1) / np.sqrt(len(bench.prompts))
-        score = _smooth(difference.mean(axis=1) - caution * error)
-        best = score.argmax(axis=0)
-        pick = np.where(score[best, columns] > 0, rivals[best], pick)
+        best, wins = _winners(difference, caution)
+        fitted = bool(learned[rivals].all())
+        if fitted and _evidence(difference[best, :, columns].T * wins) < settings.proof:
+            best, wins = _winners(difference, max(caution, settings.doubtful_caution))
+        pick = np.where(wins, rivals[best], pick)
     kept = list(dict.fromkeys(pick.tolist()))
     moves = []
     value = np.stack([everyone[index].value[:, column] for column, index in enumerate(pick)], axis=1)
@@ -237,6 +244,24 @@ def _choose(candidates: Sequence[Candidate], tuned: Sequence[Candidate], bench: 
         cost_deviation=deviation,
         names=tuple(everyone[index].name for index in pick),
     )
+
+
+def _winners(difference: FloatArray, caution: float) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Return the best of C rivals at each price, (L,), and whether it beats what was taken before clearly.
+
+    `difference` in worth to what was taken, (C, P, L), must exceed so many of its standard errors.
+    """
+    error = difference.std(axis=1) / np.sqrt(difference.shape[1])
+    score = _smooth(difference.mean(axis=1) - caution * error)
+    best = score.argmax(axis=0)
+    return best, score[best, np.arange(score.shape[1])] > 0
+
+
+def _evidence(gain: FloatArray) -> float:
+    """Return the mean of gains (P, L) over prompts and prices in its standard errors; 0 where all are 0."""
+    each = gain.mean(axis=1)
+    error = float(each.std()) / np.sqrt(len(each))
+    return float(each.mean()) / error if error > 0 else 0.0
 
 
 def _smooth(score: FloatArray) -> FloatArray:

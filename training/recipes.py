@@ -17,7 +17,7 @@ from difficulty.sample_pool import SamplePool
 from policies.adaptive_replay import ReplayPool, comparable
 from policies.ladder import Ladder, SampleScale, Wave, wave_sizes
 
-__all__ = ["Facts", "Recipe", "Route", "propose_routes"]
+__all__ = ["Facts", "Recipe", "Route", "propose_routes", "undominated"]
 
 # A partner may cost this many times as much as the generator that it is pooled with, and its own vote must be
 # right this many times as often.
@@ -214,12 +214,8 @@ def propose_routes(facts: Facts, *, max_strong: int, max_starts: int) -> list[Ro
         Generators that routes may end with, and cheaper ones that may come before each.
     """
     cost, accuracy = facts.cost, facts.accuracy
-    names = sorted(accuracy, key=lambda name: (-accuracy[name], cost[name], name))
-    efficient = [
-        name
-        for name in names
-        if not any(accuracy[other] > accuracy[name] and cost[other] <= cost[name] for other in names)
-    ]
+    names = _by_accuracy(facts)
+    efficient = undominated(facts)
     by_vote = sorted(names, key=lambda name: (-facts.votes[name], cost[name], name))
     strong = list(dict.fromkeys(efficient[:max_strong] + by_vote[:2]))
     routes = [Route(strong=name) for name in strong]
@@ -246,6 +242,23 @@ def propose_routes(facts: Facts, *, max_strong: int, max_starts: int) -> list[Ro
             ]
             routes += [Route(strong=top, partner=name) for name in partners[:_N_PARTNERS]]
     return list(dict.fromkeys(routes))
+
+
+def undominated(facts: Facts) -> list[str]:
+    """Return the generators of which no other has better samples at no higher cost, best first."""
+    cost, accuracy = facts.cost, facts.accuracy
+    names = _by_accuracy(facts)
+    return [
+        name
+        for name in names
+        if not any(accuracy[other] > accuracy[name] and cost[other] <= cost[name] for other in names)
+    ]
+
+
+def _by_accuracy(facts: Facts) -> list[str]:
+    """Return all generators, the best single sample first, the cheaper of equals before the dearer."""
+    cost, accuracy = facts.cost, facts.accuracy
+    return sorted(accuracy, key=lambda name: (-accuracy[name], cost[name], name))
 
 
 def _full_vote(pool: SamplePool) -> float:

@@ -29,6 +29,9 @@ PRICES = np.geomspace(0.03, 3e-5, 6)
 MODEL = CostModel(unit="output_tokens")
 QUICK = Settings(features=("full",), n_draws=1200, cheap_samples=(1,), cheap_weights=(0.3,), max_samples=6)
 
+# Takes learned rules whatever they earn.
+FORCED = replace(QUICK, caution=-9.0, proof=-np.inf)
+
 
 def level_of(log: SampleLog) -> np.ndarray:
     """Return a coordinate that tells difficulty: the length of the sum."""
@@ -79,6 +82,42 @@ def test_rivals_and_ablations_are_left_by_name(log: SampleLog, stopping: Stoppin
     assert set(plain.rivals) == set(RIVALS)
 
 
+def test_generators_that_no_ladder_ends_with_are_there_as_they_are() -> None:
+    log = simulated_log(40, n_samples=4, n_generators=6, seed=3)
+    pools = replay_pools(log, MODEL)
+    few = replace(QUICK, max_strong=1, escalation=False, max_samples=4, n_draws=40 * 32)
+    ladders = default_ladders(pools, "accuracy", few)
+    cheapest = "model-0"
+    assert cheapest not in {name for ladder in ladders for name in ladder.generators}
+    fit = fit_adaptive(
+        pools,
+        difficulty=np.zeros((40, 0)),
+        folds=np.arange(40) % 3,
+        prices=np.array([1.0, 1e-5]),
+        settings=few,
+    )
+    where_tokens_are_dear = fit.policy.at(1.0)
+    assert [(wave.generator, wave.n) for wave in where_tokens_are_dear.ladder.waves] == [(cheapest, 1)]
+    assert isinstance(where_tokens_are_dear.rule, Always)
+    np.testing.assert_allclose(fit.cost[:, 0], pools[cheapest].cost.mean(axis=1))
+
+
+def test_learned_rules_must_earn_their_place_over_all_prices_together(log: SampleLog) -> None:
+    kinds = {}
+    for proof in (-np.inf, np.inf):
+        found = fit_adaptive(
+            replay_pools(log, MODEL),
+            difficulty=level_of(log) / 10,
+            folds=np.arange(60) % 3,
+            prices=PRICES,
+            settings=replace(QUICK, proof=proof, doubtful_caution=1e9),
+        ).policy
+        kinds[proof] = {type(move.rule) for move in found.moves}
+    assert ValueRule in kinds[-np.inf]
+    assert ValueRule not in kinds[np.inf]
+    assert kinds[np.inf] - {Always}, "known rules have nothing to fit and need no proof"
+
+
 def test_without_prior_decisions_do_not_depend_on_difficulty(log: SampleLog) -> None:
     pools = replay_pools(log, MODEL)
     ladder = Ladder(
@@ -92,7 +131,7 @@ def test_without_prior_decisions_do_not_depend_on_difficulty(log: SampleLog) -> 
             folds=np.arange(len(level)) % 3,
             prices=PRICES,
             ladders=[Ladder(waves=(Wave(generator="model-1"),)), ladder],
-            settings=replace(QUICK, prior=prior, caution=-9.0),
+            settings=replace(FORCED, prior=prior),
         ).policy
         for prior in (True, False)
     )
@@ -129,7 +168,7 @@ def test_without_futility_nothing_stops_while_probably_wrong(log: SampleLog, sto
             folds=np.arange(len(level)) % 3,
             prices=PRICES,
             ladders=[ladder],
-            settings=replace(QUICK, futility=futility, caution=-9.0),
+            settings=replace(FORCED, futility=futility),
         ).policy
         for futility in (True, False)
     }
