@@ -237,8 +237,10 @@ def _priceable(curves: CurveTable, pricing: Pricing) -> tuple[CurveTable, FloatA
         When none can be priced; the reason of the first is given.
     """
     columns, costs, reason = [], [], None
+    # What a search asks a reward model to read is estimated by what other allocations say of the question.
+    whole = replace(curves, verifier_tokens=pricing.reading(curves))
     for column in range(len(curves.allocations)):
-        one = curves.columns(np.array([column]))
+        one = whole.columns(np.array([column]))
         known = np.flatnonzero(~np.isnan(one.value[:, 0]))
         try:
             cost = np.full(len(one.value), np.nan)
