@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidLogError, require
-from difficulty.log_columns import SampleColumns, column_or_none, recode
+from difficulty.log_columns import SampleColumns, column_or_none, known_or_none, recode
 from difficulty.log_wire import MAX_COUNT, MAX_SAMPLES
 
 __all__ = ["LIST_COLUMNS", "ArrowReader", "Coded"]
@@ -32,6 +32,7 @@ LIST_COLUMNS: Final = {
     "chain": "chain",
     "step": "step",
     "step_scores": "step_scores",
+    "verifier_tokens": "verifier_tokens",
 }
 _LIMITS: Final = {"chain": 2**31 - 1, "step": 2**31 - 1, "n": MAX_SAMPLES, "n_correct": MAX_SAMPLES}
 
@@ -103,6 +104,7 @@ class ArrowReader:
             step_scores=column_or_none(scores),
             answers=answers,
             finishes=finishes,
+            verifier_tokens=known_or_none(self._counts("verifier_tokens", sizes)),
         )
 
     def _lengths(self, column: str) -> NDArray[np.int64]:

@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidLogError
 from difficulty.generator import Generator
-from difficulty.log_columns import LineColumns, LogColumns, SampleColumns, StrategyKey, column_or_none
+from difficulty.log_columns import (
+    LineColumns,
+    LogColumns,
+    SampleColumns,
+    StrategyKey,
+    column_or_none,
+    known_or_none,
+)
 from difficulty.log_wire import LineWire, SampleWire, canonical_json
 from difficulty.prompt import Prompt
 
@@ -227,11 +234,13 @@ class LogBuilder:
         numeric: dict[str, Any] = {
             name: np.concatenate([part[name] for part in self._parts])
             for name in self._parts[0]
-            if name not in ("text", "step_scores")
+            if name not in ("text", "step_scores", "verifier_tokens")
         }
         for name in ("text", "step_scores"):
             column = np.concatenate([part[name] for part in self._parts])
             numeric[name] = column_or_none(column)
+        read = np.concatenate([part["verifier_tokens"] for part in self._parts])
+        numeric["verifier_tokens"] = known_or_none(read)
         samples = SampleColumns(answers=self._answers.table(), finishes=self._finishes.table(), **numeric)
         return self.lines.finish(samples)
 
@@ -295,6 +304,7 @@ def _columnise(samples: Sequence[SampleWire], answers: _Codes, finishes: _Codes)
         "step": _indices([s.step for s in samples]),
         "text": _objects([s.text for s in samples]),
         "step_scores": _objects([s.step_scores for s in samples]),
+        "verifier_tokens": _numbers([s.verifier_tokens for s in samples]),
     }
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "SampleColumns",
     "StrategyKey",
     "column_or_none",
+    "known_or_none",
     "recode",
 ]
 
@@ -51,6 +52,8 @@ class SampleColumns:
         Texts and tuples of scores, None where not recorded; the whole column is None where no sample has one.
     answers, finishes : tuple of str
         The distinct strings, in order of first appearance.
+    verifier_tokens : ndarray of float64, shape (S,), or None
+        NaN where not recorded; the whole column is None where no sample has one.
     """
 
     answer: NDArray[np.int32]
@@ -66,6 +69,7 @@ class SampleColumns:
     step_scores: NDArray[np.object_] | None
     answers: tuple[str, ...]
     finishes: tuple[str, ...]
+    verifier_tokens: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return int(self.answer.shape[0])
@@ -88,6 +92,9 @@ class SampleColumns:
             step_scores=_take_objects(self.step_scores, index),
             answers=answers,
             finishes=finishes,
+            verifier_tokens=None
+            if self.verifier_tokens is None
+            else known_or_none(self.verifier_tokens[index]),
         )
 
     @classmethod
@@ -97,14 +104,15 @@ class SampleColumns:
         finish, finishes = _join_codes([(part.finish, part.finishes) for part in parts])
         numeric = ("correct", "output_tokens", "prompt_tokens", "score", "mean_logprob", "chain", "step")
         joined: dict[str, Any] = {name: np.concatenate([getattr(p, name) for p in parts]) for name in numeric}
-        for name in ("text", "step_scores"):
+        for name, missing in (("text", None), ("step_scores", None), ("verifier_tokens", np.nan)):
             columns = [getattr(part, name) for part in parts]
             if all(column is None for column in columns):
                 joined[name] = None
             else:
+                kind = object if missing is None else np.float64
                 joined[name] = np.concatenate(
                     [
-                        np.full(len(part), None, dtype=object) if column is None else column
+                        np.full(len(part), missing, dtype=kind) if column is None else column
                         for part, column in zip(parts, columns, strict=True)
                     ]
                 )
@@ -222,6 +230,8 @@ class LogColumns:
                 if field.name == "meta":
                     continue
                 column = getattr(table, field.name)
+                if field.name == "verifier_tokens" and column is None:
+                    continue  # logs that do not record it keep the digest that they had before there was one
                 yield field.name.encode()
                 if isinstance(column, np.ndarray) and column.dtype != object:
                     yield np.ascontiguousarray(column, dtype=column.dtype.newbyteorder("<")).tobytes()
@@ -294,3 +304,14 @@ def column_or_none(column: NDArray[np.object_]) -> NDArray[np.object_] | None:
     """
     values = column.tolist()
     return column if values.count(None) < len(values) else None
+
+
+def known_or_none(column: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return a column of numbers, or None where it holds nothing but NaN.
+
+    Examples
+    --------
+    >>> known_or_none(np.array([np.nan, np.nan])) is None
+    True
+    """
+    return None if bool(np.isnan(column).all()) else column

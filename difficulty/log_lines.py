@@ -101,6 +101,7 @@ def samples_of(columns: LogColumns, line: int) -> list[SampleWire]:
         [None if chain < 0 else chain for chain in table.chain[here].tolist()],
         [None if step < 0 else step for step in table.step[here].tolist()],
         nothing if table.step_scores is None else table.step_scores[here].tolist(),
+        nothing if table.verifier_tokens is None else _optional_ints(table.verifier_tokens[here]),
         strict=True,
     )
     return [SampleWire(*fields_of_one) for fields_of_one in values]

@@ -145,6 +145,8 @@ def _list_columns(arrow: Any, columns: LogColumns) -> dict[str, Any]:
     }
     if samples.text is not None:
         flat["text"] = arrow.array(samples.text, type=arrow.large_string())
+    if samples.verifier_tokens is not None:
+        flat["verifier_tokens"] = _integers(arrow, samples.verifier_tokens)
     if samples.step_scores is not None:
         scores = [None if item is None else list(item) for item in samples.step_scores]
         flat["step_scores"] = arrow.array(scores, type=arrow.list_(arrow.float64()))

@@ -119,6 +119,9 @@ def sample_pool(
         truncated=_scatter(cells, samples.finish == cut, shape, False),
         prompt_tokens=prompt_tokens,
         counts_only=counts_only,
+        verifier_tokens=None
+        if samples.verifier_tokens is None
+        else _scatter(cells, samples.verifier_tokens, shape, np.nan),
     )
     _freeze(pool)
     return pool
@@ -178,6 +181,7 @@ def chain_pool(
         score=place(samples.score, np.nan),
         mean_logprob=place(samples.mean_logprob, np.nan),
         params=tuple(sorted(msgspec.json.decode(settings.pop()).items())),
+        verifier_tokens=None if samples.verifier_tokens is None else place(samples.verifier_tokens, np.nan),
     )
     _freeze(pool)
     return pool
@@ -214,7 +218,13 @@ def recorded_runs(
                     answer=answer,
                     output_tokens=_scatter(cells, samples.output_tokens, shape, np.nan),
                     prompt_tokens=_scatter(cells, samples.prompt_tokens, shape, np.nan),
+                    verifier_tokens=np.full(shape, np.nan)
+                    if samples.verifier_tokens is None
+                    else _scatter(cells, samples.verifier_tokens, shape, np.nan),
                     score=_scatter(cells, samples.score, shape, np.nan),
+                    step_scores=None
+                    if samples.step_scores is None
+                    else _scatter(cells, samples.step_scores, shape, None),
                 )
             )
     for run in runs:
@@ -242,7 +252,9 @@ def _cells(columns: LogColumns, chosen: NDArray[np.int64]) -> _Cells:
     return _Cells(sample=np.repeat(starts, sizes) + column, row=row, column=column, n=n)
 
 
-def _scatter(cells: _Cells, values: NDArray[Any], shape: tuple[int, ...], padding: float) -> NDArray[Any]:
+def _scatter(
+    cells: _Cells, values: NDArray[Any], shape: tuple[int, ...], padding: float | None
+) -> NDArray[Any]:
     table = np.full(shape, padding, dtype=values.dtype)
     table[cells.row, cells.column] = values[cells.sample]
     return table

@@ -45,6 +45,9 @@ class SamplePool:
     counts_only : ndarray of bool, shape (P,)
         The line had `n` and `n_correct` only: `correct` is then `n_correct` ones followed by zeros, in
         an order that means nothing, and every answer is -1.
+    verifier_tokens : ndarray of float64, shape (P, M), or None
+        Tokens that a verifier's model read to score the sample, in that model's own tokens; NaN where not
+        recorded and on padding, None where no sample of the log has them.
 
     Examples
     --------
@@ -67,6 +70,7 @@ class SamplePool:
     truncated: NDArray[np.bool_]
     prompt_tokens: NDArray[np.float64]
     counts_only: NDArray[np.bool_]
+    verifier_tokens: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -89,6 +93,8 @@ class ChainPool:
         NaN where not recorded, and on padding; `prompt_tokens` of a step includes the earlier steps, re-sent.
     params : tuple of pairs
         Settings that the attempts were drawn with, sorted by name, without ``depth``.
+    verifier_tokens : ndarray of float64, shape (P, C, S), or None
+        As in `SamplePool`, for each attempt.
     """
 
     generator: str
@@ -101,6 +107,7 @@ class ChainPool:
     score: NDArray[np.float64]
     mean_logprob: NDArray[np.float64]
     params: tuple[tuple[str, ParameterScalar], ...] = ()
+    verifier_tokens: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -121,9 +128,13 @@ class RecordedRuns:
         Whether the answer that the run returned is correct: 1, 0, or -1 for unknown and padding.
     answer : ndarray of int32, shape (P, R)
         The same codes as in `SamplePool`: -1 abstains, -2 padding.
-    output_tokens, prompt_tokens, score : ndarray of float64, shape (P, R)
+    output_tokens, prompt_tokens, verifier_tokens, score : ndarray of float64, shape (P, R)
         All tokens that a run generated, all prompt tokens that its requests sent (the question and what was
-        re-sent after it), and the score of what it returned; NaN where not recorded.
+        re-sent after it), all tokens that its verifier's model read, and the score of what it returned; NaN
+        where not recorded.
+    step_scores : ndarray of object, shape (P, R), or None
+        Scores of the steps of what the run returned, as tuples; None where not recorded, and altogether where
+        no sample of the log has any.
     """
 
     generator: str
@@ -134,4 +145,6 @@ class RecordedRuns:
     answer: NDArray[np.int32]
     output_tokens: NDArray[np.float64]
     prompt_tokens: NDArray[np.float64]
+    verifier_tokens: NDArray[np.float64]
     score: NDArray[np.float64]
+    step_scores: NDArray[np.object_] | None = None

@@ -198,6 +198,8 @@ class PolicyBundle:
                     "prompt_tokens": curves.prompt_tokens,
                     "output_tokens": curves.output_tokens,
                 }
+                # Absent where nothing is recorded, and in bundles of before it was.
+                | ({} if curves.verifier_tokens is None else {"verifier_tokens": curves.verifier_tokens})
             )
         }
         if self.features is not None and self.predictor is not None:
@@ -290,6 +292,7 @@ def _assemble(manifest: Manifest, content: Mapping[str, bytes]) -> PolicyBundle:
         samples=arrays["samples"],
         prompt_tokens=arrays["prompt_tokens"],
         output_tokens=arrays["output_tokens"],
+        verifier_tokens=arrays.get("verifier_tokens"),
     )
     verifiers = _load_verifiers(content, generators)
     features = predictor = None
@@ -377,6 +380,8 @@ def _check_arrays(arrays: Arrays, *, n_generators: int, n_allocations: int) -> N
         "prompt_tokens": ("f", menu),
         "output_tokens": ("f", menu),
     }
+    if "verifier_tokens" in arrays:
+        expected["verifier_tokens"] = ("f", menu)
     for name, (kind, shape) in expected.items():
         found = arrays[name]
         if found.dtype.kind != kind or found.shape != shape:

@@ -117,11 +117,17 @@ class JournaledVerifier:
         Scores.
     journal : RunLog, optional
         Remembers; without one everything is scored.
+
+    Attributes
+    ----------
+    step_scores : dict
+        By prompt id and steps: the scores of the steps of each completion that came as steps.
     """
 
     def __init__(self, verifier: Verifier, journal: RunLog | None) -> None:
         self._verifier = verifier
         self._journal = journal
+        self.step_scores: dict[tuple[str, tuple[str, ...]], tuple[float, ...]] = {}
 
     async def score(self, requests: Sequence[ScoreRequest]) -> list[StepScores]:
         """Return one score per completion of each request, with those of its steps where there are any.
@@ -147,6 +153,9 @@ class JournaledVerifier:
                 results[place] = StepScores(row, verifier_tokens=tokens, steps=steps)
                 if self._journal is not None and all(map(math.isfinite, row)):
                     self._journal.add_scores(requests[place], row, verifier_tokens=tokens, steps=steps)
+        for place, request in enumerate(requests):
+            found = zip(request.completions, results[place].steps, strict=False)
+            self.step_scores |= {(request.prompt.id, steps): scores for steps, scores in found}
         return [results[place] for place in range(len(requests))]
 
 

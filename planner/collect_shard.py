@@ -112,7 +112,7 @@ async def draw_shard(
         if outcome.stop_reason not in _UNFINISHED
     ]
     drafts = await asyncio.to_thread(
-        lambda: [_draft(plan, piece, task, outcome, drawing) for piece, task, outcome in finished]
+        lambda: [_draft(plan, piece, task, outcome, drawing, scoring) for piece, task, outcome in finished]
     )
     if scoring is not None:
         drafts = await _score(plan, finished, drafts, scoring)
@@ -148,7 +148,12 @@ class _Watch:
 
 
 def _draft(
-    plan: CollectPlan, piece: Piece, task: Task, outcome: Outcome, drawing: JournaledBackend
+    plan: CollectPlan,
+    piece: Piece,
+    task: Task,
+    outcome: Outcome,
+    drawing: JournaledBackend,
+    scoring: JournaledVerifier | None,
 ) -> PieceRecord:
     """Return the graded record of one piece, without scores of samples."""
     recording = plan.recordings[piece.recording]
@@ -181,7 +186,7 @@ def _draft(
             for one in attempts
         ]
     else:
-        samples, length = [_run(plan, task, outcome)], None
+        samples, length = [_run(plan, task, outcome, scoring)], None
     return PieceRecord(
         piece=piece.number,
         samples=samples,
@@ -213,9 +218,17 @@ def _sample(
     )
 
 
-def _run(plan: CollectPlan, task: Task, outcome: Outcome) -> SampleWire:
+def _run(plan: CollectPlan, task: Task, outcome: Outcome, scoring: JournaledVerifier | None) -> SampleWire:
     """Return one complete run of a search as a sample: its answer, and all that it cost."""
     chosen = None if outcome.selected is None else outcome.candidates[outcome.selected]
+    step_scores = None
+    # The same text may have been scored for another search; only what led this one is its own.
+    if (
+        chosen is not None
+        and scoring is not None
+        and task.allocation.parameters.get("verifier", "score") == "score"
+    ):
+        step_scores = scoring.step_scores.get((task.prompt.id, chosen.steps))
     return SampleWire(
         answer=outcome.answer,
         correct=plan.grader.grade(task.prompt, outcome.answer),
@@ -224,6 +237,9 @@ def _run(plan: CollectPlan, task: Task, outcome: Outcome) -> SampleWire:
         score=None if chosen is None else chosen.score,
         finish="stop" if chosen is not None else "length",
         text=outcome.text if plan.texts else None,
+        step_scores=step_scores,
+        # A verifier that does not count its tokens is not one that reads nothing.
+        verifier_tokens=int(outcome.usage.verifier_tokens) or None,
     )
 
 

@@ -1,9 +1,9 @@
 """What each allocation is expected to cost each prompt: beliefs about tokens, priced in one unit.
 
 Output tokens come from the belief (weighted over reference prompts); prompt tokens are the prompt's own where
-known, else fitted from its length; a reward model is assumed to read the prompt and one completion per sample
-that it scores. The prices themselves are those of `policies.cost`, so that plans and ledgers share one
-formula.
+known, else fitted from its length; a reward model is charged for what it was recorded to read, else for the
+prompt and one completion per sample that it scores. The prices themselves are those of `policies.cost`, so
+that plans and ledgers share one formula.
 """
 
 from __future__ import annotations
@@ -56,11 +56,16 @@ class Pricing:
 
     Notes
     -----
-    Selection by a recorded ``score`` is charged for the reward model that gives it (prompt and completion of
-    every sample; of a search, the prompt N times and each generated token once, as a reward model that keeps
-    its cache reads them), where the cost model declares its size (``flops``), price (``usd``) or energy
-    (``joules``), or any of them for ``total_tokens``; without such a figure scores are free.
-    ``output_tokens``, ``samples`` and ``seconds`` never hold the verifier.
+    Selection by a recorded ``score`` is charged for the reward model that gives it, where the cost model
+    declares its size (``flops``), price (``usd``) or energy (``joules``), or any of them for
+    ``total_tokens``; without such a figure scores are free. ``output_tokens``, ``samples`` and ``seconds``
+    never hold the verifier.
+
+    What it reads is what was recorded (``CurveTable.verifier_tokens``), in its own tokens and without what it
+    may keep in a cache. Where nothing is recorded, it is an estimate: prompt and completion of every sample;
+    of a search, the prompt N times and each generated token once, as a reward model that keeps its cache
+    reads them. One that keeps none reads a search about twice as much. For a new prompt the estimate is
+    multiplied by what was read per estimated token on the reference prompts.
 
     Examples
     --------
@@ -84,7 +89,13 @@ class Pricing:
         UnknownUnitError
             When a quantity that the unit needs was not recorded.
         """
-        return self._price(curves.allocations, curves.samples, curves.prompt_tokens, curves.output_tokens)
+        return self._price(
+            curves.allocations,
+            curves.samples,
+            curves.prompt_tokens,
+            curves.output_tokens,
+            self.reading(curves),
+        )
 
     def expected(self, prompts: Sequence[Prompt], belief: Belief, curves: CurveTable) -> FloatArray:
         """Return what each allocation is expected to cost each prompt, shape (P, A).
@@ -104,7 +115,52 @@ class Pricing:
                 prompts, belief, curves
             )
         samples = np.broadcast_to(curves.samples[:1], output_tokens.shape)
-        return self._price(curves.allocations, samples, prompt_tokens, output_tokens)
+        read = self._expected_reading(belief, curves, samples, prompt_tokens, output_tokens)
+        return self._price(curves.allocations, samples, prompt_tokens, output_tokens, read)
+
+    def reading(self, curves: CurveTable) -> FloatArray | None:
+        """Return the tokens that a reward model reads on the recorded prompts: recorded, else estimated.
+
+        Returns
+        -------
+        ndarray of float64, shape (T, A), or None
+            None where the unit of cost has no figure for them, so that scores are free.
+        """
+        if not self._charges_verifier():
+            return None
+        estimate = _estimated_reading(
+            curves.allocations, curves.samples, curves.prompt_tokens, curves.output_tokens
+        )
+        recorded = curves.verifier_tokens
+        return estimate if recorded is None else np.where(np.isnan(recorded), estimate, recorded)
+
+    def _expected_reading(
+        self,
+        belief: Belief,
+        curves: CurveTable,
+        samples: FloatArray,
+        prompt_tokens: FloatArray,
+        output_tokens: FloatArray,
+    ) -> FloatArray | None:
+        """Return what a reward model is expected to read, shape (P, A); None where it is free."""
+        if not self._charges_verifier():
+            return None
+        estimate = _estimated_reading(curves.allocations, samples, prompt_tokens, output_tokens)
+        recorded = curves.verifier_tokens
+        if recorded is None:
+            return estimate
+        columns = np.flatnonzero(~np.isnan(recorded).all(axis=0))
+        estimated = _estimated_reading(
+            curves.allocations, curves.samples, curves.prompt_tokens, curves.output_tokens
+        )[:, columns]
+        read = np.where(np.isnan(recorded[:, columns]), estimated, recorded[:, columns])
+        expected = belief.expect(read)
+        # Where the estimate is known and not 0, a longer prompt is read at length.
+        both = belief.expect(np.where(estimated > 0, read, np.nan))
+        known = belief.expect(np.where(estimated > 0, estimated, np.nan))
+        scaled = both / known * estimate[:, columns]
+        estimate[:, columns] = np.where(np.isnan(scaled), expected, scaled)
+        return estimate
 
     def _relative_length(self, prompts: Sequence[Prompt], belief: Belief, curves: CurveTable) -> FloatArray:
         """Return each prompt's length relative to what the belief expects, shape (P, A); 1 where unknown."""
@@ -126,6 +182,7 @@ class Pricing:
         samples: FloatArray,
         prompt_tokens: FloatArray,
         output_tokens: FloatArray,
+        verifier_tokens: FloatArray | None,
     ) -> FloatArray:
         cost = np.empty(output_tokens.shape)
         for generator, columns in columns_by_generator(allocations).items():
@@ -140,7 +197,7 @@ class Pricing:
                 samples=usage.samples,
                 prompt_tokens=usage.prompt_tokens,
                 output_tokens=usage.output_tokens,
-                verifier_tokens=usage.scored_tokens() if self._charges_verifier() else 0.0,
+                verifier_tokens=0.0 if verifier_tokens is None else verifier_tokens[:, columns],
                 seconds=self._seconds(usage) if self.cost_model.unit == "seconds" else 0.0,
             )
         return cost
@@ -208,11 +265,32 @@ class _Usage(NamedTuple):
         return self.prompt_tokens[:, first] / (1 + smallest.width * (smallest.depth - 1))
 
     def scored_tokens(self) -> FloatArray:
-        """Return what a reward model reads, shape (P, A): question and completion of each sample."""
+        """Return the estimate of what a reward model reads, shape (P, A): question and completion of each
+        sample.
+        """
         scored = np.array([_is_scored(allocation) for allocation in self.allocations])
         if not scored.any():
             return np.zeros(self.samples.shape)
         return np.where(scored, self.samples * self.question_tokens()[:, None] + self.output_tokens, 0.0)
+
+
+def _estimated_reading(
+    allocations: Sequence[Allocation],
+    samples: FloatArray,
+    prompt_tokens: FloatArray,
+    output_tokens: FloatArray,
+) -> FloatArray:
+    """Return the estimate of what a reward model reads for allocations of all generators, shape (P, A)."""
+    read = np.empty(output_tokens.shape)
+    for columns in columns_by_generator(allocations).values():
+        usage = _Usage(
+            allocations=[allocations[column] for column in columns],
+            samples=samples[:, columns],
+            prompt_tokens=prompt_tokens[:, columns],
+            output_tokens=output_tokens[:, columns],
+        )
+        read[:, columns] = usage.scored_tokens()
+    return read
 
 
 def _is_scored(allocation: Allocation) -> bool:

@@ -31,7 +31,8 @@ __all__ = ["CurveTable", "Half", "measure_curves", "row_mean"]
 FloatArray: TypeAlias = NDArray[np.float64]
 Half: TypeAlias = Literal["all", "even", "odd"]
 
-_USAGE_FIELDS = ("samples", "prompt_tokens", "output_tokens")
+_USAGE_FIELDS = ("samples", "prompt_tokens", "output_tokens", "verifier_tokens")
+_RECORDED_SCORE = "score"
 # Ways to select among revisions that read the recorded scores, unless the verifier is named otherwise.
 _BY_SCORE = ("hierarchical", "best")
 
@@ -53,6 +54,9 @@ class CurveTable:
         Expected usage; NaN where not recorded. Parallel samples, and the first attempts of parallel chains,
         share one prefill of the prompt; each later step of a chain pays for the prompt that it re-sends, and
         a search for all that its requests sent.
+    verifier_tokens : ndarray of float64, shape (P, A), or None
+        What the model that gave the recorded scores is expected to read for the allocation; NaN where not
+        recorded or where no score is needed, None where nothing is recorded at all.
     """
 
     prompt_ids: tuple[str, ...]
@@ -61,6 +65,7 @@ class CurveTable:
     samples: FloatArray
     prompt_tokens: FloatArray
     output_tokens: FloatArray
+    verifier_tokens: FloatArray | None = None
 
     def take(self, rows: NDArray[np.intp]) -> CurveTable:
         """Return the table of the prompts at `rows`."""
@@ -71,6 +76,7 @@ class CurveTable:
             samples=self.samples[rows],
             prompt_tokens=self.prompt_tokens[rows],
             output_tokens=self.output_tokens[rows],
+            verifier_tokens=None if self.verifier_tokens is None else self.verifier_tokens[rows],
         )
 
     def columns(self, columns: NDArray[np.intp]) -> CurveTable:
@@ -82,6 +88,7 @@ class CurveTable:
             samples=self.samples[:, columns],
             prompt_tokens=self.prompt_tokens[:, columns],
             output_tokens=self.output_tokens[:, columns],
+            verifier_tokens=None if self.verifier_tokens is None else self.verifier_tokens[:, columns],
         )
 
 
@@ -145,15 +152,17 @@ def measure_curves(
         value[:, columns] = measured[0]
         for name, column_values in zip(_USAGE_FIELDS, measured[1:], strict=True):
             usage[name][:, columns] = column_values
+    read = usage.pop("verifier_tokens")
     return CurveTable(
         prompt_ids=tuple(prompt.id for prompt in log.prompts),
         allocations=tuple(allocations),
         value=value,
+        verifier_tokens=None if np.isnan(read).all() else read,
         **usage,
     )
 
 
-_Measured: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+_Measured: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
 
 
 def _family_key(allocation: Allocation) -> tuple[str, str, tuple[tuple[str, object], ...]]:
@@ -180,8 +189,9 @@ def _measure_pool(pool: SamplePool, family: list[Allocation], columns: slice, se
     """Value independent samples by the family's estimator; usage is width × the prompt's mean sample."""
     widths = np.array([allocation.width for allocation in family])
     estimate = _ESTIMATORS[family[0].strategy]
-    value = estimate(pool, columns, widths, str(family[0].parameters.get("verifier", "")), seed)
-    return _with_usage(pool, value, widths)
+    verifier = str(family[0].parameters.get("verifier", ""))
+    value = estimate(pool, columns, widths, verifier, seed)
+    return _with_usage(pool, value, widths, scored=verifier == _RECORDED_SCORE)
 
 
 def _measure_learned(
@@ -194,7 +204,9 @@ def _measure_learned(
     return _with_usage(pool, value, np.array(widths))
 
 
-def _with_usage(pool: SamplePool, value: FloatArray, widths: NDArray[np.int_]) -> _Measured:
+def _with_usage(
+    pool: SamplePool, value: FloatArray, widths: NDArray[np.int_], *, scored: bool = False
+) -> _Measured:
     """Add the usage of `width` samples of each prompt; NaN where the generator has no line for it."""
     has_line = pool.n > 0
     value[~has_line] = np.nan
@@ -203,7 +215,10 @@ def _with_usage(pool: SamplePool, value: FloatArray, widths: NDArray[np.int_]) -
     tokens = row_mean(pool.output_tokens)
     samples = np.broadcast_to(widths.astype(float), value.shape)
     prompt_tokens = np.broadcast_to(pool.prompt_tokens[:, None], value.shape)
-    return value, samples, prompt_tokens, tokens[:, None] * widths
+    read = np.full(value.shape, np.nan)
+    if scored and pool.verifier_tokens is not None:
+        read = row_mean(pool.verifier_tokens)[:, None] * widths
+    return value, samples, prompt_tokens, tokens[:, None] * widths, read
 
 
 def _vote(pool: SamplePool, columns: slice, widths: NDArray[np.int_], _: str, __: int) -> FloatArray:
@@ -274,7 +289,8 @@ def _measure_chains(
     depths = sorted({allocation.depth for allocation in family})
     selection = cast("RevisionSelection", family[0].parameters["selection"])
     correct, answer = chains.correct[:, columns], chains.answer[:, columns]
-    scored = selection in _BY_SCORE and family[0].parameters.get("verifier", "score") == "score"
+    verifier = family[0].parameters.get("verifier", _RECORDED_SCORE)
+    scored = selection in _BY_SCORE and verifier == _RECORDED_SCORE
     score = chains.score[:, columns] if scored else None
     accuracy = revision_accuracy(
         correct, answer, score, np.array(widths), np.array(depths), selection=selection
@@ -287,7 +303,10 @@ def _measure_chains(
     n_sent = np.array([1 + a.width * (a.depth - 1) for a in family])
     prompt = np.where(np.isnan(prompt), pool.prompt_tokens[:, None] * n_sent, prompt)
     samples = np.broadcast_to(np.array([float(allocation.n) for allocation in family]), value.shape)
-    return value, samples, prompt, output
+    read = np.full(value.shape, np.nan)
+    if scored and chains.verifier_tokens is not None:
+        read = _prefix_tokens(chains.verifier_tokens[:, columns], family)
+    return value, samples, prompt, output, read
 
 
 def _prefix_tokens(tokens: FloatArray, family: list[Allocation], *, shared: bool = False) -> FloatArray:
@@ -306,8 +325,9 @@ def _measure_runs(runs: RecordedRuns, columns: slice) -> _Measured:
     known = np.where(correct >= 0, correct, np.nan).astype(np.float64)
     value = row_mean(known)[:, None]
     samples = np.full(value.shape, float(dict(runs.params).get("n", 1)))
-    prompt, output = (row_mean(table[:, columns]) for table in (runs.prompt_tokens, runs.output_tokens))
-    return value, samples, prompt[:, None], output[:, None]
+    used = (runs.prompt_tokens, runs.output_tokens, runs.verifier_tokens)
+    prompt, output, read = (row_mean(table[:, columns])[:, None] for table in used)
+    return value, samples, prompt, output, read
 
 
 def row_mean(values: FloatArray) -> FloatArray:

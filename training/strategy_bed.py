@@ -156,7 +156,11 @@ def _measured(log: SampleLog, allocations: list[Allocation], seed: int) -> Curve
     order = np.array([place[allocation] for allocation in allocations])
 
     def joined(name: str) -> FloatArray:
-        both = np.concatenate([getattr(odd, name), getattr(whole, name)], axis=1)
+        sides = [
+            np.full(table.value.shape, np.nan) if getattr(table, name) is None else getattr(table, name)
+            for table in (odd, whole)
+        ]
+        both = np.concatenate(sides, axis=1)
         return np.asarray(both[:, order], dtype=np.float64)
 
     return CurveTable(
@@ -166,6 +170,7 @@ def _measured(log: SampleLog, allocations: list[Allocation], seed: int) -> Curve
         samples=joined("samples"),
         prompt_tokens=joined("prompt_tokens"),
         output_tokens=joined("output_tokens"),
+        verifier_tokens=joined("verifier_tokens"),
     )
 
 
@@ -176,7 +181,9 @@ def _cost(curves: CurveTable, pricing: Pricing, *, prefix_cache: bool) -> FloatA
     if not prefix_cache:
         return pricing.recorded(curves)
     single = next(place for place, allocation in enumerate(curves.allocations) if allocation.n == 1)
-    bare = pricing.recorded(replace(curves, prompt_tokens=np.zeros_like(curves.prompt_tokens)))
+    # A reward model whose cache is kept reads each token once, whatever was read when the log was recorded.
+    cached = replace(curves, prompt_tokens=np.zeros_like(curves.prompt_tokens), verifier_tokens=None)
+    bare = pricing.recorded(cached)
     once = pricing.recorded(curves.columns(np.array([single])))
     return np.asarray(bare + once - bare[:, [single]], dtype=np.float64)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from difficulty.belief import ReferencePrompts
 from difficulty.calibration import explained_share
-from difficulty.errors import InvalidInputError, UnknownUnitError
+from difficulty.errors import InvalidInputError
 from difficulty.hidden_states import HiddenStates
 from difficulty.predictor import DifficultyPredictor, group_folds
 from difficulty.prompt_features import PromptFeatures
@@ -35,6 +35,7 @@ from training.crossfit import CrossFit
 from training.frontier import bootstrap_weights, interval
 from training.learned_verifiers import LearnedVerifiers, fit_learned_verifiers
 from training.menu_choice import tune_menu
+from training.menu_pricing import price_menu
 from training.stopping import Stopping, fit_stopping, stopping_prices
 from training.tuning import Scorer, Tuned
 
@@ -129,7 +130,7 @@ def train(
     menu = build_menu(log, objective=objective, learned=verifiers.offered)
     curves = measure_curves(log, menu, seed=seed, learned=verifiers.cross_fitted)
     pricing = _pricing(log, unit, cost_model)
-    curves, cost, dropped = _priceable(curves, pricing)
+    curves, cost, dropped = price_menu(curves, pricing)
     rows = np.flatnonzero(~np.isnan(curves.value).any(axis=1) & ~np.isnan(cost).any(axis=1))
     if len(rows) < _MIN_PROMPTS:
         raise InvalidInputError(
@@ -226,32 +227,6 @@ def _default_unit(log: SampleLog) -> str:
 def _pricing(log: SampleLog, unit: str, cost_model: CostModel | None) -> Pricing:
     model = cost_model or CostModel(unit=check_unit(unit), generators=log.generators)
     return Pricing(cost_model=replace(model, unit=check_unit(unit)), prompt_token_fit=_token_fit(log))
-
-
-def _priceable(curves: CurveTable, pricing: Pricing) -> tuple[CurveTable, FloatArray, int]:
-    """Keep the allocations whose usage was recorded, and price them.
-
-    Raises
-    ------
-    UnknownUnitError
-        When none can be priced; the reason of the first is given.
-    """
-    columns, costs, reason = [], [], None
-    for column in range(len(curves.allocations)):
-        one = curves.columns(np.array([column]))
-        known = np.flatnonzero(~np.isnan(one.value[:, 0]))
-        try:
-            cost = np.full(len(one.value), np.nan)
-            cost[known] = pricing.recorded(one.take(known))[:, 0]
-        except UnknownUnitError as error:
-            reason = reason or error
-            continue
-        columns.append(column)
-        costs.append(cost)
-    if not columns:
-        raise reason or UnknownUnitError("nothing can be priced")
-    kept = curves.columns(np.array(columns))
-    return kept, np.stack(costs, axis=1), len(curves.allocations) - len(columns)
 
 
 def _fit_predictor(

@@ -222,4 +222,7 @@ def verdict_of_verifiers(bundle: PolicyBundle) -> str:
         )
     if bundle.verifiers:
         return "Picking by the learned verifier was not shown to pay: no plan uses it."
-    return "There is no learned verifier: it needs marked answers, right and wrong ones, and accuracy."
+    return (
+        "There is no learned verifier: it needs marked answers, right and wrong ones, and accuracy, and "
+        "--no-learned-verifier leaves it out."
+    )

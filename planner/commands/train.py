@@ -63,6 +63,12 @@ _TEST_FRACTION: Final = 0.4
     help="Also fit the adaptive policy without its prior, without escalation and without futility, for "
     "`planner evaluate` to show.",
 )
+@click.option(
+    "--learned-verifier/--no-learned-verifier",
+    default=True,
+    show_default=True,
+    help="Fit a verifier per generator from the log, and let plans pick by it where that was shown to pay.",
+)
 @as_json
 def command(
     log: tuple[Path, ...],
@@ -75,6 +81,7 @@ def command(
     storage: str | None,
     test_fraction: float | None,
     ablations: bool,
+    learned_verifier: bool,
     as_json: bool,
 ) -> None:
     """Train a policy on sample logs and write it as a bundle.
@@ -100,6 +107,7 @@ def command(
             unit=unit,
             storage=storage,
             ablations=ablations,
+            learned_verifier=learned_verifier,
             progress=tell,
         )
     if as_json:

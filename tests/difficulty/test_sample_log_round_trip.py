@@ -38,6 +38,7 @@ SAMPLE = st.fixed_dictionaries(
         "finish": st.sampled_from([None, "stop", "length"]),
         "text": st.none() | TEXT,
         "step_scores": st.none() | st.lists(NUMBER, max_size=3),
+        "verifier_tokens": st.none() | COUNT,
     },
 )
 GENERATORS = {

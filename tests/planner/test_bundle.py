@@ -61,6 +61,18 @@ def test_what_was_saved_is_loaded(trained: Any) -> None:
     )
 
 
+def test_what_a_reward_model_read_is_saved_where_it_was_recorded(trained: Any, tmp_path: Path) -> None:
+    assert trained.bundle.curves.verifier_tokens is None
+    with np.load(trained.folder / "references.npz") as arrays:
+        assert "verifier_tokens" not in arrays.files
+    assert PolicyBundle.load(trained.folder).curves.verifier_tokens is None
+    read = np.full(trained.bundle.curves.value.shape, np.nan)
+    read[:, 1] = 700
+    folder = tmp_path / "recorded"
+    replace(trained.bundle, curves=replace(trained.bundle.curves, verifier_tokens=read)).save(folder)
+    assert_array_equal(PolicyBundle.load(folder).curves.verifier_tokens, read)
+
+
 def test_a_policy_that_reacts_is_saved_and_loaded(trained_adaptive: Any) -> None:
     saved, loaded = trained_adaptive.bundle.adaptive, PolicyBundle.load(trained_adaptive.folder).adaptive
     assert saved is not None

@@ -76,6 +76,14 @@ def test_it_can_be_asked_for_by_name(bundle: Path, log: Path, tmp_path: Path) ->
     assert run(bundle, log, tmp_path / "a.jsonl", "--verifier", "learned") == 0
 
 
+def test_training_can_leave_it_out(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--trials", "1", "--unit", "samples", "--no-learned-verifier"]
+    assert main(["train", str(log), "--out", str(tmp_path / "b"), *options]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "There is no learned verifier" in shown and "--no-learned-verifier" in shown
+    assert not (tmp_path / "b" / "verifiers.json").exists()
+
+
 def test_a_bundle_without_one_refuses_the_name(
     log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

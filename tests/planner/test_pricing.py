@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -160,3 +161,62 @@ def test_chains_alone_still_know_their_question() -> None:
     decode = DecodeModel(per_step=0.0, per_prompt_token=0.001)
     seconds = Pricing(cost_model=CostModel(unit="seconds"), decode=decode).recorded(table([CHAINS]))
     assert 0.13 * 3 <= seconds[0, 0] < 0.13 * 3 + 0.2
+
+
+BEAM = Allocation(generator="small", strategy="beam_search", width=4, params={"beam_width": 2, "n": 4})
+SCORED = Pricing(cost_model=CostModel(unit="total_tokens", verifier_params=0.0))
+
+
+def searched(read: Sequence[float] | None) -> CurveTable:
+    """One sample, best of four and a search of size four that re-sends 300 and 600 prompt tokens."""
+    curves = table([ONE, BEST, BEAM])
+    curves.prompt_tokens[:, 2] *= 3
+    if read is None:
+        return curves
+    recorded = np.full((2, 3), np.nan)
+    recorded[:, 2] = read
+    return replace(curves, verifier_tokens=recorded)
+
+
+def test_recorded_reading_takes_the_place_of_the_estimate() -> None:
+    estimated = SCORED.recorded(searched(None))
+    assert_allclose(estimated[0], [110, 140 + 440, 340 + 440])
+    assert_allclose(SCORED.recorded(searched([1000, np.nan])) - estimated, [[0, 0, 1000 - 440], [0, 0, 0]])
+    free = Pricing(cost_model=CostModel(unit="total_tokens")).recorded(searched([1000, 2000]))
+    assert_allclose(free[0], [110, 140, 340])
+
+
+def test_a_recorded_zero_is_free() -> None:
+    assert_allclose(SCORED.recorded(searched([0, 0]))[:, 2], [340, 720])
+
+
+def test_what_is_read_of_a_new_prompt_grows_with_its_length() -> None:
+    prompts = [Prompt(id="as the references"), Prompt(id="long", prompt_tokens=300)]
+    weights = belief([[1.0, 0.0]] * 2)
+    plain = SCORED.expected(prompts, weights, searched(None))
+    twice = SCORED.expected(prompts, weights, searched([880, np.nan]))
+    # Twice the estimate on the reference prompt, so twice the estimate of a prompt of any length.
+    assert_allclose((twice - plain)[:, 2], [440, 4 * 300 + 40], rtol=1e-6)
+    assert_allclose(twice[:, :2], plain[:, :2])
+
+
+def test_reference_prompts_without_a_recording_stand_at_their_estimate() -> None:
+    half = belief([[0.5, 0.5]])
+    plain = SCORED.expected([Prompt(id="x")], half, searched(None))
+    mixed = SCORED.expected([Prompt(id="x")], half, searched([1440, np.nan]))
+    assert_allclose((mixed - plain)[0, 2], 500, rtol=1e-5)
+
+
+def test_reading_that_no_estimate_explains_is_expected_as_recorded() -> None:
+    led = replace(BEAM, params={"beam_width": 2, "n": 4, "verifier": "mean_logprob"})
+    curves = replace(searched([700, 900]), allocations=(ONE, BEST, led))
+    cost = SCORED.expected([Prompt(id="x")], belief([[0.5, 0.5]]), curves)
+    assert_allclose(cost[0, 2], 1.5 * 300 + 4 * 20 + 800, rtol=1e-6)
+
+
+def test_a_search_alone_is_read_as_among_others_where_the_reading_is_given() -> None:
+    curves = searched(None)
+    reading = SCORED.reading(curves)
+    alone = replace(curves, verifier_tokens=reading).columns(np.array([2]))
+    assert_allclose(SCORED.recorded(alone)[:, 0], SCORED.recorded(curves)[:, 2])
+    assert Pricing(cost_model=CostModel(unit="output_tokens")).reading(curves) is None

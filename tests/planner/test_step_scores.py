@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from difficulty.prompt import Prompt
 from difficulty.sample_log import SampleLog
 from planner.collect_plan import Recording
 from planner.collect_run import collect
-from planner.ports import Completion, SampleRequest, ScoreRequest
+from planner.ports import Completion, SampleRequest, ScoreRequest, Verifier
 from planner.simulated import SimulatedBackend, SimulatedExtractor
 from planner.verifiers.step_scores import StepScores, split_steps
 
@@ -37,7 +38,10 @@ class PerStep:
         self.n_calls += 1
         rows = []
         for request in requests:
-            steps = [[1 / len(step) for step in split_steps(one[0], "\n")] for one in request.completions]
+            steps = [
+                [1 / len(step) for step in (split_steps(one[0], "\n") if len(one) == 1 else one)]
+                for one in request.completions
+            ]
             rows.append(StepScores([one[-1] for one in steps], verifier_tokens=5, steps=steps))
         return rows
 
@@ -109,3 +113,92 @@ def test_scores_of_steps_survive_a_kill(tmp_path: Path) -> None:
     assert gather(tmp_path / "log.jsonl", last) == whole
     # Two pieces for each of three prompts: none is scored twice.
     assert scored == 3 and scored + last.n_calls == 6
+
+
+class Dying:
+    """Draws steps of a search, and dies at a call."""
+
+    def __init__(self, die_at: int | None = None) -> None:
+        self.inner, self.die_at, self.n_calls = SimulatedBackend(n_steps=3), die_at, 0
+
+    async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
+        if self.n_calls == self.die_at:
+            raise KeyboardInterrupt
+        self.n_calls += 1
+        return await self.inner.sample(requests)
+
+
+SEARCH: dict[str, str | int] = {"beam_width": 2, "delimiter": "\n", "selection": "best_of_n"}
+
+
+def search(out: Path, verifier: Verifier | None, *, die_at: int | None = None) -> SampleLog:
+    by_logprob: dict[str, str | int] = {**SEARCH, "verifier": "mean_logprob"}
+    done = collect(
+        PROMPTS,
+        out,
+        generators=GENERATORS,
+        backend=Dying(die_at),
+        samples=0,
+        recordings=[
+            Recording(strategy="beam_search", width=4, runs=2, params=SEARCH),
+            Recording(strategy="beam_search", width=4, params=by_logprob),
+        ][: 1 if verifier is None else 2],
+        extractor=SimulatedExtractor(),
+        verifier=verifier or Plain(),
+        texts=True,
+        driver="lockstep",
+    )
+    assert done.log is not None
+    if verifier is not None:
+        recorded = [runs.verifier_tokens for runs in done.log.runs()]
+        assert done.usage.verifier_tokens == np.nansum(np.concatenate(recorded, axis=1))
+    return done.log
+
+
+class Counted:
+    """Scores a step by its length and counts 7 tokens for each step."""
+
+    async def score(self, requests: Sequence[ScoreRequest]) -> list[StepScores]:
+        return [
+            StepScores(
+                [1 / len(one[-1]) for one in request.completions],
+                verifier_tokens=7 * sum(map(len, request.completions)),
+                steps=[[1 / len(step) for step in one] for one in request.completions],
+            )
+            for request in requests
+        ]
+
+
+class Plain:
+    """Scores without saying what it read."""
+
+    async def score(self, requests: Sequence[ScoreRequest]) -> list[list[float]]:
+        return [[0.5] * len(request.completions) for request in requests]
+
+
+def test_a_run_keeps_what_its_verifier_read_and_the_steps_of_what_it_returned(tmp_path: Path) -> None:
+    log = search(tmp_path / "log.jsonl.gz", Counted())
+    assert SampleLog.read(tmp_path / "log.jsonl.gz") == log
+    led, free = log.runs()
+    assert dict(free.params)["verifier"] == "mean_logprob"
+    assert led.verifier_tokens.shape == (3, 2) and np.isnan(free.verifier_tokens).all()
+    # Four paths of one, two and three steps each: what was kept is read again with each new step.
+    assert led.verifier_tokens.max() == 7 * 4 * (1 + 2 + 3)
+    assert led.step_scores is not None and free.step_scores is not None
+    for scores, score in zip(led.step_scores.ravel(), led.score.ravel(), strict=True):
+        assert len(scores) >= 2 and scores[-1] == score
+    assert set(free.step_scores.ravel()) == {None}
+
+
+def test_a_killed_search_keeps_both(tmp_path: Path) -> None:
+    whole = search(tmp_path / "whole.jsonl", Counted())
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            search(tmp_path / "log.jsonl", Counted(), die_at=1)
+    assert search(tmp_path / "log.jsonl", Counted()) == whole
+
+
+def test_a_verifier_that_does_not_count_leaves_it_unrecorded(tmp_path: Path) -> None:
+    (runs,) = search(tmp_path / "log.jsonl", None).runs()
+    assert np.isnan(runs.verifier_tokens).all() and runs.step_scores is None
+    assert not np.isnan(runs.score).any()

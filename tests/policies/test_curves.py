@@ -21,6 +21,7 @@ from policies.menu import build_menu
 from training.simulated_log import simulated_log
 
 Sample = dict[str, Any]
+BEAM: dict[str, Any] = {"strategy": "beam_search", "params": {"n": 16, "beam_width": 4}}
 
 
 def log_of(*records: dict[str, Any], generators: Sequence[str] = ("g",)) -> SampleLog:
@@ -237,6 +238,58 @@ def test_recorded_runs_are_valued_by_their_mean() -> None:
     assert curves.samples[0, column] == 16
     halves = [measure_curves(log, menu, half=half).value[0, column] for half in ("even", "odd")]
     assert halves == [1.0, 0.0]
+
+
+def test_what_a_reward_model_read_is_measured_where_it_scores() -> None:
+    def scored(*read: int | None) -> list[Sample]:
+        return [sample("1", True, score=0.5, verifier_tokens=tokens) for tokens in read]
+
+    log = log_of(
+        line(scored(10, 20, None, 30)),
+        line([{**sample("1", True), "verifier_tokens": n} for n in (500, 700)], **BEAM),
+        line(scored(40) * 4, prompt_id="other"),
+        line([sample("1", True)] * 2, prompt_id="other", **BEAM),
+    )
+    menu = build_menu(log)
+    curves = measure_curves(log, menu)
+    assert curves.verifier_tokens is not None
+
+    def read(strategy: str, n: int) -> list[float]:
+        column = next(i for i, a in enumerate(menu) if (a.strategy, a.n) == (strategy, n))
+        assert curves.verifier_tokens is not None
+        return [float(value) for value in curves.verifier_tokens[:, column]]
+
+    assert_array_equal(read("beam_search", 16), [600, np.nan])
+    assert_array_equal(read("best_of_n", 2), [40, 80])
+    assert_array_equal(read("weighted_best_of_n", 3), [60, 120])
+    assert_array_equal(read("majority_vote", 1), [np.nan, np.nan])
+    part = curves.take(np.array([1])).columns(np.array([0]))
+    assert_array_equal(part.verifier_tokens, curves.verifier_tokens[1:, :1])
+
+
+def test_attempts_of_chains_are_read_where_scores_select_among_them() -> None:
+    attempts = [
+        sample("1", True, chain=chain, step=step, score=0.5, verifier_tokens=10 + step)
+        for chain in (0, 1)
+        for step in (0, 1)
+    ]
+    log = log_of(line([sample("1", True, score=0.5)] * 4), line(attempts))
+    chains = [
+        Allocation(
+            generator="g", strategy="sequential_revision", width=2, depth=2, params={"selection": selection}
+        )
+        for selection in ("majority", "hierarchical")
+    ]
+    curves = measure_curves(log, chains)
+    assert not np.isnan(curves.value).any()
+    assert_array_equal(curves.verifier_tokens, [[np.nan, 42]])
+
+
+def test_a_log_without_it_has_none() -> None:
+    log = log_of(line([sample("1", True, score=0.5)] * 4), line([sample("1", True)], **BEAM))
+    curves = measure_curves(log, build_menu(log))
+    assert curves.verifier_tokens is None
+    assert curves.take(np.array([0])).columns(np.array([0])).verifier_tokens is None
 
 
 def test_rows_and_columns_are_taken_with_their_names() -> None:

@@ -115,6 +115,30 @@ def test_cost_counts_resent_prompts_and_what_a_reward_model_reads(log: SampleLog
     assert cost("beam search (beam_width=4)", 8) == 8 * 20 + 8 * 50 + 8 * (20 + 50)
 
 
+def recorded(log: SampleLog, folder: Path, read: int) -> SampleLog:
+    """Return the log with what its larger searches had a reward model read."""
+    log.write(folder / "plain.jsonl")
+    lines = [json.loads(text) for text in (folder / "plain.jsonl").read_text().splitlines()]
+    for record in lines[1:]:
+        if record.get("params", {}).get("n") == 8:
+            record["samples"] = [sample | {"verifier_tokens": read} for sample in record["samples"]]
+    (folder / "recorded.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return SampleLog.read(folder / "recorded.jsonl")
+
+
+def test_a_search_is_charged_for_what_was_recorded_unless_its_cache_is_kept(
+    log: SampleLog, tmp_path: Path
+) -> None:
+    known = recorded(log, tmp_path, 5000)
+    search = "beam search (beam_width=4)"
+    for prefix_cache, extra in ((False, 5000 - 8 * (20 + 50)), (True, 0)):
+        before, after = (bed_of(one, prefix_cache=prefix_cache) for one in (log, known))
+        (family,) = (family for family in after.families if family.name == search)
+        change = (after.cost - before.cost)[:, after.places(family.allocations)]
+        assert_allclose(change, [[0, extra]] * len(change))
+        assert_allclose((after.cost - before.cost).sum(), extra * len(change))
+
+
 def test_a_prefix_cache_reads_the_question_once_and_nothing_again(log: SampleLog) -> None:
     bed = bed_of(log, prefix_cache=True)
     output = bed_of(log, cost_model=CostModel(unit="output_tokens"))
