@@ -142,20 +142,34 @@ class JournaledVerifier:
             recorded = None if self._journal is None else self._journal.scores(request)
             if recorded is not None:
                 results[place] = StepScores(
-                    recorded.scores, verifier_tokens=recorded.verifier_tokens, steps=recorded.steps
+                    recorded.scores,
+                    verifier_tokens=recorded.verifier_tokens,
+                    tokens_each=recorded.tokens_each,
+                    steps=recorded.steps,
                 )
         missing = [place for place in range(len(requests)) if place not in results]
         if missing:
             rows = await self._verifier.score([requests[place] for place in missing])
             for place, row in zip(missing, rows, strict=True):
-                tokens = row.verifier_tokens if isinstance(row, Scores) else 0
-                steps = row.steps if isinstance(row, StepScores) else ()
-                results[place] = StepScores(row, verifier_tokens=tokens, steps=steps)
+                told = row if isinstance(row, Scores) else Scores(row)
+                found = StepScores(
+                    row,
+                    verifier_tokens=told.verifier_tokens,
+                    tokens_each=told.tokens_each,
+                    steps=row.steps if isinstance(row, StepScores) else (),
+                )
+                results[place] = found
                 if self._journal is not None and all(map(math.isfinite, row)):
-                    self._journal.add_scores(requests[place], row, verifier_tokens=tokens, steps=steps)
+                    self._journal.add_scores(
+                        requests[place],
+                        row,
+                        verifier_tokens=found.verifier_tokens,
+                        steps=found.steps,
+                        tokens_each=found.tokens_each,
+                    )
         for place, request in enumerate(requests):
-            found = zip(request.completions, results[place].steps, strict=False)
-            self.step_scores |= {(request.prompt.id, steps): scores for steps, scores in found}
+            judged = zip(request.completions, results[place].steps, strict=False)
+            self.step_scores |= {(request.prompt.id, steps): scores for steps, scores in judged}
         return [results[place] for place in range(len(requests))]
 
 

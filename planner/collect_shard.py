@@ -297,18 +297,29 @@ async def _score_one(verifier: JournaledVerifier, request: ScoreRequest) -> Step
         return error
 
 
+def _fits(scores: StepScores, n: int) -> bool:
+    """Tell whether a reply is about `n` samples in all that it says."""
+    return (
+        len(scores) == n
+        and len(scores.steps) in (0, n)
+        and len(scores.tokens_each) in (0, n)
+        and min(scores.tokens_each, default=0) >= 0
+    )
+
+
 def _scored(record: PieceRecord, scores: StepScores | VerifierError | None) -> PieceRecord:
     if scores is None:
         return record
-    if isinstance(scores, VerifierError) or len(scores) != len(record.samples):
+    if isinstance(scores, VerifierError) or not _fits(scores, len(record.samples)):
         n_failed = record.failures.get("VerifierError", 0) + 1
         return replace(record, failures={**record.failures, "VerifierError": n_failed})
-    steps = scores.steps or (None,) * len(scores)
+    nothing = (None,) * len(scores)
+    columns = zip(scores, scores.steps or nothing, scores.tokens_each or nothing, strict=True)
     return replace(
         record,
         samples=[
-            replace(sample, score=score, step_scores=one)
-            for sample, score, one in zip(record.samples, scores, steps, strict=True)
+            replace(sample, score=score, step_scores=steps, verifier_tokens=tokens)
+            for sample, (score, steps, tokens) in zip(record.samples, columns, strict=True)
         ],
         usage=record.usage + Usage(verifier_tokens=scores.verifier_tokens),
     )

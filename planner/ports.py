@@ -165,21 +165,31 @@ class Scores(tuple[float, ...]):
     ----------
     values : iterable of float
         One score per completion.
-    verifier_tokens : int
-        Tokens that the verifier's model read for this request.
+    verifier_tokens : int, optional
+        Tokens that the verifier's model read for this request; by default the sum of `tokens_each`.
+    tokens_each : iterable of int
+        Tokens that it read for each completion; empty where only their sum is known. Sample logs keep them.
 
     Examples
     --------
-    >>> scores = Scores([0.25, 0.75], verifier_tokens=120)
+    >>> scores = Scores([0.25, 0.75], tokens_each=[50, 70])
     >>> max(scores), scores.verifier_tokens
     (0.75, 120)
     """
 
     verifier_tokens: int
+    tokens_each: tuple[int, ...]
 
-    def __new__(cls, values: Iterable[float] = (), *, verifier_tokens: int = 0) -> Self:
+    def __new__(
+        cls,
+        values: Iterable[float] = (),
+        *,
+        verifier_tokens: int | None = None,
+        tokens_each: Iterable[int] = (),
+    ) -> Self:
         scores = super().__new__(cls, values)
-        scores.verifier_tokens = verifier_tokens
+        scores.tokens_each = tuple(tokens_each)
+        scores.verifier_tokens = sum(scores.tokens_each) if verifier_tokens is None else verifier_tokens
         return scores
 
 

@@ -64,8 +64,9 @@ class Pricing:
     What it reads is what was recorded (``CurveTable.verifier_tokens``), in its own tokens and without what it
     may keep in a cache. Where nothing is recorded, it is an estimate: prompt and completion of every sample;
     of a search, the prompt N times and each generated token once, as a reward model that keeps its cache
-    reads them. One that keeps none reads a search about twice as much. For a new prompt the estimate is
-    multiplied by what was read per estimated token on the reference prompts.
+    reads them. One that keeps none reads every path anew with each step: 1.7 times as much for a search of
+    two steps, 5 times for one of seven (lab model, beam search). For a new prompt the estimate is multiplied
+    by what was read per estimated token on the reference prompts.
 
     Examples
     --------

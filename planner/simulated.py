@@ -171,7 +171,7 @@ class SimulatedVerifier:
         return [
             Scores(
                 [self._score(request, steps) for steps in request.completions],
-                verifier_tokens=self.tokens_per_text * len(request.completions),
+                tokens_each=[self.tokens_per_text] * len(request.completions) if self.tokens_per_text else (),
             )
             for request in requests
         ]

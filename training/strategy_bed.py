@@ -7,8 +7,8 @@ over the prompts of the log. Comparing is left to `training.strategy_tables`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -54,6 +54,8 @@ class StrategyBed:
         Rows of each difficulty bin, easiest first; empty bins do not occur.
     n_difficulty_samples : int
         Most samples of a prompt that told its difficulty.
+    scoring : dict of str to {"recorded", "partly recorded", "estimated"}
+        How what a reward model reads is known, by the name of each family that pays for it.
     """
 
     prompt_ids: tuple[str, ...]
@@ -65,6 +67,7 @@ class StrategyBed:
     easiness: FloatArray
     bins: tuple[NDArray[np.intp], ...]
     n_difficulty_samples: int
+    scoring: dict[str, str] = field(default_factory=dict)
 
     def places(self, allocations: Sequence[Allocation]) -> NDArray[np.intp]:
         """Return the columns of some allocations."""
@@ -124,18 +127,44 @@ def measure_strategies(
             "difficulty by score needs a score of every independent sample; record them (planner collect "
             "--verifier), or take the observed difficulty"
         )
-    cost = _cost(curves.take(rows), Pricing(cost_model=cost_model), prefix_cache=prefix_cache)
+    kept, pricing = curves.take(rows), Pricing(cost_model=cost_model)
+    if prefix_cache:
+        # A reward model whose cache is kept reads each token once, whatever was read when it was recorded.
+        kept = replace(kept, verifier_tokens=None)
+    cost = _cost(kept, pricing, prefix_cache=prefix_cache)
+    columns = {allocation: column for column, allocation in enumerate(allocations)}
     return StrategyBed(
         prompt_ids=tuple(own.prompts[row].id for row in rows),
         n_left_out=len(own.prompts) - len(rows),
         families=families,
-        columns={allocation: column for column, allocation in enumerate(allocations)},
+        columns=columns,
         value=curves.value[rows],
         cost=cost,
         easiness=easiness,
         bins=_bins(easiness, n_bins),
         n_difficulty_samples=int(((pool.n[rows] + 1) // 2).max()),
+        scoring=_scoring(kept, pricing, families, columns),
     )
+
+
+def _scoring(
+    curves: CurveTable, pricing: Pricing, families: Sequence[Family], columns: Mapping[Allocation, int]
+) -> dict[str, str]:
+    """Say of each family that pays for a reward model whether what it reads is recorded."""
+    reading = pricing.reading(curves)
+    if reading is None:
+        return {}
+    recorded = np.full(reading.shape, np.nan) if curves.verifier_tokens is None else curves.verifier_tokens
+    found = {}
+    for family in families:
+        places = [columns[allocation] for allocation in family.allocations]
+        known = ~np.isnan(recorded[:, places])
+        paid = known[known | (reading[:, places] > 0)]
+        if paid.size:
+            found[family.name] = (
+                "recorded" if paid.all() else "partly recorded" if paid.any() else "estimated"
+            )
+    return found
 
 
 def _flat_shapes(generator: str, selection: str, n_scored: int) -> list[Allocation]:
@@ -181,9 +210,7 @@ def _cost(curves: CurveTable, pricing: Pricing, *, prefix_cache: bool) -> FloatA
     if not prefix_cache:
         return pricing.recorded(curves)
     single = next(place for place, allocation in enumerate(curves.allocations) if allocation.n == 1)
-    # A reward model whose cache is kept reads each token once, whatever was read when the log was recorded.
-    cached = replace(curves, prompt_tokens=np.zeros_like(curves.prompt_tokens), verifier_tokens=None)
-    bare = pricing.recorded(cached)
+    bare = pricing.recorded(replace(curves, prompt_tokens=np.zeros_like(curves.prompt_tokens)))
     once = pricing.recorded(curves.columns(np.array([single])))
     return np.asarray(bare + once - bare[:, [single]], dtype=np.float64)
 

@@ -66,7 +66,8 @@ def compare_strategies(
         Whose strategies are compared; by default the only one with chains or runs.
     unit : str
         Unit of cost. ``"total_tokens"`` counts prompts as they were re-sent, output, and what a reward model
-        reads; ``"output_tokens"`` and ``"samples"`` take scoring as free.
+        reads: as recorded, else by the estimate of `planner.pricing.Pricing`; the report says which.
+        ``"output_tokens"`` and ``"samples"`` take scoring as free.
     bins : int
         Quantiles of difficulty, 1 to 10; prompts of equal difficulty share one, so there may be fewer.
     difficulty : {"observed", "score"}
@@ -74,7 +75,8 @@ def compare_strategies(
         mean score of a verifier, which needs no reference answers.
     prefix_cache : bool
         Count the question once per prompt and what is re-sent not at all, as if generator and reward model
-        found it in their caches. By default all that was sent counts.
+        found it in their caches; what a reward model read is then always estimated. By default all that was
+        sent counts.
     n_bootstrap : int
         Replicates, at least 100.
     seed : int
@@ -145,6 +147,7 @@ def compare_strategies(
             "n_prompts": len(bed.prompt_ids),
             "n_left_out": bed.n_left_out,
             "n_difficulty_samples": bed.n_difficulty_samples,
+            "scoring": bed.scoring,
             "n_bins": len(bed.bins),
             "n_bootstrap": n_bootstrap,
             "seed": seed,

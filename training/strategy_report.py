@@ -29,7 +29,7 @@ class StrategyComparison:
     Parameters
     ----------
     data : dict
-        Log, generator, unit, prompts, how difficulty was told, replicates, seed.
+        Log, generator, unit, prompts, how difficulty was told, what is known of scoring, replicates, seed.
     families : list of dict
         Name, kind and sizes of every strategy.
     groups : list of dict
@@ -115,7 +115,7 @@ class StrategyComparison:
             f"{data['unit'].replace('_', ' ')} per prompt{cached}; 95 % intervals by {data['n_bootstrap']} "
             f"bootstrap replicates over prompts, paired, seed {data['seed']}. Difficulty is the {told} among "
             f"up to {data['n_difficulty_samples']} samples of each prompt that score nothing; bins are "
-            "quantiles.",
+            f"quantiles.{_scoring_sentence(data['scoring'])}",
             "",
             "![Accuracy against cost, by difficulty](strategies.png)",
             "",
@@ -186,6 +186,15 @@ def write_strategies(report: StrategyComparison, folder: Path) -> None:
     (folder / "strategies.json").write_bytes(report.to_json())
     (folder / "strategies.md").write_text(report.to_markdown(), encoding="utf-8")
     draw_strategies(report, folder / "strategies.png")
+
+
+def _scoring_sentence(scoring: Mapping[str, str]) -> str:
+    """Say for which strategies what a reward model read is recorded, and for which it is estimated."""
+    parts = []
+    for known in dict.fromkeys(scoring.values()):
+        names = ", ".join(name for name, how in scoring.items() if how == known)
+        parts.append(f"{known} for {names}")
+    return f" What a reward model reads is {'; '.join(parts)}." if parts else ""
 
 
 def _kind_sentence(kind: str, group: Mapping[str, Any], place: str) -> str:

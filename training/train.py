@@ -206,9 +206,25 @@ def train(
             "prompts": len(log.prompts) - len(rows),
             "allocations": dropped,
         },
+        **_scoring(curves, pricing),
     )
     bundle.save(out)
     return bundle
+
+
+def _scoring(curves: CurveTable, pricing: Pricing) -> dict[str, Any]:
+    """Count the allocations that pay for a reward model by how what it reads is known; empty without any."""
+    reading = pricing.reading(curves)
+    if reading is None:
+        return {}
+    recorded = np.zeros(reading.shape, dtype=bool)
+    if curves.verifier_tokens is not None:
+        recorded = ~np.isnan(curves.verifier_tokens)
+    paid = (recorded | (reading > 0)).any(axis=0)
+    n_recorded = int(recorded.any(axis=0).sum())
+    return (
+        {"scoring": {"recorded": n_recorded, "estimated": int(paid.sum()) - n_recorded}} if paid.any() else {}
+    )
 
 
 def _default_unit(log: SampleLog) -> str:

@@ -55,6 +55,15 @@ def bundle_table(bundle: PolicyBundle, path: str) -> Table:
             rows.append(
                 ("not priced", f"{left_out['allocations']} allocations whose {bundle.unit} are not recorded")
             )
+        scoring = training.get("scoring")
+        if scoring is not None:
+            rows.append(
+                (
+                    "reward model",
+                    f"what it reads is recorded for {scoring['recorded']} and estimated for "
+                    f"{scoring['estimated']} allocations",
+                )
+            )
         predictor = training.get("predictor")
         if predictor is None:
             rows.append(("predictor", "none: the log has no text"))

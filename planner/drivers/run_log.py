@@ -45,6 +45,7 @@ class RecordedScores(NamedTuple):
     scores: tuple[float, ...]
     verifier_tokens: int
     steps: tuple[tuple[float, ...], ...] = ()
+    tokens_each: tuple[int, ...] = ()
 
 
 class Recovery(NamedTuple):
@@ -151,10 +152,12 @@ class RunLog:
         *,
         verifier_tokens: int,
         steps: Sequence[Sequence[float]] = (),
+        tokens_each: Sequence[int] = (),
     ) -> None:
         """Record the scores of one request."""
         line = {"scores": _score_key(request), "values": list(scores), "verifier_tokens": verifier_tokens}
-        self._append(line | ({"steps": [list(one) for one in steps]} if steps else {}))
+        more = {"steps": [list(one) for one in steps], "tokens_each": list(tokens_each)}
+        self._append(line | {name: values for name, values in more.items() if values})
 
     def add_lost(self, task: Task, usage: Usage) -> None:
         """Record what failed or cancelled work cost; a resumed run tries again and keeps it in the books."""
@@ -188,7 +191,9 @@ class RunLog:
             elif "scores" in record:
                 scores = msgspec.convert(record["values"], tuple[float, ...])
                 steps = msgspec.convert(record.get("steps", ()), tuple[tuple[float, ...], ...])
-                self._scores[record["scores"]] = RecordedScores(scores, record["verifier_tokens"], steps)
+                each = msgspec.convert(record.get("tokens_each", ()), tuple[int, ...])
+                tokens = record["verifier_tokens"]
+                self._scores[record["scores"]] = RecordedScores(scores, tokens, steps, each)
             elif "lost" in record:
                 lost = self._lost.get(record["lost"], Usage())
                 self._lost[record["lost"]] = lost + msgspec.convert(record["usage"], Usage)

@@ -101,8 +101,7 @@ class OutcomeRewardModel:
         results, at = [], 0
         for request in requests:
             stop = at + len(request.completions)
-            n_tokens = sum(len(tokens) for tokens in sequences[at:stop])
-            results.append(Scores(values[at:stop], verifier_tokens=n_tokens))
+            results.append(Scores(values[at:stop], tokens_each=map(len, sequences[at:stop])))
             at = stop
         return results
 

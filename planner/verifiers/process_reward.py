@@ -60,7 +60,7 @@ class ProcessRewardModel:
 
     Notes
     -----
-    `StepScores.verifier_tokens` counts each completion's tokens in full: nothing is cached between calls.
+    `StepScores.tokens_each` counts each completion's tokens in full: nothing is cached between calls.
 
     References
     ----------
@@ -151,9 +151,7 @@ class ProcessRewardModel:
         """
         split = [replace(request, completions=self._split(request.completions)) for request in requests]
         return [
-            StepScores(
-                [aggregate(one, self._aggregation) for one in steps], verifier_tokens=tokens, steps=steps
-            )
+            StepScores([aggregate(one, self._aggregation) for one in steps], tokens_each=tokens, steps=steps)
             for steps, tokens in await asyncio.to_thread(self._run, split)
         ]
 
@@ -171,8 +169,8 @@ class ProcessRewardModel:
         delimiter = self._form.delimiter
         return tuple(split_steps(one[0], delimiter) if len(one) == 1 else one for one in completions)
 
-    def _run(self, requests: Sequence[ScoreRequest]) -> list[tuple[list[list[float]], int]]:
-        """Return for each request the step scores of its completions, and the tokens that were read."""
+    def _run(self, requests: Sequence[ScoreRequest]) -> list[tuple[list[list[float]], list[int]]]:
+        """Return for each request the step scores of its completions, and the tokens that each took."""
         encoded = [
             encode_steps(self._tokenizer, self._form, question=_question(request), steps=steps)
             for request in requests
@@ -199,7 +197,7 @@ class ProcessRewardModel:
                         "all finite; is the format right for this model?"
                     )
             results.append(
-                ([chances[index] for index in mine], sum(len(encoded[index].tokens) for index in mine))
+                ([chances[index] for index in mine], [len(encoded[index].tokens) for index in mine])
             )
         return results
 

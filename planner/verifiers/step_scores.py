@@ -22,8 +22,8 @@ class StepScores(Scores):
     ----------
     values : iterable of float
         One score per completion.
-    verifier_tokens : int
-        Tokens that the verifier's model read for this request.
+    verifier_tokens, tokens_each
+        As in `planner.ports.Scores`.
     steps : sequence of sequence of float
         The scores of each completion's steps.
 
@@ -40,10 +40,11 @@ class StepScores(Scores):
         cls,
         values: Iterable[float] = (),
         *,
-        verifier_tokens: int = 0,
+        verifier_tokens: int | None = None,
+        tokens_each: Iterable[int] = (),
         steps: Sequence[Sequence[float]] = (),
     ) -> Self:
-        scores = super().__new__(cls, values, verifier_tokens=verifier_tokens)
+        scores = super().__new__(cls, values, verifier_tokens=verifier_tokens, tokens_each=tokens_each)
         scores.steps = tuple(tuple(one) for one in steps)
         return scores
 

@@ -16,7 +16,7 @@ from difficulty.prompt import Prompt
 from difficulty.sample_log import SampleLog
 from planner.collect_plan import Recording
 from planner.collect_run import collect
-from planner.ports import Completion, SampleRequest, ScoreRequest, Verifier
+from planner.ports import Completion, SampleRequest, ScoreRequest, Scores, Verifier
 from planner.simulated import SimulatedBackend, SimulatedExtractor
 from planner.verifiers.step_scores import StepScores, split_steps
 
@@ -59,7 +59,7 @@ class Lines:
         return [[replace(one, text=f"think\n{one.text}") for one in row] for row in rows]
 
 
-def gather(out: Path, verifier: PerStep) -> SampleLog:
+def gather(out: Path, verifier: Verifier) -> SampleLog:
     done = collect(
         PROMPTS,
         out,
@@ -202,3 +202,44 @@ def test_a_verifier_that_does_not_count_leaves_it_unrecorded(tmp_path: Path) -> 
     (runs,) = search(tmp_path / "log.jsonl", None).runs()
     assert np.isnan(runs.verifier_tokens).all() and runs.step_scores is None
     assert not np.isnan(runs.score).any()
+
+
+class Measured:
+    """Counts as many tokens of each text as it has letters, and dies at a call; or gives numbers amiss."""
+
+    def __init__(self, *, die_at: int | None = None, amiss: list[int] | None = None) -> None:
+        self.die_at, self.amiss, self.n_calls = die_at, amiss, 0
+
+    async def score(self, requests: Sequence[ScoreRequest]) -> list[Scores]:
+        if len(requests) > 1:
+            raise VerifierError("one at a time")
+        if self.n_calls == self.die_at:
+            raise KeyboardInterrupt
+        self.n_calls += 1
+        return [
+            Scores(
+                [0.5] * len(request.completions),
+                tokens_each=self.amiss or [len(one[0]) for one in request.completions],
+            )
+            for request in requests
+        ]
+
+
+def test_samples_and_attempts_keep_what_scoring_each_took(tmp_path: Path) -> None:
+    log = gather(tmp_path / "log.jsonl", Measured())
+    for prompt in log.prompts:
+        for sample in log.samples(prompt.id, "small"):
+            assert sample.text is not None and sample.verifier_tokens == len(sample.text)
+    chains = log.chains("small")
+    assert chains is not None and chains.verifier_tokens is not None
+    assert (chains.verifier_tokens > 0).all() and len(np.unique(chains.verifier_tokens)) > 1
+    with pytest.raises(KeyboardInterrupt):
+        gather(tmp_path / "again.jsonl", Measured(die_at=3))
+    assert gather(tmp_path / "again.jsonl", Measured()) == log
+
+
+@pytest.mark.parametrize("amiss", [[1], [3, -1, 2, 4]])
+def test_counts_that_fit_no_sample_are_a_failure_of_the_verifier(amiss: list[int], tmp_path: Path) -> None:
+    log = gather(tmp_path / "log.jsonl", Measured(amiss=amiss))
+    assert log.about["collected"]["failures"]["VerifierError"] == 6  # type: ignore[index]
+    assert log.pool("small").verifier_tokens is None and not log.has_scores

@@ -134,7 +134,8 @@ async def test_the_score_of_a_completion_is_its_aggregate_and_its_tokens_are_cou
         expected = [
             encode_steps(tokenizer(), form, question="what is 1+2*3", steps=s) for s in (STEPS, STEPS[:2])
         ]
-        assert scores.verifier_tokens == sum(len(one.tokens) for one in expected)
+        assert scores.tokens_each == tuple(len(one.tokens) for one in expected)
+        assert scores.verifier_tokens == sum(scores.tokens_each)
 
 
 @pytest.mark.parametrize("steps", [(), ("2*3 = 6", " "), ("an ки inside", "7")], ids=["none", "blank", "tag"])
@@ -189,6 +190,7 @@ async def test_outcome_scores_do_not_depend_on_the_batch(kind: str) -> None:
         len(tokenizer().encode(f"<u>{PROMPT.text}<e><a>{''.join(s)}<e>"))
         for s in (STEPS, ("6",), ("1+6 = 7",))
     ]
+    assert scores.tokens_each == tuple(lengths)
     assert scores.verifier_tokens == sum(lengths)
 
 

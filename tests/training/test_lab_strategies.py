@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from difficulty import SampleLog
@@ -49,6 +50,15 @@ def test_live_records_hold_scores_tokens_and_what_was_resent(log: SampleLog) -> 
     assert chains is not None
     for runs in (by_score, by_logprob):
         assert (runs.prompt_tokens[:, 0] >= pool.prompt_tokens).all()
+    # The reward model reads what it scores: of a search every path anew with each step, of a sample all.
+    assert (by_score.verifier_tokens[:, 0] > by_score.output_tokens[:, 0] + 4 * pool.prompt_tokens).all()
+    assert np.isnan(by_logprob.verifier_tokens).all()
+    assert pool.verifier_tokens is not None and chains.verifier_tokens is not None
+    assert (pool.verifier_tokens >= pool.output_tokens).all() and not np.isnan(chains.verifier_tokens).any()
+    assert by_score.step_scores is not None and by_logprob.step_scores is not None
+    for steps, score in zip(by_score.step_scores[:, 0], by_score.score[:, 0], strict=True):
+        assert steps[-1] == score
+    assert set(by_logprob.step_scores[:, 0]) == {None}
     # A second attempt reads the question and the first attempt.
     grown = chains.prompt_tokens[:, :, 1] - chains.prompt_tokens[:, :, 0]
     assert (grown >= chains.output_tokens[:, :, 0]).all()

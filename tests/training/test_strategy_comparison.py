@@ -137,6 +137,19 @@ def test_a_search_is_charged_for_what_was_recorded_unless_its_cache_is_kept(
         change = (after.cost - before.cost)[:, after.places(family.allocations)]
         assert_allclose(change, [[0, extra]] * len(change))
         assert_allclose((after.cost - before.cost).sum(), extra * len(change))
+        assert set(before.scoring.values()) == {"estimated"}
+        assert after.scoring[search] == ("estimated" if prefix_cache else "partly recorded")
+        assert bed_of(known, cost_model=CostModel(unit="output_tokens")).scoring == {}
+
+
+def test_the_report_says_for_whom_scoring_was_recorded(log: SampleLog, tmp_path: Path) -> None:
+    known = recorded(log, tmp_path, 5000)
+    report = compare_strategies(known, bins=2, n_bootstrap=100)
+    assert report.data["scoring"]["beam search (beam_width=4)"] == "partly recorded"
+    assert report.data["scoring"]["best-of-N by score"] == "estimated"
+    assert "majority vote" not in report.data["scoring"]
+    assert "partly recorded for beam search (beam_width=4)" in report.to_markdown()
+    assert "estimated for best-of-N by score" in report.to_markdown()
 
 
 def test_a_prefix_cache_reads_the_question_once_and_nothing_again(log: SampleLog) -> None:

@@ -17,6 +17,7 @@ from difficulty.errors import InvalidInputError, UnknownUnitError
 from difficulty.generator import Generator
 from difficulty.sample_log import SampleLog
 from planner.bundle import PolicyBundle
+from planner.cli import main
 from planner.planner import Planner
 from policies.budget import Budget
 from policies.cost import CostModel
@@ -257,6 +258,40 @@ def test_chains_and_recorded_runs_are_on_the_menu(tmp_path: Path) -> None:
         "dvts",
     }
     assert not np.isnan(bundle.curves.value).any()
+
+
+def test_a_bundle_keeps_what_a_reward_model_read_and_says_for_how_much(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    records: list[dict[str, Any]] = []
+    for place in range(24):
+        right = rng.random(6) < rng.uniform(0.2, 0.9)
+        line = {"prompt_id": str(place), "generator": "g", "prompt_tokens": 10}
+        samples = [
+            {"answer": "1" if x else "2", "correct": bool(x), "output_tokens": 20, "score": rng.random()}
+            for x in right
+        ]
+        run = {**samples[4], "prompt_tokens": 40, "output_tokens": 80, "verifier_tokens": 500 + place}
+        records += [
+            {**line, "samples": samples[:4]},
+            {**line, "strategy": "beam_search", "params": {"n": 4}, "samples": [run]},
+        ]
+    log = SampleLog.from_records(records, {"g": Generator(name="g")})
+    paid = CostModel(unit="total_tokens", verifier_params=1e9)
+    folder = tmp_path / "policy"
+    quickly(log, folder, unit="total_tokens", cost_model=paid)
+    bundle = PolicyBundle.load(folder)
+    column = next(i for i, a in enumerate(bundle.curves.allocations) if a.strategy == "beam_search")
+    assert bundle.curves.verifier_tokens is not None
+    assert_array_equal(bundle.curves.verifier_tokens[:, column], 500 + np.arange(24))
+    by_score = [a for a in bundle.curves.allocations if "best" in a.strategy]
+    assert bundle.training["scoring"] == {"recorded": 1, "estimated": len(by_score)} and by_score
+    capsys.readouterr()
+    assert main(["inspect", str(folder)]) == 0
+    assert "recorded for 1 and estimated for" in " ".join(capsys.readouterr().out.split())
+    free = quickly(log, tmp_path / "free", unit="total_tokens")
+    assert "scoring" not in free.training
 
 
 def test_realised_cost_is_the_budget_within_sampling_error(trained: Any) -> None:
