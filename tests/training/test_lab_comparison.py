@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, AutoTokenizer
 
 from difficulty.errors import InvalidInputError
-from training.lab import LANGUAGE_MODEL
+from training.lab import LANGUAGE_MODEL, REWARD_MODEL
 from training.lab.comparison import LOOK_BACK, set_up_comparison
 from training.lab.rewards import reward_model, score_steps
 from training.lab.tasks import draw_problems
@@ -101,6 +101,15 @@ def test_only_the_layer_above_the_comparison_learns(untrained, language):
         "score.weight",
         "score.bias",
     }
+
+
+def test_the_shipped_reward_model_holds_what_is_written_here(untrained):
+    shipped = AutoModelForTokenClassification.from_pretrained(REWARD_MODEL).state_dict()
+    for name, weight in untrained.named_parameters():
+        if not weight.requires_grad:
+            torch.testing.assert_close(
+                shipped[name], weight.data.half().float(), rtol=1e-3, atol=1e-6, msg=name
+            )
 
 
 def test_more_tokens_than_fit_are_refused(language, untrained):

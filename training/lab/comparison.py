@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from difficulty.errors import InvalidInputError, require
 
@@ -82,77 +82,129 @@ def set_up_comparison(
     InvalidInputError
         When the tokens do not fit the places or the units of a layer.
     """
+    places = _Places.after(narrow.config.hidden_size, n_written=len(written), n_expected=len(expected))
+    n_pairs = len(written) * (len(expected) - 1)
+    if places.logits[-1] >= backbone.config.hidden_size or n_pairs > backbone.config.intermediate_size:
+        raise InvalidInputError(
+            f"{len(written)} judged and {len(expected)} expected tokens do not fit the layers"
+        )
     torch = require("torch", extra="local")
-    width, head = narrow.config.hidden_size, backbone.config.head_dim
-    n_written, n_expected = len(written), len(expected)
-    marks = [*range(width, width + n_written)]  # the token is written[i]
-    other, opens, opened, doubt, worst, worse, level = range(width + n_written, width + n_written + 7)
-    logits = [*range(level + 1, level + 1 + n_expected)]
-    pairs = [(w, e) for w in range(n_written) for e in range(n_expected) if w != e]
-    if logits[-1] >= backbone.config.hidden_size or len(pairs) > backbone.config.intermediate_size:
-        raise InvalidInputError(f"{n_written} judged and {n_expected} expected tokens do not fit the layers")
-    constant = [*marks, opens, other]  # exactly one of them is set
-    share = math.sqrt(width / backbone.config.hidden_size)
-    size *= share
+    share = math.sqrt(narrow.config.hidden_size / backbone.config.hidden_size)
     first, second = backbone.layers[narrow.config.num_hidden_layers :][:2]
-    low = head // 2 - 1  # the slowest rotary frequency: all but blind to distance
     with torch.no_grad():
         table = backbone.embed_tokens.weight
-        table[:, other] = _MARK
-        for place, token in zip((*marks, opens), (*written, opener), strict=True):
-            table[token, other], table[token, place] = 0.0, _MARK
+        table[:, places.other] = _MARK
+        for place, token in zip((*places.marks, places.opens), (*written, opener), strict=True):
+            table[token, places.other], table[token, place] = 0.0, _MARK
         for layer in (first, second):
             for module in (layer.self_attn, layer.mlp):
                 for weight in module.parameters():
                     weight.zero_()
-        norms = [
-            getattr(layer, f"{name}_layernorm")
-            for layer in (first, second)
-            for name in ("input", "post_attention")
-        ]
-        for norm in norms:
-            norm.weight.fill_(1.0)
-            norm.weight[[*constant, opened]] = size / _MARK
-            norm.weight[[doubt, worst, worse]] = size / _DOUBT
-            norm.weight[[*logits, level]] = size
-        query, key, value, output = _matrices(first)
-        # head 0: the logits one token back
-        strength = torch.tensor(LOOK_BACK) * 160 * math.sqrt(head)
-        angle = 10_000.0 ** (-torch.arange(head // 2) / (head // 2))
-        query[: head // 2, constant] = (strength * angle.cos())[:, None].expand(-1, len(constant))
-        query[head // 2 : head, constant] = -(strength * angle.sin())[:, None].expand(-1, len(constant))
-        key[: head // 2, constant] = 1.0
+            for norm in (layer.input_layernorm, layer.post_attention_layernorm):
+                norm.weight.fill_(1.0)
+                norm.weight[[*places.constant, places.opened]] = size * share / _MARK
+                norm.weight[[places.doubt, places.worst, places.worse]] = size * share / _DOUBT
+                norm.weight[[*places.logits, places.level]] = size * share
         known = narrow.lm_head.weight[list(expected)] * narrow.model.norm.weight
-        value[:n_expected, :width] = (known - known.mean(dim=0)) * share
-        output[logits, torch.arange(n_expected)] = 1.0
-        # head 1: has the answer begun?
-        query[head + low, constant] = 20 * math.sqrt(head)
-        key[head + low, opens] = 1.0
-        value[head, opens] = 1.0
-        output[opened, head] = _MARK
-        # doubt: one unit for each pair of what was written and what was expected
-        gate, up, down = (getattr(first.mlp, f"{name}_proj").weight for name in ("gate", "up", "down"))
-        for unit, (w, e) in enumerate(pairs):
-            gate[unit, [logits[e], logits[w]]] = torch.tensor([4.0, -4.0])
-            gate[unit, [place for place in constant if place != marks[w]]] = -250.0
-            up[unit, opened] = 1.0
-            down[doubt, unit] = _DOUBT / 4
-        # the largest doubt so far, by two heads: the second all but ignores the others
-        query, key, value, output = _matrices(second)
-        for index, (place, sharpness) in enumerate(((worse, 1.5), (worst, 12.0))):
-            query[index * head + low, constant] = sharpness * math.sqrt(head)
-            key[index * head + low, doubt] = 1.0
-            value[index * head, doubt] = 1.0
-            output[place, index * head] = _DOUBT
-        gate, up, down = (getattr(second.mlp, f"{name}_proj").weight for name in ("gate", "up", "down"))
-        edges = [(t, edge, sign) for t in _THRESHOLDS for edge, sign in ((t, 1.0), (2 * t, -1.0))]
-        for unit, (threshold, edge, sign) in enumerate(edges):
-            gate[unit, worst] = 20.0
-            gate[unit, constant] = -20.0 * edge
-            up[unit, constant] = 1.0
-            down[level, unit] = sign / (20.0 * threshold)
-    return level
+        _fetch(first.self_attn, places, (known - known.mean(dim=0)) * share)
+        _doubt(first.mlp, places)
+        _largest(second.self_attn, places)
+        _level(second.mlp, places)
+    return places.level
 
 
-def _matrices(layer: Any) -> tuple[Any, ...]:
-    return tuple(getattr(layer.self_attn, f"{name}_proj").weight for name in "qkvo")
+class _Places(NamedTuple):
+    """Places of the wide hidden state beside those of the language model."""
+
+    marks: list[int]  # one for each judged token: this is it
+    other: int  # the token is neither judged nor the opener
+    opens: int  # the token opens the answer
+    opened: int  # the answer has begun
+    doubt: int  # about this token
+    worst: int  # the largest doubt so far
+    worse: int  # an average of doubts so far, mostly of large ones
+    level: int  # `worst` on a scale of doublings
+    logits: list[int]  # of the expected tokens, one token back
+
+    @classmethod
+    def after(cls, width: int, *, n_written: int, n_expected: int) -> _Places:
+        """Lay the places out from `width` on."""
+        other, opens, opened, doubt, worst, worse, level = range(width + n_written, width + n_written + 7)
+        return cls(
+            marks=[*range(width, other)],
+            other=other,
+            opens=opens,
+            opened=opened,
+            doubt=doubt,
+            worst=worst,
+            worse=worse,
+            level=level,
+            logits=[*range(level + 1, level + 1 + n_expected)],
+        )
+
+    @property
+    def constant(self) -> list[int]:
+        """Places of which exactly one is set at each token: together, a constant."""
+        return [*self.marks, self.opens, self.other]
+
+
+def _fetch(attention: Any, places: _Places, known: Any) -> None:
+    """Fetch the logits one token back (head 0), and whether the answer has begun (head 1)."""
+    torch = require("torch", extra="local")
+    query, key, value, output = _matrices(attention)
+    head, n_expected = attention.head_dim, len(known)
+    half, constant = head // 2, places.constant
+    strength = torch.tensor(LOOK_BACK) * 160 * math.sqrt(head)
+    angle = 10_000.0 ** (-torch.arange(half) / half)
+    query[:half, constant] = (strength * angle.cos())[:, None].expand(-1, len(constant))
+    query[half:head, constant] = -(strength * angle.sin())[:, None].expand(-1, len(constant))
+    key[:half, constant] = 1.0
+    value[:n_expected, : known.shape[1]] = known
+    output[places.logits, torch.arange(n_expected)] = 1.0
+    slow = head + half - 1  # the slowest rotary frequency of head 1: all but blind to distance
+    query[slow, constant] = 20 * math.sqrt(head)
+    key[slow, places.opens] = 1.0
+    value[head, places.opens] = 1.0
+    output[places.opened, head] = _MARK
+
+
+def _doubt(mlp: Any, places: _Places) -> None:
+    """Sum up by how much other tokens were likelier: a unit for each pair of written and expected token."""
+    torch = require("torch", extra="local")
+    pairs = [
+        (mark, own, other)
+        for mark, own in zip(places.marks, places.logits, strict=False)
+        for other in places.logits
+        if own != other
+    ]
+    for unit, (mark, own, other) in enumerate(pairs):
+        mlp.gate_proj.weight[unit, [other, own]] = torch.tensor([4.0, -4.0])
+        mlp.gate_proj.weight[unit, [place for place in places.constant if place != mark]] = -250.0
+        mlp.up_proj.weight[unit, places.opened] = 1.0
+        mlp.down_proj.weight[places.doubt, unit] = _DOUBT / 4
+
+
+def _largest(attention: Any, places: _Places) -> None:
+    """Fetch the largest doubt so far, by two heads: the second all but ignores the others."""
+    query, key, value, output = _matrices(attention)
+    head = attention.head_dim
+    for start, place, sharpness in ((0, places.worse, 1.5), (head, places.worst, 12.0)):
+        slow = start + head // 2 - 1
+        query[slow, places.constant] = sharpness * math.sqrt(head)
+        key[slow, places.doubt] = 1.0
+        value[start, places.doubt] = 1.0
+        output[place, start] = _DOUBT
+
+
+def _level(mlp: Any, places: _Places) -> None:
+    """Put the largest doubt on a scale of doublings: each threshold adds up to 1, up to its double."""
+    edges = [(low, edge, sign) for low in _THRESHOLDS for edge, sign in ((low, 1.0), (2 * low, -1.0))]
+    for unit, (threshold, edge, sign) in enumerate(edges):
+        mlp.gate_proj.weight[unit, places.worst] = 20.0
+        mlp.gate_proj.weight[unit, places.constant] = -20.0 * edge
+        mlp.up_proj.weight[unit, places.constant] = 1.0
+        mlp.down_proj.weight[places.level, unit] = sign / (20.0 * threshold)
+
+
+def _matrices(attention: Any) -> tuple[Any, ...]:
+    return tuple(getattr(attention, f"{name}_proj").weight for name in "qkvo")
