@@ -32,7 +32,7 @@ from policies.plan import AllocationPlan
 from policies.solution import Solution
 from policies.value_rule import ValueRule
 
-__all__ = ["Levels", "Menu", "move_of", "restricted", "table_of", "write"]
+__all__ = ["Levels", "Menu", "ladder_in_words", "move_of", "restricted", "table_of", "write"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
@@ -303,19 +303,20 @@ def move_of(allocation: Allocation, table: AdaptiveTable) -> Move:
 def _in_words(move: Move, price: float, unit: str, objective: str) -> str:
     """Name the ladder and the stop rule."""
     ladder, waves = move.ladder, len(move.ladder)
-    climbs = _steps(ladder)
+    climbs = ladder_in_words(ladder)
     if waves == 1:
-        return f"draws {climbs} at once"
+        return f"draws {climbs} at once" + (", picks by the learned verifier" if ladder.judged else "")
     if isinstance(move.rule, ValueRule):
         stops = f"going on is expected to gain less than {price:.3g} per {one_of(unit)}"
     else:
         stops = f"{type(move.rule).__name__} is satisfied"
     first = "at the first success, or when" if objective == "coverage" else "when"
-    return f"draws up to {climbs} in {waves} waves and stops {first} {stops}"
+    picks = ", picking by the learned verifier" if ladder.judged else ""
+    return f"draws up to {climbs} in {waves} waves{picks}, and stops {first} {stops}"
 
 
-def _steps(ladder: Ladder) -> str:
-    """Write a ladder as its generators with the samples of each."""
+def ladder_in_words(ladder: Ladder) -> str:
+    """Return the generators of a ladder in turn, with the samples of each."""
     runs = groupby(ladder.waves, key=lambda wave: wave.generator)
     return ", then ".join(f"{sum(wave.n for wave in waves)} of {name}" for name, waves in runs)
 

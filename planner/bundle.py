@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from pathlib import Path
@@ -291,6 +291,7 @@ def _assemble(manifest: Manifest, content: Mapping[str, bytes]) -> PolicyBundle:
         prompt_tokens=arrays["prompt_tokens"],
         output_tokens=arrays["output_tokens"],
     )
+    verifiers = _load_verifiers(content, generators)
     features = predictor = None
     if "features.npz" in content:
         features = PromptFeatures.from_arrays(_unpack(content["features.npz"]))
@@ -310,8 +311,8 @@ def _assemble(manifest: Manifest, content: Mapping[str, bytes]) -> PolicyBundle:
         prompt_token_fit=manifest.prompt_token_fit,
         training=manifest.training,
         trained=arrays["trained"],
-        verifiers=_load_verifiers(content, generators),
-        **_load_adaptive(content, n_prompts=len(references)),
+        verifiers=verifiers,
+        **_load_adaptive(content, n_prompts=len(references), verifiers=verifiers),
     )
 
 
@@ -320,7 +321,9 @@ def prompt_hash(name: str) -> int:
     return int.from_bytes(sha256(name.encode()).digest()[:8], "big")
 
 
-def _load_adaptive(content: Mapping[str, bytes], *, n_prompts: int) -> dict[str, Any]:
+def _load_adaptive(
+    content: Mapping[str, bytes], *, n_prompts: int, verifiers: Collection[str]
+) -> dict[str, Any]:
     """Return the adaptive policy and its rivals, where the bundle has them."""
     if "adaptive.json" not in content:
         return {}
@@ -334,6 +337,12 @@ def _load_adaptive(content: Mapping[str, bytes], *, n_prompts: int) -> dict[str,
     )
     if len(table.value) != n_prompts:
         raise InvalidBundleError("references and adaptive policy disagree in size; train the bundle anew")
+    judged = {name for move in table.policy.moves if move.ladder.judged for name in move.ladder.generators}
+    if not judged <= set(verifiers):
+        raise InvalidBundleError(
+            f"plans that react pick by learned verifiers of {', '.join(sorted(judged - set(verifiers)))}, "
+            "which are missing; train the bundle anew"
+        )
     rivals = {name.removeprefix("rival "): from_plain(policy) for name, policy in plain.items()}
     return {"adaptive": table, "rivals": rivals}
 

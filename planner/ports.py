@@ -142,6 +142,9 @@ class ScoreRequest:
         Name of the verifier wanted, where a run has several; ``"score"`` is the one that logs record.
     generator : str
         Name of the generator that drew all of them; empty where that is not known.
+    answers : tuple of str or None
+        The answer that was extracted from each completion, None where there is none; empty where they were
+        not extracted.
     """
 
     prompt: Prompt
@@ -150,6 +153,7 @@ class ScoreRequest:
     output_tokens: tuple[int, ...] = ()
     verifier: str = "score"
     generator: str = ""
+    answers: tuple[str | None, ...] = ()
 
 
 class Scores(tuple[float, ...]):

@@ -8,7 +8,7 @@ exchangeable. Which ladder and rule to use is left to `training.adaptive`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -18,6 +18,7 @@ from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.sample_pool import SamplePool
 from policies.evidence import Evidence, Tally
 from policies.ladder import Ladder, SampleScale
+from policies.learned_verifier import LearnedScorer
 from policies.replay_orders import balanced_orders
 
 __all__ = [
@@ -55,11 +56,17 @@ class ReplayPool:
         Cost of each sample, from `policies.cost.CostModel.price_arrays`; NaN on padding.
     request_cost : ndarray of float64, shape (P,)
         Cost of sending the prompt once, for each wave; 0 where it is free or cached.
+    judge : LearnedScorer, optional
+        Says how likely each sample is correct, for ladders that ask; its rows are those of the pool.
     """
 
     pool: SamplePool
     cost: FloatArray
     request_cost: FloatArray
+    judge: LearnedScorer | None = None
+    _judged: dict[tuple[int, int, int], NDArray[np.float32]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         if self.cost.shape != self.pool.correct.shape or self.request_cost.shape != self.pool.n.shape:
@@ -67,6 +74,38 @@ class ReplayPool:
                 f"cost must be {self.pool.correct.shape} and request_cost {self.pool.n.shape}; "
                 f"got {self.cost.shape} and {self.request_cost.shape}"
             )
+
+    def chances(self, prompts: NDArray[np.intp], drawn: NDArray[np.intp], *, seed: int) -> FloatArray:
+        """Return P(correct) of samples by the judge, shape (P', R, n); what was judged before is kept.
+
+        Parameters
+        ----------
+        prompts : ndarray of intp, shape (P',)
+            Rows of the pool, each with n labelled samples.
+        drawn : ndarray of intp, shape (P', R, n)
+            The first n samples of each of the R `policies.replay_orders.balanced_orders` of `seed`.
+        seed : int
+            Seed of the orders.
+
+        Raises
+        ------
+        InvalidInputError
+            When a sample lacks what the judge reads.
+        """
+        if self.judge is None:
+            raise InvalidInputError("these samples have no judge")
+        n_orders, n = drawn.shape[1:]
+        kept = self._judged.setdefault(
+            (seed, n_orders, n), np.full((len(self.pool.n), n_orders, n), np.nan, dtype=np.float32)
+        )
+        new = np.isnan(kept[prompts, 0, 0])
+        if new.any():
+            rows, columns = prompts[new], drawn[new].reshape(-1, n)
+            at = np.repeat(rows, n_orders)[:, None], columns
+            given = {name: getattr(self.pool, name)[at] for name in self.judge.columns}
+            chance = self.judge.score(at[0][:, 0], self.pool.answer[at], **given)
+            kept[rows] = chance.reshape(len(rows), n_orders, n)
+        return kept[prompts].astype(np.float64)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -213,33 +252,51 @@ def replay(
         name: balanced_orders(item.pool.correct >= 0, n_orders=n_orders, seed=seed)[prompts]
         for name, item in used.items()
     }
-    shared = _answer_correctness([item.pool for item in used.values()])[prompts] if ladder.pooled else None
+    correctness = _correctness_by_generator(used, pooled=ladder.pooled)
     lines = np.repeat(np.arange(len(prompts)), n_orders)
+    if ladder.judged and any(item.judge is None for item in used.values()):
+        raise InvalidInputError(
+            f"the ladder asks the learned verifiers of {list(ladder.generators)}, and there is none of "
+            f"{[name for name, item in used.items() if item.judge is None]}"
+        )
+    codes, seen = _renumbered(_in_turn(used, ladder, prompts, orders))
     tally = Tally(ladder, dict(scales), np.repeat(difficulty[prompts], n_orders, axis=0))
+    places: dict[str, list[int]] = {name: [] for name in used}
+    n_drawn = 0
     taken = dict.fromkeys(used, 0)
     states, values, costs = [], [], []
     for wave in ladder.waves:
         item, start = used[wave.generator], taken[wave.generator]
         columns = orders[wave.generator][:, :, start : start + wave.n].reshape(len(lines), wave.n)
         taken[wave.generator] += wave.n
+        places[wave.generator] += range(n_drawn, n_drawn + wave.n)
+        n_drawn += wave.n
         at = prompts[lines][:, None], columns
         tally.add(
             wave.generator,
-            answer=item.pool.answer[at],
+            answer=codes[:, n_drawn - wave.n : n_drawn],
             correct=item.pool.correct[at] if objective == "coverage" else None,
             mean_logprob=item.pool.mean_logprob[at],
             cost=item.cost[at],
             score=item.pool.score[at],
             request_cost=item.request_cost[prompts][lines],
         )
+        if ladder.judged:
+            drawn = orders[wave.generator][:, :, : taken[wave.generator]]
+            tally.judge(
+                wave.generator,
+                answer=codes[:, places[wave.generator]],
+                chance=item.chances(prompts, drawn, seed=seed).reshape(len(lines), -1),
+            )
         state = tally.evidence()
         states.append(state)
         costs.append(state.spent)
         if objective == "coverage":
             values.append((state.n_correct > 0).astype(np.float64))
         else:
-            table = shared if shared is not None else _answer_correctness([item.pool])[prompts]
-            values.append(_share_correct(tally.tied(), table[lines]))
+            tied = tally.tied()[:, : seen.shape[1]]
+            answers = prompts[lines][:, None], seen[:, : tied.shape[1]]
+            values.append(_share_correct(tied, correctness[wave.generator][answers]))
     return Trajectories(
         ladder=ladder,
         prompts=prompts,
@@ -297,10 +354,73 @@ def _answer_correctness(pools: list[SamplePool]) -> FloatArray:
     return np.divide(right, total, out=np.full_like(right, np.nan), where=total > 0)
 
 
+def _in_turn(
+    used: Mapping[str, ReplayPool],
+    ladder: Ladder,
+    prompts: NDArray[np.intp],
+    orders: Mapping[str, NDArray[np.intp]],
+) -> NDArray[np.int32]:
+    """Return the codes of all answers of each draw in the order of the waves, shape (N, ladder.n)."""
+    taken = dict.fromkeys(used, 0)
+    parts = []
+    for wave in ladder.waves:
+        start = taken[wave.generator]
+        columns = orders[wave.generator][:, :, start : start + wave.n]
+        answer = used[wave.generator].pool.answer[prompts[:, None, None], columns]
+        parts.append(answer.reshape(-1, wave.n))
+        taken[wave.generator] += wave.n
+    return np.concatenate(parts, axis=1)
+
+
+def _renumbered(codes: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Number the answers of each draw in the order in which it meets them, as a run does.
+
+    Tables by code are then as wide as the draw has answers, not as wide as the pools have.
+
+    Returns
+    -------
+    tuple
+        The new codes, shape (N, n), -1 where a sample abstains; and the old code of each new one, shape
+        (N, K), 0 where there is none.
+
+    Examples
+    --------
+    >>> new, old = _renumbered(np.array([[7, -1, 3, 7]], dtype=np.int32))
+    >>> new.tolist(), old.tolist()
+    ([[0, -1, 1, 0]], [[7, 3]])
+    """
+    lines, n = codes.shape
+    order = np.argsort(codes, axis=1, kind="stable")
+    ordered = np.take_along_axis(codes, order, axis=1)
+    starts = np.ones(codes.shape, dtype=bool)
+    starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    # Sorting is stable: the first of a run of equal codes is the one that was met first.
+    run = np.maximum.accumulate(np.where(starts, np.arange(n), 0), axis=1)
+    met = np.empty(codes.shape, dtype=np.intp)
+    np.put_along_axis(met, order, np.take_along_axis(order, run, axis=1), axis=1)
+    fresh = (met == np.arange(n)) & (codes >= 0)
+    number = fresh.cumsum(axis=1) - 1
+    new = np.where(codes >= 0, np.take_along_axis(number, met, axis=1), -1).astype(np.int32)
+    old = np.zeros((lines, max(int(new.max(initial=0)) + 1, 1)), dtype=np.int32)
+    row, column = np.nonzero(fresh)
+    old[row, number[row, column]] = codes[row, column]
+    return new, old
+
+
+def _correctness_by_generator(used: Mapping[str, ReplayPool], *, pooled: bool) -> dict[str, FloatArray]:
+    """Return by generator the share of correct samples by prompt and answer code, all of one shape (P, K)."""
+    if pooled:
+        return dict.fromkeys(used, _answer_correctness([item.pool for item in used.values()]))
+    tables = {name: _answer_correctness([item.pool]) for name, item in used.items()}
+    width = max(table.shape[1] for table in tables.values())
+    return {
+        name: np.pad(table, ((0, 0), (0, width - table.shape[1])), constant_values=np.nan)
+        for name, table in tables.items()
+    }
+
+
 def _share_correct(tied: NDArray[np.bool_], correctness: FloatArray) -> FloatArray:
     """Return the mean correctness of the answers that share the lead; 0 where nobody voted, shape (N,)."""
-    width = min(tied.shape[1], correctness.shape[1])
-    leading = tied[:, :width]
-    total = np.where(leading, np.nan_to_num(correctness[:, :width]), 0.0).sum(axis=1)
-    count = leading.sum(axis=1)
+    total = np.where(tied, np.nan_to_num(correctness), 0.0).sum(axis=1)
+    count = tied.sum(axis=1)
     return np.asarray(np.divide(total, count, out=np.zeros(len(total)), where=count > 0))

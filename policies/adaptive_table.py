@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
 from policies.adaptive_policy import AdaptivePolicy, Move
-from policies.allocation import Allocation
+from policies.allocation import Allocation, StrategyName
+from policies.learned_verifier import LEARNED
 from policies.objective import Objective
 
 __all__ = ["AdaptiveTable"]
@@ -73,9 +74,11 @@ class AdaptiveTable:
         Examples of the parameter's use are in `planner.adaptive_plans`.
         """
         ladder = self.move(level).ladder
+        strategy: StrategyName = "weighted_best_of_n" if ladder.judged else "majority_vote"
+        judge = {"verifier": LEARNED} if ladder.judged else {}
         return Allocation(
             generator=ladder.waves[0].generator,
-            strategy="first_success" if objective == "coverage" else "majority_vote",
+            strategy="first_success" if objective == "coverage" else strategy,
             width=ladder.n,
-            params={"stop": type(self.move(level).rule).__name__, "level": level},
+            params={"stop": type(self.move(level).rule).__name__, "level": level, **judge},
         )

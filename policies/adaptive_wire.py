@@ -22,10 +22,10 @@ from policies.value_rule import ValueRule
 
 __all__ = ["SCHEMA", "from_plain", "to_plain"]
 
-SCHEMA: Final = 3
-# Schema 1 had no `futility` in learned rules, schema 2 no `logprob_weights` in ladders; the defaults are what
-# they did.
-_READS: Final = (1, 2, SCHEMA)
+SCHEMA: Final = 4
+# Schema 1 had no `futility` in learned rules, schema 2 no `logprob_weights` in ladders, schema 3 no
+# `chance_weight`; the defaults are what they did.
+_READS: Final = (1, 2, 3, SCHEMA)
 _RULES: Final[Mapping[str, type]] = {
     "ValueRule": ValueRule,
     **{name: getattr(stop_rules, name) for name in stop_rules.__all__},
@@ -103,6 +103,7 @@ def _ladder(ladder: Ladder) -> dict[str, Any]:
         "pooled": ladder.pooled,
         "logprob_weight": ladder.logprob_weight,
         "logprob_weights": dict(ladder.logprob_weights),
+        "chance_weight": ladder.chance_weight,
     }
 
 

@@ -51,6 +51,8 @@ class Evidence:
     leader_logprob, mean_logprob : ndarray of float64
         Mean log-probability of the leader's samples and of all, in standard deviations from what is usual; 0
         = unknown.
+    leader_chance : ndarray of float64
+        Mean P(correct) of the leader's samples by their learned verifiers; 0 where none is asked.
     length : ndarray of float64
         Mean log cost of the latest generator's samples, in standard deviations from what is usual; 0 =
         unknown.
@@ -75,6 +77,7 @@ class Evidence:
     n_correct: IntArray
     leader_logprob: FloatArray
     mean_logprob: FloatArray
+    leader_chance: FloatArray
     length: FloatArray
     best_score: FloatArray
     mean_score: FloatArray
@@ -138,6 +141,8 @@ class Tally:
         self._votes = np.zeros((n, 4))
         self._counts = np.zeros((n, 4))
         self._logprobs = np.zeros((n, 4))
+        self._chances = np.zeros((n, 4))
+        self._judged: dict[str, FloatArray] = {}
         for name in ("wave", "n_drawn", "streak", "n_correct", "_last"):
             setattr(self, name, np.zeros(n, dtype=np.int64))
         self._last -= 1
@@ -201,6 +206,8 @@ class Tally:
         weight = self.ladder.weight(generator) * np.exp(
             self.ladder.steepness(generator) * scale.logprob_sd * surprise
         )
+        if self.ladder.judged:
+            weight = np.zeros(codes.shape)
         for column in range(codes.shape[1]):
             some = voted[:, column]
             cells = (at[some], codes[some, column])
@@ -224,6 +231,53 @@ class Tally:
                 self._sums["n_length"][at] += known.sum(axis=1)
         if score is not None:
             self._add_scores(at, score)
+
+    def judge(
+        self,
+        generator: str,
+        *,
+        answer: NDArray[np.integer],
+        chance: FloatArray,
+        rows: NDArray[np.intp] | None = None,
+    ) -> None:
+        """Let all samples of a generator vote anew, weighed by what its learned verifier now thinks of them.
+
+        Parameters
+        ----------
+        generator : str
+            Whose samples; their wave has been added.
+        answer : ndarray of int, shape (N, m)
+            Codes of all its answers so far; below 0 abstains.
+        chance : ndarray of float64, shape (N, m)
+            P(correct) of each, in [0, 1]; NaN where it could not be judged and does not vote.
+        rows : ndarray of intp, shape (N,), optional
+            Prompts that the samples belong to, each once; all prompts in order by default.
+        """
+        at: slice | NDArray[np.intp] = slice(None) if rows is None else rows
+        width = self._votes.shape[1]
+        chance = np.nan_to_num(chance)
+        weight = chance**self.ladder.chance_weight * self.ladder.weight(generator)
+        # Weighted votes, and sums of P(correct), by code.
+        lines, columns = np.nonzero(answer >= 0)
+        cells = lines * width + answer[lines, columns]
+        fresh = np.stack(
+            [
+                np.bincount(cells, weights=values[lines, columns], minlength=len(answer) * width)
+                for values in (weight, chance)
+            ]
+        ).reshape(2, len(answer), width)
+        if not self.ladder.pooled:
+            # The latest generator that answered decides; where it did not, its elder's votes stand.
+            mine = self._vote_stage[at] == self._stages[generator]
+            at = np.arange(len(self._difficulty))[at][mine]
+            self._votes[at], self._chances[at] = fresh[:, mine]
+            return
+        if len(self._stages) > 1:
+            if generator not in self._judged:
+                self._judged[generator] = np.zeros((2, *self._votes.shape))
+            self._judged[generator][:, at] = fresh
+            fresh = np.sum([table[:, at] for table in self._judged.values()], axis=0)
+        self._votes[at], self._chances[at] = fresh
 
     def evidence(self, rows: NDArray[np.intp] | None = None) -> Evidence:
         """Return what is known about the prompts at `rows` (all by default)."""
@@ -254,6 +308,7 @@ class Tally:
             n_correct=self.n_correct[at].copy(),
             leader_logprob=self._logprobs[at][lines, first] / np.maximum(leader_count, 1),
             mean_logprob=sums["logprob"] / np.maximum(sums["n_logprob"], 1),
+            leader_chance=self._chances[at][lines, first] / np.maximum(leader_count, 1),
             length=np.minimum(sums["length"] / np.maximum(sums["n_length"], 1), MAX_LENGTH),
             best_score=self._best[at].copy(),
             mean_score=mean_score,
@@ -277,11 +332,12 @@ class Tally:
         if n_codes > have:
             pad = ((0, 0), (0, max(n_codes - have, have)))
             self._votes, self._counts = np.pad(self._votes, pad), np.pad(self._counts, pad)
-            self._logprobs = np.pad(self._logprobs, pad)
+            self._logprobs, self._chances = np.pad(self._logprobs, pad), np.pad(self._chances, pad)
+            self._judged = {name: np.pad(table, ((0, 0), *pad)) for name, table in self._judged.items()}
 
     def _restart(self, at: NDArray[np.intp]) -> None:
         """Forget the votes of an earlier generator whose answers do not compare."""
-        for table in (self._votes, self._counts, self._logprobs):
+        for table in (self._votes, self._counts, self._logprobs, self._chances):
             table[at] = 0.0
         for name in ("logprob", "n_logprob"):
             self._sums[name][at] = 0.0

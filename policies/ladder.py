@@ -85,11 +85,15 @@ class Ladder:
         probable sample decides alone.
     logprob_weights : mapping or tuple of pairs
         β by generator where it is another one. Stored as sorted pairs.
+    chance_weight : float
+        γ of the vote's weight P(correct)^γ by the generator's learned verifier, which judges all samples of
+        the generator anew after each wave; log-probabilities then weigh nothing of their own. 1 adds up
+        probabilities, and as γ grows the best sample decides alone; 0 asks no verifier.
 
     Raises
     ------
     InvalidInputError
-        When there is no wave, a weight is not above 0, or a β is negative.
+        When there is no wave, a weight is not above 0, or a β or γ is negative.
 
     Examples
     --------
@@ -106,6 +110,7 @@ class Ladder:
     pooled: bool = True
     logprob_weight: float = 1.0
     logprob_weights: tuple[tuple[str, float], ...] | Mapping[str, float] = ()
+    chance_weight: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.waves:
@@ -121,6 +126,8 @@ class Ladder:
         for beta in (self.logprob_weight, *dict(steep).values()):
             if not (math.isfinite(beta) and beta >= 0):
                 raise InvalidInputError(f"logprob_weight must be a finite number >= 0, got {beta!r}")
+        if not (math.isfinite(self.chance_weight) and self.chance_weight >= 0):
+            raise InvalidInputError(f"chance_weight must be a finite number >= 0, got {self.chance_weight!r}")
 
     def __len__(self) -> int:
         return len(self.waves)
@@ -129,6 +136,11 @@ class Ladder:
     def n(self) -> int:
         """Samples when every wave is drawn."""
         return sum(wave.n for wave in self.waves)
+
+    @property
+    def judged(self) -> bool:
+        """Whether votes are weighed by the learned verifiers of the ladder's generators."""
+        return self.chance_weight > 0
 
     @property
     def generators(self) -> tuple[str, ...]:

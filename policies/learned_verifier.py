@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidBundleError, InvalidInputError
+from difficulty.sample_pool import SamplePool
 from policies.answer_features import COLUMNS, answer_features, feature_names
 
 __all__ = ["LEARNED", "CorrectnessModel", "LearnedScorer", "read_models", "write_models"]
@@ -113,6 +114,14 @@ class CorrectnessModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             chance[valid] = 0.5 * (1 + np.tanh(0.5 * self._logit(features[valid])))
         return chance
 
+    def readable(self, pool: SamplePool) -> NDArray[np.bool_]:
+        """Return which prompts have what the model reads of every sample that answers, shape (P,)."""
+        answered = pool.answer >= 0
+        whole = np.ones(len(answered), dtype=bool)
+        for name in self.columns:
+            whole &= ~(answered & ~np.isfinite(getattr(pool, name))).any(axis=1)
+        return whole
+
     def to_json(self) -> str:
         """Return the model as JSON text."""
         return msgspec.json.encode(self).decode()
@@ -186,6 +195,10 @@ class LearnedScorer:
     def columns(self) -> tuple[str, ...]:
         """Recorded quantities that the models need."""
         return self.models[0].columns
+
+    def take(self, rows: NDArray[np.intp]) -> LearnedScorer:
+        """Return the scorer of the prompts at `rows`."""
+        return self if self.folds is None else LearnedScorer(models=self.models, folds=self.folds[rows])
 
     def score(
         self, prompts: NDArray[np.intp], answer: NDArray[np.int32], **columns: NDArray[np.float64]

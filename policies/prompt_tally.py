@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Mapping, Sequence
-from itertools import repeat
+from itertools import repeat, zip_longest
 from typing import Final
 
 from policies.evidence import MAX_LENGTH, Evidence
@@ -45,9 +45,10 @@ class PromptTally:
     """
 
     __slots__ = (
-        "_best_score", "_counts", "_difficulty", "_ladder", "_last", "_length", "_length_stage", "_logprob",
-        "_logprobs", "_n_correct", "_n_drawn", "_n_length", "_n_logprob", "_n_scores", "_scales", "_score",
-        "_score_square", "_spent", "_streak", "_vote_stage", "_votes", "_wave",
+        "_best_score", "_chances", "_counts", "_difficulty", "_judged", "_ladder", "_last", "_length",
+        "_length_stage", "_logprob", "_logprobs", "_n_correct", "_n_drawn", "_n_length", "_n_logprob",
+        "_n_scores", "_scales", "_score", "_score_square", "_spent", "_streak", "_vote_stage", "_votes",
+        "_wave",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +59,9 @@ class PromptTally:
         self._votes: list[float] = []
         self._counts: list[int] = []
         self._logprobs: list[float] = []
+        # Sums of P(correct) by code, and by generator what its samples gave to votes and sums.
+        self._chances: list[float] = []
+        self._judged: dict[str, tuple[list[float], list[float]]] = {}
         self._wave = self._n_drawn = self._streak = self._n_correct = 0
         self._last = -1
         self._vote_stage: str | None = None
@@ -105,7 +109,8 @@ class PromptTally:
                 surprise = (logprob - scale.logprob_mean) / scale.logprob_sd
                 self._logprob += surprise
                 self._n_logprob += 1
-            self._vote(code, usual * math.exp(min(steep * surprise, _MOST)), surprise)
+            weight = 0.0 if self._ladder.judged else usual * math.exp(min(steep * surprise, _MOST))
+            self._vote(code, weight, surprise)
         self._wave += 1
         self._n_drawn += len(answer)
         for one in cost:
@@ -119,6 +124,35 @@ class PromptTally:
                 self._score_square += value**2
                 self._n_scores += 1
                 self._best_score = value if self._n_scores == 1 else max(self._best_score, value)
+
+    def judge(self, generator: str, *, answer: Sequence[int], chance: Sequence[float | None]) -> None:
+        """Let all samples of a generator vote anew, weighed by what its learned verifier now thinks of them.
+
+        Parameters
+        ----------
+        generator : str
+            Whose samples; their wave has been added.
+        answer : sequence of int
+            Codes of all its answers so far; below 0 abstains.
+        chance : sequence of float or None
+            P(correct) of each, in [0, 1]; None or NaN where it could not be judged and does not vote.
+        """
+        self._grow(max(answer, default=-1))
+        votes, chances = [0.0] * len(self._votes), [0.0] * len(self._votes)
+        usual, power = self._ladder.weight(generator), self._ladder.chance_weight
+        for code, value in zip(answer, chance, strict=True):
+            if code >= 0 and value is not None and not math.isnan(value):
+                votes[code] += usual * value**power
+                chances[code] += value
+        if self._ladder.pooled:
+            self._judged[generator] = votes, chances
+            # Tables that were made before an answer was first seen are shorter.
+            tables = [
+                zip_longest(*parts, fillvalue=0.0) for parts in zip(*self._judged.values(), strict=True)
+            ]
+            self._votes, self._chances = ([sum(row) for row in table] for table in tables)
+        elif self._vote_stage == generator:
+            self._votes, self._chances = votes, chances
 
     def row(self) -> array[float]:
         """Return the evidence as one packed row, for `Evidence.unpacked`."""
@@ -147,6 +181,7 @@ class PromptTally:
             self._n_correct,
             self._logprobs[first] / leader_count if leader_count else 0.0,
             self._logprob / self._n_logprob if self._n_logprob else 0.0,
+            self._chances[first] / max(leader_count, 1) if first >= 0 else 0.0,
             min(self._length / self._n_length, MAX_LENGTH) if self._n_length else 0.0,
             self._best_score,
             mean_score,
@@ -169,18 +204,23 @@ class PromptTally:
         if code < 0:
             self._streak, self._last = 0, -1
             return
-        while code >= len(self._votes):
-            self._votes.append(0.0)
-            self._counts.append(0)
-            self._logprobs.append(0.0)
+        self._grow(code)
         self._votes[code] += weight
         self._counts[code] += 1
         self._logprobs[code] += surprise
         self._streak = self._streak + 1 if code == self._last else 1
         self._last = code
 
+    def _grow(self, code: int) -> None:
+        """Make room for an answer."""
+        while code >= len(self._votes):
+            self._votes.append(0.0)
+            self._counts.append(0)
+            self._logprobs.append(0.0)
+            self._chances.append(0.0)
+
     def _restart(self) -> None:
         """Forget the votes of an earlier generator whose answers do not compare."""
-        self._votes, self._counts, self._logprobs = [], [], []
+        self._votes, self._counts, self._logprobs, self._chances = [], [], [], []
         self._logprob, self._n_logprob = 0.0, 0
         self._streak, self._last = 0, -1

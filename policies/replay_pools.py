@@ -7,7 +7,7 @@ charged here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Literal, TypeAlias
 
@@ -18,6 +18,7 @@ from difficulty.errors import UnknownUnitError
 from difficulty.sample_log import SampleLog
 from policies.adaptive_replay import ReplayPool
 from policies.cost import CostModel
+from policies.learned_verifier import LearnedScorer
 
 __all__ = ["ADDITIVE_UNITS", "half_of", "replay_pools"]
 
@@ -33,6 +34,7 @@ def replay_pools(
     *,
     resend_prompts: bool = True,
     generators: Sequence[str] | None = None,
+    judges: Mapping[str, LearnedScorer] | None = None,
 ) -> dict[str, ReplayPool]:
     """Return the independent samples of generators with what each sample and each request costs.
 
@@ -47,6 +49,8 @@ def replay_pools(
         that do not count prompts (``samples``, ``output_tokens``) are the same either way.
     generators : sequence of str, optional
         Names of those to price; all of the log by default.
+    judges : mapping of str to LearnedScorer, optional
+        Learned verifiers by generator, for ladders that ask them; their rows are those of the log.
 
     Raises
     ------
@@ -87,6 +91,7 @@ def replay_pools(
             pool=pool,
             cost=np.where(drawn, np.broadcast_to(cost, drawn.shape), np.nan),
             request_cost=np.broadcast_to(request, pool.n.shape).copy(),
+            judge=(judges or {}).get(name),
         )
     return pools
 

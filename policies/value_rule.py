@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError
 from policies.evidence import Evidence
 
-__all__ = ["FEATURE_SETS", "Outlook", "ValueRule", "feature_matrix", "probably_wrong", "raw_coefficients"]
+__all__ = [
+    "FEATURE_SETS",
+    "JUDGED",
+    "Outlook",
+    "ValueRule",
+    "feature_matrix",
+    "probably_wrong",
+    "raw_coefficients",
+]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
@@ -27,10 +35,14 @@ _AGREEMENT: Final = ("one", "confidence", "share", "confidence2", "duel", "share
 _SAMPLES: Final = ("leader_logprob", "mean_logprob", "length", "cost")
 _DIFFICULTY: Final = ("difficulty", "difficulty*confidence")
 _CROSSED: Final = ("mean_logprob*confidence", "leader_logprob*difficulty")
+_CHANCE: Final = ("chance", "chance2", "chance*confidence")
+JUDGED: Final = "judged"
+"""Name of the features for ladders that learned verifiers judge."""
 FEATURE_SETS: Final = {
     "agreement": _AGREEMENT + _SAMPLES,
     "difficulty": _AGREEMENT + _SAMPLES + _DIFFICULTY,
     "full": _AGREEMENT + _SAMPLES + _DIFFICULTY + _CROSSED,
+    JUDGED: _AGREEMENT + _SAMPLES + _DIFFICULTY + _CROSSED + _CHANCE,
 }
 
 
@@ -59,7 +71,7 @@ def feature_matrix(evidence: Evidence, features: str) -> FloatArray:
     ----------
     evidence : Evidence
         N states with D coordinates of difficulty each.
-    features : {"agreement", "difficulty", "full"}
+    features : {"agreement", "difficulty", "full", "judged"}
         Which features. Those of difficulty come once for each coordinate, crossed ones for the first.
     """
     if features not in FEATURE_SETS:
@@ -87,6 +99,9 @@ def feature_matrix(evidence: Evidence, features: str) -> FloatArray:
     if "mean_logprob*confidence" in names:
         columns.append(evidence.mean_logprob * confidence)
         columns += [evidence.leader_logprob * coordinates[:, 0]] if coordinates.shape[1] else []
+    if "chance" in names:
+        chance = evidence.leader_chance
+        columns += [chance, chance**2, chance * confidence]
     return np.stack(columns, axis=1)
 
 
@@ -96,8 +111,8 @@ class ValueRule:
 
     Parameters
     ----------
-    features : {"agreement", "difficulty", "full"}
-        Which features.
+    features : {"agreement", "difficulty", "full", "judged"}
+        Which features; the last are for ladders that learned verifiers judge.
     prices : ndarray of float64, shape (L,)
         Prices at which the rule was fitted, falling, each above 0.
     accuracy : ndarray of float64, shape (T, F)

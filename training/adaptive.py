@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from policies.adaptive_policy import AdaptivePolicy, Move
 from policies.adaptive_replay import Objective, ReplayPool, StopRule, sample_scales
 from policies.ladder import Ladder
+from policies.value_rule import JUDGED
 from training.candidates import KNOWN_RULES, Bench, Candidate
 from training.ladders import Settings, default_ladders, propose_recipes
 from training.recipes import Facts, Recipe, Route, undominated
@@ -157,12 +158,13 @@ def fit_adaptive(
         runs = bench.replay(ladder)
         if len(ladder.generators) == 1:
             candidates += bench.static(runs)
-            candidates += [bench.known(runs, rule) for rule in KNOWN_RULES if objective == "accuracy"]
+            # They were published for votes that count alike.
+            known = KNOWN_RULES if objective == "accuracy" and not ladder.judged else ()
+            candidates += [bench.known(runs, rule) for rule in known]
         candidates += [bench.known(runs, rule) for rule in rules]
         if len(ladder) > 1:
-            candidates += [
-                bench.learned(runs, features=features, ridge=settings.ridge) for features in settings.features
-            ]
+            looks = (JUDGED,) if ladder.judged else settings.features
+            candidates += [bench.learned(runs, features=features, ridge=settings.ridge) for features in looks]
     tuned: list[Candidate] = []
     if own and search is not None and search.n_trials > 0:
         worth = _worth(candidates, prices)

@@ -21,6 +21,7 @@ from policies.adaptive_policy import AdaptivePolicy
 from policies.adaptive_replay import ReplayPool, replay, score_rule
 from policies.cost import CostModel
 from policies.ladder import Ladder
+from policies.learned_verifier import LearnedScorer
 from policies.objective import check_objective
 from policies.replay_pools import replay_pools
 from training.baselines import Course
@@ -41,8 +42,10 @@ def replayable(bundle: PolicyBundle, log: SampleLog) -> NDArray[np.bool_]:
     for policy in _policies(bundle).values():
         for move in policy.moves:
             for name in move.ladder.generators:
-                labelled = (log.pool(name).correct >= 0).sum(axis=1)
-                mask &= labelled >= move.ladder.needs(name)
+                pool = log.pool(name)
+                mask &= (pool.correct >= 0).sum(axis=1) >= move.ladder.needs(name)
+                if move.ladder.judged:
+                    mask &= bundle.verifiers[name].readable(pool)
     return mask
 
 
@@ -92,9 +95,10 @@ class AdaptiveBed(NamedTuple):
         names = {
             name for policy in policies.values() for move in policy.moves for name in move.ladder.generators
         }
+        judges = {name: LearnedScorer(models=(judge,)) for name, judge in bundle.verifiers.items()}
         return cls(
             policies=policies,
-            pools=replay_pools(log, model, generators=sorted(names)) if names else {},
+            pools=replay_pools(log, model, generators=sorted(names), judges=judges) if names else {},
             difficulty=standardised(coordinates, bundle.references.coordinates),
             bundle=bundle,
             seed=seed,
@@ -246,7 +250,8 @@ def _total_tokens(bed: AdaptiveBed, log: SampleLog, level: int) -> tuple[float, 
         seed=bed.seed,
     )
     stopped = score_rule(climb(bed.pools), move.rule, price=float(policy.prices[level])).waves
-    output = replay_pools(log, CostModel(unit="output_tokens"), generators=names)
+    judges = {name: judge for name in names if (judge := bed.pools[name].judge) is not None}
+    output = replay_pools(log, CostModel(unit="output_tokens"), generators=names, judges=judges)
     drawn = climb(output)
     spent = drawn.cost[stopped - 1, np.arange(len(stopped))]
     prompts = {name: log.pool(name).prompt_tokens[drawn.prompts] for name in names}

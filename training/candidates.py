@@ -116,6 +116,7 @@ class Bench:
                 pooled=runs.ladder.pooled,
                 logprob_weight=runs.ladder.logprob_weight,
                 logprob_weights=runs.ladder.logprob_weights,
+                chance_weight=runs.ladder.chance_weight,
             )
             value, cost = (
                 part[wave][:, None].repeat(len(self.prices), 1) for part in (runs.value, runs.cost)

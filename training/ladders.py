@@ -39,6 +39,8 @@ class Settings:
     sharpness : tuple of float
         How strongly log-probabilities weigh the votes of the generator that a ladder ends with, where they
         are recorded; see `training.recipes.Recipe`. Ladders that escalate take the last.
+    chance_weights : tuple of float
+        How strongly learned verifiers weigh votes, to try where each generator of a ladder has one.
     singles, growth
         Wave sizes; see `policies.ladder.wave_sizes`.
     max_samples : int
@@ -71,6 +73,7 @@ class Settings:
     cheap_samples: tuple[int, ...] = (1, 3)
     cheap_weights: tuple[float, ...] = (0.3, 1.0)
     sharpness: tuple[float, ...] = (0.0, 3.0)
+    chance_weights: tuple[float, ...] = (4.0,)
     singles: int = 4
     growth: float = 1.34
     max_samples: int = 32
@@ -134,8 +137,10 @@ def propose_recipes(facts: Facts, settings: Settings) -> list[Recipe]:
     for route in settings.routes(facts):
         votes = settings.sharpness if facts.logprob_sd.get(route.strong, 0.0) > 0 else (0.0,)
         plain = Recipe(route=route, singles=settings.singles, growth=settings.growth)
+        judges = settings.chance_weights if route.judged(facts) else ()
         if len(route.starts) != 1:
             recipes += [replace(plain, sharpness=sharpness) for sharpness in votes]
+            recipes += [replace(plain, chance_weight=power) for power in judges]
             continue
         counts = [n for n in settings.cheap_samples if n <= facts.recorded[route.starts[0]]]
         weights = settings.cheap_weights if facts.pooled else (1.0,)
@@ -143,6 +148,9 @@ def propose_recipes(facts: Facts, settings: Settings) -> list[Recipe]:
             replace(plain, cheap_samples=count, cheap_weight=weight, sharpness=votes[-1])
             for count in counts
             for weight in weights
+        ]
+        recipes += [
+            replace(plain, cheap_samples=count, chance_weight=power) for count in counts for power in judges
         ]
     return recipes
 

@@ -40,6 +40,8 @@ class Facts:
         Standard deviation of samples' mean log-probability; 0 or missing where not recorded.
     pooled : bool
         Whether answers of different generators compare.
+    judged : frozenset of str
+        Generators with a learned verifier.
     """
 
     accuracy: Mapping[str, float]
@@ -48,6 +50,7 @@ class Facts:
     recorded: Mapping[str, int]
     logprob_sd: Mapping[str, float]
     pooled: bool
+    judged: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, pools: Mapping[str, ReplayPool], scales: Mapping[str, SampleScale]) -> Facts:
@@ -70,6 +73,7 @@ class Facts:
             recorded=recorded,
             logprob_sd={name: scale.logprob_sd for name, scale in scales.items()},
             pooled=comparable(pools),
+            judged=frozenset(name for name, item in pools.items() if item.judge is not None),
         )
 
 
@@ -96,6 +100,10 @@ class Route:
         """Return the names of all generators, in order of first use."""
         return (*self.starts, self.strong, *([self.partner] if self.partner else []))
 
+    def judged(self, facts: Facts) -> bool:
+        """Return whether each of its generators has a learned verifier."""
+        return facts.judged.issuperset(self.generators)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
@@ -115,6 +123,9 @@ class Recipe:
         Growth of the log weight of a strong vote per standard deviation of its log-probability; 0 weighs it
         by its own probability. On recorded logs 3 was worth .01 to .03 of accuracy at up to 16 samples. A
         cheaper generator's votes stay as they are, or one sure mistake of it would outweigh all others.
+    chance_weight : float
+        γ of votes that the learned verifiers weigh, in the place of log-probabilities; 0 asks none. See
+        `policies.ladder.Ladder`.
     singles, growth
         Wave sizes; see `policies.ladder.wave_sizes`.
 
@@ -132,6 +143,7 @@ class Recipe:
     partner_after: int = 4
     partner_weight: float = 1.0
     sharpness: float = 0.0
+    chance_weight: float = 0.0
     singles: int = 4
     growth: float = 1.34
 
@@ -163,7 +175,13 @@ class Recipe:
             weights[route.partner] = self.partner_weight
         if not facts.pooled:
             weights = {}
-        return Ladder(waves=tuple(waves), weights=weights, logprob_weights=steep, pooled=facts.pooled)
+        return Ladder(
+            waves=tuple(waves),
+            weights=weights,
+            logprob_weights=steep,
+            pooled=facts.pooled,
+            chance_weight=self.chance_weight,
+        )
 
     def _turns(self, most: Mapping[str, int]) -> Iterator[Wave]:
         """Yield the waves of the strong generator and its partner."""

@@ -22,6 +22,7 @@ from policies.adaptive_table import AdaptiveTable
 from policies.cost import CostModel
 from policies.hull import upper_hull
 from policies.ladder import Ladder
+from policies.learned_verifier import LearnedScorer
 from policies.objective import Objective
 from policies.prices import price_grid
 from policies.replay_pools import ADDITIVE_UNITS, replay_pools
@@ -77,6 +78,7 @@ def fit_stopping(
     generators: Sequence[str] | None = None,
     ablations: bool = False,
     search: Search | None = None,
+    judges: Mapping[str, LearnedScorer] | None = None,
 ) -> Stopping | None:
     """Fit the adaptive policy and its rivals on the prompts of a log.
 
@@ -105,6 +107,8 @@ def fit_stopping(
         generator or no coordinate varies, is left out.
     search : Search, optional
         Trials of Optuna; none by default. Ablations are searched as long, and not stored.
+    judges : mapping of str to LearnedScorer, optional
+        Cross-fitted learned verifiers by generator, rows as in the log; ladders may then vote by them.
 
     Returns
     -------
@@ -113,7 +117,7 @@ def fit_stopping(
     """
     if model.unit not in ADDITIVE_UNITS:
         return None
-    recorded = replay_pools(log, model, generators=generators)
+    recorded = replay_pools(log, model, generators=generators, judges=judges)
     pools = {name: item for name, item in recorded.items() if _usable(item, objective)}
     if not pools:
         return None

@@ -167,6 +167,10 @@ def train(
             # Those with an allocation on the menu could be priced.
             generators=list(dict.fromkeys(item.generator for item in curves.allocations)),
             ablations=ablations,
+            # Where picking by them was not shown to pay for any generator, they would be noise.
+            judges={name: scorer.take(rows) for name, scorer in verifiers.cross_fitted.items()}
+            if verifiers.offered
+            else None,
             search=Search(
                 n_trials=n_trials // _TRIALS_PER_ADAPTIVE_TRIAL,
                 storage=storage,

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import require
+from policies.value_rule import JUDGED
 from training.candidates import Bench, Candidate
 from training.recipes import Facts, Recipe, Route
 from training.tuning import study_storage
@@ -145,11 +146,16 @@ def _suggest(trial: optuna.Trial, routes: Sequence[Route], facts: Facts) -> dict
     """Draw a point; numbers that a route does not have are not drawn."""
     drawn: dict[str, Any] = {"route": trial.suggest_int("route", 0, len(routes) - 1)}
     route = routes[drawn["route"]]
-    drawn["features"] = trial.suggest_categorical("features", ["agreement", "difficulty", "full"])
+    judged = route.judged(facts) and trial.suggest_categorical("judged", [False, True])
+    if judged:
+        drawn["features"] = JUDGED
+        drawn["chance_weight"] = trial.suggest_float("chance_weight", 0.5, 16.0, log=True)
+    else:
+        drawn["features"] = trial.suggest_categorical("features", ["agreement", "difficulty", "full"])
     drawn["ridge"] = trial.suggest_float("ridge", 5e-3, 0.5, log=True)
     drawn["singles"] = trial.suggest_int("singles", 2, 6)
     drawn["growth"] = trial.suggest_float("growth", 1.2, 2.0)
-    if facts.logprob_sd.get(route.strong, 0.0) > 0:
+    if not judged and facts.logprob_sd.get(route.strong, 0.0) > 0:
         drawn["sharpness"] = trial.suggest_float("sharpness", 0.1, 10.0, log=True)
     if route.starts:
         drawn["cheap_samples"] = trial.suggest_int("cheap_samples", 1, _MAX_CHEAP)
@@ -163,9 +169,10 @@ def _suggest(trial: optuna.Trial, routes: Sequence[Route], facts: Facts) -> dict
 
 def _recipe(params: Mapping[str, Any], routes: Sequence[Route]) -> tuple[Recipe, str, float]:
     """Turn a trial's parameters into a recipe, a feature set and a penalty."""
-    numbers = {key: value for key, value in params.items() if key not in ("route", "features", "ridge")}
+    ours = ("route", "judged", "features", "ridge")
+    numbers = {key: value for key, value in params.items() if key not in ours}
     recipe = replace(Recipe(route=routes[int(params["route"])]), **numbers)
-    return recipe, str(params["features"]), float(params["ridge"])
+    return recipe, str(params.get("features", JUDGED)), float(params["ridge"])
 
 
 def _params(recipe: Recipe, routes: Sequence[Route], features: str, ridge: float) -> dict[str, Any]:

@@ -5,23 +5,28 @@ Every number comes from the bundle; nothing is computed here but means over its 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import numpy as np
 from rich.table import Table
 
 from planner.commands.tables import new_table, number, strategy_name
 
 if TYPE_CHECKING:
     from planner.bundle import PolicyBundle
+    from policies.ladder import Ladder
 
 __all__ = [
     "bundle_table",
     "generator_table",
+    "ladder_table",
     "menu_table",
     "verdict_of_training",
     "verdict_of_verifiers",
     "verifier_table",
 ]
+
+_LEVELS_SHOWN: Final = 8
 
 
 def bundle_table(bundle: PolicyBundle, path: str) -> Table:
@@ -128,6 +133,52 @@ def menu_table(bundle: PolicyBundle) -> Table:
         in_use = int(bundle.deployed[columns].sum())
         table.add_row(generator, strategy, span, f"{in_use}/{len(columns)}", f"{value[columns].max():.3f}")
     return table
+
+
+def ladder_table(bundle: PolicyBundle) -> Table:
+    """Return what plans that react do at prices from dear to cheap, with their value out of fold."""
+    from planner.adaptive_plans import ladder_in_words
+
+    table = new_table("Plans that react")
+    for heading in ("cost", bundle.objective):
+        table.add_column(heading, justify="right")
+    table.add_column("draws at most", overflow="fold")
+    table.add_column("waves", justify="right")
+    table.add_column("votes count", overflow="fold")
+    table.add_column("stops by", overflow="fold")
+    adaptive = bundle.adaptive
+    if adaptive is None:
+        return table
+    n_levels = len(adaptive.policy.prices)
+    shown: set[tuple[str, ...]] = set()
+    for level in sorted({round(place) for place in np.linspace(0, n_levels - 1, _LEVELS_SHOWN)}):
+        move = adaptive.move(level)
+        ladder = move.ladder
+        row = (
+            number(float(np.nanmean(adaptive.cost[:, level]))),
+            f"{np.nanmean(adaptive.value[:, level]):.3f}",
+            ladder_in_words(ladder),
+            str(len(ladder)),
+            _weighing(ladder, bundle),
+            "–" if len(ladder) == 1 else type(move.rule).__name__,
+        )
+        if row not in shown:
+            table.add_row(*row)
+        shown.add(row)
+    return table
+
+
+def _weighing(ladder: Ladder, bundle: PolicyBundle) -> str:
+    """Say what the votes of a ladder count."""
+    if bundle.objective == "coverage":
+        return "–"
+    if ladder.judged:
+        return "P(correct)"
+    recorded = bundle.adaptive is not None and any(
+        bundle.adaptive.policy.scales[name].logprob_sd > 0 and ladder.steepness(name) > 0
+        for name in ladder.generators
+    )
+    return "log-probability" if recorded else "alike"
 
 
 def verifier_table(bundle: PolicyBundle) -> Table:

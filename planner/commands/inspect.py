@@ -31,6 +31,7 @@ def command(bundle: Path, as_json: bool) -> None:
     from planner.commands.bundle_tables import (
         bundle_table,
         generator_table,
+        ladder_table,
         menu_table,
         verdict_of_training,
         verifier_table,
@@ -43,3 +44,5 @@ def command(bundle: Path, as_json: bool) -> None:
     console.print(menu_table(loaded))
     if loaded.verifiers:
         console.print(verifier_table(loaded))
+    if loaded.adaptive is not None:
+        console.print(ladder_table(loaded))

@@ -20,13 +20,14 @@ from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.generator import Generator
 from planner.outcome import Candidate, Outcome
 from planner.strategies.flow import NOT_WORTH, Failure, Flow, Prospect, draw
-from planner.strategies.selection import Choice
+from planner.strategies.selection import Choice, select_by_vote
 from planner.strategies.task import Task
 from planner.strategies.waves import conclude, score_candidates
 from policies.adaptive_policy import AdaptivePolicy, Move
 from policies.adaptive_wire import to_plain
 from policies.evidence import Evidence
 from policies.ladder import SampleScale, Wave
+from policies.learned_verifier import LEARNED
 from policies.prompt_tally import PromptTally
 
 __all__ = ["Climb", "SampleCost"]
@@ -38,6 +39,11 @@ def _one(candidate: Candidate, generator: str) -> float:
     """Price every sample at 1: the unit ``"samples"``."""
     del candidate, generator
     return 1.0
+
+
+def _code(candidate: Candidate, codes: dict[str, int]) -> int:
+    """Return the code of a candidate's answer, a new one where it was not seen before; -1 abstains."""
+    return -1 if candidate.answer is None else codes.setdefault(candidate.answer, len(codes))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -97,7 +103,8 @@ class Climb:
     @property
     def verifiers(self) -> tuple[str, ...]:
         """Names of the verifiers needed."""
-        return () if self.verifier is None else (self.verifier,)
+        learned = (LEARNED,) if self.move.ladder.judged else ()
+        return learned if self.verifier is None else (self.verifier, *learned)
 
     @property
     def identity(self) -> str:
@@ -119,6 +126,7 @@ class Climb:
         tally = PromptTally(ladder, self.scales, self.difficulty.tolist())
         codes: dict[str, int] = {}
         candidates: list[Candidate] = []
+        sources: list[str] = []
         used = dict.fromkeys(ladder.generators, 0)
         wish: Prospect | None = None
         for index, wave in enumerate(ladder.waves):
@@ -138,7 +146,11 @@ class Climb:
                     task, drawn, verifier=self.verifier, generator=wave.generator
                 )
             candidates += drawn
+            sources += [wave.generator] * len(drawn)
             self._add(tally, wave, drawn, codes)
+            if ladder.judged:
+                mine = [at for at, name in enumerate(sources) if name == wave.generator]
+                yield from self._judge(tally, wave, candidates, mine, codes, task)
             accepted = self._accepted(candidates)
             if accepted is not None:
                 return conclude(task, candidates, Choice(accepted, "first_success"), satisfied=True)
@@ -157,16 +169,33 @@ class Climb:
 
     def _add(self, tally: PromptTally, wave: Wave, drawn: Sequence[Candidate], codes: dict[str, int]) -> None:
         """Put a wave in the tally; a failed sample abstains and costs what it used."""
-        answer = [
-            -1 if candidate.answer is None else codes.setdefault(candidate.answer, len(codes))
-            for candidate in drawn
-        ]
         tally.add(
             wave.generator,
-            answer=answer,
+            answer=[_code(candidate, codes) for candidate in drawn],
             mean_logprob=[candidate.mean_logprob for candidate in drawn],
             cost=[self.sample_cost(candidate, wave.generator) for candidate in drawn],
             score=[candidate.score for candidate in drawn],
+        )
+
+    def _judge(
+        self,
+        tally: PromptTally,
+        wave: Wave,
+        candidates: list[Candidate],
+        mine: Sequence[int],
+        codes: dict[str, int],
+        task: Task,
+    ) -> Flow[None]:
+        """Score all candidates of the wave's generator anew: its verifier looks at them together."""
+        judged = yield from score_candidates(
+            task, [candidates[at] for at in mine], verifier=LEARNED, generator=wave.generator
+        )
+        for at, candidate in zip(mine, judged, strict=True):
+            candidates[at] = candidate
+        tally.judge(
+            wave.generator,
+            answer=[_code(candidate, codes) for candidate in judged],
+            chance=[candidate.score for candidate in judged],
         )
 
     def _accepted(self, candidates: Sequence[Candidate]) -> int | None:
@@ -187,12 +216,15 @@ class Climb:
     ) -> Choice:
         """Return the first candidate with the leading answer; ties are uniform, by the task's seed."""
         tied = tally.tied()
-        if not tied or self.verifier is not None:
+        if self.verifier is not None:
             return Choice(None, "none")
+        if not tied:
+            # Where a judge could not read a single sample the plain vote decides, and the choice says so.
+            return select_by_vote(candidates, task.tie_breaker())
         chosen = tied[0] if len(tied) == 1 else int(task.tie_breaker().choice(tied))
         position = next(
             index
             for index, candidate in enumerate(candidates)
             if candidate.answer is not None and codes[candidate.answer] == chosen
         )
-        return Choice(position, "weighted_vote")
+        return Choice(position, "learned_vote" if self.move.ladder.judged else "weighted_vote")

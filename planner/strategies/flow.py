@@ -244,4 +244,5 @@ def _single(request: ScoreRequest, index: int) -> ScoreRequest:
         output_tokens=request.output_tokens[index : index + 1],
         verifier=request.verifier,
         generator=request.generator,
+        answers=request.answers[index : index + 1],
     )

@@ -79,6 +79,7 @@ def score_candidates(
         output_tokens=tuple(candidates[index].output_tokens for index in voting),
         verifier=verifier,
         generator=generator or task.generator.name,
+        answers=tuple(candidates[index].answer for index in voting),
     )
     scores = yield from score(request)
     result = list(candidates)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from difficulty.errors import VerifierError
 from planner.ports import AnswerExtractor, ScoreRequest
@@ -29,7 +30,7 @@ class LearnedVerifier:
     models : mapping of str to CorrectnessModel
         By generator, each fitted on a log of it.
     extractor : AnswerExtractor
-        The one that the vote uses.
+        The one that the vote uses, for requests that bring no answers.
 
     Notes
     -----
@@ -63,34 +64,47 @@ class LearnedVerifier:
             When there is no model of a request's generator, or it needs log-probabilities or token counts
             that the request does not have.
         """
-        return [self._score(request) for request in requests]
+        read = [self._read(request) for request in requests]
+        scores: list[list[float]] = [[]] * len(requests)
+        alike: dict[tuple[str, int], list[int]] = {}
+        for index, request in enumerate(requests):
+            alike.setdefault((request.generator, len(request.completions)), []).append(index)
+        # Sets of one size are scored in one go, which takes a tenth of the time.
+        for (generator, _), rows in alike.items():
+            model = self.models[generator]
+            columns = {name: np.stack([read[row][name] for row in rows]) for name in model.columns}
+            answer = np.stack([read[row]["answer"] for row in rows]).astype(np.int32)
+            for row, chances in zip(rows, model.predict(answer, **columns).tolist(), strict=True):
+                scores[row] = chances
+        return scores
 
-    def _score(self, request: ScoreRequest) -> list[float]:
+    def _read(self, request: ScoreRequest) -> dict[str, NDArray[np.float64]]:
+        """Return codes of answers and what else the model reads, each of shape (N,)."""
         model = self.models.get(request.generator)
         if model is None:
             raise VerifierError(
                 f"prompt {request.prompt.id!r}: no learned verifier of generator {request.generator!r}; "
                 f"there are those of {', '.join(self.models) or 'none'}"
             )
-        n = len(request.completions)
         codes: dict[str, int] = {}
-        answer = np.full((1, n), -1, dtype=np.int32)
-        for index, steps in enumerate(request.completions):
-            found = self.extractor.extract("".join(steps), "stop")
+        answer = np.full(len(request.completions), -1.0)
+        answers = request.answers or tuple(
+            self.extractor.extract("".join(steps), "stop") for steps in request.completions
+        )
+        for index, found in enumerate(answers):
             if found is not None:
-                answer[0, index] = codes.setdefault(found, len(codes))
+                answer[index] = codes.setdefault(found, len(codes))
         given = {
             "mean_logprob": [np.nan if value is None else value for value in request.mean_logprobs],
             "output_tokens": [float(value) for value in request.output_tokens],
         }
-        columns = {}
+        read = {"answer": answer}
         for name in model.columns:
             values = np.array(given[name], dtype=np.float64)
-            if values.shape != (n,) or not np.isfinite(values[answer[0] >= 0]).all():
+            if values.shape != answer.shape or not np.isfinite(values[answer >= 0]).all():
                 raise VerifierError(
                     f"prompt {request.prompt.id!r}: the learned verifier needs {name} of every completion; "
                     "ask the backend for it, or fit one on a log without it"
                 )
-            columns[name] = values[None]
-        chances: list[float] = model.predict(answer, **columns)[0].tolist()
-        return chances
+            read[name] = values
+        return read

@@ -62,3 +62,18 @@ def test_ablations_are_fitted_on_demand_and_shown_with_the_rivals(
     assert "loses to hindsight" in shown
     assert main([*fit, str(tmp_path / "plain")]) == 0
     assert set(PolicyBundle.load(tmp_path / "plain").rivals) == set(RIVALS)
+
+
+def test_inspect_shows_what_plans_that_react_do(
+    reacting: Any, trained: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", str(reacting.folder)]) == 0
+    shown = capsys.readouterr().out.partition("Plans that react")[2]
+    table = PolicyBundle.load(reacting.folder).adaptive
+    assert table is not None
+    last = len(table.policy.prices) - 1
+    for level in (0, last):
+        assert f"{table.value[:, level].mean():.3f}" in shown
+    assert "ValueRule" in shown
+    assert main(["inspect", str(trained.folder)]) == 0
+    assert "Plans that react" not in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from functools import cache
 
@@ -185,3 +186,22 @@ async def test_a_missing_column_or_generator_is_an_error_and_no_made_up_score() 
         await verifier.score([request])
     with pytest.raises(VerifierError, match="'other'"):
         await verifier.score([replace(request, generator="other")])
+
+
+def test_requests_scored_together_are_scored_as_alone() -> None:
+    verifier = LearnedVerifier(models={"tiny": fitted()}, extractor=RecordedAnswer())
+    rng = np.random.default_rng(3)
+    requests = [
+        ScoreRequest(
+            prompt=Prompt(id=f"p{index}", text="?"),
+            completions=tuple((f"{code}",) for code in rng.integers(3, size=n)),
+            mean_logprobs=tuple(-rng.random(n)),
+            output_tokens=tuple(rng.integers(20, 60, size=n).tolist()),
+            generator="tiny",
+        )
+        for index, n in enumerate([3, 1, 3, 8, 1, 2])
+    ]
+    together = asyncio.run(verifier.score(requests))
+    alone = [asyncio.run(verifier.score([request]))[0] for request in requests]
+    assert together == alone
+    assert [len(row) for row in together] == [3, 1, 3, 8, 1, 2]

@@ -23,6 +23,7 @@ LADDER = Ladder(
     weights={"a": 0.3},
     pooled=False,
     logprob_weights={"b": 16.0},
+    chance_weight=4.0,
 )
 RULES = [
     stop_rules.Always(),
@@ -77,11 +78,12 @@ def test_policies_of_the_first_schema_are_still_read() -> None:
     plain["adaptive_policy"] = 1
     del plain["moves"][-1]["rule"]["futility"]
     for move in plain["moves"]:
-        del move["ladder"]["logprob_weights"]
+        del move["ladder"]["logprob_weights"], move["ladder"]["chance_weight"]
     rule = from_plain(plain).moves[-1].rule
     assert isinstance(rule, ValueRule)
     assert rule.futility is True
-    assert from_plain(plain).moves[0].ladder.steepness("b") == 1.0
+    first = from_plain(plain).moves[0].ladder
+    assert (first.steepness("b"), first.judged) == (1.0, False)
 
 
 def test_the_nearest_price_in_ratio_decides() -> None:
@@ -95,7 +97,7 @@ def test_the_nearest_price_in_ratio_decides() -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("adaptive_policy",), 4),
+        (("adaptive_policy",), 5),
         (("choice",), [99] * 9),
         (("prices",), [1.0] * 9),
         (("moves", 0, "rule", "name"), "os.system"),
@@ -103,6 +105,7 @@ def test_the_nearest_price_in_ratio_decides() -> None:
         (("moves", 0, "ladder", "waves"), []),
         (("moves", 0, "ladder", "surprise"), 1),
         (("moves", 0, "ladder", "logprob_weights"), {"b": -1.0}),
+        (("moves", 0, "ladder", "chance_weight"), -1.0),
         (("moves", 8, "rule", "gain"), [[1.0]]),
         (("scales", "a", "logprob_sd"), -1.0),
     ],

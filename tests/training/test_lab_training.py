@@ -10,15 +10,14 @@ from scipy import stats
 
 from difficulty.errors import InvalidInputError
 from training.lab import DIRECT_TEMPLATE, REVISION_REQUEST, STEPS_TEMPLATE
-from training.lab.examples import Batch, Example, base_examples, batches, chat
+from training.lab.examples import Example, base_examples, batches, chat
 from training.lab.fit import FitConfig, fit, language_model, next_token_loss
 from training.lab.revisions import Attempts, revision_examples
-from training.lab.rewards import LabelledSteps, label_steps, reward_batches, reward_model
+from training.lab.rewards import LabelledSteps, label_steps, reward_batches
 from training.lab.sampling import sample
-from training.lab.surprise import expected_batches
 from training.lab.tasks import draw_problems
 from training.lab.tokenizer import build_tokenizer
-from training.lab.train import LabConfig, save, train_lab
+from training.lab.train import LabConfig, train_lab
 
 _TEMPLATES = (DIRECT_TEMPLATE, STEPS_TEMPLATE)
 _TOKENIZER = build_tokenizer(instructions=(*_TEMPLATES, REVISION_REQUEST))
@@ -181,37 +180,11 @@ def test_revisions_show_attempts_as_often_wrong_as_they_were_and_get_more_carefu
     assert right[2] < right[3]
 
 
-def test_every_token_of_a_step_has_its_value():
-    steps, values = ("4+5=9", "9*2=19", "#### 19"), (0.75, 0.25, 0.0)
-    item = LabelledSteps(question="Emma has 4.", steps=steps, values=values)
-    batch = next(reward_batches([item], _TOKENIZER, batch_tokens=64, seed=0, results_only=False))
-    for step, value in zip(steps, values, strict=True):
-        text = _TOKENIZER.decode(batch.input_ids[0][np.isclose(batch.targets[0], value)])
-        assert text == step + "\n"
-    assert (batch.targets[0] >= 0).sum() == len(
-        _TOKENIZER("".join(step + "\n" for step in steps))["input_ids"]
-    )
-
-
 def test_results_and_line_ends_have_values_and_what_leads_to_them_has_none():
     steps, values = ("adds 5: 4+5=9", "grows 2: 9*2=19", "#### 19"), (0.75, 0.25, 0.0)
     item = LabelledSteps(question="Emma has 4.", steps=steps, values=values)
     batch = next(reward_batches([item], _TOKENIZER, batch_tokens=64, seed=0))
     assert _TOKENIZER.decode(batch.input_ids[0][batch.targets[0] >= 0]) == "9\n19\n19\n"
-
-
-def test_expected_tokens_are_those_the_language_model_finds_likeliest():
-    model, text = _model(seed=2), chat("Emma has 4.")
-    rows = torch.tensor([_TOKENIZER(text, add_special_tokens=False)["input_ids"]])
-    for _ in range(3):  # the likeliest token after each prefix, then the least likely
-        rows = torch.cat((rows, model(input_ids=rows).logits[:, -1:].argmax(-1)), dim=1)
-    rows = torch.cat((rows, model(input_ids=rows).logits[:, -1:].argmin(-1)), dim=1)
-    learned = np.zeros(rows.shape, dtype=np.float32)
-    learned[0, :-4] = -1
-    (batch,) = expected_batches(model, iter([Batch(input_ids=rows.numpy(), targets=learned)]))
-    assert (batch.targets[0, :-4] == -1).all()
-    assert batch.targets[0, -4:-1] == pytest.approx(1, rel=1e-4)
-    assert batch.targets[0, -1] < 0.9
 
 
 @pytest.mark.parametrize("n_rollouts", [0, 1])
@@ -229,19 +202,11 @@ def test_labels_of_a_model_that_knows_nothing_are_zero(n_rollouts):
     assert all(len(item.values) == len(item.steps) for item in labelled)
 
 
-def test_layers_above_the_backbone_change_nothing_at_first(tmp_path):
-    save(_model(), _TOKENIZER, tmp_path)
-    tokens = torch.tensor([_TOKENIZER("Emma has 4.")["input_ids"]])
-    hidden = [reward_model(tmp_path, n_layers_above=n).eval().model(tokens)[0] for n in (0, 2)]
-    assert torch.equal(*hidden)
-
-
 def test_the_script_in_miniature(tmp_path):
     tiny = FitConfig(n_steps=2, learning_rate=1e-3, batch_tokens=512)
     config = LabConfig(
         base=tiny,
         revise=tiny,
-        surprise=tiny,
         reward=tiny,
         shard_size=100,
         n_attempt_problems=2,

@@ -37,8 +37,8 @@ def reward():
 
 
 def test_weights_are_small_and_standard(model, reward):
-    size = sum(file.stat().st_size for folder in (LANGUAGE_MODEL, REWARD_MODEL) for file in folder.iterdir())
-    assert size < 6_000_000
+    for folder in (LANGUAGE_MODEL, REWARD_MODEL):
+        assert sum(file.stat().st_size for file in folder.iterdir()) < 6_000_000
     assert model.config.model_type == reward.config.model_type == "llama"
     assert model.num_parameters() == N_PARAMS
     assert model.dtype == torch.float32  # stored as float16, computed in single precision
@@ -123,6 +123,25 @@ def test_measurements_have_the_shape_they_claim(model, reward, tokenizer):
     )
     found = step_auc(model, reward, tokenizer, problems, template=STEPS_TEMPLATE, n=4, seed=0)
     assert 0 <= found["share_right"] <= 1
+
+
+def test_the_reward_model_tells_right_from_wrong_steps_of_one_problem(model, reward, tokenizer):
+    # 30 problems of all sizes; the README tells of more
+    problems = draw_problems(n=30, seed=31)
+    found = step_auc(model, reward, tokenizer, problems, template=STEPS_TEMPLATE, n=6, seed=4)
+    assert found["within"] > 0.9
+    assert found["all"] > 0.85
+
+
+@pytest.mark.slow
+def test_choosing_by_the_reward_model_helps(model, reward, tokenizer):
+    problems = draw_problems(n=60, seed=32, n_steps=(3, 4, 5), n_digits=(2, 3))
+    one, eight = best_of_n_table(
+        model, reward, tokenizer, problems,
+        template=STEPS_TEMPLATE, sizes=(1, 8), temperature=1.0, seed=5,
+    )  # fmt: skip
+    assert eight["best_of_n"] > one["best_of_n"] + 0.15
+    assert eight["weighted_best_of_n"] > eight["vote"]
 
 
 def test_prompts_and_generators_use_the_projects_words():

@@ -1,9 +1,9 @@
 """Train the step-level reward model: how likely is it that an answer continued from here ends right?
 
 Labels are Monte-Carlo estimates as in Math-Shepherd: from each prefix of a solution the language model itself
-goes on several times, and the share of right ends is the label; nobody marks steps. The model starts from the
-language model's backbone and is read at the line end after each step; using it in a search is left to
-`planner.verifiers`.
+goes on several times, and the share of right ends is the label; nobody marks steps. The model stands on the
+language model's backbone and is read at the line end after each step; how it sees what that model did not
+expect is left to `training.lab.comparison`, using it in a search to `planner.verifiers`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import require
+from training.lab.comparison import N_EXTRA, set_up_comparison, widen
 from training.lab.examples import Batch, chat, group_by_length, padded_width
 from training.lab.sampling import sample
-from training.lab.tasks import ANSWER_MARK, STEP_DELIMITER, WordProblem, grade
+from training.lab.tasks import ANSWER_MARK, STEP_DELIMITER, WordProblem, draw_problems, grade
 
 __all__ = [
     "LabelledSteps",
@@ -32,6 +33,8 @@ __all__ = [
     "score_steps",
     "split_steps",
 ]
+
+_JUDGED = (*"0123456789=+-*/", ":Ġ")  # what of a step is compared with what was expected
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,17 +130,11 @@ def label_steps(
 
 
 def reward_batches(
-    labelled: Sequence[LabelledSteps],
-    tokenizer: Any,
-    *,
-    batch_tokens: int,
-    seed: int,
-    results_only: bool = True,
+    labelled: Sequence[LabelledSteps], tokenizer: Any, *, batch_tokens: int, seed: int
 ) -> Iterator[Batch]:
-    """Yield batches without end, pass after pass; tokens of a step have the step's value, the others -1.
+    """Yield batches without end, pass after pass: a step's result and line end have its value, the rest -1.
 
-    Only the line end is read later, but the tokens before it show which digit spoiled a step. With
-    `results_only` the tokens up to the ``=`` of a line, which are rarely wrong, have no value.
+    Only the line end is read later, but the digits before it show which one spoiled a step.
     """
     openers = tokenizer.convert_tokens_to_ids(["=", "####Ġ"])
     encoded = [_tokens(tokenizer, item.question, item.steps) for item in labelled]
@@ -156,41 +153,72 @@ def reward_batches(
                 for (before, end), value in zip(pairwise(bounds), labelled[index].values, strict=True):
                     line = tokens[before + 1 : end + 1]
                     written = next((place + 1 for place, token in enumerate(line) if token in openers), 0)
-                    targets[row, before + 1 + results_only * written : end + 1] = value
+                    targets[row, before + 1 + written : end + 1] = value
             yield Batch(input_ids=input_ids, targets=targets)
 
 
-def reward_model(language_model: Path, *, n_layers_above: int = 2) -> Any:
-    """Build the reward model: the language model's backbone with a new two-class head ("wrong", "right").
+def reward_model(language_model: Path) -> Any:
+    """Build the reward model: backbone, comparison with what was expected, and a layer that is yet to learn.
+
+    The language model's backbone and the two layers of `training.lab.comparison` above it are fixed; trained
+    are the layer above these, the last norm and the two-class head ("wrong", "right").
 
     Parameters
     ----------
     language_model : Path
-        Folder of the language model.
-    n_layers_above : int
-        Layers between backbone and head, which change nothing at first. The backbone knows at each place
-        which digit should come; it takes a layer above to compare that with the digit that came, and another
-        to carry the finding to the end of the line.
+        Folder of the language model and its tokenizer.
     """
     torch = require("torch", extra="local")
     transformers = require("transformers", extra="local")
-    n_layers = transformers.AutoConfig.from_pretrained(language_model).num_hidden_layers
+    tokenizer = transformers.AutoTokenizer.from_pretrained(language_model)
+    narrow = transformers.AutoModelForCausalLM.from_pretrained(language_model, dtype=torch.float32).eval()
+    n_fixed = narrow.config.num_hidden_layers + 2
+    changed = {
+        "hidden_size": narrow.config.hidden_size + N_EXTRA,
+        "num_hidden_layers": n_fixed + 1,
+        "head_dim": narrow.config.head_dim,
+        "tie_word_embeddings": False,
+        "id2label": {0: "wrong", 1: "right"},
+        "label2id": {"wrong": 0, "right": 1},
+    }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = transformers.LlamaForTokenClassification.from_pretrained(
-            language_model,
-            dtype=torch.float32,
-            id2label={0: "wrong", 1: "right"},
-            label2id={"wrong": 0, "right": 1},
-            tie_word_embeddings=False,
-            num_hidden_layers=n_layers + n_layers_above,
+        model = transformers.LlamaForTokenClassification(
+            transformers.LlamaConfig(**(narrow.config.to_dict() | changed))
         )
-        for layer in model.model.layers[n_layers:]:
-            torch.nn.init.zeros_(layer.self_attn.o_proj.weight)
-            torch.nn.init.zeros_(layer.mlp.down_proj.weight)
-        torch.nn.init.zeros_(model.score.weight)  # every step starts at one half
+    written = tokenizer.convert_tokens_to_ids(list(_JUDGED))
+    widen(model.model, narrow.model)
+    found = set_up_comparison(
+        model.model,
+        narrow,
+        written=written,
+        expected=[*written, tokenizer.convert_tokens_to_ids("Ċ")],
+        opener=tokenizer.convert_tokens_to_ids("<assistant>"),
+        size=_size(narrow, tokenizer),
+    )
+    fixed = [model.model.embed_tokens, *model.model.layers[:n_fixed]]
+    for weight in (weight for module in fixed for weight in module.parameters()):
+        weight.requires_grad_(False)
+    with torch.no_grad():
+        above = model.model.layers[n_fixed]
+        for norm in (above.input_layernorm, above.post_attention_layernorm, model.model.norm):
+            norm.weight.copy_(model.model.layers[n_fixed - 1].post_attention_layernorm.weight)
         torch.nn.init.zeros_(model.score.bias)
+        torch.nn.init.zeros_(model.score.weight)  # every step starts at one half, but for
+        model.score.weight[:, found] = torch.tensor([0.5, -0.5])  # doubt, which speaks against it
     return model
+
+
+def _size(narrow: Any, tokenizer: Any) -> float:
+    """Return the root mean square of the hidden state below the last norm, over a few solutions."""
+    torch = require("torch", extra="local")
+    seen: list[Any] = []
+    hook = narrow.model.norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    with torch.inference_mode():
+        for problem in draw_problems(n=8, seed=0):
+            narrow(input_ids=torch.tensor([_tokens(tokenizer, problem.text, problem.steps)[0]]))
+    hook.remove()
+    return float(np.mean([hidden.pow(2).mean(dim=-1).sqrt().mean().item() for hidden in seen]))
 
 
 def reward_loss(model: Any, batch: Batch) -> Any:

@@ -1,9 +1,9 @@
 """Train the lab model from nothing: ``python -m training.lab.train --out FOLDER``, resumable.
 
 Stages: a language model on first answers and drills; its own attempts; the same model on revisions of them;
-Monte-Carlo labels of steps; the reward model, on the language model's surprise and then on the labels;
-measurements. Everything is seeded, and finished stages in the work folder are not repeated. The README says
-how the shipped weights were made and what they do.
+Monte-Carlo labels of steps; the reward model on these labels; measurements. Everything is seeded, and
+finished stages in the work folder are not repeated. The README says how the shipped weights were made and
+what they do.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,12 +21,11 @@ import msgspec
 
 from difficulty.errors import InvalidInputError, require
 from training.lab import DIRECT_TEMPLATE, REVISION_REQUEST, REVISION_SEPARATOR, STEPS_TEMPLATE
-from training.lab.examples import Batch, base_examples, batches, draw_shard, drill_examples
+from training.lab.examples import base_examples, batches, draw_shard, drill_examples
 from training.lab.fit import FitConfig, fit, language_model, next_token_loss
 from training.lab.measure import measure
 from training.lab.revisions import Attempts, draw_attempts, revision_examples
 from training.lab.rewards import LabelledSteps, label_steps, reward_batches, reward_loss, reward_model
-from training.lab.surprise import expected_batches
 from training.lab.tasks import WordProblem, draw_problems
 from training.lab.tokenizer import build_tokenizer
 
@@ -37,8 +36,7 @@ _TEMPLATES = (DIRECT_TEMPLATE, STEPS_TEMPLATE)
 _T = TypeVar("_T")
 _BASE = FitConfig(n_steps=4400, learning_rate=2e-3)
 _REVISE = FitConfig(n_steps=2000, learning_rate=1e-3)
-_SURPRISE = FitConfig(n_steps=250, learning_rate=1e-3)
-_REWARD = FitConfig(n_steps=800, learning_rate=1e-3)
+_REWARD = FitConfig(n_steps=900, learning_rate=2e-3)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +47,7 @@ class LabConfig:
     ----------
     seed : int
         Seed of everything; training problems come from seeds derived from it, measurements from others.
-    base, revise, surprise, reward : FitConfig
+    base, revise, reward : FitConfig
         The stages of training.
     shard_size : int
         Examples that are drawn, and sorted by length, together.
@@ -67,7 +65,6 @@ class LabConfig:
     seed: int = 0
     base: FitConfig = _BASE
     revise: FitConfig = _REVISE
-    surprise: FitConfig = _SURPRISE
     reward: FitConfig = _REWARD
     shard_size: int = 8192
     n_attempt_problems: int = 5000
@@ -179,19 +176,9 @@ def train_lab(out: Path, work: Path, config: LabConfig) -> None:
     labelled += _stored(work / "short_labels.json", list[LabelledSteps], lambda: label(short, 0))
     reward = reward_model(out / "language_model")
 
-    def values(stage: FitConfig, *, results_only: bool) -> Iterator[Batch]:
-        size = stage.batch_tokens
-        return reward_batches(
-            labelled, tokenizer, batch_tokens=size, seed=config.seed, results_only=results_only
-        )
-
-    surprise = expected_batches(model, values(config.surprise, results_only=False))
-    for name, stage, batch in (
-        ("surprise", config.surprise, surprise),
-        ("reward", config.reward, values(config.reward, results_only=True)),
-    ):
-        with _timed(name):
-            fit(reward, batch, stage, loss=reward_loss, checkpoint=work / f"{name}.pt")
+    steps = reward_batches(labelled, tokenizer, batch_tokens=config.reward.batch_tokens, seed=config.seed)
+    with _timed("reward"):
+        fit(reward, steps, config.reward, loss=reward_loss, checkpoint=work / "reward.pt")
     save(reward, tokenizer, out / "reward_model")
     if config.n_measure_problems:
         with _timed("measure"):
