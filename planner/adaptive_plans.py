@@ -49,8 +49,11 @@ class Menu:
     value, value_error : ndarray of float64
         Expected value in [0, 1] and the standard error of that expectation; NaN where a level is not to be
         had.
-    cost, cost_deviation : ndarray of float64
-        Expected cost, and the standard deviation of the cost of one run.
+    cost : ndarray of float64
+        Expected cost under the belief that values come from: levels are chosen by it.
+    charge, charge_deviation : ndarray of float64
+        Expected cost under the belief that tells costs apart best, and the standard deviation of the cost of
+        one run: what plans say and budgets count. The same array as `cost` where there is one belief.
     width : ndarray of int64
         The most samples that a level may draw; fewer than its ladder has where a cap cuts it short.
     """
@@ -58,7 +61,8 @@ class Menu:
     value: FloatArray
     value_error: FloatArray
     cost: FloatArray
-    cost_deviation: FloatArray
+    charge: FloatArray
+    charge_deviation: FloatArray
     width: NDArray[np.int64]
 
 
@@ -80,13 +84,15 @@ class Levels:
     table: AdaptiveTable
     cost_model: CostModel
 
-    def menu(self, beliefs: Iterable[Belief], *, cap: float | None = None) -> Menu:
+    def menu(self, beliefs: Iterable[Belief], *, coordinates: FloatArray, cap: float | None = None) -> Menu:
         """Return the menu of the prompts of all `beliefs`, in order.
 
         Parameters
         ----------
         beliefs : iterable of Belief
             A chunk of prompts each.
+        coordinates : ndarray of float64, shape (P, 1 + D)
+            Predicted coordinates of all prompts.
         cap : float, optional
             The most that one prompt may cost: a ladder is cut where drawing all of it is expected to cost
             more, and a level of which not even one sample fits is not to be had.
@@ -97,29 +103,56 @@ class Levels:
         the same mean and deviation); its value is interpolated between one sample and the whole ladder by the
         share of the cost that is left, which errs on the low side where the first samples help most.
         """
-        parts = [self._menu(belief, cap) for belief in beliefs]
-        names = ("value", "value_error", "cost", "cost_deviation", "width")
-        return Menu(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+        references = self.bundle.references
+        sharp = self.table.cost_belief
+        weigh = None if sharp is None else sharp.weigher(references.coordinates)
+        parts, start = [], 0
+        for belief in beliefs:
+            at = coordinates[start : start + len(belief)]
+            charged = None if weigh is None else Belief(weights=weigh(at), references=references)
+            parts.append(self._menu(belief, charged, cap))
+            start += len(belief)
+        names = ("value", "value_error", "cost", "charge_deviation", "width")
+        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+        if weigh is None:
+            return Menu(charge=joined["cost"], **joined)
+        return Menu(charge=np.concatenate([part.charge for part in parts]), **joined)
 
-    def _menu(self, belief: Belief, cap: float | None) -> Menu:
+    def _menu(self, belief: Belief, charged: Belief | None, cap: float | None) -> Menu:
         table = self.table
         value, error = _expect(belief, table.value)
+        known = ~np.isnan(value)
+        widths = np.array([move.ladder.n for move in table.policy.moves])[table.policy.choice]
+        cost, deviation = (np.where(known, part, 0.0) for part in self._spend(belief))
+        menu = Menu(
+            value=value.clip(0.0, 1.0),
+            value_error=np.nan_to_num(error),
+            cost=cost,
+            charge=cost,
+            charge_deviation=deviation,
+            width=np.tile(widths, (len(belief), 1)),
+        )
+        cut = menu if cap is None else self._cut(menu, belief, cap)
+        if charged is None:
+            return cut
+        cost, deviation = (np.where(known, part, 0.0) for part in self._spend(charged))
+        whole = replace(menu, cost=cost, charge=cost, charge_deviation=deviation)
+        if cap is None:
+            return replace(whole, cost=menu.cost)
+        there = self._cut(whole, belief, cap)
+        # What does not fit at all stays above the cap, and the solver refuses it.
+        fits = cut.cost <= cap * _ROUNDING
+        charge = np.where(fits, np.minimum(there.charge, cap), np.maximum(there.charge, cut.cost))
+        return replace(cut, charge=charge, charge_deviation=there.charge_deviation)
+
+    def _spend(self, belief: Belief) -> tuple[FloatArray, FloatArray]:
+        """Return mean and standard deviation of what one run costs, (P, L) each."""
+        table = self.table
         cost, _ = _expect(belief, table.cost)
         # Squares of large units overflow single precision: they are taken relative to the usual cost.
         usual = max(float(np.nanmax(table.cost, initial=0.0)), 1e-300)
         square, _ = _expect(belief, (table.cost / usual) ** 2 + (table.cost_deviation / usual) ** 2)
-        deviation = usual * np.sqrt(np.maximum(square - (cost / usual) ** 2, 0.0))
-        widths = np.array([move.ladder.n for move in table.policy.moves])[table.policy.choice]
-        width = np.tile(widths, (len(belief), 1))
-        known = ~np.isnan(value)
-        menu = Menu(
-            value=value.clip(0.0, 1.0),
-            value_error=np.nan_to_num(error),
-            cost=np.where(known, cost, 0.0),
-            cost_deviation=np.where(known, deviation, 0.0),
-            width=width,
-        )
-        return menu if cap is None else self._cut(menu, belief, cap)
+        return cost, usual * np.sqrt(np.maximum(square - (cost / usual) ** 2, 0.0))
 
     def _cut(self, menu: Menu, belief: Belief, cap: float) -> Menu:
         """Cut every ladder short where all of it is expected to cost more than the cap."""
@@ -145,7 +178,7 @@ class Levels:
         at, level = np.nonzero(too_long)
         move_at = choice[level]
         first, most = firsts[at, move_at], mosts[at, move_at]
-        value, cost, deviation = menu.value.copy(), menu.cost.copy(), menu.cost_deviation.copy()
+        value, cost, deviation = menu.value.copy(), menu.cost.copy(), menu.charge_deviation.copy()
         width = menu.width.copy()
         width[too_long] = np.maximum(fitting[at, move_at], 1)
         whole, worth = cost[too_long], value[too_long]
@@ -157,7 +190,12 @@ class Levels:
         cost[too_long] = np.maximum(left, np.minimum(first, most))
         deviation[too_long] = np.minimum(deviation[too_long], most)
         return Menu(
-            value=value, value_error=menu.value_error, cost=cost, cost_deviation=deviation, width=width
+            value=value,
+            value_error=menu.value_error,
+            cost=cost,
+            charge=cost,
+            charge_deviation=deviation,
+            width=width,
         )
 
     def _generators(self) -> tuple[str, ...]:
@@ -253,7 +291,7 @@ def write(
     plans = []
     for row, (prompt, level) in enumerate(zip(prompts, solution.choice.tolist(), strict=True)):
         accuracy, error = float(menu.value[row, level]), _Z * float(menu.value_error[row, level])
-        cost, spread = float(menu.cost[row, level]), _Z * float(menu.cost_deviation[row, level])
+        cost, spread = float(menu.charge[row, level]), _Z * float(menu.charge_deviation[row, level])
         high = cost + spread if cap is None else max(min(cost + spread, cap), cost)
         price = float(table.policy.prices[level])
         allocation = replace(table.allocation(level, objective), width=int(menu.width[row, level]))

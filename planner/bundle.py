@@ -215,6 +215,7 @@ class PolicyBundle:
             files["adaptive.json"] = msgspec.json.encode(policies)
             files["adaptive.npz"] = _pack(
                 {"value": table.value, "cost": table.cost, "cost_deviation": table.cost_deviation}
+                | _cost_belief_array(table.cost_belief)
             )
         if self.verifiers:
             files["verifiers.json"] = write_models(self.verifiers)
@@ -337,6 +338,7 @@ def _load_adaptive(
         value=arrays["value"],
         cost=arrays["cost"],
         cost_deviation=arrays["cost_deviation"],
+        cost_belief=_read_cost_belief(arrays),
     )
     if len(table.value) != n_prompts:
         raise InvalidBundleError("references and adaptive policy disagree in size; train the bundle anew")
@@ -348,6 +350,20 @@ def _load_adaptive(
         )
     rivals = {name.removeprefix("rival "): from_plain(policy) for name, policy in plain.items()}
     return {"adaptive": table, "rivals": rivals}
+
+
+def _cost_belief_array(belief: PolicySpec | None) -> dict[str, NDArray[Any]]:
+    if belief is None:
+        return {}
+    return {"cost_belief": np.array([belief.level_bandwidth, belief.deviation_bandwidth, belief.floor])}
+
+
+def _read_cost_belief(arrays: Mapping[str, NDArray[Any]]) -> PolicySpec | None:
+    """Return the belief that costs are expected by; bundles from before there was one have none."""
+    if "cost_belief" not in arrays:
+        return None
+    level, deviation, floor = arrays["cost_belief"].tolist()
+    return PolicySpec(family="kernel", level_bandwidth=level, deviation_bandwidth=deviation, floor=floor)
 
 
 def _load_verifiers(

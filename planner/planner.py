@@ -24,6 +24,7 @@ from difficulty.kernel import Weigher
 from difficulty.prompt import Prompt, as_prompts
 from difficulty.threads import on_one_thread
 from planner import adaptive_plans
+from planner.adaptive_spend import choose_levels
 from planner.bundle import PolicyBundle
 from planner.pricing import Pricing
 from planner.reason import Reasons
@@ -313,18 +314,23 @@ class Planner:
             return _Planned([], np.zeros((0, 1)))
         unit = self.bundle.unit if budget is None else budget.unit
         cap = cap if budget is None else budget.max_per_prompt
-        found = self._levels(batch, unit, cap) if adaptive else self._assess(batch, unit)
-        solution = solve(
-            found.menu.value if isinstance(found, _Levelled) else found.value,
-            found.menu.cost if isinstance(found, _Levelled) else found.cost,
-            budget=None if budget is None else budget.total(n_prompts=len(batch)),
-            price=price,
-            target=target_accuracy,
-            cap=cap,
-            seed=seed,
+        total = None if budget is None else budget.total(n_prompts=len(batch))
+        if not adaptive:
+            assessed = self._assess(batch, unit)
+            solution = solve(
+                assessed.value,
+                assessed.cost,
+                budget=total,
+                price=price,
+                target=target_accuracy,
+                cap=cap,
+                seed=seed,
+            )
+            return _Planned(self._write(batch, unit, assessed, solution), assessed.coordinates)
+        found = self._levels(batch, unit, cap)
+        solution = choose_levels(
+            found.menu, budget=total, price=price, target=target_accuracy, cap=cap, seed=seed
         )
-        if isinstance(found, _Assessment):
-            return _Planned(self._write(batch, unit, found, solution), found.coordinates)
         plans = adaptive_plans.write(
             batch,
             found.menu,
@@ -516,13 +522,14 @@ class Planner:
         if adaptive:
             menu = self._levels(batch, unit, None).menu
             usable = ~np.isnan(menu.value).any(axis=0)
-            worth, spend = menu.value[:, usable], menu.cost[:, usable]
+            worth, spend, charge = (part[:, usable] for part in (menu.value, menu.cost, menu.charge))
         else:
             worth, spend, *_ = self._assess(batch, unit)
+            charge = spend
         prices = price_grid(np.nanmean(worth, axis=0), spend.mean(axis=0), n_prices=n_points)
         choice = choose_at_prices(worth, spend, prices)
         rows = np.arange(len(batch))[:, None]
-        cost, value = spend[rows, choice].mean(axis=0), worth[rows, choice].mean(axis=0)
+        cost, value = charge[rows, choice].mean(axis=0), worth[rows, choice].mean(axis=0)
         points: list[FrontierPoint] = []
         for point in map(FrontierPoint, cost.tolist(), value.tolist(), prices.tolist()):
             if not points or point.expected_cost > points[-1].expected_cost * (1 + 1e-9):
@@ -577,7 +584,7 @@ class Planner:
         beliefs = (
             self._belief_at(coordinates[start : start + _CHUNK]) for start in range(0, len(prompts), _CHUNK)
         )
-        return _Levelled(levels.menu(beliefs, cap=cap), table, coordinates)
+        return _Levelled(levels.menu(beliefs, coordinates=coordinates, cap=cap), table, coordinates)
 
     def _write(
         self, prompts: Sequence[Prompt], unit: str, found: _Assessment, solution: Solution

@@ -18,6 +18,7 @@ from policies.adaptive_policy import AdaptivePolicy, Move
 from policies.allocation import Allocation, StrategyName
 from policies.learned_verifier import LEARNED
 from policies.objective import Objective
+from policies.policy_spec import PolicySpec
 
 __all__ = ["AdaptiveTable"]
 
@@ -36,6 +37,8 @@ class AdaptiveTable:
         Expected value and cost at each level, out of fold; NaN where a prompt could not be replayed.
     cost_deviation : ndarray of float64, shape (T, L)
         Standard deviation of the cost of one run.
+    cost_belief : PolicySpec or None
+        How weights over the reference prompts are formed where costs are expected; None where as for values.
 
     Raises
     ------
@@ -47,6 +50,7 @@ class AdaptiveTable:
     value: FloatArray
     cost: FloatArray
     cost_deviation: FloatArray
+    cost_belief: PolicySpec | None = None
 
     def __post_init__(self) -> None:
         shapes = {self.value.shape, self.cost.shape, self.cost_deviation.shape}
@@ -62,6 +66,7 @@ class AdaptiveTable:
             value=self.value[rows],
             cost=self.cost[rows],
             cost_deviation=self.cost_deviation[rows],
+            cost_belief=self.cost_belief,
         )
 
     def move(self, level: int) -> Move:

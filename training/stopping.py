@@ -27,6 +27,7 @@ from policies.objective import Objective
 from policies.prices import price_grid
 from policies.replay_pools import ADDITIVE_UNITS, replay_pools
 from training.adaptive import Search, fit_adaptive
+from training.cost_belief import fit_cost_belief
 from training.ladders import Settings, default_ladders
 from training.rivals import fit_rivals
 
@@ -135,7 +136,14 @@ def fit_stopping(
     shape = (len(log.prompts), len(prices))
     value, cost, deviation = (np.full(shape, np.nan) for _ in range(3))
     value[fit.prompts], cost[fit.prompts], deviation[fit.prompts] = fit.value, fit.cost, fit.cost_deviation
-    table = AdaptiveTable(policy=fit.policy, value=value, cost=cost, cost_deviation=deviation)
+    groups = np.array([prompt.group for prompt in log.prompts])
+    table = AdaptiveTable(
+        policy=fit.policy,
+        value=value,
+        cost=cost,
+        cost_deviation=deviation,
+        cost_belief=fit_cost_belief(coordinates, cost, groups=groups, seed=seed),
+    )
     rivals = {}
     if objective == "accuracy":
         rivals = fit_rivals(pools, difficulty=difficulty, prices=prices, objective=objective, seed=seed)

@@ -59,13 +59,18 @@ def test_a_plan_is_worth_what_its_reference_prompts_were(planner: Planner, react
     assert table is not None
     (plan,) = planner.plan(reacting.test_log.prompts[:1], price=1e-4, adaptive=True)
     level = int(plan.allocation.parameters["level"])
-    weights = planner.belief(reacting.test_log.prompts[:1]).weights[0].astype(np.float64)
+    prompts = reacting.test_log.prompts[:1]
     known = ~np.isnan(table.cost[:, level])
-    weights = weights[known] / weights[known].sum()
+    assert table.cost_belief is not None
+    sharp = table.cost_belief.weigher(planner.bundle.references.coordinates)
+    weights, sharper = (
+        item[0, known].astype(np.float64) / item[0, known].sum(dtype=np.float64)
+        for item in (planner.belief(prompts).weights, sharp(planner.coordinates(prompts)))
+    )
     cost, deviation = table.cost[known, level], table.cost_deviation[known, level]
-    mean = weights @ cost
+    mean = sharper @ cost
     # The spread of one run: between reference prompts, and within each of them.
-    spread = np.sqrt(weights @ (deviation**2 + (cost - mean) ** 2))
+    spread = np.sqrt(sharper @ (deviation**2 + (cost - mean) ** 2))
     assert_allclose(plan.expected_cost, mean, rtol=1e-5)
     assert_allclose(plan.expected_accuracy, weights @ table.value[known, level], rtol=1e-5)
     assert plan.cost_interval is not None
@@ -123,8 +128,8 @@ def test_a_hard_cap_cuts_ladders_short(planner: Planner, reacting: Any, cap: flo
         assert plan.expected_cost <= cap * (1 + 1e-9)
         assert plan.cost_interval is not None
         assert plan.cost_interval[1] <= cap * (1 + 1e-9)
-    free = Levels(bundle=planner.bundle, table=table, cost_model=model).menu([belief])
-    cut = Levels(bundle=planner.bundle, table=table, cost_model=model).menu([belief], cap=cap)
+    levels, at = Levels(bundle=planner.bundle, table=table, cost_model=model), planner.coordinates(prompts)
+    free, cut = (levels.menu([belief], coordinates=at, cap=most) for most in (None, cap))
     had = ~np.isnan(cut.value)
     assert np.all(cut.value[had] <= free.value[had] + 1e-9)
     assert np.all(cut.width <= free.width)

@@ -80,11 +80,27 @@ def test_a_policy_that_reacts_is_saved_and_loaded(trained_adaptive: Any) -> None
     assert to_plain(loaded.policy) == to_plain(saved.policy)
     for name in ("value", "cost", "cost_deviation"):
         assert_array_equal(getattr(loaded, name), getattr(saved, name))
+    assert saved.cost_belief is not None
+    assert loaded.cost_belief == saved.cost_belief
     rivals = PolicyBundle.load(trained_adaptive.folder).rivals
     assert rivals
     assert {name: to_plain(rival) for name, rival in rivals.items()} == {
         name: to_plain(rival) for name, rival in trained_adaptive.bundle.rivals.items()
     }
+
+
+def test_bundles_from_before_costs_had_a_belief_of_their_own_are_read(
+    trained_adaptive: Any, tmp_path: Path
+) -> None:
+    bundle = PolicyBundle.load(trained_adaptive.folder)
+    assert bundle.adaptive is not None
+    replace(bundle, adaptive=replace(bundle.adaptive, cost_belief=None)).save(tmp_path)
+    old = PolicyBundle.load(tmp_path)
+    assert old.adaptive is not None
+    assert old.adaptive.cost_belief is None
+    budget = Budget(limit=300, unit="output_tokens")
+    plans = Planner(bundle=old).plan(trained_adaptive.test_log.prompts, budget=budget, adaptive=True)
+    assert sum(plan.expected_cost for plan in plans) <= 300 * len(plans) * (1 + 1e-9)
 
 
 def test_training_prompts_are_remembered_by_id_and_group(trained: Any) -> None:
@@ -246,7 +262,7 @@ def test_adaptive_tables_of_other_sizes_are_refused(trained_adaptive: Any, tmp_p
     with np.load(trained_adaptive.folder / "adaptive.npz") as archive:
         arrays = {key: archive[key] for key in archive.files}
     for number, (name, cut) in enumerate(
-        (name, cut) for name in arrays for cut in (np.s_[:-1], np.s_[:, :-1])
+        (name, cut) for name, array in arrays.items() for cut in (np.s_[:-1], np.s_[:, :-1])[: array.ndim]
     ):
         folder = Path(shutil.copytree(trained_adaptive.folder, tmp_path / str(number)))
         buffer = io.BytesIO()
