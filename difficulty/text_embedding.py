@@ -22,7 +22,7 @@ _CHUNK_TEXTS = 64
 # The projection is fitted on at most so many texts, drawn with the seed.
 _MAX_FIT_TEXTS = 10_000
 # Decimals of the projection: products in another process can differ in their last bits (addresses decide how
-# they are summed), and equal inputs must write equal bytes.
+# they are summed), and equal inputs must write equal bytes. Adding 0 makes a negative zero a positive one.
 _DECIMALS = 6
 # One dimension per so many texts at most, so that small logs get a small embedding.
 _TEXTS_PER_DIMENSION = 8
@@ -115,7 +115,7 @@ class TextEmbedding:
         self.dims_ = min(self.dims, max(1, len(texts) // _TEXTS_PER_DIMENSION))
         rows = self._weigh(roots)
         _, _, right = randomized_svd(rows, self.dims_, n_iter=4, random_state=self.seed)
-        self.projection_ = np.ascontiguousarray(right.T.round(_DECIMALS), dtype=np.float64)
+        self.projection_ = np.ascontiguousarray(right.T.round(_DECIMALS) + 0.0, dtype=np.float64)
         return self
 
     def transform(self, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -73,6 +73,12 @@ def test_other_process_gives_equal_bytes(fitted: TextEmbedding, tmp_path: Path) 
     assert run.stdout.split() == [expected, expected], "restored, and fitted again, in another process"
 
 
+def test_what_is_rounded_to_zero_has_no_sign(fitted: TextEmbedding) -> None:
+    zero = fitted.projection_ == 0
+    assert zero.any()
+    assert not np.signbit(fitted.projection_[zero]).any()
+
+
 def test_small_logs_get_few_dimensions() -> None:
     assert TextEmbedding(dims=32).fit(_ADD[:20]).transform(["a"]).shape == (1, 2)
     assert TextEmbedding(dims=32).fit(["only"]).transform(["only"]).shape == (1, 1)
