@@ -134,9 +134,7 @@ def fit_adaptive(
     if ladders is None:
         ladders = default_ladders(pools, objective, settings)
         if objective == "coverage":
-            ladders = tuple(
-                dict.fromkeys([*ladders, *propose_checker_ladders(pools, facts, prices, ladders, settings)])
-            )
+            ladders = propose_checker_ladders(pools, facts, prices, ladders, settings) or ladders
     needs = {name: max(ladder.needs(name) for ladder in ladders) for name in pools}
     if own:
         for name in {name for route in routes for name in route.generators}:
