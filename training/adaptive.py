@@ -197,9 +197,11 @@ def _choose(candidates: Sequence[Candidate], tuned: Sequence[Candidate], bench: 
     fresh = np.arange(len(everyone)) >= len(candidates)
     columns = np.arange(len(prices))
     pick = np.flatnonzero(static)[worth[static].mean(axis=1).argmax(axis=0)]
+    # With a checker every ladder is searched for: a learned rule is the luckiest of many like a tuned one.
+    searched = bench.objective == "coverage"
     tiers = (
         (~static & ~learned & ~fresh, settings.caution),
-        (learned & ~fresh, settings.caution),
+        (learned & ~fresh, settings.tuned_caution if searched else settings.caution),
         (fresh, settings.tuned_caution),
     )
     for tier, caution in tiers:

@@ -54,7 +54,8 @@ class Settings:
         Standard errors by which a known rule must beat the best static allocation on training prompts, and a
         learned one what has been taken so far.
     tuned_caution : float
-        Standard errors by which a tuned candidate must beat what has been taken without it.
+        Standard errors by which a tuned candidate must beat what has been taken without it, and with a
+        checker a learned rule the one that knows failures alone.
     checker_waves : int
         Waves of a ladder that ends at the first success.
     prior, escalation, futility : bool
