@@ -134,9 +134,7 @@ def fit_adaptive(
     if ladders is None:
         ladders = default_ladders(pools, objective, settings)
         if objective == "coverage":
-            ladders = tuple(
-                dict.fromkeys([*ladders, *propose_checker_ladders(pools, facts, prices, ladders, settings)])
-            )
+            ladders = propose_checker_ladders(pools, facts, prices, ladders, settings) or ladders
     # A static mix may be made of any generator that no other beats: each of them must be at hand.
     alone = {ladder.generators[0] for ladder in ladders if len(ladder.generators) == 1}
     spare = [name for name in undominated(facts) if own and name not in alone]
@@ -205,9 +203,11 @@ def _choose(candidates: Sequence[Candidate], tuned: Sequence[Candidate], bench: 
     fresh = np.arange(len(everyone)) >= len(candidates)
     columns = np.arange(len(prices))
     pick = np.flatnonzero(static)[worth[static].mean(axis=1).argmax(axis=0)]
+    # With a checker every ladder is searched for: a learned rule is the luckiest of many like a tuned one.
+    searched = bench.objective == "coverage"
     tiers = (
         (~static & ~learned & ~fresh, settings.caution),
-        (learned & ~fresh, settings.caution),
+        (learned & ~fresh, settings.tuned_caution if searched else settings.caution),
         (fresh, settings.tuned_caution),
     )
     for tier, caution in tiers:

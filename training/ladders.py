@@ -58,7 +58,8 @@ class Settings:
         price must be won by `doubtful_caution`. On recorded logs they gain 1.6 to 9.7 where they are worth
         having, and at most 1.0 over choices of effort on a hundred prompts, where they lost.
     tuned_caution : float
-        Standard errors by which a tuned candidate must beat what has been taken without it.
+        Standard errors by which a tuned candidate must beat what has been taken without it, and with a
+        checker a learned rule the one that knows failures alone.
     checker_waves : int
         Waves of a ladder that ends at the first success.
     prior, escalation, futility : bool

@@ -174,3 +174,21 @@ def test_the_fitted_policy_covers_as_much_as_drawing_at_once_for_much_less() -> 
     target = 0.9 * at_once[-1]
     cost, value = fit.cost.mean(axis=0), fit.value.mean(axis=0)
     assert np.interp(target, value, cost) < (0.5 + 2.0 * np.interp(target, at_once, range(1, 21))) / 1.7
+
+
+def test_a_learned_rule_is_taken_only_where_it_is_clearly_better() -> None:
+    level = np.random.default_rng(5).normal(size=(120, 1))
+    right = np.random.default_rng(6).random((120, 20)) < 1 / (1 + np.exp(-3 * level - 1))
+    kinds = []
+    for caution in (0.0, 1e9):
+        fit = fit_adaptive(
+            {"only": pool_of(right, "only")},
+            difficulty=level,
+            folds=np.arange(120) % 5,
+            prices=np.geomspace(0.1, 5e-3, 5),
+            objective="coverage",
+            settings=Settings(n_draws=500, features=("difficulty",), tuned_caution=caution),
+        )
+        kinds.append({name.split(" on ")[0] for name in fit.names})
+    assert "learned (difficulty)" in kinds[0]
+    assert "learned (difficulty)" not in kinds[1] and "first success" in kinds[1]
