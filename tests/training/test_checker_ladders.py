@@ -187,7 +187,7 @@ def test_a_learned_rule_is_taken_only_where_it_is_clearly_better() -> None:
             folds=np.arange(120) % 5,
             prices=np.geomspace(0.1, 5e-3, 5),
             objective="coverage",
-            settings=Settings(n_draws=500, features=("difficulty",), tuned_caution=caution),
+            settings=Settings(n_draws=500, features=("difficulty",), tuned_caution=caution, proof=0.0),
         )
         kinds.append({name.split(" on ")[0] for name in fit.names})
     assert "learned (difficulty)" in kinds[0]
