@@ -8,7 +8,7 @@ exchangeable. Which ladder and rule to use is left to `training.adaptive`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 from zlib import crc32
 
@@ -17,19 +17,17 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.sample_pool import SamplePool
-from policies.evidence import Evidence, Tally
+from policies.evidence import Evidence
 from policies.ladder import Ladder, SampleScale
-from policies.learned_verifier import LearnedScorer
 from policies.replay_orders import balanced_orders
+from policies.replay_pools import ReplayPool, answer_correctness
+from policies.tally import Tally
 
 __all__ = [
-    "ReplayPool",
     "Replayed",
     "StopRule",
     "Trajectories",
-    "comparable",
     "replay",
-    "sample_scales",
     "score_rule",
 ]
 
@@ -43,70 +41,6 @@ class StopRule(Protocol):
     def go_on(self, evidence: Evidence, *, price: float) -> NDArray[np.bool_]:
         """Return whether to draw the next wave, shape (N,), at a price λ (value per unit of cost)."""
         ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class ReplayPool:
-    """Recorded samples of one generator with what each of them cost.
-
-    Parameters
-    ----------
-    pool : SamplePool
-        P prompts × M samples.
-    cost : ndarray of float64, shape (P, M)
-        Cost of each sample, from `policies.cost.CostModel.price_arrays`; NaN on padding.
-    request_cost : ndarray of float64, shape (P,)
-        Cost of sending the prompt once, for each wave; 0 where it is free or cached.
-    judge : LearnedScorer, optional
-        Says how likely each sample is correct, for ladders that ask; its rows are those of the pool.
-    """
-
-    pool: SamplePool
-    cost: FloatArray
-    request_cost: FloatArray
-    judge: LearnedScorer | None = None
-    _judged: dict[tuple[int, int, int], NDArray[np.float32]] = field(
-        default_factory=dict, init=False, repr=False
-    )
-
-    def __post_init__(self) -> None:
-        if self.cost.shape != self.pool.correct.shape or self.request_cost.shape != self.pool.n.shape:
-            raise InvalidInputError(
-                f"cost must be {self.pool.correct.shape} and request_cost {self.pool.n.shape}; "
-                f"got {self.cost.shape} and {self.request_cost.shape}"
-            )
-
-    def chances(self, prompts: NDArray[np.intp], drawn: NDArray[np.intp], *, seed: int) -> FloatArray:
-        """Return P(correct) of samples by the judge, shape (P', R, n); what was judged before is kept.
-
-        Parameters
-        ----------
-        prompts : ndarray of intp, shape (P',)
-            Rows of the pool, each with n labelled samples.
-        drawn : ndarray of intp, shape (P', R, n)
-            The first n samples of each of the R `policies.replay_orders.balanced_orders` of `seed`.
-        seed : int
-            Seed of the orders.
-
-        Raises
-        ------
-        InvalidInputError
-            When a sample lacks what the judge reads.
-        """
-        if self.judge is None:
-            raise InvalidInputError("these samples have no judge")
-        n_orders, n = drawn.shape[1:]
-        kept = self._judged.setdefault(
-            (seed, n_orders, n), np.full((len(self.pool.n), n_orders, n), np.nan, dtype=np.float32)
-        )
-        new = np.isnan(kept[prompts, 0, 0])
-        if new.any():
-            rows, columns = prompts[new], drawn[new].reshape(-1, n)
-            at = np.repeat(rows, n_orders)[:, None], columns
-            given = {name: getattr(self.pool, name)[at] for name in self.judge.columns}
-            chance = self.judge.score(at[0][:, 0], self.pool.answer[at], **given)
-            kept[rows] = chance.reshape(len(rows), n_orders, n)
-        return kept[prompts].astype(np.float64)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -159,46 +93,6 @@ class Replayed(NamedTuple):
     cost: FloatArray
     waves: NDArray[np.int64]
     samples: NDArray[np.int64]
-
-
-def sample_scales(
-    pools: Mapping[str, ReplayPool], prompts: NDArray[np.intp] | None = None
-) -> dict[str, SampleScale]:
-    """Return what is usual for each generator's samples, over the prompts at `prompts` (all by default)."""
-    scales = {}
-    for name, item in pools.items():
-        at = slice(None) if prompts is None else prompts
-        logprob = item.pool.mean_logprob[at]
-        logprob = logprob[np.isfinite(logprob)]
-        cost = item.cost[at]
-        log_cost = np.log(cost[cost > 0])
-        scales[name] = SampleScale(
-            logprob_mean=float(logprob.mean()) if logprob.size else 0.0,
-            logprob_sd=_deviation(logprob),
-            log_cost_mean=float(log_cost.mean()) if log_cost.size else 0.0,
-            log_cost_sd=_deviation(log_cost),
-        )
-    return scales
-
-
-def comparable(pools: Mapping[str, ReplayPool], *, tolerance: float = 0.05) -> bool:
-    """Return whether answers of different generators compare: equal answers are then equally correct.
-
-    Choice letters that each generator saw in another order do not; more than `tolerance` of the shared
-    answers then disagree about being correct. One generator alone always compares with itself.
-    """
-    tables = [_answer_correctness([item.pool]) for item in pools.values()]
-    width = max(table.shape[1] for table in tables)
-    tables = [
-        np.pad(table, ((0, 0), (0, width - table.shape[1])), constant_values=np.nan) for table in tables
-    ]
-    shared = clash = 0
-    for index, first in enumerate(tables):
-        for second in tables[:index]:
-            both = ~np.isnan(first) & ~np.isnan(second)
-            shared += int(both.sum())
-            clash += int((np.abs(first - second)[both] > 0.5).sum())
-    return clash <= tolerance * shared
 
 
 def replay(
@@ -341,28 +235,9 @@ def _seed_of(generator: str, seed: int) -> int:
     return (seed << 32) + crc32(generator.encode())
 
 
-def _deviation(values: FloatArray) -> float:
-    """Return the standard deviation, 0 where there is nothing to tell apart."""
-    spread = float(values.std()) if values.size else 0.0
-    return spread if spread > 1e-9 else 0.0
-
-
 def _n_labelled(pool: SamplePool) -> NDArray[np.int64]:
     """Return recorded samples per prompt whose correctness is known, shape (P,)."""
     return np.asarray((pool.correct >= 0).sum(axis=1))
-
-
-def _answer_correctness(pools: list[SamplePool]) -> FloatArray:
-    """Return the share of correct samples by prompt and answer code, shape (P, K); NaN for unseen codes."""
-    width = max(1, max(int(pool.answer.max(initial=-1)) + 1 for pool in pools))
-    right = np.zeros((len(pools[0].n), width))
-    total = np.zeros_like(right)
-    for pool in pools:
-        rows, columns = np.nonzero((pool.answer >= 0) & (pool.correct >= 0))
-        codes = pool.answer[rows, columns]
-        np.add.at(total, (rows, codes), 1.0)
-        np.add.at(right, (rows, codes), pool.correct[rows, columns])
-    return np.divide(right, total, out=np.full_like(right, np.nan), where=total > 0)
 
 
 def _in_turn(
@@ -421,8 +296,8 @@ def _renumbered(codes: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np
 def _correctness_by_generator(used: Mapping[str, ReplayPool], *, pooled: bool) -> dict[str, FloatArray]:
     """Return by generator the share of correct samples by prompt and answer code, all of one shape (P, K)."""
     if pooled:
-        return dict.fromkeys(used, _answer_correctness([item.pool for item in used.values()]))
-    tables = {name: _answer_correctness([item.pool]) for name, item in used.items()}
+        return dict.fromkeys(used, answer_correctness([item.pool for item in used.values()]))
+    tables = {name: answer_correctness([item.pool]) for name, item in used.items()}
     width = max(table.shape[1] for table in tables.values())
     return {
         name: np.pad(table, ((0, 0), (0, width - table.shape[1])), constant_values=np.nan)

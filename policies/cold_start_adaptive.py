@@ -16,10 +16,10 @@ from policies.adaptive_policy import AdaptivePolicy, Move
 from policies.adaptive_replay import StopRule
 from policies.adaptive_table import AdaptiveTable
 from policies.cold_start import WRONG_SHARES
-from policies.evidence import Tally
 from policies.ladder import Ladder, Wave, wave_sizes
 from policies.objective import Objective
 from policies.stop_rules import AdaptiveConsistency, Always
+from policies.tally import Tally
 
 __all__ = ["cold_start_adaptive"]
 

@@ -1,4 +1,4 @@
-"""What has been drawn for one prompt: the tally of `policies.evidence` in plain numbers.
+"""What has been drawn for one prompt: `policies.tally` in plain numbers.
 
 A server tallies prompt by prompt, where arrays of one row cost ten times what the sums do. It keeps the same
 counts and gives the same evidence, as one packed row each, so that a batch of rows becomes one `Evidence` at

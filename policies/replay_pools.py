@@ -8,24 +8,97 @@ charged here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.errors import UnknownUnitError
+from difficulty.errors import InvalidInputError, UnknownUnitError
 from difficulty.sample_log import SampleLog
-from policies.adaptive_replay import ReplayPool
+from difficulty.sample_pool import SamplePool
 from policies.cost import CostModel
+from policies.ladder import SampleScale
 from policies.learned_verifier import LearnedScorer
 
-__all__ = ["ADDITIVE_UNITS", "half_of", "replay_pools"]
+__all__ = [
+    "ADDITIVE_UNITS",
+    "ReplayPool",
+    "answer_correctness",
+    "comparable",
+    "half_of",
+    "replay_pools",
+    "sample_scales",
+]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
 # Units in which the cost of a run is the sum of the costs of its samples and of sending its prompts.
 ADDITIVE_UNITS: Final = ("samples", "output_tokens", "total_tokens", "flops", "usd", "joules")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ReplayPool:
+    """Recorded samples of one generator with what each of them cost.
+
+    Parameters
+    ----------
+    pool : SamplePool
+        P prompts × M samples.
+    cost : ndarray of float64, shape (P, M)
+        Cost of each sample, from `policies.cost.CostModel.price_arrays`; NaN on padding.
+    request_cost : ndarray of float64, shape (P,)
+        Cost of sending the prompt once, for each wave; 0 where it is free or cached.
+    judge : LearnedScorer, optional
+        Says how likely each sample is correct, for ladders that ask; its rows are those of the pool.
+    """
+
+    pool: SamplePool
+    cost: FloatArray
+    request_cost: FloatArray
+    judge: LearnedScorer | None = None
+    _judged: dict[tuple[int, int, int], NDArray[np.float32]] = field(
+        default_factory=dict, init=False, repr=False
+    )
+
+    def __post_init__(self) -> None:
+        if self.cost.shape != self.pool.correct.shape or self.request_cost.shape != self.pool.n.shape:
+            raise InvalidInputError(
+                f"cost must be {self.pool.correct.shape} and request_cost {self.pool.n.shape}; "
+                f"got {self.cost.shape} and {self.request_cost.shape}"
+            )
+
+    def chances(self, prompts: NDArray[np.intp], drawn: NDArray[np.intp], *, seed: int) -> FloatArray:
+        """Return P(correct) of samples by the judge, shape (P', R, n); what was judged before is kept.
+
+        Parameters
+        ----------
+        prompts : ndarray of intp, shape (P',)
+            Rows of the pool, each with n labelled samples.
+        drawn : ndarray of intp, shape (P', R, n)
+            The first n samples of each of the R `policies.replay_orders.balanced_orders` of `seed`.
+        seed : int
+            Seed of the orders.
+
+        Raises
+        ------
+        InvalidInputError
+            When a sample lacks what the judge reads.
+        """
+        if self.judge is None:
+            raise InvalidInputError("these samples have no judge")
+        n_orders, n = drawn.shape[1:]
+        kept = self._judged.setdefault(
+            (seed, n_orders, n), np.full((len(self.pool.n), n_orders, n), np.nan, dtype=np.float32)
+        )
+        new = np.isnan(kept[prompts, 0, 0])
+        if new.any():
+            rows, columns = prompts[new], drawn[new].reshape(-1, n)
+            at = np.repeat(rows, n_orders)[:, None], columns
+            given = {name: getattr(self.pool, name)[at] for name in self.judge.columns}
+            chance = self.judge.score(at[0][:, 0], self.pool.answer[at], **given)
+            kept[rows] = chance.reshape(len(rows), n_orders, n)
+        return kept[prompts].astype(np.float64)
 
 
 def replay_pools(
@@ -120,3 +193,62 @@ def _filled(tokens: FloatArray, drawn: NDArray[np.bool_]) -> FloatArray:
     count = known.sum(axis=1)
     mean = np.divide(total, count, out=np.full(len(total), float(tokens[known].mean())), where=count > 0)
     return np.where(known, tokens, mean[:, None])
+
+
+def sample_scales(
+    pools: Mapping[str, ReplayPool], prompts: NDArray[np.intp] | None = None
+) -> dict[str, SampleScale]:
+    """Return what is usual for each generator's samples, over the prompts at `prompts` (all by default)."""
+    scales = {}
+    for name, item in pools.items():
+        at = slice(None) if prompts is None else prompts
+        logprob = item.pool.mean_logprob[at]
+        logprob = logprob[np.isfinite(logprob)]
+        cost = item.cost[at]
+        log_cost = np.log(cost[cost > 0])
+        scales[name] = SampleScale(
+            logprob_mean=float(logprob.mean()) if logprob.size else 0.0,
+            logprob_sd=_deviation(logprob),
+            log_cost_mean=float(log_cost.mean()) if log_cost.size else 0.0,
+            log_cost_sd=_deviation(log_cost),
+        )
+    return scales
+
+
+def comparable(pools: Mapping[str, ReplayPool], *, tolerance: float = 0.05) -> bool:
+    """Return whether answers of different generators compare: equal answers are then equally correct.
+
+    Choice letters that each generator saw in another order do not; more than `tolerance` of the shared
+    answers then disagree about being correct. One generator alone always compares with itself.
+    """
+    tables = [answer_correctness([item.pool]) for item in pools.values()]
+    width = max(table.shape[1] for table in tables)
+    tables = [
+        np.pad(table, ((0, 0), (0, width - table.shape[1])), constant_values=np.nan) for table in tables
+    ]
+    shared = clash = 0
+    for index, first in enumerate(tables):
+        for second in tables[:index]:
+            both = ~np.isnan(first) & ~np.isnan(second)
+            shared += int(both.sum())
+            clash += int((np.abs(first - second)[both] > 0.5).sum())
+    return clash <= tolerance * shared
+
+
+def answer_correctness(pools: list[SamplePool]) -> FloatArray:
+    """Return the share of correct samples by prompt and answer code, shape (P, K); NaN for unseen codes."""
+    width = max(1, max(int(pool.answer.max(initial=-1)) + 1 for pool in pools))
+    right = np.zeros((len(pools[0].n), width))
+    total = np.zeros_like(right)
+    for pool in pools:
+        rows, columns = np.nonzero((pool.answer >= 0) & (pool.correct >= 0))
+        codes = pool.answer[rows, columns]
+        np.add.at(total, (rows, codes), 1.0)
+        np.add.at(right, (rows, codes), pool.correct[rows, columns])
+    return np.divide(right, total, out=np.full_like(right, np.nan), where=total > 0)
+
+
+def _deviation(values: FloatArray) -> float:
+    """Return the standard deviation, 0 where there is nothing to tell apart."""
+    spread = float(values.std()) if values.size else 0.0
+    return spread if spread > 1e-9 else 0.0

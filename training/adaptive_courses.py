@@ -18,12 +18,12 @@ from difficulty.sample_log import SampleLog
 from difficulty.standardised import standardised
 from planner.bundle import PolicyBundle
 from policies.adaptive_policy import AdaptivePolicy
-from policies.adaptive_replay import ReplayPool, replay, score_rule
+from policies.adaptive_replay import replay, score_rule
 from policies.cost import CostModel
 from policies.ladder import Ladder
 from policies.learned_verifier import LearnedScorer
 from policies.objective import check_objective
-from policies.replay_pools import replay_pools
+from policies.replay_pools import ReplayPool, replay_pools
 from training.baselines import Course
 from training.stopping import replay_course
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
 from difficulty.pass_at_k import pass_at_k_curve
-from policies.adaptive_replay import ReplayPool
+from policies.replay_pools import ReplayPool
 
 __all__ = ["CheckerTable", "Climb", "Steps"]
 

@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 
 from difficulty.sample_pool import SamplePool
-from policies.adaptive_replay import ReplayPool, comparable
 from policies.ladder import Ladder, SampleScale, Wave, wave_sizes
+from policies.replay_pools import ReplayPool, comparable
 
 __all__ = ["Facts", "Recipe", "Route", "propose_routes", "undominated"]
 

@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from difficulty.standardised import standardised
 from policies.adaptive_policy import AdaptivePolicy
-from policies.adaptive_replay import ReplayPool
 from policies.ladder import Ladder, Wave
 from policies.prices import choose_at_prices
-from policies.replay_pools import half_of
+from policies.replay_pools import ReplayPool, half_of
 from training.adaptive_courses import AdaptiveBed
 from training.baselines import Course
 from training.frontier import Frontier, interval

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.adaptive_policy import AdaptivePolicy, Move
-from policies.adaptive_replay import ReplayPool, StopRule, Trajectories, replay, sample_scales, score_rule
+from policies.adaptive_replay import StopRule, Trajectories, replay, score_rule
 from policies.ladder import Ladder, SampleScale, Wave
 from policies.objective import Objective
+from policies.replay_pools import ReplayPool, sample_scales
 from policies.stop_rules import AdaptiveConsistency, Always, OneProbe, Unanimous
 
 __all__ = ["RIVALS", "fit_rivals"]

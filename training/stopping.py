@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from difficulty.sample_log import SampleLog
 from difficulty.standardised import standardised
 from policies.adaptive_policy import AdaptivePolicy
-from policies.adaptive_replay import ReplayPool, Trajectories, replay, score_rule
+from policies.adaptive_replay import Trajectories, replay, score_rule
 from policies.adaptive_table import AdaptiveTable
 from policies.cost import CostModel
 from policies.hull import upper_hull
@@ -25,7 +25,7 @@ from policies.ladder import Ladder
 from policies.learned_verifier import LearnedScorer
 from policies.objective import Objective
 from policies.prices import price_grid
-from policies.replay_pools import ADDITIVE_UNITS, replay_pools
+from policies.replay_pools import ADDITIVE_UNITS, ReplayPool, replay_pools
 from training.adaptive import Search, fit_adaptive
 from training.cost_belief import fit_cost_belief
 from training.ladders import Settings, default_ladders

@@ -11,8 +11,9 @@ from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.majority_vote import majority_vote_accuracy
 from difficulty.pass_at_k import pass_at_k_curve
 from difficulty.sample_pool import SamplePool
-from policies.adaptive_replay import ReplayPool, comparable, replay, sample_scales, score_rule
+from policies.adaptive_replay import replay, score_rule
 from policies.ladder import Ladder, Wave
+from policies.replay_pools import ReplayPool, comparable, sample_scales
 from policies.stop_rules import AdaptiveConsistency, Agreement, Always
 
 

@@ -8,7 +8,7 @@ import pytest
 from difficulty.beta_binomial import BetaBinomial
 from difficulty.errors import InvalidInputError
 from difficulty.posterior import expected_improvement, success_within
-from policies.evidence import Evidence, Tally
+from policies.evidence import Evidence
 from policies.ladder import Ladder, SampleScale, Wave
 from policies.stop_rules import (
     AdaptiveConsistency,
@@ -20,6 +20,7 @@ from policies.stop_rules import (
     OneProbe,
     Unanimous,
 )
+from policies.tally import Tally
 
 LADDER = Ladder(waves=(Wave(generator="g", n=99),))
 

@@ -9,8 +9,9 @@ import pytest
 
 from difficulty.errors import InvalidInputError
 from difficulty.sample_pool import SamplePool
-from policies.adaptive_replay import ReplayPool, replay, sample_scales, score_rule
+from policies.adaptive_replay import replay, score_rule
 from policies.ladder import Ladder, Wave
+from policies.replay_pools import ReplayPool, sample_scales
 from policies.stop_rules import Always
 from training.adaptive import fit_adaptive
 from training.checker_ladders import propose_checker_ladders, search_ladder, search_ladders

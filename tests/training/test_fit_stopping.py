@@ -7,8 +7,9 @@ import pytest
 
 from difficulty.errors import InvalidInputError
 from difficulty.sample_pool import SamplePool
-from policies.adaptive_replay import ReplayPool, Trajectories, replay, sample_scales, score_rule
+from policies.adaptive_replay import Trajectories, replay, score_rule
 from policies.ladder import Ladder, Wave
+from policies.replay_pools import ReplayPool, sample_scales
 from policies.stop_rules import Always
 from policies.value_rule import ValueRule, feature_matrix
 from training.adaptive import fit_adaptive

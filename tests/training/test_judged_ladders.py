@@ -20,12 +20,12 @@ from planner.strategies.climb import Climb
 from planner.strategies.task import Task
 from planner.verifiers.learned import LearnedVerifier
 from policies.adaptive_policy import Move
-from policies.adaptive_replay import ReplayPool, replay
+from policies.adaptive_replay import replay
 from policies.allocation import Allocation
 from policies.cost import CostModel
 from policies.ladder import Ladder, Wave
 from policies.learned_verifier import LearnedScorer
-from policies.replay_pools import half_of, replay_pools
+from policies.replay_pools import ReplayPool, half_of, replay_pools
 from policies.stop_rules import Agreement
 from training import train
 from training.learned_verifiers import LearnedVerifiers, fit_learned_verifiers

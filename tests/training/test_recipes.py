@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from difficulty.sample_pool import SamplePool
-from policies.adaptive_replay import ReplayPool
 from policies.ladder import SampleScale
+from policies.replay_pools import ReplayPool
 from training.recipes import Facts, Recipe, Route, propose_routes
 
 FACTS = Facts(

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from policies.adaptive_policy import AdaptivePolicy, Move
-from policies.adaptive_replay import ReplayPool
 from policies.budget import check_unit
 from policies.cost import CostModel
 from policies.ladder import Ladder, Wave
-from policies.replay_pools import half_of
+from policies.replay_pools import ReplayPool, half_of
 from policies.stop_rules import Always, DifficultyConfidence
 from training.adaptive_courses import AdaptiveBed
 from training.baselines import Course

@@ -10,12 +10,13 @@ import pytest
 from difficulty.sample_log import SampleLog
 from difficulty.standardised import standardised
 from policies.adaptive_policy import AdaptivePolicy, Move
-from policies.adaptive_replay import ReplayPool, Trajectories, replay, sample_scales, score_rule
+from policies.adaptive_replay import Trajectories, replay, score_rule
 from policies.cost import CostModel
-from policies.evidence import Evidence, Tally
+from policies.evidence import Evidence
 from policies.ladder import Ladder, SampleScale, Wave
-from policies.replay_pools import replay_pools
+from policies.replay_pools import ReplayPool, replay_pools, sample_scales
 from policies.stop_rules import Always
+from policies.tally import Tally
 from policies.value_rule import ValueRule, feature_matrix, probably_wrong
 from training.adaptive import fit_adaptive
 from training.candidates import score_at_prices

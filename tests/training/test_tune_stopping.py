@@ -10,8 +10,8 @@ import optuna
 import pytest
 
 from difficulty.sample_pool import SamplePool
-from policies.adaptive_replay import ReplayPool, sample_scales
 from policies.ladder import Ladder, Wave
+from policies.replay_pools import ReplayPool, sample_scales
 from policies.stop_rules import Always
 from training.adaptive import AdaptiveFit, Search, fit_adaptive
 from training.candidates import Bench, Candidate
