@@ -16,8 +16,8 @@ from backend_contract import request
 from difficulty.generator import Generator
 from planner.backends.openai import OpenAIBackend
 
-PYTHON = os.environ.get("PLANNER_TEST_XLLAMACPP_PYTHON", sys.executable)
-MODEL = os.environ.get("PLANNER_TEST_GGUF", "")
+PYTHON = os.environ.get("TTC_TEST_XLLAMACPP_PYTHON", sys.executable)
+MODEL = os.environ.get("TTC_TEST_GGUF", "")
 PORT = 18_117
 SERVE = f"""
 import sys, threading, xllamacpp
@@ -33,9 +33,9 @@ threading.Event().wait()
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     if not os.path.isfile(MODEL):
-        pytest.skip("set PLANNER_TEST_GGUF to a GGUF file of a chat model")
+        pytest.skip("set TTC_TEST_GGUF to a GGUF file of a chat model")
     if subprocess.run([PYTHON, "-c", "import xllamacpp"], capture_output=True, check=False).returncode:
-        pytest.skip("xllamacpp is not installed; set PLANNER_TEST_XLLAMACPP_PYTHON to a Python that has it")
+        pytest.skip("xllamacpp is not installed; set TTC_TEST_XLLAMACPP_PYTHON to a Python that has it")
     server = subprocess.Popen(
         [PYTHON, "-c", SERVE, MODEL], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
