@@ -148,7 +148,7 @@ def replay(
         name: balanced_orders(item.pool.correct >= 0, n_orders=n_orders, seed=seeds[name])[prompts]
         for name, item in used.items()
     }
-    correctness = _correctness_by_generator(used, pooled=ladder.pooled)
+    correctness = _correctness(used, pooled=ladder.pooled)
     lines = np.repeat(np.arange(len(prompts)), n_orders)
     if ladder.judged and any(item.judge is None for item in used.values()):
         raise InvalidInputError(
@@ -191,8 +191,10 @@ def replay(
             values.append((state.n_correct > 0).astype(np.float64))
         else:
             tied = tally.tied()[:, : seen.shape[1]]
-            answers = prompts[lines][:, None], seen[:, : tied.shape[1]]
-            values.append(_share_correct(tied, correctness[wave.generator][answers]))
+            # Where answers do not compare, the votes that stand may be an earlier generator's.
+            voter = np.zeros(len(lines), dtype=np.int64) if ladder.pooled else np.maximum(tally.stages(), 0)
+            answers = voter[:, None], prompts[lines][:, None], seen[:, : tied.shape[1]]
+            values.append(_share_correct(tied, correctness[answers]))
     return Trajectories(
         ladder=ladder,
         prompts=prompts,
@@ -293,16 +295,15 @@ def _renumbered(codes: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np
     return new, old
 
 
-def _correctness_by_generator(used: Mapping[str, ReplayPool], *, pooled: bool) -> dict[str, FloatArray]:
-    """Return by generator the share of correct samples by prompt and answer code, all of one shape (P, K)."""
+def _correctness(used: Mapping[str, ReplayPool], *, pooled: bool) -> FloatArray:
+    """Return the share of correct samples by generator, prompt and code, (G, P, K); G = 1 where votes pool."""
     if pooled:
-        return dict.fromkeys(used, answer_correctness([item.pool for item in used.values()]))
-    tables = {name: answer_correctness([item.pool]) for name, item in used.items()}
-    width = max(table.shape[1] for table in tables.values())
-    return {
-        name: np.pad(table, ((0, 0), (0, width - table.shape[1])), constant_values=np.nan)
-        for name, table in tables.items()
-    }
+        return answer_correctness([item.pool for item in used.values()])[None]
+    tables = [answer_correctness([item.pool]) for item in used.values()]
+    width = max(table.shape[1] for table in tables)
+    return np.stack(
+        [np.pad(table, ((0, 0), (0, width - table.shape[1])), constant_values=np.nan) for table in tables]
+    )
 
 
 def _share_correct(tied: NDArray[np.bool_], correctness: FloatArray) -> FloatArray:

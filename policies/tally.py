@@ -233,6 +233,10 @@ class Tally:
         votes = self._votes if rows is None else self._votes[rows]
         return np.where(votes.max(axis=1) > 0, votes.argmax(axis=1), -1)
 
+    def stages(self) -> NDArray[np.int64]:
+        """Return the place in the ladder of the generator that voted last, shape (N,); -1 where none did."""
+        return self._vote_stage.astype(np.int64)
+
     def tied(self) -> NDArray[np.bool_]:
         """Return which answer codes share the lead, shape (N, K); a row without votes has none."""
         top = self._votes.max(axis=1, keepdims=True)

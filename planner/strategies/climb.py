@@ -41,9 +41,27 @@ def _one(candidate: Candidate, generator: str) -> float:
     return 1.0
 
 
-def _code(candidate: Candidate, codes: dict[str, int]) -> int:
-    """Return the code of a candidate's answer, a new one where it was not seen before; -1 abstains."""
-    return -1 if candidate.answer is None else codes.setdefault(candidate.answer, len(codes))
+@dataclass(slots=True)
+class _Drawn:
+    """What one prompt has drawn, and from whom; `unread` once a learned verifier could not judge it."""
+
+    tally: PromptTally
+    candidates: list[Candidate] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    unread: bool = False
+    _codes: dict[str, int] = field(default_factory=dict)
+
+    def code(self, candidate: Candidate) -> int:
+        """Return the code of a candidate's answer, a new one where it was not seen before; -1 abstains."""
+        return -1 if candidate.answer is None else self._codes.setdefault(candidate.answer, len(self._codes))
+
+    def deciding(self, *, pooled: bool) -> list[int]:
+        """Return the places of the candidates whose votes count: all, or the latest answering generator's."""
+        places = range(len(self.candidates))
+        latest = next((at for at in reversed(places) if self.candidates[at].answer is not None), None)
+        if pooled or latest is None:
+            return list(places)
+        return [at for at in places if self.sources[at] == self.sources[latest]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -123,10 +141,7 @@ class Climb:
     def flow(self, task: Task) -> Flow[Outcome]:
         """Return the flow of one prompt; the task's own width and stop rule are not used."""
         ladder = self.move.ladder
-        tally = PromptTally(ladder, self.scales, self.difficulty.tolist())
-        codes: dict[str, int] = {}
-        candidates: list[Candidate] = []
-        sources: list[str] = []
+        drawn = _Drawn(PromptTally(ladder, self.scales, self.difficulty.tolist()))
         used = dict.fromkeys(ladder.generators, 0)
         wish: Prospect | None = None
         for index, wave in enumerate(ladder.waves):
@@ -136,65 +151,59 @@ class Climb:
             (replies,) = yield from draw((request,), prospect=wish)
             if wish is not None and all(isinstance(reply, Failure) and reply.refused for reply in replies):
                 unwanted = all(isinstance(reply, Failure) and reply.kind == NOT_WORTH for reply in replies)
-                return conclude(
-                    task, candidates, self._select(tally, codes, candidates, task), satisfied=unwanted
-                )
+                return conclude(task, drawn.candidates, self._select(drawn, task), satisfied=unwanted)
             used[wave.generator] += wave.n
-            drawn = [task.candidate(reply) for reply in replies]
+            new = [task.candidate(reply) for reply in replies]
             if self.verifier is not None:
-                drawn = yield from score_candidates(
-                    task, drawn, verifier=self.verifier, generator=wave.generator
-                )
-            candidates += drawn
-            sources += [wave.generator] * len(drawn)
-            self._add(tally, wave, drawn, codes)
+                new = yield from score_candidates(task, new, verifier=self.verifier, generator=wave.generator)
+            self._add(drawn, wave, new)
             if ladder.judged:
-                mine = [at for at, name in enumerate(sources) if name == wave.generator]
-                yield from self._judge(tally, wave, candidates, mine, codes, task)
-            accepted = self._accepted(candidates)
+                yield from self._judge(drawn, wave, task)
+            accepted = self._accepted(drawn.candidates)
             if accepted is not None:
-                return conclude(task, candidates, Choice(accepted, "first_success"), satisfied=True)
+                choice = Choice(accepted, "first_success")
+                return conclude(task, drawn.candidates, choice, satisfied=True)
             refused = any(isinstance(reply, Failure) and reply.refused for reply in replies)
             last = index == len(ladder) - 1
             if refused or last:
                 break
-            evidence = tally.row()
+            evidence = drawn.tally.row()
             if self.batch_prices is not None:
                 wish = Prospect(self.move.rule, evidence, self.price, self.batch_prices)
             elif not self.move.rule.go_on(Evidence.unpacked([evidence]), price=self.price)[0]:
-                return conclude(
-                    task, candidates, self._select(tally, codes, candidates, task), satisfied=True
-                )
-        return conclude(task, candidates, self._select(tally, codes, candidates, task))
+                return conclude(task, drawn.candidates, self._select(drawn, task), satisfied=True)
+        return conclude(task, drawn.candidates, self._select(drawn, task))
 
-    def _add(self, tally: PromptTally, wave: Wave, drawn: Sequence[Candidate], codes: dict[str, int]) -> None:
+    def _add(self, drawn: _Drawn, wave: Wave, new: Sequence[Candidate]) -> None:
         """Put a wave in the tally; a failed sample abstains and costs what it used."""
-        tally.add(
+        drawn.candidates += new
+        drawn.sources += [wave.generator] * len(new)
+        drawn.tally.add(
             wave.generator,
-            answer=[_code(candidate, codes) for candidate in drawn],
-            mean_logprob=[candidate.mean_logprob for candidate in drawn],
-            cost=[self.sample_cost(candidate, wave.generator) for candidate in drawn],
-            score=[candidate.score for candidate in drawn],
+            answer=[drawn.code(candidate) for candidate in new],
+            mean_logprob=[candidate.mean_logprob for candidate in new],
+            cost=[self.sample_cost(candidate, wave.generator) for candidate in new],
+            score=[candidate.score for candidate in new],
         )
 
-    def _judge(
-        self,
-        tally: PromptTally,
-        wave: Wave,
-        candidates: list[Candidate],
-        mine: Sequence[int],
-        codes: dict[str, int],
-        task: Task,
-    ) -> Flow[None]:
-        """Score all candidates of the wave's generator anew: its verifier looks at them together."""
+    def _judge(self, drawn: _Drawn, wave: Wave, task: Task) -> Flow[None]:
+        """Score all candidates of the wave's generator anew: its verifier looks at them together.
+
+        Where it cannot, for want of a log-probability say, what it said before stands as evidence, and the
+        plain vote will select.
+        """
+        mine = [at for at, name in enumerate(drawn.sources) if name == wave.generator]
         judged = yield from score_candidates(
-            task, [candidates[at] for at in mine], verifier=LEARNED, generator=wave.generator
+            task, [drawn.candidates[at] for at in mine], verifier=LEARNED, generator=wave.generator
         )
+        if any(candidate.answer is not None and candidate.score is None for candidate in judged):
+            drawn.unread = True
+            return
         for at, candidate in zip(mine, judged, strict=True):
-            candidates[at] = candidate
-        tally.judge(
+            drawn.candidates[at] = candidate
+        drawn.tally.judge(
             wave.generator,
-            answer=[_code(candidate, codes) for candidate in judged],
+            answer=[drawn.code(candidate) for candidate in judged],
             chance=[candidate.score for candidate in judged],
         )
 
@@ -211,20 +220,19 @@ class Climb:
             None,
         )
 
-    def _select(
-        self, tally: PromptTally, codes: Mapping[str, int], candidates: Sequence[Candidate], task: Task
-    ) -> Choice:
+    def _select(self, drawn: _Drawn, task: Task) -> Choice:
         """Return the first candidate with the leading answer; ties are uniform, by the task's seed."""
-        tied = tally.tied()
         if self.verifier is not None:
             return Choice(None, "none")
-        if not tied:
-            # Where a judge could not read a single sample the plain vote decides, and the choice says so.
-            return select_by_vote(candidates, task.tie_breaker())
+        places = drawn.deciding(pooled=self.move.ladder.pooled)
+        tied = drawn.tally.tied()
+        if drawn.unread or not tied:
+            vote = select_by_vote([drawn.candidates[place] for place in places], task.tie_breaker())
+            return Choice(None if vote.position is None else places[vote.position], vote.rule)
         chosen = tied[0] if len(tied) == 1 else int(task.tie_breaker().choice(tied))
         position = next(
-            index
-            for index, candidate in enumerate(candidates)
-            if candidate.answer is not None and codes[candidate.answer] == chosen
+            place
+            for place in places
+            if drawn.candidates[place].answer is not None and drawn.code(drawn.candidates[place]) == chosen
         )
         return Choice(position, "learned_vote" if self.move.ladder.judged else "weighted_vote")

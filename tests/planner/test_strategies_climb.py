@@ -18,6 +18,7 @@ from planner.strategies.task import Task
 from policies.adaptive_policy import Move
 from policies.allocation import Allocation
 from policies.ladder import Ladder, SampleScale, Wave
+from policies.learned_verifier import LEARNED
 from policies.stop_rules import AdaptiveConsistency, Agreement, Always
 
 GENERATORS = {name: Generator(name=name) for name in ("small", "big")}
@@ -56,6 +57,10 @@ def play(
         arrivals: list[Arrival] = []
         for ask in asks:
             if not isinstance(ask.request, SampleRequest):
+                if ask.request.verifier == LEARNED and None in ask.request.mean_logprobs:
+                    unread = Failure(kind="VerifierError", reason="needs mean_logprob of every completion")
+                    arrivals.append(Scored(ask=ask, reply=unread))
+                    continue
                 values = tuple((scores or {})[steps[0]] for steps in ask.request.completions)
                 arrivals.append(Scored(ask=ask, reply=values))
                 continue
@@ -155,3 +160,30 @@ def test_missing_generators_and_prices_without_meaning_are_refused() -> None:
         climb(ladder(("huge", 1)), Always())
     with pytest.raises(InvalidInputError):
         Climb(move=Move(ladder=ladder(("small", 1)), rule=Always()), price=np.nan, generators=GENERATORS)
+
+
+def test_a_learned_verifier_weighs_the_votes() -> None:
+    steps = ladder(("small", 3), chance_weight=4.0)
+    samples = {"small": [("a", -1.0), ("a", -1.0), ("b", -1.0)]}
+    outcome, _ = play(climb(steps, Always()), samples, scores={"a": 0.2, "b": 0.7})
+    assert (outcome.answer, outcome.selected, outcome.selected_by) == ("b", 2, "learned_vote")
+
+
+def test_where_one_sample_cannot_be_judged_the_plain_vote_of_all_decides() -> None:
+    steps = ladder(("small", 2), ("big", 4), ("big", 4), chance_weight=4.0)
+    samples = {"small": [("wrong", -1.0)] * 2, "big": [("right", -1.0)] * 7 + [("right", None)]}
+    outcome, _ = play(climb(steps, Always()), samples, scores={"wrong": 0.9, "right": 0.3})
+    assert (outcome.answer, outcome.selected_by) == ("right", "majority_vote")
+
+
+def test_the_plain_vote_does_not_count_generators_whose_answers_do_not_compare() -> None:
+    steps = ladder(("small", 3), ("big", 2), chance_weight=4.0, pooled=False)
+    samples = {"small": [("A", -1.0)] * 3, "big": [("B", None)] * 2}
+    outcome, _ = play(climb(steps, Always()), samples, scores={"A": 0.9})
+    assert (outcome.answer, outcome.selected, outcome.selected_by) == ("B", 3, "majority_vote")
+
+
+def test_where_answers_do_not_compare_the_selected_sample_is_the_deciding_generator_s() -> None:
+    steps = ladder(("small", 2), ("big", 2), pooled=False)
+    outcome, _ = play(climb(steps, Always()), {"small": ["B", "B"], "big": ["B", "B"]})
+    assert (outcome.answer, outcome.selected) == ("B", 2)

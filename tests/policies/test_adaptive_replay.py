@@ -140,6 +140,21 @@ def test_two_generators_pool_their_votes_or_not() -> None:
     assert apart.cost[:, 0].tolist() == [3.0, 8.0]
 
 
+def test_where_the_later_generator_abstains_the_earlier_one_s_votes_stand_and_are_valued_as_its_own() -> None:
+    # Code 0 is right for "a" and wrong for "b", as choice letters that are dealt anew may be.
+    first = make_pool(np.zeros((2, 2), dtype=int), np.ones((2, 2)), name="a")
+    later = make_pool(np.array([[-1, -1], [0, 0]]), np.zeros((2, 2)), name="b")
+    waves = (Wave(generator="a", n=2), Wave(generator="b", n=2))
+    runs = replay(
+        {"a": first, "b": later},
+        Ladder(waves=waves, pooled=False),
+        scales={},
+        difficulty=np.zeros((2, 0)),
+        n_orders=2,
+    )
+    np.testing.assert_array_equal(runs.per_prompt(runs.value.T), [[1.0, 1.0], [1.0, 0.0]])
+
+
 def test_prompts_without_enough_samples_are_left_out_and_padding_is_never_drawn() -> None:
     answer = np.array([[0, 0, -2, -2], [1, 1, 1, 1], [0, 0, 0, -2]])
     correct = np.where(answer > -2, answer == 0, -1)
