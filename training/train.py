@@ -7,6 +7,8 @@ here.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -144,14 +146,15 @@ def train(
     kept = log.select([log.prompts[row].id for row in rows])
     features, predictor, coordinates, folds = _fit_predictor(kept, hidden_states, seed, tell)
     crossfit = CrossFit.of(coordinates, folds, curves.value, cost, n_prices=_N_PRICES)
+    # What decides the trials' scores: a storage that is used again for other data holds another study.
+    study = f"{log.digest[:16]}-{objective}-{unit}-{seed}-{_offers(verifiers)}"
     tuned, allowed = tune_menu(
         crossfit,
         curves.allocations,
         n_trials=n_trials,
         seed=seed,
         storage=storage,
-        # What decides the trials' scores: a storage that is used again for other data holds another study.
-        study_name=f"policy-{log.digest[:16]}-{objective}-{unit}-{seed}",
+        study_name=f"policy-{study}",
         progress=lambda done, total: tell("trials", done, total),
     )
     stopping = None
@@ -175,7 +178,7 @@ def train(
             search=Search(
                 n_trials=n_trials // _TRIALS_PER_ADAPTIVE_TRIAL,
                 storage=storage,
-                study_name=f"stopping-{log.digest[:16]}-{objective}-{unit}-{seed}",
+                study_name=f"stopping-{study}",
                 progress=lambda done, total: tell("stopping trials", done, total),
             ),
         )
@@ -210,6 +213,15 @@ def train(
     )
     bundle.save(out)
     return bundle
+
+
+def _offers(verifiers: LearnedVerifiers) -> str:
+    """Name what the learned verifiers add to the menu, short enough for the name of a study."""
+    if not verifiers.offered:
+        return "unjudged"
+    # Where one is offered, ladders may be judged by all of them.
+    told = json.dumps([sorted(verifiers.offered.items()), sorted(verifiers.cross_fitted)])
+    return f"judged-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
 
 
 def _scoring(curves: CurveTable, pricing: Pricing) -> dict[str, Any]:

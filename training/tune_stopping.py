@@ -34,6 +34,8 @@ _N_KEPT: Final = 8
 _N_RANDOM: Final = 10
 _SEED_STRIDE: Final = 1_000_003
 _MAX_CHEAP: Final = 4
+# The least sharpness that is drawn. The bound itself stands for 0, which has no place on a logarithmic scale.
+_LEAST_SHARPNESS: Final = 0.1
 
 
 def tune_recipes(
@@ -64,7 +66,8 @@ def tune_recipes(
     first : Recipe
         Tried before the sampler guesses.
     n_trials : int
-        Trials in total, earlier ones of a resumed study included.
+        Trials in total, earlier ones of a resumed study included; stored ones that ask learned verifiers
+        which are missing now are left out of what is returned.
     seed : int
         Seed of the sampler.
     storage : str or path, optional
@@ -112,12 +115,18 @@ def tune_recipes(
             load_if_exists=True,
         )
         if not study.trials:
-            study.enqueue_trial(_params(first, routes, bench.settings.features[-1], bench.settings.ridge))
+            study.enqueue_trial(
+                _params(first, routes, facts, bench.settings.features[-1], bench.settings.ridge)
+            )
         done = sum(trial.state.is_finished() for trial in study.trials)
         study.optimize(objective, n_trials=max(n_trials - done, 0), callbacks=[report])
     finally:
         library.logging.set_verbosity(verbosity)
-    finished = [trial for trial in study.trials if trial.value is not None and trial.value > 0]
+    finished = [
+        trial
+        for trial in study.trials
+        if trial.value is not None and trial.value > 0 and _offered(trial.params, routes, facts)
+    ]
     ranked = sorted(finished, key=lambda trial: (-float(trial.value or 0.0), trial.number))
     best = list({_recipe(trial.params, routes): trial.params for trial in reversed(ranked)}.values())[::-1]
     return [candidate(params) for params in best[:_N_KEPT]]
@@ -156,7 +165,7 @@ def _suggest(trial: optuna.Trial, routes: Sequence[Route], facts: Facts) -> dict
     drawn["singles"] = trial.suggest_int("singles", 2, 6)
     drawn["growth"] = trial.suggest_float("growth", 1.2, 2.0)
     if not judged and facts.logprob_sd.get(route.strong, 0.0) > 0:
-        drawn["sharpness"] = trial.suggest_float("sharpness", 0.1, 10.0, log=True)
+        drawn["sharpness"] = trial.suggest_float("sharpness", _LEAST_SHARPNESS, 10.0, log=True)
     if route.starts:
         drawn["cheap_samples"] = trial.suggest_int("cheap_samples", 1, _MAX_CHEAP)
         if facts.pooled:
@@ -171,17 +180,37 @@ def _recipe(params: Mapping[str, Any], routes: Sequence[Route]) -> tuple[Recipe,
     """Turn a trial's parameters into a recipe, a feature set and a penalty."""
     ours = ("route", "judged", "features", "ridge")
     numbers = {key: value for key, value in params.items() if key not in ours}
+    if numbers.get("sharpness", np.inf) <= _LEAST_SHARPNESS:
+        numbers["sharpness"] = 0.0
     recipe = replace(Recipe(route=routes[int(params["route"])]), **numbers)
     return recipe, str(params.get("features", JUDGED)), float(params["ridge"])
 
 
-def _params(recipe: Recipe, routes: Sequence[Route], features: str, ridge: float) -> dict[str, Any]:
-    """Return the trial that stands for a recipe."""
-    numbers = {"singles": recipe.singles, "growth": recipe.growth}
-    if recipe.route.starts:
-        numbers |= {"cheap_samples": recipe.cheap_samples, "cheap_weight": recipe.cheap_weight}
-    if recipe.sharpness > 0:
-        numbers["sharpness"] = recipe.sharpness
-    if recipe.route.partner:
-        numbers |= {"partner_after": recipe.partner_after, "partner_weight": recipe.partner_weight}
-    return {"route": routes.index(recipe.route), "features": features, "ridge": ridge, **numbers}
+def _params(
+    recipe: Recipe, routes: Sequence[Route], facts: Facts, features: str, ridge: float
+) -> dict[str, Any]:
+    """Return the trial that stands for a recipe: what `_suggest` draws for its route, in its numbers."""
+    route, judged = recipe.route, recipe.chance_weight > 0
+    params: dict[str, Any] = {"route": routes.index(route), "ridge": ridge}
+    params |= {"singles": recipe.singles, "growth": recipe.growth}
+    if route.judged(facts):
+        params["judged"] = judged
+    if judged:
+        params["chance_weight"] = recipe.chance_weight
+    else:
+        params["features"] = features
+    if not judged and facts.logprob_sd.get(route.strong, 0.0) > 0:
+        params["sharpness"] = max(recipe.sharpness, _LEAST_SHARPNESS)
+    if route.starts:
+        params["cheap_samples"] = recipe.cheap_samples
+        if facts.pooled:
+            params["cheap_weight"] = recipe.cheap_weight
+    if route.partner:
+        params |= {"partner_after": recipe.partner_after, "partner_weight": recipe.partner_weight}
+    return params
+
+
+def _offered(params: Mapping[str, Any], routes: Sequence[Route], facts: Facts) -> bool:
+    """Return whether a stored trial can be replayed: its route is there, and judged where it was."""
+    place = int(params["route"])
+    return place < len(routes) and (not params.get("judged", False) or routes[place].judged(facts))

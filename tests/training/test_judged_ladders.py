@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
 
 from difficulty import SampleLog
@@ -29,6 +30,7 @@ from policies.replay_pools import ReplayPool, half_of, replay_pools
 from policies.stop_rules import Agreement
 from training import train
 from training.learned_verifiers import LearnedVerifiers, fit_learned_verifiers
+from training.tuning import study_storage
 
 N_PROMPTS = 80
 NOTHING = np.zeros((N_PROMPTS, 0))
@@ -80,8 +82,8 @@ def ladder(*waves: tuple[str, int], pooled: bool = True, power: float = 4.0) -> 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("judged")
-    train(planted(), folder, n_trials=8)
+    folder = tmp_path_factory.mktemp("judged") / "policy"
+    train(planted(), folder, n_trials=8, storage=folder.parent / "trials.log")
     return folder
 
 
@@ -192,6 +194,19 @@ def test_training_takes_judged_ladders_and_plans_run_by_them(bundle: Path) -> No
     expected = np.mean([plan.expected_accuracy for plan in plans])
     # Two sets of 80 prompts: the standard error of the difference is at most 0.08.
     assert abs(share - expected) < 0.4
+
+
+def test_a_storage_serves_training_with_and_without_learned_verifiers(bundle: Path, tmp_path: Path) -> None:
+    journal = bundle.parent / "trials.log"
+    without = train(planted(), tmp_path / "without", n_trials=8, storage=journal, learned_verifier=False)
+    assert without.adaptive is not None
+    assert not any(move.ladder.judged for move in without.adaptive.policy.moves)
+    storage = study_storage(journal)
+    assert storage is not None
+    names = optuna.get_all_study_names(storage)
+    for kind in ("policy", "stopping"):
+        told = {name.rsplit("-", 1)[-1] for name in names if name.startswith(kind) and "learned" not in name}
+        assert len(told) == 2, "each has a study of its own"
 
 
 def test_a_bundle_whose_judges_are_missing_is_refused(bundle: Path, tmp_path: Path) -> None:

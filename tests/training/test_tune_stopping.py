@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -11,13 +12,15 @@ import pytest
 
 from difficulty.sample_pool import SamplePool
 from policies.ladder import Ladder, Wave
+from policies.learned_verifier import CorrectnessModel, LearnedScorer
 from policies.replay_pools import ReplayPool, sample_scales
 from policies.stop_rules import Always
+from policies.value_rule import JUDGED
 from training.adaptive import AdaptiveFit, Search, fit_adaptive
 from training.candidates import Bench, Candidate
 from training.ladders import Settings
-from training.recipes import Facts, Recipe
-from training.tune_stopping import tune_recipes, worth_over
+from training.recipes import Facts, Recipe, Route
+from training.tune_stopping import _params, _recipe, _suggest, tune_recipes, worth_over
 from training.tuning import study_storage
 
 PRICES = np.geomspace(0.1, 1e-4, 6)
@@ -57,8 +60,10 @@ def fitted(found: dict[str, ReplayPool], search: Search | None, settings: Settin
     )
 
 
-def bench() -> tuple[Bench, Facts]:
+def bench(*, judged: bool = False) -> tuple[Bench, Facts]:
     found = pools()
+    if judged:
+        found = {"g": replace(found["g"], judge=LearnedScorer(models=(JUDGE,)))}
     scales = sample_scales(found)
     made = Bench(
         pools=found,
@@ -73,19 +78,34 @@ def bench() -> tuple[Bench, Facts]:
     return made, Facts.of(found, scales)
 
 
-def searched(storage: Path | None, *, n_trials: int) -> list[Candidate]:
-    made, facts = bench()
+def searched(storage: Path | None, *, n_trials: int, judged: bool = False, **first: Any) -> list[Candidate]:
+    made, facts = bench(judged=judged)
     routes = made.settings.routes(facts)
     return tune_recipes(
         made,
         facts,
         routes,
         reference=np.zeros((120, len(PRICES))),
-        first=Recipe(route=routes[0]),
+        first=replace(Recipe(route=routes[0]), **first),
         n_trials=n_trials,
         seed=3,
         storage=storage,
     )
+
+
+JUDGE = CorrectnessModel(
+    generator="g",
+    columns=(),
+    centre=(0.0,) * 6,
+    scale=(1.0,) * 6,
+    weights=(4.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    intercept=-2.0,
+    trees="",
+    log_loss=0.5,
+    brier=0.2,
+    base_brier=0.25,
+    calibration_error=0.01,
+)
 
 
 def trials(journal: Path) -> list[optuna.trial.FrozenTrial]:
@@ -128,6 +148,53 @@ def test_the_first_trial_is_the_recipe_that_training_starts_from(tmp_path: Path)
     (trial,) = trials(journal)
     assert trial.params["growth"] == Recipe(route=SETTINGS.routes(bench()[1])[0]).growth
     assert trial.params["ridge"] == SETTINGS.ridge
+
+
+@pytest.mark.parametrize("judged", [False, True])
+@pytest.mark.parametrize(
+    "numbers", [{"singles": 3, "growth": 1.5}, {"sharpness": 3.0}, {"chance_weight": 4.0, "singles": 5}]
+)
+def test_the_first_trial_is_the_recipe_asked_for(
+    tmp_path: Path, numbers: dict[str, Any], judged: bool
+) -> None:
+    if "chance_weight" in numbers and not judged:
+        pytest.skip("no ladder is judged without a verifier")
+    journal = tmp_path / "trials.log"
+    searched(journal, n_trials=1, judged=judged, **numbers)
+    made, facts = bench(judged=judged)
+    routes = made.settings.routes(facts)
+    (trial,) = trials(journal)
+    recipe, features, ridge = _recipe(trial.params, routes)
+    assert recipe == replace(Recipe(route=routes[0]), **numbers)
+    assert (features, ridge) == (JUDGED if "chance_weight" in numbers else "agreement", SETTINGS.ridge)
+
+
+@pytest.mark.parametrize("more", [{"starts": ("cheap",)}, {"partner": "cheap"}])
+@pytest.mark.parametrize("pooled", [True, False])
+def test_a_first_trial_has_all_numbers_of_its_route(more: dict[str, Any], pooled: bool) -> None:
+    route = Route(strong="g", **more)
+    same = {"g": 1.0, "cheap": 1.0}
+    facts = Facts(
+        accuracy=same, votes=same, cost=same, recorded={"g": 8, "cheap": 8}, logprob_sd=same, pooled=pooled
+    )
+    weight: dict[str, Any] = {"cheap_weight": 0.3} if pooled else {}
+    numbers: dict[str, Any] = (
+        {"cheap_samples": 3, **weight} if route.starts else {"partner_after": 2, "partner_weight": 0.5}
+    )
+    asked = replace(Recipe(route=route), **numbers)
+    params = _params(asked, [Route(strong="g"), route], facts, "full", 0.05)
+    fixed = optuna.trial.FixedTrial(params)
+    drawn = _suggest(fixed, [Route(strong="g"), route], facts)  # type: ignore[arg-type]
+    assert drawn == params, "what is not given would be drawn at random"
+    assert _recipe(drawn, [Route(strong="g"), route]) == (asked, "full", 0.05)
+
+
+def test_stored_trials_that_ask_a_missing_verifier_are_left_out(tmp_path: Path) -> None:
+    journal = tmp_path / "trials.log"
+    before = searched(journal, n_trials=6, judged=True, chance_weight=4.0)
+    assert any(item.ladder.judged for item in before)
+    again = searched(journal, n_trials=8)
+    assert not any(item.ladder.judged for item in again)
 
 
 def test_tuned_recipes_are_taken_where_they_are_clearly_better() -> None:
