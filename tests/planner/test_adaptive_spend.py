@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -101,7 +103,15 @@ def test_prices_targets_and_single_beliefs_are_solved_as_they_are() -> None:
     )
 
 
-def test_caps_hold() -> None:
-    menu = menu_of(60)
-    choice = choose(menu, budget=600.0, cap=25.0)
-    assert menu.cost[np.arange(60), choice].max() <= 25.0
+@pytest.mark.parametrize("share", [0.95, 1.5, 3.0])
+def test_caps_hold_while_the_limit_is_searched(share: float) -> None:
+    # Charges as menus have them under a cap: at most the cap at every level that is to be had.
+    rows, cap, plain = np.arange(60), 12.0, menu_of(60)
+    fits = plain.cost <= cap
+    capped = np.where(fits, np.minimum(plain.charge, cap), np.maximum(plain.charge, plain.cost))
+    menu = replace(plain, charge=capped)
+    budget = share * float(np.where(fits, menu.charge, 0.0).max(axis=1).sum())
+    choice = choose(menu, budget=budget, cap=cap)
+    assert menu.charge[rows, choice].max() <= cap
+    assert charged(menu, choice) <= budget * (1 + 1e-9)
+    assert menu.charge[rows, choose(menu, budget=budget)].max() > cap, "the cap binds"
