@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -28,8 +30,9 @@ from policies.ladder import Ladder, Wave
 from policies.learned_verifier import LearnedScorer
 from policies.replay_pools import ReplayPool, half_of, replay_pools
 from policies.stop_rules import Agreement
-from training import train
+from training import evaluate, train
 from training.learned_verifiers import LearnedVerifiers, fit_learned_verifiers
+from training.stopping import Stopping, fit_stopping
 from training.tuning import study_storage
 
 N_PROMPTS = 80
@@ -37,8 +40,18 @@ NOTHING = np.zeros((N_PROMPTS, 0))
 
 
 @cache
-def planted(*, seed: int = 0) -> SampleLog:
-    """Two generators whose wrong answers mostly agree: the vote fails, log-probability tells them apart."""
+def planted(
+    *,
+    seed: int = 0,
+    short: frozenset[int] = frozenset(),
+    flipped: frozenset[int] = frozenset(),
+    silent: frozenset[int] = frozenset(),
+) -> SampleLog:
+    """Two generators whose wrong answers mostly agree: the vote fails, log-probability tells them apart.
+
+    Prompts come in pairs of one group. `short` ones have a single sample of the big generator, marks of
+    `flipped` ones are turned round, and `silent` ones have no log-probabilities.
+    """
     rng = np.random.default_rng(seed)
     records = []
     for index in range(N_PROMPTS):
@@ -49,14 +62,22 @@ def planted(*, seed: int = 0) -> SampleLog:
             samples = [
                 {
                     "answer": "right" if ok else f"wrong-{int(rng.random() < 0.2)}",
-                    "correct": bool(ok),
-                    "mean_logprob": float(value),
+                    "correct": bool(ok) != (index in flipped),
+                    **({} if index in silent else {"mean_logprob": float(value)}),
                     "output_tokens": tokens,
                 }
                 for ok, value in zip(right, logprobs, strict=True)
             ]
+            if name == "big" and index in short:
+                samples = samples[:1]
             records.append(
-                {"prompt_id": f"p{index}", "prompt": f"{index}?", "generator": name, "samples": samples}
+                {
+                    "prompt_id": f"p{seed}-{index}",
+                    "prompt": f"{index}?",
+                    "group": f"g{seed}-{index // 2}",
+                    "generator": name,
+                    "samples": samples,
+                }
             )
     return SampleLog.from_records(records, {name: Generator(name=name) for name in ("small", "big")})
 
@@ -194,6 +215,53 @@ def test_training_takes_judged_ladders_and_plans_run_by_them(bundle: Path) -> No
     expected = np.mean([plan.expected_accuracy for plan in plans])
     # Two sets of 80 prompts: the standard error of the difference is at most 0.08.
     assert abs(share - expected) < 0.4
+
+
+def test_each_prompt_is_judged_by_a_model_that_did_not_learn_from_its_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Train as ever on a log that loses some prompts, and look at the judges that ladders are fitted with."""
+    handed: list[tuple[SampleLog, dict[str, LearnedScorer]]] = []
+
+    def watched(log: SampleLog, *args: Any, judges: Any = None, **more: Any) -> Stopping | None:
+        handed.append((log, dict(judges)))
+        return fit_stopping(log, *args, judges=judges, **more)
+
+    monkeypatch.setattr(sys.modules["training.train"], "fit_stopping", watched)
+    short = frozenset({0, 5, 6, 31, 40})
+    train(planted(short=short), tmp_path, n_trials=2)
+    ((kept, judges),) = handed
+    rows = [row for row in range(N_PROMPTS) if row not in short]
+    assert [prompt.id for prompt in kept.prompts] == [f"p0-{row}" for row in rows]
+    assert set(judges) == {"small", "big"}
+    whole = fit_learned_verifiers(planted(short=short)).cross_fitted
+    for name, judge in judges.items():
+        assert judge.folds is not None
+        np.testing.assert_array_equal(judge.folds, np.asarray(whole[name].folds)[rows])
+    # What a model learned from changes it: marks of a group change all models but that of its own prompts.
+    for pair in (frozenset({20, 21}), frozenset({70, 71})):
+        turned = fit_learned_verifiers(planted(short=short, flipped=pair)).cross_fitted
+        for name, judge in judges.items():
+            own = {int(np.asarray(judge.folds)[rows.index(row)]) for row in pair}
+            assert len(own) == 1, "a group shares a fold"
+            same = {
+                fold
+                for fold, (before, after) in enumerate(zip(judge.models, turned[name].models, strict=True))
+                if before.weights == after.weights and before.intercept == after.intercept
+            }
+            assert same == own
+
+
+def test_prompts_that_cannot_be_judged_are_left_out_of_an_evaluation(bundle: Path) -> None:
+    loaded = PolicyBundle.load(bundle)
+    # Without picks by the learned verifiers on the menu only the ladders ask them.
+    plain = np.array([not allocation.params for allocation in loaded.curves.allocations])
+    loaded = replace(
+        loaded, curves=loaded.curves.columns(np.flatnonzero(plain)), deployed=np.ones(plain.sum(), dtype=bool)
+    )
+    report = evaluate(loaded, planted(seed=1, silent=frozenset(range(9))), n_bootstrap=100)
+    assert report.data["n_prompts"] == N_PROMPTS - 9
+    assert report.data["n_left_out"] == 9
 
 
 def test_a_storage_serves_training_with_and_without_learned_verifiers(bundle: Path, tmp_path: Path) -> None:

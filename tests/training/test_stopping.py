@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from difficulty.generator import Generator
 from difficulty.sample_log import SampleLog
 from difficulty.standardised import standardised
 from policies.adaptive_policy import AdaptivePolicy, Move
@@ -20,6 +21,7 @@ from policies.tally import Tally
 from policies.value_rule import ValueRule, feature_matrix, probably_wrong
 from training.adaptive import fit_adaptive
 from training.candidates import score_at_prices
+from training.cost_belief import fit_cost_belief
 from training.fit_stopping import fit_value_rule
 from training.ladders import Settings, default_ladders
 from training.rivals import RIVALS
@@ -256,6 +258,44 @@ def test_replaying_a_static_move_is_the_mean_of_the_samples(log: SampleLog) -> N
     np.testing.assert_allclose(cost, np.repeat(pools["model-0"].cost.sum(axis=1)[:, None], 2, axis=1))
     np.testing.assert_array_equal(rounds, 1)
     assert np.all((value >= 0) & (value <= 1))
+
+
+def test_near_duplicates_do_not_tell_of_each_other_where_costs_are_expected() -> None:
+    # Five copies of each of sixteen prompts; only copies share what reacting to them costs.
+    rng = np.random.default_rng(2)
+    copies = np.repeat(np.arange(16), 5)
+    tokens = rng.integers(20, 400, size=16)[copies]
+    records = [
+        {
+            "prompt_id": f"p{row}",
+            "prompt": f"{row}?",
+            "group": f"g{copy}",
+            "generator": "g",
+            "samples": [
+                {"answer": str(int(x)), "correct": bool(x), "output_tokens": int(tokens[row])}
+                for x in rng.random(6) < 0.5
+            ],
+        }
+        for row, copy in enumerate(copies.tolist())
+    ]
+    level = rng.normal(size=16)[copies][:, None] + 1e-3 * rng.normal(size=(80, 1))
+    found = fit_stopping(
+        SampleLog.from_records(records, {"g": Generator(name="g")}),
+        MODEL,
+        coordinates=level,
+        folds=copies % 3,
+        prices=PRICES,
+        objective="accuracy",
+        seed=0,
+        settings=QUICK,
+    )
+    assert found is not None
+    told = found.table.cost_belief
+    fooled = fit_cost_belief(level, found.table.cost, groups=np.arange(80).astype(str), seed=0)
+    assert told is not None
+    assert fooled is not None
+    assert fooled.level_bandwidth < 0.3, "copies tell everything"
+    assert told.level_bandwidth > 1.0
 
 
 @pytest.mark.slow
