@@ -22,10 +22,18 @@ from policies.cost import CostModel
 from policies.curves import CurveTable, measure_curves
 from training.strategy_families import Family, shape_grids, strategy_families
 
-__all__ = ["DIFFICULTIES", "DifficultyName", "StrategyBed", "measure_strategies"]
+__all__ = [
+    "DIFFICULTIES",
+    "DifficultyName",
+    "ReadingName",
+    "StrategyBed",
+    "how_reading_is_known",
+    "measure_strategies",
+]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 DifficultyName: TypeAlias = Literal["observed", "score"]
+ReadingName: TypeAlias = Literal["recorded", "partly recorded", "estimated"]
 DIFFICULTIES: Final[tuple[str, ...]] = get_args(DifficultyName)
 
 _POOLED: Final = ("majority_vote", "best_of_n", "weighted_best_of_n")
@@ -67,7 +75,7 @@ class StrategyBed:
     easiness: FloatArray
     bins: tuple[NDArray[np.intp], ...]
     n_difficulty_samples: int
-    scoring: dict[str, str] = field(default_factory=dict)
+    scoring: dict[str, ReadingName] = field(default_factory=dict)
 
     def places(self, allocations: Sequence[Allocation]) -> NDArray[np.intp]:
         """Return the columns of some allocations."""
@@ -147,9 +155,36 @@ def measure_strategies(
     )
 
 
+def how_reading_is_known(recorded: FloatArray, reading: FloatArray) -> ReadingName | None:
+    """Say whether what a reward model reads is recorded.
+
+    Parameters
+    ----------
+    recorded : ndarray of float64
+        Tokens that were recorded; NaN where none were.
+    reading : ndarray of float64, same shape
+        Tokens that are paid for: recorded, else estimated.
+
+    Returns
+    -------
+    {"recorded", "partly recorded", "estimated"} or None
+        None where nothing is read.
+
+    Examples
+    --------
+    >>> how_reading_is_known(np.array([300.0, np.nan]), np.array([300.0, 280.0]))
+    'partly recorded'
+    """
+    known = ~np.isnan(recorded)
+    paid = known[known | (reading > 0)]
+    if not paid.size:
+        return None
+    return "recorded" if paid.all() else "partly recorded" if paid.any() else "estimated"
+
+
 def _scoring(
     curves: CurveTable, pricing: Pricing, families: Sequence[Family], columns: Mapping[Allocation, int]
-) -> dict[str, str]:
+) -> dict[str, ReadingName]:
     """Say of each family that pays for a reward model whether what it reads is recorded."""
     reading = pricing.reading(curves)
     if reading is None:
@@ -158,12 +193,9 @@ def _scoring(
     found = {}
     for family in families:
         places = [columns[allocation] for allocation in family.allocations]
-        known = ~np.isnan(recorded[:, places])
-        paid = known[known | (reading[:, places] > 0)]
-        if paid.size:
-            found[family.name] = (
-                "recorded" if paid.all() else "partly recorded" if paid.any() else "estimated"
-            )
+        known = how_reading_is_known(recorded[:, places], reading[:, places])
+        if known is not None:
+            found[family.name] = known
     return found
 
 

@@ -39,6 +39,7 @@ from training.learned_verifiers import LearnedVerifiers, fit_learned_verifiers
 from training.menu_choice import tune_menu
 from training.menu_pricing import price_menu
 from training.stopping import Stopping, fit_stopping, stopping_prices
+from training.strategy_bed import how_reading_is_known
 from training.tuning import Scorer, Tuned
 
 __all__ = ["train"]
@@ -229,14 +230,17 @@ def _scoring(curves: CurveTable, pricing: Pricing) -> dict[str, Any]:
     reading = pricing.reading(curves)
     if reading is None:
         return {}
-    recorded = np.zeros(reading.shape, dtype=bool)
-    if curves.verifier_tokens is not None:
-        recorded = ~np.isnan(curves.verifier_tokens)
-    paid = (recorded | (reading > 0)).any(axis=0)
-    n_recorded = int(recorded.any(axis=0).sum())
-    return (
-        {"scoring": {"recorded": n_recorded, "estimated": int(paid.sum()) - n_recorded}} if paid.any() else {}
-    )
+    recorded = np.full(reading.shape, np.nan) if curves.verifier_tokens is None else curves.verifier_tokens
+    known = [how_reading_is_known(*columns) for columns in zip(recorded.T, reading.T, strict=True)]
+    if not any(known):
+        return {}
+    return {
+        "scoring": {
+            "recorded": known.count("recorded"),
+            "partly_recorded": known.count("partly recorded"),
+            "estimated": known.count("estimated"),
+        }
+    }
 
 
 def _default_unit(log: SampleLog) -> str:

@@ -60,8 +60,9 @@ def bundle_table(bundle: PolicyBundle, path: str) -> Table:
             rows.append(
                 (
                     "reward model",
-                    f"what it reads is recorded for {scoring['recorded']} and estimated for "
-                    f"{scoring['estimated']} allocations",
+                    f"what it reads is recorded for {scoring['recorded']}, partly recorded for "
+                    f"{scoring.get('partly_recorded', 0)} and estimated for {scoring['estimated']} "
+                    "allocations",
                 )
             )
         predictor = training.get("predictor")
@@ -179,7 +180,7 @@ def ladder_table(bundle: PolicyBundle) -> Table:
 
 def _weighing(ladder: Ladder, bundle: PolicyBundle) -> str:
     """Say what the votes of a ladder count."""
-    if bundle.objective == "coverage":
+    if bundle.objective == "coverage" or ladder.n == 1:
         return "–"
     if ladder.judged:
         return "P(correct)"

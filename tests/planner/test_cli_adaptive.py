@@ -10,6 +10,7 @@ import pytest
 
 from planner.bundle import PolicyBundle
 from planner.cli import main
+from planner.commands.bundle_tables import ladder_table
 from planner.outcome_wire import outcome_from_json
 from policies.plan_wire import read_plans
 from training.rivals import RIVALS
@@ -77,3 +78,14 @@ def test_inspect_shows_what_plans_that_react_do(
     assert "ValueRule" in shown
     assert main(["inspect", str(trained.folder)]) == 0
     assert "Plans that react" not in capsys.readouterr().out
+
+
+def test_a_single_sample_has_no_vote_to_weigh(reacting: Any) -> None:
+    bundle = PolicyBundle.load(reacting.folder)
+    assert bundle.adaptive is not None
+    shown = ladder_table(bundle)
+    columns = {str(column.header): list(column.cells) for column in shown.columns}
+    singles = [str(text).startswith("1 of") and "then" not in str(text) for text in columns["draws at most"]]
+    assert True in singles
+    assert False in singles
+    assert [text == "–" for text in columns["votes count"]] == singles

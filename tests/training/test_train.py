@@ -260,8 +260,9 @@ def test_chains_and_recorded_runs_are_on_the_menu(tmp_path: Path) -> None:
     assert not np.isnan(bundle.curves.value).any()
 
 
+@pytest.mark.parametrize("every", [1, 2])
 def test_a_bundle_keeps_what_a_reward_model_read_and_says_for_how_much(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], every: int
 ) -> None:
     rng = np.random.default_rng(0)
     records: list[dict[str, Any]] = []
@@ -272,7 +273,9 @@ def test_a_bundle_keeps_what_a_reward_model_read_and_says_for_how_much(
             {"answer": "1" if x else "2", "correct": bool(x), "output_tokens": 20, "score": rng.random()}
             for x in right
         ]
-        run = {**samples[4], "prompt_tokens": 40, "output_tokens": 80, "verifier_tokens": 500 + place}
+        run = {**samples[4], "prompt_tokens": 40, "output_tokens": 80}
+        if place % every == 0:
+            run["verifier_tokens"] = 500 + place
         records += [
             {**line, "samples": samples[:4]},
             {**line, "strategy": "beam_search", "params": {"n": 4}, "samples": [run]},
@@ -284,12 +287,19 @@ def test_a_bundle_keeps_what_a_reward_model_read_and_says_for_how_much(
     bundle = PolicyBundle.load(folder)
     column = next(i for i, a in enumerate(bundle.curves.allocations) if a.strategy == "beam_search")
     assert bundle.curves.verifier_tokens is not None
-    assert_array_equal(bundle.curves.verifier_tokens[:, column], 500 + np.arange(24))
+    assert_array_equal(bundle.curves.verifier_tokens[::every, column], 500 + np.arange(24)[::every])
     by_score = [a for a in bundle.curves.allocations if "best" in a.strategy]
-    assert bundle.training["scoring"] == {"recorded": 1, "estimated": len(by_score)} and by_score
+    counts = (1, 0) if every == 1 else (0, 1)
+    assert bundle.training["scoring"] == {
+        "recorded": counts[0],
+        "partly_recorded": counts[1],
+        "estimated": len(by_score),
+    }
+    assert by_score
     capsys.readouterr()
     assert main(["inspect", str(folder)]) == 0
-    assert "recorded for 1 and estimated for" in " ".join(capsys.readouterr().out.split())
+    shown = f"recorded for {counts[0]}, partly recorded for {counts[1]} and estimated for {len(by_score)}"
+    assert shown in " ".join(capsys.readouterr().out.split())
     free = quickly(log, tmp_path / "free", unit="total_tokens")
     assert "scoring" not in free.training
 
