@@ -296,7 +296,7 @@ def _renumbered(codes: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np
 
 
 def _correctness(used: Mapping[str, ReplayPool], *, pooled: bool) -> FloatArray:
-    """Return the share of correct samples by generator, prompt and code, (G, P, K); G = 1 where votes pool."""
+    """Return the share of correct samples by generator, prompt and code, (G, P, K); G = 1 if votes pool."""
     if pooled:
         return answer_correctness([item.pool for item in used.values()])[None]
     tables = [answer_correctness([item.pool]) for item in used.values()]
