@@ -17,15 +17,9 @@ from policies.usage import Usage
 from training.demo_live import LiveDemo, LiveRun, lab_batches, live_budgets, run_live
 from training.forecast import Forecast, Range
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 torch = pytest.importorskip("torch", reason="the lab model needs torch: pip install 'ttc-planner[local]'")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_batches_share_no_problem_and_are_the_same_again():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, AutoTokenizer
+from transformers import AutoModelForTokenClassification
 
 from difficulty.errors import InvalidInputError
 from training.lab import LANGUAGE_MODEL, REWARD_MODEL
@@ -11,23 +11,7 @@ from training.lab.comparison import LOOK_BACK, set_up_comparison
 from training.lab.rewards import reward_model, score_steps
 from training.lab.tasks import draw_problems
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def tokenizer():
-    return AutoTokenizer.from_pretrained(LANGUAGE_MODEL)
-
-
-@pytest.fixture(scope="module")
-def language():
-    return AutoModelForCausalLM.from_pretrained(LANGUAGE_MODEL).eval()
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -19,16 +19,10 @@ from training.lab.tasks import draw_problems
 from training.lab.tokenizer import build_tokenizer
 from training.lab.train import LabConfig, train_lab
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 _TEMPLATES = (DIRECT_TEMPLATE, STEPS_TEMPLATE)
 _TOKENIZER = build_tokenizer(instructions=(*_TEMPLATES, REVISION_REQUEST))
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def _model(seed=0):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, AutoTokenizer
+from transformers import AutoModelForTokenClassification
 
 from training.lab import LANGUAGE_MODEL, REVISION_REQUEST, REVISION_SEPARATOR, REWARD_MODEL, STEPS_TEMPLATE
 from training.lab.measure import best_of_n_table, pass_at_1_table, revision_table, step_auc
@@ -12,23 +12,7 @@ from training.lab.prompts import N_PARAMS, lab_generators, lab_prompts
 from training.lab.tasks import draw_problems, grade
 from training.lab.tokenizer import build_tokenizer
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def tokenizer():
-    return AutoTokenizer.from_pretrained(LANGUAGE_MODEL)
-
-
-@pytest.fixture(scope="module")
-def model():
-    return AutoModelForCausalLM.from_pretrained(LANGUAGE_MODEL).eval()
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +20,12 @@ def reward():
     return AutoModelForTokenClassification.from_pretrained(REWARD_MODEL).eval()
 
 
-def test_weights_are_small_and_standard(model, reward):
+def test_weights_are_small_and_standard(language, reward):
     for folder in (LANGUAGE_MODEL, REWARD_MODEL):
         assert sum(file.stat().st_size for file in folder.iterdir()) < 6_000_000
-    assert model.config.model_type == reward.config.model_type == "llama"
-    assert model.num_parameters() == N_PARAMS
-    assert model.dtype == torch.float32  # stored as float16, computed in single precision
+    assert language.config.model_type == reward.config.model_type == "llama"
+    assert language.num_parameters() == N_PARAMS
+    assert language.dtype == torch.float32  # stored as float16, computed in single precision
     assert reward.config.id2label == {0: "wrong", 1: "right"}
     with safe_open(LANGUAGE_MODEL / "model.safetensors", framework="pt") as weights:
         assert {weights.get_slice(name).get_dtype() for name in weights.keys()} == {"F16"}  # noqa: SIM118
@@ -55,7 +39,7 @@ def test_shipped_tokenizer_is_the_one_the_script_builds(tokenizer):
     assert built.chat_template == tokenizer.chat_template
 
 
-def test_generate_answers_an_easy_problem(model, tokenizer):
+def test_generate_answers_an_easy_problem(language, tokenizer):
     problems = draw_problems(n=20, seed=77, n_steps=1, n_digits=1)
     right = 0
     for problem in problems:
@@ -63,19 +47,19 @@ def test_generate_answers_an_easy_problem(model, tokenizer):
         inputs = tokenizer.apply_chat_template(
             messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
         )
-        tokens = model.generate(**inputs, do_sample=False, max_new_tokens=32)[
+        tokens = language.generate(**inputs, do_sample=False, max_new_tokens=32)[
             0, inputs["input_ids"].shape[1] :
         ]
         right += grade(problem, tokenizer.decode(tokens, skip_special_tokens=True))
     assert right >= 19
 
 
-def test_difficulty_shows_in_the_prompt(model, tokenizer):
+def test_difficulty_shows_in_the_prompt(language, tokenizer):
     easy, hard = (
         np.mean(
             [
                 grade(problem, text)
-                for problem, texts in _drawn(model, tokenizer, n_steps=steps, n_digits=digits)
+                for problem, texts in _drawn(language, tokenizer, n_steps=steps, n_digits=digits)
                 for text in texts
             ]
         )
@@ -85,16 +69,16 @@ def test_difficulty_shows_in_the_prompt(model, tokenizer):
     assert hard < 0.3
 
 
-def test_measurements_have_the_shape_they_claim(model, reward, tokenizer):
+def test_measurements_have_the_shape_they_claim(language, reward, tokenizer):
     problems = draw_problems(n=6, seed=1, n_steps=(1, 2), n_digits=1)
     rows = pass_at_1_table(
-        model, tokenizer, template=STEPS_TEMPLATE, n_problems=2, n=2, temperature=1.0, seed=0
+        language, tokenizer, template=STEPS_TEMPLATE, n_problems=2, n=2, temperature=1.0, seed=0
     )
     assert [(row["n_digits"], row["n_steps"]) for row in rows[:2]] == [(1, 1), (1, 2)]
     assert all(0 <= row["pass_at_1"] <= 1 for row in rows)
     for between, as_chat in ((REVISION_REQUEST, True), (REVISION_SEPARATOR, False)):
         chain = revision_table(
-            model,
+            language,
             tokenizer,
             problems,
             template=STEPS_TEMPLATE,
@@ -107,7 +91,7 @@ def test_measurements_have_the_shape_they_claim(model, reward, tokenizer):
         assert [row["attempt"] for row in chain] == [0, 1, 2]
         assert np.isnan(chain[0]["mended"])
     table = best_of_n_table(
-        model,
+        language,
         reward,
         tokenizer,
         problems,
@@ -121,23 +105,23 @@ def test_measurements_have_the_shape_they_claim(model, reward, tokenizer):
     assert four["coverage"] >= max(
         four["vote"], four["best_of_n"], four["weighted_best_of_n"], one["coverage"]
     )
-    found = step_auc(model, reward, tokenizer, problems, template=STEPS_TEMPLATE, n=4, seed=0)
+    found = step_auc(language, reward, tokenizer, problems, template=STEPS_TEMPLATE, n=4, seed=0)
     assert 0 <= found["share_right"] <= 1
 
 
-def test_the_reward_model_tells_right_from_wrong_steps_of_one_problem(model, reward, tokenizer):
+def test_the_reward_model_tells_right_from_wrong_steps_of_one_problem(language, reward, tokenizer):
     # 30 problems of all sizes; the README tells of more
     problems = draw_problems(n=30, seed=31)
-    found = step_auc(model, reward, tokenizer, problems, template=STEPS_TEMPLATE, n=6, seed=4)
+    found = step_auc(language, reward, tokenizer, problems, template=STEPS_TEMPLATE, n=6, seed=4)
     assert found["within"] > 0.9
     assert found["all"] > 0.85
 
 
 @pytest.mark.slow
-def test_choosing_by_the_reward_model_helps(model, reward, tokenizer):
+def test_choosing_by_the_reward_model_helps(language, reward, tokenizer):
     problems = draw_problems(n=60, seed=32, n_steps=(3, 4, 5), n_digits=(2, 3))
     one, eight = best_of_n_table(
-        model, reward, tokenizer, problems,
+        language, reward, tokenizer, problems,
         template=STEPS_TEMPLATE, sizes=(1, 8), temperature=1.0, seed=5,
     )  # fmt: skip
     assert eight["best_of_n"] > one["best_of_n"] + 0.15
@@ -151,10 +135,12 @@ def test_prompts_and_generators_use_the_projects_words():
     assert all("{prompt}" in generator.prompt_template for generator in lab_generators())
 
 
-def _drawn(model, tokenizer, *, n_steps, n_digits):
+def _drawn(language, tokenizer, *, n_steps, n_digits):
     from training.lab.examples import chat
     from training.lab.sampling import sample
 
     problems = draw_problems(n=12, seed=3, n_steps=n_steps, n_digits=n_digits)
     prompts = [chat(STEPS_TEMPLATE.format(prompt=problem.text)) for problem in problems]
-    return list(zip(problems, sample(model, tokenizer, prompts, n=2, seed=0, temperature=1.0), strict=True))
+    return list(
+        zip(problems, sample(language, tokenizer, prompts, n=2, seed=0, temperature=1.0), strict=True)
+    )
