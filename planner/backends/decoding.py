@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from planner.backends.kv_cache import cache_argument, cache_of
 from planner.backends.seeded_sampling import choose_tokens
 from planner.backends.thinking import Thought
 from planner.ports import FinishReason
@@ -149,7 +150,7 @@ def decode(
             rows, last = _still_wanted(chunk), number == len(group) - 1
             if not rows:
                 continue
-            cache = output.past_key_values if last else copy.deepcopy(output.past_key_values)
+            cache = cache_of(output) if last else copy.deepcopy(cache_of(output))
             places = [place[row.prompt] for row in rows]
             index = torch.tensor(places, device=model.device)
             if places != list(range(len(used))):
@@ -185,6 +186,7 @@ def _decode_rows(
     temperatures = torch.tensor([row.temperature for row in alive], device=device, dtype=torch.float32)
     top_ps = torch.tensor([row.top_p for row in alive], device=device, dtype=torch.float32)
     position = mask.sum(-1)
+    argument = cache_argument(model)
     step = 0
     while True:
         drawn = choose_tokens(
@@ -214,8 +216,8 @@ def _decode_rows(
             input_ids=current[:, None],
             attention_mask=mask,
             position_ids=position[:, None],
-            past_key_values=cache,
             use_cache=True,
+            **{argument: cache},
         )
         logits = output.logits[:, -1]
         position = position + 1

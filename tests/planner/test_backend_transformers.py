@@ -12,6 +12,7 @@ from backend_contract import BackendContract, MakeBackend, request
 from difficulty.errors import BackendError, InvalidInputError, InvalidPromptError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
+from planner.backends.kv_cache import cache_argument, cache_of
 from planner.backends.results import Spent
 from planner.backends.transformers import TransformersBackend
 from planner.ports import Metered, SampleRequest
@@ -54,6 +55,30 @@ def tiny_tokenizer(template: str | None = None) -> Any:
     )
 
 
+class OlderOutput(dict[str, Any]):
+    @property
+    def logits(self) -> Any:
+        return self["logits"]
+
+
+class OlderModel:
+    """A model that calls its cache ``past_key_values``, as all did before transformers 5.24."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def __call__(self, **arguments: Any) -> OlderOutput:
+        return self.forward(**arguments)
+
+    def forward(self, *, past_key_values: Any = None, **arguments: Any) -> OlderOutput:
+        name = cache_argument(self._model)
+        output = self._model(**arguments, **({} if past_key_values is None else {name: past_key_values}))
+        return OlderOutput(logits=output.logits, past_key_values=cache_of(output))
+
+
 def backend(**options: Any) -> TransformersBackend:
     return TransformersBackend(**({"model": tiny_model(), "tokenizer": tiny_tokenizer()} | options))
 
@@ -77,6 +102,11 @@ async def test_a_sample_depends_on_its_seed_alone() -> None:
         assert alone.text == together[index].text
         assert alone.mean_logprob == pytest.approx(together[index].mean_logprob, abs=1e-5)
     assert len({completion.text for completion in together}) == 4
+
+
+async def test_models_that_name_their_cache_as_before_give_the_same() -> None:
+    older = backend(model=OlderModel(tiny_model()))
+    assert await older.sample([request(n=4, seed=10)]) == await backend().sample([request(n=4, seed=10)])
 
 
 async def test_the_same_seed_on_another_prompt_is_other_luck() -> None:

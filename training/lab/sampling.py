@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from difficulty.errors import InvalidInputError, require
+from planner.backends.kv_cache import cache_argument, cache_of
 
 __all__ = ["sample"]
 
@@ -83,7 +84,7 @@ def _draw(
     drawn: list[list[int]] = [[] for _ in range(len(rows) * n)]
     with torch.inference_mode():
         output = model(input_ids=rows, use_cache=True, logits_to_keep=1)
-        cache = output.past_key_values
+        cache, argument = cache_of(output), cache_argument(model)
         cache.batch_repeat_interleave(n)
         logits = output.logits[:, -1].repeat_interleave(n, dim=0)
         alive = list(range(len(drawn)))  # sample of each row of the cache
@@ -102,6 +103,6 @@ def _draw(
                 cache.batch_select_indices(rows_left)
                 alive = [alive[row] for row in rows_left.tolist()]
                 tokens, running = tokens[rows_left], running[rows_left]
-            output = model(input_ids=tokens, past_key_values=cache, use_cache=True)
-            cache, logits = output.past_key_values, output.logits[:, -1]
+            output = model(input_ids=tokens, use_cache=True, **{argument: cache})
+            cache, logits = cache_of(output), output.logits[:, -1]
     return drawn
