@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
+from difficulty.row_product import row_product
 
 __all__ = ["Belief", "ReferencePrompts"]
 
@@ -109,10 +110,10 @@ class Belief:
             NaN where no reference prompt with weight has a value.
         """
         known = ~np.isnan(values)
-        total = self.weights @ np.where(known, values, 0.0).astype(np.float32)
+        total = row_product(self.weights, np.where(known, values, 0.0))
         if known.all():
             return np.asarray(total, dtype=np.float64)
-        mass = self.weights @ known.astype(np.float32)
+        mass = row_product(self.weights, known.astype(np.float64))
         mean = np.divide(total, mass, out=np.full(total.shape, np.nan), where=mass > 0)
         return np.asarray(mean, dtype=np.float64)
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
+from difficulty.row_product import row_product
 
 __all__ = ["BinWeights", "KernelWeights", "NearestWeights", "UniformWeights", "Weigher"]
 
@@ -109,7 +110,7 @@ class KernelWeights:
         """Return the weights, shape (P, T)."""
         at = ((queries - self._centre) * self._inverse).astype(np.float32)
         np.clip(at, self._low, self._high, out=at)
-        exponent = at @ self._transposed
+        exponent = row_product(at, self._transposed)
         exponent -= 0.5 * np.einsum("pd,pd->p", at, at)[:, None]
         exponent -= self._squared
         if self._floor == 0:  # without a floor the nearest reference must not underflow to nothing
