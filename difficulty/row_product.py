@@ -1,9 +1,9 @@
 """A matrix product of float32 in which equal rows give equal results.
 
-BLAS spreads the rows of a product over kernels that add up in different orders, so that two equal prompts could
-differ in the last digit by their place in the batch, and a tie be decided by it (OpenBLAS on AVX2: every second
-group of six rows). The product is therefore taken in float64 and rounded: the orders still differ, but far below the
-last digit that is kept.
+BLAS spreads the rows of a product over kernels that add up in different orders, so that two equal prompts
+could differ in the last digit by their place in the batch, and a tie be decided by it (OpenBLAS on AVX2:
+every second group of six rows). The product is therefore taken in float64 and rounded: the orders still
+differ, but far below the last digit that is kept.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def row_product(rows: NDArray[np.floating], matrix: NDArray[np.floating]) -> NDA
 
     Notes
     -----
-    Results of equal rows can only differ where the exact result lies within some 1e-16 of half way between two
-    numbers of float32, about once in 1e8 entries.
+    Results of equal rows can only differ where the exact result lies within some 1e-16 of half way between
+    two numbers of float32, about once in 1e8 entries.
 
     Examples
     --------

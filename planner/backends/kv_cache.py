@@ -1,8 +1,8 @@
 """The key-value cache of a forward pass, under the name that the model knows it by.
 
-transformers called the cache ``past_key_values`` until version 5.23 and calls it ``cache`` since; models with code of
-their own may go either way in any version. So the model and its output are asked, once per batch. What the
-cache can do (select rows, repeat them) has not changed and is left to its users.
+transformers called the cache ``past_key_values`` until version 5.23 and calls it ``cache`` since; models with
+code of their own may go either way in any version. So the model and its output are asked, once per batch.
+What the cache can do (select rows, repeat them) has not changed and is left to its users.
 """
 
 from __future__ import annotations
