@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from difficulty.belief import Belief
 from difficulty.errors import InvalidInputError, UnknownUnitError
 from difficulty.prompt import Prompt
+from difficulty.standardised import standardised
 from planner.bundle import PolicyBundle
 from planner.reason import Reasons, one_of
 from policies.adaptive_policy import Move
@@ -54,6 +55,8 @@ class Menu:
     charge, charge_deviation : ndarray of float64
         Expected cost under the belief that tells costs apart best, and the standard deviation of the cost of
         one run: what plans say and budgets count. The same array as `cost` where there is one belief.
+    move : ndarray of intp
+        Index of the move that a prompt takes at a level.
     width : ndarray of int64
         The most samples that a level may draw; fewer than its ladder has where a cap cuts it short.
     """
@@ -63,6 +66,7 @@ class Menu:
     cost: FloatArray
     charge: FloatArray
     charge_deviation: FloatArray
+    move: NDArray[np.intp]
     width: NDArray[np.int64]
 
 
@@ -106,23 +110,31 @@ class Levels:
         references = self.bundle.references
         sharp = self.table.cost_belief
         weigh = None if sharp is None else sharp.weigher(references.coordinates)
+        difficulty, known = (
+            standardised(part, references.coordinates) for part in (coordinates, references.coordinates)
+        )
+        moves = self.table.policy.route(difficulty, known)
         parts, start = [], 0
         for belief in beliefs:
-            at = coordinates[start : start + len(belief)]
-            charged = None if weigh is None else Belief(weights=weigh(at), references=references)
-            parts.append(self._menu(belief, charged, cap))
+            rows = slice(start, start + len(belief))
+            charged = (
+                None if weigh is None else Belief(weights=weigh(coordinates[rows]), references=references)
+            )
+            parts.append(self._menu(belief, charged, moves[rows], cap))
             start += len(belief)
-        names = ("value", "value_error", "cost", "charge_deviation", "width")
+        names = ("value", "value_error", "cost", "charge_deviation", "move", "width")
         joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
         if weigh is None:
             return Menu(charge=joined["cost"], **joined)
         return Menu(charge=np.concatenate([part.charge for part in parts]), **joined)
 
-    def _menu(self, belief: Belief, charged: Belief | None, cap: float | None) -> Menu:
+    def _menu(
+        self, belief: Belief, charged: Belief | None, moves: NDArray[np.intp], cap: float | None
+    ) -> Menu:
         table = self.table
         value, error = _expect(belief, table.value)
         known = ~np.isnan(value)
-        widths = np.array([move.ladder.n for move in table.policy.moves])[table.policy.choice]
+        widths = np.array([move.ladder.n for move in table.policy.moves])
         cost, deviation = (np.where(known, part, 0.0) for part in self._spend(belief))
         menu = Menu(
             value=value.clip(0.0, 1.0),
@@ -130,7 +142,8 @@ class Levels:
             cost=cost,
             charge=cost,
             charge_deviation=deviation,
-            width=np.tile(widths, (len(belief), 1)),
+            move=moves,
+            width=widths[moves],
         )
         cut = menu if cap is None else self._cut(menu, belief, cap)
         if charged is None:
@@ -156,7 +169,7 @@ class Levels:
 
     def _cut(self, menu: Menu, belief: Belief, cap: float) -> Menu:
         """Cut every ladder short where all of it is expected to cost more than the cap."""
-        moves, choice = self.table.policy.moves, self.table.policy.choice
+        moves = self.table.policy.moves
         names = self._generators()
         at_name = {name: index for index, name in enumerate(names)}
         each = np.stack([self._each(name, belief) for name in names], axis=1)
@@ -172,11 +185,11 @@ class Levels:
             firsts[:, index] = total[:, 0]
             mosts[:, index] = total[rows, np.maximum(fitting[:, index] - 1, 0)]
             ones[:, index] = success[:, drawn[0]]
-        too_long = (fitting[:, choice] < menu.width) & ~np.isnan(menu.value)
+        too_long = (np.take_along_axis(fitting, menu.move, axis=1) < menu.width) & ~np.isnan(menu.value)
         if not too_long.any():
             return menu
-        at, level = np.nonzero(too_long)
-        move_at = choice[level]
+        at, _ = np.nonzero(too_long)
+        move_at = menu.move[too_long]
         first, most = firsts[at, move_at], mosts[at, move_at]
         value, cost, deviation = menu.value.copy(), menu.cost.copy(), menu.charge_deviation.copy()
         width = menu.width.copy()
@@ -189,14 +202,7 @@ class Levels:
         value[too_long] = one + share.clip(0.0, 1.0) * (worth - one)
         cost[too_long] = np.maximum(left, np.minimum(first, most))
         deviation[too_long] = np.minimum(deviation[too_long], most)
-        return Menu(
-            value=value,
-            value_error=menu.value_error,
-            cost=cost,
-            charge=cost,
-            charge_deviation=deviation,
-            width=width,
-        )
+        return replace(menu, value=value, cost=cost, charge=cost, charge_deviation=deviation, width=width)
 
     def _generators(self) -> tuple[str, ...]:
         names = [name for move in self.table.policy.moves for name in move.ladder.generators]
@@ -246,14 +252,28 @@ def table_of(bundle: PolicyBundle, cost_model: CostModel) -> AdaptiveTable:
 
 
 def restricted(table: AdaptiveTable | None, generators: Collection[str]) -> AdaptiveTable | None:
-    """Return the table without the levels that need other generators; None where no level is left."""
+    """Return the table without the moves that need other generators; None where no level is left.
+
+    Where a level loses one of several options, prompts are no longer routed: all take its first that is left.
+    """
     if table is None:
         return None
-    levels = range(len(table.policy.prices))
-    usable = np.array([set(table.move(level).ladder.generators) <= set(generators) for level in levels])
-    if not usable.any():
+    policy = table.policy
+    able = np.array([set(move.ladder.generators) <= set(generators) for move in policy.moves])
+    levels = range(len(policy.prices))
+    if policy.routing is None or all(able[list(moves)].all() for moves in policy.routing.options):
+        usable = able[policy.choice]
+        return replace(table, value=np.where(usable, table.value, np.nan)) if usable.any() else None
+    left = [[at for at, move in enumerate(moves) if able[move]] for moves in policy.routing.options]
+    if not any(left):
         return None
-    return replace(table, value=np.where(usable, table.value, np.nan))
+    value, cost = np.full(table.value.shape, np.nan), table.cost.copy()
+    choice = policy.choice.copy()
+    for level in filter(lambda level: left[level], levels):
+        column = policy.routing.columns(level).start + left[level][0]
+        value[:, level], cost[:, level] = policy.routing.value[:, column], policy.routing.cost[:, column]
+        choice[level] = policy.routing.options[level][left[level][0]]
+    return replace(table, policy=replace(policy, choice=choice, routing=None), value=value, cost=cost)
 
 
 def write(
@@ -294,8 +314,12 @@ def write(
         cost, spread = float(menu.charge[row, level]), _Z * float(menu.charge_deviation[row, level])
         high = cost + spread if cap is None else max(min(cost + spread, cap), cost)
         price = float(table.policy.prices[level])
-        allocation = replace(table.allocation(level, objective), width=int(menu.width[row, level]))
+        allocation = replace(
+            table.allocation(level, objective, move=int(menu.move[row, level])),
+            width=int(menu.width[row, level]),
+        )
         move = move_of(allocation, table)
+        routed = ", as prompts like it did better with this" if "option" in allocation.parameters else ""
         plans.append(
             AllocationPlan(
                 prompt_id=prompt.id,
@@ -307,7 +331,7 @@ def write(
                 unit=check_unit(unit),
                 objective=objective,
                 price=price,
-                reason=f"{reasons.standing(standing[row])}; {_in_words(move, price, unit, objective)}",
+                reason=f"{reasons.standing(standing[row])}; {_in_words(move, price, unit, objective)}{routed}",
             )
         )
     return plans
@@ -326,7 +350,14 @@ def move_of(allocation: Allocation, table: AdaptiveTable) -> Move:
         raise InvalidInputError(
             f"level of an adaptive allocation must lie in 0..{len(table.policy.prices) - 1}, got {level!r}"
         )
-    move = table.move(level)
+    options = table.policy.options(level)
+    option = allocation.parameters.get("option", 0)
+    if isinstance(option, bool) or not isinstance(option, int) or not 0 <= option < len(options):
+        raise InvalidInputError(
+            f"option of an adaptive allocation at level {level} must lie in 0..{len(options) - 1}, got "
+            f"{option!r}; run plans with the bundle that made them"
+        )
+    move = options[option]
     ladder = move.ladder.within(allocation.width, dict.fromkeys(move.ladder.generators, 1.0))
     named = allocation.parameters.get("stop"), allocation.generator
     ours = type(move.rule).__name__, move.ladder.waves[0].generator

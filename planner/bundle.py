@@ -30,7 +30,7 @@ from difficulty.prompt import Prompt
 from difficulty.prompt_features import PromptFeatures
 from policies.adaptive_policy import AdaptivePolicy
 from policies.adaptive_table import AdaptiveTable
-from policies.adaptive_wire import from_plain, to_plain
+from policies.adaptive_wire import from_plain, routing_arrays, to_plain
 from policies.allocation import Allocation
 from policies.budget import check_unit
 from policies.curves import CurveTable
@@ -43,6 +43,8 @@ __all__ = ["SCHEMA", "Manifest", "PolicyBundle", "prompt_hash"]
 SCHEMA: Final = 1
 _MANIFEST: Final = "manifest.json"
 _MAX_BYTES: Final = 1 << 30
+# Begins the names of the arrays of routings.
+_ROUTING: Final = "routing:"
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 Built = TypeVar("Built", Allocation, PolicySpec)
@@ -210,12 +212,19 @@ class PolicyBundle:
                 files[f"predictor-{index}.npz"] = _pack(regression.to_arrays())
         if self.adaptive is not None:
             table = self.adaptive
-            policies = {"adaptive": to_plain(table.policy)}
-            policies |= {f"rival {name}": to_plain(rival) for name, rival in self.rivals.items()}
-            files["adaptive.json"] = msgspec.json.encode(policies)
+            policies = {"adaptive": table.policy}
+            policies |= {f"rival {name}": rival for name, rival in self.rivals.items()}
+            files["adaptive.json"] = msgspec.json.encode(
+                {name: to_plain(policy) for name, policy in policies.items()}
+            )
             files["adaptive.npz"] = _pack(
                 {"value": table.value, "cost": table.cost, "cost_deviation": table.cost_deviation}
                 | _cost_belief_array(table.cost_belief)
+                | {
+                    f"{_ROUTING} {part} of {name}": array
+                    for name, policy in policies.items()
+                    for part, array in routing_arrays(policy).items()
+                }
             )
         if self.verifiers:
             files["verifiers.json"] = write_models(self.verifiers)
@@ -333,14 +342,16 @@ def _load_adaptive(
         return {}
     plain = msgspec.json.decode(content["adaptive.json"], type=dict[str, dict[str, Any]])
     arrays = _unpack(content["adaptive.npz"])
+    policies = {name: from_plain(policy, _routing_of(name, arrays)) for name, policy in plain.items()}
     table = AdaptiveTable(
-        policy=from_plain(plain.pop("adaptive")),
+        policy=policies.pop("adaptive"),
         value=arrays["value"],
         cost=arrays["cost"],
         cost_deviation=arrays["cost_deviation"],
         cost_belief=_read_cost_belief(arrays),
     )
-    if len(table.value) != n_prompts:
+    routings = [policy.routing for policy in (table.policy, *policies.values()) if policy.routing is not None]
+    if {len(table.value), *(len(routing.value) for routing in routings)} != {n_prompts}:
         raise InvalidBundleError("references and adaptive policy disagree in size; train the bundle anew")
     judged = {name for move in table.policy.moves if move.ladder.judged for name in move.ladder.generators}
     if not judged <= set(verifiers):
@@ -348,8 +359,14 @@ def _load_adaptive(
             f"plans that react pick by learned verifiers of {', '.join(sorted(judged - set(verifiers)))}, "
             "which are missing; train the bundle anew"
         )
-    rivals = {name.removeprefix("rival "): from_plain(policy) for name, policy in plain.items()}
+    rivals = {name.removeprefix("rival "): policy for name, policy in policies.items()}
     return {"adaptive": table, "rivals": rivals}
+
+
+def _routing_of(name: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
+    """Return the arrays of one policy's routing; empty without one."""
+    ends = {f"{_ROUTING} {part} of {name}": part for part in ("value", "cost")}
+    return {part: arrays[key] for key, part in ends.items() if key in arrays}
 
 
 def _cost_belief_array(belief: PolicySpec | None) -> dict[str, NDArray[Any]]:

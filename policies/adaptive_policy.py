@@ -1,14 +1,15 @@
 """An adaptive policy: at each price, which ladder to climb and which rule decides when to stop.
 
 Prices that were not tried use the nearest one in ratio. A move with one wave is a static allocation, so the
-policy contains every static one. Spending over many prompts is left to `policies.batch_control` and
+policy contains every static one; with a routing it chooses among a few moves by what is predicted of a
+prompt, and contains one-shot policies too. Spending over many prompts is left to `policies.batch_control` and
 `policies.stream_control`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError
 from policies.adaptive_replay import StopRule
 from policies.ladder import Ladder, SampleScale
+from policies.routing import Routing
 
 __all__ = ["AdaptivePolicy", "Move"]
 
@@ -45,6 +47,8 @@ class AdaptivePolicy:
         Index into `moves` for each price.
     scales : mapping of str to SampleScale
         What is usual for each generator's samples.
+    routing : Routing, optional
+        Moves that prompts choose from at each price, `choice` first among them.
 
     Raises
     ------
@@ -56,6 +60,7 @@ class AdaptivePolicy:
     prices: FloatArray
     choice: NDArray[np.integer]
     scales: Mapping[str, SampleScale]
+    routing: Routing | None = None
 
     def __post_init__(self) -> None:
         if not self.moves or self.choice.shape != self.prices.shape or not self.prices.size:
@@ -66,8 +71,40 @@ class AdaptivePolicy:
             raise InvalidInputError(
                 f"choices must lie in 0..{len(self.moves) - 1}, got {self.choice.tolist()}"
             )
+        if self.routing is not None:
+            options = self.routing.options
+            if [moves[0] for moves in options] != self.choice.tolist() or not all(
+                0 <= move < len(self.moves) for moves in options for move in moves
+            ):
+                raise InvalidInputError(
+                    f"a routing must offer moves in 0..{len(self.moves) - 1} at each price, the policy's own "
+                    f"choice first; got {options} for choices {self.choice.tolist()}"
+                )
 
     def at(self, price: float) -> Move:
         """Return the move for a price λ (value per unit of cost)."""
         nearest = int(np.abs(np.log(self.prices / max(price, 1e-300))).argmin())
         return self.moves[int(self.choice[nearest])]
+
+    def take(self, rows: NDArray[np.intp]) -> AdaptivePolicy:
+        """Return the policy with the reference prompts of its routing cut down to those at `rows`."""
+        return self if self.routing is None else replace(self, routing=self.routing.take(rows))
+
+    def options(self, level: int) -> tuple[Move, ...]:
+        """Return the moves that a prompt may take at a price level, the usual one first."""
+        indices = (int(self.choice[level]),) if self.routing is None else self.routing.options[level]
+        return tuple(self.moves[index] for index in indices)
+
+    def route(self, difficulty: FloatArray, references: FloatArray) -> NDArray[np.intp]:
+        """Return the index of each prompt's move at each price, shape (P, L).
+
+        Parameters
+        ----------
+        difficulty : ndarray of float64, shape (P, V)
+            Standardised coordinates of the prompts.
+        references : ndarray of float64, shape (T, V)
+            Those of the reference prompts; not looked at without a routing.
+        """
+        if self.routing is None:
+            return np.tile(self.choice.astype(np.intp), (len(difficulty), 1))
+        return self.routing.pick(difficulty, references=references, prices=self.prices)

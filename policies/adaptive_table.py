@@ -34,7 +34,8 @@ class AdaptiveTable:
     policy : AdaptivePolicy
         Its L prices are the levels.
     value, cost : ndarray of float64, shape (T, L)
-        Expected value and cost at each level, out of fold; NaN where a prompt could not be replayed.
+        Expected value and cost at each level, out of fold and routed; NaN where a prompt could not be
+        replayed.
     cost_deviation : ndarray of float64, shape (T, L)
         Standard deviation of the cost of one run.
     cost_belief : PolicySpec or None
@@ -62,28 +63,44 @@ class AdaptiveTable:
     def take(self, rows: NDArray[np.intp]) -> AdaptiveTable:
         """Return the table of the reference prompts at `rows`."""
         return AdaptiveTable(
-            policy=self.policy,
+            policy=self.policy.take(rows),
             value=self.value[rows],
             cost=self.cost[rows],
             cost_deviation=self.cost_deviation[rows],
             cost_belief=self.cost_belief,
         )
 
-    def move(self, level: int) -> Move:
-        """Return the ladder and stop rule of a level."""
-        return self.policy.moves[int(self.policy.choice[level])]
+    def move(self, level: int, option: int = 0) -> Move:
+        """Return the ladder and stop rule of a level, or of one of its other options."""
+        return self.policy.options(level)[option]
 
-    def allocation(self, level: int, objective: Objective) -> Allocation:
+    def allocation(self, level: int, objective: Objective, *, move: int | None = None) -> Allocation:
         """Return a level as an allocation: the most that it may draw, and the level as a parameter.
 
-        Examples of the parameter's use are in `planner.adaptive_plans`.
+        Parameters
+        ----------
+        level : int
+            Of the policy's prices.
+        objective : {"accuracy", "coverage"}
+            What the selector delivers.
+        move : int, optional
+            Index of the move that is taken, one of the level's options; the usual one by default. Another
+            than that is named by the parameter ``option``.
+
+        Notes
+        -----
+        Examples of the parameters' use are in `planner.adaptive_plans`.
         """
-        ladder = self.move(level).ladder
+        options = self.policy.options(level)
+        taken = options[0] if move is None else self.policy.moves[move]
+        option = options.index(taken)
+        ladder = taken.ladder
         strategy: StrategyName = "weighted_best_of_n" if ladder.judged else "majority_vote"
         judge = {"verifier": LEARNED} if ladder.judged else {}
+        other = {"option": option} if option else {}
         return Allocation(
             generator=ladder.waves[0].generator,
             strategy="first_success" if objective == "coverage" else strategy,
             width=ladder.n,
-            params={"stop": type(self.move(level).rule).__name__, "level": level, **judge},
+            params={"stop": type(taken.rule).__name__, "level": level, **other, **judge},
         )

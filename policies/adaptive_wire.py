@@ -1,6 +1,7 @@
 """Adaptive policies as plain data for a bundle, and back: names and numbers, nothing that executes.
 
-Each rule is its class name and its fields; arrays become nested lists of numbers. Unknown names and fields
+Each rule is its class name and its fields; arrays become nested lists of numbers, but for what a routing
+knows of reference prompts, which is large and stays in arrays. Unknown names and fields
 are refused. Where the data is kept, and its checksum, is left to `planner.bundle`.
 """
 
@@ -11,6 +12,7 @@ from dataclasses import fields
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from difficulty.beta_binomial import BetaBinomial
 from difficulty.errors import InvalidBundleError, InvalidInputError
@@ -18,14 +20,16 @@ from policies import stop_rules
 from policies.adaptive_policy import AdaptivePolicy, Move
 from policies.adaptive_replay import StopRule
 from policies.ladder import Ladder, SampleScale, Wave
+from policies.policy_spec import PolicySpec
+from policies.routing import Routing
 from policies.value_rule import ValueRule
 
-__all__ = ["SCHEMA", "from_plain", "to_plain"]
+__all__ = ["SCHEMA", "from_plain", "routing_arrays", "to_plain"]
 
-SCHEMA: Final = 4
+SCHEMA: Final = 5
 # Schema 1 had no `futility` in learned rules, schema 2 no `logprob_weights` in ladders, schema 3 no
-# `chance_weight`; the defaults are what they did.
-_READS: Final = (1, 2, 3, SCHEMA)
+# `chance_weight`, schema 4 no `routing`; the defaults are what they did.
+_READS: Final = (1, 2, 3, 4, SCHEMA)
 _RULES: Final[Mapping[str, type]] = {
     "ValueRule": ValueRule,
     **{name: getattr(stop_rules, name) for name in stop_rules.__all__},
@@ -55,11 +59,29 @@ def to_plain(policy: AdaptivePolicy) -> dict[str, Any]:
         "choice": policy.choice.tolist(),
         "scales": {name: _fields(scale) for name, scale in sorted(policy.scales.items())},
         "moves": [{"ladder": _ladder(move.ladder), "rule": _rule(move.rule)} for move in policy.moves],
+        "routing": None
+        if policy.routing is None
+        else {"options": policy.routing.options, "belief": _fields(policy.routing.belief)},
     }
 
 
-def from_plain(data: Mapping[str, Any]) -> AdaptivePolicy:
+def routing_arrays(policy: AdaptivePolicy) -> dict[str, NDArray[np.float64]]:
+    """Return what the policy's routing knows of reference prompts, (T, C) each; empty without a routing."""
+    routing = policy.routing
+    return {} if routing is None else {"value": routing.value, "cost": routing.cost}
+
+
+def from_plain(
+    data: Mapping[str, Any], arrays: Mapping[str, NDArray[np.float64]] | None = None
+) -> AdaptivePolicy:
     """Return the policy that `to_plain` wrote.
+
+    Parameters
+    ----------
+    data : mapping
+        What `to_plain` returned.
+    arrays : mapping of str to ndarray, optional
+        What `routing_arrays` returned.
 
     Raises
     ------
@@ -80,6 +102,7 @@ def from_plain(data: Mapping[str, Any]) -> AdaptivePolicy:
             prices=np.array(data["prices"], dtype=np.float64),
             choice=np.array(data["choice"], dtype=np.int64),
             scales={name: SampleScale(**scale) for name, scale in data["scales"].items()},
+            routing=_read_routing(data.get("routing"), arrays or {}),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidBundleError(
@@ -94,6 +117,19 @@ def _fields(value: Any) -> dict[str, Any]:
         name: item.tolist() if isinstance(item, np.ndarray | np.generic) else item
         for name, item in plain.items()
     }
+
+
+def _read_routing(
+    data: Mapping[str, Any] | None, arrays: Mapping[str, NDArray[np.float64]]
+) -> Routing | None:
+    if data is None:
+        return None
+    return Routing(
+        options=tuple(tuple(map(int, moves)) for moves in data["options"]),
+        value=arrays["value"],
+        cost=arrays["cost"],
+        belief=PolicySpec(**data["belief"]),
+    )
 
 
 def _ladder(ladder: Ladder) -> dict[str, Any]:

@@ -3,14 +3,15 @@
 Candidates are the static allocations, known stop rules and learned rules, each on several ladders, and the
 best trials of a search. At each price the candidate with the most value after cost is taken. Static
 allocations are the default, then come known rules, learned ones, and tuned ones: each kind must beat what was
-taken before by more than noise, learned rules also over all prices together. The result is a table from price
-to (ladder, rule); evaluation on untouched prompts is left to `training.evaluate`.
+taken before by more than noise, learned rules also over all prices together. Prompts may be routed to others
+where that pays (`training.routing`). The result is a table from price to (ladder, rule); evaluation on
+untouched prompts is left to `training.evaluate`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -21,11 +22,13 @@ from policies.adaptive_policy import AdaptivePolicy, Move
 from policies.adaptive_replay import Objective, StopRule
 from policies.ladder import Ladder
 from policies.replay_pools import ReplayPool, sample_scales
+from policies.routing import RESEMBLANCE, Routing
 from policies.value_rule import JUDGED
 from training.candidates import KNOWN_RULES, Bench, Candidate
 from training.checker_ladders import first_success, propose_checker_ladders
 from training.ladders import Settings, default_ladders, propose_recipes
 from training.recipes import Facts, Recipe, Route, undominated
+from training.routing import expected_worth, offer, routed
 from training.tune_stopping import tune_recipes
 
 __all__ = ["AdaptiveFit", "Search", "fit_adaptive"]
@@ -35,6 +38,7 @@ FloatArray: TypeAlias = NDArray[np.float64]
 # Weight of a price and of its neighbours when candidates are compared: next to each other they are worth
 # nearly the same, and their errors are not.
 _SMOOTH: Final = (0.25, 0.5, 0.25)
+_ROUNDING: Final = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +74,8 @@ class AdaptiveFit:
     prompts : ndarray of intp, shape (P,)
         Training prompts that all candidates could be replayed on.
     value : ndarray of float64, shape (P, L)
-        Out-of-fold value of the chosen candidate at each price, a mean over the random orders.
+        Out-of-fold value of the candidate that each prompt takes at each price, a mean over the random
+        orders.
     cost : ndarray of float64, shape (P, L)
         Cost of the rule that is deployed. Rules of single folds spend up to half as much again or less at low
         prices, where gains are small and noise decides; what this rule spends depends on no labels once it
@@ -78,7 +83,7 @@ class AdaptiveFit:
     cost_deviation : ndarray of float64, shape (P, L)
         Standard deviation of the cost over the random orders: how much one run differs from its mean.
     names : tuple of str
-        The candidate chosen at each price, in words.
+        The candidate usually taken at each price, in words.
     """
 
     policy: AdaptivePolicy
@@ -171,6 +176,7 @@ def fit_adaptive(
             candidates += [bench.learned(runs, features=features, ridge=settings.ridge) for features in looks]
             if objective == "coverage":
                 candidates.append(first_success(bench, runs))
+    others = _alone(bench, facts, taken=alone | set(spare)) if own and _routes(bench) else []
     tuned: list[Candidate] = []
     if own and search is not None and search.n_trials > 0:
         worth = _worth(candidates, prices)
@@ -188,7 +194,33 @@ def fit_adaptive(
             study_name=search.study_name,
             progress=search.progress,
         )
-    return _choose(candidates, tuned, bench)
+    return _choose(candidates, tuned, others, bench)
+
+
+def _routes(bench: Bench) -> bool:
+    """Return whether prompts may be routed, and can be told apart before anything is drawn.
+
+    With a checker they are not: on four logs and three splits each nothing was gained, and .2 to .5 of the
+    multiples of game24 (60 training prompts) were lost.
+    """
+    difficulty = bench.difficulty[bench.prompts]
+    able = bench.settings.max_options > 1 and bench.objective == "accuracy"
+    return able and bool((difficulty.std(axis=0) > 0).any())
+
+
+def _alone(bench: Bench, facts: Facts, *, taken: Collection[str]) -> list[Candidate]:
+    """Return what generators that no ladder ends with earn alone: some prompts may be better off there."""
+    found, settings = [], bench.settings
+    for name in facts.recorded:
+        least = int((bench.pools[name].pool.correct[bench.prompts] >= 0).sum(axis=1).min())
+        if name in taken or not least:
+            continue
+        recipe = Recipe(route=Route(strong=name), singles=settings.singles, growth=settings.growth)
+        runs = bench.replay(recipe.ladder(facts, max_samples=min(least, settings.max_samples)))
+        found += bench.static(runs)
+        if len(runs.ladder) > 1:
+            found += [bench.learned(runs, features=look, ridge=settings.ridge) for look in settings.features]
+    return found
 
 
 def _worth(candidates: Sequence[Candidate], prices: FloatArray) -> FloatArray:
@@ -196,10 +228,14 @@ def _worth(candidates: Sequence[Candidate], prices: FloatArray) -> FloatArray:
     return np.stack([item.value - prices * item.cost for item in candidates])
 
 
-def _choose(candidates: Sequence[Candidate], tuned: Sequence[Candidate], bench: Bench) -> AdaptiveFit:
-    """Take the best candidate at each price; what is less proven must beat what is more proven clearly."""
+def _usual(
+    candidates: Sequence[Candidate], tuned: Sequence[Candidate], worth: FloatArray, bench: Bench
+) -> NDArray[np.intp]:
+    """Return the best candidate at each price, (L,), by the worth of candidates and tuned ones, (C, P, L).
+
+    What is less proven must beat what is more proven clearly.
+    """
     everyone, prices, settings = [*candidates, *tuned], bench.prices, bench.settings
-    worth = _worth(everyone, prices)
     static, learned = (np.array([getattr(item, part) for item in everyone]) for part in ("static", "learned"))
     fresh = np.arange(len(everyone)) >= len(candidates)
     columns = np.arange(len(prices))
@@ -221,21 +257,48 @@ def _choose(candidates: Sequence[Candidate], tuned: Sequence[Candidate], bench: 
         if fitted and _evidence(difference[best, :, columns].T * wins) < settings.proof:
             best, wins = _winners(difference, max(caution, settings.doubtful_caution))
         pick = np.where(wins, rivals[best], pick)
-    kept = list(dict.fromkeys(pick.tolist()))
+    # The first price buys the cheapest there is, so that every budget that fits it can be planned for.
+    pick[0] = min(
+        np.flatnonzero(static),
+        key=lambda at: (everyone[at].cost[:, 0].mean(), -everyone[at].value[:, 0].mean()),
+    )
+    return np.asarray(pick)
+
+
+def _choose(
+    candidates: Sequence[Candidate], tuned: Sequence[Candidate], others: Sequence[Candidate], bench: Bench
+) -> AdaptiveFit:
+    """Take the usual candidate at each price, and offer others to the prompts that they look better for."""
+    everyone, prices, settings = [*candidates, *tuned, *others], bench.prices, bench.settings
+    worth = _worth(everyone, prices)
+    usual = _usual(candidates, tuned, worth[: len(candidates) + len(tuned)], bench)
+    offers, taken = [[index] for index in usual.tolist()], np.tile(usual, (len(bench.prompts), 1))
+    if _routes(bench):
+        difficulty, folds = bench.difficulty[bench.prompts], bench.folds[bench.prompts]
+        expected = expected_worth(worth, difficulty, folds, RESEMBLANCE)
+        dearer = np.array([item.cost[:, 0].mean() for item in everyone])
+        expected[dearer > dearer[usual[0]] * (1 + _ROUNDING), :, 0] = -np.inf
+        offers = offer(worth, expected, usual, most=settings.max_options, caution=settings.tuned_caution)
+        taken = routed(offers, expected)
+    kept = list(dict.fromkeys(index for offered in offers for index in offered))
     moves = []
-    value = np.stack([everyone[index].value[:, column] for column, index in enumerate(pick)], axis=1)
+    value = np.stack([everyone[index].value[:, 0] for index in usual], axis=1)
     cost, deviation = np.empty_like(value), np.empty_like(value)
     for index in kept:
         runs = bench.replay(everyone[index].ladder)
         rule = everyone[index].fit(runs)
         moves.append(Move(ladder=runs.ladder, rule=rule))
-        for column in np.flatnonzero(pick == index):
-            cost[:, column], deviation[:, column] = bench.spend(runs, rule, float(prices[column]))
+        for column in np.flatnonzero((taken == index).any(axis=0)):
+            rows = taken[:, column] == index
+            spent, spread = bench.spend(runs, rule, float(prices[column]))
+            value[rows, column] = everyone[index].value[rows, column]
+            cost[rows, column], deviation[rows, column] = spent[rows], spread[rows]
     policy = AdaptivePolicy(
         moves=tuple(moves),
         prices=prices,
-        choice=np.array([kept.index(index) for index in pick]),
+        choice=np.array([kept.index(index) for index in usual]),
         scales=dict(bench.scales),
+        routing=_routing(everyone, offers, kept, bench),
     )
     return AdaptiveFit(
         policy=policy,
@@ -243,8 +306,22 @@ def _choose(candidates: Sequence[Candidate], tuned: Sequence[Candidate], bench: 
         value=value,
         cost=cost,
         cost_deviation=deviation,
-        names=tuple(everyone[index].name for index in pick),
+        names=tuple(everyone[index].name for index in usual),
     )
+
+
+def _routing(
+    everyone: Sequence[Candidate], offers: list[list[int]], kept: list[int], bench: Bench
+) -> Routing | None:
+    """Return the offers with what they earned on the log's prompts; None where no price has several."""
+    if all(len(offered) == 1 for offered in offers):
+        return None
+    columns = [(index, level) for level, offered in enumerate(offers) for index in offered]
+    value, cost = np.full((2, len(bench.difficulty), len(columns)), np.nan)
+    value[bench.prompts] = np.stack([everyone[index].value[:, level] for index, level in columns], axis=1)
+    cost[bench.prompts] = np.stack([everyone[index].cost[:, level] for index, level in columns], axis=1)
+    options = tuple(tuple(kept.index(index) for index in offered) for offered in offers)
+    return Routing(options=options, value=value, cost=cost)
 
 
 def _winners(difference: FloatArray, caution: float) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:

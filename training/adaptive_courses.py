@@ -105,6 +105,12 @@ class AdaptiveBed(NamedTuple):
         )
 
     @property
+    def references(self) -> FloatArray:
+        """Standardised coordinates of the bundle's reference prompts, shape (T, D)."""
+        coordinates = self.bundle.references.coordinates
+        return standardised(coordinates, coordinates)
+
+    @property
     def n_orders(self) -> int:
         """Random orders per prompt."""
         return min(max(_N_DRAWS // max(len(self.difficulty), 1), _LEAST_ORDERS), _MOST_ORDERS)
@@ -135,6 +141,7 @@ class AdaptiveBed(NamedTuple):
             self.pools if pools is None else pools,
             difficulty=self.difficulty if difficulty is None else difficulty,
             objective=check_objective(self.bundle.objective),
+            references=self.references,
             n_orders=self.n_orders,
             seed=self.seed,
         )
@@ -235,33 +242,37 @@ def round_table(
 def _total_tokens(bed: AdaptiveBed, log: SampleLog, level: int) -> tuple[float, float] | None:
     """Return mean total tokens per prompt with and without re-sent prompts at a level, where recorded."""
     policy = bed.policies["adaptive"]
-    move = policy.moves[int(policy.choice[level])]
-    names = move.ladder.generators
+    taken = policy.route(bed.difficulty, bed.references)[:, level]
+    moves = {index: policy.moves[index] for index in np.unique(taken).tolist()}
+    names = sorted({name for move in moves.values() for name in move.ladder.generators})
     if not all(_tokens_recorded(log, name) for name in names):
         return None
-    # Decisions are made in the bundle's unit; equal seeds draw the same samples in both replays.
-    climb = partial(
-        replay,
-        ladder=move.ladder,
-        scales=policy.scales,
-        difficulty=bed.difficulty,
-        objective=check_objective(bed.bundle.objective),
-        n_orders=bed.n_orders,
-        seed=bed.seed,
-    )
-    stopped = score_rule(climb(bed.pools), move.rule, price=float(policy.prices[level])).waves
     judges = {name: judge for name in names if (judge := bed.pools[name].judge) is not None}
     output = replay_pools(log, CostModel(unit="output_tokens"), generators=names, judges=judges)
-    drawn = climb(output)
-    spent = drawn.cost[stopped - 1, np.arange(len(stopped))]
-    prompts = {name: log.pool(name).prompt_tokens[drawn.prompts] for name in names}
-    each = np.stack([prompts[wave.generator] for wave in move.ladder.waves])
-    lines = np.repeat(np.arange(len(drawn.prompts)), drawn.n_orders)
-    resent, cached = (
-        (spent + np.cumsum(sent, axis=0)[stopped - 1, lines]).mean()
-        for sent in (each, each * _first_uses(move.ladder)[:, None])
-    )
-    return round(float(resent), 3), round(float(cached), 3)
+    totals = np.empty((2, len(taken)))
+    for index, move in moves.items():
+        # Decisions are made in the bundle's unit; equal seeds draw the same samples in both replays.
+        climb = partial(
+            replay,
+            ladder=move.ladder,
+            scales=policy.scales,
+            difficulty=bed.difficulty,
+            objective=check_objective(bed.bundle.objective),
+            n_orders=bed.n_orders,
+            seed=bed.seed,
+        )
+        stopped = score_rule(climb(bed.pools), move.rule, price=float(policy.prices[level])).waves
+        drawn = climb(output)
+        spent = drawn.cost[stopped - 1, np.arange(len(stopped))]
+        prompts = {name: log.pool(name).prompt_tokens[drawn.prompts] for name in move.ladder.generators}
+        each = np.stack([prompts[wave.generator] for wave in move.ladder.waves])
+        lines = np.repeat(np.arange(len(drawn.prompts)), drawn.n_orders)
+        here = taken == index
+        for row, sent in enumerate((each, each * _first_uses(move.ladder)[:, None])):
+            total = drawn.per_prompt(spent + np.cumsum(sent, axis=0)[stopped - 1, lines])
+            totals[row, here] = total[here]
+    resent, cached = totals.mean(axis=1).tolist()
+    return round(resent, 3), round(cached, 3)
 
 
 def _tokens_recorded(log: SampleLog, name: str) -> bool:

@@ -59,8 +59,11 @@ class Settings:
         price must be won by `doubtful_caution`. On recorded logs they gain 1.6 to 9.7 where they are worth
         having, and at most 1.0 over choices of effort on a hundred prompts, where they lost.
     tuned_caution : float
-        Standard errors by which a tuned candidate must beat what has been taken without it, and with a
-        checker a learned rule the one that knows failures alone.
+        Standard errors by which a tuned candidate must beat what has been taken without it, with a checker a
+        learned rule the one that knows failures alone, and routing prompts to another move what they get
+        without.
+    max_options : int
+        Moves that prompts are routed to at one price, at most; 1 routes none. Not read with a checker.
     checker_waves : int
         Waves of a ladder that ends at the first success.
     prior, escalation, futility : bool
@@ -86,6 +89,7 @@ class Settings:
     proof: float = 1.25
     doubtful_caution: float = 1.0
     tuned_caution: float = 1.5
+    max_options: int = 4
     checker_waves: int = 4
     prior: bool = True
     escalation: bool = True

@@ -48,6 +48,7 @@ ABLATIONS: Final[Mapping[str, Callable[[Settings], Settings]]] = {
     "adaptive, no prior": lambda settings: replace(settings, prior=False),
     "adaptive, no escalation": lambda settings: replace(settings, escalation=False),
     "adaptive, no futility": lambda settings: replace(settings, futility=False),
+    "adaptive, no routing": lambda settings: replace(settings, max_options=1),
 }
 
 
@@ -201,10 +202,26 @@ def replay_course(
     *,
     difficulty: FloatArray,
     objective: Objective,
+    references: FloatArray,
     n_orders: int = 16,
     seed: int = 0,
 ) -> tuple[NDArray[np.intp], FloatArray, FloatArray, FloatArray]:
     """Replay a policy at each of its prices on recorded prompts.
+
+    Parameters
+    ----------
+    policy : AdaptivePolicy
+        Of L prices.
+    pools : mapping of str to ReplayPool
+        Recorded samples of the prompts.
+    difficulty : ndarray of float64, shape (P, V)
+        Standardised coordinates of the prompts.
+    objective : {"accuracy", "coverage"}
+        What the selector delivers.
+    references : ndarray of float64, shape (T, V)
+        Standardised coordinates of the reference prompts, by which prompts are routed.
+    n_orders, seed : int
+        Random orders of each prompt's samples.
 
     Returns
     -------
@@ -212,7 +229,6 @@ def replay_course(
         Rows that could be replayed, shape (P,); then value, cost and rounds per prompt, each of shape (P, L)
         and each a mean over random orders.
     """
-    results: dict[int, tuple[FloatArray, FloatArray, FloatArray]] = {}
     found: dict[Ladder, Trajectories] = {}
     for move in policy.moves:
         if move.ladder not in found:
@@ -228,19 +244,18 @@ def replay_course(
     rows = next(iter(found.values())).prompts
     for item in found.values():
         rows = np.intersect1d(rows, item.prompts)
+    taken = policy.route(difficulty[rows], references)
+    value, cost, rounds = np.empty((3, len(rows), len(policy.prices)))
     for level, price in enumerate(policy.prices):
-        move = policy.moves[int(policy.choice[level])]
-        item = found[move.ladder]
-        replayed = score_rule(item, move.rule, price=float(price))
-        at = np.searchsorted(item.prompts, rows)
-        results[level] = (
-            item.per_prompt(replayed.value)[at],
-            item.per_prompt(replayed.cost)[at],
-            item.per_prompt(replayed.waves.astype(np.float64))[at],
-        )
-    value, cost, rounds = (
-        np.stack([results[level][part] for level in range(len(policy.prices))], axis=1) for part in range(3)
-    )
+        for index in np.unique(taken[:, level]):
+            move = policy.moves[index]
+            item = found[move.ladder]
+            replayed = score_rule(item, move.rule, price=float(price))
+            here = np.flatnonzero(taken[:, level] == index)
+            at = np.searchsorted(item.prompts, rows[here])
+            value[here, level] = item.per_prompt(replayed.value)[at]
+            cost[here, level] = item.per_prompt(replayed.cost)[at]
+            rounds[here, level] = item.per_prompt(replayed.waves.astype(np.float64))[at]
     return rows, value, cost, rounds
 
 
@@ -258,7 +273,7 @@ def _bites(
     settings: Settings, pools: Mapping[str, ReplayPool], difficulty: FloatArray, objective: Objective
 ) -> bool:
     """Return whether switching a part off can change anything on these prompts."""
-    if not settings.prior:
+    if not settings.prior or settings.max_options == 1:
         return bool(difficulty.shape[1])
     if not settings.escalation:
         ladders = default_ladders(pools, objective, replace(settings, escalation=True))

@@ -337,7 +337,9 @@ def _bundle(
             np.array([prompt_hash(n) for p in kept.prompts for n in (p.id, p.group)], dtype=np.uint64)
         ),
         adaptive=None if stopping is None else stopping.table.take(rows),
-        rivals={} if stopping is None else stopping.rivals,
+        rivals={}
+        if stopping is None
+        else {name: rival.take(rows) for name, rival in stopping.rivals.items()},
     )
 
 

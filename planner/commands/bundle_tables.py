@@ -146,7 +146,10 @@ def menu_table(bundle: PolicyBundle) -> Table:
 
 
 def ladder_table(bundle: PolicyBundle) -> Table:
-    """Return what plans that react do at prices from dear to cheap, with their value out of fold."""
+    """Return what plans that react do at prices from dear to cheap, with their value out of fold.
+
+    Rows that begin with "or" are what prompts are routed to at the price above.
+    """
     from planner.adaptive_plans import ladder_in_words
 
     table = new_table("Plans that react")
@@ -160,21 +163,25 @@ def ladder_table(bundle: PolicyBundle) -> Table:
     if adaptive is None:
         return table
     n_levels = len(adaptive.policy.prices)
-    shown: set[tuple[str, ...]] = set()
+    shown: set[tuple[tuple[str, ...], ...]] = set()
     for level in sorted({round(place) for place in np.linspace(0, n_levels - 1, _LEVELS_SHOWN)}):
-        move = adaptive.move(level)
-        ladder = move.ladder
-        row = (
+        mean = (
             number(float(np.nanmean(adaptive.cost[:, level]))),
             f"{np.nanmean(adaptive.value[:, level]):.3f}",
-            ladder_in_words(ladder),
-            str(len(ladder)),
-            _weighing(ladder, bundle),
-            "–" if len(ladder) == 1 else type(move.rule).__name__,
         )
-        if row not in shown:
+        rows = tuple(
+            (
+                *(("", "or") if option else mean),
+                ladder_in_words(move.ladder),
+                str(len(move.ladder)),
+                _weighing(move.ladder, bundle),
+                "–" if len(move.ladder) == 1 else type(move.rule).__name__,
+            )
+            for option, move in enumerate(adaptive.policy.options(level))
+        )
+        for row in rows if rows not in shown else ():
             table.add_row(*row)
-        shown.add(row)
+        shown.add(rows)
     return table
 
 

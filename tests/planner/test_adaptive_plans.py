@@ -221,6 +221,7 @@ def test_units_bundles_and_levels_that_do_not_fit_are_refused(planner: Planner, 
             backend=ReplayBackend(reacting.test_log),
             generators=planner.bundle.generators,
             cost_model=planner._cost_model("output_tokens"),
+            learned=planner.bundle.verifiers,
         )
 
     with pytest.raises(InvalidInputError, match="adaptive=True"):

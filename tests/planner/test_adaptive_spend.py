@@ -27,6 +27,7 @@ def menu_of(n_prompts: int, n_levels: int = 6, *, seed: int = 0, blunt: bool = F
         cost=cost,
         charge=charge,
         charge_deviation=np.zeros_like(cost),
+        move=np.zeros(cost.shape, dtype=np.intp),
         width=np.ones(cost.shape, dtype=np.int64),
     )
 
@@ -84,6 +85,7 @@ def test_prompts_that_are_charged_little_are_not_preferred() -> None:
         cost=cost,
         charge=np.where(cheap[:, None], 0.1, 1.0) * cost,
         charge_deviation=np.zeros_like(cost),
+        move=np.zeros(cost.shape, dtype=np.intp),
         width=np.ones(cost.shape, dtype=np.int64),
     )
     choice = choose(menu, budget=330.0)

@@ -53,7 +53,8 @@ def test_ablations_are_fitted_on_demand_and_shown_with_the_rivals(
     simulated_log(60, n_samples=6, n_generators=1, seed=2).write(log)
     fit = ["train", str(log), "--trials", "1", "--out"]
     assert main([*fit, str(bundle), "--ablations"]) == 0
-    assert set(PolicyBundle.load(bundle).rivals) == {*RIVALS, "adaptive, no prior", "adaptive, no futility"}
+    ablations = {f"adaptive, no {part}" for part in ("prior", "futility", "routing")}
+    assert set(PolicyBundle.load(bundle).rivals) == {*RIVALS, *ablations}
     capsys.readouterr()
     report = ["--bootstrap", "100", "--out", str(tmp_path / "report")]
     assert main(["evaluate", str(bundle), str(log), *report]) == 0

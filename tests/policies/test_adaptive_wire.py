@@ -97,7 +97,7 @@ def test_the_nearest_price_in_ratio_decides() -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("adaptive_policy",), 5),
+        (("adaptive_policy",), 6),
         (("choice",), [99] * 9),
         (("prices",), [1.0] * 9),
         (("moves", 0, "rule", "name"), "os.system"),

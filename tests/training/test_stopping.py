@@ -112,8 +112,8 @@ def test_learned_rules_must_earn_their_place_over_all_prices_together(log: Sampl
             replay_pools(log, MODEL),
             difficulty=level_of(log) / 10,
             folds=np.arange(60) % 3,
-            prices=PRICES,
-            settings=replace(QUICK, proof=proof, caution=0.0, doubtful_caution=1e9),
+            prices=np.append(1.0, PRICES),
+            settings=replace(QUICK, proof=proof, caution=0.0, doubtful_caution=1e9, max_options=1),
         ).policy
         kinds[proof] = {type(move.rule) for move in found.moves}
     assert ValueRule in kinds[-np.inf]
@@ -252,7 +252,12 @@ def test_replaying_a_static_move_is_the_mean_of_the_samples(log: SampleLog) -> N
         scales={"model-0": scale()},
     )
     rows, value, cost, rounds = replay_course(
-        policy, pools, difficulty=level_of(log), objective="accuracy", n_orders=3
+        policy,
+        pools,
+        difficulty=level_of(log),
+        objective="accuracy",
+        references=level_of(log),
+        n_orders=3,
     )
     np.testing.assert_array_equal(rows, np.arange(len(log.prompts)))
     np.testing.assert_allclose(cost, np.repeat(pools["model-0"].cost.sum(axis=1)[:, None], 2, axis=1))
@@ -312,7 +317,8 @@ def test_expected_cost_is_what_other_prompts_cost() -> None:
         prices=np.geomspace(0.03, 3e-7, 12),
         objective="accuracy",
         seed=0,
-        settings=replace(QUICK, n_draws=2400, max_samples=10),
+        # Where prompts are routed, recorded ones are told what they take by other prompts alone.
+        settings=replace(QUICK, n_draws=2400, max_samples=10, max_options=1),
     )
     assert found is not None
     rows, _, cost, _ = replay_course(
@@ -320,6 +326,7 @@ def test_expected_cost_is_what_other_prompts_cost() -> None:
         replay_pools(test, MODEL),
         difficulty=standardised(other, level),
         objective="accuracy",
+        references=standardised(level, level),
         n_orders=8,
     )
     assert len(rows) == len(test.prompts)
@@ -333,6 +340,7 @@ def test_expected_cost_is_what_other_prompts_cost() -> None:
             replay_pools(train, MODEL),
             difficulty=standardised(level, level),
             objective="accuracy",
+            references=standardised(level, level),
             n_orders=8,
         )[2],
         found.table.cost,
