@@ -144,7 +144,7 @@ class HiddenStates:
         """
         texts = [self._render(prompt) for prompt in prompts]
         known = [index for index, text in enumerate(texts) if text is not None]
-        keys = [state_key(self._describe(), texts[index] or "") for index in known]
+        keys = [state_key(self.description(), texts[index] or "") for index in known]
         cache = HiddenCache(self.cache_dir) if self.cache_dir is not None else None
         rows: dict[int, NDArray[np.float32]] = {}
         if cache is not None:
@@ -231,7 +231,7 @@ class HiddenStates:
             pooled = (states * inside).sum(dim=1) / inside.sum(dim=1)
         return np.asarray(pooled.cpu().numpy(), dtype=np.float32)
 
-    def _describe(self) -> str:
+    def description(self) -> str:
         """Return all that determines a state besides the text, as JSON; loads no weights by name."""
         if self._description is None:
             transformers = require("transformers", extra="local")

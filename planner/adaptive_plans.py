@@ -331,7 +331,8 @@ def write(
                 unit=check_unit(unit),
                 objective=objective,
                 price=price,
-                reason=f"{reasons.standing(standing[row])}; {_in_words(move, price, unit, objective)}{routed}",
+                reason=f"{reasons.standing(standing[row])}; "
+                f"{_in_words(move, price, unit, objective)}{routed}",
             )
         )
     return plans

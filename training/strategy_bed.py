@@ -20,20 +20,18 @@ from planner.pricing import Pricing
 from policies.allocation import Allocation, StrategyName
 from policies.cost import CostModel
 from policies.curves import CurveTable, measure_curves
+from training.reward_reading import ReadingName, how_readings_are_known
 from training.strategy_families import Family, shape_grids, strategy_families
 
 __all__ = [
     "DIFFICULTIES",
     "DifficultyName",
-    "ReadingName",
     "StrategyBed",
-    "how_reading_is_known",
     "measure_strategies",
 ]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 DifficultyName: TypeAlias = Literal["observed", "score"]
-ReadingName: TypeAlias = Literal["recorded", "partly recorded", "estimated"]
 DIFFICULTIES: Final[tuple[str, ...]] = get_args(DifficultyName)
 
 _POOLED: Final = ("majority_vote", "best_of_n", "weighted_best_of_n")
@@ -155,48 +153,13 @@ def measure_strategies(
     )
 
 
-def how_reading_is_known(recorded: FloatArray, reading: FloatArray) -> ReadingName | None:
-    """Say whether what a reward model reads is recorded.
-
-    Parameters
-    ----------
-    recorded : ndarray of float64
-        Tokens that were recorded; NaN where none were.
-    reading : ndarray of float64, same shape
-        Tokens that are paid for: recorded, else estimated.
-
-    Returns
-    -------
-    {"recorded", "partly recorded", "estimated"} or None
-        None where nothing is read.
-
-    Examples
-    --------
-    >>> how_reading_is_known(np.array([300.0, np.nan]), np.array([300.0, 280.0]))
-    'partly recorded'
-    """
-    known = ~np.isnan(recorded)
-    paid = known[known | (reading > 0)]
-    if not paid.size:
-        return None
-    return "recorded" if paid.all() else "partly recorded" if paid.any() else "estimated"
-
-
 def _scoring(
     curves: CurveTable, pricing: Pricing, families: Sequence[Family], columns: Mapping[Allocation, int]
 ) -> dict[str, ReadingName]:
     """Say of each family that pays for a reward model whether what it reads is recorded."""
-    reading = pricing.reading(curves)
-    if reading is None:
-        return {}
-    recorded = np.full(reading.shape, np.nan) if curves.verifier_tokens is None else curves.verifier_tokens
-    found = {}
-    for family in families:
-        places = [columns[allocation] for allocation in family.allocations]
-        known = how_reading_is_known(recorded[:, places], reading[:, places])
-        if known is not None:
-            found[family.name] = known
-    return found
+    groups = [[columns[allocation] for allocation in family.allocations] for family in families]
+    known = how_readings_are_known(curves, pricing, groups)
+    return {family.name: how for family, how in zip(families, known, strict=True) if how is not None}
 
 
 def _flat_shapes(generator: str, selection: str, n_scored: int) -> list[Allocation]:

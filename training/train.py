@@ -7,8 +7,6 @@ here.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,8 +36,9 @@ from training.frontier import bootstrap_weights, interval
 from training.learned_verifiers import LearnedVerifiers, fit_learned_verifiers
 from training.menu_choice import tune_menu
 from training.menu_pricing import price_menu
+from training.reward_reading import how_readings_are_known
 from training.stopping import Stopping, fit_stopping, stopping_prices
-from training.strategy_bed import how_reading_is_known
+from training.study_name import study_name
 from training.tuning import Scorer, Tuned
 
 __all__ = ["train"]
@@ -147,8 +146,15 @@ def train(
     kept = log.select([log.prompts[row].id for row in rows])
     features, predictor, coordinates, folds = _fit_predictor(kept, hidden_states, seed, tell)
     crossfit = CrossFit.of(coordinates, folds, curves.value, cost, n_prices=_N_PRICES)
-    # What decides the trials' scores: a storage that is used again for other data holds another study.
-    study = f"{log.digest[:16]}-{objective}-{unit}-{seed}-{_offers(verifiers)}"
+    study = study_name(
+        log,
+        objective=objective,
+        unit=unit,
+        seed=seed,
+        verifiers=verifiers,
+        cost_model=cost_model,
+        hidden_states=hidden_states,
+    )
     tuned, allowed = tune_menu(
         crossfit,
         curves.allocations,
@@ -216,22 +222,9 @@ def train(
     return bundle
 
 
-def _offers(verifiers: LearnedVerifiers) -> str:
-    """Name what the learned verifiers add to the menu, short enough for the name of a study."""
-    if not verifiers.offered:
-        return "unjudged"
-    # Where one is offered, ladders may be judged by all of them.
-    told = json.dumps([sorted(verifiers.offered.items()), sorted(verifiers.cross_fitted)])
-    return f"judged-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
-
-
 def _scoring(curves: CurveTable, pricing: Pricing) -> dict[str, Any]:
     """Count the allocations that pay for a reward model by how what it reads is known; empty without any."""
-    reading = pricing.reading(curves)
-    if reading is None:
-        return {}
-    recorded = np.full(reading.shape, np.nan) if curves.verifier_tokens is None else curves.verifier_tokens
-    known = [how_reading_is_known(*columns) for columns in zip(recorded.T, reading.T, strict=True)]
+    known = how_readings_are_known(curves, pricing, [[column] for column in range(len(curves.allocations))])
     if not any(known):
         return {}
     return {

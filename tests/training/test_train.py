@@ -200,6 +200,29 @@ def test_the_same_storage_for_another_log_holds_another_study(tmp_path: Path) ->
     assert len(names) == 2
 
 
+def test_other_prices_hold_another_study_and_the_same_ones_go_on(tmp_path: Path) -> None:
+    log = simulated_log(40, n_samples=3, n_generators=1)
+    for number, price in enumerate((1.0, 2.0, 2.0)):
+        model = CostModel(
+            unit="joules",
+            generators=log.generators,
+            joules_per_output_token=dict.fromkeys(log.generators, price),
+            joules_per_prompt_token=dict.fromkeys(log.generators, 0.0),
+        )
+        quickly(
+            log,
+            tmp_path / str(number),
+            storage=tmp_path / "journal",
+            n_trials=2,
+            unit="joules",
+            cost_model=model,
+        )
+    journal = optuna.storages.journal.JournalFileBackend(str(tmp_path / "journal"))
+    names = optuna.get_all_study_names(optuna.storages.JournalStorage(journal))
+    assert len(names) == 2
+    assert all("-priced-" in name for name in names)
+
+
 def test_progress_tells_every_stage_to_its_end(tmp_path: Path) -> None:
     seen: list[tuple[str, int, int]] = []
     quickly(
