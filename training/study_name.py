@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -48,8 +49,9 @@ def study_name(
     """
     parts = [log.digest[:16], objective, unit, str(seed), _judged(verifiers)]
     if cost_model is not None:
-        prices = {item.name: getattr(cost_model, item.name) for item in fields(cost_model)}
-        parts.append(f"priced-{_short(prices | {'unit': unit})}")
+        prices = {item.name: getattr(cost_model, item.name) for item in fields(cost_model)} | {"unit": unit}
+        plain = {key: dict(item) if isinstance(item, Mapping) else item for key, item in prices.items()}
+        parts.append(f"priced-{_short(plain)}")
     if hidden_states is not None:
         parts.append(f"hidden-{_short(hidden_states.description())}")
     return "-".join(parts)
