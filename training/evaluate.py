@@ -44,6 +44,7 @@ from training.learned_verifiers import measure_learned_verifiers
 from training.regret import regret_courses, regret_split, rounding_regret
 from training.report import Report, write_report
 from training.rivals import RIVALS
+from training.uniform import against_uniform
 
 __all__ = ["evaluate"]
 
@@ -112,6 +113,7 @@ def evaluate(
     )
     reactive = AdaptiveBed.of(loaded, kept, model, coordinates=bed.coordinates, seed=seed)
     reacting, rounds = adaptive_courses(reactive)
+    uniform = {name: course for name, course in courses.items() if name.startswith("uniform ")}
     courses = {name: courses[name] for name in list(courses)[:2]} | reacting | courses
     tell("bootstrap", 0, 1)
     comparison = compare(courses, weights, reference="best static mix")
@@ -177,6 +179,12 @@ def evaluate(
         rivals=rivals,
         regret=regret,
         learned_verifier=measure_learned_verifiers(loaded, kept, seed=seed),
+        uniform={
+            **against_uniform(courses["adaptive"], uniform, weights),
+            "most_waves": max(len(move.ladder) for move in reactive.policies["adaptive"].moves),
+        }
+        if reacting
+        else {},
     )
     if out is not None:
         tell("figures", 0, 1)

@@ -12,7 +12,14 @@ from typing import Any, Final
 
 import msgspec
 
-from training.report_adaptive import plain, regret_section, rivals_section, rounds_section, times
+from training.report_adaptive import (
+    plain,
+    regret_section,
+    rivals_section,
+    rounds_section,
+    times,
+    uniform_section,
+)
 from training.report_verifier import verifier_section
 
 __all__ = ["REPORT_SCHEMA", "Report", "write_report"]
@@ -51,6 +58,8 @@ class Report:
         ``"parts"`` of the adaptive policy's regret and what ``"rounding"`` of plans costs, per budget.
     learned_verifier : dict
         By generator, measures of its learned verifier and what picking by it delivers; empty without any.
+    uniform : dict
+        The adaptive policy against the same number of samples for every prompt; empty without one.
     """
 
     data: dict[str, Any]
@@ -65,6 +74,7 @@ class Report:
     rivals: dict[str, Any] = field(default_factory=dict)
     regret: dict[str, Any] = field(default_factory=dict)
     learned_verifier: dict[str, Any] = field(default_factory=dict)
+    uniform: dict[str, Any] = field(default_factory=dict)
 
     def multiple(self, quantile: float, policy: str = "learned") -> tuple[float, tuple[float, float]]:
         """Return a policy's cost multiple and its 95 % interval at a quantile of the way to the static
@@ -150,6 +160,7 @@ class Report:
             self._equal_cost(),
             self._multiples(),
             self._gap(),
+            uniform_section(self.uniform, self.data["objective"], self.data["unit"]),
             rounds_section(self.rounds),
             rivals_section(self.rivals, self.data["objective"]),
             regret_section(self.regret, self.data["objective"]),

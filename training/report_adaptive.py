@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-__all__ = ["plain", "regret_section", "rivals_section", "rounds_section", "times"]
+__all__ = ["plain", "regret_section", "rivals_section", "rounds_section", "times", "uniform_section"]
 
 _PARTS: Final = ("predictor", "stopping", "menu", "all")
 
@@ -39,6 +39,32 @@ def rounds_section(rounds: Sequence[dict[str, Any]]) -> str:
         cells.append(f"{row['p95_rounds']:.1f}")
         if tokens:
             cells += [f"{row['total_tokens_resent']:.4g}", f"{row['total_tokens_cached']:.4g}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def uniform_section(uniform: dict[str, Any], objective: str, unit: str) -> str:
+    """Return what the adaptive policy saves against the same N for every prompt; empty without one."""
+    if not uniform:
+        return ""
+    most = uniform["most"]
+    lines = [
+        "## Against the same number of samples for every prompt",
+        "",
+        f"The most that uniform sampling reaches is {objective} {most['value']:.3f} at {most['cost']:.4g} "
+        f"{unit} per prompt ({most['name']}). What shares of that value cost it, whose generator, selector "
+        "and number are the best in hindsight at each share, and the adaptive policy, which climbs at most "
+        f"{uniform['most_waves']} waves:",
+        "",
+        f"| share | {objective} | uniform | adaptive | times less | times less than all of it |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in uniform["rows"]:
+        cells = [f"{row['share']:.0%}", f"{row['share'] * most['value']:.3f}"]
+        cells += ["–" if row[key] is None else f"{row[key]:.4g}" for key in ("uniform_cost", "cost")]
+        for key in ("multiple", "multiple_of_all"):
+            low, high = row[f"{key}_interval"]
+            cells.append(f"{times(row[key])} [{times(low)}, {times(high)}]")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

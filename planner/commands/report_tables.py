@@ -32,6 +32,8 @@ def print_report(console: Console, report: Report) -> None:
     console.print(_learned_table(report))
     console.print(_multiple_table(report))
     console.print(_policies_table(report))
+    if report.uniform:
+        console.print(_uniform_table(report))
     if report.rivals:
         console.print(_rivals_table(report))
     if report.regret.get("parts"):
@@ -59,6 +61,25 @@ def _learned_table(report: Report) -> Table:
             _signed_interval(ours["difference_interval"]),
             style="green" if _beyond(ours) > 0 else "red" if _beyond(ours) < 0 else "",
         )
+    return table
+
+
+def _uniform_table(report: Report) -> Table:
+    """Return what the adaptive policy saves against the same number of samples for every prompt."""
+    most, objective = report.uniform["most"], report.data["objective"]
+    table = new_table(
+        f"Adaptive policy against equally many samples for every prompt, which reach {objective} "
+        f"{most['value']:.3f} at {number(most['cost'])}"
+    )
+    for heading in ("share of that", "uniform costs", "adaptive costs", "times less", "than all of it"):
+        table.add_column(heading, justify="right")
+    for row in report.uniform["rows"]:
+        costs = ("–" if row[key] is None else number(row[key]) for key in ("uniform_cost", "cost"))
+        multiples = (
+            _multiple({"multiple": row[key], "interval": row[f"{key}_interval"]})
+            for key in ("multiple", "multiple_of_all")
+        )
+        table.add_row(f"{row['share']:.0%}", *costs, *multiples)
     return table
 
 
