@@ -9,16 +9,15 @@ whose arguments are documented where people look for them; what they do lives in
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.belief import Belief
-from difficulty.errors import InvalidBudgetError, InvalidInputError, UnknownGeneratorError
+from difficulty.errors import InvalidBudgetError, InvalidInputError
 from difficulty.generator import Generator
 from difficulty.kernel import Weigher
 from difficulty.prompt import Prompt, as_prompts
@@ -26,8 +25,10 @@ from difficulty.threads import on_one_thread
 from planner import adaptive_plans
 from planner.adaptive_spend import choose_levels
 from planner.bundle import PolicyBundle
+from planner.one_shot_plans import CHUNK, OneShot
 from planner.pricing import Pricing
 from planner.reason import Reasons
+from planner.restriction import restrict
 from policies.adaptive_table import AdaptiveTable
 from policies.budget import Budget, check_unit
 from policies.cold_start import cold_start
@@ -39,7 +40,6 @@ from policies.objective import Objective, check_objective
 from policies.plan import AllocationPlan
 from policies.policy_spec import STATIC
 from policies.prices import choose_at_prices, price_grid
-from policies.solution import Solution
 from policies.solver import solve
 
 if TYPE_CHECKING:  # running loads the drivers; planning does not need them
@@ -54,12 +54,6 @@ if TYPE_CHECKING:  # running loads the drivers; planning does not need them
 __all__ = ["FrontierPoint", "Planner"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
-
-# Prompts whose P × T weights are held at a time.
-_CHUNK: Final = 4096
-# Weights that are kept from assessing to writing plans: 128 MiB.
-_KEPT_WEIGHTS: Final = 1 << 25
-_Z: Final = 1.96
 
 
 class FrontierPoint(NamedTuple):
@@ -93,18 +87,6 @@ class _Levelled(NamedTuple):
     menu: adaptive_plans.Menu
     table: AdaptiveTable
     coordinates: FloatArray
-
-
-class _Assessment(NamedTuple):
-    """Value and cost of A allocations for P prompts, shape (P, A), and the prompts' coordinates.
-
-    Beliefs are kept, a chunk of prompts each, where they take little memory; else there are none.
-    """
-
-    value: FloatArray
-    cost: FloatArray
-    coordinates: FloatArray
-    beliefs: tuple[Belief, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -175,7 +157,7 @@ class Planner:
         """
         bundle = PolicyBundle.load(path)
         if generators is not None:
-            bundle = _restrict(bundle, generators)
+            bundle = restrict(bundle, generators)
         return cls(bundle=bundle, cost_model=cost_model, decode=decode, hidden_states=hidden_states)
 
     @classmethod
@@ -316,7 +298,8 @@ class Planner:
         cap = cap if budget is None else budget.max_per_prompt
         total = None if budget is None else budget.total(n_prompts=len(batch))
         if not adaptive:
-            assessed = self._assess(batch, unit)
+            one_shot = self._one_shot(unit)
+            assessed = one_shot.assess(batch, self.coordinates(batch))
             solution = solve(
                 assessed.value,
                 assessed.cost,
@@ -326,7 +309,7 @@ class Planner:
                 cap=cap,
                 seed=seed,
             )
-            return _Planned(self._write(batch, unit, assessed, solution), assessed.coordinates)
+            return _Planned(one_shot.write(batch, assessed, solution), assessed.coordinates)
         found = self._levels(batch, unit, cap)
         solution = choose_levels(
             found.menu, budget=total, price=price, target=target_accuracy, cap=cap, seed=seed
@@ -524,7 +507,7 @@ class Planner:
             usable = ~np.isnan(menu.value).any(axis=0)
             worth, spend, charge = (part[:, usable] for part in (menu.value, menu.cost, menu.charge))
         else:
-            worth, spend, *_ = self._assess(batch, unit)
+            worth, spend, *_ = self._one_shot(unit).assess(batch, self.coordinates(batch))
             charge = spend
         prices = price_grid(np.nanmean(worth, axis=0), spend.mean(axis=0), n_prices=n_points)
         choice = choose_at_prices(worth, spend, prices)
@@ -554,25 +537,19 @@ class Planner:
     def _belief_at(self, coordinates: FloatArray) -> Belief:
         return Belief(weights=self._weigh(coordinates), references=self.bundle.references)
 
-    @on_one_thread
-    def _assess(self, prompts: Sequence[Prompt], unit: str) -> _Assessment:
-        """Return value and cost of every allocation for every prompt, a chunk of beliefs at a time."""
-        pricing = Pricing(
-            cost_model=self._cost_model(unit),
-            prompt_token_fit=self.bundle.prompt_token_fit,
-            decode=self.decode,
+    def _one_shot(self, unit: str) -> OneShot:
+        return OneShot(
+            references=self.bundle.references,
+            weigh=self._weigh,
+            curves=self._curves,
+            pricing=Pricing(
+                cost_model=self._cost_model(unit),
+                prompt_token_fit=self.bundle.prompt_token_fit,
+                decode=self.decode,
+            ),
+            objective=check_objective(self.bundle.objective),
+            reasons=self._reasons,
         )
-        coordinates = self.coordinates(prompts)
-        small = len(prompts) * len(self.bundle.references) <= _KEPT_WEIGHTS
-        values, costs, beliefs = [], [], []
-        for start in range(0, len(prompts), _CHUNK):
-            chunk = slice(start, start + _CHUNK)
-            belief = self._belief_at(coordinates[chunk])
-            values.append(belief.expect(self._curves.value))
-            costs.append(pricing.expected(prompts[chunk], belief, self._curves))
-            if small:
-                beliefs.append(belief)
-        return _Assessment(np.concatenate(values), np.concatenate(costs), coordinates, tuple(beliefs))
 
     @on_one_thread
     def _levels(self, prompts: Sequence[Prompt], unit: str, cap: float | None) -> _Levelled:
@@ -582,80 +559,6 @@ class Planner:
         coordinates = self.coordinates(prompts)
         levels = adaptive_plans.Levels(bundle=self.bundle, table=table, cost_model=model)
         beliefs = (
-            self._belief_at(coordinates[start : start + _CHUNK]) for start in range(0, len(prompts), _CHUNK)
+            self._belief_at(coordinates[start : start + CHUNK]) for start in range(0, len(prompts), CHUNK)
         )
         return _Levelled(levels.menu(beliefs, coordinates=coordinates, cap=cap), table, coordinates)
-
-    def _write(
-        self, prompts: Sequence[Prompt], unit: str, found: _Assessment, solution: Solution
-    ) -> list[AllocationPlan]:
-        """Turn a solution into plans."""
-        rows = np.arange(len(prompts))
-        value = found.value[rows, solution.choice].clip(0, 1)
-        cost = found.cost[rows, solution.choice]
-        errors = []
-        for number, start in enumerate(range(0, len(prompts), _CHUNK)):
-            chunk = slice(start, start + _CHUNK)
-            belief = found.beliefs[number] if found.beliefs else self._belief_at(found.coordinates[chunk])
-            errors.append(belief.standard_error(self._curves.value, solution.choice[chunk]))
-        error = _Z * np.concatenate(errors)
-        low, high = (value - error).clip(0, 1), (value + error).clip(0, 1)
-        objective = check_objective(self.bundle.objective)
-        return [
-            AllocationPlan(
-                prompt_id=prompt.id,
-                allocation=self._curves.allocations[choice],
-                expected_accuracy=accuracy,
-                accuracy_interval=(lower, upper),
-                expected_cost=price,
-                unit=check_unit(unit),
-                objective=objective,
-                price=solution.price,
-                reason=self._reasons.write(level, choice, worth, price=solution.price, unit=unit),
-            )
-            for prompt, choice, accuracy, lower, upper, price, level, worth in zip(
-                prompts,
-                solution.choice.tolist(),
-                value.tolist(),
-                low.tolist(),
-                high.tolist(),
-                cost.tolist(),
-                found.coordinates[:, 0].tolist(),
-                found.value,
-                strict=True,
-            )
-        ]
-
-
-def _restrict(bundle: PolicyBundle, generators: Mapping[str, Generator]) -> PolicyBundle:
-    """Keep the allocations of the given generators, and warn where these are not those of training."""
-    known = [name for name in bundle.generators if name in generators]
-    if not known:
-        raise UnknownGeneratorError(
-            f"the bundle was trained on {', '.join(bundle.generators)}; none of "
-            f"{', '.join(generators) or '(none)'} "
-            "is among them; name your generators as in the log, or train on a log of yours"
-        )
-    for name in known:
-        trained, given = bundle.generators[name], generators[name]
-        changed = [f.name for f in fields(Generator) if getattr(trained, f.name) != getattr(given, f.name)]
-        if changed:
-            warnings.warn(
-                f"generator {name!r} differs from the one that the bundle was trained on in "
-                f"{', '.join(changed)}: its "
-                "expected accuracy and cost may not hold; collect a log with the new settings and train "
-                "again",
-                UserWarning,
-                stacklevel=3,
-            )
-    deployed = bundle.deployed & np.array([a.generator in known for a in bundle.curves.allocations])
-    if not deployed.any():
-        raise UnknownGeneratorError(
-            f"the deployed policy uses none of {', '.join(known)}; train on a log of these generators alone"
-        )
-    return replace(
-        bundle,
-        generators={**bundle.generators, **{n: generators[n] for n in known}},
-        deployed=deployed,
-        adaptive=adaptive_plans.restricted(bundle.adaptive, known),
-    )
