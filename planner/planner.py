@@ -23,6 +23,7 @@ from difficulty.kernel import Weigher
 from difficulty.prompt import Prompt, as_prompts
 from difficulty.threads import on_one_thread
 from planner import adaptive_plans
+from planner.adaptive_levels import Levels, Menu, table_of
 from planner.adaptive_spend import choose_levels
 from planner.bundle import PolicyBundle
 from planner.one_shot_plans import CHUNK, OneShot
@@ -84,7 +85,7 @@ class _Planned(NamedTuple):
 class _Levelled(NamedTuple):
     """The price levels of the adaptive policy for P prompts, and the prompts' coordinates."""
 
-    menu: adaptive_plans.Menu
+    menu: Menu
     table: AdaptiveTable
     coordinates: FloatArray
 
@@ -461,7 +462,7 @@ class Planner:
         from planner.adaptive_run import climbs
 
         model = self._cost_model(unit)
-        table = adaptive_plans.table_of(self.bundle, model)
+        table = table_of(self.bundle, model)
         return climbs(
             plans, coordinates, bundle=self.bundle, table=table, cost_model=model, as_batch=as_batch
         )
@@ -555,9 +556,9 @@ class Planner:
     def _levels(self, prompts: Sequence[Prompt], unit: str, cap: float | None) -> _Levelled:
         """Return value and cost of every price level for every prompt, a chunk of beliefs at a time."""
         model = self._cost_model(unit)
-        table = adaptive_plans.table_of(self.bundle, model)
+        table = table_of(self.bundle, model)
         coordinates = self.coordinates(prompts)
-        levels = adaptive_plans.Levels(bundle=self.bundle, table=table, cost_model=model)
+        levels = Levels(bundle=self.bundle, table=table, cost_model=model)
         beliefs = (
             self._belief_at(coordinates[start : start + CHUNK]) for start in range(0, len(prompts), CHUNK)
         )

@@ -7,17 +7,17 @@ warning says what may not hold.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields, replace
 
 import numpy as np
 
 from difficulty.errors import UnknownGeneratorError
 from difficulty.generator import Generator
-from planner.adaptive_plans import restricted
 from planner.bundle import PolicyBundle
+from policies.adaptive_table import AdaptiveTable
 
-__all__ = ["restrict"]
+__all__ = ["restrict", "restricted_table"]
 
 
 def restrict(bundle: PolicyBundle, generators: Mapping[str, Generator]) -> PolicyBundle:
@@ -56,5 +56,30 @@ def restrict(bundle: PolicyBundle, generators: Mapping[str, Generator]) -> Polic
         bundle,
         generators={**bundle.generators, **{n: generators[n] for n in known}},
         deployed=deployed,
-        adaptive=restricted(bundle.adaptive, known),
+        adaptive=restricted_table(bundle.adaptive, known),
     )
+
+
+def restricted_table(table: AdaptiveTable | None, generators: Collection[str]) -> AdaptiveTable | None:
+    """Return the table without the moves that need other generators; None where no level is left.
+
+    Where a level loses one of several options, prompts are no longer routed: all take its first that is left.
+    """
+    if table is None:
+        return None
+    policy = table.policy
+    able = np.array([set(move.ladder.generators) <= set(generators) for move in policy.moves])
+    levels = range(len(policy.prices))
+    if policy.routing is None or all(able[list(moves)].all() for moves in policy.routing.options):
+        usable = able[policy.choice]
+        return replace(table, value=np.where(usable, table.value, np.nan)) if usable.any() else None
+    left = [[at for at, move in enumerate(moves) if able[move]] for moves in policy.routing.options]
+    if not any(left):
+        return None
+    value, cost = np.full(table.value.shape, np.nan), table.cost.copy()
+    choice = policy.choice.copy()
+    for level in filter(lambda level: left[level], levels):
+        column = policy.routing.columns(level).start + left[level][0]
+        value[:, level], cost[:, level] = policy.routing.value[:, column], policy.routing.cost[:, column]
+        choice[level] = policy.routing.options[level][left[level][0]]
+    return replace(table, policy=replace(policy, choice=choice, routing=None), value=value, cost=cost)

@@ -17,8 +17,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.belief import Belief
-from difficulty.calibration import brier_score, explained_share, rate_crps, reliability_curve
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 from difficulty.hidden_states import HiddenStates
 from difficulty.sample_log import SampleLog
@@ -36,6 +34,7 @@ from policies.policy_spec import PolicySpec
 from policies.prices import price_grid
 from training import baselines as base
 from training.adaptive_courses import AdaptiveBed, adaptive_courses, replayable, round_table
+from training.belief_scores import score_belief
 from training.comparison import compare, compare_with_rivals, gap_closed
 from training.flops_matched import flops_matched
 from training.frontier import bootstrap_weights
@@ -169,7 +168,7 @@ def evaluate(
         ),
         comparison=comparison._asdict(),
         oracle_gap=closed,
-        calibration=_calibration(planner, kept),
+        calibration=score_belief(planner.belief(kept.prompts), kept),
         budgets=planned,
         bands=_bands(planner, kept, bed, comparison.budgets),
         flops_matched=flops_matched(bed, weights),
@@ -262,58 +261,6 @@ def _courses(bed: base.TestBed, halves: Halves, log: SampleLog, seed: int) -> di
         n_even = half_sizes(log, bundle.references.generators)
         courses["hindsight choice (half B)"] = hindsight(bed, *halves, n_even)
     return courses
-
-
-def _calibration(planner: Planner, log: SampleLog) -> dict[str, Any]:
-    """Score the belief per generator: Brier, explained share, CRPS, reliability."""
-    belief = planner.belief(log.prompts)
-    counts = log.counts()
-    constant = _constant(belief)
-    table = {}
-    for index, name in enumerate(belief.references.generators):
-        n, c = counts.n[:, index], counts.n_correct[:, index]
-        known = n > 1
-        if not known.any():
-            continue
-        p, prior = belief.mean(name)[known], constant.mean(name)[known]
-        n, c = n[known], c[known]
-        success = belief.references.success()[:, index]
-        order = np.argsort(success, kind="stable")
-        support = success[order]
-        table[name] = {
-            "brier": round(brier_score(p=p, n=n, n_correct=c).corrected, 5),
-            "brier_constant": round(brier_score(p=prior, n=n, n_correct=c).corrected, 5),
-            "explained_share": round(explained_share(p=p, n=n, n_correct=c), 4),
-            "crps": round(
-                rate_crps(support=support, weights=belief.weights[known][:, order], n=n, n_correct=c), 5
-            ),
-            "crps_constant": round(
-                rate_crps(support=support, weights=constant.weights[known][:, order], n=n, n_correct=c), 5
-            ),
-            "reliability": [
-                {
-                    "predicted": float(a),
-                    "observed": float(b),
-                    "lower": float(low),
-                    "upper": float(high),
-                    "n": int(m),
-                }
-                for a, b, low, high, m in _reliability(p, n, c)
-            ],
-        }
-    return table
-
-
-def _constant(belief: Belief) -> Belief:
-    """Return the constant prior over the same reference prompts."""
-    return Belief(
-        weights=np.full_like(belief.weights, 1 / belief.weights.shape[1]), references=belief.references
-    )
-
-
-def _reliability(p: FloatArray, n: NDArray[np.int64], c: NDArray[np.int64]) -> Any:
-    curve = reliability_curve(p=p, n=n, n_correct=c, n_bins=8)
-    return zip(curve.predicted, curve.observed, curve.lower, curve.upper, curve.n_prompts, strict=True)
 
 
 def _plan(planner: Planner, log: SampleLog, budget: float) -> list[AllocationPlan]:

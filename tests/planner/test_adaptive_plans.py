@@ -12,7 +12,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from difficulty.errors import InvalidBudgetError, InvalidInputError, UnknownUnitError
-from planner.adaptive_plans import Levels, move_of
+from planner.adaptive_levels import Levels
+from planner.adaptive_plans import move_of
 from planner.backends.replay import ReplayBackend
 from planner.planner import Planner
 from planner.ports import Completion, SampleRequest

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from difficulty.errors import InvalidBudgetError
-from planner.adaptive_plans import Menu
+from planner.adaptive_levels import Menu
 from planner.adaptive_spend import choose_levels
 from policies.solver import solve
 
