@@ -200,8 +200,8 @@ def fit_adaptive(
 def _routes(bench: Bench) -> bool:
     """Return whether prompts may be routed, and can be told apart before anything is drawn.
 
-    With a checker they are not: on four logs and three splits each nothing was gained, and .2 to .5 of the
-    multiples of game24 (60 training prompts) were lost.
+    With a checker they are not: on four logs and three splits each nothing was gained, and one split of
+    game24 (60 training prompts) lost a quarter of its multiple.
     """
     difficulty = bench.difficulty[bench.prompts]
     able = bench.settings.max_options > 1 and bench.objective == "accuracy"
