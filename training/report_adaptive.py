@@ -81,8 +81,9 @@ def rivals_section(rivals: dict[str, Any], objective: str) -> str:
         f"What each rule costs as a multiple of the adaptive policy's cost at equal {objective}, at shares "
         "of the way to the static plateau: above 1 the adaptive policy is cheaper, 0 where only the rule "
         "gets there, ∞ where only the adaptive policy does. All were fitted on the same training prompts; "
-        "the best of the tuned rules is chosen in hindsight, target by target. Policies named after ours "
-        "have one part switched off.",
+        "the best of the tuned rules is chosen in hindsight, target by target. Rules that tools ship "
+        "(its_hub, zen-router) keep their own numbers and get the best generators; policies named after "
+        "ours have one part switched off.",
         "",
         "| against | " + " | ".join(header) + " |",
         "|---|" + "---|" * len(header),

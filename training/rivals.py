@@ -1,13 +1,13 @@
-"""Published stopping rules, tuned on the adaptive policy's own training prompts: its rivals in evaluation.
+"""Stopping rules of others, fitted on the adaptive policy's own training prompts: its rivals in evaluation.
 
-Each rule gets, price by price, the generator and the parameters that earn most on replayed training prompts;
-one sample and stop is always among them. Replaying them on test prompts is left to
-`training.adaptive_courses`.
+Published rules get, price by price, the generator and the parameters that earn most on replayed training
+prompts; rules that tools ship keep their own numbers and get the best generators. One sample and stop is
+always among the choices. Replaying them on test prompts is left to `training.adaptive_courses`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -17,10 +17,11 @@ from policies.adaptive_policy import AdaptivePolicy, Move
 from policies.adaptive_replay import StopRule, Trajectories, replay, score_rule
 from policies.ladder import Ladder, SampleScale, Wave
 from policies.objective import Objective
-from policies.replay_pools import ReplayPool, sample_scales
-from policies.stop_rules import AdaptiveConsistency, Always, OneProbe, Unanimous
+from policies.replay_pools import ReplayPool, comparable, sample_scales
+from policies.stop_rules import AdaptiveConsistency, Agreement, Always, OneProbe, Unanimous
+from training.recipes import Facts
 
-__all__ = ["RIVALS", "fit_rivals"]
+__all__ = ["RIVALS", "SHIPPED", "fit_rivals"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
@@ -41,6 +42,13 @@ RIVALS: Final[Mapping[str, tuple[StopRule, ...]]] = {
         for by in ("mean_logprob", "length")
     ),
 }
+# Rules that tools ship, with their own numbers: its_hub 1.2 (adaptive and Beta self-consistency) and
+# zen-router 0.2, where a vote of the strong generator counts twice.
+_DOUBLING: Final = "its_hub, doubling to 75 %"
+_BETA: Final = "its_hub, Beta .95"
+_TWO_AGREE: Final = "zen-router, two agree"
+SHIPPED: Final = (_DOUBLING, _BETA, _TWO_AGREE)
+_MAX_STRONG, _MAX_CHEAP = 3, 4
 
 
 def fit_rivals(
@@ -66,44 +74,100 @@ def fit_rivals(
     seed : int
         Seed of the random orders.
 
+    Returns
+    -------
+    dict of str to AdaptivePolicy
+        Those of `RIVALS`, and of `SHIPPED`, where two generators of different cost are needed for the last.
+
     References
     ----------
     Aggarwal et al. 2023, arXiv 2305.11860 (Adaptive-Consistency); Li et al. 2024, arXiv 2401.10480 (ESC).
     """
     scales = sample_scales(pools)
-    trajectories = []
-    for name, item in pools.items():
-        n = (item.pool.correct >= 0).sum(axis=1)
-        waves = min(int(np.quantile(n, 0.1, method="lower")), _MAX_WAVES)
-        ladder = Ladder(waves=(Wave(generator=name, n=1),) * waves, logprob_weight=0.0)
-        n_orders = min(max(_N_DRAWS // max(len(n), 1), 2), 16)
-        trajectories.append(
-            replay(
-                pools,
-                ladder,
-                scales=scales,
-                difficulty=difficulty,
-                objective=objective,
-                n_orders=n_orders,
-                seed=seed,
-            )
+
+    def climb(ladder: Ladder) -> Trajectories:
+        n_orders = min(max(_N_DRAWS // max(len(difficulty), 1), 2), 16)
+        return replay(
+            pools,
+            ladder,
+            scales=scales,
+            difficulty=difficulty,
+            objective=objective,
+            n_orders=n_orders,
+            seed=seed,
         )
-    return {name: _best_rules(trajectories, rules, prices, scales) for name, rules in RIVALS.items()}
+
+    most = {
+        name: min(int(np.quantile((item.pool.correct >= 0).sum(axis=1), 0.1, method="lower")), _MAX_WAVES)
+        for name, item in pools.items()
+    }
+    one_by_one = [climb(_ladder((name, 1) for _ in range(n))) for name, n in most.items()]
+    doubling = [climb(_ladder((name, n) for n in _doubling(n))) for name, n in most.items()]
+    found = {
+        name: _best_rules(one_by_one, one_by_one, rules, prices, scales) for name, rules in RIVALS.items()
+    }
+    found[_DOUBLING] = _best_rules(doubling, one_by_one, (Agreement(count=1, share=0.75),), prices, scales)
+    found[_BETA] = _best_rules(one_by_one, one_by_one, (AdaptiveConsistency(threshold=0.95),), prices, scales)
+    pairs = [climb(ladder) for ladder in _pairs(pools, scales)]
+    if pairs:
+        found[_TWO_AGREE] = _best_rules(pairs, one_by_one, (Agreement(count=2),), prices, scales)
+    return found
+
+
+def _ladder(waves: Iterable[tuple[str, int]]) -> Ladder:
+    return Ladder(waves=tuple(Wave(generator=name, n=n) for name, n in waves), logprob_weight=0.0)
+
+
+def _doubling(most: int) -> list[int]:
+    """Return waves that bring the number of samples to 2, 4, 8 ..., as far as `most` goes.
+
+    Examples
+    --------
+    >>> _doubling(10)
+    [2, 2, 4, 2]
+    """
+    drawn, waves = 0, list[int]()
+    while drawn < most:
+        waves.append(min(max(drawn, 2), most - drawn))
+        drawn += waves[-1]
+    return waves
+
+
+def _pairs(pools: Mapping[str, ReplayPool], scales: Mapping[str, SampleScale]) -> list[Ladder]:
+    """Return ladders of two samples of a generator and one of a better and dearer one."""
+    facts = Facts.of(pools, scales)
+    pooled = comparable(pools)
+    by_accuracy = sorted(facts.accuracy, key=lambda name: (-facts.accuracy[name], name))
+    ladders = []
+    for strong in by_accuracy[:_MAX_STRONG]:
+        cheap = [name for name in by_accuracy if facts.cost[name] < facts.cost[strong]]
+        ladders += [
+            Ladder(
+                waves=(Wave(generator=name, n=2), Wave(generator=strong, n=1)),
+                weights={name: 0.5},
+                pooled=pooled,
+                logprob_weight=0.0,
+            )
+            for name in cheap[:_MAX_CHEAP]
+        ]
+    return ladders
 
 
 def _best_rules(
     trajectories: Sequence[Trajectories],
+    one_by_one: Sequence[Trajectories],
     rules: Sequence[StopRule],
     prices: FloatArray,
     scales: Mapping[str, SampleScale],
 ) -> AdaptivePolicy:
+    """Return the best rule and ladder at each price; one sample and stop is where every frontier begins."""
     moves: list[Move] = []
     worth = []
-    for item in trajectories:
-        # One sample and stop is where every rule's frontier begins.
+    for item in one_by_one:
         single = Ladder(waves=item.ladder.waves[:1], logprob_weight=0.0)
         moves.append(Move(ladder=single, rule=Always()))
         worth.append(float(item.value[0].mean()) - prices * float(item.cost[0].mean()))
+    for item in trajectories:
         for rule in rules:
             replayed = score_rule(item, rule)
             moves.append(Move(ladder=item.ladder, rule=rule))

@@ -13,7 +13,7 @@ from planner.cli import main
 from planner.commands.bundle_tables import ladder_table
 from planner.outcome_wire import outcome_from_json
 from policies.plan_wire import read_plans
-from training.rivals import RIVALS
+from training.rivals import RIVALS, SHIPPED
 from training.simulated_log import simulated_log
 
 
@@ -54,7 +54,9 @@ def test_ablations_are_fitted_on_demand_and_shown_with_the_rivals(
     fit = ["train", str(log), "--trials", "1", "--out"]
     assert main([*fit, str(bundle), "--ablations"]) == 0
     ablations = {f"adaptive, no {part}" for part in ("prior", "futility", "routing")}
-    assert set(PolicyBundle.load(bundle).rivals) == {*RIVALS, *ablations}
+    # One generator alone: nothing to escalate to.
+    others = {*RIVALS, *SHIPPED[:2]}
+    assert set(PolicyBundle.load(bundle).rivals) == {*others, *ablations}
     capsys.readouterr()
     report = ["--bootstrap", "100", "--out", str(tmp_path / "report")]
     assert main(["evaluate", str(bundle), str(log), *report]) == 0
@@ -63,7 +65,7 @@ def test_ablations_are_fitted_on_demand_and_shown_with_the_rivals(
     assert "adaptive, no futility" in shown.split("over the adaptive policy's")[1]
     assert "loses to hindsight" in shown
     assert main([*fit, str(tmp_path / "plain")]) == 0
-    assert set(PolicyBundle.load(tmp_path / "plain").rivals) == set(RIVALS)
+    assert set(PolicyBundle.load(tmp_path / "plain").rivals) == others
 
 
 def test_inspect_shows_what_plans_that_react_do(

@@ -16,7 +16,7 @@ from policies.replay_pools import half_of
 from policies.stop_rules import Agreement, Always
 from training.adaptive_courses import AdaptiveBed, adaptive_courses, replayable, round_table
 from training.baselines import Course
-from training.rivals import RIVALS
+from training.rivals import RIVALS, SHIPPED
 from training.simulated_log import simulated_log
 
 N_PROMPTS = 60
@@ -53,7 +53,7 @@ def with_policy(bed: AdaptiveBed, *moves: Move) -> AdaptiveBed:
 
 def test_every_policy_and_the_placebo_are_replayed(bed: AdaptiveBed) -> None:
     courses, rounds = adaptive_courses(bed)
-    assert set(courses) == {"adaptive", *RIVALS, "adaptive, shuffled predictor"}
+    assert set(courses) == {"adaptive", *RIVALS, *SHIPPED, "adaptive, shuffled predictor"}
     n_prices = len(bed.policies["adaptive"].prices)
     for course in courses.values():
         assert course.cost.shape == course.value.shape == (N_PROMPTS, n_prices)

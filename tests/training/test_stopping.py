@@ -24,7 +24,7 @@ from training.candidates import score_at_prices
 from training.cost_belief import fit_cost_belief
 from training.fit_stopping import fit_value_rule
 from training.ladders import Settings, default_ladders
-from training.rivals import RIVALS
+from training.rivals import RIVALS, SHIPPED
 from training.simulated_log import simulated_log
 from training.stopping import ABLATIONS, Stopping, fit_stopping, replay_course, stopping_prices
 
@@ -79,10 +79,10 @@ def test_the_table_covers_every_prompt_and_price(log: SampleLog, stopping: Stopp
 
 
 def test_rivals_and_ablations_are_left_by_name(log: SampleLog, stopping: Stopping) -> None:
-    assert set(stopping.rivals) == {*RIVALS, *ABLATIONS}
+    assert set(stopping.rivals) == {*RIVALS, *SHIPPED, *ABLATIONS}
     plain = fitted(log)
     assert plain is not None
-    assert set(plain.rivals) == set(RIVALS)
+    assert set(plain.rivals) == {*RIVALS, *SHIPPED}
 
 
 def test_generators_that_no_ladder_ends_with_are_there_as_they_are() -> None:
@@ -223,7 +223,7 @@ def test_what_would_change_nothing_is_no_ablation() -> None:
         ablations=True,
     )
     assert found is not None
-    assert set(found.rivals) == {*RIVALS, "adaptive, no futility"}
+    assert set(found.rivals) == {*RIVALS, *SHIPPED[:2], "adaptive, no futility"}
 
 
 def test_only_generators_that_can_be_priced_are_used(log: SampleLog) -> None:
