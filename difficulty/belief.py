@@ -110,11 +110,9 @@ class Belief:
             NaN where no reference prompt with weight has a value.
         """
         known = ~np.isnan(values)
-        total = row_product(self.weights, np.where(known, values, 0.0))
-        if known.all():
-            return np.asarray(total, dtype=np.float64)
-        mass = row_product(self.weights, known.astype(np.float64))
-        mean = np.divide(total, mass, out=np.full(total.shape, np.nan), where=mass > 0)
+        # Weights sum to 1 up to rounding, and a budget of exactly what is expected must be enough.
+        weight = np.ones((len(values), 1)) if known.all() else known
+        mean = row_product(self.weights, np.where(known, values, 0.0), weight=weight)
         return np.asarray(mean, dtype=np.float64)
 
     def standard_error(self, values: FloatArray, columns: NDArray[np.intp]) -> FloatArray:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from difficulty.errors import InvalidInputError, NotFittedError
+from difficulty.row_product import row_product
 
 __all__ = ["KernelRegression"]
 
@@ -166,8 +167,10 @@ class KernelRegression:
             part = _compress(x[start : start + _CHUNK_ROWS])
             some = np.isfinite(part).any(axis=1)
             rows = self._scaled(part[some]).astype(np.float32)
-            kernel = _matern(_squared_distance(rows, self.rows_) / np.float32(self._reach))
-            result[start : start + _CHUNK_ROWS][some] += kernel @ self.weights_
+            lengths = (rows * rows).sum(axis=1)[:, None] + (self.rows_ * self.rows_).sum(axis=1)
+            squared = np.maximum(lengths - 2 * row_product(rows, self.rows_.T), 0)
+            kernel = _matern(squared / np.float32(self._reach))
+            result[start : start + _CHUNK_ROWS][some] += row_product(kernel, self.weights_[:, None])[:, 0]
         return result
 
     def to_arrays(self) -> dict[str, NDArray[np.floating]]:

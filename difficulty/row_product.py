@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 __all__ = ["row_product"]
 
 
-def row_product(rows: NDArray[np.floating], matrix: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return ``rows @ matrix``, rounded to float32.
+def row_product(
+    rows: NDArray[np.floating], matrix: NDArray[np.floating], *, weight: NDArray[np.floating] | None = None
+) -> NDArray[np.float32]:
+    """Return ``rows @ matrix``, rounded to float32; with `weight` the weighted mean of what it marks.
 
     Parameters
     ----------
@@ -23,6 +25,8 @@ def row_product(rows: NDArray[np.floating], matrix: NDArray[np.floating]) -> NDA
         One row per prompt.
     matrix : ndarray, shape (T, A)
         What every row is multiplied with.
+    weight : ndarray, shape (T, A) or (T, 1), optional
+        The products are divided by ``rows @ weight``; NaN where that is 0.
 
     Returns
     -------
@@ -39,5 +43,9 @@ def row_product(rows: NDArray[np.floating], matrix: NDArray[np.floating]) -> NDA
     >>> bool((product == product[0]).all())
     True
     """
-    product = rows.astype(np.float64, copy=False) @ matrix.astype(np.float64, copy=False)
+    rows = rows.astype(np.float64, copy=False)
+    product = rows @ matrix.astype(np.float64, copy=False)
+    if weight is not None:
+        mass = np.broadcast_to(rows @ weight.astype(np.float64, copy=False), product.shape)
+        product = np.divide(product, mass, out=np.full(product.shape, np.nan), where=mass > 0)
     return product.astype(np.float32)

@@ -9,7 +9,7 @@ that looks best for it. Choosing levels under a budget is left to `planner.adapt
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from difficulty.belief import Belief
 from difficulty.errors import InvalidInputError, UnknownUnitError
+from difficulty.row_product import row_product
 from difficulty.standardised import standardised
 from planner.bundle import PolicyBundle
 from policies.adaptive_table import AdaptiveTable
@@ -35,25 +36,28 @@ class Menu:
 
     Parameters
     ----------
-    value, value_error : ndarray of float64
-        Expected value in [0, 1] and the standard error of that expectation; NaN where a level is not to be
-        had.
-    cost : ndarray of float64
-        Expected cost under the belief that values come from: levels are chosen by it.
+    value, cost : ndarray of float64
+        Expected value in [0, 1] and cost of a level as a whole, whatever its options: levels are chosen by
+        them. NaN where a level is not to be had.
+    told, told_error : ndarray of float64
+        Expected value of the option that the prompt takes, and the standard error of that expectation: what
+        plans say. The same array as `value` where nobody is routed.
     charge, charge_deviation : ndarray of float64
         Expected cost under the belief that tells costs apart best, and the standard deviation of the cost of
         one run: what plans say and budgets count. The same array as `cost` where there is one belief.
-    move : ndarray of intp
-        Index of the move that a prompt takes at a level.
+    option, move : ndarray of intp
+        Which of a level's options a prompt takes, and the index of that move.
     width : ndarray of int64
         The most samples that a level may draw; fewer than its ladder has where a cap cuts it short.
     """
 
     value: FloatArray
-    value_error: FloatArray
     cost: FloatArray
+    told: FloatArray
+    told_error: FloatArray
     charge: FloatArray
     charge_deviation: FloatArray
+    option: NDArray[np.intp]
     move: NDArray[np.intp]
     width: NDArray[np.int64]
 
@@ -95,64 +99,106 @@ class Levels:
         the same mean and deviation); its value is interpolated between one sample and the whole ladder by the
         share of the cost that is left, which errs on the low side where the first samples help most.
         """
-        references = self.bundle.references
+        references, routing = self.bundle.references, self.table.policy.routing
         sharp = self.table.cost_belief
         weigh = None if sharp is None else sharp.weigher(references.coordinates)
         difficulty, known = (
             standardised(part, references.coordinates) for part in (coordinates, references.coordinates)
         )
-        moves = self.table.policy.route(difficulty, known)
+        resemble = None if routing is None or not known.shape[1] else routing.belief.weigher(known)
+        options, moves = (
+            part(difficulty, known) for part in (self.table.policy.pick, self.table.policy.route)
+        )
         parts, start = [], 0
         for belief in beliefs:
             rows = slice(start, start + len(belief))
-            charged = (
-                None if weigh is None else Belief(weights=weigh(coordinates[rows]), references=references)
-            )
-            parts.append(self._menu(belief, charged, moves[rows], cap))
+            told = belief if resemble is None else replace(belief, weights=resemble(difficulty[rows]))
+            charged = told if weigh is None else replace(belief, weights=weigh(coordinates[rows]))
+            parts.append(self._menu(belief, told, charged, options[rows], moves[rows], cap))
             start += len(belief)
-        names = ("value", "value_error", "cost", "charge_deviation", "move", "width")
-        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-        if weigh is None:
-            return Menu(charge=joined["cost"], **joined)
-        return Menu(charge=np.concatenate([part.charge for part in parts]), **joined)
+        joined = {
+            item.name: np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(Menu)
+        }
+        if weigh is None and resemble is None:
+            joined["charge"] = joined["cost"]
+        return Menu(**joined)
 
     def _menu(
-        self, belief: Belief, charged: Belief | None, moves: NDArray[np.intp], cap: float | None
+        self,
+        belief: Belief,
+        told: Belief,
+        charged: Belief,
+        options: NDArray[np.intp],
+        moves: NDArray[np.intp],
+        cap: float | None,
     ) -> Menu:
-        table = self.table
-        value, error = _expect(belief, table.value)
+        value, error = _expect(belief, self.table.value)
         known = ~np.isnan(value)
-        widths = np.array([move.ladder.n for move in table.policy.moves])
-        cost, deviation = (np.where(known, part, 0.0) for part in self._spend(belief))
+        cost, deviation = (np.where(known, part, 0.0) for part in self._spend(belief, None))
+        widths = np.array([move.ladder.n for move in self.table.policy.moves])
+        routed = told is not belief
+        if routed:
+            says, error = self._among(told, self.table.value, options)
         menu = Menu(
             value=value.clip(0.0, 1.0),
-            value_error=np.nan_to_num(error),
             cost=cost,
+            told=(says if routed else value).clip(0.0, 1.0),
+            told_error=np.nan_to_num(error),
             charge=cost,
             charge_deviation=deviation,
+            option=options,
             move=moves,
             width=widths[moves],
         )
         cut = menu if cap is None else self._cut(menu, belief, cap)
-        if charged is None:
+        if charged is belief:
             return cut
-        cost, deviation = (np.where(known, part, 0.0) for part in self._spend(charged))
+        cost, deviation = (
+            np.where(known, part, 0.0) for part in self._spend(charged, options if routed else None)
+        )
         whole = replace(menu, cost=cost, charge=cost, charge_deviation=deviation)
         if cap is None:
             return replace(whole, cost=menu.cost)
         there = self._cut(whole, belief, cap)
-        # What does not fit at all stays above the cap, and the solver refuses it.
-        fits = cut.cost <= cap * _ROUNDING
-        charge = np.where(fits, np.minimum(there.charge, cap), np.maximum(there.charge, cut.cost))
-        return replace(cut, charge=charge, charge_deviation=there.charge_deviation)
+        # What does not fit at all stays above the cap, and the solver refuses it. Where prompts are routed,
+        # what fits is known of the option alone.
+        fits = (there.cost if routed else cut.cost) <= cap * _ROUNDING
+        most = np.maximum(there.charge, cut.cost)
+        return replace(
+            cut,
+            cost=np.where(fits, np.minimum(cut.cost, cap), most),
+            charge=np.where(fits, np.minimum(there.charge, cap), most),
+            charge_deviation=there.charge_deviation,
+        )
 
-    def _spend(self, belief: Belief) -> tuple[FloatArray, FloatArray]:
-        """Return mean and standard deviation of what one run costs, (P, L) each."""
+    def _among(
+        self, belief: Belief, values: FloatArray, options: NDArray[np.intp]
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return expectation and standard error of what was measured at each level, (P, L) each.
+
+        Only reference prompts count that take the same option as a prompt does.
+        """
+        routing = self.table.policy.routing
+        whole = _expect(belief, values)
+        if routing is None:
+            return whole
+        columns = routing.starts + options
+        found = [np.take_along_axis(part, columns, axis=1) for part in _expect(belief, routing.among(values))]
+        # Where no reference prompt takes it, the level as a whole says most.
+        unseen = np.isnan(found[0])
+        mean, error = (np.where(unseen, part, own) for part, own in zip(whole, found, strict=True))
+        return mean, error
+
+    def _spend(self, belief: Belief, options: NDArray[np.intp] | None) -> tuple[FloatArray, FloatArray]:
+        """Return mean and standard deviation of what one run costs, (P, L) each; of the options if given."""
         table = self.table
-        cost, _ = _expect(belief, table.cost)
         # Squares of large units overflow single precision: they are taken relative to the usual cost.
         usual = max(float(np.nanmax(table.cost, initial=0.0)), 1e-300)
-        square, _ = _expect(belief, (table.cost / usual) ** 2 + (table.cost_deviation / usual) ** 2)
+        squares = (table.cost / usual) ** 2 + (table.cost_deviation / usual) ** 2
+        cost, square = (
+            (_expect(belief, part) if options is None else self._among(belief, part, options))[0]
+            for part in (table.cost, squares)
+        )
         return cost, usual * np.sqrt(np.maximum(square - (cost / usual) ** 2, 0.0))
 
     def _cut(self, menu: Menu, belief: Belief, cap: float) -> Menu:
@@ -179,18 +225,24 @@ class Levels:
         at, _ = np.nonzero(too_long)
         move_at = menu.move[too_long]
         first, most = firsts[at, move_at], mosts[at, move_at]
-        value, cost, deviation = menu.value.copy(), menu.cost.copy(), menu.charge_deviation.copy()
+        value, told = menu.value.copy(), menu.told.copy()
+        cost, deviation = menu.cost.copy(), menu.charge_deviation.copy()
         width = menu.width.copy()
         width[too_long] = np.maximum(fitting[at, move_at], 1)
-        whole, worth = cost[too_long], value[too_long]
+        whole = cost[too_long]
         left = _mean_below(whole, deviation[too_long], most)
-        one = np.minimum(ones[at, move_at], worth)
-        share = np.divide(left - first, whole - first, out=np.ones(len(at)), where=whole > first)
+        share = np.divide(left - first, whole - first, out=np.ones(len(at)), where=whole > first).clip(
+            0.0, 1.0
+        )
         # Where not even one sample fits, its cost stays above the cap, and the solver refuses it.
-        value[too_long] = one + share.clip(0.0, 1.0) * (worth - one)
+        for part in (value, told):
+            one = np.minimum(ones[at, move_at], part[too_long])
+            part[too_long] = one + share * (part[too_long] - one)
         cost[too_long] = np.maximum(left, np.minimum(first, most))
         deviation[too_long] = np.minimum(deviation[too_long], most)
-        return replace(menu, value=value, cost=cost, charge=cost, charge_deviation=deviation, width=width)
+        return replace(
+            menu, value=value, told=told, cost=cost, charge=cost, charge_deviation=deviation, width=width
+        )
 
     def _generators(self) -> tuple[str, ...]:
         names = [name for move in self.table.policy.moves for name in move.ladder.generators]
@@ -249,11 +301,11 @@ def _expect(belief: Belief, values: FloatArray) -> tuple[FloatArray, FloatArray]
         total = np.where(known, values, 0.0).sum(axis=0)
         overall = np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
         mean = np.where(missing, overall, mean)
-    filled = np.where(known, values, 0.0).astype(np.float32)
-    weights, ones = belief.weights, known.astype(np.float32)
-    squared = weights**2
-    mass = np.maximum(weights @ ones, 1e-30)
-    spread = squared @ filled**2 - 2 * mean * (squared @ filled) + mean**2 * (squared @ ones)
+    filled, ones = np.where(known, values, 0.0), known.astype(np.float64)
+    squared = belief.weights**2
+    mass = np.maximum(row_product(belief.weights, ones), 1e-30)
+    zeroth, first, second = (row_product(squared, part) for part in (ones, filled, filled**2))
+    spread = second - 2 * mean * first + mean**2 * zeroth
     return mean, np.sqrt(np.maximum(spread, 0.0)) / mass
 
 

@@ -71,12 +71,12 @@ def write(
     objective = check_objective(bundle.objective)
     plans = []
     for row, (prompt, level) in enumerate(zip(prompts, solution.choice.tolist(), strict=True)):
-        accuracy, error = float(menu.value[row, level]), _Z * float(menu.value_error[row, level])
+        accuracy, error = float(menu.told[row, level]), _Z * float(menu.told_error[row, level])
         cost, spread = float(menu.charge[row, level]), _Z * float(menu.charge_deviation[row, level])
         high = cost + spread if cap is None else max(min(cost + spread, cap), cost)
         price = float(table.policy.prices[level])
         allocation = replace(
-            table.allocation(level, objective, move=int(menu.move[row, level])),
+            table.allocation(level, objective, int(menu.option[row, level])),
             width=int(menu.width[row, level]),
         )
         move = move_of(allocation, table)

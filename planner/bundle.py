@@ -365,7 +365,7 @@ def _load_adaptive(
 
 def _routing_of(name: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
     """Return the arrays of one policy's routing; empty without one."""
-    ends = {f"{_ROUTING} {part} of {name}": part for part in ("value", "cost")}
+    ends = {f"{_ROUTING} {part} of {name}": part for part in ("value", "cost", "taken")}
     return {part: arrays[key] for key, part in ends.items() if key in arrays}
 
 

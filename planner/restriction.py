@@ -63,23 +63,40 @@ def restrict(bundle: PolicyBundle, generators: Mapping[str, Generator]) -> Polic
 def restricted_table(table: AdaptiveTable | None, generators: Collection[str]) -> AdaptiveTable | None:
     """Return the table without the moves that need other generators; None where no level is left.
 
-    Where a level loses one of several options, prompts are no longer routed: all take its first that is left.
+    Reference prompts that took an option which is gone take the first that is left; how much one run of that
+    varies is not known and taken to be as much as before.
     """
     if table is None:
         return None
-    policy = table.policy
+    policy, routing = table.policy, table.policy.routing
     able = np.array([set(move.ladder.generators) <= set(generators) for move in policy.moves])
-    levels = range(len(policy.prices))
-    if policy.routing is None or all(able[list(moves)].all() for moves in policy.routing.options):
+    if routing is None:
         usable = able[policy.choice]
         return replace(table, value=np.where(usable, table.value, np.nan)) if usable.any() else None
-    left = [[at for at, move in enumerate(moves) if able[move]] for moves in policy.routing.options]
-    if not any(left):
+    value, cost = table.value.copy(), table.cost.copy()
+    choice, taken = policy.choice.copy(), routing.taken.copy()
+    options, columns = [], []
+    for level, (moves, start) in enumerate(zip(routing.options, routing.starts.tolist(), strict=True)):
+        left = [option for option, move in enumerate(moves) if able[move]]
+        kept = left or [0]
+        lost = ~np.isin(taken[:, level], kept)
+        first = start + kept[0]
+        value[lost, level], cost[lost, level] = routing.value[lost, first], routing.cost[lost, first]
+        if not left:
+            value[:, level] = np.nan
+        number = np.zeros(len(moves), dtype=taken.dtype)
+        number[kept] = np.arange(len(kept))
+        taken[:, level] = np.where(lost, 0, number[taken[:, level]])
+        choice[level] = moves[kept[0]]
+        options.append(tuple(moves[option] for option in kept))
+        columns += [start + option for option in kept]
+    if np.isnan(value).all():
         return None
-    value, cost = np.full(table.value.shape, np.nan), table.cost.copy()
-    choice = policy.choice.copy()
-    for level in filter(lambda level: left[level], levels):
-        column = policy.routing.columns(level).start + left[level][0]
-        value[:, level], cost[:, level] = policy.routing.value[:, column], policy.routing.cost[:, column]
-        choice[level] = policy.routing.options[level][left[level][0]]
-    return replace(table, policy=replace(policy, choice=choice, routing=None), value=value, cost=cost)
+    fewer = replace(
+        routing,
+        options=tuple(options),
+        value=routing.value[:, columns],
+        cost=routing.cost[:, columns],
+        taken=taken,
+    )
+    return replace(table, policy=replace(policy, choice=choice, routing=fewer), value=value, cost=cost)

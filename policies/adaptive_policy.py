@@ -1,9 +1,8 @@
 """An adaptive policy: at each price, which ladder to climb and which rule decides when to stop.
 
-Prices that were not tried use the nearest one in ratio. A move with one wave is a static allocation, so the
-policy contains every static one; with a routing it chooses among a few moves by what is predicted of a
-prompt, and contains one-shot policies too. Spending over many prompts is left to `policies.batch_control` and
-`policies.stream_control`.
+A move with one wave is a static allocation, so the policy contains every static one; with a routing it
+chooses among a few moves by what is predicted of a prompt, and contains one-shot policies too. Spending over
+many prompts is left to `policies.batch_control` and `policies.stream_control`.
 """
 
 from __future__ import annotations
@@ -81,11 +80,6 @@ class AdaptivePolicy:
                     f"choice first; got {options} for choices {self.choice.tolist()}"
                 )
 
-    def at(self, price: float) -> Move:
-        """Return the move for a price λ (value per unit of cost)."""
-        nearest = int(np.abs(np.log(self.prices / max(price, 1e-300))).argmin())
-        return self.moves[int(self.choice[nearest])]
-
     def take(self, rows: NDArray[np.intp]) -> AdaptivePolicy:
         """Return the policy with the reference prompts of its routing cut down to those at `rows`."""
         return self if self.routing is None else replace(self, routing=self.routing.take(rows))
@@ -95,8 +89,8 @@ class AdaptivePolicy:
         indices = (int(self.choice[level]),) if self.routing is None else self.routing.options[level]
         return tuple(self.moves[index] for index in indices)
 
-    def route(self, difficulty: FloatArray, references: FloatArray) -> NDArray[np.intp]:
-        """Return the index of each prompt's move at each price, shape (P, L).
+    def pick(self, difficulty: FloatArray, references: FloatArray) -> NDArray[np.intp]:
+        """Return which of the options each prompt takes at each price, shape (P, L).
 
         Parameters
         ----------
@@ -106,5 +100,14 @@ class AdaptivePolicy:
             Those of the reference prompts; not looked at without a routing.
         """
         if self.routing is None:
-            return np.tile(self.choice.astype(np.intp), (len(difficulty), 1))
+            return np.zeros((len(difficulty), len(self.prices)), dtype=np.intp)
         return self.routing.pick(difficulty, references=references, prices=self.prices)
+
+    def route(self, difficulty: FloatArray, references: FloatArray) -> NDArray[np.intp]:
+        """Return the index of each prompt's move at each price, shape (P, L); arguments as for `pick`."""
+        picked = self.pick(difficulty, references)
+        if self.routing is None:
+            return np.tile(self.choice.astype(np.intp), (len(picked), 1))
+        most = max(map(len, self.routing.options))
+        moves = np.array([[*moves, *moves[:1] * (most - len(moves))] for moves in self.routing.options])
+        return np.asarray(moves[np.arange(len(moves)), picked], dtype=np.intp)

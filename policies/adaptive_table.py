@@ -74,27 +74,14 @@ class AdaptiveTable:
         """Return the ladder and stop rule of a level, or of one of its other options."""
         return self.policy.options(level)[option]
 
-    def allocation(self, level: int, objective: Objective, *, move: int | None = None) -> Allocation:
-        """Return a level as an allocation: the most that it may draw, and the level as a parameter.
+    def allocation(self, level: int, objective: Objective, option: int = 0) -> Allocation:
+        """Return an option of a level as an allocation: the most that it may draw, and both as parameters.
 
-        Parameters
-        ----------
-        level : int
-            Of the policy's prices.
-        objective : {"accuracy", "coverage"}
-            What the selector delivers.
-        move : int, optional
-            Index of the move that is taken, one of the level's options; the usual one by default. Another
-            than that is named by the parameter ``option``.
-
-        Notes
-        -----
-        Examples of the parameters' use are in `planner.adaptive_plans`.
+        The first option, the usual one, is not named. Examples of the parameters' use are in
+        `planner.adaptive_plans`.
         """
-        options = self.policy.options(level)
-        taken = options[0] if move is None else self.policy.moves[move]
-        option = options.index(taken)
-        ladder = taken.ladder
+        move = self.move(level, option)
+        ladder = move.ladder
         strategy: StrategyName = "weighted_best_of_n" if ladder.judged else "majority_vote"
         judge = {"verifier": LEARNED} if ladder.judged else {}
         other = {"option": option} if option else {}
@@ -102,5 +89,5 @@ class AdaptiveTable:
             generator=ladder.waves[0].generator,
             strategy="first_success" if objective == "coverage" else strategy,
             width=ladder.n,
-            params={"stop": type(taken.rule).__name__, "level": level, **other, **judge},
+            params={"stop": type(move.rule).__name__, "level": level, **other, **judge},
         )

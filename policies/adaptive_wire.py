@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,6 +31,7 @@ SCHEMA: Final = 5
 # Schema 1 had no `futility` in learned rules, schema 2 no `logprob_weights` in ladders, schema 3 no
 # `chance_weight`, schema 4 no `routing`; the defaults are what they did.
 _READS: Final = (1, 2, 3, 4, SCHEMA)
+_WIDTHS: Final = ("level_bandwidth", "deviation_bandwidth", "floor", "shrinkage")
 _RULES: Final[Mapping[str, type]] = {
     "ValueRule": ValueRule,
     **{name: getattr(stop_rules, name) for name in stop_rules.__all__},
@@ -61,19 +63,19 @@ def to_plain(policy: AdaptivePolicy) -> dict[str, Any]:
         "moves": [{"ladder": _ladder(move.ladder), "rule": _rule(move.rule)} for move in policy.moves],
         "routing": None
         if policy.routing is None
-        else {"options": policy.routing.options, "belief": _fields(policy.routing.belief)},
+        else {"options": policy.routing.options, "belief": _widths(policy.routing.belief)},
     }
 
 
-def routing_arrays(policy: AdaptivePolicy) -> dict[str, NDArray[np.float64]]:
-    """Return what the policy's routing knows of reference prompts, (T, C) each; empty without a routing."""
+def routing_arrays(policy: AdaptivePolicy) -> dict[str, NDArray[Any]]:
+    """Return what the policy's routing knows of T reference prompts; empty without a routing."""
     routing = policy.routing
-    return {} if routing is None else {"value": routing.value, "cost": routing.cost}
+    if routing is None:
+        return {}
+    return {"value": routing.value, "cost": routing.cost, "taken": routing.taken}
 
 
-def from_plain(
-    data: Mapping[str, Any], arrays: Mapping[str, NDArray[np.float64]] | None = None
-) -> AdaptivePolicy:
+def from_plain(data: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]] | None = None) -> AdaptivePolicy:
     """Return the policy that `to_plain` wrote.
 
     Parameters
@@ -104,10 +106,15 @@ def from_plain(
             scales={name: SampleScale(**scale) for name, scale in data["scales"].items()},
             routing=_read_routing(data.get("routing"), arrays or {}),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InvalidBundleError(
             f"this adaptive policy cannot be read: {error}; train the bundle again"
         ) from error
+
+
+def _widths(belief: PolicySpec) -> dict[str, float]:
+    """Return what a kernel needs to know."""
+    return {name: getattr(belief, name) for name in _WIDTHS}
 
 
 def _fields(value: Any) -> dict[str, Any]:
@@ -119,17 +126,26 @@ def _fields(value: Any) -> dict[str, Any]:
     }
 
 
-def _read_routing(
-    data: Mapping[str, Any] | None, arrays: Mapping[str, NDArray[np.float64]]
-) -> Routing | None:
+def _read_routing(data: Mapping[str, Any] | None, arrays: Mapping[str, NDArray[Any]]) -> Routing | None:
     if data is None:
+        if arrays:
+            raise InvalidInputError("arrays of a routing are there, and no routing")
         return None
-    return Routing(
-        options=tuple(tuple(map(int, moves)) for moves in data["options"]),
-        value=arrays["value"],
-        cost=arrays["cost"],
-        belief=PolicySpec(**data["belief"]),
+    if set(data) != {"options", "belief"}:
+        raise InvalidInputError(f"a routing has options and a belief, got {sorted(data)}")
+    options = msgspec.convert(data["options"], tuple[tuple[int, ...], ...])
+    widths = msgspec.convert(data["belief"], dict[str, float])
+    if set(widths) != set(_WIDTHS):
+        raise InvalidInputError(f"the belief of a routing has {_WIDTHS}, got {sorted(widths)}")
+    level, deviation, floor, shrinkage = (widths[name] for name in _WIDTHS)
+    belief = PolicySpec(
+        family="kernel",
+        level_bandwidth=level,
+        deviation_bandwidth=deviation,
+        floor=floor,
+        shrinkage=shrinkage,
     )
+    return Routing(options=options, belief=belief, **arrays)
 
 
 def _ladder(ladder: Ladder) -> dict[str, Any]:

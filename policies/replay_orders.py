@@ -27,8 +27,9 @@ def balanced_orders(usable: NDArray[np.bool_], *, n_orders: int, seed: int) -> N
     Notes
     -----
     Orders come in blocks. Within one, an order is the order before it with every sample replaced by its
-    successor in a random cycle (a cyclic Latin square with shuffled columns), so that in a block of M orders
-    each sample is first, second ... equally often. Every single order is uniformly random.
+    successor in a random cycle (a cyclic Latin square with shuffled columns), so that in a block of as many
+    orders as a prompt has samples each is first, second ... equally often; of fewer orders, the successor
+    some places on. Every single order is uniformly random.
 
     Shuffling the columns matters: the first k samples of rotations of one order are windows that overlap, and
     of many orders few tell anything new. On recorded logs the standard deviation of votes and coverage over
@@ -42,18 +43,19 @@ def balanced_orders(usable: NDArray[np.bool_], *, n_orders: int, seed: int) -> N
     ([0, 1, 2], [0, 1, 2])
     """
     n_prompts, width = usable.shape
-    n = np.maximum(usable.sum(axis=1), 1)[:, None]
-    block = min(n_orders, max(width, 1))
+    n = np.maximum(usable.sum(axis=1), 1)
+    block = np.minimum(n_orders, n)
     rng = np.random.default_rng(seed)
     columns = np.arange(width)
-    cycle = places = np.empty((n_prompts, width), dtype=np.intp)
+    cycle, places = np.empty((2, n_prompts, width), dtype=np.intp)
     orders = np.empty((n_prompts, n_orders, width), dtype=np.intp)
     for order in range(n_orders):
-        if order % block == 0:
-            cycle = _shuffled(usable, rng)
-            places = _shuffled(columns < n, rng)
-        shift = (order % block) * n // block
-        turned = np.where(columns < n, (places + shift) % n, columns)
+        turn = order % block
+        fresh = np.flatnonzero(turn == 0)
+        cycle[fresh] = _shuffled(usable[fresh], rng)
+        places[fresh] = _shuffled(columns < n[fresh, None], rng)
+        shift = (turn * n // block)[:, None]
+        turned = np.where(columns < n[:, None], (places + shift) % n[:, None], columns)
         orders[:, order] = np.take_along_axis(cycle, turned, axis=1)
     return orders
 

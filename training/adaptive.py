@@ -282,8 +282,7 @@ def _choose(
         taken = routed(offers, expected)
     kept = list(dict.fromkeys(index for offered in offers for index in offered))
     moves = []
-    value = np.stack([everyone[index].value[:, 0] for index in usual], axis=1)
-    cost, deviation = np.empty_like(value), np.empty_like(value)
+    value, cost, deviation = np.empty((3, *taken.shape))
     for index in kept:
         runs = bench.replay(everyone[index].ladder)
         rule = everyone[index].fit(runs)
@@ -298,7 +297,7 @@ def _choose(
         prices=prices,
         choice=np.array([kept.index(index) for index in usual]),
         scales=dict(bench.scales),
-        routing=_routing(everyone, offers, kept, bench),
+        routing=_routing(everyone, offers, taken, kept, bench),
     )
     return AdaptiveFit(
         policy=policy,
@@ -311,7 +310,11 @@ def _choose(
 
 
 def _routing(
-    everyone: Sequence[Candidate], offers: list[list[int]], kept: list[int], bench: Bench
+    everyone: Sequence[Candidate],
+    offers: list[list[int]],
+    taken: NDArray[np.intp],
+    kept: list[int],
+    bench: Bench,
 ) -> Routing | None:
     """Return the offers with what they earned on the log's prompts; None where no price has several."""
     if all(len(offered) == 1 for offered in offers):
@@ -320,8 +323,11 @@ def _routing(
     value, cost = np.full((2, len(bench.difficulty), len(columns)), np.nan)
     value[bench.prompts] = np.stack([everyone[index].value[:, level] for index, level in columns], axis=1)
     cost[bench.prompts] = np.stack([everyone[index].cost[:, level] for index, level in columns], axis=1)
+    choice = np.zeros((len(bench.difficulty), len(offers)), dtype=np.int64)
+    for level, offered in enumerate(offers):
+        choice[bench.prompts, level] = [offered.index(index) for index in taken[:, level].tolist()]
     options = tuple(tuple(kept.index(index) for index in offered) for offered in offers)
-    return Routing(options=options, value=value, cost=cost)
+    return Routing(options=options, value=value, cost=cost, taken=choice)
 
 
 def _winners(difference: FloatArray, caution: float) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:

@@ -51,10 +51,10 @@ def uniform_section(uniform: dict[str, Any], objective: str, unit: str) -> str:
     lines = [
         "## Against the same number of samples for every prompt",
         "",
-        f"The most that uniform sampling reaches is {objective} {most['value']:.3f} at {most['cost']:.4g} "
-        f"{unit} per prompt ({most['name']}). What shares of that value cost it, whose generator, selector "
-        "and number are the best in hindsight at each share, and the adaptive policy, which climbs at most "
-        f"{uniform['most_waves']} waves:",
+        f"With all recorded samples uniform sampling reaches {objective} {most['value']:.3f} at "
+        f"{most['cost']:.4g} {unit} per prompt ({most['name']}). What shares of that value cost it, whose "
+        "generator, selector and number are the cheapest in hindsight at each share, and the adaptive "
+        f"policy, which climbs at most {uniform['most_waves']} waves:",
         "",
         f"| share | {objective} | uniform | adaptive | times less | times less than all of it |",
         "|---|---|---|---|---|---|",

@@ -1,7 +1,8 @@
 """Choose which moves to offer at each price, where prompts that resemble each other profit from the same one.
 
 The usual move comes first; another is offered where sending those prompts to it that it looks better for
-gains clearly, on prompts whose own samples had no say in it. One-shot policies are among what this finds:
+gains clearly, on prompts whose own samples had no direct say in it (rules that earned it for their
+neighbours were fitted on folds with them). One-shot policies are among what this finds:
 static allocations of each generator are offered too. Taking one of the offers is left to `policies.routing`.
 """
 

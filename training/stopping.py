@@ -273,8 +273,10 @@ def _bites(
     settings: Settings, pools: Mapping[str, ReplayPool], difficulty: FloatArray, objective: Objective
 ) -> bool:
     """Return whether switching a part off can change anything on these prompts."""
-    if not settings.prior or settings.max_options == 1:
+    if not settings.prior:
         return bool(difficulty.shape[1])
+    if settings.max_options == 1:
+        return bool(difficulty.shape[1]) and objective == "accuracy"
     if not settings.escalation:
         ladders = default_ladders(pools, objective, replace(settings, escalation=True))
         return any(len(ladder.generators) > 1 for ladder in ladders)

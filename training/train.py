@@ -101,7 +101,8 @@ def train(
     adaptive : bool
         Also fit the policy that reacts to what has been drawn, where the log has single samples.
     ablations : bool
-        Also fit that policy with one part switched off (prior, escalation, futility), for `evaluate` to show.
+        Also fit that policy with one part switched off (prior, escalation, futility, routing), for
+        `evaluate` to show.
     learned_verifier : bool
         Also fit a learned verifier per generator, and let the policy pick by it where it was shown to beat
         the vote (`training.learned_verifiers`); never under ``"coverage"``, which needs a checker.

@@ -1,8 +1,9 @@
 """What the adaptive policy saves against the same number of samples for every prompt, drawn at once.
 
-This is what most people run and the first thing that they ask. Uniform sampling gets the generator, the
-selector and the number of samples that are best on the test prompts themselves, replicate by replicate, which
-favours it; numbers between those of the menu are mixed from their neighbours.
+This is what most people run and the first thing that they ask. What counts as all of it is what uniform
+sampling comes to with all recorded samples. To reach a share of that, it gets the generator, the selector and
+the number of samples that are cheapest on the test prompts themselves, replicate by replicate, as the policy
+gets its price; numbers between those of the menu are mixed from their neighbours.
 """
 
 from __future__ import annotations
@@ -39,9 +40,10 @@ def against_uniform(ours: Course, uniform: Mapping[str, Course], weights: FloatA
     Returns
     -------
     dict
-        ``"most"``: value, cost and name of the most that uniform sampling reaches. ``"rows"``, one for each
-        share of that value: what it costs uniform sampling and the policy (None where it never gets there);
-        ``"multiple"``, the first over the second, and ``"multiple_of_all"``, the cost of the most over the
+        ``"most"``: value, cost and name of uniform sampling with all recorded samples, of the generator and
+        selector that are then best. ``"rows"``, one for each share of that value: what it costs uniform
+        sampling, with the cheapest that gets there, and the policy (None where it never gets there);
+        ``"multiple"``, the first over the second, and ``"multiple_of_all"``, the cost of all samples over the
         second, both with intervals; 0 where the policy never gets there.
 
     Examples
@@ -53,9 +55,11 @@ def against_uniform(ours: Course, uniform: Mapping[str, Course], weights: FloatA
     """
     mine = Frontier.of(ours.cost, ours.value, weights)
     theirs = {name: Frontier.of(course.cost, course.value, weights) for name, course in uniform.items()}
-    tops = np.stack([frontier.value.max(axis=1) for frontier in theirs.values()])
-    most = tops.max(axis=0)
-    spent = np.min([frontier.cost_of(most) for frontier in theirs.values()], axis=0)
+    ends = np.stack([frontier.value[:, -1] for frontier in theirs.values()])
+    most = ends.max(axis=0)
+    paid_at_end = np.stack([frontier.cost[:, -1] for frontier in theirs.values()])
+    paid_at_end[ends < most - 1e-12] = np.inf
+    spent = paid_at_end.min(axis=0)
     rows = []
     for share in _SHARES:
         needed = np.min([frontier.cost_of(share * most) for frontier in theirs.values()], axis=0)
@@ -69,7 +73,7 @@ def against_uniform(ours: Course, uniform: Mapping[str, Course], weights: FloatA
                 **_multiple("multiple_of_all", spent, paid),
             }
         )
-    name = list(theirs)[int(tops[:, 0].argmax())]
+    name = list(theirs)[int(paid_at_end[:, 0].argmin())]
     return {"most": {"value": _number(most[0]), "cost": _number(spent[0]), "name": name}, "rows": rows}
 
 

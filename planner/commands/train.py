@@ -60,7 +60,7 @@ _TEST_FRACTION: Final = 0.4
 @click.option(
     "--ablations",
     is_flag=True,
-    help="Also fit the adaptive policy without its prior, without escalation and without futility, for "
+    help="Also fit the adaptive policy without its prior, escalation, futility and routing, for "
     "`planner evaluate` to show.",
 )
 @click.option(

@@ -12,6 +12,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from difficulty.errors import InvalidBudgetError, InvalidInputError, UnknownUnitError
+from difficulty.standardised import standardised
 from planner.adaptive_levels import Levels
 from planner.adaptive_plans import move_of
 from planner.backends.replay import ReplayBackend
@@ -62,11 +63,18 @@ def test_a_plan_is_worth_what_its_reference_prompts_were(planner: Planner, react
     level = int(plan.allocation.parameters["level"])
     prompts = reacting.test_log.prompts[:1]
     known = ~np.isnan(table.cost[:, level])
+    if table.policy.routing is not None:  # those count that take the same move
+        known &= table.policy.routing.taken[:, level] == plan.allocation.parameters.get("option", 0)
     assert table.cost_belief is not None
     sharp = table.cost_belief.weigher(planner.bundle.references.coordinates)
+    coordinates, references = planner.coordinates(prompts), planner.bundle.references.coordinates
+    told = planner.belief(prompts).weights
+    if table.policy.routing is not None:
+        difficulty, others = (standardised(part, references) for part in (coordinates, references))
+        told = table.policy.routing.belief.weigher(others)(difficulty)
     weights, sharper = (
         item[0, known].astype(np.float64) / item[0, known].sum(dtype=np.float64)
-        for item in (planner.belief(prompts).weights, sharp(planner.coordinates(prompts)))
+        for item in (told, sharp(coordinates))
     )
     cost, deviation = table.cost[known, level], table.cost_deviation[known, level]
     mean = sharper @ cost

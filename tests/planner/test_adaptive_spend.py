@@ -23,10 +23,12 @@ def menu_of(n_prompts: int, n_levels: int = 6, *, seed: int = 0, blunt: bool = F
     charge = cost if blunt else cost * rng.uniform(0.3, 2.7, (n_prompts, 1))
     return Menu(
         value=value,
-        value_error=np.zeros_like(value),
+        told=value,
+        told_error=np.zeros_like(value),
         cost=cost,
         charge=charge,
         charge_deviation=np.zeros_like(cost),
+        option=np.zeros(cost.shape, dtype=np.intp),
         move=np.zeros(cost.shape, dtype=np.intp),
         width=np.ones(cost.shape, dtype=np.int64),
     )
@@ -81,10 +83,12 @@ def test_prompts_that_are_charged_little_are_not_preferred() -> None:
     cheap = np.arange(200) < 100
     menu = Menu(
         value=value,
-        value_error=np.zeros_like(value),
+        told=value,
+        told_error=np.zeros_like(value),
         cost=cost,
         charge=np.where(cheap[:, None], 0.1, 1.0) * cost,
         charge_deviation=np.zeros_like(cost),
+        option=np.zeros(cost.shape, dtype=np.intp),
         move=np.zeros(cost.shape, dtype=np.intp),
         width=np.ones(cost.shape, dtype=np.int64),
     )

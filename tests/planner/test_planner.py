@@ -309,6 +309,21 @@ def test_a_frontier_of_one_point_is_refused(planner: Planner) -> None:
         planner.frontier(texts(2), n_points=1)
 
 
+def test_equal_prompts_get_equal_plans_wherever_they_stand(trained: Any, reacting: Any) -> None:
+    for bundle, adaptive in ((trained.bundle, False), (reacting.bundle, True)):
+        same = [Prompt(id=str(number), text="Add up 3 + 4 + 15.") for number in range(61)]
+        plans = Planner(bundle=bundle).plan(same, price=1e-3, adaptive=adaptive)
+        assert {replace(plan, prompt_id="any") for plan in plans} == {replace(plans[0], prompt_id="any")}
+
+
+def test_a_budget_of_exactly_the_cheapest_is_enough(trained: Any, reacting: Any) -> None:
+    for bundle, adaptive in ((trained.bundle, False), (reacting.bundle, True)):
+        planner = Planner(bundle=bundle)
+        least = planner.frontier(texts(20), adaptive=adaptive)[0].expected_cost
+        budget = Budget(limit=least, unit="output_tokens")
+        assert total(planner.plan(texts(20), budget=budget, adaptive=adaptive)) <= 20 * least * (1 + 1e-6)
+
+
 def test_chunks_of_prompts_do_not_show(planner: Planner, monkeypatch: pytest.MonkeyPatch) -> None:
     prompts, budget = texts(11), Budget(limit=150, unit="output_tokens")
     whole = planner.plan(prompts, budget=budget)

@@ -86,14 +86,6 @@ def test_policies_of_the_first_schema_are_still_read() -> None:
     assert (first.steepness("b"), first.judged) == (1.0, False)
 
 
-def test_the_nearest_price_in_ratio_decides() -> None:
-    saved = policy()
-    for index, price in enumerate(saved.prices):
-        assert saved.at(float(price) * 1.3) is saved.moves[index]
-    assert saved.at(0.0) is saved.moves[-1]
-    assert saved.at(1e9) is saved.moves[0]
-
-
 @pytest.mark.parametrize(
     ("path", "value"),
     [

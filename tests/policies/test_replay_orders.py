@@ -53,6 +53,16 @@ def test_each_order_is_uniformly_random() -> None:
         assert np.abs(counts - 20_000 / 720).max() < 6 * np.sqrt(20_000 / 720)
 
 
+def test_prompts_with_fewer_samples_get_orders_of_their_own() -> None:
+    usable = np.zeros((20, 16), dtype=bool)
+    usable[:, ::2] = True
+    orders = balanced_orders(usable, n_orders=64, seed=0)[:, :, :8]
+    assert min(len({tuple(order) for order in rows}) for rows in orders.tolist()) > 60
+    assert np.all(
+        np.apply_along_axis(lambda first: np.bincount(first, minlength=16)[::2] == 8, 1, orders[:, :, 0])
+    )
+
+
 def test_few_orders_put_different_samples_in_every_place() -> None:
     orders = balanced_orders(np.ones((1, 100), dtype=bool), n_orders=4, seed=0)[0]
     assert all(len(set(column)) == 4 for column in orders.T.tolist())

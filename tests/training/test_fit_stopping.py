@@ -151,7 +151,7 @@ def test_a_policy_falls_back_to_static_where_nothing_can_be_learned() -> None:
         settings=Settings(n_draws=480),
     )
     assert set(fit.names) == {"g x1"}
-    assert fit.policy.at(1e-5).ladder.n == 1
+    assert fit.policy.options(len(fit.policy.prices) - 1)[0].ladder.n == 1
 
 
 def test_a_policy_escalates_where_that_pays_and_beats_static() -> None:

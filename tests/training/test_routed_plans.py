@@ -11,16 +11,22 @@ import pytest
 
 from difficulty.generator import Generator
 from difficulty.sample_log import SampleLog
+from difficulty.standardised import standardised
+from planner.adaptive_levels import Levels
 from planner.adaptive_plans import move_of
 from planner.backends.replay import ReplayBackend
 from planner.bundle import PolicyBundle
 from planner.planner import Planner
 from policies.budget import Budget
+from policies.cost import CostModel
 from policies.plan import AllocationPlan
+from policies.replay_pools import replay_pools
 from policies.routing import RESEMBLANCE
 from training.evaluate import evaluate
+from training.ladders import Settings
 from training.report import Report
 from training.routing import expected_worth, offer, routed
+from training.stopping import replay_course
 from training.train import train
 
 FIRST, SECOND = "for-dates", "for-sums"
@@ -47,12 +53,16 @@ def test_complements_are_offered_and_taken_by_those_that_profit() -> None:
     assert offer(worth, expected, np.array([0, 1]), most=1, caution=1.5) == [[0], [1]]
 
 
-def test_where_coordinates_tell_nothing_nothing_is_offered() -> None:
-    """A gain of 6 standard errors is not seen by chance; false-alarm rate below 1e-6."""
-    worth, level, folds = worth_of(300)
-    dealt = np.random.default_rng(1).permutation(level)
-    expected = expected_worth(worth, dealt, folds, RESEMBLANCE)
-    assert offer(worth, expected, np.array([0, 1]), most=4, caution=6.0) == [[0], [1]]
+def test_where_coordinates_tell_nothing_little_is_offered() -> None:
+    """Of 200 prices one in eight has an offer by chance (measured on other seeds); 6 standard errors more."""
+    n_offers = 0
+    for seed in range(100):
+        worth, level, folds = worth_of(300, seed=seed)
+        dealt = np.random.default_rng(1000 + seed).permutation(level)
+        expected = expected_worth(worth, dealt, folds, RESEMBLANCE)
+        offers = offer(worth, expected, np.array([0, 0]), most=4, caution=Settings().tuned_caution)
+        n_offers += sum(len(offered) > 1 for offered in offers)
+    assert n_offers / 200 < 0.125 + 6 * np.sqrt(0.125 * 0.875 / 200)
 
 
 def test_what_a_prompt_earned_has_no_say_in_what_is_expected_of_it() -> None:
@@ -160,18 +170,59 @@ def test_a_routing_survives_the_bundle(kinds: Kinds) -> None:
     assert theirs.options == ours.options and theirs.belief == ours.belief
     np.testing.assert_array_equal(theirs.value, ours.value)
     np.testing.assert_array_equal(theirs.cost, ours.cost)
+    np.testing.assert_array_equal(theirs.taken, ours.taken)
     assert loaded.rivals["adaptive, no routing"].routing is None
     assert planned(kinds) == planned(kinds, Planner(bundle=kinds.bundle))
 
 
-def test_without_one_of_its_generators_nobody_is_routed(kinds: Kinds) -> None:
+def test_plans_promise_what_the_move_of_their_prompt_delivers(kinds: Kinds) -> None:
+    """Each sample has 20 tokens; move by move, means over 400 fresh prompts within 6 standard errors."""
+    fresh = kinds_log(400, seed=2)
+    table = kinds.bundle.adaptive
+    assert table is not None
+    coordinates, references = kinds.planner.coordinates(fresh.prompts), kinds.bundle.references.coordinates
+    difficulty, known = (standardised(part, references) for part in (coordinates, references))
+    _, value, cost, _ = replay_course(
+        table.policy,
+        replay_pools(fresh, CostModel(unit="output_tokens")),
+        difficulty=difficulty,
+        objective="accuracy",
+        references=known,
+        n_orders=8,
+    )
+    moves = table.policy.route(difficulty, known)
+    levels = Levels(bundle=kinds.bundle, table=table, cost_model=CostModel(unit="output_tokens"))
+    menu = levels.menu([kinds.planner.belief(fresh.prompts)], coordinates=coordinates)
+    for level in range(len(table.policy.prices)):
+        for move in np.unique(moves[:, level]):
+            rows = moves[:, level] == move
+            n_references = (table.policy.route(known, known)[:, level] == move).sum()
+            if rows.sum() < 40 or n_references < 20:
+                continue
+            noise = 1 / np.sqrt(rows.sum()) + 1 / np.sqrt(n_references)
+            # Where all or none are right, references still err by some part of a prompt.
+            for expected, came, least in ((menu.told, value, 0.05), (menu.charge, cost, 1.0)):
+                error = 6 * max(came[rows, level].std(), least) * noise
+                assert abs(expected[rows, level].mean() - came[rows, level].mean()) < error, (level, move)
+            if table.policy.moves[move].ladder.n == 1:
+                np.testing.assert_allclose(menu.charge[rows, level], 20.0, rtol=1e-6)
+                np.testing.assert_allclose(menu.charge_deviation[rows, level], 0.0, atol=0.05)
+
+
+def test_a_cap_of_one_sample_allows_one_sample(kinds: Kinds) -> None:
+    plans = kinds.planner.plan(kinds.test.prompts, price=1e-3, max_per_prompt=20.0, adaptive=True)
+    assert {plan.allocation.n for plan in plans} == {1}
+
+
+def test_without_one_of_its_generators_nobody_is_sent_to_it(kinds: Kinds) -> None:
     one = {SECOND: kinds.bundle.generators[SECOND]}
     planner = Planner.load(kinds.folder, generators=one)
     table = planner.bundle.adaptive
-    assert table is not None and table.policy.routing is None
-    for plan in planned(kinds, planner):
-        assert set(move_of(plan.allocation, table).ladder.generators) == {SECOND}
-        assert plan.expected_accuracy < 0.7
+    assert table is not None
+    plans = planned(kinds, planner)
+    assert all(set(move_of(plan.allocation, table).ladder.generators) == {SECOND} for plan in plans)
+    # It is good at one of the two kinds only, and known to be.
+    assert np.mean([plan.expected_accuracy for plan in plans]) < 0.65
 
 
 def test_an_option_that_does_not_exist_is_refused(kinds: Kinds) -> None:

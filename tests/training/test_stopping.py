@@ -99,7 +99,7 @@ def test_generators_that_no_ladder_ends_with_are_there_as_they_are() -> None:
         prices=np.array([1.0, 1e-5]),
         settings=few,
     )
-    where_tokens_are_dear = fit.policy.at(1.0)
+    where_tokens_are_dear = fit.policy.options(0)[0]
     assert [(wave.generator, wave.n) for wave in where_tokens_are_dear.ladder.waves] == [(cheapest, 1)]
     assert isinstance(where_tokens_are_dear.rule, Always)
     np.testing.assert_allclose(fit.cost[:, 0], pools[cheapest].cost.mean(axis=1))
