@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from difficulty.beta_binomial import BetaBinomial
 from difficulty.errors import InvalidBundleError, InvalidInputError
 from policies import stop_rules
 from policies.adaptive_policy import AdaptivePolicy, Move
-from policies.adaptive_wire import from_plain, to_plain
+from policies.adaptive_wire import from_plain, routing_arrays, to_plain
 from policies.evidence import Evidence
 from policies.ladder import Ladder, SampleScale, Wave
+from policies.routing import Routing
 from policies.value_rule import ValueRule
 
 LADDER = Ladder(
@@ -136,3 +138,56 @@ def test_a_table_that_does_not_fit_together_is_refused() -> None:
     ):
         with pytest.raises(InvalidInputError):
             AdaptivePolicy(moves=moves, prices=prices, choice=choice, scales={})
+
+
+def routed() -> AdaptivePolicy:
+    plain = policy()
+    n_levels = len(plain.prices)
+    options = tuple((int(first), (int(first) + 1) % len(plain.moves)) for first in plain.choice)
+    known = np.full((3, 2 * n_levels), 0.5)
+    return replace(
+        plain,
+        routing=Routing(
+            options=options, value=known, cost=known, taken=np.zeros((3, n_levels), dtype=np.int64)
+        ),
+    )
+
+
+def test_a_routing_comes_back() -> None:
+    saved = routed()
+    back = from_plain(json.loads(json.dumps(to_plain(saved))), routing_arrays(saved))
+    assert back.routing is not None and saved.routing is not None
+    assert back.routing.options == saved.routing.options
+    assert back.routing.belief == saved.routing.belief
+    np.testing.assert_array_equal(back.routing.value, saved.routing.value)
+    assert routing_arrays(policy()) == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("options", [[0, 1.9]]),
+        ("options", [["0", "1"]]),
+        ("options", "01"),
+        ("belief", {"level_bandwidth": 0.5}),
+        ("belief", {"level_bandwidth": "wide", "deviation_bandwidth": 1, "floor": 0, "shrinkage": 0}),
+        ("belief", {"level_bandwidth": -1.0, "deviation_bandwidth": 1, "floor": 0, "shrinkage": 0}),
+        ("surprise", 1),
+    ],
+)
+def test_a_routing_that_was_tampered_with_is_refused(key: str, value: object) -> None:
+    saved = routed()
+    plain = to_plain(saved)
+    with pytest.raises(InvalidBundleError):
+        from_plain(plain | {"routing": plain["routing"] | {key: value}}, routing_arrays(saved))
+
+
+def test_arrays_and_routing_come_together() -> None:
+    saved = routed()
+    for plain, arrays in (
+        (to_plain(saved), {}),
+        (to_plain(policy()), routing_arrays(saved)),
+        (to_plain(saved), routing_arrays(saved) | {"surprise": np.zeros(3)}),
+    ):
+        with pytest.raises(InvalidBundleError):
+            from_plain(plain, arrays)
