@@ -1,14 +1,14 @@
 """Choose which moves to offer at each price, where prompts that resemble each other profit from the same one.
 
 The usual move comes first; another is offered where sending those prompts to it that it looks better for
-gains clearly, on prompts whose own samples had no direct say in it (rules that earned it for their
-neighbours were fitted on folds with them). One-shot policies are among what this finds:
-static allocations of each generator are offered too. Taking one of the offers is left to `policies.routing`.
+gains clearly, on prompts whose own samples had no direct say in it (rules that earned it for their neighbours
+were fitted on folds with them). One-shot policies are among what this finds: static allocations of each
+generator are offered too. Taking one of the offers is left to `policies.routing`.
 """
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ __all__ = ["expected_worth", "offer", "routed"]
 FloatArray: TypeAlias = NDArray[np.float64]
 
 # A gain below this is rounding.
-_LEAST_GAIN = 1e-9
+_LEAST_GAIN: Final = 1e-9
 
 
 def expected_worth(
@@ -75,7 +75,9 @@ def offer(
     -----
     Offers are added one by one, each time the one whose gain over those before it, less its caution, is
     largest. With coordinates dealt to the wrong prompts, at 1.5 standard errors, the mean loss on untouched
-    prompts was .0004 of worth over three splits each of four recorded logs and one simulated.
+    prompts was .0004 of worth over three splits each of four recorded logs and one simulated, and .002 on
+    60 training prompts of another. The routed value of the prompts that offers were chosen on is too high by
+    .001 (300 prompts) to .007 (60) then.
     """
     return [
         _offer_at(worth[:, :, level], expected[:, :, level], int(first), most=most, caution=caution)
