@@ -32,24 +32,24 @@ __all__ = [
 ]
 
 _HOMES: Final = {
-    "ChainPool": "sample_pool",
-    "Counts": "sample_log",
-    "Generator": "generator",
-    "PlannerError": "errors",
-    "Prompt": "prompt",
-    "RecordedRuns": "sample_pool",
-    "SampleLog": "sample_log",
-    "SamplePool": "sample_pool",
-    "as_prompts": "prompt",
-    "read_inspect": "log_import_inspect",
-    "read_lm_eval": "log_import_lm_eval",
+    "ChainPool": "difficulty.sample_pool",
+    "Counts": "difficulty.sample_log",
+    "Generator": "difficulty.generator",
+    "PlannerError": "difficulty.errors",
+    "Prompt": "difficulty.prompt",
+    "RecordedRuns": "difficulty.sample_pool",
+    "SampleLog": "difficulty.sample_log",
+    "SamplePool": "difficulty.sample_pool",
+    "as_prompts": "difficulty.prompt",
+    "read_inspect": "difficulty.log_import_inspect",
+    "read_lm_eval": "difficulty.log_import_lm_eval",
 }
 
 
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
     return value
 
 

@@ -45,31 +45,31 @@ __all__ = [
 ]
 
 _HOMES: Final = {
-    "Allocation": "allocation",
-    "AllocationPlan": "plan",
-    "Budget": "budget",
-    "CostModel": "cost",
-    "CurveTable": "curves",
-    "DecodeModel": "cost_latency",
-    "PolicyMixture": "policy_spec",
-    "PolicySpec": "policy_spec",
-    "Solution": "solution",
-    "Usage": "usage",
-    "build_menu": "menu",
-    "measure_curves": "curves",
-    "plan_from_json": "plan_wire",
-    "plan_to_json": "plan_wire",
-    "read_plans": "plan_wire",
-    "solve": "solver",
-    "upper_hull": "hull",
-    "write_plans": "plan_wire",
+    "Allocation": "policies.allocation",
+    "AllocationPlan": "policies.plan",
+    "Budget": "policies.budget",
+    "CostModel": "policies.cost",
+    "CurveTable": "policies.curves",
+    "DecodeModel": "policies.cost_latency",
+    "PolicyMixture": "policies.policy_spec",
+    "PolicySpec": "policies.policy_spec",
+    "Solution": "policies.solution",
+    "Usage": "policies.usage",
+    "build_menu": "policies.menu",
+    "measure_curves": "policies.curves",
+    "plan_from_json": "policies.plan_wire",
+    "plan_to_json": "policies.plan_wire",
+    "read_plans": "policies.plan_wire",
+    "solve": "policies.solver",
+    "upper_hull": "policies.hull",
+    "write_plans": "policies.plan_wire",
 }
 
 
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
     return value
 
 
