@@ -14,8 +14,8 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.row_product import row_product
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
-from difficulty.row_product import row_product
 
 __all__ = ["Belief", "ReferencePrompts"]
 

@@ -13,8 +13,8 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.row_product import row_product
 from difficulty.errors import InvalidInputError
-from difficulty.row_product import row_product
 
 __all__ = ["BinWeights", "KernelWeights", "NearestWeights", "UniformWeights", "Weigher"]
 

@@ -14,8 +14,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from difficulty.arithmetic.row_product import row_product
 from difficulty.errors import InvalidInputError, NotFittedError
-from difficulty.row_product import row_product
 
 __all__ = ["KernelRegression"]
 

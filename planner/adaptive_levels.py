@@ -15,9 +15,9 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.row_product import row_product
 from difficulty.belief import Belief
 from difficulty.errors import InvalidInputError, UnknownUnitError
-from difficulty.row_product import row_product
 from difficulty.standardised import standardised
 from planner.bundle import PolicyBundle
 from policies.adaptive_table import AdaptiveTable

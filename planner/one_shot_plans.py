@@ -13,10 +13,10 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.threads import on_one_thread
 from difficulty.belief import Belief, ReferencePrompts
 from difficulty.kernel import Weigher
 from difficulty.prompt import Prompt
-from difficulty.threads import on_one_thread
 from planner.pricing import Pricing
 from planner.reason import Reasons
 from policies.curves import CurveTable

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.threads import on_one_thread
 from difficulty.belief import Belief
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 from difficulty.generator import Generator
 from difficulty.kernel import Weigher
 from difficulty.prompt import Prompt, as_prompts
-from difficulty.threads import on_one_thread
 from planner import adaptive_plans
 from planner.adaptive_levels import Levels, Menu, table_of
 from planner.adaptive_spend import choose_levels

@@ -14,8 +14,8 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.row_product import row_product
 from difficulty.errors import InvalidInputError
-from difficulty.row_product import row_product
 from policies.policy_spec import PolicySpec
 
 __all__ = ["RESEMBLANCE", "Routing"]

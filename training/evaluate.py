@@ -17,10 +17,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.threads import on_one_thread
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 from difficulty.hidden_states import HiddenStates
 from difficulty.sample_log import SampleLog
-from difficulty.threads import on_one_thread
 from planner.bundle import PolicyBundle
 from planner.planner import Planner
 from planner.pricing import Pricing

@@ -17,9 +17,9 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.threads import on_one_thread
 from difficulty.errors import InvalidInputError
 from difficulty.sample_log import SampleLog
-from difficulty.threads import on_one_thread
 from policies.budget import check_unit
 from policies.cost import CostModel
 from training.frontier import bootstrap_weights, interval

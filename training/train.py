@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.threads import on_one_thread
 from difficulty.belief import ReferencePrompts
 from difficulty.calibration import explained_share
 from difficulty.errors import InvalidInputError
@@ -22,7 +23,6 @@ from difficulty.hidden_states import HiddenStates
 from difficulty.predictor import DifficultyPredictor, group_folds
 from difficulty.prompt_features import PromptFeatures
 from difficulty.sample_log import SampleLog
-from difficulty.threads import on_one_thread
 from planner.bundle import PolicyBundle, prompt_hash
 from planner.pricing import Pricing
 from policies.budget import check_unit

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from difficulty.arithmetic.row_product import row_product
 from difficulty.kernel import KernelWeights
-from difficulty.row_product import row_product
 
 
 @pytest.mark.parametrize("n_prompts", [1, 6, 30, 257])

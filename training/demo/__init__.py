@@ -1,0 +1,1 @@
+"""The demonstration: on a recorded log, and live on the lab model."""
