@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from difficulty.belief.weight_spec import PolicySpec
 from planner.bundle import PolicyBundle
 from planner.pricing import Pricing
 from policies.budget import check_unit
 from policies.cost import CostModel
-from policies.policy_spec import PolicySpec
 from training.crossfit import CrossFit
 from training.evaluate import evaluate
 from training.simulated_log import simulated_log

@@ -4,7 +4,7 @@ Each prompt gets a few *coordinates*: its level (log-odds of mean success over g
 generators, how it deviates from that level in the directions in which generators differ most. LightGBM and
 a kernel regression learn each coordinate from counts, and their mean is taken; out-of-fold coordinates of
 the training prompts are kept, since everything downstream must be fitted on those. Turning coordinates into
-a distribution is left to `difficulty.belief`.
+a distribution is left to `difficulty.belief.reference_prompts`.
 """
 
 from __future__ import annotations

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.row_product import row_product
-from difficulty.belief import Belief
+from difficulty.belief.reference_prompts import Belief
+from difficulty.belief.standardised import standardised
 from difficulty.errors import InvalidInputError, UnknownUnitError
-from difficulty.standardised import standardised
 from planner.bundle import PolicyBundle
 from policies.adaptive_table import AdaptiveTable
 from policies.cost import CostModel

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.standardised import standardised
+from difficulty.belief.standardised import standardised
 from planner.adaptive_plans import move_of
 from planner.bundle import PolicyBundle
 from planner.outcome import Candidate

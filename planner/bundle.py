@@ -2,7 +2,7 @@
 
 Files are JSON, LightGBM text and npz without pickle, each with its SHA-256 in the manifest; loading executes
 nothing and refuses what was changed or is of another schema. What the parts mean is said where they live:
-`difficulty.predictor`, `difficulty.belief`, `policies.curves`, `policies.policy_spec`. Writing and checking
+`difficulty.predictor`, `difficulty.belief.reference_prompts`, `policies.curves`, `difficulty.belief.weight_spec`. Writing and checking
 stay in one file, so that what is written and what is refused are read side by side.
 """
 
@@ -21,7 +21,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.belief import ReferencePrompts
+from difficulty.belief.reference_prompts import ReferencePrompts
+from difficulty.belief.weight_spec import PolicyMixture, PolicySpec
 from difficulty.errors import InvalidBundleError
 from difficulty.generator import Generator
 from difficulty.kernel_regression import KernelRegression
@@ -36,7 +37,6 @@ from policies.budget import check_unit
 from policies.curves import CurveTable
 from policies.learned_verifier import CorrectnessModel, read_models, write_models
 from policies.objective import check_objective
-from policies.policy_spec import PolicyMixture, PolicySpec
 
 __all__ = ["SCHEMA", "Manifest", "PolicyBundle", "prompt_hash"]
 

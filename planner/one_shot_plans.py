@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.threads import on_one_thread
-from difficulty.belief import Belief, ReferencePrompts
-from difficulty.kernel import Weigher
+from difficulty.belief.reference_prompts import Belief, ReferencePrompts
+from difficulty.belief.weights import Weigher
 from difficulty.prompt import Prompt
 from planner.pricing import Pricing
 from planner.reason import Reasons

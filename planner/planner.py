@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.threads import on_one_thread
-from difficulty.belief import Belief
+from difficulty.belief.reference_prompts import Belief
+from difficulty.belief.weight_spec import STATIC
+from difficulty.belief.weights import Weigher
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 from difficulty.generator import Generator
-from difficulty.kernel import Weigher
 from difficulty.prompt import Prompt, as_prompts
 from planner import adaptive_plans
 from planner.adaptive_levels import Levels, Menu, table_of
@@ -39,7 +40,6 @@ from policies.cost_latency import DecodeModel
 from policies.curves import CurveTable
 from policies.objective import Objective, check_objective
 from policies.plan import AllocationPlan
-from policies.policy_spec import STATIC
 from policies.prices import choose_at_prices, price_grid
 from policies.solver import solve
 

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.belief import Belief
+from difficulty.belief.reference_prompts import Belief
 from difficulty.errors import UnknownUnitError
 from difficulty.prompt import Prompt
 from policies.allocation import Allocation

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from difficulty.belief.weight_spec import PolicyMixture, PolicySpec
     from policies.allocation import Allocation
     from policies.budget import Budget
     from policies.cost import CostModel
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from policies.menu import build_menu
     from policies.plan import AllocationPlan
     from policies.plan_wire import plan_from_json, plan_to_json, read_plans, write_plans
-    from policies.policy_spec import PolicyMixture, PolicySpec
     from policies.solution import Solution
     from policies.solver import solve
     from policies.usage import Usage
@@ -51,8 +51,8 @@ _HOMES: Final = {
     "CostModel": "policies.cost",
     "CurveTable": "policies.curves",
     "DecodeModel": "policies.cost_latency",
-    "PolicyMixture": "policies.policy_spec",
-    "PolicySpec": "policies.policy_spec",
+    "PolicyMixture": "difficulty.belief.weight_spec",
+    "PolicySpec": "difficulty.belief.weight_spec",
     "Solution": "policies.solution",
     "Usage": "policies.usage",
     "build_menu": "policies.menu",

@@ -13,12 +13,12 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.belief.weight_spec import PolicySpec
 from difficulty.errors import InvalidInputError
 from policies.adaptive_policy import AdaptivePolicy, Move
 from policies.allocation import Allocation, StrategyName
 from policies.learned_verifier import LEARNED
 from policies.objective import Objective
-from policies.policy_spec import PolicySpec
 
 __all__ = ["AdaptiveTable"]
 

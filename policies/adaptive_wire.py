@@ -15,13 +15,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.beta_binomial import BetaBinomial
+from difficulty.belief.beta_binomial import BetaBinomial
+from difficulty.belief.weight_spec import PolicySpec
 from difficulty.errors import InvalidBundleError, InvalidInputError
 from policies import stop_rules
 from policies.adaptive_policy import AdaptivePolicy, Move
 from policies.adaptive_replay import StopRule
 from policies.ladder import Ladder, SampleScale, Wave
-from policies.policy_spec import PolicySpec
 from policies.routing import Routing
 from policies.value_rule import ValueRule
 

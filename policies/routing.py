@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.row_product import row_product
+from difficulty.belief.weight_spec import PolicySpec
 from difficulty.errors import InvalidInputError
-from policies.policy_spec import PolicySpec
 
 __all__ = ["RESEMBLANCE", "Routing"]
 

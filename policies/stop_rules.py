@@ -14,9 +14,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.beta_binomial import BetaBinomial
+from difficulty.belief.beta_binomial import BetaBinomial
+from difficulty.belief.posterior import expected_improvement, is_mode, leads, success_within
 from difficulty.errors import InvalidInputError
-from difficulty.posterior import expected_improvement, is_mode, leads, success_within
 from policies.evidence import Evidence
 
 __all__ = [

@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.belief.standardised import standardised
 from difficulty.sample_log import SampleLog
-from difficulty.standardised import standardised
 from planner.bundle import PolicyBundle
 from policies.adaptive_policy import AdaptivePolicy
 from policies.adaptive_replay import replay, score_rule

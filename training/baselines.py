@@ -15,11 +15,11 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.kernel import BinWeights
+from difficulty.belief.weight_spec import PolicyMixture, PolicySpec
+from difficulty.belief.weights import BinWeights
 from planner.bundle import PolicyBundle
 from policies.curves import CurveTable
 from policies.hull import upper_hull
-from policies.policy_spec import PolicyMixture, PolicySpec
 from policies.prices import choose_at_prices
 
 __all__ = ["Course", "TestBed", "marginal_greedy", "policy_course", "static_mix", "uniform_courses"]

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.belief import Belief
+from difficulty.belief.reference_prompts import Belief
 from difficulty.calibration import brier_score, explained_share, rate_crps, reliability_curve
 from difficulty.sample_log import SampleLog
 

@@ -14,8 +14,8 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.kernel import KernelWeights
-from policies.policy_spec import PolicySpec
+from difficulty.belief.weight_spec import PolicySpec
+from difficulty.belief.weights import KernelWeights
 
 __all__ = ["fit_cost_belief"]
 

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.policy_spec import PolicyMixture, PolicySpec
+from difficulty.belief.weight_spec import PolicyMixture, PolicySpec
 from policies.prices import choose_at_prices, price_grid
 
 __all__ = ["CrossFit", "Replay"]

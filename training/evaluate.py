@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.threads import on_one_thread
+from difficulty.belief.weight_spec import PolicySpec
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 from difficulty.hidden_states import HiddenStates
 from difficulty.sample_log import SampleLog
@@ -30,7 +31,6 @@ from policies.cost import CostModel
 from policies.curves import CurveTable, measure_curves
 from policies.learned_verifier import LearnedScorer
 from policies.plan import AllocationPlan
-from policies.policy_spec import PolicySpec
 from policies.prices import price_grid
 from training import baselines as base
 from training.adaptive_courses import AdaptiveBed, adaptive_courses, replayable, round_table

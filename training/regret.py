@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.standardised import standardised
+from difficulty.belief.standardised import standardised
 from policies.adaptive_policy import AdaptivePolicy
 from policies.ladder import Ladder, Wave
 from policies.prices import choose_at_prices

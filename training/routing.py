@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.policy_spec import PolicySpec
+from difficulty.belief.weight_spec import PolicySpec
 
 __all__ = ["expected_worth", "offer", "routed"]
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.threads import on_one_thread
-from difficulty.belief import ReferencePrompts
+from difficulty.belief.reference_prompts import ReferencePrompts
 from difficulty.calibration import explained_share
 from difficulty.errors import InvalidInputError
 from difficulty.hidden_states import HiddenStates

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.belief.weight_spec import STATIC, PolicyMixture, PolicySpec
 from difficulty.errors import InvalidInputError, require
 from policies.allocation import Allocation
 from policies.hull import upper_hull
-from policies.policy_spec import STATIC, PolicyMixture, PolicySpec
 from training.crossfit import CrossFit, Replay
 from training.frontier import Frontier, bootstrap_weights, interval
 

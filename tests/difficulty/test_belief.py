@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from difficulty.belief import Belief, ReferencePrompts
+from difficulty.belief.reference_prompts import Belief, ReferencePrompts
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import beta, betabinom
 
-from difficulty.beta_binomial import BetaBinomial, fit_beta_binomial
+from difficulty.belief.beta_binomial import BetaBinomial, fit_beta_binomial
 from difficulty.errors import InvalidInputError
 
 _shape = st.floats(0.05, 50.0)

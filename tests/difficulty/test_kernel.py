@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 
+from difficulty.belief.weights import BinWeights, KernelWeights, NearestWeights, UniformWeights, Weigher
 from difficulty.errors import InvalidInputError
-from difficulty.kernel import BinWeights, KernelWeights, NearestWeights, UniformWeights, Weigher
 
 REFERENCES = np.random.default_rng(0).normal(size=(40, 3))
 QUERIES = np.random.default_rng(1).normal(size=(7, 3))

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from difficulty.beta_binomial import BetaBinomial
-from difficulty.errors import InvalidInputError
-from difficulty.posterior import (
+from difficulty.belief.beta_binomial import BetaBinomial
+from difficulty.belief.posterior import (
     expected_improvement,
     is_mode,
     leads,
@@ -17,6 +16,7 @@ from difficulty.posterior import (
     success_within,
     unsolvable,
 )
+from difficulty.errors import InvalidInputError
 
 
 def test_leads_has_the_closed_form_of_unanimous_votes() -> None:

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from difficulty.arithmetic.row_product import row_product
-from difficulty.kernel import KernelWeights
+from difficulty.belief.weights import KernelWeights
 
 
 @pytest.mark.parametrize("n_prompts", [1, 6, 30, 257])

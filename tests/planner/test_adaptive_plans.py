@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from difficulty.belief.standardised import standardised
 from difficulty.errors import InvalidBudgetError, InvalidInputError, UnknownUnitError
-from difficulty.standardised import standardised
 from planner.adaptive_levels import Levels
 from planner.adaptive_plans import move_of
 from planner.backends.replay import ReplayBackend

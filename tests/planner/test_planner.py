@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
+from difficulty.belief.weight_spec import STATIC, PolicyMixture, PolicySpec
 from difficulty.errors import InvalidBudgetError, InvalidPromptError, UnknownGeneratorError, UnknownUnitError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
@@ -22,7 +23,6 @@ from policies.cost import CostModel
 from policies.cost_latency import DecodeModel
 from policies.hull import upper_hull
 from policies.plan import AllocationPlan
-from policies.policy_spec import STATIC, PolicyMixture, PolicySpec
 
 KERNEL = PolicyMixture(members=(PolicySpec(family="kernel", level_bandwidth=0.4, floor=0.01),))
 SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)

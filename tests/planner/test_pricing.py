@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from difficulty.belief import Belief, ReferencePrompts
+from difficulty.belief.reference_prompts import Belief, ReferencePrompts
 from difficulty.errors import UnknownUnitError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from difficulty.beta_binomial import BetaBinomial
+from difficulty.belief.beta_binomial import BetaBinomial
 from difficulty.errors import InvalidBundleError, InvalidInputError
 from policies import stop_rules
 from policies.adaptive_policy import AdaptivePolicy, Move

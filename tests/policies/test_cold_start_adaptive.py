@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from difficulty.posterior import leads
+from difficulty.belief.posterior import leads
 from policies.cold_start_adaptive import cold_start_adaptive
 from policies.stop_rules import AdaptiveConsistency
 

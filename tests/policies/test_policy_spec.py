@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from difficulty.belief.weight_spec import STATIC, PolicyMixture, PolicySpec
+from difficulty.belief.weights import BinWeights, KernelWeights
 from difficulty.errors import InvalidInputError
-from difficulty.kernel import BinWeights, KernelWeights
-from policies.policy_spec import STATIC, PolicyMixture, PolicySpec
 
 REFERENCES = np.random.default_rng(0).normal(size=(30, 2))
 QUERIES = np.random.default_rng(1).normal(size=(6, 2))

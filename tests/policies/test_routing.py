@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from difficulty.belief.weight_spec import PolicySpec
 from difficulty.errors import InvalidInputError
 from policies.adaptive_policy import AdaptivePolicy, Move
 from policies.ladder import Ladder, SampleScale, Wave
-from policies.policy_spec import PolicySpec
 from policies.routing import Routing
 from policies.stop_rules import Always
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from difficulty.beta_binomial import BetaBinomial
+from difficulty.belief.beta_binomial import BetaBinomial
+from difficulty.belief.posterior import expected_improvement, success_within
 from difficulty.errors import InvalidInputError
-from difficulty.posterior import expected_improvement, success_within
 from policies.evidence import Evidence
 from policies.ladder import Ladder, SampleScale, Wave
 from policies.stop_rules import (

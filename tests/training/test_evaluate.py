@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from difficulty.belief.weight_spec import STATIC
 from difficulty.errors import InvalidInputError
-from policies.policy_spec import STATIC
 from training.evaluate import evaluate
 from training.report import Report
 from training.simulated_log import simulated_log

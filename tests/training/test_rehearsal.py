@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from difficulty import Generator, SampleLog
+from difficulty.belief.weight_spec import STATIC, PolicyMixture, PolicySpec
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 from planner.backends.replay import ReplayBackend
 from planner.planner import Planner
 from policies.allocation import Allocation
 from policies.budget import Budget
 from policies.plan import AllocationPlan
-from policies.policy_spec import STATIC, PolicyMixture, PolicySpec
 from training.forecast import Range, Rehearsals
 from training.rehearsal import rehearse
 from training.simulated_log import simulated_log

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from difficulty.belief.standardised import standardised
 from difficulty.generator import Generator
 from difficulty.sample_log import SampleLog
-from difficulty.standardised import standardised
 from planner.adaptive_levels import Levels
 from planner.adaptive_plans import move_of
 from planner.backends.replay import ReplayBackend

@@ -13,6 +13,7 @@ import optuna
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from difficulty.belief.weight_spec import STATIC
 from difficulty.errors import InvalidInputError, UnknownUnitError
 from difficulty.generator import Generator
 from difficulty.sample_log import SampleLog
@@ -22,7 +23,6 @@ from planner.planner import Planner
 from policies.budget import Budget
 from policies.cost import CostModel
 from policies.curves import measure_curves
-from policies.policy_spec import STATIC
 from training.simulated_log import simulated_log
 from training.train import train
 

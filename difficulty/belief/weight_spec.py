@@ -14,8 +14,8 @@ from typing import Final, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.belief.weights import BinWeights, KernelWeights, UniformWeights, Weigher
 from difficulty.errors import InvalidInputError
-from difficulty.kernel import BinWeights, KernelWeights, UniformWeights, Weigher
 
 __all__ = ["FAMILIES", "STATIC", "Family", "PolicyMixture", "PolicySpec"]
 
@@ -35,7 +35,7 @@ class PolicySpec:
         At least 1. Quantile bins of predicted level (family ``"bins"``).
     level_bandwidth, deviation_bandwidth : float
         Kernel widths in standard deviations, above 0 (family ``"kernel"``); see
-        `difficulty.kernel.KernelWeights`.
+        `difficulty.belief.weights.KernelWeights`.
     floor : float
         Weight that every training prompt keeps, in [0, 1] (family ``"kernel"``).
     shrinkage : float

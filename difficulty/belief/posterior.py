@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from difficulty.beta_binomial import BetaBinomial
+from difficulty.belief.beta_binomial import BetaBinomial
 from difficulty.errors import InvalidInputError
 
 __all__ = [

@@ -1,0 +1,1 @@
+"""What we think of a prompt before sampling: pass rates, and weights over reference prompts."""
