@@ -22,10 +22,10 @@ from scipy.optimize import minimize
 from scipy.stats import betabinom
 
 from difficulty.belief.beta_binomial import fit_beta_binomial
-from difficulty.best_of_n import best_of_n_accuracy
-from difficulty.majority_vote import majority_vote_accuracy, vote_accuracy_iid
-from difficulty.pass_at_k import pass_at_k_curve
-from difficulty.weighted_vote import weighted_vote_accuracy
+from difficulty.estimators.best_of_n import best_of_n_accuracy
+from difficulty.estimators.majority_vote import majority_vote_accuracy, vote_accuracy_iid
+from difficulty.estimators.pass_at_k import pass_at_k_curve
+from difficulty.estimators.weighted_vote import weighted_vote_accuracy
 
 __all__ = ["Measurement", "main", "run"]
 

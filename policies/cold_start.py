@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from difficulty.belief.reference_prompts import ReferencePrompts
-from difficulty.majority_vote import vote_accuracy_iid
+from difficulty.estimators.majority_vote import vote_accuracy_iid
 from policies.allocation import Allocation, StrategyName
 from policies.curves import CurveTable
 from policies.objective import Objective

@@ -15,13 +15,13 @@ from typing import Literal, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.best_of_n import best_of_n_accuracy
-from difficulty.majority_vote import majority_vote_accuracy
-from difficulty.pass_at_k import pass_at_k_curve
-from difficulty.revision_chains import RevisionSelection, revision_accuracy
+from difficulty.estimators.best_of_n import best_of_n_accuracy
+from difficulty.estimators.majority_vote import majority_vote_accuracy
+from difficulty.estimators.pass_at_k import pass_at_k_curve
+from difficulty.estimators.revision_chains import RevisionSelection, revision_accuracy
+from difficulty.estimators.weighted_vote import weighted_vote_accuracy
 from difficulty.sample_log import SampleLog
 from difficulty.sample_pool import ChainPool, RecordedRuns, SamplePool
-from difficulty.weighted_vote import weighted_vote_accuracy
 from policies.allocation import Allocation
 from policies.learned_selection import PICKS, selection_accuracy
 from policies.learned_verifier import LEARNED, LearnedScorer

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
-from difficulty.pass_at_k import pass_at_k_curve
+from difficulty.estimators.pass_at_k import pass_at_k_curve
 from policies.replay_pools import ReplayPool
 
 __all__ = ["CheckerTable", "Climb", "Steps"]

@@ -1,6 +1,6 @@
 """Best-of-N: the sample that a verifier scores highest.
 
-Ties are broken uniformly, as in `difficulty.best_of_n`. Abstaining samples are not scored and cannot win; the
+Ties are broken uniformly, as in `difficulty.estimators.best_of_n`. Abstaining samples are not scored and cannot win; the
 estimator sees the same where they carry a score below all others.
 """
 

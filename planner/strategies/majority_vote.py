@@ -1,6 +1,6 @@
 """Majority vote over independent samples (self-consistency).
 
-Abstaining samples do not vote and ties are broken uniformly, as in `difficulty.majority_vote`. The stop rule
+Abstaining samples do not vote and ties are broken uniformly, as in `difficulty.estimators.majority_vote`. The stop rule
 of the task may end the draw early.
 """
 

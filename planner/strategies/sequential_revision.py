@@ -111,7 +111,7 @@ class SequentialRevision:
         return replace(prompt, messages=tuple(messages), text=None, prompt_tokens=None)
 
     def select(self, candidates: Sequence[Candidate], rng: np.random.Generator) -> Choice:
-        """Select among the attempts of all chains, as `difficulty.revision_chains` assumes."""
+        """Select among the attempts of all chains, as `difficulty.estimators.revision_chains` assumes."""
         if self.selection == "majority":
             return select_by_vote(candidates, rng)
         chains: dict[int, list[int]] = {}

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from difficulty.best_of_n import best_of_n_accuracy, best_of_n_winner_mean
 from difficulty.errors import InvalidInputError
+from difficulty.estimators.best_of_n import best_of_n_accuracy, best_of_n_winner_mean
 
 
 def _enumerate(score: list[float], value: list[float], width: int) -> float:
@@ -38,7 +38,7 @@ def test_agrees_with_enumeration_with_ties() -> None:
 
 
 def test_large_pool_with_perfect_score_is_pass_at_k() -> None:
-    from difficulty.pass_at_k import pass_at_k
+    from difficulty.estimators.pass_at_k import pass_at_k
 
     correct = np.zeros((3, 500), dtype=int)
     for row, n_correct in enumerate((1, 20, 499)):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
-from difficulty.majority_vote import majority_vote_accuracy, vote_accuracy_iid
+from difficulty.estimators.majority_vote import majority_vote_accuracy, vote_accuracy_iid
 
 
 def _enumerate(answer: list[int], correct: list[int], width: int) -> float:

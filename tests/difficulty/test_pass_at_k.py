@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from difficulty.errors import InvalidInputError
-from difficulty.pass_at_k import pass_at_k, pass_at_k_curve
+from difficulty.estimators.pass_at_k import pass_at_k, pass_at_k_curve
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 7])

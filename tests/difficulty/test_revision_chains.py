@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
-from difficulty.majority_vote import majority_vote_accuracy
-from difficulty.revision_chains import RevisionSelection, revision_accuracy, revision_usage
+from difficulty.estimators.majority_vote import majority_vote_accuracy
+from difficulty.estimators.revision_chains import RevisionSelection, revision_accuracy, revision_usage
 
 _SELECTIONS: list[tuple[RevisionSelection, bool]] = [
     ("last", False),

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from difficulty.errors import InvalidInputError
-from difficulty.majority_vote import majority_vote_accuracy
-from difficulty.vote_draws import all_subsets, subsets
-from difficulty.weighted_vote import weighted_vote_accuracy
+from difficulty.estimators.majority_vote import majority_vote_accuracy
+from difficulty.estimators.vote_draws import all_subsets, subsets
+from difficulty.estimators.weighted_vote import weighted_vote_accuracy
 
 
 def _enumerate(answer: list[int], score: list[float], correct: list[int], width: int, vote: str) -> float:

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from strategy_contract import task
 
 from difficulty import Generator, SampleLog
-from difficulty.best_of_n import best_of_n_accuracy
-from difficulty.majority_vote import majority_vote_accuracy
-from difficulty.pass_at_k import pass_at_k
-from difficulty.revision_chains import revision_accuracy
-from difficulty.weighted_vote import weighted_vote_accuracy
+from difficulty.estimators.best_of_n import best_of_n_accuracy
+from difficulty.estimators.majority_vote import majority_vote_accuracy
+from difficulty.estimators.pass_at_k import pass_at_k
+from difficulty.estimators.revision_chains import revision_accuracy
+from difficulty.estimators.weighted_vote import weighted_vote_accuracy
 from planner.backends.replay import ReplayBackend
 from planner.drivers import run_lockstep
 from planner.outcome import Candidate

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from difficulty.errors import InvalidInputError
-from difficulty.vote_draws import all_subsets, subsets, tally
-from difficulty.vote_pool import as_codes, as_labels, as_widths, undefined_votes
+from difficulty.estimators.vote_draws import all_subsets, subsets, tally
+from difficulty.estimators.vote_pool import as_codes, as_labels, as_widths, undefined_votes
 
 __all__ = ["WeightedVoteAccuracy", "weighted_vote_accuracy"]
 
@@ -146,7 +146,7 @@ def draw_votes(
     Parameters
     ----------
     answer, weight, correct : numpy.ndarray, shape (P, M)
-        As in `difficulty.vote_draws.tally`.
+        As in `difficulty.estimators.vote_draws.tally`.
     widths : numpy.ndarray of int64, shape (L,)
         Units that vote.
     units : numpy.ndarray of int64, shape (U, S)
@@ -156,7 +156,7 @@ def draw_votes(
     seed : int
         Seed >= 0.
     largest : bool
-        As in `difficulty.vote_draws.tally`.
+        As in `difficulty.estimators.vote_draws.tally`.
 
     Returns
     -------

@@ -13,11 +13,11 @@ from typing import Literal, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from difficulty.best_of_n import best_of_n_accuracy
 from difficulty.errors import InvalidInputError
-from difficulty.majority_vote import majority_vote_accuracy
-from difficulty.vote_pool import as_codes, as_labels, as_widths, undefined_votes
-from difficulty.weighted_vote import draw_votes, weighted_vote_accuracy
+from difficulty.estimators.best_of_n import best_of_n_accuracy
+from difficulty.estimators.majority_vote import majority_vote_accuracy
+from difficulty.estimators.vote_pool import as_codes, as_labels, as_widths, undefined_votes
+from difficulty.estimators.weighted_vote import draw_votes, weighted_vote_accuracy
 
 __all__ = ["RevisionSelection", "RevisionUsage", "revision_accuracy", "revision_usage"]
 

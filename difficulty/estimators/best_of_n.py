@@ -3,7 +3,7 @@
 N samples are drawn from the pool without replacement and equal scores are broken uniformly; each sample's
 chance to win is then an order statistic with a closed form. The same chances weigh any other value of the
 winner, such as its tokens; how scores come about is left to the verifiers, and votes weighted by score to
-`difficulty.weighted_vote`.
+`difficulty.estimators.weighted_vote`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from difficulty.errors import InvalidInputError
-from difficulty.vote_pool import as_codes, as_labels, as_widths, undefined_votes
+from difficulty.estimators.vote_pool import as_codes, as_labels, as_widths, undefined_votes
 
 __all__ = ["best_of_n_accuracy", "best_of_n_winner_mean"]
 

@@ -2,7 +2,7 @@
 
 N samples are drawn from the pool without replacement (or independently from the distribution), ties are
 broken uniformly among the leading answers, abstentions do not vote, and a vote in which all abstain is wrong.
-Votes weighted by a score are left to `difficulty.weighted_vote`, shrinkage of noisy curves to whoever fits a
+Votes weighted by a score are left to `difficulty.estimators.weighted_vote`, shrinkage of noisy curves to whoever fits a
 policy.
 """
 
@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from difficulty.errors import InvalidInputError
-from difficulty.vote_polynomial import MAX_POOL, binomials, tied_product
-from difficulty.vote_pool import as_codes, as_labels, as_widths, undefined_votes
+from difficulty.estimators.vote_polynomial import MAX_POOL, binomials, tied_product
+from difficulty.estimators.vote_pool import as_codes, as_labels, as_widths, undefined_votes
 
 __all__ = ["majority_vote_accuracy", "vote_accuracy_iid"]
 

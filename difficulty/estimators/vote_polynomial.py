@@ -3,7 +3,7 @@
 A rival's polynomial has the weight of s votes as its coefficient of x^s; weights are binomial for a recorded
 pool and Poisson for independent draws. Coefficients must be non-negative, which keeps every sum free of
 cancellation. What the polynomials mean, and how they combine to an accuracy, is left to
-`difficulty.majority_vote`.
+`difficulty.estimators.majority_vote`.
 """
 
 from __future__ import annotations
