@@ -22,9 +22,9 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.pipeline import Pipeline, make_pipeline, make_union
 
+from difficulty.features.prompt_features import PromptFeatures
 from difficulty.kernel_regression import KernelRegression
 from difficulty.prompt import Prompt
-from difficulty.prompt_features import PromptFeatures
 from difficulty.text_embedding import TextEmbedding
 from difficulty.text_statistics import text_statistics
 

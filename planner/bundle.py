@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from difficulty.belief.reference_prompts import ReferencePrompts
 from difficulty.belief.weight_spec import PolicyMixture, PolicySpec
 from difficulty.errors import InvalidBundleError
+from difficulty.features.prompt_features import PromptFeatures
 from difficulty.generator import Generator
 from difficulty.kernel_regression import KernelRegression
 from difficulty.predictor import DifficultyPredictor
 from difficulty.prompt import Prompt
-from difficulty.prompt_features import PromptFeatures
 from policies.adaptive_policy import AdaptivePolicy
 from policies.adaptive_table import AdaptiveTable
 from policies.adaptive_wire import from_plain, routing_arrays, to_plain

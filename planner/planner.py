@@ -44,7 +44,7 @@ from policies.prices import choose_at_prices, price_grid
 from policies.solver import solve
 
 if TYPE_CHECKING:  # running loads the drivers; planning does not need them
-    from difficulty.hidden_states import HiddenStates
+    from difficulty.features.hidden_states import HiddenStates
     from planner.drivers import Limits
     from planner.drivers.session import OnProgress
     from planner.outcome import Outcome

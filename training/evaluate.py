@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.belief.weight_spec import PolicySpec
 from difficulty.errors import InvalidBudgetError, InvalidInputError
-from difficulty.hidden_states import HiddenStates
+from difficulty.features.hidden_states import HiddenStates
 from difficulty.sample_log import SampleLog
 from planner.bundle import PolicyBundle
 from planner.planner import Planner

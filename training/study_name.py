@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from difficulty.hidden_states import HiddenStates
+from difficulty.features.hidden_states import HiddenStates
 from difficulty.sample_log import SampleLog
 from policies.cost import CostModel
 from training.learned_verifiers import LearnedVerifiers

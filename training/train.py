@@ -19,9 +19,9 @@ from difficulty.arithmetic.threads import on_one_thread
 from difficulty.belief.reference_prompts import ReferencePrompts
 from difficulty.calibration import explained_share
 from difficulty.errors import InvalidInputError
-from difficulty.hidden_states import HiddenStates
+from difficulty.features.hidden_states import HiddenStates
+from difficulty.features.prompt_features import PromptFeatures
 from difficulty.predictor import DifficultyPredictor, group_folds
-from difficulty.prompt_features import PromptFeatures
 from difficulty.sample_log import SampleLog
 from planner.bundle import PolicyBundle, prompt_hash
 from planner.pricing import Pricing

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from difficulty.errors import InvalidInputError
-from difficulty.hidden_states import HiddenStates
+from difficulty.features.hidden_states import HiddenStates
 from difficulty.prompt import Prompt
 
 torch = pytest.importorskip("torch", reason="needs the extra [local]")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from difficulty.errors import InvalidInputError, InvalidPromptError, NotFittedError
+from difficulty.features.prompt_features import PromptFeatures
 from difficulty.prompt import Prompt
-from difficulty.prompt_features import PromptFeatures
 from difficulty.text_statistics import TEXT_STATISTICS
 
 _PROMPTS = [Prompt(text=f"Compute {i} * {i + 5} and add {i}") for i in range(40)]

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError, require
-from difficulty.hidden_cache import HiddenCache, fingerprint_files, fingerprint_weights, state_key
+from difficulty.features.hidden_cache import HiddenCache, fingerprint_files, fingerprint_weights, state_key
 from difficulty.prompt import Prompt
 
 if TYPE_CHECKING:
