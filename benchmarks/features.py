@@ -23,10 +23,10 @@ from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.pipeline import Pipeline, make_pipeline, make_union
 
 from difficulty.features.prompt_features import PromptFeatures
+from difficulty.features.text.embedding import TextEmbedding
+from difficulty.features.text.statistics import text_statistics
 from difficulty.kernel_regression import KernelRegression
 from difficulty.prompt import Prompt
-from difficulty.text_embedding import TextEmbedding
-from difficulty.text_statistics import text_statistics
 
 __all__ = ["Measurement", "main", "run", "simulate"]
 

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError, InvalidPromptError, NotFittedError
+from difficulty.features.text.embedding import TextEmbedding
+from difficulty.features.text.statistics import TEXT_STATISTICS, text_statistics
 from difficulty.prompt import Prompt
-from difficulty.text_embedding import TextEmbedding
-from difficulty.text_statistics import TEXT_STATISTICS, text_statistics
 
 __all__ = ["PromptFeatures"]
 

@@ -7,8 +7,8 @@ import pytest
 
 from difficulty.errors import InvalidInputError, InvalidPromptError, NotFittedError
 from difficulty.features.prompt_features import PromptFeatures
+from difficulty.features.text.statistics import TEXT_STATISTICS
 from difficulty.prompt import Prompt
-from difficulty.text_statistics import TEXT_STATISTICS
 
 _PROMPTS = [Prompt(text=f"Compute {i} * {i + 5} and add {i}") for i in range(40)]
 _HIDDEN = np.random.default_rng(0).normal(size=(40, 12)).astype(np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from difficulty.errors import InvalidInputError, NotFittedError
-from difficulty.text_embedding import TextEmbedding
+from difficulty.features.text.embedding import TextEmbedding
 
 _ADD = [f"{name} has {i} apples and buys {i * 7} more" for i in range(15) for name in ("Ann", "Bo")]
 _CODE = [f"def f(x):\n    return x.{method}({i})" for i in range(15) for method in ("pop", "index")]
@@ -62,7 +62,7 @@ def test_other_process_gives_equal_bytes(fitted: TextEmbedding, tmp_path: Path) 
     path = tmp_path / "embedding.npz"
     np.savez(path, **fitted.to_arrays())
     code = (
-        "import sys, numpy as np; from difficulty.text_embedding import TextEmbedding;"
+        "import sys, numpy as np; from difficulty.features.text.embedding import TextEmbedding;"
         f"arrays = np.load({str(path)!r}, allow_pickle=False);"
         f"again = TextEmbedding(dims=4, seed=3).fit({_ADD + _CODE!r}).transform({_ADD!r});"
         f"sys.stdout.write(TextEmbedding.from_arrays(arrays).transform({_ADD!r}).tobytes().hex());"

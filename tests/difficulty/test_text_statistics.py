@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from difficulty.text_statistics import TEXT_STATISTICS, text_statistics
+from difficulty.features.text.statistics import TEXT_STATISTICS, text_statistics
 
 _TEXT = st.text(alphabet="aB é1205.,'\"()[]{}=+-*/\\\n ?!:$_", max_size=60)
 _CODE = """Predict the output.
@@ -150,7 +150,7 @@ def test_broken_unicode_and_marks_beyond_ascii() -> None:
 
 def test_other_process_gives_equal_bytes() -> None:
     code = (
-        "import sys; from difficulty.text_statistics import text_statistics;"
+        "import sys; from difficulty.features.text.statistics import text_statistics;"
         f"sys.stdout.write(text_statistics([{_CODE!r}]).tobytes().hex())"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

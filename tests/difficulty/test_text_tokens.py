@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from difficulty.text_tokens import chunks, hash_words, tokenize
+from difficulty.features.text.tokens import chunks, hash_words, tokenize
 
 _TEXT = st.text(alphabet=st.characters(codec=None), max_size=30)
 
@@ -51,7 +51,9 @@ def test_hashes_tell_words_apart_by_letters_and_order() -> None:
 
 
 def test_hashes_are_equal_in_another_process() -> None:
-    code = "from difficulty.text_tokens import hash_words; print(hash_words(['while', 'é']).tolist())"
+    code = (
+        "from difficulty.features.text.tokens import hash_words; print(hash_words(['while', 'é']).tolist())"
+    )
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7"}
     )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError, NotFittedError
-from difficulty.text_tokens import DIGIT, SPACE, mix, spread, tokenize
+from difficulty.features.text.tokens import DIGIT, SPACE, mix, spread, tokenize
 
 __all__ = ["TextEmbedding"]
 

@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.text_tokens import LETTER, TextTokens, hash_words
+from difficulty.features.text.tokens import LETTER, TextTokens, hash_words
 
 __all__ = ["WORD_STATISTICS", "word_statistics"]
 
@@ -72,7 +72,7 @@ def word_statistics(tokens: TextTokens) -> NDArray[np.float64]:
 
     Examples
     --------
-    >>> from difficulty.text_tokens import tokenize
+    >>> from difficulty.features.text.tokens import tokenize
     >>> counts = word_statistics(tokenize(["How many more? Twice as many."]))[0]
     >>> {name: int(count) for name, count in zip(WORD_STATISTICS, counts) if count}
     {'question_words': 1, 'adding_words': 1, 'multiplying_words': 1}

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.text_tokens import LETTER, TextTokens, largest_by_text
+from difficulty.features.text.tokens import LETTER, TextTokens, largest_by_text
 
 __all__ = ["LITERAL_STATISTICS", "literal_statistics"]
 
@@ -51,7 +51,7 @@ def literal_statistics(texts: Sequence[str], tokens: TextTokens) -> NDArray[np.f
 
     Examples
     --------
-    >>> from difficulty.text_tokens import tokenize
+    >>> from difficulty.features.text.tokens import tokenize
     >>> texts = ["print('abca!', \\"it's\\")", "don't say it isn't"]
     >>> literal_statistics(texts, tokenize(texts)).tolist()
     [[2.0, 9.0, 5.0, 2.0, 1.0], [0.0, 0.0, 0.0, 0.0, 0.0]]

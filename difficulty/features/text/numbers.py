@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.text_tokens import DIGIT, LETTER, TextTokens, distinct_by_text, largest_by_text
+from difficulty.features.text.tokens import DIGIT, LETTER, TextTokens, distinct_by_text, largest_by_text
 
 __all__ = ["NUMBER_STATISTICS", "number_statistics"]
 
@@ -53,7 +53,7 @@ def number_statistics(tokens: TextTokens) -> NDArray[np.float64]:
 
     Examples
     --------
-    >>> from difficulty.text_tokens import tokenize
+    >>> from difficulty.features.text.tokens import tokenize
     >>> row = number_statistics(tokenize(["Compute 12 * 510 + 0.5"]))[0]
     >>> [round(float(value), 2) for value in row]
     [3.0, 3.0, 1.0, 2.71, 0.0, 2.72, 3.82, 3.0, 2.0, 6.0, 4.0, 9.0]

@@ -14,9 +14,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.text_literals import LITERAL_STATISTICS, literal_statistics
-from difficulty.text_numbers import NUMBER_STATISTICS, number_statistics
-from difficulty.text_tokens import (
+from difficulty.features.text.literals import LITERAL_STATISTICS, literal_statistics
+from difficulty.features.text.numbers import NUMBER_STATISTICS, number_statistics
+from difficulty.features.text.tokens import (
     LETTER,
     MARK,
     SPACE,
@@ -27,7 +27,7 @@ from difficulty.text_tokens import (
     largest_by_text,
     tokenize,
 )
-from difficulty.text_words import WORD_STATISTICS, word_statistics
+from difficulty.features.text.words import WORD_STATISTICS, word_statistics
 
 __all__ = ["TEXT_STATISTICS", "text_statistics"]
 

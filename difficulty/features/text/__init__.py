@@ -1,0 +1,1 @@
+"""Features of text alone: statistics, literals, numbers, words, and a fixed embedding."""
