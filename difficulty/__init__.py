@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from difficulty.errors import PlannerError
     from difficulty.generator import Generator
-    from difficulty.log_import_inspect import read_inspect
-    from difficulty.log_import_lm_eval import read_lm_eval
+    from difficulty.importers.inspect_ai import read_inspect
+    from difficulty.importers.lm_eval import read_lm_eval
     from difficulty.prompt import Prompt, as_prompts
     from difficulty.sample_log import Counts, SampleLog
     from difficulty.sample_pool import ChainPool, RecordedRuns, SamplePool
@@ -41,8 +41,8 @@ _HOMES: Final = {
     "SampleLog": "difficulty.sample_log",
     "SamplePool": "difficulty.sample_pool",
     "as_prompts": "difficulty.prompt",
-    "read_inspect": "difficulty.log_import_inspect",
-    "read_lm_eval": "difficulty.log_import_lm_eval",
+    "read_inspect": "difficulty.importers.inspect_ai",
+    "read_lm_eval": "difficulty.importers.lm_eval",
 }
 
 

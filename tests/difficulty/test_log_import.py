@@ -11,8 +11,8 @@ import pytest
 
 from difficulty import Generator
 from difficulty.errors import InvalidInputError, InvalidLogError
-from difficulty.log_import_inspect import read_inspect
-from difficulty.log_import_lm_eval import read_lm_eval
+from difficulty.importers.inspect_ai import read_inspect
+from difficulty.importers.lm_eval import read_lm_eval
 
 TINY = Generator(name="tiny", temperature=0.8)
 NAME = "samples_gsm8k_2026-02-03T04-05-06.789.jsonl"

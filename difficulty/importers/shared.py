@@ -2,8 +2,8 @@
 
 An importer turns another tool's files into records of the sample log format, which then get the same checks
 as any file. It never grades: where the tool did not record whether a sample is correct, a `grade` function
-must be given, or it stays unknown. The formats themselves are left to `difficulty.log_import_lm_eval` and
-`difficulty.log_import_inspect`.
+must be given, or it stays unknown. The formats themselves are left to `difficulty.importers.lm_eval` and
+`difficulty.importers.inspect_ai`.
 """
 
 from __future__ import annotations

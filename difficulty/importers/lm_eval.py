@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from difficulty.errors import InvalidInputError, InvalidLogError
 from difficulty.generator import Generator
-from difficulty.log_import import Extract, Grade, LineGroups, only, verdict
+from difficulty.importers.shared import Extract, Grade, LineGroups, only, verdict
 from difficulty.log_jsonl import numbered_lines
 from difficulty.sample_log import SampleLog
 
