@@ -18,7 +18,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 from policies.objective import Objective, check_objective
 from training.demo import embedded_log
 from training.evaluate import evaluate

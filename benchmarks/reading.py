@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from difficulty import Generator, Prompt, SampleLog
-from difficulty.log_columns import LineColumns, LogColumns, SampleColumns, recode
+from difficulty.log.columns import LineColumns, LogColumns, SampleColumns, recode
 
 __all__ = ["Measurement", "main", "run", "simulate"]
 

@@ -19,8 +19,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from difficulty.log.sample_log import SampleLog
 from difficulty.prompt import Prompt
-from difficulty.sample_log import SampleLog
 from planner.backends.replay import ReplayBackend
 from planner.drivers import Limits
 from planner.planner import Planner

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from difficulty.generator import Generator
     from difficulty.importers.inspect_ai import read_inspect
     from difficulty.importers.lm_eval import read_lm_eval
+    from difficulty.log.sample_log import Counts, SampleLog
+    from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
     from difficulty.prompt import Prompt, as_prompts
-    from difficulty.sample_log import Counts, SampleLog
-    from difficulty.sample_pool import ChainPool, RecordedRuns, SamplePool
 
 __all__ = [
     "ChainPool",
@@ -32,14 +32,14 @@ __all__ = [
 ]
 
 _HOMES: Final = {
-    "ChainPool": "difficulty.sample_pool",
-    "Counts": "difficulty.sample_log",
+    "ChainPool": "difficulty.log.sample_pool",
+    "Counts": "difficulty.log.sample_log",
     "Generator": "difficulty.generator",
     "PlannerError": "difficulty.errors",
     "Prompt": "difficulty.prompt",
-    "RecordedRuns": "difficulty.sample_pool",
-    "SampleLog": "difficulty.sample_log",
-    "SamplePool": "difficulty.sample_pool",
+    "RecordedRuns": "difficulty.log.sample_pool",
+    "SampleLog": "difficulty.log.sample_log",
+    "SamplePool": "difficulty.log.sample_pool",
     "as_prompts": "difficulty.prompt",
     "read_inspect": "difficulty.importers.inspect_ai",
     "read_lm_eval": "difficulty.importers.lm_eval",

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidLogError, require
-from difficulty.log_columns import SampleColumns, column_or_none, known_or_none, recode
-from difficulty.log_wire import MAX_COUNT, MAX_SAMPLES
+from difficulty.log.columns import SampleColumns, column_or_none, known_or_none, recode
+from difficulty.log.wire import MAX_COUNT, MAX_SAMPLES
 
 __all__ = ["LIST_COLUMNS", "ArrowReader", "Coded"]
 

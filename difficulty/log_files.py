@@ -12,9 +12,9 @@ from pathlib import Path
 
 from difficulty.errors import InvalidLogError
 from difficulty.generator import Generator
-from difficulty.log_columns import LogColumns
+from difficulty.log.columns import LogColumns
+from difficulty.log.lines import encode_header, encode_lines
 from difficulty.log_jsonl import ParsedLog, read_jsonl, write_lines
-from difficulty.log_lines import encode_header, encode_lines
 from difficulty.log_parquet import PARQUET_MAGIC, read_parquet, write_parquet
 
 __all__ = ["read_file", "write_file"]

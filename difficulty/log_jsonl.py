@@ -2,7 +2,7 @@
 
 Lines are read in blocks, so that memory stays bounded whatever a compressed file unpacks to; a single line
 may have at most 64 MiB. Nothing is skipped: the first bad line is reported, with how many more there are.
-What a line may hold is left to `difficulty.log_wire`.
+What a line may hold is left to `difficulty.log.wire`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Final
 
 from difficulty.errors import InvalidLogError
 from difficulty.generator import Generator
-from difficulty.log_builder import LogBuilder
-from difficulty.log_columns import LogColumns
-from difficulty.log_merge import left_out
-from difficulty.log_wire import decode_header, decode_line
+from difficulty.log.builder import LogBuilder
+from difficulty.log.columns import LogColumns
+from difficulty.log.merge import left_out
+from difficulty.log.wire import decode_header, decode_line
 
 __all__ = ["MAX_LINE_BYTES", "ParsedLog", "numbered_lines", "read_jsonl", "write_lines"]
 

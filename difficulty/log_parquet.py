@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidLogError, require
+from difficulty.log.builder import check_chains
+from difficulty.log.columns import LogColumns
+from difficulty.log.merge import left_out
+from difficulty.log.wire import canonical_json, decode_header
 from difficulty.log_arrow import LIST_COLUMNS, ArrowReader
-from difficulty.log_builder import check_chains
-from difficulty.log_columns import LogColumns
 from difficulty.log_jsonl import ParsedLog
-from difficulty.log_merge import left_out
 from difficulty.log_rows import COUNT_COLUMNS, JSON_COLUMNS, TEXT_COLUMNS, read_rows
-from difficulty.log_wire import canonical_json, decode_header
 
 __all__ = ["PARQUET_MAGIC", "read_parquet", "write_parquet"]
 

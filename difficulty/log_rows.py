@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidLogError
 from difficulty.generator import Generator
+from difficulty.log.builder import LineTable, agreed_tokens, name_chains
+from difficulty.log.columns import LineColumns, LogColumns, SampleColumns, StrategyKey, recode
+from difficulty.log.wire import LineWire, ParameterScalar, SampleWire, canonical_json, contradiction
 from difficulty.log_arrow import ArrowReader, Coded
-from difficulty.log_builder import LineTable, agreed_tokens, name_chains
-from difficulty.log_columns import LineColumns, LogColumns, SampleColumns, StrategyKey, recode
-from difficulty.log_wire import LineWire, ParameterScalar, SampleWire, canonical_json, contradiction
 from difficulty.prompt import Prompt
 
 __all__ = ["COUNT_COLUMNS", "JSON_COLUMNS", "TEXT_COLUMNS", "read_rows"]

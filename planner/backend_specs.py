@@ -172,7 +172,7 @@ class BackendSpec:
             from planner.backends.vllm import VLLMBackend
 
             return VLLMBackend.load(self.model or "")
-        from difficulty.sample_log import SampleLog
+        from difficulty.log.sample_log import SampleLog
         from planner.backends.replay import ReplayBackend
 
         return ReplayBackend(SampleLog.read(self.log or ""))

@@ -14,9 +14,9 @@ from typing import Any, Final, Self
 import msgspec
 
 from difficulty.errors import InvalidInputError
-from difficulty.log_builder import LogBuilder
-from difficulty.log_wire import LineWire, SampleWire
-from difficulty.sample_log import SampleLog
+from difficulty.log.builder import LogBuilder
+from difficulty.log.sample_log import SampleLog
+from difficulty.log.wire import LineWire, SampleWire
 from planner.append_file import AppendFile
 from planner.collect_plan import CollectPlan
 from policies.usage import Usage

@@ -14,8 +14,8 @@ from typing import Final, NamedTuple, Protocol, Self
 
 from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
-from difficulty.log_lines import generator_record
-from difficulty.log_wire import encode_json
+from difficulty.log.lines import generator_record
+from difficulty.log.wire import encode_json
 from difficulty.prompt import Prompt
 from planner.ports import AnswerExtractor
 from planner.strategies.registry import strategy_of

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from difficulty.errors import InvalidInputError, require
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 from planner.answers import AnswerRule
 from planner.collect_estimate import Estimate, estimate_from_guess, estimate_from_records
 from planner.collect_file import CollectFile

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from difficulty.errors import BackendError, VerifierError
-from difficulty.log_wire import SampleWire
+from difficulty.log.wire import SampleWire
 from planner.collect_file import PieceRecord
 from planner.collect_journal import JournaledBackend, JournaledVerifier
 from planner.collect_plan import CollectPlan, Piece

@@ -85,7 +85,7 @@ def read_prompts(path: str | os.PathLike[str], *, form: Form = "auto") -> Prompt
             f"{name}: cannot read the file ({error}); check the path, or write it again"
         ) from error
     if form == "auto" and (content.startswith(_PARQUET) or _is_log(content)):
-        from difficulty.sample_log import SampleLog
+        from difficulty.log.sample_log import SampleLog
 
         return PromptFile(SampleLog.read(path).prompts, ())
     return parse_prompts(content, name=name, form=form)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
-from difficulty.sample_pool import SamplePool
+from difficulty.log.sample_pool import SamplePool
 from policies.evidence import Evidence
 from policies.ladder import Ladder, SampleScale
 from policies.replay_orders import balanced_orders

@@ -20,8 +20,8 @@ from difficulty.estimators.majority_vote import majority_vote_accuracy
 from difficulty.estimators.pass_at_k import pass_at_k_curve
 from difficulty.estimators.revision_chains import RevisionSelection, revision_accuracy
 from difficulty.estimators.weighted_vote import weighted_vote_accuracy
-from difficulty.sample_log import SampleLog
-from difficulty.sample_pool import ChainPool, RecordedRuns, SamplePool
+from difficulty.log.sample_log import SampleLog
+from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
 from policies.allocation import Allocation
 from policies.learned_selection import PICKS, selection_accuracy
 from policies.learned_verifier import LEARNED, LearnedScorer

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
-from difficulty.sample_pool import SamplePool
+from difficulty.log.sample_pool import SamplePool
 from policies.learned_verifier import LearnedScorer
 
 __all__ = ["ScoreMeasures", "calibration_error", "measure_scores"]

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.estimators.vote_draws import all_subsets, subsets
-from difficulty.sample_log import SampleLog
-from difficulty.sample_pool import SamplePool
+from difficulty.log.sample_log import SampleLog
+from difficulty.log.sample_pool import SamplePool
 from policies.answer_features import group_codes, group_sums
 from policies.learned_verifier import LearnedScorer
 from policies.learned_verifier_fit import fit_correctness

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidBundleError, InvalidInputError
-from difficulty.sample_pool import SamplePool
+from difficulty.log.sample_pool import SamplePool
 from policies.answer_features import COLUMNS, answer_features, feature_names
 
 __all__ = ["LEARNED", "CorrectnessModel", "LearnedScorer", "read_models", "write_models"]

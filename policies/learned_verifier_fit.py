@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
-from difficulty.sample_log import SampleLog
-from difficulty.sample_pool import SamplePool
+from difficulty.log.sample_log import SampleLog
+from difficulty.log.sample_pool import SamplePool
 from policies.answer_features import COLUMNS, answer_features
 from policies.learned_measures import calibration_error
 from policies.learned_verifier import CorrectnessModel, LearnedScorer

@@ -15,8 +15,8 @@ from typing import Final
 import numpy as np
 
 from difficulty.errors import InvalidInputError
-from difficulty.sample_log import SampleLog
-from difficulty.sample_pool import ChainPool
+from difficulty.log.sample_log import SampleLog
+from difficulty.log.sample_pool import ChainPool
 from policies.allocation import Allocation, ParameterValue, StrategyName
 from policies.learned_verifier import LEARNED
 from policies.objective import Objective

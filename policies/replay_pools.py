@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError, UnknownUnitError
-from difficulty.sample_log import SampleLog
-from difficulty.sample_pool import SamplePool
+from difficulty.log.sample_log import SampleLog
+from difficulty.log.sample_pool import SamplePool
 from policies.cost import CostModel
 from policies.ladder import SampleScale
 from policies.learned_verifier import LearnedScorer

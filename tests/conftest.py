@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 from planner.bundle import PolicyBundle
 
 

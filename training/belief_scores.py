@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from difficulty.belief.reference_prompts import Belief
 from difficulty.calibration import brier_score, explained_share, rate_crps, reliability_curve
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 
 __all__ = ["score_belief"]
 

@@ -15,8 +15,8 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
+from difficulty.log.sample_log import SampleLog
 from difficulty.prompt import Prompt
-from difficulty.sample_log import SampleLog
 from planner.bundle import PolicyBundle
 from planner.planner import Planner
 from policies.budget import Budget, check_unit

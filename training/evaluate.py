@@ -21,7 +21,7 @@ from difficulty.arithmetic.threads import on_one_thread
 from difficulty.belief.weight_spec import PolicySpec
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 from difficulty.features.hidden_states import HiddenStates
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 from planner.bundle import PolicyBundle
 from planner.planner import Planner
 from planner.pricing import Pricing

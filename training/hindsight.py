@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 from policies.curves import CurveTable
 from policies.prices import choose_at_prices
 from training.baselines import Course, TestBed

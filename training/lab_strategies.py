@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from difficulty.log.sample_log import SampleLog
 from difficulty.prompt import Prompt
-from difficulty.sample_log import SampleLog
 from planner import Recording, collect
 from planner.answers import LastNumber
 from planner.collect_session import CollectProgress

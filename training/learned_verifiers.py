@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 from planner.bundle import PolicyBundle
 from policies.allocation import Allocation, StrategyName
 from policies.curves import measure_curves

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from difficulty.sample_pool import SamplePool
+from difficulty.log.sample_pool import SamplePool
 from policies.ladder import Ladder, SampleScale, Wave, wave_sizes
 from policies.replay_pools import ReplayPool, comparable
 

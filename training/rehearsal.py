@@ -18,9 +18,9 @@ from typing import Final, TypeAlias, final
 import numpy as np
 
 from difficulty.errors import InvalidBudgetError, InvalidInputError
+from difficulty.log.sample_log import SampleLog
 from difficulty.predictor import group_folds
 from difficulty.prompt import Prompt
-from difficulty.sample_log import SampleLog
 from planner.answers import RecordedAnswer
 from planner.backends.replay import ReplayBackend
 from planner.bundle import PolicyBundle

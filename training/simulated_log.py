@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 
 __all__ = ["simulated_log"]
 

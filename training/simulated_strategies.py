@@ -13,7 +13,7 @@ import numpy as np
 
 from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 
 __all__ = ["simulated_strategies"]
 

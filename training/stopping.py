@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.belief.standardised import standardised
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 from policies.adaptive_policy import AdaptivePolicy
 from policies.adaptive_replay import Trajectories, replay, score_rule
 from policies.adaptive_table import AdaptiveTable

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 from planner.pricing import Pricing
 from policies.allocation import Allocation, StrategyName
 from policies.cost import CostModel

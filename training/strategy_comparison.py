@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.errors import InvalidInputError
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 from policies.budget import check_unit
 from policies.cost import CostModel
 from training.frontier import bootstrap_weights, interval

@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 
 from difficulty.errors import InvalidInputError
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 from policies.allocation import Allocation, ParameterValue
 from policies.menu import build_menu
 

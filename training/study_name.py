@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from difficulty.features.hidden_states import HiddenStates
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 from policies.cost import CostModel
 from training.learned_verifiers import LearnedVerifiers
 

@@ -21,8 +21,8 @@ from difficulty.calibration import explained_share
 from difficulty.errors import InvalidInputError
 from difficulty.features.hidden_states import HiddenStates
 from difficulty.features.prompt_features import PromptFeatures
+from difficulty.log.sample_log import SampleLog
 from difficulty.predictor import DifficultyPredictor, group_folds
-from difficulty.sample_log import SampleLog
 from planner.bundle import PolicyBundle, prompt_hash
 from planner.pricing import Pricing
 from policies.budget import check_unit

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 from difficulty.errors import InvalidInputError, InvalidLogError
 from difficulty.generator import Generator
 from difficulty.importers.shared import LineGroups, only, verdict
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 
 __all__ = ["read_inspect"]
 

@@ -27,8 +27,8 @@ from planner.backends.results import Drawn, assemble
 from planner.ports import Completion, FinishReason, SampleRequest, ScoreRequest
 
 if TYPE_CHECKING:
-    from difficulty.log_wire import SampleWire
-    from difficulty.sample_log import SampleLog
+    from difficulty.log.sample_log import SampleLog
+    from difficulty.log.wire import SampleWire
 
 __all__ = ["ReplayBackend"]
 

@@ -255,7 +255,7 @@ def _generators(
             )
         if path is not None:
             return read_generators(path)
-        from difficulty.sample_log import SampleLog
+        from difficulty.log.sample_log import SampleLog
 
         return dict(SampleLog.read(backend.log or "").generators)
     name = Path(backend.model).name if backend.model else "default"

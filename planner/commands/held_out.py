@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from difficulty.errors import InvalidInputError
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 from planner.bundle import PolicyBundle
 
 __all__ = ["HeldOut", "held_out"]

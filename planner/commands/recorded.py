@@ -1,7 +1,7 @@
 """The sample logs that a command is given, read as one.
 
 Lines that repeat are refused or left out, as the user asked, and what is left out is told. Everything else
-about reading is left to `difficulty.sample_log`.
+about reading is left to `difficulty.log.sample_log`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from planner.commands.terminal import note
 
 if TYPE_CHECKING:
-    from difficulty.sample_log import SampleLog
+    from difficulty.log.sample_log import SampleLog
 
 __all__ = ["read_logs"]
 
@@ -26,7 +26,7 @@ def read_logs(paths: Sequence[Path], on_duplicate: Literal["error", "first"]) ->
     InvalidLogError
         When a file is not a valid log, or has lines that repeat and `on_duplicate` is ``"error"``.
     """
-    from difficulty.sample_log import SampleLog
+    from difficulty.log.sample_log import SampleLog
 
     log = SampleLog.read(*paths, on_duplicate=on_duplicate)
     n_left_out = log.about.get("duplicates_left_out")

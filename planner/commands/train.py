@@ -18,7 +18,7 @@ from policies.budget import UNITS
 from policies.objective import OBJECTIVES, Objective
 
 if TYPE_CHECKING:
-    from difficulty.sample_log import SampleLog
+    from difficulty.log.sample_log import SampleLog
 
 __all__ = ["command"]
 

@@ -12,7 +12,7 @@ import pytest
 
 from difficulty.errors import InvalidInputError, InvalidLogError
 from difficulty.generator import Generator
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 
 GENERATORS = {"g": Generator(name="g")}
 

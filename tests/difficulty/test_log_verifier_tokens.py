@@ -110,7 +110,7 @@ def test_parquet_without_it_has_no_such_column(tmp_path: Path) -> None:
 
 
 def test_batches_of_lines_with_and_without_it_are_joined(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("difficulty.log_builder._BATCH", 1)
+    monkeypatch.setattr("difficulty.log.builder._BATCH", 1)
     log = make(line("a", {"answer": "1"}), line("b", {"answer": "1", "verifier_tokens": 5}))
     assert_array_equal(log.pool("tiny").verifier_tokens, [[NAN], [5]])
     assert np.isnan(make(line("a", {}, **BEAM)).runs()[0].verifier_tokens).all()

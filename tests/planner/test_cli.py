@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from difficulty.generator import Generator
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 from planner.bundle import PolicyBundle
 from planner.cli import COMMANDS, main
 from planner.commands.held_out import held_out

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 from planner.cli import main
 from training.simulated_log import simulated_log
 

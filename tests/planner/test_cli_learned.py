@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from difficulty.generator import Generator
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 from planner.cli import main
 from planner.outcome_wire import outcome_from_json
 

@@ -18,7 +18,7 @@ import pytest
 from fake_openai_server import FakeOpenAIServer, Response, completion, refusal
 
 from difficulty.generator import Generator
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 from planner.cli import main
 from planner.outcome_wire import outcome_from_json
 

@@ -17,8 +17,8 @@ import pytest
 
 from difficulty.errors import BackendError, InvalidInputError
 from difficulty.generator import Generator
+from difficulty.log.sample_log import SampleLog
 from difficulty.prompt import Prompt
-from difficulty.sample_log import SampleLog
 from planner.answers import LastNumber, MultipleChoice
 from planner.collect_estimate import Estimate
 from planner.collect_plan import Recording

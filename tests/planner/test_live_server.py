@@ -23,8 +23,8 @@ from pathlib import Path
 import pytest
 
 from difficulty.generator import Generator
+from difficulty.log.sample_log import SampleLog
 from difficulty.prompt import Prompt
-from difficulty.sample_log import SampleLog
 from planner.answers import LastNumber
 from planner.backends.openai import OpenAIBackend
 from planner.cli import main

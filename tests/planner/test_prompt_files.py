@@ -7,7 +7,7 @@ import pytest
 
 from difficulty.errors import InvalidLogError, InvalidPromptError
 from difficulty.generator import Generator
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 from planner.prompt_files import parse_prompts, read_prompts
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from difficulty.errors import VerifierError
 from difficulty.generator import Generator
+from difficulty.log.sample_log import SampleLog
 from difficulty.prompt import Prompt
-from difficulty.sample_log import SampleLog
 from planner.collect_plan import Recording
 from planner.collect_run import collect
 from planner.ports import Completion, SampleRequest, ScoreRequest, Scores, Verifier

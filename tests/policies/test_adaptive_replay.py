@@ -10,7 +10,7 @@ import pytest
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.estimators.majority_vote import majority_vote_accuracy
 from difficulty.estimators.pass_at_k import pass_at_k_curve
-from difficulty.sample_pool import SamplePool
+from difficulty.log.sample_pool import SamplePool
 from policies.adaptive_replay import replay, score_rule
 from policies.ladder import Ladder, Wave
 from policies.replay_pools import ReplayPool, comparable, sample_scales

@@ -9,7 +9,7 @@ import pytest
 
 from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 from policies.allocation import Allocation
 from policies.curves import measure_curves
 from policies.menu import build_menu, width_grid

@@ -7,7 +7,7 @@ import pytest
 
 from difficulty.errors import UnknownUnitError
 from difficulty.generator import Generator
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 from policies.cost import CostModel
 from policies.replay_pools import half_of, replay_pools
 

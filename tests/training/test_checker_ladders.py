@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from difficulty.errors import InvalidInputError
-from difficulty.sample_pool import SamplePool
+from difficulty.log.sample_pool import SamplePool
 from policies.adaptive_replay import replay, score_rule
 from policies.ladder import Ladder, Wave
 from policies.replay_pools import ReplayPool, sample_scales

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 from planner.backends.replay import ReplayBackend
 from planner.collect_session import Collected
 from planner.commands.demo_tables import live_summary, print_live

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from difficulty.generator import Generator
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 from planner.pricing import Pricing
 from policies.cost import CostModel
 from policies.curves import measure_curves

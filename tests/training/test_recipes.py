@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from difficulty.sample_pool import SamplePool
+from difficulty.log.sample_pool import SamplePool
 from policies.ladder import SampleScale
 from policies.replay_pools import ReplayPool
 from training.recipes import Facts, Recipe, Route, propose_routes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 from policies.adaptive_policy import AdaptivePolicy
 from policies.cost import CostModel
 from policies.replay_pools import replay_pools

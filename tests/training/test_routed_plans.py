@@ -11,7 +11,7 @@ import pytest
 
 from difficulty.belief.standardised import standardised
 from difficulty.generator import Generator
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 from planner.adaptive_levels import Levels
 from planner.adaptive_plans import move_of
 from planner.backends.replay import ReplayBackend

@@ -16,7 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from difficulty.belief.weight_spec import STATIC
 from difficulty.errors import InvalidInputError, UnknownUnitError
 from difficulty.generator import Generator
-from difficulty.sample_log import SampleLog
+from difficulty.log.sample_log import SampleLog
 from planner.bundle import PolicyBundle
 from planner.cli import main
 from planner.planner import Planner

@@ -10,7 +10,7 @@ import numpy as np
 import optuna
 import pytest
 
-from difficulty.sample_pool import SamplePool
+from difficulty.log.sample_pool import SamplePool
 from policies.ladder import Ladder, Wave
 from policies.learned_verifier import CorrectnessModel, LearnedScorer
 from policies.replay_pools import ReplayPool, sample_scales

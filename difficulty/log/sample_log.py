@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError, InvalidLogError, UnknownGeneratorError
 from difficulty.generator import Generator
-from difficulty.log_builder import LogBuilder
-from difficulty.log_columns import LogColumns
-from difficulty.log_files import read_file, write_file
-from difficulty.log_lines import generator_record, samples_of
-from difficulty.log_merge import left_out, merge_columns
-from difficulty.log_pools import (
+from difficulty.log.builder import LogBuilder
+from difficulty.log.columns import LogColumns
+from difficulty.log.lines import generator_record, samples_of
+from difficulty.log.merge import left_out, merge_columns
+from difficulty.log.pooling import (
     CHAIN,
     INDEPENDENT,
     chain_pool,
@@ -32,10 +31,11 @@ from difficulty.log_pools import (
     recorded_runs,
     sample_pool,
 )
-from difficulty.log_split import held_out_groups
-from difficulty.log_wire import SampleWire, decode_about, decode_line, encode_record
+from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
+from difficulty.log.split import held_out_groups
+from difficulty.log.wire import SampleWire, decode_about, decode_line, encode_record
+from difficulty.log_files import read_file, write_file
 from difficulty.prompt import Prompt
-from difficulty.sample_pool import ChainPool, RecordedRuns, SamplePool
 
 __all__ = ["Counts", "SampleLog"]
 

@@ -1,6 +1,6 @@
 """Turn columns back into lines and samples, for writing a log and for looking at one.
 
-It assumes columns as `difficulty.log_builder` makes them, and leaves out what is not recorded: null and
+It assumes columns as `difficulty.log.builder` makes them, and leaves out what is not recorded: null and
 absent are one thing in a log. Files are left to `difficulty.log_jsonl` and `difficulty.log_parquet`.
 """
 
@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.generator import Generator
-from difficulty.log_columns import LogColumns
-from difficulty.log_wire import FORMAT_VERSION, LineWire, SampleWire, encode_json
+from difficulty.log.columns import LogColumns
+from difficulty.log.wire import FORMAT_VERSION, LineWire, SampleWire, encode_json
 
 __all__ = [
     "encode_header",

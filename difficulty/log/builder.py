@@ -1,6 +1,6 @@
 """Collect lines into columns, and check what only several lines together can show.
 
-It assumes lines that passed `difficulty.log_wire.decode_line` (or the same checks on Arrow columns). It
+It assumes lines that passed `difficulty.log.wire.decode_line` (or the same checks on Arrow columns). It
 finds unknown generators, repeated lines, prompts that contradict themselves, and broken chains; files are
 left to the readers.
 """
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidLogError
 from difficulty.generator import Generator
-from difficulty.log_columns import (
+from difficulty.log.columns import (
     LineColumns,
     LogColumns,
     SampleColumns,
@@ -23,7 +23,7 @@ from difficulty.log_columns import (
     column_or_none,
     known_or_none,
 )
-from difficulty.log_wire import LineWire, SampleWire, canonical_json
+from difficulty.log.wire import LineWire, SampleWire, canonical_json
 from difficulty.prompt import Prompt
 
 __all__ = ["LineTable", "LogBuilder", "PromptTable", "agreed_tokens", "check_chains", "name_chains"]

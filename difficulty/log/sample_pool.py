@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from difficulty.log_wire import ParameterScalar
+    from difficulty.log.wire import ParameterScalar
 
 __all__ = ["ChainPool", "RecordedRuns", "SamplePool"]
 

@@ -1,6 +1,6 @@
 """The columnar form of a sample log: flat arrays per sample, offsets per line, tables for strings.
 
-It assumes lines that were checked one by one; checks across lines happen in `difficulty.log_builder`. The
+It assumes lines that were checked one by one; checks across lines happen in `difficulty.log.builder`. The
 form is canonical: equal logs have equal columns, whatever file they came from, so that digests and
 comparisons are plain.
 """
@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.log_wire import canonical_json
+from difficulty.log.wire import canonical_json
 from difficulty.prompt import Prompt
 
 __all__ = [

@@ -1,7 +1,7 @@
 """Build pools, chains and recorded runs from the columns of a log.
 
 It assumes checked columns; every function is vectorised over samples. What the arrays mean is said in
-`difficulty.sample_pool`.
+`difficulty.log.sample_pool`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidLogError
-from difficulty.log_columns import LogColumns
-from difficulty.sample_pool import ChainPool, RecordedRuns, SamplePool
+from difficulty.log.columns import LogColumns
+from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
 
 __all__ = [
     "CHAIN",
