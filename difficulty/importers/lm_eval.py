@@ -17,8 +17,8 @@ from typing import Any, Final
 from difficulty.errors import InvalidInputError, InvalidLogError
 from difficulty.generator import Generator
 from difficulty.importers.shared import Extract, Grade, LineGroups, only, verdict
+from difficulty.log.formats.jsonl import numbered_lines
 from difficulty.log.sample_log import SampleLog
-from difficulty.log_jsonl import numbered_lines
 
 __all__ = ["read_lm_eval"]
 

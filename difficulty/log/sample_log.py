@@ -20,6 +20,7 @@ from difficulty.errors import InvalidInputError, InvalidLogError, UnknownGenerat
 from difficulty.generator import Generator
 from difficulty.log.builder import LogBuilder
 from difficulty.log.columns import LogColumns
+from difficulty.log.formats.files import read_file, write_file
 from difficulty.log.lines import generator_record, samples_of
 from difficulty.log.merge import left_out, merge_columns
 from difficulty.log.pooling import (
@@ -34,7 +35,6 @@ from difficulty.log.pooling import (
 from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
 from difficulty.log.split import held_out_groups
 from difficulty.log.wire import SampleWire, decode_about, decode_line, encode_record
-from difficulty.log_files import read_file, write_file
 from difficulty.prompt import Prompt
 
 __all__ = ["Counts", "SampleLog"]

@@ -12,7 +12,7 @@ import pytest
 
 from difficulty import Generator, SampleLog
 from difficulty.errors import InvalidInputError, InvalidLogError
-from difficulty.log_jsonl import MAX_LINE_BYTES
+from difficulty.log.formats.jsonl import MAX_LINE_BYTES
 
 HEADER = '{"sample_log": 1, "generators": {"g": {"temperature": 0.8}}}'
 GOOD = '{"prompt_id": "a", "prompt": "Why?", "generator": "g", "samples": [{"answer": "1", "correct": true}]}'

@@ -1,8 +1,8 @@
 """Read and write sample logs as Parquet: one row per line, one list column per field of a sample.
 
 The header is kept in the schema's metadata under ``sample_log``; `messages`, `params` and `meta` are JSON
-text. It needs pyarrow, which is loaded on first use, and leaves columns to `difficulty.log_arrow` and rows
-to `difficulty.log_rows`.
+text. It needs pyarrow, which is loaded on first use, and leaves columns to `difficulty.log.formats.arrow` and rows
+to `difficulty.log.formats.rows`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidLogError, require
 from difficulty.log.builder import check_chains
 from difficulty.log.columns import LogColumns
+from difficulty.log.formats.arrow import LIST_COLUMNS, ArrowReader
+from difficulty.log.formats.jsonl import ParsedLog
+from difficulty.log.formats.rows import COUNT_COLUMNS, JSON_COLUMNS, TEXT_COLUMNS, read_rows
 from difficulty.log.merge import left_out
 from difficulty.log.wire import canonical_json, decode_header
-from difficulty.log_arrow import LIST_COLUMNS, ArrowReader
-from difficulty.log_jsonl import ParsedLog
-from difficulty.log_rows import COUNT_COLUMNS, JSON_COLUMNS, TEXT_COLUMNS, read_rows
 
 __all__ = ["PARQUET_MAGIC", "read_parquet", "write_parquet"]
 
@@ -37,7 +37,7 @@ def read_parquet(path: Path, *, keep_first: bool = False) -> ParsedLog:
     path : Path
         The file.
     keep_first : bool
-        As in `difficulty.log_jsonl.read_jsonl`.
+        As in `difficulty.log.formats.jsonl.read_jsonl`.
 
     Raises
     ------

@@ -17,8 +17,8 @@ from difficulty.errors import InvalidLogError
 from difficulty.generator import Generator
 from difficulty.log.builder import LineTable, agreed_tokens, name_chains
 from difficulty.log.columns import LineColumns, LogColumns, SampleColumns, StrategyKey, recode
+from difficulty.log.formats.arrow import ArrowReader, Coded
 from difficulty.log.wire import LineWire, ParameterScalar, SampleWire, canonical_json, contradiction
-from difficulty.log_arrow import ArrowReader, Coded
 from difficulty.prompt import Prompt
 
 __all__ = ["COUNT_COLUMNS", "JSON_COLUMNS", "TEXT_COLUMNS", "read_rows"]

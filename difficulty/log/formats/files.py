@@ -1,6 +1,6 @@
 """Read and write the file forms of a sample log, told apart by content when reading and by name when writing.
 
-It assumes local files. What the forms hold is left to `difficulty.log_jsonl` and `difficulty.log_parquet`.
+It assumes local files. What the forms hold is left to `difficulty.log.formats.jsonl` and `difficulty.log.formats.parquet`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 from difficulty.errors import InvalidLogError
 from difficulty.generator import Generator
 from difficulty.log.columns import LogColumns
+from difficulty.log.formats.jsonl import ParsedLog, read_jsonl, write_lines
+from difficulty.log.formats.parquet import PARQUET_MAGIC, read_parquet, write_parquet
 from difficulty.log.lines import encode_header, encode_lines
-from difficulty.log_jsonl import ParsedLog, read_jsonl, write_lines
-from difficulty.log_parquet import PARQUET_MAGIC, read_parquet, write_parquet
 
 __all__ = ["read_file", "write_file"]
 
@@ -28,7 +28,7 @@ def read_file(path: Path, *, keep_first: bool = False) -> ParsedLog:
     path : Path
         The file, recognised by content.
     keep_first : bool
-        As in `difficulty.log_jsonl.read_jsonl`.
+        As in `difficulty.log.formats.jsonl.read_jsonl`.
 
     Raises
     ------
