@@ -25,7 +25,7 @@ from sklearn.pipeline import Pipeline, make_pipeline, make_union
 from difficulty.features.prompt_features import PromptFeatures
 from difficulty.features.text.embedding import TextEmbedding
 from difficulty.features.text.statistics import text_statistics
-from difficulty.kernel_regression import KernelRegression
+from difficulty.predictor.kernel_regression import KernelRegression
 from difficulty.prompt import Prompt
 
 __all__ = ["Measurement", "main", "run", "simulate"]

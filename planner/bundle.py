@@ -2,7 +2,7 @@
 
 Files are JSON, LightGBM text and npz without pickle, each with its SHA-256 in the manifest; loading executes
 nothing and refuses what was changed or is of another schema. What the parts mean is said where they live:
-`difficulty.predictor`, `difficulty.belief.reference_prompts`, `policies.curves`, `difficulty.belief.weight_spec`. Writing and checking
+`difficulty.predictor.difficulty_predictor`, `difficulty.belief.reference_prompts`, `policies.curves`, `difficulty.belief.weight_spec`. Writing and checking
 stay in one file, so that what is written and what is refused are read side by side.
 """
 
@@ -26,8 +26,8 @@ from difficulty.belief.weight_spec import PolicyMixture, PolicySpec
 from difficulty.errors import InvalidBundleError
 from difficulty.features.prompt_features import PromptFeatures
 from difficulty.generator import Generator
-from difficulty.kernel_regression import KernelRegression
-from difficulty.predictor import DifficultyPredictor
+from difficulty.predictor.difficulty_predictor import DifficultyPredictor
+from difficulty.predictor.kernel_regression import KernelRegression
 from difficulty.prompt import Prompt
 from policies.adaptive_policy import AdaptivePolicy
 from policies.adaptive_table import AdaptiveTable

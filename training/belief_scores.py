@@ -1,7 +1,7 @@
 """How good a belief about prompts was, by generator: Brier score, explained share, CRPS, reliability.
 
 Scores are beside those of the constant prior over the same reference prompts. The estimators are those of
-`difficulty.calibration`.
+`difficulty.predictor.calibration`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.belief.reference_prompts import Belief
-from difficulty.calibration import brier_score, explained_share, rate_crps, reliability_curve
 from difficulty.log.sample_log import SampleLog
+from difficulty.predictor.calibration import brier_score, explained_share, rate_crps, reliability_curve
 
 __all__ = ["score_belief"]
 

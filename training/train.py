@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.belief.reference_prompts import ReferencePrompts
-from difficulty.calibration import explained_share
 from difficulty.errors import InvalidInputError
 from difficulty.features.hidden_states import HiddenStates
 from difficulty.features.prompt_features import PromptFeatures
 from difficulty.log.sample_log import SampleLog
-from difficulty.predictor import DifficultyPredictor, group_folds
+from difficulty.predictor.calibration import explained_share
+from difficulty.predictor.difficulty_predictor import DifficultyPredictor, group_folds
 from planner.bundle import PolicyBundle, prompt_hash
 from planner.pricing import Pricing
 from policies.budget import check_unit

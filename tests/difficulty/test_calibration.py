@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from difficulty.calibration import (
+from difficulty.errors import InvalidInputError
+from difficulty.predictor.calibration import (
     brier_score,
     count_crps,
     explained_share,
     rate_crps,
     reliability_curve,
 )
-from difficulty.errors import InvalidInputError
 
 
 def test_brier_noise_is_exact_in_expectation() -> None:

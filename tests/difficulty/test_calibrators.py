@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from difficulty.calibration import brier_score
-from difficulty.calibrators import BetaCalibrator, IsotonicCalibrator
 from difficulty.errors import InvalidInputError, NotFittedError
+from difficulty.predictor.calibration import brier_score
+from difficulty.predictor.calibrators import BetaCalibrator, IsotonicCalibrator
 
 _GRID = np.linspace(0.0, 1.0, 101)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from difficulty.errors import InvalidInputError, NotFittedError
-from difficulty.kernel_regression import KernelRegression
+from difficulty.predictor.kernel_regression import KernelRegression
 
 
 def _data(n_rows: int, seed: int, noise: float = 0.1) -> tuple[np.ndarray, np.ndarray]:

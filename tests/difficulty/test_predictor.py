@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from difficulty.errors import InvalidInputError, NotFittedError
-from difficulty.predictor import DifficultyPredictor, group_folds
+from difficulty.predictor.difficulty_predictor import DifficultyPredictor, group_folds
 
 
 def planted(n_prompts: int = 120, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

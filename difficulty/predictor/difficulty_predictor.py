@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError, NotFittedError
-from difficulty.kernel_regression import KernelRegression
+from difficulty.predictor.kernel_regression import KernelRegression
 
 if TYPE_CHECKING:
     import lightgbm

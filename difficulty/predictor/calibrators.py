@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from difficulty.calibration import check_counts
 from difficulty.errors import InvalidInputError, NotFittedError
+from difficulty.predictor.calibration import check_counts
 
 __all__ = ["BetaCalibrator", "IsotonicCalibrator"]
 

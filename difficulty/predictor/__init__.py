@@ -1,0 +1,1 @@
+"""From features to success: the calibrated difficulty predictor."""
