@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import final
 
 from difficulty.prompt import Prompt
-from planner.answers import AnswerRule
+from planner.answers.rules import AnswerRule
 from planner.ports import AnswerExtractor
 
 __all__ = ["GoldGrader"]
@@ -29,7 +29,7 @@ class GoldGrader:
 
     Examples
     --------
-    >>> from planner.answers import LastNumber
+    >>> from planner.answers.rules import LastNumber
     >>> grader = GoldGrader(extractor=LastNumber())
     >>> grader.grade(Prompt(text="6 * 7?", gold="42"), "42.0"), grader.grade(Prompt(text="6 * 7?"), "42")
     (True, None)

@@ -276,7 +276,7 @@ def name_of(plug_in: object) -> str:
 
     Examples
     --------
-    >>> from planner.answers import LastNumber
+    >>> from planner.answers.rules import LastNumber
     >>> name_of(LastNumber())
     'LastNumber()'
     """

@@ -14,7 +14,7 @@ from typing import Final
 from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt, as_prompts
-from planner.answers import Boxed, FirstOf, LastNumber
+from planner.answers.rules import Boxed, FirstOf, LastNumber
 from planner.collect_estimate import Estimate
 from planner.collect_grade import GoldGrader
 from planner.collect_plan import CollectPlan, Grader, Recording

@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 
 from difficulty.errors import InvalidInputError, require
 from difficulty.log.sample_log import SampleLog
-from planner.answers import AnswerRule
+from planner.answers.rules import AnswerRule
 from planner.collect_estimate import Estimate, estimate_from_guess, estimate_from_records
 from planner.collect_file import CollectFile
 from planner.collect_grade import GoldGrader

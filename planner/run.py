@@ -16,7 +16,7 @@ from typing import Final, Literal, TypeAlias
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
-from planner.answers import Boxed, FirstOf, LastNumber
+from planner.answers.rules import Boxed, FirstOf, LastNumber
 from planner.drivers import Limits, Progress, RunLog, run_concurrently, run_lockstep
 from planner.drivers.session import OnProgress
 from planner.outcome import Outcome

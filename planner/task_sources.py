@@ -18,7 +18,7 @@ import msgspec
 
 from difficulty.errors import InvalidInputError, InvalidPromptError, require
 from difficulty.prompt import Prompt
-from planner.answers_text import boxed_contents
+from planner.answers.text import boxed_contents
 from planner.collect_plan import Grader
 from planner.prompt_files import Form, read_prompts
 

@@ -1,7 +1,7 @@
 """Votes and sums of many prompts that follow one ladder, and the evidence that they make.
 
 One tally serves replay (all prompts × orders in lock-step) and simulated prompts. Answers arrive as codes
-that are equal within a prompt where the answers are equal; comparing answers is left to `planner.answers`,
+that are equal within a prompt where the answers are equal; comparing answers is left to `planner.answers.rules`,
 one live prompt to `policies.prompt_tally`.
 """
 

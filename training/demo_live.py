@@ -19,7 +19,7 @@ import numpy as np
 
 from difficulty.errors import BackendError
 from difficulty.prompt import Prompt
-from planner.answers import Boxed, FirstOf, LastNumber
+from planner.answers.rules import Boxed, FirstOf, LastNumber
 from planner.backends.transformers import TransformersBackend
 from planner.bundle import PolicyBundle
 from planner.collect_grade import GoldGrader

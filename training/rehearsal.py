@@ -21,7 +21,7 @@ from difficulty.errors import InvalidBudgetError, InvalidInputError
 from difficulty.log.sample_log import SampleLog
 from difficulty.predictor.difficulty_predictor import group_folds
 from difficulty.prompt import Prompt
-from planner.answers import RecordedAnswer
+from planner.answers.rules import RecordedAnswer
 from planner.backends.replay import ReplayBackend
 from planner.bundle import PolicyBundle
 from planner.planner import Planner

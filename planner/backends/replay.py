@@ -21,7 +21,7 @@ from difficulty.errors import (
     UnknownUnitError,
     VerifierError,
 )
-from planner.answers import RecordedAnswer
+from planner.answers.rules import RecordedAnswer
 from planner.backends.prompt_text import check_request
 from planner.backends.results import Drawn, assemble
 from planner.ports import Completion, FinishReason, SampleRequest, ScoreRequest

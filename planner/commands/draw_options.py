@@ -16,7 +16,7 @@ import click
 from planner.commands.terminal import note
 
 if TYPE_CHECKING:
-    from planner.answers import AnswerRule
+    from planner.answers.rules import AnswerRule
     from planner.backend_specs import BackendSpec
     from planner.drivers import Limits
     from planner.task_sources import TaskSource
@@ -175,11 +175,11 @@ def extractor_of(name: str | None, *, replayed: object = None) -> AnswerRule:
     Parameters
     ----------
     name : str, optional
-        As for `planner.answers.extractor_named`, or ``number`` or ``choice`` for short.
+        As for `planner.answers.rules.extractor_named`, or ``number`` or ``choice`` for short.
     replayed : AnswerRule, optional
         The default where a log is replayed, whose answers are extracted already.
     """
-    from planner.answers import AnswerRule, Boxed, FirstOf, LastNumber, extractor_named
+    from planner.answers.rules import AnswerRule, Boxed, FirstOf, LastNumber, extractor_named
 
     if name is not None:
         return extractor_named(_SHORT.get(name, name))

@@ -1,7 +1,7 @@
 """Check completions against the reference answer, or with a function of the user.
 
 Both are checkers: 1 for right, 0 for wrong. What an answer is and when two agree is left to
-`planner.answers`; checking programs by running them is left to `planner.verifiers.code_tests`.
+`planner.answers.rules`; checking programs by running them is left to `planner.verifiers.code_tests`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import final
 
 from difficulty.errors import VerifierError
 from difficulty.prompt import Prompt
-from planner.answers import AnswerRule
+from planner.answers.rules import AnswerRule
 from planner.ports import ScoreRequest
 
 __all__ = ["Checker", "ExactMatch"]
@@ -36,7 +36,7 @@ class ExactMatch:
 
     Examples
     --------
-    >>> from planner.answers import LastNumber
+    >>> from planner.answers.rules import LastNumber
     >>> prompt = Prompt(text="6*7?", gold="42")
     >>> request = ScoreRequest(prompt=prompt, completions=(("6*7 = ", "42.0"), ("41",)))
     >>> asyncio.run(ExactMatch(extractor=LastNumber()).score([request]))

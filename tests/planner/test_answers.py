@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from difficulty.errors import InvalidInputError
-from planner.answers import (
+from planner.answers.mathematics import MathAnswer
+from planner.answers.numbers import canonical_number
+from planner.answers.rules import (
     AnswerRule,
     Boxed,
     JsonField,
@@ -22,9 +24,7 @@ from planner.answers import (
     extractor_named,
     tally,
 )
-from planner.answers_math import MathAnswer
-from planner.answers_number import canonical_number
-from planner.answers_text import canonical_answer
+from planner.answers.text import canonical_answer
 from planner.ports import Completion, FinishReason
 
 ALL_RULES: list[AnswerRule] = [

@@ -14,7 +14,7 @@ from fake_openai_server import FakeOpenAIServer, Response, completion, in_pieces
 from strategy_contract import task
 
 from difficulty.errors import InvalidResponseError
-from planner.answers import LastNumber
+from planner.answers.rules import LastNumber
 from planner.backends.openai import OpenAIBackend
 from planner.backends.openai_stream import Pieces
 from planner.drivers import Limits, run_concurrently

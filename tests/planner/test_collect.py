@@ -19,7 +19,7 @@ from difficulty.errors import BackendError, InvalidInputError
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 from difficulty.prompt import Prompt
-from planner.answers import LastNumber, MultipleChoice
+from planner.answers.rules import LastNumber, MultipleChoice
 from planner.collect_estimate import Estimate
 from planner.collect_plan import Recording
 from planner.collect_run import acollect, collect

@@ -11,7 +11,7 @@ import pytest
 from fake_openai_server import FakeOpenAIServer, Response, completion, refusal
 from strategy_contract import task
 
-from planner.answers import LastNumber
+from planner.answers.rules import LastNumber
 from planner.backends.openai import OpenAIBackend
 from planner.drivers import Limits, run_concurrently, run_lockstep
 from planner.outcome import Outcome

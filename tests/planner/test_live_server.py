@@ -25,7 +25,7 @@ import pytest
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 from difficulty.prompt import Prompt
-from planner.answers import LastNumber
+from planner.answers.rules import LastNumber
 from planner.backends.openai import OpenAIBackend
 from planner.cli import main
 from planner.drivers import Limits, run_concurrently

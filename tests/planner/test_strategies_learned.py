@@ -11,7 +11,7 @@ import pytest
 from difficulty import SampleLog
 from difficulty.errors import VerifierError
 from difficulty.generator import Generator
-from planner.answers import RecordedAnswer
+from planner.answers.rules import RecordedAnswer
 from planner.backends.replay import ReplayBackend
 from planner.drivers import Limits, RunLog, run_lockstep
 from planner.outcome import Outcome

@@ -11,7 +11,7 @@ import pytest
 
 from difficulty.errors import InvalidInputError, VerifierError
 from difficulty.prompt import Prompt
-from planner.answers import LastNumber, MultipleChoice
+from planner.answers.rules import LastNumber, MultipleChoice
 from planner.ports import ScoreRequest
 from planner.verifiers.code_tests import CodeTests, program_of
 from planner.verifiers.exact import Checker, ExactMatch

@@ -13,7 +13,7 @@ from difficulty import SampleLog
 from difficulty.errors import InvalidBundleError, InvalidInputError, VerifierError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
-from planner.answers import RecordedAnswer
+from planner.answers.rules import RecordedAnswer
 from planner.ports import ScoreRequest
 from planner.verifiers.learned import LearnedVerifier
 from policies.answer_features import answer_features, feature_names

@@ -1,7 +1,7 @@
 r"""Write answers that mean the same in one way: spaces, LaTeX decoration, fractions and numbers.
 
 It assumes a short final answer, not a solution. Symbolic equality (``x+1`` and ``1+x``) is left to
-`planner.answers_math`.
+`planner.answers.mathematics`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 import unicodedata
 from typing import Final
 
-from planner.answers_number import canonical_number
+from planner.answers.numbers import canonical_number
 
 __all__ = ["boxed_contents", "canonical_answer"]
 

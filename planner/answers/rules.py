@@ -2,7 +2,7 @@ r"""One layer that turns a completion into an answer: find, canonicalise, compar
 
 The vote, the verifiers, the labels of training and the metrics all use it, so that two places never disagree
 about what a completion says. A truncated, failed or unparsable completion abstains (None) and `tally` counts
-why; symbolic mathematics is left to `planner.answers_math`.
+why; symbolic mathematics is left to `planner.answers.mathematics`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, TypeAlias, final
 
 from difficulty.errors import InvalidInputError
-from planner.answers_number import NUMBER
-from planner.answers_text import boxed_contents, canonical_answer
+from planner.answers.numbers import NUMBER
+from planner.answers.text import boxed_contents, canonical_answer
 from planner.ports import AnswerExtractor, Completion, FinishReason
 
 __all__ = [
@@ -372,7 +372,7 @@ def extractor_named(name: str) -> AnswerRule:
     if kind == "regex" and argument:
         return RegularExpression(pattern=argument)
     if name == "math":
-        from planner.answers_math import MathAnswer
+        from planner.answers.mathematics import MathAnswer
 
         return MathAnswer()
     if name not in _NAMED:

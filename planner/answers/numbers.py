@@ -1,8 +1,8 @@
 """Write numbers that mean the same in one way: ``1,200.50``, ``1200.5`` and ``2401/2`` become ``1200.5``.
 
 It assumes decimal digits, a comma for thousands and a point for decimals, as English-language models write
-them. Finding the number in a completion is left to `planner.answers`, symbolic mathematics to
-`planner.answers_math`.
+them. Finding the number in a completion is left to `planner.answers.rules`, symbolic mathematics to
+`planner.answers.mathematics`.
 """
 
 from __future__ import annotations

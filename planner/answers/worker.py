@@ -1,7 +1,7 @@
 """The process in which symbolic mathematics runs, so that it can be stopped whenever it takes too long.
 
 Reads one JSON list ``[operation, *texts]`` per line and answers with one JSON value per line; started by
-`planner.answers_math` and never imported by it. It assumes that the caller keeps time and kills it.
+`planner.answers.mathematics` and never imported by it. It assumes that the caller keeps time and kills it.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@ from functools import lru_cache
 from typing import Final, final
 
 from difficulty.errors import InvalidInputError, require
-from planner.answers import AnswerRule
-from planner.answers_number import canonical_number
-from planner.answers_text import boxed_contents, canonical_answer
+from planner.answers.numbers import canonical_number
+from planner.answers.rules import AnswerRule
+from planner.answers.text import boxed_contents, canonical_answer
 
 __all__ = ["MathAnswer"]
 
@@ -120,7 +120,7 @@ class _Worker:
 
     def _start(self) -> None:
         require("math_verify", extra="math")
-        command = [sys.executable, "-m", "planner.answers_worker"]
+        command = [sys.executable, "-m", "planner.answers.worker"]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment

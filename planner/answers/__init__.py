@@ -1,0 +1,1 @@
+"""Extract, canonicalise and compare answers: one layer for votes, labels and metrics."""
