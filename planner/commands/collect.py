@@ -28,7 +28,7 @@ from planner.commands.terminal import note, print_json
 
 if TYPE_CHECKING:
     from difficulty.generator import Generator
-    from planner.backend_specs import BackendSpec
+    from planner.backends.specs import BackendSpec
     from planner.collect_estimate import Estimate
     from planner.collect_plan import CollectPlan, Recording
     from planner.collect_session import Collected, CollectProgress

@@ -1,7 +1,7 @@
 """Options that the drawing commands share: where tasks come from, which backend draws, what may be spent.
 
 Each group of options reaches the command as one value. What the values mean is left to
-`planner.task_sources`, `planner.backend_specs` and `planner.drivers`.
+`planner.task_sources`, `planner.backends.specs` and `planner.drivers`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from planner.commands.terminal import note
 
 if TYPE_CHECKING:
     from planner.answers.rules import AnswerRule
-    from planner.backend_specs import BackendSpec
+    from planner.backends.specs import BackendSpec
     from planner.drivers import Limits
     from planner.task_sources import TaskSource
 
@@ -132,7 +132,7 @@ def backend_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of a backend; the command gets one `BackendSpec` as ``backend``."""
 
     def pack(values: dict[str, Any]) -> dict[str, BackendSpec]:
-        from planner.backend_specs import BackendSpec
+        from planner.backends.specs import BackendSpec
 
         return {"backend": BackendSpec(**{name: values.pop(name) for name in _BACKEND_NAMES})}
 

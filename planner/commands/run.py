@@ -27,7 +27,7 @@ from policies.budget import UNITS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from planner.backend_specs import BackendSpec
+    from planner.backends.specs import BackendSpec
     from planner.drivers import Limits
     from planner.outcome import Outcome
     from planner.ports import Verifier

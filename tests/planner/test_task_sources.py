@@ -10,7 +10,7 @@ import pytest
 from difficulty.errors import InvalidInputError, InvalidPromptError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
-from planner.backend_specs import BackendSpec
+from planner.backends.specs import BackendSpec
 from planner.generator_files import read_generators
 from planner.task_sources import GymGrader, gold_of, read_tasks
 
