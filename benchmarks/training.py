@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from difficulty.belief.weight_spec import PolicySpec
-from planner.bundle import PolicyBundle
+from planner.bundle.policy_bundle import PolicyBundle
 from planner.pricing import Pricing
 from policies.budget import check_unit
 from policies.cost import CostModel

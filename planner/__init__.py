@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from difficulty.errors import PlannerError
     from difficulty.generator import Generator
     from difficulty.prompt import Prompt
-    from planner.bundle import PolicyBundle
+    from planner.bundle.policy_bundle import PolicyBundle
     from planner.collect_plan import Recording
     from planner.collect_run import acollect, collect
     from planner.collect_session import Collected
@@ -83,7 +83,7 @@ _HOMES: Final = {
     "Outcome": "planner.outcome",
     "Planner": "planner.planner",
     "PlannerError": "difficulty.errors",
-    "PolicyBundle": "planner.bundle",
+    "PolicyBundle": "planner.bundle.policy_bundle",
     "Prompt": "difficulty.prompt",
     "PromptFile": "planner.prompt_files",
     "Recording": "planner.collect_plan",

@@ -19,7 +19,7 @@ from difficulty.arithmetic.row_product import row_product
 from difficulty.belief.reference_prompts import Belief
 from difficulty.belief.standardised import standardised
 from difficulty.errors import InvalidInputError, UnknownUnitError
-from planner.bundle import PolicyBundle
+from planner.bundle.policy_bundle import PolicyBundle
 from policies.adaptive_table import AdaptiveTable
 from policies.cost import CostModel
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError
 from difficulty.prompt import Prompt
 from planner.adaptive_levels import Menu
-from planner.bundle import PolicyBundle
+from planner.bundle.policy_bundle import PolicyBundle
 from planner.reason import Reasons, one_of
 from policies.adaptive_policy import Move
 from policies.adaptive_table import AdaptiveTable

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from difficulty.belief.standardised import standardised
 from planner.adaptive_plans import move_of
-from planner.bundle import PolicyBundle
+from planner.bundle.policy_bundle import PolicyBundle
 from planner.outcome import Candidate
 from planner.strategies.climb import Climb
 from policies.adaptive_table import AdaptiveTable

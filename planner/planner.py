@@ -26,11 +26,11 @@ from difficulty.prompt import Prompt, as_prompts
 from planner import adaptive_plans
 from planner.adaptive_levels import Levels, Menu, table_of
 from planner.adaptive_spend import choose_levels
-from planner.bundle import PolicyBundle
+from planner.bundle.policy_bundle import PolicyBundle
+from planner.bundle.restriction import restrict
 from planner.one_shot_plans import CHUNK, OneShot
 from planner.pricing import Pricing
 from planner.reason import Reasons
-from planner.restriction import restrict
 from policies.adaptive_table import AdaptiveTable
 from policies.budget import Budget, check_unit
 from policies.cold_start import cold_start
@@ -414,7 +414,7 @@ class Planner:
             budget are run as one batch by the lock-step driver: the price is solved anew between waves,
             savings are spent on other prompts, and what is in flight counts at the most that it can cost.
         verifier, extractor, limits, driver, run_log, progress
-            As in `planner.run.run_plans`.
+            As in `planner.running.run_plans.run_plans`.
         seed : int
             Seed of plans, samples and ties.
 

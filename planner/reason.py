@@ -15,7 +15,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.bundle import PolicyBundle
+from planner.bundle.policy_bundle import PolicyBundle
 from policies.curves import CurveTable
 
 __all__ = ["Reasons", "one_of"]

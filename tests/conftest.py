@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from difficulty.log.sample_log import SampleLog
-from planner.bundle import PolicyBundle
+from planner.bundle.policy_bundle import PolicyBundle
 
 
 class Trained(NamedTuple):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from difficulty.belief.weight_spec import PolicyMixture, PolicySpec
 from difficulty.belief.weights import BinWeights
-from planner.bundle import PolicyBundle
+from planner.bundle.policy_bundle import PolicyBundle
 from policies.curves import CurveTable
 from policies.hull import upper_hull
 from policies.prices import choose_at_prices

@@ -17,7 +17,7 @@ import numpy as np
 
 from difficulty.log.sample_log import SampleLog
 from difficulty.prompt import Prompt
-from planner.bundle import PolicyBundle
+from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
 from policies.budget import Budget, check_unit
 from policies.plan import AllocationPlan

@@ -21,7 +21,7 @@ from difficulty.errors import BackendError
 from difficulty.prompt import Prompt
 from planner.answers.rules import Boxed, FirstOf, LastNumber
 from planner.backends.transformers import TransformersBackend
-from planner.bundle import PolicyBundle
+from planner.bundle.policy_bundle import PolicyBundle
 from planner.collect_grade import GoldGrader
 from planner.collect_run import collect
 from planner.collect_session import Collected, CollectProgress, working_path

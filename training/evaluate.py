@@ -22,7 +22,7 @@ from difficulty.belief.weight_spec import PolicySpec
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 from difficulty.features.hidden_states import HiddenStates
 from difficulty.log.sample_log import SampleLog
-from planner.bundle import PolicyBundle
+from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
 from planner.pricing import Pricing
 from policies.allocation import Allocation

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
-from planner.bundle import PolicyBundle
+from planner.bundle.policy_bundle import PolicyBundle
 from policies.allocation import Allocation, StrategyName
 from policies.curves import measure_curves
 from policies.learned_measures import ScoreMeasures, measure_scores

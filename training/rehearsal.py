@@ -23,7 +23,7 @@ from difficulty.predictor.difficulty_predictor import group_folds
 from difficulty.prompt import Prompt
 from planner.answers.rules import RecordedAnswer
 from planner.backends.replay import ReplayBackend
-from planner.bundle import PolicyBundle
+from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
 from planner.ports import Completion, SampleRequest
 from policies.budget import Budget

@@ -23,7 +23,7 @@ from difficulty.features.prompt_features import PromptFeatures
 from difficulty.log.sample_log import SampleLog
 from difficulty.predictor.calibration import explained_share
 from difficulty.predictor.difficulty_predictor import DifficultyPredictor, group_folds
-from planner.bundle import PolicyBundle, prompt_hash
+from planner.bundle.policy_bundle import PolicyBundle, prompt_hash
 from planner.pricing import Pricing
 from policies.budget import check_unit
 from policies.cost import CostModel

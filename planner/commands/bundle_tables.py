@@ -13,7 +13,7 @@ from rich.table import Table
 from planner.commands.tables import new_table, number, strategy_name
 
 if TYPE_CHECKING:
-    from planner.bundle import PolicyBundle
+    from planner.bundle.policy_bundle import PolicyBundle
     from policies.ladder import Ladder
 
 __all__ = [

@@ -54,7 +54,7 @@ def command(
     given again.
     """
     from difficulty.errors import require
-    from planner.bundle import PolicyBundle
+    from planner.bundle.policy_bundle import PolicyBundle
     from planner.commands.held_out import held_out
     from training.evaluate import evaluate
 

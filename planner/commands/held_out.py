@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
-from planner.bundle import PolicyBundle
+from planner.bundle.policy_bundle import PolicyBundle
 
 __all__ = ["HeldOut", "held_out"]
 

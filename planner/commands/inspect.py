@@ -22,7 +22,7 @@ def command(bundle: Path, as_json: bool) -> None:
     """Tell what a bundle is and was trained on, after checking its files."""
     import msgspec
 
-    from planner.bundle import PolicyBundle, read_manifest
+    from planner.bundle.policy_bundle import PolicyBundle, read_manifest
 
     loaded = PolicyBundle.load(bundle)
     if as_json:

@@ -19,7 +19,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from difficulty.errors import InvalidBundleError
-from planner.bundle import PolicyBundle, read_manifest
+from planner.bundle.policy_bundle import PolicyBundle, read_manifest
 from planner.planner import Planner
 from policies.adaptive_wire import to_plain
 from policies.budget import Budget

@@ -8,7 +8,7 @@ import pytest
 
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
-from planner.bundle import PolicyBundle
+from planner.bundle.policy_bundle import PolicyBundle
 from planner.cli import COMMANDS, main
 from planner.commands.held_out import held_out
 from planner.planner import Planner

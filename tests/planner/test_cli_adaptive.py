@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from planner.bundle import PolicyBundle
+from planner.bundle.policy_bundle import PolicyBundle
 from planner.cli import main
 from planner.commands.bundle_tables import ladder_table
 from planner.outcome_wire import outcome_from_json

@@ -16,7 +16,7 @@ from difficulty.belief.weight_spec import STATIC, PolicyMixture, PolicySpec
 from difficulty.errors import InvalidBudgetError, InvalidPromptError, UnknownGeneratorError, UnknownUnitError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
-from planner.bundle import PolicyBundle
+from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
 from policies.budget import UNITS, Budget
 from policies.cost import CostModel

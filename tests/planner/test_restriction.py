@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from planner.restriction import restricted_table
+from planner.bundle.restriction import restricted_table
 from policies.adaptive_policy import AdaptivePolicy, Move
 from policies.adaptive_table import AdaptiveTable
 from policies.ladder import Ladder, SampleScale, Wave

@@ -15,7 +15,7 @@ from difficulty.log.sample_log import SampleLog
 from planner.adaptive_levels import Levels
 from planner.adaptive_plans import move_of
 from planner.backends.replay import ReplayBackend
-from planner.bundle import PolicyBundle
+from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
 from policies.budget import Budget
 from policies.cost import CostModel

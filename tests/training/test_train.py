@@ -17,7 +17,7 @@ from difficulty.belief.weight_spec import STATIC
 from difficulty.errors import InvalidInputError, UnknownUnitError
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
-from planner.bundle import PolicyBundle
+from planner.bundle.policy_bundle import PolicyBundle
 from planner.cli import main
 from planner.planner import Planner
 from policies.budget import Budget

@@ -14,7 +14,7 @@ import numpy as np
 
 from difficulty.errors import UnknownGeneratorError
 from difficulty.generator import Generator
-from planner.bundle import PolicyBundle
+from planner.bundle.policy_bundle import PolicyBundle
 from policies.adaptive_table import AdaptiveTable
 
 __all__ = ["restrict", "restricted_table"]
