@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from difficulty.generator import Generator
     from difficulty.prompt import Prompt
     from planner.bundle.policy_bundle import PolicyBundle
-    from planner.collect_plan import Recording
-    from planner.collect_run import acollect, collect
-    from planner.collect_session import Collected
+    from planner.collect.plan import Recording
+    from planner.collect.run import acollect, collect
+    from planner.collect.session import Collected
     from planner.outcome import Candidate, Outcome
     from planner.planner import FrontierPoint, Planner
     from planner.ports import (
@@ -75,7 +75,7 @@ _HOMES: Final = {
     "Backend": "planner.ports",
     "Budget": "policies.budget",
     "Candidate": "planner.outcome",
-    "Collected": "planner.collect_session",
+    "Collected": "planner.collect.session",
     "Completion": "planner.ports",
     "CostModel": "policies.cost",
     "FrontierPoint": "planner.planner",
@@ -86,15 +86,15 @@ _HOMES: Final = {
     "PolicyBundle": "planner.bundle.policy_bundle",
     "Prompt": "difficulty.prompt",
     "PromptFile": "planner.prompt_files",
-    "Recording": "planner.collect_plan",
+    "Recording": "planner.collect.plan",
     "SampleRequest": "planner.ports",
     "ScoreRequest": "planner.ports",
     "Scores": "planner.ports",
     "Stream": "planner.streaming",
     "Usage": "policies.usage",
     "Verifier": "planner.ports",
-    "acollect": "planner.collect_run",
-    "collect": "planner.collect_run",
+    "acollect": "planner.collect.run",
+    "collect": "planner.collect.run",
     "read_plans": "policies.plan_wire",
     "read_prompts": "planner.prompt_files",
     "write_plans": "policies.plan_wire",

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from difficulty.prompt import Prompt
-from planner.collect_plan import Grader
+from planner.collect.plan import Grader
 from planner.outcome import Outcome
 from policies.plan import AllocationPlan
 from policies.usage import Usage

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from difficulty.errors import InvalidInputError, VerifierError
 from difficulty.prompt import Prompt
-from planner.collect_plan import Grader
+from planner.collect.plan import Grader
 from planner.ports import AnswerExtractor, Verifier
 from policies.learned_verifier import LEARNED
 

@@ -14,7 +14,7 @@ from planner.commands.terminal import stage_name
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from planner.collect_session import CollectProgress
+    from planner.collect.session import CollectProgress
 
 __all__ = ["DrawBars", "draw_bars"]
 

@@ -13,11 +13,11 @@ import pytest
 from difficulty.errors import BackendError, InvalidInputError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
-from planner.collect_grade import GoldGrader
-from planner.collect_plan import CollectPlan, Recording
-from planner.collect_ray import RayWorker
-from planner.collect_session import Collected, carry_out
-from planner.collect_worker import CollectWorker, LocalWorker
+from planner.collect.grade import GoldGrader
+from planner.collect.plan import CollectPlan, Recording
+from planner.collect.ray import RayWorker
+from planner.collect.session import Collected, carry_out
+from planner.collect.worker import CollectWorker, LocalWorker
 from planner.drivers import Limits
 from planner.ports import Completion, SampleRequest
 from planner.simulated import SimulatedBackend, SimulatedExtractor, SimulatedVerifier

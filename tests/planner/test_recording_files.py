@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from difficulty.errors import InvalidInputError
-from planner.collect_plan import Recording
-from planner.recording_files import read_recordings
+from planner.collect.plan import Recording
+from planner.collect.recordings import read_recordings
 from policies.allocation import ParameterValue
 
 BOTH = """

@@ -11,8 +11,8 @@ from difficulty.errors import InvalidInputError, InvalidPromptError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 from planner.backends.specs import BackendSpec
+from planner.collect.tasks import GymGrader, gold_of, read_tasks
 from planner.generator_files import read_generators
-from planner.task_sources import GymGrader, gold_of, read_tasks
 
 
 def write(path: Path, *records: object) -> str:

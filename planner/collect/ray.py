@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, final
 
 from difficulty.errors import BackendError, InvalidInputError, PlannerError, require
-from planner.collect_plan import CollectPlan, Piece
-from planner.collect_shard import ShardResult, draw_shard
+from planner.collect.plan import CollectPlan, Piece
+from planner.collect.shard import ShardResult, draw_shard
 from planner.drivers import Limits
 from planner.drivers.session import OnProgress
 from planner.ports import Backend, Verifier
@@ -67,7 +67,7 @@ class _Drawer:
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RayWorker:
-    """Draws shards on Ray; implements `planner.collect_worker.CollectWorker`.
+    """Draws shards on Ray; implements `planner.collect.worker.CollectWorker`.
 
     Parameters
     ----------
