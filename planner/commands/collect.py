@@ -376,7 +376,7 @@ def _report(done: Collected, *, as_json: bool) -> None:
             }
         )
         return
-    from planner.commands.tables import counted
+    from planner.commands.tables.shared import counted
 
     usage = done.usage
     click.echo(

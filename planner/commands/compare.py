@@ -112,7 +112,7 @@ def _print(console: Console, report: StrategyComparison) -> None:
     """Print what was found, and the differences to parallel sampling at the largest budget."""
     from rich.text import Text
 
-    from planner.commands.tables import new_table
+    from planner.commands.tables.shared import new_table
 
     largest = report.groups[0]["kinds"][-1]
     names = [name for name in largest["kinds"] if name != "parallel"]

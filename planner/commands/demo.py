@@ -1,7 +1,7 @@
 """``planner demo``: the whole loop, offline on a log that ships with the package, then live on a lab model.
 
-The work is left to `training.demo` and `training.demo_live`, the tables to `planner.commands.tables` and
-`planner.commands.demo_tables`.
+The work is left to `training.demo` and `training.demo_live`, the tables to `planner.commands.tables.shared` and
+`planner.commands.tables.demo`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def command(out: Path, trials: int, live: bool | None, seed: int, as_json: bool)
     offline = _offline(out, trials=trials, seed=seed, show=not as_json)
     drawn = _live(out / "live", trials=trials, seed=seed, show=not as_json) if drawing else None
     if as_json:
-        from planner.commands.demo_tables import live_summary
+        from planner.commands.tables.demo import live_summary
 
         print_json({**offline, "live": None if drawn is None else live_summary(drawn)})
     elif live is None and not drawing:
@@ -61,7 +61,7 @@ def command(out: Path, trials: int, live: bool | None, seed: int, as_json: bool)
 
 def _offline(out: Path, *, trials: int, seed: int, show: bool) -> dict[str, Any]:
     """Run and show the offline half; return what there is to say as JSON values."""
-    from planner.commands.plan_tables import plan_summary
+    from planner.commands.tables.plan import plan_summary
     from training.demo import run_demo
 
     with progress_bars() as tell:
@@ -77,10 +77,10 @@ def _offline(out: Path, *, trials: int, seed: int, show: bool) -> dict[str, Any]
 
 
 def _show_offline(demo: Demo, out: Path) -> None:
-    from planner.commands.bundle_tables import bundle_table, verdict_of_training
-    from planner.commands.demo_tables import examples
-    from planner.commands.plan_tables import plan_table
-    from planner.commands.report_tables import print_report
+    from planner.commands.tables.bundle import bundle_table, verdict_of_training
+    from planner.commands.tables.demo import examples
+    from planner.commands.tables.plan import plan_table
+    from planner.commands.tables.report import print_report
 
     console = results()
     console.print(bundle_table(demo.bundle, str(out / "policy")))
@@ -101,8 +101,8 @@ def _show_offline(demo: Demo, out: Path) -> None:
 def _live(out: Path, *, trials: int, seed: int, show: bool) -> LiveDemo:
     """Run and show the live half."""
     from difficulty.errors import require
-    from planner.commands.demo_tables import print_live
     from planner.commands.draw_bars import draw_bars
+    from planner.commands.tables.demo import print_live
     from training.demo_live import run_live
 
     # Its bar of loading would break ours.

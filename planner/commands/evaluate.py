@@ -68,7 +68,7 @@ def command(
     if as_json:
         click.echo(report.to_json().decode(), nl=False)
         return
-    from planner.commands.report_tables import print_report
+    from planner.commands.tables.report import print_report
 
     console = results()
     print_report(console, report)

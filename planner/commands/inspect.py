@@ -28,7 +28,7 @@ def command(bundle: Path, as_json: bool) -> None:
     if as_json:
         print_json(msgspec.to_builtins(read_manifest(bundle)))
         return
-    from planner.commands.bundle_tables import (
+    from planner.commands.tables.bundle import (
         bundle_table,
         generator_table,
         ladder_table,

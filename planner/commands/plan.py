@@ -119,7 +119,7 @@ def command(
         write_plans(out, plans)
     if as_json and out is None:
         return
-    from planner.commands.plan_tables import plan_summary, plan_table
+    from planner.commands.tables.plan import plan_summary, plan_table
 
     asked = _asked(planner, limit, price, target_accuracy)
     if as_json:

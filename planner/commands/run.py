@@ -186,7 +186,7 @@ def _document(summary: RunSummary) -> dict[str, object]:
 
 
 def _print(summary: RunSummary, out: Path, journal: Path | None) -> None:
-    from planner.commands.tables import counted, new_table, number
+    from planner.commands.tables.shared import counted, new_table, number
 
     table = new_table(f"Run of {summary.n_prompts} prompts", show_header=False)
     table.add_column("what")

@@ -123,7 +123,7 @@ def command(
             }
         )
         return
-    from planner.commands.bundle_tables import bundle_table, verdict_of_training, verdict_of_verifiers
+    from planner.commands.tables.bundle import bundle_table, verdict_of_training, verdict_of_verifiers
 
     console = results()
     console.print(bundle_table(bundle, str(out)))

@@ -10,7 +10,7 @@ import pytest
 
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.cli import main
-from planner.commands.bundle_tables import ladder_table
+from planner.commands.tables.bundle import ladder_table
 from planner.outcome_wire import outcome_from_json
 from policies.plan_wire import read_plans
 from training.rivals import RIVALS, SHIPPED

@@ -10,7 +10,7 @@ from rich.console import Console
 from difficulty.log.sample_log import SampleLog
 from planner.backends.replay import ReplayBackend
 from planner.collect.session import Collected
-from planner.commands.demo_tables import live_summary, print_live
+from planner.commands.tables.demo import live_summary, print_live
 from planner.planner import Planner
 from policies.budget import Budget
 from policies.usage import Usage

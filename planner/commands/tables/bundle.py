@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from rich.table import Table
 
-from planner.commands.tables import new_table, number, strategy_name
+from planner.commands.tables.shared import new_table, number, strategy_name
 
 if TYPE_CHECKING:
     from planner.bundle.policy_bundle import PolicyBundle

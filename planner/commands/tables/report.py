@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.table import Table
 from rich.text import Text
 
-from planner.commands.tables import new_table, number
+from planner.commands.tables.shared import new_table, number
 
 if TYPE_CHECKING:
     from rich.console import Console

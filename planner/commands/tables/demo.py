@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from planner.commands.tables import allocation_name, new_table, number
+from planner.commands.tables.shared import allocation_name, new_table, number
 
 if TYPE_CHECKING:
     from rich.console import Console
