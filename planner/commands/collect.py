@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.draw_options import (
+from planner.commands.terminal.draw_options import (
     TaskOptions,
     backend_options,
     extractor_of,
     limit_options,
     tasks_options,
 )
-from planner.commands.options import as_json, seed_option
-from planner.commands.terminal import note, print_json
+from planner.commands.terminal.options import as_json, seed_option
+from planner.commands.terminal.terminal import note, print_json
 
 if TYPE_CHECKING:
     from difficulty.generator import Generator

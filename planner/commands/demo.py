@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from planner.commands.options import as_json, folder_option, seed_option
-from planner.commands.terminal import note, print_json, progress_bars, results
+from planner.commands.terminal.options import as_json, folder_option, seed_option
+from planner.commands.terminal.terminal import note, print_json, progress_bars, results
 
 if TYPE_CHECKING:
     from training.demo import Demo
@@ -101,8 +101,8 @@ def _show_offline(demo: Demo, out: Path) -> None:
 def _live(out: Path, *, trials: int, seed: int, show: bool) -> LiveDemo:
     """Run and show the live half."""
     from difficulty.errors import require
-    from planner.commands.draw_bars import draw_bars
     from planner.commands.tables.demo import print_live
+    from planner.commands.terminal.progress import draw_bars
     from training.demo_live import run_live
 
     # Its bar of loading would break ours.

@@ -11,7 +11,7 @@ from typing import Literal
 
 import click
 
-from planner.commands.options import (
+from planner.commands.terminal.options import (
     as_json,
     bundle_argument,
     folder_option,
@@ -19,8 +19,8 @@ from planner.commands.options import (
     on_duplicate_option,
     seed_option,
 )
-from planner.commands.recorded import read_logs
-from planner.commands.terminal import note, progress_bars, results
+from planner.commands.terminal.recorded import read_logs
+from planner.commands.terminal.terminal import note, progress_bars, results
 
 __all__ = ["command"]
 
@@ -55,7 +55,7 @@ def command(
     """
     from difficulty.errors import require
     from planner.bundle.policy_bundle import PolicyBundle
-    from planner.commands.held_out import held_out
+    from planner.commands.terminal.held_out import held_out
     from training.evaluate import evaluate
 
     require("matplotlib", extra="train")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from planner.commands.options import as_json, bundle_argument
-from planner.commands.terminal import print_json, results
+from planner.commands.terminal.options import as_json, bundle_argument
+from planner.commands.terminal.terminal import print_json, results
 
 __all__ = ["command"]
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from planner.commands.options import as_json, bundle_argument, seed_option
-from planner.commands.terminal import note, print_json, results
+from planner.commands.terminal.options import as_json, bundle_argument, seed_option
+from planner.commands.terminal.terminal import note, print_json, results
 from policies.budget import UNITS, Budget, check_unit
 
 if TYPE_CHECKING:

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from planner.commands.draw_options import (
+from planner.commands.plan import budget_of
+from planner.commands.terminal.draw_options import (
     TaskOptions,
     backend_options,
     extractor_of,
     limit_options,
     tasks_options,
 )
-from planner.commands.options import as_json, bundle_argument, seed_option
-from planner.commands.plan import budget_of
-from planner.commands.terminal import print_json, progress_bars, results
+from planner.commands.terminal.options import as_json, bundle_argument, seed_option
+from planner.commands.terminal.terminal import print_json, progress_bars, results
 from policies.budget import UNITS
 
 if TYPE_CHECKING:

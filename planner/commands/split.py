@@ -11,9 +11,9 @@ from typing import Literal
 
 import click
 
-from planner.commands.options import as_json, logs_argument, on_duplicate_option, seed_option
-from planner.commands.recorded import read_logs
-from planner.commands.terminal import print_json
+from planner.commands.terminal.options import as_json, logs_argument, on_duplicate_option, seed_option
+from planner.commands.terminal.recorded import read_logs
+from planner.commands.terminal.terminal import print_json
 
 __all__ = ["command"]
 

@@ -11,9 +11,15 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import click
 
-from planner.commands.options import as_json, folder_option, logs_argument, on_duplicate_option, seed_option
-from planner.commands.recorded import read_logs
-from planner.commands.terminal import note, print_json, progress_bars, results
+from planner.commands.terminal.options import (
+    as_json,
+    folder_option,
+    logs_argument,
+    on_duplicate_option,
+    seed_option,
+)
+from planner.commands.terminal.recorded import read_logs
+from planner.commands.terminal.terminal import note, print_json, progress_bars, results
 from policies.budget import UNITS
 from policies.objective import OBJECTIVES, Objective
 

@@ -10,7 +10,7 @@ from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.cli import COMMANDS, main
-from planner.commands.held_out import held_out
+from planner.commands.terminal.held_out import held_out
 from planner.planner import Planner
 from policies.plan_wire import plan_from_json, read_plans
 

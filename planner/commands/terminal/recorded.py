@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from planner.commands.terminal import note
+from planner.commands.terminal.terminal import note
 
 if TYPE_CHECKING:
     from difficulty.log.sample_log import SampleLog

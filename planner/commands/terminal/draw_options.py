@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import click
 
-from planner.commands.terminal import note
+from planner.commands.terminal.terminal import note
 
 if TYPE_CHECKING:
     from planner.answers.rules import AnswerRule
