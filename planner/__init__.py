@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from planner.collect.plan import Recording
     from planner.collect.run import acollect, collect
     from planner.collect.session import Collected
+    from planner.files.prompts import PromptFile, read_prompts
     from planner.outcome import Candidate, Outcome
     from planner.planner import FrontierPoint, Planner
     from planner.ports import (
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
         Scores,
         Verifier,
     )
-    from planner.prompt_files import PromptFile, read_prompts
     from planner.streaming import Stream
     from policies.allocation import Allocation
     from policies.budget import Budget
@@ -85,7 +85,7 @@ _HOMES: Final = {
     "PlannerError": "difficulty.errors",
     "PolicyBundle": "planner.bundle.policy_bundle",
     "Prompt": "difficulty.prompt",
-    "PromptFile": "planner.prompt_files",
+    "PromptFile": "planner.files.prompts",
     "Recording": "planner.collect.plan",
     "SampleRequest": "planner.ports",
     "ScoreRequest": "planner.ports",
@@ -96,7 +96,7 @@ _HOMES: Final = {
     "acollect": "planner.collect.run",
     "collect": "planner.collect.run",
     "read_plans": "policies.plan_wire",
-    "read_prompts": "planner.prompt_files",
+    "read_prompts": "planner.files.prompts",
     "write_plans": "policies.plan_wire",
 }
 

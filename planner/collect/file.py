@@ -17,8 +17,8 @@ from difficulty.errors import InvalidInputError
 from difficulty.log.builder import LogBuilder
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.wire import LineWire, SampleWire
-from planner.append_file import AppendFile
 from planner.collect.plan import CollectPlan
+from planner.files.append import AppendFile
 from policies.usage import Usage
 
 __all__ = ["COLLECTION_SCHEMA", "CollectFile", "PieceRecord"]

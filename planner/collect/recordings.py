@@ -14,7 +14,7 @@ import msgspec
 
 from difficulty.errors import InvalidInputError
 from planner.collect.plan import Recording
-from planner.settings_files import read_settings
+from planner.files.settings import read_settings
 from policies.allocation import STRATEGIES, ParameterValue, StrategyName
 
 __all__ = ["read_recordings"]

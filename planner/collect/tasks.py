@@ -1,7 +1,7 @@
 """Where tasks come from: prompt files, benchmark files of questions and answers, reasoning-gym tasks by name.
 
 A source gives prompts with reference answers where it has them, and a grader where it brings its own checker.
-Plain prompt files are left to `planner.prompt_files`, drawing and grading to the caller.
+Plain prompt files are left to `planner.files.prompts`, drawing and grading to the caller.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from difficulty.errors import InvalidInputError, InvalidPromptError, require
 from difficulty.prompt import Prompt
 from planner.answers.text import boxed_contents
 from planner.collect.plan import Grader
-from planner.prompt_files import Form, read_prompts
+from planner.files.prompts import Form, read_prompts
 
 __all__ = ["GYM", "GymGrader", "TaskSource", "gold_of", "read_tasks"]
 
@@ -61,7 +61,7 @@ def read_tasks(
     Parameters
     ----------
     source : str
-        A file of prompts (see `planner.prompt_files.read_prompts`), a JSON Lines file of ``question`` or
+        A file of prompts (see `planner.files.prompts.read_prompts`), a JSON Lines file of ``question`` or
         ``problem`` with ``answer`` or ``solution`` (GSM8K, MATH), or ``reasoning-gym:TASK``.
     form : {"auto", "jsonl", "text"}
         How the lines of a file are read.

@@ -246,7 +246,7 @@ def _generators(
 ) -> dict[str, Generator]:
     """Return the generators of the file, those of a replayed log, or the only one, from the options."""
     from difficulty.generator import Generator
-    from planner.generator_files import read_generators
+    from planner.files.generators import read_generators
 
     if path is not None or backend.kind == "replay":
         if temperature is not None or max_output_tokens is not None:

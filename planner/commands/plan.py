@@ -95,8 +95,8 @@ def command(
     Without --out the plans go to standard output and the table to standard error. With --json the table is
     left out or, with --out, printed as one JSON document.
     """
+    from planner.files.prompts import read_prompts
     from planner.planner import Planner
-    from planner.prompt_files import read_prompts
     from policies.plan_wire import plan_to_json, write_plans
 
     planner = Planner.load(bundle)

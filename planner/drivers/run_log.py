@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple, Self
 import msgspec
 
 from difficulty.errors import InvalidInputError
-from planner.append_file import AppendFile
+from planner.files.append import AppendFile
 from planner.outcome import Outcome
 from planner.outcome_wire import outcome_from_json, outcome_to_json
 from planner.ports import Completion, SampleRequest, ScoreRequest

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from difficulty.errors import InvalidInputError
-from planner.append_file import AppendFile
+from planner.files.append import AppendFile
 
 
 def _lines(path: Path) -> tuple[list[tuple[bytes, int]], tuple[int, int]]:

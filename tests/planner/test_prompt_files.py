@@ -8,7 +8,7 @@ import pytest
 from difficulty.errors import InvalidLogError, InvalidPromptError
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
-from planner.prompt_files import parse_prompts, read_prompts
+from planner.files.prompts import parse_prompts, read_prompts
 
 
 def test_json_lines_keep_ids_groups_and_gold() -> None:

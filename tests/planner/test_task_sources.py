@@ -12,7 +12,7 @@ from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 from planner.backends.specs import BackendSpec
 from planner.collect.tasks import GymGrader, gold_of, read_tasks
-from planner.generator_files import read_generators
+from planner.files.generators import read_generators
 
 
 def write(path: Path, *records: object) -> str:

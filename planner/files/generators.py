@@ -12,7 +12,7 @@ from pathlib import Path
 from difficulty.errors import InvalidInputError, InvalidLogError
 from difficulty.generator import Generator
 from difficulty.log.wire import FORMAT_VERSION, decode_header, encode_record
-from planner.settings_files import read_settings
+from planner.files.settings import read_settings
 
 __all__ = ["read_generators"]
 
