@@ -21,7 +21,7 @@ from rich.table import Table
 
 from difficulty.belief.weight_spec import PolicySpec
 from planner.bundle.policy_bundle import PolicyBundle
-from planner.pricing import Pricing
+from planner.planning.pricing import Pricing
 from policies.budget import check_unit
 from policies.cost import CostModel
 from training.crossfit import CrossFit

@@ -23,14 +23,14 @@ from difficulty.belief.weights import Weigher
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt, as_prompts
-from planner import adaptive_plans
-from planner.adaptive_levels import Levels, Menu, table_of
-from planner.adaptive_spend import choose_levels
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.bundle.restriction import restrict
-from planner.one_shot_plans import CHUNK, OneShot
-from planner.pricing import Pricing
-from planner.reason import Reasons
+from planner.planning import adaptive
+from planner.planning.levels import Levels, Menu, table_of
+from planner.planning.one_shot import CHUNK, OneShot
+from planner.planning.pricing import Pricing
+from planner.planning.reason import Reasons
+from planner.planning.spend import choose_levels
 from policies.adaptive_table import AdaptiveTable
 from policies.budget import Budget, check_unit
 from policies.cold_start import cold_start
@@ -238,7 +238,7 @@ class Planner:
             Hard cap on each plan, in the unit of the bundle, beside a price or a target; budgets have their
             own.
         adaptive : bool
-            Plans that react to what has been drawn (`planner.adaptive_plans`), in the unit of the bundle:
+            Plans that react to what has been drawn (`planner.planning.adaptive`), in the unit of the bundle:
             each names a ladder of waves and the rule that ends it, with the expected cost and its interval.
         seed : int
             Decides between prompts that are equally worth more compute.

@@ -78,7 +78,7 @@ class AdaptiveTable:
         """Return an option of a level as an allocation: the most that it may draw, and both as parameters.
 
         The first option, the usual one, is not named. Examples of the parameters' use are in
-        `planner.adaptive_plans`.
+        `planner.planning.adaptive`.
         """
         move = self.move(level, option)
         ladder = move.ladder

@@ -3,7 +3,7 @@
 The weights that levels are chosen by are tuned for choosing: they are drawn towards the population, or tell
 nothing apart, and then expect of a hopeless prompt what a usual one costs. What reacting costs is told by
 predicted difficulty more sharply than what it gains. A kernel is taken that predicts the recorded costs of
-prompts from those of all others; using it is left to `planner.adaptive_levels`.
+prompts from those of all others; using it is left to `planner.planning.levels`.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from difficulty.features.hidden_states import HiddenStates
 from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
-from planner.pricing import Pricing
+from planner.planning.pricing import Pricing
 from policies.allocation import Allocation
 from policies.budget import Budget, check_unit
 from policies.cost import CostModel

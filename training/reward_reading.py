@@ -1,6 +1,6 @@
 """Whether what a reward model reads for allocations was recorded, or is paid for by an estimate.
 
-Reports and bundles say so, since estimates have been wrong by a factor of four (`planner.pricing.Pricing`).
+Reports and bundles say so, since estimates have been wrong by a factor of four (`planner.planning.pricing.Pricing`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from planner.pricing import Pricing
+from planner.planning.pricing import Pricing
 from policies.curves import CurveTable
 
 __all__ = ["ReadingName", "how_readings_are_known"]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
-from planner.pricing import Pricing
+from planner.planning.pricing import Pricing
 from policies.allocation import Allocation, StrategyName
 from policies.cost import CostModel
 from policies.curves import CurveTable, measure_curves

@@ -24,7 +24,7 @@ from difficulty.log.sample_log import SampleLog
 from difficulty.predictor.calibration import explained_share
 from difficulty.predictor.difficulty_predictor import DifficultyPredictor, group_folds
 from planner.bundle.policy_bundle import PolicyBundle, prompt_hash
-from planner.pricing import Pricing
+from planner.planning.pricing import Pricing
 from policies.budget import check_unit
 from policies.cost import CostModel
 from policies.curves import CurveTable, measure_curves, row_mean

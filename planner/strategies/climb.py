@@ -71,7 +71,7 @@ class Climb:
     Parameters
     ----------
     move : Move
-        Ladder and stop rule, from `planner.adaptive_plans.move_of`.
+        Ladder and stop rule, from `planner.planning.adaptive.move_of`.
     price : float
         λ, value per unit of cost, that the rule is asked at.
     generators : mapping of str to Generator

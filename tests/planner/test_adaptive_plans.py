@@ -13,10 +13,10 @@ from numpy.testing import assert_allclose
 
 from difficulty.belief.standardised import standardised
 from difficulty.errors import InvalidBudgetError, InvalidInputError, UnknownUnitError
-from planner.adaptive_levels import Levels
-from planner.adaptive_plans import move_of
 from planner.backends.replay import ReplayBackend
 from planner.planner import Planner
+from planner.planning.adaptive import move_of
+from planner.planning.levels import Levels
 from planner.ports import Completion, SampleRequest
 from planner.simulated import SimulatedBackend, SimulatedExtractor, SimulatedVerifier
 from policies.budget import Budget

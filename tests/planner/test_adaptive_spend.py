@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from difficulty.errors import InvalidBudgetError
-from planner.adaptive_levels import Menu
-from planner.adaptive_spend import choose_levels
+from planner.planning.levels import Menu
+from planner.planning.spend import choose_levels
 from policies.solver import solve
 
 

@@ -327,7 +327,7 @@ def test_a_budget_of_exactly_the_cheapest_is_enough(trained: Any, reacting: Any)
 def test_chunks_of_prompts_do_not_show(planner: Planner, monkeypatch: pytest.MonkeyPatch) -> None:
     prompts, budget = texts(11), Budget(limit=150, unit="output_tokens")
     whole = planner.plan(prompts, budget=budget)
-    monkeypatch.setattr("planner.one_shot_plans.CHUNK", 4)
+    monkeypatch.setattr("planner.planning.one_shot.CHUNK", 4)
     cut = planner.plan(prompts, budget=budget)
     assert [plan.allocation for plan in cut] == [plan.allocation for plan in whole]
     assert_allclose([p.accuracy_interval for p in cut], [p.accuracy_interval for p in whole], rtol=1e-4)

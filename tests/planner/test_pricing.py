@@ -13,7 +13,7 @@ from difficulty.belief.reference_prompts import Belief, ReferencePrompts
 from difficulty.errors import UnknownUnitError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
-from planner.pricing import Pricing, columns_by_generator
+from planner.planning.pricing import Pricing, columns_by_generator
 from policies.allocation import Allocation
 from policies.cost import CostModel
 from policies.cost_latency import DecodeModel

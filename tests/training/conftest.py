@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from planner.planner import Planner
-from planner.pricing import Pricing
+from planner.planning.pricing import Pricing
 from policies.cost import CostModel
 from policies.curves import CurveTable, measure_curves
 from policies.prices import price_grid

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
-from planner.pricing import Pricing
+from planner.planning.pricing import Pricing
 from policies.cost import CostModel
 from policies.curves import measure_curves
 from training.baselines import TestBed

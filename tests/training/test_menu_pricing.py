@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from difficulty.errors import UnknownUnitError
-from planner.pricing import Pricing
+from planner.planning.pricing import Pricing
 from policies.allocation import Allocation
 from policies.cost import CostModel
 from policies.curves import CurveTable

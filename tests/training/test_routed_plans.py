@@ -12,11 +12,11 @@ import pytest
 from difficulty.belief.standardised import standardised
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
-from planner.adaptive_levels import Levels
-from planner.adaptive_plans import move_of
 from planner.backends.replay import ReplayBackend
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
+from planner.planning.adaptive import move_of
+from planner.planning.levels import Levels
 from policies.budget import Budget
 from policies.cost import CostModel
 from policies.plan import AllocationPlan

@@ -150,7 +150,7 @@ def ladder_table(bundle: PolicyBundle) -> Table:
 
     Rows that begin with "or" are what prompts are routed to at the price above.
     """
-    from planner.adaptive_plans import ladder_in_words
+    from planner.planning.adaptive import ladder_in_words
 
     table = new_table("Plans that react")
     for heading in ("cost", bundle.objective):

@@ -2,7 +2,7 @@
 
 An allocation names its level, the option where a prompt was routed, and how many samples the ladder may draw,
 which is all that is needed to climb it with the bundle that made it. What levels are worth is left to
-`planner.adaptive_levels`, climbing to `planner.strategies.climb`.
+`planner.planning.levels`, climbing to `planner.strategies.climb`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
 from difficulty.prompt import Prompt
-from planner.adaptive_levels import Menu
 from planner.bundle.policy_bundle import PolicyBundle
-from planner.reason import Reasons, one_of
+from planner.planning.levels import Menu
+from planner.planning.reason import Reasons, one_of
 from policies.adaptive_policy import Move
 from policies.adaptive_table import AdaptiveTable
 from policies.allocation import Allocation

@@ -2,8 +2,8 @@
 
 The belief spreads a prompt's weight over reference prompts on which the policy was replayed out of fold, so
 that a level is priced before anything is drawn; where a level offers several moves, each prompt takes the one
-that looks best for it. Choosing levels under a budget is left to `planner.adaptive_spend`, writing plans to
-`planner.adaptive_plans`.
+that looks best for it. Choosing levels under a budget is left to `planner.planning.spend`, writing plans to
+`planner.planning.adaptive`.
 """
 
 from __future__ import annotations

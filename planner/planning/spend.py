@@ -3,7 +3,7 @@
 Values and costs that levels are chosen by come from one belief, so that what is dear for a prompt is weighed
 against what it gains there; what plans expect to cost comes from another, which tells costs apart better
 (`training.cost_belief`). Choosing by the second would give most to the prompts that cost least, whether they
-gain or not. Building the menu is left to `planner.adaptive_levels`.
+gain or not. Building the menu is left to `planner.planning.levels`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from difficulty.errors import InvalidBudgetError
-from planner.adaptive_levels import Menu
+from planner.planning.levels import Menu
 from policies.solution import ROUNDING, Solution
 from policies.solver import solve
 

@@ -1,7 +1,7 @@
 """Plans that decide everything before the first sample: each allocation of the menu with its value and cost.
 
 Beliefs are formed a chunk of prompts at a time, since weights over reference prompts take much memory.
-Choosing under a budget is left to `policies.solver`, plans that react to `planner.adaptive_plans`.
+Choosing under a budget is left to `policies.solver`, plans that react to `planner.planning.adaptive`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from difficulty.arithmetic.threads import on_one_thread
 from difficulty.belief.reference_prompts import Belief, ReferencePrompts
 from difficulty.belief.weights import Weigher
 from difficulty.prompt import Prompt
-from planner.pricing import Pricing
-from planner.reason import Reasons
+from planner.planning.pricing import Pricing
+from planner.planning.reason import Reasons
 from policies.curves import CurveTable
 from policies.objective import Objective
 from policies.plan import AllocationPlan
