@@ -21,7 +21,7 @@ import msgspec
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 from planner.backends.openai import OpenAIBackend
-from planner.ports import SampleRequest
+from planner.ports.ports import SampleRequest
 
 TOKENS = 100
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 from planner.backends.transformers import TransformersBackend
-from planner.ports import SampleRequest
+from planner.ports.ports import SampleRequest
 
 PROMPT_TOKENS, SAMPLES, NEW_TOKENS = 500, 16, 32
 # The batch: prompts of a few lengths, one sample of each.

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from planner.collect.run import acollect, collect
     from planner.collect.session import Collected
     from planner.files.prompts import PromptFile, read_prompts
-    from planner.outcome import Candidate, Outcome
     from planner.planner import FrontierPoint, Planner
-    from planner.ports import (
+    from planner.ports.outcome import Candidate, Outcome
+    from planner.ports.ports import (
         AnswerExtractor,
         Backend,
         Completion,
@@ -71,28 +71,28 @@ __all__ = [
 _HOMES: Final = {
     "Allocation": "policies.allocation",
     "AllocationPlan": "policies.plan",
-    "AnswerExtractor": "planner.ports",
-    "Backend": "planner.ports",
+    "AnswerExtractor": "planner.ports.ports",
+    "Backend": "planner.ports.ports",
     "Budget": "policies.budget",
-    "Candidate": "planner.outcome",
+    "Candidate": "planner.ports.outcome",
     "Collected": "planner.collect.session",
-    "Completion": "planner.ports",
+    "Completion": "planner.ports.ports",
     "CostModel": "policies.cost",
     "FrontierPoint": "planner.planner",
     "Generator": "difficulty.generator",
-    "Outcome": "planner.outcome",
+    "Outcome": "planner.ports.outcome",
     "Planner": "planner.planner",
     "PlannerError": "difficulty.errors",
     "PolicyBundle": "planner.bundle.policy_bundle",
     "Prompt": "difficulty.prompt",
     "PromptFile": "planner.files.prompts",
     "Recording": "planner.collect.plan",
-    "SampleRequest": "planner.ports",
-    "ScoreRequest": "planner.ports",
-    "Scores": "planner.ports",
+    "SampleRequest": "planner.ports.ports",
+    "ScoreRequest": "planner.ports.ports",
+    "Scores": "planner.ports.ports",
     "Stream": "planner.streaming",
     "Usage": "policies.usage",
-    "Verifier": "planner.ports",
+    "Verifier": "planner.ports.ports",
     "acollect": "planner.collect.run",
     "collect": "planner.collect.run",
     "read_plans": "policies.plan_wire",

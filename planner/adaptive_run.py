@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from difficulty.belief.standardised import standardised
 from planner.bundle.policy_bundle import PolicyBundle
-from planner.outcome import Candidate
 from planner.planning.adaptive import move_of
+from planner.ports.outcome import Candidate
 from planner.strategies.climb import Climb
 from policies.adaptive_table import AdaptiveTable
 from policies.cost import CostModel

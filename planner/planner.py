@@ -47,8 +47,8 @@ if TYPE_CHECKING:  # running loads the drivers; planning does not need them
     from difficulty.features.hidden_states import HiddenStates
     from planner.drivers import Limits
     from planner.drivers.session import OnProgress
-    from planner.outcome import Outcome
-    from planner.ports import AnswerExtractor, Backend, Verifier
+    from planner.ports.outcome import Outcome
+    from planner.ports.ports import AnswerExtractor, Backend, Verifier
     from planner.run import DriverName
     from planner.strategies.climb import Climb
 

@@ -19,8 +19,8 @@ from difficulty.prompt import Prompt
 from planner.answers.rules import Boxed, FirstOf, LastNumber
 from planner.drivers import Limits, Progress, RunLog, run_concurrently, run_lockstep
 from planner.drivers.session import OnProgress
-from planner.outcome import Outcome
-from planner.ports import AnswerExtractor, Backend, Verifier
+from planner.ports.outcome import Outcome
+from planner.ports.ports import AnswerExtractor, Backend, Verifier
 from planner.strategies.registry import OwnStrategy
 from planner.strategies.task import Task
 from planner.verifiers.learned import LearnedVerifier

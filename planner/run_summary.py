@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from difficulty.prompt import Prompt
 from planner.collect.plan import Grader
-from planner.outcome import Outcome
+from planner.ports.outcome import Outcome
 from policies.plan import AllocationPlan
 from policies.usage import Usage
 

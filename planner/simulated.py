@@ -15,7 +15,7 @@ from hashlib import sha256
 
 import numpy as np
 
-from planner.ports import Completion, FinishReason, SampleRequest, ScoreRequest, Scores
+from planner.ports.ports import Completion, FinishReason, SampleRequest, ScoreRequest, Scores
 
 __all__ = ["SimulatedBackend", "SimulatedExtractor", "SimulatedVerifier"]
 

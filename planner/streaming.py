@@ -18,9 +18,9 @@ import msgspec
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 from difficulty.prompt import Prompt, as_prompts
 from planner.drivers import Limits
-from planner.outcome import Outcome
 from planner.planner import Planner
-from planner.ports import AnswerExtractor, Backend, Verifier
+from planner.ports.outcome import Outcome
+from planner.ports.ports import AnswerExtractor, Backend, Verifier
 from policies.stream_control import StreamControl, StreamState, Ticket
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from difficulty.errors import InvalidInputError, VerifierError
 from difficulty.prompt import Prompt
 from planner.collect.plan import Grader
-from planner.ports import AnswerExtractor, Verifier
+from planner.ports.ports import AnswerExtractor, Verifier
 from policies.learned_verifier import LEARNED
 
 __all__ = ["open_verifier"]

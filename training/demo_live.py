@@ -26,9 +26,9 @@ from planner.collect.grade import GoldGrader
 from planner.collect.run import collect
 from planner.collect.session import Collected, CollectProgress, working_path
 from planner.drivers import Progress as RunProgress
-from planner.outcome import Outcome
-from planner.outcome_wire import outcome_to_json
 from planner.planner import Planner
+from planner.ports.outcome import Outcome
+from planner.ports.outcome_wire import outcome_to_json
 from policies.budget import Budget, check_unit
 from policies.usage import Usage
 from training.forecast import Forecast

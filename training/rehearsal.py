@@ -25,7 +25,7 @@ from planner.answers.rules import RecordedAnswer
 from planner.backends.replay import ReplayBackend
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
-from planner.ports import Completion, SampleRequest
+from planner.ports.ports import Completion, SampleRequest
 from policies.budget import Budget
 from policies.objective import check_objective
 from training.forecast import Rehearsals

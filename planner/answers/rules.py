@@ -17,7 +17,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias, final
 from difficulty.errors import InvalidInputError
 from planner.answers.numbers import NUMBER
 from planner.answers.text import boxed_contents, canonical_answer
-from planner.ports import AnswerExtractor, Completion, FinishReason
+from planner.ports.ports import AnswerExtractor, Completion, FinishReason
 
 __all__ = [
     "AnswerRule",

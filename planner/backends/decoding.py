@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from planner.backends.kv_cache import cache_argument, cache_of
 from planner.backends.seeded_sampling import choose_tokens
 from planner.backends.thinking import Thought
-from planner.ports import FinishReason
+from planner.ports.ports import FinishReason
 
 if TYPE_CHECKING:
     import torch

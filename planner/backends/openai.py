@@ -19,7 +19,7 @@ from planner.backends.openai_stream import Pieces, stream_fields
 from planner.backends.openai_wire import Reply, count_tokens, read_reply, to_completion
 from planner.backends.prompt_text import check_request
 from planner.backends.results import Drawn, Meter, Spent, assemble
-from planner.ports import Completion, SampleRequest
+from planner.ports.ports import Completion, SampleRequest
 from policies.usage import Usage
 
 __all__ = ["OpenAIBackend"]
@@ -108,7 +108,7 @@ class OpenAIBackend:
     async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
         """Return `n` completions per request; see the port `Backend` for failures.
 
-        A call that is cancelled says what it has used (`planner.ports.Metered`): exactly where nothing was
+        A call that is cancelled says what it has used (`planner.ports.ports.Metered`): exactly where nothing was
         in flight, as a lower bound where a request's reply was streamed (`SampleRequest.revocable`), and not
         at all otherwise.
 

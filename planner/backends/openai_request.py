@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from difficulty.errors import InvalidInputError
 from planner.backends.prompt_text import messages_of, text_of
-from planner.ports import SampleRequest
+from planner.ports.ports import SampleRequest
 
 __all__ = ["RequestStyle", "ServerTraits", "learn_from_refusal"]
 

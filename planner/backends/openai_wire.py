@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from difficulty.errors import InvalidResponseError
-from planner.ports import Completion, FinishReason
+from planner.ports.ports import Completion, FinishReason
 
 __all__ = ["Reply", "TokenCounts", "count_tokens", "read_reply", "to_completion"]
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from difficulty.errors import InvalidInputError, InvalidPromptError
-from planner.ports import SampleRequest
+from planner.ports.ports import SampleRequest
 
 __all__ = ["check_request", "messages_of", "render_chat", "text_of"]
 

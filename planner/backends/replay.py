@@ -24,7 +24,7 @@ from difficulty.errors import (
 from planner.answers.rules import RecordedAnswer
 from planner.backends.prompt_text import check_request
 from planner.backends.results import Drawn, assemble
-from planner.ports import Completion, FinishReason, SampleRequest, ScoreRequest
+from planner.ports.ports import Completion, FinishReason, SampleRequest, ScoreRequest
 
 if TYPE_CHECKING:
     from difficulty.log.sample_log import SampleLog

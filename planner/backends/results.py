@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 from difficulty.errors import BackendError
-from planner.ports import Completion, Metered
+from planner.ports.ports import Completion, Metered
 from policies.usage import Usage
 
 __all__ = ["Drawn", "Meter", "Spent", "assemble"]

@@ -16,7 +16,7 @@ import msgspec
 
 from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
-from planner.ports import Backend
+from planner.ports.ports import Backend
 from planner.run import DriverName
 
 __all__ = ["BACKENDS", "BackendKind", "BackendSpec"]

@@ -21,7 +21,7 @@ from planner.backends.results import Drawn, Spent, assemble
 from planner.backends.seeded_sampling import sample_key
 from planner.backends.stop_strings import StopStrings
 from planner.backends.thinking import Thought
-from planner.ports import Completion, Metered, SampleRequest
+from planner.ports.ports import Completion, Metered, SampleRequest
 from policies.usage import Usage
 
 __all__ = ["TransformersBackend"]

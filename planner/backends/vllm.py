@@ -15,7 +15,7 @@ from typing import Any, Final, Self, final
 from difficulty.errors import BackendError, InvalidInputError, InvalidResponseError, require
 from planner.backends.prompt_text import check_request, render_chat
 from planner.backends.results import Drawn, Spent, assemble
-from planner.ports import Completion, FinishReason, SampleRequest
+from planner.ports.ports import Completion, FinishReason, SampleRequest
 from policies.usage import Usage
 
 __all__ = ["VLLMBackend"]

@@ -11,7 +11,7 @@ from typing import final
 
 from difficulty.prompt import Prompt
 from planner.answers.rules import AnswerRule
-from planner.ports import AnswerExtractor
+from planner.ports.ports import AnswerExtractor
 
 __all__ = ["GoldGrader"]
 

@@ -14,7 +14,7 @@ from typing import final
 
 from difficulty.errors import BackendError, InvalidResponseError
 from planner.drivers.run_log import RunLog
-from planner.ports import Backend, Completion, SampleRequest, ScoreRequest, Scores, Verifier
+from planner.ports.ports import Backend, Completion, SampleRequest, ScoreRequest, Scores, Verifier
 from planner.verifiers.step_scores import StepScores
 
 __all__ = ["JournaledBackend", "JournaledVerifier"]

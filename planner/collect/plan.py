@@ -17,7 +17,7 @@ from difficulty.generator import Generator
 from difficulty.log.lines import generator_record
 from difficulty.log.wire import encode_json
 from difficulty.prompt import Prompt
-from planner.ports import AnswerExtractor
+from planner.ports.ports import AnswerExtractor
 from planner.strategies.registry import strategy_of
 from planner.strategies.stop import FixedWaves
 from planner.strategies.task import Task

@@ -18,7 +18,7 @@ from planner.collect.plan import CollectPlan, Piece
 from planner.collect.shard import ShardResult, draw_shard
 from planner.drivers import Limits
 from planner.drivers.session import OnProgress
-from planner.ports import Backend, Verifier
+from planner.ports.ports import Backend, Verifier
 from planner.run import DriverName
 
 __all__ = ["RayWorker"]

@@ -21,7 +21,7 @@ from planner.collect.plan import CollectPlan, Grader, Recording
 from planner.collect.session import Collected, OnCollect, carry_out
 from planner.collect.worker import LocalWorker
 from planner.drivers import Limits
-from planner.ports import AnswerExtractor, Backend, Verifier
+from planner.ports.ports import AnswerExtractor, Backend, Verifier
 from planner.run import DriverName
 
 __all__ = ["acollect", "collect"]

@@ -21,8 +21,8 @@ from planner.collect.journal import JournaledBackend, JournaledVerifier
 from planner.collect.plan import CollectPlan, Piece
 from planner.drivers import Limits, Progress, RunLog, run_concurrently, run_lockstep
 from planner.drivers.session import OnProgress
-from planner.outcome import Candidate, Outcome
-from planner.ports import Backend, ScoreRequest, Verifier
+from planner.ports.outcome import Candidate, Outcome
+from planner.ports.ports import Backend, ScoreRequest, Verifier
 from planner.run import DriverName
 from planner.strategies.task import Task
 from planner.verifiers.mean_logprob import MeanLogprob

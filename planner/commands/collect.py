@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from planner.collect.session import Collected, CollectProgress
     from planner.collect.worker import CollectWorker
     from planner.drivers import Limits
-    from planner.ports import Backend
+    from planner.ports.ports import Backend
 
 __all__ = ["command"]
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from planner.backends.specs import BackendSpec
     from planner.drivers import Limits
-    from planner.outcome import Outcome
-    from planner.ports import Verifier
+    from planner.ports.outcome import Outcome
+    from planner.ports.ports import Verifier
     from planner.run_summary import RunSummary
 
 __all__ = ["command"]
@@ -168,7 +168,7 @@ def command(
 
 def _write(out: Path, outcomes: Sequence[Outcome]) -> None:
     """Write beside the target and move, so that a kill leaves no half of a file under its name."""
-    from planner.outcome_wire import outcome_to_json
+    from planner.ports.outcome_wire import outcome_to_json
 
     part = out.with_name(f".{os.getpid()}.{out.name}")
     try:

@@ -19,8 +19,8 @@ from planner.drivers.ledger import Admission
 from planner.drivers.limits import Limits
 from planner.drivers.run_log import RunLog
 from planner.drivers.session import OnProgress, Session
-from planner.outcome import Outcome
-from planner.ports import Backend, Metered, SampleRequest, ScoreRequest, Verifier
+from planner.ports.outcome import Outcome
+from planner.ports.ports import Backend, Metered, SampleRequest, ScoreRequest, Verifier
 from planner.strategies.flow import Arrival, Ask, Failure, Scored
 from planner.strategies.task import Task
 from policies.usage import Usage

@@ -16,8 +16,8 @@ from planner.drivers.ledger import Hold, Ledger
 from planner.drivers.limits import Limits
 from planner.drivers.run_log import RunLog
 from planner.drivers.session import OnProgress, Progress, Session, check_tasks
-from planner.outcome import Outcome
-from planner.ports import Completion, Metered, SampleRequest, ScoreRequest, Verifier
+from planner.ports.outcome import Outcome
+from planner.ports.ports import Completion, Metered, SampleRequest, ScoreRequest, Verifier
 from planner.strategies.flow import Arrival, Ask, Drawn, Failure, Scored
 from planner.strategies.task import Task
 from policies.usage import Usage

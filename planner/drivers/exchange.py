@@ -10,8 +10,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from planner.outcome import OutcomeError
-from planner.ports import Completion, Scores
+from planner.ports.outcome import OutcomeError
+from planner.ports.ports import Completion, Scores
 from planner.strategies.flow import Failure
 from policies.usage import Usage
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from planner.drivers.limits import Limits
-from planner.ports import SampleRequest
+from planner.ports.ports import SampleRequest
 from planner.strategies.flow import Failure
 from policies.usage import Usage
 

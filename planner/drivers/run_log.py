@@ -19,9 +19,9 @@ import msgspec
 
 from difficulty.errors import InvalidInputError
 from planner.files.append import AppendFile
-from planner.outcome import Outcome
-from planner.outcome_wire import outcome_from_json, outcome_to_json
-from planner.ports import Completion, SampleRequest, ScoreRequest
+from planner.ports.outcome import Outcome
+from planner.ports.outcome_wire import outcome_from_json, outcome_to_json
+from planner.ports.ports import Completion, SampleRequest, ScoreRequest
 from planner.strategies.task import Task
 from policies.usage import Usage
 

@@ -13,8 +13,8 @@ from typing import TypeAlias
 
 from difficulty.errors import InvalidInputError
 from planner.drivers.ledger import Account, Ledger
-from planner.outcome import Outcome, OutcomeError, StopReason
-from planner.ports import Verifier
+from planner.ports.outcome import Outcome, OutcomeError, StopReason
+from planner.ports.ports import Verifier
 from planner.strategies.flow import Arrival, Ask, Failure, Flow
 from planner.strategies.registry import Strategy, strategy_of
 from planner.strategies.task import Task

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from difficulty.errors import InvalidInputError
-from planner.outcome import Outcome
+from planner.ports.outcome import Outcome
 from planner.strategies.flow import Flow
 from planner.strategies.task import Task
 from planner.strategies.tree import (

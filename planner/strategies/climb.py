@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.generator import Generator
-from planner.outcome import Candidate, Outcome
+from planner.ports.outcome import Candidate, Outcome
 from planner.strategies.flow import NOT_WORTH, Failure, Flow, Prospect, draw
 from planner.strategies.selection import Choice, select_by_vote
 from planner.strategies.task import Task

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from planner.outcome import Candidate, Outcome
-from planner.ports import Completion, ScoreRequest
+from planner.ports.outcome import Candidate, Outcome
+from planner.ports.ports import Completion, ScoreRequest
 from planner.strategies.flow import Ask, Failure, Flow, Scored
 from planner.strategies.selection import Choice, select_by_vote
 from planner.strategies.task import Task

@@ -12,7 +12,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 
-from planner.ports import Completion, SampleRequest, ScoreRequest
+from planner.ports.ports import Completion, SampleRequest, ScoreRequest
 from policies.learned_verifier import LEARNED
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from planner.outcome import Outcome
+from planner.ports.outcome import Outcome
 from planner.strategies.flow import Flow, draw
 from planner.strategies.selection import Choice
 from planner.strategies.task import Task

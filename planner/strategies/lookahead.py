@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from difficulty.errors import InvalidInputError
-from planner.outcome import Outcome
+from planner.ports.outcome import Outcome
 from planner.strategies.beam_search import search_beams
 from planner.strategies.flow import Flow
 from planner.strategies.task import Task

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from planner.outcome import Outcome
+from planner.ports.outcome import Outcome
 from planner.strategies.flow import Flow
 from planner.strategies.selection import select_by_vote
 from planner.strategies.task import Task

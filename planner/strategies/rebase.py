@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from difficulty.errors import InvalidInputError
-from planner.outcome import Outcome
+from planner.ports.outcome import Outcome
 from planner.strategies.flow import Flow
 from planner.strategies.task import Task
 from planner.strategies.tree import Growth, Path, TreeSettings, conclude_search, grow, rank, score_paths

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Final, Protocol
 
 from difficulty.errors import InvalidInputError
-from planner.outcome import Outcome
+from planner.ports.outcome import Outcome
 from planner.strategies.beam_search import BeamSearch
 from planner.strategies.best_of_n import BestOfN
 from planner.strategies.dvts import DVTS

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from planner.outcome import Candidate
+from planner.ports.outcome import Candidate
 
 __all__ = ["Aggregate", "Choice", "Selection", "select", "select_best", "select_by_vote", "select_weighted"]
 

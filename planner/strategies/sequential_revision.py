@@ -16,7 +16,7 @@ import numpy as np
 
 from difficulty.errors import InvalidInputError
 from difficulty.prompt import Prompt
-from planner.outcome import Candidate, Outcome
+from planner.ports.outcome import Candidate, Outcome
 from planner.strategies.flow import Failure, Flow, draw, together
 from planner.strategies.selection import Choice, select_best, select_by_vote, select_weighted
 from planner.strategies.task import Task

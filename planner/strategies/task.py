@@ -14,8 +14,8 @@ import numpy as np
 
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
-from planner.outcome import Candidate, CandidateStatus
-from planner.ports import AnswerExtractor, Completion, SampleRequest
+from planner.ports.outcome import Candidate, CandidateStatus
+from planner.ports.ports import AnswerExtractor, Completion, SampleRequest
 from planner.strategies.flow import Failure
 from planner.strategies.stop import AllAtOnce, StopRule
 from policies.allocation import Allocation

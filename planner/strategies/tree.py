@@ -15,8 +15,8 @@ from math import inf
 import numpy as np
 
 from difficulty.errors import InvalidInputError
-from planner.outcome import Candidate, CandidateStatus, Outcome
-from planner.ports import Completion, ScoreRequest
+from planner.ports.outcome import Candidate, CandidateStatus, Outcome
+from planner.ports.ports import Completion, ScoreRequest
 from planner.strategies.flow import Failure, Flow, draw, score
 from planner.strategies.selection import Selection, select
 from planner.strategies.task import Task

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from planner.outcome import Candidate, Outcome
-from planner.ports import ScoreRequest
+from planner.ports.outcome import Candidate, Outcome
+from planner.ports.ports import ScoreRequest
 from planner.strategies.flow import Failure, Flow, draw, score
 from planner.strategies.selection import Choice
 from planner.strategies.stop import DrawState

@@ -14,7 +14,7 @@ from typing import Final, final
 
 from difficulty.errors import InvalidInputError
 from difficulty.prompt import Prompt
-from planner.ports import ScoreRequest
+from planner.ports.ports import ScoreRequest
 from planner.verifiers.sandbox import Limits, run_python
 
 __all__ = ["CodeTests", "program_of"]

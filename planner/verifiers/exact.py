@@ -15,7 +15,7 @@ from typing import final
 from difficulty.errors import VerifierError
 from difficulty.prompt import Prompt
 from planner.answers.rules import AnswerRule
-from planner.ports import ScoreRequest
+from planner.ports.ports import ScoreRequest
 
 __all__ = ["Checker", "ExactMatch"]
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import VerifierError
-from planner.ports import AnswerExtractor, ScoreRequest
+from planner.ports.ports import AnswerExtractor, ScoreRequest
 from policies.learned_verifier import CorrectnessModel
 
 __all__ = ["LearnedVerifier"]

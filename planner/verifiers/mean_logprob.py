@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import final
 
 from difficulty.errors import VerifierError
-from planner.ports import ScoreRequest
+from planner.ports.ports import ScoreRequest
 
 __all__ = ["MeanLogprob"]
 

@@ -15,7 +15,7 @@ from os import PathLike
 from typing import Any, Self, final
 
 from difficulty.errors import VerifierError, require
-from planner.ports import ScoreRequest, Scores
+from planner.ports.ports import ScoreRequest, Scores
 from planner.verifiers.model_batches import logits_at
 
 __all__ = ["OutcomeRewardModel"]

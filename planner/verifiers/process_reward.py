@@ -15,7 +15,7 @@ from os import PathLike
 from typing import Any, Final, Literal, Self, TypeAlias, final
 
 from difficulty.errors import InvalidInputError, VerifierError, require
-from planner.ports import ScoreRequest
+from planner.ports.ports import ScoreRequest
 from planner.verifiers.model_batches import logits_at
 from planner.verifiers.step_formats import StepFormat, answer_tokens, encode_steps, step_format
 from planner.verifiers.step_scores import StepScores, split_steps

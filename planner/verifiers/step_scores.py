@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Self, final
 
-from planner.ports import Scores
+from planner.ports.ports import Scores
 
 __all__ = ["StepScores", "split_steps"]
 
@@ -23,7 +23,7 @@ class StepScores(Scores):
     values : iterable of float
         One score per completion.
     verifier_tokens, tokens_each
-        As in `planner.ports.Scores`.
+        As in `planner.ports.ports.Scores`.
     steps : sequence of sequence of float
         The scores of each completion's steps.
 

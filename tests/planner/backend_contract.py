@@ -10,7 +10,7 @@ import pytest
 from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
-from planner.ports import Backend, SampleRequest
+from planner.ports.ports import Backend, SampleRequest
 
 MakeBackend = Callable[[], Backend]
 

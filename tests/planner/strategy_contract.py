@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 from planner.drivers.exchange import read_completions, read_scores
-from planner.outcome import Outcome
-from planner.ports import Backend, SampleRequest, Verifier
+from planner.ports.outcome import Outcome
+from planner.ports.ports import Backend, SampleRequest, Verifier
 from planner.simulated import SimulatedBackend, SimulatedExtractor, SimulatedVerifier
 from planner.strategies import Arrival, Ask, Drawn, Flow, Scored, StopRule, Task, strategy_of
 from planner.strategies.stop import AllAtOnce

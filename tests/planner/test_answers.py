@@ -25,7 +25,7 @@ from planner.answers.rules import (
     tally,
 )
 from planner.answers.text import canonical_answer
-from planner.ports import Completion, FinishReason
+from planner.ports.ports import Completion, FinishReason
 
 ALL_RULES: list[AnswerRule] = [
     Boxed(),

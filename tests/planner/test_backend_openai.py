@@ -14,7 +14,7 @@ from difficulty.errors import BackendError, InvalidInputError, InvalidResponseEr
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 from planner.backends.openai import OpenAIBackend
-from planner.ports import SampleRequest
+from planner.ports.ports import SampleRequest
 
 pytest.importorskip("openai", reason="extra 'openai' is not installed")
 

@@ -18,7 +18,7 @@ from planner.answers.rules import LastNumber
 from planner.backends.openai import OpenAIBackend
 from planner.backends.openai_stream import Pieces
 from planner.drivers import Limits, run_concurrently
-from planner.ports import Metered, SampleRequest
+from planner.ports.ports import Metered, SampleRequest
 
 pytest.importorskip("openai", reason="extra 'openai' is not installed")
 

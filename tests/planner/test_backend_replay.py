@@ -16,7 +16,7 @@ from difficulty.errors import (
 )
 from difficulty.generator import Generator
 from planner.backends.replay import ReplayBackend
-from planner.ports import ScoreRequest
+from planner.ports.ports import ScoreRequest
 
 TINY = Generator(name="tiny", model="tiny", temperature=1.0, max_output_tokens=16)
 

@@ -15,7 +15,7 @@ from difficulty.prompt import Prompt
 from planner.backends.kv_cache import cache_argument, cache_of
 from planner.backends.results import Spent
 from planner.backends.transformers import TransformersBackend
-from planner.ports import Metered, SampleRequest
+from planner.ports.ports import Metered, SampleRequest
 from policies.usage import Usage
 
 torch = pytest.importorskip("torch", reason="extra 'local' is not installed")

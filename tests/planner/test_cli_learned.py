@@ -11,7 +11,7 @@ import pytest
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 from planner.cli import main
-from planner.outcome_wire import outcome_from_json
+from planner.ports.outcome_wire import outcome_from_json
 
 
 @pytest.fixture(scope="module")

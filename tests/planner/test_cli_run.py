@@ -20,7 +20,7 @@ from fake_openai_server import FakeOpenAIServer, Response, completion, refusal
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 from planner.cli import main
-from planner.outcome_wire import outcome_from_json
+from planner.ports.outcome_wire import outcome_from_json
 
 KEY = "sk-secret-0123456789"
 

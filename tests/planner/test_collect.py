@@ -25,7 +25,7 @@ from planner.collect.plan import Recording
 from planner.collect.run import acollect, collect
 from planner.collect.session import Collected, CollectProgress, working_path
 from planner.drivers import Limits
-from planner.ports import Backend, Completion, SampleRequest
+from planner.ports.ports import Backend, Completion, SampleRequest
 from planner.simulated import SimulatedBackend, SimulatedExtractor, SimulatedVerifier
 from planner.strategies.task import Task
 

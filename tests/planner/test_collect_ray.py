@@ -19,7 +19,7 @@ from planner.collect.ray import RayWorker
 from planner.collect.session import Collected, carry_out
 from planner.collect.worker import CollectWorker, LocalWorker
 from planner.drivers import Limits
-from planner.ports import Completion, SampleRequest
+from planner.ports.ports import Completion, SampleRequest
 from planner.simulated import SimulatedBackend, SimulatedExtractor, SimulatedVerifier
 
 

@@ -11,7 +11,7 @@ from strategy_contract import ALL, backend, task
 
 from difficulty.errors import BackendError, InvalidInputError, VerifierError
 from planner.drivers import Limits, Progress, run_concurrently, run_lockstep
-from planner.ports import Completion, SampleRequest, ScoreRequest, Scores
+from planner.ports.ports import Completion, SampleRequest, ScoreRequest, Scores
 from planner.simulated import SimulatedBackend, SimulatedVerifier
 from planner.strategies import FixedWaves
 from policies.usage import Usage

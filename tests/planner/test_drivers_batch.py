@@ -17,8 +17,8 @@ from difficulty.prompt import Prompt
 from planner.backends.replay import ReplayBackend
 from planner.drivers import Limits, run_lockstep
 from planner.drivers.batch import Wish, decide
-from planner.outcome import Candidate, Outcome
 from planner.planner import Planner
+from planner.ports.outcome import Candidate, Outcome
 from planner.simulated import SimulatedBackend, SimulatedExtractor
 from planner.strategies.climb import Climb
 from planner.strategies.flow import Failure, Prospect

@@ -14,8 +14,8 @@ from difficulty.errors import InvalidBudgetError
 from difficulty.generator import Generator
 from planner.drivers import Ledger, Limits, run_concurrently, run_lockstep
 from planner.drivers.ledger import Account
-from planner.outcome import Outcome
-from planner.ports import Completion, SampleRequest
+from planner.ports.outcome import Outcome
+from planner.ports.ports import Completion, SampleRequest
 from planner.simulated import SimulatedVerifier
 from policies.cost import CostModel
 from policies.usage import Usage

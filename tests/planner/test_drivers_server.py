@@ -14,8 +14,8 @@ from strategy_contract import task
 from planner.answers.rules import LastNumber
 from planner.backends.openai import OpenAIBackend
 from planner.drivers import Limits, run_concurrently, run_lockstep
-from planner.outcome import Outcome
-from planner.ports import ScoreRequest
+from planner.ports.outcome import Outcome
+from planner.ports.ports import ScoreRequest
 from planner.strategies import Task
 from policies.usage import Usage
 

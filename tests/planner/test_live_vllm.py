@@ -29,7 +29,7 @@ from planner.answers.rules import LastNumber
 from planner.backends.openai import OpenAIBackend
 from planner.cli import main
 from planner.drivers import Limits, run_concurrently
-from planner.ports import SampleRequest
+from planner.ports.ports import SampleRequest
 from planner.strategies.task import Task
 from policies.allocation import Allocation
 from training.lab import LANGUAGE_MODEL
@@ -46,7 +46,7 @@ from dataclasses import asdict
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 from planner.backends.vllm import VLLMBackend
-from planner.ports import SampleRequest
+from planner.ports.ports import SampleRequest
 options = {"max_model_len": 512, "enforce_eager": True, "dtype": "float32", "max_num_seqs": 16}
 backend = VLLMBackend.load(sys.argv[1], engine_options=options)
 def ask(temperature, n, **more):

@@ -8,8 +8,8 @@ import pytest
 from strategy_contract import ALL, backend, play, task
 
 from difficulty.errors import InvalidInputError
-from planner.outcome import Candidate, Outcome, OutcomeError
-from planner.outcome_wire import outcome_from_json, outcome_to_json
+from planner.ports.outcome import Candidate, Outcome, OutcomeError
+from planner.ports.outcome_wire import outcome_from_json, outcome_to_json
 from policies.allocation import Allocation
 from policies.usage import Usage
 

@@ -17,7 +17,7 @@ from strategy_contract import ALL, backend, task
 
 from difficulty.errors import InvalidInputError
 from planner.drivers import Limits, RunLog, run_concurrently, run_lockstep
-from planner.ports import Completion, SampleRequest
+from planner.ports.ports import Completion, SampleRequest
 from planner.simulated import SimulatedBackend, SimulatedVerifier
 from planner.strategies import FixedWaves, Task
 from policies.usage import Usage

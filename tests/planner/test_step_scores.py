@@ -16,7 +16,7 @@ from difficulty.log.sample_log import SampleLog
 from difficulty.prompt import Prompt
 from planner.collect.plan import Recording
 from planner.collect.run import collect
-from planner.ports import Completion, SampleRequest, ScoreRequest, Scores, Verifier
+from planner.ports.ports import Completion, SampleRequest, ScoreRequest, Scores, Verifier
 from planner.simulated import SimulatedBackend, SimulatedExtractor
 from planner.verifiers.step_scores import StepScores, split_steps
 

@@ -10,8 +10,8 @@ import pytest
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
-from planner.outcome import Outcome
-from planner.ports import Completion, FinishReason, SampleRequest
+from planner.ports.outcome import Outcome
+from planner.ports.ports import Completion, FinishReason, SampleRequest
 from planner.strategies.climb import Climb
 from planner.strategies.flow import Arrival, Drawn, Failure, Flow, Scored
 from planner.strategies.task import Task

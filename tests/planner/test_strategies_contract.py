@@ -9,7 +9,7 @@ import pytest
 from strategy_contract import ALL, TREES, backend, one_at_random, play, task
 
 from difficulty.errors import InvalidInputError
-from planner.ports import Completion, SampleRequest, ScoreRequest
+from planner.ports.ports import Completion, SampleRequest, ScoreRequest
 from planner.simulated import SimulatedVerifier
 from planner.strategies import AllAtOnce, FixedWaves, strategy_of
 from planner.strategies.registry import STRATEGY_TYPES

@@ -14,8 +14,8 @@ from difficulty.generator import Generator
 from planner.answers.rules import RecordedAnswer
 from planner.backends.replay import ReplayBackend
 from planner.drivers import Limits, RunLog, run_lockstep
-from planner.outcome import Outcome
-from planner.ports import ScoreRequest
+from planner.ports.outcome import Outcome
+from planner.ports.ports import ScoreRequest
 from planner.strategies.stop import AllAtOnce, FixedWaves, StopRule
 from planner.strategies.task import Task
 from planner.verifiers.learned import LearnedVerifier

@@ -11,7 +11,7 @@ from strategy_contract import backend, play, task
 
 from difficulty.prompt import Prompt
 from planner.drivers import Limits, RunLog, run_concurrently, run_lockstep
-from planner.ports import Completion, SampleRequest, ScoreRequest
+from planner.ports.ports import Completion, SampleRequest, ScoreRequest
 from planner.strategies import FixedWaves
 
 

@@ -21,8 +21,8 @@ from difficulty.estimators.revision_chains import revision_accuracy
 from difficulty.estimators.weighted_vote import weighted_vote_accuracy
 from planner.backends.replay import ReplayBackend
 from planner.drivers import run_lockstep
-from planner.outcome import Candidate
-from planner.ports import ScoreRequest
+from planner.ports.outcome import Candidate
+from planner.ports.ports import ScoreRequest
 from planner.strategies import Task, strategy_of
 from planner.strategies.selection import Choice, select_best, select_by_vote, select_weighted
 from planner.strategies.sequential_revision import SequentialRevision

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategy_contract import TREES, Played, backend, play, task
 
-from planner.ports import Completion, SampleRequest, ScoreRequest
+from planner.ports.ports import Completion, SampleRequest, ScoreRequest
 from planner.simulated import SimulatedVerifier
 from planner.strategies.rebase import rebase_widths
 

@@ -12,7 +12,7 @@ import pytest
 from difficulty.errors import InvalidInputError, VerifierError
 from difficulty.prompt import Prompt
 from planner.answers.rules import LastNumber, MultipleChoice
-from planner.ports import ScoreRequest
+from planner.ports.ports import ScoreRequest
 from planner.verifiers.code_tests import CodeTests, program_of
 from planner.verifiers.exact import Checker, ExactMatch
 from planner.verifiers.mean_logprob import MeanLogprob

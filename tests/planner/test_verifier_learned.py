@@ -14,7 +14,7 @@ from difficulty.errors import InvalidBundleError, InvalidInputError, VerifierErr
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 from planner.answers.rules import RecordedAnswer
-from planner.ports import ScoreRequest
+from planner.ports.ports import ScoreRequest
 from planner.verifiers.learned import LearnedVerifier
 from policies.answer_features import answer_features, feature_names
 from policies.learned_selection import learned_selection

@@ -10,7 +10,7 @@ from test_backend_transformers import LETTERS
 
 from difficulty.errors import InvalidInputError, VerifierError
 from difficulty.prompt import Prompt
-from planner.ports import ScoreRequest
+from planner.ports.ports import ScoreRequest
 from planner.verifiers.outcome_reward import OutcomeRewardModel
 from planner.verifiers.process_reward import ProcessRewardModel, aggregate
 from planner.verifiers.step_formats import STEP_FORMATS, encode_steps, step_format

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from difficulty.errors import InvalidInputError
-from planner.outcome import Candidate, Outcome, OutcomeError
+from planner.ports.outcome import Candidate, Outcome, OutcomeError
 from policies.allocation import Allocation
 from policies.usage import Usage
 

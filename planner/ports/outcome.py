@@ -2,7 +2,7 @@
 
 Outcomes are written by strategies and completed by drivers, which meter the usage. An answer of None means
 that no usable answer was found; failures are listed and never turned into an answer. Wire forms are in
-`planner.outcome_wire`.
+`planner.ports.outcome_wire`.
 """
 
 from __future__ import annotations
