@@ -49,7 +49,7 @@ if TYPE_CHECKING:  # running loads the drivers; planning does not need them
     from planner.drivers.session import OnProgress
     from planner.ports.outcome import Outcome
     from planner.ports.ports import AnswerExtractor, Backend, Verifier
-    from planner.run import DriverName
+    from planner.running.run_plans import DriverName
     from planner.strategies.climb import Climb
 
 __all__ = ["FrontierPoint", "Planner"]
@@ -425,7 +425,7 @@ class Planner:
             stop reason.
         """
         from planner.drivers import Limits
-        from planner.run import run_plans
+        from planner.running.run_plans import run_plans
 
         batch = as_prompts(prompts)
         plans, coordinates = self._plan(
@@ -459,7 +459,7 @@ class Planner:
     def _climbs(
         self, plans: Sequence[AllocationPlan], coordinates: FloatArray, unit: str, *, as_batch: bool = False
     ) -> list[Climb]:
-        from planner.adaptive_run import climbs
+        from planner.running.climbs import climbs
 
         model = self._cost_model(unit)
         table = table_of(self.bundle, model)

@@ -17,7 +17,7 @@ import msgspec
 from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
 from planner.ports.ports import Backend
-from planner.run import DriverName
+from planner.running.run_plans import DriverName
 
 __all__ = ["BACKENDS", "BackendKind", "BackendSpec"]
 

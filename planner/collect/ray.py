@@ -19,7 +19,7 @@ from planner.collect.shard import ShardResult, draw_shard
 from planner.drivers import Limits
 from planner.drivers.session import OnProgress
 from planner.ports.ports import Backend, Verifier
-from planner.run import DriverName
+from planner.running.run_plans import DriverName
 
 __all__ = ["RayWorker"]
 

@@ -22,7 +22,7 @@ from planner.collect.session import Collected, OnCollect, carry_out
 from planner.collect.worker import LocalWorker
 from planner.drivers import Limits
 from planner.ports.ports import AnswerExtractor, Backend, Verifier
-from planner.run import DriverName
+from planner.running.run_plans import DriverName
 
 __all__ = ["acollect", "collect"]
 

@@ -23,7 +23,7 @@ from planner.drivers import Limits, Progress, RunLog, run_concurrently, run_lock
 from planner.drivers.session import OnProgress
 from planner.ports.outcome import Candidate, Outcome
 from planner.ports.ports import Backend, ScoreRequest, Verifier
-from planner.run import DriverName
+from planner.running.run_plans import DriverName
 from planner.strategies.task import Task
 from planner.verifiers.mean_logprob import MeanLogprob
 from planner.verifiers.step_scores import StepScores

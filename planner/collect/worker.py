@@ -16,7 +16,7 @@ from planner.collect.shard import ShardResult, draw_shard
 from planner.drivers import Limits, RunLog
 from planner.drivers.session import OnProgress
 from planner.ports.ports import Backend, Verifier
-from planner.run import DriverName
+from planner.running.run_plans import DriverName
 
 __all__ = ["CollectWorker", "LocalWorker"]
 

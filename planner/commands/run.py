@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from planner.drivers import Limits
     from planner.ports.outcome import Outcome
     from planner.ports.ports import Verifier
-    from planner.run_summary import RunSummary
+    from planner.running.summary import RunSummary
 
 __all__ = ["command"]
 
@@ -114,7 +114,7 @@ def command(
     """
     from planner.collect.grade import GoldGrader
     from planner.planner import Planner
-    from planner.run_summary import summarise
+    from planner.running.summary import summarise
     from planner.verifier_specs import open_verifier
 
     planner = Planner.load(bundle)

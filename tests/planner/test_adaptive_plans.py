@@ -222,7 +222,7 @@ def test_units_bundles_and_levels_that_do_not_fit_are_refused(planner: Planner, 
             move_of(replace(plans[0].allocation, params=wrong), table)
 
     async def without_climbs() -> None:
-        from planner.run import run_plans
+        from planner.running.run_plans import run_plans
 
         await run_plans(
             plans,

@@ -15,7 +15,7 @@ from difficulty.errors import InvalidBundleError, InvalidInputError
 from difficulty.generator import Generator
 from planner import Budget, Planner, PolicyBundle
 from planner.backends.replay import ReplayBackend
-from planner.run import run_plans
+from planner.running.run_plans import run_plans
 from policies.allocation import Allocation, StrategyName
 from policies.cost import CostModel
 from policies.curves import measure_curves

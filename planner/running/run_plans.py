@@ -74,7 +74,7 @@ async def run_plans(
         Held against actual usage: its total over the batch and its cap per prompt.
     strategies : sequence of OwnStrategy, optional
         One per plan, in place of those that the allocations name; adaptive plans are run by climbs
-        (`planner.adaptive_run`).
+        (`planner.running.climbs`).
     verifier : Verifier, mapping of str to Verifier, or "learned", optional
         One verifier for every name that strategies ask for, or one per name. ``mean_logprob`` and what
         `learned` holds are always there. ``"learned"`` puts the learned verifier in the place of every other

@@ -1,0 +1,1 @@
+"""Carry plans out: the run, its climbs, and its summary."""
