@@ -1,0 +1,1 @@
+"""Strategies that draw whole answers and select among them."""
