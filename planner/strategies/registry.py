@@ -13,16 +13,16 @@ from typing import Final, Protocol
 
 from difficulty.errors import InvalidInputError
 from planner.ports.outcome import Outcome
-from planner.strategies.beam_search import BeamSearch
-from planner.strategies.dvts import DVTS
 from planner.strategies.flow import Flow
-from planner.strategies.lookahead import Lookahead
-from planner.strategies.rebase import Rebase
 from planner.strategies.sampling.best_of_n import BestOfN
 from planner.strategies.sampling.first_success import FirstSuccess
 from planner.strategies.sampling.greedy import Greedy
 from planner.strategies.sampling.majority_vote import MajorityVote
 from planner.strategies.sampling.weighted_best_of_n import WeightedBestOfN
+from planner.strategies.search.beam_search import BeamSearch
+from planner.strategies.search.dvts import DVTS
+from planner.strategies.search.lookahead import Lookahead
+from planner.strategies.search.rebase import Rebase
 from planner.strategies.sequential_revision import SequentialRevision
 from planner.strategies.task import Task
 from policies.allocation import Allocation

@@ -11,7 +11,7 @@ from strategy_contract import TREES, Played, backend, play, task
 
 from planner.ports.ports import Completion, SampleRequest, ScoreRequest
 from planner.simulated import SimulatedVerifier
-from planner.strategies.rebase import rebase_widths
+from planner.strategies.search.rebase import rebase_widths
 
 
 class Script:

@@ -14,8 +14,16 @@ import numpy as np
 from difficulty.errors import InvalidInputError
 from planner.ports.outcome import Outcome
 from planner.strategies.flow import Flow
+from planner.strategies.search.tree import (
+    Growth,
+    Path,
+    TreeSettings,
+    conclude_search,
+    grow,
+    rank,
+    score_paths,
+)
 from planner.strategies.task import Task
-from planner.strategies.tree import Growth, Path, TreeSettings, conclude_search, grow, rank, score_paths
 
 __all__ = ["Rebase", "rebase_widths"]
 

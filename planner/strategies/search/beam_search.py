@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 from difficulty.errors import InvalidInputError
 from planner.ports.outcome import Outcome
 from planner.strategies.flow import Flow
-from planner.strategies.task import Task
-from planner.strategies.tree import (
+from planner.strategies.search.tree import (
     Growth,
     Path,
     TreeSettings,
@@ -23,6 +22,7 @@ from planner.strategies.tree import (
     score_paths,
     spread,
 )
+from planner.strategies.task import Task
 
 __all__ = ["BeamSearch", "search_beams"]
 

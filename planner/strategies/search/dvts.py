@@ -12,8 +12,16 @@ from dataclasses import dataclass
 from difficulty.errors import InvalidInputError
 from planner.ports.outcome import Outcome
 from planner.strategies.flow import Flow, together
+from planner.strategies.search.tree import (
+    Growth,
+    Path,
+    TreeSettings,
+    conclude_search,
+    grow,
+    score_paths,
+    spread,
+)
 from planner.strategies.task import Task
-from planner.strategies.tree import Growth, Path, TreeSettings, conclude_search, grow, score_paths, spread
 
 __all__ = ["DVTS"]
 

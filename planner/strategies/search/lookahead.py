@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from difficulty.errors import InvalidInputError
 from planner.ports.outcome import Outcome
-from planner.strategies.beam_search import search_beams
 from planner.strategies.flow import Flow
+from planner.strategies.search.beam_search import search_beams
+from planner.strategies.search.tree import TreeSettings
 from planner.strategies.task import Task
-from planner.strategies.tree import TreeSettings
 
 __all__ = ["Lookahead"]
 

@@ -1,0 +1,1 @@
+"""Strategies that search over steps of an answer."""
