@@ -275,7 +275,7 @@ def _worker(
 ) -> CollectWorker:
     """Return who draws: this process, or actors of Ray."""
     from planner.collect.worker import LocalWorker
-    from planner.verifier_specs import open_verifier
+    from planner.verifiers.specs import open_verifier
 
     opener = (
         None

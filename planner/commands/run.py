@@ -115,7 +115,7 @@ def command(
     from planner.collect.grade import GoldGrader
     from planner.planner import Planner
     from planner.running.summary import summarise
-    from planner.verifier_specs import open_verifier
+    from planner.verifiers.specs import open_verifier
 
     planner = Planner.load(bundle)
     limit = budget_of(planner, budget, unit, scope, max_per_prompt, [price, target_accuracy])
