@@ -31,10 +31,10 @@ from planner.planning.one_shot import CHUNK, OneShot
 from planner.planning.pricing import Pricing
 from planner.planning.reason import Reasons
 from planner.planning.spend import choose_levels
-from policies.adaptive_table import AdaptiveTable
+from policies.adaptive.cold_start import cold_start_adaptive
+from policies.adaptive.table import AdaptiveTable
 from policies.budget import Budget, check_unit
 from policies.cold_start import cold_start
-from policies.cold_start_adaptive import cold_start_adaptive
 from policies.cost import CostModel
 from policies.cost_latency import DecodeModel
 from policies.curves import CurveTable

@@ -18,11 +18,11 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.adaptive_policy import AdaptivePolicy, Move
+from policies.adaptive.policy import AdaptivePolicy, Move
+from policies.adaptive.routing import RESEMBLANCE, Routing
 from policies.adaptive_replay import Objective, StopRule
 from policies.ladder import Ladder
 from policies.replay_pools import ReplayPool, sample_scales
-from policies.routing import RESEMBLANCE, Routing
 from policies.value_rule import JUDGED
 from training.candidates import KNOWN_RULES, Bench, Candidate
 from training.checker_ladders import first_success, propose_checker_ladders

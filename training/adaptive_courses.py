@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from difficulty.belief.standardised import standardised
 from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle
-from policies.adaptive_policy import AdaptivePolicy
+from policies.adaptive.policy import AdaptivePolicy
 from policies.adaptive_replay import replay, score_rule
 from policies.cost import CostModel
 from policies.ladder import Ladder

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.belief.standardised import standardised
-from policies.adaptive_policy import AdaptivePolicy
+from policies.adaptive.policy import AdaptivePolicy
 from policies.ladder import Ladder, Wave
 from policies.prices import choose_at_prices
 from policies.replay_pools import ReplayPool, half_of

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.adaptive_policy import AdaptivePolicy, Move
+from policies.adaptive.policy import AdaptivePolicy, Move
 from policies.adaptive_replay import StopRule, Trajectories, replay, score_rule
 from policies.ladder import Ladder, SampleScale, Wave
 from policies.objective import Objective

@@ -3,7 +3,7 @@
 The usual move comes first; another is offered where sending those prompts to it that it looks better for
 gains clearly, on prompts whose own samples had no direct say in it (rules that earned it for their neighbours
 were fitted on folds with them). One-shot policies are among what this finds: static allocations of each
-generator are offered too. Taking one of the offers is left to `policies.routing`.
+generator are offered too. Taking one of the offers is left to `policies.adaptive.routing`.
 """
 
 from __future__ import annotations

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from difficulty.belief.standardised import standardised
 from difficulty.log.sample_log import SampleLog
-from policies.adaptive_policy import AdaptivePolicy
+from policies.adaptive.policy import AdaptivePolicy
+from policies.adaptive.table import AdaptiveTable
 from policies.adaptive_replay import Trajectories, replay, score_rule
-from policies.adaptive_table import AdaptiveTable
 from policies.cost import CostModel
 from policies.hull import upper_hull
 from policies.ladder import Ladder

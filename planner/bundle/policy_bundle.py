@@ -29,9 +29,9 @@ from difficulty.generator import Generator
 from difficulty.predictor.difficulty_predictor import DifficultyPredictor
 from difficulty.predictor.kernel_regression import KernelRegression
 from difficulty.prompt import Prompt
-from policies.adaptive_policy import AdaptivePolicy
-from policies.adaptive_table import AdaptiveTable
-from policies.adaptive_wire import from_plain, routing_arrays, to_plain
+from policies.adaptive.policy import AdaptivePolicy
+from policies.adaptive.table import AdaptiveTable
+from policies.adaptive.wire import from_plain, routing_arrays, to_plain
 from policies.allocation import Allocation
 from policies.budget import check_unit
 from policies.curves import CurveTable

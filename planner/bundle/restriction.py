@@ -15,7 +15,7 @@ import numpy as np
 from difficulty.errors import UnknownGeneratorError
 from difficulty.generator import Generator
 from planner.bundle.policy_bundle import PolicyBundle
-from policies.adaptive_table import AdaptiveTable
+from policies.adaptive.table import AdaptiveTable
 
 __all__ = ["restrict", "restricted_table"]
 

@@ -20,8 +20,8 @@ from difficulty.prompt import Prompt
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.planning.levels import Menu
 from planner.planning.reason import Reasons, one_of
-from policies.adaptive_policy import Move
-from policies.adaptive_table import AdaptiveTable
+from policies.adaptive.policy import Move
+from policies.adaptive.table import AdaptiveTable
 from policies.allocation import Allocation
 from policies.budget import check_unit
 from policies.ladder import Ladder

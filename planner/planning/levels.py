@@ -20,7 +20,7 @@ from difficulty.belief.reference_prompts import Belief
 from difficulty.belief.standardised import standardised
 from difficulty.errors import InvalidInputError, UnknownUnitError
 from planner.bundle.policy_bundle import PolicyBundle
-from policies.adaptive_table import AdaptiveTable
+from policies.adaptive.table import AdaptiveTable
 from policies.cost import CostModel
 
 __all__ = ["Levels", "Menu", "table_of"]

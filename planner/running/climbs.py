@@ -17,7 +17,7 @@ from planner.bundle.policy_bundle import PolicyBundle
 from planner.planning.adaptive import move_of
 from planner.ports.outcome import Candidate
 from planner.strategies.climb import Climb
-from policies.adaptive_table import AdaptiveTable
+from policies.adaptive.table import AdaptiveTable
 from policies.cost import CostModel
 from policies.plan import AllocationPlan
 from policies.usage import Usage

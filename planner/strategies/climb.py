@@ -23,8 +23,8 @@ from planner.strategies.flow import NOT_WORTH, Failure, Flow, Prospect, draw
 from planner.strategies.selection import Choice, select_by_vote
 from planner.strategies.task import Task
 from planner.strategies.waves import conclude, score_candidates
-from policies.adaptive_policy import AdaptivePolicy, Move
-from policies.adaptive_wire import to_plain
+from policies.adaptive.policy import AdaptivePolicy, Move
+from policies.adaptive.wire import to_plain
 from policies.evidence import Evidence
 from policies.ladder import SampleScale, Wave
 from policies.learned_verifier import LEARNED

@@ -21,7 +21,7 @@ from numpy.testing import assert_array_equal
 from difficulty.errors import InvalidBundleError
 from planner.bundle.policy_bundle import PolicyBundle, read_manifest
 from planner.planner import Planner
-from policies.adaptive_wire import to_plain
+from policies.adaptive.wire import to_plain
 from policies.budget import Budget
 
 

@@ -23,7 +23,7 @@ from planner.simulated import SimulatedBackend, SimulatedExtractor
 from planner.strategies.climb import Climb
 from planner.strategies.flow import Failure, Prospect
 from planner.strategies.task import Task
-from policies.adaptive_policy import Move
+from policies.adaptive.policy import Move
 from policies.allocation import Allocation
 from policies.batch_control import BatchControl
 from policies.budget import Budget

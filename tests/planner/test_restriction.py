@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from planner.bundle.restriction import restricted_table
-from policies.adaptive_policy import AdaptivePolicy, Move
-from policies.adaptive_table import AdaptiveTable
+from policies.adaptive.policy import AdaptivePolicy, Move
+from policies.adaptive.routing import Routing
+from policies.adaptive.table import AdaptiveTable
 from policies.ladder import Ladder, SampleScale, Wave
-from policies.routing import Routing
 from policies.stop_rules import Always
 
 # Two prompts; the first does best with a, the second with b at the first price and with c at the second.

@@ -15,7 +15,7 @@ from planner.ports.ports import Completion, FinishReason, SampleRequest
 from planner.strategies.climb import Climb
 from planner.strategies.flow import Arrival, Drawn, Failure, Flow, Scored
 from planner.strategies.task import Task
-from policies.adaptive_policy import Move
+from policies.adaptive.policy import Move
 from policies.allocation import Allocation
 from policies.ladder import Ladder, SampleScale, Wave
 from policies.learned_verifier import LEARNED

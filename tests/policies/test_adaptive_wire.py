@@ -13,11 +13,11 @@ import pytest
 from difficulty.belief.beta_binomial import BetaBinomial
 from difficulty.errors import InvalidBundleError, InvalidInputError
 from policies import stop_rules
-from policies.adaptive_policy import AdaptivePolicy, Move
-from policies.adaptive_wire import from_plain, routing_arrays, to_plain
+from policies.adaptive.policy import AdaptivePolicy, Move
+from policies.adaptive.routing import Routing
+from policies.adaptive.wire import from_plain, routing_arrays, to_plain
 from policies.evidence import Evidence
 from policies.ladder import Ladder, SampleScale, Wave
-from policies.routing import Routing
 from policies.value_rule import ValueRule
 
 LADDER = Ladder(

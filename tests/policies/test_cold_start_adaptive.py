@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from difficulty.belief.posterior import leads
-from policies.cold_start_adaptive import cold_start_adaptive
+from policies.adaptive.cold_start import cold_start_adaptive
 from policies.stop_rules import AdaptiveConsistency
 
 SUCCESS = np.linspace(0.05, 0.95, 40)

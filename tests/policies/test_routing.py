@@ -9,9 +9,9 @@ import pytest
 
 from difficulty.belief.weight_spec import PolicySpec
 from difficulty.errors import InvalidInputError
-from policies.adaptive_policy import AdaptivePolicy, Move
+from policies.adaptive.policy import AdaptivePolicy, Move
+from policies.adaptive.routing import Routing
 from policies.ladder import Ladder, SampleScale, Wave
-from policies.routing import Routing
 from policies.stop_rules import Always
 
 LEVEL = np.linspace(-1.5, 1.5, 40)[:, None]

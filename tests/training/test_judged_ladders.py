@@ -22,7 +22,7 @@ from planner.drivers.lockstep import run_lockstep
 from planner.strategies.climb import Climb
 from planner.strategies.task import Task
 from planner.verifiers.learned import LearnedVerifier
-from policies.adaptive_policy import Move
+from policies.adaptive.policy import Move
 from policies.adaptive_replay import replay
 from policies.allocation import Allocation
 from policies.cost import CostModel

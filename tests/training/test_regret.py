@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from policies.adaptive_policy import AdaptivePolicy, Move
+from policies.adaptive.policy import AdaptivePolicy, Move
 from policies.budget import check_unit
 from policies.cost import CostModel
 from policies.ladder import Ladder, Wave

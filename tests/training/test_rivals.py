@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from difficulty.log.sample_log import SampleLog
-from policies.adaptive_policy import AdaptivePolicy
+from policies.adaptive.policy import AdaptivePolicy
 from policies.cost import CostModel
 from policies.replay_pools import replay_pools
 from policies.stop_rules import AdaptiveConsistency, Agreement, Always

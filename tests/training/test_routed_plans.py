@@ -17,11 +17,11 @@ from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
 from planner.planning.adaptive import move_of
 from planner.planning.levels import Levels
+from policies.adaptive.routing import RESEMBLANCE
 from policies.budget import Budget
 from policies.cost import CostModel
 from policies.plan import AllocationPlan
 from policies.replay_pools import replay_pools
-from policies.routing import RESEMBLANCE
 from training.evaluate import evaluate
 from training.ladders import Settings
 from training.report import Report

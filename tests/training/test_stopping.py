@@ -10,7 +10,7 @@ import pytest
 from difficulty.belief.standardised import standardised
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
-from policies.adaptive_policy import AdaptivePolicy, Move
+from policies.adaptive.policy import AdaptivePolicy, Move
 from policies.adaptive_replay import Trajectories, replay, score_rule
 from policies.cost import CostModel
 from policies.evidence import Evidence

@@ -12,9 +12,9 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.adaptive_policy import AdaptivePolicy, Move
+from policies.adaptive.policy import AdaptivePolicy, Move
+from policies.adaptive.table import AdaptiveTable
 from policies.adaptive_replay import StopRule
-from policies.adaptive_table import AdaptiveTable
 from policies.cold_start import WRONG_SHARES
 from policies.ladder import Ladder, Wave, wave_sizes
 from policies.objective import Objective

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
+from policies.adaptive.routing import Routing
 from policies.adaptive_replay import StopRule
 from policies.ladder import Ladder, SampleScale
-from policies.routing import Routing
 
 __all__ = ["AdaptivePolicy", "Move"]
 

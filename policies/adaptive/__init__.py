@@ -1,0 +1,1 @@
+"""The policy that reacts to what has been drawn: its table, routing, cold start and wire format."""
