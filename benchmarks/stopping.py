@@ -19,7 +19,7 @@ from scipy.integrate import quad
 
 from planner.drivers.batch import Wish, decide
 from planner.strategies.flow import Prospect
-from policies.batch_control import BatchControl
+from policies.control.batch import BatchControl
 from policies.evidence import Evidence
 from policies.ladder import Ladder, SampleScale, Wave, wave_sizes
 from policies.prompt_tally import PromptTally

@@ -1,7 +1,7 @@
 """Answer prompts as they arrive, on a budget per window of prompts or of time.
 
 Each prompt gets a ticket with the price of the moment, is planned and run at it, and what it really cost
-moves the price for those that follow (`policies.stream_control`). The state is one small file, written before
+moves the price for those that follow (`policies.control.stream`). The state is one small file, written before
 and after each prompt, so that a restart goes on where the last process was; one process at a time may use it.
 """
 
@@ -21,7 +21,7 @@ from planner.drivers import Limits
 from planner.planner import Planner
 from planner.ports.outcome import Outcome
 from planner.ports.ports import AnswerExtractor, Backend, Verifier
-from policies.stream_control import StreamControl, StreamState, Ticket
+from policies.control.stream import StreamControl, StreamState, Ticket
 
 if TYPE_CHECKING:
     from policies.budget import Unit

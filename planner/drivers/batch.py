@@ -3,7 +3,7 @@
 Every prompt that could draw another wave says what going on would gain and cost at each of a few prices; the
 price is solved anew from what is left of the budget, so that what one prompt saves is spent on another.
 Prompts that are not granted wait, and go on if money comes back. The account is that of
-`policies.batch_control`; sending is left to the lock-step driver.
+`policies.control.batch`; sending is left to the lock-step driver.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from planner.strategies.flow import NOT_WORTH, Failure, Prospect
 from policies.adaptive_replay import StopRule
-from policies.batch_control import BatchControl
+from policies.control.batch import BatchControl
 from policies.evidence import Evidence
 from policies.value_rule import ValueRule
 

@@ -3,7 +3,7 @@
 The flow keeps the same tally that training replayed, so that a rule sees at run time what it was fitted on,
 and selects as the replay did: the answer with the most weighted votes, or the first sample that a verifier
 accepts. It assumes that the policy's unit can be priced per sample; budgets over many prompts are left to
-`policies.batch_control` and `policies.stream_control`.
+`policies.control.batch` and `policies.control.stream`.
 """
 
 from __future__ import annotations

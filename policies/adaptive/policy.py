@@ -2,7 +2,7 @@
 
 A move with one wave is a static allocation, so the policy contains every static one; with a routing it
 chooses among a few moves by what is predicted of a prompt, and contains one-shot policies too. Spending over
-many prompts is left to `policies.batch_control` and `policies.stream_control`.
+many prompts is left to `policies.control.batch` and `policies.control.stream`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from difficulty.errors import InvalidBudgetError, InvalidInputError
-from policies.batch_control import BatchControl
+from policies.control.batch import BatchControl
 
 PRICES = np.geomspace(1.0, 1e-3, 12)
 

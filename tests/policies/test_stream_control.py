@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from difficulty.errors import InvalidBudgetError, InvalidInputError
-from policies.stream_control import StreamControl
+from policies.control.stream import StreamControl
 
 PRICES = np.geomspace(1, 1e-4, 16).tolist()
 COSTS = np.geomspace(1, 40, 16).tolist()
