@@ -22,8 +22,8 @@ from rich.table import Table
 from difficulty.belief.weight_spec import PolicySpec
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.planning.pricing import Pricing
-from policies.budget import check_unit
-from policies.cost import CostModel
+from policies.cost.budget import check_unit
+from policies.cost.cost_model import CostModel
 from training.crossfit import CrossFit
 from training.evaluate import evaluate
 from training.simulated_log import simulated_log

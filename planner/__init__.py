@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     )
     from planner.streaming import Stream
     from policies.allocation import Allocation
-    from policies.budget import Budget
-    from policies.cost import CostModel
+    from policies.cost.budget import Budget
+    from policies.cost.cost_model import CostModel
+    from policies.cost.usage import Usage
     from policies.plan import AllocationPlan
     from policies.plan_wire import read_plans, write_plans
-    from policies.usage import Usage
 
 __all__ = [
     "Allocation",
@@ -73,11 +73,11 @@ _HOMES: Final = {
     "AllocationPlan": "policies.plan",
     "AnswerExtractor": "planner.ports.ports",
     "Backend": "planner.ports.ports",
-    "Budget": "policies.budget",
+    "Budget": "policies.cost.budget",
     "Candidate": "planner.ports.outcome",
     "Collected": "planner.collect.session",
     "Completion": "planner.ports.ports",
-    "CostModel": "policies.cost",
+    "CostModel": "policies.cost.cost_model",
     "FrontierPoint": "planner.planner",
     "Generator": "difficulty.generator",
     "Outcome": "planner.ports.outcome",
@@ -91,7 +91,7 @@ _HOMES: Final = {
     "ScoreRequest": "planner.ports.ports",
     "Scores": "planner.ports.ports",
     "Stream": "planner.streaming",
-    "Usage": "policies.usage",
+    "Usage": "policies.cost.usage",
     "Verifier": "planner.ports.ports",
     "acollect": "planner.collect.run",
     "collect": "planner.collect.run",

@@ -33,10 +33,10 @@ from planner.planning.reason import Reasons
 from planner.planning.spend import choose_levels
 from policies.adaptive.cold_start import cold_start_adaptive
 from policies.adaptive.table import AdaptiveTable
-from policies.budget import Budget, check_unit
 from policies.cold_start import cold_start
-from policies.cost import CostModel
-from policies.cost_latency import DecodeModel
+from policies.cost.budget import Budget, check_unit
+from policies.cost.cost_model import CostModel
+from policies.cost.latency import DecodeModel
 from policies.curves import CurveTable
 from policies.objective import Objective, check_objective
 from policies.plan import AllocationPlan

@@ -24,7 +24,7 @@ from planner.ports.ports import AnswerExtractor, Backend, Verifier
 from policies.control.stream import StreamControl, StreamState, Ticket
 
 if TYPE_CHECKING:
-    from policies.budget import Unit
+    from policies.cost.budget import Unit
 
 __all__ = ["Stream"]
 

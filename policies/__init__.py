@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from difficulty.belief.weight_spec import PolicyMixture, PolicySpec
     from policies.allocation import Allocation
-    from policies.budget import Budget
-    from policies.cost import CostModel
-    from policies.cost_latency import DecodeModel
+    from policies.cost.budget import Budget
+    from policies.cost.cost_model import CostModel
+    from policies.cost.latency import DecodeModel
+    from policies.cost.usage import Usage
     from policies.curves import CurveTable, measure_curves
     from policies.hull import upper_hull
     from policies.menu import build_menu
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from policies.plan_wire import plan_from_json, plan_to_json, read_plans, write_plans
     from policies.solution import Solution
     from policies.solver import solve
-    from policies.usage import Usage
 
 __all__ = [
     "Allocation",
@@ -47,14 +47,14 @@ __all__ = [
 _HOMES: Final = {
     "Allocation": "policies.allocation",
     "AllocationPlan": "policies.plan",
-    "Budget": "policies.budget",
-    "CostModel": "policies.cost",
+    "Budget": "policies.cost.budget",
+    "CostModel": "policies.cost.cost_model",
     "CurveTable": "policies.curves",
-    "DecodeModel": "policies.cost_latency",
+    "DecodeModel": "policies.cost.latency",
     "PolicyMixture": "difficulty.belief.weight_spec",
     "PolicySpec": "difficulty.belief.weight_spec",
     "Solution": "policies.solution",
-    "Usage": "policies.usage",
+    "Usage": "policies.cost.usage",
     "build_menu": "policies.menu",
     "measure_curves": "policies.curves",
     "plan_from_json": "policies.plan_wire",

@@ -2,7 +2,7 @@
 passes.
 
 It assumes that every completion has the same expected length, which is what a belief gives. What the usage
-costs is left to `policies.cost`, and how long it takes to the decode model that is passed in.
+costs is left to `policies.cost.cost_model`, and how long it takes to the decode model that is passed in.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from difficulty.errors import InvalidInputError
 from policies.allocation import Allocation
-from policies.cost import CostModel
-from policies.cost_latency import DecodeModel
-from policies.usage import Usage
+from policies.cost.cost_model import CostModel
+from policies.cost.latency import DecodeModel
+from policies.cost.usage import Usage
 
 __all__ = ["UsageModel"]
 

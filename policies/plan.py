@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from difficulty.errors import InvalidInputError
 from policies.allocation import Allocation
-from policies.budget import Unit, check_unit
+from policies.cost.budget import Unit, check_unit
 from policies.objective import Objective, check_objective
 
 __all__ = ["AllocationPlan"]
@@ -36,7 +36,7 @@ class AllocationPlan:
     cost_interval : tuple of float, optional
         Where the actual cost is expected to lie, in `unit`; None where only the mean is known.
     unit : str
-        One of `policies.budget.UNITS`.
+        One of `policies.cost.budget.UNITS`.
     objective : {"accuracy", "coverage"}
         Whether the selected answer is to be right, or any of the samples.
     price : float, optional

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError, UnknownUnitError
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import SamplePool
-from policies.cost import CostModel
+from policies.cost.cost_model import CostModel
 from policies.ladder import SampleScale
 from policies.learned_verifier import LearnedScorer
 
@@ -46,7 +46,7 @@ class ReplayPool:
     pool : SamplePool
         P prompts × M samples.
     cost : ndarray of float64, shape (P, M)
-        Cost of each sample, from `policies.cost.CostModel.price_arrays`; NaN on padding.
+        Cost of each sample, from `policies.cost.cost_model.CostModel.price_arrays`; NaN on padding.
     request_cost : ndarray of float64, shape (P,)
         Cost of sending the prompt once, for each wave; 0 where it is free or cached.
     judge : LearnedScorer, optional

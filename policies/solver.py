@@ -3,7 +3,7 @@
 It assumes one value and one cost per prompt and allocation, exact or expected, and treats them as known. One
 price prices everything: at a price each prompt takes its best value − price × cost, and the price is the one
 at which the budget is used up; where the values come from is left to the curves, and what they cost to
-`policies.cost`.
+`policies.cost.cost_model`.
 """
 
 from __future__ import annotations

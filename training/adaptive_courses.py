@@ -19,7 +19,7 @@ from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle
 from policies.adaptive.policy import AdaptivePolicy
 from policies.adaptive_replay import replay, score_rule
-from policies.cost import CostModel
+from policies.cost.cost_model import CostModel
 from policies.ladder import Ladder
 from policies.learned_verifier import LearnedScorer
 from policies.objective import check_objective

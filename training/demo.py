@@ -19,7 +19,7 @@ from difficulty.log.sample_log import SampleLog
 from difficulty.prompt import Prompt
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
-from policies.budget import Budget, check_unit
+from policies.cost.budget import Budget, check_unit
 from policies.plan import AllocationPlan
 from policies.plan_wire import write_plans
 from training.evaluate import evaluate

@@ -29,8 +29,8 @@ from planner.drivers import Progress as RunProgress
 from planner.planner import Planner
 from planner.ports.outcome import Outcome
 from planner.ports.outcome_wire import outcome_to_json
-from policies.budget import Budget, check_unit
-from policies.usage import Usage
+from policies.cost.budget import Budget, check_unit
+from policies.cost.usage import Usage
 from training.forecast import Forecast
 from training.lab import LANGUAGE_MODEL, draw_problems
 from training.lab.prompts import lab_generators, lab_prompts

@@ -26,8 +26,8 @@ from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
 from planner.planning.pricing import Pricing
 from policies.allocation import Allocation
-from policies.budget import Budget, check_unit
-from policies.cost import CostModel
+from policies.cost.budget import Budget, check_unit
+from policies.cost.cost_model import CostModel
 from policies.curves import CurveTable, measure_curves
 from policies.learned_verifier import LearnedScorer
 from policies.plan import AllocationPlan

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
-from policies.budget import Budget
+from policies.cost.budget import Budget
 from policies.plan import AllocationPlan
 
 __all__ = ["Forecast", "Range", "Rehearsals"]

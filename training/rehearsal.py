@@ -26,7 +26,7 @@ from planner.backends.replay import ReplayBackend
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
 from planner.ports.ports import Completion, SampleRequest
-from policies.budget import Budget
+from policies.cost.budget import Budget
 from policies.objective import check_objective
 from training.forecast import Rehearsals
 from training.train import train

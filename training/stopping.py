@@ -19,7 +19,7 @@ from difficulty.log.sample_log import SampleLog
 from policies.adaptive.policy import AdaptivePolicy
 from policies.adaptive.table import AdaptiveTable
 from policies.adaptive_replay import Trajectories, replay, score_rule
-from policies.cost import CostModel
+from policies.cost.cost_model import CostModel
 from policies.hull import upper_hull
 from policies.ladder import Ladder
 from policies.learned_verifier import LearnedScorer

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
-from policies.budget import check_unit
-from policies.cost import CostModel
+from policies.cost.budget import check_unit
+from policies.cost.cost_model import CostModel
 from training.frontier import bootstrap_weights, interval
 from training.sequential_share import shapes_of, share_at_equal_cost, share_at_equal_n
 from training.strategy_bed import DIFFICULTIES, DifficultyName, StrategyBed, measure_strategies

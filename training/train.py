@@ -25,8 +25,8 @@ from difficulty.predictor.calibration import explained_share
 from difficulty.predictor.difficulty_predictor import DifficultyPredictor, group_folds
 from planner.bundle.policy_bundle import PolicyBundle, prompt_hash
 from planner.planning.pricing import Pricing
-from policies.budget import check_unit
-from policies.cost import CostModel
+from policies.cost.budget import check_unit
+from policies.cost.cost_model import CostModel
 from policies.curves import CurveTable, measure_curves, row_mean
 from policies.menu import build_menu
 from policies.objective import Objective, check_objective

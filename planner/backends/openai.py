@@ -20,7 +20,7 @@ from planner.backends.openai_wire import Reply, count_tokens, read_reply, to_com
 from planner.backends.prompt_text import check_request
 from planner.backends.results import Drawn, Meter, Spent, assemble
 from planner.ports.ports import Completion, SampleRequest
-from policies.usage import Usage
+from policies.cost.usage import Usage
 
 __all__ = ["OpenAIBackend"]
 

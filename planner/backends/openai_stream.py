@@ -14,7 +14,7 @@ import msgspec
 
 from difficulty.errors import InvalidResponseError
 from planner.backends.openai_wire import Choice, Logprobs, Message, Reply, WireUsage
-from policies.usage import Usage
+from policies.cost.usage import Usage
 
 __all__ = ["Pieces", "stream_fields"]
 

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 from difficulty.errors import BackendError
 from planner.ports.ports import Completion, Metered
-from policies.usage import Usage
+from policies.cost.usage import Usage
 
 __all__ = ["Drawn", "Meter", "Spent", "assemble"]
 

@@ -22,7 +22,7 @@ from planner.backends.seeded_sampling import sample_key
 from planner.backends.stop_strings import StopStrings
 from planner.backends.thinking import Thought
 from planner.ports.ports import Completion, Metered, SampleRequest
-from policies.usage import Usage
+from policies.cost.usage import Usage
 
 __all__ = ["TransformersBackend"]
 

@@ -16,7 +16,7 @@ from difficulty.errors import BackendError, InvalidInputError, InvalidResponseEr
 from planner.backends.prompt_text import check_request, render_chat
 from planner.backends.results import Drawn, Spent, assemble
 from planner.ports.ports import Completion, FinishReason, SampleRequest
-from policies.usage import Usage
+from policies.cost.usage import Usage
 
 __all__ = ["VLLMBackend"]
 

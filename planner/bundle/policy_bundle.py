@@ -33,7 +33,7 @@ from policies.adaptive.policy import AdaptivePolicy
 from policies.adaptive.table import AdaptiveTable
 from policies.adaptive.wire import from_plain, routing_arrays, to_plain
 from policies.allocation import Allocation
-from policies.budget import check_unit
+from policies.cost.budget import check_unit
 from policies.curves import CurveTable
 from policies.learned_verifier import CorrectnessModel, read_models, write_models
 from policies.objective import check_objective

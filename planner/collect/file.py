@@ -19,7 +19,7 @@ from difficulty.log.sample_log import SampleLog
 from difficulty.log.wire import LineWire, SampleWire
 from planner.collect.plan import CollectPlan
 from planner.files.append import AppendFile
-from policies.usage import Usage
+from policies.cost.usage import Usage
 
 __all__ = ["COLLECTION_SCHEMA", "CollectFile", "PieceRecord"]
 

@@ -25,7 +25,7 @@ from planner.collect.grade import GoldGrader
 from planner.collect.plan import CollectPlan, Piece
 from planner.collect.worker import CollectWorker
 from planner.drivers import Limits, Progress
-from policies.usage import Usage
+from policies.cost.usage import Usage
 
 __all__ = ["CollectProgress", "Collected", "OnCollect", "carry_out", "checked_path", "working_path"]
 

@@ -27,7 +27,7 @@ from planner.running.run_plans import DriverName
 from planner.strategies.task import Task
 from planner.verifiers.mean_logprob import MeanLogprob
 from planner.verifiers.step_scores import StepScores
-from policies.usage import Usage
+from policies.cost.usage import Usage
 
 __all__ = ["ShardResult", "draw_shard"]
 

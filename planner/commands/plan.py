@@ -13,7 +13,7 @@ import click
 
 from planner.commands.terminal.options import as_json, bundle_argument, seed_option
 from planner.commands.terminal.terminal import note, print_json, results
-from policies.budget import UNITS, Budget, check_unit
+from policies.cost.budget import UNITS, Budget, check_unit
 
 if TYPE_CHECKING:
     from planner.planner import Planner

@@ -22,7 +22,7 @@ from planner.commands.terminal.draw_options import (
 )
 from planner.commands.terminal.options import as_json, bundle_argument, seed_option
 from planner.commands.terminal.terminal import print_json, progress_bars, results
-from policies.budget import UNITS
+from policies.cost.budget import UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

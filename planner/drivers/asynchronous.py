@@ -23,7 +23,7 @@ from planner.ports.outcome import Outcome
 from planner.ports.ports import Backend, Metered, SampleRequest, ScoreRequest, Verifier
 from planner.strategies.flow import Arrival, Ask, Failure, Scored
 from planner.strategies.task import Task
-from policies.usage import Usage
+from policies.cost.usage import Usage
 
 __all__ = ["run_concurrently"]
 

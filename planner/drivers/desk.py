@@ -20,7 +20,7 @@ from planner.ports.outcome import Outcome
 from planner.ports.ports import Completion, Metered, SampleRequest, ScoreRequest, Verifier
 from planner.strategies.flow import Arrival, Ask, Drawn, Failure, Scored
 from planner.strategies.task import Task
-from policies.usage import Usage
+from policies.cost.usage import Usage
 
 __all__ = ["BACKEND_ERRORS", "VERIFIER_ERRORS", "Clock", "Desk", "Part"]
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from planner.ports.outcome import OutcomeError
 from planner.ports.ports import Completion, Scores
 from planner.strategies.flow import Failure
-from policies.usage import Usage
+from policies.cost.usage import Usage
 
 __all__ = ["Draws", "Marks", "failure_of", "read_completions", "read_scores", "usage_of_completion"]
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from planner.drivers.limits import Limits
 from planner.ports.ports import SampleRequest
 from planner.strategies.flow import Failure
-from policies.usage import Usage
+from policies.cost.usage import Usage
 
 __all__ = ["Account", "Admission", "Hold", "Ledger"]
 

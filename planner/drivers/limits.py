@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from difficulty.errors import InvalidBudgetError
-from policies.usage import Usage
+from policies.cost.usage import Usage
 
 __all__ = ["Limits", "Price"]
 

@@ -23,7 +23,7 @@ from planner.ports.outcome import Outcome
 from planner.ports.outcome_wire import outcome_from_json, outcome_to_json
 from planner.ports.ports import Completion, SampleRequest, ScoreRequest
 from planner.strategies.task import Task
-from policies.usage import Usage
+from policies.cost.usage import Usage
 
 __all__ = ["Recorded", "RecordedScores", "Recovery", "RunLog"]
 

@@ -18,7 +18,7 @@ from planner.ports.ports import Verifier
 from planner.strategies.flow import Arrival, Ask, Failure, Flow
 from planner.strategies.registry import Strategy, strategy_of
 from planner.strategies.task import Task
-from policies.usage import Usage
+from policies.cost.usage import Usage
 
 __all__ = ["OnProgress", "Progress", "Session", "check_tasks"]
 

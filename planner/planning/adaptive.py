@@ -23,7 +23,7 @@ from planner.planning.reason import Reasons, one_of
 from policies.adaptive.policy import Move
 from policies.adaptive.table import AdaptiveTable
 from policies.allocation import Allocation
-from policies.budget import check_unit
+from policies.cost.budget import check_unit
 from policies.ladder import Ladder
 from policies.objective import check_objective
 from policies.plan import AllocationPlan

@@ -21,7 +21,7 @@ from difficulty.belief.standardised import standardised
 from difficulty.errors import InvalidInputError, UnknownUnitError
 from planner.bundle.policy_bundle import PolicyBundle
 from policies.adaptive.table import AdaptiveTable
-from policies.cost import CostModel
+from policies.cost.cost_model import CostModel
 
 __all__ = ["Levels", "Menu", "table_of"]
 

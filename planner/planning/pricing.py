@@ -2,7 +2,7 @@
 
 Output tokens come from the belief (weighted over reference prompts); prompt tokens are the prompt's own where
 known, else fitted from its length; a reward model is charged for what it was recorded to read, else for the
-prompt and one completion per sample that it scores. The prices themselves are those of `policies.cost`, so
+prompt and one completion per sample that it scores. The prices themselves are those of `policies.cost.cost_model`, so
 that plans and ledgers share one formula.
 """
 
@@ -19,8 +19,8 @@ from difficulty.belief.reference_prompts import Belief
 from difficulty.errors import UnknownUnitError
 from difficulty.prompt import Prompt
 from policies.allocation import Allocation
-from policies.cost import CostModel
-from policies.cost_latency import DecodeModel
+from policies.cost.cost_model import CostModel
+from policies.cost.latency import DecodeModel
 from policies.curves import CurveTable
 
 __all__ = ["Pricing", "columns_by_generator"]

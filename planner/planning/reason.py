@@ -87,7 +87,7 @@ class Reasons:
         price : float
             Value per unit of cost at which the batch was solved.
         unit : str
-            Unit of cost, one of `policies.budget.UNITS`.
+            Unit of cost, one of `policies.cost.budget.UNITS`.
         """
         first = self.standing(level)
         if self.ground == "static":

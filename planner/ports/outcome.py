@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias, get_args
 
 from policies.allocation import Allocation
-from policies.usage import Usage
+from policies.cost.usage import Usage
 
 __all__ = ["STOP_REASONS", "Candidate", "CandidateStatus", "Outcome", "OutcomeError", "StopReason"]
 

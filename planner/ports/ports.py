@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, Protocol, Self, TypeAlias
 
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
-from policies.usage import Usage
+from policies.cost.usage import Usage
 
 __all__ = [
     "AnswerExtractor",

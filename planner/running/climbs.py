@@ -18,9 +18,9 @@ from planner.planning.adaptive import move_of
 from planner.ports.outcome import Candidate
 from planner.strategies.climb import Climb
 from policies.adaptive.table import AdaptiveTable
-from policies.cost import CostModel
+from policies.cost.cost_model import CostModel
+from policies.cost.usage import Usage
 from policies.plan import AllocationPlan
-from policies.usage import Usage
 
 __all__ = ["climbs"]
 

@@ -26,8 +26,8 @@ from planner.strategies.task import Task
 from planner.verifiers.learned import LearnedVerifier
 from planner.verifiers.mean_logprob import MeanLogprob
 from planner.verifiers.stand_in import check_learned, picked_by_learned
-from policies.budget import Budget
-from policies.cost import CostModel
+from policies.cost.budget import Budget
+from policies.cost.cost_model import CostModel
 from policies.learned_verifier import LEARNED, CorrectnessModel
 from policies.plan import AllocationPlan
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from difficulty.prompt import Prompt
 from planner.collect.plan import Grader
 from planner.ports.outcome import Outcome
+from policies.cost.usage import Usage
 from policies.plan import AllocationPlan
-from policies.usage import Usage
 
 __all__ = ["RunSummary", "summarise"]
 

@@ -19,7 +19,7 @@ from planner.ports.ports import AnswerExtractor, Completion, SampleRequest
 from planner.strategies.flow import Failure
 from planner.strategies.stop import AllAtOnce, StopRule
 from policies.allocation import Allocation
-from policies.usage import Usage
+from policies.cost.usage import Usage
 
 if TYPE_CHECKING:  # the registry imports this module
     from planner.strategies.registry import OwnStrategy

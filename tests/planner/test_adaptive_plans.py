@@ -19,7 +19,7 @@ from planner.planning.adaptive import move_of
 from planner.planning.levels import Levels
 from planner.ports.ports import Completion, SampleRequest
 from planner.simulated import SimulatedBackend, SimulatedExtractor, SimulatedVerifier
-from policies.budget import Budget
+from policies.cost.budget import Budget
 from policies.plan_wire import plan_from_json, plan_to_json
 
 

@@ -16,7 +16,7 @@ from planner.backends.kv_cache import cache_argument, cache_of
 from planner.backends.results import Spent
 from planner.backends.transformers import TransformersBackend
 from planner.ports.ports import Metered, SampleRequest
-from policies.usage import Usage
+from policies.cost.usage import Usage
 
 torch = pytest.importorskip("torch", reason="extra 'local' is not installed")
 transformers = pytest.importorskip("transformers", reason="extra 'local' is not installed")

@@ -22,7 +22,7 @@ from difficulty.errors import InvalidBundleError
 from planner.bundle.policy_bundle import PolicyBundle, read_manifest
 from planner.planner import Planner
 from policies.adaptive.wire import to_plain
-from policies.budget import Budget
+from policies.cost.budget import Budget
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from planner.drivers import Limits, Progress, run_concurrently, run_lockstep
 from planner.ports.ports import Completion, SampleRequest, ScoreRequest, Scores
 from planner.simulated import SimulatedBackend, SimulatedVerifier
 from planner.strategies import FixedWaves
-from policies.usage import Usage
+from policies.cost.usage import Usage
 
 DRIVERS = (run_lockstep, run_concurrently)
 VERIFIERS = {"score": SimulatedVerifier(noise=0.5)}

@@ -25,9 +25,9 @@ from planner.strategies.flow import Failure, Prospect
 from planner.strategies.task import Task
 from policies.adaptive.policy import Move
 from policies.allocation import Allocation
-from policies.budget import Budget
 from policies.control.batch import BatchControl
-from policies.cost import CostModel
+from policies.cost.budget import Budget
+from policies.cost.cost_model import CostModel
 from policies.evidence import Evidence
 from policies.ladder import Ladder, Wave
 from policies.prompt_tally import PromptTally

@@ -17,8 +17,8 @@ from planner.drivers.ledger import Account
 from planner.ports.outcome import Outcome
 from planner.ports.ports import Completion, SampleRequest
 from planner.simulated import SimulatedVerifier
-from policies.cost import CostModel
-from policies.usage import Usage
+from policies.cost.cost_model import CostModel
+from policies.cost.usage import Usage
 
 DRIVERS = (run_lockstep, run_concurrently)
 VERIFIERS = {"score": SimulatedVerifier(noise=0.5)}

@@ -17,7 +17,7 @@ from planner.drivers import Limits, run_concurrently, run_lockstep
 from planner.ports.outcome import Outcome
 from planner.ports.ports import ScoreRequest
 from planner.strategies import Task
-from policies.usage import Usage
+from policies.cost.usage import Usage
 
 pytest.importorskip("openai", reason="extra 'openai' is not installed")
 

@@ -11,7 +11,7 @@ from difficulty.errors import InvalidInputError
 from planner.ports.outcome import Candidate, Outcome, OutcomeError
 from planner.ports.outcome_wire import outcome_from_json, outcome_to_json
 from policies.allocation import Allocation
-from policies.usage import Usage
+from policies.cost.usage import Usage
 
 OUTCOME = Outcome(
     prompt_id="p",

@@ -18,9 +18,9 @@ from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
-from policies.budget import UNITS, Budget
-from policies.cost import CostModel
-from policies.cost_latency import DecodeModel
+from policies.cost.budget import UNITS, Budget
+from policies.cost.cost_model import CostModel
+from policies.cost.latency import DecodeModel
 from policies.hull import upper_hull
 from policies.plan import AllocationPlan
 

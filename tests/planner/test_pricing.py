@@ -15,8 +15,8 @@ from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 from planner.planning.pricing import Pricing, columns_by_generator
 from policies.allocation import Allocation
-from policies.cost import CostModel
-from policies.cost_latency import DecodeModel
+from policies.cost.cost_model import CostModel
+from policies.cost.latency import DecodeModel
 from policies.curves import CurveTable
 
 ONE = Allocation(generator="small", strategy="majority_vote", width=1)

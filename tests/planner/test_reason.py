@@ -10,7 +10,7 @@ import numpy as np
 from difficulty.belief.weight_spec import STATIC
 from planner.planner import Planner
 from planner.planning.reason import Reasons
-from policies.budget import Budget
+from policies.cost.budget import Budget
 
 EASY, HARD = "Add up 3 + 4.", "Add up 3 + 44 + 8 + 59 + 12 + 7 + 31 + 20 + 5."
 

@@ -20,7 +20,7 @@ from planner.drivers import Limits, RunLog, run_concurrently, run_lockstep
 from planner.ports.ports import Completion, SampleRequest
 from planner.simulated import SimulatedBackend, SimulatedVerifier
 from planner.strategies import FixedWaves, Task
-from policies.usage import Usage
+from policies.cost.usage import Usage
 
 DRIVERS = (run_lockstep, run_concurrently)
 VERIFIERS = {"score": SimulatedVerifier(noise=0.5)}

@@ -10,9 +10,9 @@ import pytest
 
 from difficulty.errors import InvalidInputError, UnknownGeneratorError, UnknownUnitError
 from difficulty.generator import Generator
-from policies.budget import UNITS
-from policies.cost import CostModel
-from policies.usage import Usage
+from policies.cost.budget import UNITS
+from policies.cost.cost_model import CostModel
+from policies.cost.usage import Usage
 
 SMALL = Generator(name="small", params=8e9, active_params=2e9, usd_per_mtok_in=0.5, usd_per_mtok_out=2.0)
 MODEL = CostModel(

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from difficulty.errors import InvalidInputError
-from policies.cost_energy import EnergyRun, fit_energy
+from policies.cost.energy import EnergyRun, fit_energy
 
 
 def test_fit_finds_the_figures_again() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from difficulty.errors import InvalidInputError
-from policies.cost_latency import DecodeModel, DecodeRun
+from policies.cost.latency import DecodeModel, DecodeRun
 
 TRUE = DecodeModel(
     per_step=0.02,

@@ -10,11 +10,11 @@ import pytest
 from difficulty.errors import InvalidInputError, UnknownUnitError
 from difficulty.generator import Generator
 from policies.allocation import Allocation, StrategyName
-from policies.budget import UNITS
-from policies.cost import CostModel
-from policies.cost_latency import DecodeModel
+from policies.cost.budget import UNITS
+from policies.cost.cost_model import CostModel
+from policies.cost.latency import DecodeModel
+from policies.cost.usage import Usage
 from policies.expected_usage import UsageModel
-from policies.usage import Usage
 
 DECODE = DecodeModel(per_step=0.01, per_sample=0.001)
 

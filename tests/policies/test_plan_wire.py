@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from difficulty.errors import InvalidInputError, UnknownUnitError
 from policies.allocation import STRATEGIES, Allocation
-from policies.budget import UNITS
+from policies.cost.budget import UNITS
 from policies.plan import AllocationPlan
 from policies.plan_wire import plan_from_json, plan_to_json, read_plans, write_plans
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from policies.adaptive.policy import AdaptivePolicy, Move
-from policies.budget import check_unit
-from policies.cost import CostModel
+from policies.cost.budget import check_unit
+from policies.cost.cost_model import CostModel
 from policies.ladder import Ladder, Wave
 from policies.replay_pools import half_of
 from policies.stop_rules import Agreement, Always

@@ -12,8 +12,8 @@ from planner.backends.replay import ReplayBackend
 from planner.collect.session import Collected
 from planner.commands.tables.demo import live_summary, print_live
 from planner.planner import Planner
-from policies.budget import Budget
-from policies.usage import Usage
+from policies.cost.budget import Budget
+from policies.cost.usage import Usage
 from training.demo_live import LiveDemo, LiveRun, lab_batches, live_budgets, run_live
 from training.forecast import Forecast, Range
 

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 from planner.planning.pricing import Pricing
-from policies.cost import CostModel
+from policies.cost.cost_model import CostModel
 from policies.curves import measure_curves
 from training.baselines import TestBed
 from training.flops_matched import flops_matched

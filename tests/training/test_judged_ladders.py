@@ -25,7 +25,7 @@ from planner.verifiers.learned import LearnedVerifier
 from policies.adaptive.policy import Move
 from policies.adaptive_replay import replay
 from policies.allocation import Allocation
-from policies.cost import CostModel
+from policies.cost.cost_model import CostModel
 from policies.ladder import Ladder, Wave
 from policies.learned_verifier import LearnedScorer
 from policies.replay_pools import ReplayPool, half_of, replay_pools

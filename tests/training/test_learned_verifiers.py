@@ -17,7 +17,7 @@ from planner import Budget, Planner, PolicyBundle
 from planner.backends.replay import ReplayBackend
 from planner.running.run_plans import run_plans
 from policies.allocation import Allocation, StrategyName
-from policies.cost import CostModel
+from policies.cost.cost_model import CostModel
 from policies.curves import measure_curves
 from policies.learned_selection import selection_accuracy
 from policies.learned_verifier import LearnedScorer, read_models, write_models

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from difficulty.errors import UnknownUnitError
 from planner.planning.pricing import Pricing
 from policies.allocation import Allocation
-from policies.cost import CostModel
+from policies.cost.cost_model import CostModel
 from policies.curves import CurveTable
 from training.menu_pricing import price_menu
 

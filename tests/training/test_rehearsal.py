@@ -12,7 +12,7 @@ from difficulty.errors import InvalidBudgetError, InvalidInputError
 from planner.backends.replay import ReplayBackend
 from planner.planner import Planner
 from policies.allocation import Allocation
-from policies.budget import Budget
+from policies.cost.budget import Budget
 from policies.plan import AllocationPlan
 from training.forecast import Range, Rehearsals
 from training.rehearsal import rehearse

@@ -7,7 +7,7 @@ import pytest
 
 from difficulty.log.sample_log import SampleLog
 from policies.adaptive.policy import AdaptivePolicy
-from policies.cost import CostModel
+from policies.cost.cost_model import CostModel
 from policies.replay_pools import replay_pools
 from policies.stop_rules import AdaptiveConsistency, Agreement, Always
 from training.rivals import RIVALS, SHIPPED, fit_rivals

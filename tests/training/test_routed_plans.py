@@ -18,8 +18,8 @@ from planner.planner import Planner
 from planner.planning.adaptive import move_of
 from planner.planning.levels import Levels
 from policies.adaptive.routing import RESEMBLANCE
-from policies.budget import Budget
-from policies.cost import CostModel
+from policies.cost.budget import Budget
+from policies.cost.cost_model import CostModel
 from policies.plan import AllocationPlan
 from policies.replay_pools import replay_pools
 from training.evaluate import evaluate

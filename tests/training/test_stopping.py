@@ -12,7 +12,7 @@ from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 from policies.adaptive.policy import AdaptivePolicy, Move
 from policies.adaptive_replay import Trajectories, replay, score_rule
-from policies.cost import CostModel
+from policies.cost.cost_model import CostModel
 from policies.evidence import Evidence
 from policies.ladder import Ladder, SampleScale, Wave
 from policies.replay_pools import ReplayPool, replay_pools, sample_scales

@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose
 from difficulty import Generator, SampleLog
 from difficulty.errors import InvalidInputError, UnknownUnitError
 from planner.cli import main
-from policies.cost import CostModel
+from policies.cost.cost_model import CostModel
 from training import StrategyComparison, compare_strategies
 from training.frontier import bootstrap_weights
 from training.sequential_share import shapes_of, share_at_equal_n

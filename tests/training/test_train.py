@@ -20,8 +20,8 @@ from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.cli import main
 from planner.planner import Planner
-from policies.budget import Budget
-from policies.cost import CostModel
+from policies.cost.budget import Budget
+from policies.cost.cost_model import CostModel
 from policies.curves import measure_curves
 from training.simulated_log import simulated_log
 from training.train import train

@@ -36,7 +36,7 @@ class EnergyRun:
 
 
 class EnergyPerToken(NamedTuple):
-    """Joules per token, for `policies.cost.CostModel`.
+    """Joules per token, for `policies.cost.cost_model.CostModel`.
 
     Attributes
     ----------

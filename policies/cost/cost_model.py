@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from difficulty.errors import InvalidInputError, UnknownGeneratorError, UnknownUnitError
 from difficulty.generator import Generator
-from policies.budget import Unit, check_unit
-from policies.cost_flops import attention_flops, forward_flops
-from policies.usage import Usage
+from policies.cost.budget import Unit, check_unit
+from policies.cost.flops import attention_flops, forward_flops
+from policies.cost.usage import Usage
 
 __all__ = ["CostModel"]
 
@@ -45,7 +45,7 @@ class CostModel:
     Parameters
     ----------
     unit : str
-        One of `policies.budget.UNITS`.
+        One of `policies.cost.budget.UNITS`.
     generators : mapping of str to Generator
         Sizes and prices by name; only ``flops`` and ``usd`` read them.
     verifier_params, predictor_params : float, optional
@@ -250,7 +250,7 @@ class CostModel:
                 raise UnknownUnitError(
                     f"seconds cannot be priced for generator {generator!r}: its usage has samples but no "
                     "seconds; fit a "
-                    "decode model to timed runs (policies.cost_latency) and give it to the expected usage, "
+                    "decode model to timed runs (policies.cost.latency) and give it to the expected usage, "
                     "or use another unit"
                 )
             return usage["seconds"]

@@ -2,7 +2,7 @@
 
 It assumes dense forward passes at two operations per active parameter and token, plus attention where the
 width of a model is known. Memory traffic, which bounds decoding on real hardware, is left to
-`policies.cost_latency`.
+`policies.cost.latency`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Every token is counted once: `output_tokens` holds all tokens that an engine generated, reasoning tokens
 included, and `wasted_tokens` says how many of those were cancelled or failed. Prices are left to
-`policies.cost`.
+`policies.cost.cost_model`.
 """
 
 from __future__ import annotations
