@@ -20,12 +20,12 @@ from scipy.integrate import quad
 from planner.drivers.batch import Wish, decide
 from planner.strategies.flow import Prospect
 from policies.control.batch import BatchControl
-from policies.evidence import Evidence
-from policies.ladder import Ladder, SampleScale, Wave, wave_sizes
-from policies.prompt_tally import PromptTally
-from policies.stop_rules import AdaptiveConsistency
-from policies.tally import Tally
-from policies.value_rule import ValueRule, feature_matrix
+from policies.ladder.evidence import Evidence
+from policies.ladder.ladder import Ladder, SampleScale, Wave, wave_sizes
+from policies.ladder.prompt_tally import PromptTally
+from policies.ladder.stop_rules import AdaptiveConsistency
+from policies.ladder.tally import Tally
+from policies.ladder.value_rule import ValueRule, feature_matrix
 
 __all__ = ["Measurement", "main", "run"]
 

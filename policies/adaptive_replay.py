@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.log.sample_pool import SamplePool
-from policies.evidence import Evidence
-from policies.ladder import Ladder, SampleScale
+from policies.ladder.evidence import Evidence
+from policies.ladder.ladder import Ladder, SampleScale
+from policies.ladder.tally import Tally
 from policies.replay_orders import balanced_orders
 from policies.replay_pools import ReplayPool, answer_correctness
-from policies.tally import Tally
 
 __all__ = [
     "Replayed",

@@ -18,7 +18,7 @@ from difficulty.errors import InvalidInputError, UnknownUnitError
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import SamplePool
 from policies.cost.cost_model import CostModel
-from policies.ladder import SampleScale
+from policies.ladder.ladder import SampleScale
 from policies.learned_verifier import LearnedScorer
 
 __all__ = [

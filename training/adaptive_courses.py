@@ -20,7 +20,7 @@ from planner.bundle.policy_bundle import PolicyBundle
 from policies.adaptive.policy import AdaptivePolicy
 from policies.adaptive_replay import replay, score_rule
 from policies.cost.cost_model import CostModel
-from policies.ladder import Ladder
+from policies.ladder.ladder import Ladder
 from policies.learned_verifier import LearnedScorer
 from policies.objective import check_objective
 from policies.replay_pools import ReplayPool, replay_pools

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.adaptive_replay import Objective, StopRule, Trajectories, replay, score_rule
-from policies.ladder import Ladder, SampleScale, Wave
+from policies.ladder.ladder import Ladder, SampleScale, Wave
+from policies.ladder.stop_rules import AdaptiveConsistency, Always, FairCap, FirstSuccess, Unanimous
+from policies.ladder.value_rule import ValueRule, feature_matrix, probably_wrong
 from policies.replay_pools import ReplayPool
-from policies.stop_rules import AdaptiveConsistency, Always, FairCap, FirstSuccess, Unanimous
-from policies.value_rule import ValueRule, feature_matrix, probably_wrong
 from training.fit_stopping import fit_value_rule
 from training.ladders import Settings
 

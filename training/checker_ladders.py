@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.adaptive_replay import Trajectories
-from policies.ladder import Ladder, Wave
+from policies.ladder.ladder import Ladder, Wave
 from policies.replay_pools import ReplayPool
 from training.candidates import Bench, Candidate
 from training.checker_table import CheckerTable, Steps

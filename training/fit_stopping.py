@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
 from policies.adaptive_replay import Trajectories
-from policies.value_rule import ValueRule, feature_matrix, probably_wrong, raw_coefficients
+from policies.ladder.value_rule import ValueRule, feature_matrix, probably_wrong, raw_coefficients
 
 __all__ = ["fit_value_rule"]
 
@@ -42,7 +42,7 @@ def fit_value_rule(
     prices : ndarray of float64, shape (L,)
         Falling prices, value per unit of cost, each above 0.
     features : {"agreement", "difficulty", "full"}
-        Which features; see `policies.value_rule`.
+        Which features; see `policies.ladder.value_rule`.
     ridge : float
         Penalty per draw on standardised coefficients (the constant is free), above 0.
     futility : bool

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.adaptive_replay import Objective
-from policies.ladder import Ladder, Wave
+from policies.ladder.ladder import Ladder, Wave
 from policies.replay_pools import ReplayPool, sample_scales
 from training.recipes import Facts, Recipe, Route, propose_routes
 
@@ -43,7 +43,7 @@ class Settings:
     chance_weights : tuple of float
         How strongly learned verifiers weigh votes, to try where each generator of a ladder has one.
     singles, growth
-        Wave sizes; see `policies.ladder.wave_sizes`.
+        Wave sizes; see `policies.ladder.ladder.wave_sizes`.
     max_samples : int
         Samples of one generator in a ladder, at most.
     max_strong, max_starts : int

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from difficulty.log.sample_pool import SamplePool
-from policies.ladder import Ladder, SampleScale, Wave, wave_sizes
+from policies.ladder.ladder import Ladder, SampleScale, Wave, wave_sizes
 from policies.replay_pools import ReplayPool, comparable
 
 __all__ = ["Facts", "Recipe", "Route", "propose_routes", "undominated"]
@@ -125,9 +125,9 @@ class Recipe:
         cheaper generator's votes stay as they are, or one sure mistake of it would outweigh all others.
     chance_weight : float
         γ of votes that the learned verifiers weigh, in the place of log-probabilities; 0 asks none. See
-        `policies.ladder.Ladder`.
+        `policies.ladder.ladder.Ladder`.
     singles, growth
-        Wave sizes; see `policies.ladder.wave_sizes`.
+        Wave sizes; see `policies.ladder.ladder.wave_sizes`.
 
     Examples
     --------

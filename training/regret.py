@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from difficulty.belief.standardised import standardised
 from policies.adaptive.policy import AdaptivePolicy
-from policies.ladder import Ladder, Wave
+from policies.ladder.ladder import Ladder, Wave
 from policies.prices import choose_at_prices
 from policies.replay_pools import ReplayPool, half_of
 from training.adaptive_courses import AdaptiveBed

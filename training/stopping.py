@@ -21,7 +21,7 @@ from policies.adaptive.table import AdaptiveTable
 from policies.adaptive_replay import Trajectories, replay, score_rule
 from policies.cost.cost_model import CostModel
 from policies.hull import upper_hull
-from policies.ladder import Ladder
+from policies.ladder.ladder import Ladder
 from policies.learned_verifier import LearnedScorer
 from policies.objective import Objective
 from policies.prices import price_grid

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import require
-from policies.value_rule import JUDGED
+from policies.ladder.value_rule import JUDGED
 from training.candidates import Bench, Candidate
 from training.recipes import Facts, Recipe, Route
 from training.tuning import study_storage

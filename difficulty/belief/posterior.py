@@ -2,8 +2,8 @@
 
 Conjugate wherever it can be: Beta for a duel of two answers, Dirichlet for many, beta-binomial for a checker,
 normal-inverse-gamma for scores, Bayes' rule over reference prompts. Samples are assumed exchangeable given
-the prompt. What to do about it is left to `policies.stop_rules`; evidence that has no conjugate form
-(log-probabilities, lengths) to `policies.value_rule`.
+the prompt. What to do about it is left to `policies.ladder.stop_rules`; evidence that has no conjugate form
+(log-probabilities, lengths) to `policies.ladder.value_rule`.
 """
 
 from __future__ import annotations

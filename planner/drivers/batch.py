@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from planner.strategies.flow import NOT_WORTH, Failure, Prospect
 from policies.adaptive_replay import StopRule
 from policies.control.batch import BatchControl
-from policies.evidence import Evidence
-from policies.value_rule import ValueRule
+from policies.ladder.evidence import Evidence
+from policies.ladder.value_rule import ValueRule
 
 __all__ = ["Grant", "Wish", "decide"]
 

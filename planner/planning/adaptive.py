@@ -24,11 +24,11 @@ from policies.adaptive.policy import Move
 from policies.adaptive.table import AdaptiveTable
 from policies.allocation import Allocation
 from policies.cost.budget import check_unit
-from policies.ladder import Ladder
+from policies.ladder.ladder import Ladder
+from policies.ladder.value_rule import ValueRule
 from policies.objective import check_objective
 from policies.plan import AllocationPlan
 from policies.solution import Solution
-from policies.value_rule import ValueRule
 
 __all__ = ["ladder_in_words", "move_of", "write"]
 

@@ -25,10 +25,10 @@ from planner.strategies.task import Task
 from planner.strategies.waves import conclude, score_candidates
 from policies.adaptive.policy import AdaptivePolicy, Move
 from policies.adaptive.wire import to_plain
-from policies.evidence import Evidence
-from policies.ladder import SampleScale, Wave
+from policies.ladder.evidence import Evidence
+from policies.ladder.ladder import SampleScale, Wave
+from policies.ladder.prompt_tally import PromptTally
 from policies.learned_verifier import LEARNED
-from policies.prompt_tally import PromptTally
 
 __all__ = ["Climb", "SampleCost"]
 

@@ -16,10 +16,10 @@ from policies.adaptive.policy import AdaptivePolicy, Move
 from policies.adaptive.table import AdaptiveTable
 from policies.adaptive_replay import StopRule
 from policies.cold_start import WRONG_SHARES
-from policies.ladder import Ladder, Wave, wave_sizes
+from policies.ladder.ladder import Ladder, Wave, wave_sizes
+from policies.ladder.stop_rules import AdaptiveConsistency, Always
+from policies.ladder.tally import Tally
 from policies.objective import Objective
-from policies.stop_rules import AdaptiveConsistency, Always
-from policies.tally import Tally
 
 __all__ = ["cold_start_adaptive"]
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError
 from policies.adaptive.routing import Routing
 from policies.adaptive_replay import StopRule
-from policies.ladder import Ladder, SampleScale
+from policies.ladder.ladder import Ladder, SampleScale
 
 __all__ = ["AdaptivePolicy", "Move"]
 

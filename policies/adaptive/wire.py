@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from difficulty.belief.beta_binomial import BetaBinomial
 from difficulty.belief.weight_spec import PolicySpec
 from difficulty.errors import InvalidBundleError, InvalidInputError
-from policies import stop_rules
 from policies.adaptive.policy import AdaptivePolicy, Move
 from policies.adaptive.routing import Routing
 from policies.adaptive_replay import StopRule
-from policies.ladder import Ladder, SampleScale, Wave
-from policies.value_rule import ValueRule
+from policies.ladder import stop_rules
+from policies.ladder.ladder import Ladder, SampleScale, Wave
+from policies.ladder.value_rule import ValueRule
 
 __all__ = ["SCHEMA", "from_plain", "routing_arrays", "to_plain"]
 

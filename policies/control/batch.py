@@ -3,7 +3,7 @@
 Between two waves every live prompt says, for each of a few prices, what going on would gain and cost. The
 control takes the lowest price whose expected spend fits what is left, and admits prompts, best first, only
 while the *most* that their next waves can cost fits too. It assumes that those bounds hold; what a wave is
-and how gain is expected is left to `policies.value_rule`.
+and how gain is expected is left to `policies.ladder.value_rule`.
 """
 
 from __future__ import annotations

@@ -12,13 +12,13 @@ import pytest
 
 from difficulty.belief.beta_binomial import BetaBinomial
 from difficulty.errors import InvalidBundleError, InvalidInputError
-from policies import stop_rules
 from policies.adaptive.policy import AdaptivePolicy, Move
 from policies.adaptive.routing import Routing
 from policies.adaptive.wire import from_plain, routing_arrays, to_plain
-from policies.evidence import Evidence
-from policies.ladder import Ladder, SampleScale, Wave
-from policies.value_rule import ValueRule
+from policies.ladder import stop_rules
+from policies.ladder.evidence import Evidence
+from policies.ladder.ladder import Ladder, SampleScale, Wave
+from policies.ladder.value_rule import ValueRule
 
 LADDER = Ladder(
     waves=(Wave(generator="a"), Wave(generator="b", n=3)),

@@ -7,7 +7,7 @@ import pytest
 
 from difficulty.belief.posterior import leads
 from policies.adaptive.cold_start import cold_start_adaptive
-from policies.stop_rules import AdaptiveConsistency
+from policies.ladder.stop_rules import AdaptiveConsistency
 
 SUCCESS = np.linspace(0.05, 0.95, 40)
 

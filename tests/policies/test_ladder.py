@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from difficulty.errors import InvalidInputError
-from policies.ladder import Ladder, SampleScale, Wave, wave_sizes
+from policies.ladder.ladder import Ladder, SampleScale, Wave, wave_sizes
 
 
 @given(n=st.integers(1, 300), singles=st.integers(0, 8), growth=st.floats(1.01, 4.0, allow_nan=False))

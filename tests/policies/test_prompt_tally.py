@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policies.evidence import Evidence
-from policies.ladder import Ladder, SampleScale, Wave
-from policies.prompt_tally import PromptTally
-from policies.tally import Tally
+from policies.ladder.evidence import Evidence
+from policies.ladder.ladder import Ladder, SampleScale, Wave
+from policies.ladder.prompt_tally import PromptTally
+from policies.ladder.tally import Tally
 
 SCALES = {
     "a": SampleScale(logprob_mean=-1.0, logprob_sd=0.3, log_cost_mean=3.0, log_cost_sd=0.5),

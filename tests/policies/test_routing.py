@@ -11,8 +11,8 @@ from difficulty.belief.weight_spec import PolicySpec
 from difficulty.errors import InvalidInputError
 from policies.adaptive.policy import AdaptivePolicy, Move
 from policies.adaptive.routing import Routing
-from policies.ladder import Ladder, SampleScale, Wave
-from policies.stop_rules import Always
+from policies.ladder.ladder import Ladder, SampleScale, Wave
+from policies.ladder.stop_rules import Always
 
 LEVEL = np.linspace(-1.5, 1.5, 40)[:, None]
 PRICES = np.array([1.0, 0.1, 0.01])

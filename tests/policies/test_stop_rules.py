@@ -8,9 +8,9 @@ import pytest
 from difficulty.belief.beta_binomial import BetaBinomial
 from difficulty.belief.posterior import expected_improvement, success_within
 from difficulty.errors import InvalidInputError
-from policies.evidence import Evidence
-from policies.ladder import Ladder, SampleScale, Wave
-from policies.stop_rules import (
+from policies.ladder.evidence import Evidence
+from policies.ladder.ladder import Ladder, SampleScale, Wave
+from policies.ladder.stop_rules import (
     AdaptiveConsistency,
     Agreement,
     Always,
@@ -20,7 +20,7 @@ from policies.stop_rules import (
     OneProbe,
     Unanimous,
 )
-from policies.tally import Tally
+from policies.ladder.tally import Tally
 
 LADDER = Ladder(waves=(Wave(generator="g", n=99),))
 

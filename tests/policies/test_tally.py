@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policies.ladder import Ladder, SampleScale, Wave
-from policies.tally import Tally
+from policies.ladder.ladder import Ladder, SampleScale, Wave
+from policies.ladder.tally import Tally
 
 PLAIN = Ladder(waves=(Wave(generator="g", n=9),))
 

@@ -26,10 +26,10 @@ from policies.adaptive.policy import Move
 from policies.adaptive_replay import replay
 from policies.allocation import Allocation
 from policies.cost.cost_model import CostModel
-from policies.ladder import Ladder, Wave
+from policies.ladder.ladder import Ladder, Wave
+from policies.ladder.stop_rules import Agreement
 from policies.learned_verifier import LearnedScorer
 from policies.replay_pools import ReplayPool, half_of, replay_pools
-from policies.stop_rules import Agreement
 from training import evaluate, train
 from training.learned_verifiers import LearnedVerifiers, fit_learned_verifiers
 from training.stopping import Stopping, fit_stopping

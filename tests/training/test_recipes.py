@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from difficulty.log.sample_pool import SamplePool
-from policies.ladder import SampleScale
+from policies.ladder.ladder import SampleScale
 from policies.replay_pools import ReplayPool
 from training.recipes import Facts, Recipe, Route, propose_routes
 

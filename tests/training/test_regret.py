@@ -11,9 +11,9 @@ import pytest
 from policies.adaptive.policy import AdaptivePolicy, Move
 from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
-from policies.ladder import Ladder, Wave
+from policies.ladder.ladder import Ladder, Wave
+from policies.ladder.stop_rules import Always, DifficultyConfidence
 from policies.replay_pools import ReplayPool, half_of
-from policies.stop_rules import Always, DifficultyConfidence
 from training.adaptive_courses import AdaptiveBed
 from training.baselines import Course
 from training.frontier import bootstrap_weights

@@ -14,7 +14,7 @@ from planner.commands.tables.shared import new_table, number, strategy_name
 
 if TYPE_CHECKING:
     from planner.bundle.policy_bundle import PolicyBundle
-    from policies.ladder import Ladder
+    from policies.ladder.ladder import Ladder
 
 __all__ = [
     "bundle_table",

@@ -2,7 +2,7 @@
 
 One tally serves replay (all prompts × orders in lock-step) and simulated prompts. Answers arrive as codes
 that are equal within a prompt where the answers are equal; comparing answers is left to `planner.answers.rules`,
-one live prompt to `policies.prompt_tally`.
+one live prompt to `policies.ladder.prompt_tally`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.evidence import MAX_LENGTH, Evidence
-from policies.ladder import Ladder, SampleScale
+from policies.ladder.evidence import MAX_LENGTH, Evidence
+from policies.ladder.ladder import Ladder, SampleScale
 
 __all__ = ["Tally"]
 
@@ -36,7 +36,7 @@ class Tally:
 
     Examples
     --------
-    >>> from policies.ladder import Wave
+    >>> from policies.ladder.ladder import Wave
     >>> tally = Tally(Ladder(waves=(Wave(generator="tiny", n=3),)), {}, np.zeros((1, 0)))
     >>> tally.add("tiny", answer=np.array([[0, 1, 0]]))
     >>> evidence = tally.evidence()

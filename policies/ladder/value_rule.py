@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
-from policies.evidence import Evidence
+from policies.ladder.evidence import Evidence
 
 __all__ = [
     "FEATURE_SETS",

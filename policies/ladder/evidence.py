@@ -1,7 +1,7 @@
 """What has been drawn for many prompts so far: the arrays that stop rules look at.
 
-They are kept by `policies.tally` for prompts in lock-step, by `policies.prompt_tally` for one live prompt;
-deciding is left to `policies.stop_rules` and `policies.value_rule`.
+They are kept by `policies.ladder.tally` for prompts in lock-step, by `policies.ladder.prompt_tally` for one live prompt;
+deciding is left to `policies.ladder.stop_rules` and `policies.ladder.value_rule`.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Evidence:
         ----------
         rows : sequence of array of float
             At least one; each the fields of one prompt in order, then its D coordinates, from
-            `policies.prompt_tally.PromptTally.row`.
+            `policies.ladder.prompt_tally.PromptTally.row`.
         """
         table = np.frombuffer(b"".join(rows)).reshape(len(rows), -1)
         columns: dict[str, NDArray[np.generic]] = {}

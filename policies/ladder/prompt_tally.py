@@ -1,4 +1,4 @@
-"""What has been drawn for one prompt: `policies.tally` in plain numbers.
+"""What has been drawn for one prompt: `policies.ladder.tally` in plain numbers.
 
 A server tallies prompt by prompt, where arrays of one row cost ten times what the sums do. It keeps the same
 counts and gives the same evidence, as one packed row each, so that a batch of rows becomes one `Evidence` at
@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from itertools import repeat, zip_longest
 from typing import Final
 
-from policies.evidence import MAX_LENGTH, Evidence
-from policies.ladder import Ladder, SampleScale
+from policies.ladder.evidence import MAX_LENGTH, Evidence
+from policies.ladder.ladder import Ladder, SampleScale
 
 __all__ = ["PromptTally"]
 
@@ -37,7 +37,7 @@ class PromptTally:
 
     Examples
     --------
-    >>> from policies.ladder import Wave
+    >>> from policies.ladder.ladder import Wave
     >>> tally = PromptTally(Ladder(waves=(Wave(generator="tiny", n=3),)), {}, ())
     >>> tally.add("tiny", answer=(0, 1, 0))
     >>> tally.evidence().leader, tally.tied()

@@ -1,6 +1,6 @@
 """Known stop rules, one small class each, all asked in the same way: is the next wave worth drawing?
 
-They are baselines and special cases of `policies.value_rule`; a rule from the literature that was defined for
+They are baselines and special cases of `policies.ladder.value_rule`; a rule from the literature that was defined for
 one sample at a time is asked after each wave instead. What the waves are is the ladder's affair: its_hub's
 doubling is `Agreement(share=0.75)` on a doubling ladder, zen-router is `Agreement(count=2)` on two cheap
 samples before a strong one, ESC is `Unanimous` on equal waves.
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from difficulty.belief.beta_binomial import BetaBinomial
 from difficulty.belief.posterior import expected_improvement, is_mode, leads, success_within
 from difficulty.errors import InvalidInputError
-from policies.evidence import Evidence
+from policies.ladder.evidence import Evidence
 
 __all__ = [
     "AdaptiveConsistency",
