@@ -33,11 +33,11 @@ from planner.planning.reason import Reasons
 from planner.planning.spend import choose_levels
 from policies.adaptive.cold_start import cold_start_adaptive
 from policies.adaptive.table import AdaptiveTable
-from policies.cold_start import cold_start
 from policies.cost.budget import Budget, check_unit
 from policies.cost.cost_model import CostModel
 from policies.cost.latency import DecodeModel
-from policies.curves import CurveTable
+from policies.menu.cold_start import cold_start
+from policies.menu.curves import CurveTable
 from policies.objective import Objective, check_objective
 from policies.plan import AllocationPlan
 from policies.prices import choose_at_prices, price_grid

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from policies.cost.cost_model import CostModel
     from policies.cost.latency import DecodeModel
     from policies.cost.usage import Usage
-    from policies.curves import CurveTable, measure_curves
     from policies.hull import upper_hull
-    from policies.menu import build_menu
+    from policies.menu.build import build_menu
+    from policies.menu.curves import CurveTable, measure_curves
     from policies.plan import AllocationPlan
     from policies.plan_wire import plan_from_json, plan_to_json, read_plans, write_plans
     from policies.solution import Solution
@@ -49,14 +49,14 @@ _HOMES: Final = {
     "AllocationPlan": "policies.plan",
     "Budget": "policies.cost.budget",
     "CostModel": "policies.cost.cost_model",
-    "CurveTable": "policies.curves",
+    "CurveTable": "policies.menu.curves",
     "DecodeModel": "policies.cost.latency",
     "PolicyMixture": "difficulty.belief.weight_spec",
     "PolicySpec": "difficulty.belief.weight_spec",
     "Solution": "policies.solution",
     "Usage": "policies.cost.usage",
-    "build_menu": "policies.menu",
-    "measure_curves": "policies.curves",
+    "build_menu": "policies.menu.build",
+    "measure_curves": "policies.menu.curves",
     "plan_from_json": "policies.plan_wire",
     "plan_to_json": "policies.plan_wire",
     "read_plans": "policies.plan_wire",

@@ -177,7 +177,7 @@ def half_of(item: ReplayPool, half: Literal["even", "odd"]) -> ReplayPool:
     item : ReplayPool
         Single samples; recorded counts have no order that halves could be taken of.
     half : {"even", "odd"}
-        The samples at even positions, or at odd ones, as in `policies.curves.measure_curves`.
+        The samples at even positions, or at odd ones, as in `policies.menu.curves.measure_curves`.
     """
     mine = np.arange(item.pool.correct.shape[1]) % 2 == (0 if half == "even" else 1)
     correct = np.where(mine, item.pool.correct, -1).astype(np.int8)

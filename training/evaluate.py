@@ -28,8 +28,8 @@ from planner.planning.pricing import Pricing
 from policies.allocation import Allocation
 from policies.cost.budget import Budget, check_unit
 from policies.cost.cost_model import CostModel
-from policies.curves import CurveTable, measure_curves
 from policies.learned_verifier import LearnedScorer
+from policies.menu.curves import CurveTable, measure_curves
 from policies.plan import AllocationPlan
 from policies.prices import price_grid
 from training import baselines as base

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.log.sample_log import SampleLog
-from policies.curves import CurveTable
+from policies.menu.curves import CurveTable
 from policies.prices import choose_at_prices
 from training.baselines import Course, TestBed
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from difficulty.errors import UnknownUnitError
 from planner.planning.pricing import Pricing
-from policies.curves import CurveTable
+from policies.menu.curves import CurveTable
 
 __all__ = ["PricedMenu", "price_menu"]
 

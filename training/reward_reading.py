@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from planner.planning.pricing import Pricing
-from policies.curves import CurveTable
+from policies.menu.curves import CurveTable
 
 __all__ = ["ReadingName", "how_readings_are_known"]
 

@@ -19,7 +19,7 @@ from difficulty.log.sample_log import SampleLog
 from planner.planning.pricing import Pricing
 from policies.allocation import Allocation, StrategyName
 from policies.cost.cost_model import CostModel
-from policies.curves import CurveTable, measure_curves
+from policies.menu.curves import CurveTable, measure_curves
 from training.reward_reading import ReadingName, how_readings_are_known
 from training.strategy_families import Family, shape_grids, strategy_families
 

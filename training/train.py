@@ -27,8 +27,8 @@ from planner.bundle.policy_bundle import PolicyBundle, prompt_hash
 from planner.planning.pricing import Pricing
 from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
-from policies.curves import CurveTable, measure_curves, row_mean
-from policies.menu import build_menu
+from policies.menu.build import build_menu
+from policies.menu.curves import CurveTable, measure_curves, row_mean
 from policies.objective import Objective, check_objective
 from training.adaptive import Search
 from training.crossfit import CrossFit

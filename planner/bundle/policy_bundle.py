@@ -2,7 +2,7 @@
 
 Files are JSON, LightGBM text and npz without pickle, each with its SHA-256 in the manifest; loading executes
 nothing and refuses what was changed or is of another schema. What the parts mean is said where they live:
-`difficulty.predictor.difficulty_predictor`, `difficulty.belief.reference_prompts`, `policies.curves`, `difficulty.belief.weight_spec`. Writing and checking
+`difficulty.predictor.difficulty_predictor`, `difficulty.belief.reference_prompts`, `policies.menu.curves`, `difficulty.belief.weight_spec`. Writing and checking
 stay in one file, so that what is written and what is refused are read side by side.
 """
 
@@ -34,8 +34,8 @@ from policies.adaptive.table import AdaptiveTable
 from policies.adaptive.wire import from_plain, routing_arrays, to_plain
 from policies.allocation import Allocation
 from policies.cost.budget import check_unit
-from policies.curves import CurveTable
 from policies.learned_verifier import CorrectnessModel, read_models, write_models
+from policies.menu.curves import CurveTable
 from policies.objective import check_objective
 
 __all__ = ["SCHEMA", "Manifest", "PolicyBundle", "prompt_hash"]

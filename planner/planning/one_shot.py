@@ -19,7 +19,7 @@ from difficulty.belief.weights import Weigher
 from difficulty.prompt import Prompt
 from planner.planning.pricing import Pricing
 from planner.planning.reason import Reasons
-from policies.curves import CurveTable
+from policies.menu.curves import CurveTable
 from policies.objective import Objective
 from policies.plan import AllocationPlan
 from policies.solution import Solution

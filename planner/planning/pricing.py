@@ -21,7 +21,7 @@ from difficulty.prompt import Prompt
 from policies.allocation import Allocation
 from policies.cost.cost_model import CostModel
 from policies.cost.latency import DecodeModel
-from policies.curves import CurveTable
+from policies.menu.curves import CurveTable
 
 __all__ = ["Pricing", "columns_by_generator"]
 

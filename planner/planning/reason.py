@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.bundle.policy_bundle import PolicyBundle
-from policies.curves import CurveTable
+from policies.menu.curves import CurveTable
 
 __all__ = ["Reasons", "one_of"]
 

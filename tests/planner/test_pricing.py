@@ -17,7 +17,7 @@ from planner.planning.pricing import Pricing, columns_by_generator
 from policies.allocation import Allocation
 from policies.cost.cost_model import CostModel
 from policies.cost.latency import DecodeModel
-from policies.curves import CurveTable
+from policies.menu.curves import CurveTable
 
 ONE = Allocation(generator="small", strategy="majority_vote", width=1)
 FIVE = Allocation(generator="small", strategy="majority_vote", width=5)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from policies.cold_start import cold_start
+from policies.menu.cold_start import cold_start
 
 
 def test_votes_help_on_average_and_hurt_where_the_right_answer_trails() -> None:

@@ -16,8 +16,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 from policies.allocation import Allocation
-from policies.curves import measure_curves
-from policies.menu import build_menu
+from policies.menu.build import build_menu
+from policies.menu.curves import measure_curves
 from training.simulated_log import simulated_log
 
 Sample = dict[str, Any]

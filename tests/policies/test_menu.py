@@ -11,8 +11,8 @@ from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 from policies.allocation import Allocation
-from policies.curves import measure_curves
-from policies.menu import build_menu, width_grid
+from policies.menu.build import build_menu, width_grid
+from policies.menu.curves import measure_curves
 from training.simulated_log import simulated_log
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 
 from difficulty.belief.weight_spec import PolicySpec
-from policies.curves import CurveTable
+from policies.menu.curves import CurveTable
 from training import baselines as base
 
 

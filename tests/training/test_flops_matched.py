@@ -12,7 +12,7 @@ from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 from planner.planning.pricing import Pricing
 from policies.cost.cost_model import CostModel
-from policies.curves import measure_curves
+from policies.menu.curves import measure_curves
 from training.baselines import TestBed
 from training.flops_matched import flops_matched
 from training.frontier import bootstrap_weights

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from policies.curves import CurveTable
+from policies.menu.curves import CurveTable
 from policies.prices import choose_at_prices
 from training import baselines as base
 from training.hindsight import half_sizes, hindsight, posterior

@@ -10,7 +10,7 @@ from difficulty.errors import UnknownUnitError
 from planner.planning.pricing import Pricing
 from policies.allocation import Allocation
 from policies.cost.cost_model import CostModel
-from policies.curves import CurveTable
+from policies.menu.curves import CurveTable
 from training.menu_pricing import price_menu
 
 VOTES = [Allocation(generator="g", strategy="majority_vote", width=n) for n in (1, 4)]

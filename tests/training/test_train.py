@@ -22,7 +22,7 @@ from planner.cli import main
 from planner.planner import Planner
 from policies.cost.budget import Budget
 from policies.cost.cost_model import CostModel
-from policies.curves import measure_curves
+from policies.menu.curves import measure_curves
 from training.simulated_log import simulated_log
 from training.train import train
 

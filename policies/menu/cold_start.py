@@ -15,7 +15,7 @@ import numpy as np
 from difficulty.belief.reference_prompts import ReferencePrompts
 from difficulty.estimators.majority_vote import vote_accuracy_iid
 from policies.allocation import Allocation, StrategyName
-from policies.curves import CurveTable
+from policies.menu.curves import CurveTable
 from policies.objective import Objective
 
 __all__ = ["WRONG_SHARES", "ColdStart", "cold_start"]

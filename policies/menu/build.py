@@ -3,7 +3,7 @@
 An allocation is on the menu when its selector can be replayed from the log (votes need answers, best-of-N
 needs scores, log-probabilities or a learned verifier, coverage needs correctness only) and enough samples
 are recorded for its width. Caps and prices are applied later, by the solver; how a menu entry is valued is
-left to `policies.curves`.
+left to `policies.menu.curves`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""The allocations on offer, and what each is worth and uses on the reference prompts."""
