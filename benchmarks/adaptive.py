@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from difficulty.log.sample_log import SampleLog
-from policies.objective import Objective, check_objective
+from policies.plan.objective import Objective, check_objective
 from training.demo import embedded_log
 from training.evaluate import evaluate
 from training.rivals import RIVALS

@@ -21,7 +21,7 @@ from rich.table import Table
 from difficulty.prompt import Prompt
 from planner.planner import Planner
 from policies.cost.budget import Budget
-from policies.plan import AllocationPlan
+from policies.plan.plan import AllocationPlan
 from training.simulated_log import simulated_log
 from training.train import train
 

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
         Verifier,
     )
     from planner.streaming import Stream
-    from policies.allocation import Allocation
     from policies.cost.budget import Budget
     from policies.cost.cost_model import CostModel
     from policies.cost.usage import Usage
-    from policies.plan import AllocationPlan
-    from policies.plan_wire import read_plans, write_plans
+    from policies.plan.allocation import Allocation
+    from policies.plan.plan import AllocationPlan
+    from policies.plan.wire import read_plans, write_plans
 
 __all__ = [
     "Allocation",
@@ -69,8 +69,8 @@ __all__ = [
 ]
 
 _HOMES: Final = {
-    "Allocation": "policies.allocation",
-    "AllocationPlan": "policies.plan",
+    "Allocation": "policies.plan.allocation",
+    "AllocationPlan": "policies.plan.plan",
     "AnswerExtractor": "planner.ports.ports",
     "Backend": "planner.ports.ports",
     "Budget": "policies.cost.budget",
@@ -95,9 +95,9 @@ _HOMES: Final = {
     "Verifier": "planner.ports.ports",
     "acollect": "planner.collect.run",
     "collect": "planner.collect.run",
-    "read_plans": "policies.plan_wire",
+    "read_plans": "policies.plan.wire",
     "read_prompts": "planner.files.prompts",
-    "write_plans": "policies.plan_wire",
+    "write_plans": "policies.plan.wire",
 }
 
 

@@ -38,8 +38,8 @@ from policies.cost.cost_model import CostModel
 from policies.cost.latency import DecodeModel
 from policies.menu.cold_start import cold_start
 from policies.menu.curves import CurveTable
-from policies.objective import Objective, check_objective
-from policies.plan import AllocationPlan
+from policies.plan.objective import Objective, check_objective
+from policies.plan.plan import AllocationPlan
 from policies.prices import choose_at_prices, price_grid
 from policies.solver import solve
 

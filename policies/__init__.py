@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from difficulty.belief.weight_spec import PolicyMixture, PolicySpec
-    from policies.allocation import Allocation
     from policies.cost.budget import Budget
     from policies.cost.cost_model import CostModel
     from policies.cost.latency import DecodeModel
@@ -18,8 +17,9 @@ if TYPE_CHECKING:
     from policies.hull import upper_hull
     from policies.menu.build import build_menu
     from policies.menu.curves import CurveTable, measure_curves
-    from policies.plan import AllocationPlan
-    from policies.plan_wire import plan_from_json, plan_to_json, read_plans, write_plans
+    from policies.plan.allocation import Allocation
+    from policies.plan.plan import AllocationPlan
+    from policies.plan.wire import plan_from_json, plan_to_json, read_plans, write_plans
     from policies.solution import Solution
     from policies.solver import solve
 
@@ -45,8 +45,8 @@ __all__ = [
 ]
 
 _HOMES: Final = {
-    "Allocation": "policies.allocation",
-    "AllocationPlan": "policies.plan",
+    "Allocation": "policies.plan.allocation",
+    "AllocationPlan": "policies.plan.plan",
     "Budget": "policies.cost.budget",
     "CostModel": "policies.cost.cost_model",
     "CurveTable": "policies.menu.curves",
@@ -57,12 +57,12 @@ _HOMES: Final = {
     "Usage": "policies.cost.usage",
     "build_menu": "policies.menu.build",
     "measure_curves": "policies.menu.curves",
-    "plan_from_json": "policies.plan_wire",
-    "plan_to_json": "policies.plan_wire",
-    "read_plans": "policies.plan_wire",
+    "plan_from_json": "policies.plan.wire",
+    "plan_to_json": "policies.plan.wire",
+    "read_plans": "policies.plan.wire",
     "solve": "policies.solver",
     "upper_hull": "policies.hull",
-    "write_plans": "policies.plan_wire",
+    "write_plans": "policies.plan.wire",
 }
 
 

@@ -22,7 +22,7 @@ from policies.adaptive_replay import replay, score_rule
 from policies.cost.cost_model import CostModel
 from policies.ladder.ladder import Ladder
 from policies.learned_verifier import LearnedScorer
-from policies.objective import check_objective
+from policies.plan.objective import check_objective
 from policies.replay_pools import ReplayPool, replay_pools
 from training.baselines import Course
 from training.stopping import replay_course

@@ -20,8 +20,8 @@ from difficulty.prompt import Prompt
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
 from policies.cost.budget import Budget, check_unit
-from policies.plan import AllocationPlan
-from policies.plan_wire import write_plans
+from policies.plan.plan import AllocationPlan
+from policies.plan.wire import write_plans
 from training.evaluate import evaluate
 from training.report import Report
 from training.train import train

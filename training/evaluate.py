@@ -25,12 +25,12 @@ from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
 from planner.planning.pricing import Pricing
-from policies.allocation import Allocation
 from policies.cost.budget import Budget, check_unit
 from policies.cost.cost_model import CostModel
 from policies.learned_verifier import LearnedScorer
 from policies.menu.curves import CurveTable, measure_curves
-from policies.plan import AllocationPlan
+from policies.plan.allocation import Allocation
+from policies.plan.plan import AllocationPlan
 from policies.prices import price_grid
 from training import baselines as base
 from training.adaptive_courses import AdaptiveBed, adaptive_courses, replayable, round_table

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
 from policies.cost.budget import Budget
-from policies.plan import AllocationPlan
+from policies.plan.plan import AllocationPlan
 
 __all__ = ["Forecast", "Range", "Rehearsals"]
 

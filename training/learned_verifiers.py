@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle
-from policies.allocation import Allocation, StrategyName
 from policies.learned_measures import ScoreMeasures, measure_scores
 from policies.learned_selection import PICKS, selection_accuracy
 from policies.learned_verifier import LEARNED, CorrectnessModel, LearnedScorer
 from policies.learned_verifier_fit import fit_correctness
 from policies.menu.curves import measure_curves
+from policies.plan.allocation import Allocation, StrategyName
 from training.frontier import bootstrap_weights, interval
 
 __all__ = [

@@ -27,7 +27,7 @@ from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
 from planner.ports.ports import Completion, SampleRequest
 from policies.cost.budget import Budget
-from policies.objective import check_objective
+from policies.plan.objective import check_objective
 from training.forecast import Rehearsals
 from training.train import train
 

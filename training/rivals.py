@@ -17,7 +17,7 @@ from policies.adaptive.policy import AdaptivePolicy, Move
 from policies.adaptive_replay import StopRule, Trajectories, replay, score_rule
 from policies.ladder.ladder import Ladder, SampleScale, Wave
 from policies.ladder.stop_rules import AdaptiveConsistency, Agreement, Always, OneProbe, Unanimous
-from policies.objective import Objective
+from policies.plan.objective import Objective
 from policies.replay_pools import ReplayPool, comparable, sample_scales
 from training.recipes import Facts
 

@@ -23,7 +23,7 @@ from policies.cost.cost_model import CostModel
 from policies.hull import upper_hull
 from policies.ladder.ladder import Ladder
 from policies.learned_verifier import LearnedScorer
-from policies.objective import Objective
+from policies.plan.objective import Objective
 from policies.prices import price_grid
 from policies.replay_pools import ADDITIVE_UNITS, ReplayPool, replay_pools
 from training.adaptive import Search, fit_adaptive

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
 from planner.planning.pricing import Pricing
-from policies.allocation import Allocation, StrategyName
 from policies.cost.cost_model import CostModel
 from policies.menu.curves import CurveTable, measure_curves
+from policies.plan.allocation import Allocation, StrategyName
 from training.reward_reading import ReadingName, how_readings_are_known
 from training.strategy_families import Family, shape_grids, strategy_families
 

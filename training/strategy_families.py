@@ -14,8 +14,8 @@ import numpy as np
 
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
-from policies.allocation import Allocation, ParameterValue
 from policies.menu.build import build_menu
+from policies.plan.allocation import Allocation, ParameterValue
 
 __all__ = ["Family", "Kind", "choose_generator", "shape_grids", "strategy_families"]
 

@@ -29,7 +29,7 @@ from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
 from policies.menu.build import build_menu
 from policies.menu.curves import CurveTable, measure_curves, row_mean
-from policies.objective import Objective, check_objective
+from policies.plan.objective import Objective, check_objective
 from training.adaptive import Search
 from training.crossfit import CrossFit
 from training.frontier import bootstrap_weights, interval

@@ -32,11 +32,11 @@ from difficulty.prompt import Prompt
 from policies.adaptive.policy import AdaptivePolicy
 from policies.adaptive.table import AdaptiveTable
 from policies.adaptive.wire import from_plain, routing_arrays, to_plain
-from policies.allocation import Allocation
 from policies.cost.budget import check_unit
 from policies.learned_verifier import CorrectnessModel, read_models, write_models
 from policies.menu.curves import CurveTable
-from policies.objective import check_objective
+from policies.plan.allocation import Allocation
+from policies.plan.objective import check_objective
 
 __all__ = ["SCHEMA", "Manifest", "PolicyBundle", "prompt_hash"]
 

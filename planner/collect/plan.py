@@ -21,7 +21,7 @@ from planner.ports.ports import AnswerExtractor
 from planner.strategies.registry import strategy_of
 from planner.strategies.stop import FixedWaves
 from planner.strategies.task import Task
-from policies.allocation import Allocation, ParameterValue, StrategyName
+from policies.plan.allocation import Allocation, ParameterValue, StrategyName
 
 __all__ = ["CollectPlan", "Grader", "Piece", "Recording"]
 

@@ -15,7 +15,7 @@ import msgspec
 from difficulty.errors import InvalidInputError
 from planner.collect.plan import Recording
 from planner.files.settings import read_settings
-from policies.allocation import STRATEGIES, ParameterValue, StrategyName
+from policies.plan.allocation import STRATEGIES, ParameterValue, StrategyName
 
 __all__ = ["read_recordings"]
 

@@ -97,7 +97,7 @@ def command(
     """
     from planner.files.prompts import read_prompts
     from planner.planner import Planner
-    from policies.plan_wire import plan_to_json, write_plans
+    from policies.plan.wire import plan_to_json, write_plans
 
     planner = Planner.load(bundle)
     limit = budget_of(planner, budget, unit, scope, max_per_prompt, [price, target_accuracy])

@@ -21,7 +21,7 @@ from planner.commands.terminal.options import (
 from planner.commands.terminal.recorded import read_logs
 from planner.commands.terminal.terminal import note, print_json, progress_bars, results
 from policies.cost.budget import UNITS
-from policies.objective import OBJECTIVES, Objective
+from policies.plan.objective import OBJECTIVES, Objective
 
 if TYPE_CHECKING:
     from difficulty.log.sample_log import SampleLog

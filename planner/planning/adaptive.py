@@ -22,12 +22,12 @@ from planner.planning.levels import Menu
 from planner.planning.reason import Reasons, one_of
 from policies.adaptive.policy import Move
 from policies.adaptive.table import AdaptiveTable
-from policies.allocation import Allocation
 from policies.cost.budget import check_unit
 from policies.ladder.ladder import Ladder
 from policies.ladder.value_rule import ValueRule
-from policies.objective import check_objective
-from policies.plan import AllocationPlan
+from policies.plan.allocation import Allocation
+from policies.plan.objective import check_objective
+from policies.plan.plan import AllocationPlan
 from policies.solution import Solution
 
 __all__ = ["ladder_in_words", "move_of", "write"]

@@ -20,8 +20,8 @@ from difficulty.prompt import Prompt
 from planner.planning.pricing import Pricing
 from planner.planning.reason import Reasons
 from policies.menu.curves import CurveTable
-from policies.objective import Objective
-from policies.plan import AllocationPlan
+from policies.plan.objective import Objective
+from policies.plan.plan import AllocationPlan
 from policies.solution import Solution
 
 __all__ = ["CHUNK", "Assessment", "OneShot"]

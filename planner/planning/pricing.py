@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from difficulty.belief.reference_prompts import Belief
 from difficulty.errors import UnknownUnitError
 from difficulty.prompt import Prompt
-from policies.allocation import Allocation
 from policies.cost.cost_model import CostModel
 from policies.cost.latency import DecodeModel
 from policies.menu.curves import CurveTable
+from policies.plan.allocation import Allocation
 
 __all__ = ["Pricing", "columns_by_generator"]
 

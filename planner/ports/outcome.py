@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias, get_args
 
-from policies.allocation import Allocation
 from policies.cost.usage import Usage
+from policies.plan.allocation import Allocation
 
 __all__ = ["STOP_REASONS", "Candidate", "CandidateStatus", "Outcome", "OutcomeError", "StopReason"]
 

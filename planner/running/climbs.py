@@ -20,7 +20,7 @@ from planner.strategies.climb import Climb
 from policies.adaptive.table import AdaptiveTable
 from policies.cost.cost_model import CostModel
 from policies.cost.usage import Usage
-from policies.plan import AllocationPlan
+from policies.plan.plan import AllocationPlan
 
 __all__ = ["climbs"]
 

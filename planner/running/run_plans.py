@@ -29,7 +29,7 @@ from planner.verifiers.stand_in import check_learned, picked_by_learned
 from policies.cost.budget import Budget
 from policies.cost.cost_model import CostModel
 from policies.learned_verifier import LEARNED, CorrectnessModel
-from policies.plan import AllocationPlan
+from policies.plan.plan import AllocationPlan
 
 __all__ = ["DriverName", "Progress", "run_plans"]
 

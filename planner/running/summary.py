@@ -14,7 +14,7 @@ from difficulty.prompt import Prompt
 from planner.collect.plan import Grader
 from planner.ports.outcome import Outcome
 from policies.cost.usage import Usage
-from policies.plan import AllocationPlan
+from policies.plan.plan import AllocationPlan
 
 __all__ = ["RunSummary", "summarise"]
 

@@ -25,7 +25,7 @@ from planner.strategies.search.lookahead import Lookahead
 from planner.strategies.search.rebase import Rebase
 from planner.strategies.sequential_revision import SequentialRevision
 from planner.strategies.task import Task
-from policies.allocation import Allocation
+from policies.plan.allocation import Allocation
 
 __all__ = ["STRATEGY_TYPES", "OwnStrategy", "Strategy", "strategy_of"]
 

@@ -18,8 +18,8 @@ from planner.ports.outcome import Candidate, CandidateStatus
 from planner.ports.ports import AnswerExtractor, Completion, SampleRequest
 from planner.strategies.flow import Failure
 from planner.strategies.stop import AllAtOnce, StopRule
-from policies.allocation import Allocation
 from policies.cost.usage import Usage
+from policies.plan.allocation import Allocation
 
 if TYPE_CHECKING:  # the registry imports this module
     from planner.strategies.registry import OwnStrategy

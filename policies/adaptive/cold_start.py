@@ -19,7 +19,7 @@ from policies.ladder.ladder import Ladder, Wave, wave_sizes
 from policies.ladder.stop_rules import AdaptiveConsistency, Always
 from policies.ladder.tally import Tally
 from policies.menu.cold_start import WRONG_SHARES
-from policies.objective import Objective
+from policies.plan.objective import Objective
 
 __all__ = ["cold_start_adaptive"]
 

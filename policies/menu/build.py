@@ -17,9 +17,9 @@ import numpy as np
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import ChainPool
-from policies.allocation import Allocation, ParameterValue, StrategyName
 from policies.learned_verifier import LEARNED
-from policies.objective import Objective
+from policies.plan.allocation import Allocation, ParameterValue, StrategyName
+from policies.plan.objective import Objective
 
 __all__ = ["build_menu", "width_grid"]
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from difficulty.belief.reference_prompts import ReferencePrompts
 from difficulty.estimators.majority_vote import vote_accuracy_iid
-from policies.allocation import Allocation, StrategyName
 from policies.menu.curves import CurveTable
-from policies.objective import Objective
+from policies.plan.allocation import Allocation, StrategyName
+from policies.plan.objective import Objective
 
 __all__ = ["WRONG_SHARES", "ColdStart", "cold_start"]
 

@@ -14,7 +14,7 @@ from planner.ports.ports import Backend, SampleRequest, Verifier
 from planner.simulated import SimulatedBackend, SimulatedExtractor, SimulatedVerifier
 from planner.strategies import Arrival, Ask, Drawn, Flow, Scored, StopRule, Task, strategy_of
 from planner.strategies.stop import AllAtOnce
-from policies.allocation import STRATEGIES, Allocation, ParameterValue
+from policies.plan.allocation import STRATEGIES, Allocation, ParameterValue
 
 GENERATOR = Generator(name="tiny", max_output_tokens=400)
 TREES = ("beam_search", "dvts", "lookahead", "rebase")

@@ -20,7 +20,7 @@ from planner.planning.levels import Levels
 from planner.ports.ports import Completion, SampleRequest
 from planner.simulated import SimulatedBackend, SimulatedExtractor, SimulatedVerifier
 from policies.cost.budget import Budget
-from policies.plan_wire import plan_from_json, plan_to_json
+from policies.plan.wire import plan_from_json, plan_to_json
 
 
 @pytest.fixture(scope="module")

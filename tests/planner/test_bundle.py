@@ -323,7 +323,7 @@ def test_saving_over_a_bundle_replaces_it_and_keeps_out_of_other_folders(
 _CHILD = """
 import sys
 from planner import Budget, Planner
-from policies.plan_wire import write_plans
+from policies.plan.wire import write_plans
 planner = Planner.load(sys.argv[1])
 plans = planner.plan(sys.argv[3:], budget=Budget(limit=150, unit="output_tokens"))
 write_plans(sys.argv[2], plans)
@@ -331,7 +331,7 @@ write_plans(sys.argv[2], plans)
 
 
 def test_plans_of_another_process_are_byte_equal(trained: Any, tmp_path: Path) -> None:
-    from policies.plan_wire import write_plans
+    from policies.plan.wire import write_plans
 
     texts = [f"Add up 3 + {number} + 8 + 22." for number in range(12)]
     subprocess.run(

@@ -12,7 +12,7 @@ from planner.bundle.policy_bundle import PolicyBundle
 from planner.cli import COMMANDS, main
 from planner.commands.terminal.held_out import held_out
 from planner.planner import Planner
-from policies.plan_wire import plan_from_json, read_plans
+from policies.plan.wire import plan_from_json, read_plans
 
 
 @pytest.fixture(scope="module")

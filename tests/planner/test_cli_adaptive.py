@@ -12,7 +12,7 @@ from planner.bundle.policy_bundle import PolicyBundle
 from planner.cli import main
 from planner.commands.tables.bundle import ladder_table
 from planner.ports.outcome_wire import outcome_from_json
-from policies.plan_wire import read_plans
+from policies.plan.wire import read_plans
 from training.rivals import RIVALS, SHIPPED
 from training.simulated_log import simulated_log
 

@@ -10,8 +10,8 @@ from strategy_contract import ALL, backend, play, task
 from difficulty.errors import InvalidInputError
 from planner.ports.outcome import Candidate, Outcome, OutcomeError
 from planner.ports.outcome_wire import outcome_from_json, outcome_to_json
-from policies.allocation import Allocation
 from policies.cost.usage import Usage
+from policies.plan.allocation import Allocation
 
 OUTCOME = Outcome(
     prompt_id="p",

@@ -22,7 +22,7 @@ from policies.cost.budget import UNITS, Budget
 from policies.cost.cost_model import CostModel
 from policies.cost.latency import DecodeModel
 from policies.hull import upper_hull
-from policies.plan import AllocationPlan
+from policies.plan.plan import AllocationPlan
 
 KERNEL = PolicyMixture(members=(PolicySpec(family="kernel", level_bandwidth=0.4, floor=0.01),))
 SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)

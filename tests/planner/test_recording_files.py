@@ -10,7 +10,7 @@ import pytest
 from difficulty.errors import InvalidInputError
 from planner.collect.plan import Recording
 from planner.collect.recordings import read_recordings
-from policies.allocation import ParameterValue
+from policies.plan.allocation import ParameterValue
 
 BOTH = """
 [[recordings]]

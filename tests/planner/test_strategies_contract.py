@@ -13,7 +13,7 @@ from planner.ports.ports import Completion, SampleRequest, ScoreRequest
 from planner.simulated import SimulatedVerifier
 from planner.strategies import AllAtOnce, FixedWaves, strategy_of
 from planner.strategies.registry import STRATEGY_TYPES
-from policies.allocation import Allocation
+from policies.plan.allocation import Allocation
 
 
 class MisleadingErrors:

@@ -9,12 +9,12 @@ import pytest
 
 from difficulty.errors import InvalidInputError, UnknownUnitError
 from difficulty.generator import Generator
-from policies.allocation import Allocation, StrategyName
 from policies.cost.budget import UNITS
 from policies.cost.cost_model import CostModel
 from policies.cost.latency import DecodeModel
 from policies.cost.usage import Usage
-from policies.expected_usage import UsageModel
+from policies.plan.allocation import Allocation, StrategyName
+from policies.plan.expected_usage import UsageModel
 
 DECODE = DecodeModel(per_step=0.01, per_sample=0.001)
 

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from difficulty.errors import InvalidInputError, UnknownUnitError
-from policies.allocation import STRATEGIES, Allocation
 from policies.cost.budget import UNITS
-from policies.plan import AllocationPlan
-from policies.plan_wire import plan_from_json, plan_to_json, read_plans, write_plans
+from policies.plan.allocation import STRATEGIES, Allocation
+from policies.plan.plan import AllocationPlan
+from policies.plan.wire import plan_from_json, plan_to_json, read_plans, write_plans
 
 PLAN = AllocationPlan(
     prompt_id="gsm8k-17",

@@ -11,9 +11,9 @@ from difficulty.belief.weight_spec import STATIC, PolicyMixture, PolicySpec
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 from planner.backends.replay import ReplayBackend
 from planner.planner import Planner
-from policies.allocation import Allocation
 from policies.cost.budget import Budget
-from policies.plan import AllocationPlan
+from policies.plan.allocation import Allocation
+from policies.plan.plan import AllocationPlan
 from training.forecast import Range, Rehearsals
 from training.rehearsal import rehearse
 from training.simulated_log import simulated_log

@@ -11,7 +11,7 @@ from typing import Any
 from rich.table import Table
 
 from planner.commands.tables.shared import new_table, number, strategy_name
-from policies.plan import AllocationPlan
+from policies.plan.plan import AllocationPlan
 
 __all__ = ["plan_summary", "plan_table"]
 

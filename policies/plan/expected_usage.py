@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from difficulty.errors import InvalidInputError
-from policies.allocation import Allocation
 from policies.cost.cost_model import CostModel
 from policies.cost.latency import DecodeModel
 from policies.cost.usage import Usage
+from policies.plan.allocation import Allocation
 
 __all__ = ["UsageModel"]
 

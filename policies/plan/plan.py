@@ -1,7 +1,7 @@
 """A plan: which allocation a prompt gets, what it is expected to cost and to be worth, and why.
 
 It assumes that whoever made it has priced the allocation in the plan's unit. How it is written to a file is
-left to `policies.plan_wire`, and how it is carried out to `planner`.
+left to `policies.plan.wire`, and how it is carried out to `planner`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import math
 from dataclasses import dataclass
 
 from difficulty.errors import InvalidInputError
-from policies.allocation import Allocation
 from policies.cost.budget import Unit, check_unit
-from policies.objective import Objective, check_objective
+from policies.plan.allocation import Allocation
+from policies.plan.objective import Objective, check_objective
 
 __all__ = ["AllocationPlan"]
 

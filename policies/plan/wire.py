@@ -1,7 +1,7 @@
 """Write plans as JSON and read them back: one object per plan, one plan per line.
 
 It assumes UTF-8 files that fit in memory plan by plan. Schema 1 is the only one so far; unknown keys and
-other schemas are refused, and the values themselves are checked by `policies.plan`.
+other schemas are refused, and the values themselves are checked by `policies.plan.plan`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Final
 import msgspec
 
 from difficulty.errors import InvalidInputError
-from policies.allocation import Allocation, ParameterValue
-from policies.plan import AllocationPlan
+from policies.plan.allocation import Allocation, ParameterValue
+from policies.plan.plan import AllocationPlan
 
 __all__ = ["PLAN_SCHEMA", "plan_from_json", "plan_to_json", "read_plans", "write_plans"]
 
