@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from policies.adaptive.policy import AdaptivePolicy, Move
 from policies.adaptive.routing import RESEMBLANCE, Routing
-from policies.adaptive_replay import Objective, StopRule
 from policies.ladder.ladder import Ladder
 from policies.ladder.value_rule import JUDGED
-from policies.replay_pools import ReplayPool, sample_scales
+from policies.replay.pools import ReplayPool, sample_scales
+from policies.replay.trajectories import Objective, StopRule
 from training.candidates import KNOWN_RULES, Bench, Candidate
 from training.checker_ladders import first_success, propose_checker_ladders
 from training.ladders import Settings, default_ladders, propose_recipes

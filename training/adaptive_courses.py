@@ -18,12 +18,12 @@ from difficulty.belief.standardised import standardised
 from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle
 from policies.adaptive.policy import AdaptivePolicy
-from policies.adaptive_replay import replay, score_rule
 from policies.cost.cost_model import CostModel
 from policies.ladder.ladder import Ladder
 from policies.learned_verifier import LearnedScorer
 from policies.plan.objective import check_objective
-from policies.replay_pools import ReplayPool, replay_pools
+from policies.replay.pools import ReplayPool, replay_pools
+from policies.replay.trajectories import replay, score_rule
 from training.baselines import Course
 from training.stopping import replay_course
 

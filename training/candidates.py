@@ -15,11 +15,11 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.adaptive_replay import Objective, StopRule, Trajectories, replay, score_rule
 from policies.ladder.ladder import Ladder, SampleScale, Wave
 from policies.ladder.stop_rules import AdaptiveConsistency, Always, FairCap, FirstSuccess, Unanimous
 from policies.ladder.value_rule import ValueRule, feature_matrix, probably_wrong
-from policies.replay_pools import ReplayPool
+from policies.replay.pools import ReplayPool
+from policies.replay.trajectories import Objective, StopRule, Trajectories, replay, score_rule
 from training.fit_stopping import fit_value_rule
 from training.ladders import Settings
 

@@ -13,9 +13,9 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.adaptive_replay import Trajectories
 from policies.ladder.ladder import Ladder, Wave
-from policies.replay_pools import ReplayPool
+from policies.replay.pools import ReplayPool
+from policies.replay.trajectories import Trajectories
 from training.candidates import Bench, Candidate
 from training.checker_table import CheckerTable, Steps
 from training.ladders import Settings

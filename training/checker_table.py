@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
 from difficulty.estimators.pass_at_k import pass_at_k_curve
-from policies.replay_pools import ReplayPool
+from policies.replay.pools import ReplayPool
 
 __all__ = ["CheckerTable", "Climb", "Steps"]
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
-from policies.adaptive_replay import Trajectories
 from policies.ladder.value_rule import ValueRule, feature_matrix, probably_wrong, raw_coefficients
+from policies.replay.trajectories import Trajectories
 
 __all__ = ["fit_value_rule"]
 

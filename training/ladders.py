@@ -13,9 +13,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.adaptive_replay import Objective
 from policies.ladder.ladder import Ladder, Wave
-from policies.replay_pools import ReplayPool, sample_scales
+from policies.replay.pools import ReplayPool, sample_scales
+from policies.replay.trajectories import Objective
 from training.recipes import Facts, Recipe, Route, propose_routes
 
 __all__ = ["Settings", "default_ladders", "propose_coverage_ladders", "propose_recipes"]

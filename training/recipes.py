@@ -15,7 +15,7 @@ import numpy as np
 
 from difficulty.log.sample_pool import SamplePool
 from policies.ladder.ladder import Ladder, SampleScale, Wave, wave_sizes
-from policies.replay_pools import ReplayPool, comparable
+from policies.replay.pools import ReplayPool, comparable
 
 __all__ = ["Facts", "Recipe", "Route", "propose_routes", "undominated"]
 

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.adaptive.policy import AdaptivePolicy, Move
-from policies.adaptive_replay import StopRule, Trajectories, replay, score_rule
 from policies.ladder.ladder import Ladder, SampleScale, Wave
 from policies.ladder.stop_rules import AdaptiveConsistency, Agreement, Always, OneProbe, Unanimous
 from policies.plan.objective import Objective
-from policies.replay_pools import ReplayPool, comparable, sample_scales
+from policies.replay.pools import ReplayPool, comparable, sample_scales
+from policies.replay.trajectories import StopRule, Trajectories, replay, score_rule
 from training.recipes import Facts
 
 __all__ = ["RIVALS", "SHIPPED", "fit_rivals"]

@@ -18,14 +18,14 @@ from difficulty.belief.standardised import standardised
 from difficulty.log.sample_log import SampleLog
 from policies.adaptive.policy import AdaptivePolicy
 from policies.adaptive.table import AdaptiveTable
-from policies.adaptive_replay import Trajectories, replay, score_rule
 from policies.cost.cost_model import CostModel
 from policies.hull import upper_hull
 from policies.ladder.ladder import Ladder
 from policies.learned_verifier import LearnedScorer
 from policies.plan.objective import Objective
 from policies.prices import price_grid
-from policies.replay_pools import ADDITIVE_UNITS, ReplayPool, replay_pools
+from policies.replay.pools import ADDITIVE_UNITS, ReplayPool, replay_pools
+from policies.replay.trajectories import Trajectories, replay, score_rule
 from training.adaptive import Search, fit_adaptive
 from training.cost_belief import fit_cost_belief
 from training.ladders import Settings, default_ladders

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.strategies.flow import NOT_WORTH, Failure, Prospect
-from policies.adaptive_replay import StopRule
 from policies.control.batch import BatchControl
 from policies.ladder.evidence import Evidence
 from policies.ladder.value_rule import ValueRule
+from policies.replay.trajectories import StopRule
 
 __all__ = ["Grant", "Wish", "decide"]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from policies.adaptive_replay import StopRule
+    from policies.replay.trajectories import StopRule
 
 __all__ = [
     "NOT_WORTH",

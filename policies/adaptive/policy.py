@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
 from policies.adaptive.routing import Routing
-from policies.adaptive_replay import StopRule
 from policies.ladder.ladder import Ladder, SampleScale
+from policies.replay.trajectories import StopRule
 
 __all__ = ["AdaptivePolicy", "Move"]
 

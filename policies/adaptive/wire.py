@@ -20,10 +20,10 @@ from difficulty.belief.weight_spec import PolicySpec
 from difficulty.errors import InvalidBundleError, InvalidInputError
 from policies.adaptive.policy import AdaptivePolicy, Move
 from policies.adaptive.routing import Routing
-from policies.adaptive_replay import StopRule
 from policies.ladder import stop_rules
 from policies.ladder.ladder import Ladder, SampleScale, Wave
 from policies.ladder.value_rule import ValueRule
+from policies.replay.trajectories import StopRule
 
 __all__ = ["SCHEMA", "from_plain", "routing_arrays", "to_plain"]
 

@@ -11,10 +11,10 @@ from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.estimators.majority_vote import majority_vote_accuracy
 from difficulty.estimators.pass_at_k import pass_at_k_curve
 from difficulty.log.sample_pool import SamplePool
-from policies.adaptive_replay import replay, score_rule
 from policies.ladder.ladder import Ladder, Wave
 from policies.ladder.stop_rules import AdaptiveConsistency, Agreement, Always
-from policies.replay_pools import ReplayPool, comparable, sample_scales
+from policies.replay.pools import ReplayPool, comparable, sample_scales
+from policies.replay.trajectories import replay, score_rule
 
 
 def make_pool(answer: np.ndarray, correct: np.ndarray, *, name: str = "g", cost: float = 1.0) -> ReplayPool:

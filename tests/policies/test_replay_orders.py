@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from policies.replay_orders import balanced_orders
+from policies.replay.orders import balanced_orders
 
 
 def test_every_sample_has_every_place_equally_often() -> None:

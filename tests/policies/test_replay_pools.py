@@ -9,7 +9,7 @@ from difficulty.errors import UnknownUnitError
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 from policies.cost.cost_model import CostModel
-from policies.replay_pools import half_of, replay_pools
+from policies.replay.pools import half_of, replay_pools
 
 GENERATORS = {"g": Generator(name="g", params=1e9, usd_per_mtok_in=1.0, usd_per_mtok_out=4.0)}
 

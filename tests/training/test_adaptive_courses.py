@@ -13,7 +13,7 @@ from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
 from policies.ladder.ladder import Ladder, Wave
 from policies.ladder.stop_rules import Agreement, Always
-from policies.replay_pools import half_of
+from policies.replay.pools import half_of
 from training.adaptive_courses import AdaptiveBed, adaptive_courses, replayable, round_table
 from training.baselines import Course
 from training.rivals import RIVALS, SHIPPED

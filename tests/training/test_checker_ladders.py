@@ -9,10 +9,10 @@ import pytest
 
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_pool import SamplePool
-from policies.adaptive_replay import replay, score_rule
 from policies.ladder.ladder import Ladder, Wave
 from policies.ladder.stop_rules import Always
-from policies.replay_pools import ReplayPool, sample_scales
+from policies.replay.pools import ReplayPool, sample_scales
+from policies.replay.trajectories import replay, score_rule
 from training.adaptive import fit_adaptive
 from training.checker_ladders import propose_checker_ladders, search_ladder, search_ladders
 from training.checker_table import CheckerTable

@@ -7,11 +7,11 @@ import pytest
 
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_pool import SamplePool
-from policies.adaptive_replay import Trajectories, replay, score_rule
 from policies.ladder.ladder import Ladder, Wave
 from policies.ladder.stop_rules import Always
 from policies.ladder.value_rule import ValueRule, feature_matrix
-from policies.replay_pools import ReplayPool, sample_scales
+from policies.replay.pools import ReplayPool, sample_scales
+from policies.replay.trajectories import Trajectories, replay, score_rule
 from training.adaptive import fit_adaptive
 from training.candidates import score_at_prices
 from training.fit_stopping import fit_value_rule

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from difficulty.log.sample_pool import SamplePool
 from policies.ladder.ladder import SampleScale
-from policies.replay_pools import ReplayPool
+from policies.replay.pools import ReplayPool
 from training.recipes import Facts, Recipe, Route, propose_routes
 
 FACTS = Facts(

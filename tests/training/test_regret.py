@@ -13,7 +13,7 @@ from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
 from policies.ladder.ladder import Ladder, Wave
 from policies.ladder.stop_rules import Always, DifficultyConfidence
-from policies.replay_pools import ReplayPool, half_of
+from policies.replay.pools import ReplayPool, half_of
 from training.adaptive_courses import AdaptiveBed
 from training.baselines import Course
 from training.frontier import bootstrap_weights

@@ -21,7 +21,7 @@ from policies.adaptive.routing import RESEMBLANCE
 from policies.cost.budget import Budget
 from policies.cost.cost_model import CostModel
 from policies.plan.plan import AllocationPlan
-from policies.replay_pools import replay_pools
+from policies.replay.pools import replay_pools
 from training.evaluate import evaluate
 from training.ladders import Settings
 from training.report import Report

@@ -11,14 +11,14 @@ from difficulty.belief.standardised import standardised
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 from policies.adaptive.policy import AdaptivePolicy, Move
-from policies.adaptive_replay import Trajectories, replay, score_rule
 from policies.cost.cost_model import CostModel
 from policies.ladder.evidence import Evidence
 from policies.ladder.ladder import Ladder, SampleScale, Wave
 from policies.ladder.stop_rules import Always
 from policies.ladder.tally import Tally
 from policies.ladder.value_rule import ValueRule, feature_matrix, probably_wrong
-from policies.replay_pools import ReplayPool, replay_pools, sample_scales
+from policies.replay.pools import ReplayPool, replay_pools, sample_scales
+from policies.replay.trajectories import Trajectories, replay, score_rule
 from training.adaptive import fit_adaptive
 from training.candidates import score_at_prices
 from training.cost_belief import fit_cost_belief

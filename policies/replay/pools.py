@@ -76,7 +76,7 @@ class ReplayPool:
         prompts : ndarray of intp, shape (P',)
             Rows of the pool, each with n labelled samples.
         drawn : ndarray of intp, shape (P', R, n)
-            The first n samples of each of the R `policies.replay_orders.balanced_orders` of `seed`.
+            The first n samples of each of the R `policies.replay.orders.balanced_orders` of `seed`.
         seed : int
             Seed of the orders.
 

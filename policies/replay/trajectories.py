@@ -20,8 +20,8 @@ from difficulty.log.sample_pool import SamplePool
 from policies.ladder.evidence import Evidence
 from policies.ladder.ladder import Ladder, SampleScale
 from policies.ladder.tally import Tally
-from policies.replay_orders import balanced_orders
-from policies.replay_pools import ReplayPool, answer_correctness
+from policies.replay.orders import balanced_orders
+from policies.replay.pools import ReplayPool, answer_correctness
 
 __all__ = [
     "Replayed",

@@ -1,0 +1,1 @@
+"""What reacting would have done on recorded samples, under balanced orders."""
