@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from policies.solver import solve
+from policies.solver.solver import solve
 
 __all__ = ["Measurement", "main", "run"]
 

@@ -40,8 +40,8 @@ from policies.menu.cold_start import cold_start
 from policies.menu.curves import CurveTable
 from policies.plan.objective import Objective, check_objective
 from policies.plan.plan import AllocationPlan
-from policies.prices import choose_at_prices, price_grid
-from policies.solver import solve
+from policies.solver.prices import choose_at_prices, price_grid
+from policies.solver.solver import solve
 
 if TYPE_CHECKING:  # running loads the drivers; planning does not need them
     from difficulty.features.hidden_states import HiddenStates

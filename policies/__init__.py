@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from policies.cost.cost_model import CostModel
     from policies.cost.latency import DecodeModel
     from policies.cost.usage import Usage
-    from policies.hull import upper_hull
     from policies.menu.build import build_menu
     from policies.menu.curves import CurveTable, measure_curves
     from policies.plan.allocation import Allocation
     from policies.plan.plan import AllocationPlan
     from policies.plan.wire import plan_from_json, plan_to_json, read_plans, write_plans
-    from policies.solution import Solution
-    from policies.solver import solve
+    from policies.solver.hull import upper_hull
+    from policies.solver.solution import Solution
+    from policies.solver.solver import solve
 
 __all__ = [
     "Allocation",
@@ -53,15 +53,15 @@ _HOMES: Final = {
     "DecodeModel": "policies.cost.latency",
     "PolicyMixture": "difficulty.belief.weight_spec",
     "PolicySpec": "difficulty.belief.weight_spec",
-    "Solution": "policies.solution",
+    "Solution": "policies.solver.solution",
     "Usage": "policies.cost.usage",
     "build_menu": "policies.menu.build",
     "measure_curves": "policies.menu.curves",
     "plan_from_json": "policies.plan.wire",
     "plan_to_json": "policies.plan.wire",
     "read_plans": "policies.plan.wire",
-    "solve": "policies.solver",
-    "upper_hull": "policies.hull",
+    "solve": "policies.solver.solver",
+    "upper_hull": "policies.solver.hull",
     "write_plans": "policies.plan.wire",
 }
 

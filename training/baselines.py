@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from difficulty.belief.weight_spec import PolicyMixture, PolicySpec
 from difficulty.belief.weights import BinWeights
 from planner.bundle.policy_bundle import PolicyBundle
-from policies.hull import upper_hull
 from policies.menu.curves import CurveTable
-from policies.prices import choose_at_prices
+from policies.solver.hull import upper_hull
+from policies.solver.prices import choose_at_prices
 
 __all__ = ["Course", "TestBed", "marginal_greedy", "policy_course", "static_mix", "uniform_courses"]
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.belief.weight_spec import PolicyMixture, PolicySpec
-from policies.prices import choose_at_prices, price_grid
+from policies.solver.prices import choose_at_prices, price_grid
 
 __all__ = ["CrossFit", "Replay"]
 

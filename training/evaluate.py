@@ -31,7 +31,7 @@ from policies.learned_verifier import LearnedScorer
 from policies.menu.curves import CurveTable, measure_curves
 from policies.plan.allocation import Allocation
 from policies.plan.plan import AllocationPlan
-from policies.prices import price_grid
+from policies.solver.prices import price_grid
 from training import baselines as base
 from training.adaptive_courses import AdaptiveBed, adaptive_courses, replayable, round_table
 from training.belief_scores import score_belief

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from difficulty.log.sample_log import SampleLog
 from policies.menu.curves import CurveTable
-from policies.prices import choose_at_prices
+from policies.solver.prices import choose_at_prices
 from training.baselines import Course, TestBed
 
 __all__ = ["half_sizes", "hindsight", "posterior"]

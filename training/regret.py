@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from difficulty.belief.standardised import standardised
 from policies.adaptive.policy import AdaptivePolicy
 from policies.ladder.ladder import Ladder, Wave
-from policies.prices import choose_at_prices
 from policies.replay.pools import ReplayPool, half_of
+from policies.solver.prices import choose_at_prices
 from training.adaptive_courses import AdaptiveBed
 from training.baselines import Course
 from training.frontier import Frontier, interval

@@ -19,13 +19,13 @@ from difficulty.log.sample_log import SampleLog
 from policies.adaptive.policy import AdaptivePolicy
 from policies.adaptive.table import AdaptiveTable
 from policies.cost.cost_model import CostModel
-from policies.hull import upper_hull
 from policies.ladder.ladder import Ladder
 from policies.learned_verifier import LearnedScorer
 from policies.plan.objective import Objective
-from policies.prices import price_grid
 from policies.replay.pools import ADDITIVE_UNITS, ReplayPool, replay_pools
 from policies.replay.trajectories import Trajectories, replay, score_rule
+from policies.solver.hull import upper_hull
+from policies.solver.prices import price_grid
 from training.adaptive import Search, fit_adaptive
 from training.cost_belief import fit_cost_belief
 from training.ladders import Settings, default_ladders

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from difficulty.belief.weight_spec import STATIC, PolicyMixture, PolicySpec
 from difficulty.errors import InvalidInputError, require
-from policies.hull import upper_hull
 from policies.plan.allocation import Allocation
+from policies.solver.hull import upper_hull
 from training.crossfit import CrossFit, Replay
 from training.frontier import Frontier, bootstrap_weights, interval
 

@@ -28,7 +28,7 @@ from policies.ladder.value_rule import ValueRule
 from policies.plan.allocation import Allocation
 from policies.plan.objective import check_objective
 from policies.plan.plan import AllocationPlan
-from policies.solution import Solution
+from policies.solver.solution import Solution
 
 __all__ = ["ladder_in_words", "move_of", "write"]
 

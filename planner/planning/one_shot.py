@@ -1,7 +1,7 @@
 """Plans that decide everything before the first sample: each allocation of the menu with its value and cost.
 
 Beliefs are formed a chunk of prompts at a time, since weights over reference prompts take much memory.
-Choosing under a budget is left to `policies.solver`, plans that react to `planner.planning.adaptive`.
+Choosing under a budget is left to `policies.solver.solver`, plans that react to `planner.planning.adaptive`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from planner.planning.reason import Reasons
 from policies.menu.curves import CurveTable
 from policies.plan.objective import Objective
 from policies.plan.plan import AllocationPlan
-from policies.solution import Solution
+from policies.solver.solution import Solution
 
 __all__ = ["CHUNK", "Assessment", "OneShot"]
 

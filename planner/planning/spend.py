@@ -14,8 +14,8 @@ import numpy as np
 
 from difficulty.errors import InvalidBudgetError
 from planner.planning.levels import Menu
-from policies.solution import ROUNDING, Solution
-from policies.solver import solve
+from policies.solver.solution import ROUNDING, Solution
+from policies.solver.solver import solve
 
 __all__ = ["choose_levels"]
 
@@ -42,7 +42,7 @@ def choose_levels(
     budget : float, optional
         Total that the batch may be expected to cost, by `menu.charge`.
     price, target, cap, seed
-        As in `policies.solver.solve`.
+        As in `policies.solver.solver.solve`.
 
     Raises
     ------

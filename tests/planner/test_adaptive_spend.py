@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from difficulty.errors import InvalidBudgetError
 from planner.planning.levels import Menu
 from planner.planning.spend import choose_levels
-from policies.solver import solve
+from policies.solver.solver import solve
 
 
 def menu_of(n_prompts: int, n_levels: int = 6, *, seed: int = 0, blunt: bool = False) -> Menu:

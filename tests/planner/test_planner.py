@@ -21,8 +21,8 @@ from planner.planner import Planner
 from policies.cost.budget import UNITS, Budget
 from policies.cost.cost_model import CostModel
 from policies.cost.latency import DecodeModel
-from policies.hull import upper_hull
 from policies.plan.plan import AllocationPlan
+from policies.solver.hull import upper_hull
 
 KERNEL = PolicyMixture(members=(PolicySpec(family="kernel", level_bandwidth=0.4, floor=0.01),))
 SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from policies import bracket, steps
-from policies.bracket import bracket_price, whole_range
-from policies.feasible import Feasible
-from policies.solver import solve
+from policies.solver.bracket import bracket_price, whole_range
+from policies.solver.feasible import Feasible
+from policies.solver.solver import solve
 
 
 @pytest.fixture(autouse=True)

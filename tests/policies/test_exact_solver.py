@@ -7,8 +7,8 @@ import pytest
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from difficulty.errors import InvalidBudgetError, InvalidInputError
-from policies.exact_solver import solve_exact
-from policies.feasible import Feasible
+from policies.solver.exact_solver import solve_exact
+from policies.solver.feasible import Feasible
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from difficulty.errors import InvalidInputError
-from policies.feasible import Feasible
-from policies.hull import cheapest, hull_increments, upper_hull
+from policies.solver.feasible import Feasible
+from policies.solver.hull import cheapest, hull_increments, upper_hull
 
 menus = st.lists(st.tuples(st.integers(0, 8) | st.none(), st.integers(0, 6)), min_size=1, max_size=7).filter(
     lambda points: any(value is not None for value, _ in points)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from policies import leftover
-from policies.feasible import Feasible
-from policies.leftover import cheapest_upgrade, fill
-from policies.solver import solve
+from policies.solver import leftover
+from policies.solver.feasible import Feasible
+from policies.solver.leftover import cheapest_upgrade, fill
+from policies.solver.solver import solve
 
 
 @pytest.mark.parametrize("queue", [4096, 3])

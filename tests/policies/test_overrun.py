@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from difficulty.errors import InvalidBudgetError
-from policies.overrun import overrun_probability, safety_margin
+from policies.solver.overrun import overrun_probability, safety_margin
 
 
 @pytest.mark.parametrize("chance", [0.4, 0.1, 1e-3])

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 
-from policies.hull import upper_hull
-from policies.prices import choose_at_prices, price_grid
+from policies.solver.hull import upper_hull
+from policies.solver.prices import choose_at_prices, price_grid
 
 values = st.floats(0, 1, width=32).map(float)
 

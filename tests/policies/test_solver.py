@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidBudgetError, InvalidInputError
-from policies.solution import Solution
-from policies.solver import solve
+from policies.solver.solution import Solution
+from policies.solver.solver import solve
 
 Case = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -192,14 +192,14 @@ def test_large_batches_agree_with_the_plain_way(
         else {"target": 0.4}
     )
     plain = solve(value, cost, **limits)
-    monkeypatch.setattr("policies.steps._LARGE", 1000)
+    monkeypatch.setattr("policies.solver.steps._LARGE", 1000)
     quick = solve(value, cost, **limits)
     assert np.array_equal(plain.choice, quick.choice)
     assert plain.price == quick.price
 
 
 def test_large_batches_of_equal_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("policies.steps._LARGE", 1000)
+    monkeypatch.setattr("policies.solver.steps._LARGE", 1000)
     value = np.tile(np.array([0.3, 0.5, 0.6], dtype=np.float32), (5000, 1))
     solution = solve(value, [1, 2, 4], budget=11_000.0)
     assert np.bincount(solution.choice).tolist() == [0, 4500, 500]

@@ -11,7 +11,7 @@ from planner.planner import Planner
 from planner.planning.pricing import Pricing
 from policies.cost.cost_model import CostModel
 from policies.menu.curves import CurveTable, measure_curves
-from policies.prices import price_grid
+from policies.solver.prices import price_grid
 from training import baselines as base
 
 

@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from policies.menu.curves import CurveTable
-from policies.prices import choose_at_prices
+from policies.solver.prices import choose_at_prices
 from training import baselines as base
 from training.hindsight import half_sizes, hindsight, posterior
 

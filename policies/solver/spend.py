@@ -1,7 +1,7 @@
 """Choose under a budget: take the steepest steps of the batch until one does not fit.
 
 It assumes known values and costs, or known means and variances of the costs. What is left of the budget after
-the steps is spent by `policies.leftover`.
+the steps is spent by `policies.solver.leftover`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Final, NoReturn
 import numpy as np
 
 from difficulty.errors import InvalidBudgetError
-from policies.bracket import whole_range
-from policies.exact_solver import solve_exact
-from policies.feasible import Feasible
-from policies.leftover import fill
-from policies.overrun import safety_margin
-from policies.solution import ROUNDING, Fractional, Solution
-from policies.steps import apply_steps, ordered_steps
+from policies.solver.bracket import whole_range
+from policies.solver.exact_solver import solve_exact
+from policies.solver.feasible import Feasible
+from policies.solver.leftover import fill
+from policies.solver.overrun import safety_margin
+from policies.solver.solution import ROUNDING, Fractional, Solution
+from policies.solver.steps import apply_steps, ordered_steps
 
 __all__ = ["refuse_poor", "spend", "spend_safely"]
 
@@ -35,7 +35,7 @@ def spend(menu: Feasible, budget: float, *, seed: int, fill_leftover: bool, exac
     budget : float
         Total that the batch may cost, at least 0; infinite for no limit.
     seed, fill_leftover, exact
-        As in `policies.solver.solve`.
+        As in `policies.solver.solver.solve`.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def spend_safely(
     overrun : float
         Above 0 and below 0.5.
     seed, fill_leftover, exact
-        As in `policies.solver.solve`.
+        As in `policies.solver.solver.solve`.
 
     Raises
     ------

@@ -2,7 +2,7 @@
 prompts.
 
 It assumes that the number of undominated part-solutions stays small, which the bound of the relaxation sees
-to for a few dozen prompts and menus of some ten allocations. Large batches are left to `policies.solver`,
+to for a few dozen prompts and menus of some ten allocations. Large batches are left to `policies.solver.solver`,
 which is within one step.
 """
 
@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidBudgetError, InvalidInputError
-from policies.feasible import Feasible, IntArray
-from policies.hull import cheapest, hull_increments
-from policies.solution import ROUNDING
+from policies.solver.feasible import Feasible, IntArray
+from policies.solver.hull import cheapest, hull_increments
+from policies.solver.solution import ROUNDING
 
 __all__ = ["solve_exact"]
 

@@ -1,7 +1,7 @@
 """One price prices everything: which prices to look at, and what each prompt buys at them.
 
 At a price each prompt takes its best value − price × cost, whatever the other prompts do; a falling price
-therefore traces the frontier of a whole batch. Meeting a budget exactly is left to `policies.solver`.
+therefore traces the frontier of a whole batch. Meeting a budget exactly is left to `policies.solver.solver`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.hull import upper_hull
+from policies.solver.hull import upper_hull
 
 __all__ = ["choose_at_prices", "price_grid"]
 

@@ -1,7 +1,7 @@
 """Reduce each prompt's menu to its upper hull: the allocations that some price would buy.
 
 It assumes finite costs and values, with NaN or ``-inf`` for allocations that are not available. Walking a
-hull from cheap to dear gives increments of falling slope, which is all that `policies.solver` needs to spend
+hull from cheap to dear gives increments of falling slope, which is all that `policies.solver.solver` needs to spend
 a budget.
 """
 
@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from policies.feasible import Feasible, FloatArray, IntArray
+from policies.solver.feasible import Feasible, FloatArray, IntArray
 
 __all__ = ["Increments", "cheapest", "hull_increments", "upper_hull"]
 

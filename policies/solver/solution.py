@@ -2,7 +2,7 @@
 be.
 
 Indices refer to the rows and columns of the arrays that were solved. How the answer is found is left to
-`policies.solver`.
+`policies.solver.solver`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from policies.feasible import IntArray
+from policies.solver.feasible import IntArray
 
 __all__ = ["ROUNDING", "Fractional", "Solution"]
 

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.feasible import Feasible, IntArray
+from policies.solver.feasible import Feasible, IntArray
 
 __all__ = ["cheapest_upgrade", "fill"]
 

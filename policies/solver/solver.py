@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from difficulty.errors import InvalidBudgetError
-from policies.feasible import Feasible
-from policies.one_prompt import reach_one, spend_one
-from policies.reach import reach
-from policies.solution import Solution
-from policies.spend import spend, spend_safely
+from policies.solver.feasible import Feasible
+from policies.solver.one_prompt import reach_one, spend_one
+from policies.solver.reach import reach
+from policies.solver.solution import Solution
+from policies.solver.spend import spend, spend_safely
 
 __all__ = ["solve"]
 

@@ -1,6 +1,6 @@
 """Choose for a single prompt, where a server cannot wait for the machinery of a batch.
 
-It assumes one row of values and costs, and gives what `policies.spend` and `policies.reach` give for one
+It assumes one row of values and costs, and gives what `policies.solver.spend` and `policies.solver.reach` give for one
 prompt. Menus of some fifty allocations take a few dozen microseconds, because plain Python beats array calls
 at this size.
 """
@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from policies.feasible import Feasible
-from policies.reach import refuse_unreachable
-from policies.solution import ROUNDING, Fractional, Solution
-from policies.spend import refuse_poor
+from policies.solver.feasible import Feasible
+from policies.solver.reach import refuse_unreachable
+from policies.solver.solution import ROUNDING, Fractional, Solution
+from policies.solver.spend import refuse_poor
 
 __all__ = ["reach_one", "spend_one"]
 

@@ -1,7 +1,7 @@
 """Say which allocations each prompt may get: recorded, under the cap, above the floor.
 
 It assumes a matrix of values and a matrix (or one row) of costs, in any order of allocations. What to buy
-among the allocations that are left is the affair of `policies.solver`.
+among the allocations that are left is the affair of `policies.solver.solver`.
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ from typing import NoReturn
 import numpy as np
 
 from difficulty.errors import InvalidBudgetError
-from policies.feasible import Feasible
-from policies.leftover import cheapest_upgrade
-from policies.solution import ROUNDING, Fractional, Solution
-from policies.steps import apply_steps, ordered_steps
+from policies.solver.feasible import Feasible
+from policies.solver.leftover import cheapest_upgrade
+from policies.solver.solution import ROUNDING, Fractional, Solution
+from policies.solver.steps import apply_steps, ordered_steps
 
 __all__ = ["reach", "refuse_unreachable"]
 

@@ -2,7 +2,7 @@
 
 It assumes that a random sample of prompts spends about as much per prompt as the batch, and checks it on the
 batch. Only the prompts whose choice differs between the two prices need sorting afterwards, which
-`policies.solver` does.
+`policies.solver.solver` does.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.feasible import Feasible, IntArray
-from policies.hull import cheapest, hull_increments
+from policies.solver.feasible import Feasible, IntArray
+from policies.solver.hull import cheapest, hull_increments
 
 __all__ = ["Bracket", "bracket_price", "whole_range"]
 

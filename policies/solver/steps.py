@@ -10,9 +10,9 @@ from typing import Final
 
 import numpy as np
 
-from policies.bracket import Bracket, bracket_price, whole_range
-from policies.feasible import Feasible, IntArray
-from policies.hull import Increments, hull_increments
+from policies.solver.bracket import Bracket, bracket_price, whole_range
+from policies.solver.feasible import Feasible, IntArray
+from policies.solver.hull import Increments, hull_increments
 
 __all__ = ["apply_steps", "ordered_steps"]
 

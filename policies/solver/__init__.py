@@ -1,0 +1,1 @@
+"""One price that prices everything: choose an allocation per prompt under a budget."""
