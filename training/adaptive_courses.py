@@ -20,10 +20,10 @@ from planner.bundle.policy_bundle import PolicyBundle
 from policies.adaptive.policy import AdaptivePolicy
 from policies.cost.cost_model import CostModel
 from policies.ladder.ladder import Ladder
-from policies.learned_verifier import LearnedScorer
 from policies.plan.objective import check_objective
 from policies.replay.pools import ReplayPool, replay_pools
 from policies.replay.trajectories import replay, score_rule
+from policies.verifier.learned_verifier import LearnedScorer
 from training.baselines import Course
 from training.stopping import replay_course
 

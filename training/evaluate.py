@@ -27,11 +27,11 @@ from planner.planner import Planner
 from planner.planning.pricing import Pricing
 from policies.cost.budget import Budget, check_unit
 from policies.cost.cost_model import CostModel
-from policies.learned_verifier import LearnedScorer
 from policies.menu.curves import CurveTable, measure_curves
 from policies.plan.allocation import Allocation
 from policies.plan.plan import AllocationPlan
 from policies.solver.prices import price_grid
+from policies.verifier.learned_verifier import LearnedScorer
 from training import baselines as base
 from training.adaptive_courses import AdaptiveBed, adaptive_courses, replayable, round_table
 from training.belief_scores import score_belief

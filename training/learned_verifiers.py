@@ -2,7 +2,7 @@
 
 Each is kept, since a run may ask for it by name; it is offered to the policy only where picking by it was
 shown to beat the vote and no other pick looks better. It assumes an objective of accuracy; fitting is left to
-`policies.learned_verifier_fit`, the curves of what is offered to `policies.menu.curves`.
+`policies.verifier.fit`, the curves of what is offered to `policies.menu.curves`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle
-from policies.learned_measures import ScoreMeasures, measure_scores
-from policies.learned_selection import PICKS, selection_accuracy
-from policies.learned_verifier import LEARNED, CorrectnessModel, LearnedScorer
-from policies.learned_verifier_fit import fit_correctness
 from policies.menu.curves import measure_curves
 from policies.plan.allocation import Allocation, StrategyName
+from policies.verifier.fit import fit_correctness
+from policies.verifier.learned_verifier import LEARNED, CorrectnessModel, LearnedScorer
+from policies.verifier.measures import ScoreMeasures, measure_scores
+from policies.verifier.selection import PICKS, selection_accuracy
 from training.frontier import bootstrap_weights, interval
 
 __all__ = [

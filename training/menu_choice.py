@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.belief.weight_spec import PolicyMixture
-from policies.learned_verifier import LEARNED
 from policies.plan.allocation import Allocation
+from policies.verifier.learned_verifier import LEARNED
 from training.crossfit import CrossFit
 from training.frontier import bootstrap_weights, interval
 from training.tuning import Scorer, Tuned, menu_mask, tune

@@ -20,12 +20,12 @@ from policies.adaptive.policy import AdaptivePolicy
 from policies.adaptive.table import AdaptiveTable
 from policies.cost.cost_model import CostModel
 from policies.ladder.ladder import Ladder
-from policies.learned_verifier import LearnedScorer
 from policies.plan.objective import Objective
 from policies.replay.pools import ADDITIVE_UNITS, ReplayPool, replay_pools
 from policies.replay.trajectories import Trajectories, replay, score_rule
 from policies.solver.hull import upper_hull
 from policies.solver.prices import price_grid
+from policies.verifier.learned_verifier import LearnedScorer
 from training.adaptive import Search, fit_adaptive
 from training.cost_belief import fit_cost_belief
 from training.ladders import Settings, default_ladders

@@ -33,10 +33,10 @@ from policies.adaptive.policy import AdaptivePolicy
 from policies.adaptive.table import AdaptiveTable
 from policies.adaptive.wire import from_plain, routing_arrays, to_plain
 from policies.cost.budget import check_unit
-from policies.learned_verifier import CorrectnessModel, read_models, write_models
 from policies.menu.curves import CurveTable
 from policies.plan.allocation import Allocation
 from policies.plan.objective import check_objective
+from policies.verifier.learned_verifier import CorrectnessModel, read_models, write_models
 
 __all__ = ["SCHEMA", "Manifest", "PolicyBundle", "prompt_hash"]
 

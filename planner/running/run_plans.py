@@ -28,8 +28,8 @@ from planner.verifiers.mean_logprob import MeanLogprob
 from planner.verifiers.stand_in import check_learned, picked_by_learned
 from policies.cost.budget import Budget
 from policies.cost.cost_model import CostModel
-from policies.learned_verifier import LEARNED, CorrectnessModel
 from policies.plan.plan import AllocationPlan
+from policies.verifier.learned_verifier import LEARNED, CorrectnessModel
 
 __all__ = ["DriverName", "Progress", "run_plans"]
 

@@ -28,7 +28,7 @@ from policies.adaptive.wire import to_plain
 from policies.ladder.evidence import Evidence
 from policies.ladder.ladder import SampleScale, Wave
 from policies.ladder.prompt_tally import PromptTally
-from policies.learned_verifier import LEARNED
+from policies.verifier.learned_verifier import LEARNED
 
 __all__ = ["Climb", "SampleCost"]
 

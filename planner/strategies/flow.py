@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 
 from planner.ports.ports import Completion, SampleRequest, ScoreRequest
-from policies.learned_verifier import LEARNED
+from policies.verifier.learned_verifier import LEARNED
 
 if TYPE_CHECKING:
     from array import array

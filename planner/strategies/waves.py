@@ -16,7 +16,7 @@ from planner.strategies.flow import Failure, Flow, draw, score
 from planner.strategies.selection import Choice
 from planner.strategies.stop import DrawState
 from planner.strategies.task import Task
-from policies.learned_verifier import LEARNED
+from policies.verifier.learned_verifier import LEARNED
 
 __all__ = ["Waves", "conclude", "draw_in_waves", "score_candidates", "state_of"]
 

@@ -1,7 +1,7 @@
 """Score live completions with a learned verifier: P(correct) from agreement, log-probability and length.
 
 It assumes that all answered completions of a prompt are scored together, since agreement is a feature. The
-models are fitted by `policies.learned_verifier_fit` on the same generators' log, and bundles hold them.
+models are fitted by `policies.verifier.fit` on the same generators' log, and bundles hold them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from difficulty.errors import VerifierError
 from planner.ports.ports import AnswerExtractor, ScoreRequest
-from policies.learned_verifier import CorrectnessModel
+from policies.verifier.learned_verifier import CorrectnessModel
 
 __all__ = ["LearnedVerifier"]
 

@@ -9,7 +9,7 @@ from difficulty.errors import InvalidInputError, VerifierError
 from difficulty.prompt import Prompt
 from planner.collect.plan import Grader
 from planner.ports.ports import AnswerExtractor, Verifier
-from policies.learned_verifier import LEARNED
+from policies.verifier.learned_verifier import LEARNED
 
 __all__ = ["open_verifier"]
 

@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import Final
 
 from difficulty.errors import InvalidInputError
-from policies.learned_selection import PICKS
-from policies.learned_verifier import LEARNED, CorrectnessModel
 from policies.plan.allocation import Allocation
 from policies.plan.plan import AllocationPlan
+from policies.verifier.learned_verifier import LEARNED, CorrectnessModel
+from policies.verifier.selection import PICKS
 
 __all__ = ["check_learned", "picked_by_learned"]
 

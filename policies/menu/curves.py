@@ -22,9 +22,9 @@ from difficulty.estimators.revision_chains import RevisionSelection, revision_ac
 from difficulty.estimators.weighted_vote import weighted_vote_accuracy
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
-from policies.learned_selection import PICKS, selection_accuracy
-from policies.learned_verifier import LEARNED, LearnedScorer
 from policies.plan.allocation import Allocation
+from policies.verifier.learned_verifier import LEARNED, LearnedScorer
+from policies.verifier.selection import PICKS, selection_accuracy
 
 __all__ = ["CurveTable", "Half", "measure_curves", "row_mean"]
 

@@ -19,7 +19,7 @@ from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import SamplePool
 from policies.cost.cost_model import CostModel
 from policies.ladder.ladder import SampleScale
-from policies.learned_verifier import LearnedScorer
+from policies.verifier.learned_verifier import LearnedScorer
 
 __all__ = [
     "ADDITIVE_UNITS",

@@ -18,8 +18,8 @@ from planner.strategies.task import Task
 from policies.adaptive.policy import Move
 from policies.ladder.ladder import Ladder, SampleScale, Wave
 from policies.ladder.stop_rules import AdaptiveConsistency, Agreement, Always
-from policies.learned_verifier import LEARNED
 from policies.plan.allocation import Allocation
+from policies.verifier.learned_verifier import LEARNED
 
 GENERATORS = {name: Generator(name=name) for name in ("small", "big")}
 

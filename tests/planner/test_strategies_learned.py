@@ -19,8 +19,8 @@ from planner.ports.ports import ScoreRequest
 from planner.strategies.stop import AllAtOnce, FixedWaves, StopRule
 from planner.strategies.task import Task
 from planner.verifiers.learned import LearnedVerifier
-from policies.learned_verifier import CorrectnessModel
 from policies.plan.allocation import Allocation, StrategyName
+from policies.verifier.learned_verifier import CorrectnessModel
 
 SHARE = CorrectnessModel(
     generator="tiny",

@@ -16,10 +16,10 @@ from difficulty.prompt import Prompt
 from planner.answers.rules import RecordedAnswer
 from planner.ports.ports import ScoreRequest
 from planner.verifiers.learned import LearnedVerifier
-from policies.answer_features import answer_features, feature_names
-from policies.learned_selection import learned_selection
-from policies.learned_verifier import CorrectnessModel
-from policies.learned_verifier_fit import fit_correctness
+from policies.verifier.answer_features import answer_features, feature_names
+from policies.verifier.fit import fit_correctness
+from policies.verifier.learned_verifier import CorrectnessModel
+from policies.verifier.selection import learned_selection
 
 TINY = {"tiny": Generator(name="tiny")}
 

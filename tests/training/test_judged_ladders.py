@@ -26,10 +26,10 @@ from policies.adaptive.policy import Move
 from policies.cost.cost_model import CostModel
 from policies.ladder.ladder import Ladder, Wave
 from policies.ladder.stop_rules import Agreement
-from policies.learned_verifier import LearnedScorer
 from policies.plan.allocation import Allocation
 from policies.replay.pools import ReplayPool, half_of, replay_pools
 from policies.replay.trajectories import replay
+from policies.verifier.learned_verifier import LearnedScorer
 from training import evaluate, train
 from training.learned_verifiers import LearnedVerifiers, fit_learned_verifiers
 from training.stopping import Stopping, fit_stopping

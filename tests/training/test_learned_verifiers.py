@@ -17,12 +17,12 @@ from planner import Budget, Planner, PolicyBundle
 from planner.backends.replay import ReplayBackend
 from planner.running.run_plans import run_plans
 from policies.cost.cost_model import CostModel
-from policies.learned_selection import selection_accuracy
-from policies.learned_verifier import LearnedScorer, read_models, write_models
 from policies.menu.build import build_menu
 from policies.menu.curves import measure_curves
 from policies.plan.allocation import Allocation, StrategyName
 from policies.plan.plan import AllocationPlan
+from policies.verifier.learned_verifier import LearnedScorer, read_models, write_models
+from policies.verifier.selection import selection_accuracy
 from training import train
 from training.learned_verifiers import LearnedVerifiers, fit_learned_verifiers
 

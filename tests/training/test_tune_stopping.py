@@ -14,8 +14,8 @@ from difficulty.log.sample_pool import SamplePool
 from policies.ladder.ladder import Ladder, Wave
 from policies.ladder.stop_rules import Always
 from policies.ladder.value_rule import JUDGED
-from policies.learned_verifier import CorrectnessModel, LearnedScorer
 from policies.replay.pools import ReplayPool, sample_scales
+from policies.verifier.learned_verifier import CorrectnessModel, LearnedScorer
 from training.adaptive import AdaptiveFit, Search, fit_adaptive
 from training.candidates import Bench, Candidate
 from training.ladders import Settings

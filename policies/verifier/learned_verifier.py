@@ -2,7 +2,7 @@
 
 A logistic regression, corrected by a few small trees where they help; both are text, nothing is pickled. It
 assumes the generator, prompt template and temperature of its log. Fitting is left to
-`policies.learned_verifier_fit`, what picking by it delivers to `policies.learned_selection`, scoring live
+`policies.verifier.fit`, what picking by it delivers to `policies.verifier.selection`, scoring live
 completions to `planner.verifiers.learned`.
 """
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidBundleError, InvalidInputError
 from difficulty.log.sample_pool import SamplePool
-from policies.answer_features import COLUMNS, answer_features, feature_names
+from policies.verifier.answer_features import COLUMNS, answer_features, feature_names
 
 __all__ = ["LEARNED", "CorrectnessModel", "LearnedScorer", "read_models", "write_models"]
 

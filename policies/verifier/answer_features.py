@@ -2,7 +2,7 @@
 
 Features of each sample within the set it was drawn in; samples that abstain count for nothing, so a set means
 its answered samples. It knows neither text nor model; learning from the features is left to
-`policies.learned_verifier`.
+`policies.verifier.learned_verifier`.
 """
 
 from __future__ import annotations

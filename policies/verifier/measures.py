@@ -1,7 +1,7 @@
 """How good a learned score is by itself: Brier score, calibration, and telling right from wrong in a prompt.
 
 It assumes scores from models that did not learn from the prompts. What picking by the score delivers is left
-to `policies.learned_selection`.
+to `policies.verifier.selection`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_pool import SamplePool
-from policies.learned_verifier import LearnedScorer
+from policies.verifier.learned_verifier import LearnedScorer
 
 __all__ = ["ScoreMeasures", "calibration_error", "measure_scores"]
 

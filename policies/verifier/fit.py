@@ -1,7 +1,7 @@
 """Fit a learned verifier on the independent samples of a log, and measure it on prompts that were left out.
 
 Sets of several sizes are drawn from each prompt, since agreement means more among many. It assumes marked
-samples; what picking by the score delivers is left to `policies.learned_selection`.
+samples; what picking by the score delivers is left to `policies.verifier.selection`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import SamplePool
-from policies.answer_features import COLUMNS, answer_features
-from policies.learned_measures import calibration_error
-from policies.learned_verifier import CorrectnessModel, LearnedScorer
+from policies.verifier.answer_features import COLUMNS, answer_features
+from policies.verifier.learned_verifier import CorrectnessModel, LearnedScorer
+from policies.verifier.measures import calibration_error
 
 __all__ = ["CorrectnessFit", "fit_correctness"]
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from difficulty.estimators.vote_draws import all_subsets, subsets
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import SamplePool
-from policies.answer_features import group_codes, group_sums
-from policies.learned_verifier import LearnedScorer
-from policies.learned_verifier_fit import fit_correctness
+from policies.verifier.answer_features import group_codes, group_sums
+from policies.verifier.fit import fit_correctness
+from policies.verifier.learned_verifier import LearnedScorer
 
 __all__ = ["PICKS", "SelectionAccuracy", "learned_selection", "selection_accuracy"]
 

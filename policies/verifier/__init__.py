@@ -1,0 +1,1 @@
+"""A learned verifier: P(correct) of a sample from what its log tells, and how it selects."""
