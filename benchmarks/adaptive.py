@@ -20,9 +20,9 @@ from rich.table import Table
 
 from difficulty.log.sample_log import SampleLog
 from policies.plan.objective import Objective, check_objective
+from training.adaptive.rivals import RIVALS
 from training.demo import embedded_log
 from training.evaluate import evaluate
-from training.rivals import RIVALS
 from training.train import train
 
 __all__ = ["Measurement", "main", "run"]

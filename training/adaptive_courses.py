@@ -24,8 +24,8 @@ from policies.plan.objective import check_objective
 from policies.replay.pools import ReplayPool, replay_pools
 from policies.replay.trajectories import replay, score_rule
 from policies.verifier.learned_verifier import LearnedScorer
+from training.adaptive.stage import replay_course
 from training.baselines import Course
-from training.stopping import replay_course
 
 __all__ = ["AdaptiveBed", "adaptive_courses", "replayable", "round_table"]
 

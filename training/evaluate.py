@@ -33,6 +33,7 @@ from policies.plan.plan import AllocationPlan
 from policies.solver.prices import price_grid
 from policies.verifier.learned_verifier import LearnedScorer
 from training import baselines as base
+from training.adaptive.rivals import RIVALS
 from training.adaptive_courses import AdaptiveBed, adaptive_courses, replayable, round_table
 from training.belief_scores import score_belief
 from training.comparison import compare, compare_with_rivals, gap_closed
@@ -42,7 +43,6 @@ from training.hindsight import half_sizes, hindsight
 from training.learned_verifiers import measure_learned_verifiers
 from training.regret import regret_courses, regret_split, rounding_regret
 from training.report import Report, write_report
-from training.rivals import RIVALS
 from training.uniform import against_uniform
 
 __all__ = ["evaluate"]

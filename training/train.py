@@ -30,14 +30,14 @@ from policies.cost.cost_model import CostModel
 from policies.menu.build import build_menu
 from policies.menu.curves import CurveTable, measure_curves, row_mean
 from policies.plan.objective import Objective, check_objective
-from training.adaptive import Search
+from training.adaptive.fit import Search
+from training.adaptive.stage import Stopping, fit_stopping, stopping_prices
 from training.crossfit import CrossFit
 from training.frontier import bootstrap_weights, interval
 from training.learned_verifiers import LearnedVerifiers, fit_learned_verifiers
 from training.menu_choice import tune_menu
 from training.menu_pricing import price_menu
 from training.reward_reading import how_readings_are_known
-from training.stopping import Stopping, fit_stopping, stopping_prices
 from training.study_name import study_name
 from training.tuning import Scorer, Tuned
 

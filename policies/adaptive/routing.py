@@ -3,7 +3,7 @@
 At each price a policy has a few moves to choose from; what each earned on reference prompts, out of fold, is
 weighed by resemblance, and the move with the most value after cost is taken before anything is drawn. It
 assumes that the coordinates tell prompts apart that profit from different moves; which moves are worth
-offering is left to `training.routing`.
+offering is left to `training.adaptive.routing`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 For each wave and each of a few prices, three linear functions of the evidence say how likely the leader is
 correct, how much accuracy going on will add if the rule itself decides every later wave, and what that will
 cost. Confidence, difficulty, futility and escalation are all in these two numbers. Fitting is left to
-`training.fit_stopping`.
+`training.adaptive.fit_rule`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 What each prompt would have been worth and have cost at each wave, had it stopped there, is computed once per
 ladder; any number of stop rules is then scored on it by array operations. Samples of a pool are assumed
-exchangeable. Which ladder and rule to use is left to `training.adaptive`.
+exchangeable. Which ladder and rule to use is left to `training.adaptive.fit`.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from planner.cli import main
 from planner.commands.tables.bundle import ladder_table
 from planner.ports.outcome_wire import outcome_from_json
 from policies.plan.wire import read_plans
-from training.rivals import RIVALS, SHIPPED
+from training.adaptive.rivals import RIVALS, SHIPPED
 from training.simulated_log import simulated_log
 
 

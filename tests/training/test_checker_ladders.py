@@ -13,11 +13,11 @@ from policies.ladder.ladder import Ladder, Wave
 from policies.ladder.stop_rules import Always
 from policies.replay.pools import ReplayPool, sample_scales
 from policies.replay.trajectories import replay, score_rule
-from training.adaptive import fit_adaptive
-from training.checker_ladders import propose_checker_ladders, search_ladder, search_ladders
-from training.checker_table import CheckerTable
-from training.ladders import Settings
-from training.recipes import Facts
+from training.adaptive.checker_ladders import propose_checker_ladders, search_ladder, search_ladders
+from training.adaptive.checker_table import CheckerTable
+from training.adaptive.fit import fit_adaptive
+from training.adaptive.proposals import Settings
+from training.adaptive.recipes import Facts
 
 
 def pool_of(right: np.ndarray, name: str, *, cost: float = 1.0, request: float = 0.0) -> ReplayPool:

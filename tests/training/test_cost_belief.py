@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.cost_belief import fit_cost_belief
+from training.adaptive.cost_belief import fit_cost_belief
 
 N_PROMPTS = 150
 ALONE = np.arange(N_PROMPTS).astype(str)

@@ -12,11 +12,11 @@ from policies.ladder.stop_rules import Always
 from policies.ladder.value_rule import ValueRule, feature_matrix
 from policies.replay.pools import ReplayPool, sample_scales
 from policies.replay.trajectories import Trajectories, replay, score_rule
-from training.adaptive import fit_adaptive
-from training.candidates import score_at_prices
-from training.fit_stopping import fit_value_rule
-from training.ladders import Settings, propose_coverage_ladders, propose_recipes
-from training.recipes import Facts
+from training.adaptive.candidates import score_at_prices
+from training.adaptive.fit import fit_adaptive
+from training.adaptive.fit_rule import fit_value_rule
+from training.adaptive.proposals import Settings, propose_coverage_ladders, propose_recipes
+from training.adaptive.recipes import Facts
 
 PRICES = np.geomspace(0.3, 1e-4, 10)
 

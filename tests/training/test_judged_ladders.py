@@ -31,8 +31,8 @@ from policies.replay.pools import ReplayPool, half_of, replay_pools
 from policies.replay.trajectories import replay
 from policies.verifier.learned_verifier import LearnedScorer
 from training import evaluate, train
+from training.adaptive.stage import Stopping, fit_stopping
 from training.learned_verifiers import LearnedVerifiers, fit_learned_verifiers
-from training.stopping import Stopping, fit_stopping
 from training.tuning import study_storage
 
 N_PROMPTS = 80

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from difficulty.log.sample_pool import SamplePool
 from policies.ladder.ladder import SampleScale
 from policies.replay.pools import ReplayPool
-from training.recipes import Facts, Recipe, Route, propose_routes
+from training.adaptive.recipes import Facts, Recipe, Route, propose_routes
 
 FACTS = Facts(
     accuracy={"small": 0.4, "big": 0.7, "peer": 0.65, "bad": 0.2},

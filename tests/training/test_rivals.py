@@ -10,7 +10,7 @@ from policies.adaptive.policy import AdaptivePolicy
 from policies.cost.cost_model import CostModel
 from policies.ladder.stop_rules import AdaptiveConsistency, Agreement, Always
 from policies.replay.pools import replay_pools
-from training.rivals import RIVALS, SHIPPED, fit_rivals
+from training.adaptive.rivals import RIVALS, SHIPPED, fit_rivals
 from training.simulated_log import simulated_log
 
 DOUBLING, BETA, TWO_AGREE = SHIPPED

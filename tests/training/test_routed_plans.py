@@ -22,11 +22,11 @@ from policies.cost.budget import Budget
 from policies.cost.cost_model import CostModel
 from policies.plan.plan import AllocationPlan
 from policies.replay.pools import replay_pools
+from training.adaptive.proposals import Settings
+from training.adaptive.routing import expected_worth, offer, routed
+from training.adaptive.stage import replay_course
 from training.evaluate import evaluate
-from training.ladders import Settings
 from training.report import Report
-from training.routing import expected_worth, offer, routed
-from training.stopping import replay_course
 from training.train import train
 
 FIRST, SECOND = "for-dates", "for-sums"

@@ -19,14 +19,14 @@ from policies.ladder.tally import Tally
 from policies.ladder.value_rule import ValueRule, feature_matrix, probably_wrong
 from policies.replay.pools import ReplayPool, replay_pools, sample_scales
 from policies.replay.trajectories import Trajectories, replay, score_rule
-from training.adaptive import fit_adaptive
-from training.candidates import score_at_prices
-from training.cost_belief import fit_cost_belief
-from training.fit_stopping import fit_value_rule
-from training.ladders import Settings, default_ladders
-from training.rivals import RIVALS, SHIPPED
+from training.adaptive.candidates import score_at_prices
+from training.adaptive.cost_belief import fit_cost_belief
+from training.adaptive.fit import fit_adaptive
+from training.adaptive.fit_rule import fit_value_rule
+from training.adaptive.proposals import Settings, default_ladders
+from training.adaptive.rivals import RIVALS, SHIPPED
+from training.adaptive.stage import ABLATIONS, Stopping, fit_stopping, replay_course, stopping_prices
 from training.simulated_log import simulated_log
-from training.stopping import ABLATIONS, Stopping, fit_stopping, replay_course, stopping_prices
 
 PRICES = np.geomspace(0.03, 3e-5, 6)
 MODEL = CostModel(unit="output_tokens")

@@ -16,11 +16,11 @@ from policies.ladder.stop_rules import Always
 from policies.ladder.value_rule import JUDGED
 from policies.replay.pools import ReplayPool, sample_scales
 from policies.verifier.learned_verifier import CorrectnessModel, LearnedScorer
-from training.adaptive import AdaptiveFit, Search, fit_adaptive
-from training.candidates import Bench, Candidate
-from training.ladders import Settings
-from training.recipes import Facts, Recipe, Route
-from training.tune_stopping import _params, _recipe, _suggest, tune_recipes, worth_over
+from training.adaptive.candidates import Bench, Candidate
+from training.adaptive.fit import AdaptiveFit, Search, fit_adaptive
+from training.adaptive.proposals import Settings
+from training.adaptive.recipes import Facts, Recipe, Route
+from training.adaptive.tune import _params, _recipe, _suggest, tune_recipes, worth_over
 from training.tuning import study_storage
 
 PRICES = np.geomspace(0.1, 1e-4, 6)

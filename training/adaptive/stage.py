@@ -2,7 +2,7 @@
 
 It assumes out-of-fold coordinates and the folds that made them. Logs without single samples (counts only)
 or with fewer than four per prompt have nothing to react to, and units that are not a sum over samples cannot
-be replayed: there is no adaptive policy then. Searching ladders and rules is left to `training.adaptive`.
+be replayed: there is no adaptive policy then. Searching ladders and rules is left to `training.adaptive.fit`.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from policies.replay.trajectories import Trajectories, replay, score_rule
 from policies.solver.hull import upper_hull
 from policies.solver.prices import price_grid
 from policies.verifier.learned_verifier import LearnedScorer
-from training.adaptive import Search, fit_adaptive
-from training.cost_belief import fit_cost_belief
-from training.ladders import Settings, default_ladders
-from training.rivals import fit_rivals
+from training.adaptive.cost_belief import fit_cost_belief
+from training.adaptive.fit import Search, fit_adaptive
+from training.adaptive.proposals import Settings, default_ladders
+from training.adaptive.rivals import fit_rivals
 
 __all__ = ["ABLATIONS", "Stopping", "fit_stopping", "replay_course", "stopping_prices"]
 

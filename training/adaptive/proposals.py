@@ -1,7 +1,7 @@
 """Propose ladders for training to choose from: few, and from what the log says about its generators.
 
-For a vote they come from recipes (`training.recipes`). For a checker: few growing waves of one generator or
-of several that complement each other. Whether any of them pays is left to `training.adaptive`.
+For a vote they come from recipes (`training.adaptive.recipes`). For a checker: few growing waves of one generator or
+of several that complement each other. Whether any of them pays is left to `training.adaptive.fit`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from policies.ladder.ladder import Ladder, Wave
 from policies.replay.pools import ReplayPool, sample_scales
 from policies.replay.trajectories import Objective
-from training.recipes import Facts, Recipe, Route, propose_routes
+from training.adaptive.recipes import Facts, Recipe, Route, propose_routes
 
 __all__ = ["Settings", "default_ladders", "propose_coverage_ladders", "propose_recipes"]
 
@@ -39,7 +39,7 @@ class Settings:
         Weights of its votes to try, relative to the generator that is escalated to.
     sharpness : tuple of float
         How strongly log-probabilities weigh the votes of the generator that a ladder ends with, where they
-        are recorded; see `training.recipes.Recipe`. Ladders that escalate take the last.
+        are recorded; see `training.adaptive.recipes.Recipe`. Ladders that escalate take the last.
     chance_weights : tuple of float
         How strongly learned verifiers weigh votes, to try where each generator of a ladder has one.
     singles, growth

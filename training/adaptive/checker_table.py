@@ -2,7 +2,7 @@
 
 With a checker a climb ends at its first success, so that what a ladder earns and costs follows from each
 prompt's share of right samples alone: thousands of ladders are compared in a second. It assumes that samples
-of a prompt are exchangeable and cost alike; searching ladders is left to `training.checker_ladders`.
+of a prompt are exchangeable and cost alike; searching ladders is left to `training.adaptive.checker_ladders`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 From the last wave backwards, the value of going on minus the value of stopping is regressed (ridge) on about
 a dozen features of the evidence, for several prices at once; the rule goes on where the prediction is
 positive, and what it earns is what the wave before regresses on. Few features keep a few hundred prompts
-enough. Choosing ladders is left to `training.adaptive`.
+enough. Choosing ladders is left to `training.adaptive.fit`.
 """
 
 from __future__ import annotations

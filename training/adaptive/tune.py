@@ -2,7 +2,7 @@
 
 A trial is one recipe with one learned rule. Its score is what it adds to the best static allocation, value
 after cost, on average over log-spaced prices; gains within the noise count nothing. The best few trials
-become candidates beside those that training starts from, and `training.adaptive` takes them only where they
+become candidates beside those that training starts from, and `training.adaptive.fit` takes them only where they
 are clearly better. Sampling and storage are left to Optuna.
 """
 
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from difficulty.errors import require
 from policies.ladder.value_rule import JUDGED
-from training.candidates import Bench, Candidate
-from training.recipes import Facts, Recipe, Route
+from training.adaptive.candidates import Bench, Candidate
+from training.adaptive.recipes import Facts, Recipe, Route
 from training.tuning import study_storage
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """Candidates of an adaptive policy: a ladder and a rule, and what they earned out of fold at each price.
 
 Every prompt is scored by a learned rule that was fitted on other folds; static allocations and known rules
-have nothing to fit. Which candidate is taken at which price is left to `training.adaptive`, which recipes are
-tried to `training.tune_stopping`.
+have nothing to fit. Which candidate is taken at which price is left to `training.adaptive.fit`, which recipes are
+tried to `training.adaptive.tune`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from policies.ladder.stop_rules import AdaptiveConsistency, Always, FairCap, Fir
 from policies.ladder.value_rule import ValueRule, feature_matrix, probably_wrong
 from policies.replay.pools import ReplayPool
 from policies.replay.trajectories import Objective, StopRule, Trajectories, replay, score_rule
-from training.fit_stopping import fit_value_rule
-from training.ladders import Settings
+from training.adaptive.fit_rule import fit_value_rule
+from training.adaptive.proposals import Settings
 
 __all__ = ["KNOWN_RULES", "Bench", "Candidate", "score_at_prices"]
 

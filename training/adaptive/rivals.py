@@ -19,7 +19,7 @@ from policies.ladder.stop_rules import AdaptiveConsistency, Agreement, Always, O
 from policies.plan.objective import Objective
 from policies.replay.pools import ReplayPool, comparable, sample_scales
 from policies.replay.trajectories import StopRule, Trajectories, replay, score_rule
-from training.recipes import Facts
+from training.adaptive.recipes import Facts
 
 __all__ = ["RIVALS", "SHIPPED", "fit_rivals"]
 

@@ -4,7 +4,7 @@ Candidates are the static allocations, known stop rules and learned rules, each 
 best trials of a search. At each price the candidate with the most value after cost is taken. Static
 allocations are the default, then come known rules, learned ones, and tuned ones: each kind must beat what was
 taken before by more than noise, learned rules also over all prices together. Prompts may be routed to others
-where that pays (`training.routing`). The result is a table from price to (ladder, rule); evaluation on
+where that pays (`training.adaptive.routing`). The result is a table from price to (ladder, rule); evaluation on
 untouched prompts is left to `training.evaluate`.
 """
 
@@ -24,12 +24,12 @@ from policies.ladder.ladder import Ladder
 from policies.ladder.value_rule import JUDGED
 from policies.replay.pools import ReplayPool, sample_scales
 from policies.replay.trajectories import Objective, StopRule
-from training.candidates import KNOWN_RULES, Bench, Candidate
-from training.checker_ladders import first_success, propose_checker_ladders
-from training.ladders import Settings, default_ladders, propose_recipes
-from training.recipes import Facts, Recipe, Route, undominated
-from training.routing import expected_worth, offer, routed
-from training.tune_stopping import tune_recipes
+from training.adaptive.candidates import KNOWN_RULES, Bench, Candidate
+from training.adaptive.checker_ladders import first_success, propose_checker_ladders
+from training.adaptive.proposals import Settings, default_ladders, propose_recipes
+from training.adaptive.recipes import Facts, Recipe, Route, undominated
+from training.adaptive.routing import expected_worth, offer, routed
+from training.adaptive.tune import tune_recipes
 
 __all__ = ["AdaptiveFit", "Search", "fit_adaptive"]
 

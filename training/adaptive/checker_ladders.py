@@ -1,7 +1,7 @@
 """Search ladders for a checker: whose samples to draw, and how many at once, at each price.
 
 A local search over sizes and generators of a few waves, on what climbing them comes to by
-`training.checker_table`. Whether a rule should end such a ladder earlier is left to `training.adaptive`.
+`training.adaptive.checker_table`. Whether a rule should end such a ladder earlier is left to `training.adaptive.fit`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from policies.ladder.ladder import Ladder, Wave
 from policies.replay.pools import ReplayPool
 from policies.replay.trajectories import Trajectories
-from training.candidates import Bench, Candidate
-from training.checker_table import CheckerTable, Steps
-from training.ladders import Settings
-from training.recipes import Facts
+from training.adaptive.candidates import Bench, Candidate
+from training.adaptive.checker_table import CheckerTable, Steps
+from training.adaptive.proposals import Settings
+from training.adaptive.recipes import Facts
 
 __all__ = ["first_success", "propose_checker_ladders", "search_ladder", "search_ladders"]
 

@@ -1,0 +1,1 @@
+"""Fit the policy that reacts: ladders proposed, rules fitted and tuned, routing chosen."""
