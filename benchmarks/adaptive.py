@@ -21,7 +21,7 @@ from rich.table import Table
 from difficulty.log.sample_log import SampleLog
 from policies.plan.objective import Objective, check_objective
 from training.adaptive.rivals import RIVALS
-from training.demo import embedded_log
+from training.demo.recorded import embedded_log
 from training.evaluate import evaluate
 from training.train import train
 

@@ -25,7 +25,7 @@ from planner.backends.replay import ReplayBackend
 from planner.drivers import Limits
 from planner.planner import Planner
 from planner.streaming import Stream
-from training.demo import embedded_log
+from training.demo.recorded import embedded_log
 from training.train import train
 
 __all__ = ["Measurement", "arrivals", "main", "measure"]

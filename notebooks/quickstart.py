@@ -20,7 +20,7 @@ from tempfile import mkdtemp
 
 from planner import Budget, Planner
 from training import evaluate, train
-from training.demo import embedded_log
+from training.demo.recorded import embedded_log
 
 N_TRIALS = 60
 folder = mkdtemp(prefix="quickstart-")

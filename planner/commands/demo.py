@@ -1,6 +1,6 @@
 """``planner demo``: the whole loop, offline on a log that ships with the package, then live on a lab model.
 
-The work is left to `training.demo` and `training.demo_live`, the tables to `planner.commands.tables.shared` and
+The work is left to `training.demo.recorded` and `training.demo.live`, the tables to `planner.commands.tables.shared` and
 `planner.commands.tables.demo`.
 """
 
@@ -16,8 +16,8 @@ from planner.commands.terminal.options import as_json, folder_option, seed_optio
 from planner.commands.terminal.terminal import note, print_json, progress_bars, results
 
 if TYPE_CHECKING:
-    from training.demo import Demo
-    from training.demo_live import LiveDemo
+    from training.demo.live import LiveDemo
+    from training.demo.recorded import Demo
 
 __all__ = ["command"]
 
@@ -62,7 +62,7 @@ def command(out: Path, trials: int, live: bool | None, seed: int, as_json: bool)
 def _offline(out: Path, *, trials: int, seed: int, show: bool) -> dict[str, Any]:
     """Run and show the offline half; return what there is to say as JSON values."""
     from planner.commands.tables.plan import plan_summary
-    from training.demo import run_demo
+    from training.demo.recorded import run_demo
 
     with progress_bars() as tell:
         demo = run_demo(out, n_trials=trials, seed=seed, progress=tell)
@@ -103,7 +103,7 @@ def _live(out: Path, *, trials: int, seed: int, show: bool) -> LiveDemo:
     from difficulty.errors import require
     from planner.commands.tables.demo import print_live
     from planner.commands.terminal.progress import draw_bars
-    from training.demo_live import run_live
+    from training.demo.live import run_live
 
     # Its bar of loading would break ours.
     require("transformers.utils.logging", extra="local").disable_progress_bar()

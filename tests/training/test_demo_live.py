@@ -14,7 +14,7 @@ from planner.commands.tables.demo import live_summary, print_live
 from planner.planner import Planner
 from policies.cost.budget import Budget
 from policies.cost.usage import Usage
-from training.demo_live import LiveDemo, LiveRun, lab_batches, live_budgets, run_live
+from training.demo.live import LiveDemo, LiveRun, lab_batches, live_budgets, run_live
 from training.forecast import Forecast, Range
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from training.demo import Demo
-    from training.demo_live import LiveDemo
+    from training.demo.live import LiveDemo
+    from training.demo.recorded import Demo
 
 __all__ = ["examples", "live_summary", "live_table", "print_live"]
 
