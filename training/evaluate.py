@@ -2,7 +2,7 @@
 
 The test log must share no prompt or group with the training log (this is checked by id). Frontiers are
 replayed from the recorded samples by the exact estimators; nothing is tuned here. Tables are made in
-`training.comparison`, text and figures in `training.report` and `training.figures`.
+`training.evaluation.comparison`, text and figures in `training.report` and `training.figures`.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from policies.plan.allocation import Allocation
 from policies.plan.plan import AllocationPlan
 from policies.solver.prices import price_grid
 from policies.verifier.learned_verifier import LearnedScorer
-from training import baselines as base
 from training.adaptive.rivals import RIVALS
-from training.adaptive_courses import AdaptiveBed, adaptive_courses, replayable, round_table
-from training.belief_scores import score_belief
-from training.comparison import compare, compare_with_rivals, gap_closed
-from training.flops_matched import flops_matched
+from training.evaluation import baselines as base
+from training.evaluation.adaptive import AdaptiveBed, adaptive_courses, replayable, round_table
+from training.evaluation.belief_scores import score_belief
+from training.evaluation.comparison import compare, compare_with_rivals, gap_closed
+from training.evaluation.flops_matched import flops_matched
+from training.evaluation.hindsight import half_sizes, hindsight
+from training.evaluation.regret import regret_courses, regret_split, rounding_regret
+from training.evaluation.uniform import against_uniform
 from training.frontier import bootstrap_weights
-from training.hindsight import half_sizes, hindsight
 from training.learned_verifiers import measure_learned_verifiers
-from training.regret import regret_courses, regret_split, rounding_regret
 from training.report import Report, write_report
-from training.uniform import against_uniform
 
 __all__ = ["evaluate"]
 

@@ -39,7 +39,7 @@ class Report:
     bundle : dict
         What was evaluated: policy and its training record.
     comparison : dict
-        Fields of `training.comparison.Comparison`.
+        Fields of `training.evaluation.comparison.Comparison`.
     oracle_gap : dict
         Share of the gap to the hindsight bound that the policy closes, per budget; empty without an oracle.
     calibration : dict

@@ -12,7 +12,7 @@ from planner.planning.pricing import Pricing
 from policies.cost.cost_model import CostModel
 from policies.menu.curves import CurveTable, measure_curves
 from policies.solver.prices import price_grid
-from training import baselines as base
+from training.evaluation import baselines as base
 
 
 @pytest.fixture(scope="module")

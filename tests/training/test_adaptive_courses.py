@@ -15,8 +15,8 @@ from policies.ladder.ladder import Ladder, Wave
 from policies.ladder.stop_rules import Agreement, Always
 from policies.replay.pools import half_of
 from training.adaptive.rivals import RIVALS, SHIPPED
-from training.adaptive_courses import AdaptiveBed, adaptive_courses, replayable, round_table
-from training.baselines import Course
+from training.evaluation.adaptive import AdaptiveBed, adaptive_courses, replayable, round_table
+from training.evaluation.baselines import Course
 from training.simulated_log import simulated_log
 
 N_PROMPTS = 60

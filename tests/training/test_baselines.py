@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from difficulty.belief.weight_spec import PolicySpec
 from policies.menu.curves import CurveTable
-from training import baselines as base
+from training.evaluation import baselines as base
 
 
 def test_uniform_gives_everyone_the_same_width(bed: base.TestBed) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from training.baselines import Course
-from training.comparison import QUANTILES, compare, compare_with_rivals, gap_closed
+from training.evaluation.baselines import Course
+from training.evaluation.comparison import QUANTILES, compare, compare_with_rivals, gap_closed
 from training.frontier import bootstrap_weights
 
 WEIGHTS = bootstrap_weights(80, n_replicates=200, seed=0)

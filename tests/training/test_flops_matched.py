@@ -13,8 +13,8 @@ from difficulty.log.sample_log import SampleLog
 from planner.planning.pricing import Pricing
 from policies.cost.cost_model import CostModel
 from policies.menu.curves import measure_curves
-from training.baselines import TestBed
-from training.flops_matched import flops_matched
+from training.evaluation.baselines import TestBed
+from training.evaluation.flops_matched import flops_matched
 from training.frontier import bootstrap_weights
 from training.train import train
 

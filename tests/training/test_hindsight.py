@@ -11,8 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from policies.menu.curves import CurveTable
 from policies.solver.prices import choose_at_prices
-from training import baselines as base
-from training.hindsight import half_sizes, hindsight, posterior
+from training.evaluation import baselines as base
+from training.evaluation.hindsight import half_sizes, hindsight, posterior
 
 
 @pytest.fixture(scope="module")

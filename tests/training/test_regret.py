@@ -14,10 +14,10 @@ from policies.cost.cost_model import CostModel
 from policies.ladder.ladder import Ladder, Wave
 from policies.ladder.stop_rules import Always, DifficultyConfidence
 from policies.replay.pools import ReplayPool, half_of
-from training.adaptive_courses import AdaptiveBed
-from training.baselines import Course
+from training.evaluation.adaptive import AdaptiveBed
+from training.evaluation.baselines import Course
+from training.evaluation.regret import cut, oracle_level, regret_courses, regret_split, rounding_regret
 from training.frontier import bootstrap_weights
-from training.regret import cut, oracle_level, regret_courses, regret_split, rounding_regret
 from training.simulated_log import simulated_log
 
 N_PROMPTS = 80

@@ -2,7 +2,7 @@
 
 Published rules get, price by price, the generator and the parameters that earn most on replayed training
 prompts; rules that tools ship keep their own numbers and get the best generators. One sample and stop is
-always among the choices. Replaying them on test prompts is left to `training.adaptive_courses`.
+always among the choices. Replaying them on test prompts is left to `training.evaluation.adaptive`.
 """
 
 from __future__ import annotations

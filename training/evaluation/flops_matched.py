@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from training.baselines import TestBed
+from training.evaluation.baselines import TestBed
 from training.frontier import interval
 
 __all__ = ["flops_matched"]

@@ -2,7 +2,7 @@
 
 Every price of a policy is one point of its frontier. Samples are drawn from the recorded pools in random
 orders; a prompt that lacks the samples that some ladder needs is none of the test prompts then, which
-`replayable` tells beforehand. Intervals are drawn by `training.comparison`.
+`replayable` tells beforehand. Intervals are drawn by `training.evaluation.comparison`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from policies.replay.pools import ReplayPool, replay_pools
 from policies.replay.trajectories import replay, score_rule
 from policies.verifier.learned_verifier import LearnedScorer
 from training.adaptive.stage import replay_course
-from training.baselines import Course
+from training.evaluation.baselines import Course
 
 __all__ = ["AdaptiveBed", "adaptive_courses", "replayable", "round_table"]
 

@@ -2,7 +2,7 @@
 
 A few samples say little about a whole menu, and the best of many noisy curves is a worse choice than a
 policy's. So what the half says about the prompt is drawn towards the training prompts that it makes likely.
-It assumes halves that share no sample; what the bound is compared with is left to `training.comparison`.
+It assumes halves that share no sample; what the bound is compared with is left to `training.evaluation.comparison`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from difficulty.log.sample_log import SampleLog
 from policies.menu.curves import CurveTable
 from policies.solver.prices import choose_at_prices
-from training.baselines import Course, TestBed
+from training.evaluation.baselines import Course, TestBed
 
 __all__ = ["half_sizes", "hindsight", "posterior"]
 

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from training.baselines import Course
+from training.evaluation.baselines import Course
 from training.frontier import Frontier, interval
 
 __all__ = ["QUANTILES", "Comparison", "compare", "compare_with_rivals", "gap_closed"]

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from training.baselines import Course
+from training.evaluation.baselines import Course
 from training.frontier import Frontier, interval
 
 __all__ = ["against_uniform"]

@@ -3,7 +3,7 @@
 Each baseline is fitted on the training prompts in the bundle (mean curves, bins, a static choice) and
 turned into what each test prompt cost and was worth along its frontier. Oracles see half of a test prompt's
 own samples and are scored on the other half. Drawing intervals around these numbers is left to
-`training.comparison`.
+`training.evaluation.comparison`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Each part is a difference in value at equal cost between two courses that differ in one thing only. What an
 oracle knows comes from one half of a prompt's samples and everything is scored on the other half, so ladders
 are cut to what a half can replay. What hindsight over the whole menu is worth is left to
-`training.baselines`.
+`training.evaluation.baselines`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from policies.adaptive.policy import AdaptivePolicy
 from policies.ladder.ladder import Ladder, Wave
 from policies.replay.pools import ReplayPool, half_of
 from policies.solver.prices import choose_at_prices
-from training.adaptive_courses import AdaptiveBed
-from training.baselines import Course
+from training.evaluation.adaptive import AdaptiveBed
+from training.evaluation.baselines import Course
 from training.frontier import Frontier, interval
 
 __all__ = ["cut", "oracle_level", "regret_courses", "regret_split", "rounding_regret"]

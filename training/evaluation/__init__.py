@@ -1,0 +1,1 @@
+"""Judge policies on held-out prompts: baselines, comparisons, hindsight and regret."""
