@@ -24,8 +24,8 @@ from planner.bundle.policy_bundle import PolicyBundle
 from planner.planning.pricing import Pricing
 from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
-from training.crossfit import CrossFit
 from training.evaluate import evaluate
+from training.menu.crossfit import CrossFit
 from training.simulated_log import simulated_log
 from training.train import train
 

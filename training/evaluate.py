@@ -42,7 +42,7 @@ from training.evaluation.hindsight import half_sizes, hindsight
 from training.evaluation.regret import regret_courses, regret_split, rounding_regret
 from training.evaluation.uniform import against_uniform
 from training.frontier import bootstrap_weights
-from training.learned_verifiers import measure_learned_verifiers
+from training.menu.learned_verifiers import measure_learned_verifiers
 from training.report import Report, write_report
 
 __all__ = ["evaluate"]

@@ -20,7 +20,7 @@ from planner.planning.pricing import Pricing
 from policies.cost.cost_model import CostModel
 from policies.menu.curves import CurveTable, measure_curves
 from policies.plan.allocation import Allocation, StrategyName
-from training.reward_reading import ReadingName, how_readings_are_known
+from training.menu.reward_reading import ReadingName, how_readings_are_known
 from training.strategy_families import Family, shape_grids, strategy_families
 
 __all__ = [

@@ -32,14 +32,14 @@ from policies.menu.curves import CurveTable, measure_curves, row_mean
 from policies.plan.objective import Objective, check_objective
 from training.adaptive.fit import Search
 from training.adaptive.stage import Stopping, fit_stopping, stopping_prices
-from training.crossfit import CrossFit
 from training.frontier import bootstrap_weights, interval
-from training.learned_verifiers import LearnedVerifiers, fit_learned_verifiers
-from training.menu_choice import tune_menu
-from training.menu_pricing import price_menu
-from training.reward_reading import how_readings_are_known
-from training.study_name import study_name
-from training.tuning import Scorer, Tuned
+from training.menu.crossfit import CrossFit
+from training.menu.learned_verifiers import LearnedVerifiers, fit_learned_verifiers
+from training.menu.menu_choice import tune_menu
+from training.menu.menu_pricing import price_menu
+from training.menu.reward_reading import how_readings_are_known
+from training.menu.study_name import study_name
+from training.menu.tuning import Scorer, Tuned
 
 __all__ = ["train"]
 
@@ -105,7 +105,7 @@ def train(
         `evaluate` to show.
     learned_verifier : bool
         Also fit a learned verifier per generator, and let the policy pick by it where it was shown to beat
-        the vote (`training.learned_verifiers`); never under ``"coverage"``, which needs a checker.
+        the vote (`training.menu.learned_verifiers`); never under ``"coverage"``, which needs a checker.
     progress : callable, optional
         Called with (stage, done, total).
 

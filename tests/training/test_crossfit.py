@@ -8,7 +8,7 @@ import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 
 from difficulty.belief.weight_spec import PolicyMixture, PolicySpec
-from training.crossfit import CrossFit
+from training.menu.crossfit import CrossFit
 
 KERNEL = PolicySpec(family="kernel", level_bandwidth=0.3, deviation_bandwidth=1.0, floor=0.01)
 

@@ -32,8 +32,8 @@ from policies.replay.trajectories import replay
 from policies.verifier.learned_verifier import LearnedScorer
 from training import evaluate, train
 from training.adaptive.stage import Stopping, fit_stopping
-from training.learned_verifiers import LearnedVerifiers, fit_learned_verifiers
-from training.tuning import study_storage
+from training.menu.learned_verifiers import LearnedVerifiers, fit_learned_verifiers
+from training.menu.tuning import study_storage
 
 N_PROMPTS = 80
 NOTHING = np.zeros((N_PROMPTS, 0))

@@ -24,7 +24,7 @@ from policies.plan.plan import AllocationPlan
 from policies.verifier.learned_verifier import LearnedScorer, read_models, write_models
 from policies.verifier.selection import selection_accuracy
 from training import train
-from training.learned_verifiers import LearnedVerifiers, fit_learned_verifiers
+from training.menu.learned_verifiers import LearnedVerifiers, fit_learned_verifiers
 
 N_PROMPTS = 90
 

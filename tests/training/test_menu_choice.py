@@ -7,9 +7,9 @@ import pytest
 
 from difficulty.belief.weight_spec import STATIC, PolicyMixture, PolicySpec
 from policies.plan.allocation import Allocation
-from training.crossfit import CrossFit
 from training.frontier import interval
-from training.menu_choice import gain_over_static, tune_menu
+from training.menu.crossfit import CrossFit
+from training.menu.menu_choice import gain_over_static, tune_menu
 
 ONE = Allocation(generator="tiny", strategy="majority_vote", width=1)
 NINE = Allocation(generator="tiny", strategy="majority_vote", width=9)

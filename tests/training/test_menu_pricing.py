@@ -11,7 +11,7 @@ from planner.planning.pricing import Pricing
 from policies.cost.cost_model import CostModel
 from policies.menu.curves import CurveTable
 from policies.plan.allocation import Allocation
-from training.menu_pricing import price_menu
+from training.menu.menu_pricing import price_menu
 
 VOTES = [Allocation(generator="g", strategy="majority_vote", width=n) for n in (1, 4)]
 BEST = Allocation(generator="g", strategy="best_of_n", width=4, params={"verifier": "score"})

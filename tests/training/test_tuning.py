@@ -13,8 +13,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from difficulty.belief.weight_spec import STATIC, PolicySpec
 from difficulty.errors import InvalidInputError
 from policies.plan.allocation import Allocation
-from training.crossfit import CrossFit, Replay
-from training.tuning import Candidate, Scorer, Tuned, menu_mask, tune
+from training.menu.crossfit import CrossFit, Replay
+from training.menu.tuning import Candidate, Scorer, Tuned, menu_mask, tune
 
 MENU = (
     Allocation(generator="small", strategy="majority_vote", width=1),

@@ -20,7 +20,7 @@ from difficulty.errors import require
 from policies.ladder.value_rule import JUDGED
 from training.adaptive.candidates import Bench, Candidate
 from training.adaptive.recipes import Facts, Recipe, Route
-from training.tuning import study_storage
+from training.menu.tuning import study_storage
 
 if TYPE_CHECKING:
     import optuna
@@ -71,7 +71,7 @@ def tune_recipes(
     seed : int
         Seed of the sampler.
     storage : str or path, optional
-        As in `training.tuning.tune`.
+        As in `training.menu.tuning.tune`.
     study_name : str
         Name of the study in the storage; studies of other data need other names.
     progress : callable, optional
@@ -94,7 +94,7 @@ def tune_recipes(
         return known[key]
 
     def objective(trial: optuna.Trial) -> float:
-        # Seeded by the trial's number, as in `training.tuning`.
+        # Seeded by the trial's number, as in `training.menu.tuning`.
         study.sampler = library.samplers.TPESampler(
             seed=seed * _SEED_STRIDE + trial.number, n_startup_trials=_N_RANDOM
         )

@@ -2,7 +2,7 @@
 
 Picking by a learned verifier makes the static mix better, too, and a policy that was shown to beat the static
 mix without it may miss the mark with it; it is then deployed without it, if it beats the static mix that has
-it. Tuning itself is left to `training.tuning`.
+it. Tuning itself is left to `training.menu.tuning`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from difficulty.belief.weight_spec import PolicyMixture
 from policies.plan.allocation import Allocation
 from policies.verifier.learned_verifier import LEARNED
-from training.crossfit import CrossFit
 from training.frontier import bootstrap_weights, interval
-from training.tuning import Scorer, Tuned, menu_mask, tune
+from training.menu.crossfit import CrossFit
+from training.menu.tuning import Scorer, Tuned, menu_mask, tune
 
 __all__ = ["TunedMenu", "gain_over_static", "tune_menu"]
 
-# As in `training.tuning`: two-sided level of the interval whose lower end must lie above the least gain.
+# As in `training.menu.tuning`: two-sided level of the interval whose lower end must lie above the least gain.
 _DECISION_LEVEL: Final = 0.99
 _LEAST_GAIN: Final = 1e-3
 _N_REPLICATES: Final = 2000
@@ -52,7 +52,7 @@ def tune_menu(
     Parameters
     ----------
     crossfit, allocations, n_trials, seed, storage, study_name, progress
-        As in `training.tuning.tune`; the second study has a name of its own.
+        As in `training.menu.tuning.tune`; the second study has a name of its own.
 
     Notes
     -----

@@ -20,8 +20,8 @@ from difficulty.belief.weight_spec import STATIC, PolicyMixture, PolicySpec
 from difficulty.errors import InvalidInputError, require
 from policies.plan.allocation import Allocation
 from policies.solver.hull import upper_hull
-from training.crossfit import CrossFit, Replay
 from training.frontier import Frontier, bootstrap_weights, interval
+from training.menu.crossfit import CrossFit, Replay
 
 if TYPE_CHECKING:
     import optuna

@@ -11,7 +11,7 @@ from typing import Any
 from difficulty.features.hidden_states import HiddenStates
 from difficulty.log.sample_log import SampleLog
 from policies.cost.cost_model import CostModel
-from training.learned_verifiers import LearnedVerifiers
+from training.menu.learned_verifiers import LearnedVerifiers
 
 __all__ = ["study_name"]
 

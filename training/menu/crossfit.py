@@ -2,7 +2,7 @@
 
 Each training prompt meets only reference prompts of other folds, at out-of-fold coordinates, so that what
 it is allocated never depends on its own samples. Curves are taken as measured; tuning and the choice of a
-family are left to `training.tuning`.
+family are left to `training.menu.tuning`.
 """
 
 from __future__ import annotations

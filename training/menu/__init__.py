@@ -1,0 +1,1 @@
+"""Choose what goes on the menu, and tune the policy over it, out of fold."""
