@@ -15,7 +15,7 @@ from planner.planner import Planner
 from policies.cost.budget import Budget
 from policies.cost.usage import Usage
 from training.demo.live import LiveDemo, LiveRun, lab_batches, live_budgets, run_live
-from training.forecast import Forecast, Range
+from training.rehearsal.forecast import Forecast, Range
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -14,8 +14,8 @@ from planner.planner import Planner
 from policies.cost.budget import Budget
 from policies.plan.allocation import Allocation
 from policies.plan.plan import AllocationPlan
-from training.forecast import Range, Rehearsals
-from training.rehearsal import rehearse
+from training.rehearsal.forecast import Range, Rehearsals
+from training.rehearsal.rehearse import rehearse
 from training.simulated_log import simulated_log
 from training.train import train
 

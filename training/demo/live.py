@@ -1,7 +1,7 @@
 """The live half of the demonstration: collect from the lab model, train, plan, rehearse, run, compare.
 
 Everything is drawn from the shipped weights on this machine; problems of training and run are disjoint. The
-forecast of a run is made before the run, from rehearsals on the training log (`training.rehearsal`). Printing
+forecast of a run is made before the run, from rehearsals on the training log (`training.rehearsal.rehearse`). Printing
 is left to ``planner demo``.
 """
 
@@ -31,10 +31,10 @@ from planner.ports.outcome import Outcome
 from planner.ports.outcome_wire import outcome_to_json
 from policies.cost.budget import Budget, check_unit
 from policies.cost.usage import Usage
-from training.forecast import Forecast
 from training.lab import LANGUAGE_MODEL, draw_problems
 from training.lab.prompts import lab_generators, lab_prompts
-from training.rehearsal import rehearse
+from training.rehearsal.forecast import Forecast
+from training.rehearsal.rehearse import rehearse
 from training.train import train
 
 __all__ = ["LiveDemo", "LiveRun", "lab_batches", "live_budgets", "run_live"]
@@ -179,7 +179,7 @@ def run_live(
     n_prompts : int
         Fresh problems that are planned and run, at least 1.
     n_trials, n_rehearsals : int
-        See `training.train.train` and `training.rehearsal.rehearse`.
+        See `training.train.train` and `training.rehearsal.rehearse.rehearse`.
     adaptive : bool
         Also run plans that react to what has been drawn.
     seed : int

@@ -28,7 +28,7 @@ from planner.planner import Planner
 from planner.ports.ports import Completion, SampleRequest
 from policies.cost.budget import Budget
 from policies.plan.objective import check_objective
-from training.forecast import Rehearsals
+from training.rehearsal.forecast import Rehearsals
 from training.train import train
 
 __all__ = ["rehearse"]

@@ -1,7 +1,7 @@
 """What a run will come to: forecasts of its accuracy and cost, from rehearsals of it.
 
 It assumes that the run's prompts come from where those of the rehearsals came from. Rehearsing is left to
-`training.rehearsal`.
+`training.rehearsal.rehearse`.
 """
 
 from __future__ import annotations

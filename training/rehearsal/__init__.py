@@ -1,0 +1,1 @@
+"""Rehearse a run on recorded samples, and forecast what a live one will come to."""
