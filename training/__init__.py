@@ -1,7 +1,7 @@
 """The learning room: train policies offline from sample logs, evaluate them, report."""
 
 from training.evaluate import evaluate
-from training.report import Report
+from training.report.report import Report
 from training.strategy_comparison import compare_strategies
 from training.strategy_report import StrategyComparison
 from training.train import train

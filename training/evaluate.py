@@ -2,7 +2,7 @@
 
 The test log must share no prompt or group with the training log (this is checked by id). Frontiers are
 replayed from the recorded samples by the exact estimators; nothing is tuned here. Tables are made in
-`training.evaluation.comparison`, text and figures in `training.report` and `training.figures`.
+`training.evaluation.comparison`, text and figures in `training.report.report` and `training.report.figures`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from training.evaluation.regret import regret_courses, regret_split, rounding_re
 from training.evaluation.uniform import against_uniform
 from training.frontier import bootstrap_weights
 from training.menu.learned_verifiers import measure_learned_verifiers
-from training.report import Report, write_report
+from training.report.report import Report, write_report
 
 __all__ = ["evaluate"]
 

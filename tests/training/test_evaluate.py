@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose
 from difficulty.belief.weight_spec import STATIC
 from difficulty.errors import InvalidInputError
 from training.evaluate import evaluate
-from training.report import Report
+from training.report.report import Report
 from training.simulated_log import simulated_log
 
 

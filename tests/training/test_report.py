@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from training.evaluate import evaluate
-from training.report import REPORT_SCHEMA, Report
+from training.report.report import REPORT_SCHEMA, Report
 
 
 @pytest.fixture(scope="module")

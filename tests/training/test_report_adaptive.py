@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from training.report_adaptive import regret_section, rivals_section, rounds_section
+from training.report.adaptive import regret_section, rivals_section, rounds_section
 
 PART = {"value": 0.031, "interval": [0.01, 0.05]}
 

@@ -26,7 +26,7 @@ from training.adaptive.proposals import Settings
 from training.adaptive.routing import expected_worth, offer, routed
 from training.adaptive.stage import replay_course
 from training.evaluate import evaluate
-from training.report import Report
+from training.report.report import Report
 from training.train import train
 
 FIRST, SECOND = "for-dates", "for-sums"

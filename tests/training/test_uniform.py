@@ -10,7 +10,7 @@ import pytest
 from training.evaluation.baselines import Course
 from training.evaluation.uniform import against_uniform
 from training.frontier import bootstrap_weights
-from training.report_adaptive import uniform_section
+from training.report.adaptive import uniform_section
 
 # Half of forty prompts are solved by one sample in two, the other half never.
 K = np.arange(1, 9)

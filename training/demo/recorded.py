@@ -23,7 +23,7 @@ from policies.cost.budget import Budget, check_unit
 from policies.plan.plan import AllocationPlan
 from policies.plan.wire import write_plans
 from training.evaluate import evaluate
-from training.report import Report
+from training.report.report import Report
 from training.train import train
 
 __all__ = ["Demo", "embedded_log", "run_demo"]

@@ -16,7 +16,7 @@ from planner.commands.tables.shared import new_table, number
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from training.report import Report
+    from training.report.report import Report
 
 __all__ = ["print_report"]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from difficulty.errors import require
 
 if TYPE_CHECKING:
-    from training.report import Report
+    from training.report.report import Report
 
 __all__ = ["draw_figures"]
 

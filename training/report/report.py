@@ -1,7 +1,7 @@
 """The report of an evaluation: JSON for programs, Markdown for people, figures for both.
 
 Every number comes from the tables that `training.evaluate` made; nothing is computed here but the wording
-of the verdict. Figures are drawn by `training.figures`.
+of the verdict. Figures are drawn by `training.report.figures`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from training.report_adaptive import (
+from training.report.adaptive import (
     plain,
     regret_section,
     rivals_section,
@@ -20,7 +20,7 @@ from training.report_adaptive import (
     times,
     uniform_section,
 )
-from training.report_verifier import verifier_section
+from training.report.verifier import verifier_section
 
 __all__ = ["REPORT_SCHEMA", "Report", "write_report"]
 
@@ -339,7 +339,7 @@ class Report:
 
 def write_report(report: Report, folder: Path) -> None:
     """Write ``report.json``, ``report.md`` and the figures into a folder."""
-    from training.figures import draw_figures
+    from training.report.figures import draw_figures
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.json").write_bytes(report.to_json())
