@@ -22,7 +22,7 @@ from difficulty.prompt import Prompt
 from planner.planner import Planner
 from policies.cost.budget import Budget
 from policies.plan.plan import AllocationPlan
-from training.simulated_log import simulated_log
+from training.simulated.log import simulated_log
 from training.train import train
 
 __all__ = ["Measurement", "main", "run"]

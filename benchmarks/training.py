@@ -26,7 +26,7 @@ from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
 from training.evaluate import evaluate
 from training.menu.crossfit import CrossFit
-from training.simulated_log import simulated_log
+from training.simulated.log import simulated_log
 from training.train import train
 
 __all__ = ["Measurement", "main", "run"]

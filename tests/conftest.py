@@ -23,7 +23,7 @@ class Trained(NamedTuple):
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Train once, on prompts whose text tells how hard they are; tests must not write to the folder."""
-    from training.simulated_log import simulated_log
+    from training.simulated.log import simulated_log
     from training.train import train
 
     train_log, test_log = simulated_log(260, n_samples=8, seed=1).split(test_fraction=0.4)
@@ -34,7 +34,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 @pytest.fixture(scope="session")
 def trained_adaptive(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Train a small bundle that also has a policy which reacts to what has been drawn."""
-    from training.simulated_log import simulated_log
+    from training.simulated.log import simulated_log
     from training.train import train
 
     train_log, test_log = simulated_log(60, n_samples=6, n_generators=1, seed=2).split(test_fraction=0.4)
@@ -45,7 +45,7 @@ def trained_adaptive(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 @pytest.fixture(scope="session")
 def reacting(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Train a bundle whose adaptive policy has two generators and many price levels, for planning with it."""
-    from training.simulated_log import simulated_log
+    from training.simulated.log import simulated_log
     from training.train import train
 
     train_log, test_log = simulated_log(200, n_samples=10, seed=1).split(test_fraction=0.4)

@@ -106,7 +106,7 @@ def compare_strategies(
 
     Examples
     --------
-    >>> from training.simulated_strategies import simulated_strategies
+    >>> from training.simulated.strategies import simulated_strategies
     >>> report = compare_strategies(simulated_strategies(40, seed=1), bins=2, n_bootstrap=100)
     >>> [group["name"] for group in report.groups]
     ['all', '1 (easiest)', '2 (hardest)']

@@ -66,7 +66,7 @@ def choose_generator(log: SampleLog, generator: str | None = None) -> str:
 
     Examples
     --------
-    >>> from training.simulated_log import simulated_log
+    >>> from training.simulated.log import simulated_log
     >>> choose_generator(simulated_log(4, n_samples=4, n_generators=1))
     'model-0'
     """

@@ -14,7 +14,7 @@ from planner.commands.tables.bundle import ladder_table
 from planner.ports.outcome_wire import outcome_from_json
 from policies.plan.wire import read_plans
 from training.adaptive.rivals import RIVALS, SHIPPED
-from training.simulated_log import simulated_log
+from training.simulated.log import simulated_log
 
 
 def test_plans_that_react_are_planned_and_run(

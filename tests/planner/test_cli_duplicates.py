@@ -9,7 +9,7 @@ import pytest
 
 from difficulty.log.sample_log import SampleLog
 from planner.cli import main
-from training.simulated_log import simulated_log
+from training.simulated.log import simulated_log
 
 
 @pytest.fixture

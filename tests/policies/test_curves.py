@@ -18,7 +18,7 @@ from difficulty.log.sample_log import SampleLog
 from policies.menu.build import build_menu
 from policies.menu.curves import measure_curves
 from policies.plan.allocation import Allocation
-from training.simulated_log import simulated_log
+from training.simulated.log import simulated_log
 
 Sample = dict[str, Any]
 BEAM: dict[str, Any] = {"strategy": "beam_search", "params": {"n": 16, "beam_width": 4}}

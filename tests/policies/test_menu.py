@@ -13,7 +13,7 @@ from difficulty.log.sample_log import SampleLog
 from policies.menu.build import build_menu, width_grid
 from policies.menu.curves import measure_curves
 from policies.plan.allocation import Allocation
-from training.simulated_log import simulated_log
+from training.simulated.log import simulated_log
 
 
 def log_of(*records: dict[str, Any]) -> SampleLog:

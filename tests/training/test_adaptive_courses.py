@@ -17,7 +17,7 @@ from policies.replay.pools import half_of
 from training.adaptive.rivals import RIVALS, SHIPPED
 from training.evaluation.adaptive import AdaptiveBed, adaptive_courses, replayable, round_table
 from training.evaluation.baselines import Course
-from training.simulated_log import simulated_log
+from training.simulated.log import simulated_log
 
 N_PROMPTS = 60
 

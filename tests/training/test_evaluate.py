@@ -15,7 +15,7 @@ from difficulty.belief.weight_spec import STATIC
 from difficulty.errors import InvalidInputError
 from training.evaluate import evaluate
 from training.report.report import Report
-from training.simulated_log import simulated_log
+from training.simulated.log import simulated_log
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from training.evaluation.adaptive import AdaptiveBed
 from training.evaluation.baselines import Course
 from training.evaluation.regret import cut, oracle_level, regret_courses, regret_split, rounding_regret
 from training.frontier import bootstrap_weights
-from training.simulated_log import simulated_log
+from training.simulated.log import simulated_log
 
 N_PROMPTS = 80
 WEIGHTS = bootstrap_weights(N_PROMPTS, n_replicates=100, seed=0)

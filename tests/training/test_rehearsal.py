@@ -16,7 +16,7 @@ from policies.plan.allocation import Allocation
 from policies.plan.plan import AllocationPlan
 from training.rehearsal.forecast import Range, Rehearsals
 from training.rehearsal.rehearse import rehearse
-from training.simulated_log import simulated_log
+from training.simulated.log import simulated_log
 from training.train import train
 
 TOKENS = Budget(limit=1000, unit="output_tokens")

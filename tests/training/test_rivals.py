@@ -11,7 +11,7 @@ from policies.cost.cost_model import CostModel
 from policies.ladder.stop_rules import AdaptiveConsistency, Agreement, Always
 from policies.replay.pools import replay_pools
 from training.adaptive.rivals import RIVALS, SHIPPED, fit_rivals
-from training.simulated_log import simulated_log
+from training.simulated.log import simulated_log
 
 DOUBLING, BETA, TWO_AGREE = SHIPPED
 PRICES = np.geomspace(0.1, 1e-7, 12)

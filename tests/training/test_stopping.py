@@ -26,7 +26,7 @@ from training.adaptive.fit_rule import fit_value_rule
 from training.adaptive.proposals import Settings, default_ladders
 from training.adaptive.rivals import RIVALS, SHIPPED
 from training.adaptive.stage import ABLATIONS, Stopping, fit_stopping, replay_course, stopping_prices
-from training.simulated_log import simulated_log
+from training.simulated.log import simulated_log
 
 PRICES = np.geomspace(0.03, 3e-5, 6)
 MODEL = CostModel(unit="output_tokens")

@@ -23,7 +23,7 @@ from planner.planner import Planner
 from policies.cost.budget import Budget
 from policies.cost.cost_model import CostModel
 from policies.menu.curves import measure_curves
-from training.simulated_log import simulated_log
+from training.simulated.log import simulated_log
 from training.train import train
 
 
@@ -54,7 +54,7 @@ def stripped(log: SampleLog, *fields: str, text: bool = True) -> SampleLog:
 _CHILD = """
 import sys
 from training import train
-from training.simulated_log import simulated_log
+from training.simulated.log import simulated_log
 log, _ = simulated_log(260, n_samples=8, seed=1).split(test_fraction=0.4)
 train(log, sys.argv[1], n_trials=15, seed=0, adaptive=False)
 log, _ = simulated_log(60, n_samples=6, n_generators=1, seed=2).split(test_fraction=0.4)

@@ -41,7 +41,7 @@ def study_name(
 
     Examples
     --------
-    >>> from training.simulated_log import simulated_log
+    >>> from training.simulated.log import simulated_log
     >>> name = study_name(simulated_log(3), objective="accuracy", unit="samples", seed=0,
     ...                   verifiers=LearnedVerifiers({}, {}, {}, {}))
     >>> name.partition("-")[2]

@@ -1,0 +1,1 @@
+"""Simulated logs whose truth is known."""
