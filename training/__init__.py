@@ -2,8 +2,8 @@
 
 from training.evaluate import evaluate
 from training.report.report import Report
-from training.strategy_comparison import compare_strategies
-from training.strategy_report import StrategyComparison
+from training.strategies.compare import compare_strategies
+from training.strategies.report import StrategyComparison
 from training.train import train
 
 __all__ = ["Report", "StrategyComparison", "compare_strategies", "evaluate", "train"]

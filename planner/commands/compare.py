@@ -1,7 +1,7 @@
 """``planner compare``: which strategy pays at which difficulty, on recorded samples, at equal cost.
 
 It needs a log with independent samples and, beside them, revision chains or runs of searches. Comparing is
-left to `training.strategy_comparison`.
+left to `training.strategies.compare`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from planner.commands.terminal.terminal import progress_bars, results
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from training.strategy_report import StrategyComparison
+    from training.strategies.report import StrategyComparison
 
 __all__ = ["command"]
 
@@ -90,7 +90,7 @@ def command(
     prompts (`planner collect --strategy`); several files are read as one.
     """
     from difficulty.errors import require
-    from training.strategy_comparison import compare_strategies
+    from training.strategies.compare import compare_strategies
 
     require("matplotlib", extra="train")
     with progress_bars() as tell:

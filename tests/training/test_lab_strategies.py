@@ -10,7 +10,7 @@ import pytest
 from difficulty import SampleLog
 from planner import Recording
 from training import compare_strategies
-from training.lab_strategies import lab_recordings, mixed_problems, record_lab_strategies
+from training.strategies.lab import lab_recordings, mixed_problems, record_lab_strategies
 
 
 def test_problems_cover_every_size_once_each() -> None:

@@ -17,11 +17,11 @@ from planner.cli import main
 from policies.cost.cost_model import CostModel
 from training import StrategyComparison, compare_strategies
 from training.frontier import bootstrap_weights
-from training.sequential_share import shapes_of, share_at_equal_n
 from training.simulated.log import simulated_log
 from training.simulated.strategies import simulated_strategies
-from training.strategy_bed import StrategyBed, measure_strategies
-from training.strategy_tables import budgets_at, group_weights, winner_shares
+from training.strategies.bed import StrategyBed, measure_strategies
+from training.strategies.sequential_share import shapes_of, share_at_equal_n
+from training.strategies.tables import budgets_at, group_weights, winner_shares
 
 TOKENS = CostModel(unit="total_tokens", verifier_params=0.0)
 

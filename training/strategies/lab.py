@@ -1,9 +1,9 @@
 """Record the lab model under every strategy and compare them across difficulty: one command, resumable.
 
-``python -m training.lab_strategies --out FOLDER`` draws fresh word problems of all sizes, records independent
+``python -m training.strategies.lab --out FOLDER`` draws fresh word problems of all sizes, records independent
 samples with scores, revision chains and runs of four searches on the transformers backend, and writes the log
 and the report. A run that was stopped goes on with the same arguments. What is found is told in
-``docs/strategies.md``; comparing is left to `training.strategy_comparison`.
+``docs/strategies.md``; comparing is left to `training.strategies.compare`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from policies.plan.allocation import ParameterValue
 from training.lab import LANGUAGE_MODEL, REVISION_REQUEST, REWARD_MODEL, STEP_DELIMITER, draw_problems
 from training.lab.prompts import lab_generators, lab_prompts
 from training.lab.tasks import MAX_DIGITS, MAX_STEPS
-from training.strategy_comparison import compare_strategies
+from training.strategies.compare import compare_strategies
 
 __all__ = ["lab_recordings", "mixed_problems", "record_lab_strategies"]
 

@@ -1,7 +1,7 @@
 """The comparison of strategies as a document: JSON for programs, Markdown for people.
 
-Every number comes from the tables that `training.strategy_comparison` made; nothing is computed here but
-the wording. The figure is drawn by `training.strategy_figure`.
+Every number comes from the tables that `training.strategies.compare` made; nothing is computed here but
+the wording. The figure is drawn by `training.strategies.figure`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from training.strategy_sections import SELECTIONS, ends, family_section, over, share_section
+from training.strategies.sections import SELECTIONS, ends, family_section, over, share_section
 
 __all__ = ["STRATEGIES_SCHEMA", "StrategyComparison", "write_strategies"]
 
@@ -180,7 +180,7 @@ class StrategyComparison:
 
 def write_strategies(report: StrategyComparison, folder: Path) -> None:
     """Write ``strategies.json``, ``strategies.md`` and ``strategies.png`` into a folder."""
-    from training.strategy_figure import draw_strategies
+    from training.strategies.figure import draw_strategies
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "strategies.json").write_bytes(report.to_json())

@@ -2,8 +2,8 @@
 
 It takes any log with independent samples of a generator and chains or recorded runs beside them. Difficulty
 is told by one half of the independent samples, parallel strategies are scored on the other, and everything
-has a paired bootstrap interval over prompts. Tables are made in `training.strategy_tables` and
-`training.sequential_share`, text and figure in `training.strategy_report` and `training.strategy_figure`.
+has a paired bootstrap interval over prompts. Tables are made in `training.strategies.tables` and
+`training.strategies.sequential_share`, text and figure in `training.strategies.report` and `training.strategies.figure`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from difficulty.log.sample_log import SampleLog
 from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
 from training.frontier import bootstrap_weights, interval
-from training.sequential_share import shapes_of, share_at_equal_cost, share_at_equal_n
-from training.strategy_bed import DIFFICULTIES, DifficultyName, StrategyBed, measure_strategies
-from training.strategy_choice import choice_table
-from training.strategy_families import choose_generator
-from training.strategy_report import StrategyComparison, write_strategies
-from training.strategy_tables import budget_sizes, family_table, group_weights, kind_table, points_table
+from training.strategies.bed import DIFFICULTIES, DifficultyName, StrategyBed, measure_strategies
+from training.strategies.choice import choice_table
+from training.strategies.families import choose_generator
+from training.strategies.report import StrategyComparison, write_strategies
+from training.strategies.sequential_share import shapes_of, share_at_equal_cost, share_at_equal_n
+from training.strategies.tables import budget_sizes, family_table, group_weights, kind_table, points_table
 
 __all__ = ["compare_strategies"]
 

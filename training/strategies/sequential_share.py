@@ -2,7 +2,7 @@
 
 N samples can be one chain of N revisions, N parallel samples, or width × depth in between; the sequential
 share is depth / N. Depth 1 is plain parallel sampling, told by independent samples. Which strategies win in
-all is left to `training.strategy_tables`.
+all is left to `training.strategies.tables`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.frontier import Frontier, interval
-from training.strategy_bed import StrategyBed
-from training.strategy_tables import budgets_at, shares, winner_shares
+from training.strategies.bed import StrategyBed
+from training.strategies.tables import budgets_at, shares, winner_shares
 
 __all__ = ["Shapes", "shapes_of", "share_at_equal_cost", "share_at_equal_n"]
 
@@ -51,7 +51,7 @@ def share_at_equal_n(
     rows : ndarray of intp, shape (Q,)
         A group of prompts.
     weights : ndarray of float64, shape (R, Q)
-        From `training.strategy_tables.group_weights`.
+        From `training.strategies.tables.group_weights`.
     shapes : Shapes
         What can be compared.
 

@@ -2,7 +2,7 @@
 
 In every bin the budget is what a vote over N samples costs there, for whatever is chosen, so that nothing is
 moved between prompts: what is told is the gain of choosing, not of allocating. Choices are made on one half
-of the prompts and scored on the other. Bins and families are those of `training.strategy_bed`.
+of the prompts and scored on the other. Bins and families are those of `training.strategies.bed`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.frontier import interval
-from training.strategy_bed import StrategyBed
-from training.strategy_tables import fold_values, group_weights, random_folds
+from training.strategies.bed import StrategyBed
+from training.strategies.tables import fold_values, group_weights, random_folds
 
 __all__ = ["choice_table"]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from difficulty.errors import require
 
 if TYPE_CHECKING:
-    from training.strategy_report import StrategyComparison
+    from training.strategies.report import StrategyComparison
 
 __all__ = ["draw_strategies"]
 

@@ -2,7 +2,7 @@
 
 A family is one way to spend a growing budget: its points differ in size alone. It assumes one generator, and
 that part of the independent samples is set aside to tell difficulty. What the points are worth is left to
-`training.strategy_bed`.
+`training.strategies.bed`.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.frontier import Frontier, interval
-from training.strategy_bed import StrategyBed
-from training.strategy_families import Family, Kind
+from training.strategies.bed import StrategyBed
+from training.strategies.families import Family, Kind
 
 __all__ = [
     "budget_sizes",

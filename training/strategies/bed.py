@@ -2,7 +2,7 @@
 
 The even half of each prompt's independent samples tells difficulty and scores nothing; the odd half scores
 parallel strategies; chains and runs, which share no sample with either, score the others. Bins are quantiles
-over the prompts of the log. Comparing is left to `training.strategy_tables`.
+over the prompts of the log. Comparing is left to `training.strategies.tables`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from policies.cost.cost_model import CostModel
 from policies.menu.curves import CurveTable, measure_curves
 from policies.plan.allocation import Allocation, StrategyName
 from training.menu.reward_reading import ReadingName, how_readings_are_known
-from training.strategy_families import Family, shape_grids, strategy_families
+from training.strategies.families import Family, shape_grids, strategy_families
 
 __all__ = [
     "DIFFICULTIES",
@@ -90,7 +90,7 @@ def measure_strategies(
     prefix_cache: bool,
     seed: int,
 ) -> StrategyBed:
-    """Measure all families of one generator; see `training.strategy_comparison.compare_strategies`.
+    """Measure all families of one generator; see `training.strategies.compare.compare_strategies`.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Sections of the comparison of strategies: every strategy at equal cost, and how much in sequence.
 
-Every number comes from the tables that `training.strategy_comparison` made. The other sections are in
-`training.strategy_report`.
+Every number comes from the tables that `training.strategies.compare` made. The other sections are in
+`training.strategies.report`.
 """
 
 from __future__ import annotations

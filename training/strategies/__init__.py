@@ -1,0 +1,1 @@
+"""Compare strategies across difficulty: where search and revision pay."""
