@@ -25,7 +25,7 @@ from difficulty.generator import Generator
 from difficulty.prompt import Prompt, as_prompts
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.bundle.restriction import restrict
-from planner.planning import adaptive
+from planner.planning import adaptive as adaptive_plans
 from planner.planning.levels import Levels, Menu, table_of
 from planner.planning.one_shot import CHUNK, OneShot
 from planner.planning.pricing import Pricing

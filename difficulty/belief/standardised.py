@@ -1,7 +1,8 @@
 """Coordinates in standard deviations of the reference prompts: the form in which stop rules see difficulty.
 
 Training and running share this one function, so that a rule sees at run time what it was fitted on. It
-assumes coordinates of the same predictor; predicting them is left to `difficulty.predictor.difficulty_predictor`.
+assumes coordinates of the same predictor; predicting them is left to
+`difficulty.predictor.difficulty_predictor`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 One family holds every one-shot policy that we know as a special case: *static* gives each prompt the
 population's curve (best static allocation and static mix), *bins* the curve of its difficulty bin (Snell et
 al.), *kernel* the curve of the training prompts that resemble it. A mixture averages the weights of several,
-which halves what tuning on few prompts overfits. Solving is left to `policies.solver.solver`, tuning to `training`.
+which halves what tuning on few prompts overfits. Solving is left to `policies.solver.solver`, tuning to
+`training`.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 N samples are drawn from the pool without replacement (or independently from the distribution), ties are
 broken uniformly among the leading answers, abstentions do not vote, and a vote in which all abstain is wrong.
-Votes weighted by a score are left to `difficulty.estimators.weighted_vote`, shrinkage of noisy curves to whoever fits a
-policy.
+Votes weighted by a score are left to `difficulty.estimators.weighted_vote`, shrinkage of noisy curves to
+whoever fits a policy.
 """
 
 from __future__ import annotations

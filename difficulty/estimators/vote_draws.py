@@ -2,8 +2,8 @@
 
 Subsets are drawn without replacement and depend on the seed, the pool size and the width alone, so that
 strategies and prompts see common random numbers and their paired differences have little noise. Small cases
-are enumerated instead; which samples vote with which weight is left to `difficulty.estimators.weighted_vote` and
-`difficulty.estimators.revision_chains`.
+are enumerated instead; which samples vote with which weight is left to `difficulty.estimators.weighted_vote`
+and `difficulty.estimators.revision_chains`.
 """
 
 from __future__ import annotations

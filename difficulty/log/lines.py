@@ -1,7 +1,8 @@
 """Turn columns back into lines and samples, for writing a log and for looking at one.
 
 It assumes columns as `difficulty.log.builder` makes them, and leaves out what is not recorded: null and
-absent are one thing in a log. Files are left to `difficulty.log.formats.jsonl` and `difficulty.log.formats.parquet`.
+absent are one thing in a log. Files are left to `difficulty.log.formats.jsonl` and
+`difficulty.log.formats.parquet`.
 """
 
 from __future__ import annotations

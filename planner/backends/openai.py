@@ -108,9 +108,9 @@ class OpenAIBackend:
     async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
         """Return `n` completions per request; see the port `Backend` for failures.
 
-        A call that is cancelled says what it has used (`planner.ports.ports.Metered`): exactly where nothing was
-        in flight, as a lower bound where a request's reply was streamed (`SampleRequest.revocable`), and not
-        at all otherwise.
+        A call that is cancelled says what it has used (`planner.ports.ports.Metered`): exactly where nothing
+        was in flight, as a lower bound where a request's reply was streamed (`SampleRequest.revocable`), and
+        not at all otherwise.
 
         Raises
         ------

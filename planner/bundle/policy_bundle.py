@@ -2,8 +2,9 @@
 
 Files are JSON, LightGBM text and npz without pickle, each with its SHA-256 in the manifest; loading executes
 nothing and refuses what was changed or is of another schema. What the parts mean is said where they live:
-`difficulty.predictor.difficulty_predictor`, `difficulty.belief.reference_prompts`, `policies.menu.curves`, `difficulty.belief.weight_spec`. Writing and checking
-stay in one file, so that what is written and what is refused are read side by side.
+`difficulty.predictor.difficulty_predictor`, `difficulty.belief.reference_prompts`, `policies.menu.curves`,
+`difficulty.belief.weight_spec`. Writing and checking stay in one file, so that what is written and what is
+refused are read side by side.
 """
 
 from __future__ import annotations

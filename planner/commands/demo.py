@@ -1,7 +1,7 @@
 """``planner demo``: the whole loop, offline on a log that ships with the package, then live on a lab model.
 
-The work is left to `training.demo.recorded` and `training.demo.live`, the tables to `planner.commands.tables.shared` and
-`planner.commands.tables.demo`.
+The work is left to `training.demo.recorded` and `training.demo.live`, the tables to
+`planner.commands.tables.shared` and `planner.commands.tables.demo`.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Output tokens come from the belief (weighted over reference prompts); prompt tokens are the prompt's own where
 known, else fitted from its length; a reward model is charged for what it was recorded to read, else for the
-prompt and one completion per sample that it scores. The prices themselves are those of `policies.cost.cost_model`, so
-that plans and ledgers share one formula.
+prompt and one completion per sample that it scores. The prices themselves are those of
+`policies.cost.cost_model`, so that plans and ledgers share one formula.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Values and costs that levels are chosen by come from one belief, so that what is dear for a prompt is weighed
 against what it gains there; what plans expect to cost comes from another, which tells costs apart better
-(`training.adaptive.cost_belief`). Choosing by the second would give most to the prompts that cost least, whether they
-gain or not. Building the menu is left to `planner.planning.levels`.
+(`training.adaptive.cost_belief`). Choosing by the second would give most to the prompts that cost least,
+whether they gain or not. Building the menu is left to `planner.planning.levels`.
 """
 
 from __future__ import annotations

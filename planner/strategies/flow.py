@@ -54,8 +54,8 @@ class Prospect(NamedTuple):
     rule : StopRule
         Says what going on is worth.
     evidence : array of float
-        What it is to look at: one packed row of `policies.ladder.evidence.Evidence`, since thousands of prompts are
-        looked at together.
+        What it is to look at: one packed row of `policies.ladder.evidence.Evidence`, since thousands of
+        prompts are looked at together.
     price : float
         Price that the plan was made at, value per unit of cost.
     prices : ndarray of float64, shape (L,)

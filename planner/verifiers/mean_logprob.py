@@ -23,7 +23,8 @@ class MeanLogprob:
     """Scores a completion with the geometric mean probability of its tokens, in (0, 1].
 
     It ranks as the mean log-probability does, and unlike that it can be summed over the completions of an
-    answer, which is what a weighted vote does; the value curves of `policies.menu.curves` use the same numbers.
+    answer, which is what a weighted vote does; the value curves of `policies.menu.curves` use the same
+    numbers.
 
     References
     ----------

@@ -1,7 +1,7 @@
 """How much may be spent: a limit in one unit, over the batch or per prompt on average.
 
-A budget says nothing about what a unit costs; `policies.cost.cost_model` prices usage in it. Price λ and target
-accuracy are the two alternatives to a budget and are plain arguments of `Planner.plan`.
+A budget says nothing about what a unit costs; `policies.cost.cost_model` prices usage in it. Price λ and
+target accuracy are the two alternatives to a budget and are plain arguments of `Planner.plan`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What has been drawn for many prompts so far: the arrays that stop rules look at.
 
-They are kept by `policies.ladder.tally` for prompts in lock-step, by `policies.ladder.prompt_tally` for one live prompt;
-deciding is left to `policies.ladder.stop_rules` and `policies.ladder.value_rule`.
+They are kept by `policies.ladder.tally` for prompts in lock-step, by `policies.ladder.prompt_tally` for one
+live prompt; deciding is left to `policies.ladder.stop_rules` and `policies.ladder.value_rule`.
 """
 
 from __future__ import annotations

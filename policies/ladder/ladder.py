@@ -1,9 +1,9 @@
 """The order in which an adaptive plan may spend: waves of samples, from the first move to the last resort.
 
 A ladder fixes what would be drawn next (a generator and how many samples), never whether: that is left to
-`policies.ladder.stop_rules`. Escalation is a wave of another generator, so it is priced like any other move. Votes
-of different generators are pooled where their answers can be compared; otherwise the latest generator that
-answered decides.
+`policies.ladder.stop_rules`. Escalation is a wave of another generator, so it is priced like any other move.
+Votes of different generators are pooled where their answers can be compared; otherwise the latest generator
+that answered decides.
 """
 
 from __future__ import annotations

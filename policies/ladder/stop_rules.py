@@ -1,9 +1,9 @@
 """Known stop rules, one small class each, all asked in the same way: is the next wave worth drawing?
 
-They are baselines and special cases of `policies.ladder.value_rule`; a rule from the literature that was defined for
-one sample at a time is asked after each wave instead. What the waves are is the ladder's affair: its_hub's
-doubling is `Agreement(share=0.75)` on a doubling ladder, zen-router is `Agreement(count=2)` on two cheap
-samples before a strong one, ESC is `Unanimous` on equal waves.
+They are baselines and special cases of `policies.ladder.value_rule`; a rule from the literature that was
+defined for one sample at a time is asked after each wave instead. What the waves are is the ladder's affair:
+its_hub's doubling is `Agreement(share=0.75)` on a doubling ladder, zen-router is `Agreement(count=2)` on two
+cheap samples before a strong one, ESC is `Unanimous` on equal waves.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Votes and sums of many prompts that follow one ladder, and the evidence that they make.
 
 One tally serves replay (all prompts × orders in lock-step) and simulated prompts. Answers arrive as codes
-that are equal within a prompt where the answers are equal; comparing answers is left to `planner.answers.rules`,
-one live prompt to `policies.ladder.prompt_tally`.
+that are equal within a prompt where the answers are equal; comparing answers is left to
+`planner.answers.rules`, one live prompt to `policies.ladder.prompt_tally`.
 """
 
 from __future__ import annotations

@@ -219,8 +219,8 @@ def raw_coefficients(scaled: FloatArray, mean: FloatArray, deviation: FloatArray
 def _confidence(leader: FloatArray, runner_up: FloatArray) -> FloatArray:
     """Return roughly the probability that the leader leads, shape (N,).
 
-    The arcsine transform of the Beta posterior of `difficulty.belief.posterior.leads`: within 0.03 of it and forty
-    times faster, which is what counts for a feature that a regression calibrates.
+    The arcsine transform of the Beta posterior of `difficulty.belief.posterior.leads`: within 0.03 of it and
+    forty times faster, which is what counts for a feature that a regression calibrates.
     """
     from scipy.special import ndtr
 

@@ -2,8 +2,8 @@
 prompts.
 
 It assumes that the number of undominated part-solutions stays small, which the bound of the relaxation sees
-to for a few dozen prompts and menus of some ten allocations. Large batches are left to `policies.solver.solver`,
-which is within one step.
+to for a few dozen prompts and menus of some ten allocations. Large batches are left to
+`policies.solver.solver`, which is within one step.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Reduce each prompt's menu to its upper hull: the allocations that some price would buy.
 
 It assumes finite costs and values, with NaN or ``-inf`` for allocations that are not available. Walking a
-hull from cheap to dear gives increments of falling slope, which is all that `policies.solver.solver` needs to spend
-a budget.
+hull from cheap to dear gives increments of falling slope, which is all that `policies.solver.solver` needs to
+spend a budget.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Choose for a single prompt, where a server cannot wait for the machinery of a batch.
 
-It assumes one row of values and costs, and gives what `policies.solver.spend` and `policies.solver.reach` give for one
-prompt. Menus of some fifty allocations take a few dozen microseconds, because plain Python beats array calls
-at this size.
+It assumes one row of values and costs, and gives what `policies.solver.spend` and `policies.solver.reach`
+give for one prompt. Menus of some fifty allocations take a few dozen microseconds, because plain Python beats
+array calls at this size.
 """
 
 from __future__ import annotations

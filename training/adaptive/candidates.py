@@ -1,8 +1,8 @@
 """Candidates of an adaptive policy: a ladder and a rule, and what they earned out of fold at each price.
 
 Every prompt is scored by a learned rule that was fitted on other folds; static allocations and known rules
-have nothing to fit. Which candidate is taken at which price is left to `training.adaptive.fit`, which recipes are
-tried to `training.adaptive.tune`.
+have nothing to fit. Which candidate is taken at which price is left to `training.adaptive.fit`, which recipes
+are tried to `training.adaptive.tune`.
 """
 
 from __future__ import annotations

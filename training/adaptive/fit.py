@@ -4,8 +4,8 @@ Candidates are the static allocations, known stop rules and learned rules, each 
 best trials of a search. At each price the candidate with the most value after cost is taken. Static
 allocations are the default, then come known rules, learned ones, and tuned ones: each kind must beat what was
 taken before by more than noise, learned rules also over all prices together. Prompts may be routed to others
-where that pays (`training.adaptive.routing`). The result is a table from price to (ladder, rule); evaluation on
-untouched prompts is left to `training.evaluate`.
+where that pays (`training.adaptive.routing`). The result is a table from price to (ladder, rule); evaluation
+on untouched prompts is left to `training.evaluate`.
 """
 
 from __future__ import annotations

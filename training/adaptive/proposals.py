@@ -1,7 +1,8 @@
 """Propose ladders for training to choose from: few, and from what the log says about its generators.
 
-For a vote they come from recipes (`training.adaptive.recipes`). For a checker: few growing waves of one generator or
-of several that complement each other. Whether any of them pays is left to `training.adaptive.fit`.
+For a vote they come from recipes (`training.adaptive.recipes`). For a checker: few growing waves of one
+generator or of several that complement each other. Whether any of them pays is left to
+`training.adaptive.fit`.
 """
 
 from __future__ import annotations

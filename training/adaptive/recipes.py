@@ -2,7 +2,8 @@
 
 A route says whose samples are drawn: one good generator, cheaper ones before it, or a partner of about the
 same cost beside it, which errs in other ways. A recipe adds the numbers, all of them for Optuna to move.
-Ladders for a checker are in `training.adaptive.proposals`; whether any recipe pays is left to `training.adaptive.fit`.
+Ladders for a checker are in `training.adaptive.proposals`; whether any recipe pays is left to
+`training.adaptive.fit`.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 A trial is one recipe with one learned rule. Its score is what it adds to the best static allocation, value
 after cost, on average over log-spaced prices; gains within the noise count nothing. The best few trials
-become candidates beside those that training starts from, and `training.adaptive.fit` takes them only where they
-are clearly better. Sampling and storage are left to Optuna.
+become candidates beside those that training starts from, and `training.adaptive.fit` takes them only where
+they are clearly better. Sampling and storage are left to Optuna.
 """
 
 from __future__ import annotations

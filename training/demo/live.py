@@ -1,8 +1,8 @@
 """The live half of the demonstration: collect from the lab model, train, plan, rehearse, run, compare.
 
 Everything is drawn from the shipped weights on this machine; problems of training and run are disjoint. The
-forecast of a run is made before the run, from rehearsals on the training log (`training.rehearsal.rehearse`). Printing
-is left to ``planner demo``.
+forecast of a run is made before the run, from rehearsals on the training log (`training.rehearsal.rehearse`).
+Printing is left to ``planner demo``.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 A few samples say little about a whole menu, and the best of many noisy curves is a worse choice than a
 policy's. So what the half says about the prompt is drawn towards the training prompts that it makes likely.
-It assumes halves that share no sample; what the bound is compared with is left to `training.evaluation.comparison`.
+It assumes halves that share no sample; what the bound is compared with is left to
+`training.evaluation.comparison`.
 """
 
 from __future__ import annotations

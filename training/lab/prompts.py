@@ -1,7 +1,7 @@
 """Name the lab model's two generators and turn its problems into prompts.
 
-It assumes that answers are read by the "last number" extractor of `planner.answers.rules`. Drawing is left to a
-backend, and what the shipped weights were measured to do is in the folder's README.
+It assumes that answers are read by the "last number" extractor of `planner.answers.rules`. Drawing is left to
+a backend, and what the shipped weights were measured to do is in the folder's README.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Whether what a reward model reads for allocations was recorded, or is paid for by an estimate.
 
-Reports and bundles say so, since estimates have been wrong by a factor of four (`planner.planning.pricing.Pricing`).
+Reports and bundles say so, since estimates have been wrong by a factor of four
+(`planner.planning.pricing.Pricing`).
 """
 
 from __future__ import annotations

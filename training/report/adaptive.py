@@ -1,6 +1,7 @@
 """Sections of the report on policies that react: rounds, rivals head to head, where regret comes from.
 
-Every number comes from the tables that `training.evaluate` made. The other sections are in `training.report.report`.
+Every number comes from the tables that `training.evaluate` made. The other sections are in
+`training.report.report`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The section of the report on learned verifiers: are they calibrated, and does picking by them pay?
 
-Every number comes from the tables that `training.menu.learned_verifiers` made on prompts that were not trained on.
-The other sections are in `training.report.report`.
+Every number comes from the tables that `training.menu.learned_verifiers` made on prompts that were not
+trained on. The other sections are in `training.report.report`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 It takes any log with independent samples of a generator and chains or recorded runs beside them. Difficulty
 is told by one half of the independent samples, parallel strategies are scored on the other, and everything
 has a paired bootstrap interval over prompts. Tables are made in `training.strategies.tables` and
-`training.strategies.sequential_share`, text and figure in `training.strategies.report` and `training.strategies.figure`.
+`training.strategies.sequential_share`, text and figure in `training.strategies.report` and
+`training.strategies.figure`.
 """
 
 from __future__ import annotations

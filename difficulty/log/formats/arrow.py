@@ -1,7 +1,7 @@
 """Read the columns of an Arrow table as NumPy arrays, with the checks that a column alone admits.
 
-It assumes the layout of `difficulty.log.formats.parquet`: one row per line, list columns for the fields of samples.
-What rows mean together is left to `difficulty.log.formats.rows`.
+It assumes the layout of `difficulty.log.formats.parquet`: one row per line, list columns for the fields of
+samples. What rows mean together is left to `difficulty.log.formats.rows`.
 """
 
 from __future__ import annotations

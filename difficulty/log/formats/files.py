@@ -1,6 +1,7 @@
 """Read and write the file forms of a sample log, told apart by content when reading and by name when writing.
 
-It assumes local files. What the forms hold is left to `difficulty.log.formats.jsonl` and `difficulty.log.formats.parquet`.
+It assumes local files. What the forms hold is left to `difficulty.log.formats.jsonl` and
+`difficulty.log.formats.parquet`.
 """
 
 from __future__ import annotations

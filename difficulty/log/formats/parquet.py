@@ -1,8 +1,8 @@
 """Read and write sample logs as Parquet: one row per line, one list column per field of a sample.
 
 The header is kept in the schema's metadata under ``sample_log``; `messages`, `params` and `meta` are JSON
-text. It needs pyarrow, which is loaded on first use, and leaves columns to `difficulty.log.formats.arrow` and rows
-to `difficulty.log.formats.rows`.
+text. It needs pyarrow, which is loaded on first use, and leaves columns to `difficulty.log.formats.arrow` and
+rows to `difficulty.log.formats.rows`.
 """
 
 from __future__ import annotations

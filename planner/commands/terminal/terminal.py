@@ -1,6 +1,7 @@
 """What the commands print with: results to standard output, progress and notes to standard error.
 
-It assumes a terminal of any width, or none. Which tables there are is left to `planner.commands.tables.shared`.
+It assumes a terminal of any width, or none. Which tables there are is left to
+`planner.commands.tables.shared`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Best-of-N: the sample that a verifier scores highest.
 
-Ties are broken uniformly, as in `difficulty.estimators.best_of_n`. Abstaining samples are not scored and cannot win; the
-estimator sees the same where they carry a score below all others.
+Ties are broken uniformly, as in `difficulty.estimators.best_of_n`. Abstaining samples are not scored and
+cannot win; the estimator sees the same where they carry a score below all others.
 """
 
 from __future__ import annotations

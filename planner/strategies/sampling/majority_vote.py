@@ -1,7 +1,7 @@
 """Majority vote over independent samples (self-consistency).
 
-Abstaining samples do not vote and ties are broken uniformly, as in `difficulty.estimators.majority_vote`. The stop rule
-of the task may end the draw early.
+Abstaining samples do not vote and ties are broken uniformly, as in `difficulty.estimators.majority_vote`. The
+stop rule of the task may end the draw early.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Weighted best-of-N: the answer whose samples have the highest total score.
 
-Scores are added as they are (or their maximum is taken), as in `difficulty.estimators.weighted_vote`, which suits scores
-in [0, 1]; abstaining samples have no weight and ties are broken uniformly over answers.
+Scores are added as they are (or their maximum is taken), as in `difficulty.estimators.weighted_vote`, which
+suits scores in [0, 1]; abstaining samples have no weight and ties are broken uniformly over answers.
 """
 
 from __future__ import annotations
