@@ -451,7 +451,7 @@ collect(prompts, sys.argv[1], generators={"tiny": Generator(name="tiny")}, backe
 
 
 def _start(out: Path, bill: Path, *, speed: float) -> subprocess.Popen[bytes]:
-    folders = [os.fspath(Path(__file__).parents[2])]
+    folders = [os.fspath(Path(__file__).parents[3])]
     code = _CHILD.replace("SPEED", repr(speed))
     return subprocess.Popen(
         [sys.executable, "-c", code, os.fspath(out), os.fspath(bill), *folders], stdout=subprocess.PIPE

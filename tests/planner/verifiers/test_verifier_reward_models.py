@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from test_backend_transformers import LETTERS
+from tiny_model import LETTERS
 
 from difficulty.errors import InvalidInputError, VerifierError
 from difficulty.prompt import Prompt

@@ -143,8 +143,8 @@ async def test_an_aborted_sample_is_listed_apart() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
 async def test_a_real_engine(tmp_path: Any) -> None:
-    pytest.importorskip("test_backend_transformers", reason="needs transformers to build a model")
-    from test_backend_transformers import tiny_model, tiny_tokenizer
+    pytest.importorskip("tiny_model", reason="needs transformers to build a model")
+    from tiny_model import tiny_model, tiny_tokenizer
 
     tiny_model().save_pretrained(tmp_path)
     tiny_tokenizer().save_pretrained(tmp_path)

@@ -221,7 +221,7 @@ with RunLog.open(sys.argv[1], resume=True) as log:
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_kill_9_loses_nothing_and_pays_nothing_twice_beyond_what_was_in_flight(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
-    folders = [os.fspath(Path(__file__).parents[2]), os.fspath(Path(__file__).parent)]
+    folders = [os.fspath(Path(__file__).parents[3]), os.fspath(Path(__file__).parents[2] / "support")]
     recorded: set[tuple[str, int]] = set()
     for die_at in (4, 5, 3):
         command = [sys.executable, "-c", _CHILD, os.fspath(path), str(die_at), *folders]
@@ -293,7 +293,7 @@ with RunLog.open(sys.argv[1], resume=True) as log:
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_ten_kills_at_random_moments(tmp_path: Path) -> None:
     path, bill = tmp_path / "run.jsonl", tmp_path / "bill.txt"
-    folders = [os.fspath(Path(__file__).parents[2]), os.fspath(Path(__file__).parent)]
+    folders = [os.fspath(Path(__file__).parents[3]), os.fspath(Path(__file__).parents[2] / "support")]
     command = [sys.executable, "-c", _SLOW_CHILD, os.fspath(path), os.fspath(bill), *folders]
     rng = random.Random(0)
     n_kills, recorded = 0, set()

@@ -36,7 +36,7 @@ from training.lab import LANGUAGE_MODEL
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[3]
 _QUESTIONS = [
     f"Mia has {a} cups. She finds {b}. How many now? Step by step." for a in (3, 12) for b in (4, 9)
 ]
