@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from difficulty.generator import Generator
     from difficulty.prompt import Prompt
     from planner.bundle.policy_bundle import PolicyBundle
-    from planner.collect.plan import Recording
-    from planner.collect.run import acollect, collect
-    from planner.collect.session import Collected
+    from planner.collection.plan import Recording
+    from planner.collection.run import acollect, collect
+    from planner.collection.session import Collected
     from planner.files.prompts import PromptFile, read_prompts
     from planner.planner import FrontierPoint, Planner
     from planner.ports.outcome import Candidate, Outcome
@@ -75,7 +75,7 @@ _HOMES: Final = {
     "Backend": "planner.ports.ports",
     "Budget": "policies.cost.budget",
     "Candidate": "planner.ports.outcome",
-    "Collected": "planner.collect.session",
+    "Collected": "planner.collection.session",
     "Completion": "planner.ports.ports",
     "CostModel": "policies.cost.cost_model",
     "FrontierPoint": "planner.planner",
@@ -86,15 +86,15 @@ _HOMES: Final = {
     "PolicyBundle": "planner.bundle.policy_bundle",
     "Prompt": "difficulty.prompt",
     "PromptFile": "planner.files.prompts",
-    "Recording": "planner.collect.plan",
+    "Recording": "planner.collection.plan",
     "SampleRequest": "planner.ports.ports",
     "ScoreRequest": "planner.ports.ports",
     "Scores": "planner.ports.ports",
     "Stream": "planner.streaming",
     "Usage": "policies.cost.usage",
     "Verifier": "planner.ports.ports",
-    "acollect": "planner.collect.run",
-    "collect": "planner.collect.run",
+    "acollect": "planner.collection.run",
+    "collect": "planner.collection.run",
     "read_plans": "policies.plan.wire",
     "read_prompts": "planner.files.prompts",
     "write_plans": "policies.plan.wire",

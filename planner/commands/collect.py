@@ -1,7 +1,7 @@
 """``planner collect``: from prompts to a graded sample log, on any backend.
 
 It says what it will cost before the bulk is drawn, shows the rate, and goes on where a kill left it. Drawing
-is left to `planner.collect.session`.
+is left to `planner.collection.session`.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from planner.commands.terminal.terminal import note, print_json
 if TYPE_CHECKING:
     from difficulty.generator import Generator
     from planner.backends.specs import BackendSpec
-    from planner.collect.estimate import Estimate
-    from planner.collect.plan import CollectPlan, Recording
-    from planner.collect.session import Collected, CollectProgress
-    from planner.collect.worker import CollectWorker
+    from planner.collection.estimate import Estimate
+    from planner.collection.plan import CollectPlan, Recording
+    from planner.collection.session import Collected, CollectProgress
+    from planner.collection.worker import CollectWorker
     from planner.drivers import Limits
     from planner.ports.ports import Backend
 
@@ -151,9 +151,9 @@ def command(
     is finished lies in OUT.collecting, answered requests in OUT.requests. Keys come from the environment
     only. Exit code 1 says that something is missing; start again to try it again, or give --partial.
     """
-    from planner.collect.grade import GoldGrader
-    from planner.collect.plan import CollectPlan, Recording
-    from planner.collect.session import carry_out, checked_path
+    from planner.collection.grade import GoldGrader
+    from planner.collection.plan import CollectPlan, Recording
+    from planner.collection.session import carry_out, checked_path
 
     checked_path(out)  # before a model is loaded
     tasks = task_options.read(prompts)
@@ -195,7 +195,7 @@ def _recordings(
     strategy: str | None, widths: str, depth: int | None, runs: int, params: tuple[str, ...]
 ) -> tuple[Recording, ...]:
     """Return what is recorded beside independent samples."""
-    from planner.collect.plan import Recording
+    from planner.collection.plan import Recording
 
     if strategy is None:
         for name, given in (("--depth", depth is not None), ("--runs", runs > 1), ("--param", bool(params))):
@@ -223,7 +223,7 @@ def _recordings(
 
 def _recordings_of(path: Path | None) -> tuple[Recording, ...]:
     """Return what the file of recordings asks for."""
-    from planner.collect.recordings import read_recordings
+    from planner.collection.recordings import read_recordings
 
     return () if path is None else read_recordings(path)
 
@@ -274,7 +274,7 @@ def _worker(
     gpus_per_worker: float,
 ) -> CollectWorker:
     """Return who draws: this process, or actors of Ray."""
-    from planner.collect.worker import LocalWorker
+    from planner.collection.worker import LocalWorker
     from planner.verifiers.specs import open_verifier
 
     opener = (
@@ -284,7 +284,7 @@ def _worker(
     )
     if backend is not None:
         return LocalWorker(backend=backend, verifier=None if opener is None else opener(), driver=spec.driver)
-    from planner.collect.ray import RayWorker
+    from planner.collection.ray import RayWorker
 
     return RayWorker(
         open_backend=spec.open,

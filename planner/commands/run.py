@@ -112,7 +112,7 @@ def command(
     "answer" or "solution", a sample log, or reasoning-gym:TASK. Give one of --budget, --price and
     --target-accuracy. Keys come from the environment only. Exit code 1 says that no prompt was answered.
     """
-    from planner.collect.grade import GoldGrader
+    from planner.collection.grade import GoldGrader
     from planner.planner import Planner
     from planner.running.summary import summarise
     from planner.verifiers.specs import open_verifier

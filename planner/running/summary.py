@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from difficulty.prompt import Prompt
-from planner.collect.plan import Grader
+from planner.collection.plan import Grader
 from planner.ports.outcome import Outcome
 from policies.cost.usage import Usage
 from policies.plan.plan import AllocationPlan

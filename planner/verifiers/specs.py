@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from difficulty.errors import InvalidInputError, VerifierError
 from difficulty.prompt import Prompt
-from planner.collect.plan import Grader
+from planner.collection.plan import Grader
 from planner.ports.ports import AnswerExtractor, Verifier
 from policies.verifier.learned_verifier import LEARNED
 

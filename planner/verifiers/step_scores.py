@@ -1,7 +1,7 @@
 """Scores that say what each step was given, and where the steps of a whole text are.
 
 It knows nothing of models or formats. Giving scores is left to `planner.verifiers.process_reward`, keeping
-them to `planner.collect.shard`.
+them to `planner.collection.shard`.
 """
 
 from __future__ import annotations

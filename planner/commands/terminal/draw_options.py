@@ -1,7 +1,7 @@
 """Options that the drawing commands share: where tasks come from, which backend draws, what may be spent.
 
 Each group of options reaches the command as one value. What the values mean is left to
-`planner.collect.tasks`, `planner.backends.specs` and `planner.drivers`.
+`planner.collection.tasks`, `planner.backends.specs` and `planner.drivers`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from planner.commands.terminal.terminal import note
 if TYPE_CHECKING:
     from planner.answers.rules import AnswerRule
     from planner.backends.specs import BackendSpec
-    from planner.collect.tasks import TaskSource
+    from planner.collection.tasks import TaskSource
     from planner.drivers import Limits
 
 __all__ = ["TaskOptions", "backend_options", "extractor_of", "limit_options", "tasks_options"]
@@ -109,7 +109,7 @@ _LIMITS: Final = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskOptions:
-    """How to read the tasks of a source; see `planner.collect.tasks.read_tasks`."""
+    """How to read the tasks of a source; see `planner.collection.tasks.read_tasks`."""
 
     form: Literal["auto", "jsonl", "text"]
     size: int | None
@@ -118,7 +118,7 @@ class TaskOptions:
 
     def read(self, source: str) -> TaskSource:
         """Return the tasks, with a note on fields that nothing reads."""
-        from planner.collect.tasks import read_tasks
+        from planner.collection.tasks import read_tasks
 
         tasks = read_tasks(
             source, form=self.form, size=self.size, seed=self.task_seed, config=self.task_options

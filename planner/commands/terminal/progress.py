@@ -14,7 +14,7 @@ from planner.commands.terminal.terminal import stage_name
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from planner.collect.session import CollectProgress
+    from planner.collection.session import CollectProgress
 
 __all__ = ["DrawBars", "draw_bars"]
 

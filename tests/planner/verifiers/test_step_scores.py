@@ -14,8 +14,8 @@ from difficulty.errors import VerifierError
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 from difficulty.prompt import Prompt
-from planner.collect.plan import Recording
-from planner.collect.run import collect
+from planner.collection.plan import Recording
+from planner.collection.run import collect
 from planner.ports.ports import Completion, SampleRequest, ScoreRequest, Scores, Verifier
 from planner.simulated import SimulatedBackend, SimulatedExtractor
 from planner.verifiers.step_scores import StepScores, split_steps

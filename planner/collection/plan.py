@@ -1,8 +1,8 @@
 """What a collection records: prompts × generators × recordings, cut into numbered pieces of work.
 
 A piece is what is drawn, graded and written as a whole; the same settings always give the same pieces in the
-same order, so that a piece is known by its number. Drawing is left to `planner.collect.shard`, files to
-`planner.collect.file`.
+same order, so that a piece is known by its number. Drawing is left to `planner.collection.shard`, files to
+`planner.collection.file`.
 """
 
 from __future__ import annotations

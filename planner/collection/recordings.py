@@ -1,7 +1,7 @@
 """Read what to record of every prompt from a JSON or TOML file: chains and runs of searches, several at once.
 
 Each entry names a strategy and its sizes, as the options of ``planner collect`` do for one strategy. What a
-recording means is left to `planner.collect.plan`.
+recording means is left to `planner.collection.plan`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from difficulty.errors import InvalidInputError
-from planner.collect.plan import Recording
+from planner.collection.plan import Recording
 from planner.files.settings import read_settings
 from policies.plan.allocation import STRATEGIES, ParameterValue, StrategyName
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, final
 
 from difficulty.errors import BackendError, InvalidInputError, PlannerError, require
-from planner.collect.plan import CollectPlan, Piece
-from planner.collect.shard import ShardResult, draw_shard
+from planner.collection.plan import CollectPlan, Piece
+from planner.collection.shard import ShardResult, draw_shard
 from planner.drivers import Limits
 from planner.drivers.session import OnProgress
 from planner.ports.ports import Backend, Verifier
@@ -67,7 +67,7 @@ class _Drawer:
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RayWorker:
-    """Draws shards on Ray; implements `planner.collect.worker.CollectWorker`.
+    """Draws shards on Ray; implements `planner.collection.worker.CollectWorker`.
 
     Parameters
     ----------

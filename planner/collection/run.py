@@ -1,7 +1,7 @@
 """Collect a sample log: prompts × generators × recordings, drawn, graded, and safe from kills.
 
-This is the door: it turns arguments into a plan and hands it to `planner.collect.session`, which keeps the
-files. It assumes one writer per log; spreading shards over many workers is left to `planner.collect.ray`.
+This is the door: it turns arguments into a plan and hands it to `planner.collection.session`, which keeps the
+files. It assumes one writer per log; spreading shards over many workers is left to `planner.collection.ray`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt, as_prompts
 from planner.answers.rules import Boxed, FirstOf, LastNumber
-from planner.collect.estimate import Estimate
-from planner.collect.grade import GoldGrader
-from planner.collect.plan import CollectPlan, Grader, Recording
-from planner.collect.session import Collected, OnCollect, carry_out
-from planner.collect.worker import LocalWorker
+from planner.collection.estimate import Estimate
+from planner.collection.grade import GoldGrader
+from planner.collection.plan import CollectPlan, Grader, Recording
+from planner.collection.session import Collected, OnCollect, carry_out
+from planner.collection.worker import LocalWorker
 from planner.drivers import Limits
 from planner.ports.ports import AnswerExtractor, Backend, Verifier
 from planner.running.run_plans import DriverName

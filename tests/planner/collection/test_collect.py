@@ -20,10 +20,10 @@ from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 from difficulty.prompt import Prompt
 from planner.answers.rules import LastNumber, MultipleChoice
-from planner.collect.estimate import Estimate
-from planner.collect.plan import Recording
-from planner.collect.run import acollect, collect
-from planner.collect.session import Collected, CollectProgress, working_path
+from planner.collection.estimate import Estimate
+from planner.collection.plan import Recording
+from planner.collection.run import acollect, collect
+from planner.collection.session import Collected, CollectProgress, working_path
 from planner.drivers import Limits
 from planner.ports.ports import Backend, Completion, SampleRequest
 from planner.simulated import SimulatedBackend, SimulatedExtractor, SimulatedVerifier
@@ -402,8 +402,8 @@ async def test_collect_says_what_to_use_inside_a_loop(tmp_path: Path) -> None:
 
 
 def test_seeds_of_runs_and_samples_differ() -> None:
-    from planner.collect.grade import GoldGrader
-    from planner.collect.plan import CollectPlan
+    from planner.collection.grade import GoldGrader
+    from planner.collection.plan import CollectPlan
 
     plan = CollectPlan(
         prompts=tuple(PROMPTS[:1]),
@@ -424,8 +424,8 @@ import os, sys
 sys.path[:0] = sys.argv[3:]
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
-from planner.collect.plan import Recording
-from planner.collect.run import collect
+from planner.collection.plan import Recording
+from planner.collection.run import collect
 from planner.drivers import Limits
 from planner.simulated import SimulatedBackend, SimulatedExtractor, SimulatedVerifier
 

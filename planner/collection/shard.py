@@ -1,8 +1,8 @@
 """Draw, score and grade some pieces of a collection: the same work in this process and on a Ray worker.
 
 It assumes a plan, a backend and (where scores are wanted) a verifier, and returns one record per piece that
-came to an end. Which pieces, in what order and where records go is left to `planner.collect.run` and
-`planner.collect.ray`.
+came to an end. Which pieces, in what order and where records go is left to `planner.collection.run` and
+`planner.collection.ray`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from msgspec.structs import replace
 
 from difficulty.errors import BackendError, VerifierError
 from difficulty.log.wire import SampleWire
-from planner.collect.file import PieceRecord
-from planner.collect.journal import JournaledBackend, JournaledVerifier
-from planner.collect.plan import CollectPlan, Piece
+from planner.collection.file import PieceRecord
+from planner.collection.journal import JournaledBackend, JournaledVerifier
+from planner.collection.plan import CollectPlan, Piece
 from planner.drivers import Limits, Progress, RunLog, run_concurrently, run_lockstep
 from planner.drivers.session import OnProgress
 from planner.ports.outcome import Candidate, Outcome

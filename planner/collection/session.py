@@ -2,7 +2,7 @@
 
 Two files lie beside the log until it is complete: finished pieces (``OUT.collecting``), forced to disk shard
 by shard, and answered requests of the shard in hand (``OUT.requests``). Drawing a shard is the worker's
-affair: this process (`planner.collect.worker`), or Ray (`planner.collect.ray`).
+affair: this process (`planner.collection.worker`), or Ray (`planner.collection.ray`).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from typing import Final, TypeAlias
 from difficulty.errors import InvalidInputError, require
 from difficulty.log.sample_log import SampleLog
 from planner.answers.rules import AnswerRule
-from planner.collect.estimate import Estimate, estimate_from_guess, estimate_from_records
-from planner.collect.file import CollectFile
-from planner.collect.grade import GoldGrader
-from planner.collect.plan import CollectPlan, Piece
-from planner.collect.worker import CollectWorker
+from planner.collection.estimate import Estimate, estimate_from_guess, estimate_from_records
+from planner.collection.file import CollectFile
+from planner.collection.grade import GoldGrader
+from planner.collection.plan import CollectPlan, Piece
+from planner.collection.worker import CollectWorker
 from planner.drivers import Limits, Progress
 from policies.cost.usage import Usage
 
@@ -114,7 +114,7 @@ async def carry_out(
     plan : CollectPlan
         What to collect.
     out, limits, partial, tokens_per_sample, approve, progress
-        See `planner.collect.run.acollect`.
+        See `planner.collection.run.acollect`.
     worker : CollectWorker
         Draws the shards.
 

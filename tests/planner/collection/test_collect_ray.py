@@ -13,11 +13,11 @@ import pytest
 from difficulty.errors import BackendError, InvalidInputError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
-from planner.collect.grade import GoldGrader
-from planner.collect.plan import CollectPlan, Recording
-from planner.collect.ray import RayWorker
-from planner.collect.session import Collected, carry_out
-from planner.collect.worker import CollectWorker, LocalWorker
+from planner.collection.grade import GoldGrader
+from planner.collection.plan import CollectPlan, Recording
+from planner.collection.ray import RayWorker
+from planner.collection.session import Collected, carry_out
+from planner.collection.worker import CollectWorker, LocalWorker
 from planner.drivers import Limits
 from planner.ports.ports import Completion, SampleRequest
 from planner.simulated import SimulatedBackend, SimulatedExtractor, SimulatedVerifier

@@ -1,7 +1,7 @@
 """Say which answers are right: those that equal the reference answer.
 
 It assumes that reference answers are written as answers, not as solutions. Scoring by a task's own checker is
-left to `planner.collect.tasks`.
+left to `planner.collection.tasks`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["GoldGrader"]
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GoldGrader:
-    """Grades against `Prompt.gold`; implements `planner.collect.plan.Grader`.
+    """Grades against `Prompt.gold`; implements `planner.collection.plan.Grader`.
 
     Parameters
     ----------

@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from planner.collect.file import PieceRecord
-from planner.collect.plan import CollectPlan, Piece
+from planner.collection.file import PieceRecord
+from planner.collection.plan import CollectPlan, Piece
 
 __all__ = ["Estimate", "estimate_from_guess", "estimate_from_records"]
 

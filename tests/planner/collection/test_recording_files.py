@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from difficulty.errors import InvalidInputError
-from planner.collect.plan import Recording
-from planner.collect.recordings import read_recordings
+from planner.collection.plan import Recording
+from planner.collection.recordings import read_recordings
 from policies.plan.allocation import ParameterValue
 
 BOTH = """

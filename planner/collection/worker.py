@@ -1,7 +1,7 @@
 """Who draws the shards of a collection: the port, and the worker of this process.
 
 A worker yields results in any order and writes no log; the session records them. Many workers at once are
-left to `planner.collect.ray`.
+left to `planner.collection.ray`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, final
 
-from planner.collect.plan import CollectPlan, Piece
-from planner.collect.shard import ShardResult, draw_shard
+from planner.collection.plan import CollectPlan, Piece
+from planner.collection.shard import ShardResult, draw_shard
 from planner.drivers import Limits, RunLog
 from planner.drivers.session import OnProgress
 from planner.ports.ports import Backend, Verifier

@@ -2,7 +2,7 @@
 
 It lies beside the log that it becomes, and its first line holds the settings, so that a killed collection
 goes on exactly where it was and never mixes two. A last line that the kill tore is cut off; a broken line
-anywhere else is an error. Requests of unfinished pieces are left to `planner.collect.journal`.
+anywhere else is an error. Requests of unfinished pieces are left to `planner.collection.journal`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from difficulty.errors import InvalidInputError
 from difficulty.log.builder import LogBuilder
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.wire import LineWire, SampleWire
-from planner.collect.plan import CollectPlan
+from planner.collection.plan import CollectPlan
 from planner.files.append import AppendFile
 from policies.cost.usage import Usage
 
