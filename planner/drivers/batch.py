@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from planner.strategies.flow import NOT_WORTH, Failure, Prospect
 from policies.control.batch import BatchControl
 from policies.ladder.evidence import Evidence
+from policies.ladder.stop_rule import StopRule
 from policies.ladder.value_rule import ValueRule
-from policies.replay.trajectories import StopRule
 
 __all__ = ["Grant", "Wish", "decide"]
 

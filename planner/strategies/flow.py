@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from policies.replay.trajectories import StopRule
+    from policies.ladder.stop_rule import StopRule
 
 __all__ = [
     "NOT_WORTH",

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from policies.adaptive.policy import AdaptivePolicy, Move
 from policies.adaptive.table import AdaptiveTable
 from policies.ladder.ladder import Ladder, Wave, wave_sizes
+from policies.ladder.stop_rule import StopRule
 from policies.ladder.stop_rules import AdaptiveConsistency, Always
 from policies.ladder.tally import Tally
 from policies.menu.cold_start import WRONG_SHARES
 from policies.plan.objective import Objective
-from policies.replay.trajectories import StopRule
 
 __all__ = ["cold_start_adaptive"]
 

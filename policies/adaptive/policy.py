@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError
 from policies.adaptive.routing import Routing
 from policies.ladder.ladder import Ladder, SampleScale
-from policies.replay.trajectories import StopRule
+from policies.ladder.stop_rule import StopRule
 
 __all__ = ["AdaptivePolicy", "Move"]
 

@@ -22,8 +22,8 @@ from policies.adaptive.policy import AdaptivePolicy, Move
 from policies.adaptive.routing import Routing
 from policies.ladder import stop_rules
 from policies.ladder.ladder import Ladder, SampleScale, Wave
+from policies.ladder.stop_rule import StopRule
 from policies.ladder.value_rule import ValueRule
-from policies.replay.trajectories import StopRule
 
 __all__ = ["SCHEMA", "from_plain", "routing_arrays", "to_plain"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, TypeAlias
 from zlib import crc32
 
 import numpy as np
@@ -19,28 +19,20 @@ from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.log.sample_pool import SamplePool
 from policies.ladder.evidence import Evidence
 from policies.ladder.ladder import Ladder, SampleScale
+from policies.ladder.stop_rule import StopRule
 from policies.ladder.tally import Tally
+from policies.plan.objective import Objective
 from policies.replay.orders import balanced_orders
 from policies.replay.pools import ReplayPool, answer_correctness
 
 __all__ = [
     "Replayed",
-    "StopRule",
     "Trajectories",
     "replay",
     "score_rule",
 ]
 
 FloatArray: TypeAlias = NDArray[np.float64]
-Objective: TypeAlias = Literal["accuracy", "coverage"]
-
-
-class StopRule(Protocol):
-    """Decides after each wave whether the next one is drawn."""
-
-    def go_on(self, evidence: Evidence, *, price: float) -> NDArray[np.bool_]:
-        """Return whether to draw the next wave, shape (N,), at a price λ (value per unit of cost)."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

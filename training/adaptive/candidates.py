@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.ladder.ladder import Ladder, SampleScale, Wave
+from policies.ladder.stop_rule import StopRule
 from policies.ladder.stop_rules import AdaptiveConsistency, Always, FairCap, FirstSuccess, Unanimous
 from policies.ladder.value_rule import ValueRule, feature_matrix, probably_wrong
+from policies.plan.objective import Objective
 from policies.replay.pools import ReplayPool
-from policies.replay.trajectories import Objective, StopRule, Trajectories, replay, score_rule
+from policies.replay.trajectories import Trajectories, replay, score_rule
 from training.adaptive.fit_rule import fit_value_rule
 from training.adaptive.proposals import Settings
 

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from policies.adaptive.policy import AdaptivePolicy, Move
 from policies.adaptive.routing import RESEMBLANCE, Routing
 from policies.ladder.ladder import Ladder
+from policies.ladder.stop_rule import StopRule
 from policies.ladder.value_rule import JUDGED
+from policies.plan.objective import Objective
 from policies.replay.pools import ReplayPool, sample_scales
-from policies.replay.trajectories import Objective, StopRule
 from training.adaptive.candidates import KNOWN_RULES, Bench, Candidate
 from training.adaptive.checker_ladders import first_success, propose_checker_ladders
 from training.adaptive.proposals import Settings, default_ladders, propose_recipes

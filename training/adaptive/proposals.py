@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.ladder.ladder import Ladder, Wave
+from policies.plan.objective import Objective
 from policies.replay.pools import ReplayPool, sample_scales
-from policies.replay.trajectories import Objective
 from training.adaptive.recipes import Facts, Recipe, Route, propose_routes
 
 __all__ = ["Settings", "default_ladders", "propose_coverage_ladders", "propose_recipes"]

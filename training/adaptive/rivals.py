@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from policies.adaptive.policy import AdaptivePolicy, Move
 from policies.ladder.ladder import Ladder, SampleScale, Wave
+from policies.ladder.stop_rule import StopRule
 from policies.ladder.stop_rules import AdaptiveConsistency, Agreement, Always, OneProbe, Unanimous
 from policies.plan.objective import Objective
 from policies.replay.pools import ReplayPool, comparable, sample_scales
-from policies.replay.trajectories import StopRule, Trajectories, replay, score_rule
+from policies.replay.trajectories import Trajectories, replay, score_rule
 from training.adaptive.recipes import Facts
 
 __all__ = ["RIVALS", "SHIPPED", "fit_rivals"]
