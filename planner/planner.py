@@ -46,10 +46,9 @@ from policies.solver.solver import solve
 if TYPE_CHECKING:  # running loads the drivers; planning does not need them
     from difficulty.features.hidden_states import HiddenStates
     from planner.drivers import Limits
-    from planner.drivers.session import OnProgress
+    from planner.drivers.session import DriverName, OnProgress
     from planner.ports.outcome import Outcome
     from planner.ports.ports import AnswerExtractor, Backend, Verifier
-    from planner.running.run_plans import DriverName
     from planner.strategies.climb import Climb
 
 __all__ = ["FrontierPoint", "Planner"]

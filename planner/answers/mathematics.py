@@ -22,7 +22,7 @@ from typing import Final, final
 
 from difficulty.errors import InvalidInputError, require
 from planner.answers.numbers import canonical_number
-from planner.answers.rules import AnswerRule
+from planner.answers.rule import AnswerRule
 from planner.answers.text import boxed_contents, canonical_answer
 
 __all__ = ["MathAnswer"]

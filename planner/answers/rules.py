@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import json
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, TypeAlias, final
 
 from difficulty.errors import InvalidInputError
 from planner.answers.numbers import NUMBER
-from planner.answers.text import boxed_contents, canonical_answer
-from planner.ports.ports import AnswerExtractor, Completion, FinishReason
+from planner.answers.rule import AnswerRule
+from planner.answers.text import boxed_contents
+from planner.ports.ports import AnswerExtractor, Completion
 
 __all__ = [
-    "AnswerRule",
     "Boxed",
     "FirstOf",
     "JsonField",
@@ -37,48 +36,6 @@ __all__ = [
 ]
 
 Status: TypeAlias = Literal["answered", "truncated", "unparsable", "failed"]
-
-
-class AnswerRule(ABC):
-    """How answers of one kind of task are found and compared; implements the port `AnswerExtractor`.
-
-    Examples
-    --------
-    >>> LastNumber().extract("6 times 7 is 42.", "stop")
-    '42'
-    >>> LastNumber().extract("6 times 7 is 4", "length") is None
-    True
-    """
-
-    @abstractmethod
-    def find(self, text: str) -> str | None:
-        """Return the answer as it stands in a complete text, or None."""
-
-    def canonicalise(self, answer: str) -> str | None:
-        """Return the one way to write `answer`; the reference answer goes through it too."""
-        return canonical_answer(answer)
-
-    def extract(self, text: str, finish_reason: FinishReason) -> str | None:
-        """Return the canonical answer, or None when the completion abstains.
-
-        Parameters
-        ----------
-        text : str
-            A whole completion (for a continued one, with its prefix).
-        finish_reason : str
-            Anything but ``"stop"`` abstains: the last number of a truncated text is no answer.
-        """
-        if finish_reason != "stop":
-            return None
-        found = self.find(text)
-        return None if found is None else self.canonicalise(found)
-
-    def equal(self, answer: str | None, reference: str | None) -> bool:
-        """Say whether two answers agree; an abstention agrees with nothing."""
-        if answer is None or reference is None:
-            return False
-        canonical = self.canonicalise(answer)
-        return canonical is not None and canonical == self.canonicalise(reference)
 
 
 @final

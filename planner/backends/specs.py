@@ -16,8 +16,8 @@ import msgspec
 
 from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
+from planner.drivers.session import DriverName
 from planner.ports.ports import Backend
-from planner.running.run_plans import DriverName
 
 __all__ = ["BACKENDS", "BackendKind", "BackendSpec"]
 

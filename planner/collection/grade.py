@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import final
 
 from difficulty.prompt import Prompt
-from planner.answers.rules import AnswerRule
+from planner.answers.rule import AnswerRule
 from planner.ports.ports import AnswerExtractor
 
 __all__ = ["GoldGrader"]
@@ -19,7 +19,7 @@ __all__ = ["GoldGrader"]
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GoldGrader:
-    """Grades against `Prompt.gold`; implements `planner.collection.plan.Grader`.
+    """Grades against `Prompt.gold`; implements `planner.ports.ports.Grader`.
 
     Parameters
     ----------

@@ -10,32 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Final, NamedTuple, Protocol, Self
+from typing import Final, NamedTuple, Self
 
 from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
 from difficulty.log.lines import generator_record
 from difficulty.log.wire import encode_json
 from difficulty.prompt import Prompt
-from planner.ports.ports import AnswerExtractor
+from planner.ports.ports import AnswerExtractor, Grader
 from planner.strategies.registry import strategy_of
 from planner.strategies.stop import FixedWaves
 from planner.strategies.task import Task
 from policies.plan.allocation import Allocation, ParameterValue, StrategyName
 
-__all__ = ["CollectPlan", "Grader", "Piece", "Recording"]
+__all__ = ["CollectPlan", "Piece", "Recording"]
 
 _CHAINS: Final = "sequential_revision"
 # Runs of strategies get seeds far from those of independent samples, whose draws they would repeat otherwise.
 _RUN_SEEDS: Final = 1_000_003
-
-
-class Grader(Protocol):
-    """Says whether an answer is right."""
-
-    def grade(self, prompt: Prompt, answer: str | None) -> bool | None:
-        """Return whether `answer` is right, or None when nothing is known to compare it with."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,9 +17,8 @@ from difficulty.errors import BackendError, InvalidInputError, PlannerError, req
 from planner.collection.plan import CollectPlan, Piece
 from planner.collection.shard import ShardResult, draw_shard
 from planner.drivers import Limits
-from planner.drivers.session import OnProgress
+from planner.drivers.session import DriverName, OnProgress
 from planner.ports.ports import Backend, Verifier
-from planner.running.run_plans import DriverName
 
 __all__ = ["RayWorker"]
 

@@ -17,12 +17,12 @@ from difficulty.prompt import Prompt, as_prompts
 from planner.answers.rules import Boxed, FirstOf, LastNumber
 from planner.collection.estimate import Estimate
 from planner.collection.grade import GoldGrader
-from planner.collection.plan import CollectPlan, Grader, Recording
+from planner.collection.plan import CollectPlan, Recording
 from planner.collection.session import Collected, OnCollect, carry_out
 from planner.collection.worker import LocalWorker
 from planner.drivers import Limits
-from planner.ports.ports import AnswerExtractor, Backend, Verifier
-from planner.running.run_plans import DriverName
+from planner.drivers.session import DriverName
+from planner.ports.ports import AnswerExtractor, Backend, Grader, Verifier
 
 __all__ = ["acollect", "collect"]
 

@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 
 from difficulty.errors import InvalidInputError, require
 from difficulty.log.sample_log import SampleLog
-from planner.answers.rules import AnswerRule
+from planner.answers.rule import AnswerRule
 from planner.collection.estimate import Estimate, estimate_from_guess, estimate_from_records
 from planner.collection.file import CollectFile
 from planner.collection.grade import GoldGrader

@@ -20,10 +20,9 @@ from planner.collection.file import PieceRecord
 from planner.collection.journal import JournaledBackend, JournaledVerifier
 from planner.collection.plan import CollectPlan, Piece
 from planner.drivers import Limits, Progress, RunLog, run_concurrently, run_lockstep
-from planner.drivers.session import OnProgress
+from planner.drivers.session import DriverName, OnProgress
 from planner.ports.outcome import Candidate, Outcome
 from planner.ports.ports import Backend, ScoreRequest, Verifier
-from planner.running.run_plans import DriverName
 from planner.strategies.task import Task
 from planner.verifiers.mean_logprob import MeanLogprob
 from planner.verifiers.step_scores import StepScores

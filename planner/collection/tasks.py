@@ -19,8 +19,8 @@ import msgspec
 from difficulty.errors import InvalidInputError, InvalidPromptError, require
 from difficulty.prompt import Prompt
 from planner.answers.text import boxed_contents
-from planner.collection.plan import Grader
 from planner.files.prompts import Form, read_prompts
+from planner.ports.ports import Grader
 
 __all__ = ["GYM", "GymGrader", "TaskSource", "gold_of", "read_tasks"]
 
@@ -125,7 +125,7 @@ def gold_of(answer: str) -> str | None:
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GymGrader:
-    """Grades by the checker of a reasoning-gym task; implements `planner.collection.plan.Grader`.
+    """Grades by the checker of a reasoning-gym task; implements `planner.ports.ports.Grader`.
 
     Parameters
     ----------

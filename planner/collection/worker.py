@@ -14,9 +14,8 @@ from typing import Final, Protocol, final
 from planner.collection.plan import CollectPlan, Piece
 from planner.collection.shard import ShardResult, draw_shard
 from planner.drivers import Limits, RunLog
-from planner.drivers.session import OnProgress
+from planner.drivers.session import DriverName, OnProgress
 from planner.ports.ports import Backend, Verifier
-from planner.running.run_plans import DriverName
 
 __all__ = ["CollectWorker", "LocalWorker"]
 

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from difficulty.errors import InvalidInputError
 from planner.drivers.ledger import Account, Ledger
 from planner.ports.outcome import Outcome, OutcomeError, StopReason
 from planner.ports.ports import Verifier
 from planner.strategies.flow import Arrival, Ask, Failure, Flow
-from planner.strategies.registry import Strategy, strategy_of
-from planner.strategies.task import Task
+from planner.strategies.registry import strategy_of
+from planner.strategies.task import Strategy, Task
 from policies.cost.usage import Usage
 
-__all__ = ["OnProgress", "Progress", "Session", "check_tasks"]
+__all__ = ["DriverName", "OnProgress", "Progress", "Session", "check_tasks"]
+
+DriverName: TypeAlias = Literal["lockstep", "concurrent"]
 
 _STOP_REASONS: Mapping[str, StopReason] = {
     "BudgetSpent": "budget",

@@ -19,6 +19,7 @@ __all__ = [
     "Backend",
     "Completion",
     "FinishReason",
+    "Grader",
     "Metered",
     "SampleRequest",
     "ScoreRequest",
@@ -216,6 +217,14 @@ class AnswerExtractor(Protocol):
 
     def extract(self, text: str, finish_reason: FinishReason) -> str | None:
         """Return the canonical answer, or None when the completion abstains (cut, unparsable, failed)."""
+        ...
+
+
+class Grader(Protocol):
+    """Says whether an answer is right."""
+
+    def grade(self, prompt: Prompt, answer: str | None) -> bool | None:
+        """Return whether `answer` is right, or None when nothing is known to compare it with."""
         ...
 
 

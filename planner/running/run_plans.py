@@ -11,18 +11,17 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal
 
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 from planner.answers.rules import Boxed, FirstOf, LastNumber
 from planner.drivers import Limits, Progress, RunLog, run_concurrently, run_lockstep
-from planner.drivers.session import OnProgress
+from planner.drivers.session import DriverName, OnProgress
 from planner.ports.outcome import Outcome
 from planner.ports.ports import AnswerExtractor, Backend, Verifier
-from planner.strategies.registry import OwnStrategy
-from planner.strategies.task import Task
+from planner.strategies.task import OwnStrategy, Task
 from planner.verifiers.learned import LearnedVerifier
 from planner.verifiers.mean_logprob import MeanLogprob
 from planner.verifiers.stand_in import check_learned, picked_by_learned
@@ -31,9 +30,7 @@ from policies.cost.cost_model import CostModel
 from policies.plan.plan import AllocationPlan
 from policies.verifier.learned_verifier import LEARNED, CorrectnessModel
 
-__all__ = ["DriverName", "Progress", "run_plans"]
-
-DriverName: TypeAlias = Literal["lockstep", "concurrent"]
+__all__ = ["Progress", "run_plans"]
 
 _DEFAULT_EXTRACTOR: Final = FirstOf(rules=(Boxed(), LastNumber()))
 

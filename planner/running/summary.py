@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from difficulty.prompt import Prompt
-from planner.collection.plan import Grader
 from planner.ports.outcome import Outcome
+from planner.ports.ports import Grader
 from policies.cost.usage import Usage
 from policies.plan.plan import AllocationPlan
 

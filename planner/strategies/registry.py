@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final
 
 from difficulty.errors import InvalidInputError
-from planner.ports.outcome import Outcome
-from planner.strategies.flow import Flow
 from planner.strategies.sampling.best_of_n import BestOfN
 from planner.strategies.sampling.first_success import FirstSuccess
 from planner.strategies.sampling.greedy import Greedy
@@ -24,32 +22,10 @@ from planner.strategies.search.dvts import DVTS
 from planner.strategies.search.lookahead import Lookahead
 from planner.strategies.search.rebase import Rebase
 from planner.strategies.sequential_revision import SequentialRevision
-from planner.strategies.task import Task
+from planner.strategies.task import Strategy
 from policies.plan.allocation import Allocation
 
-__all__ = ["STRATEGY_TYPES", "OwnStrategy", "Strategy", "strategy_of"]
-
-
-class Strategy(Protocol):
-    """A way to spend samples; frozen parameters, no state."""
-
-    @property
-    def verifiers(self) -> tuple[str, ...]:
-        """Names of the verifiers that the flow asks for scores."""
-        ...
-
-    def flow(self, task: Task) -> Flow[Outcome]:
-        """Return a fresh flow that works on one prompt."""
-        ...
-
-
-class OwnStrategy(Strategy, Protocol):
-    """A strategy that a task brings along, because its allocation does not say all of it."""
-
-    @property
-    def identity(self) -> str:
-        """What makes it different from others, equal in every session: run logs find outcomes by it."""
-        ...
+__all__ = ["STRATEGY_TYPES", "strategy_of"]
 
 
 STRATEGY_TYPES: Final[Mapping[str, type[Strategy]]] = MappingProxyType(

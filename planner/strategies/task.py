@@ -1,4 +1,4 @@
-"""One prompt's work order: what a strategy needs to know to begin.
+"""One prompt's work order, and what a strategy is: something that makes a flow of it.
 
 A task joins the prompt, its allocation, the generator that the allocation names, the answer extractor and the
 seed. All randomness of a strategy comes from the task's seed, so that equal tasks ask for equal samples.
@@ -8,25 +8,44 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
-from planner.ports.outcome import Candidate, CandidateStatus
+from planner.ports.outcome import Candidate, CandidateStatus, Outcome
 from planner.ports.ports import AnswerExtractor, Completion, SampleRequest
-from planner.strategies.flow import Failure
+from planner.strategies.flow import Failure, Flow
 from planner.strategies.stop import AllAtOnce, StopRule
 from policies.cost.usage import Usage
 from policies.plan.allocation import Allocation
 
-if TYPE_CHECKING:  # the registry imports this module
-    from planner.strategies.registry import OwnStrategy
-
-__all__ = ["Task"]
+__all__ = ["OwnStrategy", "Strategy", "Task"]
 
 _ALL_AT_ONCE = AllAtOnce()
+
+
+class Strategy(Protocol):
+    """A way to spend samples; frozen parameters, no state."""
+
+    @property
+    def verifiers(self) -> tuple[str, ...]:
+        """Names of the verifiers that the flow asks for scores."""
+        ...
+
+    def flow(self, task: Task) -> Flow[Outcome]:
+        """Return a fresh flow that works on one prompt."""
+        ...
+
+
+class OwnStrategy(Strategy, Protocol):
+    """A strategy that a task brings along, because its allocation does not say all of it."""
+
+    @property
+    def identity(self) -> str:
+        """What makes it different from others, equal in every session: run logs find outcomes by it."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,7 +14,7 @@ from typing import final
 
 from difficulty.errors import VerifierError
 from difficulty.prompt import Prompt
-from planner.answers.rules import AnswerRule
+from planner.answers.rule import AnswerRule
 from planner.ports.ports import ScoreRequest
 
 __all__ = ["Checker", "ExactMatch"]

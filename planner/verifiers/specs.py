@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from difficulty.errors import InvalidInputError, VerifierError
 from difficulty.prompt import Prompt
-from planner.collection.plan import Grader
-from planner.ports.ports import AnswerExtractor, Verifier
+from planner.ports.ports import AnswerExtractor, Grader, Verifier
 from policies.verifier.learned_verifier import LEARNED
 
 __all__ = ["open_verifier"]

@@ -16,7 +16,7 @@ import click
 from planner.commands.terminal.terminal import note
 
 if TYPE_CHECKING:
-    from planner.answers.rules import AnswerRule
+    from planner.answers.rule import AnswerRule
     from planner.backends.specs import BackendSpec
     from planner.collection.tasks import TaskSource
     from planner.drivers import Limits
@@ -179,7 +179,8 @@ def extractor_of(name: str | None, *, replayed: object = None) -> AnswerRule:
     replayed : AnswerRule, optional
         The default where a log is replayed, whose answers are extracted already.
     """
-    from planner.answers.rules import AnswerRule, Boxed, FirstOf, LastNumber, extractor_named
+    from planner.answers.rule import AnswerRule
+    from planner.answers.rules import Boxed, FirstOf, LastNumber, extractor_named
 
     if name is not None:
         return extractor_named(_SHORT.get(name, name))

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from difficulty.errors import InvalidInputError
 from planner.answers.mathematics import MathAnswer
 from planner.answers.numbers import canonical_number
+from planner.answers.rule import AnswerRule
 from planner.answers.rules import (
-    AnswerRule,
     Boxed,
     JsonField,
     LastNumber,
