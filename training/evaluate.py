@@ -43,7 +43,8 @@ from training.evaluation.regret import regret_courses, regret_split, rounding_re
 from training.evaluation.uniform import against_uniform
 from training.frontier import bootstrap_weights
 from training.menu.learned_verifiers import measure_learned_verifiers
-from training.report.report import Report, write_report
+from training.report.report import Report
+from training.report.write import write_report
 
 __all__ = ["evaluate"]
 

@@ -7,12 +7,10 @@ Drawn from the report's tables alone, without a display. Matplotlib is loaded he
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from difficulty.errors import require
-
-if TYPE_CHECKING:
-    from training.report.report import Report
+from training.report.report import Report
 
 __all__ = ["draw_figures"]
 

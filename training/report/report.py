@@ -7,7 +7,6 @@ of the verdict. Figures are drawn by `training.report.figures`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -22,7 +21,7 @@ from training.report.adaptive import (
 )
 from training.report.verifier import verifier_section
 
-__all__ = ["REPORT_SCHEMA", "Report", "write_report"]
+__all__ = ["REPORT_SCHEMA", "Report"]
 
 REPORT_SCHEMA: Final = 1
 _STATIC: Final = "best static mix"
@@ -335,16 +334,6 @@ class Report:
             for row in self.budgets
         )
         return "\n".join(lines)
-
-
-def write_report(report: Report, folder: Path) -> None:
-    """Write ``report.json``, ``report.md`` and the figures into a folder."""
-    from training.report.figures import draw_figures
-
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.json").write_bytes(report.to_json())
-    (folder / "report.md").write_text(report.to_markdown(), encoding="utf-8")
-    draw_figures(report, folder)
 
 
 def _cell(row: dict[str, Any], *, static: bool) -> str:

@@ -27,9 +27,10 @@ from training.frontier import bootstrap_weights, interval
 from training.strategies.bed import DIFFICULTIES, DifficultyName, StrategyBed, measure_strategies
 from training.strategies.choice import choice_table
 from training.strategies.families import choose_generator
-from training.strategies.report import StrategyComparison, write_strategies
+from training.strategies.report import StrategyComparison
 from training.strategies.sequential_share import shapes_of, share_at_equal_cost, share_at_equal_n
 from training.strategies.tables import budget_sizes, family_table, group_weights, kind_table, points_table
+from training.strategies.write import write_strategies
 
 __all__ = ["compare_strategies"]
 

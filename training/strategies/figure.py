@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from difficulty.errors import require
-
-if TYPE_CHECKING:
-    from training.strategies.report import StrategyComparison
+from training.strategies.report import StrategyComparison
 
 __all__ = ["draw_strategies"]
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from training.strategies.sections import SELECTIONS, ends, family_section, over, share_section
 
-__all__ = ["STRATEGIES_SCHEMA", "StrategyComparison", "write_strategies"]
+__all__ = ["STRATEGIES_SCHEMA", "StrategyComparison"]
 
 STRATEGIES_SCHEMA: Final = 1
 _SEEN: Final = 0.0005  # what three decimals do not show is no win
@@ -176,16 +175,6 @@ class StrategyComparison:
             for row in self.choice
         ]
         return "\n".join(lines) if len(self.groups) > 2 else ""
-
-
-def write_strategies(report: StrategyComparison, folder: Path) -> None:
-    """Write ``strategies.json``, ``strategies.md`` and ``strategies.png`` into a folder."""
-    from training.strategies.figure import draw_strategies
-
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "strategies.json").write_bytes(report.to_json())
-    (folder / "strategies.md").write_text(report.to_markdown(), encoding="utf-8")
-    draw_strategies(report, folder / "strategies.png")
 
 
 def _scoring_sentence(scoring: Mapping[str, str]) -> str:
