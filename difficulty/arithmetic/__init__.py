@@ -1,1 +1,1 @@
-"""Sums and products that give equal prompts equal bits, however many there are at once."""
+"""Sums and products that are equal to the last bit for equal prompts, whatever the size of the batch."""

@@ -1,8 +1,8 @@
 """A matrix product of float32 in which equal rows give equal results.
 
-BLAS spreads the rows of a product over kernels that add up in different orders, so that two equal prompts
-could differ in the last digit by their place in the batch, and a tie be decided by it (OpenBLAS on AVX2:
-every second group of six rows). The product is therefore taken in float64 and rounded: the orders still
+BLAS spreads the rows of a product over kernels that add up in different orders (OpenBLAS on AVX2: every
+second group of six rows). Two equal prompts could then differ in the last digit by their place in the batch,
+and that digit could decide a tie. The product is therefore taken in float64 and rounded: the orders still
 differ, but far below the last digit that is kept.
 """
 

@@ -1,1 +1,1 @@
-"""What the text of a prompt, or a model that reads it, says as numbers."""
+"""Prompts as numbers: measured on their text, or taken from a model that reads them."""

@@ -1,8 +1,8 @@
 """The sample log: recorded samples of many prompts and generators; read, write, slice and look at them.
 
-A log is immutable and columnar inside, so that a million samples take a few arrays; prompts keep the order
-in which they first appear. Estimates from the samples are left to the other modules of this room. The class
-is the one door to a log and hands over to the `log_*` modules, which is why the file is long.
+A log is immutable and columnar inside, so that a million samples take a few arrays; prompts keep the order in
+which they first appear. Estimates from the samples are left to the other modules of this room. The class is
+the one door to a log and hands over to the other modules of `difficulty.log`, which is why the file is long.
 """
 
 from __future__ import annotations

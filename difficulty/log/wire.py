@@ -1,8 +1,8 @@
 """The wire form of a sample log: what one header and one line may hold, and how a mistake in them is named.
 
 It assumes UTF-8 JSON, format version 1; unknown fields are refused everywhere except in ``about`` and
-``meta``, and null means absent. Files, checks across lines, and the columns that lines end up in are left
-to the other `log_*` modules.
+``meta``, and null means absent. Files, checks across lines, and the columns that lines end up in are left to
+the other modules of `difficulty.log`.
 """
 
 from __future__ import annotations

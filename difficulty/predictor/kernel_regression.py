@@ -1,9 +1,9 @@
 """Predict a number from prompt features: the mean of a Gaussian process over the training prompts.
 
-It errs differently from boosted trees, and the mean of the two beat either on every log that we tried. It
-assumes some hundred to some thousand training prompts, and features of which many matter a little; noise and
-length scale follow from the closed-form leave-one-out error. Distributions and cross-fitting are left to the
-predictor.
+Its errors are other than those of boosted trees, so the mean of the two beat either on every log that we
+tried. It assumes some hundred to some thousand training prompts, and features of which many matter a little;
+noise and length scale follow from the closed-form leave-one-out error. Distributions and cross-fitting are
+left to the predictor.
 """
 
 from __future__ import annotations

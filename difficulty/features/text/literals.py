@@ -2,7 +2,7 @@
 
 A literal is a run between two equal quotation marks on one line; an apostrophe within a word opens none. It
 assumes the escapes of Python and C, which most languages share. Everything outside quotation marks is left to
-`text_statistics`.
+`difficulty.features.text.statistics`.
 """
 
 from __future__ import annotations

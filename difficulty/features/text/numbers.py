@@ -2,7 +2,7 @@
 
 A number is a token of digits only; the part after a decimal point is counted as a decimal and not as a number
 of its own. It assumes Arabic digits and takes signs, thousands separators and units as text. Words for
-numbers are left to the word groups of `text_statistics`.
+numbers are left to the word groups of `difficulty.features.text.words`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Everything is counted on the whole batch at once with numpy, so that ten thousand prompts take a fraction of a
 second and one prompt a fraction of a millisecond. It assumes nothing about the task: arithmetic, word
 problems, code, mathematics and multiple choice each have columns that say something about them, and a
-predictor picks. Similarity of wording is left to `text_embedding`.
+predictor picks. Similarity of wording is left to `difficulty.features.text.embedding`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A token is a run of word characters (letters, digits, underscore, anything beyond ASCII) or one punctuation
 mark; every token has a 64-bit hash that is equal in every process and on every platform. It assumes Unicode
 text in any language and costs a few dozen array operations however many texts there are. What the tokens say
-about difficulty is left to `text_statistics` and `text_embedding`.
+about difficulty is left to `difficulty.features.text.statistics` and `difficulty.features.text.embedding`.
 """
 
 from __future__ import annotations

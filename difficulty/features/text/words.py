@@ -1,8 +1,8 @@
 """Count words that tell the kind of work: questions, operations in words, code keywords and methods.
 
 Words are looked up by their hash, so that the count of a whole batch is one sorted search. It assumes
-English, and Python for the code groups; other languages are left to `text_embedding`, which needs no list of
-words.
+English, and Python for the code groups; other languages are left to `difficulty.features.text.embedding`,
+which needs no list of words.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Put the rows of an Arrow table together to the lines of a log.
 
-Rows are checked all at once, as arrays; only where something is not plainly right are they gone through one
-by one, by the same code as lines of JSON, which either finds the first bad row and its reason or accepts
-what is merely unusual.
+Rows are checked all at once, as arrays. Only where that finds something unusual are they read one by one, by
+the same code as lines of JSON; it names the first bad row and the reason, or accepts the rows.
 """
 
 from __future__ import annotations
