@@ -1,8 +1,8 @@
 """Probe and agree: an adaptive policy for generators that nothing is known of.
 
-One sample, then more until the leading answer leads surely (Adaptive-Consistency), or until a checker accepts
-one; what that earns is simulated once on the cold start's prior, with a fixed seed. The first recorded log
-replaces all of it.
+One sample, then more until the leading answer is clearly ahead (Adaptive-Consistency), or until a checker
+accepts one; what that earns is simulated once on the cold start's prior, with a fixed seed. The first
+recorded log replaces all of it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Which ladder a prompt climbs at a price, where the prompts that it resembles did better on another one.
+"""Send a prompt to another ladder than the usual one, where the prompts that it resembles did better on it.
 
 At each price a policy has a few moves to choose from; what each earned on reference prompts, out of fold, is
 weighed by resemblance, and the move with the most value after cost is taken before anything is drawn. It
-assumes that the coordinates tell prompts apart that profit from different moves; which moves are worth
+assumes that prompts that profit from different moves have different coordinates; which moves are worth
 offering is left to `training.adaptive.routing`.
 """
 

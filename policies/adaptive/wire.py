@@ -1,8 +1,8 @@
 """Adaptive policies as plain data for a bundle, and back: names and numbers, nothing that executes.
 
-Each rule is its class name and its fields; arrays become nested lists of numbers, but for what a routing
-knows of reference prompts, which is large and stays in arrays. Unknown names and fields
-are refused. Where the data is kept, and its checksum, is left to `planner.bundle`.
+Each rule is its class name and its fields; arrays become nested lists of numbers, except what a routing holds
+for each reference prompt, which is large and stays in arrays. Unknown names and fields are refused. Where the
+data is kept, and its checksum, is left to `planner.bundle`.
 """
 
 from __future__ import annotations

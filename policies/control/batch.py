@@ -108,7 +108,8 @@ class BatchControl:
             raise InvalidInputError("the most that a wave can cost must be finite and at least 0")
         spend = np.maximum(cost, 1e-300)
         wanted = (gain > prices * spend) & (gain > 0)
-        # Noise may let a prompt want to go on at one price and not at a lower one; who is in stays in.
+        # By noise a prompt may want to go on at one price and not at a lower one. So a prompt admitted at one
+        # price is admitted at every lower price.
         entry = np.where(wanted.any(axis=1), wanted.argmax(axis=1), len(prices))
         total = np.where(entry[:, None] <= np.arange(len(prices)), spend, 0.0).sum(axis=0)
         fits = np.flatnonzero(total <= self.left)

@@ -1,8 +1,8 @@
 """What each allocation was worth and used on recorded prompts: value curves measured by the exact estimators.
 
-A curve table is the ground that policies stand on and the yardstick that evaluation uses: P prompts × A
-allocations, with NaN where the log cannot tell. Samples of a pool are assumed exchangeable; smoothing over
-prompts is left to `policies.value`.
+Policies are learned from a curve table, and evaluation measures with one: P prompts × A allocations, with NaN
+where the log cannot tell. Samples of a pool are assumed exchangeable; averaging over prompts that resemble
+each other is left to `difficulty.belief`.
 """
 
 from __future__ import annotations

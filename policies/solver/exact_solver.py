@@ -1,9 +1,9 @@
 """Find the true optimum of a small batch, to check the fast solver and to serve batches of a few dozen
 prompts.
 
-It assumes that the number of undominated part-solutions stays small, which the bound of the relaxation sees
-to for a few dozen prompts and menus of some ten allocations. Large batches are left to
-`policies.solver.solver`, which is within one step.
+It assumes that few partial solutions survive, those that are not dominated and that the bound of the
+relaxation does not rule out; so it is for a few dozen prompts and menus of some ten allocations. Large
+batches are left to `policies.solver.solver`, which is within one step.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """List the hull steps of a batch from the steepest down, as far as they may matter for a limit.
 
-It assumes that a choice is made by taking a head of that list. Among equal slopes the order of prompts is
+It assumes that a solution uses the first k steps of that list. Among equal slopes the order of prompts is
 random but seeded, and first steps come before second ones, so that equal prompts are lifted one by one.
 """
 
