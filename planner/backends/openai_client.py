@@ -2,7 +2,7 @@
 
 The official client retries on 408, 409, 429, 5xx, timeouts and disconnects with backoff and ``Retry-After``;
 each try is counted. It assumes one event loop per pool. What is sent and how replies are read is left to the
-neighbours.
+other `openai_*` modules.
 """
 
 from __future__ import annotations

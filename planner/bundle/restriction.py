@@ -1,4 +1,4 @@
-"""A bundle for the generators that a user has: what needs others is no part of any plan.
+"""Cut a bundle down to the generators that a user has, so that no plan needs another one.
 
 It assumes that names mean the same as in training; where their settings differ from those of training, a
 warning says what may not hold.

@@ -1,4 +1,4 @@
-"""A backend and a verifier that pay for nothing twice: what was drawn before a kill is read, not drawn again.
+"""A backend and a verifier that never pay twice: what was drawn before a kill is read, not drawn again.
 
 They wrap any backend and verifier, and record each answered request before it is handed on; a collection puts
 its finished pieces into the working file and drops the journal of theirs. How requests are recognised is left

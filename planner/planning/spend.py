@@ -1,9 +1,9 @@
-"""Choose levels under a budget that counts costs more sharply than levels are chosen by.
+"""Choose levels under a budget, with one estimate of cost to choose by and a sharper one to count by.
 
-Values and costs that levels are chosen by come from one belief, so that what is dear for a prompt is weighed
-against what it gains there; what plans expect to cost comes from another, which tells costs apart better
-(`training.adaptive.cost_belief`). Choosing by the second would give most to the prompts that cost least,
-whether they gain or not. Building the menu is left to `planner.planning.levels`.
+Levels are chosen by values and costs of one belief, so that gain and cost of a prompt are estimated alike;
+the budget counts the costs of another belief, which predicts them better (`training.adaptive.cost_belief`).
+Choosing by the second would give most to the prompts that cost least, whether they gain or not. Building the
+menu is left to `planner.planning.levels`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Scores that say what each step was given, and where the steps of a whole text are.
+"""Scores of completions with the score of each step, and the split of a whole text into steps.
 
 It knows nothing of models or formats. Giving scores is left to `planner.verifiers.process_reward`, keeping
 them to `planner.collection.shard`.

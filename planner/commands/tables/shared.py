@@ -1,6 +1,6 @@
 """How tables of the commands look, and how they name allocations and write numbers.
 
-It assumes a terminal of about 100 columns. What the tables say is left to the modules named ``*_tables``.
+It assumes a terminal of about 100 columns. What the tables say is left to the other modules of this folder.
 """
 
 from __future__ import annotations
