@@ -1,8 +1,7 @@
 """Search ladders for a checker: whose samples to draw, and how many at once, at each price.
 
-A local search over sizes and generators of a few waves, on what climbing them comes to by
-`training.adaptive.checker_table`. Whether a rule should end such a ladder earlier is left to
-`training.adaptive.fit`.
+A local search over sizes and generators of a few waves; `training.adaptive.checker_table` says what each
+ladder is worth and costs. Whether a rule should end such a ladder earlier is left to `training.adaptive.fit`.
 """
 
 from __future__ import annotations

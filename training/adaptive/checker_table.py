@@ -1,4 +1,4 @@
-"""What climbing ladders to a first success comes to, from recorded samples and without a replay.
+"""Value and cost of climbing ladders to a first success, computed from recorded samples without a replay.
 
 With a checker a climb ends at its first success, so that what a ladder earns and costs follows from each
 prompt's share of right samples alone: thousands of ladders are compared in a second. It assumes that samples

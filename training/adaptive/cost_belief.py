@@ -1,9 +1,9 @@
 """Choose whom a prompt resembles where the cost of plans that react is expected.
 
-The weights that levels are chosen by are tuned for choosing: they are drawn towards the population, or tell
-nothing apart, and then expect of a hopeless prompt what a usual one costs. What reacting costs is told by
-predicted difficulty more sharply than what it gains. A kernel is taken that predicts the recorded costs of
-prompts from those of all others; using it is left to `planner.planning.levels`.
+The weights that levels are chosen by are tuned for choosing. They are close to uniform, so they predict an
+average cost even for prompts that will never be solved. Predicted difficulty tells the cost of reacting
+better than its gain; so costs get a kernel of their own, the one that best predicts each prompt's recorded
+cost from those of all the others. Using it is left to `planner.planning.levels`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Stopping rules of others, fitted on the adaptive policy's own training prompts: its rivals in evaluation.
 
 Published rules get, price by price, the generator and the parameters that earn most on replayed training
-prompts; rules that tools ship keep their own numbers and get the best generators. One sample and stop is
-always among the choices. Replaying them on test prompts is left to `training.evaluation.adaptive`.
+prompts; rules that tools ship keep their own numbers and get the best generators. To draw one sample and stop
+is always among the choices. Replaying them on test prompts is left to `training.evaluation.adaptive`.
 """
 
 from __future__ import annotations

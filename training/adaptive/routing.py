@@ -1,9 +1,9 @@
 """Choose which moves to offer at each price, where prompts that resemble each other profit from the same one.
 
-The usual move comes first; another is offered where sending those prompts to it that it looks better for
-gains clearly, on prompts whose own samples had no direct say in it (rules that earned it for their neighbours
-were fitted on folds with them). One-shot policies are among what this finds: static allocations of each
-generator are offered too. Taking one of the offers is left to `policies.adaptive.routing`.
+The usual move comes first. Another is offered if the prompts for which it looks better clearly gain by taking
+it, measured on prompts held out when the offer was chosen (their samples still took part in fitting rules
+that their neighbours were scored with). One-shot policies are among what this finds: static allocations of
+each generator are offered too. Taking one of the offers is left to `policies.adaptive.routing`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Tune recipes of adaptive plans with Optuna on cross-fitted replay: routes, vote weights, waves and rules.
 
 A trial is one recipe with one learned rule. Its score is what it adds to the best static allocation, value
-after cost, on average over log-spaced prices; gains within the noise count nothing. The best few trials
-become candidates beside those that training starts from, and `training.adaptive.fit` takes them only where
-they are clearly better. Sampling and storage are left to Optuna.
+after cost, on average over log-spaced prices; gains within the noise do not count. The best few trials become
+candidates beside those that training starts from, and `training.adaptive.fit` takes them only where they are
+clearly better. Sampling and storage are left to Optuna.
 """
 
 from __future__ import annotations

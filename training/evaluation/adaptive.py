@@ -1,8 +1,8 @@
 """Replay a bundle's adaptive policy and its rivals on test prompts, beside the one-shot baselines.
 
 Every price of a policy is one point of its frontier. Samples are drawn from the recorded pools in random
-orders; a prompt that lacks the samples that some ladder needs is none of the test prompts then, which
-`replayable` tells beforehand. Intervals are drawn by `training.evaluation.comparison`.
+orders; a prompt that lacks samples that some ladder needs is left out of the test prompts; `replayable` names
+those that stay. Intervals are drawn by `training.evaluation.comparison`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The hindsight choice: each prompt's allocation chosen with one half of its samples, scored on the other.
 
 A few samples say little about a whole menu, and the best of many noisy curves is a worse choice than a
-policy's. So what the half says about the prompt is drawn towards the training prompts that it makes likely.
-It assumes halves that share no sample; what the bound is compared with is left to
+policy's. So what one half says about a prompt is shrunk towards the training prompts that it makes likely. It
+assumes halves that share no sample; what the bound is compared with is left to
 `training.evaluation.comparison`.
 """
 

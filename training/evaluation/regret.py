@@ -1,6 +1,6 @@
 """Where an adaptive policy loses to hindsight: predictor, stopping, menu, and the rounding of budgets.
 
-Each part is a difference in value at equal cost between two courses that differ in one thing only. What an
+Each part is a difference in value at equal cost between two policies that differ in one thing only. What an
 oracle knows comes from one half of a prompt's samples and everything is scored on the other half, so ladders
 are cut to what a half can replay. What hindsight over the whole menu is worth is left to
 `training.evaluation.baselines`.

@@ -1,9 +1,9 @@
 """What the adaptive policy saves against the same number of samples for every prompt, drawn at once.
 
-This is what most people run and the first thing that they ask. What counts as all of it is what uniform
-sampling comes to with all recorded samples. To reach a share of that, it gets the generator, the selector and
-the number of samples that are cheapest on the test prompts themselves, replicate by replicate, as the policy
-gets its price; numbers between those of the menu are mixed from their neighbours.
+This is what most people run and the first thing that they ask. Targets are shares of the value that uniform
+sampling reaches with all recorded samples. For each, it gets the generator, the selector and the number of
+samples that reach it cheapest on the test prompts themselves, anew in each replicate; the policy gets its
+price in the same way. Numbers between those of the menu are mixed from their neighbours.
 """
 
 from __future__ import annotations

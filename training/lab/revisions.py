@@ -2,7 +2,7 @@
 
 Attempts are drawn from the model itself and stand in the examples as often wrong as the model is: a reviser
 learns how far to trust what it reads, and balancing right and wrong attempts would teach it the wrong trust.
-How careful a revision is is left to `training.lab.writers`.
+How careful a revision is written is left to `training.lab.writers`.
 """
 
 from __future__ import annotations

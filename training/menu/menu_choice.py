@@ -1,8 +1,8 @@
 """Tune the policy on the whole menu, and without the learned verifier where that stands in the policy's way.
 
-Picking by a learned verifier makes the static mix better, too, and a policy that was shown to beat the static
-mix without it may miss the mark with it; it is then deployed without it, if it beats the static mix that has
-it. Tuning itself is left to `training.menu.tuning`.
+A learned verifier on the menu makes the static mix better too, so that a policy may no longer be shown to
+beat it. A policy tuned without the verifier is then deployed, if it beats the static mix that has it. Tuning
+itself is left to `training.menu.tuning`.
 """
 
 from __future__ import annotations

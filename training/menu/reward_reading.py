@@ -1,4 +1,4 @@
-"""Whether what a reward model reads for allocations was recorded, or is paid for by an estimate.
+"""Say whether the tokens that a reward model reads were recorded or are estimated.
 
 Reports and bundles say so, since estimates have been wrong by a factor of four
 (`planner.planning.pricing.Pricing`).

@@ -1,4 +1,4 @@
-"""Names of Optuna studies: what decides the scores of trials, so that a storage resumes that and no more."""
+"""Name an Optuna study by all that decides the scores of its trials, so that only equal ones resume."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What a run will come to: forecasts of its accuracy and cost, from rehearsals of it.
 
-It assumes that the run's prompts come from where those of the rehearsals came from. Rehearsing is left to
+It assumes that the run's prompts are of the same kind as those of the rehearsals. Rehearsing is left to
 `training.rehearsal.rehearse`.
 """
 

@@ -1,9 +1,9 @@
 """Rehearse a run on recorded samples: forecast its accuracy and cost, with intervals, before it is drawn.
 
 Each fold of the log is planned by a bundle that never saw it, and the plans are carried out by the real
-driver on the recorded samples, budget and all; how far such rehearsals end from what their plans promised is
-what a run of new prompts is forecast with. It assumes that the new prompts come from where the log's came
-from. Drawing the run itself is left to `planner.planner`.
+driver on the recorded samples, budget and all. A run of new prompts is forecast from the differences between
+what rehearsals came to and what their plans promised; it assumes that the new prompts are of the log's kind.
+Drawing the run itself is left to `planner.planner`.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def rehearse(
 def _understudy(
     bundle: PolicyBundle, rest: SampleLog, *, n_trials: int, seed: int, adaptive: bool
 ) -> PolicyBundle:
-    """Return a bundle that learned from `rest` alone and decides as `bundle` does."""
+    """Return a bundle that learned from `rest` alone, with the policy and part of the menu of `bundle`."""
     with TemporaryDirectory() as folder:
         other = train(
             rest,

@@ -1,4 +1,4 @@
-"""A simulated log with samples, revision chains and runs of a beam search, and planted reasons to take each.
+"""A simulated log of samples, revision chains and a beam search, each of which is best somewhere by design.
 
 Revisions mend wrong answers in proportion to what a prompt allows, so that they pay where prompts are easy;
 a search raises the odds of success, which is worth most where they are low; a vote needs the right answer to

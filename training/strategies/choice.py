@@ -1,8 +1,8 @@
 """What difficulty is worth: a strategy chosen for each bin against one strategy for all, at equal cost.
 
-In every bin the budget is what a vote over N samples costs there, for whatever is chosen, so that nothing is
-moved between prompts: what is told is the gain of choosing, not of allocating. Choices are made on one half
-of the prompts and scored on the other. Bins and families are those of `training.strategies.bed`.
+In every bin the budget is what a vote over N samples costs there, for whatever is chosen, so that no budget
+moves between prompts: the gain is that of choosing strategies, not of allocating budget. Choices are made on
+one half of the prompts and scored on the other. Bins and families are those of `training.strategies.bed`.
 """
 
 from __future__ import annotations

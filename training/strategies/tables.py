@@ -2,8 +2,8 @@
 
 Budgets are what a majority vote over N samples costs in that group, read anew in every bootstrap replicate,
 so that all comparisons are paired over prompts. A family is interpolated between its own points, which is
-what mixing two sizes delivers. What a kind of strategy is worth is told without hindsight: its family is
-chosen on one half of the prompts and scored on the other.
+what mixing two sizes delivers. A kind of strategy is scored without hindsight: its family is chosen on one
+half of the prompts and scored on the other.
 """
 
 from __future__ import annotations
