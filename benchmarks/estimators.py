@@ -18,10 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-from scipy.optimize import minimize
-from scipy.stats import betabinom
 
-from difficulty.belief.beta_binomial import fit_beta_binomial
 from difficulty.estimators.best_of_n import best_of_n_accuracy
 from difficulty.estimators.majority_vote import majority_vote_accuracy, vote_accuracy_iid
 from difficulty.estimators.pass_at_k import pass_at_k_curve
@@ -140,14 +137,6 @@ def run(*, full: bool = True) -> list[Measurement]:
             len(counts),
             n_alternative=len(counts),
         ),
-        _compare(
-            "beta-binomial fit, 400 prompts",
-            lambda: np.atleast_2d(fit_beta_binomial(size, counts, zero_inflated=False).mean),
-            "Nelder-Mead on scipy.stats.betabinom",
-            lambda rows: _simplex_fit(size, counts),
-            1,
-            n_alternative=1,
-        ),
     ]
 
 
@@ -253,14 +242,6 @@ def _multinomial(distributions: _Floats, widths: _Ints, n_draws: int) -> _Floats
             leads = votes == votes.max(axis=1, keepdims=True)
             result[row, column] = (leads[:, 0] / leads.sum(axis=1)).mean()
     return result
-
-
-def _simplex_fit(n: _Ints, n_correct: _Ints) -> _Floats:
-    def loss(logs: _Floats) -> float:
-        return -float(np.sum(betabinom.logpmf(n_correct, n, *np.exp(logs))))
-
-    a, b = np.exp(minimize(loss, np.zeros(2), method="Nelder-Mead").x)
-    return np.array([[a / (a + b)]])
 
 
 def _pass_at_k(counts: _Ints, n: int) -> _Floats:

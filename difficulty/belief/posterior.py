@@ -1,9 +1,9 @@
-"""What the first samples say: belief after agreement, after failures of a checker, after verifier scores.
+"""What the first samples say: belief after agreement, and after failures of a checker.
 
-Conjugate wherever it can be: Beta for a duel of two answers, Dirichlet for many, beta-binomial for a checker,
-normal-inverse-gamma for scores, Bayes' rule over reference prompts. Samples are assumed exchangeable given
-the prompt. What to do about it is left to `policies.ladder.stop_rules`; evidence that has no conjugate form
-(log-probabilities, lengths) to `policies.ladder.value_rule`.
+Conjugate wherever it can be: Beta for a duel of two answers, Dirichlet for many and beta-binomial for a
+checker. Samples are assumed exchangeable given the prompt. What to do about it is left to
+`policies.ladder.stop_rules`; evidence that has no conjugate form (log-probabilities, lengths) to
+`policies.ladder.value_rule`.
 """
 
 from __future__ import annotations
@@ -14,23 +14,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from difficulty.belief.beta_binomial import BetaBinomial
-from difficulty.errors import InvalidInputError
 
 __all__ = [
-    "expected_improvement",
     "is_mode",
     "leads",
-    "reweigh",
     "success_within",
-    "unsolvable",
 ]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
 # Nodes of the one-dimensional integral over the leader's gamma variable; 1e-5 accurate.
 _NODES = 96
-# Log-likelihood that stands for "cannot be": times 0 samples it is 0, as it must.
-_IMPOSSIBLE = -1e12
 
 
 def leads(
@@ -148,113 +142,5 @@ def success_within(prior: BetaBinomial, n_failed: ArrayLike, m: ArrayLike) -> Fl
     return np.asarray(1.0 - np.divide(later, now, out=np.ones_like(now), where=now > 0))
 
 
-def unsolvable(prior: BetaBinomial, n_failed: ArrayLike) -> FloatArray:
-    """Return the probability that no sample will ever be correct, after n failures and no success.
-
-    Examples
-    --------
-    >>> unsolvable(BetaBinomial(a=1.0, b=1.0, zero=0.2), [0, 9]).round(3)
-    array([0.2  , 0.714])
-    """
-    failed = np.asarray(n_failed, dtype=np.int64)
-    zero = np.asarray(prior.zero, dtype=np.float64)
-    now = np.exp(np.asarray(prior.log_marginal(failed, np.zeros_like(failed))))
-    return np.asarray(np.divide(zero, now, out=np.zeros_like(now), where=now > 0))
-
-
-def reweigh(weights: FloatArray, success: FloatArray, n_correct: ArrayLike, n: ArrayLike) -> FloatArray:
-    """Return the weights over reference prompts after a checker has seen n samples of each prompt.
-
-    Parameters
-    ----------
-    weights : ndarray, shape (P, T)
-        Belief before sampling: non-negative, rows sum to 1.
-    success : ndarray of float64, shape (T,)
-        Per-sample success of the reference prompts, in [0, 1].
-    n_correct, n : array_like of int, shape (P,)
-        Correct samples among n.
-
-    Returns
-    -------
-    ndarray of float64, shape (P, T)
-        Rows sum to 1. A row that no reference prompt can explain keeps its prior.
-
-    Examples
-    --------
-    >>> reweigh(np.array([[0.5, 0.5]]), np.array([0.9, 0.1]), [0], [2]).round(3)
-    array([[0.012, 0.988]])
-    """
-    right = np.asarray(n_correct, dtype=np.float64)[:, None]
-    wrong = np.asarray(n, dtype=np.float64)[:, None] - right
-    if np.any(wrong < 0):
-        raise InvalidInputError("n_correct must not exceed n")
-    log_right, log_wrong = _safe_log(success)[None], _safe_log(1 - success)[None]
-    likelihood = right * log_right + wrong * log_wrong
-    top = likelihood.max(axis=1, keepdims=True)
-    explained = top > _IMPOSSIBLE
-    posterior = np.where(explained, weights * np.exp(likelihood - top), 0.0)
-    mass = posterior.sum(axis=1, keepdims=True)
-    return np.asarray(np.where(mass > 0, posterior / np.where(mass > 0, mass, 1.0), weights))
-
-
-def expected_improvement(
-    best: ArrayLike,
-    mean: ArrayLike,
-    deviation: ArrayLike,
-    n: ArrayLike,
-    *,
-    prior_deviation: float,
-    strength: float = 2.0,
-) -> FloatArray:
-    """Return by how much one more sample is expected to raise the best verifier score.
-
-    Parameters
-    ----------
-    best, mean, deviation : array_like
-        Best score so far, mean and (population) standard deviation of the n scores.
-    n : array_like
-        Scores so far, at least 1.
-    prior_deviation : float
-        Standard deviation within a prompt that is usual, above 0.
-    strength : float
-        Pseudo-samples behind `prior_deviation`, above 0.
-
-    Returns
-    -------
-    ndarray of float64
-        E[(score - best)+] under the Student-t predictive of a normal-inverse-gamma posterior, at least 0.
-
-    References
-    ----------
-    Weitzman 1979 (fair cap: draw while this exceeds the price of a sample); Kalayci et al. 2025, arXiv
-    2510.01394; BEACON 2025, arXiv 2510.15945.
-
-    Examples
-    --------
-    >>> expected_improvement([0.5, 0.9], 0.5, 0.1, 4, prior_deviation=0.1).round(3)
-    array([0.058, 0.001])
-    """
-    from scipy.special import gammaln, stdtr
-
-    if not (prior_deviation > 0 and strength > 0):
-        raise InvalidInputError(
-            f"prior_deviation and strength must be above 0, got {prior_deviation} and {strength}"
-        )
-    count = np.asarray(n, dtype=np.float64)
-    freedom = count - 1 + strength
-    variance = (count * np.asarray(deviation) ** 2 + strength * prior_deviation**2) / freedom
-    scale = np.sqrt(variance * (1 + 1 / count))
-    z = (np.asarray(mean) - np.asarray(best)) / scale
-    # The loss function of Student's t; it needs more than one degree of freedom.
-    freedom = np.maximum(freedom, 1.5)
-    log_density = gammaln((freedom + 1) / 2) - gammaln(freedom / 2) - 0.5 * np.log(np.pi * freedom)
-    density = np.exp(log_density - (freedom + 1) / 2 * np.log1p(z**2 / freedom))
-    return np.asarray(scale * (z * stdtr(freedom, z) + (freedom + z**2) / (freedom - 1) * density))
-
-
 def _floats(values: ArrayLike) -> FloatArray:
     return np.asarray(values, dtype=np.float64)
-
-
-def _safe_log(values: FloatArray) -> FloatArray:
-    return np.where(values > 0, np.log(np.where(values > 0, values, 1.0)), _IMPOSSIBLE)

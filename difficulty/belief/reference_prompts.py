@@ -170,10 +170,6 @@ class Belief:
         """Return the expected output tokens of one sample, shape (P,); NaN where not recorded."""
         return self.expect(self._column(self.references.output_tokens, generator))[:, 0]
 
-    def effective_references(self) -> FloatArray:
-        """Return how many reference prompts carry the weight of each prompt, ``1 / sum w²``, shape (P,)."""
-        return np.asarray(1 / np.einsum("pt,pt->p", self.weights, self.weights), dtype=np.float64)
-
     def _column(self, table: FloatArray, generator: str) -> FloatArray:
         names = self.references.generators
         if generator not in names:

@@ -1,9 +1,9 @@
 """Weights over reference prompts: who resembles whom, from predicted coordinates.
 
-Four ways, from knowing nothing to knowing most: uniform (a constant prior), nearest neighbours, bins of
-predicted level (Snell et al.), and a Gaussian kernel on level and deviations with a floor. Coordinates are
-assumed to be out-of-fold for the reference prompts, so that they spread as those of new prompts do. What
-concerns the references alone is computed once.
+Three ways, from knowing nothing to knowing most: uniform (a constant prior), bins of predicted level (Snell
+et al.), and a Gaussian kernel on level and deviations with a floor. Coordinates are assumed to be out-of-fold
+for the reference prompts, so that they spread as those of new prompts do. What concerns the references alone
+is computed once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from difficulty.arithmetic.row_product import row_product
 from difficulty.errors import InvalidInputError
 
-__all__ = ["BinWeights", "KernelWeights", "NearestWeights", "UniformWeights", "Weigher"]
+__all__ = ["BinWeights", "KernelWeights", "UniformWeights", "Weigher"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 Weights: TypeAlias = NDArray[np.float32]
@@ -150,32 +150,3 @@ class BinWeights:
     def __call__(self, queries: FloatArray, /) -> Weights:
         """Return the weights, shape (P, T)."""
         return self._weights[np.searchsorted(self._edges, queries[:, 0])]
-
-
-class NearestWeights:
-    """Equal weights for the nearest reference prompts by Euclidean distance of standardised coordinates
-    (kNN).
-
-    Parameters
-    ----------
-    references : ndarray of float64, shape (T, 1 + D)
-        Coordinates of the reference prompts.
-    n_neighbours : int
-        At least 1; all references where there are fewer.
-    """
-
-    def __init__(self, references: FloatArray, *, n_neighbours: int) -> None:
-        if n_neighbours < 1:
-            raise InvalidInputError(f"n_neighbours must be at least 1, got {n_neighbours}")
-        self._n = min(n_neighbours, len(references))
-        self._scale = np.where(references.std(axis=0) > 1e-12, references.std(axis=0), 1.0)
-        self._references = references / self._scale
-
-    def __call__(self, queries: FloatArray, /) -> Weights:
-        """Return the weights, shape (P, T)."""
-        squared = np.einsum("td,td->t", self._references, self._references)
-        distance = squared - 2 * (queries / self._scale) @ self._references.T
-        nearest = np.argpartition(distance, self._n - 1, axis=1)[:, : self._n]
-        weights = np.zeros(distance.shape, dtype=np.float32)
-        np.put_along_axis(weights, nearest, np.float32(1 / self._n), axis=1)
-        return weights

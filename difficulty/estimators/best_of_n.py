@@ -1,9 +1,8 @@
 """Accuracy of best-of-N, the sample that a verifier scores highest, exactly, from a pool of scored samples.
 
 N samples are drawn from the pool without replacement and equal scores are broken uniformly; each sample's
-chance to win is then an order statistic with a closed form. The same chances weigh any other value of the
-winner, such as its tokens; how scores come about is left to the verifiers, and votes weighted by score to
-`difficulty.estimators.weighted_vote`.
+chance to win is then an order statistic with a closed form. How scores come about is left to the verifiers,
+and votes weighted by score to `difficulty.estimators.weighted_vote`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from difficulty.errors import InvalidInputError
 from difficulty.estimators.vote_pool import as_codes, as_labels, as_widths, undefined_votes
 
-__all__ = ["best_of_n_accuracy", "best_of_n_winner_mean"]
+__all__ = [
+    "best_of_n_accuracy",
+]
 
 _Floats = NDArray[np.float64]
 _Ints = NDArray[np.int64]
@@ -82,44 +83,6 @@ def best_of_n_accuracy(
     accuracy = _winner_mean(scores, values, drawn, codes != -2, codes == -1)
     accuracy[undefined_votes(codes, labels)] = np.nan
     return accuracy
-
-
-def best_of_n_winner_mean(
-    score: ArrayLike, value: ArrayLike, widths: ArrayLike, *, n_samples: ArrayLike | None = None
-) -> _Floats:
-    """Compute the mean of any per-sample value over the winners of best-of-N.
-
-    Parameters
-    ----------
-    score : array_like of float, shape (P, M)
-        Verifier score of each sample, as in `best_of_n_accuracy`.
-    value : array_like of float, shape (P, M)
-        What to average, e.g. output tokens of the winner; NaN where missing.
-    widths : array_like of int, shape (L,)
-        Samples that compete, each >= 1.
-    n_samples : array_like of int, shape (P,), optional
-        Samples of each pool, as in `best_of_n_accuracy`.
-
-    Returns
-    -------
-    numpy.ndarray of float64, shape (P, L)
-        Expected value of the winner, in the unit of `value`; NaN as in `best_of_n_accuracy`.
-
-    Raises
-    ------
-    InvalidInputError
-        When shapes differ, a score or value is infinite, `n_samples` is out of range, or a width is below 1.
-
-    Examples
-    --------
-    The winner of both samples is the second, with 300 tokens.
-
-    >>> best_of_n_winner_mean([[0.2, 0.7]], [[100, 300]], [1, 2]).tolist()
-    [[200.0, 300.0]]
-    """
-    scores, values, drawn = _scored(score, value, widths)
-    present = _present(scores, values, n_samples)
-    return _winner_mean(scores, values, drawn, present, np.zeros(scores.shape, dtype=np.bool_))
 
 
 def _winner_mean(

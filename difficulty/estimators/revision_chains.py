@@ -1,4 +1,4 @@
-"""Accuracy and tokens of sequential revision: W chains of S steps, selected within and across chains.
+"""Accuracy of sequential revision: W chains of S steps, selected within and across chains.
 
 A whole chain is the unit that is drawn: W of the C recorded chains without replacement, and of each the first
 S steps, as a revision depends on what came before it in its chain. The value of a grid of width × depth comes
@@ -8,7 +8,7 @@ out of one recording; how chains are sampled, and which grid point a prompt gets
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +19,10 @@ from difficulty.estimators.majority_vote import majority_vote_accuracy
 from difficulty.estimators.vote_pool import as_codes, as_labels, as_widths, undefined_votes
 from difficulty.estimators.weighted_vote import draw_votes, weighted_vote_accuracy
 
-__all__ = ["RevisionSelection", "RevisionUsage", "revision_accuracy", "revision_usage"]
+__all__ = [
+    "RevisionSelection",
+    "revision_accuracy",
+]
 
 _Floats = NDArray[np.float64]
 _Ints = NDArray[np.int64]
@@ -29,13 +32,6 @@ RevisionSelection: TypeAlias = Literal["last", "majority", "hierarchical", "best
 
 _ALL_OF_TWELVE = 924
 """C(12, 6), the most subsets that 12 chains have: as many draws as this enumerate them."""
-
-
-class RevisionUsage(NamedTuple):
-    """Expected output and prompt tokens of each width and depth, both (P, W, D)."""
-
-    output_tokens: _Floats
-    prompt_tokens: _Floats
 
 
 def revision_accuracy(
@@ -130,61 +126,6 @@ def revision_accuracy(
         prefix = codes[rows, :, :depth], labels[rows, :, :depth]
         rated = None if scores is None else scores[rows, :, :depth]
         result[rows, :, column] = _at_depth(*prefix, rated, wide, selection, n_draws=n_draws, seed=seed)
-    return result
-
-
-def revision_usage(
-    output_tokens: ArrayLike, prompt_tokens: ArrayLike, widths: ArrayLike, depths: ArrayLike
-) -> RevisionUsage:
-    """Compute the expected tokens of W chains of S revisions for a grid of widths and depths.
-
-    Parameters
-    ----------
-    output_tokens, prompt_tokens : array_like of float, shape (P, C, S)
-        Tokens of each recorded step, >= 0; a chain's unrecorded steps are NaN. Revisions re-send what came
-        before, so prompt tokens usually grow along the chain.
-    widths, depths : array_like of int, shape (W,) and (D,)
-        Chains, and steps per chain, each >= 1.
-
-    Returns
-    -------
-    RevisionUsage
-        Tokens, (P, W, D): W times the mean over chains of the sum of the first S steps. NaN where a width
-        exceeds the chains of a prompt or where a token count of these steps is missing in a chain that has
-        any.
-
-    Raises
-    ------
-    InvalidInputError
-        When shapes differ, a count is negative, or a width or depth is below 1.
-
-    Examples
-    --------
-    >>> usage = revision_usage([[[10, 20], [30, 40]]], [[[5, 15], [5, 35]]], [1, 2], [1, 2])
-    >>> usage.output_tokens.tolist(), usage.prompt_tokens.tolist()
-    ([[[20.0, 50.0], [40.0, 100.0]]], [[[5.0, 30.0], [10.0, 60.0]]])
-    """
-    wide, deep = as_widths(widths), as_widths(depths)
-    output, prompt = np.asarray(output_tokens, dtype=np.float64), np.asarray(prompt_tokens, dtype=np.float64)
-    if output.ndim != 3 or output.shape != prompt.shape:
-        raise InvalidInputError(
-            f"both token arrays must share a shape (P, C, S), got {output.shape}, {prompt.shape}"
-        )
-    if (output < 0).any() or (prompt < 0).any():
-        raise InvalidInputError("token counts must be >= 0, or NaN where not recorded")
-    recorded = ~np.isnan(output) | ~np.isnan(prompt)
-    chains = np.asarray(recorded.any(axis=2), dtype=np.bool_)
-    return RevisionUsage(_expected(output, chains, wide, deep), _expected(prompt, chains, wide, deep))
-
-
-def _expected(tokens: _Floats, chains: NDArray[np.bool_], widths: _Ints, depths: _Ints) -> _Floats:
-    n_chains = chains.sum(axis=1)
-    spent = np.cumsum(np.where(chains[:, :, None], tokens, 0.0), axis=2).sum(axis=1)
-    result = np.full((tokens.shape[0], widths.size, depths.size), np.nan)
-    known = depths <= tokens.shape[2]
-    per_chain = spent[:, depths[known] - 1] / np.maximum(n_chains, 1)[:, None]
-    result[:, :, known] = widths[None, :, None] * per_chain[:, None, :]
-    result[widths[None, :] > n_chains[:, None]] = np.nan
     return result
 
 

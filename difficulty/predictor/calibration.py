@@ -19,7 +19,6 @@ __all__ = [
     "ReliabilityCurve",
     "brier_score",
     "check_counts",
-    "count_crps",
     "explained_share",
     "rate_crps",
     "reliability_curve",
@@ -175,39 +174,6 @@ def rate_crps(*, support: ArrayLike, weights: ArrayLike, n: ArrayLike, n_correct
     inside = (cdf**2 * below + (1.0 - cdf) ** 2 * above).sum(axis=1)
     outside = np.maximum(points[0] - observed, 0.0) + np.maximum(observed - points[-1], 0.0)
     return float((inside + outside[:, 0]).mean())
-
-
-def count_crps(*, support: ArrayLike, weights: ArrayLike, n: ArrayLike, n_correct: ArrayLike) -> float:
-    """Return the mean ranked probability score of the predicted number of correct samples, divided by n.
-
-    The prediction for a prompt's count is the mixture of binomials that its distribution over rates implies,
-    so the score is proper for the distribution over rates as far as n samples can tell. Parameters and errors
-    as in `rate_crps`.
-
-    Returns
-    -------
-    float
-        Mean over prompts of the sum over k < n of (P(count <= k) - 1[n_correct <= k])**2 / n.
-
-    References
-    ----------
-    Czado, Gneiting, Held 2009, doi:10.1111/j.1541-0420.2009.01191.x, eq. 6.
-
-    Examples
-    --------
-    >>> round(count_crps(support=[0.0, 1.0], weights=[[0.5, 0.5]], n=[2], n_correct=[2]), 3)
-    0.25
-    """
-    from scipy.special import bdtr
-
-    points, shares, n_, c = _distribution(support, weights, n, n_correct)
-    scores = np.empty(n_.size)
-    for size in np.unique(n_):
-        rows = n_ == size
-        k = np.arange(int(size))
-        cdf = shares[rows] @ bdtr(k[None, :], int(size), points[:, None])
-        scores[rows] = ((cdf - (c[rows, None] <= k)) ** 2).sum(axis=1) / size
-    return float(scores.mean())
 
 
 def reliability_curve(

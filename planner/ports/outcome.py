@@ -8,16 +8,15 @@ that no usable answer was found; failures are listed and never turned into an an
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 from policies.cost.usage import Usage
 from policies.plan.allocation import Allocation
 
-__all__ = ["STOP_REASONS", "Candidate", "CandidateStatus", "Outcome", "OutcomeError", "StopReason"]
+__all__ = ["Candidate", "CandidateStatus", "Outcome", "OutcomeError", "StopReason"]
 
 CandidateStatus: TypeAlias = Literal["ok", "truncated", "failed", "cancelled"]
 StopReason: TypeAlias = Literal["complete", "satisfied", "budget", "limit", "time", "failed"]
-STOP_REASONS: Final[tuple[str, ...]] = get_args(StopReason)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

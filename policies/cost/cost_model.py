@@ -2,7 +2,7 @@
 
 It assumes that a usage counts every token once, and that what a price needs (sizes, prices, energy per token)
 is declared: a missing figure is an error that says what to add, never a guess. What an allocation is expected
-to use is left to `policies.plan.expected_usage`.
+to use is left to `planner.planning.pricing`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class CostModel:
     - ``usd``: prompt and output tokens at the generator's prices, cached prompt tokens less
       `cached_discount`; verifier and predictor tokens at `usd_per_mtok_verifier` and
       `usd_per_mtok_predictor`.
-    - ``seconds``: wall-clock seconds of the usage, measured or expected (`policies.plan.expected_usage`).
+    - ``seconds``: wall-clock seconds of the usage, measured or expected.
     - ``joules``: energy per output, prompt (cached part excluded) and verifier token.
 
     Parameters

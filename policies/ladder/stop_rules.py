@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.belief.beta_binomial import BetaBinomial
-from difficulty.belief.posterior import expected_improvement, is_mode, leads, success_within
+from difficulty.belief.posterior import is_mode, leads, success_within
 from difficulty.errors import InvalidInputError
 from policies.ladder.evidence import Evidence
 
@@ -23,8 +23,6 @@ __all__ = [
     "AdaptiveConsistency",
     "Agreement",
     "Always",
-    "DifficultyConfidence",
-    "FairCap",
     "FirstSuccess",
     "OneProbe",
     "Unanimous",
@@ -183,46 +181,6 @@ class OneProbe:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DifficultyConfidence:
-    """Stop when sure enough for this difficulty, or when more samples look futile.
-
-    Parameters
-    ----------
-    threshold : float
-        Log-odds of the Beta confidence at which a prompt of usual difficulty stops.
-    slope : float
-        How much the threshold falls per standard deviation that the prompt is predicted easier; 0 ignores
-        difficulty.
-    futile_from : float
-        Samples after which a prompt of usual difficulty may be given up; infinite for never.
-    futile_slope : float
-        Growth of the logarithm of that number per standard deviation that the prompt is predicted easier.
-    futile_below : float
-        Log-odds of the confidence under which it is given up.
-
-    Notes
-    -----
-    With slope 0 and no futility this is Adaptive-Consistency. Column 0 of the difficulty is the predicted
-    level, higher = easier; without difficulty every prompt is usual.
-    """
-
-    threshold: float = 2.94
-    slope: float = 0.0
-    futile_from: float = np.inf
-    futile_slope: float = 0.0
-    futile_below: float = 0.0
-
-    def go_on(self, evidence: Evidence, *, price: float) -> BoolArray:
-        """Return where the leader is not sure enough and not hopeless."""
-        sure = leads(evidence.leader_count, evidence.runner_up_count).clip(1e-12, 1 - 1e-12)
-        odds = np.log(sure / (1 - sure))
-        level = evidence.difficulty[:, 0] if evidence.difficulty.shape[1] else np.zeros(len(evidence))
-        enough = odds >= self.threshold - self.slope * level
-        patience = self.futile_from * np.exp(self.futile_slope * level)
-        return np.asarray(~enough & ~((evidence.n_drawn >= patience) & (odds < self.futile_below)))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class FirstSuccess:
     """With a checker: go on while the chance of a first success within the next samples is worth their price.
 
@@ -261,39 +219,3 @@ class FirstSuccess:
         chance = success_within(prior, evidence.n_drawn, self.look_ahead)
         each = evidence.spent / np.maximum(evidence.n_drawn, 1)
         return np.asarray((evidence.n_correct == 0) & (chance > price * each * self.look_ahead))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FairCap:
-    """With a verifier: go on while one more sample should raise the best score by more than its price.
-
-    Parameters
-    ----------
-    value_per_score : float
-        Value of one unit of score, above 0: what turns scores into the currency of the price.
-    prior_deviation : float
-        Usual standard deviation of scores within a prompt, above 0.
-
-    References
-    ----------
-    Weitzman 1979; Kalayci, Raman, Dughmi 2025, arXiv 2510.01394.
-    """
-
-    value_per_score: float = 1.0
-    prior_deviation: float = 0.1
-
-    def __post_init__(self) -> None:
-        if not (self.value_per_score > 0 and self.prior_deviation > 0):
-            raise InvalidInputError(f"value_per_score and prior_deviation must be above 0, got {self}")
-
-    def go_on(self, evidence: Evidence, *, price: float) -> BoolArray:
-        """Return where the expected improvement exceeds the price; where no sample has a score, go on."""
-        gain = expected_improvement(
-            evidence.best_score,
-            evidence.mean_score,
-            evidence.score_sd,
-            np.maximum(evidence.n_drawn, 1),
-            prior_deviation=self.prior_deviation,
-        )
-        each = evidence.spent / np.maximum(evidence.n_drawn, 1)
-        return np.isnan(evidence.best_score) | (self.value_per_score * gain > price * each)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from policies.ladder.ladder import Ladder, SampleScale, Wave
 from policies.ladder.stop_rule import StopRule
-from policies.ladder.stop_rules import AdaptiveConsistency, Always, FairCap, FirstSuccess, Unanimous
+from policies.ladder.stop_rules import AdaptiveConsistency, Always, FirstSuccess, Unanimous
 from policies.ladder.value_rule import ValueRule, feature_matrix, probably_wrong
 from policies.plan.objective import Objective
 from policies.replay.pools import ReplayPool
@@ -131,8 +131,8 @@ class Bench:
 
     def known(self, runs: Trajectories, rule: StopRule) -> Candidate:
         """Return a rule with nothing to fit as a candidate."""
-        # Only two of the known rules look at the price.
-        asked = self.prices if isinstance(rule, FirstSuccess | FairCap) else self.prices[:1]
+        # Of the known rules only this one looks at the price.
+        asked = self.prices if isinstance(rule, FirstSuccess) else self.prices[:1]
         results = [score_rule(runs, rule, price=float(price)) for price in asked]
         results += results[-1:] * (len(self.prices) - len(results))
         value, cost = (

@@ -18,7 +18,6 @@ __all__ = ["STRATEGIES_SCHEMA", "StrategyComparison"]
 
 STRATEGIES_SCHEMA: Final = 1
 _SEEN: Final = 0.0005  # what three decimals do not show is no win
-_BEST: Final = "best of all"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

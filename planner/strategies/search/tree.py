@@ -189,10 +189,6 @@ def conclude_search(
     return conclude(task, candidates, select(settings.selection, candidates, rng))
 
 
-def _value(path: Path) -> float:
-    return -inf if path.score is None else path.score
-
-
 def _child(parent: Path, reply: Completion | Failure, delimiter: str) -> Path:
     if isinstance(reply, Failure):
         ended: CandidateStatus = "cancelled" if reply.refused else "failed"

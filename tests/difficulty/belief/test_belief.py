@@ -118,10 +118,9 @@ def test_standard_error_does_not_depend_on_how_prompts_are_cut_into_chunks() -> 
     )
 
 
-def test_expected_tokens_and_effective_references() -> None:
+def test_expected_tokens_are_those_of_the_references() -> None:
     thought = belief([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]], references([[1]] * 3, [[1]] * 3))
     assert_allclose(thought.expected_output_tokens("g0"), [15.0, 10.0])
-    assert_allclose(thought.effective_references(), [2.0, 1.0])
     assert len(thought) == 2
 
 

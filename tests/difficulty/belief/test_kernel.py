@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 
-from difficulty.belief.weights import BinWeights, KernelWeights, NearestWeights, UniformWeights, Weigher
+from difficulty.belief.weights import BinWeights, KernelWeights, UniformWeights, Weigher
 from difficulty.errors import InvalidInputError
 
 REFERENCES = np.random.default_rng(0).normal(size=(40, 3))
@@ -21,7 +21,6 @@ def weighers(references: np.ndarray, floor: float) -> list[Weigher]:
         UniformWeights(references),
         KernelWeights(references, level_bandwidth=0.3, deviation_bandwidth=0.7, floor=floor),
         BinWeights(references, n_bins=4),
-        NearestWeights(references, n_neighbours=5),
     ]
 
 
@@ -118,18 +117,6 @@ def test_one_bin_is_the_population_and_an_empty_bin_too() -> None:
     assert_allclose(BinWeights(lumped, n_bins=3)(np.array([[0.5]])).sum(), 1.0)
 
 
-def test_nearest_agrees_with_sorting_distances() -> None:
-    weights = NearestWeights(REFERENCES, n_neighbours=5)(QUERIES)
-    scaled = (QUERIES[:, None] - REFERENCES) / REFERENCES.std(axis=0)
-    nearest = np.argsort((scaled**2).sum(axis=2), axis=1)[:, :5]
-    for row in range(len(QUERIES)):
-        assert set(np.flatnonzero(weights[row])) == set(nearest[row])
-
-
-def test_more_neighbours_than_references_is_the_population() -> None:
-    assert_allclose(NearestWeights(REFERENCES, n_neighbours=999)(QUERIES), 1 / len(REFERENCES))
-
-
 @pytest.mark.parametrize(
     "bad",
     [
@@ -148,5 +135,3 @@ def test_kernel_parameters_out_of_range_are_refused(bad: dict[str, float]) -> No
 def test_counts_below_one_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="n_bins must be at least 1, got 0"):
         BinWeights(REFERENCES, n_bins=0)
-    with pytest.raises(InvalidInputError, match="n_neighbours must be at least 1, got 0"):
-        NearestWeights(REFERENCES, n_neighbours=0)

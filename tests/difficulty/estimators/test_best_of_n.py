@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from difficulty.errors import InvalidInputError
-from difficulty.estimators.best_of_n import best_of_n_accuracy, best_of_n_winner_mean
+from difficulty.estimators.best_of_n import best_of_n_accuracy
 
 
 def _enumerate(score: list[float], value: list[float], width: int) -> float:
@@ -25,16 +25,12 @@ def test_agrees_with_enumeration_with_ties() -> None:
     for n_scores in (1, 2, 4, 100):
         score = rng.integers(0, n_scores, size=(10, 9)) / n_scores - 0.3
         correct = rng.integers(0, 2, size=score.shape)
-        tokens = rng.integers(10, 500, size=score.shape).astype(float)
         widths = np.arange(1, 10)
-        for values, result in (
-            (correct, best_of_n_accuracy(score, correct, widths)),
-            (tokens, best_of_n_winner_mean(score, tokens, widths)),
-        ):
-            expected = [
-                [_enumerate(list(s), list(v), n) for n in widths] for s, v in zip(score, values, strict=True)
-            ]
-            np.testing.assert_allclose(result, expected, rtol=1e-12, atol=1e-12)
+        expected = [
+            [_enumerate(list(s), list(c), n) for n in widths] for s, c in zip(score, correct, strict=True)
+        ]
+        result = best_of_n_accuracy(score, correct, widths)
+        np.testing.assert_allclose(result, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_large_pool_with_perfect_score_is_pass_at_k() -> None:

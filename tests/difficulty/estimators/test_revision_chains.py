@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
 from difficulty.estimators.majority_vote import majority_vote_accuracy
-from difficulty.estimators.revision_chains import RevisionSelection, revision_accuracy, revision_usage
+from difficulty.estimators.revision_chains import RevisionSelection, revision_accuracy
 
 _SELECTIONS: list[tuple[RevisionSelection, bool]] = [
     ("last", False),
@@ -125,24 +125,6 @@ def test_undefined_is_nan() -> None:
     assert np.isnan(best[0, 0, 0]) and best[1, 0, 0] == 1.0
 
 
-def test_usage_is_width_times_mean_chain() -> None:
-    rng = np.random.default_rng(14)
-    output, prompt = rng.integers(1, 99, size=(2, 3, 6, 4)).astype(float)
-    output[0, 2:], prompt[0, 2:] = np.nan, np.nan  # two chains only
-    usage = revision_usage(output, prompt, [1, 2, 6], [1, 4, 5])
-    for tokens, result in ((output, usage.output_tokens), (prompt, usage.prompt_tokens)):
-        for i, width in enumerate((1, 2, 6)):
-            for j, depth in enumerate((1, 4)):
-                subsets = list(combinations(range(6), width))
-                expected = np.mean([tokens[1, list(s), :depth].sum() for s in subsets])
-                assert result[1, i, j] == pytest.approx(expected)
-        assert result[0, 1, 1] == pytest.approx(tokens[0, :2].sum())
-        assert np.isnan(result[0, 2]).all() and np.isnan(result[:, :, 2]).all()
-    prompt[2, 0, 1] = np.nan
-    assert np.isnan(revision_usage(output, prompt, [1], [2]).prompt_tokens[2, 0, 0])
-    assert not np.isnan(revision_usage(output, prompt, [1], [1]).prompt_tokens[2, 0, 0])
-
-
 def test_bad_input_raises() -> None:
     answer, correct, _ = _random_chains(15)
     with pytest.raises(InvalidInputError, match="needs scores"):
@@ -153,5 +135,3 @@ def test_bad_input_raises() -> None:
         revision_accuracy(correct[:, :2], answer, None, [1], [1], selection="last")
     with pytest.raises(InvalidInputError, match="widths"):
         revision_accuracy(correct, answer, None, [0], [1], selection="last")
-    with pytest.raises(InvalidInputError, match=">= 0"):
-        revision_usage([[[-1.0]]], [[[1.0]]], [1], [1])

@@ -9,7 +9,6 @@ from scipy import integrate, stats
 from difficulty.errors import InvalidInputError
 from difficulty.predictor.calibration import (
     brier_score,
-    count_crps,
     explained_share,
     rate_crps,
     reliability_curve,
@@ -71,23 +70,6 @@ def test_rate_crps_agrees_with_numerical_integration() -> None:
 
 def test_rate_crps_of_a_point_is_the_absolute_error() -> None:
     assert rate_crps(support=[0.3], weights=[[2.0]], n=[4], n_correct=[3]) == pytest.approx(0.45)
-
-
-def test_count_crps_agrees_with_brute_force_and_is_proper() -> None:
-    support, weights, n, c = [0.2, 0.9], np.array([0.25, 0.75]), 6, 2
-    pmf = weights @ stats.binom.pmf(np.arange(n + 1)[None, :], n, np.array(support)[:, None])
-    expected = sum((pmf[: k + 1].sum() - (c <= k)) ** 2 for k in range(n)) / n
-    score = count_crps(support=support, weights=[weights], n=[n], n_correct=[c])
-    assert score == pytest.approx(expected)
-
-    # Over all outcomes the true distribution scores better than its mean and than a tilted one.
-    def expected_score(points: list[float], shares: list[float]) -> float:
-        scores = [count_crps(support=points, weights=[shares], n=[n], n_correct=[k]) for k in range(n + 1)]
-        return float(pmf @ np.array(scores))
-
-    truth = expected_score([0.2, 0.9], [0.25, 0.75])
-    assert truth < expected_score([0.2, 0.9], [0.35, 0.65])
-    assert truth < expected_score([0.725], [1.0])
 
 
 def test_reliability_curve_bins_prompts() -> None:
@@ -156,9 +138,8 @@ def test_wrong_counts_are_refused(p: list[float], n: list[int], c: list[int], me
 def test_wrong_distributions_are_refused(
     support: list[float], weights: list[list[float]], message: str
 ) -> None:
-    for score in (rate_crps, count_crps):
-        with pytest.raises(InvalidInputError, match=message):
-            score(support=support, weights=weights, n=[2], n_correct=[1])
+    with pytest.raises(InvalidInputError, match=message):
+        rate_crps(support=support, weights=weights, n=[2], n_correct=[1])
 
 
 def test_wrong_bins_are_refused() -> None:

@@ -33,9 +33,7 @@ RULES = [
     stop_rules.AdaptiveConsistency(threshold=0.9, criterion="dirichlet"),
     stop_rules.Unanimous(window=5),
     stop_rules.OneProbe(base=2.5, by="length"),
-    stop_rules.DifficultyConfidence(slope=0.4),
     stop_rules.FirstSuccess(prior=BetaBinomial(a=0.4, b=2.0, zero=0.1), slope=0.2),
-    stop_rules.FairCap(value_per_score=0.5),
 ]
 
 
@@ -92,15 +90,15 @@ def test_policies_of_the_first_schema_are_still_read() -> None:
     ("path", "value"),
     [
         (("adaptive_policy",), 6),
-        (("choice",), [99] * 9),
-        (("prices",), [1.0] * 9),
+        (("choice",), [99] * 7),
+        (("prices",), [1.0] * 7),
         (("moves", 0, "rule", "name"), "os.system"),
         (("moves", 1, "rule", "surprise"), 1),
         (("moves", 0, "ladder", "waves"), []),
         (("moves", 0, "ladder", "surprise"), 1),
         (("moves", 0, "ladder", "logprob_weights"), {"b": -1.0}),
         (("moves", 0, "ladder", "chance_weight"), -1.0),
-        (("moves", 8, "rule", "gain"), [[1.0]]),
+        (("moves", 6, "rule", "gain"), [[1.0]]),
         (("scales", "a", "logprob_sd"), -1.0),
     ],
 )

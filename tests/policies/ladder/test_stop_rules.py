@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from difficulty.belief.beta_binomial import BetaBinomial
-from difficulty.belief.posterior import expected_improvement, success_within
+from difficulty.belief.posterior import success_within
 from difficulty.errors import InvalidInputError
 from policies.ladder.evidence import Evidence
 from policies.ladder.ladder import Ladder, SampleScale, Wave
@@ -14,8 +14,6 @@ from policies.ladder.stop_rules import (
     AdaptiveConsistency,
     Agreement,
     Always,
-    DifficultyConfidence,
-    FairCap,
     FirstSuccess,
     OneProbe,
     Unanimous,
@@ -83,26 +81,6 @@ def test_always_never_stops() -> None:
     assert goes_on(Always(), after(0, 0, 0, 0, 0), price=1e9)
 
 
-def test_without_difficulty_the_informed_rule_is_adaptive_consistency() -> None:
-    odds = float(np.log(0.95 / 0.05))
-    rng = np.random.default_rng(0)
-    for _ in range(50):
-        evidence = after(*rng.integers(0, 3, size=rng.integers(1, 12)).tolist())
-        expected = goes_on(AdaptiveConsistency(), evidence)
-        assert goes_on(DifficultyConfidence(threshold=odds), evidence) == expected
-
-
-def test_easy_prompts_stop_sooner_and_hopeless_ones_are_given_up() -> None:
-    informed = DifficultyConfidence(threshold=2.0, slope=1.0)
-    assert not goes_on(informed, after(0, 0, level=1.0))
-    assert goes_on(informed, after(0, 0, level=-1.0))
-    futile = DifficultyConfidence(threshold=2.0, futile_from=4, futile_slope=1.0, futile_below=1.0)
-    split = (0, 1, 2, 3)
-    assert not goes_on(futile, after(*split, level=0.0))
-    assert goes_on(futile, after(*split, level=1.0))
-    assert not goes_on(futile, after(0, 1, level=-1.0))
-
-
 def test_one_probe_buys_more_for_surprising_or_long_samples() -> None:
     rule = OneProbe(base=2.0, slope=1.0)
     assert not goes_on(rule, after(0, 0, mean_logprob=[-1.0, -1.0]))
@@ -131,16 +109,6 @@ def test_first_success_gives_up_sooner_on_hard_prompts() -> None:
     assert not goes_on(rule, after(*answers, correct=failed, cost=cost, level=-1.5), price=0.1)
 
 
-def test_the_fair_cap_stops_where_the_expected_improvement_is_not_worth_its_price() -> None:
-    rule = FairCap(prior_deviation=0.1, value_per_score=2.0)
-    scores = [0.5, 0.45, 0.4]
-    gain = float(expected_improvement(0.5, 0.45, np.std(scores), 3, prior_deviation=0.1))
-    state = after(0, 1, 2, score=scores, cost=[4.0] * 3)
-    assert goes_on(rule, state, price=0.99 * 2.0 * gain / 4.0)
-    assert not goes_on(rule, state, price=1.01 * 2.0 * gain / 4.0)
-    assert goes_on(rule, after(0, 1), price=0.02)
-
-
 @pytest.mark.parametrize(
     "make",
     [
@@ -152,7 +120,6 @@ def test_the_fair_cap_stops_where_the_expected_improvement_is_not_worth_its_pric
         lambda: Unanimous(window=0),
         lambda: OneProbe(base=0.0),
         lambda: FirstSuccess(look_ahead=0),
-        lambda: FairCap(prior_deviation=0.0),
     ],
 )
 def test_parameters_without_meaning_are_refused(make: object) -> None:

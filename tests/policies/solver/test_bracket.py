@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from policies import bracket, steps
+from policies.solver import bracket, steps
 from policies.solver.bracket import bracket_price, whole_range
 from policies.solver.feasible import Feasible
 from policies.solver.solver import solve

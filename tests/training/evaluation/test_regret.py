@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from policies.adaptive.policy import AdaptivePolicy, Move
 from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
+from policies.ladder.evidence import Evidence
 from policies.ladder.ladder import Ladder, Wave
-from policies.ladder.stop_rules import Always, DifficultyConfidence
+from policies.ladder.stop_rules import Always
 from policies.replay.pools import ReplayPool, half_of
 from training.evaluation.adaptive import AdaptiveBed
 from training.evaluation.baselines import Course
@@ -88,15 +90,25 @@ def test_oracle_levels_are_reference_levels_in_the_order_of_own_success(bed: Ada
     assert level.std() == pytest.approx(1, abs=0.15)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrustingRule:
+    """Stops at a number of samples that falls with the predicted level."""
+
+    usual: float
+
+    def go_on(self, evidence: Evidence, *, price: float) -> NDArray[np.bool_]:
+        return np.asarray(evidence.n_drawn < self.usual * np.exp(-evidence.difficulty[:, 0]))
+
+
 def test_a_rule_that_trusts_its_level_acts_on_the_oracle(bed: AdaptiveBed) -> None:
     """The coordinates of this bed are noise; the rule asks for more samples where prompts look hard."""
     policy = AdaptivePolicy(
         moves=tuple(
             Move(
                 ladder=Ladder(waves=(Wave(generator="model-1"),) * 8),
-                rule=DifficultyConfidence(threshold=threshold, slope=2.0),
+                rule=TrustingRule(usual=usual),
             )
-            for threshold in (0.5, 1.0, 2.0)
+            for usual in (2.0, 3.0, 4.0)
         ),
         prices=np.geomspace(0.1, 0.001, 3),
         choice=np.arange(3),
