@@ -19,7 +19,6 @@ from difficulty.log.wire import encode_json
 from difficulty.prompt import Prompt
 from planner.ports.ports import AnswerExtractor, Grader
 from planner.strategies.registry import strategy_of
-from planner.strategies.stop import FixedWaves
 from planner.strategies.task import Task
 from policies.plan.allocation import Allocation, ParameterValue, StrategyName
 
@@ -231,7 +230,7 @@ class CollectPlan:
             generator=self.generators[piece.generator],
             extractor=self.extractor,
             seed=self.seed if recording.strategy is None else self.seed + _RUN_SEEDS * (1 + place),
-            stop_rule=FixedWaves(size=self.samples_per_request),
+            wave_size=self.samples_per_request,
         )
 
     def probe(self, n_prompts: int) -> list[Piece]:

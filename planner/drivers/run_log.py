@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
@@ -241,8 +241,8 @@ def _score_key(request: ScoreRequest) -> str:
 
 
 def _task_key(task: Task) -> str:
-    rule = task.stop_rule
-    described = repr(rule) if is_dataclass(rule) else type(rule).__qualname__
+    # The words of the first version, so that its run logs are continued.
+    described = "AllAtOnce()" if task.wave_size is None else f"FixedWaves(size={task.wave_size})"
     if task.strategy is not None:
         described += task.strategy.identity
     allocation = (

@@ -6,20 +6,15 @@ A thinking budget is no strategy of its own: it is a generator with other `think
 
 from planner.strategies.flow import Arrival, Ask, Drawn, Failure, Flow, Scored
 from planner.strategies.registry import strategy_of
-from planner.strategies.stop import AllAtOnce, DrawState, FixedWaves, StopRule
 from planner.strategies.task import Strategy, Task
 
 __all__ = [
-    "AllAtOnce",
     "Arrival",
     "Ask",
-    "DrawState",
     "Drawn",
     "Failure",
-    "FixedWaves",
     "Flow",
     "Scored",
-    "StopRule",
     "Strategy",
     "Task",
     "strategy_of",

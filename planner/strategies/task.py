@@ -12,18 +12,16 @@ from typing import Protocol
 
 import numpy as np
 
+from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 from planner.ports.outcome import Candidate, CandidateStatus, Outcome
 from planner.ports.ports import AnswerExtractor, Completion, SampleRequest
 from planner.strategies.flow import Failure, Flow
-from planner.strategies.stop import AllAtOnce, StopRule
 from policies.cost.usage import Usage
 from policies.plan.allocation import Allocation
 
 __all__ = ["OwnStrategy", "Strategy", "Task"]
-
-_ALL_AT_ONCE = AllAtOnce()
 
 
 class Strategy(Protocol):
@@ -64,14 +62,19 @@ class Task:
         Finds the canonical answer of a text.
     seed : int
         Seed of the run; each prompt derives its own from it.
-    stop_rule : StopRule
-        Sizes of the waves; by default all samples at once. Tree search and revision do not use it.
+    wave_size : int, optional
+        Samples per request of strategies that draw independent samples, at least 1; by default all at once.
     strategy : OwnStrategy, optional
         In place of the one that the allocation names: a climb, which needs more than an allocation can say.
     expected_usage : Usage, optional
         What the plan expects, copied to the outcome.
     expected_cost : float, optional
         Its price, copied to the outcome.
+
+    Raises
+    ------
+    InvalidInputError
+        When `wave_size` is below 1.
     """
 
     prompt: Prompt
@@ -79,10 +82,14 @@ class Task:
     generator: Generator
     extractor: AnswerExtractor
     seed: int = 0
-    stop_rule: StopRule = _ALL_AT_ONCE
+    wave_size: int | None = None
     strategy: OwnStrategy | None = None
     expected_usage: Usage | None = None
     expected_cost: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.wave_size is not None and self.wave_size < 1:
+            raise InvalidInputError(f"a wave has at least 1 sample, got wave_size={self.wave_size}")
 
     @property
     def first_seed(self) -> int:
@@ -93,6 +100,11 @@ class Task:
         only.
         """
         return self.seed_of(self.generator)
+
+    def next_wave(self, n_drawn: int) -> int:
+        """Return how many samples the next wave has after `n_drawn`; 0 when the width is used."""
+        n_left = self.allocation.width - n_drawn
+        return n_left if self.wave_size is None else min(self.wave_size, n_left)
 
     def tie_breaker(self) -> np.random.Generator:
         """Return a fresh source of randomness for ties, the same one for equal tasks."""

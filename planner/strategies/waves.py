@@ -1,35 +1,26 @@
 """Draw independent samples in waves, and score them where a verifier is named.
 
-The vote and the best-of-N family share this part; what they select is theirs. The task's stop rule says how
-large each wave is and when to stop.
+The vote and the best-of-N family share this part; what they select is theirs. The task says how large a wave
+is; draws that end early are climbs (`planner.strategies.climb`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 from planner.ports.outcome import Candidate, Outcome
 from planner.ports.ports import ScoreRequest
 from planner.strategies.flow import Failure, Flow, draw, score
 from planner.strategies.selection import Choice
-from planner.strategies.stop import DrawState
 from planner.strategies.task import Task
 from policies.verifier.learned_verifier import LEARNED
 
-__all__ = ["Waves", "conclude", "draw_in_waves", "score_candidates", "state_of"]
+__all__ = ["conclude", "draw_in_waves", "score_candidates"]
 
 
-class Waves(NamedTuple):
-    """Candidates in sample order, and whether the stop rule ended the draw before the width was used."""
-
-    candidates: tuple[Candidate, ...]
-    satisfied: bool
-
-
-def draw_in_waves(task: Task, *, verifier: str | None) -> Flow[Waves]:
-    """Draw up to ``allocation.width`` samples in the waves that the stop rule asks for.
+def draw_in_waves(task: Task, *, verifier: str | None) -> Flow[list[Candidate]]:
+    """Draw up to ``allocation.width`` samples in waves of the size that the task asks for.
 
     Parameters
     ----------
@@ -38,13 +29,8 @@ def draw_in_waves(task: Task, *, verifier: str | None) -> Flow[Waves]:
     verifier : str, optional
         Score each wave with the verifier of this name.
     """
-    width = task.allocation.width
     candidates: list[Candidate] = []
-    while len(candidates) < width:
-        state = state_of(task, candidates)
-        size = min(task.stop_rule.decide(state), state.n_left)
-        if size <= 0:
-            return Waves(tuple(candidates), True)
+    while size := task.next_wave(len(candidates)):
         (replies,) = yield from draw((task.request(n=size, offset=len(candidates)),))
         wave = [task.candidate(reply) for reply in replies]
         if verifier == LEARNED:
@@ -56,7 +42,7 @@ def draw_in_waves(task: Task, *, verifier: str | None) -> Flow[Waves]:
             candidates += wave
         if any(isinstance(reply, Failure) and reply.refused for reply in replies):
             break
-    return Waves(tuple(candidates), False)
+    return candidates
 
 
 def score_candidates(
@@ -86,19 +72,6 @@ def score_candidates(
     for index, value in zip(voting, scores, strict=True):
         result[index] = replace(result[index], score=value)
     return result
-
-
-def state_of(task: Task, candidates: Sequence[Candidate]) -> DrawState:
-    """Return what a stop rule may look at."""
-    return DrawState(
-        prompt_id=task.prompt.id,
-        width=task.allocation.width,
-        answers=tuple(candidate.answer for candidate in candidates),
-        scores=tuple(candidate.score for candidate in candidates),
-        mean_logprobs=tuple(candidate.mean_logprob for candidate in candidates),
-        output_tokens=tuple(candidate.output_tokens for candidate in candidates),
-        n_failed=sum(candidate.status == "failed" for candidate in candidates),
-    )
 
 
 def conclude(

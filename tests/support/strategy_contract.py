@@ -12,8 +12,7 @@ from planner.drivers.exchange import read_completions, read_scores
 from planner.ports.outcome import Outcome
 from planner.ports.ports import Backend, SampleRequest, Verifier
 from planner.simulated import SimulatedBackend, SimulatedExtractor, SimulatedVerifier
-from planner.strategies import Arrival, Ask, Drawn, Flow, Scored, StopRule, Task, strategy_of
-from planner.strategies.stop import AllAtOnce
+from planner.strategies import Arrival, Ask, Drawn, Flow, Scored, Task, strategy_of
 from policies.plan.allocation import STRATEGIES, Allocation, ParameterValue
 
 GENERATOR = Generator(name="tiny", max_output_tokens=400)
@@ -29,7 +28,7 @@ def task(
     depth: int = 3,
     seed: int = 0,
     params: Mapping[str, ParameterValue] | None = None,
-    stop_rule: StopRule | None = None,
+    wave_size: int | None = None,
     generator: Generator = GENERATOR,
 ) -> Task:
     """Return a task whose strategy may be any of `STRATEGIES`."""
@@ -45,7 +44,7 @@ def task(
         generator=generator,
         extractor=SimulatedExtractor(),
         seed=seed,
-        stop_rule=stop_rule or AllAtOnce(),
+        wave_size=wave_size,
     )
 
 

@@ -36,5 +36,5 @@ class BestOfN:
 
     def flow(self, task: Task) -> Flow[Outcome]:
         """Return the flow of one prompt."""
-        candidates, satisfied = yield from draw_in_waves(task, verifier=self.verifier)
-        return conclude(task, candidates, select_best(candidates, task.tie_breaker()), satisfied=satisfied)
+        candidates = yield from draw_in_waves(task, verifier=self.verifier)
+        return conclude(task, candidates, select_best(candidates, task.tie_breaker()))

@@ -15,7 +15,7 @@ from planner.ports.ports import Completion, ScoreRequest
 from planner.strategies.flow import Ask, Failure, Flow, Scored
 from planner.strategies.selection import Choice, select_by_vote
 from planner.strategies.task import Task
-from planner.strategies.waves import conclude, state_of
+from planner.strategies.waves import conclude
 
 __all__ = ["FirstSuccess"]
 
@@ -47,16 +47,12 @@ class FirstSuccess:
         """Return the flow of one prompt."""
         candidates: list[Candidate] = []
         refused = False
-        while len(candidates) < task.allocation.width and not refused:
-            state = state_of(task, candidates)
-            size = min(task.stop_rule.decide(state), state.n_left)
-            if size <= 0:
-                return self._end(task, candidates, satisfied=True)
+        while (size := task.next_wave(len(candidates))) and not refused:
             wave, refused = yield from self._wave(task, offset=len(candidates), size=size)
             candidates += wave
             if any(self._accepted(candidate) for candidate in wave):
                 break
-        return self._end(task, candidates, satisfied=False)
+        return self._end(task, candidates)
 
     def _wave(self, task: Task, *, offset: int, size: int) -> Flow[tuple[list[Candidate], bool]]:
         """Draw and check one wave; it ends with the first success, or when all are checked."""
@@ -101,9 +97,9 @@ class FirstSuccess:
     def _accepted(self, candidate: Candidate) -> bool:
         return candidate.score is not None and candidate.score >= self.threshold
 
-    def _end(self, task: Task, candidates: list[Candidate], *, satisfied: bool) -> Outcome:
+    def _end(self, task: Task, candidates: list[Candidate]) -> Outcome:
         accepted = [index for index, candidate in enumerate(candidates) if self._accepted(candidate)]
         choice = Choice(accepted[0] if accepted else None, "first_success")
         if not accepted and self.fallback == "majority_vote":
             choice = select_by_vote(candidates, task.tie_breaker())
-        return conclude(task, candidates, choice, satisfied=satisfied or bool(accepted))
+        return conclude(task, candidates, choice, satisfied=bool(accepted))

@@ -33,5 +33,5 @@ class MajorityVote:
 
     def flow(self, task: Task) -> Flow[Outcome]:
         """Return the flow of one prompt."""
-        candidates, satisfied = yield from draw_in_waves(task, verifier=None)
-        return conclude(task, candidates, select_by_vote(candidates, task.tie_breaker()), satisfied=satisfied)
+        candidates = yield from draw_in_waves(task, verifier=None)
+        return conclude(task, candidates, select_by_vote(candidates, task.tie_breaker()))

@@ -39,6 +39,6 @@ class WeightedBestOfN:
 
     def flow(self, task: Task) -> Flow[Outcome]:
         """Return the flow of one prompt."""
-        candidates, satisfied = yield from draw_in_waves(task, verifier=self.verifier)
+        candidates = yield from draw_in_waves(task, verifier=self.verifier)
         choice = select_weighted(candidates, task.tie_breaker(), aggregate=self.aggregate)
-        return conclude(task, candidates, choice, satisfied=satisfied)
+        return conclude(task, candidates, choice)

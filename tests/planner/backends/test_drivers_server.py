@@ -65,7 +65,7 @@ def with_numbers(work: Task) -> Task:
         allocation=work.allocation,
         generator=work.generator,
         extractor=LastNumber(),
-        stop_rule=work.stop_rule,
+        wave_size=work.wave_size,
     )
 
 

@@ -13,7 +13,6 @@ from difficulty.errors import BackendError, InvalidInputError, VerifierError
 from planner.drivers import Limits, Progress, run_concurrently, run_lockstep
 from planner.ports.ports import Completion, SampleRequest, ScoreRequest, Scores
 from planner.simulated import SimulatedBackend, SimulatedVerifier
-from planner.strategies import FixedWaves
 from policies.cost.usage import Usage
 
 DRIVERS = (run_lockstep, run_concurrently)
@@ -165,7 +164,7 @@ async def test_the_books_equal_what_the_backend_generated(driver: type, strategy
 
 async def test_lockstep_sends_one_call_per_round() -> None:
     source = Counting(backend())
-    tasks = [task("majority_vote", id=f"p{i}", stop_rule=FixedWaves(size=4)) for i in range(20)]
+    tasks = [task("majority_vote", id=f"p{i}", wave_size=4) for i in range(20)]
     await run_lockstep(tasks, backend=source, limits=Limits())
     assert source.n_calls == 2
 

@@ -19,7 +19,7 @@ from difficulty.errors import InvalidInputError
 from planner.drivers import Limits, RunLog, run_concurrently, run_lockstep
 from planner.ports.ports import Completion, SampleRequest
 from planner.simulated import SimulatedBackend, SimulatedVerifier
-from planner.strategies import FixedWaves, Task
+from planner.strategies import Task
 from policies.cost.usage import Usage
 
 DRIVERS = (run_lockstep, run_concurrently)
@@ -47,7 +47,7 @@ LIMITS = Limits(max_concurrency=2)
 
 
 def tasks_of(strategy: str) -> list[Task]:
-    return [task(strategy, id=f"p{i}", width=4, stop_rule=FixedWaves(size=2)) for i in range(6)]
+    return [task(strategy, id=f"p{i}", width=4, wave_size=2) for i in range(6)]
 
 
 def run(driver: type, strategy: str, path: Path, source: Paid) -> list:

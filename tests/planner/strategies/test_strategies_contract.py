@@ -11,7 +11,7 @@ from strategy_contract import ALL, TREES, backend, one_at_random, play, task
 from difficulty.errors import InvalidInputError
 from planner.ports.ports import Completion, SampleRequest, ScoreRequest
 from planner.simulated import SimulatedVerifier
-from planner.strategies import AllAtOnce, FixedWaves, strategy_of
+from planner.strategies import strategy_of
 from planner.strategies.registry import STRATEGY_TYPES
 from policies.plan.allocation import Allocation
 
@@ -165,15 +165,20 @@ def test_a_wide_draw_begins_with_the_samples_of_a_narrow_one() -> None:
 
 @pytest.mark.parametrize("strategy", ["majority_vote", "best_of_n", "weighted_best_of_n"])
 def test_waves_change_nothing_but_the_rounds(strategy: str) -> None:
-    at_once = play(task(strategy, width=7, stop_rule=AllAtOnce()))
-    waves = play(task(strategy, width=7, stop_rule=FixedWaves(size=3)))
+    at_once = play(task(strategy, width=7))
+    waves = play(task(strategy, width=7, wave_size=3))
     assert waves.samples_per_round == [3, 3, 1]
     assert waves.outcome.candidates == at_once.outcome.candidates
     assert waves.outcome.answer == at_once.outcome.answer
 
 
+def test_a_wave_without_samples_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="wave_size=0"):
+        task("majority_vote", wave_size=0)
+
+
 def test_first_success_stops_with_the_wave_that_succeeds() -> None:
-    played = play(task("first_success", width=12, stop_rule=FixedWaves(size=2)), verifier=SimulatedVerifier())
+    played = play(task("first_success", width=12, wave_size=2), verifier=SimulatedVerifier())
     answers = [candidate.answer for candidate in played.outcome.candidates]
     assert played.outcome.answer == "right"
     assert played.outcome.stop_reason == "satisfied"

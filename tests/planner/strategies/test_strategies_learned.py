@@ -16,7 +16,6 @@ from planner.backends.replay import ReplayBackend
 from planner.drivers import Limits, RunLog, run_lockstep
 from planner.ports.outcome import Outcome
 from planner.ports.ports import ScoreRequest
-from planner.strategies.stop import AllAtOnce, FixedWaves, StopRule
 from planner.strategies.task import Task
 from planner.verifiers.learned import LearnedVerifier
 from policies.plan.allocation import Allocation, StrategyName
@@ -51,7 +50,9 @@ class Watched:
         return await self.inner.score(requests)
 
 
-async def run(strategy: StrategyName, verifier: Watched, rule: StopRule, answers: str = "abbab") -> Outcome:
+async def run(
+    strategy: StrategyName, verifier: Watched, wave_size: int | None = None, answers: str = "abbab"
+) -> Outcome:
     samples = [{"answer": one, "correct": one == "b", "output_tokens": 3} for one in answers]
     record = {"prompt_id": "p", "prompt": "?", "generator": "tiny", "samples": samples}
     log = SampleLog.from_records([record], {"tiny": Generator(name="tiny")})
@@ -62,7 +63,7 @@ async def run(strategy: StrategyName, verifier: Watched, rule: StopRule, answers
         ),
         generator=log.generators["tiny"],
         extractor=RecordedAnswer(),
-        stop_rule=rule,
+        wave_size=wave_size,
     )
     [outcome] = await run_lockstep(
         [task], backend=ReplayBackend(log), verifiers={"learned": verifier}, limits=Limits()
@@ -72,9 +73,9 @@ async def run(strategy: StrategyName, verifier: Watched, rule: StopRule, answers
 
 @pytest.mark.parametrize("strategy", ["best_of_n", "weighted_best_of_n"])
 async def test_waves_end_with_the_scores_of_all_that_were_drawn(strategy: StrategyName) -> None:
-    at_once = await run(strategy, Watched(), AllAtOnce())
+    at_once = await run(strategy, Watched())
     verifier = Watched()
-    in_waves = await run(strategy, verifier, FixedWaves(size=2))
+    in_waves = await run(strategy, verifier, wave_size=2)
     assert [len(request.completions) for request in verifier.seen] == [2, 4, 5]
     assert {request.generator for request in verifier.seen} == {"tiny"}
     assert in_waves.candidates == at_once.candidates and in_waves.answer == at_once.answer == "b"
@@ -83,7 +84,7 @@ async def test_waves_end_with_the_scores_of_all_that_were_drawn(strategy: Strate
 
 async def test_what_cannot_be_scored_together_is_left_to_the_vote() -> None:
     verifier = Watched(broken=True)
-    outcome = await run("best_of_n", verifier, AllAtOnce())
+    outcome = await run("best_of_n", verifier)
     # The driver tries a failed call once more; no completion is ever scored as if it were alone.
     assert {len(request.completions) for request in verifier.seen} == {5}
     assert outcome.answer == "b" and outcome.selected_by == "majority_vote"
@@ -93,7 +94,7 @@ async def test_what_cannot_be_scored_together_is_left_to_the_vote() -> None:
 
 async def test_a_run_log_keeps_the_scores_of_generators_and_lengths_apart(tmp_path: Path) -> None:
     verifier = Watched()
-    await run("best_of_n", verifier, AllAtOnce())
+    await run("best_of_n", verifier)
     [request] = verifier.seen
     with RunLog.open(tmp_path / "run.log", resume=False) as log:
         log.add_scores(request, [0.5] * 5, verifier_tokens=0, steps=[[0.1, 0.5]] * 5)

@@ -12,7 +12,6 @@ from strategy_contract import backend, play, task
 from difficulty.prompt import Prompt
 from planner.drivers import Limits, RunLog, run_concurrently, run_lockstep
 from planner.ports.ports import Completion, SampleRequest, ScoreRequest
-from planner.strategies import FixedWaves
 
 
 class Numbered:
@@ -80,7 +79,7 @@ def test_a_failed_attempt_is_not_shown_and_ends_nothing() -> None:
 
 @pytest.mark.parametrize("driver", [run_lockstep, run_concurrently], ids=lambda driver: driver.__name__)
 def test_after_a_refusal_no_further_wave_is_asked_for(driver: type) -> None:
-    work = task("majority_vote", width=40, stop_rule=FixedWaves(size=2))
+    work = task("majority_vote", width=40, wave_size=2)
     (outcome,) = asyncio.run(driver([work], backend=backend(), limits=Limits(max_samples=3)))
     assert [candidate.status for candidate in outcome.candidates] == ["ok", "ok", "ok", "cancelled"]
 
