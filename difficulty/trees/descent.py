@@ -1,0 +1,149 @@
+"""Find the leaves of many rows in many trees at once, level by level, in numpy.
+
+It takes as long as LightGBM on one thread for models of 150 trees, for one row as for ten thousand: a level
+is four look-ups for a few hundred rows, which stay in the processor's cache. It assumes trees that
+`difficulty.trees.trees` has checked, and leaves what their leaves say to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["LARGEST", "ZERO", "Descent", "Missing"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+LARGEST: Final = float(np.finfo(np.float64).max)
+"""The largest threshold: every number is at or below it, and a missing one can still be above."""
+
+ZERO: Final = float(np.float32(1e-35))
+"""LightGBM takes numbers of at most this size for 0."""
+
+# Rows walked at a time, times trees: what they need stays in the processor's cache.
+_WALKED: Final = 1 << 14
+
+
+class Missing(IntEnum):
+    """Where a row goes whose feature is missing, by the model's library and training data."""
+
+    ZERO = 0
+    """NaN counts as the number 0."""
+    LEFT = 1
+    """NaN goes left."""
+    RIGHT = 2
+    """NaN goes right."""
+    ZERO_LEFT = 3
+    """NaN and 0 go left."""
+    ZERO_RIGHT = 4
+    """NaN and 0 go right."""
+
+
+_STANDS_FOR: Final = {
+    Missing.ZERO: 0.0,
+    Missing.LEFT: -np.inf,
+    Missing.RIGHT: np.inf,
+    Missing.ZERO_LEFT: -np.inf,
+    Missing.ZERO_RIGHT: np.inf,
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Descent:
+    """The way down T trees with N nodes; parameters as in `difficulty.trees.trees.Trees`.
+
+    Parameters
+    ----------
+    root, feature, threshold, left, right, missing
+        As there.
+    depth : int
+        Decisions on the longest way.
+    """
+
+    root: NDArray[np.int64]
+    feature: NDArray[np.int64]
+    threshold: FloatArray
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    missing: NDArray[np.int64]
+    depth: int
+
+    def leaves(self, table: FloatArray) -> NDArray[np.int64]:
+        """Return the number of the leaf of each row in each tree, shape (P, T).
+
+        Parameters
+        ----------
+        table : ndarray of float64, shape (P, F)
+            Features; NaN where missing.
+        """
+        columns = self._columns(table)
+        n_rows, n_columns = columns.shape
+        found = np.empty((n_rows, len(self.root)), dtype=np.int64)
+        step = max(_WALKED // len(self.root), 1)
+        for start in range(0, n_rows, step):
+            part = columns[start : start + step].ravel()
+            n_part = min(step, n_rows - start)
+            first = (np.arange(n_part) * n_columns)[:, None]
+            node = np.broadcast_to(self.root, (n_part, len(self.root)))
+            for _ in range(self.depth):
+                below = part.take(first + self._column.take(node)) <= self.threshold.take(node)
+                node = self._children.take(2 * node + below)
+            found[start : start + step] = self._number.take(node)
+        return found
+
+    @cached_property
+    def _keys(self) -> NDArray[np.int64]:
+        """Pairs of a code of missing features and a feature that are asked for, each once: (C, 2)."""
+        inner = self.feature >= 0
+        return np.unique(np.stack([self.missing[inner], self.feature[inner]], axis=1), axis=0)
+
+    @cached_property
+    def _column(self) -> NDArray[np.int64]:
+        """The pair that each node asks for, (N,); 0 for leaves."""
+        column = np.zeros(len(self.feature), dtype=np.int64)
+        inner = np.flatnonzero(self.feature >= 0)
+        if len(inner):
+            base = int(self._keys[:, 1].max()) + 1
+            keys = self._keys[:, 0] * base + self._keys[:, 1]
+            column[inner] = np.searchsorted(keys, self.missing[inner] * base + self.feature[inner])
+        return column
+
+    @cached_property
+    def _children(self) -> NDArray[np.int64]:
+        """Children of each node, right and then left; a leaf leads to itself: (2N,)."""
+        nodes = np.arange(len(self.feature))
+        leaf = self.feature < 0
+        return np.stack([np.where(leaf, nodes, self.right), np.where(leaf, nodes, self.left)], axis=1).ravel()
+
+    @cached_property
+    def _number(self) -> NDArray[np.int64]:
+        """Number of each leaf among the leaves, (N,)."""
+        return np.cumsum(self.feature < 0) - 1
+
+    @cached_property
+    def _zeros_count(self) -> bool:
+        """Whether 0 counts as missing anywhere."""
+        return bool((self._keys[:, 0] >= Missing.ZERO_LEFT).any())
+
+    def _columns(self, table: FloatArray) -> FloatArray:
+        """Return one column for each pair, missing features replaced by where they go, shape (P, C)."""
+        columns = table.take(self._keys[:, 1], axis=1)
+        if not self._zeros_count and np.isfinite(columns).all():
+            return columns
+        unknown = np.isnan(columns)
+        # What is beyond every number is kept for what is missing.
+        columns = columns.clip(-LARGEST, LARGEST)
+        codes = self._keys[:, 0]
+        for code, stands_for in _STANDS_FOR.items():
+            ours = codes == code
+            gone = unknown[:, ours]
+            if code >= Missing.ZERO_LEFT:
+                gone = gone | (np.abs(columns[:, ours]) <= ZERO)
+            if gone.any():
+                columns[:, ours] = np.where(gone, stands_for, columns[:, ours])
+        return columns
