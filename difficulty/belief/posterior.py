@@ -1,9 +1,8 @@
-"""What the first samples say: belief after agreement, and after failures of a checker.
+"""What the first answers say: how sure it is that the leading one would lead in the long run.
 
-Conjugate wherever it can be: Beta for a duel of two answers, Dirichlet for many and beta-binomial for a
-checker. Samples are assumed exchangeable given the prompt. What to do about it is left to
-`policies.ladder.stop_rules`; evidence that has no conjugate form (log-probabilities, lengths) to
-`policies.ladder.value_rule`.
+Conjugate: Beta for a duel of two answers, Dirichlet for many. Samples are assumed exchangeable given the
+prompt. What to do about it is left to `policies.ladder.stop_rules`; evidence that has no conjugate form
+(log-probabilities, lengths) to `policies.ladder.value_rule`.
 """
 
 from __future__ import annotations
@@ -13,12 +12,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from difficulty.belief.beta_binomial import BetaBinomial
-
 __all__ = [
     "is_mode",
     "leads",
-    "success_within",
 ]
 
 FloatArray: TypeAlias = NDArray[np.float64]
@@ -113,33 +109,6 @@ def is_mode(
     below = below * np.where(count[..., None] > 0, gammainc(each[..., None], x), 1.0) ** count[..., None]
     chance = (below * (0.5 * weights)).sum(axis=-1).clip(0.0, 1.0)
     return np.asarray(chance[inverse.ravel()].reshape(arrays[0].shape))
-
-
-def success_within(prior: BetaBinomial, n_failed: ArrayLike, m: ArrayLike) -> FloatArray:
-    """Return the probability that one of the next m samples is correct after n failures and no success.
-
-    Parameters
-    ----------
-    prior : BetaBinomial
-        Belief before sampling, possibly with mass at 0.
-    n_failed, m : array_like of int
-        At least 0; they broadcast.
-
-    Returns
-    -------
-    ndarray of float64
-        In [0, 1].
-
-    Examples
-    --------
-    >>> prior = BetaBinomial(a=1.0, b=1.0)
-    >>> success_within(prior, [0, 1, 2], 1).round(3)
-    array([0.5  , 0.333, 0.25 ])
-    """
-    failed, more = np.broadcast_arrays(np.asarray(n_failed, dtype=np.int64), np.asarray(m, dtype=np.int64))
-    now = np.exp(np.asarray(prior.log_marginal(failed, np.zeros_like(failed))))
-    later = np.exp(np.asarray(prior.log_marginal(failed + more, np.zeros_like(failed))))
-    return np.asarray(1.0 - np.divide(later, now, out=np.ones_like(now), where=now > 0))
 
 
 def _floats(values: ArrayLike) -> FloatArray:

@@ -2,7 +2,7 @@
 
 The samples of a prompt are taken to be independent draws of one generator, of which `n` were recorded and
 `n_correct` of them are right; then the estimate is exact and unbiased. Smoothing over prompts, and anything
-said about k beyond the recorded n, is left to `difficulty.belief.beta_binomial`.
+said about k beyond the recorded n, is left to the caller.
 """
 
 from __future__ import annotations

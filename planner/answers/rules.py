@@ -1,23 +1,21 @@
 r"""One layer that turns a completion into an answer: find, canonicalise, compare.
 
 The vote, the verifiers, the labels of training and the metrics all use it, so that two places never disagree
-about what a completion says. A truncated, failed or unparsable completion abstains (None) and `tally` counts
-why; symbolic mathematics is left to `planner.answers.mathematics`.
+about what a completion says. A truncated, failed or unparsable completion abstains (None); symbolic
+mathematics is left to `planner.answers.mathematics`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple, TypeAlias, final
+from typing import Final, final
 
 from difficulty.errors import InvalidInputError
 from planner.answers.numbers import NUMBER
 from planner.answers.rule import AnswerRule
 from planner.answers.text import boxed_contents
-from planner.ports.ports import AnswerExtractor, Completion
 
 __all__ = [
     "Boxed",
@@ -27,15 +25,9 @@ __all__ = [
     "MultipleChoice",
     "RecordedAnswer",
     "RegularExpression",
-    "Status",
-    "Tally",
     "WholeText",
     "extractor_named",
-    "status",
-    "tally",
 ]
-
-Status: TypeAlias = Literal["answered", "truncated", "unparsable", "failed"]
 
 
 @final
@@ -261,38 +253,6 @@ class FirstOf(AnswerRule):
             if found is not None:
                 return rule.canonicalise(found)
         return None
-
-
-class Tally(NamedTuple):
-    """How many completions answered, and why the others did not."""
-
-    answered: int
-    truncated: int
-    unparsable: int
-    failed: int
-
-
-def status(completion: Completion, extractor: AnswerExtractor) -> Status:
-    """Say whether a completion answers, and if not, why not."""
-    if completion.finish_reason == "length":
-        return "truncated"
-    if completion.finish_reason != "stop":
-        return "failed"
-    return "unparsable" if extractor.extract(completion.text, "stop") is None else "answered"
-
-
-def tally(completions: Iterable[Completion], extractor: AnswerExtractor) -> Tally:
-    """Count answers and abstentions.
-
-    Examples
-    --------
-    >>> done = Completion(text="42", prompt_tokens=9, output_tokens=2, finish_reason="stop")
-    >>> cut = Completion(text="4", prompt_tokens=0, output_tokens=1, finish_reason="length")
-    >>> tally([done, cut], LastNumber())
-    Tally(answered=1, truncated=1, unparsable=0, failed=0)
-    """
-    kinds = [status(completion, extractor) for completion in completions]
-    return Tally(*(kinds.count(kind) for kind in ("answered", "truncated", "unparsable", "failed")))
 
 
 _NAMED: Final[dict[str, AnswerRule]] = {

@@ -15,7 +15,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.belief.beta_binomial import BetaBinomial
 from difficulty.belief.weight_spec import PolicySpec
 from difficulty.errors import InvalidBundleError, InvalidInputError
 from policies.adaptive.policy import AdaptivePolicy, Move
@@ -169,8 +168,6 @@ def _rule(rule: StopRule) -> dict[str, Any]:
     if _RULES.get(name) is not type(rule):
         raise InvalidInputError(f"rules that can be saved are {', '.join(sorted(_RULES))}; got {name}")
     plain = _fields(rule)
-    if isinstance(rule, stop_rules.FirstSuccess):
-        plain["prior"] = {key: np.asarray(getattr(rule.prior, key)).tolist() for key in ("a", "b", "zero")}
     # JSON has no infinity; None stands for "never".
     plain = {key: None if item == float("inf") else item for key, item in plain.items()}
     return {"name": name, **plain}
@@ -186,7 +183,5 @@ def _read_rule(data: Mapping[str, Any]) -> StopRule:
             key: np.array(values[key], dtype=np.float64) for key in ("prices", "accuracy", "gain", "cost")
         }
         return ValueRule(**{**values, **arrays})
-    if kind is stop_rules.FirstSuccess:
-        values["prior"] = BetaBinomial(**values["prior"])
     rule: StopRule = kind(**{key: float("inf") if item is None else item for key, item in values.items()})
     return rule

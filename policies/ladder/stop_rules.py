@@ -8,14 +8,13 @@ cheap samples before a strong one, ESC is `Unanimous` on equal waves.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.belief.beta_binomial import BetaBinomial
-from difficulty.belief.posterior import is_mode, leads, success_within
+from difficulty.belief.posterior import is_mode, leads
 from difficulty.errors import InvalidInputError
 from policies.ladder.evidence import Evidence
 
@@ -23,7 +22,6 @@ __all__ = [
     "AdaptiveConsistency",
     "Agreement",
     "Always",
-    "FirstSuccess",
     "OneProbe",
     "Unanimous",
 ]
@@ -178,44 +176,3 @@ class OneProbe:
         """Return where fewer samples than the probe asks for have been drawn."""
         sign = -evidence.mean_logprob if self.by == "mean_logprob" else evidence.length
         return evidence.n_drawn < self.base * np.exp(self.slope * sign)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FirstSuccess:
-    """With a checker: go on while the chance of a first success within the next samples is worth their price.
-
-    Parameters
-    ----------
-    prior : BetaBinomial
-        Belief about a prompt of usual difficulty, possibly with mass at 0 ("unsolvable at any budget").
-    slope : float
-        Change of the log-odds of the prior's mean per standard deviation of predicted level; 0 ignores
-        difficulty.
-    look_ahead : int
-        Samples to look ahead, at least 1. One is optimal when samples come one at a time (the chance only
-        falls).
-
-    References
-    ----------
-    One-step look-ahead in the monotone case (Chow and Robbins 1961): optimal for Beta posteriors of failures.
-    """
-
-    prior: BetaBinomial = field(default_factory=lambda: BetaBinomial(a=0.5, b=1.0))
-    slope: float = 0.0
-    look_ahead: int = 1
-
-    def __post_init__(self) -> None:
-        if self.look_ahead < 1:
-            raise InvalidInputError(f"look_ahead must be at least 1, got {self.look_ahead}")
-
-    def go_on(self, evidence: Evidence, *, price: float) -> BoolArray:
-        """Return where nothing has succeeded yet and the next samples promise enough."""
-        prior = self.prior
-        if self.slope and evidence.difficulty.shape[1]:
-            strength = prior.a + prior.b
-            odds = np.log(prior.a / prior.b) + self.slope * evidence.difficulty[:, 0]
-            mean = 1 / (1 + np.exp(-odds))
-            prior = BetaBinomial(a=strength * mean, b=strength * (1 - mean), zero=prior.zero)
-        chance = success_within(prior, evidence.n_drawn, self.look_ahead)
-        each = evidence.spent / np.maximum(evidence.n_drawn, 1)
-        return np.asarray((evidence.n_correct == 0) & (chance > price * each * self.look_ahead))

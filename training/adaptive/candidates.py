@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from policies.ladder.ladder import Ladder, SampleScale, Wave
 from policies.ladder.stop_rule import StopRule
-from policies.ladder.stop_rules import AdaptiveConsistency, Always, FirstSuccess, Unanimous
+from policies.ladder.stop_rules import AdaptiveConsistency, Always, Unanimous
 from policies.ladder.value_rule import ValueRule, feature_matrix, probably_wrong
 from policies.plan.objective import Objective
 from policies.replay.pools import ReplayPool
@@ -131,13 +131,9 @@ class Bench:
 
     def known(self, runs: Trajectories, rule: StopRule) -> Candidate:
         """Return a rule with nothing to fit as a candidate."""
-        # Of the known rules only this one looks at the price.
-        asked = self.prices if isinstance(rule, FirstSuccess) else self.prices[:1]
-        results = [score_rule(runs, rule, price=float(price)) for price in asked]
-        results += results[-1:] * (len(self.prices) - len(results))
-        value, cost = (
-            np.stack([getattr(result, part) for result in results], axis=1) for part in ("value", "cost")
-        )
+        # Known rules do not look at the price.
+        result = score_rule(runs, rule)
+        value, cost = (part[:, None].repeat(len(self.prices), 1) for part in (result.value, result.cost))
         return self._candidate(f"{rule} on {runs.ladder}", runs.ladder, lambda _: rule, runs, value, cost)
 
     def learned(self, runs: Trajectories, *, features: str, ridge: float) -> Candidate:

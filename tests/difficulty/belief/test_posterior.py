@@ -7,11 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from difficulty.belief.beta_binomial import BetaBinomial
 from difficulty.belief.posterior import (
     is_mode,
     leads,
-    success_within,
 )
 
 
@@ -45,11 +43,3 @@ def test_mode_probability_agrees_with_simulation() -> None:
 
 def test_a_third_answer_makes_the_mode_less_sure() -> None:
     assert is_mode(5, 3, 3, 1) < is_mode(5, 3, 0, 0)
-
-
-def test_success_within_agrees_with_the_product_of_single_steps() -> None:
-    prior = BetaBinomial(a=0.6, b=1.7, zero=0.15)
-    fail = 1.0
-    for step in range(5):
-        fail *= 1 - float(success_within(prior, 2 + step, 1))
-    assert float(success_within(prior, 2, 5)) == pytest.approx(1 - fail)

@@ -22,10 +22,9 @@ from planner.answers.rules import (
     RegularExpression,
     WholeText,
     extractor_named,
-    tally,
 )
 from planner.answers.text import canonical_answer
-from planner.ports.ports import Completion, FinishReason
+from planner.ports.ports import FinishReason
 
 ALL_RULES: list[AnswerRule] = [
     Boxed(),
@@ -170,19 +169,6 @@ def test_an_abstention_equals_nothing(rule: AnswerRule) -> None:
     assert not rule.equal(None, None)
     assert not rule.equal(None, "4")
     assert rule.equal("A", "A")
-
-
-def test_tally_counts_every_reason() -> None:
-    def completion(text: str, finish: FinishReason) -> Completion:
-        return Completion(text=text, prompt_tokens=0, output_tokens=1, finish_reason=finish)
-
-    completions = [
-        completion("4", "stop"),
-        completion("no", "stop"),
-        completion("4", "length"),
-        completion("", "error"),
-    ]
-    assert tally(completions, LastNumber()) == (1, 1, 1, 1)
 
 
 def test_extractors_by_name() -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from difficulty.belief.beta_binomial import BetaBinomial
 from difficulty.errors import InvalidBundleError, InvalidInputError
 from policies.adaptive.policy import AdaptivePolicy, Move
 from policies.adaptive.routing import Routing
@@ -33,7 +32,6 @@ RULES = [
     stop_rules.AdaptiveConsistency(threshold=0.9, criterion="dirichlet"),
     stop_rules.Unanimous(window=5),
     stop_rules.OneProbe(base=2.5, by="length"),
-    stop_rules.FirstSuccess(prior=BetaBinomial(a=0.4, b=2.0, zero=0.1), slope=0.2),
 ]
 
 
@@ -90,15 +88,15 @@ def test_policies_of_the_first_schema_are_still_read() -> None:
     ("path", "value"),
     [
         (("adaptive_policy",), 6),
-        (("choice",), [99] * 7),
-        (("prices",), [1.0] * 7),
+        (("choice",), [99] * 6),
+        (("prices",), [1.0] * 6),
         (("moves", 0, "rule", "name"), "os.system"),
         (("moves", 1, "rule", "surprise"), 1),
         (("moves", 0, "ladder", "waves"), []),
         (("moves", 0, "ladder", "surprise"), 1),
         (("moves", 0, "ladder", "logprob_weights"), {"b": -1.0}),
         (("moves", 0, "ladder", "chance_weight"), -1.0),
-        (("moves", 6, "rule", "gain"), [[1.0]]),
+        (("moves", 5, "rule", "gain"), [[1.0]]),
         (("scales", "a", "logprob_sd"), -1.0),
     ],
 )

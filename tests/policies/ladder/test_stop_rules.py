@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from difficulty.belief.beta_binomial import BetaBinomial
-from difficulty.belief.posterior import success_within
 from difficulty.errors import InvalidInputError
 from policies.ladder.evidence import Evidence
 from policies.ladder.ladder import Ladder, SampleScale, Wave
@@ -14,7 +12,6 @@ from policies.ladder.stop_rules import (
     AdaptiveConsistency,
     Agreement,
     Always,
-    FirstSuccess,
     OneProbe,
     Unanimous,
 )
@@ -91,24 +88,6 @@ def test_one_probe_buys_more_for_surprising_or_long_samples() -> None:
     assert not goes_on(long, after(0, 0, cost=[1.0, 1.0]))
 
 
-def test_first_success_stops_where_the_next_chance_is_not_worth_its_price() -> None:
-    prior = BetaBinomial(a=0.5, b=1.0)
-    rule = FirstSuccess(prior=prior)
-    for failures in range(1, 8):
-        state = after(*[-1] * failures, correct=[0] * failures, cost=[3.0] * failures)
-        chance = float(success_within(prior, failures, 1))
-        assert goes_on(rule, state, price=0.99 * chance / 3.0)
-        assert not goes_on(rule, state, price=1.01 * chance / 3.0)
-    assert not goes_on(rule, after(-1, correct=[1], cost=[1.0]), price=0.0)
-
-
-def test_first_success_gives_up_sooner_on_hard_prompts() -> None:
-    rule = FirstSuccess(prior=BetaBinomial(a=0.5, b=1.0), slope=1.0)
-    answers, failed, cost = [-1] * 3, [0] * 3, [1.0] * 3
-    assert goes_on(rule, after(*answers, correct=failed, cost=cost, level=1.5), price=0.1)
-    assert not goes_on(rule, after(*answers, correct=failed, cost=cost, level=-1.5), price=0.1)
-
-
 @pytest.mark.parametrize(
     "make",
     [
@@ -119,7 +98,6 @@ def test_first_success_gives_up_sooner_on_hard_prompts() -> None:
         lambda: AdaptiveConsistency(prior_leader=0.0),
         lambda: Unanimous(window=0),
         lambda: OneProbe(base=0.0),
-        lambda: FirstSuccess(look_ahead=0),
     ],
 )
 def test_parameters_without_meaning_are_refused(make: object) -> None:
