@@ -15,7 +15,7 @@ from dataclasses import replace
 from difficulty.errors import BackendError
 from planner.drivers.desk import BACKEND_ERRORS, VERIFIER_ERRORS, Clock, Desk, Part, refused
 from planner.drivers.exchange import failure_of
-from planner.drivers.ledger import Admission
+from planner.drivers.ledger import Permit
 from planner.drivers.limits import Limits
 from planner.drivers.run_log import RunLog
 from planner.drivers.session import OnProgress, Session
@@ -189,7 +189,7 @@ class _Driver:
         left = self._desk.seconds_left()
         return ask.one_by_one or (left is not None and (not self._longest or left < 2 * self._longest))
 
-    async def _admit(self, session: Session, request: SampleRequest, n: int) -> Admission:
+    async def _admit(self, session: Session, request: SampleRequest, n: int) -> Permit:
         """Wait until a sample may be sent, or until it is certain that none ever may."""
         ledger = self._desk.ledger
         while True:

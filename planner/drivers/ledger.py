@@ -16,7 +16,7 @@ from planner.ports.ports import SampleRequest
 from planner.strategies.flow import Failure
 from policies.cost.usage import Usage
 
-__all__ = ["Account", "Admission", "Hold", "Ledger"]
+__all__ = ["Account", "Hold", "Ledger", "Permit"]
 
 _NOTHING = Usage()
 _TIME = Failure(kind="TimeLimitReached", reason="the run reached max_seconds", refused=True)
@@ -59,7 +59,7 @@ class Hold(NamedTuple):
     cost: float
 
 
-class Admission(NamedTuple):
+class Permit(NamedTuple):
     """How many samples may be sent now, the hold on them, and the refusal where it is none.
 
     `for_all` is True when the refusing cap is one of the run, so that other prompts are refused as well.
@@ -123,7 +123,7 @@ class Ledger:
             price = self._most[known] = self._price(worst, request.generator.name)
         return price
 
-    def admit(self, account: Account, request: SampleRequest, n: int) -> Admission:
+    def admit(self, account: Account, request: SampleRequest, n: int) -> Permit:
         """Hold the cost of as many of `n` samples of `request` as the caps permit.
 
         Parameters
@@ -136,7 +136,7 @@ class Ledger:
             Samples wanted, at least 1.
         """
         if self.time_is_up:
-            return Admission(0, None, _TIME, True)
+            return Permit(0, None, _TIME, True)
         refusal = self._refusal(account, request, n) if self.limits.any else None
         low, high = (n, n) if refusal is None else (0, n)
         while high - low > 1:
@@ -147,11 +147,11 @@ class Ledger:
             else:
                 high = middle
         if low == 0 and refusal is not None:
-            return Admission(0, None, refusal.failure, refusal.for_all)
+            return Permit(0, None, refusal.failure, refusal.for_all)
         worst = self._worst(account, request, low)
         hold = Hold(account, request.generator.name, worst, self._price(worst, request.generator.name))
         self._shift_held(account, worst, hold.cost)
-        return Admission(low, hold, None)
+        return Permit(low, hold, None)
 
     def settle(self, hold: Hold, usage: Usage) -> None:
         """Replace a hold by what was really used."""

@@ -19,7 +19,7 @@ from difficulty.errors import InvalidBudgetError, InvalidInputError
 
 __all__ = ["StreamControl", "StreamState", "Ticket"]
 
-Clock: TypeAlias = Literal["prompts", "seconds"]
+ClockName: TypeAlias = Literal["prompts", "seconds"]
 
 # How fast the control forgets: prompts of memory for cost drift and for the arrival rate.
 _DRIFT_MEMORY: Final = 150.0
@@ -120,7 +120,7 @@ class StreamControl:
     window: float
     prices: Sequence[float]
     costs: Sequence[float]
-    clock: Clock = "prompts"
+    clock: ClockName = "prompts"
     hard_cap: float | None = None
     state: StreamState = field(default_factory=StreamState)
 
@@ -205,7 +205,7 @@ class StreamControl:
         window: float,
         prices: Sequence[float],
         costs: Sequence[float],
-        clock: Clock = "prompts",
+        clock: ClockName = "prompts",
         hard_cap: float | None = None,
     ) -> StreamControl:
         """Return a control that goes on where another one was saved; prompts in flight then stay reserved.

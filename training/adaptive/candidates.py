@@ -25,7 +25,7 @@ from policies.replay.trajectories import Trajectories, replay, score_rule
 from training.adaptive.fit_rule import fit_value_rule
 from training.adaptive.proposals import Settings
 
-__all__ = ["KNOWN_RULES", "Bench", "Candidate", "score_at_prices"]
+__all__ = ["KNOWN_RULES", "Bench", "Contender", "score_at_prices"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
@@ -37,7 +37,7 @@ KNOWN_RULES: Final[tuple[StopRule, ...]] = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Candidate:
+class Contender:
     """A ladder and a rule with what they earned out of fold.
 
     Parameters
@@ -108,7 +108,7 @@ class Bench:
             seed=self.settings.seed,
         )
 
-    def static(self, runs: Trajectories) -> list[Candidate]:
+    def static(self, runs: Trajectories) -> list[Contender]:
         """Return every beginning of one generator's ladder, drawn in one wave, as a candidate."""
         generator = runs.ladder.generators[0]
         found, drawn = [], 0
@@ -129,14 +129,14 @@ class Bench:
             )
         return found
 
-    def known(self, runs: Trajectories, rule: StopRule) -> Candidate:
+    def known(self, runs: Trajectories, rule: StopRule) -> Contender:
         """Return a rule with nothing to fit as a candidate."""
         # Known rules do not look at the price.
         result = score_rule(runs, rule)
         value, cost = (part[:, None].repeat(len(self.prices), 1) for part in (result.value, result.cost))
         return self._candidate(f"{rule} on {runs.ladder}", runs.ladder, lambda _: rule, runs, value, cost)
 
-    def learned(self, runs: Trajectories, *, features: str, ridge: float) -> Candidate:
+    def learned(self, runs: Trajectories, *, features: str, ridge: float) -> Contender:
         """Fit on the other folds and score on each fold; fitting on all waits until it is chosen."""
         matrices = [feature_matrix(state, features) for state in runs.evidence]
         # Draws take much memory: only their means are kept, and the chosen ladders are drawn again.
@@ -169,11 +169,11 @@ class Bench:
         *,
         static: bool = False,
         learned: bool = False,
-    ) -> Candidate:
+    ) -> Contender:
         """Average draws, (N, L), over orders, and keep the common prompts."""
         rows = np.searchsorted(runs.prompts, self.prompts)
         value, cost = runs.per_prompt(value)[rows], runs.per_prompt(cost)[rows]
-        return Candidate(
+        return Contender(
             name=name, ladder=ladder, fit=fit, value=value, cost=cost, static=static, learned=learned
         )
 

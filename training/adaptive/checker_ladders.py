@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from policies.ladder.ladder import Ladder, Wave
 from policies.replay.pools import ReplayPool
 from policies.replay.trajectories import Trajectories
-from training.adaptive.candidates import Bench, Candidate
+from training.adaptive.candidates import Bench, Contender
 from training.adaptive.checker_table import CheckerTable, Steps
 from training.adaptive.proposals import Settings
 from training.adaptive.recipes import Facts
@@ -75,7 +75,7 @@ def propose_checker_ladders(
     return list(dict.fromkeys(found))
 
 
-def first_success(bench: Bench, runs: Trajectories) -> Candidate:
+def first_success(bench: Bench, runs: Trajectories) -> Contender:
     """Return the rule that goes by failures alone: whatever else is known, all unsolved prompts are alike.
 
     Parameters

@@ -18,13 +18,13 @@ from difficulty.errors import InvalidInputError
 from difficulty.estimators.pass_at_k import pass_at_k_curve
 from policies.replay.pools import ReplayPool
 
-__all__ = ["CheckerTable", "Climb", "Steps"]
+__all__ = ["CheckerTable", "LadderWorth", "Steps"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 Steps: TypeAlias = tuple[tuple[str, int], ...]
 
 
-class Climb(NamedTuple):
+class LadderWorth(NamedTuple):
     """What climbing a ladder to its first success comes to.
 
     Attributes
@@ -56,7 +56,7 @@ class CheckerTable:
     ...     miss={"a": np.array([[1.0, 0.5, 0.25]])}, cost={"a": np.ones(1)}, request_cost={"a": np.zeros(1)}
     ... )
     >>> table.climb((("a", 1), ("a", 1)))
-    Climb(coverage=0.75, cost=1.5)
+    LadderWorth(coverage=0.75, cost=1.5)
     """
 
     miss: Mapping[str, FloatArray]
@@ -127,7 +127,7 @@ class CheckerTable:
             and all(n < self.miss[name].shape[1] for name, n in drawn.items())
         )
 
-    def climb(self, steps: Steps) -> Climb:
+    def climb(self, steps: Steps) -> LadderWorth:
         """Return what a ladder that fits comes to, given as pairs of generator and number of samples."""
         drawn: dict[str, int] = {}
         alive = np.ones(len(next(iter(self.cost.values()))))
@@ -137,7 +137,7 @@ class CheckerTable:
             before = drawn.get(name, 0)
             drawn[name] = before + size
             alive = alive * _ratio(self.miss[name][:, before + size], self.miss[name][:, before])
-        return Climb(float(1.0 - alive.mean()), float(spent.mean()))
+        return LadderWorth(float(1.0 - alive.mean()), float(spent.mean()))
 
 
 def _ratio(part: FloatArray, whole: FloatArray) -> FloatArray:

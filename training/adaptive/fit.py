@@ -25,7 +25,7 @@ from policies.ladder.stop_rule import StopRule
 from policies.ladder.value_rule import JUDGED
 from policies.plan.objective import Objective
 from policies.replay.pools import ReplayPool, sample_scales
-from training.adaptive.candidates import KNOWN_RULES, Bench, Candidate
+from training.adaptive.candidates import KNOWN_RULES, Bench, Contender
 from training.adaptive.checker_ladders import first_success, propose_checker_ladders
 from training.adaptive.proposals import Settings, default_ladders, propose_recipes
 from training.adaptive.recipes import Facts, Recipe, Route, undominated
@@ -160,7 +160,7 @@ def fit_adaptive(
         objective=objective,
         settings=settings,
     )
-    candidates: list[Candidate] = []
+    candidates: list[Contender] = []
     for name in spare:
         recipe = Recipe(route=Route(strong=name))
         candidates += bench.static(bench.replay(recipe.ladder(facts, max_samples=settings.max_samples)))
@@ -178,7 +178,7 @@ def fit_adaptive(
             if objective == "coverage":
                 candidates.append(first_success(bench, runs))
     others = _alone(bench, facts, taken=alone | set(spare)) if own and _routes(bench) else []
-    tuned: list[Candidate] = []
+    tuned: list[Contender] = []
     if own and search is not None and search.n_trials > 0:
         worth = _worth(candidates, prices)
         static = np.flatnonzero([item.static for item in candidates])
@@ -209,7 +209,7 @@ def _routes(bench: Bench) -> bool:
     return able and bool((difficulty.std(axis=0) > 0).any())
 
 
-def _alone(bench: Bench, facts: Facts, *, taken: Collection[str]) -> list[Candidate]:
+def _alone(bench: Bench, facts: Facts, *, taken: Collection[str]) -> list[Contender]:
     """Return what generators that no ladder ends with earn alone: some prompts may be better off there."""
     found, settings = [], bench.settings
     for name in facts.recorded:
@@ -224,13 +224,13 @@ def _alone(bench: Bench, facts: Facts, *, taken: Collection[str]) -> list[Candid
     return found
 
 
-def _worth(candidates: Sequence[Candidate], prices: FloatArray) -> FloatArray:
+def _worth(candidates: Sequence[Contender], prices: FloatArray) -> FloatArray:
     """Return value after cost, shape (C, P, L)."""
     return np.stack([item.value - prices * item.cost for item in candidates])
 
 
 def _usual(
-    candidates: Sequence[Candidate], tuned: Sequence[Candidate], worth: FloatArray, bench: Bench
+    candidates: Sequence[Contender], tuned: Sequence[Contender], worth: FloatArray, bench: Bench
 ) -> NDArray[np.intp]:
     """Return the best candidate at each price, (L,), by the worth of candidates and tuned ones, (C, P, L).
 
@@ -267,7 +267,7 @@ def _usual(
 
 
 def _choose(
-    candidates: Sequence[Candidate], tuned: Sequence[Candidate], others: Sequence[Candidate], bench: Bench
+    candidates: Sequence[Contender], tuned: Sequence[Contender], others: Sequence[Contender], bench: Bench
 ) -> AdaptiveFit:
     """Take the usual candidate at each price, and offer others to the prompts that they look better for."""
     everyone, prices, settings = [*candidates, *tuned, *others], bench.prices, bench.settings
@@ -311,7 +311,7 @@ def _choose(
 
 
 def _routing(
-    everyone: Sequence[Candidate],
+    everyone: Sequence[Contender],
     offers: list[list[int]],
     taken: NDArray[np.intp],
     kept: list[int],

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from difficulty.errors import require
 from policies.ladder.value_rule import JUDGED
-from training.adaptive.candidates import Bench, Candidate
+from training.adaptive.candidates import Bench, Contender
 from training.adaptive.recipes import Facts, Recipe, Route
 from training.menu.tuning import study_storage
 
@@ -50,7 +50,7 @@ def tune_recipes(
     storage: str | os.PathLike[str] | None = None,
     study_name: str = "stopping",
     progress: Callable[[int, int], None] | None = None,
-) -> list[Candidate]:
+) -> list[Contender]:
     """Search recipes, and return the candidates of the best trials, best first.
 
     Parameters
@@ -83,9 +83,9 @@ def tune_recipes(
         When optuna is not installed.
     """
     library = require("optuna", extra="train")
-    known: dict[tuple[object, ...], Candidate] = {}
+    known: dict[tuple[object, ...], Contender] = {}
 
-    def candidate(params: Mapping[str, Any]) -> Candidate:
+    def candidate(params: Mapping[str, Any]) -> Contender:
         recipe, features, ridge = _recipe(params, routes)
         key = (recipe, features, ridge)
         if key not in known:
@@ -132,14 +132,14 @@ def tune_recipes(
     return [candidate(params) for params in best[:_N_KEPT]]
 
 
-def worth_over(reference: FloatArray, candidate: Candidate, prices: FloatArray, *, caution: float) -> float:
+def worth_over(reference: FloatArray, candidate: Contender, prices: FloatArray, *, caution: float) -> float:
     """Return what a candidate adds to a reference: value after cost, mean over prices of what is sure.
 
     Parameters
     ----------
     reference : ndarray of float64, shape (P, L)
         Value after cost.
-    candidate : Candidate
+    candidate : Contender
         On the same prompts.
     prices : ndarray of float64, shape (L,)
         Prices.

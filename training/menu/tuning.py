@@ -26,7 +26,7 @@ from training.menu.crossfit import CrossFit, Replay
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["Candidate", "MenuName", "Scorer", "Tuned", "menu_mask", "study_storage", "tune"]
+__all__ = ["MenuName", "Scorer", "SearchPoint", "Tuned", "menu_mask", "study_storage", "tune"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 MenuName: TypeAlias = Literal["all", "hull_generators", "votes"]
@@ -53,7 +53,7 @@ _N_MEMBERS: Final = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Candidate:
+class SearchPoint:
     """A point of the search space: the policy's parameters and the part of the menu that it may use."""
 
     spec: PolicySpec
@@ -161,10 +161,10 @@ def tune(
     )
 
 
-def _mixture(candidates: Sequence[Candidate], scores: FloatArray) -> tuple[PolicyMixture, MenuName]:
+def _mixture(candidates: Sequence[SearchPoint], scores: FloatArray) -> tuple[PolicyMixture, MenuName]:
     """Return the mean of the best candidates that beat static, and the menu that most of them use."""
     order = np.argsort(-scores, kind="stable")[:_N_MEMBERS]
-    kept = [candidates[index] for index in order if scores[index] > 0] or [Candidate(spec=PolicySpec())]
+    kept = [candidates[index] for index in order if scores[index] > 0] or [SearchPoint(spec=PolicySpec())]
     menus = [candidate.menu for candidate in kept]
     return PolicyMixture(members=tuple(c.spec for c in kept)), max(dict.fromkeys(menus), key=menus.count)
 
@@ -210,7 +210,7 @@ class Scorer:
             gains.append(gain - _UNAFFORDABLE * np.maximum(ours.cost[:, 0] / spend - 1, 0))
         return np.stack(gains, axis=1)
 
-    def score(self, candidate: Candidate) -> float:
+    def score(self, candidate: SearchPoint) -> float:
         n = len(self.crossfit.value)
         replay = self.replay(candidate.spec, candidate.menu)
         return float(self.gain(replay, np.full((1, n), 1 / n))[0])
@@ -234,7 +234,7 @@ def menu_mask(
     return np.ones(len(allocations), dtype=bool)
 
 
-def _nested(scorer: Scorer, candidates: Sequence[Candidate]) -> Replay:
+def _nested(scorer: Scorer, candidates: Sequence[SearchPoint]) -> Replay:
     """Replay each fold with the mixture of what scores best on the other folds."""
     folds = scorer.crossfit.folds
     names = np.unique(folds)
@@ -338,10 +338,10 @@ def _suggest(trial: optuna.Trial) -> dict[str, object]:
     return drawn
 
 
-def _candidate(params: dict[str, object]) -> Candidate:
+def _candidate(params: dict[str, object]) -> SearchPoint:
     """Turn a trial's parameters into a candidate."""
     spec = {key: value for key, value in params.items() if key != "menu"}
-    return Candidate(spec=PolicySpec(**spec), menu=params.get("menu", "all"))  # type: ignore[arg-type]
+    return SearchPoint(spec=PolicySpec(**spec), menu=params.get("menu", "all"))  # type: ignore[arg-type]
 
 
 def study_storage(storage: str | os.PathLike[str] | None) -> optuna.storages.BaseStorage | str | None:

@@ -21,7 +21,7 @@ from policies.cost.cost_model import CostModel
 from policies.menu.curves import CurveTable, measure_curves
 from policies.plan.allocation import Allocation, StrategyName
 from training.menu.reward_reading import ReadingName, how_readings_are_known
-from training.strategies.families import Family, shape_grids, strategy_families
+from training.strategies.families import StrategyFamily, shape_grids, strategy_families
 
 __all__ = [
     "DIFFICULTIES",
@@ -48,7 +48,7 @@ class StrategyBed:
         The P prompts that have everything, in the order of the log.
     n_left_out : int
         Prompts that lack samples, chains or runs of some strategy.
-    families : tuple of Family
+    families : tuple of StrategyFamily
         What is compared; the majority vote first.
     columns : mapping of Allocation to int
         Place of each of the A allocations.
@@ -66,7 +66,7 @@ class StrategyBed:
 
     prompt_ids: tuple[str, ...]
     n_left_out: int
-    families: tuple[Family, ...]
+    families: tuple[StrategyFamily, ...]
     columns: dict[Allocation, int]
     value: FloatArray
     cost: FloatArray
@@ -154,7 +154,10 @@ def measure_strategies(
 
 
 def _scoring(
-    curves: CurveTable, pricing: Pricing, families: Sequence[Family], columns: Mapping[Allocation, int]
+    curves: CurveTable,
+    pricing: Pricing,
+    families: Sequence[StrategyFamily],
+    columns: Mapping[Allocation, int],
 ) -> dict[str, ReadingName]:
     """Say of each family that pays for a reward model whether what it reads is recorded."""
     groups = [[columns[allocation] for allocation in family.allocations] for family in families]

@@ -17,7 +17,7 @@ from difficulty.log.sample_log import SampleLog
 from policies.menu.build import build_menu
 from policies.plan.allocation import Allocation, ParameterValue
 
-__all__ = ["Family", "Kind", "choose_generator", "shape_grids", "strategy_families"]
+__all__ = ["Kind", "StrategyFamily", "choose_generator", "shape_grids", "strategy_families"]
 
 Kind: TypeAlias = Literal["parallel", "revision", "search"]
 
@@ -38,7 +38,7 @@ _UNNAMED: Final = ("n", "delimiter", "max_steps", "max_step_tokens", "verifier")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Family:
+class StrategyFamily:
     """One strategy at growing sizes.
 
     Parameters
@@ -88,7 +88,7 @@ def choose_generator(log: SampleLog, generator: str | None = None) -> str:
     return candidates[0]
 
 
-def strategy_families(log: SampleLog, generator: str, *, n_scored: int) -> tuple[Family, ...]:
+def strategy_families(log: SampleLog, generator: str, *, n_scored: int) -> tuple[StrategyFamily, ...]:
     """Return every family that the log can value.
 
     Parameters
@@ -102,7 +102,7 @@ def strategy_families(log: SampleLog, generator: str, *, n_scored: int) -> tuple
 
     Returns
     -------
-    tuple of Family
+    tuple of StrategyFamily
         The majority vote first, then other parallel ones, revisions, searches.
 
     Raises
@@ -142,7 +142,7 @@ def strategy_families(log: SampleLog, generator: str, *, n_scored: int) -> tuple
             key: tuple[str, Kind] = (_search_name(allocation), "search")
             families.setdefault(key, []).append(allocation)
     return tuple(
-        Family(name=name, kind=kind, allocations=tuple(sorted(points, key=lambda a: (a.n, a.depth))))
+        StrategyFamily(name=name, kind=kind, allocations=tuple(sorted(points, key=lambda a: (a.n, a.depth))))
         for (name, kind), points in families.items()
     )
 

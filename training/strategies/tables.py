@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from training.frontier import Frontier, interval
 from training.strategies.bed import StrategyBed
-from training.strategies.families import Family, Kind
+from training.strategies.families import Kind, StrategyFamily
 
 __all__ = [
     "budget_sizes",
@@ -84,7 +84,7 @@ def values_at(
     bed: StrategyBed,
     rows: NDArray[np.intp],
     weights: FloatArray,
-    families: Sequence[Family],
+    families: Sequence[StrategyFamily],
     budgets: FloatArray,
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Return each family's value at each budget, shape (F, R, S), and whether it has spent all that it can.
@@ -249,7 +249,7 @@ def shares(names: Sequence[object], wins: FloatArray) -> dict[str, float]:
     return {str(names[index]): round(float(wins[index]), 4) for index in order if wins[index] > 0}
 
 
-def _members(families: Sequence[Family]) -> Mapping[str, NDArray[np.intp]]:
+def _members(families: Sequence[StrategyFamily]) -> Mapping[str, NDArray[np.intp]]:
     """Return the places of the families of each kind, and of all."""
     kinds = np.array([family.kind for family in families])
     found = {str(kind): np.flatnonzero(kinds == kind) for kind in KINDS}

@@ -16,7 +16,7 @@ from policies.ladder.stop_rules import Always
 from policies.ladder.value_rule import JUDGED
 from policies.replay.pools import ReplayPool, sample_scales
 from policies.verifier.learned_verifier import CorrectnessModel, LearnedScorer
-from training.adaptive.candidates import Bench, Candidate
+from training.adaptive.candidates import Bench, Contender
 from training.adaptive.fit import AdaptiveFit, Search, fit_adaptive
 from training.adaptive.proposals import Settings
 from training.adaptive.recipes import Facts, Recipe, Route
@@ -78,7 +78,7 @@ def bench(*, judged: bool = False) -> tuple[Bench, Facts]:
     return made, Facts.of(found, scales)
 
 
-def searched(storage: Path | None, *, n_trials: int, judged: bool = False, **first: Any) -> list[Candidate]:
+def searched(storage: Path | None, *, n_trials: int, judged: bool = False, **first: Any) -> list[Contender]:
     made, facts = bench(judged=judged)
     routes = made.settings.routes(facts)
     return tune_recipes(
@@ -116,7 +116,7 @@ def trials(journal: Path) -> list[optuna.trial.FrozenTrial]:
 
 def test_what_a_candidate_adds_counts_only_beyond_its_error() -> None:
     value = np.array([[0.6, 0.1], [0.8, 0.3]])
-    one = Candidate(
+    one = Contender(
         name="one",
         ladder=Ladder(waves=(Wave(generator="g"),)),
         fit=lambda _: Always(),

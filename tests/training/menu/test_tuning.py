@@ -14,7 +14,7 @@ from difficulty.belief.weight_spec import STATIC, PolicySpec
 from difficulty.errors import InvalidInputError
 from policies.plan.allocation import Allocation
 from training.menu.crossfit import CrossFit, Replay
-from training.menu.tuning import Candidate, Scorer, Tuned, menu_mask, tune
+from training.menu.tuning import Scorer, SearchPoint, Tuned, menu_mask, tune
 
 MENU = (
     Allocation(generator="small", strategy="majority_vote", width=1),
@@ -86,9 +86,9 @@ def test_the_search_begins_with_static_and_known_points(tmp_path: Path) -> None:
 
 def test_static_scores_nothing_whatever_the_data() -> None:
     scorer = Scorer(crossfit(3, text_tells=True), MENU)
-    assert scorer.score(Candidate(spec=PolicySpec())) == 0
+    assert scorer.score(SearchPoint(spec=PolicySpec())) == 0
     # All shrunk is static; weights are float32, so ties may turn.
-    shrunk = Candidate(spec=PolicySpec(family="kernel", shrinkage=1.0))
+    shrunk = SearchPoint(spec=PolicySpec(family="kernel", shrinkage=1.0))
     assert_allclose(scorer.score(shrunk), 0, atol=1e-6)
 
 
