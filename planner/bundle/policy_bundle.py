@@ -377,7 +377,7 @@ def _cost_belief_array(belief: PolicySpec | None) -> dict[str, NDArray[Any]]:
 
 
 def _read_cost_belief(arrays: Mapping[str, NDArray[Any]]) -> PolicySpec | None:
-    """Return the belief that costs are expected by; bundles from before there was one have none."""
+    """Return the belief that predicts costs; bundles from before there was one have none."""
     if "cost_belief" not in arrays:
         return None
     level, deviation, floor = arrays["cost_belief"].tolist()

@@ -51,8 +51,9 @@ def choose_levels(
 
     Notes
     -----
-    Under a budget the limit of what is weighed is moved until what is charged comes to the budget. Where no
-    limit brings it below, levels are chosen by the charges themselves.
+    Under a budget, the limit on the costs that levels are chosen by (`menu.cost`) is moved until the costs
+    that are counted (`menu.charge`) come to the budget. Where no limit brings them below it, levels are
+    chosen by the counted costs themselves.
     """
     if budget is None or menu.charge is menu.cost:
         return solve(menu.value, menu.cost, budget=budget, price=price, target=target, cap=cap, seed=seed)

@@ -87,8 +87,8 @@ def first_success(bench: Bench, runs: Trajectories) -> Contender:
 
     Notes
     -----
-    What going on gains after as many failures, and what it costs, is a number per wave and price, out of
-    fold as with other rules. It is what every learned rule has to beat.
+    The gain and the cost of going on are one number each per wave and price, fitted out of fold as with other
+    rules. Every learned rule has to beat this one.
     """
     rule = bench.learned(runs, features="agreement", ridge=_CONSTANTS_ONLY)
     return replace(rule, name=f"first success on {runs.ladder}", learned=False)
@@ -148,8 +148,8 @@ def search_ladder(table: CheckerTable, price: float, *, n_waves: int, start: Ste
     Notes
     -----
     Changes are another size or generator of a wave, samples moved to the next wave, and waves left out, put
-    in or swapped; the best of all is made until none helps. From the ends at two starts the ladder of one
-    generator is within 1 % of the exact optimum on simulated prompts.
+    in or swapped; the best of all is made until none helps. On simulated prompts, the better end of two
+    starts came within 1 % of the exact optimum for ladders of one generator.
     """
     current, best = start, _worth(table, start, price)
     while True:

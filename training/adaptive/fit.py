@@ -210,7 +210,7 @@ def _routes(bench: Bench) -> bool:
 
 
 def _alone(bench: Bench, facts: Facts, *, taken: Collection[str]) -> list[Contender]:
-    """Return what generators that no ladder ends with earn alone: some prompts may be better off there."""
+    """Return contenders of generators that are not the last of any ladder: they may suit some prompts."""
     found, settings = [], bench.settings
     for name in facts.recorded:
         least = int((bench.pools[name].pool.correct[bench.prompts] >= 0).sum(axis=1).min())
@@ -334,7 +334,8 @@ def _routing(
 def _winners(difference: FloatArray, caution: float) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Return the best of C rivals at each price, (L,), and whether it beats what was taken before clearly.
 
-    `difference` in worth to what was taken, (C, P, L), must exceed so many of its standard errors.
+    `difference` is their worth less that of what was taken, (C, P, L); its mean must exceed `caution`
+    standard errors.
     """
     error = difference.std(axis=1) / np.sqrt(difference.shape[1])
     score = _smooth(difference.mean(axis=1) - caution * error)
