@@ -20,11 +20,11 @@ from difficulty.prompt import Prompt
 from planner.ports.ports import AnswerExtractor, Grader
 from planner.strategies.registry import strategy_of
 from planner.strategies.task import Task
-from policies.plan.allocation import Allocation, ParameterValue, StrategyName
+from policies.plan.allocation import Allocation, ParameterValue
+from policies.plan.strategies import TRAITS, StrategyName, strategies_of_kind
 
 __all__ = ["CollectPlan", "Piece", "Recording"]
 
-_CHAINS: Final = "sequential_revision"
 # Runs of strategies get seeds far from those of independent samples, whose draws they would repeat otherwise.
 _RUN_SEEDS: Final = 1_000_003
 
@@ -70,13 +70,13 @@ class Recording:
             raise InvalidInputError(
                 f"width, depth and runs must be at least 1, got {self.width}, {self.depth} and {self.runs}"
             )
-        allowed = (_CHAINS, "beam_search", "dvts", "lookahead", "rebase")
+        allowed = strategies_of_kind("revision", "search")
         if self.strategy is not None and self.strategy not in allowed:
             raise InvalidInputError(
                 f"runs of {self.strategy!r} need not be recorded: independent samples tell what it is worth; "
                 f"allowed: {', '.join(allowed)}"
             )
-        if self.runs > 1 and self.strategy in (None, _CHAINS):
+        if self.runs > 1 and not self.is_search:
             raise InvalidInputError("samples and chains count by width; runs is for searches")
         if self.strategy is None and (self.depth > 1 or self.params):
             raise InvalidInputError("independent samples have no depth and no parameters; name a strategy")
@@ -99,6 +99,11 @@ class Recording:
         ]
 
     @property
+    def is_search(self) -> bool:
+        """Whether complete runs are recorded, rather than samples or chains that can be resampled."""
+        return self.strategy is not None and TRAITS[self.strategy].kind == "search"
+
+    @property
     def n_samples(self) -> int:
         """Completions that one piece asks for: exact for samples and chains, the size N for a search."""
         return self.width * self.depth
@@ -115,7 +120,7 @@ class Recording:
 
     def line_params(self) -> dict[str, ParameterValue] | None:
         """Return the parameters that the log's line names; the size of a search is one of them."""
-        size = {} if self.strategy in (None, _CHAINS) else {"n": self.width}
+        size = {"n": self.width} if self.is_search else {}
         return (size | dict(self.params)) or None
 
     def describe(self) -> dict[str, object]:

@@ -15,11 +15,11 @@ import msgspec
 from difficulty.errors import InvalidInputError
 from planner.collection.plan import Recording
 from planner.files.settings import read_settings
-from policies.plan.allocation import STRATEGIES, ParameterValue, StrategyName
+from policies.plan.allocation import ParameterValue
+from policies.plan.strategies import STRATEGIES, TRAITS, StrategyName
 
 __all__ = ["read_recordings"]
 
-_CHAINS: Final = "sequential_revision"
 _CHAIN_STEPS: Final = 4
 
 
@@ -81,14 +81,15 @@ def _grid(entry: _Entry) -> list[Recording]:
     if entry.strategy not in STRATEGIES:
         raise InvalidInputError(f"strategy must be one of {', '.join(STRATEGIES)}; got {entry.strategy!r}")
     strategy: StrategyName = msgspec.convert(entry.strategy, StrategyName)
-    if strategy == _CHAINS and len(entry.widths) != 1:
+    chains = TRAITS[strategy].kind == "revision"
+    if chains and len(entry.widths) != 1:
         raise InvalidInputError(
             "chains are resampled: give widths the largest number of chains alone, and depth their length"
         )
     return Recording.grid(
         strategy,
         widths=entry.widths,
-        depth=entry.depth or (_CHAIN_STEPS if strategy == _CHAINS else 1),
+        depth=entry.depth or (_CHAIN_STEPS if chains else 1),
         runs=entry.runs,
         params=entry.params,
     )

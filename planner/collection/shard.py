@@ -170,7 +170,7 @@ def _draft(
         candidates = [one for one in outcome.candidates if one.status in ("ok", "truncated")]
         samples = [_sample(plan, task, one) for one in candidates]
         length = tokens(range(recording.width))
-    elif recording.strategy == "sequential_revision":
+    elif not recording.is_search:
         attempts = _whole_chains(outcome.candidates)
         width, length = recording.width, tokens(range(recording.width))
         samples = [
@@ -263,11 +263,11 @@ async def _score(
     """Return records whose samples and attempts carry the verifier's scores."""
     requests: dict[int, ScoreRequest] = {}
     for (piece, task, outcome), record in zip(finished, drafts, strict=True):
-        strategy = plan.recordings[piece.recording].strategy
-        if strategy in (None, "sequential_revision") and record.samples:
+        recording = plan.recordings[piece.recording]
+        if not recording.is_search and record.samples:
             whole = (
                 [one for one in outcome.candidates if one.status in ("ok", "truncated")]
-                if strategy is None
+                if recording.strategy is None
                 else _whole_chains(outcome.candidates)
             )
             requests[record.piece] = ScoreRequest(

@@ -25,6 +25,7 @@ from planner.commands.terminal.draw_options import (
 )
 from planner.commands.terminal.options import as_json, seed_option
 from planner.commands.terminal.terminal import note, print_json
+from policies.plan.strategies import strategies_of_kind
 
 if TYPE_CHECKING:
     from difficulty.generator import Generator
@@ -63,7 +64,7 @@ __all__ = ["command"]
 )
 @click.option(
     "--strategy",
-    type=click.Choice(["beam_search", "dvts", "lookahead", "rebase", "sequential_revision"]),
+    type=click.Choice([*strategies_of_kind("search"), *strategies_of_kind("revision")]),
     default=None,
     help="Record runs of this strategy too; for several, see --recordings.",
 )
@@ -206,7 +207,8 @@ def _recordings(
         sizes = [int(width) for width in widths.split(",")]
     except ValueError as error:
         raise click.UsageError(f"--widths must be whole numbers such as 4,16; got {widths!r}") from error
-    if strategy == "sequential_revision" and len(sizes) > 1:
+    chains = strategy in strategies_of_kind("revision")
+    if chains and len(sizes) > 1:
         raise click.UsageError(
             "chains are resampled: give --widths the largest number of chains, and --depth their length"
         )
@@ -214,7 +216,7 @@ def _recordings(
         Recording.grid(
             strategy,  # type: ignore[arg-type]
             widths=sizes,
-            depth=depth or (4 if strategy == "sequential_revision" else 1),
+            depth=depth or (4 if chains else 1),
             runs=runs,
             params=dict(_param(param) for param in params),
         )

@@ -29,7 +29,6 @@ FloatArray: TypeAlias = NDArray[np.float64]
 
 # A recorded score stands for a reward model; checkers and log-probabilities read nothing.
 _REWARD_MODEL: Final = "score"
-_SEARCHES: Final = ("beam_search", "dvts", "lookahead", "rebase")
 _SELECTED_BY_SCORE: Final = ("hierarchical", "best")
 
 
@@ -256,7 +255,7 @@ class _Usage(NamedTuple):
         first = min(
             range(len(self.allocations)),
             key=lambda column: (
-                self.allocations[column].strategy in _SEARCHES,
+                self.allocations[column].traits.kind == "search",
                 self.allocations[column].depth,
                 self.allocations[column].n,
             ),
@@ -298,8 +297,8 @@ def _is_scored(allocation: Allocation) -> bool:
     """Tell whether a reward model reads what the allocation draws; searches have one unless they name
     another verifier.
     """
-    by_default = allocation.strategy in _SEARCHES or (
-        allocation.strategy == "sequential_revision"
-        and allocation.parameters.get("selection") in _SELECTED_BY_SCORE
+    kind = allocation.traits.kind
+    by_default = kind == "search" or (
+        kind == "revision" and allocation.parameters.get("selection") in _SELECTED_BY_SCORE
     )
     return allocation.parameters.get("verifier", _REWARD_MODEL if by_default else "") == _REWARD_MODEL

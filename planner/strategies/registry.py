@@ -24,6 +24,7 @@ from planner.strategies.search.rebase import Rebase
 from planner.strategies.sequential_revision import SequentialRevision
 from planner.strategies.task import Strategy
 from policies.plan.allocation import Allocation
+from policies.plan.strategies import strategies_of_kind
 
 __all__ = ["STRATEGY_TYPES", "strategy_of"]
 
@@ -42,7 +43,6 @@ STRATEGY_TYPES: Final[Mapping[str, type[Strategy]]] = MappingProxyType(
         "rebase": Rebase,
     }
 )
-_DEEP: Final = ("sequential_revision",)
 
 
 def strategy_of(allocation: Allocation) -> Strategy:
@@ -79,8 +79,9 @@ def strategy_of(allocation: Allocation) -> Strategy:
         raise InvalidInputError(
             f"{name} has no parameter {', '.join(unknown)}; allowed: {', '.join(allowed) or 'none'}"
         )
-    if allocation.depth > 1 and name not in _DEEP:
-        raise InvalidInputError(f"{name} has depth 1; depth {allocation.depth} needs {', '.join(_DEEP)}")
+    if allocation.depth > 1 and allocation.traits.kind != "revision":
+        deep = ", ".join(strategies_of_kind("revision"))
+        raise InvalidInputError(f"{name} has depth 1; depth {allocation.depth} needs {deep}")
     if allocation.width > 1 and name == "greedy":
         raise InvalidInputError(f"greedy draws one sample, got width {allocation.width}; use majority_vote")
     try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
 
 from difficulty.errors import InvalidInputError
 from policies.plan.allocation import Allocation
@@ -17,9 +16,6 @@ from policies.verifier.learned_verifier import LEARNED, CorrectnessModel
 from policies.verifier.selection import PICKS
 
 __all__ = ["check_learned", "picked_by_learned"]
-
-# Other strategies that ask a verifier, and its name where their parameters give none.
-_ASKING: Final = ("first_success", "beam_search", "dvts", "lookahead", "rebase")
 
 
 def picked_by_learned(allocation: Allocation) -> Allocation:
@@ -62,7 +58,7 @@ def check_learned(
         )
     for plan in plans:
         allocation = plan.allocation
-        if wanted and (allocation.strategy in _ASKING or plan.objective == "coverage"):
+        if wanted and (allocation.traits.steered or plan.objective == "coverage"):
             raise InvalidInputError(
                 f"prompt {plan.prompt_id!r}: {allocation.strategy} needs a checker or a model that scores "
                 "steps; the learned verifier only picks among complete samples"

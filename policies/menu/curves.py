@@ -134,7 +134,7 @@ def measure_curves(
         if generator not in log.generators:
             continue
         runs = [run for run in log.runs() if (run.generator, run.strategy, run.params) == key]
-        chains = log.chains(generator) if strategy == "sequential_revision" else None
+        chains = log.chains(generator) if family[0].traits.kind == "revision" else None
         if runs:
             measured = _measure_runs(runs[0], _half_slice(half))
         elif chains is not None:

@@ -9,25 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Literal, TypeAlias, get_args
+from typing import TypeAlias
 
 from difficulty.errors import InvalidInputError
+from policies.plan.strategies import STRATEGIES, TRAITS, StrategyName, StrategyTraits
 
-__all__ = ["STRATEGIES", "Allocation", "ParameterValue", "StrategyName"]
+__all__ = ["Allocation", "ParameterValue"]
 
-StrategyName: TypeAlias = Literal[
-    "greedy",
-    "majority_vote",
-    "best_of_n",
-    "weighted_best_of_n",
-    "first_success",
-    "sequential_revision",
-    "beam_search",
-    "dvts",
-    "lookahead",
-    "rebase",
-]
-STRATEGIES: Final[tuple[str, ...]] = get_args(StrategyName)
 ParameterValue: TypeAlias = str | int | float | bool
 
 
@@ -81,6 +69,11 @@ class Allocation:
     def n(self) -> int:
         """Samples drawn: width × depth."""
         return self.width * self.depth
+
+    @property
+    def traits(self) -> StrategyTraits:
+        """What is known of the strategy."""
+        return TRAITS[self.strategy]
 
     @property
     def parameters(self) -> Mapping[str, ParameterValue]:

@@ -93,7 +93,7 @@ def uniform_courses(bed: TestBed) -> dict[str, Course]:
     """Return one course per generator and strategy: everyone gets the same N, for each N of the menu."""
     families: dict[str, list[int]] = {}
     for column, a in enumerate(bed.curves.allocations):
-        if a.strategy != "sequential_revision":
+        if a.traits.kind != "revision":
             verifier = a.parameters.get("verifier")
             name = f"uniform {a.strategy}" + (f" by {verifier}" if verifier else "") + f", {a.generator}"
             families.setdefault(name, []).append(column)
@@ -230,7 +230,7 @@ def _best_family(bed: TestBed) -> NDArray[np.intp]:
     mean = bed.bundle.curves.value.mean(axis=0)
     families: dict[tuple[str, str], list[int]] = {}
     for column, a in enumerate(bed.curves.allocations):
-        if a.strategy in ("majority_vote", "first_success"):
+        if a.traits.needs_samples_only:
             families.setdefault((a.generator, a.strategy), []).append(column)
     best = max(families.values(), key=lambda columns: mean[columns].max())
     return np.array(best)

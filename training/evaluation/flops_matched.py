@@ -24,7 +24,6 @@ FloatArray: TypeAlias = NDArray[np.float64]
 # Inference tokens per pre-training token that Snell et al. consider, and infinity: inference alone.
 _RATIOS: Final = (np.inf, 22.0, 0.79, 0.16)
 _N_BANDS: Final = 5
-_SINGLE: Final = ("majority_vote", "first_success", "greedy")
 
 
 def flops_matched(bed: TestBed, weights: FloatArray) -> dict[str, Any]:
@@ -93,7 +92,7 @@ def _pair(bed: TestBed) -> tuple[list[int], int, tuple[float, float]] | None:
     singles = {
         a.generator: column
         for column, a in enumerate(bed.curves.allocations)
-        if a.width == 1 and a.depth == 1 and a.strategy in _SINGLE and generators[a.generator].size
+        if a.width == 1 and a.depth == 1 and a.traits.needs_samples_only and generators[a.generator].size
     }
     sizes = {name: float(generators[name].size or 0) for name in singles}
     if len(set(sizes.values())) < 2:
@@ -107,7 +106,7 @@ def _pair(bed: TestBed) -> tuple[list[int], int, tuple[float, float]] | None:
     columns = [
         column
         for column, a in enumerate(bed.curves.allocations)
-        if a.generator == little and a.strategy in _SINGLE and a.depth == 1
+        if a.generator == little and a.traits.needs_samples_only and a.depth == 1
     ]
     columns.sort(key=lambda column: bed.curves.allocations[column].width)
     return columns, singles[big], (sizes[little], sizes[big])

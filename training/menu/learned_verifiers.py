@@ -16,7 +16,8 @@ from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle
 from policies.menu.curves import measure_curves
-from policies.plan.allocation import Allocation, StrategyName
+from policies.plan.allocation import Allocation
+from policies.plan.strategies import StrategyName
 from policies.verifier.fit import fit_correctness
 from policies.verifier.learned_verifier import LEARNED, CorrectnessModel, LearnedScorer
 from policies.verifier.measures import ScoreMeasures, measure_scores

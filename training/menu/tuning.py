@@ -225,7 +225,7 @@ def menu_mask(
     curse over many noisy generators; ``"votes"`` leaves out selection by a score.
     """
     if menu == "votes":
-        mask = np.array([a.strategy in ("majority_vote", "first_success", "greedy") for a in allocations])
+        mask = np.array([a.traits.needs_samples_only for a in allocations])
         return mask if mask.any() else np.ones(len(allocations), dtype=bool)
     if menu == "hull_generators":
         on_hull = upper_hull(value.mean(axis=0)[None], cost.mean(axis=0)[None])[0]

@@ -19,7 +19,8 @@ from difficulty.log.sample_log import SampleLog
 from planner.planning.pricing import Pricing
 from policies.cost.cost_model import CostModel
 from policies.menu.curves import CurveTable, measure_curves
-from policies.plan.allocation import Allocation, StrategyName
+from policies.plan.allocation import Allocation
+from policies.plan.strategies import StrategyName
 from training.menu.reward_reading import ReadingName, how_readings_are_known
 from training.strategies.families import StrategyFamily, shape_grids, strategy_families
 
@@ -34,7 +35,6 @@ FloatArray: TypeAlias = NDArray[np.float64]
 DifficultyName: TypeAlias = Literal["observed", "score"]
 DIFFICULTIES: Final[tuple[str, ...]] = get_args(DifficultyName)
 
-_POOLED: Final = ("majority_vote", "best_of_n", "weighted_best_of_n")
 _FEWEST_PROMPTS: Final = 4  # per bin; fewer give no interval worth the name
 
 
@@ -175,8 +175,8 @@ def _flat_shapes(generator: str, selection: str, n_scored: int) -> list[Allocati
 
 def _measured(log: SampleLog, allocations: list[Allocation], seed: int) -> CurveTable:
     """Return curves with parallel strategies on the odd half of the samples, all others on all recordings."""
-    pooled = [allocation for allocation in allocations if allocation.strategy in _POOLED]
-    others = [allocation for allocation in allocations if allocation.strategy not in _POOLED]
+    pooled = [allocation for allocation in allocations if allocation.traits.kind == "parallel"]
+    others = [allocation for allocation in allocations if allocation.traits.kind != "parallel"]
     odd = measure_curves(log, pooled, half="odd", seed=seed)
     whole = measure_curves(log, others, half="all", seed=seed)
     place = {allocation: column for column, allocation in enumerate([*pooled, *others])}

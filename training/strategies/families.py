@@ -8,7 +8,7 @@ that part of the independent samples is set aside to tell difficulty. What the p
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 import numpy as np
 
@@ -16,23 +16,11 @@ from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
 from policies.menu.build import build_menu
 from policies.plan.allocation import Allocation, ParameterValue
+from policies.plan.strategies import TRAITS, StrategyKind
 
-__all__ = ["Kind", "StrategyFamily", "choose_generator", "shape_grids", "strategy_families"]
+__all__ = ["StrategyFamily", "choose_generator", "shape_grids", "strategy_families"]
 
-Kind: TypeAlias = Literal["parallel", "revision", "search"]
-
-VOTE: Final = "majority vote"
-_PARALLEL: Final = {
-    "majority_vote": VOTE,
-    "best_of_n": "best-of-N",
-    "weighted_best_of_n": "weighted best-of-N",
-}
-_SEARCHES: Final = {
-    "beam_search": "beam search",
-    "dvts": "DVTS",
-    "lookahead": "lookahead",
-    "rebase": "REBASE",
-}
+VOTE: Final = TRAITS["majority_vote"].title
 # Settings of a search that its name does not repeat.
 _UNNAMED: Final = ("n", "delimiter", "max_steps", "max_step_tokens", "verifier")
 
@@ -52,7 +40,7 @@ class StrategyFamily:
     """
 
     name: str
-    kind: Kind
+    kind: StrategyKind
     allocations: tuple[Allocation, ...]
 
 
@@ -112,12 +100,12 @@ def strategy_families(log: SampleLog, generator: str, *, n_scored: int) -> tuple
     """
     own = log.select_generators([generator])
     menu = build_menu(own)
-    families: dict[tuple[str, Kind], list[Allocation]] = {}
+    families: dict[tuple[str, StrategyKind], list[Allocation]] = {}
     for allocation in menu:
-        if allocation.strategy in _PARALLEL and allocation.width <= n_scored:
+        if allocation.traits.kind == "parallel" and allocation.width <= n_scored:
             verifier = allocation.parameters.get("verifier")
             by = "" if verifier is None else f" by {verifier}"
-            families.setdefault((_PARALLEL[allocation.strategy] + by, "parallel"), []).append(allocation)
+            families.setdefault((allocation.traits.title + by, "parallel"), []).append(allocation)
     votes = families.get((VOTE, "parallel"), [])
     if len(votes) < 2:
         raise InvalidInputError(
@@ -138,8 +126,8 @@ def strategy_families(log: SampleLog, generator: str, *, n_scored: int) -> tuple
             wide = [grid[key] for key in sorted(grid) if key[1] == depth]
             families[f"revision {by}, chains of {depth}", "revision"] = wide
     for allocation in menu:
-        if allocation.strategy in _SEARCHES:
-            key: tuple[str, Kind] = (_search_name(allocation), "search")
+        if allocation.traits.kind == "search":
+            key: tuple[str, StrategyKind] = (_search_name(allocation), "search")
             families.setdefault(key, []).append(allocation)
     return tuple(
         StrategyFamily(name=name, kind=kind, allocations=tuple(sorted(points, key=lambda a: (a.n, a.depth))))
@@ -157,7 +145,7 @@ def shape_grids(log: SampleLog, generator: str) -> dict[str, dict[tuple[int, int
     grid = {
         (a.width, a.depth): a
         for a in build_menu(log.select_generators([generator]))
-        if a.strategy == "sequential_revision"
+        if a.traits.kind == "revision"
     }
     if not grid:
         return {}
@@ -180,4 +168,4 @@ def _search_name(allocation: Allocation) -> str:
     shown = [f"{name}={value}" for name, value in allocation.parameters.items() if name not in _UNNAMED]
     by = allocation.parameters.get("verifier", "score")
     shown += [] if by == "score" else [f"by {by}"]
-    return _SEARCHES[allocation.strategy] + (f" ({', '.join(shown)})" if shown else "")
+    return allocation.traits.title + (f" ({', '.join(shown)})" if shown else "")

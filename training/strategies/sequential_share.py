@@ -171,7 +171,7 @@ def shapes_of(bed: StrategyBed) -> tuple[Shapes, ...]:
     for selection, parallel in flat.items():
         columns: dict[tuple[int, int], int] = {}
         for allocation, column in bed.columns.items():
-            deep = allocation.strategy == "sequential_revision"
+            deep = allocation.traits.kind == "revision"
             if deep and allocation.parameters.get("selection") == selection:
                 columns[allocation.width, allocation.depth] = column
         if not columns:

@@ -14,9 +14,10 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from policies.plan.strategies import StrategyKind
 from training.frontier import Frontier, interval
 from training.strategies.bed import StrategyBed
-from training.strategies.families import Kind, StrategyFamily
+from training.strategies.families import StrategyFamily
 
 __all__ = [
     "budget_sizes",
@@ -32,7 +33,7 @@ __all__ = [
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
-KINDS: Final[tuple[Kind, ...]] = ("parallel", "revision", "search")
+KINDS: Final[tuple[StrategyKind, ...]] = ("parallel", "revision", "search")
 BEST: Final = "best of all"
 _N_SPLITS: Final = 5
 _ROUNDING: Final = 1e-9

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from difficulty.errors import InvalidInputError, UnknownUnitError
 from policies.cost.budget import UNITS
-from policies.plan.allocation import STRATEGIES, Allocation
+from policies.plan.allocation import Allocation
 from policies.plan.plan import AllocationPlan
+from policies.plan.strategies import STRATEGIES
 from policies.plan.wire import plan_from_json, plan_to_json, read_plans, write_plans
 
 PLAN = AllocationPlan(
