@@ -123,4 +123,5 @@ def test_adding_things_names_the_files_that_an_addition_touches(row: list[str]) 
     touched = [
         str(path.relative_to(ROOT)) for path in SOURCES if re.search("|".join(patterns), path.read_text())
     ]
-    assert files == f"{len(touched)}: " + ", ".join(f"`{path}`" for path in sorted(touched))
+    so_it_is = f"{len(touched)}: " + ", ".join(f"`{path}`" for path in sorted(touched))
+    assert files == so_it_is, f"write into CONTRIBUTING.md: {so_it_is}"
