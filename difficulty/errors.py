@@ -4,6 +4,7 @@
 
     PlannerError
     ├── InvalidInputError (ValueError)      a caller's argument, file or field is wrong
+    │   ├── InvalidFileError                a file that is no text, or too large: names file, line and reason
     │   ├── InvalidLogError                 a sample log: names file, line and reason
     │   ├── InvalidPromptError              an empty, unreadable or repeated prompt
     │   ├── InvalidBudgetError              a budget, price or target that cannot be meant
@@ -31,6 +32,7 @@ __all__ = [
     "BackendError",
     "InvalidBudgetError",
     "InvalidBundleError",
+    "InvalidFileError",
     "InvalidInputError",
     "InvalidLogError",
     "InvalidPromptError",
@@ -55,8 +57,8 @@ class InvalidInputError(PlannerError, ValueError):
     """An argument, a file or a field that a caller gave is wrong."""
 
 
-class InvalidLogError(InvalidInputError):
-    """A sample log cannot be read or written as asked.
+class _InFileError(InvalidInputError):
+    """What is wrong in a file, and where.
 
     Parameters
     ----------
@@ -74,6 +76,14 @@ class InvalidLogError(InvalidInputError):
         self.line = line
         where = "" if path is None else path if line is None else f"{path}, line {line}"
         super().__init__(f"{where}: {reason}" if where else reason)
+
+
+class InvalidFileError(_InFileError):
+    """A file cannot be read as lines of text: its encoding, its packing or its size."""
+
+
+class InvalidLogError(_InFileError):
+    """A sample log cannot be read or written as asked."""
 
 
 class InvalidPromptError(InvalidInputError):

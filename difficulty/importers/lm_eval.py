@@ -7,7 +7,6 @@ of such a log is samples.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -16,8 +15,8 @@ from typing import Any, Final
 
 from difficulty.errors import InvalidInputError, InvalidLogError
 from difficulty.generator import Generator
-from difficulty.importers.shared import Extract, Grade, LineGroups, only, verdict
-from difficulty.log.formats.jsonl import numbered_lines
+from difficulty.importers.shared import Extract, Grade, LineGroups, loads, only, reference, verdict
+from difficulty.log.formats.jsonl import log_lines
 from difficulty.log.sample_log import SampleLog
 
 __all__ = ["read_lm_eval"]
@@ -76,7 +75,7 @@ def read_lm_eval(
 
     Examples
     --------
-    >>> import tempfile
+    >>> import json, tempfile
     >>> line = {"doc_id": 0, "doc": {}, "target": "4", "arguments": {"gen_args_0": {"arg_0": "2 + 2 ="}},
     ...         "resps": [["It is 4", "5?"]], "filtered_resps": [["4", "5"]], "filter": "none", "acc": 1.0}
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -91,19 +90,18 @@ def read_lm_eval(
     groups = LineGroups()
     for path in map(Path, paths):
         name = task or _task_of(path)
-        rows = [(place, _parse(data, str(path), place)) for place, data in numbered_lines(path)]
-        seen: set[object] = set()
+        rows = [(place, _parse(data, str(path), place)) for place, data in log_lines(path)]
+        filters = list(dict.fromkeys(str(row["filter"]) for _, row in rows if "filter" in row))
+        seen: set[str] = set()
         for place, row in rows:
             try:
-                if "filter" in row:
-                    filters = list(dict.fromkeys(other["filter"] for _, other in rows if "filter" in other))
-                    if row["filter"] != only(filters, filter, "filter"):
-                        continue
-                if row["doc_id"] in seen:
+                if "filter" in row and str(row["filter"]) != only(filters, filter, "filter"):
+                    continue
+                if str(row["doc_id"]) in seen:
                     raise InvalidLogError(
                         f"doc_id {row['doc_id']!r} is in the file twice; keep one line of each"
                     )
-                seen.add(row["doc_id"])
+                seen.add(str(row["doc_id"]))
                 line = {"prompt_id": f"{name}/{row['doc_id']}", "generator": generator.name, **_prompt(row)}
                 groups.add(line, _samples(row, metric=metric, extract=extract, grade=grade))
             except InvalidLogError as error:
@@ -113,10 +111,7 @@ def read_lm_eval(
 
 
 def _parse(data: bytes, path: str, place: int) -> dict[str, Any]:
-    try:
-        row = json.loads(data)
-    except ValueError as error:
-        raise InvalidLogError(f"broken JSON: {error}", path=path, line=place) from error
+    row = loads(data, path=path, line=place)
     missing = [
         field
         for field in ("doc_id", "target", "resps", "filtered_resps")
@@ -147,11 +142,10 @@ def _prompt(row: Mapping[str, Any]) -> dict[str, Any]:
     elif isinstance(arguments, list) and arguments:
         first = arguments[0][0] if isinstance(arguments[0], list) and arguments[0] else arguments[0]
     text = first if isinstance(first, str) and first.strip() else None
-    gold = row["target"]
     return {
         "prompt": text,
         "group": str(row["doc_hash"]) if row.get("doc_hash") else None,
-        "gold": gold if gold is None or isinstance(gold, str) else json.dumps(gold),
+        "gold": reference(row["target"]),
     }
 
 
@@ -164,14 +158,16 @@ def _samples(
         answers = [extract(text) for text in texts]
     else:
         filtered = row["filtered_resps"]
-        if len(filtered) == 1 and isinstance(filtered[0], list):
+        if isinstance(filtered, list) and len(filtered) == 1 and isinstance(filtered[0], list):
             filtered = filtered[0]
+        if not isinstance(filtered, list):
+            raise InvalidLogError("filtered_resps must be a list with what the filter found in each repeat")
         if len(filtered) != len(texts):
             raise InvalidLogError(
                 f"the filter kept {len(filtered)} of {len(texts)} repeats; keep them all, or give "
                 "extract=... to find the answers in the responses"
             )
-        answers = [None if answer in (None, _NO_MATCH, "") else str(answer) for answer in filtered]
+        answers = list(map(_answer, filtered))
     verdicts = _verdicts(row, len(texts), metric=metric if grade is None else None, needed=grade is None)
     if grade is not None:
         gold = _prompt(row)["gold"]
@@ -182,6 +178,19 @@ def _samples(
         {"answer": answer, "correct": correct, "text": text}
         for answer, correct, text in zip(answers, verdicts, texts, strict=True)
     ]
+
+
+def _answer(found: object) -> str | None:
+    """Return what the filter found in one repeat; None where it found nothing."""
+    if found in (None, _NO_MATCH, "", []):
+        return None
+    answer = reference(found)
+    if answer is None:
+        raise InvalidLogError(
+            f"the filter found no single answer in a repeat: {str(found)[:60]}; choose another filter, or "
+            "give extract=... to find the answers in the responses"
+        )
+    return answer
 
 
 def _repeats(responses: object) -> list[str]:
@@ -206,7 +215,7 @@ def _verdicts(row: Mapping[str, Any], n: int, *, metric: str | None, needed: boo
         return [None] * n
     listed = row.get("metrics")
     names = (
-        [str(name) for name in listed if name in row]
+        [name for name in listed if isinstance(name, str) and name in row]
         if isinstance(listed, list)
         else [name for name in row if name not in _NOT_METRICS]
     )

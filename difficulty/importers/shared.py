@@ -8,12 +8,14 @@ must be given, or it stays unknown. The formats themselves are left to `difficul
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from difficulty.errors import InvalidLogError
+from difficulty.errors import InvalidFileError, InvalidLogError
+from difficulty.files.lines import decode_text
 
-__all__ = ["Extract", "Grade", "LineGroups", "only", "verdict"]
+__all__ = ["Extract", "Grade", "LineGroups", "loads", "only", "reference", "verdict"]
 
 Extract: TypeAlias = Callable[[str], str | None]
 """Finds the answer in a completion; None where there is none."""
@@ -43,6 +45,34 @@ class LineGroups:
     def records(self) -> list[dict[str, Any]]:
         """Return one record per prompt × generator."""
         return list(self._lines.values())
+
+
+def loads(data: bytes, *, path: str, line: int | None = None) -> Any:
+    """Read JSON as other tools write it, NaN included.
+
+    Raises
+    ------
+    InvalidLogError
+        When it is not JSON, is nested too deeply, or has a number of thousands of digits.
+    """
+    try:
+        return json.loads(decode_text(data, path=path, line=line))
+    except InvalidFileError as error:
+        raise InvalidLogError(error.reason, path=path, line=line) from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidLogError(f"broken JSON: {error}", path=path, line=line) from error
+
+
+def reference(value: object) -> str | None:
+    """Return a reference answer as text; a list of one is that one, several or an object are None.
+
+    Examples
+    --------
+    >>> reference(["4"]), reference(4), reference(["4", "four"]), reference({"value": 4})
+    ('4', '4', None, None)
+    """
+    single = value[0] if isinstance(value, list) and len(value) == 1 else value
+    return None if isinstance(single, bool) or not isinstance(single, (str, int, float)) else str(single)
 
 
 def only(names: list[str], wanted: str | None, what: str) -> str:

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from difficulty.errors import InvalidInputError, InvalidLogError
+from difficulty.files.lines import not_utf8
 from difficulty.generator import Generator
 
 __all__ = [
@@ -132,7 +133,9 @@ def decode_header(
     """
     try:
         first = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
+        raise InvalidLogError(_not_utf8(error), path=path, line=1) from error
+    except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidLogError(
             f"not a sample log: the first line is not JSON ({error}); it must be the header "
             '{"sample_log": 1, "generators": {...}}',
@@ -184,7 +187,9 @@ def decode_line(data: bytes, *, path: str | None = None, line: int | None = None
     except msgspec.ValidationError as error:
         kind = SampleWire if "$.samples" in str(error) else LineWire
         raise InvalidLogError(_explain(error, kind), path=path, line=line) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
+        raise InvalidLogError(_not_utf8(error), path=path, line=line) from error
+    except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidLogError(
             f"broken JSON: {error}; NaN and Infinity are not JSON, write null where a number is unknown",
             path=path,
@@ -242,6 +247,10 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} is not a JSON value")
 
 
+def _not_utf8(error: UnicodeDecodeError) -> str:
+    return not_utf8(error.object[error.start])
+
+
 def _explain(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> str:
     """Turn the decoder's message into one that names the field and the allowed ones."""
     message = str(error)
@@ -273,6 +282,10 @@ def contradiction(line: LineWire) -> str | None:
             return "the line has 'samples' and counts ('n', 'n_correct'); keep one of them"
         if not line.samples:
             return "samples is empty; leave the line out where nothing was sampled"
+        if len(line.samples) > MAX_SAMPLES:
+            return (
+                f"the line has {len(line.samples):,} samples, more than {MAX_SAMPLES:,}; give counts instead"
+            )
     if line.strategy is None and line.params is not None:
         return "params without strategy; name the strategy that they belong to"
     if line.strategy is not None and not line.strategy:

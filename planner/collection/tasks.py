@@ -6,8 +6,6 @@ Plain prompt files are left to `planner.files.prompts`, drawing and grading to t
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,19 +14,19 @@ from typing import Any, Final, NamedTuple, final
 
 import msgspec
 
-from difficulty.errors import InvalidInputError, InvalidPromptError, require
+from difficulty.errors import InvalidFileError, InvalidInputError, InvalidPromptError, require
+from difficulty.files.lines import decode_text, numbered_lines
 from difficulty.prompt import Prompt
-from planner.answers.text import boxed_contents
-from planner.files.prompts import Form, read_prompts
+from planner.collection.gold import gold_of
+from planner.files.prompts import Form, prompt_lines, read_prompts
 from planner.ports.ports import Grader
 
-__all__ = ["GYM", "GymGrader", "TaskSource", "gold_of", "read_tasks"]
+__all__ = ["GYM", "GymGrader", "TaskSource", "read_tasks"]
 
 GYM: Final = "reasoning-gym:"
 _QUESTIONS: Final = ("question", "problem")
 _ANSWERS: Final = ("answer", "solution")
 _IDS: Final = ("id", "prompt_id", "unique_id")
-_LONGEST_ANSWER: Final = 200
 _FULL_MARKS: Final = 0.999  # graders of reasoning-gym give partial marks for the form alone
 
 
@@ -99,29 +97,6 @@ def read_tasks(
     )
 
 
-def gold_of(answer: str) -> str | None:
-    r"""Return the final answer in a reference answer or worked solution.
-
-    Taken in turn: what follows ``####`` (GSM8K); the last ``\boxed{}`` (MATH); the text itself where it is
-    short and of one line.
-
-    Examples
-    --------
-    >>> gold_of("6 * 7 = 42\n#### 42"), gold_of(r"Hence $\boxed{\frac{1}{2}}$."), gold_of("Tuesday")
-    ('42', '\\frac{1}{2}', 'Tuesday')
-    >>> gold_of("First we note that\nand so on") is None
-    True
-    """
-    _, mark, last = answer.rpartition("####")
-    if mark:
-        return last.strip() or None
-    boxes = boxed_contents(answer)
-    if boxes:
-        return boxes[-1].strip() or None
-    text = answer.strip()
-    return text if text and "\n" not in text and len(text) <= _LONGEST_ANSWER else None
-
-
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GymGrader:
@@ -189,37 +164,73 @@ def _dataset(task: str, size: int, seed: int, config: str) -> Any:
 
 def _benchmark_records(path: Path) -> list[tuple[int, Mapping[str, Any]]] | None:
     """Return the numbered objects of a file of questions, or None where it is another kind of file."""
+    lines = numbered_lines(path)
     try:
-        content = path.read_bytes()
-        if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
-    except (OSError, EOFError, zlib.error):
-        return None  # reading prompts reports it
-    lines = [(n, line) for n, line in enumerate(content.split(b"\n"), start=1) if line.strip()]
-    if not lines or not lines[0][1].lstrip().startswith(b"{"):
-        return None
-    try:
-        first = msgspec.json.decode(lines[0][1])
-        if not any(name in first for name in _QUESTIONS) or "prompt" in first:
+        first = next(lines, None)
+        if first is None or not first[1].lstrip().startswith(b"{"):
             return None
-        return [(number, msgspec.json.decode(line, type=dict[str, Any])) for number, line in lines]
-    except msgspec.MsgspecError:
+        names = msgspec.json.decode(first[1], type=dict[str, Any])
+    except (InvalidFileError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None  # reading prompts reports it
+    if not any(name in names for name in _QUESTIONS) or "prompt" in names:
         return None
+    return [(number, _record(line, f"{path}, line {number}")) for number, line in prompt_lines(path)]
+
+
+def _record(line: bytes, where: str) -> Mapping[str, Any]:
+    try:
+        return msgspec.json.decode(decode_text(line), type=dict[str, Any])
+    except (InvalidFileError, msgspec.MsgspecError, RecursionError) as error:
+        raise InvalidPromptError(f"{where}: {error}; mend the line") from error
 
 
 def _benchmark_prompt(record: Mapping[str, Any], where: str, default_id: str) -> Prompt:
     question = next((record[name] for name in _QUESTIONS if isinstance(record.get(name), str)), None)
     if question is None:
         raise InvalidPromptError(f"{where}: there is no text under {' or '.join(_QUESTIONS)}")
-    answers = [str(record[name]) for name in _ANSWERS if record.get(name) is not None]
-    gold = gold_of(answers[0]) if answers else None
+    try:
+        given = next((record[name] for name in _IDS if record.get(name) is not None), default_id)
+        return Prompt(
+            id=_name(given, "an id"),
+            text=question,
+            gold=_gold(record),
+            group=_name(record.get("group"), "group"),
+        )
+    except InvalidPromptError as error:
+        raise InvalidPromptError(f"{where}: {error}") from error
+
+
+def _gold(record: Mapping[str, Any]) -> str | None:
+    """Return the reference answer of a record, from the first field that has one."""
+    answers = [_answer(record[name], name) for name in _ANSWERS if record.get(name) is not None]
+    answers = [answer for answer in answers if answer.strip()]
+    gold = next(filter(None, map(gold_of, answers)), None)
     if answers and gold is None:
         raise InvalidPromptError(
-            f"{where}: no final answer found in {answers[0][:60]!r}; end it with '#### 42' or box it"
+            f"no final answer found in {answers[0][:60]!r}; end it with '#### 42' or box it"
         )
-    given = next((str(record[name]) for name in _IDS if record.get(name) is not None), default_id)
-    group = record.get("group")
-    return Prompt(id=given, text=question, gold=gold, group="" if group is None else str(group))
+    return gold
+
+
+def _answer(value: object, name: str) -> str:
+    """Return a reference as text; a list of one is that one."""
+    single = value[0] if isinstance(value, list) and len(value) == 1 else value
+    if isinstance(single, str):
+        return single
+    if isinstance(single, (int, float)) and not isinstance(single, bool):
+        return str(single)
+    raise InvalidPromptError(
+        f"{name} must be a text or a number, got {str(value)[:60]} ({type(value).__name__}); "
+        "write the one answer that is right as a text"
+    )
+
+
+def _name(value: object, what: str) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, (str, int)) and not isinstance(value, bool):
+        return str(value)
+    raise InvalidPromptError(f"{what} must be a text or a whole number, got {str(value)[:60]}")
 
 
 def _stem(source: str) -> str:

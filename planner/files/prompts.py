@@ -1,31 +1,37 @@
 """Read prompts from files: JSON objects or plain text, one per line, or the prompts of a sample log.
 
-It assumes UTF-8, plain or gzip, and prompts that fit in memory. Checking that a prompt is one is left to
-`difficulty.prompt`.
+It assumes prompts that fit in memory, a million at most. Encodings, packing and sizes of files are left to
+`difficulty.files.lines`, checking that a prompt is one to `difficulty.prompt`.
 """
 
 from __future__ import annotations
 
-import gzip
 import os
+import re
 import sys
-import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from difficulty.errors import InvalidPromptError
+from difficulty.errors import InvalidFileError, InvalidPromptError
+from difficulty.files.lines import decode_text, numbered_lines, numbered_lines_of
+from difficulty.log.wire import MAX_COUNT
 from difficulty.prompt import Prompt
 
-__all__ = ["Form", "PromptFile", "parse_prompts", "read_prompts"]
+__all__ = ["MAX_PROMPTS", "Form", "PromptFile", "parse_prompts", "prompt_lines", "prompts_of", "read_prompts"]
 
 Form: TypeAlias = Literal["auto", "jsonl", "text"]
 
-_GZIP: Final = b"\x1f\x8b"
+MAX_PROMPTS: Final = 1_000_000  # of one file, which is held in memory: some 400 MB
+MAX_CONTENT_BYTES: Final = 1024 * 1024 * 1024
+
+_STDIN: Final = "standard input"
 _PARQUET: Final = b"PAR1"
+_ARRAY: Final = re.compile(rb"\s*\[\s*(?:$|[{\"])")
 _CONTENT: Final = ("prompt", "text", "messages")
 _ID: Final = ("id", "prompt_id")
 
@@ -53,7 +59,7 @@ class _Record(msgspec.Struct, kw_only=True):
     messages: list[dict[str, Any]] | None = None
     group: str | int | None = None
     gold: str | int | float | None = None
-    prompt_tokens: int | None = None
+    prompt_tokens: Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)] | None = None
 
 
 def read_prompts(path: str | os.PathLike[str], *, form: Form = "auto") -> PromptFile:
@@ -75,20 +81,14 @@ def read_prompts(path: str | os.PathLike[str], *, form: Form = "auto") -> Prompt
     """
     name = os.fspath(path)
     if name == "-":
-        return parse_prompts(sys.stdin.buffer.read(), name="standard input", form=form)
-    try:
-        content = Path(path).read_bytes()
-        if content.startswith(_GZIP):
-            content = gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InvalidPromptError(
-            f"{name}: cannot read the file ({error}); check the path, or write it again"
-        ) from error
-    if form == "auto" and (content.startswith(_PARQUET) or _is_log(content)):
-        from difficulty.log.sample_log import SampleLog
-
-        return PromptFile(SampleLog.read(path).prompts, ())
-    return parse_prompts(content, name=name, form=form)
+        lines = _bounded(numbered_lines_of(_stdin(), name=_STDIN), _STDIN)
+        return prompts_of(lines, name=_STDIN, form=form)
+    if form == "auto" and _is_parquet(Path(path)):
+        return _of_log(path)
+    lines = prompt_lines(Path(path))
+    if form == "auto" and _is_log(lines[0][1]):
+        return _of_log(path)
+    return prompts_of(lines, name=name, form=form)
 
 
 def parse_prompts(content: bytes, *, name: str, form: Form = "auto") -> PromptFile:
@@ -97,7 +97,7 @@ def parse_prompts(content: bytes, *, name: str, form: Form = "auto") -> PromptFi
     Parameters
     ----------
     content : bytes
-        UTF-8.
+        UTF-8, plain or gzip.
     name : str
         Where it came from, for messages.
     form : {"auto", "jsonl", "text"}
@@ -114,14 +114,33 @@ def parse_prompts(content: bytes, *, name: str, form: Form = "auto") -> PromptFi
     >>> found.prompts[0].text, found.unused_fields
     ('1 + 1?', ('level',))
     """
-    content = content.removeprefix(b"\xef\xbb\xbf")
-    lines = [(number, line) for number, line in enumerate(content.split(b"\n"), start=1) if line.strip()]
-    if not lines:
-        raise InvalidPromptError(f"{name}: there is no prompt in it; give one prompt per line")
+    stream = BufferedReader(BytesIO(content))
+    return prompts_of(_bounded(numbered_lines_of(stream, name=name), name), name=name, form=form)
+
+
+def prompt_lines(path: Path) -> list[tuple[int, bytes]]:
+    """Return the numbered lines of a file that may hold prompts; there is at least one.
+
+    Raises
+    ------
+    InvalidPromptError
+        When the file cannot be read, has no line, or more than `MAX_PROMPTS` of them.
+    """
+    return _bounded(numbered_lines(path), str(path))
+
+
+def prompts_of(lines: list[tuple[int, bytes]], *, name: str, form: Form) -> PromptFile:
+    """Read prompts from numbered lines; see `parse_prompts`."""
     unused: set[str] = set()
+    if form == "auto" and _ARRAY.match(lines[0][1]):
+        raise InvalidPromptError(
+            f"{name}: this is a JSON array; write one object per line (jq -c '.[]'), or give --format text"
+        )
     if form == "text" or (form == "auto" and not lines[0][1].lstrip().startswith(b"{")):
-        prompts = [Prompt(text=_decode(line, name, number).strip()) for number, line in lines]
-        return PromptFile(_distinct(prompts, given=set()), ())
+        texts = [_decode(line, name, number).strip() for number, line in lines]
+        if not any(texts):  # characters that are blank without being bytes that are
+            raise _no_prompt(name)
+        return PromptFile(_distinct([Prompt(text=text) for text in texts if text], given=set()), ())
     prompts, given = [], set()
     for number, line in lines:
         record, fields = _record(line, name, number)
@@ -140,30 +159,74 @@ def parse_prompts(content: bytes, *, name: str, form: Form = "auto") -> PromptFi
     return PromptFile(_distinct(prompts, given=given), tuple(sorted(unused)))
 
 
-def _is_log(content: bytes) -> bool:
-    head = content[:4096].lstrip()
-    return head.startswith(b"{") and b'"sample_log"' in head.split(b"\n", 1)[0]
+def _bounded(lines: Iterator[tuple[int, bytes]], name: str) -> list[tuple[int, bytes]]:
+    """Collect lines within bounds."""
+    kept: list[tuple[int, bytes]] = []
+    n_bytes = 0
+    try:
+        for number, line in lines:
+            n_bytes += len(line)
+            if len(kept) == MAX_PROMPTS or n_bytes > MAX_CONTENT_BYTES:
+                raise InvalidPromptError(
+                    f"{name}: a file may have {MAX_PROMPTS:,} prompts of {MAX_CONTENT_BYTES >> 20:,} MiB in "
+                    "all at most; split it"
+                )
+            kept.append((number, line))
+    except InvalidFileError as error:
+        raise InvalidPromptError(str(error)) from error
+    if not kept:
+        raise _no_prompt(name)
+    return kept
+
+
+def _no_prompt(name: str) -> InvalidPromptError:
+    return InvalidPromptError(f"{name}: there is no prompt in it; give one prompt per line")
+
+
+def _stdin() -> BufferedReader[Any]:
+    stream: Any = sys.stdin.buffer
+    return stream if isinstance(stream, BufferedReader) else BufferedReader(BytesIO(stream.read()))
+
+
+def _is_parquet(path: Path) -> bool:
+    if not path.is_file():  # a pipe must not lose its first bytes; what is not there is reported by reading
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_PARQUET)) == _PARQUET
+    except OSError:
+        return False
+
+
+def _of_log(path: str | os.PathLike[str]) -> PromptFile:
+    from difficulty.log.sample_log import SampleLog
+
+    return PromptFile(SampleLog.read(path).prompts, ())
+
+
+def _is_log(line: bytes) -> bool:
+    head = line[:4096].lstrip()
+    return head.startswith(b"{") and b'"sample_log"' in head
 
 
 def _decode(line: bytes, name: str, number: int) -> str:
     try:
-        return line.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidPromptError(
-            f"{name}, line {number}: not UTF-8 ({error}); save the file as UTF-8"
-        ) from error
+        return decode_text(line, path=name, line=number)
+    except InvalidFileError as error:
+        raise InvalidPromptError(str(error)) from error
 
 
 def _record(line: bytes, name: str, number: int) -> tuple[_Record, set[str]]:
+    text = _decode(line, name, number)
     try:
-        raw = msgspec.json.decode(line)
+        raw = msgspec.json.decode(text)
         if not isinstance(raw, dict):
             raise InvalidPromptError(
                 f'{name}, line {number}: must be a JSON object such as {{"prompt": "1 + 1?"}}; for plain '
                 "text give --format text"
             )
         return msgspec.convert(raw, _Record), set(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidPromptError(
             f"{name}, line {number}: {error}; mend the line, or give --format text"
         ) from error
@@ -191,12 +254,19 @@ def _prompt(record: _Record) -> Prompt:
 
 def _distinct(prompts: Iterable[Prompt], *, given: set[str]) -> tuple[Prompt, ...]:
     """Number repeated prompts without an id of their own (``#2``, ``#3`` …); copies share a group."""
+    taken = set(given)
     copies: dict[str, int] = {}
     result = []
     for prompt in prompts:
         if prompt.id in given:
             result.append(prompt)
             continue
-        copy = copies[prompt.id] = copies.get(prompt.id, 0) + 1
-        result.append(prompt if copy == 1 else replace(prompt, id=f"{prompt.id}#{copy}", group=prompt.group))
+        copy = copies.get(prompt.id, 0) + 1
+        name = prompt.id if copy == 1 else f"{prompt.id}#{copy}"
+        while name in taken:
+            copy += 1
+            name = f"{prompt.id}#{copy}"
+        copies[prompt.id] = copy
+        taken.add(name)
+        result.append(prompt if name == prompt.id else replace(prompt, id=name, group=prompt.group))
     return tuple(result)

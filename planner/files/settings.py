@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from difficulty.errors import InvalidInputError
+from difficulty.files.lines import read_text
 
 __all__ = ["read_settings"]
+
+_LIMIT: Final = 16 * 1024 * 1024
 
 
 def read_settings(path: Path) -> Any:
@@ -32,10 +35,8 @@ def read_settings(path: Path) -> Any:
     >>> read_settings(file)
     {'widths': [4, 8]}
     """
-    try:
-        content = path.read_bytes()
-        return tomllib.loads(content.decode()) if path.suffix == ".toml" else msgspec.json.decode(content)
-    except OSError as error:
-        raise InvalidInputError(f"{path}: cannot read the file ({error.strerror or error})") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.DecodeError) as error:
+    content = read_text(path, limit=_LIMIT)
+    try:  # tomllib has errors of its own, and plain ValueError for numbers of thousands of digits
+        return tomllib.loads(content) if path.suffix == ".toml" else msgspec.json.decode(content)
+    except (ValueError, msgspec.DecodeError, RecursionError) as error:
         raise InvalidInputError(f"{path}: neither JSON nor (by its name, .toml) TOML: {error}") from error

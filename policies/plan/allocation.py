@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from difficulty.errors import InvalidInputError
+from difficulty.log.wire import MAX_SAMPLES
 from policies.plan.strategies import STRATEGIES, TRAITS, StrategyName, StrategyTraits
 
 __all__ = ["Allocation", "ParameterValue"]
@@ -40,7 +41,7 @@ class Allocation:
     Raises
     ------
     InvalidInputError
-        When the strategy is unknown, or width or depth is below 1.
+        When the strategy is unknown, width or depth is below 1, or their product above a million.
 
     Examples
     --------
@@ -62,6 +63,10 @@ class Allocation:
             raise InvalidInputError(f"strategy must be one of {', '.join(STRATEGIES)}; got {self.strategy!r}")
         if self.width < 1 or self.depth < 1:
             raise InvalidInputError(f"width and depth must be at least 1, got {self.width} and {self.depth}")
+        if self.width * self.depth > MAX_SAMPLES:
+            raise InvalidInputError(
+                f"width times depth must be at most {MAX_SAMPLES:,}, got {self.width} times {self.depth}"
+            )
         pairs = self.params.items() if isinstance(self.params, Mapping) else self.params
         object.__setattr__(self, "params", tuple(sorted(pairs)))
 

@@ -1,7 +1,7 @@
 """Write plans as JSON and read them back: one object per plan, one plan per line.
 
-It assumes UTF-8 files that fit in memory plan by plan. Schema 1 is the only one so far; unknown keys and
-other schemas are refused, and the values themselves are checked by `policies.plan.plan`.
+It assumes plans that fit in memory. Schema 1 is the only one so far; unknown keys and other schemas are
+refused, and the values themselves are checked by `policies.plan.plan`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from difficulty.errors import InvalidInputError
+from difficulty.files.lines import numbered_lines
 from policies.plan.allocation import Allocation, ParameterValue
 from policies.plan.plan import AllocationPlan
 
@@ -107,7 +108,7 @@ def plan_from_json(line: bytes | str) -> AllocationPlan:
                 )
             )
         wire = msgspec.json.decode(line, type=_PlanWire)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInputError(f"not a plan: {error}") from error
     return AllocationPlan(
         prompt_id=wire.prompt_id,
@@ -142,15 +143,10 @@ def read_plans(path: str | Path) -> list[AllocationPlan]:
     InvalidInputError
         When the file is not there or a line is not a plan; the message names file and line.
     """
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise InvalidInputError(f"plans cannot be read from {path}: {error.strerror}") from error
     plans = []
-    for number, line in enumerate(content.split(b"\n"), start=1):
-        if line.strip():
-            try:
-                plans.append(plan_from_json(line))
-            except InvalidInputError as error:
-                raise InvalidInputError(f"{path}, line {number}: {error}") from error
+    for number, line in numbered_lines(Path(path)):
+        try:
+            plans.append(plan_from_json(line))
+        except InvalidInputError as error:
+            raise InvalidInputError(f"{path}, line {number}: {error}") from error
     return plans

@@ -1,31 +1,27 @@
 """Read and write sample logs as JSON Lines, plain or gzip.
 
-Lines are read in blocks, so that memory stays bounded whatever a compressed file unpacks to; a single line
-may have at most 64 MiB. Nothing is skipped: the first bad line is reported, with how many more there are.
-What a line may hold is left to `difficulty.log.wire`.
+Nothing is skipped: the first bad line is reported, with how many more there are. Bounds and encodings are
+left to `difficulty.files.lines`, what a line may hold to `difficulty.log.wire`.
 """
 
 from __future__ import annotations
 
 import gzip
-import zlib
 from collections.abc import Iterable, Iterator
-from io import BufferedReader
 from pathlib import Path
 from typing import Final
 
-from difficulty.errors import InvalidLogError
+from difficulty.errors import InvalidFileError, InvalidLogError
+from difficulty.files.lines import numbered_lines
 from difficulty.generator import Generator
 from difficulty.log.builder import LogBuilder
 from difficulty.log.columns import LogColumns
 from difficulty.log.merge import left_out
 from difficulty.log.wire import decode_header, decode_line
 
-__all__ = ["MAX_LINE_BYTES", "ParsedLog", "numbered_lines", "read_jsonl", "write_lines"]
+__all__ = ["ParsedLog", "log_lines", "read_jsonl", "write_lines"]
 
-MAX_LINE_BYTES: Final = 64 * 1024 * 1024
 _BLOCK: Final = 4 * 1024 * 1024
-_GZIP_MAGIC: Final = b"\x1f\x8b"
 
 ParsedLog = tuple[LogColumns, dict[str, Generator], dict[str, object]]
 """Columns, generators by name, and the free ``about`` object."""
@@ -48,7 +44,7 @@ def read_jsonl(path: Path, *, keep_first: bool = False) -> ParsedLog:
         With file, line and reason, when the file is not a valid log of format version 1.
     """
     name = str(path)
-    lines = numbered_lines(path)
+    lines = log_lines(path)
     first = next(lines, None)
     if first is None:
         raise InvalidLogError("the file is empty; a sample log starts with a header line", path=name)
@@ -66,48 +62,18 @@ def read_jsonl(path: Path, *, keep_first: bool = False) -> ParsedLog:
     return builder.finish(), generators, left_out(about, builder.lines.n_left_out, of=[about])
 
 
-def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines of a file that are not blank, with their numbers, counted from 1.
+def log_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the numbered lines of a log that are not blank; see `difficulty.files.lines.numbered_lines`.
 
     Raises
     ------
     InvalidLogError
-        When the file cannot be read, is truncated or corrupt, or has a line above `MAX_LINE_BYTES`.
+        When the file cannot be read as lines of text.
     """
-    name = str(path)
-    place = 1
     try:
-        with _open(path) as stream:
-            begun: list[bytes] = []  # pieces of a line whose end is yet to come
-            n_begun = 0
-            # read1 hands out what could be unpacked before an error, so that bad lines keep their numbers.
-            while block := stream.read1(_BLOCK):
-                head, newline, tail = block.rpartition(b"\n")
-                if newline:
-                    for line in b"".join((*begun, head)).split(b"\n"):
-                        if line and not line.isspace():
-                            yield place, line
-                        place += 1
-                    begun, n_begun = [], 0
-                begun.append(tail)
-                n_begun += len(tail)
-                if n_begun > MAX_LINE_BYTES:
-                    raise InvalidLogError(
-                        f"the line is longer than {MAX_LINE_BYTES >> 20} MiB; leave its texts out",
-                        path=name,
-                        line=place,
-                    )
-            rest = b"".join(begun)
-            if rest and not rest.isspace():
-                yield place, rest
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InvalidLogError(
-            f"the gzip data is truncated or corrupt after this line ({error}); copy or write the file again",
-            path=name,
-            line=place,
-        ) from error
-    except OSError as error:
-        raise InvalidLogError(f"cannot read the file: {error.strerror or error}", path=name) from error
+        yield from numbered_lines(path)
+    except InvalidFileError as error:
+        raise InvalidLogError(error.reason, path=error.path, line=error.line) from error
 
 
 def write_lines(path: Path, lines: Iterable[bytes]) -> None:
@@ -137,12 +103,6 @@ def _blocks(lines: Iterable[bytes]) -> Iterator[bytes]:
             yield bytes(block)
             block.clear()
     yield bytes(block)
-
-
-def _open(path: Path) -> gzip.GzipFile | BufferedReader:
-    with path.open("rb") as file:
-        compressed = file.read(2) == _GZIP_MAGIC
-    return gzip.GzipFile(path, "rb") if compressed else path.open("rb")
 
 
 def _count_bad(lines: Iterator[tuple[int, bytes]], builder: LogBuilder) -> int:

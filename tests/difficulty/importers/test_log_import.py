@@ -281,7 +281,7 @@ def test_other_files_are_no_inspect_logs(tmp_path: Path) -> None:
     for name, text in (("a.json", "{"), ("b.json", "[]"), ("c.json", "{}"), ("d.eval", "PK")):
         path = tmp_path / name
         path.write_text(text)
-        with pytest.raises(InvalidLogError, match="not a log of inspect_ai"):
+        with pytest.raises(InvalidLogError, match=r"not a log of inspect_ai|broken JSON"):
             read_inspect(path)
     with pytest.raises(InvalidLogError, match="no samples"):
         read_inspect(inspect_log(tmp_path / "e.json"))
@@ -289,3 +289,46 @@ def test_other_files_are_no_inspect_logs(tmp_path: Path) -> None:
         read_inspect(tmp_path / "none.json")
     with pytest.raises(InvalidInputError, match="at least one path"):
         read_inspect()
+
+
+def test_a_target_or_an_answer_in_a_list_of_one_is_that_one(tmp_path: Path) -> None:
+    row = harness_row(target=["42"], filtered_resps=[[["42"], [], "41"]])
+    log = read_lm_eval(write(tmp_path / NAME, row), generator=TINY, grade=same)
+    assert log.prompts[0].gold == "42"
+    assert log.pool("tiny").correct.tolist() == [[1, 0, 0]]
+    for target in (["42", "forty-two"], {"value": 42}, True):
+        path = write(tmp_path / NAME, harness_row(target=target))
+        assert read_lm_eval(path, generator=TINY).prompts[0].gold is None
+        with pytest.raises(InvalidLogError, match="no target to grade against"):
+            read_lm_eval(path, generator=TINY, grade=same)
+    with pytest.raises(InvalidLogError, match="no single answer in a repeat"):
+        read_lm_eval(
+            write(tmp_path / NAME, harness_row(filtered_resps=[["42", ["4", "2"], "41"]])), generator=TINY
+        )
+
+
+def test_archives_that_unpack_to_more_than_a_log_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "log.eval"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("header.json", json.dumps({"version": 2, "eval": {"task": "s", "model": "m"}}))
+        archive.writestr("samples/1_epoch_1.json", b" " * 20_000_000)
+    with pytest.raises(InvalidLogError, match="the archive unpacks to"):
+        read_inspect(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"eval": ' + "[" * 100_000 + "]" * 100_000 + "}",
+        '{"eval": {"task": "s", "model": "m"}, "samples": [{"id": 1, "input": 3}]}',
+        '{"eval": {"task": "s", "model": "m"}, "samples": {"id": 1}}',
+        '{"eval": {"task": "s", "model": "m"}, "samples": [{"id": [1], "input": "x"}]}',
+        '{"eval": {"task": "s", "model": "m"}, "samples": [{"id": 1, "input": "x", "scores": [1]}]}',
+        '{"eval": {"task": "s", "model": 1' + "0" * 5000 + "}}",
+    ],
+)
+def test_inspect_logs_of_other_shapes_are_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "log.json"
+    path.write_text(text)
+    with pytest.raises(InvalidLogError, match=r"log\.json: (not a log of inspect_ai|broken JSON)"):
+        read_inspect(path)

@@ -12,7 +12,7 @@ import pytest
 
 from difficulty import Generator, SampleLog
 from difficulty.errors import InvalidInputError, InvalidLogError
-from difficulty.log.formats.jsonl import MAX_LINE_BYTES
+from difficulty.files.lines import MAX_LINE_BYTES
 
 HEADER = '{"sample_log": 1, "generators": {"g": {"temperature": 0.8}}}'
 GOOD = '{"prompt_id": "a", "prompt": "Why?", "generator": "g", "samples": [{"answer": "1", "correct": true}]}'
@@ -223,6 +223,8 @@ def test_a_line_without_end_does_not_fill_memory(tmp_path: Path) -> None:
     block = gzip.compress(b" " * (1 << 24), compresslevel=1)
     n_blocks = 2 * (MAX_LINE_BYTES >> 24)  # twice the limit, unpacked, in members of one file
     path.write_bytes(gzip.compress((HEADER + "\n").encode()) + block * n_blocks)
+    assert "unpack to more than" in refusal(path).reason
+    path.write_bytes((HEADER + "\n").encode() + b" " * (MAX_LINE_BYTES + 1))
     error = refusal(path)
     assert "longer than 64 MiB" in error.reason
     assert error.line == 2

@@ -11,7 +11,8 @@ from difficulty.errors import InvalidInputError, InvalidPromptError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 from planner.backends.specs import BackendSpec
-from planner.collection.tasks import GymGrader, gold_of, read_tasks
+from planner.collection.gold import gold_of
+from planner.collection.tasks import GymGrader, read_tasks
 from planner.files.generators import read_generators
 
 

@@ -51,6 +51,7 @@ def test_fields_that_are_not_used_are_named() -> None:
     [
         (b"", "no prompt"),
         (b"\n \n", "no prompt"),
+        ("\u2028\n\xa0\n".encode(), "no prompt"),
         (b'{"prompt": "x"}\nplain text', "file, line 2: "),
         (b'{"prompt": "x"}\n["y"]', "line 2: must be a JSON object"),
         (b'{"prompt": "x"', "line 1: "),
@@ -73,7 +74,7 @@ def test_gzip_and_missing_files(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(b'{"prompt": "x"}'))
     assert read_prompts(path).prompts[0].text == "x"
     path.write_bytes(gzip.compress(b'{"prompt": "x"}')[:-6])
-    with pytest.raises(InvalidPromptError, match="cannot read"):
+    with pytest.raises(InvalidPromptError, match="truncated or corrupt"):
         read_prompts(path)
     with pytest.raises(InvalidPromptError, match="missing"):
         read_prompts(tmp_path / "missing.jsonl")
@@ -94,3 +95,41 @@ def test_a_faulty_sample_log_is_refused_as_one(tmp_path: Path) -> None:
     path.write_text('{"sample_log": 9, "generators": {}}\n')
     with pytest.raises(InvalidLogError):
         read_prompts(path)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_prompt(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"id": "a", "prompt": "x"}\n\xef\xbb\xbf{"id": "b", "prompt": "y"}\n')
+    assert [prompt.text for prompt in read_prompts(path).prompts] == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"prompt": "x"}'.encode("utf-16"), "prompts.jsonl: the file is UTF-16"),
+        (b'{"prompt": "caf\xe9"}', "line 1: not UTF-8 .*LATIN1"),
+        (b'[\n{"prompt": "x"}\n]', "a JSON array"),
+        (b'[{"prompt": "x"}]', "a JSON array"),
+        (b'{"prompt": "x", "meta": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "line 1: .*recursion"),
+        (b'{"prompt": "x", "gold": ["42"]}', "line 1: .*gold"),
+        (b'{"prompt": "x", "prompt_tokens": -1}', "line 1: .*prompt_tokens"),
+        (b'{"prompt": "x", "prompt_tokens": 1' + b"0" * 5000 + b"}", "line 1: .*out of range"),
+        (gzip.compress(b'{"prompt": "' + b"x" * 20_000_000 + b'"}'), "unpack to more than"),
+        (gzip.compress(b"x\n" * 1_500_000), "1,000,000 prompts"),
+    ],
+)
+def test_files_that_no_one_means_are_refused_by_name(content: bytes, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "prompts.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(InvalidPromptError, match=said):
+        read_prompts(path)
+
+
+def test_numbers_of_repeats_pass_over_ids_that_are_given() -> None:
+    first = parse_prompts(b'{"prompt": "x"}', name="f").prompts[0].id
+    lines = [b'{"prompt": "x"}', b'{"id": "%s#2", "prompt": "y"}' % first.encode(), b'{"prompt": "x"}']
+    assert [prompt.id for prompt in parse_prompts(b"\n".join(lines), name="f").prompts] == [
+        first,
+        f"{first}#2",
+        f"{first}#3",
+    ]

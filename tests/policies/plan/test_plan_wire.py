@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 from dataclasses import replace
@@ -136,7 +137,7 @@ def test_files(tmp_path: Path) -> None:
     path.write_bytes(plan_to_json(PLAN) + b"\n\n{\n")
     with pytest.raises(InvalidInputError, match=r"plans\.jsonl, line 3: not a plan"):
         read_plans(path)
-    with pytest.raises(InvalidInputError, match="cannot be read"):
+    with pytest.raises(InvalidInputError, match="cannot read the file"):
         read_plans(tmp_path / "none.jsonl")
 
 
@@ -163,3 +164,30 @@ def test_plans_that_cannot_be_meant(change: dict[str, object]) -> None:
 def test_unit_of_a_plan_is_checked() -> None:
     with pytest.raises(UnknownUnitError):
         replace(PLAN, unit="bananas")
+
+
+def test_a_mark_and_gzip_are_read_and_other_encodings_named(tmp_path: Path) -> None:
+    path = tmp_path / "plans.jsonl"
+    line = plan_to_json(PLAN) + b"\n"
+    path.write_bytes(b"\xef\xbb\xbf" + line)
+    assert read_plans(path) == [PLAN]
+    path.write_bytes(gzip.compress(line))
+    assert read_plans(path) == [PLAN]
+    path.write_bytes(line.decode().encode("utf-16"))
+    with pytest.raises(InvalidInputError, match=r"plans\.jsonl: the file is UTF-16"):
+        read_plans(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (b'"width":8', b'"width":1' + b"0" * 18, "at most 1,000,000"),
+        (b'"width":8', b'"width":1' + b"0" * 5000, "not a plan"),
+        (b'"prompt_id"', b'"x":' + b"[" * 100_000 + b"]" * 100_000 + b',"prompt_id"', "not a plan"),
+    ],
+)
+def test_numbers_and_depths_that_no_one_means(old: bytes, new: bytes, said: str) -> None:
+    line = plan_to_json(PLAN)
+    assert old in line
+    with pytest.raises(InvalidInputError, match=said):
+        plan_from_json(line.replace(old, new))
