@@ -19,10 +19,10 @@ from difficulty.errors import InvalidInputError
 from difficulty.prompt import Prompt
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.planning.levels import Menu
-from planner.planning.reason import Reasons, one_of
+from planner.planning.reason import Reasons
 from policies.adaptive.policy import Move
 from policies.adaptive.table import AdaptiveTable
-from policies.cost.budget import check_unit
+from policies.cost.budget import UNIT_TRAITS, check_unit
 from policies.ladder.ladder import Ladder
 from policies.ladder.value_rule import ValueRule
 from policies.plan.allocation import Allocation
@@ -138,7 +138,7 @@ def _in_words(move: Move, price: float, unit: str, objective: str) -> str:
     if waves == 1:
         return f"draws {climbs} at once" + (", picks by the learned verifier" if ladder.judged else "")
     if isinstance(move.rule, ValueRule):
-        stops = f"going on is expected to gain less than {price:.3g} per {one_of(unit)}"
+        stops = f"going on is expected to gain less than {price:.3g} per {UNIT_TRAITS[unit].one}"
     else:
         stops = f"{type(move.rule).__name__} is satisfied"
     first = "at the first success, or when" if objective == "coverage" else "when"

@@ -56,9 +56,8 @@ class Pricing:
     Notes
     -----
     Selection by a recorded ``score`` is charged for the reward model that gives it, where the cost model
-    declares its size (``flops``), price (``usd``) or energy (``joules``), or any of them for
-    ``total_tokens``; without such a figure scores are free. ``output_tokens``, ``samples`` and ``seconds``
-    never hold the verifier.
+    declares what its tokens cost in the unit (`CostModel.charges_verifier`); without such a figure scores are
+    free. ``output_tokens``, ``samples`` and ``seconds`` never hold the verifier.
 
     What it reads is what was recorded (``CurveTable.verifier_tokens``), in its own tokens and without what it
     may keep in a cache. Where nothing is recorded, it is an estimate: prompt and completion of every sample;
@@ -126,7 +125,7 @@ class Pricing:
         ndarray of float64, shape (T, A), or None
             None where the unit of cost has no figure for them, so that scores are free.
         """
-        if not self._charges_verifier():
+        if not self.cost_model.charges_verifier():
             return None
         estimate = _estimated_reading(
             curves.allocations, curves.samples, curves.prompt_tokens, curves.output_tokens
@@ -143,7 +142,7 @@ class Pricing:
         output_tokens: FloatArray,
     ) -> FloatArray | None:
         """Return what a reward model is expected to read, shape (P, A); None where it is free."""
-        if not self._charges_verifier():
+        if not self.cost_model.charges_verifier():
             return None
         estimate = _estimated_reading(curves.allocations, samples, prompt_tokens, output_tokens)
         recorded = curves.verifier_tokens
@@ -201,18 +200,6 @@ class Pricing:
                 seconds=self._seconds(usage) if self.cost_model.unit == "seconds" else 0.0,
             )
         return cost
-
-    def _charges_verifier(self) -> bool:
-        """Tell whether the cost model declares what reading by a reward model costs in the unit."""
-        model = self.cost_model
-        declared = {
-            "flops": model.verifier_params,
-            "usd": model.usd_per_mtok_verifier,
-            "joules": model.joules_per_verifier_token,
-        }
-        if model.unit == "total_tokens":
-            return any(figure is not None for figure in declared.values())
-        return declared.get(model.unit) is not None
 
     def _seconds(self, usage: _Usage) -> FloatArray:
         """Return expected seconds of one generator's allocations, shape (P, A).

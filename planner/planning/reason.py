@@ -8,27 +8,17 @@ it; making the decision is left to `planner.planner`.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planner.bundle.policy_bundle import PolicyBundle
+from policies.cost.budget import UNIT_TRAITS
 from policies.menu.curves import CurveTable
 
-__all__ = ["Reasons", "one_of"]
-
-_ONE: Final[Mapping[str, str]] = {
-    "flops": "FLOP",
-    "joules": "joule",
-    "output_tokens": "output token",
-    "samples": "sample",
-    "seconds": "second",
-    "total_tokens": "token",
-    "usd": "dollar",
-}
+__all__ = ["Reasons"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -97,7 +87,7 @@ class Reasons:
             gain = float(value[choice] - value[self.base])
             second = f"; {self.names[choice]} adds {gain:+.3f} over {self.names[self.base]}"
         if price > 0:
-            return f"{first}{second}; more would gain less than {price:.3g} per {_ONE[unit]}"
+            return f"{first}{second}; more would gain less than {price:.3g} per {UNIT_TRAITS[unit].one}"
         return f"{first}{second}; the budget leaves nothing that would add more"
 
     def standing(self, level: float) -> str:
@@ -110,14 +100,3 @@ class Reasons:
             return "telling prompts apart was not shown to pay"
         share = bisect_left(self.levels, level) / len(self.levels)
         return f"looks easier than {100 * share:.0f} % of the training prompts"
-
-
-def one_of(unit: str) -> str:
-    """Return the name of one unit of cost, for sentences.
-
-    Examples
-    --------
-    >>> one_of("usd")
-    'dollar'
-    """
-    return _ONE[unit]

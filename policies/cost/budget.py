@@ -7,15 +7,45 @@ target accuracy are the two alternatives to a budget and are plain arguments of 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias, get_args
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 from difficulty.errors import InvalidBudgetError, UnknownUnitError
 
-__all__ = ["UNITS", "Budget", "Unit", "check_unit"]
+__all__ = ["UNITS", "UNIT_TRAITS", "Budget", "Unit", "UnitTraits", "check_unit"]
 
 Unit: TypeAlias = Literal["output_tokens", "total_tokens", "flops", "usd", "seconds", "joules", "samples"]
 UNITS: Final[tuple[str, ...]] = get_args(Unit)
+
+
+class UnitTraits(NamedTuple):
+    """What sets a unit apart for those who do not price.
+
+    Attributes
+    ----------
+    one : str
+        One of it, in words.
+    additive : bool
+        The cost of a run is the sum of the costs of its samples and of sending its prompts.
+    """
+
+    one: str
+    additive: bool = True
+
+
+UNIT_TRAITS: Final[Mapping[str, UnitTraits]] = MappingProxyType(
+    {
+        "output_tokens": UnitTraits("output token"),
+        "total_tokens": UnitTraits("token"),
+        "flops": UnitTraits("FLOP"),
+        "usd": UnitTraits("dollar"),
+        "seconds": UnitTraits("second", additive=False),
+        "joules": UnitTraits("joule"),
+        "samples": UnitTraits("sample"),
+    }
+)
 
 
 def check_unit(unit: str) -> Unit:

@@ -8,9 +8,9 @@ to use is left to `planner.planning.pricing`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,8 +23,10 @@ from policies.cost.usage import Usage
 
 __all__ = ["CostModel"]
 
-# Units that count fields of a usage.
-_COUNTED: Final = ("samples", "output_tokens", "total_tokens")
+_Floats: TypeAlias = NDArray[np.float64]
+_Fields: TypeAlias = Mapping[str, _Floats]
+
+_TOKENS: Final = ("prompt_tokens", "output_tokens", "verifier_tokens", "predictor_tokens")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,7 +132,7 @@ class CostModel:
         UnknownGeneratorError
             When the unit needs the generator's sizes or prices and the model does not have it.
         """
-        if self.unit in _COUNTED:
+        if self._formula.counts:
             # Drivers price every request, and arrays of one number cost thirty times what a sum does.
             total = float(sum(getattr(usage, name) for name in self.reads(generator)))
             if not math.isnan(total):
@@ -210,7 +212,7 @@ class CostModel:
                     "recorded; record them in "
                     "the samples of the log, or use the unit 'samples'"
                 )
-        return np.broadcast_to(self._formula(generator, usage), shape).copy()
+        return np.broadcast_to(self._formula.price(self, generator, usage), shape).copy()
 
     def reads(self, generator: str) -> tuple[str, ...]:
         """Return the fields of a usage that the price of a generator depends on.
@@ -220,109 +222,165 @@ class CostModel:
         >>> CostModel(unit="output_tokens").reads("small")
         ('output_tokens',)
         """
-        tokens = ("prompt_tokens", "output_tokens", "verifier_tokens", "predictor_tokens")
-        if self.unit in ("samples", "output_tokens"):
-            return (self.unit,)
-        if self.unit == "seconds":
-            return ("seconds", "samples")
-        if self.unit == "total_tokens":
-            return tokens
-        if self.unit == "joules":
-            prompt = (
-                ("prompt_tokens", "cached_prompt_tokens") if generator in self.joules_per_prompt_token else ()
-            )
-            return (*prompt, "output_tokens", "verifier_tokens", "predictor_tokens")
-        attention = ("samples", "requests") if generator in self.attention_widths else ()
-        return (*tokens, "cached_prompt_tokens", *attention)
+        return self._formula.reads(self, generator)
 
-    def _formula(self, generator: str, usage: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-        """Return the price; the one place where it is written down."""
-        prompt, cached, output = usage["prompt_tokens"], usage["cached_prompt_tokens"], usage["output_tokens"]
-        verifier, predictor = usage["verifier_tokens"], usage["predictor_tokens"]
-        if self.unit == "samples":
-            return usage["samples"]
-        if self.unit == "output_tokens":
-            return output
-        if self.unit == "total_tokens":
-            return prompt + output + verifier + predictor
-        if self.unit == "seconds":
-            if np.any((usage["seconds"] == 0) & (usage["samples"] + output > 0)):
-                raise UnknownUnitError(
-                    f"seconds cannot be priced for generator {generator!r}: its usage has samples but no "
-                    "seconds; fit a "
-                    "decode model to timed runs (policies.cost.latency) and give it to the expected usage, "
-                    "or use another unit"
-                )
-            return usage["seconds"]
-        if self.unit == "flops":
-            size = self._figure(self._generator(generator).size, generator, "params (or active_params)")
-            total = forward_flops(prompt - cached + output, active_params=size)
-            total = total + self._side(verifier, self.verifier_params, "verifier_params", 2.0)
-            total = total + self._side(predictor, self.predictor_params, "predictor_params", 2.0)
-            if generator in self.attention_widths:
-                total = total + attention_flops(
-                    prompt_tokens=prompt,
-                    cached_prompt_tokens=cached,
-                    output_tokens=output,
-                    samples=usage["samples"],
-                    requests=usage["requests"],
-                    attention_width=self.attention_widths[generator],
-                )
-            return total
-        if self.unit == "usd":
-            declared = self._generator(generator)
-            price_in = self._figure(declared.usd_per_mtok_in, generator, "usd_per_mtok_in")
-            price_out = self._figure(declared.usd_per_mtok_out, generator, "usd_per_mtok_out")
-            total = (price_in * (prompt - self.cached_discount * cached) + price_out * output) / 1e6
-            total = total + self._side(verifier, self.usd_per_mtok_verifier, "usd_per_mtok_verifier", 1e-6)
-            return total + self._side(predictor, self.usd_per_mtok_predictor, "usd_per_mtok_predictor", 1e-6)
-        energy = self.joules_per_output_token.get(generator)
-        if energy is None:
-            raise UnknownUnitError(
-                f"joules cannot be priced for generator {generator!r}: no energy per token is known; measure "
-                "it and add it to "
-                "joules_per_output_token of the cost model"
-            )
-        total = energy * output
-        if generator in self.joules_per_prompt_token:
-            total = total + self.joules_per_prompt_token[generator] * (prompt - cached)
-        total = total + self._side(verifier, self.joules_per_verifier_token, "joules_per_verifier_token", 1.0)
-        if np.any(predictor > 0):
-            raise UnknownUnitError(
-                "joules cannot be priced for predictor tokens; measure the predictor and add its energy "
-                "yourself"
-            )
-        return total
+    def charges_verifier(self) -> bool:
+        """Tell whether what reading by a reward model costs in the unit is declared.
 
-    def _generator(self, name: str) -> Generator:
-        """Return a generator by name."""
+        Tokens count where it is declared in any unit: then there is such a model.
+
+        Examples
+        --------
+        >>> CostModel(unit="total_tokens", verifier_params=7e9).charges_verifier()
+        True
+        """
+        formulas = _FORMULAS.values() if self.unit == "total_tokens" else [self._formula]
+        return any(formula.verifier and getattr(self, formula.verifier) is not None for formula in formulas)
+
+    @property
+    def _formula(self) -> _Formula:
+        """The unit's formula."""
         try:
-            return self.generators[name]
+            return _FORMULAS[self.unit]
         except KeyError:
-            raise UnknownGeneratorError(
-                f"{self.unit} needs the sizes or prices of generator {name!r}, and the cost model has "
-                f"{', '.join(map(repr, sorted(self.generators))) or 'none'}; add it to the header of the log"
+            raise UnknownUnitError(
+                f"{self.unit!r} has no formula of its price; those that do are {', '.join(_FORMULAS)}"
             ) from None
 
-    def _figure(self, figure: float | None, generator: str, name: str) -> float:
-        """Return a figure of a generator, or raise the error that says where to add it."""
-        if figure is None:
-            raise UnknownUnitError(
-                f"{self.unit} cannot be priced for generator {generator!r}: add {name} to it in the header "
-                "of the log"
-            )
-        return figure
 
-    def _side(
-        self, tokens: NDArray[np.float64], figure: float | None, name: str, factor: float
-    ) -> NDArray[np.float64]:
-        """Price the tokens of the verifier or predictor; nothing where there are none."""
-        if figure is None:
-            if np.any(tokens > 0):
-                raise UnknownUnitError(
-                    f"{self.unit} cannot be priced: verifier or predictor tokens were used and {name} of the "
-                    "cost model is not "
-                    "set; set it (0 where they are free)"
-                )
-            return np.zeros(())
-        return factor * figure * tokens
+class _Formula(NamedTuple):
+    """How one unit is priced: the fields of a usage that it reads, and what they come to.
+
+    `verifier` names the field of the model that prices tokens of a reward model; `counts` says that the price
+    is the sum of the fields.
+    """
+
+    reads: Callable[[CostModel, str], tuple[str, ...]]
+    price: Callable[[CostModel, str, _Fields], _Floats]
+    verifier: str = ""
+    counts: bool = False
+
+
+def _count(model: CostModel, generator: str, usage: _Fields) -> _Floats:
+    first, *others = (usage[name] for name in model.reads(generator))
+    return sum(others, first)
+
+
+def _flops(model: CostModel, generator: str, usage: _Fields) -> _Floats:
+    prompt, cached, output = usage["prompt_tokens"], usage["cached_prompt_tokens"], usage["output_tokens"]
+    size = _figure(model, _generator(model, generator).size, generator, "params (or active_params)")
+    total = forward_flops(prompt - cached + output, active_params=size)
+    total = total + _side(model, usage["verifier_tokens"], "verifier_params", 2.0)
+    total = total + _side(model, usage["predictor_tokens"], "predictor_params", 2.0)
+    if generator in model.attention_widths:
+        total = total + attention_flops(
+            prompt_tokens=prompt,
+            cached_prompt_tokens=cached,
+            output_tokens=output,
+            samples=usage["samples"],
+            requests=usage["requests"],
+            attention_width=model.attention_widths[generator],
+        )
+    return total
+
+
+def _usd(model: CostModel, generator: str, usage: _Fields) -> _Floats:
+    prompt, cached, output = usage["prompt_tokens"], usage["cached_prompt_tokens"], usage["output_tokens"]
+    declared = _generator(model, generator)
+    price_in = _figure(model, declared.usd_per_mtok_in, generator, "usd_per_mtok_in")
+    price_out = _figure(model, declared.usd_per_mtok_out, generator, "usd_per_mtok_out")
+    total = (price_in * (prompt - model.cached_discount * cached) + price_out * output) / 1e6
+    total = total + _side(model, usage["verifier_tokens"], "usd_per_mtok_verifier", 1e-6)
+    return total + _side(model, usage["predictor_tokens"], "usd_per_mtok_predictor", 1e-6)
+
+
+def _seconds(model: CostModel, generator: str, usage: _Fields) -> _Floats:
+    if np.any((usage["seconds"] == 0) & (usage["samples"] + usage["output_tokens"] > 0)):
+        raise UnknownUnitError(
+            f"seconds cannot be priced for generator {generator!r}: its usage has samples but no "
+            "seconds; fit a "
+            "decode model to timed runs (policies.cost.latency) and give it to the expected usage, "
+            "or use another unit"
+        )
+    return usage["seconds"]
+
+
+def _joules(model: CostModel, generator: str, usage: _Fields) -> _Floats:
+    energy = model.joules_per_output_token.get(generator)
+    if energy is None:
+        raise UnknownUnitError(
+            f"joules cannot be priced for generator {generator!r}: no energy per token is known; measure "
+            "it and add it to "
+            "joules_per_output_token of the cost model"
+        )
+    total = energy * usage["output_tokens"]
+    if generator in model.joules_per_prompt_token:
+        read = usage["prompt_tokens"] - usage["cached_prompt_tokens"]
+        total = total + model.joules_per_prompt_token[generator] * read
+    total = total + _side(model, usage["verifier_tokens"], "joules_per_verifier_token", 1.0)
+    if np.any(usage["predictor_tokens"] > 0):
+        raise UnknownUnitError(
+            "joules cannot be priced for predictor tokens; measure the predictor and add its energy yourself"
+        )
+    return total
+
+
+def _flops_fields(model: CostModel, generator: str) -> tuple[str, ...]:
+    attention = ("samples", "requests") if generator in model.attention_widths else ()
+    return (*_TOKENS, "cached_prompt_tokens", *attention)
+
+
+def _joules_fields(model: CostModel, generator: str) -> tuple[str, ...]:
+    prompt = ("prompt_tokens", "cached_prompt_tokens") if generator in model.joules_per_prompt_token else ()
+    return (*prompt, "output_tokens", "verifier_tokens", "predictor_tokens")
+
+
+def _always(*fields: str) -> Callable[[CostModel, str], tuple[str, ...]]:
+    return lambda model, generator: fields
+
+
+# The one place where prices are written down; a unit without a formula is an error, never another's price.
+_FORMULAS: Final[Mapping[str, _Formula]] = {
+    "samples": _Formula(_always("samples"), _count, counts=True),
+    "output_tokens": _Formula(_always("output_tokens"), _count, counts=True),
+    "total_tokens": _Formula(_always(*_TOKENS), _count, counts=True),
+    "flops": _Formula(_flops_fields, _flops, verifier="verifier_params"),
+    "usd": _Formula(_always(*_TOKENS, "cached_prompt_tokens"), _usd, verifier="usd_per_mtok_verifier"),
+    "seconds": _Formula(_always("seconds", "samples"), _seconds),
+    "joules": _Formula(_joules_fields, _joules, verifier="joules_per_verifier_token"),
+}
+
+
+def _generator(model: CostModel, name: str) -> Generator:
+    """Return a generator by name."""
+    try:
+        return model.generators[name]
+    except KeyError:
+        raise UnknownGeneratorError(
+            f"{model.unit} needs the sizes or prices of generator {name!r}, and the cost model has "
+            f"{', '.join(map(repr, sorted(model.generators))) or 'none'}; add it to the header of the log"
+        ) from None
+
+
+def _figure(model: CostModel, figure: float | None, generator: str, name: str) -> float:
+    """Return a figure of a generator, or raise the error that says where to add it."""
+    if figure is None:
+        raise UnknownUnitError(
+            f"{model.unit} cannot be priced for generator {generator!r}: add {name} to it in the header "
+            "of the log"
+        )
+    return figure
+
+
+def _side(model: CostModel, tokens: _Floats, name: str, factor: float) -> _Floats:
+    """Price the tokens of the verifier or predictor; nothing where there are none."""
+    figure: float | None = getattr(model, name)
+    if figure is None:
+        if np.any(tokens > 0):
+            raise UnknownUnitError(
+                f"{model.unit} cannot be priced: verifier or predictor tokens were used and {name} of the "
+                "cost model is not "
+                "set; set it (0 where they are free)"
+            )
+        return np.zeros(())
+    return factor * figure * tokens

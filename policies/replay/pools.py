@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError, UnknownUnitError
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import SamplePool
+from policies.cost.budget import UNIT_TRAITS
 from policies.cost.cost_model import CostModel
 from policies.ladder.ladder import SampleScale
 from policies.verifier.learned_verifier import LearnedScorer
@@ -33,8 +34,7 @@ __all__ = [
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
-# Units in which the cost of a run is the sum of the costs of its samples and of sending its prompts.
-ADDITIVE_UNITS: Final = ("samples", "output_tokens", "total_tokens", "flops", "usd", "joules")
+ADDITIVE_UNITS: Final = tuple(unit for unit, traits in UNIT_TRAITS.items() if traits.additive)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

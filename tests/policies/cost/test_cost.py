@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from difficulty.errors import InvalidInputError, UnknownGeneratorError, UnknownUnitError
 from difficulty.generator import Generator
-from policies.cost.budget import UNITS
+from policies.cost.budget import UNIT_TRAITS, UNITS
 from policies.cost.cost_model import CostModel
 from policies.cost.usage import Usage
 
@@ -161,6 +162,27 @@ def test_unknown_generators_are_named(unit: str) -> None:
 def test_figures_that_cannot_be(change: dict[str, object]) -> None:
     with pytest.raises(InvalidInputError):
         replace(MODEL, **change)
+
+
+@pytest.mark.parametrize("use", [CostModel.charges_verifier, lambda model: model.price(USAGE, "small")])
+def test_a_unit_without_a_formula_is_never_priced_as_another(use: Callable[[CostModel], object]) -> None:
+    model = replace(MODEL)
+    object.__setattr__(model, "unit", "water")
+    with pytest.raises(UnknownUnitError, match="'water' has no formula of its price; those that do are"):
+        use(model)
+
+
+def test_every_unit_has_traits_and_fields_to_read() -> None:
+    assert set(UNIT_TRAITS) == set(UNITS)
+    for unit in UNITS:
+        assert replace(MODEL, unit=unit).reads("small")
+
+
+def test_scores_are_charged_where_a_figure_of_the_unit_is_declared() -> None:
+    charging = {unit for unit in UNITS if replace(MODEL, unit=unit).charges_verifier()}
+    assert charging == {"total_tokens", "flops", "usd", "joules"}
+    assert not CostModel(unit="total_tokens").charges_verifier()
+    assert not replace(MODEL, unit="usd", usd_per_mtok_verifier=None).charges_verifier()
 
 
 def test_unknown_units() -> None:
