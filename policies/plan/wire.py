@@ -1,12 +1,12 @@
 """Write plans as JSON and read them back: one object per plan, one plan per line.
 
-It assumes plans that fit in memory. Schema 1 is the only one so far; unknown keys and other schemas are
-refused, and the values themselves are checked by `policies.plan.plan`.
+It assumes plans that fit in memory. Each schema that was ever written has a reader; unknown keys and schemas
+are refused, and the values themselves are checked by `policies.plan.plan`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -37,7 +37,7 @@ class _PlanWire(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     expected_accuracy: float
     accuracy_interval: tuple[float, float]
     expected_cost: float
-    cost_interval: tuple[float, float] | None
+    cost_interval: tuple[float, float] | None = None  # the first plans had none
     unit: str
     objective: str
     price: float | None
@@ -98,18 +98,22 @@ def plan_from_json(line: bytes | str) -> AllocationPlan:
     """
     try:
         schema = msgspec.json.decode(line, type=_Schema).schema
-        if schema != PLAN_SCHEMA:
+        if schema not in _READERS:
             raise InvalidInputError(
-                f"a plan of schema {schema} cannot be read, only schema {PLAN_SCHEMA}; "
+                f"a plan of schema {schema} cannot be read, only schema {', '.join(map(str, _READERS))}; "
                 + (
                     "upgrade ttc-planner"
                     if schema > PLAN_SCHEMA
                     else "write the plan again with this version"
                 )
             )
-        wire = msgspec.json.decode(line, type=_PlanWire)
+        return _READERS[schema](line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInputError(f"not a plan: {error}") from error
+
+
+def _read_1(line: bytes | str) -> AllocationPlan:
+    wire = msgspec.json.decode(line, type=_PlanWire)
     return AllocationPlan(
         prompt_id=wire.prompt_id,
         allocation=Allocation(
@@ -128,6 +132,10 @@ def plan_from_json(line: bytes | str) -> AllocationPlan:
         price=wire.price,
         reason=wire.reason,
     )
+
+
+# A change of what is written raises `PLAN_SCHEMA` and adds a reader; those of earlier schemas stay.
+_READERS: Final[Mapping[int, Callable[[bytes | str], AllocationPlan]]] = {1: _read_1}
 
 
 def write_plans(path: str | Path, plans: Iterable[AllocationPlan]) -> None:

@@ -18,7 +18,7 @@ from policies.cost.budget import UNITS
 from policies.plan.allocation import Allocation
 from policies.plan.plan import AllocationPlan
 from policies.plan.strategies import STRATEGIES
-from policies.plan.wire import plan_from_json, plan_to_json, read_plans, write_plans
+from policies.plan.wire import PLAN_SCHEMA, plan_from_json, plan_to_json, read_plans, write_plans
 
 PLAN = AllocationPlan(
     prompt_id="gsm8k-17",
@@ -103,6 +103,32 @@ def test_wire_format_is_what_version_1_says() -> None:
         "price": 2e-05,
         "reason": "hard for one sample, easy for eight",
     }
+
+
+# One plan of each form that was ever written; new forms are added and none is ever taken away.
+WRITTEN = {
+    "schema 1, before plans had an interval of their cost": (
+        b'{"schema":1,"prompt_id":"gsm8k-17","allocation":{"generator":"qwen-1.5b/cot","strategy":"best_of_n",'
+        b'"width":8,"depth":1,"params":{"keep":0.5,"verifier":"mean_logprob"}},"expected_accuracy":0.81,'
+        b'"accuracy_interval":[0.7,0.9],"expected_cost":1144.25,"unit":"output_tokens",'
+        b'"objective":"accuracy","price":0.00002,"reason":"hard for one sample, easy for eight"}'
+    ),
+    "schema 1": (
+        b'{"schema":1,"prompt_id":"gsm8k-17","allocation":{"generator":"qwen-1.5b/cot","strategy":"best_of_n",'
+        b'"width":8,"depth":1,"params":{"keep":0.5,"verifier":"mean_logprob"}},"expected_accuracy":0.81,'
+        b'"accuracy_interval":[0.7,0.9],"expected_cost":1144.25,"cost_interval":null,"unit":"output_tokens",'
+        b'"objective":"accuracy","price":0.00002,"reason":"hard for one sample, easy for eight"}'
+    ),
+}
+
+
+@pytest.mark.parametrize("line", WRITTEN.values(), ids=WRITTEN)
+def test_plans_of_earlier_versions_are_read(line: bytes) -> None:
+    assert plan_from_json(line) == PLAN
+
+
+def test_every_schema_that_was_written_has_an_example() -> None:
+    assert {json.loads(line)["schema"] for line in WRITTEN.values()} == set(range(1, PLAN_SCHEMA + 1))
 
 
 @pytest.mark.parametrize(
