@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from policies.cost.budget import Budget
     from policies.cost.cost_model import CostModel
     from policies.cost.usage import Usage
-    from policies.plan.allocation import Allocation
+    from policies.course.allocation import Allocation
     from policies.plan.plan import AllocationPlan
     from policies.plan.wire import read_plans, write_plans
 
@@ -69,7 +69,7 @@ __all__ = [
 ]
 
 _HOMES: Final = {
-    "Allocation": "policies.plan.allocation",
+    "Allocation": "policies.course.allocation",
     "AllocationPlan": "policies.plan.plan",
     "AnswerExtractor": "planner.ports.ports",
     "Backend": "planner.ports.ports",

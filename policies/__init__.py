@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from policies.cost.cost_model import CostModel
     from policies.cost.latency import DecodeModel
     from policies.cost.usage import Usage
+    from policies.course.allocation import Allocation
     from policies.menu.build import build_menu
     from policies.menu.curves import CurveTable, measure_curves
-    from policies.plan.allocation import Allocation
     from policies.plan.plan import AllocationPlan
     from policies.plan.wire import plan_from_json, plan_to_json, read_plans, write_plans
     from policies.solver.hull import upper_hull
@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 _HOMES: Final = {
-    "Allocation": "policies.plan.allocation",
+    "Allocation": "policies.course.allocation",
     "AllocationPlan": "policies.plan.plan",
     "Budget": "policies.cost.budget",
     "CostModel": "policies.cost.cost_model",

@@ -27,8 +27,8 @@ from planner.planner import Planner
 from planner.planning.pricing import Pricing
 from policies.cost.budget import Budget, check_unit
 from policies.cost.cost_model import CostModel
+from policies.course.allocation import Allocation
 from policies.menu.curves import CurveTable, measure_curves
-from policies.plan.allocation import Allocation
 from policies.plan.plan import AllocationPlan
 from policies.solver.prices import price_grid
 from policies.verifier.learned_verifier import LearnedScorer

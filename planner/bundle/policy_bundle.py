@@ -34,8 +34,8 @@ from policies.adaptive.policy import AdaptivePolicy
 from policies.adaptive.table import AdaptiveTable
 from policies.adaptive.wire import from_plain, routing_arrays, to_plain
 from policies.cost.budget import check_unit
+from policies.course.allocation import Allocation
 from policies.menu.curves import CurveTable
-from policies.plan.allocation import Allocation
 from policies.plan.objective import check_objective
 from policies.verifier.learned_verifier import CorrectnessModel, read_models, write_models
 

@@ -20,8 +20,8 @@ from difficulty.prompt import Prompt
 from planner.ports.ports import AnswerExtractor, Grader
 from planner.strategies.registry import strategy_of
 from planner.strategies.task import Task
-from policies.plan.allocation import Allocation, ParameterValue
-from policies.plan.strategies import TRAITS, StrategyName, strategies_of_kind
+from policies.course.allocation import Allocation, ParameterValue
+from policies.course.strategies import TRAITS, StrategyName, strategies_of_kind
 
 __all__ = ["CollectPlan", "Piece", "Recording"]
 

@@ -15,8 +15,8 @@ import msgspec
 from difficulty.errors import InvalidInputError
 from planner.collection.plan import Recording
 from planner.files.settings import read_settings
-from policies.plan.allocation import ParameterValue
-from policies.plan.strategies import STRATEGIES, TRAITS, StrategyName
+from policies.course.allocation import ParameterValue
+from policies.course.strategies import STRATEGIES, TRAITS, StrategyName
 
 __all__ = ["read_recordings"]
 

@@ -25,7 +25,7 @@ from planner.commands.terminal.draw_options import (
 )
 from planner.commands.terminal.options import as_json, seed_option
 from planner.commands.terminal.terminal import note, print_json
-from policies.plan.strategies import strategies_of_kind
+from policies.course.strategies import strategies_of_kind
 
 if TYPE_CHECKING:
     from difficulty.generator import Generator

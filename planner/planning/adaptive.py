@@ -23,9 +23,9 @@ from planner.planning.reason import Reasons
 from policies.adaptive.policy import Move
 from policies.adaptive.table import AdaptiveTable
 from policies.cost.budget import UNIT_TRAITS, check_unit
+from policies.course.allocation import Allocation
 from policies.ladder.ladder import Ladder
 from policies.ladder.value_rule import ValueRule
-from policies.plan.allocation import Allocation
 from policies.plan.objective import check_objective
 from policies.plan.plan import AllocationPlan
 from policies.solver.solution import Solution

@@ -20,8 +20,8 @@ from difficulty.errors import UnknownUnitError
 from difficulty.prompt import Prompt
 from policies.cost.cost_model import CostModel
 from policies.cost.latency import DecodeModel
+from policies.course.allocation import Allocation
 from policies.menu.curves import CurveTable
-from policies.plan.allocation import Allocation
 
 __all__ = ["Pricing", "columns_by_generator"]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from policies.cost.usage import Usage
-from policies.plan.allocation import Allocation
+from policies.course.allocation import Allocation
 
 __all__ = ["Candidate", "CandidateStatus", "Outcome", "OutcomeError", "StopReason"]
 

@@ -15,7 +15,7 @@ import msgspec
 from difficulty.errors import InvalidInputError
 from planner.ports.outcome import Candidate, Outcome, OutcomeError
 from policies.cost.usage import Usage
-from policies.plan.allocation import Allocation
+from policies.course.allocation import Allocation
 
 __all__ = ["OUTCOME_SCHEMA", "outcome_from_json", "outcome_to_json"]
 

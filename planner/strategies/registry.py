@@ -23,8 +23,8 @@ from planner.strategies.search.lookahead import Lookahead
 from planner.strategies.search.rebase import Rebase
 from planner.strategies.sequential_revision import SequentialRevision
 from planner.strategies.task import Strategy
-from policies.plan.allocation import Allocation
-from policies.plan.strategies import strategies_of_kind
+from policies.course.allocation import Allocation
+from policies.course.strategies import strategies_of_kind
 
 __all__ = ["STRATEGY_TYPES", "strategy_of"]
 

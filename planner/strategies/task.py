@@ -19,7 +19,7 @@ from planner.ports.outcome import Candidate, CandidateStatus, Outcome
 from planner.ports.ports import AnswerExtractor, Completion, SampleRequest
 from planner.strategies.flow import Failure, Flow
 from policies.cost.usage import Usage
-from policies.plan.allocation import Allocation
+from policies.course.allocation import Allocation
 
 __all__ = ["OwnStrategy", "Strategy", "Task"]
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from difficulty.errors import InvalidInputError
-from policies.plan.allocation import Allocation
+from policies.course.allocation import Allocation
 from policies.plan.plan import AllocationPlan
 from policies.verifier.learned_verifier import LEARNED, CorrectnessModel
 from policies.verifier.selection import PICKS

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from difficulty.belief.weight_spec import PolicySpec
 from difficulty.errors import InvalidInputError
 from policies.adaptive.policy import AdaptivePolicy, Move
-from policies.plan.allocation import Allocation
+from policies.course.allocation import Allocation
+from policies.course.strategies import StrategyName
 from policies.plan.objective import Objective
-from policies.plan.strategies import StrategyName
 from policies.verifier.learned_verifier import LEARNED
 
 __all__ = ["AdaptiveTable"]

@@ -17,9 +17,9 @@ import numpy as np
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import ChainPool
-from policies.plan.allocation import Allocation, ParameterValue
+from policies.course.allocation import Allocation, ParameterValue
+from policies.course.strategies import StrategyName
 from policies.plan.objective import Objective
-from policies.plan.strategies import StrategyName
 from policies.verifier.learned_verifier import LEARNED
 
 __all__ = ["build_menu", "width_grid"]

@@ -14,10 +14,10 @@ import numpy as np
 
 from difficulty.belief.reference_prompts import ReferencePrompts
 from difficulty.estimators.majority_vote import vote_accuracy_iid
+from policies.course.allocation import Allocation
+from policies.course.strategies import StrategyName
 from policies.menu.curves import CurveTable
-from policies.plan.allocation import Allocation
 from policies.plan.objective import Objective
-from policies.plan.strategies import StrategyName
 
 __all__ = ["WRONG_SHARES", "ColdStart", "cold_start"]
 

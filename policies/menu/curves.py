@@ -22,7 +22,7 @@ from difficulty.estimators.revision_chains import RevisionSelection, revision_ac
 from difficulty.estimators.weighted_vote import weighted_vote_accuracy
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
-from policies.plan.allocation import Allocation
+from policies.course.allocation import Allocation
 from policies.verifier.learned_verifier import LEARNED, LearnedScorer
 from policies.verifier.selection import PICKS, selection_accuracy
 

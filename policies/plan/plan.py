@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from difficulty.errors import InvalidInputError
 from policies.cost.budget import Unit, check_unit
-from policies.plan.allocation import Allocation
+from policies.course.allocation import Allocation
 from policies.plan.objective import Objective, check_objective
 
 __all__ = ["AllocationPlan"]

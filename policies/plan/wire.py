@@ -14,7 +14,7 @@ import msgspec
 
 from difficulty.errors import InvalidInputError
 from difficulty.files.lines import numbered_lines
-from policies.plan.allocation import Allocation, ParameterValue
+from policies.course.allocation import Allocation, ParameterValue
 from policies.plan.plan import AllocationPlan
 
 __all__ = ["PLAN_SCHEMA", "plan_from_json", "plan_to_json", "read_plans", "write_plans"]

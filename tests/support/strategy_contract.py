@@ -13,8 +13,8 @@ from planner.ports.outcome import Outcome
 from planner.ports.ports import Backend, SampleRequest, Verifier
 from planner.simulated import SimulatedBackend, SimulatedExtractor, SimulatedVerifier
 from planner.strategies import Arrival, Ask, Drawn, Flow, Scored, Task, strategy_of
-from policies.plan.allocation import Allocation, ParameterValue
-from policies.plan.strategies import STRATEGIES
+from policies.course.allocation import Allocation, ParameterValue
+from policies.course.strategies import STRATEGIES
 
 GENERATOR = Generator(name="tiny", max_output_tokens=400)
 TREES = ("beam_search", "dvts", "lookahead", "rebase")

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle
+from policies.course.allocation import Allocation
+from policies.course.strategies import StrategyName
 from policies.menu.curves import measure_curves
-from policies.plan.allocation import Allocation
-from policies.plan.strategies import StrategyName
 from policies.verifier.fit import fit_correctness
 from policies.verifier.learned_verifier import LEARNED, CorrectnessModel, LearnedScorer
 from policies.verifier.measures import ScoreMeasures, measure_scores

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.belief.weight_spec import PolicyMixture
-from policies.plan.allocation import Allocation
+from policies.course.allocation import Allocation
 from policies.verifier.learned_verifier import LEARNED
 from training.frontier import bootstrap_weights, interval
 from training.menu.crossfit import CrossFit

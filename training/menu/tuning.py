@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from difficulty.belief.weight_spec import STATIC, PolicyMixture, PolicySpec
 from difficulty.errors import InvalidInputError, require
-from policies.plan.allocation import Allocation
+from policies.course.allocation import Allocation
 from policies.solver.hull import upper_hull
 from training.frontier import Frontier, bootstrap_weights, interval
 from training.menu.crossfit import CrossFit, Replay

@@ -14,9 +14,9 @@ import numpy as np
 
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
+from policies.course.allocation import Allocation, ParameterValue
+from policies.course.strategies import TRAITS, StrategyKind
 from policies.menu.build import build_menu
-from policies.plan.allocation import Allocation, ParameterValue
-from policies.plan.strategies import TRAITS, StrategyKind
 
 __all__ = ["StrategyFamily", "choose_generator", "shape_grids", "strategy_families"]
 

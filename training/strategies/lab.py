@@ -20,7 +20,7 @@ from difficulty.prompt import Prompt
 from planner import Recording, collect
 from planner.answers.rules import LastNumber
 from planner.collection.session import CollectProgress
-from policies.plan.allocation import ParameterValue
+from policies.course.allocation import ParameterValue
 from training.lab import LANGUAGE_MODEL, REVISION_REQUEST, REWARD_MODEL, STEP_DELIMITER, draw_problems
 from training.lab.prompts import lab_generators, lab_prompts
 from training.lab.tasks import MAX_DIGITS, MAX_STEPS

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.plan.strategies import StrategyKind
+from policies.course.strategies import StrategyKind
 from training.frontier import Frontier, interval
 from training.strategies.bed import StrategyBed
 from training.strategies.families import StrategyFamily

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from rich import box
 from rich.table import Table
 
-from policies.plan.allocation import Allocation
+from policies.course.allocation import Allocation
 
 __all__ = ["allocation_name", "counted", "new_table", "number", "strategy_name"]
 

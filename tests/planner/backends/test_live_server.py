@@ -30,7 +30,7 @@ from planner.backends.openai import OpenAIBackend
 from planner.cli import main
 from planner.drivers import Limits, run_concurrently
 from planner.strategies.task import Task
-from policies.plan.allocation import Allocation
+from policies.course.allocation import Allocation
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 

@@ -31,7 +31,7 @@ from planner.cli import main
 from planner.drivers import Limits, run_concurrently
 from planner.ports.ports import SampleRequest
 from planner.strategies.task import Task
-from policies.plan.allocation import Allocation
+from policies.course.allocation import Allocation
 from training.lab import LANGUAGE_MODEL
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]

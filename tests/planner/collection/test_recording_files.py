@@ -10,7 +10,7 @@ import pytest
 from difficulty.errors import InvalidInputError
 from planner.collection.plan import Recording
 from planner.collection.recordings import read_recordings
-from policies.plan.allocation import ParameterValue
+from policies.course.allocation import ParameterValue
 
 BOTH = """
 [[recordings]]

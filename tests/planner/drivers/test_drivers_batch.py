@@ -27,12 +27,12 @@ from policies.adaptive.policy import Move
 from policies.control.batch import BatchControl
 from policies.cost.budget import Budget
 from policies.cost.cost_model import CostModel
+from policies.course.allocation import Allocation
 from policies.ladder.evidence import Evidence
 from policies.ladder.ladder import Ladder, Wave
 from policies.ladder.prompt_tally import PromptTally
 from policies.ladder.stop_rules import AdaptiveConsistency, Agreement, Always
 from policies.ladder.value_rule import ValueRule, feature_matrix
-from policies.plan.allocation import Allocation
 
 PRICES = np.array([1.0, 1e-2, 1e-4])
 LADDER = Ladder(waves=(Wave(generator="tiny"),) * 2, logprob_weight=0.0)

@@ -18,7 +18,7 @@ from difficulty.importers.lm_eval import read_lm_eval
 from difficulty.log.sample_log import SampleLog
 from planner.collection.tasks import read_tasks
 from planner.files.prompts import read_prompts
-from policies.plan.allocation import Allocation
+from policies.course.allocation import Allocation
 from policies.plan.plan import AllocationPlan
 from policies.plan.wire import plan_to_json, read_plans
 from training.simulated.log import simulated_log

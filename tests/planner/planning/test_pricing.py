@@ -16,8 +16,8 @@ from difficulty.prompt import Prompt
 from planner.planning.pricing import Pricing, columns_by_generator
 from policies.cost.cost_model import CostModel
 from policies.cost.latency import DecodeModel
+from policies.course.allocation import Allocation
 from policies.menu.curves import CurveTable
-from policies.plan.allocation import Allocation
 
 ONE = Allocation(generator="small", strategy="majority_vote", width=1)
 FIVE = Allocation(generator="small", strategy="majority_vote", width=5)

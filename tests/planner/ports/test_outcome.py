@@ -11,7 +11,7 @@ from difficulty.errors import InvalidInputError
 from planner.ports.outcome import Candidate, Outcome, OutcomeError
 from planner.ports.outcome_wire import outcome_from_json, outcome_to_json
 from policies.cost.usage import Usage
-from policies.plan.allocation import Allocation
+from policies.course.allocation import Allocation
 
 OUTCOME = Outcome(
     prompt_id="p",

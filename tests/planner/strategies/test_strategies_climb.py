@@ -16,9 +16,9 @@ from planner.strategies.climb import Climb
 from planner.strategies.flow import Arrival, Drawn, Failure, Flow, Scored
 from planner.strategies.task import Task
 from policies.adaptive.policy import Move
+from policies.course.allocation import Allocation
 from policies.ladder.ladder import Ladder, SampleScale, Wave
 from policies.ladder.stop_rules import AdaptiveConsistency, Agreement, Always
-from policies.plan.allocation import Allocation
 from policies.verifier.learned_verifier import LEARNED
 
 GENERATORS = {name: Generator(name=name) for name in ("small", "big")}

@@ -13,7 +13,7 @@ from planner.ports.ports import Completion, SampleRequest, ScoreRequest
 from planner.simulated import SimulatedVerifier
 from planner.strategies import strategy_of
 from planner.strategies.registry import STRATEGY_TYPES
-from policies.plan.allocation import Allocation
+from policies.course.allocation import Allocation
 
 
 class MisleadingErrors:

@@ -18,8 +18,8 @@ from planner.ports.outcome import Outcome
 from planner.ports.ports import ScoreRequest
 from planner.strategies.task import Task
 from planner.verifiers.learned import LearnedVerifier
-from policies.plan.allocation import Allocation
-from policies.plan.strategies import StrategyName
+from policies.course.allocation import Allocation
+from policies.course.strategies import StrategyName
 from policies.verifier.learned_verifier import CorrectnessModel
 
 SHARE = CorrectnessModel(

@@ -26,7 +26,7 @@ from planner.ports.ports import ScoreRequest
 from planner.strategies import Task, strategy_of
 from planner.strategies.selection import Choice, select_best, select_by_vote, select_weighted
 from planner.strategies.sequential_revision import SequentialRevision
-from policies.plan.allocation import Allocation
+from policies.course.allocation import Allocation
 
 Select = Callable[[Sequence[Candidate], np.random.Generator], Choice]
 

@@ -15,9 +15,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
+from policies.course.allocation import Allocation
 from policies.menu.build import build_menu
 from policies.menu.curves import measure_curves
-from policies.plan.allocation import Allocation
 from training.simulated.log import simulated_log
 
 Sample = dict[str, Any]

@@ -10,9 +10,9 @@ import pytest
 from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
+from policies.course.allocation import Allocation
 from policies.menu.build import build_menu, width_grid
 from policies.menu.curves import measure_curves
-from policies.plan.allocation import Allocation
 from training.simulated.log import simulated_log
 
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from difficulty.errors import InvalidInputError, UnknownUnitError
 from policies.cost.budget import UNITS
-from policies.plan.allocation import Allocation
+from policies.course.allocation import Allocation
+from policies.course.strategies import STRATEGIES
 from policies.plan.plan import AllocationPlan
-from policies.plan.strategies import STRATEGIES
 from policies.plan.wire import PLAN_SCHEMA, plan_from_json, plan_to_json, read_plans, write_plans
 
 PLAN = AllocationPlan(

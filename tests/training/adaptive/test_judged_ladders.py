@@ -24,9 +24,9 @@ from planner.strategies.task import Task
 from planner.verifiers.learned import LearnedVerifier
 from policies.adaptive.policy import Move
 from policies.cost.cost_model import CostModel
+from policies.course.allocation import Allocation
 from policies.ladder.ladder import Ladder, Wave
 from policies.ladder.stop_rules import Agreement
-from policies.plan.allocation import Allocation
 from policies.replay.pools import ReplayPool, half_of, replay_pools
 from policies.replay.trajectories import replay
 from policies.verifier.learned_verifier import LearnedScorer

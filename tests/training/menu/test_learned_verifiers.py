@@ -17,11 +17,11 @@ from planner import Budget, Planner, PolicyBundle
 from planner.backends.replay import ReplayBackend
 from planner.running.run_plans import run_plans
 from policies.cost.cost_model import CostModel
+from policies.course.allocation import Allocation
+from policies.course.strategies import StrategyName
 from policies.menu.build import build_menu
 from policies.menu.curves import measure_curves
-from policies.plan.allocation import Allocation
 from policies.plan.plan import AllocationPlan
-from policies.plan.strategies import StrategyName
 from policies.verifier.learned_verifier import LearnedScorer, read_models, write_models
 from policies.verifier.selection import selection_accuracy
 from training import train

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from difficulty.belief.weight_spec import STATIC, PolicyMixture, PolicySpec
-from policies.plan.allocation import Allocation
+from policies.course.allocation import Allocation
 from training.frontier import interval
 from training.menu.crossfit import CrossFit
 from training.menu.menu_choice import gain_over_static, tune_menu

@@ -9,8 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from difficulty.errors import UnknownUnitError
 from planner.planning.pricing import Pricing
 from policies.cost.cost_model import CostModel
+from policies.course.allocation import Allocation
 from policies.menu.curves import CurveTable
-from policies.plan.allocation import Allocation
 from training.menu.menu_pricing import price_menu
 
 VOTES = [Allocation(generator="g", strategy="majority_vote", width=n) for n in (1, 4)]

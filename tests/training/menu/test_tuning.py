@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from difficulty.belief.weight_spec import STATIC, PolicySpec
 from difficulty.errors import InvalidInputError
-from policies.plan.allocation import Allocation
+from policies.course.allocation import Allocation
 from training.menu.crossfit import CrossFit, Replay
 from training.menu.tuning import Scorer, SearchPoint, Tuned, menu_mask, tune
 

@@ -12,7 +12,7 @@ from difficulty.errors import InvalidBudgetError, InvalidInputError
 from planner.backends.replay import ReplayBackend
 from planner.planner import Planner
 from policies.cost.budget import Budget
-from policies.plan.allocation import Allocation
+from policies.course.allocation import Allocation
 from policies.plan.plan import AllocationPlan
 from training.rehearsal.forecast import Range, Rehearsals
 from training.rehearsal.rehearse import rehearse

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from planner.strategies.registry import STRATEGY_TYPES
-from policies.plan.allocation import Allocation
-from policies.plan.strategies import STRATEGIES, TRAITS, strategies_of_kind
+from policies.course.allocation import Allocation
+from policies.course.strategies import STRATEGIES, TRAITS, strategies_of_kind
 
 
 def test_each_strategy_has_traits_and_a_class() -> None:

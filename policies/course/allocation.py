@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from difficulty.errors import InvalidInputError
 from difficulty.log.wire import MAX_SAMPLES
-from policies.plan.strategies import STRATEGIES, TRAITS, StrategyName, StrategyTraits
+from policies.course.strategies import STRATEGIES, TRAITS, StrategyName, StrategyTraits
 
 __all__ = ["Allocation", "ParameterValue"]
 
