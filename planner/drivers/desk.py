@@ -18,7 +18,7 @@ from planner.drivers.run_log import RunLog
 from planner.drivers.session import OnProgress, Progress, Session, check_tasks
 from planner.ports.outcome import Outcome
 from planner.ports.ports import Completion, Metered, SampleRequest, ScoreRequest, Verifier
-from planner.strategies.flow import Arrival, Ask, Drawn, Failure, Scored
+from planner.strategies.flow import Arrival, Ask, Failure, Sampled, Scored
 from planner.strategies.task import Task
 from policies.cost.usage import Usage
 
@@ -128,7 +128,7 @@ class Desk:
             self.ledger.time_is_up = True
         return max(left, 0.0)
 
-    def recorded_samples(self, session: Session, ask: Ask, request: SampleRequest) -> dict[int, Drawn]:
+    def recorded_samples(self, session: Session, ask: Ask, request: SampleRequest) -> dict[int, Sampled]:
         """Return the completions of an ask that the run log has, booked, by index."""
         if self._run_log is None:
             return {}
@@ -139,7 +139,7 @@ class Desk:
                 usage = usage_of_completion(recorded.completion)
                 usage += Usage(requests=recorded.requests, seconds=recorded.seconds)
                 self.ledger.recall(session.account, usage, request.generator.name)
-                drawn[index] = Drawn(ask=ask, index=index, reply=recorded.completion)
+                drawn[index] = Sampled(ask=ask, index=index, reply=recorded.completion)
         return drawn
 
     def recorded_scores(self, session: Session, ask: Ask, request: ScoreRequest) -> Scored | None:
@@ -153,7 +153,7 @@ class Desk:
 
     def book_completions(
         self, part: Part, completions: Sequence[Completion], *, seconds: float
-    ) -> tuple[Drawn, ...]:
+    ) -> tuple[Sampled, ...]:
         """Settle what a backend returned for a part, record it, and return what the flow may see."""
         draws = read_completions(completions, n=part.request.n, seconds=seconds)
         self.ledger.settle(part.hold, draws.usage)
@@ -163,7 +163,7 @@ class Desk:
         self._record(part, draws, seconds)
         return _drawn(part, draws.replies)
 
-    def book_failure(self, part: Part, error: Exception) -> tuple[Drawn, ...]:
+    def book_failure(self, part: Part, error: Exception) -> tuple[Sampled, ...]:
         """Settle a request that raised, and return its failures."""
         self.ledger.settle(part.hold, Usage())
         return _drawn(part, [failure_of(error)] * part.request.n)
@@ -243,10 +243,10 @@ class Desk:
 
 def refused(ask: Ask, indices: Sequence[int], failure: Failure) -> list[Arrival]:
     """Return the arrivals of completions that a cap refused."""
-    return [Drawn(ask=ask, index=index, reply=failure) for index in indices]
+    return [Sampled(ask=ask, index=index, reply=failure) for index in indices]
 
 
-def _drawn(part: Part, replies: Sequence[Completion | Failure]) -> tuple[Drawn, ...]:
+def _drawn(part: Part, replies: Sequence[Completion | Failure]) -> tuple[Sampled, ...]:
     return tuple(
-        Drawn(ask=part.ask, index=part.first + index, reply=reply) for index, reply in enumerate(replies)
+        Sampled(ask=part.ask, index=part.first + index, reply=reply) for index, reply in enumerate(replies)
     )

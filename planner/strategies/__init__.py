@@ -4,16 +4,16 @@
 A thinking budget is no strategy of its own: it is a generator with other `thinking_tokens`.
 """
 
-from planner.strategies.flow import Arrival, Ask, Drawn, Failure, Flow, Scored
+from planner.strategies.flow import Arrival, Ask, Failure, Flow, Sampled, Scored
 from planner.strategies.registry import strategy_of
 from planner.strategies.task import Strategy, Task
 
 __all__ = [
     "Arrival",
     "Ask",
-    "Drawn",
     "Failure",
     "Flow",
+    "Sampled",
     "Scored",
     "Strategy",
     "Task",

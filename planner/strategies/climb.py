@@ -20,7 +20,7 @@ from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.generator import Generator
 from planner.ports.outcome import Candidate, Outcome
 from planner.strategies.flow import NOT_WORTH, Failure, Flow, Prospect, draw
-from planner.strategies.selection import Choice, select_by_vote
+from planner.strategies.selection import Selected, select_by_vote
 from planner.strategies.task import Task
 from planner.strategies.waves import conclude, score_candidates
 from policies.adaptive.policy import AdaptivePolicy, Move
@@ -161,7 +161,7 @@ class Climb:
                 yield from self._judge(drawn, wave, task)
             accepted = self._accepted(drawn.candidates)
             if accepted is not None:
-                choice = Choice(accepted, "first_success")
+                choice = Selected(accepted, "first_success")
                 return conclude(task, drawn.candidates, choice, satisfied=True)
             refused = any(isinstance(reply, Failure) and reply.refused for reply in replies)
             last = index == len(ladder) - 1
@@ -220,19 +220,19 @@ class Climb:
             None,
         )
 
-    def _select(self, drawn: _Drawn, task: Task) -> Choice:
+    def _select(self, drawn: _Drawn, task: Task) -> Selected:
         """Return the first candidate with the leading answer; ties are uniform, by the task's seed."""
         if self.verifier is not None:
-            return Choice(None, "none")
+            return Selected(None, "none")
         places = drawn.deciding(pooled=self.move.ladder.pooled)
         tied = drawn.tally.tied()
         if drawn.unread or not tied:
             vote = select_by_vote([drawn.candidates[place] for place in places], task.tie_breaker())
-            return Choice(None if vote.position is None else places[vote.position], vote.rule)
+            return Selected(None if vote.position is None else places[vote.position], vote.rule)
         chosen = tied[0] if len(tied) == 1 else int(task.tie_breaker().choice(tied))
         position = next(
             place
             for place in places
             if drawn.candidates[place].answer is not None and drawn.code(drawn.candidates[place]) == chosen
         )
-        return Choice(position, "learned_vote" if self.move.ladder.judged else "weighted_vote")
+        return Selected(position, "learned_vote" if self.move.ladder.judged else "weighted_vote")

@@ -27,11 +27,11 @@ __all__ = [
     "NOT_WORTH",
     "Arrival",
     "Ask",
-    "Drawn",
     "Failure",
     "Flow",
     "Prospect",
     "Request",
+    "Sampled",
     "Scored",
     "draw",
     "gather",
@@ -107,7 +107,7 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Drawn:
+class Sampled:
     """One completion of a sample request has arrived, or failed.
 
     Parameters
@@ -141,7 +141,7 @@ class Scored:
     reply: tuple[float, ...] | Failure
 
 
-Arrival: TypeAlias = Drawn | Scored
+Arrival: TypeAlias = Sampled | Scored
 Flow: TypeAlias = Generator[tuple[Ask, ...], tuple[Arrival, ...], T]
 
 
@@ -152,7 +152,7 @@ def gather(asks: Sequence[Ask]) -> Flow[dict[tuple[Ask, int], Completion | tuple
     new = tuple(asks)
     while len(replies) < n_expected:
         for arrival in (yield new):
-            index = arrival.index if isinstance(arrival, Drawn) else 0
+            index = arrival.index if isinstance(arrival, Sampled) else 0
             replies[arrival.ask, index] = arrival.reply
         new = ()
     return replies

@@ -15,20 +15,20 @@ import numpy as np
 
 from planner.ports.outcome import Candidate
 
-__all__ = ["Aggregate", "Choice", "Selection", "select", "select_best", "select_by_vote", "select_weighted"]
+__all__ = ["Aggregate", "Selected", "Selection", "select", "select_best", "select_by_vote", "select_weighted"]
 
 Aggregate: TypeAlias = Literal["sum", "max"]
 Selection: TypeAlias = Literal["majority_vote", "best_of_n", "weighted_best_of_n"]
 
 
-class Choice(NamedTuple):
+class Selected(NamedTuple):
     """Position of the selected candidate, None without one, and the rule that selected it."""
 
     position: int | None
     rule: str
 
 
-def select_by_vote(candidates: Sequence[Candidate], rng: np.random.Generator) -> Choice:
+def select_by_vote(candidates: Sequence[Candidate], rng: np.random.Generator) -> Selected:
     """Select the most frequent answer; of its candidates, the first.
 
     Parameters
@@ -43,12 +43,12 @@ def select_by_vote(candidates: Sequence[Candidate], rng: np.random.Generator) ->
     >>> rng = np.random.default_rng(0)
     >>> votes = [Candidate(text=t, answer=t, status="ok") for t in ("41", "42", "42")]
     >>> select_by_vote(votes, rng)
-    Choice(position=1, rule='majority_vote')
+    Selected(position=1, rule='majority_vote')
     """
-    return Choice(_heaviest(candidates, [1.0] * len(candidates), "sum", rng), "majority_vote")
+    return Selected(_heaviest(candidates, [1.0] * len(candidates), "sum", rng), "majority_vote")
 
 
-def select_best(candidates: Sequence[Candidate], rng: np.random.Generator) -> Choice:
+def select_best(candidates: Sequence[Candidate], rng: np.random.Generator) -> Selected:
     """Select the candidate with the highest score; ties are uniform over the tied candidates.
 
     References
@@ -63,12 +63,12 @@ def select_best(candidates: Sequence[Candidate], rng: np.random.Generator) -> Ch
     if not scored:
         return select_by_vote(candidates, rng)
     top = max(score for score, _ in scored)
-    return Choice(_any([index for score, index in scored if score == top], rng), "best_of_n")
+    return Selected(_any([index for score, index in scored if score == top], rng), "best_of_n")
 
 
 def select_weighted(
     candidates: Sequence[Candidate], rng: np.random.Generator, *, aggregate: Aggregate = "sum"
-) -> Choice:
+) -> Selected:
     """Select the answer with the highest sum (or maximum) of scores; of its candidates, the best scored.
 
     References
@@ -78,10 +78,10 @@ def select_weighted(
     if all(candidate.answer is None or candidate.score is None for candidate in candidates):
         return select_by_vote(candidates, rng)
     weights = [candidate.score for candidate in candidates]
-    return Choice(_heaviest(candidates, weights, aggregate, rng), "weighted_best_of_n")
+    return Selected(_heaviest(candidates, weights, aggregate, rng), "weighted_best_of_n")
 
 
-def select(rule: Selection, candidates: Sequence[Candidate], rng: np.random.Generator) -> Choice:
+def select(rule: Selection, candidates: Sequence[Candidate], rng: np.random.Generator) -> Selected:
     """Select by the rule of that name."""
     if rule == "majority_vote":
         return select_by_vote(candidates, rng)

@@ -18,7 +18,7 @@ from difficulty.errors import InvalidInputError
 from difficulty.prompt import Prompt
 from planner.ports.outcome import Candidate, Outcome
 from planner.strategies.flow import Failure, Flow, draw, together
-from planner.strategies.selection import Choice, select_best, select_by_vote, select_weighted
+from planner.strategies.selection import Selected, select_best, select_by_vote, select_weighted
 from planner.strategies.task import Task
 from planner.strategies.waves import conclude, score_candidates
 
@@ -110,7 +110,7 @@ class SequentialRevision:
             messages.append({"role": "user", "content": self.instruction})
         return replace(prompt, messages=tuple(messages), text=None, prompt_tokens=None)
 
-    def select(self, candidates: Sequence[Candidate], rng: np.random.Generator) -> Choice:
+    def select(self, candidates: Sequence[Candidate], rng: np.random.Generator) -> Selected:
         """Select among the attempts of all chains, as `difficulty.estimators.revision_chains` assumes."""
         if self.selection == "majority":
             return select_by_vote(candidates, rng)

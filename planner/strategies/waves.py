@@ -12,7 +12,7 @@ from dataclasses import replace
 from planner.ports.outcome import Candidate, Outcome
 from planner.ports.ports import ScoreRequest
 from planner.strategies.flow import Failure, Flow, draw, score
-from planner.strategies.selection import Choice
+from planner.strategies.selection import Selected
 from planner.strategies.task import Task
 from policies.verifier.learned_verifier import LEARNED
 
@@ -75,7 +75,7 @@ def score_candidates(
 
 
 def conclude(
-    task: Task, candidates: Sequence[Candidate], choice: Choice, *, satisfied: bool = False
+    task: Task, candidates: Sequence[Candidate], choice: Selected, *, satisfied: bool = False
 ) -> Outcome:
     """Return the outcome of a strategy; the driver adds usage, costs and errors."""
     chosen = None if choice.position is None else candidates[choice.position]

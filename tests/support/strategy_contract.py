@@ -12,7 +12,7 @@ from planner.drivers.exchange import read_completions, read_scores
 from planner.ports.outcome import Outcome
 from planner.ports.ports import Backend, SampleRequest, Verifier
 from planner.simulated import SimulatedBackend, SimulatedExtractor, SimulatedVerifier
-from planner.strategies import Arrival, Ask, Drawn, Flow, Scored, Task, strategy_of
+from planner.strategies import Arrival, Ask, Flow, Sampled, Scored, Task, strategy_of
 from policies.course.allocation import Allocation, ParameterValue
 from policies.course.strategies import STRATEGIES
 
@@ -116,7 +116,7 @@ def _answer(ask: Ask, source: Backend, verifier: Verifier) -> list[Arrival]:
     if isinstance(request, SampleRequest):
         (row,) = asyncio.run(source.sample([request]))
         draws = read_completions(row, n=request.n)
-        return [Drawn(ask=ask, index=index, reply=reply) for index, reply in enumerate(draws.replies)]
+        return [Sampled(ask=ask, index=index, reply=reply) for index, reply in enumerate(draws.replies)]
     (scores,) = asyncio.run(verifier.score([request]))
     return [Scored(ask=ask, reply=read_scores(scores, n=len(request.completions)).reply)]
 

@@ -13,7 +13,7 @@ from typing import Literal
 from planner.ports.outcome import Candidate, Outcome
 from planner.ports.ports import Completion, ScoreRequest
 from planner.strategies.flow import Ask, Failure, Flow, Scored
-from planner.strategies.selection import Choice, select_by_vote
+from planner.strategies.selection import Selected, select_by_vote
 from planner.strategies.task import Task
 from planner.strategies.waves import conclude
 
@@ -99,7 +99,7 @@ class FirstSuccess:
 
     def _end(self, task: Task, candidates: list[Candidate]) -> Outcome:
         accepted = [index for index, candidate in enumerate(candidates) if self._accepted(candidate)]
-        choice = Choice(accepted[0] if accepted else None, "first_success")
+        choice = Selected(accepted[0] if accepted else None, "first_success")
         if not accepted and self.fallback == "majority_vote":
             choice = select_by_vote(candidates, task.tie_breaker())
         return conclude(task, candidates, choice, satisfied=bool(accepted))

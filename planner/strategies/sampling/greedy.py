@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from planner.ports.outcome import Outcome
 from planner.strategies.flow import Flow, draw
-from planner.strategies.selection import Choice
+from planner.strategies.selection import Selected
 from planner.strategies.task import Task
 from planner.strategies.waves import conclude
 
@@ -29,4 +29,4 @@ class Greedy:
         """Return the flow of one prompt."""
         ((reply,),) = yield from draw((task.request(n=1, offset=0, temperature=0.0),))
         candidate = task.candidate(reply)
-        return conclude(task, (candidate,), Choice(None if candidate.answer is None else 0, "only"))
+        return conclude(task, (candidate,), Selected(None if candidate.answer is None else 0, "only"))

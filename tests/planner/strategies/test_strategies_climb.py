@@ -13,7 +13,7 @@ from difficulty.prompt import Prompt
 from planner.ports.outcome import Outcome
 from planner.ports.ports import Completion, FinishReason, SampleRequest
 from planner.strategies.climb import Climb
-from planner.strategies.flow import Arrival, Drawn, Failure, Flow, Scored
+from planner.strategies.flow import Arrival, Failure, Flow, Sampled, Scored
 from planner.strategies.task import Task
 from policies.adaptive.policy import Move
 from policies.course.allocation import Allocation
@@ -70,13 +70,13 @@ def play(
                 item = samples[name][taken[name]]
                 taken[name] += 1
                 if isinstance(item, Failure):
-                    arrivals.append(Drawn(ask=ask, index=index, reply=item))
+                    arrivals.append(Sampled(ask=ask, index=index, reply=item))
                     continue
                 text, logprob = item if isinstance(item, tuple) else (item, None)
                 reply = Completion(
                     text=text, prompt_tokens=5, output_tokens=7, finish_reason="stop", mean_logprob=logprob
                 )
-                arrivals.append(Drawn(ask=ask, index=index, reply=reply))
+                arrivals.append(Sampled(ask=ask, index=index, reply=reply))
         try:
             asks = flow.send(tuple(arrivals))
         except StopIteration as stop:

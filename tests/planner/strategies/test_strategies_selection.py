@@ -24,11 +24,11 @@ from planner.drivers import run_lockstep
 from planner.ports.outcome import Candidate
 from planner.ports.ports import ScoreRequest
 from planner.strategies import Task, strategy_of
-from planner.strategies.selection import Choice, select_best, select_by_vote, select_weighted
+from planner.strategies.selection import Selected, select_best, select_by_vote, select_weighted
 from planner.strategies.sequential_revision import SequentialRevision
 from policies.course.allocation import Allocation
 
-Select = Callable[[Sequence[Candidate], np.random.Generator], Choice]
+Select = Callable[[Sequence[Candidate], np.random.Generator], Selected]
 
 
 class EachTie(np.random.Generator):
