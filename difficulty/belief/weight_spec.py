@@ -23,6 +23,11 @@ __all__ = ["FAMILIES", "STATIC", "Family", "PolicyMixture", "PolicySpec"]
 Family: TypeAlias = Literal["static", "bins", "kernel"]
 FAMILIES: Final[tuple[str, ...]] = get_args(Family)
 
+# Far beyond what tuning draws: squares of differences over narrower widths overflow.
+_LEAST_WIDTH: Final = 1e-6
+_MAX_BINS: Final = 10_000
+_MAX_MEMBERS: Final = 100
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PolicySpec:
@@ -68,10 +73,12 @@ class PolicySpec:
             if not 0 <= getattr(self, name) <= 1:
                 raise InvalidInputError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
         for name in ("level_bandwidth", "deviation_bandwidth"):
-            if not getattr(self, name) > 0:
-                raise InvalidInputError(f"{name} must be above 0, got {getattr(self, name)}")
-        if self.n_bins < 1:
-            raise InvalidInputError(f"n_bins must be at least 1, got {self.n_bins}")
+            if not getattr(self, name) >= _LEAST_WIDTH:
+                raise InvalidInputError(
+                    f"{name} must be above 0, at least {_LEAST_WIDTH:g}; got {getattr(self, name)}"
+                )
+        if not 1 <= self.n_bins <= _MAX_BINS:
+            raise InvalidInputError(f"n_bins must be at least 1 and at most {_MAX_BINS}, got {self.n_bins}")
 
     def weigher(self, references: NDArray[np.float64]) -> Weigher:
         """Return weights over T references with coordinates (T, 1 + D), as a function of a prompt's own."""
@@ -105,7 +112,7 @@ class PolicyMixture:
     Raises
     ------
     InvalidInputError
-        When there is no member.
+        When there is no member, or more than a hundred.
 
     Examples
     --------
@@ -116,8 +123,10 @@ class PolicyMixture:
     members: tuple[PolicySpec, ...] = (PolicySpec(),)
 
     def __post_init__(self) -> None:
-        if not self.members:
-            raise InvalidInputError("a mixture needs at least one member")
+        if not 1 <= len(self.members) <= _MAX_MEMBERS:
+            raise InvalidInputError(
+                f"a mixture needs at least one member and at most {_MAX_MEMBERS}, got {len(self.members)}"
+            )
 
     @property
     def family(self) -> Family | Literal["mixture"]:

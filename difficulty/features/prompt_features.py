@@ -22,6 +22,8 @@ __all__ = ["PromptFeatures"]
 
 # Changes with the names and the order of the text statistics, on which every fitted predictor rests.
 _FINGERPRINT = crc32("\n".join(TEXT_STATISTICS).encode())
+# Saved numbers beyond this would overflow.
+_MAX_NUMBER = 1e12
 
 
 class PromptFeatures:
@@ -198,6 +200,7 @@ class PromptFeatures:
         features._embedding = TextEmbedding.from_arrays(parts) if embedding_dims else None
         features._hidden_mean = arrays.get("hidden.mean")
         features._hidden_axes = arrays.get("hidden.axes")
+        _check_axes(features._hidden_mean, features._hidden_axes)
         features._name_columns()
         return features
 
@@ -227,6 +230,16 @@ class PromptFeatures:
     _embedding: TextEmbedding | None
     _hidden_mean: NDArray[np.float64] | None
     _hidden_axes: NDArray[np.float64] | None
+
+
+def _check_axes(mean: NDArray[np.float64] | None, axes: NDArray[np.float64] | None) -> None:
+    """Refuse a saved projection of hidden states that is none."""
+    if mean is None and axes is None:
+        return
+    if mean is None or axes is None or axes.ndim != 2 or mean.shape != axes.shape[:1] or not axes.size:
+        raise InvalidInputError("mean and axes of hidden states must have shapes (H,) and (H, D)")
+    if not all(part.dtype.kind == "f" and (np.abs(part) <= _MAX_NUMBER).all() for part in (mean, axes)):
+        raise InvalidInputError(f"a projection of hidden states must be finite and within ±{_MAX_NUMBER:g}")
 
 
 def _check_hidden(hidden: NDArray[np.floating], n_prompts: int) -> NDArray[np.float64]:

@@ -27,7 +27,6 @@ from difficulty.log.pooling import (
     CHAIN,
     INDEPENDENT,
     chain_pool,
-    line_counts,
     line_kinds,
     local_answers,
     recorded_runs,
@@ -47,9 +46,9 @@ class Counts(NamedTuple):
     Parameters
     ----------
     n : ndarray of int64, shape (P, G)
-        Samples whose correctness is known; 0 where there are none, or no line at all.
+        Samples recorded.
     n_correct : ndarray of int64, shape (P, G)
-        Correct ones among them.
+        Correct ones, -1 where not known.
     """
 
     n: NDArray[np.int64]
@@ -466,18 +465,11 @@ class SampleLog:
 
     def counts(self) -> Counts:
         """Return the counts of independent samples; columns in the order of `generators`."""
-        counts = line_counts(self._columns, self._kinds)
-        return Counts(n=counts.n_known, n_correct=counts.n_correct)
-
-    def n_recorded(self) -> NDArray[np.int64]:
-        """Return how many independent samples each prompt has of each generator, of known correctness or not.
-
-        Returns
-        -------
-        ndarray of int64, shape (P, G)
-            0 where a generator has no line for a prompt.
-        """
-        return line_counts(self._columns, self._kinds).n_recorded
+        pools = [self.pool(name) for name in self._generators]
+        return Counts(
+            n=np.stack([pool.n for pool in pools], axis=1),
+            n_correct=np.stack([pool.n_correct for pool in pools], axis=1),
+        )
 
     def _generator_index(self, name: str) -> int:
         if name not in self._generators:

@@ -3,8 +3,8 @@
 Each prompt gets a few *coordinates*: its level (log-odds of mean success over generators) and, with several
 generators, how it deviates from that level in the directions in which generators differ most. LightGBM and
 a kernel regression learn each coordinate from counts, and their mean is taken; out-of-fold coordinates of
-the training prompts are kept, since everything downstream must be fitted on those. Turning coordinates into
-a distribution is left to `difficulty.belief.reference_prompts`.
+the training prompts are kept, since everything downstream must be fitted on those. LightGBM is needed to fit
+only. Turning coordinates into a distribution is left to `difficulty.belief.reference_prompts`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError, NotFittedError
 from difficulty.predictor.kernel_regression import KernelRegression
+from difficulty.trees.lightgbm_text import trees_of_booster
+from difficulty.trees.trees import Trees
 
 if TYPE_CHECKING:
     import lightgbm
@@ -97,8 +99,8 @@ class DifficultyPredictor:
         Directions of the deviations in generator space.
     r2_ : ndarray of float64, shape (1 + D,)
         Out-of-fold share of variance explained, per coordinate (on rates, sampling noise included).
-    boosters_ : list of lightgbm.Booster
-        One model per coordinate, fitted on all training prompts.
+    boosters_ : list of Trees
+        One model of LightGBM per coordinate, fitted on all training prompts.
     regressions_ : list of KernelRegression
         Likewise; features are scaled by how much the booster of the same coordinate gained from them.
 
@@ -120,7 +122,7 @@ class DifficultyPredictor:
     folds_: NDArray[np.intp] = field(init=False, repr=False)
     directions_: FloatArray = field(init=False, repr=False)
     r2_: FloatArray = field(init=False, repr=False)
-    boosters_: list[lightgbm.Booster] = field(init=False, repr=False)
+    boosters_: list[Trees] = field(init=False, repr=False)
     regressions_: list[KernelRegression] = field(init=False, repr=False)
 
     def fit(
@@ -228,16 +230,17 @@ def _boost(
 
 def _fit_pair(
     features: NDArray[np.floating[Any]], target: FloatArray, *, level: bool, seed: int
-) -> tuple[lightgbm.Booster, KernelRegression]:
+) -> tuple[Trees, KernelRegression]:
     """Fit both models of one coordinate."""
     booster = _boost(features, target, level=level, seed=seed)
     relevance = np.asarray(booster.feature_importance("gain"), dtype=np.float64)
     regression = KernelRegression(seed=seed)
-    return booster, regression.fit(features, target, relevance=relevance if relevance.any() else None)
+    regression.fit(features, target, relevance=relevance if relevance.any() else None)
+    return trees_of_booster(booster), regression
 
 
 def _coordinate(
-    booster: lightgbm.Booster,
+    booster: Trees,
     regression: KernelRegression,
     features: NDArray[np.floating[Any]],
     *,
@@ -246,10 +249,7 @@ def _coordinate(
     """Return the mean of both models' raw scores: log-odds for the level, the score for a deviation, shape
     (P,).
     """
-    boosted = np.asarray(
-        booster.predict(np.asarray(features, dtype=np.float64), raw_score=True, num_threads=1),
-        dtype=np.float64,
-    )
+    boosted = booster.predict(features)[:, 0]
     smooth = np.asarray(regression.predict(features), dtype=np.float64)
     if level:
         share = smooth.clip(_LEVEL_CLIP, 1 - _LEVEL_CLIP)

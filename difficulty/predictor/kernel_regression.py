@@ -31,6 +31,9 @@ _CLIP = 4.0
 # together.
 _LEAST_RELEVANCE = 0.1
 _CHUNK_ROWS = 1024
+# Saved models with numbers beyond these would overflow.
+_MAX_NUMBER = 1e9
+_MIN_REACH = 1e-9
 
 
 class KernelRegression:
@@ -173,6 +176,13 @@ class KernelRegression:
             result[start : start + _CHUNK_ROWS][some] += row_product(kernel, self.weights_[:, None])[:, 0]
         return result
 
+    @property
+    def n_features(self) -> int:
+        """Number of features, F; NotFittedError before `fit`."""
+        if not hasattr(self, "rows_"):
+            raise NotFittedError("this KernelRegression is not fitted; call fit or from_arrays first")
+        return int(self._mean.size)
+
     def to_arrays(self) -> dict[str, NDArray[np.floating]]:
         """Return what `from_arrays` needs, without pickle; NotFittedError before `fit`."""
         if not hasattr(self, "rows_"):
@@ -209,6 +219,17 @@ class KernelRegression:
             )
         if not model._mean.shape == model._deviation.shape == model._scale.shape:
             raise InvalidInputError("mean, deviation and scale must have one shape (F,)")
+        if model._mean.ndim != 1 or not (model._deviation > 0).all() or not (model._scale >= 0).all():
+            raise InvalidInputError(
+                "mean, deviation and scale must be lists, deviations above 0 and scales >= 0"
+            )
+        numbers = (model.rows_, model.weights_, model._mean, model._deviation, model._scale, model._offset)
+        if not all((np.abs(part) <= _MAX_NUMBER).all() for part in numbers):
+            raise InvalidInputError(
+                f"numbers of a KernelRegression must be finite and within ±{_MAX_NUMBER:g}"
+            )
+        if not _MIN_REACH <= model._reach <= _MAX_NUMBER:
+            raise InvalidInputError(f"a KernelRegression reaches over {model._reach!r}, which cannot be")
         if np.count_nonzero(model._scale) != model.rows_.shape[1]:
             raise InvalidInputError(f"scale must keep {model.rows_.shape[1]} features, as rows have")
         return model

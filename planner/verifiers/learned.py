@@ -42,8 +42,8 @@ class LearnedVerifier:
     >>> from difficulty.prompt import Prompt
     >>> from planner.answers.rules import LastNumber
     >>> model = CorrectnessModel(generator="tiny", columns=(), centre=(0.0,) * 6, scale=(1.0,) * 6,
-    ...     weights=(4.0, 0, 0, 0, 0, 0), intercept=-2.0, trees="", log_loss=0.5, brier=0.2, base_brier=0.25,
-    ...     calibration_error=0.01)
+    ...     weights=(4.0, 0, 0, 0, 0, 0), intercept=-2.0, trees=None, log_loss=0.5, brier=0.2,
+    ...     base_brier=0.25, calibration_error=0.01)
     >>> request = ScoreRequest(prompt=Prompt(text="6*7?"), completions=(("42",), ("42.0",), ("41",), ("?",)),
     ...     generator="tiny")
     >>> verifier = LearnedVerifier(models={"tiny": model}, extractor=LastNumber())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from policies.ladder.stop_rule import StopRule
 __all__ = ["AdaptivePolicy", "Move"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
+
+# Value per unit of cost, where costs lie between those of a token in dollars and of a long search in FLOPs.
+_PRICES: Final = (1e-30, 1e12)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -64,8 +67,11 @@ class AdaptivePolicy:
     def __post_init__(self) -> None:
         if not self.moves or self.choice.shape != self.prices.shape or not self.prices.size:
             raise InvalidInputError("an adaptive policy needs moves, prices and one choice for each price")
-        if not (np.all(self.prices > 0) and np.all(np.diff(self.prices) < 0)):
-            raise InvalidInputError("prices of a policy must be above 0 and falling")
+        least, most = _PRICES
+        if not (np.all((self.prices >= least) & (self.prices <= most)) and np.all(np.diff(self.prices) < 0)):
+            raise InvalidInputError(
+                f"prices of a policy must be above 0 and falling, between {least:g} and {most:g}"
+            )
         if self.choice.min() < 0 or self.choice.max() >= len(self.moves):
             raise InvalidInputError(
                 f"choices must lie in 0..{len(self.moves) - 1}, got {self.choice.tolist()}"

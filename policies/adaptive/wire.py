@@ -7,8 +7,8 @@ data is kept, and its checksum, is left to `planner.bundle`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Collection, Mapping
+from dataclasses import fields, replace
 from typing import Any, Final
 
 import msgspec
@@ -30,6 +30,9 @@ SCHEMA: Final = 5
 # Schema 1 had no `futility` in learned rules, schema 2 no `logprob_weights` in ladders, schema 3 no
 # `chance_weight`, schema 4 no `routing`; the defaults are what they did.
 _READS: Final = (1, 2, 3, 4, SCHEMA)
+_WEIGHTS: Final = ("weights", "logprob_weights")
+# Coefficients and thresholds beyond this are not learned ones; they would only overflow.
+_MAX_NUMBER: Final = 1e12
 _WIDTHS: Final = ("level_bandwidth", "deviation_bandwidth", "floor", "shrinkage")
 _RULES: Final[Mapping[str, type]] = {
     "ValueRule": ValueRule,
@@ -159,8 +162,12 @@ def _ladder(ladder: Ladder) -> dict[str, Any]:
 
 
 def _read_ladder(data: Mapping[str, Any]) -> Ladder:
-    waves = tuple(Wave(generator=generator, n=n) for generator, n in data["waves"])
-    return Ladder(**{**data, "waves": waves})
+    pairs = msgspec.convert(data["waves"], list[tuple[str, int]])
+    plain = Ladder(waves=tuple(Wave(generator=generator, n=n) for generator, n in pairs))
+    changes = {key: item for key, item in data.items() if key != "waves"}
+    found = _checked(plain, changes, but=_WEIGHTS)
+    found |= {key: msgspec.convert(changes[key], dict[str, float]) for key in _WEIGHTS if key in changes}
+    return replace(plain, **found)
 
 
 def _rule(rule: StopRule) -> dict[str, Any]:
@@ -182,6 +189,29 @@ def _read_rule(data: Mapping[str, Any]) -> StopRule:
         arrays = {
             key: np.array(values[key], dtype=np.float64) for key in ("prices", "accuracy", "gain", "cost")
         }
-        return ValueRule(**{**values, **arrays})
-    rule: StopRule = kind(**{key: float("inf") if item is None else item for key, item in values.items()})
+        if not all((np.abs(array) <= _MAX_NUMBER).all() for array in arrays.values()):
+            raise InvalidInputError(f"numbers of a learned rule must be finite and within ±{_MAX_NUMBER:g}")
+        futility = msgspec.convert(values.pop("futility", True), bool)
+        return ValueRule(**{**values, **arrays}, futility=futility)
+    usual = kind()
+    rule: StopRule = replace(
+        usual,
+        **_checked(usual, {key: float("inf") if item is None else item for key, item in values.items()}),
+    )
     return rule
+
+
+def _checked(usual: Any, values: Mapping[str, Any], *, but: Collection[str] = ()) -> dict[str, Any]:
+    """Return the fields of a value that are like those of a usual one: numbers, words or truth values."""
+    found = {}
+    for key, item in values.items():
+        if key in but:
+            continue
+        kind = type(getattr(usual, key))
+        number = kind is float and type(item) in (int, float)
+        if type(item) is not kind and not number:
+            raise InvalidInputError(f"{key} must be of type {kind.__name__}, got {type(item).__name__}")
+        if number and not (abs(item) <= _MAX_NUMBER or item == float("inf")):
+            raise InvalidInputError(f"{key} must lie within ±{_MAX_NUMBER:g}, got {item!r}")
+        found[key] = item
+    return found

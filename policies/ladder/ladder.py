@@ -11,10 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from difficulty.errors import InvalidInputError
+from difficulty.log.wire import MAX_SAMPLES
 
 __all__ = ["Ladder", "SampleScale", "Wave", "wave_sizes"]
+
+_MAX_WAVES: Final = 10_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,7 +97,7 @@ class Ladder:
     Raises
     ------
     InvalidInputError
-        When there is no wave, a weight is not above 0, or a β or γ is negative.
+        When there is no wave, or far too many, a weight is not above 0, or a β or γ is negative.
 
     Examples
     --------
@@ -115,6 +119,11 @@ class Ladder:
     def __post_init__(self) -> None:
         if not self.waves:
             raise InvalidInputError("a ladder needs at least one wave")
+        if len(self.waves) > _MAX_WAVES or self.n > MAX_SAMPLES:
+            raise InvalidInputError(
+                f"a ladder has at most {_MAX_WAVES:,} waves and {MAX_SAMPLES:,} samples, got "
+                f"{len(self.waves)} and {self.n}"
+            )
         pairs, steep = _pairs(self.weights), _pairs(self.logprob_weights)
         object.__setattr__(self, "weights", pairs)
         object.__setattr__(self, "logprob_weights", steep)

@@ -23,6 +23,7 @@ __all__ = [
     "Outlook",
     "ValueRule",
     "feature_matrix",
+    "n_columns",
     "probably_wrong",
     "raw_coefficients",
 ]
@@ -105,6 +106,25 @@ def feature_matrix(evidence: Evidence, features: str) -> FloatArray:
     return np.stack(columns, axis=1)
 
 
+def n_columns(features: str, n_coordinates: int) -> int:
+    """Return the number of columns of `feature_matrix`, F.
+
+    Parameters
+    ----------
+    features : {"agreement", "difficulty", "full", "judged"}
+        Which features.
+    n_coordinates : int
+        Coordinates of difficulty, D.
+    """
+    names, one = FEATURE_SETS[features], int(n_coordinates > 0)
+    return (
+        len(_AGREEMENT + _SAMPLES)
+        + ("difficulty" in names) * (n_coordinates + one)
+        + ("mean_logprob*confidence" in names) * (1 + one)
+        + ("chance" in names) * len(_CHANCE)
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ValueRule:
     """Linear functions of the evidence for T - 1 waves at L prices.
@@ -137,6 +157,12 @@ class ValueRule:
     futility: bool = True
 
     def __post_init__(self) -> None:
+        if self.features not in FEATURE_SETS or self.accuracy.ndim != 2 or not self.prices.size:
+            raise InvalidInputError(
+                f"features must be one of {', '.join(FEATURE_SETS)} and accuracy have shape (waves, "
+                f"features), at one price or more; got {self.features!r}, {self.accuracy.shape} and "
+                f"{self.prices.size} prices"
+            )
         waves, width = self.accuracy.shape
         expected = (len(self.prices), waves - 1, width)
         if self.gain.shape != expected or self.cost.shape != expected:

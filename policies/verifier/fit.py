@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import SamplePool
+from difficulty.trees.lightgbm_text import trees_of_booster
+from difficulty.trees.plain import PlainTrees
 from policies.verifier.answer_features import COLUMNS, answer_features
 from policies.verifier.learned_verifier import CorrectnessModel, LearnedScorer
 from policies.verifier.measures import calibration_error
@@ -109,7 +111,8 @@ def fit_correctness(log: SampleLog, generator: str, *, seed: int = 0, n_folds: i
     gap = calibration_error(chance, rows.correct)
 
     def model_of(fit: _Fit) -> CorrectnessModel:
-        trees = fit.booster.model_to_string(num_iteration=counts[chosen]) if counts[chosen] else ""
+        n_trees = counts[chosen]
+        trees = PlainTrees.of(trees_of_booster(fit.booster, n_trees=n_trees)) if n_trees else None
         return CorrectnessModel(
             generator=generator,
             columns=columns,

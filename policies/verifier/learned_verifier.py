@@ -1,7 +1,7 @@
 """A verifier for everybody who has a pass@k log: P(correct) from agreement, log-probability and length.
 
-A logistic regression, corrected by a few small trees where they help; both are text, nothing is pickled. It
-assumes the generator, prompt template and temperature of its log. Fitting is left to
+A logistic regression, corrected by a few small trees where they help; both are numbers, nothing is executed.
+It assumes the generator, prompt template and temperature of its log. Fitting is left to
 `policies.verifier.fit`, what picking by it delivers to `policies.verifier.selection`, scoring live
 completions to `planner.verifiers.learned`.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +18,8 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidBundleError, InvalidInputError
 from difficulty.log.sample_pool import SamplePool
+from difficulty.trees.lightgbm_text import read_lightgbm
+from difficulty.trees.plain import PlainTrees
 from policies.verifier.answer_features import COLUMNS, answer_features, feature_names
 
 __all__ = ["LEARNED", "CorrectnessModel", "LearnedScorer", "read_models", "write_models"]
@@ -26,7 +27,12 @@ __all__ = ["LEARNED", "CorrectnessModel", "LearnedScorer", "read_models", "write
 LEARNED: Final = "learned"
 """Name of the learned verifier in allocations, requests and on the command line."""
 
-_SCHEMA: Final = 1
+# Schema 1 held trees as LightGBM's text.
+_SCHEMA: Final = 2
+_TEXT_SCHEMA: Final = 1
+# Sums of weights beyond this are not log-odds of anything; they would only overflow.
+_MAX_LOGIT: Final = 1e6
+_MIN_SCALE: Final = 1e-12
 
 
 class CorrectnessModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,8 +48,8 @@ class CorrectnessModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         Standardisation and logistic weights of the features.
     intercept : float
         Logistic intercept.
-    trees : str
-        LightGBM model text; empty where trees did not help.
+    trees : PlainTrees or None
+        What is added to the log-odds; None where trees did not help.
     log_loss, brier, base_brier, calibration_error : float
         Cross-fitted on prompts that were left out; `base_brier` is that of the constant guess,
         `calibration_error` the mean absolute gap between predicted and observed share over ten bins.
@@ -53,8 +59,8 @@ class CorrectnessModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     Examples
     --------
     >>> model = CorrectnessModel(generator="tiny", columns=(), centre=(0.0,) * 6, scale=(1.0,) * 6,
-    ...     weights=(4.0, 0, 0, 0, 0, 0), intercept=-2.0, trees="", log_loss=0.5, brier=0.2, base_brier=0.25,
-    ...     calibration_error=0.01)
+    ...     weights=(4.0, 0, 0, 0, 0, 0), intercept=-2.0, trees=None, log_loss=0.5, brier=0.2,
+    ...     base_brier=0.25, calibration_error=0.01)
     >>> model.predict(np.array([[0, 0, 0, 1]], dtype=np.int32)).round(2).tolist()
     [[0.73, 0.73, 0.73, 0.27]]
     >>> CorrectnessModel.from_json(model.to_json()) == model
@@ -67,7 +73,7 @@ class CorrectnessModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     scale: tuple[float, ...]
     weights: tuple[float, ...]
     intercept: float
-    trees: str
+    trees: PlainTrees | None
     log_loss: float
     brier: float
     base_brier: float
@@ -136,43 +142,57 @@ class CorrectnessModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             When the text is not a model of this schema.
         """
         try:
-            model = msgspec.json.decode(text, type=cls)
-        except msgspec.DecodeError as error:
+            schema = msgspec.json.decode(text, type=_Schema).schema
+            read = _read_text_schema if schema == _TEXT_SCHEMA else _read_schema
+            model = read(text)
+        except (msgspec.DecodeError, RecursionError) as error:
             raise InvalidBundleError(f"not a learned verifier: {error}") from error
-        sizes = {len(model.centre), len(model.scale), len(model.weights), len(feature_names(model.columns))}
-        if model.schema != _SCHEMA or len(sizes) != 1 or not set(model.columns) <= set(COLUMNS):
-            raise InvalidBundleError("a learned verifier of another schema; fit it again")
-        if model.trees:
-            model.check_trees()
+        model.check()
         return model
 
-    def check_trees(self) -> None:
-        """Refuse trees that cannot be read or look at other features.
+    def check(self) -> None:
+        """Refuse what does not fit together.
 
         Raises
         ------
         InvalidBundleError
-            When LightGBM cannot read them, or they were grown on another number of features.
+            When the model is of another schema, its parts disagree in size, its numbers give no log-odds, or
+            its trees are none or look at other features.
         """
-        import lightgbm
-
-        try:
-            n_features = _booster(self.trees).num_feature()
-        except lightgbm.basic.LightGBMError as error:
-            raise InvalidBundleError(f"LightGBM cannot read a learned verifier: {error}") from error
-        if n_features != len(self.weights):
+        sizes = {len(self.centre), len(self.scale), len(self.weights), len(feature_names(self.columns))}
+        if self.schema != _SCHEMA or len(sizes) != 1 or not set(self.columns) <= set(COLUMNS):
+            raise InvalidBundleError("a learned verifier of another schema; fit it again")
+        if not (all(_MIN_SCALE <= scale <= _MAX_LOGIT for scale in self.scale) and self._bounded()):
             raise InvalidBundleError(
-                f"the trees of a learned verifier look at {n_features} features, its weights at "
+                f"a learned verifier has scales outside {_MIN_SCALE} to {_MAX_LOGIT:g}, or other numbers "
+                f"beyond ±{_MAX_LOGIT:g}; fit it again"
+            )
+        if self.trees is None:
+            return
+        try:
+            trees = self.trees.trees
+        except (InvalidInputError, OverflowError) as error:
+            raise InvalidBundleError(f"the trees of a learned verifier cannot be read: {error}") from error
+        if trees.n_features != len(self.weights):
+            raise InvalidBundleError(
+                f"the trees of a learned verifier look at {trees.n_features} features, its weights at "
                 f"{len(self.weights)}; fit it again"
             )
+
+    def _bounded(self) -> bool:
+        """Return whether all numbers but the scales are finite and of a size that log-odds can have."""
+        leaves = () if self.trees is None else self.trees.value
+        numbers = (*self.centre, *self.weights, self.intercept, *leaves)
+        measures = (self.log_loss, self.brier, self.base_brier, self.calibration_error)
+        return all(abs(number) <= _MAX_LOGIT for number in (*numbers, *measures))
 
     def _logit(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the log-odds of rows of features, shape (R, F) to (R,)."""
         standard = (features - np.array(self.centre)) / np.array(self.scale)
         # Row by row, not as a product of matrices: equal samples get equal scores wherever they stand.
         logit: NDArray[np.float64] = (standard * np.array(self.weights)).sum(axis=1) + self.intercept
-        if self.trees:
-            logit += _booster(self.trees).predict(features, raw_score=True, num_threads=1)
+        if self.trees is not None:
+            logit += self.trees.trees.predict(features)[:, 0]
         return logit
 
 
@@ -238,7 +258,7 @@ def read_models(content: bytes) -> dict[str, CorrectnessModel]:
     """
     try:
         raw = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidBundleError(f"not a set of learned verifiers: {error}") from error
     models = {name: CorrectnessModel.from_json(bytes(text)) for name, text in raw.items()}
     strangers = [name for name, model in models.items() if model.generator != name]
@@ -247,8 +267,23 @@ def read_models(content: bytes) -> dict[str, CorrectnessModel]:
     return models
 
 
-@lru_cache(maxsize=32)
-def _booster(text: str) -> Any:
-    from lightgbm import Booster
+class _Schema(msgspec.Struct):
+    schema: int
 
-    return Booster(model_str=text)
+
+def _read_schema(text: str | bytes) -> CorrectnessModel:
+    return msgspec.json.decode(text, type=CorrectnessModel)
+
+
+def _read_text_schema(text: str | bytes) -> CorrectnessModel:
+    """Read a model of schema 1: its trees are LightGBM's text, which LightGBM never gets to see."""
+    fields = msgspec.json.decode(text, type=dict[str, Any])
+    grown = fields.get("trees")
+    if not isinstance(grown, str):
+        raise InvalidBundleError("the trees of a learned verifier of schema 1 are a text; fit it again")
+    try:
+        trees = PlainTrees.of(read_lightgbm(grown)) if grown else None
+    except InvalidInputError as error:
+        raise InvalidBundleError(f"the trees of a learned verifier cannot be read: {error}") from error
+    plain = None if trees is None else msgspec.to_builtins(trees)
+    return msgspec.convert({**fields, "trees": plain, "schema": _SCHEMA}, CorrectnessModel)

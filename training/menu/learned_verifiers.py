@@ -229,7 +229,7 @@ def _record(
 ) -> dict[str, Any]:
     return {
         "reads": ["agreement", *model.columns],
-        "trees": bool(model.trees),
+        "trees": model.trees is not None,
         "brier": round(measures.brier, 5),
         "brier_constant": round(measures.base_brier, 5),
         "calibration_error": round(measures.calibration_error, 5),

@@ -26,6 +26,9 @@ _MAX_FIT_TEXTS = 10_000
 _DECIMALS = 6
 # One dimension per so many texts at most, so that small logs get a small embedding.
 _TEXTS_PER_DIMENSION = 8
+# Saved numbers beyond this would overflow, and so many dimensions nobody fits.
+_MAX_NUMBER = 1e9
+_MAX_DIMS = 4096
 _NEWLINE, _BLANK, _ZERO = ord("\n"), ord(" "), ord("0")
 # Odd multipliers that make a hash depend on order: one per place in an n-gram.
 _PLACES = tuple(
@@ -83,8 +86,8 @@ class TextEmbedding:
     projection_: NDArray[np.float64]
 
     def __init__(self, *, dims: int = 32, n_buckets: int = 2048, seed: int = 0) -> None:
-        if dims < 1:
-            raise InvalidInputError(f"dims must be an integer >= 1, got {dims!r}")
+        if not 1 <= dims <= _MAX_DIMS:
+            raise InvalidInputError(f"dims must be an integer >= 1 and at most {_MAX_DIMS}, got {dims!r}")
         if n_buckets < 16 or n_buckets & (n_buckets - 1):
             raise InvalidInputError(f"n_buckets must be a power of two >= 16, got {n_buckets!r}")
         self.dims = dims
@@ -176,6 +179,13 @@ class TextEmbedding:
                 f"a TextEmbedding with {n_buckets} buckets has {2 * n_buckets} rows in each array, got "
                 f"{shape} and {embedding.inverse_frequency_.shape}"
             )
+        weights, projection = embedding.inverse_frequency_, embedding.projection_
+        if not 1 <= shape[1] <= dims or not (np.abs(projection) <= _MAX_NUMBER).all():
+            raise InvalidInputError(
+                f"a projection has 1 to {dims} finite columns, each number within ±{_MAX_NUMBER:g}"
+            )
+        if not ((weights >= 0) & (weights <= _MAX_NUMBER)).all():
+            raise InvalidInputError(f"weights of buckets must lie between 0 and {_MAX_NUMBER:g}")
         embedding.dims_ = shape[1]
         return embedding
 

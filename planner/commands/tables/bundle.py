@@ -70,9 +70,8 @@ def bundle_table(bundle: PolicyBundle, path: str) -> Table:
             rows.append(("predictor", "none: the log has no text"))
         else:
             share = predictor["explained_share_of_level"]
-            rows.append(
-                ("predictor", f"text explains {share:.0%} of how prompts differ in success (out of fold)")
-            )
+            told = "an unknown share" if share is None else f"{share:.0%}"
+            rows.append(("predictor", f"text explains {told} of how prompts differ in success (out of fold)"))
         about = training.get("about", {})
         rows += [(name, str(about[name])) for name in ("source", "licence") if name in about]
     for row in rows:
@@ -209,20 +208,20 @@ def verifier_table(bundle: PolicyBundle) -> Table:
         row = record.get(name, {})
         if "brier" not in row:
             continue
-        auc = row["auc_within_prompt"]
-        widest = row["selection"][-1] if row["selection"] else None
+        auc = row.get("auc_within_prompt")
+        widest = row["selection"][-1] if row.get("selection") else None
         picked: tuple[str, ...] = ("–",) * 4
         if widest is not None:
-            rule = row["offered"] or "best_of_n"
+            rule = row.get("offered") or "best_of_n"
             values = (widest["vote"], widest["rival_value"], widest[rule])
-            picked = (str(widest["n"]), *(f"{value:.3f}" for value in values))
+            picked = (str(widest["n"]), *map(_share, values))
         table.add_row(
             name,
-            f"{row['brier']:.3f}",
-            f"{row['brier_constant']:.3f}",
+            _share(row["brier"]),
+            _share(row.get("brier_constant")),
             "–" if auc is None else f"{auc:.2f}",
             *picked,
-            row["offered"] or "no",
+            row.get("offered") or "no",
         )
     return table
 
@@ -243,3 +242,8 @@ def verdict_of_verifiers(bundle: PolicyBundle) -> str:
         "There is no learned verifier: it needs marked answers, right and wrong ones, and accuracy, and "
         "--no-learned-verifier leaves it out."
     )
+
+
+def _share(value: float | None) -> str:
+    """Return a share with three decimals; a dash where it could not be measured."""
+    return "–" if value is None else f"{value:.3f}"

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from functools import cache
 
+import lightgbm
+import msgspec
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 from difficulty import SampleLog
 from difficulty.errors import InvalidBundleError, InvalidInputError, VerifierError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
+from difficulty.trees.lightgbm_text import trees_of_booster
+from difficulty.trees.plain import PlainTrees
 from planner.answers.rules import RecordedAnswer
 from planner.ports.ports import ScoreRequest
 from planner.verifiers.learned import LearnedVerifier
@@ -124,7 +130,7 @@ def test_another_text_is_refused(text: str) -> None:
 
 
 def test_a_model_with_missing_weights_or_another_schema_is_refused() -> None:
-    for field, value in (('"schema":1', '"schema":2'), ('"columns":["mean_logprob",', '"columns":[')):
+    for field, value in (('"schema":2', '"schema":3'), ('"columns":["mean_logprob",', '"columns":[')):
         text = fitted().to_json()
         assert field in text
         with pytest.raises(InvalidBundleError, match="another schema"):
@@ -205,3 +211,68 @@ def test_requests_scored_together_are_scored_as_alone() -> None:
     alone = [asyncio.run(verifier.score([request]))[0] for request in requests]
     assert together == alone
     assert [len(row) for row in together] == [3, 1, 3, 8, 1, 2]
+
+
+def grown() -> tuple[lightgbm.Booster, CorrectnessModel]:
+    """Trees that LightGBM grows on the features of the planted samples, and a model that has them."""
+    pool = planted().pool("tiny")
+    given = {"mean_logprob": pool.mean_logprob, "output_tokens": pool.output_tokens}
+    valid = pool.answer >= 0
+    rows = answer_features(pool.answer, **given)[valid]
+    data = lightgbm.Dataset(rows, label=(pool.correct[valid] == 1).astype(float))
+    settings = {"objective": "binary", "num_leaves": 6, "verbose": -1, "num_threads": 1}
+    booster = lightgbm.train(settings, data, num_boost_round=20)
+    plain = PlainTrees.of(trees_of_booster(booster))
+    return booster, msgspec.structs.replace(fitted(), trees=plain)
+
+
+def test_trees_add_what_lightgbm_adds_and_survive_json() -> None:
+    booster, model = grown()
+    pool = planted().pool("tiny")
+    given = {"mean_logprob": pool.mean_logprob, "output_tokens": pool.output_tokens}
+    valid = pool.answer >= 0
+    rows = answer_features(pool.answer, **given)[valid]
+    linear = msgspec.structs.replace(model, trees=None)._logit(rows)
+    assert_array_equal(model._logit(rows), linear + booster.predict(rows, raw_score=True))
+    again = CorrectnessModel.from_json(model.to_json())
+    assert again == model
+    assert_array_equal(again.predict(pool.answer, **given), model.predict(pool.answer, **given))
+
+
+def test_models_of_the_previous_schema_hold_lightgbms_text_and_are_read() -> None:
+    booster, model = grown()
+    old = json.loads(model.to_json()) | {"schema": 1, "trees": booster.model_to_string()}
+    assert CorrectnessModel.from_json(json.dumps(old)) == model
+    assert CorrectnessModel.from_json(json.dumps(old | {"trees": ""})).trees is None
+    for text in ("tree", None, booster.model_to_string()[:900], {"n_features": 1}):
+        with pytest.raises(InvalidBundleError):
+            CorrectnessModel.from_json(json.dumps(old | {"trees": text}))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("left", [0]),
+        ("feature", [99]),
+        ("value", [1e9]),
+        ("root", [1]),
+        ("n_features", 5),
+        ("threshold", ["x"]),
+        ("left", [10**30]),
+    ],
+)
+def test_trees_that_cannot_be_are_refused(field: str, value: object) -> None:
+    plain = json.loads(grown()[1].to_json())
+    kept = plain["trees"][field]
+    plain["trees"][field] = value + kept[1:] if isinstance(value, list) else value
+    with pytest.raises(InvalidBundleError):
+        CorrectnessModel.from_json(json.dumps(plain))
+
+
+@pytest.mark.parametrize("change", [{"scale": 0.0}, {"centre": 1e300}, {"weights": -1e7}])
+def test_numbers_that_give_no_log_odds_are_refused(change: dict[str, float]) -> None:
+    plain = json.loads(fitted().to_json())
+    for field, number in change.items():
+        plain[field][0] = number
+    with pytest.raises(InvalidBundleError, match="fit it again"):
+        CorrectnessModel.from_json(json.dumps(plain))

@@ -1,0 +1,157 @@
+"""The manifest of a bundle: what it is and was trained on, and the hash of every other file.
+
+It is read into known types, with limits; what the other files hold is left to `planner.bundle.parts`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from difficulty.errors import InvalidBundleError
+from planner.bundle.folder import MANIFEST, read_file
+from planner.bundle.json_file import read_json
+
+__all__ = ["SCHEMA", "Manifest", "parse_manifest", "read_manifest"]
+
+SCHEMA: Final = 2
+# Schema 1 held boosted trees as LightGBM's text, in files of their own.
+_READS: Final = (1, SCHEMA)
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a bundle is and was trained on; `planner inspect` prints it.
+
+    Attributes
+    ----------
+    policy_bundle : int
+        Schema version.
+    objective, unit : str
+        What was optimised, and the unit of cost.
+    generators : dict
+        Settings of each generator, as in the log's header.
+    policy : dict
+        Fields of the deployed `PolicyMixture`.
+    allocations : list of dict
+        The menu: fields of each `Allocation`, in column order.
+    directions : list of list of float
+        Directions of the predictor's deviations.
+    prompt_token_fit : dict
+        Per generator, intercept and slope of prompt tokens against characters; absent where tokens are not
+        recorded.
+    training : dict
+        Data (digest, counts), settings and verdict of the training run.
+    files : dict
+        SHA-256 of every other file.
+    """
+
+    policy_bundle: int
+    objective: str
+    unit: str
+    generators: dict[str, dict[str, Any]]
+    policy: dict[str, Any]
+    allocations: list[dict[str, Any]]
+    directions: list[list[float]]
+    prompt_token_fit: dict[str, tuple[float, float]]
+    training: dict[str, Any]
+    files: dict[str, str]
+
+
+class _Version(msgspec.Struct):
+    policy_bundle: Any = None
+
+
+class _Left(msgspec.Struct):
+    prompts: int = 0
+    allocations: int = 0
+
+
+class _Scoring(msgspec.Struct):
+    recorded: int
+    estimated: int
+    partly_recorded: int = 0
+
+
+class _Predictor(msgspec.Struct):
+    explained_share_of_level: float | None  # None where it could not be measured
+
+
+class _Gain(msgspec.Struct):
+    gain_over_static: float
+    gain_interval: tuple[float, float]
+
+
+class _Verdict(_Gain):
+    deployed: str
+
+
+class _Selection(msgspec.Struct):
+    n: int
+    vote: float | None
+    rival_value: float | None
+    best_of_n: float | None
+    weighted_best_of_n: float | None
+
+
+class _Verifier(msgspec.Struct):
+    brier: float | None = None
+    brier_constant: float | None = None
+    auc_within_prompt: float | None = None
+    selection: list[_Selection] = []
+    offered: Literal["best_of_n", "weighted_best_of_n"] | None = None
+
+
+class _Training(msgspec.Struct):
+    """What commands and reports read of the record of training; it may hold more."""
+
+    n_prompts: int
+    n_samples: int
+    n_trials: int
+    seed: int
+    log_digest: str | None = None
+    left_out: _Left | None = None
+    scoring: _Scoring | None = None
+    predictor: _Predictor | None = None
+    about: dict[str, Any] = {}
+    verdict: _Verdict | None = None
+    placebo: _Gain | None = None
+    learned_verifier: dict[str, _Verifier] = {}
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check the manifest alone.
+
+    Raises
+    ------
+    InvalidBundleError
+        When it is missing, unreadable or of another schema.
+    """
+    return parse_manifest(read_file(folder, MANIFEST), folder=folder)
+
+
+def parse_manifest(content: bytes, *, folder: Path) -> Manifest:
+    """Check a manifest that was read from a folder.
+
+    Raises
+    ------
+    InvalidBundleError
+        When it is unreadable or of another schema.
+    """
+    name = str(folder / MANIFEST)
+    version = read_json(content, _Version, name=name).policy_bundle
+    if version not in _READS or isinstance(version, bool):
+        raise InvalidBundleError(
+            f"{name}: schema {str(version)[:40]!r} is none of {_READS}, those that this version reads; train "
+            "the bundle anew"
+        )
+    manifest = read_json(content, Manifest, name=name)
+    if manifest.training:
+        try:
+            msgspec.convert(manifest.training, _Training)
+        except msgspec.ValidationError as error:
+            raise InvalidBundleError(
+                f"{name}: the record of training is not as it was written: {error}; train the bundle anew"
+            ) from error
+    return manifest
