@@ -23,6 +23,7 @@ from difficulty.features.prompt_features import PromptFeatures
 from difficulty.log.sample_log import SampleLog
 from difficulty.predictor.calibration import explained_share
 from difficulty.predictor.difficulty_predictor import DifficultyPredictor, group_folds
+from planner.bundle.folder import open_folder
 from planner.bundle.policy_bundle import PolicyBundle, prompt_hash
 from planner.planning.pricing import Pricing
 from policies.cost.budget import check_unit
@@ -117,13 +118,49 @@ def train(
     Raises
     ------
     InvalidInputError
-        When the log has too few labelled prompts, or `n_trials` is below 1.
+        When the log has too few labelled prompts, `n_trials` is below 1, or another training writes to `out`.
+    InvalidBundleError
+        When `out` holds files that are not a bundle's, or links.
     UnknownUnitError
         When the unit cannot be priced from this log.
     """
+    with open_folder(out) as folder:
+        bundle = _learn(
+            log,
+            n_trials=n_trials,
+            seed=seed,
+            objective=objective,
+            unit=unit,
+            storage=storage,
+            hidden_states=hidden_states,
+            cost_model=cost_model,
+            adaptive=adaptive,
+            ablations=ablations,
+            learned_verifier=learned_verifier,
+            tell=progress or (lambda stage, done, total: None),
+        )
+        bundle.save_into(folder)
+    return bundle
+
+
+def _learn(
+    log: SampleLog,
+    *,
+    n_trials: int,
+    seed: int,
+    objective: Objective,
+    unit: str | None,
+    storage: str | os.PathLike[str] | None,
+    hidden_states: HiddenStates | None,
+    cost_model: CostModel | None,
+    adaptive: bool,
+    ablations: bool,
+    learned_verifier: bool,
+    tell: Progress,
+) -> PolicyBundle:
+    """Learn all parts of a bundle; parameters as for `train`."""
     check_objective(objective)
     unit = check_unit(unit or _default_unit(log))
-    tell = progress or (lambda stage, done, total: None)
     verifiers = LearnedVerifiers({}, {}, {}, {})
     if learned_verifier and objective == "accuracy":
         tell("verifier", 0, 1)
@@ -219,7 +256,6 @@ def train(
         },
         **_scoring(curves, pricing),
     )
-    bundle.save(out)
     return bundle
 
 

@@ -96,10 +96,12 @@ def command(
     evaluate BUNDLE LOG` with the same files judges the bundle on exactly those.
     """
     from difficulty.errors import require
+    from planner.bundle.folder import open_folder
     from training.train import train
 
     require("optuna", extra="train")
-    _prepare(out)
+    with open_folder(out):  # find out before the work whether the bundle can be written there
+        pass
     recorded = read_logs(log, on_duplicate)
     training_side, n_test = _set_aside(recorded, test_fraction, seed)
     _warn_of_single_samples(training_side, objective)
@@ -143,18 +145,6 @@ def command(
         )
     else:
         console.print(f"\nNext: planner evaluate {out} LOG, with a log of other prompts", soft_wrap=True)
-
-
-def _prepare(out: Path) -> None:
-    """Find out before the work whether the bundle can be written to `out`."""
-    from difficulty.errors import InvalidBundleError
-
-    out.mkdir(parents=True, exist_ok=True)
-    names = sorted(entry.name for entry in out.iterdir() if entry.is_file())
-    if names and "manifest.json" not in names:
-        raise InvalidBundleError(
-            f"{out} holds files that are not a bundle's ({', '.join(names[:3])}); choose another folder"
-        )
 
 
 def _set_aside(log: SampleLog, test_fraction: float | None, seed: int) -> tuple[SampleLog, int]:

@@ -250,6 +250,27 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path, arguments: dict[str, An
     assert not (tmp_path / "policy").exists()
 
 
+def test_a_second_training_into_the_same_folder_is_told_before_it_works(tmp_path: Path) -> None:
+    log = simulated_log(30, n_samples=4)
+    told: list[str] = []
+
+    def second(stage: str, done: int, total: int) -> None:
+        if not told:
+            with pytest.raises(InvalidInputError, match=r"another training writes its bundle there") as error:
+                train(log, tmp_path / "policy", n_trials=1, progress=lambda *progress: pytest.fail("began"))
+            told.append(str(error.value))
+
+    train(log, tmp_path / "policy", n_trials=1, adaptive=False, progress=second)
+    assert told and str(tmp_path / "policy") in told[0]
+    train(log, tmp_path / "policy", n_trials=1, adaptive=False)
+
+
+def test_a_failed_training_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError):
+        train(simulated_log(5, n_samples=4), tmp_path / "policy", n_trials=1)
+    assert not (tmp_path / "policy").exists()
+
+
 def test_too_few_prompts_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match=r"only 19 prompts.*at least 20"):
         quickly(stripped(simulated_log(19, n_samples=2), text=False), tmp_path / "policy")
