@@ -64,6 +64,7 @@ class _Choice(msgspec.Struct):
 class _Usage(msgspec.Struct):
     output_tokens: int | None = None
     total_tokens: int | None = None
+    input_tokens_cache_read: int | None = None
 
 
 class _Output(msgspec.Struct):
@@ -277,15 +278,16 @@ def _sample(sample: _Sample, model: str, scorer: str | None) -> dict[str, Any]:
         "correct": verdict(score.value, "the score"),
         "output_tokens": usage.output_tokens,
         "prompt_tokens": (usage.total_tokens or 0) - (usage.output_tokens or 0) if known else None,
+        "cached_prompt_tokens": usage.input_tokens_cache_read or None,
         "finish": "length" if choice.stop_reason in _CUT else choice.stop_reason,
         "text": _resolved(text, sample.attachments or {}) if text else None,
     }
 
 
 def _with_prompt_tokens(record: dict[str, Any]) -> dict[str, Any]:
-    """Move the prompt's length to the line where all its samples agree."""
+    """Move the prompt length to the line where all its samples agree and none had any of it cached."""
     lengths = {sample["prompt_tokens"] for sample in record["samples"]}
-    if len(lengths) != 1:
+    if len(lengths) != 1 or any(sample["cached_prompt_tokens"] for sample in record["samples"]):
         return record
     samples = [{**sample, "prompt_tokens": None} for sample in record["samples"]]
     return {**record, "prompt_tokens": lengths.pop(), "samples": samples}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidLogError
 from difficulty.generator import Generator
 from difficulty.log.columns import (
+    LATER_COLUMNS,
     LineColumns,
     LogColumns,
     SampleColumns,
@@ -26,7 +27,15 @@ from difficulty.log.columns import (
 from difficulty.log.wire import LineWire, SampleWire, canonical_json
 from difficulty.prompt import Prompt
 
-__all__ = ["LineTable", "LogBuilder", "PromptTable", "agreed_tokens", "check_chains", "name_chains"]
+__all__ = [
+    "LineTable",
+    "LogBuilder",
+    "PromptTable",
+    "agreed_tokens",
+    "check_cached",
+    "check_chains",
+    "name_chains",
+]
 
 _BATCH: Final = 65_536  # samples held as objects before they become columns; bounds peak memory
 _CORRECT: Final = {True: 1, False: 0, None: -1}
@@ -234,13 +243,13 @@ class LogBuilder:
         numeric: dict[str, Any] = {
             name: np.concatenate([part[name] for part in self._parts])
             for name in self._parts[0]
-            if name not in ("text", "step_scores", "verifier_tokens")
+            if name not in ("text", "step_scores", *LATER_COLUMNS)
         }
         for name in ("text", "step_scores"):
             column = np.concatenate([part[name] for part in self._parts])
             numeric[name] = column_or_none(column)
-        read = np.concatenate([part["verifier_tokens"] for part in self._parts])
-        numeric["verifier_tokens"] = known_or_none(read)
+        for name in LATER_COLUMNS:
+            numeric[name] = known_or_none(np.concatenate([part[name] for part in self._parts]))
         samples = SampleColumns(answers=self._answers.table(), finishes=self._finishes.table(), **numeric)
         return self.lines.finish(samples)
 
@@ -249,7 +258,9 @@ class LogBuilder:
         offsets = np.concatenate(
             [np.zeros(1, np.int64), np.cumsum(np.array(self._line_sizes, dtype=np.int64))]
         )
-        broken = check_chains(part["chain"], part["step"], offsets)
+        broken = check_chains(part["chain"], part["step"], offsets) or check_cached(
+            part["prompt_tokens"], part["cached_prompt_tokens"], offsets
+        )
         if broken is not None:
             place = self.lines.place_of(self._n_checked + broken[0])
             raise InvalidLogError(broken[1], path=self._path, line=place)
@@ -305,6 +316,7 @@ def _columnise(samples: Sequence[SampleWire], answers: _Codes, finishes: _Codes)
         "text": _objects([s.text for s in samples]),
         "step_scores": _objects([s.step_scores for s in samples]),
         "verifier_tokens": _numbers([s.verifier_tokens for s in samples]),
+        "cached_prompt_tokens": _numbers([s.cached_prompt_tokens for s in samples]),
     }
 
 
@@ -318,6 +330,26 @@ def _indices(values: list[int | None]) -> NDArray[np.int32]:
     if values.count(None) == len(values):
         return np.full(len(values), -1, dtype=np.int32)
     return np.nan_to_num(_numbers(values), nan=-1).astype(np.int32)
+
+
+def check_cached(
+    prompt_tokens: NDArray[np.float64], cached: NDArray[np.float64] | None, offsets: NDArray[np.int64]
+) -> tuple[int, str] | None:
+    """Find the first line with a sample that got more prompt tokens from a cache than it sent.
+
+    Examples
+    --------
+    >>> check_cached(np.array([5.0, 5.0]), np.array([5.0, 6.0]), np.array([0, 2]))
+    (0, 'cached_prompt_tokens is a part of prompt_tokens and must be at most 5, got 6')
+    """
+    bad = np.flatnonzero(cached > prompt_tokens) if cached is not None else np.zeros(0, np.int64)
+    if not bad.size or cached is None:
+        return None
+    first = int(bad[0])
+    return int(np.searchsorted(offsets, first, side="right")) - 1, (
+        f"cached_prompt_tokens is a part of prompt_tokens and must be at most {prompt_tokens[first]:.0f}, "
+        f"got {cached[first]:.0f}"
+    )
 
 
 def check_chains(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from hashlib import sha256
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from difficulty.log.wire import canonical_json
 from difficulty.prompt import Prompt
 
 __all__ = [
+    "LATER_COLUMNS",
     "LineColumns",
     "LogColumns",
     "SampleColumns",
@@ -27,6 +28,8 @@ __all__ = [
     "known_or_none",
     "recode",
 ]
+
+LATER_COLUMNS: Final = ("verifier_tokens", "cached_prompt_tokens")  # of numbers, which older logs do not have
 
 StrategyKey: TypeAlias = tuple[str | None, str]
 """Strategy name (None for independent samples) and its parameters as canonical JSON."""
@@ -52,7 +55,7 @@ class SampleColumns:
         Texts and tuples of scores, None where not recorded; the whole column is None where no sample has one.
     answers, finishes : tuple of str
         The distinct strings, in order of first appearance.
-    verifier_tokens : ndarray of float64, shape (S,), or None
+    verifier_tokens, cached_prompt_tokens : ndarray of float64, shape (S,), or None
         NaN where not recorded; the whole column is None where no sample has one.
     """
 
@@ -70,6 +73,7 @@ class SampleColumns:
     answers: tuple[str, ...]
     finishes: tuple[str, ...]
     verifier_tokens: NDArray[np.float64] | None = None
+    cached_prompt_tokens: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return int(self.answer.shape[0])
@@ -92,9 +96,8 @@ class SampleColumns:
             step_scores=_take_objects(self.step_scores, index),
             answers=answers,
             finishes=finishes,
-            verifier_tokens=None
-            if self.verifier_tokens is None
-            else known_or_none(self.verifier_tokens[index]),
+            verifier_tokens=_take_known(self.verifier_tokens, index),
+            cached_prompt_tokens=_take_known(self.cached_prompt_tokens, index),
         )
 
     @classmethod
@@ -104,7 +107,11 @@ class SampleColumns:
         finish, finishes = _join_codes([(part.finish, part.finishes) for part in parts])
         numeric = ("correct", "output_tokens", "prompt_tokens", "score", "mean_logprob", "chain", "step")
         joined: dict[str, Any] = {name: np.concatenate([getattr(p, name) for p in parts]) for name in numeric}
-        for name, missing in (("text", None), ("step_scores", None), ("verifier_tokens", np.nan)):
+        optional = (
+            *(("text", None), ("step_scores", None)),
+            *((name, np.nan) for name in LATER_COLUMNS),
+        )
+        for name, missing in optional:
             columns = [getattr(part, name) for part in parts]
             if all(column is None for column in columns):
                 joined[name] = None
@@ -230,7 +237,7 @@ class LogColumns:
                 if field.name == "meta":
                     continue
                 column = getattr(table, field.name)
-                if field.name == "verifier_tokens" and column is None:
+                if field.name in LATER_COLUMNS and column is None:
                     continue  # logs that do not record it keep the digest that they had before there was one
                 yield field.name.encode()
                 if isinstance(column, np.ndarray) and column.dtype != object:
@@ -292,6 +299,10 @@ def _take_objects(column: NDArray[np.object_] | None, index: NDArray[np.int64]) 
     if column is None:
         return None
     return column_or_none(column[index])
+
+
+def _take_known(column: NDArray[np.float64] | None, index: NDArray[np.int64]) -> NDArray[np.float64] | None:
+    return None if column is None else known_or_none(column[index])
 
 
 def column_or_none(column: NDArray[np.object_]) -> NDArray[np.object_] | None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidLogError
-from difficulty.log.columns import LogColumns
+from difficulty.log.columns import LogColumns, known_or_none
 from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
 
 __all__ = [
@@ -22,11 +22,14 @@ __all__ = [
     "INDEPENDENT",
     "RUN",
     "chain_pool",
+    "line_counts",
     "line_kinds",
     "local_answers",
     "recorded_runs",
     "sample_pool",
 ]
+
+_MAX_CELLS: Final = 2**24  # of a padded table, some 40 bytes each
 
 INDEPENDENT: Final = 0
 CHAIN: Final = 1
@@ -75,6 +78,33 @@ def local_answers(columns: LogColumns) -> NDArray[np.int32]:
     return local
 
 
+class LineCounts(NamedTuple):
+    """Independent samples by prompt and generator, (P, G) each: recorded, of known verdict, and correct."""
+
+    n_recorded: NDArray[np.int64]
+    n_known: NDArray[np.int64]
+    n_correct: NDArray[np.int64]
+
+
+def line_counts(columns: LogColumns, kinds: NDArray[np.int8]) -> LineCounts:
+    """Count the independent samples of every prompt and generator, without building pools."""
+    lines, correct = columns.lines, columns.samples.correct
+    sizes = np.diff(lines.offsets)
+    owner = np.repeat(np.arange(len(lines)), sizes)
+    counted = lines.n >= 0
+    recorded = np.where(counted, lines.n, sizes)
+    known = np.where(counted, lines.n, np.bincount(owner[correct >= 0], minlength=len(lines)))
+    right = np.where(counted, lines.n_correct, np.bincount(owner[correct == 1], minlength=len(lines)))
+    independent = kinds == INDEPENDENT
+    where = (lines.prompt[independent], lines.generator[independent])
+    tables = []
+    for values in (recorded, known, right):
+        table = np.zeros((len(columns.prompts), len(columns.generators)), dtype=np.int64)
+        table[where] = values[independent]  # a prompt has one line of independent samples per generator
+        tables.append(table)
+    return LineCounts(*tables)
+
+
 class _Cells(NamedTuple):
     """Where samples go: `sample` to row `row`, column `column`."""
 
@@ -90,27 +120,31 @@ def sample_pool(
     """Build the pool of generator number `generator`."""
     lines, samples = columns.lines, columns.samples
     chosen = np.flatnonzero((lines.generator == generator) & (kinds == INDEPENDENT))
-    n_prompts = len(columns.prompts)
     cells = _cells(columns, chosen)
     counted = chosen[lines.n[chosen] >= 0]
     n = cells.n.copy()
     n[lines.prompt[counted]] = lines.n[counted]
-    shape = (n_prompts, int(n.max(initial=0)))
+    shape = _table_shape(columns, n)
     correct = _scatter(cells, samples.correct, shape, -1)
     answer = _scatter(cells, local, shape, -2)
     _fill_counts(columns, counted, correct, answer)
-    inside = np.arange(shape[1]) < n[:, None]
-    n_correct = np.where(inside, correct == 1, False).sum(axis=1)
-    n_correct[(inside & (correct < 0)).any(axis=1)] = -1
-    prompt_tokens = np.full(n_prompts, np.nan)
-    prompt_tokens[lines.prompt[chosen]] = lines.prompt_tokens[chosen]
-    counts_only = np.zeros(n_prompts, dtype=np.bool_)
+    sent = _scatter(cells, samples.prompt_tokens, shape, np.nan)
+    cached = (
+        None
+        if samples.cached_prompt_tokens is None
+        else known_or_none(_scatter(cells, samples.cached_prompt_tokens, shape, np.nan))
+    )
+    prompt_tokens = _row_mean(sent)
+    said = chosen[~np.isnan(lines.prompt_tokens[chosen])]
+    prompt_tokens[lines.prompt[said]] = lines.prompt_tokens[said]
+    own = _differ(sent) or (cached is not None and _differ(cached))
+    counts_only = np.zeros(shape[0], dtype=np.bool_)
     counts_only[lines.prompt[counted]] = True
     cut = samples.finishes.index("length") if "length" in samples.finishes else -2
     pool = SamplePool(
         generator=columns.generators[generator],
         n=n,
-        n_correct=n_correct.astype(np.int64),
+        n_correct=(correct == 1).sum(axis=1),
         correct=correct,
         answer=answer,
         output_tokens=_scatter(cells, samples.output_tokens, shape, np.nan),
@@ -122,6 +156,8 @@ def sample_pool(
         verifier_tokens=None
         if samples.verifier_tokens is None
         else _scatter(cells, samples.verifier_tokens, shape, np.nan),
+        own_prompt_tokens=sent if own else None,
+        cached_prompt_tokens=cached,
     )
     _freeze(pool)
     return pool
@@ -204,7 +240,7 @@ def recorded_runs(
             counted = chosen[lines.n[chosen] >= 0]
             n = cells.n.copy()
             n[lines.prompt[counted]] = lines.n[counted]
-            shape = (len(columns.prompts), int(n.max(initial=0)))
+            shape = _table_shape(columns, n)
             correct = _scatter(cells, samples.correct, shape, -1)
             answer = _scatter(cells, local, shape, -2)
             _fill_counts(columns, counted, correct, answer)
@@ -252,11 +288,47 @@ def _cells(columns: LogColumns, chosen: NDArray[np.int64]) -> _Cells:
     return _Cells(sample=np.repeat(starts, sizes) + column, row=row, column=column, n=n)
 
 
+def _table_shape(columns: LogColumns, n: NDArray[np.int64]) -> tuple[int, int]:
+    """Return prompts and the largest pool, if a padded table of that shape fits in memory.
+
+    Raises
+    ------
+    InvalidLogError
+        When padding makes it far larger than what is recorded, as one line of huge counts does.
+    """
+    shape = (n.shape[0], int(n.max(initial=0)))
+    if shape[0] * shape[1] > max(_MAX_CELLS, 4 * len(columns.samples)):
+        prompt = columns.prompts[int(n.argmax())].id
+        raise InvalidLogError(
+            f"prompt {prompt!r} has {shape[1]:,} samples: a table of that many for each of {shape[0]:,} "
+            "prompts does not fit in memory; give this prompt fewer, or a log of its own"
+        )
+    return shape
+
+
+def _row_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    known = ~np.isnan(values)
+    count = known.sum(axis=1)
+    total = np.where(known, values, 0.0).sum(axis=1)
+    return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))
+
+
+def _differ(values: NDArray[np.float64]) -> bool:
+    """Whether known values of one row differ: then they are no length that the samples of a prompt share."""
+    known = ~np.isnan(values)
+    least = np.where(known, values, np.inf).min(axis=1, initial=np.inf)
+    most = np.where(known, values, -np.inf).max(axis=1, initial=-np.inf)
+    return bool((most > least).any())
+
+
 def _scatter(
     cells: _Cells, values: NDArray[Any], shape: tuple[int, ...], padding: float | None
 ) -> NDArray[Any]:
+    chosen = values[cells.sample]
+    if values.dtype == np.float64 and np.isnan(chosen).all():  # nothing recorded: one NaN stands for all
+        return np.broadcast_to(np.float64(np.nan), shape)
     table = np.full(shape, padding, dtype=values.dtype)
-    table[cells.row, cells.column] = values[cells.sample]
+    table[cells.row, cells.column] = chosen
     return table
 
 

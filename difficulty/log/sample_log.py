@@ -27,6 +27,7 @@ from difficulty.log.pooling import (
     CHAIN,
     INDEPENDENT,
     chain_pool,
+    line_counts,
     line_kinds,
     local_answers,
     recorded_runs,
@@ -46,9 +47,9 @@ class Counts(NamedTuple):
     Parameters
     ----------
     n : ndarray of int64, shape (P, G)
-        Samples recorded.
+        Samples whose correctness is known; 0 where there are none, or no line at all.
     n_correct : ndarray of int64, shape (P, G)
-        Correct ones, -1 where not known.
+        Correct ones among them.
     """
 
     n: NDArray[np.int64]
@@ -465,11 +466,18 @@ class SampleLog:
 
     def counts(self) -> Counts:
         """Return the counts of independent samples; columns in the order of `generators`."""
-        pools = [self.pool(name) for name in self._generators]
-        return Counts(
-            n=np.stack([pool.n for pool in pools], axis=1),
-            n_correct=np.stack([pool.n_correct for pool in pools], axis=1),
-        )
+        counts = line_counts(self._columns, self._kinds)
+        return Counts(n=counts.n_known, n_correct=counts.n_correct)
+
+    def n_recorded(self) -> NDArray[np.int64]:
+        """Return how many independent samples each prompt has of each generator, of known correctness or not.
+
+        Returns
+        -------
+        ndarray of int64, shape (P, G)
+            0 where a generator has no line for a prompt.
+        """
+        return line_counts(self._columns, self._kinds).n_recorded
 
     def _generator_index(self, name: str) -> int:
         if name not in self._generators:

@@ -30,7 +30,7 @@ class SamplePool:
     n : ndarray of int64, shape (P,)
         Samples recorded; 0 where the generator has no line for that prompt.
     n_correct : ndarray of int64, shape (P,)
-        Correct ones among them; -1 where the correctness of any of them is not known, 0 where `n` is 0.
+        Correct ones among those whose correctness is known; see `n_known`.
     correct : ndarray of int8, shape (P, M)
         1 correct, 0 wrong, -1 unknown or padding.
     answer : ndarray of int32, shape (P, M)
@@ -41,13 +41,20 @@ class SamplePool:
     truncated : ndarray of bool, shape (P, M)
         Whether the sample was cut at its token limit (``finish`` is ``"length"``).
     prompt_tokens : ndarray of float64, shape (P,)
-        Length of the prompt as this generator saw it; NaN where not recorded.
+        Length of the prompt as this generator saw it, which samples that are asked for at once share; where
+        the line does not say it, the mean over its samples. NaN where not recorded.
     counts_only : ndarray of bool, shape (P,)
         The line had `n` and `n_correct` only: `correct` is then `n_correct` ones followed by zeros, in
         an order that means nothing, and every answer is -1.
     verifier_tokens : ndarray of float64, shape (P, M), or None
         Tokens that a verifier's model read to score the sample, in that model's own tokens; NaN where not
         recorded and on padding, None where no sample of the log has them.
+    own_prompt_tokens : ndarray of float64, shape (P, M), or None
+        Prompt tokens that each sample sent in its own requests, as agents do: to be charged for each sample
+        in place of `prompt_tokens`. NaN where not recorded and on padding; None unless samples of one prompt
+        differ.
+    cached_prompt_tokens : ndarray of float64, shape (P, M), or None
+        The part of a sample's prompt tokens that a cache spared; NaN and None as above, by what is recorded.
 
     Examples
     --------
@@ -71,6 +78,13 @@ class SamplePool:
     prompt_tokens: NDArray[np.float64]
     counts_only: NDArray[np.bool_]
     verifier_tokens: NDArray[np.float64] | None = None
+    own_prompt_tokens: NDArray[np.float64] | None = None
+    cached_prompt_tokens: NDArray[np.float64] | None = None
+
+    @property
+    def n_known(self) -> NDArray[np.int64]:
+        """Samples whose correctness is known, at most `n`; ndarray of int64, shape (P,)."""
+        return np.asarray((self.correct >= 0).sum(axis=1), dtype=np.int64)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -132,9 +132,10 @@ class CostModel:
         UnknownGeneratorError
             When the unit needs the generator's sizes or prices and the model does not have it.
         """
-        if self._formula.counts:
+        formula = self._formula
+        if formula.counts:
             # Drivers price every request, and arrays of one number cost thirty times what a sum does.
-            total = float(sum(getattr(usage, name) for name in self.reads(generator)))
+            total = float(sum(getattr(usage, name) for name in formula.reads(self, generator)))
             if not math.isnan(total):
                 return total
         return float(

@@ -1,1 +1,1 @@
-"""What may be done for one prompt: how much of which strategy of which generator."""
+"""What may be done for one prompt: steps, how an answer is selected, and when to stop."""

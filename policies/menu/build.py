@@ -116,7 +116,7 @@ def build_menu(
     menu: list[Allocation] = []
     for name in log.generators:
         pool = log.pool(name)
-        n_samples = _available(np.where(pool.n_correct >= 0, pool.n, 0))
+        n_samples = _available(np.where(pool.n_known == pool.n, pool.n, 0))
         if n_samples == 0:
             continue
         if objective == "coverage":
@@ -137,7 +137,9 @@ def build_menu(
     menu += _chains(log, objective)
     menu += _recorded_runs(log, objective)
     if not menu:
-        labelled = {name: float((log.pool(name).n_correct >= 0).mean()) for name in log.generators}
+        labelled = {
+            name: float((log.counts().n[:, place] > 0).mean()) for place, name in enumerate(log.generators)
+        }
         if any(labelled.values()):
             shares = ", ".join(f"{name} {share:.0%}" for name, share in labelled.items())
             raise InvalidInputError(

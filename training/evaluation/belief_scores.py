@@ -28,20 +28,21 @@ def score_belief(belief: Belief, log: SampleLog) -> dict[str, Any]:
     belief : Belief
         About the P prompts of the log.
     log : SampleLog
-        What they turned out to be; generators without two labelled samples of any prompt are left out.
+        What they turned out to be. Generators without two labelled samples of any prompt are left out, and
+        of each generator the reference prompts that have no labelled sample of it.
     """
     counts = log.counts()
     constant = _constant(belief)
     table = {}
     for index, name in enumerate(belief.references.generators):
         n, c = counts.n[:, index], counts.n_correct[:, index]
-        known = n > 1
+        success = belief.references.success()[:, index]
+        order = np.argsort(success, kind="stable")[: int((~np.isnan(success)).sum())]  # NaN sorts last
+        known = (n > 1) & (belief.weights[:, order] > 0).any(axis=1)
         if not known.any():
             continue
         p, prior = belief.mean(name)[known], constant.mean(name)[known]
         n, c = n[known], c[known]
-        success = belief.references.success()[:, index]
-        order = np.argsort(success, kind="stable")
         support = success[order]
         table[name] = {
             "brier": round(brier_score(p=p, n=n, n_correct=c).corrected, 5),

@@ -33,6 +33,7 @@ LIST_COLUMNS: Final = {
     "step": "step",
     "step_scores": "step_scores",
     "verifier_tokens": "verifier_tokens",
+    "cached_prompt_tokens": "cached_prompt_tokens",
 }
 _LIMITS: Final = {"chain": 2**31 - 1, "step": 2**31 - 1, "n": MAX_SAMPLES, "n_correct": MAX_SAMPLES}
 
@@ -105,6 +106,7 @@ class ArrowReader:
             answers=answers,
             finishes=finishes,
             verifier_tokens=known_or_none(self._counts("verifier_tokens", sizes)),
+            cached_prompt_tokens=known_or_none(self._counts("cached_prompt_tokens", sizes)),
         )
 
     def _lengths(self, column: str) -> NDArray[np.int64]:

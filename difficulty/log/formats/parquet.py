@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidLogError, require
-from difficulty.log.builder import check_chains
+from difficulty.log.builder import check_cached, check_chains
 from difficulty.log.columns import LogColumns
 from difficulty.log.formats.arrow import LIST_COLUMNS, ArrowReader
 from difficulty.log.formats.jsonl import ParsedLog
@@ -75,7 +75,9 @@ def _parse(reader: ArrowReader, table: Any, name: str, *, keep_first: bool) -> P
     sizes = reader.sizes()
     samples = reader.samples(sizes)
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
-    broken = check_chains(samples.chain, samples.step, offsets)
+    broken = check_chains(samples.chain, samples.step, offsets) or check_cached(
+        samples.prompt_tokens, samples.cached_prompt_tokens, offsets
+    )
     if broken is not None:
         raise InvalidLogError(broken[1], path=name, line=broken[0] + 1)
     columns, n_left_out = read_rows(
@@ -147,6 +149,8 @@ def _list_columns(arrow: Any, columns: LogColumns) -> dict[str, Any]:
         flat["text"] = arrow.array(samples.text, type=arrow.large_string())
     if samples.verifier_tokens is not None:
         flat["verifier_tokens"] = _integers(arrow, samples.verifier_tokens)
+    if samples.cached_prompt_tokens is not None:
+        flat["cached_prompt_tokens"] = _integers(arrow, samples.cached_prompt_tokens)
     if samples.step_scores is not None:
         scores = [None if item is None else list(item) for item in samples.step_scores]
         flat["step_scores"] = arrow.array(scores, type=arrow.list_(arrow.float64()))

@@ -59,7 +59,7 @@ def test_repeats_become_samples(tmp_path: Path) -> None:
 
 def test_repeats_without_verdict_stay_unknown(tmp_path: Path) -> None:
     log = read_lm_eval(write(tmp_path / NAME, harness_row()), generator=TINY)
-    assert log.pool("tiny").n_correct.tolist() == [-1]
+    assert log.pool("tiny").n_known.tolist() == [0]
 
 
 def test_a_verdict_for_each_repeat_is_taken(tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_scores_that_are_no_verdict(tmp_path: Path) -> None:
     with pytest.raises(InvalidLogError, match="epoch 1: the score must be 0 or 1"):
         read_inspect(partial)
     unscored = inspect_log(tmp_path / "b.json", epoch(1, "42", float("nan")))
-    assert read_inspect(unscored).pool("openai/m").n_correct.tolist() == [-1]
+    assert read_inspect(unscored).pool("openai/m").n_known.tolist() == [0]
     two = epoch(1, "42", "C", scores={"match": {"value": "C", "answer": "42"}, "judge": {"value": "I"}})
     both = inspect_log(tmp_path / "c.json", two)
     with pytest.raises(InvalidLogError, match="which scorer\\? There are: 'match', 'judge'"):
@@ -332,3 +332,14 @@ def test_inspect_logs_of_other_shapes_are_refused(text: str, tmp_path: Path) -> 
     path.write_text(text)
     with pytest.raises(InvalidLogError, match=r"log\.json: (not a log of inspect_ai|broken JSON)"):
         read_inspect(path)
+
+
+def test_cached_prompt_tokens_stay_with_their_sample(tmp_path: Path) -> None:
+    epochs = [epoch(1, "42", "C"), epoch(2, "42", "C")]
+    for sample, cached in zip(epochs, (0, 4), strict=True):
+        usage = {"output_tokens": 1, "total_tokens": 9, "input_tokens_cache_read": cached}
+        sample["model_usage"] = {"openai/m": usage}
+    pool = read_inspect(inspect_log(tmp_path / "a.json", *epochs)).pool("openai/m")
+    assert pool.prompt_tokens.tolist() == [8.0]
+    assert pool.cached_prompt_tokens is not None
+    assert pool.cached_prompt_tokens[0, 1] == 4

@@ -39,7 +39,14 @@ SAMPLE = st.fixed_dictionaries(
         "text": st.none() | TEXT,
         "step_scores": st.none() | st.lists(NUMBER, max_size=3),
         "verifier_tokens": st.none() | COUNT,
+        "cached_prompt_tokens": st.none() | COUNT,
     },
+).map(
+    lambda sample: (
+        sample | {"cached_prompt_tokens": None}
+        if (sample.get("cached_prompt_tokens") or 0) > (sample.get("prompt_tokens") or 0)
+        else sample
+    )
 )
 GENERATORS = {
     "a": Generator(name="a", model="m", params=1.5e9, temperature=0.8, max_output_tokens=256),
@@ -136,10 +143,10 @@ def test_pools_count_what_the_lines_say(lines: list[dict[str, Any]]) -> None:
         if line.get("strategy") or any("chain" in sample for sample in samples):
             continue
         row, column = place[line["prompt_id"]], "ab".index(line["generator"])
-        assert counts.n[row, column] == line.get("n", len(samples))
-        verdicts = [sample.get("correct") for sample in samples]
-        expected = line["n_correct"] if "n" in line else -1 if None in verdicts else sum(verdicts)
-        assert counts.n_correct[row, column] == expected
+        assert log.n_recorded()[row, column] == line.get("n", len(samples))
+        verdicts = [sample.get("correct") for sample in samples if sample.get("correct") is not None]
+        assert counts.n[row, column] == line.get("n", len(verdicts))
+        assert counts.n_correct[row, column] == line.get("n_correct", sum(verdicts))
         pool = log.pool(line["generator"])
         answers = [sample.get("answer") for sample in samples]
         codes = pool.answer[row, : len(answers)].tolist()

@@ -33,19 +33,69 @@ def test_pool_pads_and_numbers_answers_in_order_of_first_appearance() -> None:
     assert first.n.tolist() == [4, 1]
     assert first.answer.tolist() == [[0, -1, 1, 0], [0, -2, -2, -2]]
     assert first.correct.tolist() == [[-1, -1, -1, -1], [1, -1, -1, -1]]
-    assert first.n_correct.tolist() == [-1, 1]
+    assert first.n_correct.tolist() == [0, 1]
     assert first.truncated.tolist() == [[False] * 4, [True, False, False, False]]
     assert np.isnan(first.output_tokens).all()
     second = log.pool("b")
     assert second.n.tolist() == [2, 0]
-    assert second.n_correct.tolist() == [-1, 0]
+    assert second.n_correct.tolist() == [0, 0]
     assert second.answer.tolist() == [[2, 1], [-2, -2]]
     assert not second.truncated.any()
 
 
-def test_partly_known_correctness_gives_no_count() -> None:
-    samples = [{"answer": "1", "correct": True}, {"answer": "1"}]
-    assert make({"prompt_id": "p", "generator": "a", "samples": samples}).pool("a").n_correct.tolist() == [-1]
+def test_unknown_verdicts_are_missing_from_counts_and_no_more() -> None:
+    samples = [{"answer": "1", "correct": True}, {"answer": "1"}, {"answer": "2", "correct": False}]
+    log = make(
+        {"prompt_id": "p", "generator": "a", "samples": samples},
+        {"prompt_id": "p", "generator": "b", "samples": samples[1:2]},
+        {"prompt_id": "q", "generator": "b", "n": 5, "n_correct": 2},
+    )
+    pool = log.pool("a")
+    assert (pool.n.tolist(), pool.n_known.tolist(), pool.n_correct.tolist()) == ([3, 0], [2, 0], [1, 0])
+    counts = log.counts()
+    assert (counts.n.tolist(), counts.n_correct.tolist()) == ([[2, 0], [0, 5]], [[1, 0], [0, 2]])
+    assert log.n_recorded().tolist() == [[3, 1], [0, 5]]
+
+
+def test_chains_and_runs_are_no_independent_samples() -> None:
+    attempt = {"answer": "1", "correct": True, "chain": 0, "step": 0}
+    log = make(
+        {"prompt_id": "p", "generator": "a", "samples": [attempt]},
+        {"prompt_id": "p", "generator": "b", "strategy": "dvts", "n": 4, "n_correct": 4},
+    )
+    assert log.n_recorded().tolist() == log.counts().n.tolist() == [[0, 0]]
+
+
+def test_prompt_tokens_of_samples_that_differ_are_their_own() -> None:
+    agent = [{"correct": True, "prompt_tokens": 90, "cached_prompt_tokens": 60}, {"prompt_tokens": 50}]
+    log = make(
+        {"prompt_id": "p", "generator": "a", "samples": agent},
+        {"prompt_id": "q", "generator": "a", "prompt_tokens": 30, "samples": [{"prompt_tokens": 40}]},
+        {"prompt_id": "p", "generator": "b", "samples": [{"prompt_tokens": 7}, {"prompt_tokens": 7}, {}]},
+        {"prompt_id": "q", "generator": "b", "prompt_tokens": 8, "samples": [{}]},
+    )
+    pool, plain = log.pool("a"), log.pool("b")
+    assert pool.prompt_tokens.tolist() == [70.0, 30.0]
+    assert pool.own_prompt_tokens is not None and pool.cached_prompt_tokens is not None
+    np.testing.assert_array_equal(pool.own_prompt_tokens, [[90, 50], [40, np.nan]])
+    np.testing.assert_array_equal(pool.cached_prompt_tokens, [[60, np.nan], [np.nan, np.nan]])
+    assert plain.prompt_tokens.tolist() == [7.0, 8.0]
+    assert plain.own_prompt_tokens is None and plain.cached_prompt_tokens is None
+
+
+def test_cached_tokens_that_differ_tell_requests_of_their_own() -> None:
+    samples = [{"prompt_tokens": 9, "cached_prompt_tokens": cached} for cached in (0, 8)]
+    pool = make({"prompt_id": "p", "generator": "a", "samples": samples}).pool("a")
+    assert pool.own_prompt_tokens is not None
+    assert pool.own_prompt_tokens.tolist() == [[9.0, 9.0]]
+
+
+def test_a_line_of_huge_counts_does_not_fill_memory() -> None:
+    few = [{"prompt_id": f"q{i}", "generator": "a", "n": 2, "n_correct": 1} for i in range(100)]
+    log = make(*few, {"prompt_id": "p", "generator": "a", "n": 1_000_000, "n_correct": 1})
+    assert int(log.counts().n.sum()) == 1_000_200
+    with pytest.raises(InvalidLogError, match="prompt 'p' has 1,000,000 samples"):
+        log.pool("a")
 
 
 def test_counts_only_lines_become_ones_then_zeros() -> None:

@@ -1,0 +1,244 @@
+"""A course: all that may be done for one prompt, step by step, until a stop rule ends it.
+
+A course whose rule is `Never` decides everything before the first sample; one of several steps of the same
+generator stops early; one over several generators is a cascade. What a course is worth is left to whoever
+replays it, how it is carried out to `planner.strategies.follow`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, TypeAlias, get_args
+
+from difficulty.errors import InvalidInputError
+from difficulty.log.wire import MAX_SAMPLES
+from policies.course.allocation import ParameterValue
+from policies.course.selection import NO_SIGNAL, PLAIN_VOTE, Selection
+from policies.course.stop import BestScore, Never, StopRule, Success
+from policies.course.strategies import strategies_of_kind
+
+__all__ = ["MAX_STEPS", "PLAIN_VOTE", "Course", "Selection", "Step", "StepKind", "waves"]
+
+StepKind: TypeAlias = Literal["sample", "revise", "search"]
+
+MAX_STEPS: Final = 1024
+_KINDS: Final[tuple[str, ...]] = get_args(StepKind)
+_SEARCHES: Final = strategies_of_kind("search")
+_SETTINGS: Final[Mapping[str, Mapping[str, type]]] = {
+    "sample": {"temperature": float},
+    "revise": {"instruction": str, "delimiter": str, "context": int},
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """What is drawn together: samples, one more attempt of each chain, or one run of a search.
+
+    Parameters
+    ----------
+    generator : str
+        Name of the generator.
+    n : int
+        Samples, chains, or the width of the search; at least 1.
+    kind : {"sample", "revise", "search"}
+        ``"revise"`` extends ``n`` chains by one attempt; the first such step starts them.
+    strategy : str
+        Name of the search, for a step that is one.
+    params : mapping or tuple of pairs
+        Settings of the search; ``instruction``, ``delimiter`` and ``context`` of revisions
+        (`planner.strategies.chains`); ``temperature`` of samples in place of the generator's. Stored as
+        sorted pairs, so that steps hash.
+
+    Raises
+    ------
+    InvalidInputError
+        When a field is out of range.
+    """
+
+    generator: str
+    n: int = 1
+    kind: StepKind = "sample"
+    strategy: str = ""
+    params: tuple[tuple[str, ParameterValue], ...] | Mapping[str, ParameterValue] = ()
+
+    def __post_init__(self) -> None:
+        pairs = self.params.items() if isinstance(self.params, Mapping) else self.params
+        object.__setattr__(self, "params", tuple(sorted(pairs)))
+        if not 1 <= self.n <= MAX_SAMPLES:
+            raise InvalidInputError(f"a step draws 1 to {MAX_SAMPLES:,} samples, got n={self.n}")
+        if self.kind not in _KINDS:
+            raise InvalidInputError(f"kind of a step must be one of {', '.join(_KINDS)}, got {self.kind!r}")
+        if self.kind == "search":
+            if self.strategy not in _SEARCHES:
+                raise InvalidInputError(f"a search is one of {', '.join(_SEARCHES)}; got {self.strategy!r}")
+            return
+        if self.strategy:
+            raise InvalidInputError(f"only a search names its strategy, got {self.strategy!r}")
+        self._check_settings()
+
+    def _check_settings(self) -> None:
+        allowed = _SETTINGS[self.kind]
+        for name, value in dict(self.params).items():
+            kind = allowed.get(name)
+            if kind is None:
+                raise InvalidInputError(
+                    f"a step of kind {self.kind} has no parameter {name}; allowed: {', '.join(allowed)}"
+                )
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            fits = {
+                float: number and math.isfinite(float(value)) and float(value) >= 0 if number else False,
+                int: isinstance(value, int) and number and value >= 1,
+                str: isinstance(value, str),
+            }[kind]
+            if not fits:
+                need = {float: "a number >= 0", int: "a whole number of at least 1", str: "a text"}[kind]
+                raise InvalidInputError(f"{name} must be {need}, got {value!r}")
+
+    @property
+    def parameters(self) -> dict[str, ParameterValue]:
+        """Settings by name."""
+        return dict(self.params)
+
+    def __str__(self) -> str:
+        name = {"sample": "", "revise": " revised", "search": f" {self.strategy}"}[self.kind]
+        return f"{self.generator}{name} x{self.n}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Course:
+    """Steps in the order in which they may be drawn, how they select, and the rule that ends them.
+
+    Parameters
+    ----------
+    steps : tuple of Step
+        1 to 1,024. A search stands alone or last; steps that revise are equal, since they extend the same
+        chains.
+    selection : Selection
+        How an answer is selected, whenever the course ends. A search selects by its own parameters; where it
+        finds nothing, what was selected before it stands.
+    stop : StopRule
+        Asked between steps. A course of one step has nothing to ask: its rule is stored as `Never`.
+
+    Raises
+    ------
+    InvalidInputError
+        When there is no step, a search is followed by another step, chains change, or a rule reads what the
+        selection does not know.
+
+    Examples
+    --------
+    >>> from policies.course.stop import Agreement
+    >>> course = Course(steps=waves("small", (2, 2)) + waves("large", (1,)), stop=Agreement(count=2))
+    >>> str(course), course.n, course.one_shot
+    ('small x2, small x2, large x1; vote; until 2 agree', 5, False)
+    """
+
+    steps: tuple[Step, ...]
+    selection: Selection = PLAIN_VOTE
+    stop: StopRule = field(default_factory=Never)
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.steps) <= MAX_STEPS:
+            raise InvalidInputError(f"a course has 1 to {MAX_STEPS:,} steps, got {len(self.steps)}")
+        if len(self.steps) == 1 and not isinstance(self.stop, Never):
+            object.__setattr__(self, "stop", Never())
+        if any(step.kind == "search" for step in self.steps[:-1]):
+            raise InvalidInputError("a search stands alone or last in a course")
+        chains = {step for step in self.steps if step.kind == "revise"}
+        if len(chains) > 1:
+            raise InvalidInputError("steps that revise must be equal: they extend the same chains")
+        if self.n > MAX_SAMPLES:
+            raise InvalidInputError(f"a course draws at most {MAX_SAMPLES:,} samples, got {self.n:,}")
+        checked = self.selection.by == "first_success"
+        if chains and checked:
+            raise InvalidInputError("chains are not revised for a checker; draw samples instead")
+        if not isinstance(self.stop, Never) and isinstance(self.stop, Success) != checked:
+            raise InvalidInputError(
+                "a checker's samples stop with the first success, and nothing else does; got "
+                f"selection by {self.selection.by} and {self.stop}"
+            )
+        if isinstance(self.stop, BestScore) and self.selection.signal == NO_SIGNAL:
+            raise InvalidInputError("a threshold on the best signal needs a selection that reads one")
+
+    @property
+    def n(self) -> int:
+        """Samples when every step is drawn."""
+        return sum(step.n for step in self.steps)
+
+    @property
+    def one_shot(self) -> bool:
+        """Whether everything is decided before the first sample: nothing is asked between steps."""
+        return isinstance(self.stop, Never)
+
+    @property
+    def rounds(self) -> int:
+        """The most steps that wait for an earlier one; samples that no rule is asked about go at once."""
+        if not self.one_shot:
+            return len(self.steps)
+        later = sum(step.kind != "sample" for step in self.steps)
+        return max(later, 1) if later == len(self.steps) else later + 1
+
+    @property
+    def generators(self) -> tuple[str, ...]:
+        """Names of the generators in order of first use."""
+        return tuple(dict.fromkeys(step.generator for step in self.steps))
+
+    def needs(self, generator: str) -> int:
+        """Return how many samples of a generator the whole course draws."""
+        return sum(step.n for step in self.steps if step.generator == generator)
+
+    def prefix(self, n_steps: int) -> Course:
+        """Return the course of the first `n_steps` steps, at least 1; of all where there are no more."""
+        return self if n_steps >= len(self.steps) else replace(self, steps=self.steps[:n_steps])
+
+    def within(self, cap: float, most: Sequence[float]) -> Course | None:
+        """Return the longest prefix that cannot cost more than a hard cap.
+
+        Parameters
+        ----------
+        cap : float
+            The most that one prompt may cost.
+        most : sequence of float
+            The most that each step can cost, one per step.
+
+        Returns
+        -------
+        Course or None
+            None where not even the first step fits.
+
+        Examples
+        --------
+        >>> course = Course(steps=waves("small", (2, 2)) + waves("large", (1,)))
+        >>> str(course.within(25.0, [2.0, 2.0, 40.0]))
+        'small x2, small x2; vote'
+        """
+        spent, fits = 0.0, 0
+        for cost in most[: len(self.steps)]:
+            spent += cost
+            if not spent <= cap:
+                break
+            fits += 1
+        return self.prefix(fits) if fits else None
+
+    def within_rounds(self, max_rounds: int) -> Course:
+        """Return the longest prefix of at most `max_rounds` rounds, at least 1."""
+        if max_rounds < 1:
+            raise InvalidInputError(f"max_rounds must be at least 1, got {max_rounds}")
+        length = len(self.steps)
+        while self.prefix(length).rounds > max_rounds and length > 1:
+            length -= 1
+        return self.prefix(length)
+
+    def __str__(self) -> str:
+        how = str(self.selection)
+        if len(self.generators) > 1 and not self.selection.pooled:
+            how += " of the last generator"
+        steps = ", ".join(map(str, self.steps))
+        return f"{steps}; {how}" + ("" if self.one_shot else f"; {self.stop}")
+
+
+def waves(generator: str, sizes: tuple[int, ...]) -> tuple[Step, ...]:
+    """Return steps of one generator, a wave of samples each."""
+    return tuple(Step(generator=generator, n=size) for size in sizes)

@@ -1,0 +1,83 @@
+"""What is known of one live prompt between two steps: the evidence of its course, in plain numbers.
+
+It counts as the replay of `policies.table` does, draw by draw, so that a rule sees at run time what it was
+chosen on. Samples that failed are not added: they tell nothing. Who wins is left to `policies.course.decide`.
+"""
+
+from __future__ import annotations
+
+import math
+
+from policies.course.selection import Selection
+from policies.course.stop import Evidence
+
+__all__ = ["Tally"]
+
+
+class Tally:
+    """Counts of one prompt.
+
+    Parameters
+    ----------
+    selection : Selection
+        Says whether generators pool.
+
+    Examples
+    --------
+    >>> tally = Tally(Selection())
+    >>> for answer in ("41", "42", "42", None):
+    ...     tally.add("tiny", answer)
+    >>> tally.evidence().leader, tally.evidence().n_votes, tally.evidence().n_drawn
+    (2, 3, 4)
+    """
+
+    __slots__ = (
+        "_best",
+        "_counts",
+        "_generator",
+        "_last",
+        "_n_correct",
+        "_n_drawn",
+        "_n_votes",
+        "_pooled",
+        "_streak",
+    )
+
+    def __init__(self, selection: Selection) -> None:
+        self._pooled = selection.pooled
+        self._counts: dict[str, int] = {}
+        self._generator = ""
+        self._n_drawn = self._n_votes = self._streak = self._n_correct = 0
+        self._last: str | None = None
+        self._best = -math.inf
+
+    def add(
+        self, generator: str, answer: str | None, *, signal: float | None = None, accepted: bool = False
+    ) -> None:
+        """Add one sample that came back; an answer of None abstains."""
+        if not self._pooled and generator != self._generator:
+            self._counts, self._n_votes = {}, 0
+        self._generator = generator
+        self._n_drawn += 1
+        self._n_correct += accepted
+        if answer is None:
+            self._streak, self._last = 0, None
+            return
+        self._n_votes += 1
+        self._counts[answer] = self._counts.get(answer, 0) + 1
+        self._streak = self._streak + 1 if answer == self._last else 1
+        self._last = answer
+        if signal is not None:
+            self._best = max(self._best, signal)
+
+    def evidence(self) -> Evidence:
+        """Return what is known now."""
+        leader = runner_up = 0
+        for count in self._counts.values():
+            if count > leader:
+                leader, runner_up = count, leader
+            elif count > runner_up:
+                runner_up = count
+        return Evidence(
+            self._n_drawn, self._n_votes, leader, runner_up, self._streak, self._n_correct, self._best
+        )

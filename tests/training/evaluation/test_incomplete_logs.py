@@ -1,0 +1,47 @@
+"""Logs with gaps: unknown verdicts and missing lines are left out, and training and evaluation go on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from difficulty.log.sample_log import SampleLog
+from training.evaluate import evaluate
+from training.simulated.log import simulated_log
+from training.train import train
+
+
+def without(line: dict[str, Any], gap: str) -> list[dict[str, Any]]:
+    """Return the line with a gap of that kind, or no line."""
+    if gap == "no line":
+        return []
+    unknown = line["samples"][:1] if gap == "one verdict" else line["samples"]
+    for sample in unknown:
+        sample["correct"] = None
+    return [line]
+
+
+@pytest.mark.parametrize("gap", ["one verdict", "all verdicts", "no line"])
+def test_a_generator_with_gaps_is_trained_and_judged(gap: str, tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    simulated_log(80, n_samples=6, seed=1).write(path)
+    header, *lines = map(json.loads, path.read_text().splitlines())
+    gaps = {line["prompt_id"] for line in lines[::6]}  # too many for the generator to stay on the menu
+    kept = [
+        part
+        for line in lines
+        for part in (
+            without(line, gap) if line["prompt_id"] in gaps and line["generator"] == "model-1" else [line]
+        )
+    ]
+    path.write_text("\n".join(map(json.dumps, [header, *kept])))
+    log = SampleLog.read(path)
+    counts = log.counts()
+    assert (counts.n_correct >= 0).all() and (counts.n_correct <= counts.n).all()
+    train_log, test_log = log.split(0.4)
+    bundle = train(train_log, tmp_path / "policy", n_trials=1, seed=0, adaptive=False)
+    report = evaluate(bundle, test_log, n_bootstrap=100)
+    assert set(report.calibration) <= {"model-0", "model-1"} and "model-0" in report.calibration
