@@ -1,37 +1,23 @@
 """Check a program that a model wrote by running it with tests.
 
-Only on explicit request, in a process with limits (`planner.verifiers.sandbox` says what they do not protect
-from). Finding the program in the completion is done here; writing the tests is left to the user.
+Only on explicit request, in a process with few rights (``docs/code.md`` says what that does not protect
+from). The program is found by `planner.answers.programs`; writing the tests is left to the user.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, final
+from typing import Any, final
 
 from difficulty.errors import InvalidInputError
 from difficulty.prompt import Prompt
+from planner.answers.programs import names_called_by, program_of
 from planner.ports.ports import ScoreRequest
 from planner.verifiers.sandbox import Limits, run_python
 
-__all__ = ["CodeTests", "program_of"]
-
-_FENCE: Final = re.compile(r"```(?:python|py)?[^\S\n]*\n(.*?)(?:```|\Z)", re.DOTALL | re.IGNORECASE)
-
-
-def program_of(text: str) -> str:
-    """Return the last fenced block of a completion, or the whole text where there is none.
-
-    Examples
-    --------
-    >>> program_of("Sure:\\n```python\\ndef f():\\n    return 42\\n```\\nDone.")
-    'def f():\\n    return 42\\n'
-    """
-    blocks = _FENCE.findall(text)
-    return str(blocks[-1]) if blocks else text
+__all__ = ["CodeTests"]
 
 
 @final
@@ -42,14 +28,18 @@ class CodeTests:
     Parameters
     ----------
     tests : callable
-        Gives for a prompt the test program, which is appended to the candidate's and raises where it is
-        wrong.
+        Gives for a prompt the test program, which runs after the candidate's in the same module and raises
+        where it is wrong.
     allow_execution : bool
         Must be True: programs that a model wrote will run on this machine.
     limits : Limits
         Of each run.
     max_concurrency : int
         Programs at once, at least 1.
+    wrapper : sequence of str
+        A command of yours that isolates each run, before the interpreter's: ``("bwrap", ...)``.
+    python : str, optional
+        The interpreter where the wrapper leads, 3.11 or later.
 
     Raises
     ------
@@ -68,6 +58,8 @@ class CodeTests:
     allow_execution: bool = False
     limits: Limits = field(default_factory=Limits)
     max_concurrency: int = 4
+    wrapper: Sequence[str] = ()
+    python: str | None = None
 
     def __post_init__(self) -> None:
         if not self.allow_execution:
@@ -77,6 +69,8 @@ class CodeTests:
             )
         if self.max_concurrency < 1:
             raise InvalidInputError(f"max_concurrency must be at least 1, got {self.max_concurrency}")
+        if isinstance(self.wrapper, str):
+            raise InvalidInputError(f"wrapper must be the parts of a command, not one text: {self.wrapper!r}")
 
     async def score(self, requests: Sequence[ScoreRequest]) -> list[list[float]]:
         """Return 1 or 0 for each completion.
@@ -88,13 +82,24 @@ class CodeTests:
         """
         slots = asyncio.Semaphore(self.max_concurrency)
 
-        async def run(program: str) -> float:
+        def check(completion: str, tests: str, names: frozenset[str]) -> float:
+            verdict = run_python(
+                program_of(completion, names=names),
+                tests=tests,
+                limits=self.limits,
+                wrapper=self.wrapper,
+                python=self.python,
+            )
+            return float(verdict == "passed")
+
+        async def run(*arguments: Any) -> float:
             async with slots:
-                return float(await asyncio.to_thread(run_python, program, limits=self.limits) == "passed")
+                return await asyncio.to_thread(check, *arguments)
 
         async def one(request: ScoreRequest) -> list[float]:
             tests = self.tests(request.prompt)
-            programs = [f"{program_of(''.join(steps))}\n\n{tests}\n" for steps in request.completions]
-            return list(await asyncio.gather(*map(run, programs)))
+            names = names_called_by(tests)
+            texts = ("".join(steps) for steps in request.completions)
+            return list(await asyncio.gather(*(run(text, tests, names) for text in texts)))
 
         return list(await asyncio.gather(*map(one, requests)))

@@ -1,26 +1,28 @@
-"""Run an untrusted Python program in a process with limits, and say whether it came to its end.
+"""Run an untrusted Python program in a process with few rights, and say whether it came to its end.
 
-The process has limits on time, memory, file size and processes, an empty environment, a temporary folder, no
-site packages of the user, and no network where the kernel lets an unprivileged process leave it. This is a
-guard against accidents of generated programs, not against an attacker.
-
-Not protected from: reading files that this user may read (keys in the home folder too), writing wherever this
-user may write (each file up to the size limit), a child that leaves its process group, kernel bugs, and, when
-run as root, a program that lifts its own limits. A program that inspects its own interpreter can also fake
-the mark of success. For programs that may be hostile, run the whole planner in a container or a virtual
-machine.
+What the process loses is in `planner.verifiers.confinement`, how success is told in
+`planner.verifiers.program_process`; here it is started, timed, read and killed. It assumes Linux for most
+protections (``docs/code.md`` lists what holds where, and what is not protected); for programs that may be
+hostile give a `wrapper` as well, or run the whole planner in a virtual machine.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
+import selectors
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from difficulty.errors import InvalidInputError, VerifierError
@@ -29,30 +31,19 @@ __all__ = ["Limits", "Verdict", "run_python"]
 
 Verdict: TypeAlias = Literal["passed", "failed", "timeout"]
 
-# Runs in the child before the program: lowers the limits, leaves the network, and writes the mark at the very
-# end, so that a program that exits early with status 0 has not passed.
-_BOOTSTRAP: Final = """
-import ctypes, os, resource, sys
-seconds, memory, file_bytes, n_processes, network = (int(value) for value in sys.argv[1:6])
-mark = sys.stdin.readline()
-limits = {"CPU": seconds, "AS": memory, "FSIZE": file_bytes, "NPROC": n_processes, "NOFILE": 64, "CORE": 0}
-for name, limit in limits.items():
-    kind = getattr(resource, "RLIMIT_" + name)
-    hard = resource.getrlimit(kind)[1]
-    limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-    resource.setrlimit(kind, (limit, limit))
-if not network:
-    unshare = getattr(ctypes.CDLL(None), "unshare", None)
-    isolated = unshare is not None and unshare(0x10000000 | 0x40000000) == 0  # own user, own network
-    if not isolated and sys.argv[6] == "required":
-        os._exit(111)
-out, write = os.dup(1), os.write
-os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-with open("program.py", encoding="utf-8") as file:
-    source = file.read()
-exec(compile(source, "program.py", "exec"), {"__name__": "__main__"})
-write(out, mark.encode())
+# The whole of what the interpreter is told on its command line. The parts are sent as text, so that a
+# container needs Python and nothing of ours.
+_LOADER: Final = """
+import collections, json, operator
+with open(0, "rb", closefd=False) as file:
+    work = json.load(file)
+parts = {"__name__": "planner_program_process"}
+for name, source in work.pop("parts"):
+    exec(compile(source, name, "exec", dont_inherit=True), parts)
+collections.deque(map(operator.call, parts.pop("steps_of")(work, parts.pop("confine"))), 0)
 """
+_START_SECONDS: Final = 60.0  # an interpreter starts in 0.05 s, a container on a busy machine in seconds
+_PARTS: Final = ("confinement.py", "program_process.py")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,13 +53,18 @@ class Limits:
     Parameters
     ----------
     seconds : float
-        Wall-clock and processor time, above 0.
+        Wall-clock and processor time of the program, above 0 and at most a day.
     memory_bytes, file_bytes : int
-        Address space of the process; size of each file it writes.
+        Address space of the process; size of each file it writes (all together 16 times that, where the
+        kernel gives it a disk of its own).
     n_processes : int
-        Processes and threads of this user that may exist for it to start another one; 0 forbids starting any.
+        0 forbids starting processes (and threads, on machines without a filter of system calls); above 0,
+        how many processes and threads its user may have.
     network : {"off_if_possible", "off", "on"}
         ``"off"`` fails where the kernel does not let an unprivileged process leave the network.
+    readable : tuple of str
+        Folders and files that programs may read beside the interpreter and the system, where Landlock hides
+        the rest.
 
     Raises
     ------
@@ -86,21 +82,39 @@ class Limits:
     file_bytes: int = 2**20
     n_processes: int = 0
     network: Literal["off_if_possible", "off", "on"] = "off_if_possible"
+    readable: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.seconds > 0 or self.memory_bytes < 1 or self.file_bytes < 1 or self.n_processes < 0:
-            raise InvalidInputError(f"limits must be above 0, got {self}")
+        if not 0 < self.seconds <= 86_400 or self.n_processes < 0:
+            raise InvalidInputError(
+                f"seconds must be above 0 and at most 86,400, n_processes 0 or more; got {self}"
+            )
+        if not (0 < self.memory_bytes < 2**62 and 0 < self.file_bytes < 2**58):
+            raise InvalidInputError(f"limits must be above 0 and below 2**58 bytes, got {self}")
         if self.network not in ("off_if_possible", "off", "on"):
             raise InvalidInputError(f"network must be off_if_possible, off or on; got {self.network!r}")
+        readable: object = self.readable
+        if not isinstance(readable, tuple) or not all(isinstance(path, str) for path in readable):
+            raise InvalidInputError(f"readable must be a tuple of paths, got {self.readable!r}")
 
 
-def run_python(source: str, *, limits: Limits) -> Verdict:
-    """Run a program to its end.
+def run_python(
+    source: str, *, limits: Limits, tests: str = "", wrapper: Sequence[str] = (), python: str | None = None
+) -> Verdict:
+    """Run a program, and then its tests in the same module, to their end.
 
     Parameters
     ----------
     source : str
         The program; what it prints is thrown away.
+    tests : str
+        Code that raises where the program is wrong. With tests, a program may exit, find no input and fail
+        under ``if __name__ == "__main__":``: the tests judge.
+    wrapper : sequence of str
+        A command that runs the interpreter isolated, such as ``("bwrap", "--unshare-all", ...)``; it gets
+        ``PATH`` and no other variable of this process.
+    python : str, optional
+        The interpreter where the wrapper leads, 3.11 or later; this one if not given.
 
     Returns
     -------
@@ -118,45 +132,89 @@ def run_python(source: str, *, limits: Limits) -> Verdict:
     ('passed', 'failed')
     """
     mark = secrets.token_hex(16)
-    numbers = (
-        max(1, round(limits.seconds + 0.5)), limits.memory_bytes, limits.file_bytes, limits.n_processes,
-        int(limits.network == "on"),
-    )  # fmt: skip
-    policy = "required" if limits.network == "off" else "optional"
-    with tempfile.TemporaryDirectory(prefix="planner-code-") as folder:
-        with open(os.path.join(folder, "program.py"), "w", encoding="utf-8", errors="replace") as file:
-            file.write(source)
+    work = {
+        "program": source, "tests": tests, "mark": mark, "parts": _parts(), "wrapped": bool(wrapper),
+        **asdict(limits),
+    }  # fmt: skip
+    environment = {"LANG": "C.UTF-8", "OMP_NUM_THREADS": "1"}
+    if wrapper:
+        environment["PATH"] = os.environ.get("PATH", os.defpath)
+    with _folder() as folder, tempfile.TemporaryFile() as told:
+        told.write(json.dumps(work).encode("ascii"))
+        told.seek(0)
         try:
             process = subprocess.Popen(
-                [sys.executable, "-I", "-B", "-c", _BOOTSTRAP, *map(str, numbers), policy],
+                [*wrapper, python or sys.executable, "-I", "-B", "-X", "utf8", "-c", _LOADER],
                 cwd=folder,
-                env={"LANG": "C.UTF-8", "OMP_NUM_THREADS": "1"},
-                stdin=subprocess.PIPE,
+                env=environment,
+                stdin=told,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
-                text=True,
             )
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise VerifierError(f"the process for the program cannot be started: {error}") from error
-        try:
-            output, _ = process.communicate(mark + "\n", timeout=limits.seconds)
-        except subprocess.TimeoutExpired:
-            return "timeout"
-        finally:
-            _kill_group(process)
-    if process.returncode == 111:
+        assert process.stdout is not None
+        with process.stdout as pipe:
+            try:
+                said, in_time = _listen(pipe.fileno(), seconds=limits.seconds, mark=b"R" + mark.encode())
+            finally:
+                _kill(process, pipe.fileno())
+    if said[:1] != b"R":
+        reason = said[1:].decode(errors="replace") if said[:1] == b"E" else ""
         raise VerifierError(
-            "the kernel does not let this user leave the network; pass network='off_if_possible'"
+            "the process for the program could not be set up: "
+            + (reason or f"the interpreter {'ended' if in_time else 'did not come'} before the program began")
         )
-    return "passed" if process.returncode == 0 and output.strip() == mark else "failed"
+    if said == b"R" + mark.encode():
+        return "passed"
+    return "failed" if in_time else "timeout"
 
 
-def _kill_group(process: subprocess.Popen[str]) -> None:
-    """Kill the program and all that it started and that stayed in its group."""
+@cache
+def _parts() -> tuple[tuple[str, str], ...]:
+    """Return name and text of what the process runs before the program."""
+    return tuple((name, Path(__file__).with_name(name).read_text(encoding="utf-8")) for name in _PARTS)
+
+
+def _listen(pipe: int, *, seconds: float, mark: bytes) -> tuple[bytes, bool]:
+    """Read at most some hundred bytes; return them, and whether they ended before the time did."""
+    said, deadline = b"", time.monotonic() + _START_SECONDS
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        while True:
+            if not selector.select(max(0.0, deadline - time.monotonic())):
+                return said, False
+            piece = os.read(pipe, 512)
+            if not said and piece[:1] == b"R":
+                deadline = time.monotonic() + seconds
+            said += piece
+            spoiled = said[:1] == b"R" and not mark.startswith(said)
+            if not piece or said == mark or spoiled or len(said) > 512:
+                return said, True
+
+
+def _kill(process: subprocess.Popen[bytes], pipe: int) -> None:
+    """Kill the program and all that it started, and wait until nobody holds the pipe."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            pipe.close()
+    deadline = time.monotonic() + 5.0
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        while selector.select(max(0.0, deadline - time.monotonic())) and os.read(pipe, 65_536):
+            pass
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[str]:
+    """Make a folder, and remove it whatever a program has put there."""
+    folder = tempfile.mkdtemp(prefix="planner-code-")
+    try:
+        yield folder
+    finally:
+        try:
+            shutil.rmtree(folder)
+        except (OSError, RecursionError):  # locked or very deep folders; these commands follow no links
+            for command in (["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
+                subprocess.run([*command, "--", folder], stderr=subprocess.DEVNULL, check=False)
