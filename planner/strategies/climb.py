@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.generator import Generator
 from planner.ports.outcome import Candidate, Outcome
+from planner.strategies.conclude import conclude, score_candidates
 from planner.strategies.flow import NOT_WORTH, Failure, Flow, Prospect, draw
 from planner.strategies.selection import Selected, select_by_vote
 from planner.strategies.task import Task
-from planner.strategies.waves import conclude, score_candidates
 from policies.adaptive.policy import AdaptivePolicy, Move
 from policies.adaptive.wire import to_plain
 from policies.ladder.evidence import Evidence

@@ -65,7 +65,7 @@ class Task:
     wave_size : int, optional
         Samples per request of strategies that draw independent samples, at least 1; by default all at once.
     strategy : OwnStrategy, optional
-        In place of the one that the allocation names: a climb, which needs more than an allocation can say.
+        In place of the one that the allocation names: a course that it only sums up.
     expected_usage : Usage, optional
         What the plan expects, copied to the outcome.
     expected_cost : float, optional
@@ -100,11 +100,6 @@ class Task:
         only.
         """
         return self.seed_of(self.generator)
-
-    def next_wave(self, n_drawn: int) -> int:
-        """Return how many samples the next wave has after `n_drawn`; 0 when the width is used."""
-        n_left = self.allocation.width - n_drawn
-        return n_left if self.wave_size is None else min(self.wave_size, n_left)
 
     def tie_breaker(self) -> np.random.Generator:
         """Return a fresh source of randomness for ties, the same one for equal tasks."""

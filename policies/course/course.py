@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Final, Literal, TypeAlias, get_args
 
 from difficulty.errors import InvalidInputError
@@ -177,8 +178,8 @@ class Course:
         """The most steps that wait for an earlier one; samples that no rule is asked about go at once."""
         if not self.one_shot:
             return len(self.steps)
-        later = sum(step.kind != "sample" for step in self.steps)
-        return max(later, 1) if later == len(self.steps) else later + 1
+        groups = groupby(self.steps, key=lambda step: step.kind)
+        return sum(1 if kind == "sample" else len(list(steps)) for kind, steps in groups)
 
     @property
     def generators(self) -> tuple[str, ...]:

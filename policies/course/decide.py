@@ -1,7 +1,7 @@
 """Who wins among what was drawn: the one place that carries out a `Selection` on live samples.
 
 It is told answers, signals and who drew them, and returns the samples that share the lead; ties are left to
-the caller. The replay of `policies.table` selects in the same way on arrays.
+the caller. Replays of logs select in the same way on arrays.
 """
 
 from __future__ import annotations

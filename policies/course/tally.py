@@ -1,6 +1,6 @@
 """What is known of one live prompt between two steps: the evidence of its course, in plain numbers.
 
-It counts as the replay of `policies.table` does, draw by draw, so that a rule sees at run time what it was
+It counts as replays of logs do, draw by draw, so that a rule sees at run time what it was
 chosen on. Samples that failed are not added: they tell nothing. Who wins is left to `policies.course.decide`.
 """
 
@@ -32,7 +32,6 @@ class Tally:
     """
 
     __slots__ = (
-        "_best",
         "_counts",
         "_generator",
         "_last",
@@ -49,11 +48,8 @@ class Tally:
         self._generator = ""
         self._n_drawn = self._n_votes = self._streak = self._n_correct = 0
         self._last: str | None = None
-        self._best = -math.inf
 
-    def add(
-        self, generator: str, answer: str | None, *, signal: float | None = None, accepted: bool = False
-    ) -> None:
+    def add(self, generator: str, answer: str | None, *, accepted: bool = False) -> None:
         """Add one sample that came back; an answer of None abstains."""
         if not self._pooled and generator != self._generator:
             self._counts, self._n_votes = {}, 0
@@ -67,17 +63,13 @@ class Tally:
         self._counts[answer] = self._counts.get(answer, 0) + 1
         self._streak = self._streak + 1 if answer == self._last else 1
         self._last = answer
-        if signal is not None:
-            self._best = max(self._best, signal)
 
-    def evidence(self) -> Evidence:
-        """Return what is known now."""
+    def evidence(self, *, best: float = -math.inf) -> Evidence:
+        """Return what is known now; `best` is the best signal so far, for rules that read it."""
         leader = runner_up = 0
         for count in self._counts.values():
             if count > leader:
                 leader, runner_up = count, leader
             elif count > runner_up:
                 runner_up = count
-        return Evidence(
-            self._n_drawn, self._n_votes, leader, runner_up, self._streak, self._n_correct, self._best
-        )
+        return Evidence(self._n_drawn, self._n_votes, leader, runner_up, self._streak, self._n_correct, best)

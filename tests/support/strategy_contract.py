@@ -92,7 +92,7 @@ def play(
     pick: Pick = everything,
 ) -> Played:
     """Run one flow to its end, delivering what `pick` picks of the open replies."""
-    flow: Flow[Outcome] = strategy_of(work.allocation).flow(work)
+    flow: Flow[Outcome] = (work.strategy or strategy_of(work.allocation)).flow(work)
     source = source or backend()
     verifier = verifier or SimulatedVerifier(noise=0.5)
     rounds: list[tuple[Ask, ...]] = []

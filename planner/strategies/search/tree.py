@@ -17,10 +17,10 @@ import numpy as np
 from difficulty.errors import InvalidInputError
 from planner.ports.outcome import Candidate, CandidateStatus, Outcome
 from planner.ports.ports import Completion, ScoreRequest
+from planner.strategies.conclude import conclude
 from planner.strategies.flow import Failure, Flow, draw, score
 from planner.strategies.selection import Selection, select
 from planner.strategies.task import Task
-from planner.strategies.waves import conclude
 
 __all__ = ["Growth", "Path", "TreeSettings", "conclude_search", "grow", "rank", "score_paths", "spread"]
 

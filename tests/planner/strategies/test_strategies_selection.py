@@ -17,16 +17,13 @@ from difficulty import Generator, SampleLog
 from difficulty.estimators.best_of_n import best_of_n_accuracy
 from difficulty.estimators.majority_vote import majority_vote_accuracy
 from difficulty.estimators.pass_at_k import pass_at_k
-from difficulty.estimators.revision_chains import revision_accuracy
 from difficulty.estimators.weighted_vote import weighted_vote_accuracy
 from planner.backends.replay import ReplayBackend
 from planner.drivers import run_lockstep
 from planner.ports.outcome import Candidate
 from planner.ports.ports import ScoreRequest
-from planner.strategies import Task, strategy_of
+from planner.strategies import Task
 from planner.strategies.selection import Selected, select_best, select_by_vote, select_weighted
-from planner.strategies.sequential_revision import SequentialRevision
-from policies.course.allocation import Allocation
 
 Select = Callable[[Sequence[Candidate], np.random.Generator], Selected]
 
@@ -98,56 +95,6 @@ def test_votes_agree_with_the_closed_forms(pool: list[tuple[int, float]], data: 
         )
         closed = weighted_vote_accuracy(answer, score, correct, [width], vote=aggregate)
         assert weighted == pytest.approx(closed.mean[0, 0], abs=1e-9)
-
-
-@pytest.mark.parametrize("selection", ["majority", "hierarchical", "last", "best"])
-@pytest.mark.parametrize("scored", [True, False])
-@given(data=st.data())
-@settings(max_examples=25, deadline=None)
-def test_revision_agrees_with_its_estimator(selection: str, scored: bool, data: st.DataObject) -> None:
-    if selection == "best" and not scored:
-        return
-    n_chains, n_steps = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 3))
-    cell = st.tuples(st.integers(-1, 3), st.sampled_from([0.25, 0.5, 0.75]))
-    chains = data.draw(
-        st.lists(st.lists(cell, min_size=n_steps, max_size=n_steps), min_size=n_chains, max_size=n_chains)
-    )
-    width = data.draw(st.integers(1, n_chains))
-    answer = np.array([[[code for code, _ in chain] for chain in chains]])
-    score = np.array([[[value for _, value in chain] for chain in chains]])
-    closed = revision_accuracy(
-        np.isin(answer, (0, 3)).astype(np.int8),
-        answer,
-        score if scored else None,
-        [width],
-        [n_steps],
-        selection=selection,  # type: ignore[arg-type]
-    )[0, 0, 0]
-    strategy = strategy_of(
-        Allocation(
-            generator="tiny",
-            strategy="sequential_revision",
-            params={"selection": selection, "verifier": "score" if scored else ""},
-        )
-    )
-    assert isinstance(strategy, SequentialRevision)
-    subsets = list(combinations(range(n_chains), width))
-    total = 0.0
-    for subset in subsets:
-        candidates = [
-            Candidate(
-                text="",
-                answer=None if code < 0 else f"{code}",
-                status="ok",
-                score=value if strategy.verifiers else None,
-                chain=chain,
-                step=step,
-            )
-            for chain in subset
-            for step, (code, value) in enumerate(chains[chain])
-        ]
-        total += expected(strategy.select, candidates, is_right)
-    assert total / len(subsets) == pytest.approx(closed, abs=1e-9)
 
 
 # Hoeffding: each mean of 600 independent draws leaves its expectation by more than 0.12 with probability

@@ -62,9 +62,9 @@ def test_one_prompt_and_many_are_judged_alike(
     rows = []
     for prompt in prompts:
         tally = Tally(Selection(pooled=False))
-        for generator, answer, signal, accepted in prompt:
-            tally.add(generator, answer, signal=signal, accepted=accepted)
-        rows.append(tally.evidence())
+        for generator, answer, _, accepted in prompt:
+            tally.add(generator, answer, accepted=accepted)
+        rows.append(tally.evidence(best=max((one[2] for one in prompt), default=-math.inf)))
     many = Evidence(*(np.array(column) for column in zip(*rows, strict=True)))
     for rule in ALL:
         assert rule.enough(many).tolist() == [bool(rule.enough(row)) for row in rows]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from planner.strategies.registry import STRATEGY_TYPES
+from planner.strategies.search.named import SEARCHES
 from policies.course.allocation import Allocation
 from policies.course.strategies import STRATEGIES, TRAITS, strategies_of_kind
 
 
 def test_each_strategy_has_traits_and_a_class() -> None:
-    assert list(TRAITS) == list(STRATEGIES) and set(STRATEGY_TYPES) == set(STRATEGIES)
+    assert list(TRAITS) == list(STRATEGIES) and set(SEARCHES) == set(strategies_of_kind("search"))
     assert len({traits.title for traits in TRAITS.values()}) == len(TRAITS)
 
 

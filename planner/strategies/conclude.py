@@ -1,7 +1,6 @@
-"""Draw independent samples in waves, and score them where a verifier is named.
+"""What flows share at their ends: scores of candidates, and the outcome.
 
-The vote and the best-of-N family share this part; what they select is theirs. The task says how large a wave
-is; draws that end early are climbs (`planner.strategies.climb`).
+Abstaining candidates are never scored. Usage, costs and errors are added to an outcome by the drivers.
 """
 
 from __future__ import annotations
@@ -11,38 +10,11 @@ from dataclasses import replace
 
 from planner.ports.outcome import Candidate, Outcome
 from planner.ports.ports import ScoreRequest
-from planner.strategies.flow import Failure, Flow, draw, score
+from planner.strategies.flow import Flow, score
 from planner.strategies.selection import Selected
 from planner.strategies.task import Task
-from policies.verifier.learned_verifier import LEARNED
 
-__all__ = ["conclude", "draw_in_waves", "score_candidates"]
-
-
-def draw_in_waves(task: Task, *, verifier: str | None) -> Flow[list[Candidate]]:
-    """Draw up to ``allocation.width`` samples in waves of the size that the task asks for.
-
-    Parameters
-    ----------
-    task : Task
-        The prompt and its allocation.
-    verifier : str, optional
-        Score each wave with the verifier of this name.
-    """
-    candidates: list[Candidate] = []
-    while size := task.next_wave(len(candidates)):
-        (replies,) = yield from draw((task.request(n=size, offset=len(candidates)),))
-        wave = [task.candidate(reply) for reply in replies]
-        if verifier == LEARNED:
-            # Its score of a sample depends on all that were drawn, earlier waves included.
-            candidates = yield from score_candidates(task, [*candidates, *wave], verifier=verifier)
-        elif verifier is not None:
-            candidates += yield from score_candidates(task, wave, verifier=verifier)
-        else:
-            candidates += wave
-        if any(isinstance(reply, Failure) and reply.refused for reply in replies):
-            break
-    return candidates
+__all__ = ["conclude", "score_candidates"]
 
 
 def score_candidates(
@@ -90,5 +62,5 @@ def conclude(
         selected_by="none" if choice.position is None else choice.rule,
         expected_usage=task.expected_usage,
         expected_cost=task.expected_cost,
-        stop_reason="satisfied" if satisfied else "failed" if failed or not candidates else "complete",
+        stop_reason="failed" if failed or not candidates else "satisfied" if satisfied else "complete",
     )

@@ -1,1 +1,0 @@
-"""Strategies that draw whole answers and select among them."""
