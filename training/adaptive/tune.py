@@ -20,7 +20,7 @@ from difficulty.errors import require
 from policies.ladder.value_rule import JUDGED
 from training.adaptive.candidates import Bench, Contender
 from training.adaptive.recipes import Facts, Recipe, Route
-from training.menu.tuning import study_storage
+from training.menu.storage import enqueue_missing, study_storage
 
 if TYPE_CHECKING:
     import optuna
@@ -114,10 +114,9 @@ def tune_recipes(
             storage=study_storage(storage),
             load_if_exists=True,
         )
-        if not study.trials:
-            study.enqueue_trial(
-                _params(first, routes, facts, bench.settings.features[-1], bench.settings.ridge)
-            )
+        enqueue_missing(
+            study, [_params(first, routes, facts, bench.settings.features[-1], bench.settings.ridge)]
+        )
         done = sum(trial.state.is_finished() for trial in study.trials)
         study.optimize(objective, n_trials=max(n_trials - done, 0), callbacks=[report])
     finally:

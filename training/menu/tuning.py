@@ -22,11 +22,12 @@ from policies.course.allocation import Allocation
 from policies.solver.hull import upper_hull
 from training.frontier import Frontier, bootstrap_weights, interval
 from training.menu.crossfit import CrossFit, Replay
+from training.menu.storage import enqueue_missing, study_storage
 
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["MenuName", "Scorer", "SearchPoint", "Tuned", "menu_mask", "study_storage", "tune"]
+__all__ = ["MenuName", "Scorer", "SearchPoint", "Tuned", "menu_mask", "tune"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 MenuName: TypeAlias = Literal["all", "hull_generators", "votes"]
@@ -124,7 +125,7 @@ def tune(
     Raises
     ------
     InvalidInputError
-        When `n_trials` is below 1.
+        When `n_trials` is below 1, or the storage is none (`training.menu.storage`).
     MissingDependencyError
         When optuna is not installed.
     """
@@ -265,9 +266,7 @@ def _run_study(
         study: optuna.Study = library.create_study(
             direction="maximize", study_name=study_name, storage=study_storage(storage), load_if_exists=True
         )
-        if not study.trials:
-            for candidate in _FIRST_TRIALS:
-                study.enqueue_trial(candidate)
+        enqueue_missing(study, _FIRST_TRIALS)
 
         def objective(trial: optuna.Trial) -> float:
             # Seeded by the trial's number: a resumed study goes on as if it had never stopped, and several
@@ -342,13 +341,3 @@ def _candidate(params: dict[str, object]) -> SearchPoint:
     """Turn a trial's parameters into a candidate."""
     spec = {key: value for key, value in params.items() if key != "menu"}
     return SearchPoint(spec=PolicySpec(**spec), menu=params.get("menu", "all"))  # type: ignore[arg-type]
-
-
-def study_storage(storage: str | os.PathLike[str] | None) -> optuna.storages.BaseStorage | str | None:
-    """Return an Optuna storage: memory, a journal file, or what an RDB URL names."""
-    if storage is None or (isinstance(storage, str) and "://" in storage):
-        return storage
-    import optuna
-    import optuna.storages.journal
-
-    return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(os.fspath(storage)))

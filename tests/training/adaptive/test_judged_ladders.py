@@ -33,7 +33,7 @@ from policies.verifier.learned_verifier import LearnedScorer
 from training import evaluate, train
 from training.adaptive.stage import Stopping, fit_stopping
 from training.menu.learned_verifiers import LearnedVerifiers, fit_learned_verifiers
-from training.menu.tuning import study_storage
+from training.menu.storage import study_storage
 
 N_PROMPTS = 80
 NOTHING = np.zeros((N_PROMPTS, 0))

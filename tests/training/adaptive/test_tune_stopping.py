@@ -21,7 +21,7 @@ from training.adaptive.fit import AdaptiveFit, Search, fit_adaptive
 from training.adaptive.proposals import Settings
 from training.adaptive.recipes import Facts, Recipe, Route
 from training.adaptive.tune import _params, _recipe, _suggest, tune_recipes, worth_over
-from training.menu.tuning import study_storage
+from training.menu.storage import study_storage
 
 PRICES = np.geomspace(0.1, 1e-4, 6)
 SETTINGS = Settings(n_draws=600, features=("agreement",), sharpness=(0.0,), max_samples=8)
