@@ -21,9 +21,10 @@ from functools import lru_cache
 from typing import Final, final
 
 from difficulty.errors import InvalidInputError, require
+from planner.answers.boxes import boxed_contents
 from planner.answers.numbers import canonical_number
 from planner.answers.rule import AnswerRule
-from planner.answers.text import boxed_contents, canonical_answer
+from planner.answers.text import canonical_answer
 
 __all__ = ["MathAnswer"]
 

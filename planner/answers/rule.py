@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from planner.answers.text import canonical_answer
+from planner.answers.text import canonical_answer, variable_of
+from planner.answers.thought import without_thought
+from planner.answers.units import unit_of
 from planner.ports.ports import FinishReason
 
-__all__ = ["AnswerRule"]
+__all__ = ["AnswerRule", "named_otherwise"]
 
 
 class AnswerRule(ABC):
@@ -26,9 +28,18 @@ class AnswerRule(ABC):
     True
     """
 
+    @property
+    def blocks(self) -> bool:
+        """Whether extraction and comparison may take seconds, so that no event loop may wait for them."""
+        return False
+
     @abstractmethod
     def find(self, text: str) -> str | None:
         """Return the answer as it stands in a complete text, or None."""
+
+    def final_part(self, text: str) -> str:
+        """Return the part of a completion in which an answer counts: all but the thought left in it."""
+        return without_thought(text)
 
     def canonicalise(self, answer: str) -> str | None:
         """Return the one way to write `answer`; the reference answer goes through it too."""
@@ -46,12 +57,25 @@ class AnswerRule(ABC):
         """
         if finish_reason != "stop":
             return None
-        found = self.find(text)
+        found = self.find(self.final_part(text))
         return None if found is None else self.canonicalise(found)
 
     def equal(self, answer: str | None, reference: str | None) -> bool:
-        """Say whether two answers agree; an abstention agrees with nothing."""
+        """Say whether two answers agree; an abstention, another unit or another variable does not."""
         if answer is None or reference is None:
             return False
-        canonical = self.canonicalise(answer)
-        return canonical is not None and canonical == self.canonicalise(reference)
+        first, second = self.canonicalise(answer), self.canonicalise(reference)
+        if first is None or second is None or named_otherwise(answer, reference):
+            return False
+        return first == second or first.replace(", ", ",") == second.replace(", ", ",")
+
+
+def named_otherwise(answer: str, reference: str) -> bool:
+    """Say whether both answers name a unit, or a variable, and not the same one."""
+    return any(
+        first is not None and second is not None and first != second
+        for first, second in (
+            (unit_of(answer), unit_of(reference)),
+            (variable_of(answer), variable_of(reference)),
+        )
+    )

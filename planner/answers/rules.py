@@ -13,9 +13,13 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from difficulty.errors import InvalidInputError
-from planner.answers.numbers import NUMBER
+from planner.answers.boxes import boxed_answer
+from planner.answers.characters import plain
+from planner.answers.choices import choice_in, choice_of
+from planner.answers.final_number import final_number
+from planner.answers.json_objects import objects_from_last
 from planner.answers.rule import AnswerRule
-from planner.answers.text import boxed_contents
+from planner.answers.statements import last_match
 
 __all__ = [
     "Boxed",
@@ -33,24 +37,30 @@ __all__ = [
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LastNumber(AnswerRule):
-    """The last number in the text, as word problems are graded.
+    r"""The number that a text states as its answer, or else the last one in it, as word problems are graded.
+
+    Notes
+    -----
+    A number may be of several parts: ``3/4``, ``11 5/6``, ``\frac{3}{4}``, ``1{,}000``, ``5 × 10^3``. It is
+    stated by a last line ``#### 42`` or by "the answer is 42", unless the text takes it back ("wait").
 
     Examples
     --------
     >>> LastNumber().extract("It costs $1,200.50 in all", "stop")
     '1200.5'
+    >>> LastNumber().extract("The answer is 3/4. I checked it 2 times.", "stop")
+    '0.75'
     """
 
     def find(self, text: str) -> str | None:
-        """Return the last number that stands in the text."""
-        matches = [match.group() for match in NUMBER.finditer(text)]
-        return matches[-1] if matches else None
+        """Return the number that is the answer, as it stands in the text."""
+        return final_number(text)
 
 
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Boxed(AnswerRule):
-    r"""The last complete ``\boxed{...}``.
+    r"""The last complete ``\boxed{...}`` or ``\fbox{...}``, with those that "and" or a comma joins to it.
 
     Examples
     --------
@@ -59,9 +69,8 @@ class Boxed(AnswerRule):
     """
 
     def find(self, text: str) -> str | None:
-        r"""Return the content of the last complete box."""
-        contents = boxed_contents(text)
-        return contents[-1] if contents else None
+        """Return the content of the last complete box."""
+        return boxed_answer(text)
 
 
 @final
@@ -76,8 +85,9 @@ class MultipleChoice(AnswerRule):
 
     Notes
     -----
-    Taken in turn: a boxed letter; the last "answer is (C)" or "Answer: C"; a last line that is only the
-    letter. A letter elsewhere in the text is never a guess.
+    Taken in turn: a boxed letter; the last "answer is (C)", "Answer: **C**" or 答案是 C; the last "C is
+    correct"; a last line that is the letter, alone or with the text of the choice; the only letter in bold; a
+    first line that is only the letter. A letter elsewhere in the text is never a guess.
 
     Examples
     --------
@@ -93,23 +103,11 @@ class MultipleChoice(AnswerRule):
 
     def find(self, text: str) -> str | None:
         """Return the letter of the choice that the text commits itself to."""
-        for content in reversed(boxed_contents(text)):
-            letter = self.canonicalise(content)
-            if letter is not None:
-                return letter
-        letter = rf"[*_($\s]*([{self.choices}])(?![\w'])"
-        stated = re.findall(
-            rf"(?i:answer|choice|option)\**\s*(?i:is|:|=)\**\s*(?i:option|choice)?{letter}", text
-        )
-        if stated:
-            return str(stated[-1])
-        last = text.strip().rsplit("\n", 1)[-1].strip()
-        return self.canonicalise(last)
+        return choice_in(plain(text), self.choices)
 
     def canonicalise(self, answer: str) -> str | None:
         """Return the bare capital letter, or None when `answer` is anything else."""
-        match = re.fullmatch(rf"\W*(?:\\TEXT\{{)?\W*([{self.choices}])\W*", answer.strip().upper())
-        return match.group(1) if match else None
+        return choice_of(plain(answer), self.choices)
 
 
 @final
@@ -132,18 +130,11 @@ class JsonField(AnswerRule):
 
     def find(self, text: str) -> str | None:
         """Return the field of the last JSON object that has it, as text."""
-        decoder = json.JSONDecoder()
-        found: str | None = None
-        start = text.find("{")
-        while start >= 0:
-            try:
-                value, end = decoder.raw_decode(text, start)
-            except (json.JSONDecodeError, RecursionError):
-                end = start + 1
-            else:
-                found = self._field_of(value) or found
-            start = text.find("{", end)
-        return found
+        for value in objects_from_last(text):
+            found = self._field_of(value)
+            if found is not None:
+                return found
+        return None
 
     def _field_of(self, value: object) -> str | None:
         for name in self.field.split("."):
@@ -184,10 +175,10 @@ class RegularExpression(AnswerRule):
 
     def find(self, text: str) -> str | None:
         """Return the last match, or its first group."""
-        matches = list(re.finditer(self.pattern, text))
-        if not matches:
+        match = last_match(re.compile(self.pattern), text)
+        if match is None:
             return None
-        found: str | None = matches[-1].group(1 if matches[-1].re.groups else 0)
+        found: str | None = match.group(1 if match.re.groups else 0)
         return found
 
 
@@ -222,6 +213,10 @@ class RecordedAnswer(AnswerRule):
         """Return the text itself, or None when it is empty (a recorded abstention)."""
         return text or None
 
+    def final_part(self, text: str) -> str:
+        """Return `text`: what was recorded is an answer, with nothing around it."""
+        return text
+
     def canonicalise(self, answer: str) -> str | None:
         """Return `answer` unchanged."""
         return answer or None
@@ -246,6 +241,11 @@ class FirstOf(AnswerRule):
 
     rules: tuple[AnswerRule, ...]
 
+    @property
+    def blocks(self) -> bool:
+        """Whether one of the rules does."""
+        return any(rule.blocks for rule in self.rules)
+
     def find(self, text: str) -> str | None:
         """Return the first answer found, canonical by the rule that found it."""
         for rule in self.rules:
@@ -253,6 +253,10 @@ class FirstOf(AnswerRule):
             if found is not None:
                 return rule.canonicalise(found)
         return None
+
+    def equal(self, answer: str | None, reference: str | None) -> bool:
+        """Say whether two answers agree by any of the rules."""
+        return any(rule.equal(answer, reference) for rule in self.rules)
 
 
 _NAMED: Final[dict[str, AnswerRule]] = {

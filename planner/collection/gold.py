@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from planner.answers.text import boxed_contents
+from planner.answers.boxes import boxed_answer, boxed_contents
 
 __all__ = ["gold_of"]
 
@@ -46,13 +46,13 @@ def gold_of(answer: str) -> str | None:
     >>> gold_of("First we note that\nand so on") is None
     True
     """
-    boxes = boxed_contents(answer)
+    boxed = boxed_answer(answer)
     marks = list(_MARK.finditer(answer))
-    marked = _marked(answer, marks, boxed=bool(boxes))
+    marked = _marked(answer, marks, boxed=boxed is not None)
     if marked is not None and not boxed_contents(marked):
         return marked
-    if boxes:
-        return boxes[-1].strip() or None
+    if boxed is not None:
+        return boxed
     text = answer.strip()
     return text if text and not marks and "\n" not in text and len(text) <= _LONGEST else None
 
