@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from fractions import Fraction
 
 import pytest
@@ -178,42 +177,3 @@ def test_extractors_by_name() -> None:
         extractor_named("lastnumber")
     with pytest.raises(InvalidInputError, match="does not compile"):
         extractor_named("regex:(")
-
-
-MATHS = pytest.importorskip("math_verify", reason="extra 'math' is not installed")
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        (r"\frac{\sqrt{2}}{2}", r"1/\sqrt{2}"),
-        ("x+1", "1+x"),
-        ("(x+1)^2", "x^2+2x+1"),
-        (r"\{2,1\}", r"\{1,2\}"),
-        ("x=5", "5"),
-        ("0.5", r"\frac{1}{2}"),
-    ],
-)
-def test_equal_values_are_equal(first: str, second: str) -> None:
-    assert MathAnswer().equal(first, second)
-
-
-@pytest.mark.parametrize(
-    ("first", "second"), [("x+1", "x-1"), ("(3,4)", "(4,3)"), ("1/2", "1/3"), ("Tuesday", "Monday")]
-)
-def test_other_values_are_not(first: str, second: str) -> None:
-    assert not MathAnswer().equal(first, second)
-
-
-def test_runaway_mathematics_is_stopped_in_any_thread_and_the_next_answer_works() -> None:
-    results: list[bool] = []
-
-    def work() -> None:
-        rule = MathAnswer(seconds=0.3)
-        results.append(rule.equal("9^{9^{9^{9}}}", "9^{9^{9^{8}}}"))
-        results.append(MathAnswer().equal("x+2", "2+x"))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join(timeout=60)
-    assert results == [False, True]

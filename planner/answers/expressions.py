@@ -1,0 +1,351 @@
+r"""Read one expression, written in LaTeX or plainly, as a sympy expression: ``\frac{x^2}{2}``, ``sqrt(2)/2``.
+
+All of a text is read or none of it, and what can be read in two ways is not read: two numbers side by side,
+``1/2x``, a word of letters. Readers of whole solutions guess there (one takes ``A`` for ``a`` and ``2 3`` for
+5), which makes unequal answers equal. Values that cannot exist or would not fit into memory are refused too.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from difficulty.errors import require
+from planner.answers.tokens import CONSTANTS, FUNCTIONS, NAMES, TRIGONOMETRIC, UnreadableError, tokens_of
+
+__all__ = ["APPLIED", "expression"]
+
+_DEEPEST: Final = 40  # levels of brackets
+_MOST_BITS: Final = 200_000  # of an integer power
+_LARGEST_FACTORIAL: Final = 5000
+_PRODUCT: Final = frozenset({"*", "·", "×", r"\cdot", r"\times", r"\ast"})
+_QUOTIENT: Final = frozenset({"/", "÷", r"\div"})
+_GREEK_NAMES: Final = (
+    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi "
+    "rho sigma tau phi varphi chi psi omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega ell"
+)
+_GREEK: Final = frozenset(_GREEK_NAMES.split())
+APPLIED: Final = frozenset("fghFGPQ")
+"""Letters that a bracket makes functions."""
+_CLOSING: Final = {
+    "(": ")",
+    "[": "]",
+    "{": "}",
+    r"\lfloor": r"\rfloor",
+    r"\lceil": r"\rceil",
+    r"\lvert": r"\rvert",
+}
+
+
+def expression(text: str) -> Any:
+    r"""Return the sympy expression that all of `text` is; decimals are exact.
+
+    Raises
+    ------
+    UnreadableError
+        When it is none, or not surely one.
+
+    Examples
+    --------
+    >>> expression(r"2\frac{1}{2}"), expression("x**2/4 + sqrt(2)"), expression("0.1")
+    (5/2, x**2/4 + sqrt(2), 1/10)
+    """
+    reader = _Reader(text)
+    value = reader.sum()
+    if reader.peek():
+        raise UnreadableError(text)
+    if value.has(reader.sympy.zoo, reader.sympy.nan):
+        raise UnreadableError(text)
+    return value
+
+
+class _Reader:
+    """Reads tokens from left to right, by precedence."""
+
+    def __init__(self, text: str) -> None:
+        self.sympy = require("sympy", extra="math")
+        self._tokens = tokens_of(text)
+        self._place = 0
+        self._depth = 0
+        self._bars = 0
+
+    def peek(self, ahead: int = 0) -> str:
+        """Return a token without taking it; the empty string at the end."""
+        place = self._place + ahead
+        return self._tokens[place] if place < len(self._tokens) else ""
+
+    def take(self, expected: str | None = None) -> str:
+        """Take the next token, which must be `expected` if that is given."""
+        token = self.peek()
+        if not token or (expected is not None and token != expected):
+            raise UnreadableError(f"{expected or 'more'} expected, got {token!r}")
+        self._place += 1
+        return token
+
+    def sum(self) -> Any:
+        """Read terms and the signs between them."""
+        value = self._signed()
+        while self.peek() in ("+", "-"):
+            sign = self.take()
+            term = self._product()
+            value = value + term if sign == "+" else value - term
+        return value
+
+    def _signed(self) -> Any:
+        sign = 1
+        while self.peek() in ("+", "-"):
+            sign = -sign if self.take() == "-" else sign
+        return sign * self._product()
+
+    def _product(self) -> Any:
+        """Read factors; after a plain quotient nothing may stand beside its divisor."""
+        value = self._mixed()
+        divided = False
+        while True:
+            token = self.peek()
+            if token in _PRODUCT:
+                self.take()
+                value, divided = value * self._factor_with_sign(), False
+            elif token in _QUOTIENT:
+                self.take()
+                value, divided = self._divided(value, self._factor_with_sign()), True
+            elif self._begins_factor(token):
+                if divided:
+                    raise UnreadableError("1/2x can be read in two ways")
+                value = value * self._factor()
+            else:
+                return value
+
+    def _divided(self, top: Any, bottom: Any) -> Any:
+        if bottom.is_zero:
+            raise UnreadableError("no value")
+        return top / bottom
+
+    def _factor_with_sign(self) -> Any:
+        if self.peek() == "-":
+            self.take()
+            return -self._factor()
+        return self._factor()
+
+    def _mixed(self) -> Any:
+        """Read a factor, or a whole number and the proper fraction right behind it."""
+        whole = self._factor()
+        if self.peek(-1).isdigit() and self.peek() in (r"\frac", r"\dfrac", r"\tfrac"):
+            fraction = self._factor()
+            if not (fraction.is_Rational and 0 < fraction < 1):
+                return whole * fraction
+            return whole + fraction
+        return whole
+
+    def _begins_factor(self, token: str) -> bool:
+        """Say whether a token can begin a factor that stands beside another one: no number can."""
+        if token == "|":
+            return self._bars == 0
+        return (
+            token in ("(", "[", "{", "√", "π", "∞")
+            or (token.startswith("\\") and token not in _NO_FACTOR)
+            or token.isalpha()
+        )
+
+    def _factor(self) -> Any:
+        value = self._atom()
+        while True:
+            token = self.peek()
+            if token in ("^", "**"):
+                self.take()
+                if self.peek() == r"\circ" or (self.peek() == "{" and self.peek(1) == r"\circ"):
+                    self._degrees()
+                    value = value * self.sympy.Symbol("degree")
+                else:
+                    value = self._power(value, self._exponent())
+            elif token == "!":
+                self.take()
+                value = self._factorial(value)
+            elif token == "°":
+                self.take()
+                value = value * self.sympy.Symbol("degree")
+            else:
+                return value
+
+    def _degrees(self) -> None:
+        if self.peek() == "{":
+            self.take()
+            self.take(r"\circ")
+            self.take("}")
+        else:
+            self.take(r"\circ")
+
+    def _exponent(self) -> Any:
+        """Read a group, a letter, a command or a number; powers of powers group from the right."""
+        sign = 1
+        if self.peek() == "-":
+            self.take()
+            sign = -1
+        value = self._atom()
+        if self.peek() in ("^", "**"):
+            self.take()
+            value = self._power(value, self._exponent())
+        return sign * value
+
+    def _power(self, base: Any, exponent: Any) -> Any:
+        if base.is_zero and not exponent.is_positive:
+            raise UnreadableError("no value")
+        if base.is_Rational and exponent.is_Rational and base not in (0, 1, -1):
+            bits = max(int(base.p).bit_length(), int(base.q).bit_length())
+            if abs(exponent) * bits > _MOST_BITS:
+                raise UnreadableError("too large")
+        return base**exponent
+
+    def _factorial(self, value: Any) -> Any:
+        if value.is_number and not (value.is_Integer and 0 <= value <= _LARGEST_FACTORIAL):
+            raise UnreadableError("no factorial, or too large")
+        return self.sympy.factorial(value)
+
+    def _atom(self) -> Any:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise UnreadableError("too deep")
+        value = self._read_atom()
+        self._depth -= 1
+        return value
+
+    def _read_atom(self) -> Any:
+        token = self.take()
+        name = token.removeprefix("\\")
+        if token[0].isdigit() or (token[0] == "." and len(token) > 1):
+            return self.sympy.Rational(token.replace(",", ""))
+        if token in ("(", "[", "{"):
+            value = self.sum()
+            self.take(_CLOSING[token])
+            return value
+        if token in ("|", r"\lvert", r"\lfloor", r"\lceil", r"\vert"):
+            return self._barred(token)
+        if name in CONSTANTS:
+            return getattr(self.sympy, CONSTANTS[name])
+        if name in FUNCTIONS or name in ("log", "lg", "sqrt", "√"):
+            return self._function(name)
+        if token in (r"\frac", r"\dfrac", r"\tfrac", r"\cfrac"):
+            return self._divided(self._argument(), self._argument())
+        if token in (r"\binom", r"\dbinom", r"\tbinom"):
+            return self._binomial(self._argument(), self._argument())
+        if (len(token) == 1 and token.isalpha()) or (token[0] == "\\" and name in _GREEK):
+            return self._letter(name)
+        raise UnreadableError(token)
+
+    def _argument(self) -> Any:
+        """Read a group in braces, or one token; the digits of ``\\frac12`` are two tokens then."""
+        if self.peek() == "{":
+            self.take()
+            value = self.sum()
+            self.take("}")
+            return value
+        token = self.peek()
+        if token.isdigit() and len(token) > 1:
+            self._tokens[self._place : self._place + 1] = [token[0], token[1:]]
+        return self._atom()
+
+    def _barred(self, token: str) -> Any:
+        closing = _CLOSING.get(token, token)
+        self._bars += token == "|"
+        value = self.sum()
+        self.take(closing)
+        self._bars -= token == "|"
+        name = {r"\lfloor": "floor", r"\lceil": "ceiling"}.get(token, "Abs")
+        return getattr(self.sympy, name)(value)
+
+    def _binomial(self, top: Any, bottom: Any) -> Any:
+        if not (top.is_number or bottom.is_number) or abs(top) + abs(bottom) <= _LARGEST_FACTORIAL:
+            return self.sympy.binomial(top, bottom)
+        raise UnreadableError("too large")
+
+    def _function(self, name: str) -> Any:
+        """Read a function with its base, its power and its argument."""
+        sympy = self.sympy
+        if name in ("sqrt", "√"):
+            return self._root()
+        base = power = None
+        if name == "log" and self.peek() == "_":
+            self.take()
+            base = self._argument()
+        if self.peek() in ("^", "**"):
+            self.take()
+            power = self._argument() if self.peek() != "-" else self._exponent()
+        value = self._function_argument()
+        if name == "exp" and value.is_number and abs(value.evalf()) > _MOST_BITS:
+            raise UnreadableError("too large")
+        if name in ("log", "lg", "ln") and value.is_zero:
+            raise UnreadableError("no value")
+        if name == "log" and base is None:  # of base e for some and 10 for others
+            result = sympy.Function("log_of_some_base")(value)
+        elif name in ("log", "lg"):
+            result = sympy.log(value, base if base is not None else 10)
+        elif power == -1 and name in TRIGONOMETRIC:
+            return getattr(sympy, f"a{name}")(value)
+        else:
+            result = getattr(sympy, FUNCTIONS[name])(value)
+        return result if power is None else self._power(result, power)
+
+    def _function_argument(self) -> Any:
+        """Read a bracket, or the factors up to the next function or operator."""
+        if self.peek() in ("(", "{", "[", "|"):
+            value = self._atom()
+            if self.peek() in ("^", "**", "!"):
+                raise UnreadableError("sin(x)^2 can be read in two ways")
+            return value
+        value = self._factor()
+        while (
+            self._begins_factor(self.peek())
+            and self.peek().removeprefix("\\") not in NAMES
+            and self.peek() != "("
+        ):
+            value = value * self._factor()
+        if self.peek() in _QUOTIENT or self.peek() == "(":
+            raise UnreadableError("sin x/2 can be read in two ways")
+        return value
+
+    def _root(self) -> Any:
+        degree = self.sympy.Integer(2)
+        if self.peek() == "[":
+            self.take()
+            degree = self.sum()
+            self.take("]")
+        value = self._atom() if self.peek() == "(" else self._argument()
+        if degree.is_Integer and degree % 2 == 1 and value.is_negative:
+            return -self.sympy.root(-value, degree)
+        if degree.is_zero:
+            raise UnreadableError("no value")
+        return self.sympy.root(value, degree)
+
+    def _letter(self, name: str) -> Any:
+        """Read a variable with its index, or a function of that name, or e or i."""
+        if self.peek() == "_":
+            self.take()
+            name = f"{name}_{self._index()}"
+        elif name == "e":
+            return self.sympy.E
+        elif name == "i":
+            return self.sympy.I
+        if self.peek() == "(" and name in APPLIED:
+            self.take()
+            argument = self.sum()
+            self.take(")")
+            return self.sympy.Function(name)(argument)
+        return self.sympy.Symbol(name)
+
+    def _index(self) -> str:
+        if self.peek() != "{":
+            token = self.take()
+            if not token.isalnum():
+                raise UnreadableError(token)
+            return token
+        self.take()
+        parts = []
+        while self.peek() != "}":
+            token = self.take()
+            if not token.isalnum():
+                raise UnreadableError(token)
+            parts.append(token)
+        self.take("}")
+        return "".join(parts)
+
+
+_NO_FACTOR: Final = _PRODUCT | _QUOTIENT | frozenset(_CLOSING.values()) | {r"\circ", r"\pm", r"\mp"}
