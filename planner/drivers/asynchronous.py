@@ -18,7 +18,7 @@ from planner.drivers.exchange import failure_of
 from planner.drivers.ledger import Permit
 from planner.drivers.limits import Limits
 from planner.drivers.run_log import RunLog
-from planner.drivers.session import OnProgress, Session
+from planner.drivers.session import OnProgress, Session, delivered
 from planner.ports.outcome import Outcome
 from planner.ports.ports import Backend, Metered, SampleRequest, ScoreRequest, Verifier
 from planner.strategies.flow import Arrival, Ask, Failure, Scored
@@ -119,7 +119,7 @@ class _Driver:
                 arrivals = await self._next(pending, missing)
                 for arrival in arrivals:
                     missing[arrival.ask].discard(0 if isinstance(arrival, Scored) else arrival.index)
-                asks = session.deliver(arrivals)
+                asks = await delivered(session, arrivals)
         finally:
             for task in pending:
                 task.cancel()

@@ -18,7 +18,7 @@ from planner.drivers.desk import BACKEND_ERRORS, VERIFIER_ERRORS, Clock, Desk, P
 from planner.drivers.exchange import failure_of
 from planner.drivers.limits import Limits
 from planner.drivers.run_log import RunLog
-from planner.drivers.session import OnProgress, Session
+from planner.drivers.session import OnProgress, Session, delivered
 from planner.ports.outcome import Outcome
 from planner.ports.ports import Backend, SampleRequest, ScoreRequest, Verifier
 from planner.strategies.flow import Arrival, Ask, Failure, Scored
@@ -114,7 +114,7 @@ async def run_lockstep(
         scores.clear()
         for session, arrivals in inbox.items():
             if arrivals:
-                post(session, session.deliver(arrivals))
+                post(session, await delivered(session, arrivals))
             if session.outcome is not None:
                 desk.close(sessions.pop(session), session)
         samples = [entry for entry in samples if entry.session in sessions]

@@ -7,6 +7,7 @@ one did.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
@@ -20,7 +21,7 @@ from planner.strategies.registry import strategy_of
 from planner.strategies.task import Strategy, Task
 from policies.cost.usage import Usage
 
-__all__ = ["DriverName", "OnProgress", "Progress", "Session", "check_tasks"]
+__all__ = ["DriverName", "OnProgress", "Progress", "Session", "check_tasks", "delivered"]
 
 DriverName: TypeAlias = Literal["lockstep", "concurrent"]
 
@@ -119,6 +120,13 @@ class Session:
         except StopIteration as stop:
             self.outcome = stop.value
             return ()
+
+
+async def delivered(session: Session, arrivals: Sequence[Arrival]) -> tuple[Ask, ...]:
+    """Deliver arrivals; in a thread where finding an answer may take seconds, so that no other one waits."""
+    if getattr(session.task.extractor, "blocks", False):
+        return await asyncio.to_thread(session.deliver, arrivals)
+    return session.deliver(arrivals)
 
 
 def check_tasks(tasks: Sequence[Task], verifiers: Mapping[str, Verifier]) -> tuple[Strategy, ...]:

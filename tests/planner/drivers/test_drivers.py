@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from strategy_contract import ALL, backend, task
@@ -12,7 +14,7 @@ from strategy_contract import ALL, backend, task
 from difficulty.errors import BackendError, InvalidInputError, VerifierError
 from planner.drivers import Limits, Progress, run_concurrently, run_lockstep
 from planner.ports.ports import Completion, SampleRequest, ScoreRequest, Scores
-from planner.simulated import SimulatedBackend, SimulatedVerifier
+from planner.simulated import SimulatedBackend, SimulatedExtractor, SimulatedVerifier
 from policies.cost.usage import Usage
 
 DRIVERS = (run_lockstep, run_concurrently)
@@ -319,3 +321,25 @@ async def test_seconds_of_the_prompts_add_up_to_the_time_of_the_calls() -> None:
         clock=lambda: float(next(ticks)),
     )
     assert sum(outcome.usage.seconds for outcome in outcomes) == pytest.approx(1.0)
+
+
+class Slow:
+    """An extractor that may take seconds, and notes which threads it was called in."""
+
+    blocks = True
+
+    def __init__(self) -> None:
+        self.threads: set[int] = set()
+
+    def extract(self, text: str, finish_reason: str) -> str | None:
+        self.threads.add(threading.get_ident())
+        return SimulatedExtractor().extract(text, "stop") if finish_reason == "stop" else None
+
+
+@both
+async def test_an_extractor_that_may_take_seconds_stays_off_the_event_loop(driver: type) -> None:
+    slow = Slow()
+    tasks = [task("majority_vote", id=f"p{k}") for k in range(3)]
+    outcomes = await driver([replace(one, extractor=slow) for one in tasks], backend=backend())
+    assert slow.threads and threading.get_ident() not in slow.threads
+    assert [one.answer for one in outcomes] == [one.answer for one in await driver(tasks, backend=backend())]
