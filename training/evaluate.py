@@ -94,7 +94,8 @@ def evaluate(
     InvalidBundleError
         When the bundle cannot be loaded.
     InvalidInputError
-        When no test prompt has all of the bundle's generators, or one was trained on.
+        When no test prompt has all of the bundle's generators, or one was trained on. Prompts whose text was
+        trained on under another id are left out and counted.
     """
     if n_bootstrap < 100:
         raise InvalidInputError(f"n_bootstrap must be at least 100 for a 95 % interval, got {n_bootstrap}")
@@ -105,7 +106,8 @@ def evaluate(
     bed, halves, rows = _test_bed(planner, log, cost_model, seed)
     tell("curves", 1, 1)
     kept = log.select([log.prompts[row].id for row in rows])
-    weights = bootstrap_weights(len(rows), n_replicates=n_bootstrap, seed=seed)
+    near = kept.near_duplicates()
+    weights = bootstrap_weights(len(rows), n_replicates=n_bootstrap, seed=seed, groups=near.groups)
     courses = _courses(bed, halves, kept, seed)
     model = replace(
         cost_model or CostModel(unit=check_unit(loaded.unit), generators=log.generators),
@@ -153,6 +155,9 @@ def evaluate(
             "about": {k: v for k, v in log.about.items() if k in ("source", "licence", "split")},
             "n_prompts": len(rows),
             "n_left_out": len(log.prompts) - len(rows),
+            "n_renamed": sum(map(loaded.was_trained_on_text, log.prompts)),
+            "n_near_duplicates": near.n_prompts,
+            "n_groups": len(set(near.groups)),
             "n_samples": kept.n_samples,
             "unit": loaded.unit,
             "objective": loaded.objective,
@@ -213,7 +218,13 @@ def _test_bed(
     allocations = bundle.curves.allocations
     learned = {name: LearnedScorer(models=(model,)) for name, model in bundle.verifiers.items()}
     curves = measure_curves(log, allocations, seed=seed, learned=learned)
-    rows = np.flatnonzero(~np.isnan(curves.value).any(axis=1) & replayable(bundle, log))
+    renamed = np.array([bundle.was_trained_on_text(prompt) for prompt in log.prompts])
+    if renamed.all():
+        raise InvalidInputError(
+            f"all {len(renamed)} test prompts were trained on under other ids; evaluate on other prompts"
+        )
+    usable = ~renamed & replayable(bundle, log)
+    rows = np.flatnonzero(~np.isnan(curves.value).any(axis=1) & usable)
     if not len(rows):
         raise InvalidInputError(
             f"no prompt of the test log has enough samples of all generators of the bundle "

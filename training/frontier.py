@@ -8,6 +8,7 @@ plotted against what is left to `training.evaluate`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -82,11 +83,22 @@ class Frontier:
         return np.where(reached.any(axis=1), np.where(first == 0, self.cost[:, 0], cost), np.inf)
 
 
-def bootstrap_weights(n_prompts: int, *, n_replicates: int, seed: int) -> FloatArray:
-    """Return weights of a bootstrap over prompts, shape (1 + n_replicates, P); row 0 is the sample itself."""
+def bootstrap_weights(
+    n_prompts: int, *, n_replicates: int, seed: int, groups: Sequence[str] | None = None
+) -> FloatArray:
+    """Return weights of a bootstrap over prompts, shape (1 + n_replicates, P); row 0 is the sample itself.
+
+    Parameters
+    ----------
+    n_prompts, n_replicates, seed : int
+    groups : sequence of str, length P, optional
+        Near-duplicates, which are drawn together: intervals that take them for independent are too narrow.
+    """
     rng = np.random.default_rng(seed)
-    counts = rng.multinomial(n_prompts, np.full(n_prompts, 1 / n_prompts), size=n_replicates)
-    return np.vstack([np.ones((1, n_prompts)), counts]) / n_prompts
+    names, member = np.unique(np.arange(n_prompts) if groups is None else groups, return_inverse=True)
+    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=n_replicates)
+    counts = np.vstack([np.ones((1, n_prompts)), drawn[:, member]])
+    return np.asarray(counts / counts.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
 def interval(replicates: FloatArray, *, level: float = 0.95) -> tuple[float, float]:

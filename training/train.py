@@ -8,7 +8,7 @@ here.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
@@ -20,9 +20,11 @@ from difficulty.belief.reference_prompts import ReferencePrompts
 from difficulty.errors import InvalidInputError
 from difficulty.features.hidden_states import HiddenStates
 from difficulty.features.prompt_features import PromptFeatures
+from difficulty.log.near_duplicates import content_hash
 from difficulty.log.sample_log import SampleLog
 from difficulty.predictor.calibration import explained_share
 from difficulty.predictor.difficulty_predictor import DifficultyPredictor, group_folds
+from difficulty.prompt import Prompt
 from planner.bundle.folder import open_folder
 from planner.bundle.policy_bundle import PolicyBundle, prompt_hash
 from planner.planning.pricing import Pricing
@@ -295,7 +297,7 @@ def _fit_predictor(
     log: SampleLog, hidden_states: HiddenStates | None, seed: int, tell: Progress
 ) -> tuple[PromptFeatures | None, DifficultyPredictor | None, FloatArray, NDArray[np.intp]]:
     """Fit features and predictor; without text, coordinates are constant and only folds remain."""
-    groups = np.array([prompt.group for prompt in log.prompts])
+    groups = np.array(log.near_duplicates().groups)
     if not PromptFeatures.available(log.prompts):
         folds = group_folds(groups, n_folds=_N_FOLDS, seed=seed)
         return None, None, np.zeros((len(groups), 1)), folds
@@ -334,6 +336,7 @@ def _bundle(
         "log_digest": log.digest,
         "n_prompts": len(kept.prompts),
         "n_samples": kept.n_samples,
+        "n_near_duplicates": kept.near_duplicates().n_prompts,
         "seed": seed,
         "about": {key: value for key, value in log.about.items() if key in ("source", "licence", "split")},
     }
@@ -363,14 +366,19 @@ def _bundle(
         predictor=predictor,
         prompt_token_fit=_token_fit(kept),
         training=training,
-        trained=np.unique(
-            np.array([prompt_hash(n) for p in kept.prompts for n in (p.id, p.group)], dtype=np.uint64)
-        ),
+        trained=_trained_hashes(kept.prompts),
         adaptive=None if stopping is None else stopping.table.take(rows),
         rivals={}
         if stopping is None
         else {name: rival.take(rows) for name, rival in stopping.rivals.items()},
     )
+
+
+def _trained_hashes(prompts: Sequence[Prompt]) -> NDArray[np.uint64]:
+    """Return what tells a prompt that was trained on: ids, groups and texts."""
+    hashes = [prompt_hash(name) for prompt in prompts for name in (prompt.id, prompt.group)]
+    hashes += [text for text in map(content_hash, prompts) if text is not None]
+    return np.unique(np.array(hashes, dtype=np.uint64))
 
 
 def _token_fit(log: SampleLog) -> dict[str, tuple[float, float]]:

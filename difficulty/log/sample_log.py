@@ -23,6 +23,7 @@ from difficulty.log.columns import LogColumns
 from difficulty.log.formats.files import read_file, write_file
 from difficulty.log.lines import generator_record, samples_of
 from difficulty.log.merge import left_out, merge_columns
+from difficulty.log.near_duplicates import NearDuplicates, find_near_duplicates, renamed_prompts
 from difficulty.log.pooling import (
     CHAIN,
     INDEPENDENT,
@@ -82,6 +83,7 @@ class SampleLog:
         "_kinds",
         "_lines",
         "_local",
+        "_near",
         "_pools",
         "_rows",
     )
@@ -95,6 +97,7 @@ class SampleLog:
         self._kinds = line_kinds(columns)
         self._local: NDArray[np.int32] | None = None
         self._digest: str | None = None
+        self._near: NearDuplicates | None = None
         self._pools: dict[str, SamplePool] = {}
         self._lines: dict[tuple[int, int], int] | None = None
         self._rows: dict[str, int] = {}
@@ -312,8 +315,23 @@ class SampleLog:
             f"{_count(self.n_samples, 'sample')}; with {', '.join(having) or 'counts only'})"
         )
 
-    def split(self, test_fraction: float = 0.4, seed: int = 0) -> tuple[SampleLog, SampleLog]:
-        """Split into a training and a test log, by group.
+    def near_duplicates(self) -> NearDuplicates:
+        """Return the groups of near-duplicates: the recorded ones, joined where texts say so."""
+        if self._near is None:
+            self._near = find_near_duplicates(self.prompts)
+        return self._near
+
+    def near_duplicates_of(self, other: SampleLog) -> dict[str, str]:
+        """Return which prompts are nearly the same question as one of another log: their ids, and its id.
+
+        It finds test prompts that stand in a training log under other ids; `select` leaves them out.
+        """
+        return renamed_prompts(self.prompts, other.prompts)
+
+    def split(
+        self, test_fraction: float = 0.4, seed: int = 0, *, near_duplicates: bool = True
+    ) -> tuple[SampleLog, SampleLog]:
+        """Split into a training and a test log, by group of near-duplicates.
 
         The same groups and seed give the same split, whatever the order of the prompts; it is recorded in
         ``about["split"]``.
@@ -323,6 +341,8 @@ class SampleLog:
         test_fraction : float
             Share of the prompts that goes to the test side, in (0, 1), as nearly as whole groups allow.
         seed : int
+        near_duplicates : bool
+            Keep together what `near_duplicates` finds, beyond the recorded groups.
 
         Raises
         ------
@@ -330,6 +350,8 @@ class SampleLog:
             When `test_fraction` is out of range or the log has fewer than two groups.
         """
         groups = [prompt.group for prompt in self.prompts]
+        if near_duplicates:
+            groups = list(self.near_duplicates().groups)
         held_out = held_out_groups(groups, test_fraction=test_fraction, seed=seed)
         in_test = np.array([group in held_out for group in groups])
         sides = []
@@ -339,6 +361,7 @@ class SampleLog:
                 "test_fraction": test_fraction,
                 "seed": seed,
                 "digest": self.digest,
+                "near_duplicates": near_duplicates,
             }
             if "split" in self._about:
                 record["of"] = self._about["split"]

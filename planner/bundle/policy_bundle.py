@@ -24,6 +24,7 @@ from difficulty.belief.weight_spec import PolicyMixture, PolicySpec
 from difficulty.errors import InvalidBundleError
 from difficulty.features.prompt_features import PromptFeatures
 from difficulty.generator import Generator
+from difficulty.log.near_duplicates import content_hash
 from difficulty.predictor.difficulty_predictor import DifficultyPredictor
 from difficulty.prompt import Prompt
 from planner.bundle.array_file import pack
@@ -66,7 +67,7 @@ class PolicyBundle:
     training : mapping
         Data, settings and verdict of the training run (JSON values).
     trained : ndarray of uint64, shape (H,)
-        Hashes (`prompt_hash`) of the ids and groups of all training prompts, sorted: they must not be
+        Hashes (`prompt_hash`) of the ids, groups and texts of all training prompts, sorted: they must not be
         evaluated on.
     adaptive : AdaptiveTable or None
         The policy that reacts to what has been drawn; None where there was nothing to react to.
@@ -96,6 +97,11 @@ class PolicyBundle:
         """Return whether a prompt, or one of its group, was among the training prompts."""
         hashes = np.array([prompt_hash(prompt.id), prompt_hash(prompt.group)], dtype=np.uint64)
         return bool(np.isin(hashes, self.trained).any())
+
+    def was_trained_on_text(self, prompt: Prompt) -> bool:
+        """Return whether the same text, but for case, spaces and punctuation, was trained on under any id."""
+        text = content_hash(prompt)
+        return text is not None and bool(np.isin(np.array([text], dtype=np.uint64), self.trained).any())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the bundle as a folder; an existing bundle there is replaced.

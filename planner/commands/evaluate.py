@@ -19,7 +19,7 @@ from planner.commands.terminal.options import (
     on_duplicate_option,
     seed_option,
 )
-from planner.commands.terminal.recorded import read_logs
+from planner.commands.terminal.recorded import note_near_duplicates, read_logs
 from planner.commands.terminal.terminal import note, progress_bars, results
 
 __all__ = ["command"]
@@ -62,7 +62,11 @@ def command(
     loaded = PolicyBundle.load(bundle)
     unseen = held_out(loaded, read_logs(log, on_duplicate))
     if unseen.n_left_out:
-        note(f"{unseen.n_left_out} prompts were trained on (or belong to their groups) and are left out")
+        note(
+            f"{unseen.n_left_out} prompts were trained on (by id, group or text) or belong to their groups, "
+            "and are left out"
+        )
+    note_near_duplicates(unseen.log)
     with progress_bars() as tell:
         report = evaluate(loaded, unseen.log, out=out, n_bootstrap=bootstrap, seed=seed, progress=tell)
     if as_json:

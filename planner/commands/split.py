@@ -12,7 +12,7 @@ from typing import Literal
 import click
 
 from planner.commands.terminal.options import as_json, logs_argument, on_duplicate_option, seed_option
-from planner.commands.terminal.recorded import read_logs
+from planner.commands.terminal.recorded import note_near_duplicates, read_logs
 from planner.commands.terminal.terminal import print_json
 
 __all__ = ["command"]
@@ -50,7 +50,9 @@ def command(
     as_json: bool,
 ) -> None:
     """Split sample logs into a train and a test side, by group of prompts."""
-    sides = read_logs(log, on_duplicate).split(test_fraction=test_fraction, seed=seed)
+    whole = read_logs(log, on_duplicate)
+    sides = whole.split(test_fraction=test_fraction, seed=seed)
+    near = whole.near_duplicates()
     for side, path in zip(sides, (train_path, test_path), strict=True):
         side.write(path)
     rows = [
@@ -58,7 +60,9 @@ def command(
         for name, path, side in zip(("train", "test"), (train_path, test_path), sides, strict=True)
     ]
     if as_json:
-        print_json({"test_fraction": test_fraction, "seed": seed, "sides": rows})
+        found = {"n_prompts": near.n_prompts, "n_groups": near.n_groups}
+        print_json({"test_fraction": test_fraction, "seed": seed, "near_duplicates": found, "sides": rows})
         return
+    note_near_duplicates(whole)
     for row in rows:
         click.echo(f"{row['side']:<5} {row['n_prompts']} prompts, {row['n_samples']} samples: {row['path']}")

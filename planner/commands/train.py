@@ -18,7 +18,7 @@ from planner.commands.terminal.options import (
     on_duplicate_option,
     seed_option,
 )
-from planner.commands.terminal.recorded import read_logs
+from planner.commands.terminal.recorded import note_near_duplicates, read_logs
 from planner.commands.terminal.terminal import note, print_json, progress_bars, results
 from policies.cost.budget import UNITS
 from policies.plan.objective import OBJECTIVES, Objective
@@ -157,6 +157,7 @@ def _set_aside(log: SampleLog, test_fraction: float | None, seed: int) -> tuple[
         test_fraction = _TEST_FRACTION
     if test_fraction == 0:
         return log, 0
+    note_near_duplicates(log)
     train_side, test_side = log.split(test_fraction=test_fraction, seed=seed)
     return train_side, len(test_side)
 

@@ -106,3 +106,15 @@ def test_interval_holds_the_middle_counts_infinities_and_skips_nan() -> None:
     low, high = interval(np.append(np.zeros(50), np.full(50, np.inf)))
     assert (low, high) == (0.0, np.inf)
     assert np.isnan(interval(np.array([np.nan]))).all()
+
+
+def test_near_duplicates_are_drawn_together() -> None:
+    groups = [f"g{place // 3}" for place in range(30)] + ["alone"]
+    weights = bootstrap_weights(31, n_replicates=500, seed=0, groups=groups)
+    assert_allclose(weights.sum(axis=1), 1)
+    assert_array_equal(weights[:, 0:30:3], weights[:, 1:30:3])
+    assert_array_equal(weights[0], np.full(31, 1 / 31))
+    # Equal within groups, the mean varies as one of 11 values does, not as one of 31.
+    values = np.repeat(np.random.default_rng(0).normal(size=11), 3)[:31]
+    alone = bootstrap_weights(31, n_replicates=500, seed=0)
+    assert (weights @ values).std() > 1.4 * (alone @ values).std()

@@ -137,7 +137,7 @@ def fit_stopping(
     shape = (len(log.prompts), len(prices))
     value, cost, deviation = (np.full(shape, np.nan) for _ in range(3))
     value[fit.prompts], cost[fit.prompts], deviation[fit.prompts] = fit.value, fit.cost, fit.cost_deviation
-    groups = np.array([prompt.group for prompt in log.prompts])
+    groups = np.array(log.near_duplicates().groups)
     table = AdaptiveTable(
         policy=fit.policy,
         value=value,

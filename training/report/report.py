@@ -189,6 +189,7 @@ class Report:
             f"objective "
             f"{data['objective']}, cost in {data['unit']}; {data['n_bootstrap']} bootstrap replicates, "
             f"seed {data['seed']}.",
+            *_near_duplicates(data),
             f"- Policy: {self.bundle['family']} of {len(self.bundle['policy']['members'])} trials, tuned "
             f"on {training.get('n_prompts', '?')} other prompts.",
         ]
@@ -352,3 +353,16 @@ def _signed(row: dict[str, Any]) -> str:
 
 def _bold(name: str) -> str:
     return f"**{name}**" if name in ("learned", "adaptive", _STATIC) else name
+
+
+def _near_duplicates(data: dict[str, Any]) -> list[str]:
+    """Say what was grouped and what was left out because its text was trained on."""
+    lines = []
+    if data.get("n_near_duplicates"):
+        lines.append(
+            f"- Near-duplicates: {data['n_near_duplicates']} of the prompts are nearly the same question as "
+            f"another one; intervals draw the {data['n_groups']} groups."
+        )
+    if data.get("n_renamed"):
+        lines.append(f"- Left out: {data['n_renamed']} prompts whose text was trained on under another id.")
+    return lines

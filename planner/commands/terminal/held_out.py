@@ -41,9 +41,14 @@ def held_out(bundle: PolicyBundle, log: SampleLog) -> HeldOut:
     about = bundle.training.get("about")
     split = about.get("split") if isinstance(about, dict) else None
     if isinstance(split, dict) and split.get("digest") == log.digest:
-        test_side = log.split(test_fraction=split["test_fraction"], seed=split["seed"])[1]
+        found = bool(split.get("near_duplicates"))  # splits of earlier releases went by recorded groups alone
+        test_side = log.split(split["test_fraction"], split["seed"], near_duplicates=found)[1]
         return HeldOut(test_side, len(log) - len(test_side))
-    kept = [prompt.id for prompt in log.prompts if not bundle.was_trained_on(prompt)]
+    kept = [
+        prompt.id
+        for prompt in log.prompts
+        if not (bundle.was_trained_on(prompt) or bundle.was_trained_on_text(prompt))
+    ]
     if not kept or bundle.training.get("log_digest") == log.digest:
         raise InvalidInputError(
             f"the bundle was trained on all {len(log)} prompts of this log, which therefore cannot tell what "

@@ -15,7 +15,7 @@ from planner.commands.terminal.terminal import note
 if TYPE_CHECKING:
     from difficulty.log.sample_log import SampleLog
 
-__all__ = ["read_logs"]
+__all__ = ["note_near_duplicates", "read_logs"]
 
 
 def read_logs(paths: Sequence[Path], on_duplicate: Literal["error", "first"]) -> SampleLog:
@@ -33,3 +33,13 @@ def read_logs(paths: Sequence[Path], on_duplicate: Literal["error", "first"]) ->
     if n_left_out:
         note(f"left out: {n_left_out} that repeat the prompt and generator of an earlier line")
     return log
+
+
+def note_near_duplicates(log: SampleLog) -> None:
+    """Say how many prompts of a log are nearly the same question as another one, where any are."""
+    near = log.near_duplicates()
+    if near.n_prompts:
+        note(
+            f"{near.n_prompts} of {len(log)} prompts are near-duplicates of another one "
+            f"({near.n_groups} groups, which stay together)"
+        )
