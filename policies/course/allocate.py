@@ -25,6 +25,7 @@ _LEVEL: Final = "level"
 _GREEDY: Final = (("temperature", 0.0),)
 
 
+@lru_cache(maxsize=4096)
 def course_of(allocation: Allocation) -> Course:
     """Return the course that an allocation is: everything is decided before the first sample.
 

@@ -23,7 +23,7 @@ __all__ = ["CourseWire", "course_from_plain", "course_from_wire", "course_to_pla
 _BY_NAME: Final[Mapping[str, type[StopRule]]] = {rule.__name__: rule for rule in RULES}
 
 
-class _StepWire(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class _StepWire(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     generator: str
     n: int = 1
     times: int = 1
@@ -32,7 +32,7 @@ class _StepWire(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_d
     params: dict[str, ParameterValue] = {}
 
 
-class _SelectionWire(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class _SelectionWire(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     by: SelectionName = "vote"
     signal: str = "none"
     power: float = 1.0
@@ -147,8 +147,10 @@ def course_to_plain(course: Course) -> dict[str, object]:
     >>> from policies.course.course import waves
     >>> from policies.course.stop import Agreement
     >>> plain = course_to_plain(Course(steps=waves("tiny", (1, 1)), stop=Agreement(count=2)))
-    >>> plain["steps"], plain["stop"]
-    ([{'generator': 'tiny', 'times': 2}], {'rule': 'Agreement', 'count': 2})
+    >>> plain["steps"]
+    [{'generator': 'tiny', 'n': 1, 'times': 2, 'kind': 'sample', 'strategy': '', 'params': {}}]
+    >>> plain["stop"]
+    {'rule': 'Agreement', 'count': 2}
     >>> course_to_plain(course_from_plain(plain)) == plain
     True
     """

@@ -1,6 +1,6 @@
-"""A plan: which allocation a prompt gets, what it is expected to cost and to be worth, and why.
+"""A plan: which course a prompt gets, what it is expected to cost and to be worth, and why.
 
-It assumes that whoever made it has priced the allocation in the plan's unit. How it is written to a file is
+It assumes that whoever made it has priced the course in the plan's unit. How it is written to a file is
 left to `policies.plan.wire`, and how it is carried out to `planner`.
 """
 
@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from difficulty.errors import InvalidInputError
 from policies.cost.budget import Unit, check_unit
+from policies.course.allocate import course_of, summary_of
 from policies.course.allocation import Allocation
+from policies.course.course import Course
 from policies.plan.objective import Objective, check_objective
 
 __all__ = ["AllocationPlan"]
@@ -19,14 +21,15 @@ __all__ = ["AllocationPlan"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AllocationPlan:
-    """An allocation for a prompt, with what is expected of it.
+    """A course for a prompt, with what is expected of it.
 
     Parameters
     ----------
     prompt_id : str
         Identity of the prompt.
     allocation : Allocation
-        What it gets.
+        What it gets, where it asks nothing between steps; of any other course the summary
+        (`policies.course.allocate.summary_of`).
     expected_accuracy : float
         In [0, 1]: expected value under `objective`.
     accuracy_interval : tuple of float
@@ -41,13 +44,18 @@ class AllocationPlan:
         Whether the selected answer is to be right, or any of the samples.
     price : float, optional
         Value per unit of cost at which the choice was made; None where no price was used.
+    familiarity : float, optional
+        In [0, 1]: how much the prompt is like those that the plan was learned from; None where nobody looked.
     reason : str
         Why, in words for people.
+    course : Course, optional
+        What it gets, in full; by default the course that the allocation is. None only where the allocation
+        has parameters that nothing here knows: such a plan can be read and shown, and is never carried out.
 
     Raises
     ------
     InvalidInputError
-        When a number is not as described.
+        When a number is not as described, or the allocation neither is nor sums up the course.
     UnknownUnitError
         When the unit does not exist.
 
@@ -74,9 +82,25 @@ class AllocationPlan:
     objective: Objective = "accuracy"
     cost_interval: tuple[float, float] | None = None
     price: float | None = None
+    familiarity: float | None = None
     reason: str = ""
+    course: Course | None = None
 
     def __post_init__(self) -> None:
+        if self.course is None:
+            object.__setattr__(self, "course", _course_or_none(self.allocation))
+        elif self.allocation != summary_of(self.course) and _course_or_none(self.allocation) != self.course:
+            raise InvalidInputError(
+                f"plan of {self.prompt_id!r}: the allocation {self.allocation} does not sum up its course "
+                f"{self.course}; take summary_of(course)"
+            )
+        if self.familiarity is not None:
+            object.__setattr__(self, "familiarity", float(self.familiarity))
+            if not 0 <= self.familiarity <= 1:
+                raise InvalidInputError(
+                    f"plan of {self.prompt_id!r}: familiarity must lie in [0, 1], or be None, got "
+                    f"{self.familiarity!r}"
+                )
         check_unit(self.unit)
         check_objective(self.objective)
         if len(self.accuracy_interval) != 2:
@@ -112,3 +136,10 @@ class AllocationPlan:
                 raise InvalidInputError(
                     f"plan of {self.prompt_id!r}: price must be finite and >= 0, or None, got {self.price!r}"
                 )
+
+
+def _course_or_none(allocation: Allocation) -> Course | None:
+    try:
+        return course_of(allocation)
+    except InvalidInputError:
+        return None

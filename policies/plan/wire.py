@@ -7,6 +7,7 @@ are refused, and the values themselves are checked by `policies.plan.plan`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -15,11 +16,13 @@ import msgspec
 from difficulty.errors import InvalidInputError
 from difficulty.files.lines import numbered_lines
 from policies.course.allocation import Allocation, ParameterValue
+from policies.course.course import Course
+from policies.course.wire import CourseWire, course_from_wire, course_to_wire
 from policies.plan.plan import AllocationPlan
 
 __all__ = ["PLAN_SCHEMA", "plan_from_json", "plan_to_json", "read_plans", "write_plans"]
 
-PLAN_SCHEMA: Final = 1
+PLAN_SCHEMA: Final = 2
 
 
 class _AllocationWire(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -30,7 +33,7 @@ class _AllocationWire(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     params: dict[str, ParameterValue]
 
 
-class _PlanWire(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class _Plan1(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     schema: int
     prompt_id: str
     allocation: _AllocationWire
@@ -42,6 +45,12 @@ class _PlanWire(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     objective: str
     price: float | None
     reason: str
+
+
+class _Plan2(_Plan1, kw_only=True, forbid_unknown_fields=True):
+    course: CourseWire | None
+    cost_interval: tuple[float, float] | None
+    familiarity: float | None
 
 
 class _Schema(msgspec.Struct):
@@ -66,7 +75,7 @@ def plan_to_json(plan: AllocationPlan) -> bytes:
     """
     allocation = plan.allocation
     return msgspec.json.encode(
-        _PlanWire(
+        _Plan2(
             schema=PLAN_SCHEMA,
             prompt_id=plan.prompt_id,
             allocation=_AllocationWire(
@@ -84,6 +93,8 @@ def plan_to_json(plan: AllocationPlan) -> bytes:
             objective=plan.objective,
             price=plan.price,
             reason=plan.reason,
+            course=None if plan.course is None else course_to_wire(plan.course),
+            familiarity=plan.familiarity,
         )
     )
 
@@ -113,16 +124,28 @@ def plan_from_json(line: bytes | str) -> AllocationPlan:
 
 
 def _read_1(line: bytes | str) -> AllocationPlan:
-    wire = msgspec.json.decode(line, type=_PlanWire)
+    """Read a plan that names an allocation: a course that asks nothing between its steps."""
+    return _plan(msgspec.json.decode(line, type=_Plan1))
+
+
+def _read_2(line: bytes | str) -> AllocationPlan:
+    wire = msgspec.json.decode(line, type=_Plan2)
+    course = None if wire.course is None else course_from_wire(wire.course)
+    return replace(_plan(wire, course), familiarity=wire.familiarity)
+
+
+def _plan(wire: _Plan1, course: Course | None = None) -> AllocationPlan:
+    allocation = Allocation(
+        generator=wire.allocation.generator,
+        strategy=wire.allocation.strategy,  # type: ignore[arg-type]  # Allocation checks it
+        width=wire.allocation.width,
+        depth=wire.allocation.depth,
+        params=wire.allocation.params,
+    )
     return AllocationPlan(
         prompt_id=wire.prompt_id,
-        allocation=Allocation(
-            generator=wire.allocation.generator,
-            strategy=wire.allocation.strategy,  # type: ignore[arg-type]  # Allocation checks it
-            width=wire.allocation.width,
-            depth=wire.allocation.depth,
-            params=wire.allocation.params,
-        ),
+        allocation=allocation,
+        course=course,
         expected_accuracy=wire.expected_accuracy,
         accuracy_interval=wire.accuracy_interval,
         expected_cost=wire.expected_cost,
@@ -135,7 +158,7 @@ def _read_1(line: bytes | str) -> AllocationPlan:
 
 
 # A change of what is written raises `PLAN_SCHEMA` and adds a reader; those of earlier schemas stay.
-_READERS: Final[Mapping[int, Callable[[bytes | str], AllocationPlan]]] = {1: _read_1}
+_READERS: Final[Mapping[int, Callable[[bytes | str], AllocationPlan]]] = {1: _read_1, 2: _read_2}
 
 
 def write_plans(path: str | Path, plans: Iterable[AllocationPlan]) -> None:

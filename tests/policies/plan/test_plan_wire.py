@@ -15,7 +15,10 @@ from hypothesis import strategies as st
 
 from difficulty.errors import InvalidInputError, UnknownUnitError
 from policies.cost.budget import UNITS
+from policies.course.allocate import summary_of
 from policies.course.allocation import Allocation
+from policies.course.course import Course, Selection, waves
+from policies.course.stop import Beta
 from policies.course.strategies import STRATEGIES
 from policies.plan.plan import AllocationPlan
 from policies.plan.wire import PLAN_SCHEMA, plan_from_json, plan_to_json, read_plans, write_plans
@@ -83,16 +86,43 @@ def test_equal_plans_give_equal_bytes_whatever_their_numbers_came_from() -> None
     assert plan_to_json(array) == plan_to_json(PLAN)
 
 
-def test_wire_format_is_what_version_1_says() -> None:
-    assert json.loads(plan_to_json(PLAN)) == {
-        "schema": 1,
+def test_wire_format_is_what_version_2_says() -> None:
+    plan = replace(
+        PLAN, allocation=replace(PLAN.allocation, params={"verifier": "mean_logprob"}), familiarity=0.9
+    )
+    assert json.loads(plan_to_json(plan)) == {
+        "schema": 2,
         "prompt_id": "gsm8k-17",
         "allocation": {
             "generator": "qwen-1.5b/cot",
             "strategy": "best_of_n",
             "width": 8,
             "depth": 1,
-            "params": {"keep": 0.5, "verifier": "mean_logprob"},
+            "params": {"verifier": "mean_logprob"},
+        },
+        "course": {
+            "steps": [
+                {
+                    "generator": "qwen-1.5b/cot",
+                    "n": 8,
+                    "times": 1,
+                    "kind": "sample",
+                    "strategy": "",
+                    "params": {},
+                }
+            ],
+            "selection": {
+                "by": "best",
+                "signal": "mean_logprob",
+                "power": 1.0,
+                "pooled": True,
+                "weights": {},
+                "usual": {},
+                "of_chain": "all",
+                "threshold": 0.5,
+                "or_vote": False,
+            },
+            "stop": {"rule": "Never"},
         },
         "expected_accuracy": 0.81,
         "accuracy_interval": [0.7, 0.9],
@@ -101,6 +131,7 @@ def test_wire_format_is_what_version_1_says() -> None:
         "unit": "output_tokens",
         "objective": "accuracy",
         "price": 2e-05,
+        "familiarity": 0.9,
         "reason": "hard for one sample, easy for eight",
     }
 
@@ -119,12 +150,45 @@ WRITTEN = {
         b'"accuracy_interval":[0.7,0.9],"expected_cost":1144.25,"cost_interval":null,"unit":"output_tokens",'
         b'"objective":"accuracy","price":0.00002,"reason":"hard for one sample, easy for eight"}'
     ),
+    "schema 2, without a course that could be carried out": (
+        b'{"schema":2,"prompt_id":"gsm8k-17","allocation":{"generator":"qwen-1.5b/cot","strategy":"best_of_n",'
+        b'"width":8,"depth":1,"params":{"keep":0.5,"verifier":"mean_logprob"}},"expected_accuracy":0.81,'
+        b'"accuracy_interval":[0.7,0.9],"expected_cost":1144.25,"cost_interval":null,"unit":"output_tokens",'
+        b'"objective":"accuracy","price":0.00002,"reason":"hard for one sample, easy for eight",'
+        b'"course":null,"familiarity":null}'
+    ),
 }
 
 
 @pytest.mark.parametrize("line", WRITTEN.values(), ids=WRITTEN)
 def test_plans_of_earlier_versions_are_read(line: bytes) -> None:
     assert plan_from_json(line) == PLAN
+
+
+def test_an_allocation_of_the_first_schema_becomes_a_course_that_asks_nothing() -> None:
+    line = next(iter(WRITTEN.values())).replace(b'"keep":0.5,', b"")
+    plan = plan_from_json(line)
+    assert plan.course == Course(
+        steps=waves("qwen-1.5b/cot", (8,)), selection=Selection(by="best", signal="mean_logprob")
+    )
+
+
+CASCADE = Course(
+    steps=waves("small", (2, 2)) + waves("large", (1,)),
+    selection=Selection(pooled=False, weights={"large": 2.0}),
+    stop=Beta(threshold=0.9, futile_from=3, futile_below=0.6),
+)
+
+
+def test_a_plan_carries_its_course_in_full() -> None:
+    plan = replace(PLAN, course=CASCADE, allocation=summary_of(CASCADE), familiarity=0.25)
+    line = plan_to_json(plan)
+    assert plan_from_json(line) == plan and plan_to_json(plan_from_json(line)) == line
+    assert plan.allocation.n == 5 and plan.allocation.parameters["course"] == str(CASCADE)
+    with pytest.raises(InvalidInputError, match="does not sum up its course"):
+        replace(plan, allocation=Allocation(generator="small", strategy="majority_vote", width=5))
+    with pytest.raises(InvalidInputError, match="familiarity"):
+        replace(plan, familiarity=-0.1)
 
 
 def test_every_schema_that_was_written_has_an_example() -> None:
@@ -134,13 +198,19 @@ def test_every_schema_that_was_written_has_an_example() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"schema": 2}, "upgrade ttc-planner"),
+        ({"schema": 3}, "upgrade ttc-planner"),
         ({"schema": 0}, "write the plan again"),
         ({"colour": "red"}, "unknown field `colour`"),
         ({"prompt_id": 3}, "prompt_id"),
         ({"expected_accuracy": 2.0}, "expected_accuracy"),
         ({"unit": "bananas"}, "bananas"),
         ({"objective": "fame"}, "fame"),
+        ({"familiarity": 1.5}, "familiarity"),
+        ({"course": {"steps": [], "selection": {}, "stop": {"rule": "Never"}}}, "1 to 1,024 steps"),
+        (
+            {"course": {"steps": [{"generator": "b"}], "selection": {}, "stop": {"rule": "Never"}}},
+            "does not sum up its course",
+        ),
     ],
 )
 def test_other_things_are_refused(change: dict[str, object], words: str) -> None:
