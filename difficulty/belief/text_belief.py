@@ -293,7 +293,7 @@ def _grown(
         max_features=options.max_features,
         random_state=seed,
     )
-    forest.fit(table, rates)
+    forest.fit(table, rates[:, 0] if rates.shape[1] == 1 else rates)
     return forest
 
 

@@ -147,6 +147,12 @@ def test_features_that_say_nothing_have_no_skill() -> None:
     assert fitted.skill.max() < 0.05
 
 
+def test_a_single_generator_is_enough() -> None:
+    features, n, n_correct, folds = planted()
+    fitted = fit_text_belief(features, n[:, :1], n_correct[:, :1], folds, seed=0, options=MIXTURE)
+    assert fitted.skill[0] > 0.3
+
+
 def test_few_prompts_get_equal_weights() -> None:
     features, n, n_correct, folds = (array[:8] for array in planted())
     fitted = fit_text_belief(features, n, n_correct, folds, seed=0)
