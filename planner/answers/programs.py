@@ -37,7 +37,8 @@ _CODE_LINE: Final = re.compile(
     r"|(?:if|elif|for|while|with|match|case)\b[^\n]*:|(?:else|try|except\b[^\n]*|finally)[ \t]*:"
     r"|(?:assert|return|raise|del|global|pass)\b|[\w.\[\], \t]+(?::[^=\n]+)?[-+*/%&|^]?=|[\w.]+\("
 )
-_PROSE: Final = re.compile(r"^[A-Z][a-z]+[.!:]?$|[^\W\d_][,;:]? [^\W\d_]|^[-*>|=]")
+_PROSE: Final = re.compile(r"^[A-Z][a-z]+[.!:]?$|[^\W\d_][,;:]? [^\W\d_]|^[-*>|=]|^\[/?[A-Z]+\]$|^<[^<>]*>$")
+_FUTURE: Final = re.compile(r"^from[ \t]+__future__[ \t]+import[^\n]*\n?", re.MULTILINE)
 _QUOTED_MARK: Final = re.compile(r"(?<=[\"'`\\])<(?=/?\s?\w)|<(?=/?\s?[\w:]+\s?>[\"'])")
 _HIDDEN: Final = "\ufdd0"  # no character; stands for < while thought is taken out
 
@@ -140,7 +141,10 @@ def _with_helpers(candidates: list[_Candidate], best: int, wanted: frozenset[str
         if owners[name] not in helpers:
             helpers.add(owners[name])
             missing += sorted(_used(helper.text))
-    return "\n".join(candidates[index].text for index in (*sorted(helpers), best))
+    text = "\n".join(candidates[index].text for index in (*sorted(helpers), best))
+    if helpers and (future := _FUTURE.findall(text)):  # these must come first
+        return "".join(dict.fromkeys(future)) + _FUTURE.sub("", text)
+    return text
 
 
 def _imports(text: str) -> frozenset[str]:

@@ -92,6 +92,9 @@ def test_without_names_the_last_block_that_defines_something_wins() -> None:
         (f"{CODE}{F}", [CODE]),
         (f"{CODE}{F}\nThat multiplies both.", [CODE]),
         (f"Of course!\n\n{CODE}\nIt multiplies both numbers.\n", [CODE]),
+        (f"[PYTHON]\n{CODE}[/PYTHON]", [CODE]),
+        (f"<code>\n{CODE}</code>\n", [CODE]),
+        (f"{CODE}<|im_end|>", [CODE]),
         (f"{F}python\n{CODE}", [CODE]),
         (CODE, [CODE]),
         (f"{F}python x = 1{F}", ["x = 1"]),
@@ -128,6 +131,14 @@ def test_helpers_in_other_blocks_come_along() -> None:
     assert program_of(text, names={"side"}) == f"{helper}\n{main}"
     after = f"{F}python\n{main}{F}\nwith\n{F}python\n{helper}{F}"
     assert program_of(after, names={"side"}) == f"{helper}\n{main}"
+
+
+def test_helpers_do_not_come_before_imports_from_the_future() -> None:
+    helper = "def root(x):\n    return x ** 0.5\n"
+    main = "from __future__ import annotations\ndef side(area: Area):\n    return root(area)\n"
+    program = program_of(f"{F}py\n{helper}{F}\nthen\n{F}py\n{main}{F}", names={"side"})
+    compile(program, "program", "exec")
+    assert helper in program
 
 
 def test_a_draft_is_no_helper() -> None:
