@@ -16,14 +16,25 @@ from planner.ports.ports import SampleRequest
 __all__ = ["check_request", "messages_of", "render_chat", "text_of"]
 
 
-def check_request(request: SampleRequest) -> None:
+def check_request(request: SampleRequest, *, sent: bool = True) -> None:
     """Check once, before anything is spent, that a request can be meant.
+
+    Parameters
+    ----------
+    sent : bool
+        Whether the prompt goes to a model, in the generator's template.
 
     Raises
     ------
     InvalidInputError
-        When `n` or a token limit is below 1, or a stop string is empty.
+        When `n` or a token limit is below 1, a stop string is empty, or a template would replace the prompt.
     """
+    template = request.generator.prompt_template
+    if sent and template is not None and "{prompt}" not in template and not request.prompt.messages:
+        raise InvalidInputError(
+            f"generator {request.generator.name!r}: the prompt template {template!r} lacks {{prompt}} "
+            "and would be sent in place of each prompt; put {prompt} where the text belongs"
+        )
     if request.n < 1:
         raise InvalidInputError(f"prompt {request.prompt.id!r}: n must be at least 1, got {request.n}")
     if request.max_output_tokens is not None and request.max_output_tokens < 1:

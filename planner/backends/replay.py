@@ -125,7 +125,7 @@ class ReplayBackend:
             When a request has a prefix: independent samples continue nothing.
         """
         for request in requests:
-            check_request(request)
+            check_request(request, sent=False)
             if request.prefix:
                 raise InvalidInputError(
                     "a log of independent samples cannot continue a prefix; use a live backend"

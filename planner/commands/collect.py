@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.commands.terminal.draw_options import (
+    BackendOptions,
     TaskOptions,
     backend_options,
     extractor_of,
@@ -140,7 +141,7 @@ def command(
     seed: int,
     as_json: bool,
     task_options: TaskOptions,
-    backend: BackendSpec,
+    backend: BackendOptions,
     limits: Limits,
 ) -> int:
     """Draw samples of prompts with every generator, grade them, and write a sample log.
@@ -158,12 +159,13 @@ def command(
 
     checked_path(out)  # before a model is loaded
     tasks = task_options.read(prompts)
-    opened = backend.open() if not use_ray else None
+    spec = backend.with_one_model()
+    opened = spec.open() if not use_ray else None
     extractor = extractor_of(extract, replayed=getattr(opened, "extractor", None))
     recordings = _recordings(strategy, widths, depth, runs, params) + _recordings_of(recordings_file)
     plan = CollectPlan(
         prompts=tasks.prompts,
-        generators=_generators(generators_file, backend, temperature, max_output_tokens),
+        generators=_generators(generators_file, spec, temperature, max_output_tokens),
         recordings=((Recording(width=samples),) if samples else ()) + recordings,
         extractor=extractor,
         grader=tasks.grader or GoldGrader(extractor=extractor),
@@ -171,10 +173,10 @@ def command(
         seed=seed,
         source=tasks.name,
     )
-    backend.check(plan.generators.values())
+    spec.check(plan.generators.values())
     if tasks.grader is None and not any(prompt.gold for prompt in tasks.prompts):
         note("no prompt has a reference answer: samples are not graded, and nothing can be trained on them")
-    worker = _worker(plan, backend, opened, verifier, workers if use_ray else 0, gpus_per_worker)
+    worker = _worker(plan, spec, opened, verifier, workers if use_ray else 0, gpus_per_worker)
     with _bar() as bar:
         done = asyncio.run(
             carry_out(

@@ -7,13 +7,16 @@ Deciding and drawing are left to `planner.planner`.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
+from difficulty.errors import InvalidInputError
 from planner.commands.plan import budget_of
 from planner.commands.terminal.draw_options import (
+    BackendOptions,
     TaskOptions,
     backend_options,
     extractor_of,
@@ -21,12 +24,14 @@ from planner.commands.terminal.draw_options import (
     tasks_options,
 )
 from planner.commands.terminal.options import as_json, bundle_argument, seed_option
-from planner.commands.terminal.terminal import print_json, progress_bars, results
+from planner.commands.terminal.terminal import note, print_json, progress_bars, results
 from policies.cost.budget import UNITS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from difficulty.generator import Generator
+    from difficulty.prompt import Prompt
     from planner.backends.specs import BackendSpec
     from planner.drivers import Limits
     from planner.ports.outcome import Outcome
@@ -81,6 +86,13 @@ __all__ = ["command"]
     help="Record of answered requests, from which a run that is started again goes on; OUT.requests by "
     "default, removed when all is done.",
 )
+@click.option(
+    "--template",
+    "templates",
+    multiple=True,
+    metavar="[GENERATOR=]TEXT",
+    help="Text that prompts are put in, at {prompt}, in place of the template that the bundle records.",
+)
 @seed_option
 @as_json
 @tasks_options
@@ -103,7 +115,8 @@ def command(
     seed: int,
     as_json: bool,
     task_options: TaskOptions,
-    backend: BackendSpec,
+    templates: tuple[str, ...],
+    backend: BackendOptions,
     limits: Limits,
 ) -> int:
     """Plan, draw and select for a file of prompts, on a real backend.
@@ -117,10 +130,14 @@ def command(
     from planner.running.summary import summarise
     from planner.verifiers.specs import open_verifier
 
+    journal = run_log or out.with_name(out.name + ".requests")
+    if out.exists() and not journal.exists():
+        raise InvalidInputError(f"{out} exists and is complete; take another output or remove it")
     planner = Planner.load(bundle)
     limit = budget_of(planner, budget, unit, scope, max_per_prompt, [price, target_accuracy])
     tasks = task_options.read(prompts)
-    backend.check(planner.bundle.generators.values())
+    served, spec = _served(planner.bundle.generators, tasks.prompts, backend, templates)
+    planner = replace(planner, bundle=replace(planner.bundle, generators=served))
     plans = planner.plan(
         tasks.prompts,
         budget=limit,
@@ -129,7 +146,7 @@ def command(
         adaptive=adaptive,
         seed=seed,
     )
-    opened = backend.open()
+    opened = spec.open()
     extractor = extractor_of(extract, replayed=getattr(opened, "extractor", None))
     grader = tasks.grader or GoldGrader(extractor=extractor)
     scoring: Verifier | Literal["learned"] | None = None
@@ -137,7 +154,6 @@ def command(
         scoring = "learned"
     elif verifier is not None:
         scoring = open_verifier(verifier, extractor=extractor, grader=grader)
-    journal = run_log or out.with_name(out.name + ".requests")
     with progress_bars() as tell:
         outcomes = planner.run(
             tasks.prompts,
@@ -149,7 +165,7 @@ def command(
             verifier=scoring,
             extractor=extractor,
             limits=limits,
-            driver=backend.driver,
+            driver=spec.driver,
             run_log=journal,
             seed=seed,
             progress=lambda progress: tell("prompts", progress.n_done, progress.n_tasks),
@@ -164,6 +180,38 @@ def command(
     else:
         _print(summary, out, journal if unfinished else None)
     return 0 if summary.n_answered else 1
+
+
+def _served(
+    generators: Mapping[str, Generator],
+    prompts: Sequence[Prompt],
+    backend: BackendOptions,
+    templates: tuple[str, ...],
+) -> tuple[dict[str, Generator], BackendSpec]:
+    """Return the generators as this run draws from them, and the backend; a log is replayed as it is."""
+    from planner.running.serving import named_values, with_models, with_templates
+
+    models = named_values(backend.models, generators, option="--model")
+    spec = backend.spec(models.get("", next(iter(models.values()), None)))
+    if spec.kind == "replay":
+        return dict(generators), spec
+    named = with_models(generators, models)
+    if spec.kind == "openai":
+        for name, generator in named.items():
+            if generators[name].model not in (None, generator.model):
+                note(
+                    f"generator {name!r} draws from {generator.model}; its log names {generators[name].model}"
+                )
+    else:
+        spec.check(named.values() if len(set(models.values())) > 1 else generators.values())
+        named = dict(generators)  # a model in this process is loaded by its path, whatever the log calls it
+    changed = with_templates(
+        named,
+        named_values(templates, generators, option="--template"),
+        check=not all(prompt.messages for prompt in prompts),
+    )
+    spec.check(changed.values())
+    return changed, spec
 
 
 def _write(out: Path, outcomes: Sequence[Outcome]) -> None:

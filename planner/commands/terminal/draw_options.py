@@ -6,7 +6,7 @@ Each group of options reaches the command as one value. What the values mean is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from planner.collection.tasks import TaskSource
     from planner.drivers import Limits
 
-__all__ = ["TaskOptions", "backend_options", "extractor_of", "limit_options", "tasks_options"]
+__all__ = [
+    "BackendOptions",
+    "TaskOptions",
+    "backend_options",
+    "extractor_of",
+    "limit_options",
+    "tasks_options",
+]
 
 Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -38,7 +45,11 @@ _BACKEND: Final = (
     ),
     click.option("--base-url", default=None, metavar="URL", help="Address of the server, up to /v1."),
     click.option(
-        "--model", default=None, metavar="NAME|PATH", help="Model on the server, folder or hub name."
+        "--model",
+        "models",
+        multiple=True,
+        metavar="[GENERATOR=]NAME|PATH",
+        help="Model on the server, folder or hub name; planner run takes one for each generator.",
     ),
     click.option("--log", default=None, metavar="PATH", help="Sample log to replay."),
     click.option(
@@ -69,7 +80,7 @@ _BACKEND: Final = (
     ),
 )
 _BACKEND_NAMES: Final = (
-    "kind", "base_url", "model", "log", "api", "single", "extra_body", "key_variable", "concurrency",
+    "kind", "base_url", "log", "api", "single", "extra_body", "key_variable", "concurrency",
     "timeout_seconds",
 )  # fmt: skip
 _TASKS: Final = (
@@ -128,13 +139,47 @@ class TaskOptions:
         return tasks
 
 
-def backend_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a backend; the command gets one `BackendSpec` as ``backend``."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackendOptions:
+    """What was said of a backend; the models may be named by generators that are not read yet."""
 
-    def pack(values: dict[str, Any]) -> dict[str, BackendSpec]:
+    values: Mapping[str, Any]
+    models: tuple[str, ...]
+
+    @property
+    def concurrency(self) -> int:
+        """Requests in flight."""
+        return int(self.values["concurrency"])
+
+    def spec(self, model: str | None) -> BackendSpec:
+        """Return the backend whose generators use `model` where they name none."""
         from planner.backends.specs import BackendSpec
 
-        return {"backend": BackendSpec(**{name: values.pop(name) for name in _BACKEND_NAMES})}
+        return BackendSpec(model=model, **self.values)
+
+    def with_one_model(self) -> BackendSpec:
+        """Return the backend of a command that takes at most one ``--model``.
+
+        Raises
+        ------
+        click.UsageError
+            When there are several.
+        """
+        if len(self.models) > 1:
+            raise click.UsageError("--model is given twice; name the model of each generator in --generators")
+        return self.spec(self.models[0] if self.models else None)
+
+
+def backend_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a backend; the command gets one `BackendOptions` as ``backend``."""
+
+    def pack(values: dict[str, Any]) -> dict[str, BackendOptions]:
+        models = tuple(values.pop("models"))
+        return {
+            "backend": BackendOptions(
+                values={name: values.pop(name) for name in _BACKEND_NAMES}, models=models
+            )
+        }
 
     return _packed(function, pack, _BACKEND)
 

@@ -124,6 +124,7 @@ def test_a_run_writes_outcomes_and_sums_them_up(
     assert len(server.requests) == summary["usage"]["samples"]
     assert not list(tmp_path.glob("*.requests"))
     plain = [argument for argument in drawing(server) if argument != "--json"]
+    out.unlink()
     assert main([*arguments, *plain]) == 0
     assert "accuracy" in (shown := capsys.readouterr().out) and "ledger" in shown
 
