@@ -15,6 +15,7 @@ from typing import Final, TextIO
 import click
 
 from difficulty.errors import InvalidInputError, MissingDependencyError, PlannerError
+from difficulty.printable import printable
 
 __all__ = ["COMMANDS", "main"]
 
@@ -79,16 +80,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             error.show()
             return _BAD_INPUT
         except (InvalidInputError, MissingDependencyError) as error:
-            click.echo(f"error: {error}", err=True)
+            click.echo(printable(f"error: {error}"), err=True)
             return _BAD_INPUT
         except PlannerError as error:
-            click.echo(f"error: {error}", err=True)
+            click.echo(printable(f"error: {error}"), err=True)
             return 1
         except OSError as error:
             if isinstance(error, BrokenPipeError):
                 sys.stderr.close()  # the reader has left; so would a message of the interpreter at exit
                 return 1
-            click.echo(f"error: {error.filename or 'file'}: {error.strerror or error}", err=True)
+            click.echo(printable(f"error: {error.filename or 'file'}: {error.strerror or error}"), err=True)
             return _BAD_INPUT
 
 
@@ -101,7 +102,7 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     """Print a warning as one line, without the source line that raised it."""
-    click.echo(f"warning: {message}", err=True)
+    click.echo(printable(f"warning: {message}"), err=True)
 
 
 if __name__ == "__main__":

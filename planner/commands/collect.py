@@ -25,7 +25,7 @@ from planner.commands.terminal.draw_options import (
     tasks_options,
 )
 from planner.commands.terminal.options import as_json, seed_option
-from planner.commands.terminal.terminal import note, print_json
+from planner.commands.terminal.terminal import note, print_json, say
 from policies.course.strategies import strategies_of_kind
 
 if TYPE_CHECKING:
@@ -330,7 +330,6 @@ class _Bar:
 
 @contextmanager
 def _bar() -> Iterator[_Bar]:
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -340,6 +339,8 @@ def _bar() -> Iterator[_Bar]:
         TimeRemainingColumn,
     )
 
+    from planner.commands.terminal.console import PlainConsole
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -348,7 +349,7 @@ def _bar() -> Iterator[_Bar]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    progress = Progress(*columns, console=Console(stderr=True))
+    progress = Progress(*columns, console=PlainConsole(stderr=True))
     try:
         yield _Bar(progress)
     finally:
@@ -358,7 +359,7 @@ def _bar() -> Iterator[_Bar]:
 def _approved(bar: _Bar, yes: bool, estimate: Estimate) -> bool:
     """Say what is left to spend, and ask where somebody can answer."""
     with bar.resting():
-        click.echo(f"to spend: {estimate}", err=True)
+        say(f"to spend: {estimate}", error=True)
         if yes or not sys.stdin.isatty():
             return True
         return click.confirm("go on?", default=True, err=True)
@@ -383,15 +384,15 @@ def _report(done: Collected, *, as_json: bool) -> None:
     from planner.commands.tables.shared import counted
 
     usage = done.usage
-    click.echo(
+    say(
         f"{done.n_pieces - done.n_missing} of {done.n_pieces} pieces, {done.n_samples} samples recorded; "
         f"{usage.output_tokens:,.0f} output and {usage.prompt_tokens:,.0f} prompt tokens in "
         f"{usage.requests:,.0f} requests"
     )
     if done.failures:
-        click.echo("failed for good: " + counted(done.failures))
+        say("failed for good: " + counted(done.failures))
     if done.n_missing:
         why = f" ({counted(done.missing)})" if done.missing else ""
-        click.echo(f"{done.n_missing} pieces are missing{why}: start again with the same arguments to go on")
+        say(f"{done.n_missing} pieces are missing{why}: start again with the same arguments to go on")
     if done.log is not None:
-        click.echo(f"{done.log}\nNext: planner train {done.path}")
+        say(f"{done.log}\nNext: planner train {done.path}")

@@ -19,7 +19,7 @@ from planner.commands.terminal.options import (
     seed_option,
 )
 from planner.commands.terminal.recorded import read_logs
-from planner.commands.terminal.terminal import progress_bars, results
+from planner.commands.terminal.terminal import progress_bars, results, say_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -107,7 +107,7 @@ def command(
             progress=tell,
         )
     if as_json:
-        click.echo(report.to_json().decode(), nl=False)
+        say_json(report.to_json())
         return
     console = results()
     _print(console, report)

@@ -109,7 +109,7 @@ def _live(out: Path, *, trials: int, seed: int, show: bool) -> LiveDemo:
     require("transformers.utils.logging", extra="local").disable_progress_bar()
     if show:
         results().print(
-            "\n[bold]Live: a language model of 0.9 M parameters solves problems that it has not seen[/bold]"
+            "\nLive: a language model of 0.9 M parameters solves problems that it has not seen", style="bold"
         )
     with draw_bars() as bars:
         demo = run_live(

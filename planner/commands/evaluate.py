@@ -20,7 +20,7 @@ from planner.commands.terminal.options import (
     seed_option,
 )
 from planner.commands.terminal.recorded import note_near_duplicates, read_logs
-from planner.commands.terminal.terminal import note, progress_bars, results
+from planner.commands.terminal.terminal import note, progress_bars, results, say_json
 
 __all__ = ["command"]
 
@@ -70,7 +70,7 @@ def command(
     with progress_bars() as tell:
         report = evaluate(loaded, unseen.log, out=out, n_bootstrap=bootstrap, seed=seed, progress=tell)
     if as_json:
-        click.echo(report.to_json().decode(), nl=False)
+        say_json(report.to_json())
         return
     from planner.commands.tables.report import print_report
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from planner.commands.terminal.options import as_json, bundle_argument, seed_option
-from planner.commands.terminal.terminal import note, print_json, results
+from planner.commands.terminal.terminal import note, print_json, results, say_json
 from policies.cost.budget import UNITS, Budget, check_unit
 
 if TYPE_CHECKING:
@@ -113,8 +113,7 @@ def command(
         seed=seed,
     )
     if out is None:
-        lines = b"".join(plan_to_json(plan) + b"\n" for plan in plans)
-        click.echo(lines, nl=False)
+        say_json(b"".join(plan_to_json(plan) + b"\n" for plan in plans))
     else:
         write_plans(out, plans)
     if as_json and out is None:
@@ -125,12 +124,7 @@ def command(
     if as_json:
         print_json({"out": str(out), "asked": asked, **plan_summary(plans)})
         return
-    if out is None:
-        from rich.console import Console
-
-        console = Console(stderr=True, highlight=False)
-    else:
-        console = results()
+    console = results(error=out is None)
     console.print(plan_table(plans, title=f"Plans for {len(plans)} prompts, {asked}"))
     if out is not None:
         console.print(f"Plans: {out}", soft_wrap=True)

@@ -13,7 +13,7 @@ import click
 
 from planner.commands.terminal.options import as_json, logs_argument, on_duplicate_option, seed_option
 from planner.commands.terminal.recorded import note_near_duplicates, read_logs
-from planner.commands.terminal.terminal import print_json
+from planner.commands.terminal.terminal import print_json, say
 
 __all__ = ["command"]
 
@@ -65,4 +65,4 @@ def command(
         return
     note_near_duplicates(whole)
     for row in rows:
-        click.echo(f"{row['side']:<5} {row['n_prompts']} prompts, {row['n_samples']} samples: {row['path']}")
+        say(f"{row['side']:<5} {row['n_prompts']} prompts, {row['n_samples']} samples: {row['path']}")

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from training.report.markdown import as_text
+
 __all__ = ["plain", "regret_section", "rivals_section", "rounds_section", "times", "uniform_section"]
 
 _PARTS: Final = ("predictor", "stopping", "menu", "all")
@@ -53,9 +55,9 @@ def uniform_section(uniform: dict[str, Any], objective: str, unit: str) -> str:
         "## Against the same number of samples for every prompt",
         "",
         f"With all recorded samples uniform sampling reaches {objective} {most['value']:.3f} at "
-        f"{most['cost']:.4g} {unit} per prompt ({most['name']}). What shares of that value cost it, whose "
-        "generator, selector and number are the cheapest in hindsight at each share, and the adaptive "
-        f"policy, which climbs at most {uniform['most_waves']} waves:",
+        f"{most['cost']:.4g} {unit} per prompt ({as_text(most['name'])}). What shares of that value cost "
+        "it, whose generator, selector and number are the cheapest in hindsight at each share, and the "
+        f"adaptive policy, which climbs at most {uniform['most_waves']} waves:",
         "",
         f"| share | {objective} | uniform | adaptive | times less | times less than all of it |",
         "|---|---|---|---|---|---|",
@@ -90,7 +92,8 @@ def rivals_section(rivals: dict[str, Any], objective: str) -> str:
         "|---|" + "---|" * len(header),
     ]
     lines += [
-        f"| {name} | " + " | ".join(_multiple(row) for row in rows) + " |" for name, rows in multiples.items()
+        f"| {as_text(name)} | " + " | ".join(_multiple(row) for row in rows) + " |"
+        for name, rows in multiples.items()
     ]
     budgets = [row["budget"] for row in next(iter(equal.values()))]
     lines += [
@@ -101,7 +104,8 @@ def rivals_section(rivals: dict[str, Any], objective: str) -> str:
         "|---|" + "---|" * len(budgets),
     ]
     lines += [
-        f"| {name} | " + " | ".join(_difference(row) for row in rows) + " |" for name, rows in equal.items()
+        f"| {as_text(name)} | " + " | ".join(_difference(row) for row in rows) + " |"
+        for name, rows in equal.items()
     ]
     return "\n".join(lines)
 

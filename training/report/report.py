@@ -19,6 +19,7 @@ from training.report.adaptive import (
     times,
     uniform_section,
 )
+from training.report.markdown import as_text
 from training.report.verifier import verifier_section
 
 __all__ = ["REPORT_SCHEMA", "Report"]
@@ -287,8 +288,8 @@ class Report:
         lines = [
             "## A small model with test-time compute against a bigger one",
             "",
-            f"{match['small']} with N samples against {match['large']} ({match['size_ratio']:.3g} times "
-            f"larger) answering "
+            f"{as_text(match['small'])} with N samples against {as_text(match['large'])} "
+            f"({match['size_ratio']:.3g} times larger) answering "
             f"once, at equal FLOPs; difference in value per difficulty band, easiest first.{assumed}",
             "",
             "| inference per pre-training token | N freed (used) | all | 1 | 2 | 3 | 4 | 5 |",
@@ -313,7 +314,7 @@ class Report:
         ]
         for name, row in self.calibration.items():
             lines.append(
-                f"| {name} | {row['brier']:.4f} | {row['brier_constant']:.4f} | "
+                f"| {as_text(name)} | {row['brier']:.4f} | {row['brier_constant']:.4f} | "
                 f"{row['explained_share']:.2f} | "
                 f"{row['crps']:.4f} | {row['crps_constant']:.4f} |"
             )
@@ -352,7 +353,7 @@ def _signed(row: dict[str, Any]) -> str:
 
 
 def _bold(name: str) -> str:
-    return f"**{name}**" if name in ("learned", "adaptive", _STATIC) else name
+    return f"**{name}**" if name in ("learned", "adaptive", _STATIC) else as_text(name)
 
 
 def _near_duplicates(data: dict[str, Any]) -> list[str]:

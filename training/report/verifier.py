@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from training.report.adaptive import plain
+from training.report.markdown import as_text
 
 __all__ = ["verifier_section"]
 
@@ -43,8 +44,9 @@ def verifier_section(verifiers: Mapping[str, Mapping[str, Any]]) -> str:
     for name, row in measured.items():
         auc = "–" if row["auc_within_prompt"] is None else f"{row['auc_within_prompt']:.2f}"
         lines.append(
-            f"| {name} | {', '.join(row['reads'])} | {row['brier']:.4f} | {row['brier_constant']:.4f} | "
-            f"{row['calibration_error']:.3f} | {auc} | {row['offered'] or 'no'} |"
+            f"| {as_text(name)} | {as_text(', '.join(row['reads']))} | {row['brier']:.4f} | "
+            f"{row['brier_constant']:.4f} | {row['calibration_error']:.3f} | {auc} | "
+            f"{row['offered'] or 'no'} |"
         )
     picks = [(name, one) for name, row in measured.items() for one in row["selection"]]
     if picks:
@@ -57,8 +59,8 @@ def verifier_section(verifiers: Mapping[str, Mapping[str, Any]]) -> str:
             "|---|---|---|---|---|---|",
         ]
         lines.extend(
-            f"| {name} | {row['n']} | {row['vote']:.3f} | {row['rival_value']:.3f} ({row['rival']}) | "
-            f"{_gain(row, 'best_of_n')} | {_gain(row, 'weighted_best_of_n')} |"
+            f"| {as_text(name)} | {row['n']} | {row['vote']:.3f} | {row['rival_value']:.3f} "
+            f"({as_text(row['rival'])}) | {_gain(row, 'best_of_n')} | {_gain(row, 'weighted_best_of_n')} |"
             for name, row in picks
         )
     return "\n".join(lines)

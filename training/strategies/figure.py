@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from difficulty.errors import require
+from training.report.markdown import figure_label
 from training.strategies.report import StrategyComparison
 
 __all__ = ["draw_strategies"]
@@ -46,7 +47,7 @@ def draw_strategies(report: StrategyComparison, path: Path) -> None:
     panels[0].set_ylabel("accuracy", fontsize=9)
     figure.legend(
         handles.values(),
-        handles.keys(),
+        [figure_label(name) for name in handles],
         loc="outside lower center",
         ncols=max(len(groups), 2),
         fontsize=8,

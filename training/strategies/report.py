@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from training.report.markdown import as_text
 from training.strategies.sections import SELECTIONS, ends, family_section, over, share_section
 
 __all__ = ["STRATEGIES_SCHEMA", "StrategyComparison"]
@@ -109,7 +110,7 @@ class StrategyComparison:
             "",
             *[f"- **{sentence}**" for sentence in self.findings],
             "",
-            f"Generator {data['generator']}, {data['n_prompts']} prompts{left_out}; cost in "
+            f"Generator {as_text(data['generator'])}, {data['n_prompts']} prompts{left_out}; cost in "
             f"{data['unit'].replace('_', ' ')} per prompt{cached}; 95 % intervals by {data['n_bootstrap']} "
             f"bootstrap replicates over prompts, paired, seed {data['seed']}. Difficulty is the {told} among "
             f"up to {data['n_difficulty_samples']} samples of each prompt that score nothing; bins are "
@@ -180,7 +181,7 @@ def _scoring_sentence(scoring: Mapping[str, str]) -> str:
     """Say for which strategies what a reward model read is recorded, and for which it is estimated."""
     parts = []
     for known in dict.fromkeys(scoring.values()):
-        names = ", ".join(name for name, how in scoring.items() if how == known)
+        names = ", ".join(as_text(name) for name, how in scoring.items() if how == known)
         parts.append(f"{known} for {names}")
     return f" What a reward model reads is {'; '.join(parts)}." if parts else ""
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
+from training.report.markdown import as_text
+
 __all__ = ["SELECTIONS", "ends", "family_section", "over", "share_section"]
 
 Groups: TypeAlias = Sequence[Mapping[str, Any]]
@@ -95,7 +97,7 @@ def family_section(group: Mapping[str, Any], unit: str) -> str:
             star = "*" if found["all_spent"] else ""
             difference = "" if name == names[0] else f" ({over(found, 'vote')})"
             cells.append(f"{found['value']:.3f}{star}{difference}")
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        lines.append(f"| {as_text(name)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

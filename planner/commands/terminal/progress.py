@@ -47,8 +47,9 @@ class DrawBars:
 @contextmanager
 def draw_bars() -> Iterator[DrawBars]:
     """Show bars on standard error while the block runs."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from planner.commands.terminal.console import PlainConsole
 
     columns = (
         TextColumn("{task.description:<28}"),
@@ -57,5 +58,5 @@ def draw_bars() -> Iterator[DrawBars]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[rate]}"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=PlainConsole(stderr=True)) as progress:
         yield DrawBars(progress)

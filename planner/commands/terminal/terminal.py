@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import click
 import msgspec
 
+from difficulty.printable import printable, printable_json
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Tell", "note", "print_json", "progress_bars", "results", "stage_name"]
+__all__ = ["Tell", "note", "print_json", "progress_bars", "results", "say", "say_json", "stage_name"]
 
 Tell: TypeAlias = Callable[[str, int, int], None]
 
@@ -41,21 +43,31 @@ def stage_name(stage: str) -> str:
     return _STAGES.get(stage, stage)
 
 
-def results() -> Console:
-    """Return the console of standard output; figures in text are not coloured, paths are not wrapped."""
-    from rich.console import Console
+def results(*, error: bool = False) -> Console:
+    """Return the console of standard output, or of standard error; figures in text are not coloured."""
+    from planner.commands.terminal.console import PlainConsole
 
-    return Console(highlight=False, soft_wrap=False)
+    return PlainConsole(stderr=error)
+
+
+def say(message: str, *, error: bool = False) -> None:
+    """Print a line for people, without what would steer their terminal; to standard error where asked."""
+    click.echo(printable(message), err=error)
 
 
 def note(message: str) -> None:
     """Print a remark for people to standard error."""
-    click.echo(f"note: {message}", err=True)
+    say(f"note: {message}", error=True)
 
 
 def print_json(document: object) -> None:
     """Print one JSON document to standard output."""
-    click.echo(msgspec.json.format(msgspec.json.encode(document), indent=1).decode())
+    say_json(msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
+
+
+def say_json(document: bytes) -> None:
+    """Print JSON, or lines of it, to standard output as it is, with its line ends."""
+    click.echo(printable_json(document.decode()), nl=False)
 
 
 @contextmanager
@@ -67,8 +79,9 @@ def progress_bars() -> Iterator[Tell]:
     callable
         To be called with (stage, done, total).
     """
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from planner.commands.terminal.console import PlainConsole
 
     columns = (
         TextColumn("{task.description:<28}"),
@@ -76,7 +89,7 @@ def progress_bars() -> Iterator[Tell]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=PlainConsole(stderr=True)) as progress:
         tasks = {}
 
         def tell(stage: str, done: int, total: int) -> None:
