@@ -16,7 +16,7 @@ from strategy_contract import task
 from difficulty.errors import InvalidResponseError
 from planner.answers.rules import LastNumber
 from planner.backends.openai import OpenAIBackend
-from planner.backends.openai_stream import Pieces
+from planner.backends.openai.stream import Pieces
 from planner.drivers import Limits, run_concurrently
 from planner.ports.ports import Metered, SampleRequest
 

@@ -2,7 +2,7 @@
 
 Chat and legacy completions are read by the same structures, only the fields that matter. Servers are known to
 send HTML, no usage, or (llama.cpp, ``n`` > 1) the usage of one choice only; each is found out here. Sending
-is left to `planner.backends.openai`.
+is left to `planner.backends.openai.backend`.
 """
 
 from __future__ import annotations

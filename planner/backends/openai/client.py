@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import Any, Final, NamedTuple
 
 from difficulty.errors import BackendError, RetryableBackendError, require
-from planner.backends.openai_stream import Pieces
+from planner.backends.openai.stream import Pieces
 
 __all__ = ["Connection", "Line", "Sent"]
 
@@ -91,7 +91,7 @@ class Line:
         model : str
             The server's name of the model.
         body : mapping
-            Fields, those of `planner.backends.openai_stream.stream_fields` among them.
+            Fields, those of `planner.backends.openai.stream.stream_fields` among them.
         pieces : Pieces
             Takes the reply; after a cancellation it knows what has come.
 

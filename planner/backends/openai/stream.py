@@ -3,7 +3,7 @@
 Pieces are put together to what the same request would have brought at once. Until the last one has come, the
 tokens are those that were seen: by the server's running count where it sends one (vLLM's
 ``continuous_usage_stats``, llama.cpp's ``timings_per_token``), by log-probabilities, or at least one per
-piece of text. Sending is left to `planner.backends.openai_client`.
+piece of text. Sending is left to `planner.backends.openai.client`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from difficulty.errors import InvalidResponseError
-from planner.backends.openai_wire import Choice, Logprobs, Message, Reply, WireUsage
+from planner.backends.openai.wire import Choice, Logprobs, Message, Reply, WireUsage
 from policies.cost.usage import Usage
 
 __all__ = ["Pieces", "stream_fields"]

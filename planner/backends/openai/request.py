@@ -1,7 +1,7 @@
 """What is sent to an OpenAI-compatible server for one request, and what its refusals teach about it.
 
 Fields that the protocol shares are sent to every server; what only some engines know (thinking budgets,
-continuation flags) goes by the style that the user set. Sending is left to `planner.backends.openai`.
+continuation flags) goes by the style that the user set. Sending is left to `planner.backends.openai.backend`.
 """
 
 from __future__ import annotations

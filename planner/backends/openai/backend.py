@@ -13,10 +13,10 @@ from typing import Any, Literal, Self, final
 from urllib.parse import urlsplit
 
 from difficulty.errors import BackendError, InvalidInputError, InvalidResponseError
-from planner.backends.openai_client import Connection, Line
-from planner.backends.openai_request import RequestStyle, ServerTraits, learn_from_refusal
-from planner.backends.openai_stream import Pieces, stream_fields
-from planner.backends.openai_wire import Reply, count_tokens, read_reply, to_completion
+from planner.backends.openai.client import Connection, Line
+from planner.backends.openai.request import RequestStyle, ServerTraits, learn_from_refusal
+from planner.backends.openai.stream import Pieces, stream_fields
+from planner.backends.openai.wire import Reply, count_tokens, read_reply, to_completion
 from planner.backends.prompt_text import check_request
 from planner.backends.results import Drawn, Meter, Spent, assemble
 from planner.ports.ports import Completion, SampleRequest
