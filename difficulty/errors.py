@@ -140,12 +140,24 @@ class BackendError(PlannerError):
         HTTP status, where there is one.
     failed_requests : int
         Attempts that failed, retries included.
+    prompt_tokens, output_tokens : int
+        What those attempts are known to have used: it was paid for although nothing came of it.
     """
 
-    def __init__(self, reason: str, *, status: int | None = None, failed_requests: int = 1) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        status: int | None = None,
+        failed_requests: int = 1,
+        prompt_tokens: int = 0,
+        output_tokens: int = 0,
+    ) -> None:
         self.reason = reason
         self.status = status
         self.failed_requests = failed_requests
+        self.prompt_tokens = prompt_tokens
+        self.output_tokens = output_tokens
         super().__init__(reason)
 
 

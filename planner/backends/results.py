@@ -13,7 +13,7 @@ from difficulty.errors import BackendError
 from planner.ports.ports import Completion, Metered
 from policies.cost.usage import Usage
 
-__all__ = ["Drawn", "Meter", "Spent", "assemble"]
+__all__ = ["Books", "Drawn", "Meter", "Spent", "assemble", "failed_completion"]
 
 Drawn: TypeAlias = Completion | BackendError
 
@@ -28,6 +28,33 @@ class Spent(NamedTuple):
     completed: Usage = Usage()
     failed: Usage = Usage()
     cancelled: Usage = Usage()
+
+
+class Books:
+    """What a backend has spent since its construction, as it goes.
+
+    Examples
+    --------
+    >>> books = Books()
+    >>> books.fail(Usage(output_tokens=2))
+    >>> books.spent.failed.output_tokens
+    2
+    """
+
+    def __init__(self) -> None:
+        self.spent = Spent()
+
+    def complete(self, usage: Usage) -> None:
+        """Add what came to its end."""
+        self.spent = self.spent._replace(completed=self.spent.completed + usage)
+
+    def fail(self, usage: Usage) -> None:
+        """Add what failed."""
+        self.spent = self.spent._replace(failed=self.spent.failed + usage)
+
+    def cancel(self, usage: Usage) -> None:
+        """Add what was cancelled."""
+        self.spent = self.spent._replace(cancelled=self.spent.cancelled + usage)
 
 
 class Meter:
@@ -65,7 +92,7 @@ def assemble(drawn: Sequence[Sequence[Drawn]]) -> list[list[Completion]]:
     Raises
     ------
     BackendError
-        The first error, when no sample at all was drawn; its `failed_requests` is the sum over all of them.
+        The first error, when no sample at all was drawn; its counts are the sums over all of them.
 
     Examples
     --------
@@ -78,7 +105,12 @@ def assemble(drawn: Sequence[Sequence[Drawn]]) -> list[list[Completion]]:
     errors = [item for item in every if isinstance(item, BackendError)]
     if errors and len(errors) == len(every):
         # One failed request for n samples appears n times and is counted once.
-        errors[0].failed_requests = sum({id(error): error.failed_requests for error in errors}.values())
+        each = {id(error): error for error in errors}.values()
+        errors[0].failed_requests, errors[0].prompt_tokens, errors[0].output_tokens = (
+            sum(error.failed_requests for error in each),
+            sum(error.prompt_tokens for error in each),
+            sum(error.output_tokens for error in each),
+        )
         raise errors[0]
     seen: set[int] = set()
     return [[_completion(item, seen) for item in items] for items in drawn]
@@ -87,13 +119,28 @@ def assemble(drawn: Sequence[Sequence[Drawn]]) -> list[list[Completion]]:
 def _completion(item: Drawn, seen: set[int]) -> Completion:
     if isinstance(item, Completion):
         return item
-    failed = 0 if id(item) in seen else item.failed_requests
+    first = id(item) not in seen
     seen.add(id(item))
+    return failed_completion(item, counted=first)
+
+
+def failed_completion(error: BackendError, *, counted: bool = True) -> Completion:
+    """Return a sample that failed as a completion that says so.
+
+    Parameters
+    ----------
+    error : BackendError
+        Why.
+    counted : bool
+        Whether it carries what the failed attempts have used; one of several samples of a request does.
+    """
     return Completion(
         text="",
         prompt_tokens=0,
         output_tokens=0,
         finish_reason="error",
-        error=f"{type(item).__name__}: {item}",
-        failed_requests=failed,
+        error=f"{type(error).__name__}: {error}",
+        failed_requests=error.failed_requests if counted else 0,
+        lost_prompt_tokens=error.prompt_tokens if counted else 0,
+        lost_output_tokens=error.output_tokens if counted else 0,
     )

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import final
 
 from difficulty.errors import BackendError, InvalidResponseError
+from planner.backends.results import failed_completion
 from planner.drivers.run_log import RunLog
 from planner.ports.ports import Backend, Completion, SampleRequest, ScoreRequest, Scores, Verifier
 from planner.verifiers.step_scores import StepScores
@@ -86,13 +87,13 @@ class JournaledBackend:
             if not some_recorded:
                 raise
             return [
-                [_failed(error, first=at == 0 and index == 0) for index in range(part.n)]
+                [failed_completion(error, counted=at == 0 and index == 0) for index in range(part.n)]
                 for at, (_, _, part) in enumerate(parts)
             ]
         drawn += [[] for _ in range(len(parts) - len(drawn))]
         for (_, _, part), row in zip(parts, drawn, strict=True):
             short = InvalidResponseError(f"the backend returned {len(row)} of {part.n} completions")
-            row += [_failed(short, first=False)] * (part.n - len(row))
+            row += [failed_completion(short, counted=False)] * (part.n - len(row))
         return drawn
 
     def _recorded(self, request: SampleRequest) -> dict[int, Completion]:
@@ -184,14 +185,3 @@ def _gaps(n: int, have: dict[int, Completion]) -> list[tuple[int, int]]:
         else:
             gaps.append((index, 1))
     return gaps
-
-
-def _failed(error: BackendError, *, first: bool) -> Completion:
-    return Completion(
-        text="",
-        prompt_tokens=0,
-        output_tokens=0,
-        finish_reason="error",
-        error=f"{type(error).__name__}: {error}",
-        failed_requests=error.failed_requests if first else 0,
-    )

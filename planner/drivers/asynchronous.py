@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from difficulty.errors import BackendError
 from planner.drivers.desk import BACKEND_ERRORS, VERIFIER_ERRORS, Clock, Desk, Part, refused
 from planner.drivers.exchange import failure_of
 from planner.drivers.ledger import Permit
@@ -218,8 +217,7 @@ class _Driver:
         try:
             rows = await self._backend.sample([part.request])
         except BACKEND_ERRORS as error:
-            failed = error.failed_requests if isinstance(error, BackendError) else 1
-            self._desk.book_attempts(part.session, failed, seconds=self._desk.clock() - started)
+            self._desk.book_attempts(part.session, error, seconds=self._desk.clock() - started)
             return self._desk.book_failure(part, error)
         except asyncio.CancelledError as error:
             self._desk.book_cancelled(part, Metered.of(error), seconds=self._desk.clock() - started)

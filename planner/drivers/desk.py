@@ -11,12 +11,19 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from difficulty.errors import BackendError, VerifierError
-from planner.drivers.exchange import Draws, failure_of, read_completions, read_scores, usage_of_completion
+from planner.drivers.exchange import (
+    Draws,
+    failure_of,
+    read_completions,
+    read_scores,
+    usage_of_completion,
+    usage_of_failure,
+)
 from planner.drivers.ledger import Hold, Ledger
 from planner.drivers.limits import Limits
 from planner.drivers.run_log import RunLog
 from planner.drivers.session import OnProgress, Progress, Session, check_tasks
-from planner.ports.outcome import Outcome
+from planner.ports.outcome import Outcome, OutcomeError
 from planner.ports.ports import Completion, Metered, SampleRequest, ScoreRequest, Verifier
 from planner.strategies.flow import Arrival, Ask, Failure, Sampled, Scored
 from planner.strategies.task import Task
@@ -139,6 +146,7 @@ class Desk:
                 usage = usage_of_completion(recorded.completion)
                 usage += Usage(requests=recorded.requests, seconds=recorded.seconds)
                 self.ledger.recall(session.account, usage, request.generator.name)
+                _note_remarks(session, [recorded.completion])
                 drawn[index] = Sampled(ask=ask, index=index, reply=recorded.completion)
         return drawn
 
@@ -157,6 +165,7 @@ class Desk:
         """Settle what a backend returned for a part, record it, and return what the flow may see."""
         draws = read_completions(completions, n=part.request.n, seconds=seconds)
         self.ledger.settle(part.hold, draws.usage)
+        _note_remarks(part.session, completions)
         if draws.surplus:
             reason = f"{draws.surplus} completions too many; they are paid for and dropped"
             part.session.note_error("InvalidResponseError", reason)
@@ -168,9 +177,9 @@ class Desk:
         self.ledger.settle(part.hold, Usage())
         return _drawn(part, [failure_of(error)] * part.request.n)
 
-    def book_attempts(self, session: Session, failed_requests: int, *, seconds: float) -> None:
-        """Book attempts that failed before the ones that count."""
-        usage = Usage(requests=failed_requests, failed_requests=failed_requests, seconds=seconds)
+    def book_attempts(self, session: Session, error: Exception, *, seconds: float) -> None:
+        """Book the attempts of a call that raised."""
+        usage = usage_of_failure(error) + Usage(seconds=seconds)
         self.ledger.spend(session.account, usage, session.task.generator.name)
         if self._run_log is not None:
             self._run_log.add_lost(session.task, usage)
@@ -244,6 +253,14 @@ class Desk:
 def refused(ask: Ask, indices: Sequence[int], failure: Failure) -> list[Arrival]:
     """Return the arrivals of completions that a cap refused."""
     return [Sampled(ask=ask, index=index, reply=failure) for index in indices]
+
+
+def _note_remarks(session: Session, completions: Sequence[Completion]) -> None:
+    """Say in the outcome what must be known about the counts of completions."""
+    for completion in completions:
+        for remark in completion.remarks:
+            error = OutcomeError.parse(remark)
+            session.note_error(error.kind, error.reason)
 
 
 def _drawn(part: Part, replies: Sequence[Completion | Failure]) -> tuple[Sampled, ...]:

@@ -10,12 +10,14 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from difficulty.errors import BackendError
 from planner.ports.outcome import OutcomeError
 from planner.ports.ports import Completion, Scores
 from planner.strategies.flow import Failure
 from policies.cost.usage import Usage
 
 __all__ = ["Draws", "Marks", "failure_of", "read_completions", "read_scores", "usage_of_completion"]
+__all__ += ["usage_of_failure"]
 
 
 class Draws(NamedTuple):
@@ -67,13 +69,14 @@ def read_completions(completions: Sequence[Completion], *, n: int, seconds: floa
 
 def usage_of_completion(completion: Completion) -> Usage:
     """Return the tokens and failed attempts of one completion; its request is counted once, by the caller."""
+    output, lost = max(completion.output_tokens, 0), max(completion.lost_output_tokens, 0)
     wasted = completion.finish_reason in ("error", "cancelled")
     return Usage(
         samples=1,
-        prompt_tokens=max(completion.prompt_tokens, 0),
+        prompt_tokens=max(completion.prompt_tokens, 0) + max(completion.lost_prompt_tokens, 0),
         cached_prompt_tokens=max(completion.cached_prompt_tokens, 0),
-        output_tokens=max(completion.output_tokens, 0),
-        wasted_tokens=max(completion.output_tokens, 0) if wasted else 0,
+        output_tokens=output + lost,
+        wasted_tokens=output + lost if wasted else lost,
         requests=completion.failed_requests,
         failed_requests=completion.failed_requests,
     )
@@ -88,6 +91,19 @@ def read_scores(scores: Sequence[float], *, n: int) -> Marks:
     if not all(math.isfinite(score) for score in scores):
         return Marks(Failure(kind="VerifierError", reason="the verifier returned NaN or infinity"), usage)
     return Marks(tuple(float(score) for score in scores), usage)
+
+
+def usage_of_failure(error: Exception) -> Usage:
+    """Return what the attempts of a call that raised are known to have used."""
+    if not isinstance(error, BackendError):
+        return Usage(requests=1, failed_requests=1)
+    return Usage(
+        requests=error.failed_requests,
+        failed_requests=error.failed_requests,
+        prompt_tokens=error.prompt_tokens,
+        output_tokens=error.output_tokens,
+        wasted_tokens=error.output_tokens,
+    )
 
 
 def failure_of(error: Exception) -> Failure:

@@ -190,7 +190,7 @@ async def _sample(
         except BACKEND_ERRORS as error:
             n_failed += 1
             failed = error.failed_requests if isinstance(error, BackendError) else 1
-            desk.book_attempts(call[0].session, failed, seconds=desk.clock() - started)
+            desk.book_attempts(call[0].session, error, seconds=desk.clock() - started)
             # A backend that tried each request on its own says so by its count: then nothing is to be found.
             if failed < len(call) > 1 and n_failed < _MAX_FAILED_CALLS:
                 middle = len(call) // 2

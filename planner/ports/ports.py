@@ -111,6 +111,11 @@ class Completion:
     stop_string : str, optional
         The requested stop string that ended the text; ``""`` when the model ended it by itself, None when the
         engine does not say. Tree search tells the end of a step from the end of the answer by it.
+    lost_prompt_tokens, lost_output_tokens : int
+        What failed attempts on the way to this completion have used, and completions that nobody asked for;
+        not in `prompt_tokens` and `output_tokens`, and paid for as well.
+    remarks : tuple of str
+        What a reader of the books must know about these counts, each as ``"Kind: reason"``.
     """
 
     text: str
@@ -123,6 +128,9 @@ class Completion:
     error: str | None = None
     failed_requests: int = 0
     stop_string: str | None = None
+    lost_prompt_tokens: int = 0
+    lost_output_tokens: int = 0
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
