@@ -1,8 +1,8 @@
 """One prompt in progress: its flow, its books, its failures.
 
 Both drivers move sessions; a session knows no backend and no clock. When its flow returns, the session adds
-to the outcome what only the driver's side knows: actual usage, cost, errors, and the cap that ended it, where
-one did.
+to the outcome what only the driver's side knows: actual usage, cost, errors, and the cap or outage that ended
+it, where one did.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Literal, TypeAlias
 from difficulty.errors import InvalidInputError
 from planner.drivers.ledger import Account, Ledger
 from planner.ports.outcome import Outcome, OutcomeError, StopReason
-from planner.ports.ports import Verifier
-from planner.strategies.flow import Arrival, Ask, Failure, Flow
+from planner.ports.ports import SampleRequest, Verifier
+from planner.strategies.flow import Arrival, Ask, Failure, Flow, Sampled
 from planner.strategies.registry import strategy_of
 from planner.strategies.task import Strategy, Task
 from policies.cost.usage import Usage
@@ -25,6 +25,13 @@ __all__ = ["DriverName", "OnProgress", "Progress", "Session", "check_tasks", "de
 
 DriverName: TypeAlias = Literal["lockstep", "concurrent"]
 
+# Failures of the connection or the server, and not of the sample: asking again later may bring it.
+_OUTAGES = frozenset(
+    {
+        "RetryableBackendError", "ConnectionError", "ConnectionRefusedError", "ConnectionResetError",
+        "ConnectionAbortedError", "BrokenPipeError", "TimeoutError",
+    }
+)  # fmt: skip
 _STOP_REASONS: Mapping[str, StopReason] = {
     "BudgetSpent": "budget",
     "LimitReached": "limit",
@@ -76,6 +83,8 @@ class Session:
         self._flow: Flow[Outcome] = strategy.flow(task)
         self._errors: list[OutcomeError] = []
         self._refusal: Failure | None = None
+        self._lost: dict[Ask, int] = {}
+        self._outage = False
 
     def start(self) -> tuple[Ask, ...]:
         """Return the first requests."""
@@ -86,6 +95,8 @@ class Session:
         for arrival in arrivals:
             if isinstance(arrival.reply, Failure):
                 self._note(arrival.reply)
+            if isinstance(arrival, Sampled):
+                self._outage = self._is_lost(arrival)
         return self._advance(tuple(arrivals))
 
     def note_error(self, kind: str, reason: str) -> None:
@@ -99,6 +110,10 @@ class Session:
         stop_reason = self.outcome.stop_reason
         if self._refusal is not None and stop_reason != "satisfied":
             stop_reason = _STOP_REASONS[self._refusal.kind]
+        elif self._outage and (stop_reason == "satisfied" or self.task.strategy is not None):
+            # What an outage has taken says nothing about the prompt: a plan that reacts to it was misled, and
+            # its last wave is still to be drawn. A fixed plan keeps what came.
+            stop_reason = "failed"
         self.outcome = replace(
             self.outcome,
             usage=self.account.usage,
@@ -107,6 +122,15 @@ class Session:
             errors=tuple(self._errors),
         )
         return self.outcome
+
+    def _is_lost(self, arrival: Sampled) -> bool:
+        """Whether an outage has taken the whole of the request whose last sample this is."""
+        if not isinstance(arrival.reply, Failure) or arrival.reply.kind not in _OUTAGES:
+            self._lost.pop(arrival.ask, None)
+            return False
+        n_lost = self._lost[arrival.ask] = self._lost.get(arrival.ask, 0) + 1
+        asked = arrival.ask.request
+        return isinstance(asked, SampleRequest) and n_lost == asked.n
 
     def _note(self, failure: Failure) -> None:
         if failure.refused:
