@@ -7,7 +7,7 @@ from importlib import import_module
 import pytest
 
 # Packages that planning does without until a feature asks for them.
-HEAVY = ["fastapi", "httpx", "lightgbm", "matplotlib", "openai", "optuna", "pandas", "pyarrow"]
+HEAVY = ["aiohttp", "fastapi", "httpx", "lightgbm", "matplotlib", "openai", "optuna", "pandas", "pyarrow"]
 HEAVY += ["ray", "rich", "scipy", "sklearn", "torch", "transformers", "vllm"]
 
 

@@ -6,7 +6,8 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -23,6 +24,7 @@ class Response:
     hang: bool = False
     cut_after: int | None = None
     hang_after: int | None = None
+    chunks: Iterable[bytes] | None = None  # in the place of a body: sent until they end or nobody listens
 
 
 def completion(
@@ -139,6 +141,9 @@ class FakeOpenAIServer:
                 self.send_response(response.status)
                 for key, value in ({"Content-Type": "application/json"} | response.headers).items():
                     self.send_header(key, value)
+                if response.chunks is not None:
+                    self._send_until_nobody_listens(response.chunks)
+                    return
                 self.send_header("Content-Length", str(len(response.body)))
                 self.end_headers()
                 self.wfile.write(response.body[: response.hang_after or response.cut_after])
@@ -152,6 +157,14 @@ class FakeOpenAIServer:
                     linger = struct.pack("ii", 1, 0)
                     self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
                     self.close_connection = True
+
+            def _send_until_nobody_listens(self, chunks: Iterable[bytes]) -> None:
+                self.send_header("Connection", "close")
+                self.end_headers()
+                self.close_connection = True
+                with suppress(ConnectionError):
+                    for chunk in chunks:
+                        self.wfile.write(chunk)
 
             def log_message(self, format: str, *args: object) -> None:
                 """Keep the test output clean."""

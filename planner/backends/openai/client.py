@@ -1,157 +1,174 @@
-"""One open connection pool to an OpenAI-compatible server, and what its failures are called here.
+"""One open connection pool to an OpenAI-compatible server, and one try of a request over it.
 
-The official client retries on 408, 409, 429, 5xx, timeouts and disconnects with backoff and ``Retry-After``;
-each try is counted. It assumes one event loop per pool. What is sent and how replies are read is left to the
-other `openai_*` modules.
+A try is bounded in seconds, from connecting to the last byte, and in bytes. It assumes one event loop per
+pool. Whether to try again, what is sent and how replies are read is left to the neighbours.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from functools import cache
-from importlib import import_module
 from typing import Any, Final, NamedTuple
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-from difficulty.errors import BackendError, RetryableBackendError, require
-from planner.backends.openai.stream import Pieces
+import msgspec
 
-__all__ = ["Connection", "Line", "Sent"]
+from difficulty.errors import InvalidResponseError, require
+from planner.backends.openai.failure import Failed, Way, words_of
+from planner.backends.openai.patience import retry_after
+from planner.backends.openai.secret import Secret
+from planner.backends.openai.unpacking import ACCEPTED, MAX_REPLY_BYTES, Unpacking
 
-_RETRYABLE: Final = frozenset({408, 409, 429})
-_tries: Final[ContextVar[list[int]]] = ContextVar("_tries")  # HTTP tries of the request that this task sends
+__all__ = ["Connection", "Line"]
+
+_LONGEST_REFUSAL: Final = 2**16
+# A stream that has said that it is done is given this long to end, so that its connection can be used again.
+_SECONDS_TO_END: Final = 0.05
 
 
 class Connection(NamedTuple):
-    """Where and how to connect; never shown, since it holds the key."""
+    """Where and how to connect."""
 
     base_url: str
-    api_key: str | None
-    max_retries: int
+    secret: Secret
     timeout_seconds: float
     max_concurrency: int
 
+    @property
+    def where(self) -> str:
+        """The address, as messages show it: a query may hold what is nobody's business."""
+        return urlsplit(self.base_url)._replace(query="", fragment="").geturl()
 
-class Sent(NamedTuple):
-    """Body of a successful reply, and how many tries failed before it."""
-
-    content: bytes
-    failed_requests: int
+    def url(self, path: str) -> str:
+        """Return the address of an endpoint."""
+        address = urlsplit(self.base_url)
+        return address._replace(path=address.path.rstrip("/") + path, fragment="").geturl()
 
 
 class Line:
-    """A client that is open on one event loop, with a cap on the requests in flight."""
+    """A pool that is open on one event loop, with a cap on the requests in flight."""
 
     def __init__(self, connection: Connection) -> None:
-        openai = require("openai", extra="openai")
-        self._openai: Any = openai
-        # Whichever httpx this release of the client is built on; its errors reach us while a reply streams.
-        names = [base.__module__.partition(".")[0] for base in openai.DefaultAsyncHttpxClient.__mro__]
-        transport = import_module(next(name for name in names if name != "openai"))
-        self._transport_error: type[Exception] = transport.TransportError
-        self.client: Any = openai.AsyncOpenAI(
-            base_url=connection.base_url,
-            api_key=connection.api_key or "none",
-            max_retries=connection.max_retries,
-            timeout=connection.timeout_seconds,
-            http_client=openai.DefaultAsyncHttpxClient(
-                verify=_tls(),
-                follow_redirects=False,  # a redirect could carry the prompt, or a key, to another host
-                timeout=connection.timeout_seconds,
-                event_hooks={"request": [_count_try]},
-            ),
+        aiohttp = require("aiohttp", extra="openai")
+        self._aiohttp: Any = aiohttp
+        self._connection = connection
+        self._proxy = _proxy(urlsplit(connection.base_url))
+        self._session: Any = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=_tls()),
+            timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None),
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,  # a .netrc would send its password in the place of the key
+            headers={
+                "Content-Type": "application/json",
+                "Accept": "application/json, text/event-stream",
+                "Accept-Encoding": ACCEPTED,
+                "User-Agent": "ttc-planner",
+            },
         )
         self.slots = asyncio.Semaphore(connection.max_concurrency)
+        self.finding_out = asyncio.Lock()
         self.users = 0
 
-    async def send(self, model: str, body: Mapping[str, object]) -> Sent:
-        """Send one request and return the body of the reply.
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
 
-        Raises
-        ------
-        RetryableBackendError
-            When all tries ended in a timeout, a disconnect, 408, 409, 429 or 5xx.
-        BackendError
-            On any other refusal; `status` has the HTTP status.
-        """
-        tries = [0]
-        _tries.set(tries)
-        with self._typed(tries):
-            raw = await self._call(model, body, streaming=False)
-            return Sent(raw.http_response.content, max(0, tries[0] - 1))
-
-    async def stream(self, model: str, body: Mapping[str, object], pieces: Pieces) -> int:
-        """Send one request whose reply comes in pieces, and return how many tries failed before it.
+    async def send(self, path: str, body: Mapping[str, object], take: Callable[[bytes], bool]) -> None:
+        """Send a request once.
 
         Parameters
         ----------
-        model : str
-            The server's name of the model.
+        path : str
+            Endpoint, e.g. ``"/chat/completions"``.
         body : mapping
-            Fields, those of `planner.backends.openai.stream.stream_fields` among them.
-        pieces : Pieces
-            Takes the reply; after a cancellation it knows what has come.
+            Fields of the request.
+        take : callable
+            Takes the bytes of a reply with HTTP 200 as they come, and says whether it has all that it wants.
 
         Raises
         ------
-        RetryableBackendError, BackendError
-            As `send`; a reply that breaks off is not asked for again.
+        Failed
+            When the server cannot be reached, is late, breaks off or refuses.
+        InvalidResponseError
+            When the reply is too large or packed in a way that was not asked for; and what `take` raises.
         """
-        tries = [0]
-        _tries.set(tries)
-        with self._typed(tries):
-            async with self._call(model, body, streaming=True) as raw:
-                async for line in raw.iter_lines():
-                    pieces.take(line)
-        return max(0, tries[0] - 1)
-
-    def _call(self, model: str, body: Mapping[str, object], *, streaming: bool) -> Any:
-        """Start the client's call."""
-        fields = dict(body)
-        chat = "messages" in fields
-        endpoint = self.client.chat.completions if chat else self.client.completions
-        content = {key: fields.pop(key) for key in ("messages" if chat else "prompt",)}
-        way = endpoint.with_streaming_response if streaming else endpoint.with_raw_response
-        return way.create(model=model, **content, extra_body=fields)
-
-    @contextmanager
-    def _typed(self, tries: list[int]) -> Iterator[None]:
-        """Give the client's errors our names."""
-        openai = self._openai
+        aiohttp = self._aiohttp
+        # Raised after the handlers: a client's error holds the request with its key, and must not be chained.
         try:
-            yield
-        except openai.APIStatusError as error:
-            status: int = error.status_code
-            kind = RetryableBackendError if status in _RETRYABLE or status >= 500 else BackendError
-            reason = f"the server refused with HTTP {status}: {_short(error.message)}"
-            raise kind(reason, status=status, failed_requests=tries[0]) from error
-        except openai.APITimeoutError as error:
-            reason = f"no answer in time, {tries[0]} tries; raise timeout_seconds or lower max_concurrency"
-            raise RetryableBackendError(reason, failed_requests=tries[0]) from error
-        except openai.APIConnectionError as error:
-            cause = error.__cause__ or error
-            reason = f"no connection, {tries[0]} tries ({_short(f'{type(cause).__name__}: {cause}')})"
-            raise RetryableBackendError(reason, failed_requests=tries[0]) from error
-        except openai.OpenAIError as error:
-            raise BackendError(
-                f"the client failed: {_short(str(error))}", failed_requests=tries[0]
-            ) from error
-        except self._transport_error as error:
-            reason = f"the reply broke off ({_short(f'{type(error).__name__}: {error}')})"
-            raise RetryableBackendError(reason, failed_requests=tries[0]) from error
+            async with asyncio.timeout(self._connection.timeout_seconds):
+                await self._try(path, body, take)
+                return
+        except TimeoutError:
+            failure = Failed(Way.LATE, "")
+        except aiohttp.ClientConnectorError as error:
+            failure = Failed(Way.UNREACHABLE, _said(error.os_error))
+        except (aiohttp.ClientError, OSError) as error:
+            failure = Failed(Way.BROKEN, _said(error))
+        raise failure
+
+    async def _try(self, path: str, body: Mapping[str, object], take: Callable[[bytes], bool]) -> None:
+        connection = self._connection
+        async with self._session.post(
+            connection.url(path),
+            data=msgspec.json.encode(body),
+            headers={"Authorization": connection.secret.header()},
+            allow_redirects=False,  # a redirect could carry the prompt, or the key, to another host
+            proxy=self._proxy,
+        ) as response:
+            if not 200 <= response.status < 300:
+                raise await self._refusal(response)
+            if (response.content_length or 0) > MAX_REPLY_BYTES:
+                raise InvalidResponseError(f"the reply is larger than {MAX_REPLY_BYTES / 2**20:g} MiB")
+            unpacking = Unpacking(response.headers.get("Content-Encoding", ""))
+            async for data in response.content.iter_any():
+                done = False
+                for piece in unpacking.feed(data):
+                    done = take(piece)
+                if done:
+                    await self._end(response)
+                    break
+
+    async def _refusal(self, response: Any) -> Failed:
+        """Read what a refusal says, as far as it comes."""
+        said = bytearray()
+        try:
+            unpacking = Unpacking(response.headers.get("Content-Encoding", ""), max_bytes=_LONGEST_REFUSAL)
+            async for data in response.content.iter_any():
+                for piece in unpacking.feed(data):
+                    said += piece
+        except (InvalidResponseError, self._aiohttp.ClientError):
+            pass  # the status says enough
+        try:
+            words = words_of(msgspec.json.decode(said))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            words = words_of(said.decode("utf-8", "replace"))
+        after = retry_after({name.lower(): value for name, value in response.headers.items()})
+        return Failed(Way.REFUSED, words, status=response.status, retry_after=after)
+
+    async def _end(self, response: Any) -> None:
+        """Wait a moment for the end of a reply that has said all, so that the connection can be kept."""
+        try:
+            async with asyncio.timeout(_SECONDS_TO_END):
+                await response.content.readany()
+        except (TimeoutError, self._aiohttp.ClientError):
+            response.close()
 
 
-async def _count_try(_request: object) -> None:
-    """Count one HTTP try for the task that makes it."""
-    _tries.get()[0] += 1
+def _said(error: BaseException) -> str:
+    return words_of(f"{type(error).__name__}: {error}")
 
 
-def _short(text: str) -> str:
-    """Cut what a server says to a length that fits a message."""
-    return text if len(text) <= 300 else text[:300] + " …"
+def _proxy(address: SplitResult) -> str | None:
+    """Return the proxy that the environment names for an address; a server on this machine needs none."""
+    host = address.hostname or ""
+    if host in ("localhost", "::1") or host.startswith("127."):
+        return None
+    found = getproxies().get(address.scheme)
+    return None if found is None or proxy_bypass(host) else found
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What is sent to an OpenAI-compatible server for one request, and what its refusals teach about it.
+"""What is sent to an OpenAI-compatible server for one request.
 
 Fields that the protocol shares are sent to every server; what only some engines know (thinking budgets,
 continuation flags) goes by the style that the user set. Sending is left to `planner.backends.openai.backend`.
@@ -8,33 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from difficulty.errors import InvalidInputError
+from planner.backends.openai.learning import ServerTraits
 from planner.backends.prompt_text import messages_of, text_of
 from planner.ports.ports import SampleRequest
 
-__all__ = ["RequestStyle", "ServerTraits", "learn_from_refusal"]
-
-
-class ServerTraits(NamedTuple):
-    """What was found out about a server.
-
-    `native_n`: all samples of a prompt come from one request. `logprobs`: log-probabilities are sent.
-    `limit_field`: name of the token limit. `streams`: replies can come in pieces; `running_usage`: with the
-    counts in each. `notes`: each finding in words.
-    """
-
-    native_n: bool
-    logprobs: bool
-    limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    streams: bool = True
-    running_usage: bool = True
-    notes: tuple[str, ...] = ()
-
-    def single(self, reason: str) -> ServerTraits:
-        """Return these traits with one request per sample from now on."""
-        return self._replace(native_n=False, notes=(*self.notes, f"one request per sample: {reason}"))
+__all__ = ["RequestStyle"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +49,7 @@ class RequestStyle:
         return model
 
     def body(self, request: SampleRequest, *, n: int, seed: int, traits: ServerTraits) -> dict[str, object]:
-        """Return the fields of one request, ``model`` excepted.
+        """Return the fields of one request.
 
         Raises
         ------
@@ -76,12 +57,15 @@ class RequestStyle:
             When a prefix, an effort or a thinking budget is asked for that this server has no way to take.
         """
         generator = request.generator
-        body: dict[str, object] = {"seed": seed, **self.extra_body}
+        body: dict[str, object] = {"model": self.model_of(request)}
+        if traits.seeds:
+            body["seed"] = seed
+        body |= self.extra_body
         if n > 1:
             body["n"] = n
-        limits = [x for x in (request.max_output_tokens, generator.max_output_tokens) if x is not None]
-        if limits:
-            body[traits.limit_field] = min(limits)
+        limit = self.limit(request)
+        if limit is not None:
+            body[traits.limit_field] = limit
         if generator.temperature is not None:
             body["temperature"] = generator.temperature
         if generator.top_p is not None:
@@ -102,11 +86,29 @@ class RequestStyle:
             body["reasoning_effort"] = generator.reasoning_effort
         return body | self._chat(request) | ({"logprobs": True} if traits.logprobs else {})
 
+    @property
+    def path(self) -> str:
+        """The endpoint below the base address."""
+        return "/chat/completions" if self.api == "chat" else "/completions"
+
+    def limit(self, request: SampleRequest) -> int | None:
+        """Return the cap on the output tokens of each choice."""
+        limits = [
+            x for x in (request.max_output_tokens, request.generator.max_output_tokens) if x is not None
+        ]
+        return min(limits, default=None)
+
     def prompt_text(self, request: SampleRequest) -> str:
         """Return all text that the server reads, as the completions endpoint takes it."""
         if self.api == "chat" and request.prompt.messages:
-            return (request.prompt.content or "") + "".join(request.prefix)
+            said = (message.get("content") for message in request.prompt.messages)
+            return "".join(text for text in (*said, *request.prefix) if isinstance(text, str))
         return text_of(request) + "".join(request.prefix)
+
+    def only_text(self, request: SampleRequest) -> bool:
+        """Whether the server reads nothing but text, whose length bounds its tokens."""
+        messages = () if self.api == "completions" else request.prompt.messages or ()
+        return all(isinstance(message.get("content"), str) for message in messages)
 
     def echo(self, request: SampleRequest) -> str:
         """Return what a server that continues a last assistant message may send again."""
@@ -122,39 +124,3 @@ class RequestStyle:
         if self.continuation == "prefill":
             return {"messages": messages}
         return {"messages": messages, "add_generation_prompt": False, "continue_final_message": True}
-
-
-def learn_from_refusal(
-    traits: ServerTraits, message: str, *, n: int, streamed: bool = False
-) -> ServerTraits | None:
-    """Return what a refusal (HTTP 400 or 422) teaches, or None when another try would not help.
-
-    Parameters
-    ----------
-    traits : ServerTraits
-        What is known.
-    message : str
-        What the server says.
-    n : int
-        Samples asked for.
-    streamed : bool
-        Whether the reply was to come in pieces.
-
-    Examples
-    --------
-    >>> learn_from_refusal(ServerTraits(True, True), "'logprobs' is not supported", n=1).logprobs
-    False
-    >>> learn_from_refusal(ServerTraits(True, True), "unknown model", n=1) is None
-    True
-    """
-    if streamed and traits.running_usage and "continuous_usage_stats" in message:
-        return traits._replace(running_usage=False, notes=(*traits.notes, "running counts are refused"))
-    if streamed and traits.streams and "stream" in message:
-        return traits._replace(streams=False, notes=(*traits.notes, "streaming is refused"))
-    if traits.logprobs and "logprobs" in message:
-        return traits._replace(logprobs=False, notes=(*traits.notes, "log-probabilities are refused"))
-    if traits.limit_field == "max_tokens" and "max_completion_tokens" in message:
-        return traits._replace(limit_field="max_completion_tokens", notes=(*traits.notes, "limit renamed"))
-    if n > 1 and any(name in message for name in ("'n'", '"n"', "`n`", "n must", "best_of", "n >")):
-        return traits.single("n is refused")
-    return None

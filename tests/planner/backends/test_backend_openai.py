@@ -16,7 +16,7 @@ from difficulty.prompt import Prompt
 from planner.backends.openai import OpenAIBackend
 from planner.ports.ports import SampleRequest
 
-pytest.importorskip("openai", reason="extra 'openai' is not installed")
+pytest.importorskip("aiohttp", reason="extra 'openai' is not installed")
 
 SOON = {"retry-after-ms": "1"}
 
@@ -168,11 +168,9 @@ async def test_refused_n_is_learnt() -> None:
         Response(body=b'{"error": "busy"}'),
         Response(body=b'{"choices": [{"message": {"content": 3}}]}'),
         Response(body=b'{"choices": [{"text": "4", "finish_reason": "stop"}]}'),
-        Response(
-            body=b'{"choices": [{"text": "4"}], "usage": {"prompt_tokens": 3, "completion_tokens": -1}}',
-        ),
-        Response(body=b'{"choices": [{"text": "4"}], "usage": {"prompt_tokens": 3, "completion_tokens": 0}}'),
         Response(body=b'{"choices": [{"text": "4"}, {"text": "5"}]}'),
+        Response(body=b'{"choices": [{"text": "4\xff"}]}'),
+        Response(body=b'{"choices": ' + b"[" * 200_000 + b"]" * 200_000 + b"}"),
     ],
     ids=[
         "html",
@@ -180,9 +178,9 @@ async def test_refused_n_is_learnt() -> None:
         "error object",
         "wrong type",
         "no usage",
-        "negative",
-        "zero tokens",
-        "too many",
+        "no usage of two",
+        "invalid UTF-8",
+        "deep",
     ],
 )
 async def test_a_broken_reply_is_a_typed_error(reply: Response) -> None:

@@ -16,11 +16,13 @@ from strategy_contract import task
 from difficulty.errors import InvalidResponseError
 from planner.answers.rules import LastNumber
 from planner.backends.openai import OpenAIBackend
+from planner.backends.openai.asking import Asking
+from planner.backends.openai.failure import Failed
 from planner.backends.openai.stream import Pieces
 from planner.drivers import Limits, run_concurrently
 from planner.ports.ports import Metered, SampleRequest
 
-pytest.importorskip("openai", reason="extra 'openai' is not installed")
+pytest.importorskip("aiohttp", reason="extra 'openai' is not installed")
 
 
 @pytest.fixture
@@ -76,7 +78,8 @@ async def test_a_cancelled_call_says_how_many_tokens_it_has_seen() -> None:
 def one_has_seen(call: asyncio.Task[Any], one: OpenAIBackend, tokens: int) -> bool:
     """Say whether a call in flight has taken so many tokens off the line."""
     frames = [task.get_coro().cr_frame for task in asyncio.all_tasks() if not task.done()]  # type: ignore[union-attr]
-    held = [frame.f_locals.get("pieces") for frame in frames if frame is not None]
+    asking = [frame.f_locals.get("self") for frame in frames if frame is not None]
+    held = [one._in_flight for one in asking if isinstance(one, Asking)]
     return any(pieces.usage().output_tokens >= tokens for pieces in held if isinstance(pieces, Pieces))
 
 
@@ -166,13 +169,13 @@ async def test_an_error_in_the_stream_is_typed() -> None:
 
 def test_running_counts_of_the_server_are_believed() -> None:
     pieces = Pieces(n=1)
-    pieces.take(
-        'data: {"choices": [{"text": "a b c"}], "usage": {"prompt_tokens": 7, "completion_tokens": 3}}'
+    pieces.feed(
+        b'data: {"choices": [{"text": "a b c"}], "usage": {"prompt_tokens": 7, "completion_tokens": 3}}\n\n'
     )
     assert (pieces.usage().prompt_tokens, pieces.usage().output_tokens) == (7, 3)
     llama = Pieces(n=1)
-    llama.take(
-        'data: {"choices": [{"text": "a"}], "timings": {"cache_n": 4, "prompt_n": 2, "predicted_n": 5}}'
+    llama.feed(
+        b'data: {"choices": [{"text": "a"}], "timings": {"cache_n": 4, "prompt_n": 2, "predicted_n": 5}}\n\n'
     )
     used = llama.usage()
     assert (used.prompt_tokens, used.cached_prompt_tokens, used.output_tokens) == (6, 4, 5)
@@ -182,7 +185,8 @@ def test_two_choices_are_counted_apart_and_together() -> None:
     pieces = Pieces(n=2)
     for index, count in ((0, 1), (1, 1), (0, 2)):
         usage = {"prompt_tokens": 3, "completion_tokens": count}
-        pieces.take("data: " + json.dumps({"choices": [{"index": index, "text": "x"}], "usage": usage}))
+        event = json.dumps({"choices": [{"index": index, "text": "x"}], "usage": usage})
+        pieces.feed(f"data: {event}\n\n".encode())
     assert pieces.usage().output_tokens == 3
-    with pytest.raises(InvalidResponseError, match="broke off"):
+    with pytest.raises(Failed, match="before its last piece"):
         pieces.reply()

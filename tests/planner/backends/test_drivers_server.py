@@ -19,7 +19,7 @@ from planner.ports.ports import ScoreRequest
 from planner.strategies import Task
 from policies.cost.usage import Usage
 
-pytest.importorskip("openai", reason="extra 'openai' is not installed")
+pytest.importorskip("aiohttp", reason="extra 'openai' is not installed")
 
 both = pytest.mark.parametrize("driver", [run_lockstep, run_concurrently], ids=lambda driver: driver.__name__)
 

@@ -1,0 +1,77 @@
+"""From a reply to completions: names of ends, echoes of the prompt and of the key, and what is on whose bill.
+
+It assumes counts that were checked (`planner.backends.openai.counting`). A choice that cannot be used becomes
+a completion that says so and keeps its tokens; the other choices are left alone.
+"""
+
+from __future__ import annotations
+
+from planner.backends.openai.counting import Counts
+from planner.backends.openai.secret import Secret
+from planner.backends.openai.wire import Choice, Reply, finish_of
+from planner.ports.ports import Completion
+
+__all__ = ["completions_of"]
+
+
+def completions_of(
+    reply: Reply,
+    counts: Counts,
+    *,
+    failed_requests: int,
+    lost: tuple[int, int],
+    remarks: tuple[str, ...],
+    echo: str,
+    secret: Secret,
+) -> list[Completion]:
+    """Return the completions of a reply, the first of which carries what all of them share.
+
+    Parameters
+    ----------
+    reply : Reply
+        With at least as many choices as `counts.output` has counts.
+    counts : Counts
+        Tokens.
+    failed_requests, lost : int, tuple of int
+        Tries before this reply, and the prompt and output tokens that they and surplus choices have used.
+    remarks : tuple of str
+        For the books.
+    echo : str
+        What the server may repeat at the beginning: llama.cpp sends a continued answer whole.
+    secret : Secret
+        The server's key, which no text may hold.
+    """
+    completions = []
+    for place, tokens in enumerate(counts.output):
+        choice, first = reply.choices[place], place == 0
+        finish = finish_of(choice.finish)
+        error = choice.error
+        if error is None and finish == "error":
+            error = f"InvalidResponseError: the server ended the choice with {choice.finish!r}"
+        completions.append(
+            Completion(
+                text="" if choice.error else secret.removed_from(choice.text.removeprefix(echo)),
+                prompt_tokens=counts.prompt if first else 0,
+                output_tokens=tokens,
+                finish_reason="error" if error else finish,
+                mean_logprob=_mean(choice),
+                cached_prompt_tokens=counts.cached if first else 0,
+                reasoning=secret.removed_from(choice.reasoning) or None,
+                error=secret.removed_from(error) if error else None,
+                failed_requests=failed_requests if first else 0,
+                stop_string=_stop_string(choice),
+                lost_prompt_tokens=lost[0] if first else 0,
+                lost_output_tokens=lost[1] if first else 0,
+                remarks=remarks if first else (),
+            )
+        )
+    return completions
+
+
+def _mean(choice: Choice) -> float | None:
+    return sum(choice.logprobs) / len(choice.logprobs) if choice.logprobs else None
+
+
+def _stop_string(choice: Choice) -> str | None:
+    """Return the stop string that ended a choice, ``""`` for the model's own end, None where not said."""
+    return choice.stop_string if choice.stop_stated and finish_of(choice.finish) == "stop" else None
