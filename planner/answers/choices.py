@@ -44,14 +44,17 @@ def _patterns(choices: str) -> _Patterns:
     return _Patterns(
         stated=re.compile(rf"{STATEMENT.pattern}{_OPEN}{_WORDS}{_OPEN}(?P<letter>{letter}|{small}){end}"),
         named=re.compile(
-            rf"(?:(?<![\w'])(?:(?i:option|choice)\s)?[(*]{{0,3}}(?P<before>{letter})[)*.]{{0,3}}\s(?:is|was)\s(?:the\s|therefore\s)?"
-            rf"(?:only\s|most\s)?(?i:correct|right|best|answer|appropriate)"
-            rf"|\b(?i:correct|right|best|choose|select|pick)\s(?i:option|choice|letter|one)?\s?(?:is|was)?\s?:?{_OPEN}(?P<after>{letter}){end}"
-            rf"|\b(?i:option|choice)\s{{0,2}}(?:is|=|:)\s{{0,2}}{_OPEN}(?P<option>{letter}){end}|(?<=[选選]){_OPEN}(?P<chosen>{letter}){end})"
+            rf"(?:(?<![\w'])(?:(?i:option|choice)\s)?[(*]{{0,3}}(?P<before>{letter})[)*.]{{0,3}}\s(?:is|was)"
+            rf"\s(?:the\s|therefore\s)?(?:only\s|most\s)?(?i:correct|right|best|answer|appropriate)"
+            rf"|\b(?i:correct|right|best|choose|select|pick)\s(?i:option|choice|letter|one)?\s?(?:is|was)?"
+            rf"\s?:?{_OPEN}(?P<after>{letter}){end}"
+            rf"|\b(?i:option|choice)\s{{0,2}}(?:is|=|:)\s{{0,2}}{_OPEN}(?P<option>{letter}){end}"
+            rf"|(?<=[选選]){_OPEN}(?P<chosen>{letter}){end})"
         ),
         bold=re.compile(rf"\*\*\s?{_OPEN}(?P<letter>{letter})(?:[).:]{{1,2}}(?:\s[^*\n]{{0,200}})?)?\s?\*\*"),
         whole=re.compile(
-            rf"{_OPEN}{_WORDS}{_OPEN}(?P<letter>{either}){_CLOSE}(?!,\s{{0,3}}{either}\b)(?:[.,;!]?{_CLOSE}|(?:[).:,、]|\s[-\u2013\u2014])\s{{0,3}}\S.{{0,300}})",
+            rf"{_OPEN}{_WORDS}{_OPEN}(?P<letter>{either}){_CLOSE}(?!,\s{{0,3}}{either}\b)"
+            rf"(?:[.,;!]?{_CLOSE}|(?:[).:,、]|\s[-\u2013\u2014])\s{{0,3}}\S.{{0,300}})",
             re.DOTALL,
         ),
     )

@@ -18,9 +18,11 @@ from planner.answers.statements import stated_spans, taken_back
 __all__ = ["final_formula"]
 
 _FORMULA: Final = re.compile(
-    r"\$\$(?P<display>[^$]{1,2000}+)\$\$|\$(?P<inline>[^$\n]{1,2000}+)\$|\\\((?P<round>(?:[^\\\n]|\\[^()\n]){1,1000}+)\\\)|\\\[(?P<square>(?:[^\\]|\\[^\[\]]){1,1000}+)\\\]"
+    r"\$\$(?P<display>[^$]{1,2000}+)\$\$|\$(?P<inline>[^$\n]{1,2000}+)\$"
+    r"|\\\((?P<round>(?:[^\\\n]|\\[^()\n]){1,1000}+)\\\)"
+    r"|\\\[(?P<square>(?:[^\\]|\\[^\[\]]){1,1000}+)\\\]"
 )
-_PROSE: Final = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{4,}")
+_PROSE: Final = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{4,}|[\u4e00-\u9fff]{2,}")
 _COMMANDS: Final = re.compile(r"\\[A-Za-z]+(?:\s?\{[A-Za-z ]*\})?")
 _SENTENCE: Final = re.compile(
     r"(?P<said>[^\n]{1,300}?)(?:[.;]?\s{0,3}(?:\n|$)|\.\s|,?\s(?:because|since|which|so|as|where|when)\s)"

@@ -17,7 +17,8 @@ __all__ = ["final_number"]
 
 # What may stand between "the answer is" and the number.
 _LEAD: Final = re.compile(
-    r"(?:[\s*_`\"'(\[{:=]|\\[(\[{]|\\?\$(?!\\?\$\d)|\\(?:text|textbf|mathbf|boxed)\{|\b(?:about|approximately|roughly|exactly|only|just)\b|\b[A-Za-z]\s?=){0,8}"
+    r"(?:[\s*_`\"'(\[{:=]|\\[(\[{]|\\?\$(?!\\?\$\d)|\\(?:text|textbf|mathbf|boxed)\{"
+    r"|\b(?:about|approximately|roughly|exactly|only|just)\b|\b[A-Za-z]\s?=){0,8}"
 )
 _GOES_ON: Final = re.compile(
     r"\s?(?:[-+*/×÷=^·]|\\(?:cdot|times|div|sqrt|pi|pm)|[A-Za-z](?![A-Za-z])\s?[-+=^])"

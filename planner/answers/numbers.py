@@ -37,7 +37,8 @@ _BODY: Final = rf"(?:{_MIXED}|{_FRACTION}|{_POWER}|{_RATIO}|{_SCIENTIFIC})"
 _SIGN: Final = r"(?:(?<![A-Za-z0-9_)\]}.^!%])[-+]|(?<=[=(<>:]\s)[-+]\s)"
 _CURRENCY: Final = r"(?:\\?\$|[€£¥])"
 _MIXED_IN_TEXT: Final = (
-    r"(?P<whole>[0-9]{1,9}+)\s{1,2}(?P<top>[0-9]{1,9}+)\s?/\s?(?P<bottom>[0-9]{1,9}+)(?![0-9]|\.[0-9]|\s?/)"
+    r"(?P<whole>[0-9]{1,9}+)\s{1,2}(?P<top>[0-9]{1,9}+)\s?/\s?(?P<bottom>[0-9]{1,9}+)"
+    r"(?![0-9]|\.[0-9]|\s?/)"
 )
 _IN_TEXT: Final = re.compile(
     rf"(?P<passed>(?:\^|(?<=[A-Za-z}})])_)\s?(?:\{{[^{{}}]{{0,80}}\}}|[-+]?[0-9A-Za-z]++)|\b(?:[cdkm]?m|ft|in|yd)[23]\b)"
@@ -46,8 +47,13 @@ _IN_TEXT: Final = re.compile(
 )
 _SHAPES: Final = [re.compile(shape) for shape in (_MIXED, _FRACTION, _POWER, _RATIO, _SCIENTIFIC)]
 _THOUSANDS: Final = re.compile(r"(?<=[0-9])(?:\{,\}|,?\\[,!:; ]|~|['\u2019])\s{0,3}(?=[0-9]{3}(?![0-9]))")
+_DEGREES: Final = r"(?:°|\^\s*\{?\s*\\circ\s*\}?)\s*(?:[CF]|\\(?:text|mathrm)\{\s?[CF]\})?"
+_ORDINAL: Final = r"(?<=[0-9])(?:st|nd|rd|th|\^\{?\\text\{(?:st|nd|rd|th)\}\}?)"
 _WRAPPING: Final = re.compile(
-    r"^(?:(?:US|C|A)?\\?[$€£¥]\s*)|(?:\s*(?:\\?%|\\?\$|€|£|(?:°|\^\s*\{?\s*\\circ\s*\}?)\s*(?:[CF]|\\(?:text|mathrm)\{\s?[CF]\})?))$"
+    rf"^(?:(?:US|C|A)?\\?[$€£¥]\s*)|(?:\s*(?:\\?%|\\?\$|€|£|{_DEGREES}|{_ORDINAL}))$"
+)
+_REPEATING: Final = re.compile(
+    r"(?P<whole>[0-9]{0,50})\.(?P<fixed>[0-9]{0,50})\\(?:overline|dot|bar)\s?\{?(?P<period>[0-9]{1,50})\}?"
 )
 
 
@@ -125,6 +131,11 @@ def _value(body: str) -> Fraction | None:
     """Return the exact value of an unsigned number, or None when it is none or has too many digits."""
     if len(body) > 3 * _MAX_DIGITS:
         return None
+    repeating = _REPEATING.fullmatch(body)
+    if repeating:
+        whole, fixed, period = repeating.group("whole", "fixed", "period")
+        tail = Fraction(int(period), 10 ** len(fixed) * (10 ** len(period) - 1))
+        return Fraction(f"{whole or 0}.{fixed or 0}") + tail
     shape = next((place for place, shape in enumerate(_SHAPES) if shape.fullmatch(body)), None)
     if shape is None:
         return None

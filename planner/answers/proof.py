@@ -140,7 +140,7 @@ def _same_value(first: Any, second: Any) -> bool:
     """Say whether the difference of two expressions is shown to be 0."""
     if first == second:
         return True
-    if first.free_symbols != second.free_symbols or first.is_infinite or second.is_infinite:
+    if first.is_infinite or second.is_infinite:
         return False
     difference = first - second
     if difference.is_Rational:

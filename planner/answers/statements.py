@@ -1,7 +1,8 @@
 """Find where a text states its final answer: ``####``, "the answer is", "Final Answer:", 答案是.
 
-A statement that the text takes back afterwards ("wait", "no,") is none. What kind of answer follows the words
-is left to the rules in `planner.answers.rules`; the patterns are linear in the length of a text.
+A statement that the text takes back or goes on from ("wait", "no,", "then") is not its last word. What kind
+of answer follows the words is left to the rules in `planner.answers.rules`; the patterns are linear in the
+length of a text.
 """
 
 from __future__ import annotations
@@ -12,18 +13,27 @@ from typing import Final
 __all__ = ["STATEMENT", "last_match", "stated_spans", "taken_back"]
 
 _VERB: Final = (
-    r"(?:(?:is|are|was|be|equals?|becomes|as)\b(?:\s{1,4}(?:simply|just|exactly|therefore|thus|indeed|then|now)\b)?"
+    r"(?:(?:is|are|was|be|equals?|becomes|as)\b"
+    r"(?:\s{1,4}(?:simply|just|exactly|therefore|thus|indeed|then|now)\b)?"
     r"|(?:must|should|would|will|could|seems\sto|has\sto|appears\sto)\s{1,4}be\b|comes\s(?:out\s)?to\b)"
 )
 # Between the words and the answer: colons, dashes, bold, spaces.
 _GAP: Final = r"[\s*_:=\"']{0,12}"
-STATEMENT: Final = re.compile(
-    rf"(?:\b(?i:answer|solution|result)(?:\s(?:to|here|for|of|in)(?:\s[\w']{{1,20}}){{0,6}}?|\s?\([^()\n]{{0,30}}\))?(?P<mark>{_GAP}(?i:{_VERB}){_GAP}|{_GAP}[-\u2013\u2014=:]{_GAP}|[*_]{{1,3}}\s{{1,3}})|(?i:<answer>)\s{{0,8}}"
-    rf"|(?:【?答案】?|正确选项|正确答案|结果|选项|选择)\s?(?:应该|应|就)?(?:[是为選选]|:|=){{1,3}}{_GAP}|【答案】{_GAP}|(?:故选|所以选|因此选|应选|我选|答)\s?:?{_GAP})"
+_OF_WHAT: Final = r"(?:\s(?:to|here|for|of|in)(?:\s[\w']{1,20}){0,6}?|\s?\([^()\n]{0,30}\))?"
+_MARK: Final = rf"(?:{_GAP}(?i:{_VERB}){_GAP}|{_GAP}[-\u2013\u2014=:]{_GAP}|[*_]{{1,3}}\s{{1,3}})"
+_CHINESE: Final = (
+    rf"(?:【?答案】?|正确选项|选项|选择)\s?(?:应该|应|就)?(?:[是为選选]|:|=){{1,3}}{_GAP}|【答案】{_GAP}"
+    rf"|(?:故选|所以选|因此选|应选|我选|答)\s?:?{_GAP}"
 )
+STATEMENT: Final = re.compile(rf"(?:\b(?i:answer){_OF_WHAT}{_MARK}|(?i:<answer>)\s{{0,8}}|{_CHINESE})")
+"""The words that introduce a final answer, up to the answer itself."""
 _TAKEN_BACK: Final = re.compile(
     r"(?i:\b(?:wait|hold on|oops|correction|on second thought|let me (?:re|double)|i made a mistake)\b"
-    r"|\bthat(?:'s| is) (?:wrong|not right|incorrect)\b|(?:^|[.!?\n]\s{0,3})(?:no|actually|sorry|hmm)\b)"
+    r"|\bthat(?:'s| is) (?:wrong|not right|incorrect)\b)"
+)
+# Another conclusion, at the beginning of a sentence.
+_GOES_ON: Final = re.compile(
+    r"(?:^|[.!?\n])\s{0,3}(?i:no|actually|sorry|hmm|so|thus|therefore|hence|then|next|finally|now|but)\b"
 )
 
 
@@ -54,11 +64,11 @@ def stated_spans(text: str) -> list[tuple[int, int]]:
 
 
 def taken_back(text: str, start: int) -> bool:
-    """Say whether a text takes back what it said before `start`.
+    """Say whether a text takes back what it said before `start`, or goes on to another conclusion.
 
     Examples
     --------
-    >>> taken_back("The answer is 5. Wait, it is 7.", 15), taken_back("The answer is 5. No doubt.", 15)
-    (True, True)
+    >>> taken_back("The answer is 5. Wait, it is 7.", 15), taken_back("The answer is 5, in 2 steps.", 15)
+    (True, False)
     """
-    return _TAKEN_BACK.search(text, start) is not None
+    return _TAKEN_BACK.search(text, start) is not None or _GOES_ON.search(text, start) is not None

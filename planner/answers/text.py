@@ -27,7 +27,9 @@ _TEXT: Final = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|it|sf)|mbox|operatorname|boldsymbol|bm|boxed|fbox)\s?\{([^{}]*)\}"
 )
 _APPROXIMATELY: Final = re.compile(r"^(?:\\approx(?![A-Za-z])|≈|=)\s?")
-_NAMED: Final = re.compile(r"^([A-Za-z](?:_\{?\w\}?)?)\s?=\s?(?=[^=])")
+_NAMED: Final = re.compile(r"^([A-Za-z](?:_\{?\w\}?)?)\s?(?:=|≈|\\approx(?![A-Za-z]))\s?(?=[^=])")
+# What is only close stands behind the value, unless a variable stands before it.
+_CLOSE: Final = re.compile(r"(?<=[0-9}iπ)])\s?(?:≈|\\approx(?![A-Za-z])).*$")
 
 
 def canonical_answer(text: str) -> str | None:
@@ -86,7 +88,7 @@ def variable_of(text: str) -> str | None:
 
 def _lighter(answer: str) -> str:
     """Take one layer of decoration off, or write the number that is left."""
-    answer = _APPROXIMATELY.sub("", undressed(answer))
+    answer = _CLOSE.sub("", _APPROXIMATELY.sub("", undressed(answer)))
     number = canonical_number(_NAMED.sub("", answer))
     if number is not None:
         return number

@@ -13,7 +13,8 @@ __all__ = ["without_thought"]
 
 _NAMES: Final = r"(?:seed:)?(?:think|thinking|thought|thoughts|reasoning|reflection|scratchpad|analysis)"
 _MARK: Final = re.compile(
-    rf"(?P<open><\s?{_NAMES}\s?>|<\|begin_of_thought\|>|\[THINK\]|\u25c1think\u25b7|<\|channel\|>\s?analysis\s?<\|message\|>)"
+    rf"(?P<open><\s?{_NAMES}\s?>|<\|begin_of_thought\|>|\[THINK\]|\u25c1think\u25b7"
+    r"|<\|channel\|>\s?analysis\s?<\|message\|>)"
     rf"|(?P<close><\s?/\s?{_NAMES}\s?>|<\|end_of_thought\|>|\[/THINK\]|\u25c1/think\u25b7"
     r"|<\|channel\|>\s?final\s?<\|message\|>)",
     re.IGNORECASE,

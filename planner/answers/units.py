@@ -64,7 +64,10 @@ _PLAIN: Final = (
     rf"(?P<plain>(?:(?:square|sq\.?|cubic)\s)?(?:{_KNOWN}){_POWERED}"
     rf"(?:\s?(?:/|per)\s?(?:{_KNOWN}|[smhg]){_POWERED})?)"
 )
-_UNIT: Final = re.compile(rf"(?<=[0-9}})])(?:\s|~|\\[ ,;:!]){{0,3}}(?:{_WORDS}{_POWERED}|{_PLAIN})\.?$")
+_SPACE: Final = r"(?:\s|~|\\[ ,;:!]){0,3}"
+_BEFORE: Final = r"(?:(?<=[0-9})])|(?<=\\pi)|(?<=\\pi\s)|(?<=π))"
+_UNIT: Final = re.compile(rf"(?:{_SPACE}{_WORDS}{_POWERED}|{_BEFORE}{_SPACE}{_PLAIN})\.?$")
+_SQUARES: Final = frozenset({"square", "cubic", "sq", "per"})
 _SINGLE: Final = frozenset(name for name in _ALIASES if len(name) == 1) | {"A", "V", "K", "C", "F"}
 _NO_UNIT_WORDS: Final = (
     "hundred thousand million billion trillion dozen k and or if for where mod am pm a.m. p.m. pi "
@@ -90,11 +93,12 @@ def without_unit(text: str, *, known_only: bool = False) -> str:
     ('5', '12', '2\\text{ million}')
     """
     unit = _find(text)
-    if unit is None or (
-        known_only and unit["words"] and not _ALIASES.keys() >= set(unit["words"].strip().split())
-    ):
+    if unit is None or unit.start() == 0:
         return text
-    return text[: -len(unit.group())]
+    words = set((unit["words"] or "").strip(" .").split())
+    if known_only and not words <= _SQUARES | _ALIASES.keys():
+        return text
+    return text[: unit.start()]
 
 
 def unit_of(text: str) -> str | None:

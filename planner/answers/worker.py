@@ -43,7 +43,8 @@ def serve() -> None:
 def _value(operation: Callable[..., object], texts: list[str]) -> object:
     try:
         return operation(*texts)
-    except Exception:  # noqa: BLE001 - sympy raises errors of any type on odd input; each of them means "not shown"
+    # sympy raises errors of any type on odd input; each of them means "not shown".
+    except Exception:  # noqa: BLE001
         return None
 
 

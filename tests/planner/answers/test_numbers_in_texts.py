@@ -132,7 +132,8 @@ def test_signs_digits_and_marks(text: str, number: str) -> None:
         ("The answer is 5. Wait, that is wrong: 7.", "7"),
         ("\u7b54\u6848\u662f 36\u3002", "36"),
         ("\u7b54\u6848\uff1a3/4\uff0c\u517110\u5206", "0.75"),
-        ("the answer to the first question is 8, after 2 steps", "8"),
+        ("The answer is 72. Then each of 3 gets 24.", "24"),
+        ("The result is 12. Then we divide by 3 to get 4.", "4"),
     ],
 )
 def test_a_stated_number_goes_before_a_later_one(text: str, number: str) -> None:
