@@ -73,6 +73,7 @@ def value(written: str | None) -> Fraction:
 
 
 @given(st.fractions(min_value=-(10**6), max_value=10**6, max_denominator=1000), st.sampled_from(NUMBERS))
+@settings(derandomize=True)
 def test_a_number_comes_back_from_the_text_around_it(number: Fraction, template: str) -> None:
     ways = [str(number)]
     if number.denominator > 1:
@@ -95,18 +96,20 @@ def test_a_number_comes_back_from_the_text_around_it(number: Fraction, template:
 
 
 @given(st.sampled_from("ABCDE"), st.sampled_from(CHOICES))
+@settings(derandomize=True)
 def test_a_choice_comes_back_from_the_text_around_it(letter: str, template: str) -> None:
     assert MultipleChoice().extract(template.format(c=letter), "stop") == letter
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**9), max_value=10**9, places=4))
+@settings(derandomize=True)
 def test_a_decimal_comes_back_from_json(number: object) -> None:
     answer = JsonField(field="a.b").extract(f'so {{"a": {{"b": {number}}}}} is it', "stop")
     assert value(answer) == Fraction(str(number))
 
 
 @given(TEXTS)
-@settings(max_examples=400)
+@settings(max_examples=400, derandomize=True)
 def test_canonical_forms_are_canonical(text: str) -> None:
     assert plain(plain(text)) == plain(text)
     written = canonical_answer(text)
@@ -120,7 +123,7 @@ def test_canonical_forms_are_canonical(text: str) -> None:
 
 
 @given(TEXTS, TEXTS)
-@settings(max_examples=200)
+@settings(max_examples=200, derandomize=True)
 def test_equality_is_reflexive_and_symmetric(first: str, second: str) -> None:
     for rule in RULES:
         assert rule.equal(first, second) == rule.equal(second, first)
@@ -130,6 +133,7 @@ def test_equality_is_reflexive_and_symmetric(first: str, second: str) -> None:
 
 
 @given(TEXTS)
+@settings(derandomize=True)
 def test_every_number_that_is_seen_can_be_written(text: str) -> None:
     clean = plain(text)
     for start, end in numbers_in(clean):
