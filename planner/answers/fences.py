@@ -32,6 +32,7 @@ _LINE: Final = re.compile(r"^(?P<indent>[ \t]*+(?:>[ \t]?)*+[ \t]*+)(?P<fence>`{
 _AFTER_TEXT: Final = re.compile(r"^(?P<text>[^`]*[^`\s][ \t]*)(?P<fence>`{3,})(?P<rest>[ \t]*+[\w+#.-]*)$")
 _TAG: Final = re.compile(r"^[\s{.]*(?:lang(?:uage)?[-=])?([\w+#-]+(?:\.\d+)?)?")
 _TRANSPARENT: Final = frozenset({"markdown", "md", "mdx", "rst"})
+_QUOTED: Final = re.compile(r"('''|\"\"\")[ \t]*(?:python\d?|py)")  # quotes in place of backticks
 _QUOTES: Final = re.compile(r"\\.|\"\"\"|'''|\"(?:[^\"\\]|\\.)*+\"|'(?:[^'\\]|\\.)*+'|#.*")
 
 
@@ -94,6 +95,12 @@ class _Cutter:
         found = _LINE.match(bare) if "```" in bare or "~~~" in bare else None
         if not self._fence:
             self._read_outside(line, bare, found)
+        elif self._fence[0] in "'\"":
+            if bare == self._fence and not self._string:
+                self._end_block()
+            else:
+                self._lines.append(line)
+                self._follow_strings(bare)
         elif found is not None and self._closes(found):
             rest = found["rest"].strip()
             self._end_block()
@@ -137,6 +144,10 @@ class _Cutter:
                 return
             self._end_text()
             self._open(found, rest)
+            return
+        if (quoted := _QUOTED.fullmatch(bare)) is not None:
+            self._end_text()
+            self._fence, self._indent, self._tag = quoted[1], "", "python"
             return
         after = _AFTER_TEXT.match(bare) if bare.count("```") == 1 else None
         if after is not None:

@@ -218,28 +218,35 @@ def _distrust_classes() -> None:
 
 
 def _distrust(made: object) -> None:
-    equal = vars(made).get("__eq__") if isinstance(made, type) else None
-    if isinstance(equal, types.FunctionType) and not hasattr(equal, "__wrapped__"):
-        type.__setattr__(made, "__eq__", _honest(equal))
+    for name, equal in (("__eq__", True), ("__ne__", False)):
+        compare = vars(made).get(name) if isinstance(made, type) else None
+        if isinstance(compare, types.FunctionType) and not hasattr(compare, "__wrapped__"):
+            type.__setattr__(made, name, _honest(compare, equal=equal))
 
 
-def _honest(equal: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Return an equality that is not believed about a plain value when it says yes to all values."""
+def _honest(compare: Callable[[Any, Any], Any], *, equal: bool) -> Callable[[Any, Any], Any]:
+    """Return a comparison that is not believed about a plain value when it calls all values equal.
 
-    @functools.wraps(equal)
-    def __eq__(self: Any, other: Any) -> Any:
-        verdict = equal(self, other)
-        if type(verdict) not in (bool, int) or not verdict or type(other) not in _STRANGERS:
+    Parameters
+    ----------
+    equal : bool
+        What the comparison says of equal values: True for ``==``, False for ``!=``.
+    """
+
+    @functools.wraps(compare)
+    def honest(self: Any, other: Any) -> Any:
+        verdict = compare(self, other)
+        if type(verdict) not in (bool, int) or bool(verdict) != equal or type(other) not in _STRANGERS:
             return verdict
         try:
             for strange in _STRANGERS[type(other)]:
-                if strange is not other and not equal(self, strange):
+                if strange is not other and bool(compare(self, strange)) != equal:
                     return verdict
         except Exception:  # noqa: BLE001 - the program's code raises what it likes; refusing is honest
             return verdict
-        return False
+        return not equal
 
-    return __eq__
+    return honest
 
 
 def _refuse(event: str, arguments: tuple[object, ...]) -> None:

@@ -31,6 +31,7 @@ OLD = "def area(w, h):\n    return w + h\n"
         f"{F}\n{CODE}{F}\nok",
         f"~~~\n{CODE}~~~\nok",
         f"~~~~ python\n{CODE}~~~~\nok",
+        f"'''python\n{CODE}'''\nok",
         f"{F}`python\n{CODE}{F}`\nok",
         f"{F}`markdown\nIntro\n{F}python\n{CODE}{F}\n{F}`\nok",
         f"Here it is: {F}python\n{CODE}{F}",

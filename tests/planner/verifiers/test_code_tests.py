@@ -91,6 +91,24 @@ async def test_tests_of_unittest_are_found_and_judged(end: str) -> None:
     assert await score(RIGHT, WRONG, tests=f"{UNITTEST}{end}\n") == [1.0, 0.0]
 
 
+async def test_tests_may_feed_input_read_output_and_take_a_candidate() -> None:
+    program = "def main():\n    print(int(input()) * 7)\nif __name__ == '__main__':\n    main()\n"
+    tests = """
+import contextlib, io, sys
+from unittest.mock import patch
+out = io.StringIO()
+sys.stdin = io.StringIO("6")
+with contextlib.redirect_stdout(out):
+    main()
+with patch("builtins.input", return_value="1"), contextlib.redirect_stdout(out):
+    main()
+assert out.getvalue() == "42\\n7\\n"
+"""
+    assert await score(program, program.replace("7", "8"), tests=tests) == [1.0, 0.0]
+    candidate = "def check(candidate):\n    assert candidate(6, 7) == 42\ncheck(area)\n"
+    assert await score(RIGHT, WRONG, tests=candidate) == [1.0, 0.0]
+
+
 async def test_doctests_of_the_program_are_found_and_judged() -> None:
     tests = "import doctest\nassert doctest.testmod().failed == 0\n"
     assert await score(DOCTESTED.format("w * h"), DOCTESTED.format("0"), tests=tests) == [1.0, 0.0]
