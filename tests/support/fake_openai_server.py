@@ -96,6 +96,10 @@ def refusal(message: str, *, status: int = 400, headers: dict[str, str] | None =
     )
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # with the usual 5, connections that come together may hang for a minute
+
+
 Behaviour = Callable[[dict[str, Any], int], Response]
 
 
@@ -169,7 +173,7 @@ class FakeOpenAIServer:
             def log_message(self, format: str, *args: object) -> None:
                 """Keep the test output clean."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._server.block_on_close = False
         self._thread = threading.Thread(

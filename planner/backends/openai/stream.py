@@ -176,6 +176,9 @@ class Pieces:
             return  # a sign of life
         envelope = open_envelope(data)
         parts = [read_part(raw) for raw in envelope.choices or ()]
+        for part in parts:
+            if part.error is not None and part.place is None and self._n > 1:
+                raise InvalidResponseError(part.error.removeprefix("InvalidResponseError: "))
         places = [part.place or 0 for part in parts]
         self.mixed_up |= len(set(places)) < len(places)
         for place, part in zip(places, parts, strict=True):

@@ -213,19 +213,24 @@ def read_part(raw: msgspec.Raw) -> Part:
     """Read one choice, or what an event adds to one; what is wrong with it is its `error`."""
     try:
         wire = msgspec.json.decode(raw, type=_WireChoice)
+    except BROKEN_JSON as error:
+        return Part(error=f"InvalidResponseError: a choice cannot be read ({error})")
+    place, finish = wire.index if type(wire.index) is int else None, _finish_name(wire.finish_reason)
+    try:
         message = wire.delta if wire.message is None else wire.message
         text, thought = _content(wire.text if message is None else message.content)
         if message is not None:
             thought += _content(message.reasoning_content or message.reasoning)[0]
         logprobs = _read_logprobs(wire.logprobs)
     except (*BROKEN_JSON, InvalidResponseError) as error:
-        return Part(error=f"InvalidResponseError: a choice cannot be read ({error})")
-    stated = not isinstance(wire.stop_reason, msgspec.UnsetType)
+        reason = f"InvalidResponseError: a choice cannot be read ({error})"
+        return Part(place=place, finish=finish, error=reason)
+    stated = wire.stop_reason is None or isinstance(wire.stop_reason, str | int)
     return Part(
-        place=wire.index if type(wire.index) is int else None,
+        place=place,
         text=text,
         reasoning=thought,
-        finish=_finish_name(wire.finish_reason),
+        finish=finish,
         logprobs=logprobs,
         stop_string=wire.stop_reason if isinstance(wire.stop_reason, str) else "" if stated else None,
         stop_stated=stated,

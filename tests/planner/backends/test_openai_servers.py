@@ -315,6 +315,15 @@ class TestStreams:
         assert [sample.text for sample in samples] == ["answer 3", "answer 4"]
         assert samples[0].lost_output_tokens == 3 and not one.traits.native_n
 
+    async def test_a_broken_piece_spoils_its_own_choice(self) -> None:
+        broken = piece("b", index=1)
+        broken["choices"][0]["logprobs"] = {"content": [{"logprob": 3.0}]}
+        ends = [piece(end="stop", index=0), piece(end="stop", index=1)]
+        stream = events(piece("a"), broken, *ends, COUNTS, DONE)
+        with FakeOpenAIServer(lambda _body, _index: stream) as server:
+            [samples] = await backend(server).sample([revocable(n=2)])
+        assert [(one.text, one.finish_reason) for one in samples] == [("a", "stop"), ("", "error")]
+
     @pytest.mark.parametrize("before", [b"", b": ping\n\n"])
     async def test_a_break_before_the_first_piece_is_asked_again(self, before: bytes) -> None:
         cut = Response(body=before + b"data: {", cut_after=len(before) + 1)
