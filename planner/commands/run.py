@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from difficulty.generator import Generator
     from difficulty.prompt import Prompt
     from planner.backends.specs import BackendSpec
-    from planner.drivers import Limits
+    from planner.commands.terminal.terminal import Tell
+    from planner.drivers import Limits, Progress
     from planner.ports.outcome import Outcome
     from planner.ports.ports import Verifier
     from planner.running.summary import RunSummary
@@ -168,7 +169,7 @@ def command(
             driver=spec.driver,
             run_log=journal,
             seed=seed,
-            progress=lambda progress: tell("prompts", progress.n_done, progress.n_tasks),
+            progress=_Told(tell),
         )
     _write(out, outcomes)
     unfinished = any(outcome.stop_reason in ("failed", "time", "limit") for outcome in outcomes)
@@ -180,6 +181,22 @@ def command(
     else:
         _print(summary, out, journal if unfinished else None)
     return 0 if summary.n_answered else 1
+
+
+class _Told:
+    """Moves the bar, and says once why nothing comes, where the first prompts have failed."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._quiet = False
+
+    def __call__(self, progress: Progress) -> None:
+        self._tell("prompts", progress.n_done, progress.n_tasks)
+        failed = progress.outcome.stop_reason == "failed" and bool(progress.outcome.errors)
+        if failed and not self._quiet:
+            error = progress.outcome.errors[-1]
+            note(f"nothing has come yet: prompt {progress.outcome.prompt_id!r}: {error.kind}: {error.reason}")
+        self._quiet = True
 
 
 def _served(

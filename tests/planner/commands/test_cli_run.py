@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -291,6 +292,95 @@ def test_the_estimate_stops_a_collection_that_is_refused(
     assert main([*arguments, *drawing(server, "--yes", "--samples", "1")]) == 2  # another collection
     assert main([*arguments, *drawing(server, "--yes")]) == 0
     assert out.exists()
+
+
+def test_a_dead_server_is_said_at_once_with_its_address_and_the_reason(
+    bundle: Path, tasks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, url = tmp_path / "outcomes.jsonl", "http://127.0.0.1:9/v1"
+    arguments = ["run", os.fspath(bundle), os.fspath(tasks), "--price", "1e-4", "--out", os.fspath(out)]
+    started = time.monotonic()
+    assert main([*arguments, "--backend", "openai", "--base-url", url, "--model", "tiny"]) == 1
+    assert time.monotonic() - started < 20
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count("nothing has come yet") == 1
+    assert f"no connection to {url}" in said and "refused" in said.lower()
+
+
+def test_a_reacting_run_on_a_server_that_is_down_goes_on_when_it_is_back(
+    bundle: Path, server: FakeOpenAIServer, tasks: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "outcomes.jsonl"
+    arguments = ["run", os.fspath(bundle), os.fspath(tasks), "--price", "1e-4", "--adaptive"]
+    arguments += ["--out", os.fspath(out), *drawing(server)]
+    server.behave = lambda _body, _index: refusal("down", status=503, headers={"retry-after-ms": "1"})
+    assert main(arguments) == 1
+    outcomes = [outcome_from_json(line) for line in out.read_bytes().splitlines()]
+    assert {outcome.stop_reason for outcome in outcomes} == {"failed"}
+    assert all("refused with HTTP 503: down" in outcome.errors[0].reason for outcome in outcomes)
+    journal = tmp_path / "outcomes.jsonl.requests"
+    assert journal.exists()
+    server.behave = answer
+    assert main(arguments) == 0
+    outcomes = [outcome_from_json(line) for line in out.read_bytes().splitlines()]
+    assert {outcome.stop_reason for outcome in outcomes} <= {"complete", "satisfied"}
+    assert all(outcome.answer is not None for outcome in outcomes) and not journal.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_ten_kills_and_outages_of_a_reacting_run_change_nothing(
+    bundle: Path, server: FakeOpenAIServer, tasks: Path, tmp_path: Path
+) -> None:
+    down = threading.Event()
+
+    def slow(body: dict[str, Any], index: int) -> Response:
+        if down.is_set():
+            refused.append(index)
+            return refusal("down", status=503, headers={"retry-after-ms": "1"})
+        time.sleep(0.05)  # the server's own latency: without it a run is over before it can be killed
+        return answer(body, index)
+
+    refused: list[int] = []
+    out, whole = tmp_path / "outcomes.jsonl", tmp_path / "whole.jsonl"
+    arguments = ["run", os.fspath(bundle), os.fspath(tasks), "--price", "1e-4", "--adaptive"]
+    assert main([*arguments, "--out", os.fspath(whole), *drawing(server)]) == 0
+    asked = Counter(json.dumps(body, sort_keys=True) for body in server.requests)
+    server.requests.clear()
+    server.behave = slow
+    command = [sys.executable, "-c", "import sys; from planner.cli import main; sys.exit(main(sys.argv[1:]))"]
+    command += [*arguments, "--out", os.fspath(out), *drawing(server)]
+    rng = random.Random(1)
+    n_kills, n_sessions = 0, 0
+    while True:
+        n_sessions += 1
+        if n_sessions % 4 == 2 and n_kills < 10:
+            down.set()
+        else:
+            down.clear()
+        n_before = len(server.requests)
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+            while n_kills < 10 and child.poll() is None and len(server.requests) == n_before:
+                time.sleep(0.005)
+            try:
+                code = child.wait(timeout=rng.uniform(0.0, 0.12) if n_kills < 10 else 60)
+                if not down.is_set():
+                    assert code == 0
+                    break
+            except subprocess.TimeoutExpired:
+                child.kill()
+                n_kills += 1
+    assert n_kills == 10 and refused, "the run was over before the tenth kill, or met no outage"
+    times = [index for index in range(len(server.requests)) if index not in set(refused)]
+    paid = Counter(json.dumps(server.requests[index], sort_keys=True) for index in times)
+    assert set(paid) == set(asked)
+    assert sum(paid.values()) - sum(asked.values()) <= 10 * 4
+    ours, theirs = (
+        [outcome_from_json(line) for line in path.read_bytes().splitlines()] for path in (out, whole)
+    )
+    assert [one.answer for one in ours] == [one.answer for one in theirs]
+    assert [one.stop_reason for one in ours] == [one.stop_reason for one in theirs]
+    assert [one.usage.output_tokens for one in ours] == [one.usage.output_tokens for one in theirs]
 
 
 @pytest.mark.slow
