@@ -1,7 +1,7 @@
-"""Time what the OpenAI backend adds to the bare client, for the same requests to the same server.
+"""Time what the OpenAI backend adds to its bare HTTP client, for the same requests to the same server.
 
 The server is a stand-in in a process of its own that takes a fixed time per request, as an engine would, or
-with ``--base-url`` a real one; the bare client is the official one, called directly. Requests that may be
+with ``--base-url`` a real one; the bare client is aiohttp, whose replies nobody reads. Requests that may be
 cancelled are streamed, which is a row of its own. What bounds it: the client's own
 work per request, which all pay.
 """
@@ -80,23 +80,23 @@ def serve(ready: multiprocessing.Queue[int], seconds: float, n: int) -> None:
 
 
 async def bare(load: Load) -> None:
-    """Call the official client directly."""
-    from openai import AsyncOpenAI
+    """Post the same requests and throw the replies away."""
+    from aiohttp import ClientSession
 
     slots = asyncio.Semaphore(load.concurrency)
-    async with AsyncOpenAI(base_url=load.url, api_key="none") as client:
+    async with ClientSession() as client:
 
         async def one(index: int) -> int:
-            async with slots:
-                reply = await client.chat.completions.create(
-                    model=load.model,
-                    messages=[{"role": "user", "content": f"prompt {index}"}],
-                    n=load.choices,
-                    seed=index,
-                    logprobs=True,
-                    max_tokens=TOKENS,
-                )
-                return len(reply.choices)
+            body = {
+                "model": load.model,
+                "messages": [{"role": "user", "content": f"prompt {index}"}],
+                "n": load.choices,
+                "seed": index,
+                "logprobs": True,
+                "max_tokens": TOKENS,
+            }
+            async with slots, client.post(f"{load.url}/chat/completions", json=body) as reply:
+                return len(await reply.read())
 
         await asyncio.gather(*map(one, range(load.requests)))
 
