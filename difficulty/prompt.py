@@ -38,7 +38,7 @@ class Prompt:
     Raises
     ------
     InvalidPromptError
-        When `text` is empty or blank, or when neither an id nor content is given.
+        When `text` is empty or blank, when neither an id nor content is given, or when a text is not Unicode.
 
     Examples
     --------
@@ -56,8 +56,13 @@ class Prompt:
     def __post_init__(self) -> None:
         if self.text is not None and not self.text.strip():
             raise InvalidPromptError(f"prompt {self.id!r} is empty; give it a text or leave it out")
+        content = self.content
+        if not _is_unicode(f"{self.id}{self.group}{content or ''}"):
+            raise InvalidPromptError(
+                f"prompt {ascii(self.id)} holds half a character (a lone surrogate), which no server or file can "
+                "take; mend its text"
+            )
         if not self.id:
-            content = self.content
             if content is None:
                 raise InvalidPromptError("a prompt needs an id, a text or messages; it has none of them")
             object.__setattr__(self, "id", sha256(content.encode()).hexdigest()[:16])
@@ -71,6 +76,14 @@ class Prompt:
             return self.text
         parts = [part for message in self.messages for part in _texts(message.get("content"))]
         return "\n".join(parts) if parts else None
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def as_prompts(prompts: Iterable[Prompt | str]) -> tuple[Prompt, ...]:
