@@ -59,8 +59,8 @@ class Prompt:
         content = self.content
         if not _is_unicode(f"{self.id}{self.group}{content or ''}"):
             raise InvalidPromptError(
-                f"prompt {ascii(self.id)} holds half a character (a lone surrogate), which no server or file can "
-                "take; mend its text"
+                f"prompt {self.id!a} holds half a character (a lone surrogate), which no server takes; "
+                "mend its text"
             )
         if not self.id:
             if content is None:
