@@ -13,7 +13,7 @@ from typing import Final
 from planner.answers.characters import plain
 from planner.answers.final_number import final_number
 from planner.answers.numbers import join_thousands, numbers_in
-from planner.answers.statements import stated_spans, taken_back
+from planner.answers.statements import end_of_statement
 
 __all__ = ["final_formula"]
 
@@ -52,10 +52,9 @@ def final_formula(text: str) -> str | None:
 
 def _stated(text: str, formulas: list[re.Match[str]]) -> str | None:
     """Return what directly follows the last statement of an answer, where it is mathematics."""
-    spans = stated_spans(text)
-    if not spans or taken_back(text, spans[-1][1]):
+    begin = end_of_statement(text)
+    if begin is None:
         return None
-    begin = spans[-1][1]
     for formula in formulas:
         if formula.start() >= begin and not text[begin : formula.start()].strip(" *_:\n"):
             return _answer_of(_inside(formula))

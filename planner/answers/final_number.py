@@ -7,11 +7,12 @@ A number that is stated and then taken back counts as any other. What a number i
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from typing import Final
 
 from planner.answers.characters import plain
 from planner.answers.numbers import join_thousands, numbers_in
-from planner.answers.statements import stated_spans, taken_back
+from planner.answers.statements import end_of_statement
 
 __all__ = ["final_number"]
 
@@ -45,41 +46,28 @@ def final_number(text: str) -> str | None:
 
 
 def _marked(text: str, numbers: list[tuple[int, int]]) -> tuple[int, int] | None:
-    """Return the number of the last line that begins with ``####``."""
-    marks = [match.span("rest") for match in _MARKED.finditer(text)]
-    for begin, end in reversed(marks):
-        for number in _from(numbers, begin):
-            lead = text[begin : number[0]]
-            if number[1] <= end and not lead.strip(" *$\\") and _REST.fullmatch(text, number[1], end):
-                return number
-            break
+    """Return the number of the last line that is ``####`` and a number."""
+    for begin, end in reversed([match.span("rest") for match in _MARKED.finditer(text)]):
+        place = bisect_left(numbers, (begin, 0))
+        if place == len(numbers) or numbers[place][1] > end:
+            continue
+        first, last = numbers[place]
+        if not text[begin:first].strip(" *$\\") and _REST.fullmatch(text, last, end):
+            return first, last
     return None
 
 
 def _stated(text: str, numbers: list[tuple[int, int]]) -> tuple[int, int] | None:
-    """Return the number that directly follows the last statement, unless it is taken back or goes on."""
-    spans = stated_spans(text)
-    if not spans:
+    """Return the number that follows the last statement; of a calculation, the last one in its line."""
+    begin = end_of_statement(text)
+    lead = None if begin is None else _LEAD.match(text, begin)
+    if begin is None or lead is None:
         return None
-    begin = spans[-1][1]
-    lead = _LEAD.match(text, begin)
-    following = _from(numbers, begin)
-    if lead is None or not following or taken_back(text, begin):
+    place = bisect_left(numbers, (begin, 0))
+    if place == len(numbers) or numbers[place][0] > lead.end():
         return None
-    first = following[0]
-    if first[0] > lead.end():
-        return None
+    first = numbers[place]
     if not _GOES_ON.match(text, first[1]):
         return first
     line = text.find("\n", first[1])
-    stop = len(text) if line < 0 else line
-    return [number for number in following if number[0] < stop][-1]
-
-
-def _from(numbers: list[tuple[int, int]], place: int) -> list[tuple[int, int]]:
-    """Return the numbers that begin at `place` or after it."""
-    low, high = 0, len(numbers)
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (middle + 1, high) if numbers[middle][0] < place else (low, middle)
-    return numbers[low:]
+    return numbers[bisect_left(numbers, (line if line > 0 else len(text), 0)) - 1]

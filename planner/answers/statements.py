@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["STATEMENT", "last_match", "stated_spans", "taken_back"]
+__all__ = ["STATEMENT", "end_of_statement", "last_match"]
 
 _VERB: Final = (
     r"(?:(?:is|are|was|be|equals?|becomes|as)\b"
@@ -51,24 +51,20 @@ def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
     return last
 
 
-def stated_spans(text: str) -> list[tuple[int, int]]:
-    """Return where each statement of an answer begins, and where what is stated does.
+def end_of_statement(text: str) -> int | None:
+    """Return where the words of the last statement of an answer end, unless it is not the text's last word.
 
     Examples
     --------
     >>> text = "The answer is 42."
-    >>> [text[end:] for _, end in stated_spans(text)]
-    ['42.']
+    >>> text[end_of_statement(text) :], end_of_statement("The answer is 5. Wait, it is 7.")
+    ('42.', None)
     """
-    return [match.span() for match in STATEMENT.finditer(text)]
-
-
-def taken_back(text: str, start: int) -> bool:
-    """Say whether a text takes back what it said before `start`, or goes on to another conclusion.
-
-    Examples
-    --------
-    >>> taken_back("The answer is 5. Wait, it is 7.", 15), taken_back("The answer is 5, in 2 steps.", 15)
-    (True, False)
-    """
-    return _TAKEN_BACK.search(text, start) is not None or _GOES_ON.search(text, start) is not None
+    statement = last_match(STATEMENT, text)
+    if (
+        statement is None
+        or _TAKEN_BACK.search(text, statement.end())
+        or _GOES_ON.search(text, statement.end())
+    ):
+        return None
+    return statement.end()

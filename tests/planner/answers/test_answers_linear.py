@@ -78,6 +78,7 @@ REPEATED = [
     "\u7b54\u6848\u662f",
     "####",
     "\n#### 5 is",
+    "\n#### 5 is no answer here",
     "<think>",
     "</think>",
     "<think>5</think>",

@@ -100,6 +100,36 @@ def test_a_log_holds_samples_chains_and_runs_graded_with_their_tokens(driver: st
     assert not list(tmp_path.glob("*.collecting")) and not list(tmp_path.glob("*.requests"))
 
 
+class Saying:
+    """Answers every request with the same texts in turn."""
+
+    def __init__(self, *texts: str) -> None:
+        self.texts = texts
+
+    async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
+        return [
+            [
+                Completion(text=text, prompt_tokens=5, output_tokens=9, finish_reason="stop")
+                for text in self.texts[: request.n]
+            ]
+            for request in requests
+        ]
+
+
+def test_the_default_rule_grades_what_models_write(tmp_path: Path) -> None:
+    right = ["The answer is 3/4.", r"\boxed{\frac{6}{8}}", "<think>1/2?</think>It is \u00be", "#### .75"]
+    wrong = ["9" * 5000, r"\boxed{3^4}", "It is 3:4"]
+    done = collect(
+        [Prompt(id="p", text="3 of 4?", gold=r"\frac{3}{4}")],
+        tmp_path / "log.jsonl",
+        generators={"small": GENERATORS["small"]},
+        backend=Saying(*right, *wrong),
+        samples=len(right + wrong),
+    )
+    assert done.log is not None
+    assert [sample.correct for sample in done.log.samples("p", "small")] == [True] * 4 + [False] * 3
+
+
 @pytest.mark.parametrize("driver", ["concurrent", "lockstep"])
 def test_an_interrupted_collection_goes_on_where_it_was(driver: str, tmp_path: Path) -> None:
     whole = Counting(SimulatedBackend(n_steps=3))
