@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from difficulty.errors import require
+from planner.answers.expressions import expression
 from planner.answers.readings import Equation, Range, Reading, Sequence, Several, Table, Value, is_name, read
 from planner.answers.tokens import UnreadableError
 
@@ -78,6 +79,9 @@ def _same(first: Reading, second: Reading) -> bool:
             return _same(_interval(first), second)
         case Sequence(), Range():
             return _same(first, _interval(second))
+        case (Several() as given, Sequence() as point) | (Sequence() as point, Several() as given):
+            named = _coordinates(point)
+            return bool(named) and _same_parts(given.parts, named)
         case Equation(), Equation():
             return _same_equation(first, second)
         case Equation(), _:
@@ -89,6 +93,15 @@ def _same(first: Reading, second: Reading) -> bool:
 
 def _interval(given: Range) -> Sequence:
     return Sequence(given.opening, (Value(given.low), Value(given.high)), given.closing)
+
+
+def _coordinates(point: Sequence) -> tuple[Reading, ...]:
+    """Return ``x = 1, y = 2`` for ``(x, y) = (1, 2)``, and nothing for a tuple without names."""
+    if len(point.names) != len(point.parts):
+        return ()
+    return tuple(
+        Equation(expression(name), part) for name, part in zip(point.names, point.parts, strict=True)
+    )
 
 
 def _same_parts(first: tuple[Reading, ...], second: tuple[Reading, ...]) -> bool:

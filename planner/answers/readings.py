@@ -234,7 +234,7 @@ def _bracketed(text: str, depth: int) -> Reading | None:
         if "|" in inside or r"\mid" in inside:
             raise UnreadableError("a set by its property")
         found = read(inside, depth + 1)
-        return found if isinstance(found, Several) else Several((found,))
+        return Several(tuple(dict.fromkeys(found.parts)) if isinstance(found, Several) else (found,))
     if len(text) < 2 or text[0] not in "([{" or text[-1] not in ")]}":
         return None
     inside = text[1:-1]
@@ -245,7 +245,7 @@ def _bracketed(text: str, depth: int) -> Reading | None:
         return None
     read_parts = tuple(read(part, depth + 1) for part in parts)
     if text[0] == "{" and text[-1] == "}":
-        return Several(read_parts)
+        return Several(tuple(dict.fromkeys(read_parts)))
     return Sequence(text[0], read_parts, text[-1])
 
 

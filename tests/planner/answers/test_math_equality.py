@@ -64,6 +64,8 @@ EQUAL = [
     (r"\pm 3", "3, -3"),
     (r"2\pm\sqrt{3}", r"2+\sqrt3, 2-\sqrt3"),
     ("8 and 27", "27, 8"),
+    ("a = 2, b = 3", "(a, b) = (2, 3)"),
+    (r"\{1, 1, 2\}", r"\{2, 1\}"),
     (r"\emptyset", r"\varnothing"),
     (r"\emptyset", r"\{\}"),
     # tuples, intervals, matrices
@@ -141,6 +143,9 @@ DIFFERENT = [
     ("D = (0, 2)", "D = (0, 2.5)"),
     (r"\pm 7", "7"),
     (r"x<2", r"x \le 2"),
+    ("a = 2, b = 3", "(a, b) = (3, 2)"),
+    ("1, 1, 2", "1, 2"),
+    (r"\{\}", "(1, 2)"),
     ("x<2", "y<2"),
     ("(1,2)", "1, 2"),
     (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}2\\1\end{pmatrix}"),
