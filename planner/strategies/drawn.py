@@ -215,6 +215,7 @@ class Drawn:
             self.candidates.append(one)
             self._sources.append(source)
             self._chained.append(chained)
+            self._tally.turn_to(source)
             if one.status in ("ok", "truncated"):
                 self._tally.add(source, one.answer, accepted=accepted)
 

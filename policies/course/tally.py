@@ -51,9 +51,7 @@ class Tally:
 
     def add(self, generator: str, answer: str | None, *, accepted: bool = False) -> None:
         """Add one sample that came back; an answer of None abstains."""
-        if not self._pooled and generator != self._generator:
-            self._counts, self._n_votes = {}, 0
-        self._generator = generator
+        self.turn_to(generator)
         self._n_drawn += 1
         self._n_correct += accepted
         if answer is None:
@@ -63,6 +61,12 @@ class Tally:
         self._counts[answer] = self._counts.get(answer, 0) + 1
         self._streak = self._streak + 1 if answer == self._last else 1
         self._last = answer
+
+    def turn_to(self, generator: str) -> None:
+        """Say whose samples come next: where answers are not pooled, votes begin anew with each generator."""
+        if not self._pooled and generator != self._generator:
+            self._counts, self._n_votes = {}, 0
+        self._generator = generator
 
     def evidence(self, *, best: float = -math.inf) -> Evidence:
         """Return what is known now; `best` is the best signal so far, for rules that read it."""

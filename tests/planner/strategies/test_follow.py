@@ -173,6 +173,14 @@ def test_a_followed_course_draws_and_selects_as_by_hand(
     assert len(played.rounds) <= course.rounds
 
 
+def test_votes_begin_anew_with_a_generator_whose_samples_failed() -> None:
+    steps = (Step(generator="a"), Step(generator="b", n=2), Step(generator="a"), Step(generator="b"))
+    course = Course(
+        steps=(*steps, Step(generator="a")), selection=Selection(pooled=False), stop=Agreement(count=2)
+    )
+    assert follow(course, Scripted({"a": "x!x", "b": "x-x"})).n_samples == 6
+
+
 def test_ties_are_broken_by_seed_and_uniformly() -> None:
     course = Course(steps=waves("a", (2,)) + waves("b", (2,)))
     script = {"a": "xy", "b": "yx"}

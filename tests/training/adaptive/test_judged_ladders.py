@@ -73,7 +73,7 @@ def planted(
             records.append(
                 {
                     "prompt_id": f"p{seed}-{index}",
-                    "prompt": f"{index}?",
+                    "prompt": f"{index}, asked {seed} times?",
                     "group": f"g{seed}-{index // 2}",
                     "generator": name,
                     "samples": samples,
