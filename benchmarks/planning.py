@@ -150,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"A prompt in the batch is planned {ratio:.0f} times faster than alone "
         f"(OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'unset')}). One prompt is bound by text "
         "statistics and "
-        "calls into LightGBM; a batch by text statistics and by prompts × references products."
+        "calls into numpy; a batch by text statistics and by prompts × references products."
     )
 
 

@@ -25,7 +25,7 @@ __all__ = ["MAX_ARRAY_BYTES", "Arrays", "pack", "unpack"]
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 
-MAX_ARRAY_BYTES: Final = 192 << 20
+MAX_ARRAY_BYTES: Final = 160 << 20
 """What all arrays of a bundle may take in memory: 2,000 reference prompts with 2,000 allocations fit."""
 
 # Directory entries take hundreds of bytes each in memory.

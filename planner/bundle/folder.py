@@ -23,7 +23,7 @@ MANIFEST: Final = "manifest.json"
 _DRAFT: Final = ".draft"
 _COMPLETE: Final = ".complete"
 # Of all files together.
-_MAX_BYTES: Final = 96 << 20
+_MAX_BYTES: Final = 64 << 20
 # A reader starts again where a writer has replaced the bundle meanwhile.
 _TRIES: Final = 5
 _NAMES: Final = frozenset(

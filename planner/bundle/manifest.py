@@ -19,6 +19,8 @@ __all__ = ["SCHEMA", "Manifest", "parse_manifest", "read_manifest"]
 SCHEMA: Final = 2
 # Schema 1 held boosted trees as LightGBM's text, in files of their own.
 _READS: Final = (1, SCHEMA)
+# Ten thousand allocations fit.
+_MAX_BYTES: Final = 4 << 20
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -140,7 +142,7 @@ def parse_manifest(content: bytes, *, folder: Path) -> Manifest:
         When it is unreadable or of another schema.
     """
     name = str(folder / MANIFEST)
-    version = read_json(content, _Version, name=name).policy_bundle
+    version = read_json(content, _Version, name=name, most=_MAX_BYTES).policy_bundle
     if version not in _READS or isinstance(version, bool):
         raise InvalidBundleError(
             f"{name}: schema {str(version)[:40]!r} is none of {_READS}, those that this version reads; train "

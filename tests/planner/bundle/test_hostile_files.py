@@ -13,7 +13,7 @@ from numpy.testing import assert_array_equal
 
 from difficulty.errors import InvalidBundleError
 from planner.bundle.array_file import MAX_ARRAY_BYTES, pack, unpack
-from planner.bundle.json_file import read_json
+from planner.bundle.json_file import MAX_JSON_BYTES, read_json
 
 
 def npy(kind: str, shape: str, data: bytes = b"", *, version: bytes = b"\x01\x00") -> bytes:
@@ -149,7 +149,8 @@ def test_other_members_and_damaged_archives_are_refused() -> None:
         (b'{"a": 1e999}', "changed or cut"),
         (b'{"a": NaN}', "changed or cut"),
         (b'{"a": "\xed\xa0\x80"}', "changed or cut"),
-        (b" " * ((12 << 20) + 1), "longer"),
+        (b" " * (MAX_JSON_BYTES + 1), "longer"),
+        (b"[[],[]]" + b"[]," * 300_000, "300,00. brackets"),
         (b"", "changed or cut"),
     ],
 )
