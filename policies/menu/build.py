@@ -92,6 +92,7 @@ def build_menu(
     *,
     objective: Objective = "accuracy",
     learned: Mapping[str, StrategyName] | None = None,
+    share: float = _MAJORITY_OF,
 ) -> tuple[Allocation, ...]:
     """Return every allocation that `log` can value under `objective`.
 
@@ -108,6 +109,9 @@ def build_menu(
         Generators whose samples a learned verifier may pick from, with the strategy that picks; under
         ``"accuracy"`` only.
 
+    share : float
+        Of the prompts that must have the samples for a width.
+
     Raises
     ------
     InvalidInputError
@@ -116,7 +120,7 @@ def build_menu(
     menu: list[Allocation] = []
     for name in log.generators:
         pool = log.pool(name)
-        n_samples = _available(np.where(pool.n_known == pool.n, pool.n, 0))
+        n_samples = _available(np.where(pool.n_known == pool.n, pool.n, 0), share)
         if n_samples == 0:
             continue
         if objective == "coverage":
@@ -134,8 +138,8 @@ def build_menu(
                     menu += _family(name, "weighted_best_of_n", widths[1:], verifier=verifier)
         if learned is not None and name in learned:
             menu += _family(name, learned[name], _learned_widths(n_samples), verifier=LEARNED)
-    menu += _chains(log, objective)
-    menu += _recorded_runs(log, objective)
+    menu += _chains(log, objective, share)
+    menu += _recorded_runs(log, objective, share)
     if not menu:
         labelled = {
             name: float((log.counts().n[:, place] > 0).mean()) for place, name in enumerate(log.generators)
@@ -160,9 +164,9 @@ def _learned_widths(n_samples: int) -> tuple[int, ...]:
     return tuple(width for width in grid if width in _LEARNED_WIDTHS or 1 < width == grid[-1])
 
 
-def _available(n: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:
-    """Return the largest pool size that at least 90 % of the prompts reach."""
-    n_needed = math.ceil(_MAJORITY_OF * len(n) - _ROUNDING)
+def _available(n: np.ndarray[tuple[int], np.dtype[np.int64]], share: float) -> int:
+    """Return the largest pool size that a share of the prompts reaches."""
+    n_needed = math.ceil(share * len(n) - _ROUNDING)
     return int(np.sort(n)[len(n) - n_needed])
 
 
@@ -182,14 +186,14 @@ def _chain_settings(chains: ChainPool) -> dict[str, ParameterValue]:
     }
 
 
-def _chains(log: SampleLog, objective: Objective) -> list[Allocation]:
+def _chains(log: SampleLog, objective: Objective, share: float) -> list[Allocation]:
     """Return width × depth allocations of sequential revision, where the log has chains."""
     menu = []
     for name in log.generators:
         chains = log.chains(name)
         if chains is None or objective == "coverage":
             continue
-        n_chains = _available(chains.n)
+        n_chains = _available(chains.n, share)
         menu += [
             Allocation(
                 generator=name,
@@ -205,7 +209,7 @@ def _chains(log: SampleLog, objective: Objective) -> list[Allocation]:
     return menu
 
 
-def _recorded_runs(log: SampleLog, objective: Objective) -> list[Allocation]:
+def _recorded_runs(log: SampleLog, objective: Objective, share: float) -> list[Allocation]:
     """Return one allocation per recorded search run; it gives one answer, so coverage is its accuracy."""
     del objective
     return [
@@ -216,5 +220,5 @@ def _recorded_runs(log: SampleLog, objective: Objective) -> list[Allocation]:
             params=runs.params,
         )
         for runs in log.runs()
-        if _available(runs.n)
+        if _available(runs.n, share)
     ]

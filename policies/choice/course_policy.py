@@ -1,0 +1,161 @@
+"""The learned policy: at each price, the courses on offer, of which a prompt takes what it believes in.
+
+It assumes the table of the same courses on reference prompts, and weights over them for each prompt; forming
+weights is left to `difficulty.belief`, meeting a budget to `policies.choice.levels`, learning to
+`training.policy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.errors import InvalidInputError
+from policies.choice.telling import Telling
+
+__all__ = ["CoursePolicy"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+# More than any training leaves; bounds what a stranger's bundle may ask for.
+_MOST_LEVELS = 4096
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class CoursePolicy:
+    """L prices and the courses on offer at each.
+
+    Parameters
+    ----------
+    prices : ndarray of float64, shape (L,)
+        Value per unit of cost, falling.
+    offered : ndarray of bool, shape (L, C)
+        At least one course at each price. Where it is one alone, everybody gets it.
+    telling : Telling
+        What chosen courses really bring, by level.
+
+    Raises
+    ------
+    InvalidInputError
+        When shapes disagree, prices do not fall, or nothing is on offer at a price.
+    """
+
+    prices: FloatArray
+    offered: NDArray[np.bool_]
+    telling: Telling
+
+    def __post_init__(self) -> None:
+        n_levels = len(self.prices)
+        if self.prices.ndim != 1 or not 1 <= n_levels <= _MOST_LEVELS:
+            raise InvalidInputError(f"a policy has 1 to {_MOST_LEVELS} prices, got {self.prices.shape}")
+        if not (
+            np.isfinite(self.prices).all() and (self.prices >= 0).all() and (np.diff(self.prices) < 0).all()
+        ):
+            raise InvalidInputError("prices of a policy must be finite, at least 0, and fall")
+        if self.offered.ndim != 2 or len(self.offered) != n_levels or not self.offered.any(axis=1).all():
+            raise InvalidInputError(
+                f"offered must be ({n_levels}, C) with a course at each price, got {self.offered.shape}"
+            )
+        if len(self.telling.value) != n_levels:
+            raise InvalidInputError(f"telling must have {n_levels} levels, got {len(self.telling.value)}")
+
+    @property
+    def by_text(self) -> NDArray[np.bool_]:
+        """Whether prompts choose at each price, shape (L,); else everybody gets the same."""
+        return np.asarray(self.offered.sum(axis=1) > 1)
+
+    def level_of(self, price: float) -> int:
+        """Return the level of a price: the lowest price that is not below it, or the highest of all."""
+        return max(int(np.searchsorted(-self.prices, -price, side="right")) - 1, 0)
+
+    def choose(
+        self,
+        value: NDArray[np.floating],
+        cost: NDArray[np.floating],
+        allowed: NDArray[np.bool_] | None = None,
+    ) -> NDArray[np.intp]:
+        """Return the course that each prompt takes at each price, shape (N, L).
+
+        Parameters
+        ----------
+        value, cost : ndarray, shape (N, C)
+            Expected for each prompt.
+        allowed : ndarray of bool, shape (N, C) or (1, C), optional
+            Courses that a prompt may take at all; where none of those on offer is, it takes the best of the
+            rest.
+
+        Raises
+        ------
+        InvalidInputError
+            When a prompt may take no course at all.
+        """
+        if allowed is not None and not allowed.any(axis=1).all():
+            raise InvalidInputError("a prompt may take no course at all")
+        chosen = np.empty((len(value), len(self.prices)), dtype=np.intp)
+        for level, price in enumerate(self.prices):
+            chosen[:, level] = self._at(level, price, value, cost, allowed)
+        return chosen
+
+    def choose_at(
+        self,
+        price: float,
+        value: NDArray[np.floating],
+        cost: NDArray[np.floating],
+        allowed: NDArray[np.bool_] | None = None,
+        *,
+        level: int | None = None,
+    ) -> NDArray[np.intp]:
+        """Return the course that each prompt takes at any one price, shape (N,)."""
+        return self._at(self.level_of(price) if level is None else level, price, value, cost, allowed)
+
+    def _at(
+        self,
+        level: int,
+        price: float,
+        value: NDArray[np.floating],
+        cost: NDArray[np.floating],
+        allowed: NDArray[np.bool_] | None,
+    ) -> NDArray[np.intp]:
+        columns = np.flatnonzero(self.offered[level])
+        if allowed is None:
+            if len(columns) == 1:
+                return np.full(len(value), columns[0])
+            worth = value[:, columns] - price * cost[:, columns]
+            return np.asarray(columns[worth.argmax(axis=1)])
+        worth = value - price * cost
+        on_offer = np.broadcast_to(allowed, worth.shape) & self.offered[level]
+        some = on_offer.any(axis=1, keepdims=True)
+        open_to = np.where(some, on_offer, np.broadcast_to(allowed, worth.shape))
+        return np.asarray(np.where(open_to, worth, -np.inf).argmax(axis=1))
+
+    def columns(self, columns: NDArray[np.intp]) -> Self:
+        """Return the policy over some of the courses; where all offers are gone, over all that are left."""
+        offered = self.offered[:, columns].copy()
+        offered[~offered.any(axis=1)] = True
+        return replace(self, offered=offered)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what `from_arrays` needs."""
+        return {"prices": self.prices, "offered": self.offered, **self.telling.to_arrays()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Restore a policy.
+
+        Raises
+        ------
+        InvalidInputError
+            When an array is missing or not as described.
+        """
+        missing = {"prices", "offered"} - set(arrays)
+        if missing:
+            raise InvalidInputError(f"arrays of a policy lack {sorted(missing)}")
+        return cls(
+            prices=np.asarray(arrays["prices"], dtype=np.float64),
+            offered=np.asarray(arrays["offered"], dtype=bool),
+            telling=Telling.from_arrays(arrays),
+        )

@@ -1,0 +1,220 @@
+"""Which reacting courses to try: the columns of the table that training chooses from.
+
+Caps, waves and stop rules are laid out on a grid; known rules stand on it at their own numbers. Which of the
+columns are worth anything is left to the table, and what may be believed of them to `training.policy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations, permutations
+from typing import Final
+
+import numpy as np
+
+from policies.course.course import PLAIN_VOTE, Course, Selection, Step, waves
+from policies.course.stop import Agreement, BestScore, Beta, Share, StopRule, Success, Unanimous
+from policies.table.recorded import Recorded
+
+__all__ = ["available", "cascades", "early_stopping"]
+
+_CAPS: Final = (2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 100, 128)
+# First wave, later waves.
+_WAVES: Final = ((1, 1), (2, 1), (2, 2), (3, 1), (3, 3), (4, 2), (4, 4), (6, 3), (8, 8))
+_MOST_STEPS: Final = 20
+# A course is offered where at least this share of the prompts has the samples for it.
+_SHARE: Final = 0.3
+_SCORES: Final = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
+# Judging anew after each draw is slow, and beyond this wide it says little that is new.
+_MOST_JUDGED: Final = 12
+# A cascade goes from the cheaper generator to the dearer one, or between nearly equal ones.
+_SLACK: Final = 1.5
+
+
+def available(recorded: Recorded, generator: str) -> int:
+    """Return how many samples of a generator enough prompts have."""
+    n = np.sort(recorded.samples[generator].n)[::-1]
+    return int(n[min(len(n) - 1, int(np.ceil(_SHARE * len(n))) - 1)])
+
+
+def _caps(most: int) -> list[int]:
+    return sorted({cap for cap in _CAPS if cap <= most} | ({most} if most > 1 else set()))
+
+
+def _cuts(n: int) -> list[tuple[int, ...]]:
+    """Return ways to draw n samples in more than one wave."""
+    found = []
+    for first, later in _WAVES:
+        sizes = [min(first, n)]
+        while sum(sizes) < n:
+            sizes.append(min(later, n - sum(sizes)))
+        found.append(tuple(sizes))
+    found += [(first, n - first) for first in (1, 2, 3, 4) if n > first]
+    doubling = [min(2, n)]
+    while sum(doubling) < n:
+        doubling.append(min(sum(doubling), n - sum(doubling)))
+    found.append(tuple(doubling))
+    return [cut for cut in dict.fromkeys(found) if 1 < len(cut) <= _MOST_STEPS]
+
+
+def _rules(n: int) -> list[StopRule]:
+    rules: list[StopRule] = [Agreement(count=k) for k in (1, 2, 3, 4, 5, 6, 8) if k < n]
+    rules += [Beta(threshold=sure) for sure in (0.75, 0.85, 0.95)]
+    rules += [Beta(threshold=0.9, futile_from=m, futile_below=p) for m, p in ((4, 0.6), (8, 0.7)) if m < n]
+    return [*rules, Share(share=0.75, least=2)]
+
+
+def early_stopping(
+    recorded: Recorded, *, coverage: bool = False, generators: Sequence[str] | None = None
+) -> list[Course]:
+    """Return courses that draw one generator in waves and may stop early.
+
+    Parameters
+    ----------
+    recorded : Recorded
+        Tells what is recorded: widths, signals.
+    coverage : bool
+        A checker recognises a correct sample.
+    generators : sequence of str, optional
+        Those to consider; all by default.
+    """
+    names = list(recorded.samples) if generators is None else generators
+    return list(dict.fromkeys(course for name in names for course in _early(recorded, name, coverage)))
+
+
+def _early(recorded: Recorded, name: str, coverage: bool) -> Iterator[Course]:
+    samples, most = recorded.samples[name], available(recorded, name)
+    if coverage:
+        for cap in _caps(most):
+            for cut in _cuts(cap):
+                yield Course(steps=waves(name, cut), selection=Selection(by="first_success"), stop=Success())
+        return
+    if not bool((samples.answer >= 0).any()):
+        return
+    selections = [PLAIN_VOTE]
+    for signal in samples.signals:
+        selections += [Selection(by="best", signal=signal), Selection(signal=signal)]
+        if signal == "mean_logprob":
+            selections += [Selection(signal="mean_logprob", power=10.0)]
+    if samples.judge is not None:
+        selections += [Selection(signal="learned", power=power) for power in (1.0, 4.0)]
+        selections += [Selection(by="best", signal="learned")]
+    for selection in selections:
+        widest = min(most, _MOST_JUDGED) if selection.signal == "learned" else most
+        yield from _waved(name, selection, widest)
+        if selection.by == "best":
+            levels = _levels(recorded, name, selection)
+            for cap in _caps(widest):
+                for cut in _cuts(cap):
+                    for level in levels:
+                        yield Course(
+                            steps=waves(name, cut), selection=selection, stop=BestScore(threshold=level)
+                        )
+
+
+def _waved(name: str, selection: Selection, most: int) -> Iterator[Course]:
+    for cap in _caps(most):
+        for cut in _cuts(cap):
+            for rule in _rules(cap):
+                yield Course(steps=waves(name, cut), selection=selection, stop=rule)
+    for window in (2, 3, 4, 5, 8):
+        if most // window > 1:
+            cut = (window,) * (most // window)
+            yield Course(steps=waves(name, cut), selection=selection, stop=Unanimous(window=window))
+
+
+def _levels(recorded: Recorded, name: str, selection: Selection) -> list[float]:
+    if selection.signal == "learned":
+        return [0.3, 0.5, 0.7, 0.8, 0.9, 0.95]
+    samples = recorded.samples[name]
+    drawn = np.arange(samples.answer.shape[2]) < samples.n[:, None]
+    values = samples.signals[selection.signal][:, 0][drawn]
+    return [float(level) for level in np.unique(np.quantile(values, _SCORES).astype(np.float32))]
+
+
+def cascades(
+    recorded: Recorded,
+    generators: Sequence[str],
+    cost: Mapping[str, float],
+    *,
+    coverage: bool = False,
+) -> list[Course]:
+    """Return courses over several generators, the cheaper first.
+
+    Parameters
+    ----------
+    recorded : Recorded
+        Tells what is recorded.
+    generators : sequence of str
+        Those to combine.
+    cost : mapping of str to float
+        Cost of one sample of each, in any unit.
+    coverage : bool
+        A checker recognises a correct sample.
+    """
+    return list(dict.fromkeys(_cascades(recorded, generators, cost, coverage)))
+
+
+def _cascades(
+    recorded: Recorded, generators: Sequence[str], cost: Mapping[str, float], coverage: bool
+) -> Iterator[Course]:
+    for first, second in permutations(generators, 2):
+        if cost[first] <= _SLACK * cost[second]:
+            if coverage:
+                yield from _covering(recorded, first, second)
+            else:
+                yield from _pair(recorded, first, second)
+    if not coverage:
+        for trio in combinations(sorted(generators, key=lambda name: cost[name]), 3):
+            yield from _trio(recorded, trio)
+
+
+def _covering(recorded: Recorded, first: str, second: str) -> Iterator[Course]:
+    for a in (1, 2, 4, 8, 16):
+        for b in (1, 2, 4, 8, 16, 32):
+            if a <= available(recorded, first) and b <= available(recorded, second):
+                yield Course(
+                    steps=waves(first, (a,)) + waves(second, (b,)),
+                    selection=Selection(by="first_success"),
+                    stop=Success(),
+                )
+
+
+def _pair(recorded: Recorded, first: str, second: str) -> Iterator[Course]:
+    ways = [Selection(pooled=False)]
+    if recorded.pooled:
+        ways += [PLAIN_VOTE, Selection(weights={second: 2.0})]
+    for selection in ways:
+        for a in (1, 2, 3, 4, 6):
+            for b in (1, 2, 3, 5, 8):
+                if a > available(recorded, first) or b > available(recorded, second):
+                    continue
+                last = waves(second, (b,))
+                if selection.pooled:
+                    yield Course(steps=waves(first, (a,)) + last, selection=selection)
+                starts = {(a,)} | ({(1,) * a, (2,) + (1,) * (a - 2)} if 2 <= a <= 4 else set())
+                for start in sorted(starts):
+                    opening = waves(first, start)
+                    for k in sorted({1, 2, 3, a, a - 1}):
+                        if 1 <= k <= max(a, 2):
+                            stop = Agreement(count=k)
+                            yield Course(steps=opening + last, selection=selection, stop=stop)
+                            if b > 1 and selection.pooled:
+                                singly = waves(second, (1,) * b)
+                                yield Course(steps=opening + singly, selection=selection, stop=stop)
+                    if a >= 3:
+                        yield Course(steps=opening + last, selection=selection, stop=Beta(threshold=0.85))
+
+
+def _trio(recorded: Recorded, trio: Sequence[str]) -> Iterator[Course]:
+    for n in (1, 2, 3):
+        if any(available(recorded, name) < n for name in trio):
+            continue
+        steps = tuple(Step(generator=name, n=n) for name in trio)
+        if recorded.pooled:
+            yield Course(steps=steps)
+            for k in (2, 3):
+                yield Course(steps=steps, stop=Agreement(count=k))
+        for k in (1, 2):
+            if k <= n:
+                yield Course(steps=steps, stop=Agreement(count=k), selection=Selection(pooled=False))

@@ -1,0 +1,97 @@
+"""Measure any courses on a log: exactly where an estimator exists, by replay elsewhere.
+
+A replayed course is corrected by what its replay gets wrong about the course that draws all of the same
+samples and is known exactly (a control variate); the noise of few orders mostly cancels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.log.sample_log import SampleLog
+from policies.course.allocation import Allocation
+from policies.course.course import Course, Step
+from policies.menu.curves import row_mean
+from policies.table.recorded import Recorded
+from policies.table.replay import replay
+from policies.table.static import static_table
+from policies.table.table import CourseTable
+from policies.verifier.learned_verifier import LearnedScorer
+
+__all__ = ["measure", "prompt_lengths"]
+
+
+def measure(
+    log: SampleLog,
+    recorded: Recorded,
+    allocations: Sequence[Allocation],
+    courses: Sequence[Course],
+    *,
+    learned: Mapping[str, LearnedScorer] | None = None,
+    seed: int = 0,
+) -> CourseTable:
+    """Return the table of allocations, as courses of one step, followed by other courses.
+
+    Parameters
+    ----------
+    log : SampleLog
+        P prompts.
+    recorded : Recorded
+        The same prompts' samples in random orders.
+    allocations : sequence of Allocation
+        What is decided before the first sample and has an estimator.
+    courses : sequence of Course
+        The rest.
+    learned : mapping of str to LearnedScorer, optional
+        Learned verifiers by generator.
+    seed : int
+        Of the estimates that draw.
+    """
+    exact = static_table(log, allocations, learned=learned, seed=seed)
+    if not courses:
+        return exact
+    place = {course: at for at, course in enumerate(exact.courses)}
+    twins = [_twin(course) for course in courses]
+    controls = list(dict.fromkeys(twin for twin in twins if twin in place))
+    measured = replay(recorded, [*courses, *controls])
+    error = {
+        twin: exact.value[:, place[twin]] - measured.value[:, len(courses) + at]
+        for at, twin in enumerate(controls)
+    }
+    for column, twin in enumerate(twins):
+        if twin in error:
+            measured.value[:, column] += np.nan_to_num(error[twin])
+    _charge(log, measured)
+    return CourseTable.joined([exact, measured.columns(np.arange(len(courses)))])
+
+
+def _charge(log: SampleLog, table: CourseTable) -> None:
+    """Add what each sample has of its own: a prompt of other length, and what a reward model reads of it."""
+    for slot, name in enumerate(table.slots.generator):
+        pool, course = log.pool(name), table.courses[table.slots.course[slot]]
+        if pool.own_prompt_tokens is not None:
+            table.resent_tokens[:, slot] = row_mean(pool.own_prompt_tokens) * table.samples[:, slot]
+        if course.selection.signal == "score" and pool.verifier_tokens is not None:
+            table.verifier_tokens[:, slot] = row_mean(pool.verifier_tokens) * table.samples[:, slot]
+
+
+def prompt_lengths(log: SampleLog) -> dict[str, NDArray[np.float64]]:
+    """Return the tokens of each prompt by generator, shape (P,); 0 where each sample has its own prompt."""
+    lengths = {}
+    for name in log.generators:
+        pool = log.pool(name)
+        own = pool.own_prompt_tokens
+        lengths[name] = pool.prompt_tokens if own is None else np.zeros(len(pool.n))
+    return lengths
+
+
+def _twin(course: Course) -> Course | None:
+    """Return the course of one step that draws all that a course of one generator may draw."""
+    if len(course.generators) > 1:
+        return None
+    selection = replace(course.selection, usual=(), weights=(), pooled=True)
+    return Course(steps=(Step(generator=course.generators[0], n=course.n),), selection=selection)

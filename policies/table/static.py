@@ -1,0 +1,62 @@
+"""Courses that decide everything before the first sample, with the exact values that their samples allow.
+
+Votes, best-of-N, coverage, chains and recorded searches have estimators that average over all ways to draw;
+what has none is left to `policies.table.replay`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from difficulty.log.sample_log import SampleLog
+from policies.course.allocate import course_of
+from policies.course.allocation import Allocation
+from policies.menu.curves import measure_curves
+from policies.table.table import CourseTable
+from policies.verifier.learned_verifier import LearnedScorer
+
+__all__ = ["static_table"]
+
+
+def static_table(
+    log: SampleLog,
+    allocations: Sequence[Allocation],
+    *,
+    learned: Mapping[str, LearnedScorer] | None = None,
+    seed: int = 0,
+) -> CourseTable:
+    """Measure allocations exactly, as columns of one step.
+
+    Parameters
+    ----------
+    log : SampleLog
+        P prompts.
+    allocations : sequence of Allocation
+        From `policies.menu.build.build_menu`.
+    learned : mapping of str to LearnedScorer, optional
+        Learned verifiers by generator.
+    seed : int
+        Of the estimates that draw.
+    """
+    curves = measure_curves(log, allocations, seed=seed, learned=learned)
+    courses = [course_of(allocation) for allocation in allocations]
+    table = CourseTable.empty(courses, len(log.prompts))
+    known = ~np.isnan(curves.value)
+    read = np.zeros(known.shape) if curves.verifier_tokens is None else curves.verifier_tokens
+    for at, course in enumerate(courses):
+        prompt = log.pool(course.generators[0]).prompt_tokens
+        chained = course.steps[0].kind == "revise"
+        requests = float(len(course.steps)) if chained else 1.0
+        sent = curves.prompt_tokens[:, at]
+        scored = course.selection.signal == "score" or course.steps[0].kind == "search"
+        table.samples[:, at] = np.where(known[:, at], curves.samples[:, at], np.nan)
+        table.requests[:, at] = np.where(known[:, at], requests, np.nan)
+        table.output_tokens[:, at] = curves.output_tokens[:, at]
+        plain = course.steps[0].kind == "sample"
+        table.resent_tokens[:, at] = 0.0 if plain else sent - prompt * requests
+        table.verifier_tokens[:, at] = np.nan_to_num(read[:, at]) if scored else 0.0
+        table.rounds[:, at] = np.where(known[:, at], len(course.steps), np.nan)
+    table.value[:] = curves.value
+    return table

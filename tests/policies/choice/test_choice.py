@@ -1,0 +1,119 @@
+"""The deployed policy: what prompts take, what one price spends, what is told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from difficulty.errors import InvalidBudgetError, InvalidInputError
+from policies.choice.course_policy import CoursePolicy
+from policies.choice.levels import reach, spend
+from policies.choice.telling import Telling
+
+PRICES = np.array([1.0, 0.1, 0.01])
+
+
+def policy(*offered: str) -> CoursePolicy:
+    """Offers by level, a 1 for each course."""
+    table = np.array([[sign == "1" for sign in row] for row in offered])
+    return CoursePolicy(prices=PRICES, offered=table, telling=Telling.plain(3))
+
+
+def test_prompts_take_the_best_of_what_is_on_offer() -> None:
+    found = policy("100", "011", "001").choose(
+        np.array([[0.2, 0.5, 0.6], [0.2, 0.9, 0.1]]), np.array([[1.0, 2.0, 4.0], [1.0, 2.0, 4.0]])
+    )
+    assert found.tolist() == [[0, 1, 2], [0, 1, 2]]
+
+
+def test_where_nothing_on_offer_is_allowed_the_best_of_the_rest_is_taken() -> None:
+    value, cost = np.array([[0.2, 0.5, 0.6]]), np.array([[1.0, 2.0, 4.0]])
+    allowed = np.array([[True, True, False]])
+    assert policy("001", "001", "001").choose(value, cost, allowed).tolist() == [[0, 1, 1]]
+    with pytest.raises(InvalidInputError, match="no course at all"):
+        policy("001", "001", "001").choose(value, cost, ~np.ones((1, 3), dtype=bool))
+
+
+def test_policies_survive_their_arrays_and_refuse_others() -> None:
+    one = policy("100", "011", "001")
+    again = CoursePolicy.from_arrays(one.to_arrays())
+    assert (again.offered == one.offered).all() and again.by_text.tolist() == [False, True, False]
+    for change in (
+        {"prices": PRICES[::-1]},
+        {"prices": np.array([np.inf, 0.1, 0.01])},
+        {"offered": np.zeros((3, 3), dtype=bool)},
+        {"offered": np.ones((2, 3), dtype=bool)},
+        {"told.slope": np.array([-1.0, 0, 0])},
+        {"told.value": np.array([np.nan, 0, 0])},
+    ):
+        with pytest.raises(InvalidInputError):
+            CoursePolicy.from_arrays(one.to_arrays() | change)
+    with pytest.raises(InvalidInputError, match="lack"):
+        CoursePolicy.from_arrays({"prices": PRICES})
+
+
+def test_told_values_lie_on_a_line_within_0_and_1() -> None:
+    told = Telling(
+        expected=np.array([0.5]),
+        value=np.array([0.4]),
+        slope=np.array([0.5]),
+        noise=np.zeros(1),
+        cost=np.ones(1),
+    )
+    assert told.tell(np.array([[0.5], [0.9], [9.0]])).ravel().tolist() == pytest.approx([0.4, 0.6, 1.0])
+
+
+@st.composite
+def menus(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    n, levels = draw(st.integers(1, 12)), draw(st.integers(1, 5))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    cost = np.sort(rng.uniform(1, 20, (n, levels)), axis=1)
+    return rng.uniform(0, 1, (n, levels)), cost
+
+
+@given(menus(), st.floats(1.0, 300.0))
+@settings(max_examples=300, deadline=None)
+def test_a_budget_is_never_exceeded_and_more_is_never_worse(
+    menu: tuple[np.ndarray, np.ndarray], budget: float
+) -> None:
+    value, cost = menu
+    prices = np.geomspace(1, 0.01, value.shape[1])
+    rows = np.arange(len(value))
+    least = cost.min(axis=1).sum()
+    if budget < least * (1 - 1e-6):
+        with pytest.raises(InvalidBudgetError) as caught:
+            spend(value, cost, budget=budget, prices=prices)
+        assert caught.value.least == pytest.approx(least)
+        return
+    if budget < least * (1 + 1e-6):
+        return
+    level = spend(value, cost, budget=budget, prices=prices).level
+    assert cost[rows, level].sum() <= budget * (1 + 1e-6)
+
+
+def test_one_prompt_gets_the_dearest_level_that_fits() -> None:
+    value, cost = np.array([[0.1, 0.5, 0.9]]), np.array([[1.0, 5.0, 9.0]])
+    assert [spend(value, cost, budget=b, prices=PRICES).level[0] for b in (1, 6, 9, 90)] == [0, 1, 2, 2]
+
+
+def test_a_batch_spends_what_brings_more() -> None:
+    rng = np.random.default_rng(0)
+    base = rng.uniform(0.1, 0.3, (200, 1))
+    value, cost = base + np.array([0.0, 0.2, 0.3]), np.tile([1.0, 3.0, 9.0], (200, 1))
+    for budget in (200.0, 431.0, 600.0, 1111.0, 1800.0):
+        level = spend(value, cost, budget=budget, prices=PRICES).level
+        spent = cost[np.arange(200), level].sum()
+        assert 0.97 * budget <= spent <= budget * (1 + 1e-6)
+
+
+def test_a_target_is_reached_at_least_cost_or_refused() -> None:
+    value = np.tile([0.2, 0.5, 0.6], (100, 1))
+    cost = np.tile([1.0, 2.0, 9.0], (100, 1))
+    found = reach(value, cost, target=0.35, prices=PRICES)
+    rows = np.arange(100)
+    assert value[rows, found.level].mean() == pytest.approx(0.35)
+    assert cost[rows, found.level].mean() == pytest.approx(1.5)
+    with pytest.raises(InvalidBudgetError, match=r"expected to reach 0\.6 at 9 per prompt"):
+        reach(value, cost, target=0.7, prices=PRICES)

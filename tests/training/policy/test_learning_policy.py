@@ -1,0 +1,108 @@
+"""What may be believed: nothing of what is noise, and all that shows itself out of fold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from policies.cost.cost_model import CostModel
+from training.policy.bench import Bench, paired
+from training.policy.gaps import filled
+from training.policy.learn import learn
+from training.policy.offers import Believed, believe, choose, offers
+from training.policy.population import best_for_all, best_static
+from training.policy.told import fit_telling
+from training.policy.verdict import on_offer, verdict
+from training.simulated.log import simulated_log
+
+N = 300
+
+
+def bench(*, text: bool, seed: int = 0) -> Bench:
+    """Two static courses that suit one half of the prompts each, and a reacting one; text may tell."""
+    rng = np.random.default_rng(seed)
+    half = np.arange(N) % 2
+    seen = half if text else rng.permutation(half)
+    noise = rng.uniform(-0.1, 0.1, (N, 3))
+    value = np.stack([0.4 + 0.4 * (half == 0), 0.4 + 0.4 * (half == 1), np.full(N, 0.5)], axis=1) + noise
+    folds = np.arange(N) // 2 % 5
+    weights = ((seen[:, None] == seen) & (folds[:, None] != folds)).astype(np.float32)
+    return Bench(
+        value=value.astype(np.float32),
+        cost=np.tile(np.float32([2, 2, 1]), (N, 1)),
+        weights=weights / weights.sum(axis=1, keepdims=True),
+        groups=np.arange(N),
+        folds=folds,
+        static=np.array([True, True, False]),
+        known=np.array([True, True, True]),
+        prices=np.array([1.0, 0.05, 0.001]),
+    )
+
+
+def test_paired_gains_count_groups_and_not_prompts() -> None:
+    gain = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
+    alone, together = paired(gain, np.arange(6)), paired(gain, np.array([0, 0, 0, 1, 1, 1]))
+    assert alone[0] == together[0] == 0.5
+    assert together[1] > 2 * alone[1]
+
+
+def test_a_course_for_all_must_win_beyond_its_error() -> None:
+    one = bench(text=False)
+    assert set(best_static(one).tolist()) <= {0, 1}
+    assert best_for_all(one)[0] == 2  # at a high price the cheap reacting course wins by far
+
+
+def test_text_that_tells_is_deployed_and_text_that_does_not_is_not() -> None:
+    told = verdict(bench(text=True))
+    assert any("text" in name for name in told.chosen)
+    dealt = [verdict(bench(text=False, seed=seed)).chosen for seed in range(30)]
+    assert sum(any("text" in name for name in chosen) for chosen in dealt) <= 3
+
+
+def test_choices_by_text_take_the_course_of_their_half() -> None:
+    one = bench(text=True)
+    offered = on_offer(one, verdict(one))
+    taken = choose(believe(one, one.weights), offered, one.prices)[:, -1]
+    assert (taken == np.arange(N) % 2).mean() > 0.95
+
+
+def test_an_offer_that_lost_is_withdrawn() -> None:
+    one = bench(text=True)
+    wrong = believe(one, one.weights[:, np.arange(N) ^ 1])  # believes in the other half
+    offered = offers(one, np.array([2, 2, 2]), wrong, admitted=1.0)
+    assert offered.tolist() == [[False, False, True]] * 3
+
+
+def test_promises_are_what_choices_brought() -> None:
+    one = bench(text=False)
+    # A belief that is far too sure: expected values are spread, realised ones are not.
+    rng = np.random.default_rng(1)
+    sure = Believed(rng.uniform(0, 1, one.value.shape).astype(np.float32), one.cost)
+    telling = fit_telling(one, sure, np.ones((3, 3), dtype=bool))
+    assert telling.slope[-1] < 0.2 and telling.expected[-1] > 0.7
+    assert telling.value[-1] == pytest.approx(0.55, abs=0.05)
+
+
+def test_gaps_are_filled_by_the_most_similar_course() -> None:
+    full = np.float32([[0.1, 0.2], [0.5, 0.6], [0.7, np.nan]])
+    assert filled(full)[2, 1] == pytest.approx(0.8)
+    assert filled(full, upper=0.75)[2, 1] == pytest.approx(0.75)
+
+
+def test_a_log_is_learned_from_and_nothing_is_lost_on_the_way() -> None:
+    log = simulated_log(80, n_samples=6, n_generators=2, seed=0)
+    folds = np.arange(80) % 5
+    model = CostModel(unit="samples", generators=log.generators)
+    told = learn(log, model, objective="accuracy", weights=None, folds=folds)
+    n_courses = len(told.table.courses)
+    assert (
+        told.policy.offered.shape
+        == (len(told.policy.prices), n_courses)
+        == (len(told.policy.prices), len(told.deployed))
+    )
+    assert told.value.shape == (80, n_courses) and ((told.value >= 0) & (told.value <= 1)).all()
+    assert not (told.policy.offered & ~told.deployed).any()
+    again = learn(log, model, objective="accuracy", weights=None, folds=folds)
+    assert (again.value == told.value).all() and again.verdict.chosen == told.verdict.chosen
+    covered = learn(log, model, objective="coverage", weights=None, folds=folds)
+    assert all(course.selection.by == "first_success" for course in covered.table.courses)

@@ -1,0 +1,101 @@
+"""Training prompts as the choice of courses sees them: values, costs, weights out of fold, groups and folds.
+
+Everything here is arrays without gaps, in one unit of cost. How they were measured is left to
+`policies.table`, how gaps were filled to `training.policy.gaps`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Bench", "paired"]
+
+FloatArray: TypeAlias = NDArray[np.float32]
+IntArray: TypeAlias = NDArray[np.intp]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Bench:
+    """P training prompts × C courses.
+
+    Parameters
+    ----------
+    value, cost : ndarray of float32, shape (P, C)
+        Without NaN.
+    weights : ndarray of float32, shape (P, P)
+        Belief about each prompt out of fold: rows sum to 1, nothing on its own fold.
+    groups, folds : ndarray of intp, shape (P,)
+        Near-duplicates share a group, and groups a fold.
+    static, known : ndarray of bool, shape (C,)
+        Courses of one generator that decide everything beforehand; those, and the stop rules that people
+        know.
+    prices : ndarray of float64, shape (L,)
+        Falling.
+    """
+
+    value: FloatArray
+    cost: FloatArray
+    weights: FloatArray
+    groups: IntArray
+    folds: IntArray
+    static: NDArray[np.bool_]
+    known: NDArray[np.bool_]
+    prices: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def take(self, rows: IntArray) -> Bench:
+        """Return the bench of some prompts, who then believe in each other alone."""
+        weights = self.weights[np.ix_(rows, rows)]
+        total = weights.sum(axis=1, keepdims=True)
+        # A prompt whose likes are all away believes in everybody of the other folds.
+        apart = (self.folds[rows][:, None] != self.folds[rows][None]).astype(np.float32)
+        apart /= np.maximum(apart.sum(axis=1, keepdims=True), 1)
+        weights = np.where(total > 1e-6, weights / np.maximum(total, 1e-6), apart)
+        return replace(
+            self,
+            value=self.value[rows],
+            cost=self.cost[rows],
+            weights=weights.astype(np.float32),
+            groups=np.unique(self.groups[rows], return_inverse=True)[1],
+            folds=self.folds[rows],
+        )
+
+    def columns(self, columns: IntArray) -> Bench:
+        """Return the bench of the courses at `columns`."""
+        return replace(
+            self,
+            value=self.value[:, columns],
+            cost=self.cost[:, columns],
+            static=self.static[columns],
+            known=self.known[columns],
+        )
+
+
+def paired(gain: NDArray[np.floating], groups: IntArray) -> tuple[float, float]:
+    """Return the mean of paired gains and its standard error over groups.
+
+    Parameters
+    ----------
+    gain : ndarray, shape (P,)
+        Gain of each prompt.
+    groups : ndarray of intp, shape (P,)
+        Counted from 0.
+
+    Examples
+    --------
+    >>> mean, error = paired(np.array([1.0, 1.0, 3.0, 3.0]), np.array([0, 0, 1, 1]))
+    >>> mean, round(error, 3)
+    (2.0, 1.0)
+    """
+    mean = float(gain.mean())
+    total = np.bincount(groups, weights=gain - mean)
+    n = len(total)
+    if n < 2:
+        return mean, float("inf")
+    return mean, float(np.sqrt((total**2).sum() * n / (n - 1)) / len(gain))

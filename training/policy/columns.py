@@ -1,0 +1,174 @@
+"""The columns of a training log: every course worth trying, measured, and screened to those that may pay.
+
+One-shot courses and early stopping are measured for every generator; cascades among the few generators that
+come nearest to the best at some price. Screening keeps what is near the best at some price, for everybody or
+by text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.log.sample_log import SampleLog
+from policies.cost.cost_model import CostModel
+from policies.course.strategies import StrategyName
+from policies.menu.build import build_menu
+from policies.plan.objective import Objective
+from policies.solver.prices import price_grid
+from policies.table.grid import cascades, early_stopping
+from policies.table.measure import measure, prompt_lengths
+from policies.table.recorded import Recorded
+from policies.table.table import CourseTable
+from policies.verifier.learned_verifier import LearnedScorer
+from training.policy.gaps import filled
+
+__all__ = ["Columns", "measure_columns", "screen"]
+
+FloatArray: TypeAlias = NDArray[np.float32]
+
+# Share of the prompts that must have the samples for a course.
+_SHARE: Final = 0.3
+_MOST_GENERATORS: Final = 6
+_N_PRICES: Final = 40
+# Courses kept at each price for everybody, and prompts that are asked what they would take.
+_TOP: Final = 6
+_ASKED: Final = 200
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Columns:
+    """A measured table with its costs.
+
+    Parameters
+    ----------
+    table : CourseTable
+        P prompts × C courses.
+    value, cost : ndarray of float32, shape (P, C)
+        Without gaps (`training.policy.gaps`).
+    prices : ndarray of float64, shape (L,)
+        Falling.
+    """
+
+    table: CourseTable
+    value: FloatArray
+    cost: FloatArray
+    prices: NDArray[np.float64]
+
+    def keep(self, columns: NDArray[np.intp]) -> Columns:
+        """Return some of the courses."""
+        return Columns(
+            table=self.table.columns(columns),
+            value=self.value[:, columns],
+            cost=self.cost[:, columns],
+            prices=self.prices,
+        )
+
+
+def measure_columns(
+    log: SampleLog,
+    model: CostModel,
+    *,
+    objective: Objective,
+    learned: Mapping[str, LearnedScorer] | None = None,
+    offered: Mapping[str, StrategyName] | None = None,
+    seed: int = 0,
+) -> Columns:
+    """Measure every course worth trying on every prompt of a log.
+
+    Parameters
+    ----------
+    log : SampleLog
+        P training prompts.
+    model : CostModel
+        Prices a usage; courses that it cannot price are left out.
+    objective : {"accuracy", "coverage"}
+        What the selector delivers.
+    learned : mapping of str to LearnedScorer, optional
+        Cross-fitted learned verifiers by generator.
+    offered : mapping of str to str, optional
+        Generators whose samples they may pick from, and how they pick best alone.
+    seed : int
+        Of orders and of estimates that draw.
+
+    Raises
+    ------
+    InvalidInputError
+        When no sample is labelled.
+    UnknownUnitError
+        When nothing can be priced in the model's unit.
+    """
+    coverage = objective == "coverage"
+    judges = {name: scorer for name, scorer in (learned or {}).items() if name in (offered or {})}
+    recorded = Recorded.of(log, learned=judges, seed=seed)
+    menu = build_menu(log, objective=objective, learned=offered, share=_SHARE)
+    early = early_stopping(recorded, coverage=coverage)
+    table = measure(log, recorded, menu, early, learned=learned, seed=seed)
+    lengths = prompt_lengths(log)
+    alone = table.cost(model, lengths)
+    single = {
+        course.generators[0]: float(np.nanmean(alone[:, at]))
+        for at, course in enumerate(table.courses)
+        if course.n == 1 and course.steps[0].kind == "sample" and not np.isnan(alone[:, at]).all()
+    }
+    if len(single) > 1:
+        names = _near_the_best(table, alone, single)
+        more = cascades(recorded, names, single, coverage=coverage)
+        if more:
+            table = CourseTable.joined([table, measure(log, recorded, [], more, seed=seed)])
+    value, cost = table.value, table.cost(model, lengths)
+    known = ~(np.isnan(value) | np.isnan(cost)).all(axis=0)
+    if not known.all():
+        table = table.columns(np.flatnonzero(known))
+        value, cost = value[:, known], cost[:, known]
+    value, cost = filled(value, lower=0.0, upper=1.0), filled(cost, lower=0.0)
+    prices = price_grid(
+        value.mean(axis=0, dtype=np.float64), cost.mean(axis=0, dtype=np.float64), n_prices=_N_PRICES
+    )
+    return Columns(table=table, value=value, cost=cost, prices=prices)
+
+
+def _near_the_best(table: CourseTable, cost: FloatArray, single: Mapping[str, float]) -> list[str]:
+    """Return the generators whose own courses come nearest to the best of all at some price."""
+    value, spent = np.nanmean(table.value, axis=0), np.nanmean(cost, axis=0)
+    known = np.isfinite(value) & np.isfinite(spent)
+    prices = price_grid(value[known].astype(float), spent[known].astype(float), n_prices=_N_PRICES)
+    worth = value - prices[:, None] * spent
+    best = np.nanmax(worth, axis=1)
+    owner = np.array([course.generators[0] for course in table.courses])
+    behind = {}
+    for name in single:
+        mine = np.where(owner == name, worth, -np.inf)
+        behind[name] = float(np.min(best - np.nanmax(mine, axis=1)))
+    return sorted(single, key=lambda name: (behind[name], single[name]))[:_MOST_GENERATORS]
+
+
+def screen(columns: Columns, weights: FloatArray | None, *, seed: int = 0) -> NDArray[np.intp]:
+    """Return the courses that are near the best at some price, for everybody or for some prompts by text.
+
+    Parameters
+    ----------
+    columns : Columns
+        P prompts × C courses.
+    weights : ndarray of float32, shape (P, P), optional
+        Beliefs out of fold.
+    seed : int
+        Of the prompts that are asked.
+    """
+    value, cost = columns.value.mean(axis=0), columns.cost.mean(axis=0)
+    top = min(_TOP, len(value) - 1) if len(value) > 1 else 1
+    kept = {at for at, course in enumerate(columns.table.courses) if course.one_shot}
+    for price in columns.prices:
+        worth = value - price * cost
+        kept |= set(np.argpartition(-worth, top - 1)[:top].tolist())
+    if weights is not None:
+        rng = np.random.default_rng(seed)
+        rows = np.sort(rng.permutation(len(weights))[:_ASKED])
+        expected, spent = weights[rows] @ columns.value, weights[rows] @ columns.cost
+        for price in columns.prices:
+            kept |= set((expected - np.float32(price) * spent).argmax(axis=1).tolist())
+    return np.array(sorted(kept), dtype=np.intp)

@@ -1,0 +1,183 @@
+"""Learn the one policy from a log: columns, beliefs, what may be believed of them, and what is told.
+
+Everything that chooses is cross-fitted by group. What is deployed is a small part of the columns, on
+reference prompts; who writes it to disk is `training.train`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.log.sample_log import SampleLog
+from policies.choice.course_policy import CoursePolicy
+from policies.cost.cost_model import CostModel
+from policies.course.strategies import StrategyName
+from policies.plan.objective import Objective
+from policies.table.table import CourseTable
+from policies.verifier.learned_verifier import LearnedScorer
+from training.policy.bench import Bench
+from training.policy.columns import Columns, measure_columns, screen
+from training.policy.offers import Believed, believe
+from training.policy.told import fit_telling
+from training.policy.verdict import Verdict, on_offer, verdict
+
+__all__ = ["Learned", "bench_of", "learn"]
+
+FloatArray: TypeAlias = NDArray[np.float32]
+Progress: TypeAlias = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Learned:
+    """What was learned from P training prompts.
+
+    Parameters
+    ----------
+    policy : CoursePolicy
+        What is deployed, over the courses of `table`.
+    table : CourseTable
+        The courses that are kept, on all P prompts, gaps and all: deployed ones, static ones, known rules.
+    value : ndarray of float32, shape (P, C)
+        Their values without gaps.
+    deployed : ndarray of bool, shape (C,)
+        Courses that plans may use.
+    columns : Columns
+        All courses that were screened in.
+    bench : Bench
+        The same as the choice saw them.
+    verdict : Verdict
+        How much was deployed, and why.
+    """
+
+    policy: CoursePolicy
+    table: CourseTable
+    value: FloatArray
+    deployed: NDArray[np.bool_]
+    columns: Columns
+    bench: Bench
+    verdict: Verdict
+
+
+def learn(
+    log: SampleLog,
+    model: CostModel,
+    *,
+    objective: Objective,
+    weights: FloatArray | None,
+    folds: NDArray[np.intp],
+    groups: NDArray[np.str_] | NDArray[np.intp] | None = None,
+    learned: Mapping[str, LearnedScorer] | None = None,
+    offered: Mapping[str, StrategyName] | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Learned:
+    """Learn a policy.
+
+    Parameters
+    ----------
+    log : SampleLog
+        P training prompts.
+    model : CostModel
+        Prices a usage in the unit to plan in.
+    objective : {"accuracy", "coverage"}
+        What the selector delivers.
+    weights : ndarray of float32, shape (P, P), optional
+        Beliefs out of fold; None where prompts have no text, or their text tells nothing.
+    folds : ndarray of intp, shape (P,)
+        By group.
+    groups : ndarray, shape (P,), optional
+        Near-duplicates share one; by default those that the prompts declare.
+    learned, offered
+        As in `training.policy.columns.measure_columns`.
+    seed : int
+        Of orders and of estimates that draw.
+    progress : callable, optional
+        Called with (stage, done, total).
+
+    Raises
+    ------
+    InvalidInputError
+        When no sample is labelled.
+    """
+    tell = progress or (lambda stage, done, total: None)
+    tell("table", 0, 1)
+    columns = measure_columns(log, model, objective=objective, learned=learned, offered=offered, seed=seed)
+    columns = columns.keep(screen(columns, weights, seed=seed))
+    tell("table", 1, 1)
+    tell("policy", 0, 1)
+    named = np.array([prompt.group for prompt in log.prompts]) if groups is None else groups
+    bench = bench_of(columns, weights, groups=np.unique(named, return_inverse=True)[1], folds=folds)
+    found = verdict(bench)
+    offered_at = on_offer(bench, found)
+    believed = believe(bench, bench.weights)
+    telling = fit_telling(bench, believed, offered_at)
+    useful = _useful(bench, believed, offered_at)
+    kept = np.flatnonzero(useful | _for_comparison(bench, columns.table))
+    tell("policy", 1, 1)
+    return Learned(
+        policy=CoursePolicy(prices=bench.prices, offered=(offered_at & useful)[:, kept], telling=telling),
+        table=columns.table.columns(kept),
+        value=columns.value[:, kept].clip(0.0, 1.0),
+        deployed=useful[kept],
+        columns=columns,
+        bench=bench,
+        verdict=found,
+    )
+
+
+def bench_of(
+    columns: Columns,
+    weights: FloatArray | None,
+    *,
+    groups: NDArray[np.intp],
+    folds: NDArray[np.intp],
+) -> Bench:
+    """Return columns as the choice sees them; without weights, prompts believe in all of the other folds."""
+    courses = columns.table.courses
+    alone = np.array([len(course.generators) == 1 for course in courses])
+    if weights is None:
+        apart = (folds[:, None] != folds[None]).astype(np.float32)
+        weights = apart / np.maximum(apart.sum(axis=1, keepdims=True), 1)
+    return Bench(
+        value=columns.value,
+        cost=columns.cost,
+        weights=weights,
+        groups=groups,
+        folds=folds,
+        static=np.array([course.one_shot for course in courses]) & alone,
+        known=alone,
+        prices=columns.prices,
+    )
+
+
+def _useful(bench: Bench, believed: Believed, offered: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the courses to deploy: those that some prompt takes, and the static hull for caps and tests."""
+    kept = np.zeros(bench.value.shape[1], dtype=bool)
+    for level, price in enumerate(bench.prices):
+        columns = np.flatnonzero(offered[level])
+        worth = believed.value[:, columns] - np.float32(price) * believed.cost[:, columns]
+        kept[columns[np.unique(worth.argmax(axis=1))]] = True
+        static = np.flatnonzero(bench.static)
+        mean = bench.value[:, static].mean(axis=0) - price * bench.cost[:, static].mean(axis=0)
+        kept[static[mean.argmax()]] = True
+    return kept
+
+
+def _for_comparison(bench: Bench, table: CourseTable) -> NDArray[np.bool_]:
+    """Return the courses that evaluation compares with: static ones, and known rules at their best."""
+    kept = bench.static.copy()
+    rule = np.array([type(course.stop).__name__ for course in table.courses])
+    alone = bench.known | np.array([len(course.generators) == 2 for course in table.courses])
+    value, cost = bench.value.mean(axis=0), bench.cost.mean(axis=0)
+    for name in np.unique(rule):
+        for among in (bench.known, alone & ~bench.known):
+            columns = np.flatnonzero(among & (rule == name))
+            if len(columns):
+                worth = value[columns] - bench.prices[:, None] * cost[columns]
+                kept[columns[np.unique(worth.argmax(axis=1))]] = True
+    return kept

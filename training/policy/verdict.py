@@ -1,0 +1,133 @@
+"""How much of what was learned is deployed: chosen out of fold, in bands of price, by its gain over less.
+
+Each procedure is learned anew without a fold and realised on it. From the static mix on, the next procedure
+that asks for more belief replaces the present one only where it gained more than two standard errors over
+groups, so what is not shown to pay is not deployed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.policy.bench import Bench, paired
+from training.policy.offers import Believed, believe, choose, offers
+from training.policy.population import best_for_all, best_static
+
+__all__ = ["PROCEDURES", "Verdict", "on_offer", "verdict"]
+
+BoolArray: TypeAlias = NDArray[np.bool_]
+Procedure: TypeAlias = Callable[[Bench, Believed], BoolArray]
+
+_SURE: Final = 2.0
+_N_BANDS: Final = 4
+
+
+class Verdict(NamedTuple):
+    """What is deployed, and why.
+
+    Attributes
+    ----------
+    bands : list of ndarray of intp
+        Levels of each band of price.
+    chosen : list of str
+        Name of the procedure deployed in each band.
+    gain, error : dict of str to list of float
+        Mean worth out of fold over the static mix, and its standard error, by procedure and band.
+    """
+
+    bands: list[NDArray[np.intp]]
+    chosen: list[str]
+    gain: dict[str, list[float]]
+    error: dict[str, list[float]]
+
+
+def _one(columns: NDArray[np.intp], bench: Bench) -> BoolArray:
+    """Return everybody's course at each price as the only one on offer."""
+    return np.asarray(columns[:, None] == np.arange(bench.value.shape[1]))
+
+
+def _all(mask: BoolArray, bench: Bench) -> BoolArray:
+    return np.tile(mask, (len(bench.prices), 1))
+
+
+def _offers(bench: Bench, believed: Believed, admitted: float) -> BoolArray:
+    return offers(bench, best_for_all(bench), believed, admitted=admitted)
+
+
+# In the order of what they ask to be believed.
+PROCEDURES: Final[Mapping[str, Procedure]] = {
+    "static mix": lambda bench, believed: _one(best_static(bench), bench),
+    "courses for all": lambda bench, believed: _one(best_for_all(bench), bench),
+    "sure choices by text": lambda bench, believed: offers(
+        bench, best_for_all(bench), believed, admitted=2.0
+    ),
+    "choices by text": lambda bench, believed: offers(bench, best_for_all(bench), believed, admitted=1.0),
+    "static courses by text": lambda bench, believed: _all(bench.static, bench),
+    "all courses by text": lambda bench, believed: _all(np.ones_like(bench.static), bench),
+}
+
+
+def on_offer(bench: Bench, verdict: Verdict) -> BoolArray:
+    """Return the courses on offer at each price under a verdict, shape (L, C)."""
+    believed = believe(bench, bench.weights)
+    found = {name: PROCEDURES[name](bench, believed) for name in set(verdict.chosen)}
+    offered = np.zeros((len(bench.prices), bench.value.shape[1]), dtype=bool)
+    for name, band in zip(verdict.chosen, verdict.bands, strict=True):
+        offered[band] = found[name][band]
+    return offered
+
+
+def verdict(bench: Bench, *, sure: float = _SURE) -> Verdict:
+    """Choose, out of fold, how much is deployed in each band of price.
+
+    Parameters
+    ----------
+    bench : Bench
+        P training prompts.
+    sure : float
+        Standard errors that a gain must exceed.
+    """
+    realised = {name: np.zeros((len(bench), len(bench.prices))) for name in PROCEDURES}
+    for fold in np.unique(bench.folds):
+        held, kept = np.flatnonzero(bench.folds == fold), np.flatnonzero(bench.folds != fold)
+        part = bench.take(kept)
+        inside, outside = believe(part, part.weights), believe(part, bench.weights[np.ix_(held, kept)])
+        for name, procedure in PROCEDURES.items():
+            taken = choose(outside, procedure(part, inside), bench.prices)
+            at = held[:, None], taken
+            realised[name][held] = bench.value[at] - bench.prices * bench.cost[at]
+    bands = _bands(bench)
+    chosen = []
+    for band in bands:
+        now = "static mix"
+        for name in list(PROCEDURES)[1:]:
+            mean, error = paired(_mean(realised[name] - realised[now], band), bench.groups)
+            if mean > sure * error and mean > 0:
+                now = name
+        chosen.append(now)
+    gains = {
+        name: [paired(_mean(realised[name] - realised["static mix"], band), bench.groups) for band in bands]
+        for name in PROCEDURES
+    }
+    return Verdict(
+        bands,
+        chosen,
+        {name: [mean for mean, _ in pairs] for name, pairs in gains.items()},
+        {name: [error for _, error in pairs] for name, pairs in gains.items()},
+    )
+
+
+def _mean(difference: NDArray[np.float64], band: NDArray[np.intp]) -> NDArray[np.float64]:
+    return np.asarray(difference[:, band].mean(axis=1))
+
+
+def _bands(bench: Bench) -> list[NDArray[np.intp]]:
+    """Cut the prices into bands by what the static mix spends at them, on a logarithmic scale."""
+    spent = np.log(np.maximum(bench.cost.mean(axis=0, dtype=float)[best_static(bench)], 1e-300))
+    share = (spent - spent.min()) / max(float(np.ptp(spent)), 1e-12)
+    number = np.minimum((share * _N_BANDS).astype(int), _N_BANDS - 1)
+    return [band for k in range(_N_BANDS) if len(band := np.flatnonzero(number == k))]
