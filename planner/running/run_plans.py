@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
@@ -21,12 +21,16 @@ from planner.drivers import Limits, Progress, RunLog, run_concurrently, run_lock
 from planner.drivers.session import DriverName, OnProgress
 from planner.ports.outcome import Outcome
 from planner.ports.ports import AnswerExtractor, Backend, Verifier
+from planner.strategies.follow import Follow
+from planner.strategies.registry import strategy_of
 from planner.strategies.task import OwnStrategy, Task
 from planner.verifiers.learned import LearnedVerifier
 from planner.verifiers.mean_logprob import MeanLogprob
 from planner.verifiers.stand_in import check_learned, picked_by_learned
 from policies.cost.budget import Budget
 from policies.cost.cost_model import CostModel
+from policies.course.allocate import summary_of
+from policies.course.course import Course
 from policies.plan.plan import AllocationPlan
 from policies.verifier.learned_verifier import LEARNED, CorrectnessModel
 
@@ -48,6 +52,7 @@ async def run_plans(
     learned: Mapping[str, CorrectnessModel] | None = None,
     extractor: AnswerExtractor | None = None,
     limits: Limits | None = None,
+    max_rounds: int | None = None,
     driver: DriverName = "lockstep",
     run_log: str | os.PathLike[str] | None = None,
     seed: int = 0,
@@ -70,8 +75,7 @@ async def run_plans(
     budget : Budget, optional
         Held against actual usage: its total over the batch and its cap per prompt.
     strategies : sequence of OwnStrategy, optional
-        One per plan, in place of those that the allocations name; adaptive plans are run by climbs
-        (`planner.running.climbs`).
+        One per plan, in place of its course; adaptive plans are run by climbs (`planner.running.climbs`).
     verifier : Verifier, mapping of str to Verifier, or "learned", optional
         One verifier for every name that strategies ask for, or one per name. ``mean_logprob`` and what
         `learned` holds are always there. ``"learned"`` puts the learned verifier in the place of every other
@@ -83,6 +87,9 @@ async def run_plans(
         ``\\boxed{}``, else the last number.
     limits : Limits, optional
         Further caps: concurrency, seconds, samples, tokens. The budget's caps are added to them.
+    max_rounds : int, optional
+        The most steps of a course that wait for an earlier one, at least 1: each prompt gets the beginning of
+        its course that keeps to it.
     driver : {"lockstep", "concurrent"}
         One backend call per round for all prompts (batch engines), or requests as they come (servers).
     run_log : path, optional
@@ -109,26 +116,15 @@ async def run_plans(
         )
     found = extractor or getattr(backend, "extractor", None) or _DEFAULT_EXTRACTOR
     models = dict(learned or {})
-    check_learned(plans, models, wanted=verifier == LEARNED)
-    tasks = []
-    for index, (plan, prompt) in enumerate(zip(plans, prompts, strict=True)):
-        name = plan.allocation.generator
-        if name not in generators:
-            raise UnknownGeneratorError(
-                f"plan of prompt {prompt.id!r} names generator {name!r}; given are "
-                f"{', '.join(generators) or 'none'}"
-            )
-        tasks.append(
-            Task(
-                prompt=prompt,
-                allocation=picked_by_learned(plan.allocation) if verifier == LEARNED else plan.allocation,
-                generator=generators[name],
-                extractor=found,
-                seed=seed,
-                strategy=None if strategies is None else strategies[index],
-                expected_cost=plan.expected_cost,
-            )
-        )
+    work = _Work(
+        generators=generators,
+        extractor=found,
+        seed=seed,
+        models=models,
+        learned=verifier == LEARNED,
+        max_rounds=max_rounds,
+    )
+    tasks = work.tasks(plans, prompts, strategies)
     drive = run_lockstep if driver == "lockstep" else run_concurrently
     with nullcontext() if run_log is None else RunLog.open(run_log, resume=os.path.exists(run_log)) as log:
         return await drive(
@@ -139,6 +135,77 @@ async def run_plans(
             run_log=log,
             progress=progress,
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Work:
+    """What the tasks of a run share."""
+
+    generators: Mapping[str, Generator]
+    extractor: AnswerExtractor
+    seed: int
+    models: Mapping[str, CorrectnessModel]
+    learned: bool
+    max_rounds: int | None
+
+    def tasks(
+        self,
+        plans: Sequence[AllocationPlan],
+        prompts: Sequence[Prompt],
+        strategies: Sequence[OwnStrategy] | None = None,
+    ) -> list[Task]:
+        """Return one task per plan."""
+        courses = [] if strategies is not None else [course_to_run(plan) for plan in plans]
+        check_learned(plans[: len(courses)], courses, self.models, wanted=self.learned)
+        tasks = []
+        for index, (plan, prompt) in enumerate(zip(plans, prompts, strict=True)):
+            allocation, strategy = plan.allocation, None if strategies is None else strategies[index]
+            if strategy is None:
+                course = self._of_run(courses[index])
+                allocation = plan.allocation if course == plan.course else summary_of(course)
+                strategy = Follow(course=course, generators=self._known(plan, course))
+            if allocation.generator not in self.generators:
+                raise _unknown(plan, allocation.generator, self.generators)
+            tasks.append(
+                Task(
+                    prompt=prompt,
+                    allocation=allocation,
+                    generator=self.generators[allocation.generator],
+                    extractor=self.extractor,
+                    seed=self.seed,
+                    strategy=strategy,
+                    expected_cost=plan.expected_cost,
+                )
+            )
+        return tasks
+
+    def _of_run(self, course: Course) -> Course:
+        """Return the course as this run carries it out."""
+        found = picked_by_learned(course) if self.learned else course
+        return found if self.max_rounds is None else found.within_rounds(self.max_rounds)
+
+    def _known(self, plan: AllocationPlan, course: Course) -> Mapping[str, Generator]:
+        for name in course.generators:
+            if name not in self.generators:
+                raise _unknown(plan, name, self.generators)
+        return {name: self.generators[name] for name in course.generators}
+
+
+def course_to_run(plan: AllocationPlan) -> Course:
+    """Return the course of a plan.
+
+    Raises
+    ------
+    InvalidInputError
+        When the plan has an allocation that is no course, such as a level of an adaptive policy.
+    """
+    return plan.course or strategy_of(plan.allocation).course
+
+
+def _unknown(plan: AllocationPlan, name: str, given: Mapping[str, Generator]) -> UnknownGeneratorError:
+    return UnknownGeneratorError(
+        f"plan of prompt {plan.prompt_id!r} names generator {name!r}; given are {', '.join(given) or 'none'}"
+    )
 
 
 def _verifiers(
@@ -153,7 +220,7 @@ def _verifiers(
     if isinstance(verifier, Mapping):
         return named | dict(verifier)
     if verifier is not None and not isinstance(verifier, str):
-        asked = {str(task.allocation.parameters.get("verifier", "score")) for task in tasks}
+        asked = {name for task in tasks if task.strategy is not None for name in task.strategy.verifiers}
         named |= dict.fromkeys(sorted(asked - set(named)) or ["score"], verifier)
     return named
 

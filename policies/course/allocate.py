@@ -19,9 +19,8 @@ from policies.course.strategies import StrategyName
 
 __all__ = ["course_of", "summary_of"]
 
-# The words of a course that is more than its summary can say; ladders of the old kind name their level.
+# The words of a course that is more than its summary can say.
 _WORDS: Final = "course"
-_LEVEL: Final = "level"
 _GREEDY: Final = (("temperature", 0.0),)
 
 
@@ -53,8 +52,8 @@ def course_of(allocation: Allocation) -> Course:
         raise InvalidInputError(
             f"{allocation.strategy}: the parameter n must equal the width {allocation.width}"
         )
-    # Bundles of the old kind stretch width over a whole ladder; their courses are not in the allocation.
-    given = {key: value for key, value in params.items() if key not in ("n", _LEVEL)}
+
+    given = {key: value for key, value in params.items() if key != "n"}
     if allocation.traits.kind == "search":
         step = Step(
             generator=allocation.generator,
