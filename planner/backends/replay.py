@@ -8,7 +8,7 @@ independent samples (continuing a prefix) is refused.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -79,9 +79,10 @@ class ReplayBackend:
 
     Notes
     -----
-    Prompt tokens that the log does not record count as 0. A greedy request brings a recorded sample, whatever
-    the temperature it was drawn at. Recorded scores are found by the text, so identical texts may swap
-    theirs.
+    A sample that is longer than a request's cap on output tokens comes cut at the cap, as a model would leave
+    it. Prompt tokens that the log does not record count as 0. A greedy request brings a recorded sample,
+    whatever the temperature it was drawn at. Recorded scores are found by the text, so identical texts may
+    swap theirs.
 
     Examples
     --------
@@ -160,7 +161,8 @@ class ReplayBackend:
                     )
                 )
                 continue
-            drawn.append(self._completion(sample, pool, first=offset == 0))
+            completion = self._completion(sample, pool, first=offset == 0)
+            drawn.append(_cut(completion, request.max_output_tokens))
         return drawn
 
     def _completion(self, sample: SampleWire, pool: _Pool, *, first: bool) -> Completion:
@@ -225,3 +227,11 @@ class ReplayBackend:
         known_tokens = 0 if np.isnan(tokens) else int(tokens)
         self._pools[key] = _Pool(samples=samples, order=order, prompt_tokens=known_tokens)
         return self._pools[key]
+
+
+def _cut(completion: Completion, cap: int | None) -> Completion:
+    """Return the completion as it would have ended at a cap on its tokens."""
+    if cap is None or completion.output_tokens <= cap or completion.finish_reason == "error":
+        return completion
+    kept = len(completion.text) * cap // completion.output_tokens
+    return replace(completion, text=completion.text[:kept], output_tokens=cap, finish_reason="length")

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from planner.drivers.desk import BACKEND_ERRORS, VERIFIER_ERRORS, Clock, Desk, Part, refused
@@ -18,6 +19,7 @@ from planner.drivers.ledger import Permit
 from planner.drivers.limits import Limits
 from planner.drivers.run_log import RunLog
 from planner.drivers.session import OnProgress, Session, delivered
+from planner.drivers.turns import Turns
 from planner.ports.outcome import Outcome
 from planner.ports.ports import Backend, Metered, SampleRequest, ScoreRequest, Verifier
 from planner.strategies.flow import Arrival, Ask, Failure, Scored
@@ -39,6 +41,7 @@ async def run_concurrently(
     run_log: RunLog | None = None,
     progress: OnProgress | None = None,
     clock: Clock = time.monotonic,
+    turns: Turns | None = None,
 ) -> list[Outcome]:
     """Run every task and return the outcomes in the order of `tasks`.
 
@@ -58,6 +61,8 @@ async def run_concurrently(
         Called after each outcome.
     clock : callable
         Monotonic seconds.
+    turns : Turns, optional
+        Which prompts are opened next, and with which tasks; by default all as given, in order.
 
     Raises
     ------
@@ -65,12 +70,17 @@ async def run_concurrently(
         When a strategy's parameters are wrong or a verifier is missing; nothing has been spent then.
     """
     verifiers = verifiers or {}
-    desk = Desk(tasks, verifiers=verifiers, limits=limits, run_log=run_log, progress=progress, clock=clock)
+    desk = Desk(
+        tasks,
+        verifiers=verifiers,
+        limits=limits,
+        run_log=run_log,
+        progress=progress,
+        clock=clock,
+        turns=turns,
+    )
     driver = _Driver(desk, backend, verifiers, limits.max_concurrency)
-    numbers = iter(range(len(tasks)))
-    workers = [
-        asyncio.create_task(driver.work(numbers)) for _ in range(min(limits.max_concurrency, len(tasks)))
-    ]
+    workers = [asyncio.create_task(driver.work()) for _ in range(min(limits.max_concurrency, len(tasks)))]
     try:
         if workers:
             done, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
@@ -95,14 +105,44 @@ class _Driver:
         self._slots = asyncio.Semaphore(max_concurrency)
         self._waiters: list[asyncio.Future[None]] = []
         self._longest = 0.0  # seconds of a request so far
+        self._queue = deque[int]()
+        self._openers: list[asyncio.Future[None]] = []
+        self._n_open = self._part_size = 0
+        self._over = False
 
-    async def work(self, numbers: Iterator[int]) -> None:
+    async def work(self) -> None:
         """Take tasks until there are none left."""
-        for number in numbers:
+        while (number := await self._take()) is not None:
             session = self._desk.open(number)
             if session is not None:
                 await self._run(session)
                 self._desk.close(number, session)
+            self._n_open -= 1
+            self._wake_openers()
+
+    async def _take(self) -> int | None:
+        """Return the next task; a new part begins when no more than a quarter of the last is in progress."""
+        while not self._queue:
+            if self._over:
+                return None
+            if 4 * self._n_open <= self._part_size:
+                self._queue.extend(self._desk.next_part())
+                self._part_size, self._over = len(self._queue), not self._queue and not self._n_open
+                if self._queue or self._over:
+                    self._wake_openers()
+                    continue
+            opener: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._openers.append(opener)
+            await opener
+        self._n_open += 1
+        return self._queue.popleft()
+
+    def _wake_openers(self) -> None:
+        """Let everything that waits for a task look again."""
+        for opener in self._openers:
+            if not opener.done():
+                opener.set_result(None)
+        self._openers.clear()
 
     async def _run(self, session: Session) -> None:
         """Move one session to its outcome; when it returns, nothing of it is in flight."""
@@ -169,13 +209,12 @@ class _Driver:
         """Draw completions ``first … first + n - 1`` of a request, in as many parts as the caps need."""
         arrivals: list[Arrival] = []
         while n:
-            granted, hold, refusal, _ = await self._admit(session, request, n)
-            if hold is None:
-                return (*arrivals, *refused(ask, range(first, first + n), refusal or _TIME))
-            own = replace(
-                request, n=granted, seed=request.seed + first, revocable=self._may_be_cancelled(ask)
-            )
-            part = Part(session=session, ask=ask, whole=request, request=own, first=first, hold=hold)
+            permit = await self._admit(session, request, n)
+            if permit.hold is None:
+                return (*arrivals, *refused(ask, range(first, first + n), permit.refusal or _TIME))
+            granted = permit.n
+            own = replace(permit.of(request, first), revocable=self._may_be_cancelled(ask))
+            part = Part(session=session, ask=ask, whole=request, request=own, first=first, hold=permit.hold)
             try:
                 arrivals += await self._draw(part)
             finally:

@@ -6,6 +6,7 @@ batched, awaited and cancelled is left to the two drivers.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -19,10 +20,11 @@ from planner.drivers.exchange import (
     usage_of_completion,
     usage_of_failure,
 )
-from planner.drivers.ledger import Hold, Ledger
+from planner.drivers.ledger import Account, Hold, Ledger
 from planner.drivers.limits import Limits
-from planner.drivers.run_log import RunLog
+from planner.drivers.run_log import RunLog, sample_key
 from planner.drivers.session import OnProgress, Progress, Session, check_tasks
+from planner.drivers.turns import Standing, Turns
 from planner.ports.outcome import Outcome, OutcomeError
 from planner.ports.ports import Completion, Metered, SampleRequest, ScoreRequest, Verifier
 from planner.strategies.flow import Arrival, Ask, Failure, Sampled, Scored
@@ -81,6 +83,8 @@ class Desk:
         Called after each outcome.
     clock : callable
         Monotonic seconds.
+    turns : Turns, optional
+        Which prompts are opened next; by default all, in order.
     """
 
     def __init__(
@@ -92,33 +96,67 @@ class Desk:
         run_log: RunLog | None,
         progress: OnProgress | None,
         clock: Clock,
+        turns: Turns | None = None,
     ) -> None:
         self.ledger = Ledger(limits)
         self.clock = clock
-        self._tasks = tasks
-        self._strategies = check_tasks(tasks, verifiers)
+        self._tasks = list(tasks)
+        self._verifiers = verifiers
+        self._strategies = list(check_tasks(tasks, verifiers))
+        self._turns = turns
+        self._queue = deque(range(len(tasks))) if turns is None else deque[int]()
+        self._accounts: dict[int, Account] = {}
+        self._memory: dict[str, dict[int, Completion]] | None = None
+        if turns is not None and turns.comes_back:
+            self._memory = {}
         self._run_log = run_log
         self._progress = progress
         self._outcomes: dict[int, Outcome] = {}
         self._deadline = None if limits.max_seconds is None else clock() + limits.max_seconds
 
+    def next_part(self) -> list[int]:
+        """Return the numbers of the tasks to be opened now; none when the run is over."""
+        if not self._queue and self._turns is not None:
+            part = self._turns.next(self._standing())
+            for number, task, reserve in part.turns:
+                (self._strategies[number],) = check_tasks([task], self._verifiers)
+                self._tasks[number] = task
+                self._accounts.setdefault(number, Account()).reserve = reserve
+                self._queue.append(number)
+            self.ledger.set_aside = part.aside + sum(one.reserve for one in self._accounts.values())
+        part_now = list(self._queue)
+        self._queue.clear()
+        return part_now
+
+    def _standing(self) -> Standing:
+        done: dict[int, float] = {}
+        running: dict[int, float] = {}
+        for number, account in self._accounts.items():
+            (done if number in self._outcomes else running)[number] = account.cost
+        return Standing(done, running, self.ledger.lost_cost)
+
     def open(self, number: int) -> Session | None:
         """Return the session of a task, or None where its final outcome is in the run log."""
         task = self._tasks[number]
-        session = Session(task, self._strategies[number], self.ledger)
-        recorded = None if self._run_log is None else self._run_log.outcome(task)
+        account = self._accounts.setdefault(number, Account())
+        before = self._outcomes.get(number)
+        errors = () if before is None else before.errors
+        session = Session(task, self._strategies[number], self.ledger, account, errors)
+        if self._run_log is None:
+            return session
+        # Prompts that may go on need their samples, and are carried out again from those in the log.
+        recorded = None if self._memory is not None else self._run_log.outcome(task)
         if recorded is not None:
-            self.ledger.recall(session.account, recorded.usage, task.generator.name)
+            self.ledger.recall(account, recorded.usage, task.generator.name)
             self._hand_in(number, recorded)
             return None
-        if self._run_log is not None:
-            self.ledger.spend(session.account, self._run_log.lost(task), task.generator.name)
+        self.ledger.spend(account, self._run_log.lost(task), task.generator.name)
         return session
 
     def close(self, number: int, session: Session) -> None:
         """Hand in the outcome of a session whose requests are all settled."""
         outcome = session.close()
-        if self._run_log is not None:
+        if self._run_log is not None and self._run_log.outcome(session.task) is None:
             self._run_log.add_outcome(session.task, outcome)
         self._hand_in(number, outcome)
 
@@ -137,18 +175,36 @@ class Desk:
 
     def recorded_samples(self, session: Session, ask: Ask, request: SampleRequest) -> dict[int, Sampled]:
         """Return the completions of an ask that the run log has, booked, by index."""
+        drawn = self._remembered(ask, request)
         if self._run_log is None:
-            return {}
-        drawn = {}
+            return drawn
         for index in range(request.n):
-            recorded = self._run_log.sample(request, index)
+            recorded = None if index in drawn else self._run_log.sample(request, index)
             if recorded is not None:
+                self._remember(request, {index: recorded.completion})
                 usage = usage_of_completion(recorded.completion)
                 usage += Usage(requests=recorded.requests, seconds=recorded.seconds)
-                self.ledger.recall(session.account, usage, request.generator.name)
+                lengths = _lengths([recorded.completion])
+                self.ledger.recall(session.account, usage, request.generator.name, lengths=lengths)
                 _note_remarks(session, [recorded.completion])
                 drawn[index] = Sampled(ask=ask, index=index, reply=recorded.completion)
         return drawn
+
+    def _remembered(self, ask: Ask, request: SampleRequest) -> dict[int, Sampled]:
+        """Return the completions of an ask that this run has drawn, and paid for, before."""
+        if not self._memory:
+            return {}
+        known = self._memory.get(sample_key(request), {})
+        return {
+            index: Sampled(ask=ask, index=index, reply=known[request.seed + index])
+            for index in range(request.n)
+            if request.seed + index in known
+        }
+
+    def _remember(self, request: SampleRequest, completions: Mapping[int, Completion]) -> None:
+        if self._memory is not None:
+            known = self._memory.setdefault(sample_key(request), {})
+            known.update((request.seed + index, one) for index, one in completions.items())
 
     def recorded_scores(self, session: Session, ask: Ask, request: ScoreRequest) -> Scored | None:
         """Return the scores that the run log has for an ask, booked."""
@@ -164,7 +220,7 @@ class Desk:
     ) -> tuple[Sampled, ...]:
         """Settle what a backend returned for a part, record it, and return what the flow may see."""
         draws = read_completions(completions, n=part.request.n, seconds=seconds)
-        self.ledger.settle(part.hold, draws.usage)
+        self.ledger.settle(part.hold, draws.usage, lengths=_lengths(draws.replies))
         _note_remarks(part.session, completions)
         if draws.surplus:
             reason = f"{draws.surplus} completions too many; they are paid for and dropped"
@@ -221,11 +277,12 @@ class Desk:
 
     def _record(self, part: Part, draws: Draws, seconds: float) -> None:
         """Record the completions that a resumed run may use, and the cost of the others."""
-        if self._run_log is None:
-            return
         kept = [
             (part.first + i, reply) for i, reply in enumerate(draws.replies) if isinstance(reply, Completion)
         ]
+        self._remember(part.whole, dict(kept))
+        if self._run_log is None:
+            return
         usage = draws.usage
         if kept:
             self._run_log.add_samples(
@@ -238,8 +295,9 @@ class Desk:
             self._run_log.add_lost(part.session.task, usage)
 
     def _hand_in(self, number: int, outcome: Outcome) -> None:
+        again = number in self._outcomes
         self._outcomes[number] = outcome
-        if self._progress is not None:
+        if self._progress is not None and not again:
             self._progress(
                 Progress(
                     n_done=len(self._outcomes),
@@ -248,6 +306,11 @@ class Desk:
                     spent=self.ledger.total,
                 )
             )
+
+
+def _lengths(replies: Sequence[Completion | Failure]) -> list[float]:
+    """Return the output tokens of what came back whole, or cut by its cap."""
+    return [reply.output_tokens for reply in replies if isinstance(reply, Completion)]
 
 
 def refused(ask: Ask, indices: Sequence[int], failure: Failure) -> list[Arrival]:

@@ -1,14 +1,16 @@
 """The books of a run: what each prompt has spent, what is held for requests in flight, what may be sent.
 
-Before a sample is sent, the most that it can cost is held: the cap on its output tokens, or where there is
-none the longest sample seen so far; so caps hold on actual usage exactly where output is capped, and
-otherwise up to what is in flight. Verifier tokens are known, and charged, only after scoring.
+Before a sample is sent, the most that it can cost is held. Where that does not fit into what is left of a
+cap, the sample is sent with a lower cap of its own on output tokens, so that caps hold on actual usage and
+are spent to the end. Prompts that count their tokens nowhere are held by their length; verifier tokens are
+known, and charged, only after scoring.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from planner.drivers.limits import Limits
@@ -22,6 +24,14 @@ _NOTHING = Usage()
 _TIME = Failure(kind="TimeLimitReached", reason="the run reached max_seconds", refused=True)
 # Sums of many floating-point costs may exceed a limit by rounding alone.
 _ROUNDING = 1 + 1e-12
+# Samples that must fit at a time, or caps on them are lowered to what hardly any meets.
+_ABREAST = 8
+# A sample is not cut below these shares of the mean length: the first of a prompt is better than none.
+_WORTH, _WORTH_FIRST = 0.75, 0.25
+# Output tokens of a sample that nobody has capped, before one was seen.
+_UNSEEN = 16384.0
+# Prompts whose tokens nobody has counted: bytes per token at least, and tokens of a chat template.
+_BYTES, _TEMPLATE = 2, 32
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -40,6 +50,11 @@ class Account:
         Spent so far by each generator, since each has its prices.
     longest_prompt : float
         Most prompt tokens of a request of this prompt so far.
+    longest_written : int
+        Bytes of the longest prompt whose tokens are counted there.
+    reserve : float
+        Set aside of the run's `max_cost` until the prompt's first request is sent: other prompts do not
+        spend it.
     """
 
     usage: Usage = _NOTHING
@@ -48,6 +63,8 @@ class Account:
     held_cost: float = 0.0
     by_generator: dict[str, Usage] = field(default_factory=dict)
     longest_prompt: float = 0
+    longest_written: int = 0
+    reserve: float = 0.0
 
 
 class Hold(NamedTuple):
@@ -57,18 +74,27 @@ class Hold(NamedTuple):
     generator: str
     usage: Usage
     cost: float
+    written: int = 0
 
 
 class Permit(NamedTuple):
     """How many samples may be sent now, the hold on them, and the refusal where it is none.
 
     `for_all` is True when the refusing cap is one of the run, so that other prompts are refused as well.
+    `max_output_tokens` is a cap that the samples must be sent with, where they could break one otherwise.
     """
 
     n: int
     hold: Hold | None
     refusal: Failure | None
     for_all: bool = False
+    max_output_tokens: int | None = None
+
+    def of(self, request: SampleRequest, first: int) -> SampleRequest:
+        """Return the part of a request that may be sent, from its completion `first` on."""
+        own = replace(request, n=self.n, seed=request.seed + first)
+        cap = self.max_output_tokens
+        return own if cap is None else replace(own, max_output_tokens=cap)
 
 
 class _Refusal(NamedTuple):
@@ -97,6 +123,8 @@ class Ledger:
         self.total = _NOTHING
         self.total_cost = 0.0
         self.time_is_up = False
+        self.set_aside = 0.0
+        self.lost_cost = 0.0
         self._held = _NOTHING
         self._held_cost = 0.0
         self._tokens: dict[str, _Seen] = {}
@@ -114,13 +142,15 @@ class Ledger:
 
     def most(self, account: Account, request: SampleRequest, n: int) -> float:
         """Return the most that `n` samples of a request may cost, as far as that is known."""
-        prompt, tokens = self._per_sample(account, request)
+        draw = self._draw(account, request)
+        seen = self._tokens.get(draw.generator)
+        if seen is not None and request.max_output_tokens is request.generator.max_output_tokens is None:
+            draw = draw._replace(tokens=min(draw.tokens, seen.most))
         # A batch asks this of thousands of prompts that are mostly alike.
-        known = (request.generator.name, n, prompt, tokens)
+        known = (draw.generator, n, draw.prompt, draw.tokens)
         price = self._most.get(known)
         if price is None:
-            worst = Usage(samples=n, prompt_tokens=prompt, output_tokens=n * tokens, requests=1)
-            price = self._most[known] = self._price(worst, request.generator.name)
+            price = self._most[known] = self._price(draw.usage(n), draw.generator)
         return price
 
     def admit(self, account: Account, request: SampleRequest, n: int) -> Permit:
@@ -137,33 +167,62 @@ class Ledger:
         """
         if self.time_is_up:
             return Permit(0, None, _TIME, True)
-        refusal = self._refusal(account, request, n) if self.limits.any else None
+        self.set_aside -= account.reserve
+        draw = self._draw(account, request)
+        if not self.limits.any:
+            return self._grant(account, draw, request, n)
+        fits, refusal = self._fit(account, draw, n)
+        if not fits and self.nothing_in_flight:
+            # Nothing comes back any more: what is left is worth a shorter sample, or nothing.
+            draw = self._shortened(account, draw)
+            fits, _ = self._fit(account, draw, 1)
+        if fits:
+            return self._grant(account, draw, request, fits)
+        self.set_aside += account.reserve
+        if refusal is None:
+            raise AssertionError("a request that fits no cap has a refusal")
+        return Permit(0, None, refusal.failure, refusal.for_all)
+
+    def _grant(self, account: Account, draw: _Draw, request: SampleRequest, n: int) -> Permit:
+        account.reserve = 0.0
+        worst = draw.usage(n)
+        written = _bytes_of(request) if request.prompt.prompt_tokens is None else 0
+        hold = Hold(account, draw.generator, worst, self._price(worst, draw.generator), written)
+        self._shift_held(account, worst, hold.cost)
+        return Permit(n, hold, None, max_output_tokens=draw.cap)
+
+    def _fit(self, account: Account, draw: _Draw, n: int) -> tuple[int, _Refusal | None]:
+        """Return how many of `n` samples the caps permit, and what refuses one more."""
+        refusal = self._refusal(account, draw, n)
         low, high = (n, n) if refusal is None else (0, n)
         while high - low > 1:
             middle = (low + high) // 2
-            refusal = self._refusal(account, request, middle)
-            if refusal is None:
-                low = middle
-            else:
-                high = middle
-        if low == 0 and refusal is not None:
-            return Permit(0, None, refusal.failure, refusal.for_all)
-        worst = self._worst(account, request, low)
-        hold = Hold(account, request.generator.name, worst, self._price(worst, request.generator.name))
-        self._shift_held(account, worst, hold.cost)
-        return Permit(low, hold, None)
+            found = self._refusal(account, draw, middle)
+            low, high, refusal = (middle, high, refusal) if found is None else (low, middle, found)
+        return low, refusal
 
-    def settle(self, hold: Hold, usage: Usage) -> None:
-        """Replace a hold by what was really used."""
+    def settle(self, hold: Hold, usage: Usage, *, lengths: Sequence[float] = ()) -> None:
+        """Replace a hold by what was really used; `lengths` are the output tokens of each whole sample."""
         self._shift_held(hold.account, hold.usage * -1, -hold.cost)
-        self.recall(hold.account, usage, hold.generator)
+        if usage.prompt_tokens:
+            hold.account.longest_written = max(hold.account.longest_written, hold.written)
+        self.recall(hold.account, usage, hold.generator, lengths=lengths)
 
-    def recall(self, account: Account, usage: Usage, generator: str) -> None:
+    def recall(
+        self, account: Account, usage: Usage, generator: str, *, lengths: Sequence[float] = ()
+    ) -> None:
         """Book samples, also those of an earlier session, and learn from them how long samples are."""
-        if usage.samples:
-            self._tokens[generator] = self._tokens.get(generator, _Seen()).add(usage)
+        known = [length for length in lengths if length > 0]
+        if known:
+            self._tokens[generator] = self._tokens.get(generator, _Seen()).add(known)
+        self.release(account)
         account.longest_prompt = max(account.longest_prompt, usage.prompt_tokens)
         self.spend(account, usage, generator)
+
+    def release(self, account: Account) -> None:
+        """Set nothing aside for a prompt any more."""
+        self.set_aside -= account.reserve
+        account.reserve = 0.0
 
     def write_off(self, hold: Hold, usage: Usage) -> None:
         """Book a cancelled request whose tokens nobody counted to the end; `usage` is what is known of it.
@@ -176,7 +235,9 @@ class Ledger:
             output_tokens=max(hold.usage.output_tokens - usage.output_tokens, 0),
             prompt_tokens=max(hold.usage.prompt_tokens - usage.prompt_tokens, 0),
         )
-        self._shift_held(hold.account, unknown, self._price(unknown, hold.generator))
+        price = self._price(unknown, hold.generator)
+        self._shift_held(hold.account, unknown, price)
+        self.lost_cost += price
         self.spend(hold.account, usage, hold.generator)
 
     def spend(self, account: Account, usage: Usage, generator: str) -> None:
@@ -197,26 +258,64 @@ class Ledger:
         account.held += usage
         account.held_cost += cost
 
-    def _worst(self, account: Account, request: SampleRequest, n: int) -> Usage:
-        """Return what `n` samples may use: the most, or what is usual, as `limits.hold` says."""
-        prompt, tokens = self._per_sample(account, request)
-        return Usage(samples=n, prompt_tokens=prompt, output_tokens=n * tokens, requests=1)
-
-    def _per_sample(self, account: Account, request: SampleRequest) -> tuple[float, float]:
-        """Return prompt tokens of a request and output tokens of a sample, the most or what is usual."""
+    def _draw(self, account: Account, request: SampleRequest) -> _Draw:
+        """Return what a sample of a request may use: the most, or what is usual, as `limits.hold` says."""
         own, general = request.max_output_tokens, request.generator.max_output_tokens
-        cap = general if own is None else own if general is None else min(own, general)
-        seen = self._tokens.get(request.generator.name)
-        tokens = 0.0 if cap is None else float(cap)
-        if seen is not None and cap is None:
-            tokens = seen.most
-        if seen is not None and self.limits.hold == "expected":
-            tokens = min(seen.usual, tokens)
-        return max(request.prompt.prompt_tokens or 0, account.longest_prompt), tokens
+        known = general if own is None else own if general is None else min(own, general)
+        name = request.generator.name
+        prompt = self._prompt_tokens(account, request)
+        seen = self._tokens.get(name)
+        if seen is None:
+            if known is not None or not self._counts_tokens:
+                return _Draw(name, prompt, float(known or 0), None)
+            # Nothing is known of samples without a cap: the first one may take all that is left.
+            draw = _Draw(name, prompt, _UNSEEN, None)
+            return self._shortened(account, draw) if self.nothing_in_flight else draw
+        if self.limits.hold == "expected":
+            return _Draw(name, prompt, min(seen.usual, seen.most if known is None else known), None)
+        draw = _Draw(name, prompt, seen.bound if known is None else float(known), None)
+        bound = min(seen.bound, draw.tokens)
+        if (known is None or bound < known) and self._refusal(account, draw, _ABREAST) is not None:
+            # The end of a budget: with caps that hardly any sample meets, more of them go at a time.
+            return _Draw(name, prompt, bound, int(bound))
+        return draw
 
-    def _refusal(self, account: Account, request: SampleRequest, n: int) -> _Refusal | None:
+    def _shortened(self, account: Account, draw: _Draw) -> _Draw:
+        """Return the sample with the highest cap on its output that the caps permit."""
+        low, high = 0, int(draw.tokens)
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self._refusal(account, draw._replace(tokens=float(middle)), 1) is None:
+                low = middle
+            else:
+                high = middle - 1
+        seen = self._tokens.get(draw.generator)
+        least = 1.0 if seen is None else seen.mean * (_WORTH if account.usage.samples else _WORTH_FIRST)
+        if low < min(max(least, 1.0), draw.tokens):
+            return draw
+        return draw._replace(tokens=float(low), cap=low if low < draw.tokens else draw.cap)
+
+    @property
+    def _counts_tokens(self) -> bool:
+        """Whether some cap may depend on the length of samples."""
+        limits = self.limits
+        caps = (limits.max_output_tokens, limits.max_output_tokens_per_prompt)
+        return any(cap is not None for cap in (*caps, limits.max_cost, limits.max_cost_per_prompt))
+
+    def _prompt_tokens(self, account: Account, request: SampleRequest) -> float:
+        """Return what a request sends; where nobody has counted it, what its length makes of it."""
+        known = request.prompt.prompt_tokens
+        sent = max(float(known or 0), account.longest_prompt)
+        if known is None and self._counts_tokens:
+            more = _bytes_of(request) - account.longest_written
+            sent += max(math.ceil(more / _BYTES), 0) + (0 if sent else _TEMPLATE)
+        # What a chain or a search sends again was drawn before, so that its tokens are known to be no more.
+        prefix = sum(len(part.encode()) for part in request.prefix)
+        return sent + min(prefix, account.usage.output_tokens + len(request.prefix))
+
+    def _refusal(self, account: Account, draw: _Draw, n: int) -> _Refusal | None:
         """Return the cap that `n` more samples could break, or None."""
-        worst = self._worst(account, request, n)
+        worst = draw.usage(n)
         limits = self.limits
         for total, held, suffix in (
             (self.total, self._held, ""),
@@ -230,9 +329,9 @@ class Ledger:
                     return _Refusal(Failure(kind="LimitReached", reason=reason, refused=True), not suffix)
         if limits.max_cost is None and limits.max_cost_per_prompt is None:
             return None
-        cost = self._price(worst, request.generator.name)
+        cost = self._price(worst, draw.generator)
         for used, cap, whose in (
-            (self.total_cost + self._held_cost + cost, limits.max_cost, "run"),
+            (self.total_cost + self._held_cost + self.set_aside + cost, limits.max_cost, "run"),
             (account.cost + account.held_cost + cost, limits.max_cost_per_prompt, "prompt"),
         ):
             if _exceeds(used, cap):
@@ -246,6 +345,18 @@ class Ledger:
         return self.limits.price(usage, generator)
 
 
+class _Draw(NamedTuple):
+    """What one sample may use, and the cap on its output that it has to be sent with."""
+
+    generator: str
+    prompt: float
+    tokens: float
+    cap: int | None
+
+    def usage(self, n: int) -> Usage:
+        return Usage(samples=n, prompt_tokens=self.prompt, output_tokens=n * self.tokens, requests=1)
+
+
 @dataclass(frozen=True, slots=True)
 class _Seen:
     """Output tokens per sample of one generator so far."""
@@ -255,16 +366,28 @@ class _Seen:
     tokens: float = 0.0
 
     @property
+    def mean(self) -> float:
+        """Mean length."""
+        return self.tokens / self.samples
+
+    @property
     def usual(self) -> float:
         """Mean plus two standard errors: output lengths spread about as much as their mean."""
-        return self.tokens / self.samples * (1 + 2 / math.sqrt(self.samples))
+        return self.mean * (1 + 2 / math.sqrt(self.samples))
 
-    def add(self, usage: Usage) -> _Seen:
-        return _Seen(
-            max(self.most, usage.output_tokens / usage.samples),
-            self.samples + usage.samples,
-            self.tokens + usage.output_tokens,
-        )
+    @property
+    def bound(self) -> float:
+        """A length that hardly any sample reaches."""
+        hardly = 8 * self.mean * (1 + 8 / math.sqrt(self.samples))
+        return float(math.ceil(max(hardly, 1.5 * self.most, 1.0)))
+
+    def add(self, lengths: Sequence[float]) -> _Seen:
+        return _Seen(max(self.most, *lengths), self.samples + len(lengths), self.tokens + sum(lengths))
+
+
+def _bytes_of(request: SampleRequest) -> int:
+    texts = [request.prompt.text or "", *(str(one.get("content", "")) for one in request.prompt.messages)]
+    return sum(len(text.encode()) for text in texts)
 
 
 def _exceeds(used: float, cap: float | None) -> bool:

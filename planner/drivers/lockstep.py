@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from difficulty.errors import BackendError
 from planner.drivers.batch import Wish, decide
@@ -19,6 +19,7 @@ from planner.drivers.exchange import failure_of
 from planner.drivers.limits import Limits
 from planner.drivers.run_log import RunLog
 from planner.drivers.session import OnProgress, Session, delivered
+from planner.drivers.turns import Turns
 from planner.ports.outcome import Outcome
 from planner.ports.ports import Backend, SampleRequest, ScoreRequest, Verifier
 from planner.strategies.flow import Arrival, Ask, Failure, Scored
@@ -51,6 +52,7 @@ async def run_lockstep(
     run_log: RunLog | None = None,
     progress: OnProgress | None = None,
     clock: Clock = time.monotonic,
+    turns: Turns | None = None,
 ) -> list[Outcome]:
     """Run every task and return the outcomes in the order of `tasks`.
 
@@ -70,6 +72,8 @@ async def run_lockstep(
         Called after each outcome.
     clock : callable
         Monotonic seconds.
+    turns : Turns, optional
+        Which prompts are opened next, and with which tasks; by default all as given, in order.
 
     Raises
     ------
@@ -77,7 +81,15 @@ async def run_lockstep(
         When a strategy's parameters are wrong or a verifier is missing; nothing has been spent then.
     """
     verifiers = verifiers or {}
-    desk = Desk(tasks, verifiers=verifiers, limits=limits, run_log=run_log, progress=progress, clock=clock)
+    desk = Desk(
+        tasks,
+        verifiers=verifiers,
+        limits=limits,
+        run_log=run_log,
+        progress=progress,
+        clock=clock,
+        turns=turns,
+    )
     sessions: dict[Session, int] = {}
     samples: list[_Open] = []
     early: dict[Session, list[Arrival]] = {}
@@ -94,12 +106,16 @@ async def run_lockstep(
             else:
                 scores.append((session, ask, ask.request))
 
-    for number in range(len(tasks)):
-        session = desk.open(number)
-        if session is not None:
-            sessions[session] = number
-            post(session, session.start())
-    while sessions:
+    def open_part() -> bool:
+        numbers = desk.next_part()
+        for number in numbers:
+            session = desk.open(number)
+            if session is not None:
+                sessions[session] = number
+                post(session, session.start())
+        return bool(numbers)
+
+    while sessions or open_part():
         desk.seconds_left()
         inbox: dict[Session, list[Arrival]] = {session: early.pop(session, []) for session in sessions}
         waiting = [entry for entry in samples if entry.left and entry.waits]
@@ -154,7 +170,7 @@ def _admit(desk: Desk, samples: Sequence[_Open], inbox: Mapping[Session, list[Ar
                 break
             for _ in range(admission.n):
                 entry.left.popleft()
-            own = replace(entry.request, n=admission.n, seed=entry.request.seed + first)
+            own = admission.of(entry.request, first)
             parts.append(
                 Part(
                     session=entry.session,

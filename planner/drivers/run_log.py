@@ -25,7 +25,7 @@ from planner.ports.ports import Completion, SampleRequest, ScoreRequest
 from planner.strategies.task import Task
 from policies.cost.usage import Usage
 
-__all__ = ["Recorded", "RecordedScores", "Recovery", "RunLog"]
+__all__ = ["Recorded", "RecordedScores", "Recovery", "RunLog", "sample_key"]
 
 RUN_LOG_SCHEMA: Final = 1
 _FINAL: Final = ("complete", "satisfied")
@@ -114,7 +114,7 @@ class RunLog:
 
     def sample(self, request: SampleRequest, index: int) -> Recorded | None:
         """Return completion `index` of `request` where it is recorded."""
-        return self._samples.get(_sample_key(request), {}).get(request.seed + index)
+        return self._samples.get(sample_key(request), {}).get(request.seed + index)
 
     def scores(self, request: ScoreRequest) -> RecordedScores | None:
         """Return the scores of `request` where they are recorded."""
@@ -138,7 +138,7 @@ class RunLog:
     ) -> None:
         """Record the completions at `indices` of one request that an engine answered."""
         line = {
-            "samples": _sample_key(request),
+            "samples": sample_key(request),
             "seeds": [request.seed + index for index in indices],
             "seconds": seconds,
             "completions": [msgspec.to_builtins(completion) for completion in completions],
@@ -221,7 +221,7 @@ def _digest(*parts: object) -> str:
     return sha256(data).hexdigest()[:32]
 
 
-def _sample_key(request: SampleRequest) -> str:
+def sample_key(request: SampleRequest) -> str:
     """Return what the completion of a seed depends on, the seed left out."""
     prompt, generator = request.prompt, request.generator
     drawing = {
@@ -251,5 +251,5 @@ def _task_key(task: Task) -> str:
         task.allocation.depth,
         task.allocation.params,
     )
-    opening = _sample_key(task.request(n=1, offset=0))
+    opening = sample_key(task.request(n=1, offset=0))
     return _digest(opening, task.first_seed, allocation, described)

@@ -73,15 +73,26 @@ class Session:
         How to spend it.
     ledger : Ledger
         The books of the run.
+    account : Account
+        Those of the prompt.
+    errors : sequence of OutcomeError
+        What failed when the prompt was open before.
     """
 
-    def __init__(self, task: Task, strategy: Strategy, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        task: Task,
+        strategy: Strategy,
+        ledger: Ledger,
+        account: Account,
+        errors: Sequence[OutcomeError] = (),
+    ) -> None:
         self.task = task
         self.outcome: Outcome | None = None
-        self.account = Account()
+        self.account = account
         self._ledger = ledger
         self._flow: Flow[Outcome] = strategy.flow(task)
-        self._errors: list[OutcomeError] = []
+        self._errors = list(errors)
         self._refusal: Failure | None = None
         self._lost: dict[Ask, int] = {}
         self._outage = False

@@ -19,8 +19,10 @@ from difficulty.prompt import Prompt
 from planner.answers.rules import Boxed, FirstOf, LastNumber
 from planner.drivers import Limits, Progress, RunLog, run_concurrently, run_lockstep
 from planner.drivers.session import DriverName, OnProgress
+from planner.drivers.turns import Turns
 from planner.ports.outcome import Outcome
 from planner.ports.ports import AnswerExtractor, Backend, Verifier
+from planner.running.parts import LeastAnswer, Parts, Replan
 from planner.strategies.follow import Follow
 from planner.strategies.registry import strategy_of
 from planner.strategies.task import OwnStrategy, Task
@@ -30,6 +32,7 @@ from planner.verifiers.stand_in import check_learned, picked_by_learned
 from policies.cost.budget import Budget
 from policies.cost.cost_model import CostModel
 from policies.course.allocate import summary_of
+from policies.course.allocation import Allocation
 from policies.course.course import Course
 from policies.plan.plan import AllocationPlan
 from policies.verifier.learned_verifier import LEARNED, CorrectnessModel
@@ -47,6 +50,8 @@ async def run_plans(
     generators: Mapping[str, Generator],
     cost_model: CostModel,
     budget: Budget | None = None,
+    replan: Replan | None = None,
+    least: Sequence[LeastAnswer] | None = None,
     strategies: Sequence[OwnStrategy] | None = None,
     verifier: Verifier | Mapping[str, Verifier] | Literal["learned"] | None = None,
     learned: Mapping[str, CorrectnessModel] | None = None,
@@ -74,6 +79,12 @@ async def run_plans(
         Prices actual usage, in the unit of the plans.
     budget : Budget, optional
         Held against actual usage: its total over the batch and its cap per prompt.
+    replan : Replan, optional
+        Plans prompts that have not been opened yet with what is left of the budget, so that what others save
+        or overspend is made good (`planner.running.parts`). By default plans stand as they are.
+    least : sequence of LeastAnswer, optional
+        The least costly way to answer each prompt. So much of the budget is set aside for each prompt that
+        has drawn nothing, and one such sample is drawn where the budget ends its course before any answer.
     strategies : sequence of OwnStrategy, optional
         One per plan, in place of its course; adaptive plans are run by climbs (`planner.running.climbs`).
     verifier : Verifier, mapping of str to Verifier, or "learned", optional
@@ -123,17 +134,30 @@ async def run_plans(
         models=models,
         learned=verifier == LEARNED,
         max_rounds=max_rounds,
+        least=least,
     )
     tasks = work.tasks(plans, prompts, strategies)
+    limits = _with_budget(limits or Limits(), budget, cost_model, n_prompts=len(prompts))
+    turns: Turns | None = None
+    if limits.max_cost is not None and strategies is None and (replan is not None or least is not None):
+        turns = Parts(
+            plans,
+            limit=limits.max_cost,
+            task_of=lambda number, plan: work.task(number, plan, prompts[number]),
+            replan=replan,
+            least=least or (),
+            seed=seed,
+        )
     drive = run_lockstep if driver == "lockstep" else run_concurrently
     with nullcontext() if run_log is None else RunLog.open(run_log, resume=os.path.exists(run_log)) as log:
         return await drive(
             tasks,
             backend=backend,
             verifiers=_verifiers(tasks, verifier, LearnedVerifier(models=models, extractor=found)),
-            limits=_with_budget(limits or Limits(), budget, cost_model, n_prompts=len(prompts)),
+            limits=limits,
             run_log=log,
             progress=progress,
+            turns=turns,
         )
 
 
@@ -147,48 +171,63 @@ class _Work:
     models: Mapping[str, CorrectnessModel]
     learned: bool
     max_rounds: int | None
+    least: Sequence[LeastAnswer] | None
 
     def tasks(
         self,
         plans: Sequence[AllocationPlan],
         prompts: Sequence[Prompt],
-        strategies: Sequence[OwnStrategy] | None = None,
+        strategies: Sequence[OwnStrategy] | None,
     ) -> list[Task]:
         """Return one task per plan."""
-        courses = [] if strategies is not None else [course_to_run(plan) for plan in plans]
-        check_learned(plans[: len(courses)], courses, self.models, wanted=self.learned)
-        tasks = []
-        for index, (plan, prompt) in enumerate(zip(plans, prompts, strict=True)):
-            allocation, strategy = plan.allocation, None if strategies is None else strategies[index]
-            if strategy is None:
-                course = self._of_run(courses[index])
-                allocation = plan.allocation if course == plan.course else summary_of(course)
-                strategy = Follow(course=course, generators=self._known(plan, course))
-            if allocation.generator not in self.generators:
-                raise _unknown(plan, allocation.generator, self.generators)
-            tasks.append(
-                Task(
-                    prompt=prompt,
-                    allocation=allocation,
-                    generator=self.generators[allocation.generator],
-                    extractor=self.extractor,
-                    seed=self.seed,
-                    strategy=strategy,
-                    expected_cost=plan.expected_cost,
-                )
+        rows = enumerate(zip(plans, prompts, strict=True))
+        if strategies is not None:
+            return [
+                self._task(plan, plan.allocation, prompt, strategies[number])
+                for number, (plan, prompt) in rows
+            ]
+        if self.learned:
+            check_learned([], [], self.models, wanted=True)
+        return [self.task(number, plan, prompt) for number, (plan, prompt) in rows]
+
+    def task(self, number: int, plan: AllocationPlan, prompt: Prompt) -> Task:
+        """Return the task of a plan that carries its course."""
+        course = course_to_run(plan)
+        check_learned([plan], [course], self.models, wanted=self.learned)
+        if self.learned:
+            course = picked_by_learned(course)
+        if self.max_rounds is not None:
+            course = course.within_rounds(self.max_rounds)
+        resort = None if self.least is None else self.least[number].generator
+        names = dict.fromkeys((*course.generators, *(() if resort is None else (resort,))))
+        strategy = Follow(
+            course=course,
+            generators={name: self._generator(plan, name) for name in names},
+            last_resort=resort,
+        )
+        allocation = plan.allocation if course == plan.course else summary_of(course)
+        return self._task(plan, allocation, prompt, strategy)
+
+    def _task(
+        self, plan: AllocationPlan, allocation: Allocation, prompt: Prompt, strategy: OwnStrategy
+    ) -> Task:
+        return Task(
+            prompt=prompt,
+            allocation=allocation,
+            generator=self._generator(plan, allocation.generator),
+            extractor=self.extractor,
+            seed=self.seed,
+            strategy=strategy,
+            expected_cost=plan.expected_cost,
+        )
+
+    def _generator(self, plan: AllocationPlan, name: str) -> Generator:
+        if name not in self.generators:
+            raise UnknownGeneratorError(
+                f"plan of prompt {plan.prompt_id!r} names generator {name!r}; given are "
+                f"{', '.join(self.generators) or 'none'}"
             )
-        return tasks
-
-    def _of_run(self, course: Course) -> Course:
-        """Return the course as this run carries it out."""
-        found = picked_by_learned(course) if self.learned else course
-        return found if self.max_rounds is None else found.within_rounds(self.max_rounds)
-
-    def _known(self, plan: AllocationPlan, course: Course) -> Mapping[str, Generator]:
-        for name in course.generators:
-            if name not in self.generators:
-                raise _unknown(plan, name, self.generators)
-        return {name: self.generators[name] for name in course.generators}
+        return self.generators[name]
 
 
 def course_to_run(plan: AllocationPlan) -> Course:
@@ -200,12 +239,6 @@ def course_to_run(plan: AllocationPlan) -> Course:
         When the plan has an allocation that is no course, such as a level of an adaptive policy.
     """
     return plan.course or strategy_of(plan.allocation).course
-
-
-def _unknown(plan: AllocationPlan, name: str, given: Mapping[str, Generator]) -> UnknownGeneratorError:
-    return UnknownGeneratorError(
-        f"plan of prompt {plan.prompt_id!r} names generator {name!r}; given are {', '.join(given) or 'none'}"
-    )
 
 
 def _verifiers(
@@ -221,7 +254,7 @@ def _verifiers(
         return named | dict(verifier)
     if verifier is not None and not isinstance(verifier, str):
         asked = {name for task in tasks if task.strategy is not None for name in task.strategy.verifiers}
-        named |= dict.fromkeys(sorted(asked - set(named)) or ["score"], verifier)
+        named |= dict.fromkeys(sorted({"score", *asked} - set(named)), verifier)
     return named
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from backend_contract import BackendContract, MakeBackend, request
 
@@ -16,7 +18,7 @@ from difficulty.errors import (
 )
 from difficulty.generator import Generator
 from planner.backends.replay import ReplayBackend
-from planner.ports.ports import ScoreRequest
+from planner.ports.ports import SampleRequest, ScoreRequest
 
 TINY = Generator(name="tiny", model="tiny", temperature=1.0, max_output_tokens=16)
 
@@ -143,3 +145,14 @@ def test_missing_tokens_are_never_a_guess() -> None:
     with pytest.raises(UnknownUnitError, match="without_tokens"):
         ReplayBackend(make_log(tokens=False))
     ReplayBackend(make_log(tokens=False), without_tokens=True)
+
+
+async def test_a_cap_on_output_cuts_a_recorded_sample_as_a_model_would_be_cut() -> None:
+    samples = [{"answer": "42", "correct": True, "output_tokens": 10, "text": "it is surely 42"}]
+    record = {"prompt_id": "a", "prompt": "?", "generator": "tiny", "samples": samples}
+    log = SampleLog.from_records([record], {"tiny": Generator(name="tiny")})
+    asked = SampleRequest(prompt=log.prompts[0], generator=log.generators["tiny"], n=1, seed=0)
+    for cap, tokens, finish in ((9, 9, "length"), (10, 10, "stop"), (None, 10, "stop")):
+        [[one]] = await ReplayBackend(log).sample([replace(asked, max_output_tokens=cap)])
+        assert (one.output_tokens, one.finish_reason) == (tokens, finish)
+        assert (one.text == "it is surely 42") == (finish == "stop")

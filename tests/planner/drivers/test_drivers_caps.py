@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from strategy_contract import ALL, GENERATOR, backend, task
 
 from difficulty.errors import InvalidBudgetError
 from difficulty.generator import Generator
+from difficulty.prompt import Prompt
 from planner.drivers import Ledger, Limits, run_concurrently, run_lockstep
 from planner.drivers.ledger import Account
 from planner.ports.outcome import Outcome
@@ -189,6 +191,11 @@ def test_cancelled_samples_of_unknown_length_count_against_the_budget() -> None:
     assert first.hold is not None
     assert ledger.admit(account, request, 1).n == 0
     ledger.write_off(first.hold, Usage(samples=2, requests=1))
+    # What is left is 200 tokens: one more sample is sent with that as its cap, and then nothing fits.
+    last = ledger.admit(account, request, 8)
+    assert (last.n, last.max_output_tokens) == (1, 200)
+    assert last.hold is not None
+    ledger.write_off(last.hold, Usage(samples=1, requests=1))
     refused = ledger.admit(account, request, 1)
     assert refused.n == 0
     assert refused.refusal is not None
@@ -253,3 +260,63 @@ def test_a_budget_holds_in_every_unit_of_the_cost_model(driver: type, unit: str)
     spent = sum(outcome.cost or 0.0 for outcome in half)
     assert 0.3 * whole < spent <= whole / 2 * (1 + 1e-9)
     assert {outcome.stop_reason for outcome in half} == {"complete", "budget"}
+
+
+def one_sample(generator: Generator, **prompt: object) -> SampleRequest:
+    work = task("majority_vote", width=1, generator=generator)
+    return replace(work.request(n=1, offset=0), prompt=Prompt(id="p", text="x" * 200, **prompt))  # type: ignore[arg-type]
+
+
+def test_what_is_left_of_a_budget_is_worth_a_sample_with_a_lower_cap() -> None:
+    ledger = Ledger(Limits(max_output_tokens=1000))
+    permit = ledger.admit(Account(), one_sample(WIDE), 1)
+    assert (permit.n, permit.max_output_tokens) == (1, 1000)
+    assert permit.of(one_sample(WIDE), 3).max_output_tokens == 1000
+    assert permit.hold is not None
+    # While something is in flight nobody is cut short, since it may leave room.
+    assert ledger.admit(Account(), one_sample(WIDE), 1).n == 0
+    ledger.settle(permit.hold, Usage(samples=1, output_tokens=960), lengths=[960])
+    # A fiftieth of what samples need is not worth sending.
+    assert ledger.admit(Account(), one_sample(WIDE), 1).n == 0
+
+
+def test_near_the_end_of_a_budget_samples_go_abreast_with_caps_that_hardly_any_meets() -> None:
+    ledger = Ledger(Limits(max_output_tokens=4000))
+    teach = ledger.admit(Account(), one_sample(WIDE), 1)
+    assert teach.hold is not None
+    ledger.settle(teach.hold, Usage(samples=100, output_tokens=1000), lengths=[10.0] * 100)
+    permit = ledger.admit(Account(), one_sample(WIDE), 30)
+    # 8 mean lengths, and as much again while only a hundred samples have been seen.
+    assert permit.max_output_tokens == 144 and permit.n == 20
+
+
+def test_samples_that_failed_do_not_teach_how_long_samples_are() -> None:
+    ledger = Ledger(Limits(max_output_tokens=4000))
+    first = ledger.admit(Account(), one_sample(WIDE), 1)
+    assert first.hold is not None
+    ledger.settle(first.hold, Usage(samples=1, requests=1, failed_requests=1), lengths=[])
+    again = ledger.admit(Account(), one_sample(WIDE), 3)
+    assert (again.n, again.max_output_tokens) == (1, None)
+
+
+@both
+def test_prompts_whose_tokens_nobody_counted_do_not_break_a_budget(driver: type) -> None:
+    model = CostModel(unit="total_tokens")
+    tasks = [
+        replace(task("majority_vote", id=f"p{i}", width=2), prompt=Prompt(id=f"p{i}", text="word " * 12))
+        for i in range(12)
+    ]
+    for limit in (40.0, 200.0, 700.0):
+        limits = Limits(max_cost=limit, price=model.price)
+        outcomes = asyncio.run(driver(tasks, backend=backend(), limits=limits))
+        assert sum(outcome.cost or 0.0 for outcome in outcomes) <= limit
+
+
+def test_what_is_set_aside_for_one_prompt_is_not_spent_by_another() -> None:
+    model = CostModel(unit="samples")
+    ledger = Ledger(Limits(max_cost=5.0, price=model.price))
+    greedy, later = Account(), Account(reserve=2.0)
+    ledger.set_aside = 2.0
+    assert ledger.admit(greedy, one_sample(GENERATOR), 9).n == 3
+    assert ledger.admit(later, one_sample(GENERATOR), 9).n == 2
+    assert (ledger.set_aside, later.reserve) == (0.0, 0.0)

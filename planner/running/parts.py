@@ -1,0 +1,224 @@
+"""Spend one budget over a batch in parts: run some prompts, then plan the others with what is really left.
+
+A few prompts are run first, then half of the rest, and so on: what one part saves or overspends, and by how
+much plans misjudge costs, is made good on the next; in the end, what a small batch has left buys more
+samples. It assumes a planner that can plan some prompts of the batch for any amount; that no amount is ever
+exceeded is the drivers' affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
+
+import numpy as np
+
+from planner.drivers.turns import Part, Standing, Turn
+from planner.strategies.task import Task
+from policies.plan.plan import AllocationPlan
+
+__all__ = ["LeastAnswer", "Parts", "Replan"]
+
+# What the last part may leave unspent: its spread, about that of one prompt times the root of their number.
+_UNSPENT: Final = 0.005
+# Plans that expect to cost less than this share of the budget are not bound by it.
+_UNBOUND: Final = 0.5
+# Prompts at the expected cost that the ratio of actual to expected costs starts from, and how far it may go.
+_PRIOR: Final = 5
+_RATIOS: Final = (0.2, 5.0)
+# Set aside at most for each prompt that has drawn nothing yet, in costs of its least costly answer.
+_RESERVE: Final = 4.0
+# Batches of more prompts have next to nothing left in the end; how often a smaller one spends its leftover.
+_SMALL: Final = 64
+_EXTENSIONS: Final = 8
+# Budgets that are tried for it.
+_HALVINGS: Final = 6
+
+
+class LeastAnswer(NamedTuple):
+    """The least costly way to answer a prompt at all: one sample.
+
+    Attributes
+    ----------
+    generator : str
+        Whose sample.
+    cost : float
+        What it is expected to cost, in the unit of the plans.
+    """
+
+    generator: str
+    cost: float
+
+
+class Replan(Protocol):
+    """Plans some prompts of a batch anew."""
+
+    def __call__(self, rows: Sequence[int], budget: float) -> Sequence[AllocationPlan]:
+        """Return one plan per row, in the order of `rows`.
+
+        Parameters
+        ----------
+        rows : sequence of int
+            Places of the prompts in the batch that was planned, rising.
+        budget : float
+            What all of them together are expected to cost at most, in the unit of the plans, at least 0.
+            Where that does not reach, the least costly plans.
+        """
+        ...
+
+
+class Parts:
+    """The turns of a batch under one budget; implements `planner.drivers.turns.Turns`.
+
+    Parameters
+    ----------
+    plans : sequence of AllocationPlan
+        Of P prompts, for the whole budget.
+    limit : float
+        The budget, above 0, in the unit of the plans.
+    task_of : callable
+        Makes the task of a prompt, by its number and plan.
+    replan : Replan, optional
+        Plans what has not been opened yet; without it all prompts are opened at once, as planned.
+    least : sequence of LeastAnswer
+        The least costly way to answer each prompt; empty to set nothing aside.
+    seed : int
+        Decides which prompts are in which part.
+    """
+
+    def __init__(
+        self,
+        plans: Sequence[AllocationPlan],
+        *,
+        limit: float,
+        task_of: Callable[[int, AllocationPlan], Task],
+        replan: Replan | None,
+        least: Sequence[LeastAnswer],
+        seed: int,
+    ) -> None:
+        self._plans = list(plans)
+        self._limit, self._replan, self._task_of = limit, replan, task_of
+        self._least = [one.cost for one in least] or [0.0] * len(plans)
+        self._rest: list[int] = np.random.default_rng([seed, len(plans)]).permutation(len(plans)).tolist()
+        self._opened: list[int] = []
+        self._bound = replan is not None and sum(p.expected_cost for p in plans) > _UNBOUND * limit
+        self._n_extensions = _EXTENSIONS if self.comes_back else 0
+
+    @property
+    def comes_back(self) -> bool:
+        """Whether the leftover of a small batch may buy more samples of prompts that are done."""
+        return self._replan is not None and len(self._plans) <= _SMALL
+
+    def next(self, standing: Standing) -> Part:
+        """Return the next part, planned with what is left."""
+        if not self._rest:
+            return Part(self._extend(standing))
+        ratio, left = 1.0, self._limit
+        if self._opened and self._replan is not None:
+            actual, ratio = self._judged(standing, prior=_PRIOR)
+            left = max(self._limit - sum(actual) - standing.lost, 0.0)
+            rows = sorted(self._rest)
+            for number, plan in zip(rows, self._replan(rows, left / ratio), strict=True):
+                self._plans[number] = plan
+        factor = self._reserve(left, ratio)
+        size = part_size(len(self._rest), len(self._plans)) if self._bound else len(self._rest)
+        part, self._rest = sorted(self._rest[:size]), self._rest[size:]
+        self._opened += part
+        turns = [
+            Turn(number, self._task_of(number, self._plans[number]), factor * self._least[number])
+            for number in part
+        ]
+        return Part(turns, factor * sum(self._least[number] for number in self._rest))
+
+    def _reserve(self, left: float, ratio: float) -> float:
+        """Return what is set aside for each prompt, in least costs: half of what is left may be in it."""
+        total = ratio * sum(self._least[number] for number in self._rest)
+        if total <= 0:
+            return 0.0
+        slack = left / total
+        return float(ratio * min(_RESERVE, slack, (1 + slack) / 2))
+
+    def _judged(self, standing: Standing, *, prior: float) -> tuple[list[float], float]:
+        """Return the costs of the opened prompts, and by how much plans misjudge costs.
+
+        A prompt in progress is taken to cost at least what was planned for it, as far as the others did.
+        """
+        planned = {number: self._plans[number].expected_cost for number in self._opened}
+        start = prior * sum(planned.values()) / len(planned)
+        done = [number for number in self._opened if number not in standing.open]
+        spent = start + sum(standing.closed[number] for number in done)
+        ratio = spent / max(start + sum(planned[number] for number in done), 1e-300)
+        ratio = min(max(ratio, _RATIOS[0]), _RATIOS[1])
+        actual = [
+            max(standing.open[number], ratio * planned[number])
+            if number in standing.open
+            else standing.closed[number]
+            for number in self._opened
+        ]
+        return actual, ratio
+
+    def _extend(self, standing: Standing) -> list[Turn]:
+        """Let prompts that are done go on with what a small batch has left, where a wider plan says so."""
+        if standing.open or not self._n_extensions or self._replan is None:
+            return []
+        self._n_extensions -= 1
+        rows = self._opened = sorted(self._opened)
+        actual, ratio = self._judged(standing, prior=0.0)
+        left = self._limit - sum(actual) - standing.lost
+        if left < 2 * _UNSPENT * self._limit:
+            return []
+        # Prompts that overspent give nothing back: plans are made for the most that what is left can pay.
+        low, high = 0.0, self._limit / ratio
+        wider = self._wider(rows, high, actual, ratio)
+        if wider.cost > left:
+            wider = _Wider({}, 0.0)
+            for _ in range(_HALVINGS):
+                middle = (low + high) / 2
+                found = self._wider(rows, middle, actual, ratio)
+                if found.cost > left:
+                    high = middle
+                else:
+                    low, wider = middle, found
+        for number, plan in wider.plans.items():
+            self._plans[number] = plan
+        return [Turn(number, self._task_of(number, plan)) for number, plan in wider.plans.items()]
+
+    def _wider(self, rows: Sequence[int], budget: float, actual: Sequence[float], ratio: float) -> _Wider:
+        """Return the prompts that get more than they had where all are planned for a budget."""
+        if self._replan is None:
+            return _Wider({}, 0.0)
+        plans, cost = {}, 0.0
+        for number, plan, spent in zip(rows, self._replan(rows, budget), actual, strict=True):
+            if plan.expected_cost > self._plans[number].expected_cost and _keeps_samples(plan):
+                plans[number] = plan
+                cost += max(ratio * plan.expected_cost - spent, 0.0)
+        return _Wider(plans, cost)
+
+
+class _Wider(NamedTuple):
+    """Plans that are wider than those before, by number, and what they are expected to cost beyond."""
+
+    plans: Mapping[int, AllocationPlan]
+    cost: float
+
+
+def _keeps_samples(plan: AllocationPlan) -> bool:
+    """Return whether a longer course pays for its new samples alone: what is scored is scored anew."""
+    course = plan.course
+    return course is not None and course.steps[-1].kind != "search" and not course.selection.verifiers
+
+
+def part_size(n_left: int, n_prompts: int) -> int:
+    """Return how many of the prompts that are left make the next part.
+
+    An eighth first, to see what samples really cost; then half of those that are left, and all of them where
+    so few leave next to nothing of the budget unspent.
+
+    Examples
+    --------
+    >>> [part_size(left, 1000) for left in (1000, 875, 437, 32, 24)], part_size(5, 5), part_size(1, 5)
+    ([125, 438, 219, 16, 24], 1, 1)
+    """
+    if n_left == n_prompts > 1:
+        return (n_left + 7) // 8
+    return n_left if n_left <= max(1.0, (_UNSPENT * n_prompts) ** 2) else (n_left + 1) // 2
