@@ -6,6 +6,7 @@ Deciding and drawing are left to `planner.planner`.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from planner.ports.outcome import Outcome
     from planner.ports.ports import Verifier
     from planner.running.summary import RunSummary
+    from policies.plan.plan import AllocationPlan
 
 __all__ = ["command"]
 
@@ -65,6 +67,14 @@ __all__ = ["command"]
     "--adaptive",
     is_flag=True,
     help="Plans that react to what has been drawn: waves and a rule that ends them.",
+)
+@click.option(
+    "--plans",
+    "plan_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=None,
+    help="Carry out the plans of a file of `planner plan`, one for each prompt by its id, instead of "
+    "planning; --budget then only holds actual usage.",
 )
 @click.option(
     "--extract",
@@ -110,6 +120,7 @@ def command(
     price: float | None,
     target_accuracy: float | None,
     adaptive: bool,
+    plan_file: Path | None,
     extract: str | None,
     verifier: str | None,
     run_log: Path | None,
@@ -124,29 +135,39 @@ def command(
 
     PROMPTS is a file of prompts (as for `planner plan`), a JSON Lines file of "question" or "problem" with
     "answer" or "solution", a sample log, or reasoning-gym:TASK. Give one of --budget, --price and
-    --target-accuracy. Keys come from the environment only. Exit code 1 says that no prompt was answered.
+    --target-accuracy, or --plans. Keys come from the environment only. Exit code 1 says that no prompt was
+    answered.
     """
     from planner.collection.grade import GoldGrader
     from planner.planner import Planner
+    from planner.running.run_plans import run_plans
     from planner.running.summary import summarise
     from planner.verifiers.specs import open_verifier
+    from policies.cost.cost_model import CostModel
 
     journal = run_log or out.with_name(out.name + ".requests")
     if out.exists() and not journal.exists():
         raise InvalidInputError(f"{out} exists and is complete; take another output or remove it")
     planner = Planner.load(bundle)
-    limit = budget_of(planner, budget, unit, scope, max_per_prompt, [price, target_accuracy])
+    if plan_file is not None and (adaptive or price is not None or target_accuracy is not None):
+        raise click.UsageError("--plans says all of it; --adaptive, --price and --target-accuracy plan anew")
+    limit = None
+    if plan_file is None or budget is not None:
+        limit = budget_of(planner, budget, unit, scope, max_per_prompt, [price, target_accuracy])
     tasks = task_options.read(prompts)
     served, spec = _served(planner.bundle.generators, tasks.prompts, backend, templates)
     planner = replace(planner, bundle=replace(planner.bundle, generators=served))
-    plans = planner.plan(
-        tasks.prompts,
-        budget=limit,
-        price=price,
-        target_accuracy=target_accuracy,
-        adaptive=adaptive,
-        seed=seed,
-    )
+    if plan_file is not None:
+        plans = _plans_of(plan_file, tasks.prompts, None if limit is None else limit.unit)
+    else:
+        plans = planner.plan(
+            tasks.prompts,
+            budget=limit,
+            price=price,
+            target_accuracy=target_accuracy,
+            adaptive=adaptive,
+            seed=seed,
+        )
     opened = spec.open()
     extractor = extractor_of(extract, replayed=getattr(opened, "extractor", None))
     grader = tasks.grader or GoldGrader(extractor=extractor)
@@ -156,21 +177,41 @@ def command(
     elif verifier is not None:
         scoring = open_verifier(verifier, extractor=extractor, grader=grader)
     with progress_bars() as tell:
-        outcomes = planner.run(
-            tasks.prompts,
-            backend=opened,
-            budget=limit,
-            price=price,
-            target_accuracy=target_accuracy,
-            adaptive=adaptive,
-            verifier=scoring,
-            extractor=extractor,
-            limits=limits,
-            driver=spec.driver,
-            run_log=journal,
-            seed=seed,
-            progress=_Told(tell),
-        )
+        if plan_file is not None:
+            outcomes = asyncio.run(
+                run_plans(
+                    plans,
+                    tasks.prompts,
+                    backend=opened,
+                    generators=planner.bundle.generators,
+                    cost_model=CostModel(unit=plans[0].unit, generators=planner.bundle.generators),
+                    budget=limit,
+                    verifier=scoring,
+                    learned=planner.bundle.verifiers,
+                    extractor=extractor,
+                    limits=limits,
+                    driver=spec.driver,
+                    run_log=journal,
+                    seed=seed,
+                    progress=_Told(tell),
+                )
+            )
+        else:
+            outcomes = planner.run(
+                tasks.prompts,
+                backend=opened,
+                budget=limit,
+                price=price,
+                target_accuracy=target_accuracy,
+                adaptive=adaptive,
+                verifier=scoring,
+                extractor=extractor,
+                limits=limits,
+                driver=spec.driver,
+                run_log=journal,
+                seed=seed,
+                progress=_Told(tell),
+            )
     _write(out, outcomes)
     unfinished = any(outcome.stop_reason in ("failed", "time", "limit") for outcome in outcomes)
     if run_log is None and not unfinished:
@@ -181,6 +222,23 @@ def command(
     else:
         _print(summary, out, journal if unfinished else None)
     return 0 if summary.n_answered else 1
+
+
+def _plans_of(file: Path, prompts: Sequence[Prompt], unit: str | None) -> list[AllocationPlan]:
+    """Return the plans of a file in the order of the prompts."""
+    from policies.plan.wire import read_plans
+
+    by_id = {plan.prompt_id: plan for plan in read_plans(file)}
+    missing = [prompt.id for prompt in prompts if prompt.id not in by_id]
+    if missing or not prompts:
+        raise InvalidInputError(
+            f"{file} has no plan for {len(missing)} of {len(prompts)} prompts"
+            + (f", such as {missing[0]!r}; plan the same prompts with `planner plan`" if missing else "")
+        )
+    plans = [by_id[prompt.id] for prompt in prompts]
+    for other in {plan.unit for plan in plans} - {unit or plans[0].unit}:
+        raise InvalidInputError(f"{file} has plans in {other}, and the budget is in {unit or plans[0].unit}")
+    return plans
 
 
 class _Told:

@@ -22,6 +22,11 @@ from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 from planner.cli import main
 from planner.ports.outcome_wire import outcome_from_json
+from policies.course.allocate import summary_of
+from policies.course.course import Course, waves
+from policies.course.stop import Agreement
+from policies.plan.plan import AllocationPlan
+from policies.plan.wire import write_plans
 
 KEY = "sk-secret-0123456789"
 
@@ -141,6 +146,41 @@ def test_a_log_replays_without_a_server(bundle: Path, collected: Path, tmp_path:
     arguments = ["collect", os.fspath(collected), "--out", os.fspath(again), "--samples", "3"]
     assert main([*arguments, *replay[:4], "--yes"]) == 0
     assert SampleLog.read(again).counts().n.tolist() == [[3]] * 24
+
+
+def test_plans_of_a_file_are_carried_out_as_they_are(
+    bundle: Path, collected: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    course = Course(steps=waves("tiny", (2, 2)), stop=Agreement(count=2))
+    plans = [
+        AllocationPlan(
+            prompt_id=prompt.id,
+            allocation=summary_of(course),
+            course=course,
+            expected_accuracy=0.5,
+            accuracy_interval=(0.0, 1.0),
+            expected_cost=30.0,
+            unit="output_tokens",
+        )
+        for prompt in SampleLog.read(collected).prompts
+    ]
+    file, out = tmp_path / "plans.jsonl", tmp_path / "outcomes.jsonl"
+    write_plans(file, plans[::-1])
+    run = ["run", os.fspath(bundle), os.fspath(collected), "--plans", os.fspath(file), "--out"]
+    replay = ["--backend", "replay", "--log", os.fspath(collected)]
+    assert main([*run, os.fspath(out), *replay]) == 0
+    outcomes = [outcome_from_json(line) for line in out.read_bytes().splitlines()]
+    assert [outcome.prompt_id for outcome in outcomes] == [plan.prompt_id for plan in plans][:24]
+    assert {outcome.usage.samples for outcome in outcomes} <= {2, 4}
+    assert "satisfied" in {outcome.stop_reason for outcome in outcomes}
+    capped = tmp_path / "capped.jsonl"
+    assert main([*run, os.fspath(capped), *replay, "--budget", "200", "--scope", "batch"]) == 0
+    spent = [outcome_from_json(line).usage.output_tokens for line in capped.read_bytes().splitlines()]
+    assert 150 < sum(spent) <= 200
+    write_plans(file, plans[1:])
+    assert main([*run, os.fspath(tmp_path / "none.jsonl"), *replay]) == 2
+    assert "has no plan for 1 of 24 prompts" in capsys.readouterr().err
+    assert main([*run, os.fspath(tmp_path / "none.jsonl"), *replay, "--price", "1"]) == 2
 
 
 def test_keys_come_from_the_environment_and_stay_out_of_files(
