@@ -257,12 +257,18 @@ class _Leads:
 
     def __init__(self) -> None:
         self._table = np.zeros((0, 0))
+        self._rows: list[list[float]] = []
 
-    def of(self, leader: Counts, runner_up: Counts) -> NDArray[np.float64]:
+    def of(self, leader: Counts, runner_up: Counts) -> NDArray[np.float64] | float:
+        one = isinstance(leader, int) and isinstance(runner_up, int)
         most = leader if isinstance(leader, int) else int(leader.max(initial=0))
         if most >= len(self._table):
             votes = np.arange(1 << max(3, most.bit_length()), dtype=float)
             self._table = leads(votes[:, None], votes[None, :])
+            self._rows = self._table.tolist()
+        if one:
+            # A server asks this of one prompt at a time.
+            return self._rows[leader][runner_up]
         return np.asarray(self._table[leader, runner_up])
 
 
