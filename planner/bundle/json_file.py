@@ -1,12 +1,12 @@
 """JSON of a bundle: read into a known type, bounded in size and depth.
 
-Decoders spend the machine's stack on nested brackets and some sixty bytes on a pair of them, so depth and
-number are counted before anything is decoded.
+Decoders spend the machine's stack on nested brackets, some sixty bytes on a pair of them and nearly as many
+on a word, so all are counted before anything is decoded.
 """
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -17,11 +17,14 @@ __all__ = ["MAX_JSON_BYTES", "read_json"]
 
 _Kind = TypeVar("_Kind")
 
-MAX_JSON_BYTES: Final = 16 << 20
-"""No file of a bundle has more: the rules of sixty price levels over ten generators fit."""
+MAX_JSON_BYTES: Final = 48 << 20
+"""No file of a bundle has more: nine generators of 16 samples, with ablations, take 15 MB."""
 
 _MAX_DEPTH: Final = 32
 _MAX_BRACKETS: Final = 300_000
+_MAX_VALUES: Final = 2_500_000
+# Letters looked at a time.
+_PIECE: Final = 1 << 20
 _STEP: Final = np.zeros(256, dtype=np.int8)
 _STEP[[ord("{"), ord("[")]] = 1
 _STEP[[ord("}"), ord("]")]] = -1
@@ -53,11 +56,11 @@ def read_json(content: bytes, kind: type[_Kind], *, name: str, most: int = MAX_J
     """
     if len(content) > most:
         raise InvalidBundleError(f"{name}: longer than {most:,} bytes, which no bundle needs")
-    depth, number = _brackets(content)
-    if depth > _MAX_DEPTH or number > _MAX_BRACKETS:
+    counts = _count(content)
+    if counts.depth > _MAX_DEPTH or counts.brackets > _MAX_BRACKETS or counts.values > _MAX_VALUES:
         raise InvalidBundleError(
-            f"{name}: {number:,} brackets are nested up to {depth} deep; no bundle has more than "
-            f"{_MAX_BRACKETS:,}, or deeper than {_MAX_DEPTH}"
+            f"{name}: {counts.values:,} values in {counts.brackets:,} brackets, nested {counts.depth} deep; no "
+            f"bundle has more than {_MAX_VALUES:,}, {_MAX_BRACKETS:,} and {_MAX_DEPTH}"
         )
     try:
         return msgspec.json.decode(content, type=kind)
@@ -65,11 +68,24 @@ def read_json(content: bytes, kind: type[_Kind], *, name: str, most: int = MAX_J
         raise InvalidBundleError(f"{name}: {error}; it was changed or cut short") from error
 
 
-def _brackets(content: bytes) -> tuple[int, int]:
-    """Return how deep brackets are nested, and how many open; those in texts left out."""
+class _Counts(NamedTuple):
+    depth: int
+    brackets: int
+    values: int
+
+
+def _count(content: bytes) -> _Counts:
+    """Count how deep brackets are nested, how many open, and commas; those in texts left out."""
     # Pairs of backslashes first, so that a backslash before a quote is one that escapes it.
-    plain = content.replace(b"\\\\", b"  ").replace(b'\\"', b"  ")
-    letters = np.frombuffer(plain, dtype=np.uint8)
-    in_text = np.bitwise_xor.accumulate((letters == ord('"')).view(np.uint8))
-    steps = np.where(in_text, 0, _STEP[letters])
-    return int(np.cumsum(steps, dtype=np.int32).max(initial=0)), int(np.count_nonzero(steps > 0))
+    plain = np.frombuffer(content.replace(b"\\\\", b"  ").replace(b'\\"', b"  "), dtype=np.uint8)
+    open_text, level, depth, brackets, values = False, 0, 0, 0, 0
+    for start in range(0, len(plain), _PIECE):
+        letters = plain[start : start + _PIECE]
+        outside = np.bitwise_xor.accumulate(letters == ord('"')) == open_text
+        steps = np.where(outside, _STEP[letters], 0)
+        levels = level + np.cumsum(steps, dtype=np.int64)
+        open_text = not outside[-1]
+        level, depth = int(levels[-1]), max(depth, int(levels.max()))
+        brackets += int(np.count_nonzero(steps > 0))
+        values += int(np.count_nonzero(outside & (letters == ord(","))))
+    return _Counts(depth, brackets, values)

@@ -111,7 +111,8 @@ class PolicyBundle:
         Raises
         ------
         InvalidBundleError
-            When the folder holds files that are not a bundle's, or links.
+            When the folder holds files that are not a bundle's, or links; or when the bundle could not be
+            loaded again.
         InvalidInputError
             When another process is writing a bundle there.
         """
@@ -133,6 +134,8 @@ class PolicyBundle:
             training=dict(self.training),
             files={name: sha256(content).hexdigest() for name, content in sorted(files.items())},
         )
+        # What could not be loaded must not take the place of what can.
+        read_parts(manifest, files)
         text = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
         write_files(folder, {**files, MANIFEST: text + b"\n"})
 

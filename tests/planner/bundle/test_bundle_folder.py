@@ -64,6 +64,17 @@ def test_a_kill_at_any_step_leaves_the_old_bundle_or_the_new_one(
     assert names(target) == names(trained_adaptive.folder)
 
 
+def test_a_bundle_that_could_not_be_loaded_does_not_replace_one_that_can(
+    trained: Any, tmp_path: Path
+) -> None:
+    bundle = PolicyBundle.load(trained.folder)
+    bundle.save(tmp_path)
+    broken = replace(bundle, curves=replace(bundle.curves, value=bundle.curves.value * 7))
+    with pytest.raises(InvalidBundleError, match="value must lie between 0 and 1"):
+        broken.save(tmp_path)
+    assert PolicyBundle.load(tmp_path).training == bundle.training
+
+
 def test_the_next_writer_cleans_up_after_a_kill(trained: Any, tmp_path: Path) -> None:
     bundle = PolicyBundle.load(trained.folder)
     for left in (".draft", ".complete"):

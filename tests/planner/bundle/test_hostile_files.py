@@ -151,6 +151,7 @@ def test_other_members_and_damaged_archives_are_refused() -> None:
         (b'{"a": "\xed\xa0\x80"}', "changed or cut"),
         (b" " * (MAX_JSON_BYTES + 1), "longer"),
         (b"[[],[]]" + b"[]," * 300_000, "300,00. brackets"),
+        (b"[" + b"0," * 2_500_001 + b"0]", "values in"),
         (b"", "changed or cut"),
     ],
 )
