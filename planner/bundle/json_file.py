@@ -59,8 +59,8 @@ def read_json(content: bytes, kind: type[_Kind], *, name: str, most: int = MAX_J
     counts = _count(content)
     if counts.depth > _MAX_DEPTH or counts.brackets > _MAX_BRACKETS or counts.values > _MAX_VALUES:
         raise InvalidBundleError(
-            f"{name}: {counts.values:,} values in {counts.brackets:,} brackets, nested {counts.depth} deep; no "
-            f"bundle has more than {_MAX_VALUES:,}, {_MAX_BRACKETS:,} and {_MAX_DEPTH}"
+            f"{name}: {counts.values:,} values in {counts.brackets:,} brackets, nested {counts.depth} deep; "
+            f"no bundle has more than {_MAX_VALUES:,}, {_MAX_BRACKETS:,} and {_MAX_DEPTH}"
         )
     try:
         return msgspec.json.decode(content, type=kind)
