@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from dataclasses import replace
 from functools import cache
@@ -278,6 +279,15 @@ def test_a_storage_serves_training_with_and_without_learned_verifiers(bundle: Pa
 
 
 def test_a_bundle_whose_judges_are_missing_is_refused(bundle: Path, tmp_path: Path) -> None:
-    replace(PolicyBundle.load(bundle), verifiers={}).save(tmp_path / "without")
-    with pytest.raises(InvalidBundleError, match=r"learned verifiers of big, small, which are missing"):
-        PolicyBundle.load(tmp_path / "without")
+    missing = r"learned verifiers of big, small, which are missing"
+    with pytest.raises(InvalidBundleError, match=missing):
+        replace(PolicyBundle.load(bundle), verifiers={}).save(tmp_path / "without")
+    # Nor is one believed that somebody else has cut and signed anew.
+    cut = tmp_path / "cut"
+    PolicyBundle.load(bundle).save(cut)
+    manifest = json.loads((cut / "manifest.json").read_text())
+    del manifest["files"]["verifiers.json"]
+    (cut / "manifest.json").write_text(json.dumps(manifest))
+    (cut / "verifiers.json").unlink()
+    with pytest.raises(InvalidBundleError, match=missing):
+        PolicyBundle.load(cut)
