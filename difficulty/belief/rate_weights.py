@@ -7,12 +7,14 @@ were predicted without them, so that they spread as those of new prompts do. Pre
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["coordinate_scaling", "kernel_weights", "nearest_weights"]
+__all__ = ["RateReferences"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
@@ -23,77 +25,87 @@ _LEAST_SPREAD: Final = 1e-9
 _N_DEVIATIONS: Final = 2
 
 
-def nearest_weights(rates: FloatArray, references: FloatArray, *, n_nearest: int) -> NDArray[np.float32]:
-    """Return equal weights of the nearest references, shape (N, T); rows sum to 1.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RateReferences:
+    """T reference prompts by their predicted rates.
 
     Parameters
     ----------
-    rates : ndarray of float64, shape (N, G)
-        Predicted rates of N prompts.
-    references : ndarray of float64, shape (T, G)
-        Those of T references.
-    n_nearest : int
-        How many to take, at least 1 and at most a third of all, rounded up; more where distances tie.
+    rates : ndarray of float64, shape (T, G)
+        In [0, 1].
 
     Examples
     --------
-    >>> nearest_weights(np.array([[0.2]]), np.array([[0.1], [0.2], [0.9], [0.8]]), n_nearest=1)
+    >>> references = RateReferences(rates=np.array([[0.1], [0.2], [0.9], [0.8]]))
+    >>> references.nearest(np.array([[0.2]]), n_nearest=1)
     array([[0., 1., 0., 0.]], dtype=float32)
     """
-    n_nearest = min(n_nearest, -(-len(references) // 3))
-    result = np.empty((len(rates), len(references)), dtype=np.float32)
-    for start in range(0, len(rates), _CHUNK_ROWS):
-        squared = _squared_distance(rates[start : start + _CHUNK_ROWS], references)
-        reach = np.partition(squared, n_nearest - 1, axis=1)[:, n_nearest - 1 : n_nearest]
-        near = squared <= reach
-        result[start : start + _CHUNK_ROWS] = near / near.sum(axis=1, keepdims=True)
-    return result
 
+    rates: FloatArray
 
-def kernel_weights(
-    rates: FloatArray, references: FloatArray, *, scaling: FloatArray, bandwidth: float, floor: float
-) -> NDArray[np.float32]:
-    """Return the weights of a Gaussian kernel on level and deviations, shape (N, T); rows sum to 1.
+    def nearest(self, rates: FloatArray, *, n_nearest: int) -> NDArray[np.float32]:
+        """Return equal weights of the nearest references, shape (N, T); rows sum to 1.
 
-    Parameters
-    ----------
-    rates, references : ndarray of float64
-        As in `nearest_weights`.
-    scaling : ndarray of float64, shape (1 + D, G)
-        What turns log-odds and rates into coordinates, from `coordinate_scaling`.
-    bandwidth : float
-        Width in standard deviations, above 0.
-    floor : float
-        Weight that every reference keeps, relative to the kernel's peak, in [0, 1].
-    """
-    to = _coordinates(references, scaling)
-    result = np.empty((len(rates), len(references)), dtype=np.float32)
-    # Beyond the references nothing is known: prompts out there are moved to their edge.
-    at = _coordinates(rates, scaling).clip(to.min(axis=0), to.max(axis=0))
-    for start in range(0, len(rates), _CHUNK_ROWS):
-        exponent = _squared_distance(at[start : start + _CHUNK_ROWS], to)
-        # Without a floor the nearest reference must not underflow to nothing.
-        exponent -= exponent.min(axis=1, keepdims=True)
-        weights = np.exp(exponent / (-2 * bandwidth**2)) + floor
-        result[start : start + _CHUNK_ROWS] = weights / weights.sum(axis=1, keepdims=True)
-    return result
+        Parameters
+        ----------
+        rates : ndarray of float64, shape (N, G)
+            Predicted rates of N prompts.
+        n_nearest : int
+            How many to take, at least 1 and at most a third of all, rounded up; more where distances tie.
+        """
+        n_nearest = min(n_nearest, -(-len(self.rates) // 3))
+        result = np.empty((len(rates), len(self.rates)), dtype=np.float32)
+        for start in range(0, len(rates), _CHUNK_ROWS):
+            squared = _squared_distance(rates[start : start + _CHUNK_ROWS], self.rates)
+            reach = np.partition(squared, n_nearest - 1, axis=1)[:, n_nearest - 1 : n_nearest]
+            near = squared <= reach
+            result[start : start + _CHUNK_ROWS] = near / near.sum(axis=1, keepdims=True)
+        return result
 
+    def kernel(self, rates: FloatArray, *, bandwidth: float, floor: float) -> NDArray[np.float32]:
+        """Return the weights of a Gaussian kernel on level and deviations, shape (N, T); rows sum to 1.
 
-def coordinate_scaling(references: FloatArray) -> FloatArray:
-    """Return what turns rates into coordinates of unit deviation over T references, shape (1 + D, G).
+        Parameters
+        ----------
+        rates : ndarray of float64, shape (N, G)
+            Predicted rates of N prompts.
+        bandwidth : float
+            Width in standard deviations, above 0.
+        floor : float
+            Weight that every reference keeps, relative to the kernel's peak, in [0, 1].
+        """
+        to = self._coordinates
+        result = np.empty((len(rates), len(to)), dtype=np.float32)
+        # Beyond the references nothing is known: prompts out there are moved to their edge.
+        at = _coordinates(rates, self._scaling).clip(to.min(axis=0), to.max(axis=0))
+        for start in range(0, len(rates), _CHUNK_ROWS):
+            exponent = _squared_distance(at[start : start + _CHUNK_ROWS], to)
+            # Without a floor the nearest reference must not underflow to nothing.
+            exponent -= exponent.min(axis=1, keepdims=True)
+            weights = np.exp(exponent / (-2 * bandwidth**2)) + floor
+            result[start : start + _CHUNK_ROWS] = weights / weights.sum(axis=1, keepdims=True)
+        return result
 
-    The first row is for log-odds and gives their mean, the level; the others are for rates, and are the D
-    directions, at most two, in which generators differ most. A coordinate that does not vary is left out by
-    a row of zeros.
-    """
-    n_generators = references.shape[1]
-    deviation = references - references.mean(axis=1, keepdims=True)
-    deviation = deviation - deviation.mean(axis=0)
-    n_deviations = min(_N_DEVIATIONS, n_generators - 1, len(references))
-    directions = np.linalg.svd(deviation, full_matrices=False)[2][:n_deviations]
-    scaling = np.concatenate([np.full((1, n_generators), 1 / n_generators), directions])
-    spread = _coordinates(references, scaling).std(axis=0)[:, None]
-    return np.where(spread > _LEAST_SPREAD, scaling / np.maximum(spread, _LEAST_SPREAD), 0.0)
+    @cached_property
+    def _scaling(self) -> FloatArray:
+        """What turns rates into coordinates of unit deviation over the references, shape (1 + D, G).
+
+        The first row is for log-odds and gives their mean, the level; the others are for rates, and are the D
+        directions, at most two, in which generators differ most. A coordinate that does not vary is left out
+        by a row of zeros.
+        """
+        n_generators = self.rates.shape[1]
+        deviation = self.rates - self.rates.mean(axis=1, keepdims=True)
+        deviation = deviation - deviation.mean(axis=0)
+        n_deviations = min(_N_DEVIATIONS, n_generators - 1, len(self.rates))
+        directions = np.linalg.svd(deviation, full_matrices=False)[2][:n_deviations]
+        scaling = np.concatenate([np.full((1, n_generators), 1 / n_generators), directions])
+        spread = _coordinates(self.rates, scaling).std(axis=0)[:, None]
+        return np.where(spread > _LEAST_SPREAD, scaling / np.maximum(spread, _LEAST_SPREAD), 0.0)
+
+    @cached_property
+    def _coordinates(self) -> FloatArray:
+        return _coordinates(self.rates, self._scaling)
 
 
 def _coordinates(rates: FloatArray, scaling: FloatArray) -> FloatArray:

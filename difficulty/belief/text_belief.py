@@ -10,24 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from functools import cached_property
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.belief.belief_options import BeliefOptions
+from difficulty.belief.familiarity import Familiarity
+from difficulty.belief.familiarity_fit import fit_familiarity
+from difficulty.belief.grown_forest import grow_trees
 from difficulty.belief.leaf_weights import LeafWeights
-from difficulty.belief.rate_weights import coordinate_scaling, kernel_weights, nearest_weights
+from difficulty.belief.rate_weights import RateReferences
+from difficulty.belief.skill import equal_weights, pooled_skill, skill_of
 from difficulty.errors import InvalidInputError
 from difficulty.predictor.success_predictor import SuccessPredictor, fit_success_predictor
-from difficulty.predictor.success_rates import success_rates
-from difficulty.trees.forest import trees_of_forest
+from difficulty.predictor.success_rates import SuccessRates, success_rates
 
-if TYPE_CHECKING:
-    from sklearn.ensemble import ExtraTreesRegressor
-
-__all__ = ["FittedBelief", "TextBelief", "fit_text_belief"]
+__all__ = ["FittedBelief", "TextBelief", "TextReading", "fit_text_belief"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 Weights: TypeAlias = NDArray[np.float32]
@@ -35,6 +36,21 @@ Weights: TypeAlias = NDArray[np.float32]
 _MIN_PROMPTS: Final = 10
 _MAX_REFERENCES: Final = 1_000_000
 _LARGEST: Final = float(np.finfo(np.float32).max)
+
+
+class TextReading(NamedTuple):
+    """What a belief makes of N prompts.
+
+    Attributes
+    ----------
+    weights : ndarray of float32, shape (N, T)
+        Rows sum to 1; drawn to equal weights as familiarity falls.
+    familiarity : ndarray of float64, shape (N,)
+        In [0, 1]: about 1 for prompts like those of training, near 0 for strangers, 0 without features.
+    """
+
+    weights: Weights
+    familiarity: FloatArray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,6 +67,8 @@ class TextBelief:
         Shared leaves; None where too few prompts have features, and all prompts get equal weights.
     success : SuccessPredictor or None
         Success rates of G generators, which reasons and reports speak of; None likewise.
+    known : Familiarity or None
+        How much a prompt resembles those of training; None likewise.
     rates : ndarray of float64, shape (T, G)
         Rates that were predicted for the references without themselves; G is 0 without a predictor.
 
@@ -65,31 +83,36 @@ class TextBelief:
     forest: LeafWeights | None
     success: SuccessPredictor | None
     rates: FloatArray
+    known: Familiarity | None = None
 
     def __post_init__(self) -> None:
         n_references = len(self.share) if self.share.ndim == 1 else 0
         if not 1 <= n_references <= _MAX_REFERENCES or not np.isin(self.share, (0.0, 1.0)).all():
             raise InvalidInputError(f"a belief needs 1 to {_MAX_REFERENCES:,} references, marked with 0 or 1")
-        if (self.forest is None) != (self.success is None):
-            raise InvalidInputError("a belief has a forest and a success predictor, or neither")
+        if not (self.forest is None) == (self.success is None) == (self.known is None):
+            raise InvalidInputError("a belief has a forest, a success predictor and a familiarity, or none")
         n_generators = 0 if self.success is None else len(self.success.slope)
         if self.rates.dtype.kind != "f" or self.rates.shape != (n_references, n_generators):
             raise InvalidInputError(f"rates of a belief must be ({n_references}, {n_generators})")
         if not ((self.rates >= 0) & (self.rates <= 1)).all():
             raise InvalidInputError("rates of a belief must lie in [0, 1]")
-        if self.forest is None or self.success is None:
+        if self.forest is None or self.success is None or self.known is None:
             return
         if len(self.forest.leaves) != n_references or not self.share.any():
             raise InvalidInputError("forest and references of a belief must be of the same prompts")
-        if self.forest.trees.n_features != len(self.success.process.centre):
-            raise InvalidInputError("forest and success predictor must have the same features")
+        if not self.forest.trees.n_features == len(self.success.process.centre) == len(self.known.centre):
+            raise InvalidInputError("forest, success predictor and familiarity must have the same features")
 
     def __len__(self) -> int:
         return len(self.share)
 
-    @on_one_thread
     def weights(self, features: NDArray[np.floating]) -> Weights:
-        """Return the weights of N prompts, shape (N, T), float32; rows sum to 1.
+        """Return the weights of N prompts, shape (N, T), float32; parameters as in `read`."""
+        return self.read(features).weights
+
+    @on_one_thread
+    def read(self, features: NDArray[np.floating]) -> TextReading:
+        """Return the weights of N prompts, and how familiar they are.
 
         Parameters
         ----------
@@ -103,20 +126,39 @@ class TextBelief:
         """
         if features.ndim != 2:
             raise InvalidInputError(f"features must have shape (N, F), got {features.shape}")
-        if self.forest is None or self.success is None:
-            return np.full((len(features), len(self)), 1 / len(self), dtype=np.float32)
+        if self.forest is None or self.success is None or self.known is None:
+            equal = np.full((len(features), len(self)), 1 / len(self), dtype=np.float32)
+            return TextReading(equal, np.zeros(len(features)))
         table = _finite(features)
-        known = ~np.isnan(table).all(axis=1)
-        asked = table if known.all() else table[known]
+        told = ~np.isnan(table).all(axis=1)
+        asked = table if told.all() else table[told]
         rates = self.success.predict(asked) if self.options.needs_rates else np.zeros((len(asked), 0))
-        mixed = _mixture(
-            self.options, self.forest, self.forest.trees.leaves(asked), rates, self.rates, self.share
-        )
-        if known.all():
-            return mixed
-        result = np.full((len(features), len(self)), 1 / len(self), dtype=np.float32)
-        result[known] = mixed
-        return result
+        leaves = self.forest.trees.leaves(asked)
+        mixed = _mixture(self.options, self.forest, leaves, rates, self._by_rate, self.share)
+        known = self.known.of(asked)
+        _draw(mixed, known)
+        if told.all():
+            return TextReading(mixed, known)
+        weights = np.full((len(features), len(self)), 1 / len(self), dtype=np.float32)
+        familiarity = np.zeros(len(features))
+        weights[told], familiarity[told] = mixed, known
+        return TextReading(weights, familiarity)
+
+    @on_one_thread
+    def success_rates(self, features: NDArray[np.floating]) -> FloatArray:
+        """Return predicted success rates, (N, G), drawn to the means as familiarity falls.
+
+        G is 0 where too few prompts have features.
+        """
+        if self.success is None or self.known is None:
+            return np.zeros((len(features), 0))
+        table = _finite(features)
+        mean = self.success.process.offset
+        return np.asarray(mean + self.known.of(table)[:, None] * (self.success.predict(table) - mean))
+
+    @cached_property
+    def _by_rate(self) -> RateReferences:
+        return RateReferences(rates=self.rates)
 
     def take(self, rows: NDArray[np.intp]) -> TextBelief:
         """Return the belief over some of the references, in the order of `rows`."""
@@ -130,6 +172,7 @@ class TextBelief:
             forest=self.forest.take(rows),
             success=self.success,
             rates=self.rates[rows],
+            known=self.known,
         )
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
@@ -139,7 +182,7 @@ class TextBelief:
             "share": self.share,
             "rates": self.rates,
         }
-        for prefix, part in (("forest", self.forest), ("success", self.success)):
+        for prefix, part in (("forest", self.forest), ("success", self.success), ("known", self.known)):
             if part is not None:
                 arrays |= {f"{prefix}.{name}": array for name, array in part.to_arrays().items()}
         return arrays
@@ -153,7 +196,7 @@ class TextBelief:
         InvalidInputError
             When an array is missing or foreign, or they do not fit together.
         """
-        parts: dict[str, dict[str, NDArray[Any]]] = {"forest": {}, "success": {}, "": {}}
+        parts: dict[str, dict[str, NDArray[Any]]] = {"forest": {}, "success": {}, "known": {}, "": {}}
         for name, array in arrays.items():
             part, _, rest = name.partition(".")
             if part in parts and rest:
@@ -171,6 +214,7 @@ class TextBelief:
             rates=arrays["rates"],
             forest=LeafWeights.from_arrays(parts["forest"]) if parts["forest"] else None,
             success=SuccessPredictor.from_arrays(parts["success"]) if parts["success"] else None,
+            known=Familiarity.from_arrays(parts["known"]) if parts["known"] else None,
         )
 
 
@@ -202,6 +246,7 @@ def fit_text_belief(
     *,
     seed: int,
     options: BeliefOptions | None = None,
+    blocks: NDArray[np.integer] | None = None,
 ) -> FittedBelief:
     """Fit weights on counts of P prompts and G generators.
 
@@ -217,6 +262,9 @@ def fit_text_belief(
         Equal seeds give equal bytes.
     options : BeliefOptions, optional
         By default those that suit the number of prompts.
+    blocks : ndarray of int, shape (F,), optional
+        Features that belong together, counted from 0, as `PromptFeatures.blocks_` gives them: a prompt may be
+        a stranger in one block alone. By default all are one block.
 
     Raises
     ------
@@ -244,57 +292,67 @@ def fit_text_belief(
     told = ~np.isnan(table).all(axis=1)
     learn = told & counts.known.any(axis=1)
     n_prompts = len(n)
-    out_of_fold = (folds[:, None] != folds).astype(np.float32)
-    out_of_fold /= out_of_fold.sum(axis=1, keepdims=True)
+    out_of_fold = equal_weights(folds)
     options = BeliefOptions.for_prompts(n_prompts) if options is None else options
     share = np.asarray(told, dtype=np.float64)
     if min(int((learn & (folds != fold)).sum()) for fold in names) < _MIN_PROMPTS or not table.shape[1]:
-        belief = TextBelief(
-            options=options, share=share, forest=None, success=None, rates=np.zeros((n_prompts, 0))
-        )
-        return FittedBelief(out_of_fold, belief, np.zeros(n.shape[1]))
-    whole = _grown(table[learn], counts.rate[learn], options, seed)
+        return _mute(options, share, out_of_fold, n.shape[1])
+    whole = grow_trees(table[learn], counts.rate[learn], options, seed)
     success = fit_success_predictor(
         table[learn],
         n[learn],
         n_correct[learn],
         folds[learn],
         seed=seed,
-        relevance=np.asarray(whole.feature_importances_, dtype=np.float64),
+        relevance=whole.relevance,
     )
     predicted = success.predictor.predict(table)
     predicted[learn] = success.out_of_fold
     for fold in names:
         ours = (folds == fold) & told
         others = folds != fold
-        trees = trees_of_forest(_grown(table[learn & others], counts.rate[learn & others], options, seed))
+        trees = grow_trees(table[learn & others], counts.rate[learn & others], options, seed).trees
         forest = LeafWeights.of(trees, table[others])
         out_of_fold[np.ix_(ours, others)] = _mixture(
-            options, forest, trees.leaves(table[ours]), predicted[ours], predicted[others], share[others]
+            options,
+            forest,
+            trees.leaves(table[ours]),
+            predicted[ours],
+            RateReferences(rates=predicted[others]),
+            share[others],
         )
+    if pooled_skill(out_of_fold, counts, folds) <= 0:
+        return _mute(options, share, equal_weights(folds), n.shape[1])
+    known, strangeness = fit_familiarity(
+        table[learn],
+        SuccessRates(counts.rate[learn], counts.known[learn], counts.mean),
+        folds[learn],
+        out_of_fold[np.ix_(learn, learn)],
+        options,
+        blocks=np.zeros(table.shape[1], dtype=np.int64) if blocks is None else blocks,
+        seed=seed,
+    )
+    drawn = np.ones(n_prompts)
+    drawn[learn] = known.at(strangeness)
+    equal = equal_weights(folds)
+    out_of_fold = (drawn[:, None] * out_of_fold + (1 - drawn[:, None]) * equal).astype(np.float32)
     belief = TextBelief(
         options=options,
         share=share,
-        forest=LeafWeights.of(trees_of_forest(whole), table),
+        forest=LeafWeights.of(whole.trees, table),
         success=success.predictor,
         rates=predicted,
+        known=known,
     )
-    return FittedBelief(out_of_fold, belief, _skill(out_of_fold, counts.rate, counts.known, folds))
+    return FittedBelief(out_of_fold, belief, skill_of(out_of_fold, counts, folds))
 
 
-def _grown(
-    table: NDArray[np.float32], rates: FloatArray, options: BeliefOptions, seed: int
-) -> ExtraTreesRegressor:
-    from sklearn.ensemble import ExtraTreesRegressor
-
-    forest = ExtraTreesRegressor(
-        n_estimators=options.n_trees,
-        min_samples_leaf=options.min_leaf,
-        max_features=options.max_features,
-        random_state=seed,
+def _mute(options: BeliefOptions, share: FloatArray, out_of_fold: Weights, n_generators: int) -> FittedBelief:
+    """Return the belief that tells no prompts apart."""
+    belief = TextBelief(
+        options=options, share=share, forest=None, success=None, rates=np.zeros((len(share), 0))
     )
-    forest.fit(table, rates[:, 0] if rates.shape[1] == 1 else rates)
-    return forest
+    return FittedBelief(out_of_fold, belief, np.zeros(n_generators))
 
 
 def _mixture(
@@ -302,24 +360,17 @@ def _mixture(
     forest: LeafWeights,
     leaves: NDArray[np.int64],
     rates: FloatArray,
-    references: FloatArray,
+    references: RateReferences,
     share: FloatArray,
 ) -> Weights:
     """Return the mixture's weights over references in `forest`, shape (N, T)."""
     total = options.forest + options.nearest + options.kernel
     mixed = forest.spread(leaves) * np.float32(options.forest / total)
     if options.nearest:
-        mixed += nearest_weights(rates, references, n_nearest=options.n_nearest) * np.float32(
-            options.nearest / total
-        )
+        near = references.nearest(rates, n_nearest=options.n_nearest)
+        mixed += near * np.float32(options.nearest / total)
     if options.kernel:
-        near = kernel_weights(
-            rates,
-            references,
-            scaling=coordinate_scaling(references),
-            bandwidth=options.bandwidth,
-            floor=options.floor,
-        )
+        near = references.kernel(rates, bandwidth=options.bandwidth, floor=options.floor)
         mixed += near * np.float32(options.kernel / total)
     if not share.all():
         mixed *= share.astype(np.float32)
@@ -328,19 +379,12 @@ def _mixture(
     return mixed
 
 
-def _skill(
-    weights: Weights, rates: FloatArray, known: NDArray[np.bool_], folds: NDArray[np.integer]
-) -> FloatArray:
-    """Return 1 - squared error / squared error of the mean of other folds, (G,); 0 where rates are one."""
-    plain = (folds[:, None] != folds).astype(np.float64)
-
-    def error(by: NDArray[np.floating]) -> FloatArray:
-        mass = by @ known
-        mean = (by @ np.where(known, rates, 0)) / np.where(mass > 0, mass, 1)
-        return np.asarray(np.where(known & (mass > 0), (mean - rates) ** 2, 0).sum(axis=0))
-
-    variance = error(plain)
-    return np.where(variance > 1e-12, 1 - error(weights) / np.maximum(variance, 1e-12), 0.0)
+def _draw(weights: Weights, familiarity: FloatArray) -> None:
+    """Draw rows to equal weights as familiarity falls, in place."""
+    strange = np.flatnonzero(familiarity < 1)
+    if len(strange):
+        keep = familiarity[strange].astype(np.float32)[:, None]
+        weights[strange] = keep * weights[strange] + (1 - keep) / np.float32(weights.shape[1])
 
 
 def _finite(features: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -42,6 +42,8 @@ class PromptFeatures:
     ----------
     names_ : tuple of str
         Names of the F columns.
+    blocks_ : numpy.ndarray, shape (F,), int64
+        Which columns belong together, counted from 0: statistics, wording, hidden states.
 
     Raises
     ------
@@ -57,6 +59,7 @@ class PromptFeatures:
     """
 
     names_: tuple[str, ...]
+    blocks_: NDArray[np.int64]
 
     def __init__(self, *, embedding_dims: int = 16, hidden_dims: int = 16, seed: int = 0) -> None:
         if embedding_dims < 0 or hidden_dims < 0:
@@ -226,6 +229,8 @@ class PromptFeatures:
             *(f"wording_{index}" for index in range(wording)),
             *(f"hidden_{index}" for index in range(hidden)),
         )
+        sizes = [size for size in (len(TEXT_STATISTICS), wording, hidden) if size]
+        self.blocks_ = np.repeat(np.arange(len(sizes), dtype=np.int64), sizes)
 
     _embedding: TextEmbedding | None
     _hidden_mean: NDArray[np.float64] | None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -93,15 +94,21 @@ class GaussianProcess:
         if features.ndim != 2 or features.shape[1] != len(self.centre):
             raise InvalidInputError(f"features must be (N, {len(self.centre)}), got {features.shape}")
         result = np.broadcast_to(self.offset, (len(features), len(self.offset))).copy()
-        lengths = np.square(self.rows.astype(np.float64)).sum(axis=1)
+        transposed, lengths = self._prepared
         for start in range(0, len(features), _CHUNK_ROWS):
             part = _compress(features[start : start + _CHUNK_ROWS])
             some = np.isfinite(part).any(axis=1)
             rows = _scaled(part[some], self.centre, self.spread, self.bend)
-            squared = np.square(rows).sum(axis=1)[:, None] + lengths - 2 * row_product(rows, self.rows.T)
+            squared = np.square(rows).sum(axis=1)[:, None] + lengths - 2 * row_product(rows, transposed)
             kernel = _matern(np.maximum(squared, 0) / self.reach)
             result[start : start + _CHUNK_ROWS][some] += row_product(kernel, self.weights)
         return result
+
+    @cached_property
+    def _prepared(self) -> tuple[FloatArray, FloatArray]:
+        """Rows in float64, one per column, and their squared lengths."""
+        rows = self.rows.astype(np.float64)
+        return np.ascontiguousarray(rows.T), np.square(rows).sum(axis=1)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return what `from_arrays` needs, without pickle."""

@@ -97,7 +97,8 @@ def test_some_references_share_the_weight_that_all_had() -> None:
 def test_a_prompt_that_meets_no_reference_gets_equal_weights() -> None:
     belief = fit_text_belief(*planted(), seed=0, options=BeliefOptions(n_trees=1)).belief
     fresh = np.zeros((1, 6))
-    strangers = np.flatnonzero(belief.weights(fresh)[0] == 0)
+    assert belief.forest is not None
+    strangers = np.flatnonzero(belief.forest.weights(fresh)[0] == 0)
     assert_allclose(belief.take(strangers).weights(fresh), 1 / len(strangers), rtol=1e-6)
 
 

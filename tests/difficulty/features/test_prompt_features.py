@@ -17,6 +17,11 @@ _HIDDEN = np.random.default_rng(0).normal(size=(40, 12)).astype(np.float32)
 def test_columns_have_names_and_blocks() -> None:
     features = PromptFeatures(embedding_dims=3, hidden_dims=2).fit(_PROMPTS, _HIDDEN)
     table = features.transform(_PROMPTS, _HIDDEN)
+    assert [name.split("_")[0] for name in np.array(features.names_)[features.blocks_ == 1]] == [
+        "wording"
+    ] * 3
+    assert np.bincount(features.blocks_)[1:].tolist() == [3, 2]
+    assert PromptFeatures(embedding_dims=0, hidden_dims=2).fit(_PROMPTS, _HIDDEN).blocks_.max() == 1
     assert table.dtype == np.float32
     assert table.shape == (40, len(features.names_))
     assert features.names_ == (
