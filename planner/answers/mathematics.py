@@ -2,8 +2,8 @@ r"""Mathematical answers, equal when their values are: ``\frac{1}{2}``, ``0.5`` 
 ``1+x``.
 
 Equality needs proof: words, clock times and what cannot be read as a whole agree letter by letter only.
-Numbers and words are compared here, expressions in a process of their own (`planner.answers.process`) that
-sympy works in.
+Numbers and words are compared here, expressions in a process of their own
+(`planner.answers.symbolic.process`) that sympy works in.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from difficulty.errors import InvalidInputError
 from planner.answers.boxes import boxed_answer
 from planner.answers.final_formula import final_formula
 from planner.answers.numbers import canonical_number
-from planner.answers.process import ask
 from planner.answers.rule import AnswerRule, named_otherwise
+from planner.answers.symbolic.process import ask
 from planner.answers.text import canonical_answer, undressed, variable_of
 from planner.answers.words import are_words, same_words
 

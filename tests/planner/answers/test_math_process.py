@@ -8,9 +8,9 @@ import threading
 import pytest
 
 from difficulty.errors import VerifierError
-from planner.answers import process
 from planner.answers.mathematics import MathAnswer
 from planner.answers.rules import Boxed, FirstOf
+from planner.answers.symbolic import process
 
 pytest.importorskip("sympy", reason="extra 'math' is not installed")
 

@@ -1,7 +1,7 @@
 r"""Cut an expression into tokens: numbers, commands, letters, marks; names of functions become commands.
 
 A word is refused, since it would be read as a product of its letters. The order of tokens is left to
-`planner.answers.expressions`.
+`planner.answers.symbolic.expressions`.
 """
 
 from __future__ import annotations

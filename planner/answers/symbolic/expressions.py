@@ -10,7 +10,14 @@ from __future__ import annotations
 from typing import Any, Final
 
 from difficulty.errors import require
-from planner.answers.tokens import CONSTANTS, FUNCTIONS, NAMES, TRIGONOMETRIC, UnreadableError, tokens_of
+from planner.answers.symbolic.tokens import (
+    CONSTANTS,
+    FUNCTIONS,
+    NAMES,
+    TRIGONOMETRIC,
+    UnreadableError,
+    tokens_of,
+)
 
 __all__ = ["APPLIED", "expression"]
 

@@ -10,9 +10,19 @@ from __future__ import annotations
 from typing import Any, Final
 
 from difficulty.errors import require
-from planner.answers.expressions import expression
-from planner.answers.readings import Equation, Range, Reading, Sequence, Several, Table, Value, is_name, read
-from planner.answers.tokens import UnreadableError
+from planner.answers.symbolic.expressions import expression
+from planner.answers.symbolic.readings import (
+    Equation,
+    Range,
+    Reading,
+    Sequence,
+    Several,
+    Table,
+    Value,
+    is_name,
+    read,
+)
+from planner.answers.symbolic.tokens import UnreadableError
 
 __all__ = ["canonical", "equal"]
 

@@ -1,7 +1,8 @@
 r"""Read an answer of several parts: lists, tuples, intervals, unions, matrices, equations, inequalities.
 
-The brackets and commas are read here, each part by `planner.answers.expressions`. It assumes an answer that
-is not of words (`planner.answers.words`); when two readings are equal is left to `planner.answers.proof`.
+The brackets and commas are read here, each part by `planner.answers.symbolic.expressions`. It assumes an
+answer that is not of words (`planner.answers.words`); when two readings are equal is left to
+`planner.answers.symbolic.proof`.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
-from planner.answers.expressions import APPLIED, expression
 from planner.answers.numbers import canonical_number, join_thousands
+from planner.answers.symbolic.expressions import APPLIED, expression
+from planner.answers.symbolic.tokens import UnreadableError
 from planner.answers.text import LAYOUT, undressed
-from planner.answers.tokens import UnreadableError
 from planner.answers.words import are_words
 
 __all__ = ["Equation", "Range", "Reading", "Sequence", "Several", "Table", "Value", "is_name", "read"]

@@ -1,8 +1,8 @@
 """The process in which symbolic mathematics runs, so that it can be stopped whenever it takes too long.
 
 Reads one JSON list ``[seconds, operation, *texts]`` per line and answers with one JSON value per line;
-started by `planner.answers.process` and never imported by it. It ends itself when its time is over or its
-reader is gone.
+started by `planner.answers.symbolic.process` and never imported by it. It ends itself when its time is over
+or its reader is gone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 from difficulty.errors import require
-from planner.answers.proof import canonical, equal
+from planner.answers.symbolic.proof import canonical, equal
 
 __all__ = ["serve"]
 

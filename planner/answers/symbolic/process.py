@@ -46,7 +46,8 @@ class _Process:
             if not self._ready and _line(worker, _START_SECONDS) is None:
                 self._stop()
                 raise VerifierError(
-                    "the process for mathematics does not start; see python -m planner.answers.worker"
+                    "the process for mathematics does not start; see "
+                    "python -m planner.answers.symbolic.worker"
                 )
             self._ready = True
             reply = _exchange(worker, json.dumps([seconds, *request]), seconds)
@@ -66,7 +67,7 @@ class _Process:
         require("sympy", extra="math")
         paths = os.pathsep.join(os.path.abspath(path or ".") for path in sys.path)
         self._worker = subprocess.Popen(
-            [sys.executable, "-m", "planner.answers.worker"],
+            [sys.executable, "-m", "planner.answers.symbolic.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -121,7 +122,7 @@ def ask(request: tuple[str, ...], seconds: float) -> object:
     Parameters
     ----------
     request : tuple of str
-        As `planner.answers.worker` reads it.
+        As `planner.answers.symbolic.worker` reads it.
     seconds : float
         Limit for the answer, above 0; the start of a new worker comes on top.
 
