@@ -27,7 +27,7 @@ from typing import Final, Literal, TypeAlias
 
 from difficulty.errors import InvalidInputError, VerifierError
 
-__all__ = ["Limits", "Verdict", "run_python"]
+__all__ = ["ProgramLimits", "Verdict", "run_python"]
 
 Verdict: TypeAlias = Literal["passed", "failed", "timeout"]
 
@@ -47,7 +47,7 @@ _PARTS: Final = ("confinement.py", "program_process.py")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
+class ProgramLimits:
     """Limits of one run.
 
     Parameters
@@ -73,7 +73,7 @@ class Limits:
 
     Examples
     --------
-    >>> Limits(seconds=2.0).memory_bytes
+    >>> ProgramLimits(seconds=2.0).memory_bytes
     1073741824
     """
 
@@ -99,7 +99,12 @@ class Limits:
 
 
 def run_python(
-    source: str, *, limits: Limits, tests: str = "", wrapper: Sequence[str] = (), python: str | None = None
+    source: str,
+    *,
+    limits: ProgramLimits,
+    tests: str = "",
+    wrapper: Sequence[str] = (),
+    python: str | None = None,
 ) -> Verdict:
     """Run a program, and then its tests in the same module, to their end.
 
@@ -128,7 +133,8 @@ def run_python(
 
     Examples
     --------
-    >>> run_python("assert 6 * 7 == 42", limits=Limits()), run_python("exit(0)", limits=Limits())
+    >>> limits = ProgramLimits()
+    >>> run_python("assert 6 * 7 == 42", limits=limits), run_python("exit(0)", limits=limits)
     ('passed', 'failed')
     """
     mark = secrets.token_hex(16)
