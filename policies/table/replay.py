@@ -141,7 +141,7 @@ class _Reader:
             tokens = path.output_tokens[columns, last].mean(axis=2).T
             return _Read(
                 path.value[last].mean(axis=1),
-                each[:, 0] * len(ends),
+                each[:, 0] * course.rounds,
                 each * drawn[-1],
                 each * sent[-1],
                 tokens,

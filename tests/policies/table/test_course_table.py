@@ -136,6 +136,13 @@ def test_resent_prompts_are_charged_for_each_wave() -> None:
     assert cost[0].tolist() == pytest.approx([106.0, 306.0])
 
 
+def test_what_nothing_is_asked_about_is_drawn_in_one_round() -> None:
+    table = replay(
+        Recorded.of(log_of({"a": "xy", "b": "x"})), [Course(steps=waves("a", (2,)) + waves("b", (1,)))]
+    )
+    assert table.rounds.tolist() == [[1.0]] and table.requests.tolist() == [[1.0, 1.0]]
+
+
 def test_only_samples_of_recorded_generators_are_replayed() -> None:
     recorded = Recorded.of(log_of({"a": "xy"}))
     with pytest.raises(InvalidInputError, match="draws from b"):
