@@ -20,13 +20,12 @@ from difficulty.log.sample_pool import SamplePool
 from policies.cost.budget import UNIT_TRAITS
 from policies.cost.cost_model import CostModel
 from policies.ladder.ladder import SampleScale
+from policies.replay.recorded_answers import filled_tokens
 from policies.verifier.learned_verifier import LearnedScorer
 
 __all__ = [
     "ADDITIVE_UNITS",
     "ReplayPool",
-    "answer_correctness",
-    "comparable",
     "half_of",
     "replay_pools",
     "sample_scales",
@@ -154,7 +153,7 @@ def replay_pools(
     for name in log.generators if generators is None else generators:
         pool = log.pool(name)
         drawn = np.arange(pool.correct.shape[1]) < pool.n[:, None]
-        tokens = np.where(drawn, _filled(pool.output_tokens, drawn), 0.0)
+        tokens = np.where(drawn, filled_tokens(pool.output_tokens, drawn), 0.0)
         cost = cost_model.price_arrays(name, samples=1.0, output_tokens=tokens, requests=0.0)
         request = np.zeros(len(pool.n))
         if resend_prompts:
@@ -184,17 +183,6 @@ def half_of(item: ReplayPool, half: Literal["even", "odd"]) -> ReplayPool:
     return replace(item, pool=replace(item.pool, correct=correct))
 
 
-def _filled(tokens: FloatArray, drawn: NDArray[np.bool_]) -> FloatArray:
-    """Return token counts with gaps filled by the row's mean, else by that of all; NaN if all are gaps."""
-    known = drawn & ~np.isnan(tokens)
-    if not known.any():
-        return tokens
-    total = np.where(known, tokens, 0.0).sum(axis=1)
-    count = known.sum(axis=1)
-    mean = np.divide(total, count, out=np.full(len(total), float(tokens[known].mean())), where=count > 0)
-    return np.where(known, tokens, mean[:, None])
-
-
 def sample_scales(
     pools: Mapping[str, ReplayPool], prompts: NDArray[np.intp] | None = None
 ) -> dict[str, SampleScale]:
@@ -213,39 +201,6 @@ def sample_scales(
             log_cost_sd=_deviation(log_cost),
         )
     return scales
-
-
-def comparable(pools: Mapping[str, ReplayPool], *, tolerance: float = 0.05) -> bool:
-    """Return whether answers of different generators compare: equal answers are then equally correct.
-
-    Choice letters that each generator saw in another order do not; more than `tolerance` of the shared
-    answers then disagree about being correct. One generator alone always compares with itself.
-    """
-    tables = [answer_correctness([item.pool]) for item in pools.values()]
-    width = max(table.shape[1] for table in tables)
-    tables = [
-        np.pad(table, ((0, 0), (0, width - table.shape[1])), constant_values=np.nan) for table in tables
-    ]
-    shared = clash = 0
-    for index, first in enumerate(tables):
-        for second in tables[:index]:
-            both = ~np.isnan(first) & ~np.isnan(second)
-            shared += int(both.sum())
-            clash += int((np.abs(first - second)[both] > 0.5).sum())
-    return clash <= tolerance * shared
-
-
-def answer_correctness(pools: list[SamplePool]) -> FloatArray:
-    """Return the share of correct samples by prompt and answer code, shape (P, K); NaN for unseen codes."""
-    width = max(1, max(int(pool.answer.max(initial=-1)) + 1 for pool in pools))
-    right = np.zeros((len(pools[0].n), width))
-    total = np.zeros_like(right)
-    for pool in pools:
-        rows, columns = np.nonzero((pool.answer >= 0) & (pool.correct >= 0))
-        codes = pool.answer[rows, columns]
-        np.add.at(total, (rows, codes), 1.0)
-        np.add.at(right, (rows, codes), pool.correct[rows, columns])
-    return np.divide(right, total, out=np.full_like(right, np.nan), where=total > 0)
 
 
 def _deviation(values: FloatArray) -> float:

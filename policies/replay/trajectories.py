@@ -23,7 +23,8 @@ from policies.ladder.stop_rule import StopRule
 from policies.ladder.tally import Tally
 from policies.plan.objective import Objective
 from policies.replay.orders import balanced_orders
-from policies.replay.pools import ReplayPool, answer_correctness
+from policies.replay.pools import ReplayPool
+from policies.replay.recorded_answers import answer_correctness
 
 __all__ = [
     "Replayed",

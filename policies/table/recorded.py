@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import SamplePool
 from policies.replay.orders import balanced_orders
+from policies.replay.recorded_answers import answer_correctness, comparable, filled_tokens
 from policies.verifier.learned_verifier import LearnedScorer
 
-__all__ = ["OrderedSamples", "Recorded", "comparable"]
+__all__ = ["OrderedSamples", "Recorded"]
 
 FloatArray: TypeAlias = NDArray[np.float32]
 
@@ -113,7 +114,7 @@ class Recorded:
         pools = {name: pool for name, pool in pools.items() if bool((pool.correct >= 0).any())}
         if n_orders is None:
             n_orders = int(np.clip(_DRAWS // max(len(log.prompts), 1), _LEAST_ORDERS, _MOST_ORDERS))
-        right = _right(list(pools.values()))
+        right = answer_correctness(list(pools.values()))
         return cls(
             samples={
                 name: _ordered(pool, right, (learned or {}).get(name), n_orders=n_orders, seed=seed)
@@ -122,37 +123,6 @@ class Recorded:
             n_orders=n_orders,
             pooled=comparable(list(pools.values())),
         )
-
-
-def comparable(pools: list[SamplePool], *, tolerance: float = 0.05) -> bool:
-    """Return whether answers of different generators compare: equal answers are then equally correct.
-
-    Choice letters that each generator saw in another order do not; more than `tolerance` of the shared
-    answers then disagree about being correct. One generator alone always compares with itself.
-    """
-    tables = [_right([pool]) for pool in pools]
-    width = max((table.shape[1] for table in tables), default=1)
-    tables = [np.pad(t, ((0, 0), (0, width - t.shape[1])), constant_values=np.nan) for t in tables]
-    shared = clash = 0
-    for index, first in enumerate(tables):
-        for second in tables[:index]:
-            both = ~np.isnan(first) & ~np.isnan(second)
-            shared += int(both.sum())
-            clash += int((np.abs(first - second)[both] > 0.5).sum())
-    return clash <= tolerance * shared
-
-
-def _right(pools: list[SamplePool]) -> NDArray[np.float64]:
-    """Return the share of correct samples by prompt and answer code, shape (P, K); NaN for unseen codes."""
-    width = max(1, max((int(pool.answer.max(initial=-1)) + 1 for pool in pools), default=1))
-    right = np.zeros((len(pools[0].n), width))
-    total = np.zeros_like(right)
-    for pool in pools:
-        rows, columns = np.nonzero((pool.answer >= 0) & (pool.correct >= 0))
-        codes = pool.answer[rows, columns]
-        np.add.at(total, (rows, codes), 1.0)
-        np.add.at(right, (rows, codes), pool.correct[rows, columns])
-    return np.divide(right, total, out=np.full_like(right, np.nan), where=total > 0)
 
 
 def _ordered(
@@ -183,19 +153,8 @@ def _ordered(
         correct=put(np.maximum(pool.correct, 0).astype(np.float32)),
         answer=put(answer.astype(np.int32)),
         right=put(share.astype(np.float32)),
-        output_tokens=put(_filled(pool.output_tokens, usable).astype(np.float32)),
+        output_tokens=put(filled_tokens(pool.output_tokens, usable).astype(np.float32)),
         signals={name: put(np.nan_to_num(values).astype(np.float32)) for name, values in signals.items()},
         judge=learned if learned is not None and bool((pool.answer >= 0).any()) else None,
         prompt_tokens=pool.prompt_tokens,
     )
-
-
-def _filled(tokens: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return token counts with gaps filled by the row's mean, else by that of all; NaN if all are gaps."""
-    known = usable & ~np.isnan(tokens)
-    if not known.any():
-        return np.full(tokens.shape, np.nan)
-    total = np.where(known, tokens, 0.0).sum(axis=1)
-    count = known.sum(axis=1)
-    mean = np.divide(total, count, out=np.full(len(total), float(tokens[known].mean())), where=count > 0)
-    return np.where(known, tokens, mean[:, None])

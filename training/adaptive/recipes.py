@@ -16,7 +16,8 @@ import numpy as np
 
 from difficulty.log.sample_pool import SamplePool
 from policies.ladder.ladder import Ladder, SampleScale, Wave, wave_sizes
-from policies.replay.pools import ReplayPool, comparable
+from policies.replay.pools import ReplayPool
+from policies.replay.recorded_answers import comparable
 
 __all__ = ["Facts", "Recipe", "Route", "propose_routes", "undominated"]
 
@@ -73,7 +74,7 @@ class Facts:
             cost=cost,
             recorded=recorded,
             logprob_sd={name: scale.logprob_sd for name, scale in scales.items()},
-            pooled=comparable(pools),
+            pooled=comparable([item.pool for item in pools.values()]),
             judged=frozenset(name for name, item in pools.items() if item.judge is not None),
         )
 

@@ -18,7 +18,8 @@ from policies.ladder.ladder import Ladder, SampleScale, Wave
 from policies.ladder.stop_rule import StopRule
 from policies.ladder.stop_rules import AdaptiveConsistency, Agreement, Always, OneProbe, Unanimous
 from policies.plan.objective import Objective
-from policies.replay.pools import ReplayPool, comparable, sample_scales
+from policies.replay.pools import ReplayPool, sample_scales
+from policies.replay.recorded_answers import comparable
 from policies.replay.trajectories import Trajectories, replay, score_rule
 from training.adaptive.recipes import Facts
 
@@ -137,7 +138,7 @@ def _doubling(most: int) -> list[int]:
 def _pairs(pools: Mapping[str, ReplayPool], scales: Mapping[str, SampleScale]) -> list[Ladder]:
     """Return ladders of two samples of a generator and one of a better and dearer one."""
     facts = Facts.of(pools, scales)
-    pooled = comparable(pools)
+    pooled = comparable([item.pool for item in pools.values()])
     by_accuracy = sorted(facts.accuracy, key=lambda name: (-facts.accuracy[name], name))
     ladders = []
     for strong in by_accuracy[:_MAX_STRONG]:

@@ -13,7 +13,8 @@ from difficulty.estimators.pass_at_k import pass_at_k_curve
 from difficulty.log.sample_pool import SamplePool
 from policies.ladder.ladder import Ladder, Wave
 from policies.ladder.stop_rules import AdaptiveConsistency, Agreement, Always
-from policies.replay.pools import ReplayPool, comparable, sample_scales
+from policies.replay.pools import ReplayPool, sample_scales
+from policies.replay.recorded_answers import comparable
 from policies.replay.trajectories import replay, score_rule
 
 
@@ -180,9 +181,9 @@ def test_choice_letters_of_shuffled_choices_do_not_compare() -> None:
     shifted = (a + rng.integers(1, 4, size=(40, 1))) % 4
     first = make_pool(a, a == truth)
     other = make_pool(shifted, a == truth, name="h")
-    assert comparable({"g": first, "h": make_pool(a[:, ::-1], (a == truth)[:, ::-1], name="h")})
-    assert not comparable({"g": first, "h": other})
-    assert comparable({"g": first})
+    assert comparable([first.pool, make_pool(a[:, ::-1], (a == truth)[:, ::-1], name="h").pool])
+    assert not comparable([first.pool, other.pool])
+    assert comparable([first.pool])
 
 
 def test_scales_are_measured_on_the_prompts_asked_for() -> None:

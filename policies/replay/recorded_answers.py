@@ -1,0 +1,63 @@
+"""What recorded samples say of each other: how often an answer is right, and what a missing length would be.
+
+It assumes codes of answers that are equal within a prompt where the answers are. Which samples are drawn, and
+in which order, is left to those who replay them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.log.sample_pool import SamplePool
+
+__all__ = ["answer_correctness", "comparable", "filled_tokens"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+
+def comparable(pools: Sequence[SamplePool], *, tolerance: float = 0.05) -> bool:
+    """Return whether answers of different generators compare: equal answers are then equally correct.
+
+    Choice letters that each generator saw in another order do not; more than `tolerance` of the shared
+    answers then disagree about being correct. One generator alone always compares with itself.
+    """
+    tables = [answer_correctness([pool]) for pool in pools]
+    width = max((table.shape[1] for table in tables), default=1)
+    tables = [
+        np.pad(table, ((0, 0), (0, width - table.shape[1])), constant_values=np.nan) for table in tables
+    ]
+    shared = clash = 0
+    for index, first in enumerate(tables):
+        for second in tables[:index]:
+            both = ~np.isnan(first) & ~np.isnan(second)
+            shared += int(both.sum())
+            clash += int((np.abs(first - second)[both] > 0.5).sum())
+    return clash <= tolerance * shared
+
+
+def answer_correctness(pools: Sequence[SamplePool]) -> FloatArray:
+    """Return the share of correct samples by prompt and answer code, shape (P, K); NaN for unseen codes."""
+    width = max(1, max((int(pool.answer.max(initial=-1)) + 1 for pool in pools), default=1))
+    right = np.zeros((len(pools[0].n), width))
+    total = np.zeros_like(right)
+    for pool in pools:
+        rows, columns = np.nonzero((pool.answer >= 0) & (pool.correct >= 0))
+        codes = pool.answer[rows, columns]
+        np.add.at(total, (rows, codes), 1.0)
+        np.add.at(right, (rows, codes), pool.correct[rows, columns])
+    return np.divide(right, total, out=np.full_like(right, np.nan), where=total > 0)
+
+
+def filled_tokens(tokens: FloatArray, drawn: NDArray[np.bool_]) -> FloatArray:
+    """Return token counts with gaps filled by the row's mean, else by that of all; NaN if all are gaps."""
+    known = drawn & ~np.isnan(tokens)
+    if not known.any():
+        return tokens
+    total = np.where(known, tokens, 0.0).sum(axis=1)
+    count = known.sum(axis=1)
+    mean = np.divide(total, count, out=np.full(len(total), float(tokens[known].mean())), where=count > 0)
+    return np.where(known, tokens, mean[:, None])
