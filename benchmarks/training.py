@@ -21,11 +21,11 @@ from rich.table import Table
 
 from difficulty.belief.weight_spec import PolicySpec
 from planner.bundle.policy_bundle import PolicyBundle
-from planner.planning.pricing import Pricing
 from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
 from training.evaluate import evaluate
 from training.menu.crossfit import CrossFit
+from training.menu.pricing import Pricing
 from training.simulated.log import simulated_log
 from training.train import train
 

@@ -11,37 +11,28 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.belief.reference_prompts import Belief
-from difficulty.belief.weight_spec import STATIC
-from difficulty.belief.weights import Weigher
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt, as_prompts
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.bundle.restriction import restrict
-from planner.planning import adaptive as adaptive_plans
-from planner.planning.levels import Levels, Menu, table_of
-from planner.planning.one_shot import CHUNK, OneShot
-from planner.planning.pricing import Pricing
-from planner.planning.reason import Reasons
-from planner.planning.spend import choose_levels
-from policies.adaptive.cold_start import cold_start_adaptive
-from policies.adaptive.table import AdaptiveTable
-from policies.cost.budget import Budget, check_unit
+from planner.planning.expectation import Expectation, Lengths
+from planner.planning.likeness import Likenesses
+from planner.planning.menu import CHUNK, Chooser, Menu, menu_of
+from planner.planning.plans import Ground, Writer
+from planner.planning.untrained import untrained_bundle
+from policies.choice.levels import Levelled, reach, spend
+from policies.cost.budget import Budget, Unit, check_unit
 from policies.cost.cost_model import CostModel
 from policies.cost.latency import DecodeModel
-from policies.menu.cold_start import cold_start
-from policies.menu.curves import CurveTable
 from policies.plan.objective import Objective, check_objective
 from policies.plan.plan import AllocationPlan
-from policies.solver.prices import choose_at_prices, price_grid
-from policies.solver.solver import solve
 
 if TYPE_CHECKING:  # running loads the drivers; planning does not need them
     from difficulty.features.hidden_states import HiddenStates
@@ -49,11 +40,8 @@ if TYPE_CHECKING:  # running loads the drivers; planning does not need them
     from planner.drivers.session import DriverName, OnProgress
     from planner.ports.outcome import Outcome
     from planner.ports.ports import AnswerExtractor, Backend, Verifier
-    from planner.strategies.climb import Climb
 
 __all__ = ["FrontierPoint", "Planner"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 
 class FrontierPoint(NamedTuple):
@@ -72,21 +60,6 @@ class FrontierPoint(NamedTuple):
     expected_cost: float
     expected_accuracy: float
     price: float
-
-
-class _Planned(NamedTuple):
-    """Plans, and the prompts' coordinates, shape (P, 1 + D)."""
-
-    plans: list[AllocationPlan]
-    coordinates: FloatArray
-
-
-class _Levelled(NamedTuple):
-    """The price levels of the adaptive policy for P prompts, and the prompts' coordinates."""
-
-    menu: Menu
-    table: AdaptiveTable
-    coordinates: FloatArray
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -108,23 +81,18 @@ class Planner:
     --------
     >>> planner = Planner.untrained()
     >>> plan, = planner.plan(["What is 6 times 7?"], budget=Budget(limit=8, unit="samples"))
-    >>> plan.allocation.n
-    7
+    >>> plan.allocation.n, str(plan.course.stop)
+    (8, 'until 4 agree')
     """
 
     bundle: PolicyBundle
     cost_model: CostModel | None = None
     decode: DecodeModel | None = None
     hidden_states: HiddenStates | None = None
-    _curves: CurveTable = field(init=False, repr=False)
-    _weigh: Weigher = field(init=False, repr=False)
-    _reasons: Reasons = field(init=False, repr=False)
+    _likeness: Likenesses = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_weigh", self.bundle.policy.weigher(self.bundle.references.coordinates))
-        columns = np.flatnonzero(self.bundle.deployed)
-        object.__setattr__(self, "_curves", self.bundle.curves.columns(columns))
-        object.__setattr__(self, "_reasons", Reasons.of(self.bundle, self._curves))
+        object.__setattr__(self, "_likeness", Likenesses.of(self.bundle))
 
     @classmethod
     def load(
@@ -168,7 +136,7 @@ class Planner:
         objective: Objective = "accuracy",
         output_tokens_per_sample: float = 512.0,
     ) -> Planner:
-        """Return a planner that knows nothing of your prompts: a broad prior, the same plan for like budgets.
+        """Return a planner that knows nothing of your prompts: probe, and stop when samples agree.
 
         Parameters
         ----------
@@ -179,31 +147,11 @@ class Planner:
         output_tokens_per_sample : float
             Assumed length of a completion, for budgets in tokens.
         """
-        start = cold_start(
-            generators,
-            objective=check_objective(objective),
-            output_tokens_per_sample=output_tokens_per_sample,
-        )
-        probe = cold_start_adaptive(
-            generators[0],
-            start.references.success()[:, 0],
-            objective=objective,
-            output_tokens_per_sample=output_tokens_per_sample,
-        )
         return cls(
-            bundle=PolicyBundle(
-                objective=objective,
-                unit="output_tokens",
-                generators={name: Generator(name=name) for name in generators},
-                policy=STATIC,
-                references=start.references,
-                curves=start.curves,
-                deployed=np.ones(len(start.curves.allocations), dtype=bool),
-                features=None,
-                predictor=None,
-                prompt_token_fit={},
-                training={},
-                adaptive=probe,
+            bundle=untrained_bundle(
+                generators,
+                objective=check_objective(objective),
+                output_tokens_per_sample=output_tokens_per_sample,
             )
         )
 
@@ -215,7 +163,8 @@ class Planner:
         price: float | None = None,
         target_accuracy: float | None = None,
         max_per_prompt: float | None = None,
-        adaptive: bool = False,
+        one_shot: bool = False,
+        max_rounds: int | None = None,
         seed: int = 0,
     ) -> list[AllocationPlan]:
         """Return one plan per prompt, in order.
@@ -236,9 +185,10 @@ class Planner:
         max_per_prompt : float, optional
             Hard cap on each plan, in the unit of the bundle, beside a price or a target; budgets have their
             own.
-        adaptive : bool
-            Plans that react to what has been drawn (`planner.planning.adaptive`), in the unit of the bundle:
-            each names a ladder of waves and the rule that ends it, with the expected cost and its interval.
+        one_shot : bool
+            Only courses that decide everything before the first sample, as batch interfaces need.
+        max_rounds : int, optional
+            The most steps of a plan that wait for one another, at least 1.
         seed : int
             Decides between prompts that are equally worth more compute.
 
@@ -252,30 +202,9 @@ class Planner:
         UnknownUnitError
             When the budget's unit cannot be priced.
         InvalidInputError
-            When `adaptive` is asked of a bundle without an adaptive policy.
+            When `max_rounds` is below 1, or nothing may be planned within the restrictions.
         """
-        return self._plan(
-            as_prompts(prompts),
-            budget,
-            price,
-            target_accuracy,
-            cap=max_per_prompt,
-            adaptive=adaptive,
-            seed=seed,
-        ).plans
-
-    def _plan(
-        self,
-        batch: Sequence[Prompt],
-        budget: Budget | None,
-        price: float | None,
-        target_accuracy: float | None,
-        *,
-        cap: float | None,
-        adaptive: bool,
-        seed: int,
-    ) -> _Planned:
-        """Return plans with the coordinates behind them."""
+        batch = as_prompts(prompts)
         given = [argument for argument in (budget, price, target_accuracy) if argument is not None]
         if len(given) != 1:
             raise InvalidBudgetError(
@@ -285,47 +214,56 @@ class Planner:
             raise InvalidBudgetError(
                 f"budget must be a Budget such as Budget(limit=4000, unit='output_tokens'), got {budget!r}"
             )
-        if cap is not None and (budget is not None or not (np.isfinite(cap) and cap > 0)):
+        if max_per_prompt is not None and (
+            budget is not None or not (np.isfinite(max_per_prompt) and max_per_prompt > 0)
+        ):
             raise InvalidBudgetError(
                 "max_per_prompt must be a finite number above 0, and is a field of the budget where there is "
-                f"one: Budget(..., max_per_prompt={cap!r})"
+                f"one: Budget(..., max_per_prompt={max_per_prompt!r})"
             )
+        if price is not None and not (np.isfinite(price) and price >= 0):
+            raise InvalidBudgetError(f"price must be a finite number >= 0, got {price!r}")
         if target_accuracy is not None and not 0 < target_accuracy <= 1:
             raise InvalidBudgetError(f"target_accuracy must lie in (0, 1], got {target_accuracy!r}")
+        if max_rounds is not None and max_rounds < 1:
+            raise InvalidInputError(f"max_rounds must be at least 1, got {max_rounds}")
         if not batch:
-            return _Planned([], np.zeros((0, 1)))
-        unit = self.bundle.unit if budget is None else budget.unit
-        cap = cap if budget is None else budget.max_per_prompt
-        total = None if budget is None else budget.total(n_prompts=len(batch))
-        if not adaptive:
-            one_shot = self._one_shot(unit)
-            assessed = one_shot.assess(batch, self.coordinates(batch))
-            solution = solve(
-                assessed.value,
-                assessed.cost,
-                budget=total,
-                price=price,
-                target=target_accuracy,
-                cap=cap,
-                seed=seed,
-            )
-            return _Planned(one_shot.write(batch, assessed, solution), assessed.coordinates)
-        found = self._levels(batch, unit, cap)
-        solution = choose_levels(
-            found.menu, budget=total, price=price, target=target_accuracy, cap=cap, seed=seed
-        )
-        plans = adaptive_plans.write(
-            batch,
-            found.menu,
-            solution,
-            bundle=self.bundle,
-            table=found.table,
+            return []
+        unit = check_unit(self.bundle.unit if budget is None else budget.unit)
+        cap = max_per_prompt if budget is None else budget.max_per_prompt
+        chooser = self._chooser(unit, cap=cap, one_shot=one_shot, max_rounds=max_rounds)
+        menu = self._menu(chooser, batch, price)
+        found = self._levelled(menu, len(batch), budget, price, target_accuracy, seed)
+        levels = np.arange(len(self.bundle.policy.prices))
+        if price is not None:
+            levels = np.array([self.bundle.policy.level_of(price)])
+        writer = Writer(
+            courses=self.bundle.table.courses,
+            telling=self.bundle.policy.telling,
+            ground=self._ground(),
+            objective=check_objective(self.bundle.objective),
             unit=unit,
-            reasons=self._reasons,
-            standing=found.coordinates[:, 0].tolist(),
-            cap=cap,
         )
-        return _Planned(plans, found.coordinates)
+        return writer.write(batch, menu, found.level, price=found.price, levels=levels)
+
+    def _levelled(
+        self,
+        menu: Menu,
+        n_prompts: int,
+        budget: Budget | None,
+        price: float | None,
+        target: float | None,
+        seed: int,
+    ) -> Levelled:
+        prices = self.bundle.policy.prices
+        if price is not None:
+            return Levelled(np.zeros(n_prompts, dtype=np.intp), price)
+        if budget is not None:
+            return spend(
+                menu.value, menu.cost, budget=budget.total(n_prompts=n_prompts), prices=prices, seed=seed
+            )
+        assert target is not None
+        return reach(menu.value, menu.cost, target=target, prices=prices, seed=seed)
 
     def run(
         self,
@@ -336,7 +274,8 @@ class Planner:
         price: float | None = None,
         target_accuracy: float | None = None,
         max_per_prompt: float | None = None,
-        adaptive: bool = False,
+        one_shot: bool = False,
+        max_rounds: int | None = None,
         verifier: Verifier | Mapping[str, Verifier] | Literal["learned"] | None = None,
         extractor: AnswerExtractor | None = None,
         limits: Limits | None = None,
@@ -370,7 +309,8 @@ class Planner:
                 price=price,
                 target_accuracy=target_accuracy,
                 max_per_prompt=max_per_prompt,
-                adaptive=adaptive,
+                one_shot=one_shot,
+                max_rounds=max_rounds,
                 verifier=verifier,
                 extractor=extractor,
                 limits=limits,
@@ -390,7 +330,8 @@ class Planner:
         price: float | None = None,
         target_accuracy: float | None = None,
         max_per_prompt: float | None = None,
-        adaptive: bool = False,
+        one_shot: bool = False,
+        max_rounds: int | None = None,
         verifier: Verifier | Mapping[str, Verifier] | Literal["learned"] | None = None,
         extractor: AnswerExtractor | None = None,
         limits: Limits | None = None,
@@ -407,11 +348,9 @@ class Planner:
             The P prompts.
         backend : Backend
             Draws samples; the bundle's generators say how.
-        budget, price, target_accuracy, max_per_prompt, adaptive
+        budget, price, target_accuracy, max_per_prompt, one_shot, max_rounds
             As in `plan`. Budgets and caps also hold against *actual* usage: what is in flight counts at the
-            mean of what was drawn so far, and nothing is sent that would exceed them. Adaptive plans under a
-            budget are run as one batch by the lock-step driver: the price is solved anew between waves,
-            savings are spent on other prompts, and what is in flight counts at the most that it can cost.
+            mean of what was drawn so far, and nothing is sent that would exceed them.
         verifier, extractor, limits, driver, run_log, progress
             As in `planner.running.run_plans.run_plans`.
         seed : int
@@ -427,14 +366,18 @@ class Planner:
         from planner.running.run_plans import run_plans
 
         batch = as_prompts(prompts)
-        plans, coordinates = self._plan(
-            batch, budget, price, target_accuracy, cap=max_per_prompt, adaptive=adaptive, seed=seed
+        plans = self.plan(
+            batch,
+            budget=budget,
+            price=price,
+            target_accuracy=target_accuracy,
+            max_per_prompt=max_per_prompt,
+            one_shot=one_shot,
+            max_rounds=max_rounds,
+            seed=seed,
         )
-        unit = self.bundle.unit if budget is None else budget.unit
-        as_batch = adaptive and budget is not None and driver == "lockstep"
-        strategies = self._climbs(plans, coordinates, unit, as_batch=as_batch) if adaptive else None
-        limits = Limits(hold="worst" if as_batch else "expected") if limits is None else limits
-        model = self._cost_model(unit)
+        model = self._cost_model(self.bundle.unit if budget is None else budget.unit)
+        limits = limits or Limits()
         if max_per_prompt is not None:
             limits = replace(limits, max_cost_per_prompt=max_per_prompt, price=model.price)
         return await run_plans(
@@ -444,7 +387,6 @@ class Planner:
             generators=self.bundle.generators,
             cost_model=model,
             budget=budget,
-            strategies=strategies,
             verifier=verifier,
             learned=self.bundle.verifiers,
             extractor=extractor,
@@ -453,17 +395,6 @@ class Planner:
             run_log=run_log,
             seed=seed,
             progress=progress,
-        )
-
-    def _climbs(
-        self, plans: Sequence[AllocationPlan], coordinates: FloatArray, unit: str, *, as_batch: bool = False
-    ) -> list[Climb]:
-        from planner.running.climbs import climbs
-
-        model = self._cost_model(unit)
-        table = table_of(self.bundle, model)
-        return climbs(
-            plans, coordinates, bundle=self.bundle, table=table, cost_model=model, as_batch=as_batch
         )
 
     def _cost_model(self, unit: str) -> CostModel:
@@ -476,7 +407,7 @@ class Planner:
         *,
         unit: str | None = None,
         n_points: int = 40,
-        adaptive: bool = False,
+        one_shot: bool = False,
     ) -> list[FrontierPoint]:
         """Return expected accuracy against expected cost, before anything is spent.
 
@@ -487,9 +418,9 @@ class Planner:
         unit : str, optional
             Unit of cost; by default the one that the bundle was trained in.
         n_points : int
-            Prices looked at, at least 2; points that coincide are given once.
-        adaptive : bool
-            Of plans that react to what has been drawn.
+            Points at most, at least 2.
+        one_shot : bool
+            Only courses that decide everything before the first sample.
 
         Raises
         ------
@@ -501,64 +432,75 @@ class Planner:
             raise InvalidBudgetError(f"n_points must be at least 2, got {n_points}")
         if not batch:
             return []
-        unit = self.bundle.unit if unit is None else check_unit(unit)
-        if adaptive:
-            menu = self._levels(batch, unit, None).menu
-            usable = ~np.isnan(menu.value).any(axis=0)
-            worth, spend, charge = (part[:, usable] for part in (menu.value, menu.cost, menu.charge))
-        else:
-            worth, spend, *_ = self._one_shot(unit).assess(batch, self.coordinates(batch))
-            charge = spend
-        prices = price_grid(np.nanmean(worth, axis=0), spend.mean(axis=0), n_prices=n_points)
-        choice = choose_at_prices(worth, spend, prices)
-        rows = np.arange(len(batch))[:, None]
-        cost, value = charge[rows, choice].mean(axis=0), worth[rows, choice].mean(axis=0)
+        unit = check_unit(self.bundle.unit if unit is None else unit)
+        menu = self._menu(self._chooser(unit, one_shot=one_shot), batch, None)
+        cost, value = menu.cost.mean(axis=0), menu.value.mean(axis=0)
         points: list[FrontierPoint] = []
-        for point in map(FrontierPoint, cost.tolist(), value.tolist(), prices.tolist()):
-            if not points or point.expected_cost > points[-1].expected_cost * (1 + 1e-9):
+        for at in np.lexsort((-value, cost)):
+            point = FrontierPoint(float(cost[at]), float(value[at]), float(self.bundle.policy.prices[at]))
+            if not points or (
+                point.expected_cost > points[-1].expected_cost * (1 + 1e-9)
+                and point.expected_accuracy > points[-1].expected_accuracy
+            ):
                 points.append(point)
-        return points
+        kept = np.unique(np.linspace(0, len(points) - 1, n_points).round().astype(int))
+        return [points[at] for at in kept]
 
     def belief(self, prompts: Iterable[Prompt | str]) -> Belief:
         """Return what is believed about prompts: a distribution over per-sample success, per generator."""
-        return self._belief_at(self.coordinates(as_prompts(prompts)))
-
-    def coordinates(self, prompts: Sequence[Prompt]) -> FloatArray:
-        """Return predicted coordinates (`DifficultyPredictor`), shape (P, 1 + D).
-
-        The population's mean where nothing can be predicted.
-        """
-        bundle = self.bundle
-        if bundle.features is None or bundle.predictor is None:
-            return np.tile(bundle.references.coordinates.mean(axis=0), (len(prompts), 1))
-        hidden = None if self.hidden_states is None else self.hidden_states.transform(prompts)
-        return bundle.predictor.predict(bundle.features.transform(prompts, hidden))
-
-    def _belief_at(self, coordinates: FloatArray) -> Belief:
-        return Belief(weights=self._weigh(coordinates), references=self.bundle.references)
-
-    def _one_shot(self, unit: str) -> OneShot:
-        return OneShot(
+        return Belief(
+            weights=self._likeness.weights(as_prompts(prompts), self.hidden_states),
             references=self.bundle.references,
-            weigh=self._weigh,
-            curves=self._curves,
-            pricing=Pricing(
-                cost_model=self._cost_model(unit),
-                prompt_token_fit=self.bundle.prompt_token_fit,
-                decode=self.decode,
-            ),
-            objective=check_objective(self.bundle.objective),
-            reasons=self._reasons,
         )
 
     @on_one_thread
-    def _levels(self, prompts: Sequence[Prompt], unit: str, cap: float | None) -> _Levelled:
-        """Return value and cost of every price level for every prompt, a chunk of beliefs at a time."""
-        model = self._cost_model(unit)
-        table = table_of(self.bundle, model)
-        coordinates = self.coordinates(prompts)
-        levels = Levels(bundle=self.bundle, table=table, cost_model=model)
-        beliefs = (
-            self._belief_at(coordinates[start : start + CHUNK]) for start in range(0, len(prompts), CHUNK)
+    def _menu(self, chooser: Chooser, batch: Sequence[Prompt], price: float | None) -> Menu:
+        parts = (
+            self._likeness.of_prompts(batch[start : start + CHUNK], self.hidden_states)
+            for start in range(0, len(batch), CHUNK)
         )
-        return _Levelled(levels.menu(beliefs, coordinates=coordinates, cap=cap), table, coordinates)
+        return menu_of(chooser, batch, parts, price)
+
+    def _chooser(
+        self,
+        unit: Unit,
+        *,
+        cap: float | None = None,
+        one_shot: bool = False,
+        max_rounds: int | None = None,
+    ) -> Chooser:
+        """Return what takes courses in a unit, under restrictions."""
+        bundle = self.bundle
+        allowed = np.array(
+            [
+                (not one_shot or course.one_shot) and (max_rounds is None or course.rounds <= max_rounds)
+                for course in bundle.table.courses
+            ]
+        )
+        allowed &= bundle.deployed
+        if not allowed.any():
+            raise InvalidInputError(
+                "no course of this bundle may be planned within one_shot, max_rounds and the generators that "
+                "are given; lift one of them"
+            )
+        names = list(bundle.generators)
+        lengths = Lengths(
+            reference={name: bundle.prompt_tokens[:, at] for at, name in enumerate(names)},
+            fit=bundle.prompt_token_fit,
+        )
+        kept = np.flatnonzero(bundle.deployed)
+        table = bundle.table.columns(kept)
+        expectation = Expectation.of(table, self._cost_model(unit), lengths, decode=self.decode)
+        return Chooser(
+            policy=bundle.policy.columns(kept),
+            expectation=expectation,
+            allowed=allowed[kept],
+            cap=np.inf if cap is None else cap,
+            place=kept,
+            by_text=bundle.policy.by_text,
+        )
+
+    def _ground(self) -> Ground:
+        if not self.bundle.training:
+            return "nothing"
+        return "text" if bool(self.bundle.policy.by_text.any()) else "everybody"

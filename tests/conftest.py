@@ -28,7 +28,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
     train_log, test_log = simulated_log(260, n_samples=8, seed=1).split(test_fraction=0.4)
     folder = tmp_path_factory.mktemp("trained") / "policy"
-    return Trained(train(train_log, folder, n_trials=15, seed=0, adaptive=False), folder, train_log, test_log)
+    return Trained(train(train_log, folder, n_trials=1, seed=0), folder, train_log, test_log)
 
 
 @pytest.fixture(scope="session")

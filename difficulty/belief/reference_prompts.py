@@ -38,15 +38,12 @@ class ReferencePrompts:
         Pass@k counts.
     output_tokens : ndarray of float64, shape (T, G)
         Mean output tokens per sample; NaN where not recorded.
-    coordinates : ndarray of float64, shape (T, 1 + D)
-        Out-of-fold coordinates, from `DifficultyPredictor`.
     """
 
     generators: tuple[str, ...]
     n: NDArray[np.int64]
     n_correct: NDArray[np.int64]
     output_tokens: FloatArray
-    coordinates: FloatArray
 
     def __len__(self) -> int:
         return len(self.n)
@@ -77,7 +74,7 @@ class Belief:
     --------
     >>> references = ReferencePrompts(
     ...     generators=("tiny",), n=np.array([[10], [10]]), n_correct=np.array([[10], [0]]),
-    ...     output_tokens=np.array([[20.0], [40.0]]), coordinates=np.zeros((2, 1)))
+    ...     output_tokens=np.array([[20.0], [40.0]]))
     >>> belief = Belief(weights=np.array([[0.5, 0.5]], dtype=np.float32), references=references)
     >>> belief.mean("tiny").round(2), belief.expected_output_tokens("tiny")
     (array([0.5]), array([30.]))

@@ -27,14 +27,16 @@ _MAX_BYTES: Final = 64 << 20
 # A reader starts again where a writer has replaced the bundle meanwhile.
 _TRIES: Final = 5
 _NAMES: Final = frozenset(
-    {MANIFEST, "adaptive.json", "adaptive.npz", "features.npz", "references.npz", "verifiers.json"}
+    {MANIFEST, "belief.npz", "features.npz", "policy.npz", "references.npz", "verifiers.json"}
 )
+# Files of schemas 1 and 2, which a new training may replace.
+_OLD_NAMES: Final = frozenset({"adaptive.json", "adaptive.npz"})
 
 
 def _is_name(name: str) -> bool:
     """Tell whether a bundle may have a file of that name."""
     predictor = name.startswith("predictor-") and name.endswith((".npz", ".txt"))
-    return name in _NAMES or (predictor and Path(name).name == name)
+    return name in _NAMES | _OLD_NAMES or (predictor and Path(name).name == name)
 
 
 def check_folder(folder: Path) -> None:

@@ -16,9 +16,9 @@ from planner.bundle.json_file import read_json
 
 __all__ = ["SCHEMA", "Manifest", "parse_manifest", "read_manifest"]
 
-SCHEMA: Final = 2
-# Schema 1 held boosted trees as LightGBM's text, in files of their own.
-_READS: Final = (1, SCHEMA)
+SCHEMA: Final = 3
+# Schemas 1 and 2 held two half-policies and no course; what they lack cannot be made up.
+_READS: Final = (SCHEMA,)
 # Ten thousand allocations fit.
 _MAX_BYTES: Final = 4 << 20
 
@@ -34,12 +34,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         What was optimised, and the unit of cost.
     generators : dict
         Settings of each generator, as in the log's header.
-    policy : dict
-        Fields of the deployed `PolicyMixture`.
-    allocations : list of dict
-        The menu: fields of each `Allocation`, in column order.
-    directions : list of list of float
-        Directions of the predictor's deviations.
+    courses : list of dict
+        The C columns of the table, in order (`policies.course.wire`).
     prompt_token_fit : dict
         Per generator, intercept and slope of prompt tokens against characters; absent where tokens are not
         recorded.
@@ -53,9 +49,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     objective: str
     unit: str
     generators: dict[str, dict[str, Any]]
-    policy: dict[str, Any]
-    allocations: list[dict[str, Any]]
-    directions: list[list[float]]
+    courses: list[dict[str, Any]]
     prompt_token_fit: dict[str, tuple[float, float]]
     training: dict[str, Any]
     files: dict[str, str]
@@ -65,28 +59,10 @@ class _Version(msgspec.Struct):
     policy_bundle: Any = None
 
 
-class _Left(msgspec.Struct):
-    prompts: int = 0
-    allocations: int = 0
-
-
-class _Scoring(msgspec.Struct):
-    recorded: int
-    estimated: int
-    partly_recorded: int = 0
-
-
-class _Predictor(msgspec.Struct):
-    explained_share_of_level: float | None  # None where it could not be measured
-
-
-class _Gain(msgspec.Struct):
-    gain_over_static: float
-    gain_interval: tuple[float, float]
-
-
-class _Verdict(_Gain):
+class _Band(msgspec.Struct):
     deployed: str
+    gain: float
+    error: float
 
 
 class _Selection(msgspec.Struct):
@@ -110,15 +86,12 @@ class _Training(msgspec.Struct):
 
     n_prompts: int
     n_samples: int
-    n_trials: int
     seed: int
+    n_trials: int = 0
     log_digest: str | None = None
-    left_out: _Left | None = None
-    scoring: _Scoring | None = None
-    predictor: _Predictor | None = None
     about: dict[str, Any] = {}
-    verdict: _Verdict | None = None
-    placebo: _Gain | None = None
+    verdict: list[_Band] = []
+    skill: dict[str, float | None] = {}
     learned_verifier: dict[str, _Verifier] = {}
 
 

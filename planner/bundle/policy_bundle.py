@@ -1,4 +1,4 @@
-"""The folder that training leaves and planning loads: manifest, predictor, reference prompts, report.
+"""The folder that training leaves and planning loads: manifest, policy, table, belief, report.
 
 Files are JSON and npz without pickle, each with its SHA-256 in the manifest; loading executes nothing and
 refuses what was changed, cannot be, or is of another schema. How files reach the disk is left to
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,21 +20,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.belief.reference_prompts import ReferencePrompts
-from difficulty.belief.weight_spec import PolicyMixture, PolicySpec
+from difficulty.belief.text_belief import TextBelief
 from difficulty.errors import InvalidBundleError
 from difficulty.features.prompt_features import PromptFeatures
 from difficulty.generator import Generator
 from difficulty.log.near_duplicates import content_hash
-from difficulty.predictor.difficulty_predictor import DifficultyPredictor
 from difficulty.prompt import Prompt
 from planner.bundle.array_file import pack
 from planner.bundle.folder import MANIFEST, open_folder, read_files, write_files
 from planner.bundle.manifest import SCHEMA, Manifest, parse_manifest, read_manifest
-from planner.bundle.parts import ROUTING, TREES, read_parts
-from policies.adaptive.policy import AdaptivePolicy
-from policies.adaptive.table import AdaptiveTable
-from policies.adaptive.wire import routing_arrays, to_plain
-from policies.menu.curves import CurveTable
+from planner.bundle.parts import TABLE, read_parts
+from policies.choice.course_policy import CoursePolicy
+from policies.course.wire import course_to_plain
+from policies.table.table import CourseTable
 from policies.verifier.learned_verifier import CorrectnessModel, write_models
 
 __all__ = ["SCHEMA", "Manifest", "PolicyBundle", "prompt_hash", "read_manifest"]
@@ -50,29 +48,26 @@ class PolicyBundle:
         What was optimised, and the unit of cost.
     generators : mapping of str to Generator
         Generators as they were recorded.
-    policy : PolicyMixture
-        The deployed policy.
+    policy : CoursePolicy
+        The deployed policy over the C courses of `table`.
+    table : CourseTable
+        T reference prompts × C courses, without gaps: what is deployed, every static course, and known rules.
+    deployed : ndarray of bool, shape (C,)
+        Courses that plans may use.
     references : ReferencePrompts
-        Training prompts with counts and coordinates.
-    curves : CurveTable
-        Value and usage of the whole menu on those prompts.
-    deployed : ndarray of bool, shape (A,)
-        The part of the menu that plans may use.
+        What was recorded of the T prompts.
+    prompt_tokens : ndarray of float64, shape (T, G)
+        Length of the T prompts by generator; NaN where not recorded.
     features : PromptFeatures or None
         Fitted features; None where the log had no text.
-    predictor : DifficultyPredictor or None
-        Fitted predictor; None where the log had no text.
+    belief : TextBelief or None
+        Weights over the T prompts; None where the log had no text.
     prompt_token_fit : mapping
         Per generator, intercept and slope of prompt tokens against characters.
     training : mapping
         Data, settings and verdict of the training run (JSON values).
     trained : ndarray of uint64, shape (H,)
-        Hashes (`prompt_hash`) of the ids, groups and texts of all training prompts, sorted: they must not be
-        evaluated on.
-    adaptive : AdaptiveTable or None
-        The policy that reacts to what has been drawn; None where there was nothing to react to.
-    rivals : mapping of str to AdaptivePolicy
-        Published stopping rules, tuned on the same prompts, for evaluation.
+        Hashes of the ids, groups and texts of all training prompts, sorted: they must not be evaluated on.
     verifiers : mapping of str to CorrectnessModel
         Learned verifier of each generator whose log had what it takes.
     """
@@ -80,17 +75,16 @@ class PolicyBundle:
     objective: str
     unit: str
     generators: Mapping[str, Generator]
-    policy: PolicyMixture
-    references: ReferencePrompts
-    curves: CurveTable
+    policy: CoursePolicy
+    table: CourseTable
     deployed: NDArray[np.bool_]
+    references: ReferencePrompts
+    prompt_tokens: NDArray[np.float64]
     features: PromptFeatures | None
-    predictor: DifficultyPredictor | None
+    belief: TextBelief | None
     prompt_token_fit: Mapping[str, tuple[float, float]]
     training: Mapping[str, Any]
     trained: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
-    adaptive: AdaptiveTable | None = None
-    rivals: Mapping[str, AdaptivePolicy] = field(default_factory=dict)
     verifiers: Mapping[str, CorrectnessModel] = field(default_factory=dict)
 
     def was_trained_on(self, prompt: Prompt) -> bool:
@@ -127,9 +121,7 @@ class PolicyBundle:
             objective=self.objective,
             unit=self.unit,
             generators={name: _settings(generator) for name, generator in self.generators.items()},
-            policy=msgspec.to_builtins(self.policy),
-            allocations=[msgspec.to_builtins(allocation) for allocation in self.curves.allocations],
-            directions=[] if self.predictor is None else self.predictor.directions_.tolist(),
+            courses=[course_to_plain(course) for course in self.table.courses],
             prompt_token_fit=dict(self.prompt_token_fit),
             training=dict(self.training),
             files={name: sha256(content).hexdigest() for name, content in sorted(files.items())},
@@ -140,48 +132,24 @@ class PolicyBundle:
         write_files(folder, {**files, MANIFEST: text + b"\n"})
 
     def _files(self) -> dict[str, bytes]:
-        references, curves = self.references, self.curves
+        references = self.references
         files = {
+            "policy.npz": pack(self.policy.to_arrays()),
             "references.npz": pack(
                 {
-                    "prompt_ids": np.array(curves.prompt_ids, dtype=np.str_),
                     "n": references.n,
                     "n_correct": references.n_correct,
                     "output_tokens_per_sample": references.output_tokens,
-                    "coordinates": references.coordinates,
+                    "length": self.prompt_tokens,
                     "deployed": self.deployed,
                     "trained": self.trained,
-                    "value": curves.value,
-                    "samples": curves.samples,
-                    "prompt_tokens": curves.prompt_tokens,
-                    "output_tokens": curves.output_tokens,
+                    **{f"{TABLE}{name}": getattr(self.table, name) for name in table_arrays()},
                 }
-                # Absent where nothing is recorded, and in bundles of before it was.
-                | ({} if curves.verifier_tokens is None else {"verifier_tokens": curves.verifier_tokens})
-            )
+            ),
         }
-        if self.features is not None and self.predictor is not None:
+        if self.features is not None and self.belief is not None:
             files["features.npz"] = pack(self.features.to_arrays())
-            pairs = zip(self.predictor.boosters_, self.predictor.regressions_, strict=True)
-            for index, (trees, regression) in enumerate(pairs):
-                grown = {f"{TREES}{name}": array for name, array in trees.to_arrays().items()}
-                files[f"predictor-{index}.npz"] = pack(regression.to_arrays() | grown)
-        if self.adaptive is not None:
-            table = self.adaptive
-            policies = {"adaptive": table.policy}
-            policies |= {f"rival {name}": rival for name, rival in self.rivals.items()}
-            files["adaptive.json"] = msgspec.json.encode(
-                {name: to_plain(policy) for name, policy in policies.items()}
-            )
-            files["adaptive.npz"] = pack(
-                {"value": table.value, "cost": table.cost, "cost_deviation": table.cost_deviation}
-                | _cost_belief_array(table.cost_belief)
-                | {
-                    f"{ROUTING} {part} of {name}": array
-                    for name, policy in policies.items()
-                    for part, array in routing_arrays(policy).items()
-                }
-            )
+            files["belief.npz"] = pack(self.belief.to_arrays())
         if self.verifiers:
             files["verifiers.json"] = write_models(self.verifiers)
         return files
@@ -215,10 +183,9 @@ def prompt_hash(name: str) -> int:
     return int.from_bytes(sha256(name.encode()).digest()[:8], "big")
 
 
-def _cost_belief_array(belief: PolicySpec | None) -> dict[str, NDArray[Any]]:
-    if belief is None:
-        return {}
-    return {"cost_belief": np.array([belief.level_bandwidth, belief.deviation_bandwidth, belief.floor])}
+def table_arrays() -> list[str]:
+    """Return the names of the arrays of a table."""
+    return [item.name for item in fields(CourseTable) if item.name not in ("courses", "slots")]
 
 
 def _settings(generator: Generator) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 It assumes that a usage counts every token once, and that what a price needs (sizes, prices, energy per token)
 is declared: a missing figure is an error that says what to add, never a guess. What an allocation is expected
-to use is left to `planner.planning.pricing`.
+to use is left to `planner.planning.expectation`.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from policies.course.allocation import Allocation
 from policies.verifier.learned_verifier import LEARNED, LearnedScorer
 from policies.verifier.selection import PICKS, selection_accuracy
 
-__all__ = ["CurveTable", "Half", "measure_curves", "row_mean"]
+__all__ = ["CurveTable", "Half", "half_pool", "measure_curves", "row_mean"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 Half: TypeAlias = Literal["all", "even", "odd"]
@@ -145,7 +145,7 @@ def measure_curves(
                 continue
             measured = _measure_learned(log.pool(generator), family, _half_slice(half), seed, scorer)
         elif strategy in _ESTIMATORS:
-            pool = _half_pool(log.pool(generator), half, seed)
+            pool = half_pool(log.pool(generator), half, seed)
             measured = _measure_pool(pool, family, _half_slice(half), seed)
         else:
             continue
@@ -170,7 +170,7 @@ def _family_key(allocation: Allocation) -> tuple[str, str, tuple[tuple[str, obje
     return (allocation.generator, allocation.strategy, tuple(sorted(allocation.parameters.items())))
 
 
-def _half_pool(pool: SamplePool, half: Half, seed: int) -> SamplePool:
+def half_pool(pool: SamplePool, half: Half, seed: int) -> SamplePool:
     """Put the recorded counts of counts-only lines in a random order, so that both halves are fair draws."""
     if half == "all" or not pool.counts_only.any():
         return pool

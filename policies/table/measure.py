@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from difficulty.log.sample_log import SampleLog
 from policies.course.allocation import Allocation
 from policies.course.course import Course, Step
-from policies.menu.curves import row_mean
+from policies.menu.curves import Half, row_mean
 from policies.table.recorded import Recorded
 from policies.table.replay import replay
 from policies.table.static import static_table
@@ -32,6 +32,7 @@ def measure(
     courses: Sequence[Course],
     *,
     learned: Mapping[str, LearnedScorer] | None = None,
+    half: Half = "all",
     seed: int = 0,
 ) -> CourseTable:
     """Return the table of allocations, as courses of one step, followed by other courses.
@@ -48,10 +49,12 @@ def measure(
         The rest.
     learned : mapping of str to LearnedScorer, optional
         Learned verifiers by generator.
+    half : {"all", "even", "odd"}
+        The samples that `recorded` holds.
     seed : int
         Of the estimates that draw.
     """
-    exact = static_table(log, allocations, learned=learned, seed=seed)
+    exact = static_table(log, allocations, learned=learned, half=half, seed=seed)
     if not courses:
         return exact
     place = {course: at for at, course in enumerate(exact.courses)}

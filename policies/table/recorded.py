@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import SamplePool
+from policies.menu.curves import Half, half_pool
 from policies.replay.orders import balanced_orders
 from policies.replay.recorded_answers import answer_correctness, comparable, filled_tokens
 from policies.verifier.learned_verifier import LearnedScorer
@@ -95,6 +96,7 @@ class Recorded:
         *,
         learned: Mapping[str, LearnedScorer] | None = None,
         n_orders: int | None = None,
+        half: Half = "all",
         seed: int = 0,
     ) -> Recorded:
         """Order the labelled samples of every generator that has some.
@@ -107,17 +109,19 @@ class Recorded:
             Learned verifiers by generator, cross-fitted for prompts that they were fitted on.
         n_orders : int, optional
             R; by default as many as make some twelve thousand draws in all, 6 to 48.
+        half : {"all", "even", "odd"}
+            All samples, or one of two disjoint halves of each pool.
         seed : int
             Seed of the orders.
         """
-        pools = {name: log.pool(name) for name in log.generators}
+        pools = {name: half_pool(log.pool(name), half, seed) for name in log.generators}
         pools = {name: pool for name, pool in pools.items() if bool((pool.correct >= 0).any())}
         if n_orders is None:
             n_orders = int(np.clip(_DRAWS // max(len(log.prompts), 1), _LEAST_ORDERS, _MOST_ORDERS))
         right = answer_correctness(list(pools.values()))
         return cls(
             samples={
-                name: _ordered(pool, right, (learned or {}).get(name), n_orders=n_orders, seed=seed)
+                name: _ordered(pool, right, (learned or {}).get(name), n_orders=n_orders, half=half, seed=seed)
                 for name, pool in pools.items()
             },
             n_orders=n_orders,
@@ -131,9 +135,12 @@ def _ordered(
     learned: LearnedScorer | None,
     *,
     n_orders: int,
+    half: Half,
     seed: int,
 ) -> OrderedSamples:
     usable = pool.correct >= 0
+    if half != "all":
+        usable = usable & (np.arange(usable.shape[1]) % 2 == (half == "odd"))
     orders = balanced_orders(usable, n_orders=n_orders, seed=seed ^ crc32(pool.generator.encode()))
 
     def put(values: NDArray[Any]) -> NDArray[Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from difficulty.log.sample_log import SampleLog
 from policies.course.allocate import course_of
 from policies.course.allocation import Allocation
-from policies.menu.curves import measure_curves
+from policies.menu.curves import Half, measure_curves
 from policies.table.table import CourseTable
 from policies.verifier.learned_verifier import LearnedScorer
 
@@ -25,6 +25,7 @@ def static_table(
     allocations: Sequence[Allocation],
     *,
     learned: Mapping[str, LearnedScorer] | None = None,
+    half: Half = "all",
     seed: int = 0,
 ) -> CourseTable:
     """Measure allocations exactly, as columns of one step.
@@ -37,10 +38,12 @@ def static_table(
         From `policies.menu.build.build_menu`.
     learned : mapping of str to LearnedScorer, optional
         Learned verifiers by generator.
+    half : {"all", "even", "odd"}
+        All samples, or one of two disjoint halves of each pool.
     seed : int
         Of the estimates that draw.
     """
-    curves = measure_curves(log, allocations, seed=seed, learned=learned)
+    curves = measure_curves(log, allocations, half=half, seed=seed, learned=learned)
     courses = [course_of(allocation) for allocation in allocations]
     table = CourseTable.empty(courses, len(log.prompts))
     known = ~np.isnan(curves.value)

@@ -1,4 +1,4 @@
-"""What tests share: the test side of the trained bundle, priced, and its halves; the lab's language model."""
+"""What tests share: one thread for torch, the lab's tokenizer and its language model."""
 
 from __future__ import annotations
 
@@ -6,36 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
-from planner.planner import Planner
-from planner.planning.pricing import Pricing
-from policies.cost.cost_model import CostModel
-from policies.menu.curves import CurveTable, measure_curves
-from policies.solver.prices import price_grid
-from training.evaluation import baselines as base
-
-
-@pytest.fixture(scope="module")
-def bed(trained: Any) -> base.TestBed:
-    bundle, log = trained.bundle, trained.test_log
-    pricing = Pricing(cost_model=CostModel(unit="output_tokens"))
-    curves = measure_curves(log, bundle.curves.allocations)
-    train_cost = pricing.recorded(bundle.curves)
-    return base.TestBed(
-        bundle=bundle,
-        train_cost=train_cost,
-        curves=curves,
-        cost=pricing.recorded(curves),
-        coordinates=Planner(bundle=bundle).coordinates(log.prompts),
-        prices=price_grid(bundle.curves.value.mean(axis=0), train_cost.mean(axis=0), n_prices=30),
-    )
-
-
-@pytest.fixture(scope="module")
-def halves(trained: Any) -> tuple[CurveTable, CurveTable]:
-    allocations = trained.bundle.curves.allocations
-    even, odd = (measure_curves(trained.test_log, allocations, half=half) for half in ("even", "odd"))
-    return even, odd
 
 
 @pytest.fixture(scope="module")

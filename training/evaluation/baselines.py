@@ -1,250 +1,151 @@
-"""Every one-shot baseline that a reviewer would name, replayed on test prompts.
+"""Every baseline that a reviewer would name, as choices among the same measured courses.
 
-Each baseline is fitted on the training prompts in the bundle (mean curves, bins, a static choice) and
-turned into what each test prompt cost and was worth along its frontier. Oracles see half of a test prompt's
-own samples and are scored on the other half. Drawing intervals around these numbers is left to
+Baselines are fitted on the training prompts of the bundle and on the beliefs that our policy has, and
+realised on the test prompts. Drawing intervals around these numbers is left to
 `training.evaluation.comparison`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.belief.weight_spec import PolicyMixture, PolicySpec
-from difficulty.belief.weights import BinWeights
-from planner.bundle.policy_bundle import PolicyBundle
-from policies.menu.curves import CurveTable
-from policies.solver.hull import upper_hull
-from policies.solver.prices import choose_at_prices
+from policies.course.allocate import summary_of
+from policies.course.course import Course
+from training.evaluation.bed import Played, TestBed
+from training.policy import masks
 
-__all__ = ["Course", "TestBed", "marginal_greedy", "policy_course", "static_mix", "uniform_courses"]
+__all__ = ["marginal_greedy", "placebo", "random_histogram", "rivals", "snell_bins", "static_mix", "uniform"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
-_SNELL_BINS = 5
+_SNELL_BINS: Final = 5
+_DAMANI_BINS: Final = 10
 
 
-class Course(NamedTuple):
-    """What each of P test prompts cost and was worth at each of L points of a policy's frontier, shape (P,
-    L).
-    """
-
-    cost: FloatArray
-    value: FloatArray
+def static_mix(bed: TestBed) -> Played:
+    """Return the best static mix: courses of one generator, decided beforehand, on the training hull."""
+    return bed.population(masks.static(bed.subject.courses))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class TestBed:
-    """Test prompts with all that replaying policies on them needs.
-
-    Parameters
-    ----------
-    bundle : PolicyBundle
-        Trained on other prompts.
-    train_cost : ndarray of float64, shape (T, A)
-        Cost of each allocation on the bundle's reference prompts.
-    curves : CurveTable
-        Measured on the P test prompts, whole menu, without NaN.
-    cost : ndarray of float64, shape (P, A)
-        Measured cost.
-    coordinates : ndarray of float64, shape (P, 1 + D)
-        Predicted coordinates of the test prompts.
-    prices : ndarray of float64, shape (L,)
-        Falling prices.
-    """
-
-    __test__ = False
-
-    bundle: PolicyBundle
-    train_cost: FloatArray
-    curves: CurveTable
-    cost: FloatArray
-    coordinates: FloatArray
-    prices: FloatArray
-
-    def realise(self, choice: NDArray[np.intp], value: FloatArray | None = None) -> Course:
-        """Return cost and value of the chosen allocations, shape (P, L) both."""
-        rows = np.arange(len(self.cost))[:, None]
-        measured = self.curves.value if value is None else value
-        return Course(self.cost[rows, choice], measured[rows, choice])
-
-
-def static_hull(bed: TestBed) -> NDArray[np.intp]:
-    """Return the allocations on the training prompts' mean hull, cheapest first."""
-    value, cost = bed.bundle.curves.value.mean(axis=0), bed.train_cost.mean(axis=0)
-    hull = np.flatnonzero(upper_hull(value[None], cost[None])[0])
-    return hull[np.argsort(cost[hull], kind="stable")]
-
-
-def static_mix(bed: TestBed) -> Course:
-    """Return the best static frontier: allocations on the training hull; interpolating it is the best
-    static mix.
-    """
-    hull = static_hull(bed)
-    return bed.realise(np.tile(hull, (len(bed.cost), 1)))
-
-
-def uniform_courses(bed: TestBed) -> dict[str, Course]:
-    """Return one course per generator and strategy: everyone gets the same N, for each N of the menu."""
+def uniform(bed: TestBed) -> dict[str, tuple[NDArray[np.int64], Played]]:
+    """Return the same N for everybody by generator and selector, with the numbers N of its points."""
     families: dict[str, list[int]] = {}
-    for column, a in enumerate(bed.curves.allocations):
-        if a.traits.kind != "revision":
-            verifier = a.parameters.get("verifier")
-            name = f"uniform {a.strategy}" + (f" by {verifier}" if verifier else "") + f", {a.generator}"
-            families.setdefault(name, []).append(column)
-    return {
-        name: bed.realise(np.tile(np.array(columns), (len(bed.cost), 1)))
-        for name, columns in families.items()
-    }
+    for column, course in enumerate(bed.subject.courses):
+        if course.one_shot and len(course.generators) == 1 and course.steps[0].kind != "revise":
+            families.setdefault(_family(course), []).append(column)
+    found = {}
+    for name, columns in families.items():
+        order = sorted(columns, key=lambda column: bed.subject.courses[column].n)
+        widths = np.array([bed.subject.courses[column].n for column in order])
+        found[f"uniform {name}"] = (widths, bed.for_all(np.array(order)))
+    return found
 
 
-def policy_course(
-    bed: TestBed,
-    policy: PolicySpec | PolicyMixture,
-    *,
-    deployed: NDArray[np.bool_] | None = None,
-    coordinates: FloatArray | None = None,
-) -> Course:
-    """Return the course of a policy: the deployed one, Snell bins, or a placebo.
-
-    Parameters
-    ----------
-    bed : TestBed
-        Test prompts.
-    policy : PolicySpec or PolicyMixture
-        The policy.
-    deployed : ndarray of bool, shape (A,), optional
-        The part of the menu that it may use.
-    coordinates : ndarray of float64, shape (P, 1 + D), optional
-        In place of the predicted ones: shuffled for the placebo.
-    """
-    queries = bed.coordinates if coordinates is None else coordinates
-    weights = policy.weigher(bed.bundle.references.coordinates)(queries).astype(np.float64)
-    choice = _choose(weights, bed.bundle.curves.value, bed.train_cost, bed.prices, deployed)
-    return bed.realise(choice)
+def _family(course: Course) -> str:
+    """Name a strategy and its generator, without the number of samples."""
+    allocation = summary_of(course)
+    params = [
+        f"{value}" if key == "verifier" else f"{key}={value}"
+        for key, value in sorted(allocation.parameters.items())
+        if key not in ("n", "course")
+    ]
+    by = f" by {', '.join(params)}" if params else ""
+    return f"{allocation.strategy}{by}, {allocation.generator}"
 
 
-def random_histogram(bed: TestBed, course_choice: NDArray[np.intp], *, seed: int) -> Course:
-    """Return the course of dealing a policy's own allocations to random prompts: who gets them no longer
-    matters.
-    """
+def rivals(bed: TestBed) -> dict[str, Played]:
+    """Return each known stop rule, tuned price by price on the training prompts among its own columns."""
+    return {name: bed.population(mask) for name, mask in masks.rule_masks(bed.subject.courses).items()}
+
+
+def random_histogram(bed: TestBed, choice: NDArray[np.intp], *, seed: int) -> Played:
+    """Return a policy's own choices, shape (P, L), dealt to random prompts."""
     rng = np.random.default_rng(seed)
-    shuffled = np.stack([rng.permutation(column) for column in course_choice.T], axis=1)
-    return bed.realise(shuffled)
+    return bed.realise(np.stack([rng.permutation(column) for column in choice.T], axis=1))
 
 
-def policy_choice(
-    bed: TestBed, policy: PolicySpec | PolicyMixture, deployed: NDArray[np.bool_] | None = None
-) -> NDArray[np.intp]:
-    """Return the allocations that a policy chooses at each price, shape (P, L)."""
-    weights = policy.weigher(bed.bundle.references.coordinates)(bed.coordinates).astype(np.float64)
-    return _choose(weights, bed.bundle.curves.value, bed.train_cost, bed.prices, deployed)
+def placebo(bed: TestBed, *, seed: int) -> Played:
+    """Return our policy with the beliefs of other prompts: what is left is not the work of the text."""
+    order = np.random.default_rng(seed).permutation(len(bed))
+    return bed.realise(bed.chosen(weights=bed.weights[order]))
 
 
-def oracle_bins(bed: TestBed, even: CurveTable, odd: CurveTable) -> Course:
-    """Return the course of Snell's bins on *true* difficulty: binned by one half of the samples, scored on
-    the other.
+def snell_bins(bed: TestBed) -> Played:
+    """Return the best static course of each fifth of predicted difficulty.
 
     References
     ----------
-    Snell et al. 2024, arXiv 2408.03314. Their bins see 2,048 samples of each test prompt; ours see half of
-    the recorded ones, and per-bin curves come from training prompts.
+    Snell et al. 2024, arXiv 2408.03314. Their bins are filled by a reward model's mean score; ours by the
+    predicted success of one sample, and a bin expects what its prompts expect on average.
     """
-    usable = np.asarray(~np.isnan(odd.value).any(axis=0))
-    one = [a.width == 1 for a in bed.curves.allocations]
-    truth = np.nanmean(np.where(one, even.value, np.nan), axis=1)
-    reference = np.nanmean(np.where(one, bed.bundle.curves.value, np.nan), axis=1)
-    weights = BinWeights(reference[:, None], n_bins=_SNELL_BINS)(truth[:, None]).astype(np.float64)
-    choice = _choose(weights, bed.bundle.curves.value, bed.train_cost, bed.prices, usable)
-    return bed.realise(choice, odd.value)
+    level = bed.weights @ np.nan_to_num(np.nanmean(bed.subject.references.success(), axis=1))
+    value, cost = bed.believed()
+    columns = np.flatnonzero(masks.static(bed.subject.courses))
+    prices = bed.subject.policy.prices
+    choice = np.empty((len(bed), len(prices)), dtype=np.intp)
+    for rows in np.array_split(np.argsort(level, kind="stable"), _SNELL_BINS):
+        mean, spent = value[rows][:, columns].mean(axis=0), cost[rows][:, columns].mean(axis=0)
+        choice[rows] = columns[(mean - prices[:, None] * spent).argmax(axis=1)]
+    return bed.realise(choice)
 
 
-def marginal_greedy(
-    bed: TestBed, *, gain: Callable[[NDArray[np.float32], FloatArray, NDArray[np.intp]], FloatArray]
-) -> Course:
-    """Return the course of greedy allocation by predicted marginal gain, on the best static generator's
-    samples.
-
-    Parameters
-    ----------
-    bed : TestBed
-        Test prompts.
-    gain : callable
-        Maps weights over reference prompts (P, T), their success (T,) and widths (W,) to predicted coverage
-        (P, W): `plug_in` or `distributional`.
+def marginal_greedy(bed: TestBed) -> dict[str, Played]:
+    """Return greedy allocation of samples by predicted marginal gain, on the best static family.
 
     Notes
     -----
     As in Damani et al. the predicted value of N samples is their coverage; what is scored is what the
-    deployed selector makes of these N samples.
+    selector makes of these N samples. Three ways to predict it: from the mean success (plug-in), from its
+    distribution, and from the mean distribution of ten bins of prompts.
 
     References
     ----------
     Damani et al. 2024, arXiv 2410.04707: greedy on p(1 - p)^k, whose optimum is a price on 1 - (1 - p)^k.
     """
     columns = _best_family(bed)
-    allocations = bed.curves.allocations
-    widths = np.array([allocations[column].width for column in columns])
-    generator = bed.bundle.references.generators.index(allocations[columns[0]].generator)
-    spec = PolicySpec(family="kernel", level_bandwidth=0.5, deviation_bandwidth=100.0, floor=0.01)
-    weights = spec.weigher(bed.bundle.references.coordinates)(bed.coordinates)
-    predicted = gain(weights, bed.bundle.references.success()[:, generator], widths)
-    expected_cost = weights.astype(np.float64) @ bed.train_cost[:, columns]
-    return bed.realise(columns[choose_at_prices(predicted, expected_cost, bed.prices)])
+    if not len(columns):
+        return {}
+    courses = bed.subject.courses
+    widths = np.array([courses[column].n for column in columns])
+    name = courses[columns[0]].generators[0]
+    success = bed.subject.references.success()[:, bed.subject.references.generators.index(name)]
+    known = ~np.isnan(success)
+    weights = bed.weights[:, known].astype(np.float64)
+    total = weights.sum(axis=1, keepdims=True)
+    weights = np.where(total > 0, weights / np.where(total > 0, total, 1.0), 1 / weights.shape[1])
+    p = success[known]
+    mean = weights @ p
+    distribution = weights @ (1 - (1 - p[:, None]) ** widths)
+    binned = np.empty_like(distribution)
+    for rows in np.array_split(np.argsort(mean, kind="stable"), _DAMANI_BINS):
+        if len(rows):
+            binned[rows] = distribution[rows].mean(axis=0)
+    predicted = {
+        "Damani greedy, plug-in": 1 - (1 - mean[:, None]) ** widths,
+        "Damani greedy, binned": binned,
+        "Damani greedy, distribution": distribution,
+    }
+    cost = bed.believed()[1][:, columns]
+    return {name: bed.realise(columns[_choose(value, cost, bed)]) for name, value in predicted.items()}
 
 
-def plug_in(weights: NDArray[np.float32], success: FloatArray, widths: NDArray[np.intp]) -> FloatArray:
-    """Return 1 - (1 - p̂)^N with the mean p̂ plugged in, shape (P, W)."""
-    mean = weights.astype(np.float64) @ success
-    return np.asarray(1 - (1 - mean[:, None]) ** widths)
-
-
-def distributional(weights: NDArray[np.float32], success: FloatArray, widths: NDArray[np.intp]) -> FloatArray:
-    """Return E[1 - (1 - p)^N] over the belief, shape (P, W)."""
-    return weights.astype(np.float64) @ (1 - (1 - success[:, None]) ** widths)
-
-
-def binned(weights: NDArray[np.float32], success: FloatArray, widths: NDArray[np.intp]) -> FloatArray:
-    """Return the offline variant: prompts in ten bins of mean p̂ share their bin's expected coverage, shape
-    (P, W).
-    """
-    mean = weights.astype(np.float64) @ success
-    edges = np.quantile(mean, np.linspace(0, 1, 11)[1:-1])
-    position = np.searchsorted(edges, mean)
-    per_prompt = distributional(weights, success, widths)
-    result = np.empty_like(per_prompt)
-    for name in np.unique(position):
-        result[position == name] = per_prompt[position == name].mean(axis=0)
-    return result
+def _choose(value: FloatArray, cost: FloatArray, bed: TestBed) -> NDArray[np.intp]:
+    return np.stack([(value - price * cost).argmax(axis=1) for price in bed.subject.policy.prices], axis=1)
 
 
 def _best_family(bed: TestBed) -> NDArray[np.intp]:
-    """Return the columns of the generator and strategy that reach the highest value on the training
-    prompts.
+    """Return the columns of the generator and selector that reach the highest value on the training prompts,
+    by width.
     """
-    mean = bed.bundle.curves.value.mean(axis=0)
-    families: dict[tuple[str, str], list[int]] = {}
-    for column, a in enumerate(bed.curves.allocations):
-        if a.traits.needs_samples_only:
-            families.setdefault((a.generator, a.strategy), []).append(column)
-    best = max(families.values(), key=lambda columns: mean[columns].max())
-    return np.array(best)
-
-
-def _choose(
-    weights: FloatArray,
-    value: FloatArray,
-    cost: FloatArray,
-    prices: FloatArray,
-    usable: NDArray[np.bool_] | None,
-) -> NDArray[np.intp]:
-    """Return what prompts with these weights choose among the usable allocations at each price, shape (P,
-    L).
-    """
-    columns = np.arange(value.shape[1]) if usable is None else np.flatnonzero(usable)
-    return columns[choose_at_prices(weights @ value[:, columns], weights @ cost[:, columns], prices)]
+    mean = bed.subject.value.mean(axis=0)
+    families: dict[str, list[int]] = {}
+    for column, course in enumerate(bed.subject.courses):
+        if course.one_shot and len(course.generators) == 1 and course.steps[0].kind == "sample":
+            families.setdefault(_family(course), []).append(column)
+    if not families:
+        return np.zeros(0, dtype=np.intp)
+    best = max(families.values(), key=lambda columns: float(mean[columns].max()))
+    return np.array(sorted(best, key=lambda column: bed.subject.courses[column].n))

@@ -1,6 +1,6 @@
 """How good a belief about prompts was, by generator: Brier score, explained share, CRPS, reliability.
 
-Scores are beside those of the constant prior over the same reference prompts. The estimators are those of
+Scores are beside those of the constant belief in all training prompts alike. The estimators are those of
 `difficulty.predictor.calibration`.
 """
 
@@ -29,52 +29,41 @@ def score_belief(belief: Belief, log: SampleLog) -> dict[str, Any]:
         About the P prompts of the log.
     log : SampleLog
         What they turned out to be. Generators without two labelled samples of any prompt are left out, and
-        of each generator the reference prompts that have no labelled sample of it.
+        of each generator the training prompts that have no labelled sample of it.
     """
-    counts = log.counts()
-    constant = _constant(belief)
     table = {}
+    every, weights = belief.references.success(), belief.weights.astype(np.float64)
     for index, name in enumerate(belief.references.generators):
-        n, c = counts.n[:, index], counts.n_correct[:, index]
-        success = belief.references.success()[:, index]
+        if name not in log.generators:
+            continue
+        correct = log.pool(name).correct
+        n, c = (correct >= 0).sum(axis=1), (correct == 1).sum(axis=1)
+        success = every[:, index]
         order = np.argsort(success, kind="stable")[: int((~np.isnan(success)).sum())]  # NaN sorts last
-        known = (n > 1) & (belief.weights[:, order] > 0).any(axis=1)
+        known = (n > 1) & (weights[:, order].sum(axis=1) > 0)
         if not known.any():
             continue
-        p, prior = belief.mean(name)[known], constant.mean(name)[known]
-        n, c = n[known], c[known]
-        support = success[order]
+        n, c, support = n[known], c[known], success[order]
+        by = weights[known][:, order]
+        by = by / by.sum(axis=1, keepdims=True)
+        flat = np.full_like(by, 1 / by.shape[1])
+        p, prior = by @ support, flat @ support
         table[name] = {
+            "n_prompts": int(known.sum()),
             "brier": round(brier_score(p=p, n=n, n_correct=c).corrected, 5),
             "brier_constant": round(brier_score(p=prior, n=n, n_correct=c).corrected, 5),
             "explained_share": round(explained_share(p=p, n=n, n_correct=c), 4),
-            "crps": round(
-                rate_crps(support=support, weights=belief.weights[known][:, order], n=n, n_correct=c), 5
-            ),
-            "crps_constant": round(
-                rate_crps(support=support, weights=constant.weights[known][:, order], n=n, n_correct=c), 5
-            ),
-            "reliability": [
-                {
-                    "predicted": float(a),
-                    "observed": float(b),
-                    "lower": float(low),
-                    "upper": float(high),
-                    "n": int(m),
-                }
-                for a, b, low, high, m in _reliability(p, n, c)
-            ],
+            "crps": round(rate_crps(support=support, weights=by, n=n, n_correct=c), 5),
+            "crps_constant": round(rate_crps(support=support, weights=flat, n=n, n_correct=c), 5),
+            "reliability": _reliability(p, n, c),
         }
     return table
 
 
-def _constant(belief: Belief) -> Belief:
-    """Return the constant prior over the same reference prompts."""
-    return Belief(
-        weights=np.full_like(belief.weights, 1 / belief.weights.shape[1]), references=belief.references
-    )
-
-
-def _reliability(p: FloatArray, n: NDArray[np.int64], c: NDArray[np.int64]) -> Any:
+def _reliability(p: FloatArray, n: NDArray[np.int64], c: NDArray[np.int64]) -> list[dict[str, float]]:
     curve = reliability_curve(p=p, n=n, n_correct=c, n_bins=8)
-    return zip(curve.predicted, curve.observed, curve.lower, curve.upper, curve.n_prompts, strict=True)
+    rows = zip(curve.predicted, curve.observed, curve.lower, curve.upper, curve.n_prompts, strict=True)
+    return [
+        {"predicted": float(a), "observed": float(b), "lower": float(low), "upper": float(high), "n": int(m)}
+        for a, b, low, high, m in rows
+    ]

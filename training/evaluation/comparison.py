@@ -1,8 +1,8 @@
-"""Compare frontiers: accuracy at equal cost, cost at equal accuracy, share of the oracle gap, each with its
-interval.
+"""Compare frontiers: accuracy at equal cost and cost at equal accuracy, each with its interval.
 
 All frontiers are replicated with the same bootstrap weights, so differences and multiples are paired over
-prompts. Budgets and targets are read off the best static mix, the reference of every comparison.
+groups of prompts. Budgets and targets are read off the best static mix, the reference of every comparison; a
+policy that some prompts cannot tell is compared on the others alone, with the reference on the same prompts.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluation.baselines import Course
+from training.evaluation.bed import Played
 from training.frontier import Frontier, interval
 
-__all__ = ["QUANTILES", "Comparison", "compare", "compare_with_rivals", "gap_closed"]
+__all__ = ["QUANTILES", "Comparison", "compare", "gap_closed", "geometric_mean", "head_to_head", "on"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
 QUANTILES: Final = (0.25, 0.50, 0.75, 0.90)
+# Multiples at these are averaged; at a quarter of the way, all that differs is often the first sample.
+_AVERAGED: Final = (0.50, 0.75, 0.90)
 _N_BUDGETS: Final = 5
 
 
@@ -30,12 +32,19 @@ class Comparison(NamedTuple):
     Attributes
     ----------
     budgets : list of float
-        Mean cost per prompt, log-spaced from the cheapest static allocation to the static plateau.
+        Mean cost per prompt, log-spaced from the cheapest static course to the static plateau.
     at_equal_cost : dict
-        Per policy, per budget: value with interval, difference to static with interval.
+        Per policy, per budget: value with interval, difference to static with interval; value None where the
+        policy cannot be bought.
     cost_multiples : dict
-        Per policy, per quantile of the way to the static plateau: static cost over the policy's, with
-        interval; 0 where the policy never gets there.
+        Per policy, per share of the way to the static plateau: static cost over the policy's, with interval,
+        0 where the policy never gets there; ``"reached"``, the share of replicates in which it does; and
+        ``"missing"``, by how much value it falls short of that target at best.
+    mean_multiples : dict
+        Per policy: the geometric mean of its multiples at 50, 75 and 90 % of the way, with interval; None
+        where one of them is never reached.
+    n_prompts : dict
+        Per policy: prompts that it is compared on.
     frontiers : dict
         Per policy: points (cost, value, lower, upper) for figures.
     plateau : dict
@@ -45,42 +54,75 @@ class Comparison(NamedTuple):
     budgets: list[float]
     at_equal_cost: dict[str, Any]
     cost_multiples: dict[str, Any]
+    mean_multiples: dict[str, Any]
+    n_prompts: dict[str, int]
     frontiers: dict[str, Any]
     plateau: dict[str, float]
 
 
-def compare(courses: Mapping[str, Course], weights: FloatArray, *, reference: str) -> Comparison:
-    """Compare every course with the reference.
+def on(weights: FloatArray, rows: NDArray[np.bool_]) -> FloatArray:
+    """Return bootstrap weights of some prompts, shape (R, rows); a replicate without any weighs all alike."""
+    part = weights[:, rows]
+    total = part.sum(axis=1, keepdims=True)
+    return np.where(total > 0, part / np.where(total > 0, total, 1.0), 1 / max(part.shape[1], 1))
+
+
+def geometric_mean(multiples: Sequence[float]) -> float:
+    """Return the geometric mean of multiples: saving half and paying double cancel; 0 where one is 0.
+
+    Examples
+    --------
+    >>> geometric_mean([2.0, 0.5]), geometric_mean([4.0, 0.0])
+    (1.0, 0.0)
+    """
+    values = np.asarray(multiples, dtype=np.float64)
+    return float(np.exp(np.log(values).mean())) if bool((values > 0).all()) else 0.0
+
+
+def compare(played: Mapping[str, Played], weights: FloatArray, *, reference: str) -> Comparison:
+    """Compare every policy with the reference.
 
     Parameters
     ----------
-    courses : mapping of str to Course
-        Policies by name.
+    played : mapping of str to Played
+        Policies by name, on the same P prompts; the reference is known on all. What is known on none is left
+        out.
     weights : ndarray of float64, shape (R, P)
         From `bootstrap_weights`.
     reference : str
-        Name of the best static mix among `courses`.
+        Name of the best static mix among them.
     """
-    frontiers = {name: Frontier.of(course.cost, course.value, weights) for name, course in courses.items()}
-    static = frontiers[reference]
+    static = _frontier(played[reference], weights)
     first, top = static.value[:, 0], static.value.max(axis=1)
     plateau_cost = float(static.cost[0, static.value[0].argmax()])
     start = float(static.cost[0, 0])
     budgets = (
         np.geomspace(start, plateau_cost, _N_BUDGETS) if plateau_cost > start * 1.001 else np.array([start])
     )
-    targets = _targets(static)
-    equal_cost, multiples = {}, {}
-    for name, frontier in frontiers.items():
-        equal_cost[name] = [_at_budget(frontier, static, float(budget)) for budget in budgets]
+    equal_cost, multiples, means, n_prompts, points = {}, {}, {}, {}, {}
+    for name, item in played.items():
+        known = item.known
+        if not known.any():
+            continue
+        n_prompts[name] = int(known.sum())
+        ours = _frontier(item, weights)
+        theirs = static if known.all() else _frontier(played[reference], weights, known)
+        targets = _targets(theirs)
+        ratios = {q: _ratio(theirs.cost_of(target), ours.cost_of(target)) for q, target in targets.items()}
+        equal_cost[name] = [_at_budget(ours, theirs, float(budget)) for budget in budgets]
         multiples[name] = [
-            {"way_to_plateau": q, **_multiple(frontier, static, target)} for q, target in targets.items()
+            {"way_to_plateau": q, **_multiple(ratios[q]), **_shortfall(ours, target)}
+            for q, target in targets.items()
         ]
+        means[name] = _mean_multiple(np.stack([ratios[q] for q in _AVERAGED]))
+        points[name] = _points(ours)
     return Comparison(
         budgets=[float(budget) for budget in budgets],
         at_equal_cost=equal_cost,
         cost_multiples=multiples,
-        frontiers={name: _points(frontier) for name, frontier in frontiers.items()},
+        mean_multiples=means,
+        n_prompts=n_prompts,
+        frontiers=points,
         plateau={
             "cheapest_cost": start,
             "cheapest_value": float(first[0]),
@@ -90,72 +132,64 @@ def compare(courses: Mapping[str, Course], weights: FloatArray, *, reference: st
     )
 
 
-def compare_with_rivals(
-    courses: Mapping[str, Course],
+def head_to_head(
+    ours: Played,
+    others: Mapping[str, Played],
     weights: FloatArray,
     *,
-    ours: str,
-    rivals: Sequence[str],
-    others: Sequence[str],
-    reference: str,
+    reference: Played,
     budgets: Sequence[float],
 ) -> dict[str, Any]:
-    """Compare one policy with rivals head to head, by paired bootstrap.
+    """Compare one policy with others, by paired bootstrap.
 
     Parameters
     ----------
-    courses : mapping of str to Course
-        Policies by name.
+    ours : Played
+        The policy that differences and multiples are taken from the view of.
+    others : mapping of str to Played
+        By name.
     weights : ndarray of float64, shape (R, P)
         From `bootstrap_weights`.
-    ours : str
-        The policy that differences and multiples are taken from the view of.
-    rivals, others : sequence of str
-        Names among `courses`. The cheapest of the rivals is a row of its own: it is chosen anew, target by
-        target, in each replicate, which favours the rivals.
-    reference : str
-        The course whose plateau sets the targets.
+    reference : Played
+        The policy whose plateau sets the targets.
     budgets : sequence of float
         Mean cost per prompt.
 
     Returns
     -------
     dict
-        ``"at_equal_cost"``: value of ours minus the rival's at each budget, None where one of them cannot be
-        bought; ``"cost_multiples"``: the rival's cost over ours at each target, 0 where only the rival gets
-        there, infinite (None) where only ours does, and ``"both_fail"`` where neither does.
+        By name, of those known on any prompt: ``"at_equal_cost"``, value of ours minus the other's at each
+        budget, None where one of them cannot be bought; ``"mean_difference"``, the mean of these beyond the
+        cheapest budget; ``"cost_multiples"``, the other's cost over ours at each target, 0 where only the
+        other gets there, None where only ours does, and ``"both_fail"`` where neither does.
     """
-    names = [*rivals, *others]
-    frontiers = {
-        name: Frontier.of(courses[name].cost, courses[name].value, weights)
-        for name in {ours, *names, reference}
-    }
-    mine, targets = frontiers[ours], _targets(frontiers[reference])
-    spent = {name: {q: frontiers[name].cost_of(target) for q, target in targets.items()} for name in names}
-    if rivals:
-        best = {q: np.min([spent[name][q] for name in rivals], axis=0) for q in targets}
-        spent = {"best of the tuned rules": best} | spent
-    multiples = {
-        name: [
-            {"way_to_plateau": q, **_ratio(cost, mine.cost_of(targets[q]))} for q, cost in by_target.items()
-        ]
-        for name, by_target in spent.items()
-    }
-    equal = {name: [_head_to_head(mine, frontiers[name], float(b)) for b in budgets] for name in names}
-    return {"at_equal_cost": equal, "cost_multiples": multiples}
+    found = {}
+    for name, other in others.items():
+        known = other.known
+        if not known.any():
+            continue
+        mine, theirs, static = (_frontier(item, weights, known) for item in (ours, other, reference))
+        found[name] = {
+            "at_equal_cost": [_difference(mine, theirs, float(budget)) for budget in budgets],
+            "mean_difference": _mean_difference(mine, theirs, budgets),
+            "cost_multiples": [
+                {"way_to_plateau": q, **_either(theirs.cost_of(target), mine.cost_of(target))}
+                for q, target in _targets(static).items()
+            ],
+        }
+    return found
 
 
 def gap_closed(
-    ours: Course, static: Course, oracle: Course, weights: FloatArray, budgets: list[float]
+    ours: Played, static: Played, oracle: Played, weights: FloatArray, budgets: Sequence[float]
 ) -> list[dict[str, Any]]:
     """Return the share of the gap between static and oracle that a policy closes at each budget, with
     interval.
     """
-    a, s, o = (Frontier.of(course.cost, course.value, weights) for course in (ours, static, oracle))
+    a, s, o = (_frontier(item, weights, oracle.known) for item in (ours, static, oracle))
     rows = []
     for budget in budgets:
-        gap = o.value_at(np.maximum(budget, o.cost[:, 0])) - s.value_at(np.maximum(budget, s.cost[:, 0]))
-        gain = a.value_at(np.maximum(budget, a.cost[:, 0])) - s.value_at(np.maximum(budget, s.cost[:, 0]))
+        gap, gain = _value(o, budget) - _value(s, budget), _value(a, budget) - _value(s, budget)
         share = np.divide(gain, gap, out=np.full(gap.shape, np.nan), where=gap > 0.002)
         # Without a gap there is nothing to share, even where some replicates have one.
         known = share[1:] if np.isfinite(share[0]) else share[:0]
@@ -163,14 +197,27 @@ def gap_closed(
     return rows
 
 
-def _at_budget(frontier: Frontier, static: Frontier, budget: float) -> dict[str, Any]:
+def _frontier(played: Played, weights: FloatArray, rows: NDArray[np.bool_] | None = None) -> Frontier:
+    """Return the frontier on the prompts where a policy is known, or on some of them."""
+    at = played.known if rows is None else rows
+    return Frontier.of(played.cost[at], played.value[at], weights if at.all() else on(weights, at))
+
+
+def _value(frontier: Frontier, budget: float) -> FloatArray:
     # The cheapest point may cost a little more or less in a replicate than in the sample: it is then what
     # is bought.
-    affordable = frontier.cost[0, 0] <= budget * (1 + 1e-9)
-    if not affordable:
+    return frontier.value_at(np.maximum(budget, frontier.cost[:, 0]))
+
+
+def _affordable(frontier: Frontier, budget: float) -> bool:
+    return bool(frontier.cost[0, 0] <= budget * (1 + 1e-9))
+
+
+def _at_budget(frontier: Frontier, static: Frontier, budget: float) -> dict[str, Any]:
+    if not _affordable(frontier, budget):
         return {"budget": budget, "value": None}
-    value = frontier.value_at(np.maximum(budget, frontier.cost[:, 0]))
-    difference = value - static.value_at(np.maximum(budget, static.cost[:, 0]))
+    value = _value(frontier, budget)
+    difference = value - _value(static, budget)
     return {
         "budget": budget,
         "value": _number(value[0]),
@@ -186,23 +233,44 @@ def _targets(static: Frontier) -> dict[float, FloatArray]:
     return {q: first + q * (top - first) for q in QUANTILES}
 
 
-def _ratio(theirs: FloatArray, ours: FloatArray) -> dict[str, Any]:
-    """Return the multiple theirs / ours; replicates in which neither gets there tell nothing."""
-    neither = np.isinf(theirs) & np.isinf(ours)
-    ratio = np.where(np.isinf(ours), 0.0, theirs / np.where(np.isinf(ours), 1.0, ours))
-    ratio[neither] = np.nan
+def _ratio(theirs: FloatArray, ours: FloatArray) -> FloatArray:
+    """Return the multiple theirs / ours, 0 where ours never gets there."""
+    return np.where(np.isinf(ours), 0.0, theirs / np.where(np.isinf(ours), 1.0, ours))
+
+
+def _multiple(ratio: FloatArray) -> dict[str, Any]:
+    return {"multiple": _number(ratio[0]), "interval": _interval(ratio[1:])}
+
+
+def _shortfall(frontier: Frontier, target: FloatArray) -> dict[str, Any]:
+    """Return in how many replicates a target is reached, and what is missing at best in the sample."""
+    best = frontier.value.max(axis=1)
+    missing = max(float(target[0] - best[0]), 0.0)
     return {
-        "multiple": _number(ratio[0]),
-        "interval": _interval(ratio[1:]),
-        "both_fail": bool(neither[0]),
+        "reached": round(float((best[1:] >= target[1:] - 1e-12).mean()), 4),
+        "missing": 0.0 if missing < 1e-9 else round(missing, 6),
     }
 
 
-def _head_to_head(ours: Frontier, theirs: Frontier, budget: float) -> dict[str, Any]:
-    if max(ours.cost[0, 0], theirs.cost[0, 0]) > budget * (1 + 1e-9):
+def _mean_multiple(ratios: FloatArray) -> dict[str, Any]:
+    """Return the geometric mean of multiples, shape (Q, R), with its interval."""
+    mean = np.exp(np.log(np.maximum(ratios, 1e-300)).mean(axis=0)) * (ratios > 0).all(axis=0)
+    never = not bool((ratios[:, 0] > 0).all())
+    return {"multiple": None if never else _number(mean[0]), "interval": _interval(mean[1:])}
+
+
+def _either(theirs: FloatArray, ours: FloatArray) -> dict[str, Any]:
+    """Return the multiple theirs / ours; replicates in which neither gets there tell nothing."""
+    neither = np.isinf(theirs) & np.isinf(ours)
+    ratio = _ratio(theirs, ours)
+    ratio[neither] = np.nan
+    return {**_multiple(ratio), "both_fail": bool(neither[0])}
+
+
+def _difference(ours: Frontier, theirs: Frontier, budget: float) -> dict[str, Any]:
+    if not (_affordable(ours, budget) and _affordable(theirs, budget)):
         return {"budget": budget, "difference": None, "interval": [None, None]}
-    first, second = (item.value_at(np.maximum(budget, item.cost[:, 0])) for item in (ours, theirs))
-    difference = first - second
+    difference = _value(ours, budget) - _value(theirs, budget)
     return {
         "budget": budget,
         "difference": _number(difference[0]),
@@ -210,21 +278,23 @@ def _head_to_head(ours: Frontier, theirs: Frontier, budget: float) -> dict[str, 
     }
 
 
-def _multiple(frontier: Frontier, static: Frontier, target: FloatArray) -> dict[str, Any]:
-    reference, ours = static.cost_of(target), frontier.cost_of(target)
-    ratio = np.where(np.isinf(ours), 0.0, reference / ours)
-    return {"multiple": _number(ratio[0]), "interval": _interval(ratio[1:])}
+def _mean_difference(ours: Frontier, theirs: Frontier, budgets: Sequence[float]) -> dict[str, Any]:
+    """Return the mean difference in value over the budgets beyond the cheapest that both can be bought at."""
+    shared = [b for b in budgets[1:] or budgets if _affordable(ours, b) and _affordable(theirs, b)]
+    if not shared:
+        return {"difference": None, "interval": [None, None]}
+    mean = np.mean([_value(ours, b) - _value(theirs, b) for b in shared], axis=0)
+    return {"difference": _number(mean[0]), "interval": _interval(mean[1:])}
 
 
 def _points(frontier: Frontier) -> list[dict[str, float]]:
-    """Return at most the distinct points of the frontier, with a band of its value at each cost."""
+    """Return the distinct points of the frontier, with a band of its value at each cost."""
     points: list[dict[str, float]] = []
     for column in range(frontier.cost.shape[1]):
         cost = float(frontier.cost[0, column])
         if points and cost <= points[-1]["cost"] * (1 + 1e-6):
             continue
-        replicates = frontier.value_at(np.maximum(cost, frontier.cost[:, 0]))[1:]
-        low, high = interval(replicates)
+        low, high = interval(_value(frontier, cost)[1:])
         points.append({"cost": cost, "value": float(frontier.value[0, column]), "lower": low, "upper": high})
     return points
 

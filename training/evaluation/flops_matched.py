@@ -9,13 +9,18 @@ models are taken as equally long, and the result says so.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluation.baselines import TestBed
+from difficulty.generator import Generator
+from policies.table.table import CourseTable
+from training.evaluation.bed import TestBed
+from training.evaluation.comparison import on
 from training.frontier import interval
+from training.policy import masks
 
 __all__ = ["flops_matched"]
 
@@ -26,13 +31,19 @@ _RATIOS: Final = (np.inf, 22.0, 0.79, 0.16)
 _N_BANDS: Final = 5
 
 
-def flops_matched(bed: TestBed, weights: FloatArray) -> dict[str, Any]:
-    """Compare the smallest with the largest model of the menu.
+def flops_matched(
+    bed: TestBed, table: CourseTable, generators: Mapping[str, Generator], weights: FloatArray
+) -> dict[str, Any]:
+    """Compare the smallest with the largest model of the table.
 
     Parameters
     ----------
     bed : TestBed
-        Test prompts.
+        Test prompts; those that lack one of the compared courses are left out.
+    table : CourseTable
+        Their courses as measured, with tokens.
+    generators : mapping of str to Generator
+        With sizes, where they are known.
     weights : ndarray of float64, shape (R, P)
         Bootstrap weights.
 
@@ -45,70 +56,82 @@ def flops_matched(bed: TestBed, weights: FloatArray) -> dict[str, Any]:
     ----------
     Snell et al. 2024, arXiv 2408.03314, section 7.
     """
-    pair = _pair(bed)
+    pair = _pair(bed, generators)
     if pair is None:
         return {}
     small, large, sizes = pair
-    tokens = bed.curves.output_tokens
+    courses = bed.subject.courses
+    rows = np.asarray(~np.isnan(bed.measured.value[:, [*small, large]]).any(axis=1))
+    if not rows.any():
+        return {}
+    value, by = bed.measured.value[rows], on(weights, rows)
+    tokens = table.slots.total(table.output_tokens.astype(np.float64), len(courses))[rows]
     known = not (np.isnan(tokens[:, small[0]]).any() or np.isnan(tokens[:, large]).any())
     ratio = sizes[1] / sizes[0]
     if known:
         ratio *= float(tokens[:, large].mean() / tokens[:, small[0]].mean())
-    allocations = bed.curves.allocations
-    one = np.array([a.width == 1 and a.depth == 1 for a in allocations])
-    order = np.argsort(-bed.curves.value[:, one].mean(axis=1), kind="stable")
-    rows = []
+    order = np.argsort(-value[:, [small[0], large]].mean(axis=1), kind="stable")
+    lines = []
     for inference_per_pretraining in _RATIOS:
         freed = ratio + 3 / inference_per_pretraining * (sizes[1] / sizes[0] - 1)
-        column = max((c for c in small if allocations[c].width <= freed), key=lambda c: allocations[c].width)
-        difference = bed.curves.value[:, column] - bed.curves.value[:, large]
-        rows.append(
+        column = max((c for c in small if courses[c].n <= freed), key=lambda c: courses[c].n)
+        difference = value[:, column] - value[:, large]
+        lines.append(
             {
                 "inference_per_pretraining_token": None
                 if np.isinf(inference_per_pretraining)
                 else inference_per_pretraining,
                 "samples_freed": round(freed, 2),
-                "samples_used": allocations[column].width,
-                "limited_by_log": bool(freed >= 2 * allocations[column].width),
-                "all": _difference(difference, weights),
+                "samples_used": courses[column].n,
+                "limited_by_log": bool(freed >= 2 * courses[column].n),
+                "all": _difference(difference, by),
                 "bands": [
-                    _difference(difference[band], _renormalised(weights[:, band]))
+                    _difference(difference[band], _renormalised(by[:, band]))
                     for band in np.array_split(order, _N_BANDS)
+                    if len(band)
                 ],
             }
         )
     return {
-        "small": allocations[small[0]].generator,
-        "large": allocations[large].generator,
+        "small": courses[small[0]].generators[0],
+        "large": courses[large].generators[0],
         "size_ratio": round(sizes[1] / sizes[0], 3),
         "tokens_recorded": known,
-        "rows": rows,
+        "n_prompts": int(rows.sum()),
+        "rows": lines,
     }
 
 
-def _pair(bed: TestBed) -> tuple[list[int], int, tuple[float, float]] | None:
-    """Return the small generator's columns by width, the large one's single sample, and both sizes."""
-    generators = bed.bundle.generators
-    singles = {
-        a.generator: column
-        for column, a in enumerate(bed.curves.allocations)
-        if a.width == 1 and a.depth == 1 and a.traits.needs_samples_only and generators[a.generator].size
-    }
+def _pair(
+    bed: TestBed, generators: Mapping[str, Generator]
+) -> tuple[list[int], int, tuple[float, float]] | None:
+    """Return the small generator's votes by width, the large one's single sample, and both sizes."""
+    courses = bed.subject.courses
+    singles: dict[str, int] = {}
+    for column in np.flatnonzero(masks.single(courses)).tolist():
+        name = courses[column].generators[0]
+        if name in generators and generators[name].size and not np.isnan(bed.measured.value[:, column]).all():
+            singles.setdefault(name, column)
     sizes = {name: float(generators[name].size or 0) for name in singles}
     if len(set(sizes.values())) < 2:
         return None
 
     def best(size: float) -> str:
         names = [name for name in singles if sizes[name] == size]
-        return max(names, key=lambda name: float(bed.bundle.curves.value[:, singles[name]].mean()))
+        return max(names, key=lambda name: float(bed.subject.value[:, singles[name]].mean()))
 
     little, big = best(min(sizes.values())), best(max(sizes.values()))
-    columns = [
-        column
-        for column, a in enumerate(bed.curves.allocations)
-        if a.generator == little and a.traits.needs_samples_only and a.depth == 1
-    ]
-    columns.sort(key=lambda column: bed.curves.allocations[column].width)
+    selection = courses[singles[little]].selection
+    votes = masks.static(courses) & np.array(
+        [
+            course.generators == (little,)
+            and course.selection == selection
+            and course.steps[0].kind == "sample"
+            for course in courses
+        ]
+    )
+    told = ~np.isnan(bed.measured.value).all(axis=0)
+    columns = sorted(np.flatnonzero(votes & told).tolist(), key=lambda column: courses[column].n)
     return columns, singles[big], (sizes[little], sizes[big])
 
 

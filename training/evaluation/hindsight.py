@@ -1,77 +1,95 @@
-"""The hindsight choice: each prompt's allocation chosen with one half of its samples, scored on the other.
+"""Hindsight, told honestly: each prompt's course chosen with one half of its samples, scored on the other.
 
-A few samples say little about a whole menu, and the best of many noisy curves is a worse choice than a
-policy's. So what one half says about a prompt is shrunk towards the training prompts that it makes likely. It
-assumes halves that share no sample; what the bound is compared with is left to
-`training.evaluation.comparison`.
+A few samples say little about a whole table, and the best of many noisy columns is a worse choice than a
+policy's, so what one half says is shrunk towards the training prompts that it makes likely. Costs are those
+that these training prompts had: who knows the cost of the very samples that are paid for knows too much.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.log.sample_log import SampleLog
-from policies.menu.curves import CurveTable
-from policies.solver.prices import choose_at_prices
-from training.evaluation.baselines import Course, TestBed
+from policies.cost.cost_model import CostModel
+from policies.menu.curves import Half, half_pool
+from policies.verifier.learned_verifier import CorrectnessModel
+from training.evaluation.bed import Measured, Played, TestBed
+from training.evaluation.measured import measure_courses
 
-__all__ = ["half_sizes", "hindsight", "posterior"]
+__all__ = ["hindsight", "posterior"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
-# Weight of the prompt's own curves beside those of the prompts that resemble it. On recorded logs a quarter
+# Weight of the prompt's own numbers beside those of the prompts that resemble it. On recorded logs a quarter
 # to three quarters beat both ends, by up to .06 of value at equal cost; on simulated ones, where the text
 # tells all that there is to know, less is better.
 _OWN: Final = 0.25
 _CERTAIN: Final = 1e-4
+_HALVES: Final[tuple[Half, Half]] = ("even", "odd")
 
 
-def hindsight(bed: TestBed, even: CurveTable, odd: CurveTable, n_even: NDArray[np.int64]) -> Course:
-    """Return the course of choosing each prompt's allocation on the even half, scored on the odd one.
+def hindsight(
+    bed: TestBed,
+    log: SampleLog,
+    model: CostModel,
+    *,
+    verifiers: Mapping[str, CorrectnessModel] | None = None,
+    seed: int = 0,
+) -> Played | None:
+    """Return what choosing on even samples costs and is worth on odd ones; None where halves are too small.
 
     Parameters
     ----------
     bed : TestBed
-        P test prompts; their costs are known to the choice.
-    even, odd : CurveTable
-        Curves measured on disjoint halves of each prompt's samples.
-    n_even : ndarray of int64, shape (P, G)
-        Labelled samples of the even half, from `half_sizes`.
+        P test prompts.
+    log : SampleLog
+        The same prompts.
+    model : CostModel
+        Prices a usage.
+    verifiers : mapping of str to CorrectnessModel, optional
+        Learned verifiers by generator.
+    seed : int
+        Of orders and of estimates that draw.
 
     Notes
     -----
-    Values are believed to be the mean of the even half's own curves and of the posterior mean over reference
-    prompts: the policy's belief before sampling, times the likelihood of the even half's successes under each
-    reference prompt's success rates.
+    Values are believed to be the mean of the even half's own and of the posterior mean over training prompts:
+    the belief before sampling, times the likelihood of the even half's successes. Only courses that both
+    halves can tell of every prompt are chosen among, so hindsight may lie below a policy: it bounds nothing
+    then.
     """
-    usable = ~(np.isnan(odd.value).any(axis=0) | np.isnan(even.value).any(axis=0))
-    columns = np.flatnonzero(usable)
-    weights = posterior(bed, even, n_even)
-    believed = (1 - _OWN) * weights @ bed.bundle.curves.value[:, columns] + _OWN * even.value[:, columns]
-    choice = columns[choose_at_prices(believed, bed.cost[:, columns], bed.prices)]
-    return bed.realise(choice, odd.value)
+    even, odd = (
+        Measured.of(
+            measure_courses(log, bed.subject.courses, verifiers=verifiers, half=half, seed=seed), log, model
+        )
+        for half in _HALVES
+    )
+    whole = ~(np.isnan(even.value).any(axis=0) | np.isnan(odd.value).any(axis=0))
+    columns = np.flatnonzero(whole)
+    if len(columns) < 2:
+        return None
+    weights = posterior(bed, log, seed=seed)
+    value = (1 - _OWN) * weights @ bed.subject.value[:, columns] + _OWN * even.value[:, columns]
+    cost = weights @ bed.subject.cost[:, columns]
+    prices = bed.subject.policy.prices
+    choice = np.stack([(value - price * cost).argmax(axis=1) for price in prices], axis=1)
+    return replace(bed, measured=odd).realise(columns[choice])
 
 
-def posterior(bed: TestBed, even: CurveTable, n_even: NDArray[np.int64]) -> FloatArray:
-    """Return weights over the reference prompts after the even half, shape (P, T); rows sum to 1."""
-    references = bed.bundle.references
-    prior = bed.bundle.policy.weigher(references.coordinates)(bed.coordinates).astype(np.float64)
-    success = np.nan_to_num(references.success(), nan=0.5).clip(_CERTAIN, 1 - _CERTAIN)
-    rate = np.zeros(n_even.shape)
-    for column, allocation in enumerate(bed.curves.allocations):
-        if allocation.n == 1 and allocation.generator in references.generators:
-            rate[:, references.generators.index(allocation.generator)] = even.value[:, column]
-    n = np.where(np.isnan(rate), 0, n_even)
-    right = n * np.nan_to_num(rate)
+def posterior(bed: TestBed, log: SampleLog, *, seed: int = 0) -> FloatArray:
+    """Return weights over the training prompts after the even half of each prompt's samples, shape (P, T)."""
+    success = np.nan_to_num(bed.subject.references.success(), nan=0.5).clip(_CERTAIN, 1 - _CERTAIN)
+    n, right = (np.zeros((len(bed), len(bed.subject.references.generators))) for _ in range(2))
+    for at, name in enumerate(bed.subject.references.generators):
+        if name in log.generators:
+            half = half_pool(log.pool(name), "even", seed).correct[:, ::2]
+            n[:, at], right[:, at] = (half >= 0).sum(axis=1), (half == 1).sum(axis=1)
     likelihood = right @ np.log(success).T + (n - right) @ np.log1p(-success).T
-    joint = np.log(np.maximum(prior, 1e-300)) + likelihood
+    joint = np.log(np.maximum(bed.weights.astype(np.float64), 1e-300)) + likelihood
     weights = np.exp(joint - joint.max(axis=1, keepdims=True))
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
-
-
-def half_sizes(log: SampleLog, generators: tuple[str, ...]) -> NDArray[np.int64]:
-    """Return the labelled samples in the even half of each prompt, shape (P, G)."""
-    return np.stack([(log.pool(name).correct[:, ::2] >= 0).sum(axis=1) for name in generators], axis=1)

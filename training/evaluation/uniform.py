@@ -1,9 +1,9 @@
-"""What the adaptive policy saves against the same number of samples for every prompt, drawn at once.
+"""What our policy saves against the same number of samples for every prompt, drawn at once.
 
-This is what most people run and the first thing that they ask. Targets are shares of the value that uniform
-sampling reaches with all recorded samples. For each, it gets the generator, the selector and the number of
+This is what most people run and the first thing that they ask. Targets are shares of the way from one sample
+to the most that uniform sampling reaches. For each, it gets the generator, the selector and the number of
 samples that reach it cheapest on the test prompts themselves, anew in each replicate; the policy gets its
-price in the same way. Numbers between those of the menu are mixed from their neighbours.
+price in the same way. Numbers between those of the table are mixed from their neighbours.
 """
 
 from __future__ import annotations
@@ -14,73 +14,95 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluation.baselines import Course
+from training.evaluation.bed import Played
 from training.frontier import Frontier, interval
 
 __all__ = ["against_uniform"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
-# Shares of the most that uniform sampling reaches.
-_SHARES: Final = (0.8, 0.9, 0.95, 1.0)
+_SHARES: Final = (0.5, 0.75, 0.9, 1.0)
 
 
-def against_uniform(ours: Course, uniform: Mapping[str, Course], weights: FloatArray) -> dict[str, Any]:
-    """Return what reaching shares of uniform sampling's best value costs, as JSON values.
+def against_uniform(
+    ours: Played, uniform: Mapping[str, tuple[NDArray[np.int64], Played]], weights: FloatArray
+) -> dict[str, Any]:
+    """Return what reaching shares of the way to uniform sampling's best costs, as JSON values.
 
     Parameters
     ----------
-    ours : Course
+    ours : Played
         The policy.
-    uniform : mapping of str to Course
-        One per generator and selector, a column for each number of samples; at least one.
+    uniform : mapping of str to (ndarray of int64, Played)
+        The numbers of samples and what they bring, by generator and selector; those known on all prompts are
+        compared.
     weights : ndarray of float64, shape (R, P)
         From `bootstrap_weights`.
 
     Returns
     -------
     dict
-        ``"most"``: value, cost and name of uniform sampling with all recorded samples, of the generator and
-        selector that are then best. ``"rows"``, one for each share of that value: what it costs uniform
-        sampling, with the cheapest that gets there, and the policy (None where it never gets there);
-        ``"multiple"``, the first over the second, and ``"multiple_of_all"``, the cost of all samples over the
-        second, both with intervals; 0 where the policy never gets there.
+        ``"most"``: value, cost, name and N of the best that uniform sampling reaches. ``"rows"``, one for
+        each share of the way there from its cheapest single sample: the ``"value"``; ``"uniform_cost"``,
+        ``"name"`` and ``"n"`` of the cheapest uniform sampling that gets there (N is the larger of the two
+        that are mixed); our ``"cost"``, None where it never gets there, and the value that is then
+        ``"missing"``; ``"saved"``, cost per prompt, and
+        ``"saved_share"`` of the uniform cost, and ``"multiple"``, each with interval (0 where never). Empty
+        without any uniform sampling that is known on all prompts.
 
     Examples
     --------
-    >>> uniform = {"uniform": Course(np.array([[1.0, 2.0, 4.0]]), np.array([[0.5, 0.75, 1.0]]))}
-    >>> ours = Course(np.array([[1.0, 1.5]]), np.array([[0.5, 1.0]]))
-    >>> against_uniform(ours, uniform, np.ones((101, 1)))["rows"][-1]["multiple"]
-    2.666667
+    >>> uniform = {"vote": (np.array([1, 2, 4]), Played(np.array([[1., 2., 4.]]), np.array([[.5, .75, 1.]])))}
+    >>> ours = Played(np.array([[1.0, 1.5]]), np.array([[0.5, 1.0]]))
+    >>> row = against_uniform(ours, uniform, np.ones((101, 1)))["rows"][-1]
+    >>> row["multiple"], row["saved"], row["n"]
+    (2.666667, 2.5, 4)
     """
+    known = {name: item for name, item in uniform.items() if item[1].known.all()}
+    if not known:
+        return {}
     mine = Frontier.of(ours.cost, ours.value, weights)
-    theirs = {name: Frontier.of(course.cost, course.value, weights) for name, course in uniform.items()}
-    ends = np.stack([frontier.value[:, -1] for frontier in theirs.values()])
-    most = ends.max(axis=0)
-    paid_at_end = np.stack([frontier.cost[:, -1] for frontier in theirs.values()])
-    paid_at_end[ends < most - 1e-12] = np.inf
-    spent = paid_at_end.min(axis=0)
-    rows = []
+    names = list(known)
+    theirs = [Frontier.of(played.cost, played.value, weights) for _, played in known.values()]
+    starts = np.stack([frontier.cost[:, 0] for frontier in theirs])
+    at, rows = starts.argmin(axis=0), np.arange(len(weights))
+    first = np.stack([frontier.value[:, 0] for frontier in theirs])[at, rows]
+    top = np.max([frontier.value.max(axis=1) for frontier in theirs], axis=0)
+    table = []
     for share in _SHARES:
-        needed = np.min([frontier.cost_of(share * most) for frontier in theirs.values()], axis=0)
-        paid = mine.cost_of(share * most)
-        rows.append(
+        target = first + share * (top - first)
+        needed = np.stack([frontier.cost_of(target) for frontier in theirs])
+        which = int(needed[:, 0].argmin())
+        spent, paid = needed.min(axis=0), mine.cost_of(target)
+        widths, frontier = known[names[which]][0], theirs[which]
+        never = np.isinf(paid)
+        saved = np.where(never, -np.inf, spent - np.where(never, 0.0, paid))
+        ratio = np.where(never, 0.0, spent / np.where(never, 1.0, paid))
+        table.append(
             {
                 "share": share,
-                "uniform_cost": _number(needed[0]),
+                "value": _number(target[0]),
+                "name": names[which],
+                "n": int(widths[int((frontier.cost[0] < spent[0] * (1 - 1e-9)).sum())]),
+                "uniform_cost": _number(spent[0]),
                 "cost": _number(paid[0]),
-                **_multiple("multiple", needed, paid),
-                **_multiple("multiple_of_all", spent, paid),
+                "missing": round(max(float(target[0] - mine.value[0].max()), 0.0), 9),
+                "saved": _number(saved[0]),
+                "saved_interval": _interval(saved),
+                "saved_share": _number((saved / spent)[0]),
+                "saved_share_interval": _interval(saved / spent),
+                "multiple": _number(ratio[0]),
+                "multiple_interval": _interval(ratio),
             }
         )
-    name = list(theirs)[int(paid_at_end[:, 0].argmin())]
-    return {"most": {"value": _number(most[0]), "cost": _number(spent[0]), "name": name}, "rows": rows}
+    last = table[-1]
+    most = {"value": last["value"], "cost": last["uniform_cost"], "name": last["name"], "n": last["n"]}
+    return {"most": most, "rows": table}
 
 
-def _multiple(name: str, theirs: FloatArray, ours: FloatArray) -> dict[str, Any]:
-    ratio = np.where(np.isinf(ours), 0.0, theirs / np.where(np.isinf(ours), 1.0, ours))
-    return {name: _number(ratio[0]), f"{name}_interval": [_number(end) for end in interval(ratio[1:])]}
+def _interval(replicates: FloatArray) -> list[float | None]:
+    return [_number(end) for end in interval(replicates[1:])]
 
 
 def _number(value: float) -> float | None:
-    return round(float(value), 6) if np.isfinite(value) else None
+    return round(float(value), 9) if np.isfinite(value) else None

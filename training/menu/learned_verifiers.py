@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle
+from policies.course.allocate import summary_of
 from policies.course.allocation import Allocation
 from policies.course.strategies import StrategyName
 from policies.menu.curves import measure_curves
@@ -121,7 +122,10 @@ def measure_learned_verifiers(bundle: PolicyBundle, log: SampleLog, *, seed: int
         samples the log does not mark or lack what the verifier reads, why there are none.
     """
     offered = dict.fromkeys(bundle.verifiers)
-    offered.update({a.generator: a.strategy for a in bundle.curves.allocations if _by_learned(a)})
+    for course, deployed in zip(bundle.table.courses, bundle.deployed, strict=True):
+        if deployed and course.selection.signal == LEARNED:
+            summed = summary_of(course)
+            offered[summed.generator] = offered[summed.generator] or summed.strategy
     table: dict[str, Any] = {}
     for name, model in bundle.verifiers.items():
         scorer = LearnedScorer(models=(model,))
@@ -237,7 +241,3 @@ def _record(
         "selection": [],
         "offered": offered,
     }
-
-
-def _by_learned(allocation: Allocation) -> bool:
-    return allocation.strategy in PICKS and allocation.parameters.get("verifier") == LEARNED

@@ -1,7 +1,7 @@
 """Price the menu of a log: what was recorded has its cost, what was not is left out.
 
 It assumes curves measured on the log that is trained on. What each allocation costs is left to
-`planner.planning.pricing`, which prompts are trained on to `training.train`.
+`training.menu.pricing`, which prompts are trained on to `training.train`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import UnknownUnitError
-from planner.planning.pricing import Pricing
 from policies.menu.curves import CurveTable
+from training.menu.pricing import Pricing
 
 __all__ = ["PricedMenu", "price_menu"]
 

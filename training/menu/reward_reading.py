@@ -1,7 +1,7 @@
 """Say whether the tokens that a reward model reads were recorded or are estimated.
 
 Reports and bundles say so, since estimates have been wrong by a factor of four
-(`planner.planning.pricing.Pricing`).
+(`training.menu.pricing.Pricing`).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from planner.planning.pricing import Pricing
 from policies.menu.curves import CurveTable
+from training.menu.pricing import Pricing
 
 __all__ = ["ReadingName", "how_readings_are_known"]
 

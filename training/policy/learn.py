@@ -22,6 +22,7 @@ from policies.table.table import CourseTable
 from policies.verifier.learned_verifier import LearnedScorer
 from training.policy.bench import Bench
 from training.policy.columns import Columns, measure_columns, screen
+from training.policy.masks import rule_masks
 from training.policy.offers import Believed, believe
 from training.policy.told import fit_telling
 from training.policy.verdict import Verdict, on_offer, verdict
@@ -169,15 +170,11 @@ def _useful(bench: Bench, believed: Believed, offered: NDArray[np.bool_]) -> NDA
 
 
 def _for_comparison(bench: Bench, table: CourseTable) -> NDArray[np.bool_]:
-    """Return the courses that evaluation compares with: static ones, and known rules at their best."""
+    """Return the courses that evaluation compares with: static ones, and each known rule at its best."""
     kept = bench.static.copy()
-    rule = np.array([type(course.stop).__name__ for course in table.courses])
-    alone = bench.known | np.array([len(course.generators) == 2 for course in table.courses])
-    value, cost = bench.value.mean(axis=0), bench.cost.mean(axis=0)
-    for name in np.unique(rule):
-        for among in (bench.known, alone & ~bench.known):
-            columns = np.flatnonzero(among & (rule == name))
-            if len(columns):
-                worth = value[columns] - bench.prices[:, None] * cost[columns]
-                kept[columns[np.unique(worth.argmax(axis=1))]] = True
+    value, cost = bench.value.mean(axis=0, dtype=float), bench.cost.mean(axis=0, dtype=float)
+    for mask in rule_masks(table.courses).values():
+        columns = np.flatnonzero(mask)
+        worth = value[columns] - bench.prices[:, None] * cost[columns]
+        kept[columns[np.unique(worth.argmax(axis=1))]] = True
     return kept

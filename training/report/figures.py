@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from difficulty.errors import require
-from training.report.markdown import figure_label
+from training.report.names import BEST_RULE, OURS, STATIC
 from training.report.report import Report
 
 __all__ = ["draw_figures"]
 
 _SHOWN: Final = {
-    "hindsight choice (half B)": ("#999999", ":"),
-    "Snell bins, predicted": ("#e69f00", "-"),
-    "Damani greedy, distribution": ("#56b4e9", "-"),
-    "shuffled predictor": ("#cc79a7", "--"),
-    "best static mix": ("#000000", "-"),
-    "learned": ("#d55e00", "-"),
-    "adaptive": ("#009e73", "-"),
+    OURS: ("#d55e00", "-"),
+    STATIC: ("#000000", "-"),
+    BEST_RULE: ("#009e73", "-"),
+    "without the text": ("#56b4e9", "--"),
+    "without reacting to samples": ("#e69f00", "--"),
+    "shuffled text": ("#cc79a7", ":"),
+    "hindsight (half B)": ("#999999", ":"),
 }
 
 
@@ -57,7 +57,7 @@ def _frontier(report: Report) -> Any:
         points = frontiers[name]
         cost = [point["cost"] for point in points]
         axes.plot(cost, [point["value"] for point in points], style, color=colour, label=name, linewidth=1.8)
-        if name in ("learned", "adaptive", "best static mix"):
+        if name in (OURS, STATIC):
             low, high = [p["lower"] for p in points], [p["upper"] for p in points]
             axes.fill_between(cost, low, high, color=colour, alpha=0.13, linewidth=0)
     plateau = report.comparison["plateau"]
@@ -94,12 +94,12 @@ def _allocation(report: Report) -> Any:
     bottom = [0.0] * len(table)
     for kind in kinds:
         share = [row["share"].get(kind, 0.0) for row in table]
-        right.bar(range(len(table)), share, bottom=bottom, label=figure_label(kind))
+        right.bar(range(len(table)), share, bottom=bottom, label=kind)
         bottom = [b + s for b, s in zip(bottom, share, strict=True)]
     right.set_xticks(range(len(table)), [f"{budget:.3g}" for budget in budgets])
     right.set_xlabel("budget per prompt")
     right.set_ylabel("share of prompts")
-    right.set_title("generator and strategy", fontsize=10)
+    right.set_title("kind of course", fontsize=10)
     right.set_ylim(0, 1.0 + 0.11 * min(len(kinds), 9))
     right.legend(fontsize=7, loc="upper left")
     return figure
@@ -121,6 +121,6 @@ def _reliability(report: Report) -> Any:
         axes.set_ylim(-0.02, 1.02)
         axes.set_xlabel("predicted success of one sample")
         axes.set_ylabel("observed")
-        axes.set_title(figure_label(name), fontsize=10)
+        axes.set_title(name, fontsize=10)
         axes.grid(alpha=0.25)
     return figure

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from training.report.adaptive import plain
 from training.report.markdown import as_text
+from training.report.words import difference
 
 __all__ = ["verifier_section"]
 
@@ -67,5 +67,5 @@ def verifier_section(verifiers: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _gain(row: Mapping[str, Any], pick: str) -> str:
-    gain, (low, high) = row[f"gain_{pick}"]
-    return f"{row[pick]:.3f} ({gain:+.3f} [{plain(low)}, {plain(high)}])"
+    gain, interval = row[f"gain_{pick}"]
+    return f"{row[pick]:.3f} ({difference(gain, interval)})"

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
-from planner.planning.pricing import Pricing
 from policies.cost.cost_model import CostModel
 from policies.course.allocation import Allocation
 from policies.course.strategies import StrategyName
 from policies.menu.curves import CurveTable, measure_curves
+from training.menu.pricing import Pricing
 from training.menu.reward_reading import ReadingName, how_readings_are_known
 from training.strategies.families import StrategyFamily, shape_grids, strategy_families
 

@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from training.evaluation.baselines import Course
-from training.evaluation.comparison import QUANTILES, compare, compare_with_rivals, gap_closed
+from training.evaluation.bed import Played
+from training.evaluation.comparison import QUANTILES, compare, gap_closed, geometric_mean, head_to_head
 from training.frontier import bootstrap_weights
 
 WEIGHTS = bootstrap_weights(80, n_replicates=200, seed=0)
 
 
-def course(seed: int = 0, *, cheaper: float = 1.0, better: float = 0.0) -> Course:
+def course(seed: int = 0, *, cheaper: float = 1.0, better: float = 0.0) -> Played:
     rng = np.random.default_rng(seed)
     cost = np.array([10.0, 20.0, 40.0, 80.0]) * rng.uniform(0.7, 1.3, size=(80, 1))
     value = (
         np.array([0.3, 0.45, 0.55, 0.6]) + 0.1 * rng.normal(size=(80, 1)) + 0.02 * rng.normal(size=(80, 4))
     )
-    return Course(cost * cheaper, value + better)
+    return Played(cost * cheaper, value + better)
 
 
 def test_the_reference_against_itself_is_even_without_any_spread() -> None:
@@ -53,7 +53,50 @@ def test_a_gain_in_value_is_the_difference_at_equal_cost() -> None:
 def test_what_never_gets_there_has_multiple_zero() -> None:
     table = compare({"static": course(), "worse": course(better=-0.9)}, WEIGHTS, reference="static")
     for row in table.cost_multiples["worse"]:
-        assert row == {"way_to_plateau": row["way_to_plateau"], "multiple": 0, "interval": [0, 0]}
+        assert (row["multiple"], row["interval"], row["reached"]) == (0, [0, 0], 0)
+    best = course().value.mean(axis=0)
+    target = best[0] + 0.9 * (best[-1] - best[0])
+    missing = table.cost_multiples["worse"][-1]["missing"]
+    assert_allclose(missing, target - (best[-1] - 0.9), atol=1e-6)
+    assert table.mean_multiples["worse"]["multiple"] is None
+
+
+def test_how_many_replicates_get_there_is_counted() -> None:
+    table = compare({"static": course(), "other": course(7)}, WEIGHTS, reference="static")
+    first, top = (WEIGHTS @ course().value[:, at] for at in (0, -1))
+    reached = (WEIGHTS @ course(7).value).max(axis=1) >= first + 0.9 * (top - first)
+    assert_allclose(table.cost_multiples["other"][-1]["reached"], reached[1:].mean(), atol=1e-4)
+    assert table.cost_multiples["static"][-1]["reached"] == 1
+    assert table.cost_multiples["static"][-1]["missing"] == 0
+
+
+def test_multiples_are_averaged_as_ratios() -> None:
+    table = compare({"static": course(), "half": course(cheaper=0.5)}, WEIGHTS, reference="static")
+    mean = table.mean_multiples["half"]
+    assert_allclose([mean["multiple"], *mean["interval"]], 2, rtol=1e-6)
+    assert geometric_mean([2.0, 8.0]) == pytest.approx(4.0)
+    table = compare({"static": course(), "other": course(7)}, WEIGHTS, reference="static")
+    rows = [row["multiple"] for row in table.cost_multiples["other"][1:]]
+    if min(rows) > 0:
+        assert_allclose(table.mean_multiples["other"]["multiple"], geometric_mean(rows), rtol=1e-4)
+
+
+def test_prompts_that_cannot_be_told_are_left_out_of_that_comparison_alone() -> None:
+    some = course(better=0.05)
+    value = some.value.copy()
+    value[:30, 2] = np.nan
+    table = compare(
+        {"static": course(), "gaps": Played(some.cost, value), "whole": some}, WEIGHTS, reference="static"
+    )
+    assert table.n_prompts == {"static": 80, "gaps": 50, "whole": 80}
+    # On the prompts that are left, static is played on the same ones: the gain is still the gain.
+    for row in table.at_equal_cost["gaps"]:
+        if row["value"] is not None:
+            assert_allclose([row["difference"], *row["difference_interval"]], 0.05, atol=1e-6)
+    alone = compare({"static": course(), "whole": some}, WEIGHTS, reference="static")
+    assert alone.at_equal_cost["whole"] == table.at_equal_cost["whole"]
+    nothing = Played(some.cost, np.full_like(value, np.nan))
+    assert "none" not in compare({"static": course(), "none": nothing}, WEIGHTS, reference="static").frontiers
 
 
 def test_what_cannot_be_bought_has_no_value_rather_than_a_guess() -> None:
@@ -74,7 +117,7 @@ def test_budgets_run_from_the_cheapest_to_the_plateau() -> None:
 
 
 def test_one_allocation_only_still_compares() -> None:
-    one = Course(np.full((80, 1), 5.0), np.full((80, 1), 0.4))
+    one = Played(np.full((80, 1), 5.0), np.full((80, 1), 0.4))
     table = compare({"static": one, "same": one}, WEIGHTS, reference="static")
     assert table.budgets == [5.0]
     assert all(row["multiple"] == 1 for row in table.cost_multiples["same"])
@@ -113,49 +156,42 @@ def test_an_unknown_reference_is_an_error() -> None:
         compare({"other": course()}, WEIGHTS, reference="static")
 
 
-def against(ours: Course, **rivals: Course) -> dict[str, Any]:
-    return compare_with_rivals(
-        {"static": course(), "ours": ours, **rivals},
-        WEIGHTS,
-        ours="ours",
-        rivals=[name for name in rivals if name != "other"],
-        others=[name for name in rivals if name == "other"],
-        reference="static",
-        budgets=[40.0, 80.0],
-    )
+def against(ours: Played, **others: Played) -> dict[str, Any]:
+    return head_to_head(ours, others, WEIGHTS, reference=course(), budgets=[20.0, 40.0, 80.0])
 
 
-def test_a_rival_of_twice_the_cost_has_multiple_two_and_the_best_rival_counts() -> None:
-    table = against(course(cheaper=0.5), dear=course(), best=course(cheaper=0.75), other=course(cheaper=0.25))
-    for name, expected in (("dear", 2.0), ("best", 1.5), ("best of the tuned rules", 1.5), ("other", 0.5)):
-        for row in table["cost_multiples"][name]:
+def test_others_of_twice_the_cost_have_multiple_two() -> None:
+    table = against(course(cheaper=0.5), dear=course(), cheap=course(cheaper=0.25))
+    for name, expected in (("dear", 2.0), ("cheap", 0.5)):
+        for row in table[name]["cost_multiples"]:
             assert_allclose([row["multiple"], *row["interval"]], expected, rtol=1e-6)
             assert row["both_fail"] is False
 
 
-def test_the_best_rival_is_chosen_anew_in_each_replicate() -> None:
-    rng = np.random.default_rng(1)
-    noisy = [Course(course().cost * rng.uniform(0.5, 1.5, size=(80, 1)), course().value) for _ in range(2)]
-    table = against(course(), first=noisy[0], second=noisy[1])["cost_multiples"]
-    for best, first, second in zip(
-        *(table[n] for n in ("best of the tuned rules", "first", "second")), strict=True
-    ):
-        assert best["multiple"] == min(first["multiple"], second["multiple"])
-        assert best["interval"][1] <= min(first["interval"][1], second["interval"][1])
-
-
-def test_differences_from_a_rival_are_ours_minus_theirs() -> None:
-    table = against(course(better=0.05), rival=course(better=0.02), other=course(cheaper=9.0))
-    for row in table["at_equal_cost"]["rival"]:
+def test_differences_are_ours_minus_theirs_and_so_is_their_mean() -> None:
+    table = against(course(better=0.05), other=course(better=0.02), dear=course(cheaper=9.0))
+    for row in table["other"]["at_equal_cost"]:
         assert_allclose([row["difference"], *row["interval"]], 0.03, atol=1e-6)
-    assert table["at_equal_cost"]["other"][0]["difference"] is None
+    mean = table["other"]["mean_difference"]
+    assert_allclose([mean["difference"], *mean["interval"]], 0.03, atol=1e-6)
+    assert table["dear"]["at_equal_cost"][0]["difference"] is None
+    assert table["dear"]["mean_difference"]["difference"] is None
 
 
 def test_who_alone_gets_there_is_told_apart_from_nobody() -> None:
     fails = course(better=-0.9)
-    rows = against(course(), rival=fails)["cost_multiples"]["rival"]
+    rows = against(course(), other=fails)["other"]["cost_multiples"]
     assert all(row["multiple"] is None and not row["both_fail"] for row in rows)
-    rows = against(fails, rival=course())["cost_multiples"]["rival"]
+    rows = against(fails, other=course())["other"]["cost_multiples"]
     assert all(row["multiple"] == 0 and not row["both_fail"] for row in rows)
-    rows = against(fails, rival=fails)["cost_multiples"]["rival"]
+    rows = against(fails, other=fails)["other"]["cost_multiples"]
     assert all(row["both_fail"] and row["interval"] == [None, None] for row in rows)
+
+
+def test_others_with_gaps_are_met_on_the_prompts_that_both_can_tell() -> None:
+    some = course(better=0.05)
+    cost = some.cost.copy()
+    cost[:30] = np.nan
+    for row in against(course(better=0.08), other=Played(cost, some.value))["other"]["at_equal_cost"]:
+        assert_allclose([row["difference"], *row["interval"]], 0.03, atol=1e-6)
+    assert against(course(), other=Played(np.full_like(cost, np.nan), some.value)) == {}

@@ -10,18 +10,18 @@ from numpy.testing import assert_allclose
 
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
-from planner.planning.pricing import Pricing
+from planner.planner import Planner
+from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
-from policies.menu.curves import measure_curves
-from training.evaluation.baselines import TestBed
 from training.evaluation.flops_matched import flops_matched
+from training.evaluation.judged import Judged, judge
 from training.frontier import bootstrap_weights
 from training.train import train
 
 WEIGHTS = bootstrap_weights(30, n_replicates=100, seed=0)
 
 
-def bed(folder: Any, *, sizes: tuple[float | None, float | None], tokens: bool = True) -> TestBed:
+def judged(folder: Any, *, sizes: tuple[float | None, float | None], tokens: bool = True) -> Judged:
     """The small model is right on 5 of 9 samples everywhere, the large one on all of the first 20 prompts."""
     rng = np.random.default_rng(0)
     records = []
@@ -39,21 +39,16 @@ def bed(folder: Any, *, sizes: tuple[float | None, float | None], tokens: bool =
         name: Generator(name=name, params=size) for name, size in zip(("small", "large"), sizes, strict=True)
     }
     log = SampleLog.from_records(records, generators)
-    bundle = train(log, folder, n_trials=1, adaptive=False)
-    curves = measure_curves(log, bundle.curves.allocations)
-    cost = Pricing(cost_model=CostModel(unit=bundle.unit)).recorded(curves)  # type: ignore[arg-type]
-    return TestBed(
-        bundle=bundle,
-        train_cost=cost,
-        curves=curves,
-        cost=cost,
-        coordinates=np.zeros((30, 1)),
-        prices=np.array([1.0]),
-    )
+    bundle = train(log, folder, n_trials=1)
+    return judge(Planner(bundle=bundle), log, CostModel(unit=check_unit(bundle.unit), generators=generators))
+
+
+def matched(found: Judged) -> dict[str, Any]:
+    return flops_matched(found.bed, found.table, found.log.generators, WEIGHTS)
 
 
 def test_inference_alone_frees_the_ratio_of_sizes_and_lengths(tmp_path: Any) -> None:
-    found = flops_matched(bed(tmp_path / "policy", sizes=(1e9, 2.5e9)), WEIGHTS)
+    found = matched(judged(tmp_path / "policy", sizes=(1e9, 2.5e9)))
     assert (found["small"], found["large"]) == ("small", "large")
     assert found["size_ratio"] == 2.5
     assert found["tokens_recorded"]
@@ -65,7 +60,7 @@ def test_inference_alone_frees_the_ratio_of_sizes_and_lengths(tmp_path: Any) -> 
 
 
 def test_pre_training_is_charged_to_the_larger_model(tmp_path: Any) -> None:
-    found = flops_matched(bed(tmp_path / "policy", sizes=(1e9, 2.5e9)), WEIGHTS)
+    found = matched(judged(tmp_path / "policy", sizes=(1e9, 2.5e9)))
     for row in found["rows"][1:]:
         ratio = row["inference_per_pretraining_token"]
         assert_allclose(row["samples_freed"], 5 + 3 / ratio * 1.5, atol=0.005)
@@ -74,12 +69,15 @@ def test_pre_training_is_charged_to_the_larger_model(tmp_path: Any) -> None:
 
 
 def test_differences_are_the_small_models_vote_less_the_large_models_one_sample(tmp_path: Any) -> None:
-    of = bed(tmp_path / "policy", sizes=(1e9, 2.5e9))
-    allocations = of.curves.allocations
-    five = next(i for i, a in enumerate(allocations) if a.generator == "small" and a.width == 5)
-    one = next(i for i, a in enumerate(allocations) if a.generator == "large" and a.width == 1)
-    expected = (of.curves.value[:, five] - of.curves.value[:, one]).mean()
-    row = flops_matched(of, WEIGHTS)["rows"][0]
+    found = judged(tmp_path / "policy", sizes=(1e9, 2.5e9))
+    bed = found.bed
+    place = {
+        (course.generators[0], course.n): at
+        for at, course in enumerate(bed.subject.courses)
+        if course.one_shot and str(course.selection) == "vote"
+    }
+    expected = (bed.measured.value[:, place["small", 5]] - bed.measured.value[:, place["large", 1]]).mean()
+    row = matched(found)["rows"][0]
     assert_allclose(row["all"]["difference"], expected, atol=1e-4)
     low, high = row["all"]["interval"]
     assert low < expected < high
@@ -89,7 +87,7 @@ def test_differences_are_the_small_models_vote_less_the_large_models_one_sample(
 
 
 def test_without_token_counts_samples_count_as_equally_long(tmp_path: Any) -> None:
-    found = flops_matched(bed(tmp_path / "policy", sizes=(1e9, 2.5e9), tokens=False), WEIGHTS)
+    found = matched(judged(tmp_path / "policy", sizes=(1e9, 2.5e9), tokens=False))
     assert not found["tokens_recorded"]
     assert found["rows"][0]["samples_freed"] == 2.5
 
@@ -98,4 +96,4 @@ def test_without_token_counts_samples_count_as_equally_long(tmp_path: Any) -> No
 def test_without_two_sizes_there_is_no_comparison(
     tmp_path: Any, sizes: tuple[float | None, float | None]
 ) -> None:
-    assert flops_matched(bed(tmp_path / "policy", sizes=sizes), WEIGHTS) == {}
+    assert matched(judged(tmp_path / "policy", sizes=sizes)) == {}

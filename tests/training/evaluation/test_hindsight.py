@@ -1,64 +1,90 @@
-"""The hindsight choice sees one half only, and draws what few samples say towards what is usual."""
+"""Hindsight: what one half of the samples says, scored on the other, at costs that training had."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import pytest
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose
 
-from policies.menu.curves import CurveTable
-from policies.solver.prices import choose_at_prices
-from training.evaluation import baselines as base
-from training.evaluation.hindsight import half_sizes, hindsight, posterior
+from difficulty.belief.reference_prompts import ReferencePrompts
+from difficulty.generator import Generator
+from difficulty.log.sample_log import SampleLog
+from policies.cost.cost_model import CostModel
+from tiny_bed import COURSES, PRICES, tiny_bed
+from training.evaluation.bed import TestBed
+from training.evaluation.hindsight import hindsight, posterior
 
-
-@pytest.fixture(scope="module")
-def n_even(trained: Any) -> np.ndarray:
-    return half_sizes(trained.test_log, trained.bundle.references.generators)
-
-
-def test_it_chooses_on_one_half_and_is_scored_on_the_other(
-    bed: base.TestBed, halves: tuple[CurveTable, CurveTable], n_even: np.ndarray
-) -> None:
-    even, odd = halves
-    course = hindsight(bed, even, odd, n_even)
-    blind = hindsight(bed, even, replace(odd, value=1 - odd.value), n_even)
-    assert_array_equal(course.cost, blind.cost)
-    assert_allclose(course.value, 1 - blind.value)
+MODEL = CostModel(unit="samples")
+ONCE = [COURSES[0], COURSES[3]]
 
 
-def test_it_beats_choosing_by_the_half_alone(
-    bed: base.TestBed, halves: tuple[CurveTable, CurveTable], n_even: np.ndarray
-) -> None:
-    even, odd = halves
-    columns = np.flatnonzero(~(np.isnan(even.value) | np.isnan(odd.value)).any(axis=0))
-    naive = columns[choose_at_prices(even.value[:, columns], bed.cost[:, columns], bed.prices)]
-    alone = bed.realise(naive, odd.value)
-    course = hindsight(bed, even, odd, n_even)
-    worth, of_half = ((item.value - bed.prices * item.cost).mean(axis=0) for item in (course, alone))
-    assert (worth - of_half)[bed.prices < 0.01].mean() > 0.03
+def log_of(right: list[tuple[list[int], list[int]]], *, tokens: tuple[int, int] = (1, 1)) -> SampleLog:
+    """Return a log: which samples of the small and of the large generator are right, by prompt."""
+    records = [
+        {
+            "prompt_id": f"p{row}",
+            "generator": name,
+            "samples": [
+                {"answer": str(label), "correct": bool(label), "output_tokens": length} for label in labels
+            ],
+        }
+        for row, pair in enumerate(right)
+        for name, labels, length in zip(("small", "large"), pair, tokens, strict=True)
+    ]
+    return SampleLog.from_records(records, {name: Generator(name=name) for name in ("small", "large")})
 
 
-def test_the_posterior_follows_what_was_right(
-    bed: base.TestBed, halves: tuple[CurveTable, CurveTable], n_even: np.ndarray
-) -> None:
-    even, _ = halves
-    success = bed.bundle.references.success().mean(axis=1)
-    everything, nothing, unknown = (
-        posterior(bed, replace(even, value=np.full_like(even.value, value)), n)
-        for value, n in ((1.0, n_even), (0.0, n_even), (0.5, np.zeros_like(n_even)))
+def bed_of(log: SampleLog, *, n_correct: list[list[int]], value: list[list[float]]) -> TestBed:
+    """Return a bed of single samples, whose training prompts were right so often."""
+    bed = tiny_bed(len(log.prompts), n_training=len(value), courses=ONCE)
+    references = ReferencePrompts(
+        generators=("small", "large"),
+        n=np.full((len(value), 2), 4),
+        n_correct=np.array(n_correct),
+        output_tokens=np.full((len(value), 2), np.nan),
     )
-    for weights in (everything, nothing, unknown):
-        assert_allclose(weights.sum(axis=1), 1)
-    assert np.all(everything @ success >= unknown @ success)
-    assert np.all(nothing @ success <= unknown @ success)
-    prior = bed.bundle.policy.weigher(bed.bundle.references.coordinates)(bed.coordinates)
-    assert_allclose(unknown, prior / prior.sum(axis=1, keepdims=True), rtol=1e-5)
+    cost = np.tile([1.0, 1.2], (len(value), 1))
+    subject = replace(bed.subject, value=np.array(value), cost=cost, references=references)
+    weights = np.full((len(log.prompts), len(value)), 1 / len(value), dtype=np.float32)
+    return replace(bed, subject=subject, weights=weights, prompts=log.prompts)
 
 
-def test_half_sizes_count_labelled_samples_at_even_positions(trained: Any, n_even: np.ndarray) -> None:
-    assert n_even.shape == (len(trained.test_log.prompts), len(trained.bundle.references.generators))
-    assert set(n_even.ravel().tolist()) == {4}
+def test_the_even_half_tells_which_training_prompts_are_alike() -> None:
+    log = log_of([([1, 0, 1, 0], [0, 1, 0, 1]), ([0, 1, 0, 1], [1, 0, 1, 0])])
+    bed = bed_of(log, n_correct=[[4, 0], [0, 4]], value=[[1.0, 0.0], [0.0, 1.0]])
+    success = bed.subject.references.success()
+    likelihood = np.array(
+        [
+            [np.prod(success[t] ** right * (1 - success[t]) ** (2 - right)) for t in range(2)]
+            for right in np.array([[2, 0], [0, 2]])
+        ]
+    )
+    assert_allclose(posterior(bed, log), likelihood / likelihood.sum(axis=1, keepdims=True))
+
+
+def test_it_chooses_by_one_half_and_is_scored_on_the_other() -> None:
+    # Even samples say that the small one is always right, odd ones that it never is.
+    log = log_of([([1, 0, 1, 0], [0, 1, 0, 1])] * 3)
+    bed = bed_of(log, n_correct=[[4, 0], [0, 4]], value=[[1.0, 0.0], [0.0, 1.0]])
+    played = hindsight(bed, log, MODEL)
+    assert played is not None
+    assert_allclose(played.value, 0.0)
+    assert_allclose(played.cost, 1.0)
+
+
+def test_it_is_not_told_the_cost_of_the_samples_that_it_pays_for() -> None:
+    # Both are equally good. In training the small one was cheaper; on these very samples it is a hundred
+    # times dearer.
+    log = log_of([([1, 1, 1, 1], [1, 1, 1, 1])] * 3, tokens=(100, 1))
+    bed = bed_of(log, n_correct=[[4, 4]], value=[[1.0, 1.0]])
+    played = hindsight(bed, log, CostModel(unit="output_tokens"))
+    assert played is not None
+    assert played.cost.shape == (3, len(PRICES))
+    assert_allclose(played.cost, 100.0)
+
+
+def test_halves_of_single_samples_tell_nothing() -> None:
+    log = log_of([([1], [1])] * 2)
+    bed = bed_of(log, n_correct=[[4, 4]], value=[[1.0, 1.0]])
+    assert hindsight(bed, log, MODEL) is None

@@ -42,6 +42,20 @@ def test_a_generator_with_gaps_is_trained_and_judged(gap: str, tmp_path: Path) -
     counts = log.counts()
     assert (counts.n_correct >= 0).all() and (counts.n_correct <= counts.n).all()
     train_log, test_log = log.split(0.4)
-    bundle = train(train_log, tmp_path / "policy", n_trials=1, seed=0, adaptive=False)
+    bundle = train(train_log, tmp_path / "policy", n_trials=1, seed=0)
     report = evaluate(bundle, test_log, n_bootstrap=100)
     assert set(report.calibration) <= {"model-0", "model-1"} and "model-0" in report.calibration
+
+
+def test_ragged_samples_are_compared_where_they_are_known(tmp_path: Path) -> None:
+    """Most test prompts have all samples that training saw, the others half of them."""
+    train_log = simulated_log(120, n_samples=12, seed=1)
+    bundle = train(train_log, tmp_path / "policy", n_trials=1, seed=0)
+    whole = simulated_log(40, n_samples=12, seed=2)
+    short = simulated_log(20, n_samples=4, seed=3)
+    report = evaluate(bundle, SampleLog.merge([whole, short]), n_bootstrap=100)
+    assert report.data["n_prompts"] == 40
+    assert report.data["n_left_out"] == 20
+    assert "20 prompts that lack samples" in report.to_markdown()
+    alone = evaluate(bundle, whole, n_bootstrap=100)
+    assert alone.comparison["plateau"] == report.comparison["plateau"]

@@ -12,6 +12,7 @@ from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
 from planner.cli import main
 from training.evaluate import evaluate
+from training.report.names import OURS
 
 
 def renamed(log: SampleLog, ids: set[str], path: Path) -> SampleLog:
@@ -33,7 +34,7 @@ def test_they_are_left_out_and_counted(trained: Any, tmp_path: Path) -> None:
     plain = evaluate(trained.bundle, test_log, n_bootstrap=100)
     assert (report.data["n_renamed"], plain.data["n_renamed"]) == (7, 0)
     assert report.data["n_prompts"] == plain.data["n_prompts"]
-    assert report.comparison["at_equal_cost"]["learned"] == plain.comparison["at_equal_cost"]["learned"]
+    assert report.comparison["at_equal_cost"][OURS] == plain.comparison["at_equal_cost"][OURS]
     assert "7 prompts whose text was trained on under another id" in report.to_markdown()
 
 

@@ -62,7 +62,7 @@ def fitted() -> LearnedVerifiers:
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundle")
-    train(planted(), folder, n_trials=2, adaptive=False)
+    train(planted(), folder, n_trials=2)
     return folder
 
 
@@ -118,7 +118,7 @@ def test_the_bundle_holds_it_and_refuses_what_was_changed(bundle: Path, tmp_path
     assert loaded.training["learned_verifier"]["tiny"]["offered"] == "best_of_n"
     assert read_models(write_models(loaded.verifiers)) == dict(loaded.verifiers)
     again = tmp_path / "again"
-    train(planted(), again, n_trials=2, adaptive=False)
+    train(planted(), again, n_trials=2)
     assert (again / "verifiers.json").read_bytes() == (bundle / "verifiers.json").read_bytes()
     text = (again / "verifiers.json").read_text().replace('"brier":0', '"brier":1')
     (again / "verifiers.json").write_text(text)
@@ -129,7 +129,7 @@ def test_the_bundle_holds_it_and_refuses_what_was_changed(bundle: Path, tmp_path
 
 
 def test_a_bundle_without_verifiers_still_loads(tmp_path: Path) -> None:
-    train(planted(), tmp_path, n_trials=1, adaptive=False, learned_verifier=False)
+    train(planted(), tmp_path, n_trials=1, learned_verifier=False)
     assert not (tmp_path / "verifiers.json").exists()
     loaded = PolicyBundle.load(tmp_path)
     assert dict(loaded.verifiers) == {} and loaded.training["learned_verifier"] == {}

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from difficulty.errors import UnknownUnitError
-from planner.planning.pricing import Pricing
+from training.menu.pricing import Pricing
 from policies.cost.cost_model import CostModel
 from policies.course.allocation import Allocation
 from policies.menu.curves import CurveTable

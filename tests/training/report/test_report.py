@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
 from training.evaluate import evaluate
+from training.report.names import OURS, STATIC
 from training.report.report import REPORT_SCHEMA, Report
+from training.report.verdict import work_sentence
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +28,14 @@ def every_number(value: Any) -> list[float]:
     return [value] if isinstance(value, float) else []
 
 
-def with_learned(report: Report, deployed: str, low: float, high: float) -> Report:
+def with_ours(report: Report, deployed: str, low: float, high: float) -> Report:
     """Return the report with another training verdict and with these differences at every budget."""
     rows = [
         {"budget": 1.0, "value": 0.5, "interval": [0.4, 0.6], "difference": (low + high) / 2}
         | {"difference_interval": [low, high]}
     ] * 3
-    training = {**report.bundle["training"], "verdict": {"deployed": deployed}}
-    equal = {**report.comparison["at_equal_cost"], "learned": rows}
+    training = {**report.bundle["training"], "verdict": [{"deployed": deployed}]}
+    equal = {**report.comparison["at_equal_cost"], OURS: rows}
     return replace(
         report,
         bundle={**report.bundle, "training": training},
@@ -46,7 +48,7 @@ def test_json_is_strict_and_says_its_schema(report: Report) -> None:
     assert content["report"] == REPORT_SCHEMA
     assert content["verdict"] == report.verdict
     assert all(math.isfinite(number) for number in every_number(content))
-    assert {"data", "bundle", "comparison", "calibration", "budgets", "bands"} <= set(content)
+    assert {item.name for item in fields(Report)} <= set(content)
 
 
 def test_every_comparison_carries_an_interval(report: Report) -> None:
@@ -62,7 +64,16 @@ def test_markdown_names_every_policy_and_the_verdict(report: Report) -> None:
     assert report.verdict in text
     for name in report.comparison["at_equal_cost"]:
         assert name in text
-    for heading in ("at equal cost", "Cost multiple", "Who gets what", "Belief", "Budgets kept"):
+    for heading in (
+        "at equal cost",
+        "Cost multiple",
+        "What did the work",
+        "Against known rules",
+        "Who gets what",
+        "Promises kept",
+        "Belief",
+        "Budgets kept",
+    ):
         assert heading in text
     assert "nan" not in text.lower()
     assert "None" not in text
@@ -80,20 +91,46 @@ def test_tables_of_markdown_have_as_many_cells_as_their_heads(report: Report) ->
 
 
 def test_a_static_fallback_says_that_nothing_special_pays(report: Report) -> None:
-    assert with_learned(report, "static", 0.0, 0.0).verdict.startswith("Nothing special pays here")
+    assert with_ours(report, "static mix", 0.0, 0.0).verdict.startswith("Nothing special pays here")
 
 
 def test_wins_and_losses_are_counted_beyond_the_interval(report: Report) -> None:
     for low, high, wins, losses in ((0.01, 0.05, 3, 0), (-0.05, -0.01, 0, 3), (-0.01, 0.05, 0, 0)):
-        verdict = with_learned(report, "learned", low, high).verdict
+        verdict = with_ours(report, "choices by text", low, high).verdict
         assert f"at {wins} of 3 budgets" in verdict
         assert f"worse at {losses}" in verdict
 
 
 def test_multiples_are_looked_up_by_their_place(report: Report) -> None:
     multiple, (low, high) = report.multiple(0.5)
-    row = report.comparison["cost_multiples"]["learned"][1]
+    row = report.comparison["cost_multiples"][OURS][1]
     assert (multiple, [low, high]) == (row["multiple"], row["interval"])
-    assert report.multiple(0.5, "best static mix")[0] == 1
+    assert report.multiple(0.5, STATIC)[0] == 1
     with pytest.raises(KeyError):
         report.multiple(0.33)
+
+
+def test_what_is_never_reached_is_said_in_words(report: Report) -> None:
+    rows = [dict(row) for row in report.comparison["cost_multiples"][OURS]]
+    rows[-1] |= {"multiple": 0.0, "interval": [0.0, 1.1], "reached": 0.31, "missing": 0.012}
+    multiples = {**report.comparison["cost_multiples"], OURS: rows}
+    told = replace(report, comparison={**report.comparison, "cost_multiples": multiples})
+    words = "(31 % of replicates get there, .012 missing)"
+    assert f"never reached at 90% {words}" in told.verdict
+    assert f"| never reached {words} |" in told.to_markdown()
+
+
+def test_what_did_the_work_is_named_only_beyond_its_interval() -> None:
+    def part(value: float, low: float) -> dict[str, Any]:
+        return {"mean_difference": {"difference": value, "interval": [low, value + 0.01]}}
+
+    data = {"objective": "accuracy"}
+    work = {"the text": part(0.01, 0.004), "reacting to samples": part(0.02, 0.01), "luck": part(0.03, -0.01)}
+    assert work_sentence(work, data).startswith("What did the work: reacting to samples and the text (")
+    assert "no single part" in work_sentence({"luck": part(0.03, -0.01)}, data)
+    assert work_sentence({}, data) == ""
+
+
+def test_the_report_says_what_its_intervals_are_conditional_on(report: Report) -> None:
+    assert report.data["conditional_on"] in report.to_markdown()
+    assert "groups of prompts" in report.data["conditional_on"]

@@ -1,25 +1,20 @@
-"""What each allocation is expected to cost each prompt: beliefs about tokens, priced in one unit.
+"""What each allocation cost on recorded prompts, in one unit: curves priced by the cost model.
 
-Output tokens come from the belief (weighted over reference prompts); prompt tokens are the prompt's own where
-known, else fitted from its length; a reward model is charged for what it was recorded to read, else for the
-prompt and one completion per sample that it scores. The prices themselves are those of
-`policies.cost.cost_model`, so that plans and ledgers share one formula.
+A reward model is charged for what it was recorded to read, else for the prompt and one completion per sample
+that it scores. Prices are those of `policies.cost.cost_model`; what a course is expected to cost new prompts
+is left to `planner.planning.expectation`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.belief.reference_prompts import Belief
-from difficulty.errors import UnknownUnitError
-from difficulty.prompt import Prompt
 from policies.cost.cost_model import CostModel
-from policies.cost.latency import DecodeModel
 from policies.course.allocation import Allocation
 from policies.menu.curves import CurveTable
 
@@ -47,11 +42,7 @@ class Pricing:
     Parameters
     ----------
     cost_model : CostModel
-        Unit and prices.
-    prompt_token_fit : mapping
-        Per generator, intercept and slope of prompt tokens against characters; for prompts of unknown length.
-    decode : DecodeModel, optional
-        Predicts seconds; needed for the unit ``seconds``.
+        Unit and prices; not ``seconds``, which a log does not tell.
 
     Notes
     -----
@@ -63,8 +54,7 @@ class Pricing:
     may keep in a cache. Where nothing is recorded, it is an estimate: prompt and completion of every sample;
     of a search, the prompt N times and each generated token once, as a reward model that keeps its cache
     reads them. One that keeps none reads every path anew with each step: 1.7 times as much for a search of
-    two steps, 5 times for one of seven (lab model, beam search). For a new prompt the estimate is multiplied
-    by what was read per estimated token on the reference prompts.
+    two steps, 5 times for one of seven (lab model, beam search).
 
     Examples
     --------
@@ -77,8 +67,6 @@ class Pricing:
     """
 
     cost_model: CostModel
-    prompt_token_fit: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    decode: DecodeModel | None = None
 
     def recorded(self, curves: CurveTable) -> FloatArray:
         """Return what each allocation cost on the recorded prompts, shape (T, A).
@@ -96,27 +84,6 @@ class Pricing:
             self.reading(curves),
         )
 
-    def expected(self, prompts: Sequence[Prompt], belief: Belief, curves: CurveTable) -> FloatArray:
-        """Return what each allocation is expected to cost each prompt, shape (P, A).
-
-        Raises
-        ------
-        UnknownUnitError
-            When a quantity that the unit needs was not recorded.
-        """
-        if self.cost_model.unit == "samples":
-            return np.broadcast_to(curves.samples[:1], (len(prompts), len(curves.allocations)))
-        output_tokens = belief.expect(curves.output_tokens)
-        if self.cost_model.unit == "output_tokens":
-            prompt_tokens = np.zeros_like(output_tokens)
-        else:
-            prompt_tokens = belief.expect(curves.prompt_tokens) * self._relative_length(
-                prompts, belief, curves
-            )
-        samples = np.broadcast_to(curves.samples[:1], output_tokens.shape)
-        read = self._expected_reading(belief, curves, samples, prompt_tokens, output_tokens)
-        return self._price(curves.allocations, samples, prompt_tokens, output_tokens, read)
-
     def reading(self, curves: CurveTable) -> FloatArray | None:
         """Return the tokens that a reward model reads on the recorded prompts: recorded, else estimated.
 
@@ -132,48 +99,6 @@ class Pricing:
         )
         recorded = curves.verifier_tokens
         return estimate if recorded is None else np.where(np.isnan(recorded), estimate, recorded)
-
-    def _expected_reading(
-        self,
-        belief: Belief,
-        curves: CurveTable,
-        samples: FloatArray,
-        prompt_tokens: FloatArray,
-        output_tokens: FloatArray,
-    ) -> FloatArray | None:
-        """Return what a reward model is expected to read, shape (P, A); None where it is free."""
-        if not self.cost_model.charges_verifier():
-            return None
-        estimate = _estimated_reading(curves.allocations, samples, prompt_tokens, output_tokens)
-        recorded = curves.verifier_tokens
-        if recorded is None:
-            return estimate
-        columns = np.flatnonzero(~np.isnan(recorded).all(axis=0))
-        estimated = _estimated_reading(
-            curves.allocations, curves.samples, curves.prompt_tokens, curves.output_tokens
-        )[:, columns]
-        read = np.where(np.isnan(recorded[:, columns]), estimated, recorded[:, columns])
-        expected = belief.expect(read)
-        # Where the estimate is known and not 0, a longer prompt is read at length.
-        both = belief.expect(np.where(estimated > 0, read, np.nan))
-        known = belief.expect(np.where(estimated > 0, estimated, np.nan))
-        scaled = both / known * estimate[:, columns]
-        estimate[:, columns] = np.where(np.isnan(scaled), expected, scaled)
-        return estimate
-
-    def _relative_length(self, prompts: Sequence[Prompt], belief: Belief, curves: CurveTable) -> FloatArray:
-        """Return each prompt's length relative to what the belief expects, shape (P, A); 1 where unknown."""
-        known = np.array([np.nan if p.prompt_tokens is None else p.prompt_tokens for p in prompts])
-        characters = np.array([np.nan if p.content is None else len(p.content) for p in prompts])
-        relative = np.ones((len(prompts), len(curves.allocations)))
-        for generator, columns in columns_by_generator(curves.allocations).items():
-            intercept, slope = self.prompt_token_fit.get(generator, (np.nan, np.nan))
-            length = np.where(np.isnan(known), intercept + slope * characters, known)
-            once = columns[np.argmin(curves.samples[0, columns])]
-            expected = belief.expect(curves.prompt_tokens[:, [once]])[:, 0]
-            ratio = np.divide(length, expected, out=np.ones(len(prompts)), where=expected > 0)
-            relative[:, columns] = np.where(np.isnan(ratio), 1.0, ratio)[:, None]
-        return relative
 
     def _price(
         self,
@@ -197,36 +122,8 @@ class Pricing:
                 prompt_tokens=usage.prompt_tokens,
                 output_tokens=usage.output_tokens,
                 verifier_tokens=0.0 if verifier_tokens is None else verifier_tokens[:, columns],
-                seconds=self._seconds(usage) if self.cost_model.unit == "seconds" else 0.0,
             )
         return cost
-
-    def _seconds(self, usage: _Usage) -> FloatArray:
-        """Return expected seconds of one generator's allocations, shape (P, A).
-
-        Raises
-        ------
-        UnknownUnitError
-            Without a decode model.
-        """
-        if self.decode is None:
-            raise UnknownUnitError(
-                "seconds need a decode model: fit one with DecodeModel.fit on timed runs and give it to "
-                "Planner"
-            )
-        question = np.nan_to_num(usage.question_tokens())
-        return np.stack(
-            [
-                self.decode.seconds(
-                    width=allocation.width,
-                    depth=allocation.depth,
-                    output_tokens=usage.output_tokens[:, column] / usage.samples[:, column],
-                    prompt_tokens=question,
-                )
-                for column, allocation in enumerate(usage.allocations)
-            ],
-            axis=1,
-        )
 
 
 class _Usage(NamedTuple):

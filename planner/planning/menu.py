@@ -1,0 +1,157 @@
+"""What each prompt would take at each price, with what is told of it: the menu that one price is chosen from.
+
+Beliefs are formed a chunk of prompts at a time, since weights over reference prompts take much memory. Which
+level each prompt gets is left to `policies.choice.levels`, writing plans to `planner.planning.plans`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.errors import InvalidBudgetError
+from difficulty.prompt import Prompt
+from planner.planning.expectation import Expectation
+from policies.choice.course_policy import CoursePolicy
+
+__all__ = ["CHUNK", "Chooser", "Likeness", "Menu", "menu_of"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+# Prompts whose weights over the reference prompts are held at a time.
+CHUNK: Final = 2048
+
+
+class Likeness(NamedTuple):
+    """What is believed of N prompts: weights over T reference prompts, and how familiar they are.
+
+    Attributes
+    ----------
+    weights : ndarray of float32, shape (N, T), or None
+        None where all reference prompts count alike.
+    familiarity : ndarray of float64, shape (N,), or None
+        In [0, 1]; None where nobody can tell.
+    ease : ndarray of float64, shape (N,)
+        Share of the reference prompts that look harder, in [0, 1]; 0.5 where nobody can tell.
+    """
+
+    weights: NDArray[np.float32] | None
+    familiarity: FloatArray | None
+    ease: FloatArray
+
+
+class Menu(NamedTuple):
+    """What N prompts would take at L levels; arrays of shape (N, L), and (N,) for the rest.
+
+    Attributes
+    ----------
+    course : ndarray of int32
+        Column of the course.
+    value : ndarray of float64
+        Told value.
+    cost : ndarray of float64
+        Told cost.
+    familiarity : ndarray of float64, or None
+        As in `Likeness`.
+    ease : ndarray of float64
+        As in `Likeness`.
+    """
+
+    course: NDArray[np.int32]
+    value: FloatArray
+    cost: FloatArray
+    familiarity: FloatArray | None
+    ease: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Chooser:
+    """Takes courses for prompts.
+
+    Parameters
+    ----------
+    policy : CoursePolicy
+        Prices and offers.
+    expectation : Expectation
+        Of the same courses.
+    allowed : ndarray of bool, shape (C,)
+        Courses that may be taken at all.
+    place : ndarray of intp, shape (C,)
+        Column of each course in the bundle's table, which plans are written from.
+    by_text : ndarray of bool, shape (L,)
+        Whether prompts choose by their text at each price.
+    cap : float
+        The most that a prompt may be expected to cost; infinite for no cap.
+    """
+
+    policy: CoursePolicy
+    expectation: Expectation
+    allowed: NDArray[np.bool_]
+    place: NDArray[np.intp]
+    by_text: NDArray[np.bool_]
+    cap: float = np.inf
+
+    def take(
+        self, prompts: Sequence[Prompt], like: Likeness, price: float | None
+    ) -> tuple[NDArray[np.int32], FloatArray, FloatArray]:
+        """Return course, told value and told cost at every level, or at one price; shape (N, L) or (N, 1)."""
+        alike = self.expectation.expect_alike(prompts)
+        value, cost = alike if like.weights is None else self.expectation.expect(like.weights, prompts)
+        allowed = self.allowed[None] & (cost <= self.cap)
+        poor = np.flatnonzero(~allowed.any(axis=1))
+        if len(poor):
+            least = float(np.where(self.allowed, cost, np.inf)[poor].min(axis=1).max())
+            raise InvalidBudgetError(
+                f"the cheapest plan of prompt {prompts[poor[0]].id!r} is expected to cost more than the cap "
+                f"of {self.cap:g} per prompt; raise it to {least:.6g}",
+                least=least,
+            )
+        everything = bool(allowed.all())
+        policy = self.policy
+        levels = np.arange(len(policy.prices)) if price is None else np.array([policy.level_of(price)])
+        prices = policy.prices if price is None else np.array([price])
+        course = np.empty((len(prompts), len(levels)), dtype=np.int32)
+        for place, (level, at) in enumerate(zip(levels, prices, strict=True)):
+            seen, spent = (value, cost) if self.by_text[level] else alike
+            course[:, place] = policy.choose_at(
+                float(at), seen, spent, None if everything else allowed, level=int(level)
+            )
+        rows = np.arange(len(prompts))[:, None]
+        told = policy.telling.tell(value[rows, course], levels)
+        spent = cost[rows, course] * policy.telling.cost[levels]
+        return self.place[course].astype(np.int32), told, spent
+
+
+def menu_of(
+    chooser: Chooser, prompts: Sequence[Prompt], likeness: Iterator[Likeness], price: float | None = None
+) -> Menu:
+    """Return the menu of N prompts.
+
+    Parameters
+    ----------
+    chooser : Chooser
+        Takes courses.
+    prompts : sequence of Prompt
+        N at least 1.
+    likeness : iterator of Likeness
+        Of `CHUNK` prompts at a time, in order.
+    price : float, optional
+        One price in place of all levels.
+    """
+    parts = []
+    for start, like in zip(range(0, len(prompts), CHUNK), likeness, strict=True):
+        parts.append((*chooser.take(prompts[start : start + CHUNK], like, price), like))
+    familiarity = [like.familiarity for *_, like in parts]
+    return Menu(
+        course=np.concatenate([part[0] for part in parts]),
+        value=np.concatenate([part[1] for part in parts]),
+        cost=np.concatenate([part[2] for part in parts]),
+        familiarity=None
+        if any(part is None for part in familiarity)
+        else np.concatenate([part for part in familiarity if part is not None]),
+        ease=np.concatenate([like.ease for *_, like in parts]),
+    )

@@ -1,0 +1,78 @@
+"""What did the work: our policy with one part switched off, as masks over its columns.
+
+A part is worth what the policy loses without it, at equal cost. Where what is left offers nothing at a price,
+everybody gets the best course for everybody of what is left; a part that is not deployed cannot be switched
+off and is left out.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.evaluation.bed import Played, Subject, TestBed
+from training.policy import masks
+
+__all__ = ["CHOICE", "POOLING", "REACTING", "TEXT", "ablations"]
+
+BoolArray: TypeAlias = NDArray[np.bool_]
+
+TEXT: Final = "the text"
+REACTING: Final = "reacting to samples"
+POOLING: Final = "several models in one course"
+CHOICE: Final = "the choice of model"
+
+
+def ablations(bed: TestBed) -> dict[str, Played]:
+    """Return our policy without each part that it has.
+
+    Returns
+    -------
+    dict
+        By part: *the text* (everybody gets the best of what is on offer), *reacting to samples* (only
+        courses that decide everything beforehand), *several models in one course* (neither cascades nor
+        pooled votes), *the choice of model* (one model for everybody at each price, the best by training
+        means).
+    """
+    subject = bed.subject
+    offered, courses = subject.policy.offered, subject.courses
+    alone, decided = masks.of_one_generator(courses), masks.one_shot(courses)
+    on_offer = offered.any(axis=0)
+    found = {}
+    if subject.policy.by_text.any():
+        found[TEXT] = _for_all(subject)
+    if (on_offer & ~decided).any():
+        found[REACTING] = _within(subject, np.broadcast_to(decided, offered.shape))
+    if (on_offer & ~alone).any():
+        found[POOLING] = _within(subject, np.broadcast_to(alone, offered.shape))
+    if len({name for course in courses for name in course.generators}) > 1:
+        found[CHOICE] = _within(subject, _of_one_model(subject))
+    return {part: bed.realise(bed.chosen(left)) for part, left in found.items()}
+
+
+def _for_all(subject: Subject) -> BoolArray:
+    """Return what everybody would get of what is on offer."""
+    prices, offered = subject.policy.prices, subject.policy.offered
+    best = [subject.best(mask, price) for mask, price in zip(offered, prices, strict=True)]
+    return np.asarray(np.array(best)[:, None] == np.arange(offered.shape[1]))
+
+
+def _within(subject: Subject, mask: BoolArray) -> BoolArray:
+    """Return what is on offer of a mask, shape (L, C)."""
+    left = subject.policy.offered & mask
+    for level in np.flatnonzero(~left.any(axis=1)):
+        left[level, subject.best(mask[level], float(subject.policy.prices[level]))] = True
+    return left
+
+
+def _of_one_model(subject: Subject) -> BoolArray:
+    """Return the courses of the model that is best for everybody at each price, shape (L, C)."""
+    courses = subject.courses
+    alone = masks.of_one_generator(courses)
+    owner = np.array([course.generators[0] for course in courses])
+    mask = np.zeros(subject.policy.offered.shape, dtype=bool)
+    for level, price in enumerate(subject.policy.prices):
+        mask[level] = alone & (owner == owner[subject.best(alone, float(price))])
+    return mask

@@ -1,0 +1,142 @@
+"""Measure given courses on a log, in their order: what a bundle deploys, on prompts that it never saw.
+
+What the log cannot tell is NaN: a generator, a score or an answer that it lacks, or too few samples of a
+prompt. Which courses to measure, and what the numbers are compared with, is left to others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.errors import InvalidInputError
+from difficulty.log.sample_log import SampleLog
+from policies.course.allocate import course_of, summary_of
+from policies.course.allocation import Allocation
+from policies.course.course import Course
+from policies.course.selection import NO_SIGNAL
+from policies.menu.curves import Half
+from policies.table.measure import measure
+from policies.table.recorded import Recorded
+from policies.table.table import CourseTable
+from policies.verifier.learned_verifier import LEARNED, CorrectnessModel, LearnedScorer
+
+__all__ = ["measure_courses"]
+
+
+def measure_courses(
+    log: SampleLog,
+    courses: Sequence[Course],
+    *,
+    verifiers: Mapping[str, CorrectnessModel] | None = None,
+    half: Half = "all",
+    seed: int = 0,
+) -> CourseTable:
+    """Return the table of courses, in their order.
+
+    Parameters
+    ----------
+    log : SampleLog
+        P prompts.
+    courses : sequence of Course
+        The C columns.
+    verifiers : mapping of str to CorrectnessModel, optional
+        Learned verifiers by generator; prompts that lack what one reads are NaN in the columns that use it.
+    half : {"all", "even", "odd"}
+        Use all recorded samples, or one of two disjoint halves of each pool.
+    seed : int
+        Of orders and of estimates that draw.
+    """
+    table = CourseTable.empty(courses, len(log.prompts))
+    judged = np.array([course.selection.signal == LEARNED for course in courses], dtype=bool)
+    _measure(table, log, np.flatnonzero(~judged), {}, half, seed)
+    for name, model in (verifiers or {}).items():
+        mine = [
+            at
+            for at in np.flatnonzero(judged).tolist()
+            if courses[at].generators == (name,) and name in log.generators
+        ]
+        if mine:
+            readable = np.flatnonzero(model.readable(log.pool(name)))
+            scorers = {name: LearnedScorer(models=(model,))}
+            _measure(table, log, np.array(mine), scorers, half, seed, rows=readable)
+    return table
+
+
+def _measure(
+    table: CourseTable,
+    log: SampleLog,
+    columns: NDArray[np.intp],
+    learned: Mapping[str, LearnedScorer],
+    half: Half,
+    seed: int,
+    *,
+    rows: NDArray[np.intp] | None = None,
+) -> None:
+    """Measure some columns of a table on some rows of its log."""
+    if rows is not None and len(rows) < len(log.prompts):
+        if not len(rows):
+            return
+        log = log.select([log.prompts[row].id for row in rows])
+    at = np.arange(len(table.value)) if rows is None else rows
+    recorded = Recorded.of(log, learned=learned, half=half, seed=seed)
+    plain: dict[int, Allocation] = {}
+    replayed: list[int] = []
+    for column in columns.tolist():
+        course = table.courses[column]
+        allocation = _allocation(course)
+        if allocation is not None:
+            plain[column] = allocation
+        elif _replayable(course, recorded):
+            replayed.append(column)
+    found = measure(
+        log,
+        recorded,
+        list(plain.values()),
+        [table.courses[column] for column in replayed],
+        learned=learned,
+        half=half,
+        seed=seed,
+    )
+    for source, column in enumerate([*plain, *replayed]):
+        course = table.courses[column]
+        known = np.ones(len(at), dtype=bool)
+        if column not in plain and course.selection.by != "first_success":
+            # Where only counts are recorded, nobody knows what the samples would have voted.
+            for name in course.generators:
+                known &= ~log.pool(name).counts_only
+        held = np.flatnonzero(known)
+        for name in ("value", "rounds"):
+            getattr(table, name)[at[held], column] = getattr(found, name)[held, source]
+        place = np.ix_(at[held], table.slots.of(column))
+        taken = np.ix_(held, found.slots.of(source))
+        for name in ("samples", "requests", "output_tokens", "resent_tokens", "verifier_tokens"):
+            getattr(table, name)[place] = getattr(found, name)[taken]
+
+
+def _allocation(course: Course) -> Allocation | None:
+    """Return the allocation that a course is; None where it is more than that."""
+    allocation = summary_of(course)
+    try:
+        return allocation if course_of(allocation) == course else None
+    except InvalidInputError:
+        return None
+
+
+def _replayable(course: Course, recorded: Recorded) -> bool:
+    """Return whether the log has all that a course reads."""
+    signal = course.selection.signal
+    for name in course.generators:
+        samples = recorded.samples.get(name)
+        if samples is None:
+            return False
+        if signal == LEARNED and samples.judge is None:
+            return False
+        if course.selection.by != "first_success" and signal not in (NO_SIGNAL, LEARNED, *samples.signals):
+            return False
+    pooled = len(course.generators) > 1 and course.selection.pooled
+    if pooled and course.selection.by != "first_success" and not recorded.pooled:
+        return False
+    return all(step.kind == "sample" for step in course.steps)

@@ -1,0 +1,88 @@
+"""Which columns of the table a baseline, a rival or an ablation may use.
+
+Every policy that evaluation speaks of is a mask over the same measured courses, so that all have the same
+selectors, caps, generators and samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.course.course import Course
+from policies.course.stop import Agreement, Beta, Share, Unanimous
+from training.report.names import BEST_RULE
+
+__all__ = ["RULES", "of_one_generator", "one_shot", "rule_masks", "single", "static"]
+
+BoolArray: TypeAlias = NDArray[np.bool_]
+
+
+def of_one_generator(courses: Sequence[Course]) -> BoolArray:
+    """Return which courses draw from one generator, shape (C,)."""
+    return np.array([len(course.generators) == 1 for course in courses], dtype=bool)
+
+
+def one_shot(courses: Sequence[Course]) -> BoolArray:
+    """Return which courses decide everything before the first sample, shape (C,)."""
+    return np.array([course.one_shot for course in courses], dtype=bool)
+
+
+def static(courses: Sequence[Course]) -> BoolArray:
+    """Return which courses a static mix is made of: of one generator, all decided beforehand."""
+    return of_one_generator(courses) & one_shot(courses)
+
+
+def single(courses: Sequence[Course]) -> BoolArray:
+    """Return which courses draw one sample."""
+    plain = [course.n == 1 and course.steps[0].kind == "sample" for course in courses]
+    return np.array(plain, dtype=bool)
+
+
+def _adaptive_consistency(course: Course) -> bool:
+    return isinstance(course.stop, Beta) and not course.stop.futile_from and len(course.generators) == 1
+
+
+def _esc(course: Course) -> bool:
+    return isinstance(course.stop, Unanimous) and len(course.generators) == 1
+
+
+def _k_agree(course: Course) -> bool:
+    return isinstance(course.stop, Agreement) and len(course.generators) == 1
+
+
+def _doubling(course: Course) -> bool:
+    return isinstance(course.stop, Share) and len(course.generators) == 1
+
+
+def _two_agree(course: Course) -> bool:
+    return course.stop == Agreement(count=2) and len(course.generators) == 2
+
+
+RULES: Final[Mapping[str, Callable[[Course], bool]]] = {
+    "Adaptive-Consistency": _adaptive_consistency,
+    "ESC": _esc,
+    "k agree": _k_agree,
+    "until 75 % agree": _doubling,
+    "two agree, else another model": _two_agree,
+}
+"""Stop rules that people know, each at any cap, waves and selector that the table holds."""
+
+
+def rule_masks(courses: Sequence[Course]) -> dict[str, BoolArray]:
+    """Return the columns of each known rule that the table holds, one sample always among them.
+
+    The best of them may use every column that draws from one generator, or that any of the rules is.
+    """
+    once = single(courses)
+    masks = {}
+    for name, belongs in RULES.items():
+        mine = np.array([belongs(course) for course in courses], dtype=bool)
+        if mine.any():
+            masks[name] = mine | once
+    if masks:
+        masks[BEST_RULE] = static(courses) | np.any(list(masks.values()), axis=0)
+    return masks

@@ -1,0 +1,350 @@
+"""The sections of a report in Markdown, each from one table.
+
+Every number comes from the tables that `training.evaluate` made; a section whose table is empty is empty. The
+verdict is worded by `training.report.verdict`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from training.report.names import BEST_RULE, OURS, STATIC
+from training.report.words import difference, multiple, shares
+
+__all__ = [
+    "bands_section",
+    "belief_section",
+    "budgets_section",
+    "equal_cost_section",
+    "flops_section",
+    "gap_section",
+    "multiples_section",
+    "promises_section",
+    "rivals_section",
+    "uniform_section",
+    "work_section",
+]
+
+Table = Mapping[str, Any]
+Rows = Sequence[Mapping[str, Any]]
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [
+        f"| {' | '.join(header)} |",
+        "|" + "---|" * len(header),
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
+
+
+def _bold(name: str) -> str:
+    return f"**{name}**" if name in (OURS, STATIC, BEST_RULE) else name
+
+
+def _named(name: str, n_prompts: Mapping[str, int], n: int) -> str:
+    """Name a policy, with the prompts that it is compared on where these are not all."""
+    told = n_prompts.get(name, n)
+    return _bold(name) if told == n else f"{_bold(name)} (on {told} prompts)"
+
+
+def equal_cost_section(comparison: Table, data: Table) -> str:
+    """Return value at equal cost, policy by policy."""
+    budgets = comparison["budgets"]
+    rows = []
+    for name, cells in comparison["at_equal_cost"].items():
+        told = [_value(cell, static=name == STATIC) for cell in cells]
+        rows.append([_named(name, comparison["n_prompts"], data["n_prompts"]), *told])
+    return "\n".join(
+        [
+            f"## {data['objective'].capitalize()} at equal cost",
+            "",
+            f"Difference to the best static mix in brackets, with its 95 % interval. Budgets are mean "
+            f"{data['unit']} per prompt; a dash means that the policy cannot be bought at that budget. A "
+            "policy that the log cannot tell of every prompt is compared on the others, with the static mix "
+            "on the same ones.",
+            "",
+            *_table(["policy", *(f"{budget:.4g}" for budget in budgets)], rows),
+        ]
+    )
+
+
+def _value(row: Table, *, static: bool) -> str:
+    if row["value"] is None:
+        return "–"
+    if static:
+        return f"{row['value']:.3f}"
+    return f"{row['value']:.3f} ({difference(row['difference'], row['difference_interval'])})"
+
+
+def multiples_section(comparison: Table, data: Table) -> str:
+    """Return cost multiples at equal value, policy by policy, with their geometric mean."""
+    plateau, means = comparison["plateau"], comparison["mean_multiples"]
+    first = next(iter(comparison["cost_multiples"].values()))
+    rows = []
+    for name, cells in comparison["cost_multiples"].items():
+        mean = means[name]
+        averaged = "not reached everywhere" if mean["multiple"] is None else multiple(mean)
+        told = [multiple(cell) for cell in cells]
+        rows.append([_named(name, comparison["n_prompts"], data["n_prompts"]), *told, averaged])
+    return "\n".join(
+        [
+            f"## Cost multiple at equal {data['objective']}",
+            "",
+            "Cost of the interpolated best static frontier over the policy's, at shares of the way from its "
+            f"cheapest point ({plateau['cheapest_value']:.3f} at {plateau['cheapest_cost']:.4g}) to its "
+            f"plateau ({plateau['plateau_value']:.3f} at {plateau['plateau_cost']:.4g}). Above 1 saves. "
+            "Where a target is never reached: the share of bootstrap replicates that reach it, and how much "
+            "is missing at best. The mean over 50, 75 and 90 % is geometric.",
+            "",
+            *_table(["policy", *(f"{row['way_to_plateau']:.0%}" for row in first), "mean"], rows),
+        ]
+    )
+
+
+def uniform_section(uniform: Table, data: Table) -> str:
+    """Return what is saved against the same number of samples for everybody."""
+    if not uniform:
+        return ""
+    most = uniform["most"]
+    rows = []
+    for row in uniform["rows"]:
+        saved = "never reached" if row["cost"] is None else f"{row['saved']:.4g}"
+        share = "–" if row["cost"] is None else shares(row["saved_share"], row["saved_share_interval"])
+        rows.append(
+            [
+                f"{row['share']:.0%}",
+                f"{row['value']:.3f}",
+                f"{row['n']}, {row['name'].removeprefix('uniform ')}",
+                f"{row['uniform_cost']:.4g}",
+                "–" if row["cost"] is None else f"{row['cost']:.4g}",
+                saved,
+                share,
+            ]
+        )
+    return "\n".join(
+        [
+            "## Against the same number of samples for every prompt",
+            "",
+            f"At most, equally many samples for everybody reach {data['objective']} {most['value']:.3f}, at "
+            f"{most['cost']:.4g} {data['unit']} per prompt ({most['n']} samples, "
+            f"{most['name'].removeprefix('uniform ')}). What shares of the way there cost, from one sample "
+            "of the cheapest. Generator, selector and number are the cheapest in hindsight at each share, "
+            "which favours uniform sampling.",
+            "",
+            *_table(
+                ["way there", data["objective"], "uniform N", "costs", "the policy", "saved", "share saved"],
+                rows,
+            ),
+        ]
+    )
+
+
+def rivals_section(rivals: Table, data: Table) -> str:
+    """Return our policy head to head with known rules and baselines."""
+    return _versus(
+        rivals,
+        "## Against known rules, on equal terms",
+        f"What each costs as a multiple of our cost at equal {data['objective']}, at shares of the way to "
+        "the static plateau: above 1 ours is cheaper. Each rule was tuned on the same training prompts, "
+        "price by price, among its own columns of the same table: the same selectors, caps and generators. "
+        "The best of them may also use every static course. Below: "
+        f"{data['objective']} of ours minus the other's at equal cost.",
+    )
+
+
+def work_section(work: Table, data: Table) -> str:
+    """Return our policy against itself without each of its parts."""
+    return _versus(
+        work,
+        "## What did the work",
+        "The same policy with one part switched off: what it then costs as a multiple of our cost at equal "
+        f"{data['objective']}, and what is lost at equal cost without the part.",
+    )
+
+
+def _versus(table: Table, title: str, words: str) -> str:
+    if not table:
+        return ""
+    first = next(iter(table.values()))
+    costs = [
+        [_bold(name), *(multiple(row) for row in rows["cost_multiples"])] for name, rows in table.items()
+    ]
+    gains = [
+        [
+            _bold(name),
+            *(difference(row["difference"], row["interval"]) for row in rows["at_equal_cost"]),
+            difference(rows["mean_difference"]["difference"], rows["mean_difference"]["interval"]),
+        ]
+        for name, rows in table.items()
+    ]
+    return "\n".join(
+        [
+            title,
+            "",
+            words,
+            "",
+            *_table(["against", *(f"{row['way_to_plateau']:.0%}" for row in first["cost_multiples"])], costs),
+            "",
+            *_table(
+                ["against", *(f"{row['budget']:.4g}" for row in first["at_equal_cost"]), "mean"],
+                gains,
+            ),
+        ]
+    )
+
+
+def promises_section(promises: Rows, data: Table) -> str:
+    """Return what plans told and what they brought, by fifth of what they told."""
+    if not promises:
+        return ""
+    rows = [
+        [
+            f"{row['budget']:.4g}",
+            *(
+                f"{fifth['told']:.2f} → {fifth['realised']:.2f} "
+                f"[{fifth['interval'][0]:.2f}, {fifth['interval'][1]:.2f}]" + ("" if fifth["held"] else " ✗")
+                for fifth in row["fifths"]
+            ),
+        ]
+        for row in promises
+    ]
+    n = max(len(row["fifths"]) for row in promises)
+    return "\n".join(
+        [
+            "## Promises kept",
+            "",
+            f"Expected {data['objective']} that plans told → realised, by fifth of what was told, lowest "
+            "first, per budget. ✗ marks a promise that lies more than .05 off and outside the interval.",
+            "",
+            *_table(["budget", *(str(number + 1) for number in range(n))], rows),
+        ]
+    )
+
+
+def budgets_section(budgets: Rows, data: Table) -> str:
+    """Return budgets against what was expected and realised, and the rounds of waiting."""
+    if not budgets:
+        return ""
+    rows = [
+        [
+            f"{row['budget']:.4g}",
+            f"{row['expected_cost']:.4g}",
+            f"{row['realised_cost']:.4g}",
+            "{:.3f} [{:.3f}, {:.3f}]".format(
+                row["realised_over_budget"], *row["realised_over_budget_interval"]
+            ),
+            f"{row['expected_value']:.3f}",
+            f"{row['realised_value']:.3f}",
+            f"{row['mean_rounds']:.2f} ({row['p95_rounds']:.1f})",
+        ]
+        for row in budgets
+    ]
+    return "\n".join(
+        [
+            "## Budgets kept",
+            "",
+            "Realised over budget is above 1 where more was spent than asked for, and below where money was "
+            "left. Rounds wait for each other: their mean, and what 95 % of the prompts stay within.",
+            "",
+            *_table(
+                [
+                    f"budget ({data['unit']} per prompt)",
+                    "expected cost",
+                    "realised cost",
+                    "realised / budget",
+                    f"expected {data['objective']}",
+                    "realised",
+                    "rounds",
+                ],
+                rows,
+            ),
+        ]
+    )
+
+
+def gap_section(gap: Table) -> str:
+    """Return the share of the gap to hindsight that is closed."""
+    if not gap:
+        return ""
+    rows = [
+        [
+            f"{row['budget']:.4g}",
+            "no gap to close" if row["share"] is None else shares(row["share"], row["interval"]),
+        ]
+        for row in gap["per_budget"]
+    ]
+    return "\n".join(
+        [
+            "## Share of the gap to hindsight",
+            "",
+            *_table(["budget", "share closed"], rows),
+            "",
+            "Hindsight chooses each prompt's course with one half of its samples, drawn towards the "
+            "training prompts that they make likely, at the cost that these had; it is scored on the other "
+            "half, among the courses that a half can tell. With few samples per prompt it can lie below a "
+            "policy: it is a bound only where it lies above.",
+        ]
+    )
+
+
+def bands_section(bands: Table) -> str:
+    """Return what each fifth of observed difficulty gets and gains."""
+    rows = [
+        [str(row["band"]), f"{row['one_sample']:.3f}", f"{row['cost']:.4g}", f"{row['value']:.3f}",
+         f"{row['static_value']:.3f}"]
+        for row in bands["bands"]
+    ]  # fmt: skip
+    return "\n".join(
+        [
+            "## Who gets what",
+            "",
+            "Prompts in fifths of observed success of one sample, easiest first, at a budget of "
+            f"{bands['budget']:.4g}.",
+            "",
+            *_table(["band", "one sample", "cost", "value", "best single static course"], rows),
+            "",
+            "![What the policy gives](allocation.png)",
+        ]
+    )
+
+
+def flops_section(match: Table) -> str:
+    """Return a small model with test-time compute against a bigger one; empty where sizes are not known."""
+    if not match:
+        return ""
+    assumed = (
+        "" if match["tokens_recorded"] else " Tokens are not recorded: samples are taken as equally long."
+    )
+    rows = []
+    for row in match["rows"]:
+        ratio = row["inference_per_pretraining_token"]
+        limited = ", all that is recorded" if row["limited_by_log"] else ""
+        cells = [difference(part["difference"], part["interval"]) for part in (row["all"], *row["bands"])]
+        used = f"{row['samples_freed']} ({row['samples_used']}{limited})"
+        rows.append(["inference only" if ratio is None else str(ratio), used, *cells])
+    bands = [str(number + 1) for number in range(len(match["rows"][0]["bands"]))]
+    return "\n".join(
+        [
+            "## A small model with test-time compute against a bigger one",
+            "",
+            f"{match['small']} with N samples against {match['large']} ({match['size_ratio']:.3g} times "
+            "larger) answering once, at equal FLOPs; difference in value per difficulty band, easiest first."
+            f"{assumed}",
+            "",
+            *_table(["inference per pre-training token", "N freed (used)", "all", *bands], rows),
+        ]
+    )
+
+
+def belief_section(calibration: Table) -> str:
+    """Return the scores of the belief before sampling."""
+    if not calibration:
+        return ""
+    rows = [
+        [name, f"{row['brier']:.4f}", f"{row['brier_constant']:.4f}", f"{row['explained_share']:.2f}",
+         f"{row['crps']:.4f}", f"{row['crps_constant']:.4f}"]
+        for name, row in calibration.items()
+    ]  # fmt: skip
+    header = ["generator", "Brier", "constant", "explained share", "CRPS", "constant"]
+    return "\n".join(["## Belief", "", *_table(header, rows), "", "![Reliability](reliability.png)"])

@@ -1,0 +1,102 @@
+"""The verdict of an evaluation in a few sentences: what would be saved, against what, and what did the work.
+
+It claims what the tables show and no more: each number stands with its interval, and what was not reached is
+said in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from training.report.names import OURS
+from training.report.words import difference, named, reached, shares, times
+
+__all__ = ["nothing_deployed", "saving_sentence", "static_sentence", "verdict_of", "work_sentence"]
+
+_SHARE: Final = 0.9
+_SHOWN: Final = (0.5, 0.75, 0.9)
+
+
+def verdict_of(
+    *, training: Mapping[str, Any], comparison: Mapping[str, Any], uniform: Mapping[str, Any],
+    work: Mapping[str, Any], data: Mapping[str, Any],
+) -> str:  # fmt: skip
+    """Return the verdict; the arguments are fields of the report, `training` the bundle's record."""
+    sentences = []
+    if nothing_deployed(training):
+        sentences.append(
+            "Nothing special pays here: no policy was shown to beat the best static mix on the training "
+            "prompts, so the bundle plans the best static mix."
+        )
+    else:
+        sentences += [
+            saving_sentence(uniform, data),
+            static_sentence(comparison, data),
+            work_sentence(work, data),
+        ]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def nothing_deployed(training: Mapping[str, Any]) -> bool:
+    """Return whether a bundle plans the static mix at every price."""
+    bands = training.get("verdict", [])
+    return all(band["deployed"] == "static mix" for band in bands)
+
+
+def saving_sentence(uniform: Mapping[str, Any], data: Mapping[str, Any]) -> str:
+    """Return what is saved against the same number of samples for everybody; empty without any."""
+    if not uniform:
+        return ""
+    row = next(row for row in uniform["rows"] if row["share"] == _SHARE)
+    unit, objective = data["unit"].replace("_", " "), data["objective"]
+    samples = f"up to {row['n']} samples" if row["n"] > 1 else "one sample"
+    how = row["name"].removeprefix("uniform ")
+    what = f"{samples} for everybody ({how}) at {row['uniform_cost']:.4g} {unit}"
+    if row["cost"] is None:
+        missing = f"{row['missing']:.3f}".removeprefix("0")
+        return (
+            f"What {what} per prompt reach, {objective} {row['value']:.3f}, is never reached by the policy "
+            f"({missing} missing)."
+        )
+    return (
+        f"Where {what} per prompt reach {objective} {row['value']:.3f}, the policy saves {row['saved']:.4g} "
+        f"{unit} per prompt: {shares(row['saved_share'], row['saved_share_interval'])}."
+    )
+
+
+def static_sentence(comparison: Mapping[str, Any], data: Mapping[str, Any]) -> str:
+    """Return what the best static mix costs as a multiple of ours, and where ours is better or worse."""
+    parts = []
+    for row in comparison["cost_multiples"][OURS]:
+        if row["way_to_plateau"] in _SHOWN:
+            low, high = (times(end) for end in row["interval"])
+            at = f"at {row['way_to_plateau']:.0%}"
+            parts.append(
+                f"{times(row['multiple'])} [{low}, {high}] {at}"
+                if row["multiple"]
+                else f"never reached {at} ({reached(row)})"
+            )
+    rows = [row for row in comparison["at_equal_cost"][OURS] if row["value"] is not None]
+    wins = sum((row["difference_interval"][0] or 0) > 0 for row in rows)
+    losses = sum((row["difference_interval"][1] or 0) < 0 for row in rows)
+    return (
+        f"At equal {data['objective']} the best static mix costs, as a multiple of the policy's cost, "
+        f"{', '.join(parts)} of the way to its plateau; at equal cost the policy is better beyond its 95 % "
+        f"interval at {wins} of {len(rows)} budgets and worse at {losses}."
+    )
+
+
+def work_sentence(work: Mapping[str, Any], data: Mapping[str, Any]) -> str:
+    """Return what did the work, in one line: what is lost at equal cost without each part."""
+    gains = {part: row["mean_difference"] for part, row in work.items()}
+    known = {part: gain for part, gain in gains.items() if gain["difference"] is not None}
+    if not known:
+        return ""
+    ranked = sorted(known, key=lambda part: -known[part]["difference"])
+    sure = [part for part in ranked if (known[part]["interval"][0] or 0) > 0]
+    told = "; ".join(
+        f"{part} {difference(known[part]['difference'], known[part]['interval'])}" for part in ranked
+    )
+    who = named(sure) if sure else "no single part beyond its interval"
+    return f"What did the work: {who} ({data['objective']} lost at equal cost without it: {told})."
