@@ -87,6 +87,8 @@ def _measure(
     for column in columns.tolist():
         course = table.courses[column]
         allocation = _allocation(course)
+        if not set(course.generators) <= set(log.generators):
+            continue
         if allocation is not None:
             plain[column] = allocation
         elif _replayable(course, recorded):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from difficulty.errors import require
+from training.report.markdown import figure_label
 from training.report.names import BEST_RULE, OURS, STATIC
 from training.report.report import Report
 
@@ -94,7 +95,7 @@ def _allocation(report: Report) -> Any:
     bottom = [0.0] * len(table)
     for kind in kinds:
         share = [row["share"].get(kind, 0.0) for row in table]
-        right.bar(range(len(table)), share, bottom=bottom, label=kind)
+        right.bar(range(len(table)), share, bottom=bottom, label=figure_label(kind))
         bottom = [b + s for b, s in zip(bottom, share, strict=True)]
     right.set_xticks(range(len(table)), [f"{budget:.3g}" for budget in budgets])
     right.set_xlabel("budget per prompt")
@@ -121,6 +122,6 @@ def _reliability(report: Report) -> Any:
         axes.set_ylim(-0.02, 1.02)
         axes.set_xlabel("predicted success of one sample")
         axes.set_ylabel("observed")
-        axes.set_title(name, fontsize=10)
+        axes.set_title(figure_label(name), fontsize=10)
         axes.grid(alpha=0.25)
     return figure

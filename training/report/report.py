@@ -6,12 +6,14 @@ Figures are drawn by `training.report.figures`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import msgspec
 
 from training.report import sections
+from training.report.markdown import as_text
 from training.report.names import OURS
 from training.report.verdict import verdict_of
 from training.report.verifier import verifier_section
@@ -85,12 +87,16 @@ class Report:
     @property
     def verdict(self) -> str:
         """What would be saved against the same N for everybody and against static, and what did the work."""
+        return self._verdict(str)
+
+    def _verdict(self, shown: Callable[[str], str]) -> str:
         return verdict_of(
             training=self.bundle["training"],
             comparison=self.comparison,
             uniform=self.uniform,
             work=self.work,
             data=self.data,
+            shown=shown,
         )
 
     def to_json(self) -> bytes:
@@ -123,7 +129,7 @@ class Report:
         lines = [
             "# Evaluation of a compute-optimal policy",
             "",
-            f"**{self.verdict}**",
+            f"**{self._verdict(as_text)}**",
             "",
             f"- Test data: {data['n_prompts']} prompts, {data['n_samples']:,} recorded samples; objective "
             f"{data['objective']}, cost in {data['unit']}; {data['n_courses']} courses; "
@@ -146,7 +152,7 @@ class Report:
         bands = [band["deployed"] for band in training.get("verdict", [])]
         if bands:
             lines.append(
-                f"- Deployed, from high prices to low ones: {'; '.join(bands)}; learned from "
+                f"- Deployed, from high prices to low ones: {as_text('; '.join(bands))}; learned from "
                 f"{training.get('n_prompts', '?')} other prompts."
             )
         lines += [f"- {data['conditional_on']}", "", "![Accuracy against cost](frontier.png)"]

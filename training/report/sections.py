@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from training.report.markdown import as_text
 from training.report.names import BEST_RULE, OURS, STATIC
 from training.report.words import difference, multiple, shares
 
@@ -39,7 +40,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _bold(name: str) -> str:
-    return f"**{name}**" if name in (OURS, STATIC, BEST_RULE) else name
+    return f"**{name}**" if name in (OURS, STATIC, BEST_RULE) else as_text(name)
 
 
 def _named(name: str, n_prompts: Mapping[str, int], n: int) -> str:
@@ -115,7 +116,7 @@ def uniform_section(uniform: Table, data: Table) -> str:
             [
                 f"{row['share']:.0%}",
                 f"{row['value']:.3f}",
-                f"{row['n']}, {row['name'].removeprefix('uniform ')}",
+                f"{row['n']}, {as_text(row['name'].removeprefix('uniform '))}",
                 f"{row['uniform_cost']:.4g}",
                 "–" if row["cost"] is None else f"{row['cost']:.4g}",
                 saved,
@@ -128,9 +129,9 @@ def uniform_section(uniform: Table, data: Table) -> str:
             "",
             f"At most, equally many samples for everybody reach {data['objective']} {most['value']:.3f}, at "
             f"{most['cost']:.4g} {data['unit']} per prompt ({most['n']} samples, "
-            f"{most['name'].removeprefix('uniform ')}). What shares of the way there cost, from one sample "
-            "of the cheapest. Generator, selector and number are the cheapest in hindsight at each share, "
-            "which favours uniform sampling.",
+            f"{as_text(most['name'].removeprefix('uniform '))}). What shares of the way there cost, from one "
+            "sample of the cheapest. Generator, selector and number are the cheapest in hindsight at each "
+            "share, which favours uniform sampling.",
             "",
             *_table(
                 ["way there", data["objective"], "uniform N", "costs", "the policy", "saved", "share saved"],
@@ -328,9 +329,9 @@ def flops_section(match: Table) -> str:
         [
             "## A small model with test-time compute against a bigger one",
             "",
-            f"{match['small']} with N samples against {match['large']} ({match['size_ratio']:.3g} times "
-            "larger) answering once, at equal FLOPs; difference in value per difficulty band, easiest first."
-            f"{assumed}",
+            f"{as_text(match['small'])} with N samples against {as_text(match['large'])} "
+            f"({match['size_ratio']:.3g} times larger) answering once, at equal FLOPs; "
+            f"difference in value per difficulty band, easiest first.{assumed}",
             "",
             *_table(["inference per pre-training token", "N freed (used)", "all", *bands], rows),
         ]
@@ -342,8 +343,8 @@ def belief_section(calibration: Table) -> str:
     if not calibration:
         return ""
     rows = [
-        [name, f"{row['brier']:.4f}", f"{row['brier_constant']:.4f}", f"{row['explained_share']:.2f}",
-         f"{row['crps']:.4f}", f"{row['crps_constant']:.4f}"]
+        [as_text(name), f"{row['brier']:.4f}", f"{row['brier_constant']:.4f}",
+         f"{row['explained_share']:.2f}", f"{row['crps']:.4f}", f"{row['crps_constant']:.4f}"]
         for name, row in calibration.items()
     ]  # fmt: skip
     header = ["generator", "Brier", "constant", "explained share", "CRPS", "constant"]

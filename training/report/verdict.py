@@ -6,7 +6,7 @@ said in words.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from training.report.names import OURS
@@ -20,9 +20,19 @@ _SHOWN: Final = (0.5, 0.75, 0.9)
 
 def verdict_of(
     *, training: Mapping[str, Any], comparison: Mapping[str, Any], uniform: Mapping[str, Any],
-    work: Mapping[str, Any], data: Mapping[str, Any],
+    work: Mapping[str, Any], data: Mapping[str, Any], shown: Callable[[str], str] = str,
 ) -> str:  # fmt: skip
-    """Return the verdict; the arguments are fields of the report, `training` the bundle's record."""
+    """Return the verdict.
+
+    Parameters
+    ----------
+    training : mapping
+        The bundle's record.
+    comparison, uniform, work, data : mapping
+        Fields of the report.
+    shown : callable
+        How names that others chose are written.
+    """
     sentences = []
     if nothing_deployed(training):
         sentences.append(
@@ -31,7 +41,7 @@ def verdict_of(
         )
     else:
         sentences += [
-            saving_sentence(uniform, data),
+            saving_sentence(uniform, data, shown=shown),
             static_sentence(comparison, data),
             work_sentence(work, data),
         ]
@@ -44,14 +54,16 @@ def nothing_deployed(training: Mapping[str, Any]) -> bool:
     return all(band["deployed"] == "static mix" for band in bands)
 
 
-def saving_sentence(uniform: Mapping[str, Any], data: Mapping[str, Any]) -> str:
+def saving_sentence(
+    uniform: Mapping[str, Any], data: Mapping[str, Any], *, shown: Callable[[str], str] = str
+) -> str:
     """Return what is saved against the same number of samples for everybody; empty without any."""
     if not uniform:
         return ""
     row = next(row for row in uniform["rows"] if row["share"] == _SHARE)
     unit, objective = data["unit"].replace("_", " "), data["objective"]
     samples = f"up to {row['n']} samples" if row["n"] > 1 else "one sample"
-    how = row["name"].removeprefix("uniform ")
+    how = shown(row["name"].removeprefix("uniform "))
     what = f"{samples} for everybody ({how}) at {row['uniform_cost']:.4g} {unit}"
     if row["cost"] is None:
         missing = f"{row['missing']:.3f}".removeprefix("0")

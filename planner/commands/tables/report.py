@@ -39,9 +39,7 @@ def print_report(console: Console, report: Report) -> None:
     if report.work:
         console.print(_versus_table(report.work, report, "What did the work: lost without it, at equal cost"))
     if report.rivals:
-        console.print(
-            _versus_table(report.rivals, report, "Ours minus each, at equal cost")
-        )
+        console.print(_versus_table(report.rivals, report, "Ours minus each, at equal cost"))
     if report.promises:
         console.print(_promises_table(report))
     if report.data["n_left_out"]:
@@ -61,7 +59,7 @@ def _ours_table(report: Report) -> Table:
     objective, unit = report.data["objective"], report.data["unit"].replace("_", " ")
     table = new_table(f"{objective.capitalize()} at equal cost, {report.data['n_prompts']} held-out prompts")
     for heading in (f"{unit} per prompt", STATIC, OURS, "difference", "95 % interval", "spent"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=heading == "95 % interval")
     rows = report.comparison["at_equal_cost"]
     spent = {row["budget"]: f"{row['realised_over_budget']:.1%}" for row in report.budgets}
     for ours, static in zip(rows[OURS], rows[STATIC], strict=True):
@@ -109,9 +107,9 @@ def _multiples_table(multiples: Mapping[str, Any], title: str, *, hidden: Sequen
     from training.report.words import multiple
 
     table = new_table(title)
-    table.add_column("share of the way to its plateau", overflow="fold", min_width=22)
+    table.add_column("share of the way to its plateau", overflow="fold", min_width=20)
     for row in next(iter(multiples.values()))[-3:]:
-        table.add_column(f"{row['way_to_plateau']:.0%}", justify="right")
+        table.add_column(f"{row['way_to_plateau']:.0%}", justify="right", no_wrap=True)
     for name, rows in multiples.items():
         if name not in hidden and not name.startswith(("uniform", "Damani")):
             cells = [Text(multiple(row).split(" (")[0]) for row in rows[-3:]]
@@ -120,23 +118,17 @@ def _multiples_table(multiples: Mapping[str, Any], title: str, *, hidden: Sequen
 
 
 def _versus_table(others: Mapping[str, Any], report: Report, title: str) -> Table:
-    """Return differences at equal cost, budget by budget, and their mean with its interval."""
+    """Return differences at equal cost, budget by budget, and their mean."""
     from training.report.names import BEST_RULE
 
     table = new_table(f"{title} (▲ ▼: beyond the 95 % interval)")
-    table.add_column(f"{report.data['unit'].replace('_', ' ')} per prompt", overflow="fold", min_width=22)
+    table.add_column(f"{report.data['unit'].replace('_', ' ')} per prompt", overflow="fold", min_width=20)
     for budget in report.comparison["budgets"]:
         table.add_column(number(budget), justify="right", no_wrap=True)
     table.add_column("mean", justify="right", no_wrap=True)
     for name, rows in others.items():
-        mean = rows["mean_difference"]
-        cells = [_marked(row) for row in rows["at_equal_cost"]]
-        told = (
-            "–"
-            if mean["difference"] is None
-            else f"{mean['difference']:+z.3f} {_signed_interval(mean['interval'])}"
-        )
-        table.add_row(name, *cells, told, style="bold" if name == BEST_RULE else "")
+        cells = [_marked(row) for row in (*rows["at_equal_cost"], rows["mean_difference"])]
+        table.add_row(name, *cells, style="bold" if name == BEST_RULE else "")
     return table
 
 

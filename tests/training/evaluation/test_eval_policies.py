@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
+from tiny_bed import COURSES, PRICES, tiny_bed
 
 from policies.course.course import Course, waves
 from policies.course.stop import Agreement
-from tiny_bed import COURSES, PRICES, tiny_bed
 from training.evaluation import baselines as base
 from training.evaluation.ablations import CHOICE, POOLING, REACTING, TEXT, ablations
 from training.evaluation.bed import Played, TestBed

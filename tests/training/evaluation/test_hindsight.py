@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.testing import assert_allclose
+from tiny_bed import COURSES, PRICES, tiny_bed
 
 from difficulty.belief.reference_prompts import ReferencePrompts
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 from policies.cost.cost_model import CostModel
-from tiny_bed import COURSES, PRICES, tiny_bed
 from training.evaluation.bed import TestBed
 from training.evaluation.hindsight import hindsight, posterior
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-
 from tiny_bed import COURSES, tiny_bed, with_gaps
+
 from training.evaluation.allocation import allocation_table, kind_of
 from training.evaluation.bed import TestBed
 from training.evaluation.comparison import on

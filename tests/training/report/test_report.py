@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import fields, replace
 from typing import Any
 
@@ -134,3 +135,16 @@ def test_what_did_the_work_is_named_only_beyond_its_interval() -> None:
 def test_the_report_says_what_its_intervals_are_conditional_on(report: Report) -> None:
     assert report.data["conditional_on"] in report.to_markdown()
     assert "groups of prompts" in report.data["conditional_on"]
+
+
+def test_names_that_others_chose_are_text_in_markdown_and_verdict(report: Report) -> None:
+    hostile = "<img src=x>|`a` [b](c) **d**"
+    content = json.loads(report.to_json().replace(b"model-0", hostile.encode()).replace(b"model-1", b"$x$"))
+    told = Report(**{item.name: content[item.name] for item in fields(Report)})
+    text = told.to_markdown()
+    assert hostile not in text and "<img" not in text
+    assert "&lt;img src=x&gt;\\|\\`a\\` \\[b\\](c) \\*\\*d\\*\\*" in text
+    rows = [re.findall(r"(?<!\\)\|", line) for line in text.splitlines() if line.startswith("|")]
+    plain = [line.count("|") for line in report.to_markdown().splitlines() if line.startswith("|")]
+    assert [len(row) for row in rows] == plain
+    assert hostile in told.verdict or "$x$" in told.verdict  # a terminal and JSON show it as it is
