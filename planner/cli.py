@@ -20,7 +20,18 @@ from difficulty.printable import printable
 __all__ = ["COMMANDS", "main"]
 
 # In the order of a first visit: try it, learn, judge, use.
-COMMANDS: Final = ("demo", "collect", "compare", "split", "train", "evaluate", "inspect", "plan", "run")
+COMMANDS: Final = (
+    "demo",
+    "collect",
+    "compare",
+    "split",
+    "train",
+    "evaluate",
+    "inspect",
+    "plan",
+    "run",
+    "serve",
+)
 _BAD_INPUT: Final = 2
 _INTERRUPTED: Final = 130
 

@@ -111,12 +111,13 @@ def _made_up(name: str, tokens: float) -> tuple[SampleLog, np.ndarray]:
     rng = np.random.default_rng(_SEED)
     success = 1 / (1 + np.exp(-rng.uniform(-4, 4, _N_PROMPTS)))
     records = []
+    whole = max(round(tokens), 1)
     for row, chance in enumerate(success):
         right = rng.random(_N_SAMPLES) < chance
         spread = rng.dirichlet(np.ones(_WRONG_ANSWERS) / 2)
         wrong = rng.choice(_WRONG_ANSWERS, size=_N_SAMPLES, p=spread)
         samples = [
-            {"answer": "right" if ok else f"wrong {w}", "correct": bool(ok), "output_tokens": tokens}
+            {"answer": "right" if ok else f"wrong {w}", "correct": bool(ok), "output_tokens": whole}
             for ok, w in zip(right, wrong, strict=True)
         ]
         records.append({"prompt_id": str(row), "generator": name, "samples": samples})

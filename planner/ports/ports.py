@@ -116,6 +116,8 @@ class Completion:
         not in `prompt_tokens` and `output_tokens`, and paid for as well.
     remarks : tuple of str
         What a reader of the books must know about these counts, each as ``"Kind: reason"``.
+    reasoning_tokens : int
+        The part of `output_tokens` that the engine says was thinking; 0 where it does not say.
     """
 
     text: str
@@ -131,6 +133,7 @@ class Completion:
     lost_prompt_tokens: int = 0
     lost_output_tokens: int = 0
     remarks: tuple[str, ...] = ()
+    reasoning_tokens: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

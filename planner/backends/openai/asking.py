@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from difficulty.errors import BackendError, InvalidResponseError
-from planner.backends.openai.client import Line
 from planner.backends.openai.completing import completions_of
 from planner.backends.openai.counting import Asked, Counts, UsageMissing, count_tokens, plausible
 from planner.backends.openai.failure import Failed, Way
@@ -27,6 +26,7 @@ from planner.backends.openai.learning import (
 from planner.backends.openai.patience import Patience
 from planner.backends.openai.request import RequestStyle
 from planner.backends.openai.secret import Secret
+from planner.backends.openai.sending import Sender
 from planner.backends.openai.stream import Pieces, stream_fields
 from planner.backends.openai.wire import Reply
 from planner.backends.results import Books, Drawn, Meter
@@ -70,7 +70,7 @@ class Asking:
     ----------
     server : Server
         Who is asked.
-    line : Line
+    line : Sender
         Its open connections.
     request : SampleRequest
         The prompt.
@@ -81,7 +81,7 @@ class Asking:
     """
 
     def __init__(
-        self, server: Server, line: Line, request: SampleRequest, *, n: int, offset: int, meter: Meter
+        self, server: Server, line: Sender, request: SampleRequest, *, n: int, offset: int, meter: Meter
     ) -> None:
         self._server, self._line, self._request, self._meter = server, line, request, meter
         self._wanted = self._n = n
@@ -128,7 +128,7 @@ class Asking:
             body |= stream_fields(running_usage=self._traits.running_usage)
         self._in_flight = pieces = Pieces(n=self._n, streamed=self._streamed)
         try:
-            await self._line.send(server.style.path, body, pieces.feed)
+            await self._line.send(server.style, body, pieces.feed)
             return pieces.reply()
         except Failed as failure:
             if failure.way in (Way.BROKEN, Way.LATE) and pieces.settled:

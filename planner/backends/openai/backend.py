@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from copy import copy
+from dataclasses import replace
 from typing import Any, Literal, Self, final
 from urllib.parse import urlsplit
 
@@ -16,9 +18,11 @@ from difficulty.errors import InvalidInputError
 from planner.backends.openai.asking import Asking, Server
 from planner.backends.openai.client import Connection, Line
 from planner.backends.openai.learning import Findings, ServerTraits
+from planner.backends.openai.own_client import ClientLine, check_client
 from planner.backends.openai.patience import Patience
 from planner.backends.openai.request import RequestStyle
 from planner.backends.openai.secret import Secret
+from planner.backends.openai.sending import Sender
 from planner.backends.prompt_text import check_request
 from planner.backends.results import Books, Drawn, Meter, Spent, assemble
 from planner.ports.ports import Completion, SampleRequest
@@ -53,6 +57,11 @@ class OpenAIBackend:
         distribution.
     token_counter : callable, optional
         Tokens of a text, for servers that send no usage.
+    default_headers : mapping, optional
+        Headers that go with every request.
+    client : httpx.AsyncClient, optional
+        Sends requests in the place of our own connections, with its proxies, certificates and transport; of
+        httpx or httpx2. It is never closed here, and without `api_key` its own headers stand.
     max_concurrency, max_retries : int
         Requests in flight; tries after the first on 408, 409, 429, 5xx, timeouts and disconnects.
     timeout_seconds : float
@@ -83,6 +92,8 @@ class OpenAIBackend:
         thinking_field: str | None = "thinking_token_budget",
         extra_body: Mapping[str, object] | None = None,
         token_counter: Callable[[str], int] | None = None,
+        default_headers: Mapping[str, str] | None = None,
+        client: Any = None,
         max_concurrency: int = 64,
         max_retries: int = 4,
         timeout_seconds: float = 600.0,
@@ -96,11 +107,13 @@ class OpenAIBackend:
             raise InvalidInputError(
                 "api_key must be printable ASCII characters; is there a line break in it?"
             )
+        if client is not None:
+            check_client(client)
         secret = Secret(api_key)
         self._connection = Connection(base_url, secret, timeout_seconds, max_concurrency)
         self._style = RequestStyle(
             model=model, api=api, continuation=continuation, thinking_field=thinking_field,
-            extra_body=dict(extra_body or {}),
+            extra_body=dict(extra_body or {}), headers=dict(default_headers or {}),
         )  # fmt: skip
         self._server = Server(
             where=self._connection.where,
@@ -111,8 +124,9 @@ class OpenAIBackend:
             counter=token_counter,
             books=Books(),
         )
-        self._lines: dict[asyncio.AbstractEventLoop, Line] = {}
-        self._held: list[AbstractAsyncContextManager[Line]] = []
+        self._client = client
+        self._lines: dict[asyncio.AbstractEventLoop, Sender] = {}
+        self._held: list[AbstractAsyncContextManager[Sender]] = []
 
     @property
     def traits(self) -> ServerTraits:
@@ -128,6 +142,44 @@ class OpenAIBackend:
     def draws_singly(self) -> bool:
         """Whether each sample is a request of its own; a driver then sends and records them one by one."""
         return _singly(self.traits)
+
+    def sending(
+        self,
+        *,
+        fields: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+        url: str | None = None,
+    ) -> OpenAIBackend:
+        """Return a view of this backend that writes its requests with further fields and headers.
+
+        The view shares connections, caps, books and all that is found out about the server.
+
+        Parameters
+        ----------
+        fields : mapping, optional
+            Request fields beside those of `extra_body`.
+        headers : mapping, optional
+            Headers beside `default_headers`.
+        url : str, optional
+            Whole address of the endpoint in place of the usual one; it must be on the host of `base_url`.
+
+        Raises
+        ------
+        InvalidInputError
+            When `url` is on another host: the key would go there.
+        """
+        base = urlsplit(self._connection.base_url)
+        if url is not None and urlsplit(url)[:2] != base[:2]:
+            raise InvalidInputError("url must be on the host of base_url")
+        view = copy(self)
+        view._style = replace(
+            self._style,
+            extra_body={**self._style.extra_body, **(fields or {})},
+            headers={**self._style.headers, **(headers or {})},
+            url=url,
+        )
+        view._server = self._server._replace(style=view._style)
+        return view
 
     async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
         """Return `n` completions per request; see the port `Backend` for failures.
@@ -168,11 +220,14 @@ class OpenAIBackend:
         await self._held.pop().__aexit__(None, None, None)
 
     @asynccontextmanager
-    async def _line(self) -> AsyncIterator[Line]:
+    async def _line(self) -> AsyncIterator[Sender]:
         """Share one connection pool per event loop among the calls in flight; the last one closes it."""
         loop = asyncio.get_running_loop()
         if loop not in self._lines:
-            self._lines[loop] = Line(self._connection)
+            client = self._client
+            self._lines[loop] = (
+                Line(self._connection) if client is None else ClientLine(self._connection, client)
+            )
         line = self._lines[loop]
         line.users += 1
         try:
@@ -183,7 +238,7 @@ class OpenAIBackend:
                 del self._lines[loop]
                 await line.close()
 
-    async def _draw(self, line: Line, request: SampleRequest, meter: Meter) -> list[Drawn]:
+    async def _draw(self, line: Sender, request: SampleRequest, meter: Meter) -> list[Drawn]:
         """Draw all samples of one request: together where the server can, one by one where it cannot."""
 
         def ask(n: int, offset: int) -> Asking:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import cache
+from io import BytesIO
 from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -19,12 +20,14 @@ import msgspec
 from difficulty.errors import InvalidResponseError, require
 from planner.backends.openai.failure import Failed, Way, words_of
 from planner.backends.openai.patience import retry_after
+from planner.backends.openai.request import RequestStyle
 from planner.backends.openai.secret import Secret
 from planner.backends.openai.unpacking import ACCEPTED, MAX_REPLY_BYTES, Unpacking
 
-__all__ = ["Connection", "Line"]
+__all__ = ["Connection", "Line", "in_parts", "read_refusal"]
 
 _LONGEST_REFUSAL: Final = 2**16
+_LARGE: Final = 2**20
 # A stream that has said that it is done is given this long to end, so that its connection can be used again.
 _SECONDS_TO_END: Final = 0.05
 
@@ -77,13 +80,15 @@ class Line:
         """Close all connections."""
         await self._session.close()
 
-    async def send(self, path: str, body: Mapping[str, object], take: Callable[[bytes], bool]) -> None:
+    async def send(
+        self, style: RequestStyle, body: Mapping[str, object], take: Callable[[bytes], bool]
+    ) -> None:
         """Send a request once.
 
         Parameters
         ----------
-        path : str
-            Endpoint, e.g. ``"/chat/completions"``.
+        style : RequestStyle
+            Names the endpoint and further headers.
         body : mapping
             Fields of the request.
         take : callable
@@ -100,7 +105,7 @@ class Line:
         # Raised after the handlers: a client's error holds the request with its key, and must not be chained.
         try:
             async with asyncio.timeout(self._connection.timeout_seconds):
-                await self._try(path, body, take)
+                await self._try(style, body, take)
                 return
         except TimeoutError:
             failure = Failed(Way.LATE, "")
@@ -110,17 +115,24 @@ class Line:
             failure = Failed(Way.BROKEN, _said(error))
         raise failure
 
-    async def _try(self, path: str, body: Mapping[str, object], take: Callable[[bytes], bool]) -> None:
+    async def _try(
+        self, style: RequestStyle, body: Mapping[str, object], take: Callable[[bytes], bool]
+    ) -> None:
         connection = self._connection
         async with self._session.post(
-            connection.url(path),
-            data=msgspec.json.encode(body),
-            headers={"Authorization": connection.secret.header()},
+            connection.url(style.path) if style.url is None else style.url,
+            data=in_parts(msgspec.json.encode(body)),
+            headers={"Authorization": connection.secret.header(), **style.headers},
             allow_redirects=False,  # a redirect could carry the prompt, or the key, to another host
             proxy=self._proxy,
         ) as response:
             if not 200 <= response.status < 300:
-                raise await self._refusal(response)
+                raise await read_refusal(
+                    response.status,
+                    response.headers,
+                    response.content.iter_any(),
+                    broken=self._aiohttp.ClientError,
+                )
             if (response.content_length or 0) > MAX_REPLY_BYTES:
                 raise InvalidResponseError(f"the reply is larger than {MAX_REPLY_BYTES / 2**20:g} MiB")
             unpacking = Unpacking(response.headers.get("Content-Encoding", ""))
@@ -132,23 +144,6 @@ class Line:
                     await self._end(response)
                     break
 
-    async def _refusal(self, response: Any) -> Failed:
-        """Read what a refusal says, as far as it comes."""
-        said = bytearray()
-        try:
-            unpacking = Unpacking(response.headers.get("Content-Encoding", ""), max_bytes=_LONGEST_REFUSAL)
-            async for data in response.content.iter_any():
-                for piece in unpacking.feed(data):
-                    said += piece
-        except (InvalidResponseError, self._aiohttp.ClientError):
-            pass  # the status says enough
-        try:
-            words = words_of(msgspec.json.decode(said))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            words = words_of(said.decode("utf-8", "replace"))
-        after = retry_after({name.lower(): value for name, value in response.headers.items()})
-        return Failed(Way.REFUSED, words, status=response.status, retry_after=after)
-
     async def _end(self, response: Any) -> None:
         """Wait a moment for the end of a reply that has said all, so that the connection can be kept."""
         try:
@@ -156,6 +151,43 @@ class Line:
                 await response.content.readany()
         except (TimeoutError, self._aiohttp.ClientError):
             response.close()
+
+
+def in_parts(content: bytes) -> bytes | BytesIO:
+    """Return a body as it is given to the client: a large one in parts, so that the loop goes on meanwhile."""
+    return content if len(content) <= _LARGE else BytesIO(content)
+
+
+async def read_refusal(
+    status: int, headers: Mapping[str, str], pieces: AsyncIterator[bytes], *, broken: type[Exception]
+) -> Failed:
+    """Read what a refusal says, as far as it comes.
+
+    Parameters
+    ----------
+    status : int
+        HTTP status.
+    headers : mapping of str to str
+        Of the reply, in any case.
+    pieces : async iterator of bytes
+        Its body.
+    broken : type
+        What the client raises where the connection breaks.
+    """
+    plain = {name.lower(): value for name, value in headers.items()}
+    said = bytearray()
+    try:
+        unpacking = Unpacking(plain.get("content-encoding", ""), max_bytes=_LONGEST_REFUSAL)
+        async for data in pieces:
+            for piece in unpacking.feed(data):
+                said += piece
+    except (InvalidResponseError, broken):
+        pass  # the status says enough
+    try:
+        words = words_of(msgspec.json.decode(said))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        words = words_of(said.decode("utf-8", "replace"))
+    return Failed(Way.REFUSED, words, status=status, retry_after=retry_after(plain))
 
 
 def _said(error: BaseException) -> str:

@@ -42,6 +42,8 @@ def completions_of(
         The server's key, which no text may hold.
     """
     completions = []
+    # A server counts the thinking of all choices together.
+    thought = max(reply.stated.reasoning or 0, 0)
     for place, tokens in enumerate(counts.output):
         choice, first = reply.choices[place], place == 0
         finish = finish_of(choice.finish)
@@ -63,8 +65,10 @@ def completions_of(
                 lost_prompt_tokens=lost[0] if first else 0,
                 lost_output_tokens=lost[1] if first else 0,
                 remarks=remarks if first else (),
+                reasoning_tokens=min(thought, tokens),
             )
         )
+        thought -= completions[-1].reasoning_tokens
     return completions
 
 

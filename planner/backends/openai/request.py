@@ -22,6 +22,8 @@ __all__ = ["RequestStyle"]
 class RequestStyle:
     """How requests are written for one server; the parameters are those of `OpenAIBackend`.
 
+    Beside them, `headers` go with every request, and `url` is a whole address in place of the usual one.
+
     Examples
     --------
     >>> from difficulty.generator import Generator
@@ -38,6 +40,8 @@ class RequestStyle:
     continuation: Literal["flags", "prefill", "none"] = "flags"
     thinking_field: str | None = "thinking_token_budget"
     extra_body: Mapping[str, object] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    url: str | None = None
 
     def model_of(self, request: SampleRequest) -> str:
         """Return the model's name as the server knows it."""

@@ -41,6 +41,17 @@ class Secret:
         # A closure: no attribute of this object has the key as its value.
         self._reveal: Callable[[], str | None] = lambda: key
 
+    @property
+    def known(self) -> bool:
+        """Whether there is a key.
+
+        Raises
+        ------
+        InvalidInputError
+            When the key was left out of a pickle.
+        """
+        return self._reveal() is not None
+
     def header(self) -> str:
         """Return the value of the ``Authorization`` header.
 

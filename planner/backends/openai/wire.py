@@ -104,6 +104,7 @@ class Stated(NamedTuple):
     prompt: int | None = None
     output: int | None = None
     cached: int | None = None
+    reasoning: int | None = None
 
 
 _NOTHING_STATED: Final = Stated()
@@ -243,7 +244,7 @@ def read_stated(raw: msgspec.Raw) -> Stated:
     Examples
     --------
     >>> read_stated(msgspec.Raw(b'{"prompt_tokens": 5, "completion_tokens": null}'))
-    Stated(prompt=5, output=None, cached=None)
+    Stated(prompt=5, output=None, cached=None, reasoning=None)
     """
     try:
         usage = msgspec.json.decode(raw)
@@ -253,11 +254,13 @@ def read_stated(raw: msgspec.Raw) -> Stated:
         return _NOTHING_STATED
     details = usage.get("prompt_tokens_details") or usage.get("input_tokens_details")
     cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
+    written = usage.get("completion_tokens_details") or usage.get("output_tokens_details")
     prompt, output = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
     return Stated(
         prompt=_count(usage.get("input_tokens")) if prompt is None else prompt,
         output=_count(usage.get("output_tokens")) if output is None else output,
         cached=_count(usage.get("prompt_cache_hit_tokens")) if cached is None else cached,
+        reasoning=_count(written.get("reasoning_tokens")) if isinstance(written, dict) else None,
     )
 
 

@@ -1,0 +1,119 @@
+"""``planner serve``: an OpenAI-compatible server that plans each request and passes it on.
+
+It listens on the loopback unless told otherwise. Routes and limits come from a TOML file, or from a few
+options for the usual case of one upstream; what is answered is the affair of `planner.serving`.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from difficulty.errors import InvalidInputError, require
+from planner.commands.terminal.terminal import note
+
+if TYPE_CHECKING:
+    from planner.serving.settings import ServeSettings
+
+__all__ = ["command"]
+
+
+@click.command("serve")
+@click.option(
+    "--settings",
+    "path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=None,
+    help="TOML file with upstreams, routes, keys and limits; in place of the options below.",
+)
+@click.option("--upstream", default=None, metavar="URL", help="Address of the server behind, up to /v1.")
+@click.option("--key-variable", default=None, metavar="NAME", help="Environment variable of its key.")
+@click.option("--model", default=None, metavar="NAME", help="Only requests for this model; by default all.")
+@click.option("--bundle", default=None, metavar="FOLDER", help="What `planner train` left.")
+@click.option("--price", type=float, default=None, help="Value that a unit of cost must bring.")
+@click.option(
+    "--extract",
+    default=None,
+    metavar="HOW",
+    help="last_number, boxed, math, multiple_choice, whole_text, json:FIELD or regex:PATTERN: how samples "
+    "can vote. Without it every plan is one sample.",
+)
+@click.option("--off", is_flag=True, help="Pass everything through, unplanned.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8400, show_default=True)
+@click.option("--log-requests", is_flag=True, help="One line per request, without its content.")
+def command(
+    path: Path | None,
+    upstream: str | None,
+    key_variable: str | None,
+    model: str | None,
+    bundle: str | None,
+    price: float | None,
+    extract: str | None,
+    off: bool,
+    host: str,
+    port: int,
+    log_requests: bool,
+) -> None:
+    """Serve an OpenAI-compatible API that plans each request."""
+    from planner.serving.build import build
+    from planner.serving.settings import ServeSettings
+
+    if path is not None:
+        if upstream or model or bundle or extract or off or price is not None:
+            raise InvalidInputError("--settings stands alone: put the other options into the file")
+        settings = ServeSettings.read(path)
+    else:
+        settings = _of_options(upstream, key_variable, model, bundle, price, extract, off)
+    uvicorn: Any = require("uvicorn", extra="serve")
+    service = build(settings)
+    if host not in ("127.0.0.1", "::1", "localhost") and not settings.keys:
+        note("warning: everybody who can reach this address may spend; set keys in the settings")
+    if log_requests:
+        logging.getLogger("planner.serving").setLevel(logging.INFO)
+        logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    server = uvicorn.Server(
+        uvicorn.Config(
+            service.application,
+            host=host,
+            port=port,
+            access_log=False,
+            log_level="warning",
+            lifespan="on",
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=30,
+        )
+    )
+    note(f"serving on http://{host}:{port}/v1; stop with Ctrl-C")
+    server.run()
+
+
+def _of_options(
+    upstream: str | None,
+    key_variable: str | None,
+    model: str | None,
+    bundle: str | None,
+    price: float | None,
+    extract: str | None,
+    off: bool,
+) -> ServeSettings:
+    """Return the settings of one upstream and one route."""
+    from planner.serving.settings import EVERY_MODEL, ServeSettings
+
+    if upstream is None:
+        raise InvalidInputError("give --upstream URL, or --settings FILE")
+    if not off and price is None:
+        raise InvalidInputError("give --price, what a unit of cost must bring; or --off to pass through")
+    behind: dict[str, object] = {"base_urls": [upstream]}
+    if key_variable is not None:
+        behind["key_variable"] = key_variable
+    route: dict[str, object] = {"upstream": "upstream", "mode": "off" if off else "plan"}
+    given = {"bundle": bundle, "price": price, "extract": extract}
+    route |= {name: value for name, value in given.items() if value is not None}
+    return ServeSettings.from_plain(
+        {"upstreams": {"upstream": behind}, "routes": {model or EVERY_MODEL: route}}
+    )

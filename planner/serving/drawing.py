@@ -1,0 +1,75 @@
+"""Draw the samples of one request: each generator from its own origin, with everything counted on the way.
+
+It keeps what outcomes do not tell: thinking texts, reasoning and cached tokens, and how long nothing but a
+server was waited for. Sending is left to the origins, capping to the drivers and purses.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from planner.ports.ports import Backend, Completion, SampleRequest
+
+__all__ = ["Drawing"]
+
+
+class Drawing:
+    """A backend for one request; implements the port `Backend`.
+
+    Parameters
+    ----------
+    backends : mapping of str to Backend
+        Who draws, by generator name.
+
+    Examples
+    --------
+    >>> import asyncio
+    >>> from difficulty.generator import Generator
+    >>> from difficulty.prompt import Prompt
+    >>> from planner.simulated import SimulatedBackend
+    >>> drawing = Drawing({"tiny": SimulatedBackend()})
+    >>> request = SampleRequest(prompt=Prompt(text="?"), generator=Generator(name="tiny"), n=2, seed=0)
+    >>> len(asyncio.run(drawing.sample([request]))[0]), drawing.n_samples
+    (2, 2)
+    """
+
+    draws_singly = True
+
+    def __init__(self, backends: Mapping[str, Backend]) -> None:
+        self._backends = dict(backends)
+        self._n_open, self._since = 0, 0.0
+        self._thoughts: dict[str, str] = {}
+        self.waited = 0.0
+        self.n_samples = 0
+        self.reasoning_tokens = 0
+
+    async def sample(self, requests: Sequence[SampleRequest]) -> Sequence[Sequence[Completion]]:
+        """Return the completions of each request."""
+        if self._n_open == 0:
+            self._since = time.perf_counter()
+        self._n_open += 1
+        try:
+            # One request at a time is how drivers of servers ask.
+            rows = [row for request in requests for row in await self._draw(request)]
+        finally:
+            self._n_open -= 1
+            if self._n_open == 0:
+                self.waited += time.perf_counter() - self._since
+        for row in rows:
+            for one in row:
+                self.n_samples += 1
+                self.reasoning_tokens += one.reasoning_tokens
+                if one.reasoning:
+                    self._thoughts.setdefault(one.text, one.reasoning)
+        return rows
+
+    def thought_of(self, text: str) -> str | None:
+        """Return the thinking that came with a text."""
+        return self._thoughts.get(text)
+
+    async def _draw(self, request: SampleRequest) -> Sequence[Sequence[Completion]]:
+        # A name of the bundle is no model: what the origin calls it stands in the generator.
+        own = replace(request, generator=replace(request.generator, prompt_template=None))
+        return await self._backends[request.generator.name].sample([own])

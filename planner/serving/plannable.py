@@ -1,0 +1,225 @@
+"""Read a request for a completion: its prompt, how its samples are drawn, and whether it can be planned.
+
+Requests for more than one text (tools, images, audio, several choices, log-probabilities, JSON that nobody
+can vote on) pass through with exactly one call; fields that are wrong are refused by name. Fields that
+nobody here knows are sent on with every sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from difficulty.errors import InvalidPromptError
+from difficulty.prompt import Prompt
+from planner.serving.exchange import Call
+from planner.serving.refusal import Refusal
+
+__all__ = ["Asked", "Request", "read_request"]
+
+# What the samples' requests are written with by others, or what means nothing to them.
+_WRITTEN: Final = frozenset(
+    {
+        "model", "messages", "prompt", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens",
+        "temperature", "top_p", "seed", "planner", "logprobs", "top_logprobs", "reasoning_effort", "echo",
+    }
+)  # fmt: skip
+_NEVER: Final = (
+    "tools", "functions", "tool_choice", "function_call", "audio", "prediction", "web_search_options",
+    "top_logprobs", "logprobs", "suffix", "echo", "best_of", "prompt_logprobs",
+)  # fmt: skip
+_ROLES: Final = ("system", "developer", "user", "assistant")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """A call for a completion and its body, read as JSON.
+
+    Parameters
+    ----------
+    call : Call
+        The call.
+    body : mapping
+        Its body.
+    chat : bool
+        Chat messages, or a plain prompt.
+    client : str
+        Name of the client's key.
+    """
+
+    call: Call
+    body: Mapping[str, Any]
+    chat: bool
+    client: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What a request asks for.
+
+    Parameters
+    ----------
+    prompt : Prompt, optional
+        None where it cannot be planned.
+    passes : str
+        The field that makes it pass through with one call; empty where it can be planned.
+    fields : mapping
+        Fields that go with every sample.
+    temperature, top_p, max_output_tokens, reasoning_effort, seed
+        As the client set them.
+    stream, include_usage : bool
+        Whether the answer comes in pieces, and with its usage.
+    """
+
+    prompt: Prompt | None = None
+    passes: str = ""
+    fields: Mapping[str, object] = field(default_factory=dict)
+    temperature: float | None = None
+    top_p: float | None = None
+    max_output_tokens: int | None = None
+    reasoning_effort: str | None = None
+    seed: int | None = None
+    stream: bool = False
+    include_usage: bool = False
+
+
+def read_request(request: Request, *, votes_on_json: bool = False) -> Asked:
+    """Return what a request asks for.
+
+    Parameters
+    ----------
+    request : Request
+        The request.
+    votes_on_json : bool
+        Whether answers in JSON can be compared.
+
+    Raises
+    ------
+    Refusal
+        400, naming a field of a wrong kind.
+
+    Examples
+    --------
+    >>> call = Call(method="POST", path="/v1/chat/completions")
+    >>> messages = [{"role": "user", "content": "6 x 7?"}]
+    >>> body = {"model": "tiny", "messages": messages, "top_k": 20, "max_tokens": 9}
+    >>> asked = read_request(Request(call=call, body=body, chat=True))
+    >>> asked.prompt.text, asked.fields, asked.max_output_tokens
+    ('6 x 7?', {'top_k': 20}, 9)
+    >>> read_request(Request(call=call, body=body | {"tools": [{}]}, chat=True)).passes
+    'tools'
+    """
+    body = request.body
+    limit = _whole(body, "max_completion_tokens", least=1)
+    if limit is None:
+        limit = _whole(body, "max_tokens", least=1)
+    n = _whole(body, "n", least=1)
+    options = body.get("stream_options")
+    if options is not None and not isinstance(options, dict):
+        raise _wrong("stream_options", "an object", options)
+    effort = body.get("reasoning_effort")
+    if effort is not None and not isinstance(effort, str):
+        raise _wrong("reasoning_effort", "a text", effort)
+    prompt, passes = _prompt(request)
+    return Asked(
+        prompt=prompt,
+        passes=passes or _passing(body, n, votes_on_json),
+        fields={name: value for name, value in body.items() if name not in _WRITTEN and value is not None},
+        temperature=_number(body, "temperature"),
+        top_p=_number(body, "top_p"),
+        max_output_tokens=limit,
+        reasoning_effort=None if effort in (None, "auto") else effort,
+        seed=_whole(body, "seed", least=-(2**63)),
+        stream=_flag(body, "stream"),
+        include_usage=bool((options or {}).get("include_usage")),
+    )
+
+
+def _passing(body: Mapping[str, Any], n: int | None, votes_on_json: bool) -> str:
+    for name in _NEVER:
+        if body.get(name) not in (None, False, [], {}):
+            return name
+    if n is not None and n > 1:
+        return "n"
+    if body.get("modalities") not in (None, ["text"]):
+        return "modalities"
+    form = body.get("response_format")
+    kind = form.get("type") if isinstance(form, dict) else None
+    if form is not None and kind != "text" and not votes_on_json:
+        return "response_format"
+    # Samples at temperature 0 are all alike.
+    return "temperature" if body.get("temperature") == 0 else ""
+
+
+def _prompt(request: Request) -> tuple[Prompt | None, str]:
+    """Return the prompt, or the field that passes."""
+    name = "messages" if request.chat else "prompt"
+    value = request.body.get(name)
+    try:
+        if request.chat:
+            return _of_messages(value)
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        if isinstance(value, str):
+            return Prompt(text=value), ""
+    except InvalidPromptError:
+        return None, name
+    if value is None or isinstance(value, dict | bool | int | float):
+        raise _wrong(name, "a text or a list", value)
+    return None, name
+
+
+def _of_messages(value: object) -> tuple[Prompt | None, str]:
+    if not isinstance(value, list) or not value:
+        raise _wrong("messages", "a list of at least one message", value)
+    users = []
+    for message in value:
+        if not isinstance(message, dict):
+            raise _wrong("messages", "a list of objects", message)
+        content = message.get("content")
+        if message.get("role") not in _ROLES or message.get("tool_calls") or message.get("function_call"):
+            return None, "messages"
+        if isinstance(content, list):
+            parts = [part for part in content if isinstance(part, dict) and part.get("type") == "text"]
+            if len(parts) != len(content) or not all(isinstance(part.get("text"), str) for part in parts):
+                return None, "messages"
+            content = "\n".join(part["text"] for part in parts)
+        if not isinstance(content, str):
+            return None, "messages"
+        if message["role"] in ("user", "assistant"):
+            users.append((message["role"], content))
+    # One question after instructions is the question; of a conversation everything counts.
+    text = users[0][1] if len(users) == 1 and users[0][0] == "user" else None
+    prompt = Prompt(text=text, messages=tuple(value))
+    return (prompt, "") if prompt.content and prompt.content.strip() else (None, "messages")
+
+
+def _whole(body: Mapping[str, Any], name: str, *, least: int) -> int | None:
+    value = body.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**63:
+        raise _wrong(name, f"a whole number of at least {least}" if least > 0 else "a whole number", value)
+    return value
+
+
+def _number(body: Mapping[str, Any], name: str) -> float | None:
+    value = body.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
+        raise _wrong(name, "a number between 0 and 100", value)
+    return float(value)
+
+
+def _flag(body: Mapping[str, Any], name: str) -> bool:
+    value = body.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise _wrong(name, "true or false", value)
+    return bool(value)
+
+
+def _wrong(name: str, allowed: str, value: object) -> Refusal:
+    shown = repr(value)[:80]
+    return Refusal(400, f"{name} must be {allowed}, got {shown}", param=name)

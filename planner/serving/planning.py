@@ -1,0 +1,253 @@
+"""How one route plans: at which price, within which caps, by whom samples are drawn and how one is selected.
+
+It turns a request into a plan and a plan into an outcome, with the runner that everything else uses. What is
+sent to the client is left to `planner.serving.route`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from random import Random
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from difficulty.errors import UnknownGeneratorError
+from difficulty.generator import Generator
+from planner.drivers import Limits as RunLimits
+from planner.planner import Planner
+from planner.ports.outcome import Outcome
+from planner.ports.ports import AnswerExtractor, Backend, FinishReason, Verifier
+from planner.running.run_plans import run_plans
+from planner.serving.options import Options
+from planner.serving.origin import Origin
+from planner.serving.plannable import Asked
+from policies.cost.budget import Budget, Unit, check_unit
+from policies.cost.cost_model import CostModel
+from policies.course.allocate import summary_of
+from policies.course.course import Course, waves
+from policies.course.selection import LOGPROB, Selection
+from policies.plan.plan import AllocationPlan
+
+if TYPE_CHECKING:
+    from difficulty.prompt import Prompt
+
+__all__ = ["Planning", "Source"]
+
+_SEEDS: Final = Random()
+
+
+class Source(NamedTuple):
+    """Who draws for a generator: an origin, and what it calls the model; None for the client's own name."""
+
+    origin: Origin
+    model: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planning:
+    """Plans and runs the requests of a route.
+
+    Parameters
+    ----------
+    planner : Planner
+        Plans them.
+    sources : mapping of str to Source
+        Who draws, by generator of the planner's bundle.
+    price : float, optional
+        Value that a unit of cost must bring; None where a window's price is given with each request.
+    max_per_request : float, optional
+        The most that one may cost, in the bundle's unit.
+    extractor : AnswerExtractor, optional
+        Finds answers; without it samples cannot vote, and plans are one sample.
+    verifiers : mapping of str to Verifier
+        By the name that courses ask for.
+    by_logprob : bool
+        Select the sample that the model thinks likeliest.
+    max_samples : int
+        The most samples of one request.
+    """
+
+    planner: Planner
+    sources: Mapping[str, Source]
+    price: float | None
+    max_per_request: float | None = None
+    extractor: AnswerExtractor | None = None
+    verifiers: Mapping[str, Verifier] | None = None
+    by_logprob: bool = False
+    max_samples: int = 64
+
+    @property
+    def unit(self) -> Unit:
+        """Unit of costs."""
+        return check_unit(self.planner.bundle.unit)
+
+    @property
+    def selects(self) -> bool:
+        """Whether anything can select among several samples."""
+        return self.extractor is not None or self.by_logprob
+
+    def plan(self, prompt: Prompt, options: Options, *, price: float | None) -> AllocationPlan:
+        """Return the plan of one prompt.
+
+        Parameters
+        ----------
+        prompt : Prompt
+            The prompt.
+        options : Options
+            The client's.
+        price : float, optional
+            Of the moment, in place of the route's.
+
+        Raises
+        ------
+        InvalidBudgetError
+            When the client's budget, or the route's cap, does not reach for one sample.
+        """
+        cap = self.max_per_request
+        if options.budget is not None:
+            own = options.unit is None or options.unit == self.unit
+            most = options.budget if cap is None or not own else min(options.budget, cap)
+            budget = Budget(limit=most, unit=check_unit(options.unit or self.unit), max_per_prompt=most)
+            (plan,) = self.planner.plan([prompt], budget=budget)
+        elif options.target_accuracy is not None:
+            (plan,) = self.planner.plan([prompt], target_accuracy=options.target_accuracy, max_per_prompt=cap)
+        else:
+            at = options.price if options.price is not None else price if price is not None else self.price
+            (plan,) = self.planner.plan([prompt], price=at or 0.0, max_per_prompt=cap)
+        return self._within(plan, options)
+
+    def least(self, prompt: Prompt) -> AllocationPlan:
+        """Return the cheapest plan that there is: what a request gets when nothing is left for more."""
+        (plan,) = self.planner.plan([prompt], price=float(self.planner.bundle.policy.prices.max()))
+        return plan
+
+    def _within(self, plan: AllocationPlan, options: Options) -> AllocationPlan:
+        """Cut a plan to what may be drawn, and to one sample where nothing can select."""
+        course = plan.course
+        if course is None:
+            return plan
+        most = min(self.max_samples, options.max_samples or self.max_samples)
+        if not self.selects:
+            return _one(
+                plan, course, "nothing can select among samples: the route has no way to extract answers"
+            )
+        if self.by_logprob and course.steps[-1].kind == "sample" and course.n > 1:
+            # No rule stops by log-probabilities: all samples of the plan are drawn, the likeliest sent.
+            course = Course(
+                steps=waves(course.steps[0].generator, (min(course.n, most),)),
+                selection=Selection(by="best", signal=LOGPROB),
+            )
+        if course.n > most:
+            fitting = [n for n in range(1, len(course.steps)) if course.prefix(n).n <= most]
+            kept = max(fitting, default=0)
+            if not kept:
+                first = course.steps[0]
+                course = (
+                    replace(course, steps=(replace(first, n=most),)) if first.kind == "sample" else course
+                )
+            else:
+                course = course.prefix(kept)
+        return plan if course == plan.course else replace(plan, course=course, allocation=summary_of(course))
+
+    def generators(self, asked: Asked, model: str) -> dict[str, Generator]:
+        """Return the generators as a request draws from them: the client's settings go first.
+
+        Parameters
+        ----------
+        asked : Asked
+            The request.
+        model : str
+            The model's name as the client sent it.
+        """
+        found = {}
+        for name, generator in self.planner.bundle.generators.items():
+            source = self.sources.get(name)
+            if source is None:
+                continue
+            limits = [x for x in (asked.max_output_tokens, generator.max_output_tokens) if x is not None]
+            found[name] = replace(
+                generator,
+                model=source.model or model,
+                temperature=generator.temperature if asked.temperature is None else asked.temperature,
+                top_p=generator.top_p if asked.top_p is None else asked.top_p,
+                max_output_tokens=min(limits, default=None),
+                reasoning_effort=asked.reasoning_effort or generator.reasoning_effort,
+            )
+        return found
+
+    @property
+    def cost_model(self) -> CostModel:
+        """Prices usage in the bundle's unit."""
+        planner = self.planner
+        model = planner.cost_model or CostModel(
+            unit=check_unit(self.unit), generators=planner.bundle.generators
+        )
+        return replace(model, unit=check_unit(self.unit))
+
+    async def run(
+        self,
+        plan: AllocationPlan,
+        prompt: Prompt,
+        *,
+        asked: Asked,
+        options: Options,
+        backend: Backend,
+        generators: Mapping[str, Generator],
+        deadline_seconds: float | None,
+    ) -> Outcome:
+        """Carry a plan out and return its outcome."""
+        course = plan.course
+        missing = [name for name in (course.generators if course else ()) if name not in generators]
+        if missing:
+            raise UnknownGeneratorError(f"nobody draws for the generators {', '.join(missing)}")
+        model = self.cost_model
+        cap = self.max_per_request
+        if options.budget is not None and plan.unit != model.unit:
+            model, cap = replace(model, unit=plan.unit), None
+        if options.budget is not None:
+            cap = options.budget if cap is None else min(cap, options.budget)
+        seconds = options.deadline_seconds
+        if deadline_seconds is not None:
+            seconds = deadline_seconds if seconds is None else min(seconds, deadline_seconds)
+        (outcome,) = await run_plans(
+            [plan],
+            [prompt],
+            backend=backend,
+            generators=generators,
+            cost_model=model,
+            verifier=self.verifiers,
+            learned=self.planner.bundle.verifiers,
+            extractor=self.extractor or _WHOLE,
+            limits=RunLimits(
+                max_cost_per_prompt=cap,
+                price=model.price,
+                max_seconds=seconds,
+                max_samples_per_prompt=min(self.max_samples, options.max_samples or self.max_samples),
+                max_concurrency=self.max_samples,
+            ),
+            driver="concurrent",
+            seed=_SEEDS.getrandbits(30) if asked.seed is None else asked.seed % 2**30,
+        )
+        return outcome
+
+
+class _WholeText:
+    """Every text that came to its end is its own answer."""
+
+    def extract(self, text: str, finish_reason: FinishReason) -> str | None:
+        """Return the text, None where it is cut or empty."""
+        return text if finish_reason == "stop" and text else None
+
+
+_WHOLE: Final = _WholeText()
+
+
+def _one(plan: AllocationPlan, course: Course, reason: str) -> AllocationPlan:
+    first = course.steps[0]
+    if course.n == 1 or first.kind == "search":
+        single = Course(steps=waves(first.generator, (1,)))
+    else:
+        single = Course(steps=(replace(first, n=1, kind="sample"),), selection=Selection())
+    if single == plan.course:
+        return plan
+    return replace(plan, course=single, allocation=summary_of(single), reason=f"{reason}; {plan.reason}")

@@ -1,0 +1,295 @@
+"""What the operator of a server sets: clients' keys, upstreams, routes and limits.
+
+It is read from TOML and refuses what it does not know. Keys are never in it: it names environment variables.
+A client can choose a route by its name, and never an address.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+import msgspec
+
+from difficulty.errors import InvalidInputError
+
+__all__ = [
+    "EVERY_MODEL",
+    "GeneratorSettings",
+    "KeySettings",
+    "Limits",
+    "Mode",
+    "RouteSettings",
+    "ServeSettings",
+    "UpstreamSettings",
+]
+
+EVERY_MODEL: Final = "*"
+"""Name of the route that takes every model which no other route names; the client's name is sent on."""
+
+Mode: TypeAlias = Literal["plan", "shadow", "off"]
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Hard bounds on what clients may do.
+
+    Parameters
+    ----------
+    max_body_bytes, max_depth : int
+        Size of a request, and how deep its JSON may be nested.
+    max_samples : int
+        Samples that one request may draw.
+    max_in_flight : int
+        Requests that are worked on at a time; more are refused with 503.
+    deadline_seconds : float
+        Longest time for one request; a planned one ends with the best answer so far.
+    keep_alive_seconds : float
+        How often a stream that waits for its answer shows a sign of life.
+    """
+
+    max_body_bytes: int = 16 * 2**20
+    max_depth: int = 64
+    max_samples: int = 64
+    max_in_flight: int = 2048
+    deadline_seconds: float = 600.0
+    keep_alive_seconds: float = 5.0
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise InvalidInputError(f"limits.{name} must be a finite number above 0, got {value!r}")
+
+
+class UpstreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An OpenAI-compatible server, or several that serve the same models.
+
+    Parameters
+    ----------
+    base_urls : tuple of str
+        Addresses up to ``/v1``; requests go round robin to those that answer.
+    key_variable : str, optional
+        Environment variable of its key. Without it a client's own key is sent on, unless the server has keys
+        of its own.
+    timeout_seconds : float
+        Limit for one request, above 0.
+    max_concurrency : int
+        Samples of plans in flight, at least 1.
+    max_retries : int
+        Further tries of a sample that failed.
+    """
+
+    base_urls: tuple[str, ...]
+    key_variable: str | None = None
+    timeout_seconds: float = 600.0
+    max_concurrency: int = 1024
+    max_retries: int = 2
+
+    def __post_init__(self) -> None:
+        if not self.base_urls:
+            raise InvalidInputError("an upstream needs at least one address in base_urls")
+        for url in self.base_urls:
+            address = urlsplit(url)
+            if address.scheme not in ("http", "https") or not address.hostname or address.username:
+                raise InvalidInputError(
+                    "base_urls must look like http://127.0.0.1:8000/v1, without credentials"
+                )
+        if not self.timeout_seconds > 0 or self.max_concurrency < 1 or self.max_retries < 0:
+            raise InvalidInputError(
+                "timeout_seconds must be above 0, max_concurrency at least 1 and max_retries at least 0"
+            )
+
+    def key(self) -> str | None:
+        """Return the key from the environment.
+
+        Raises
+        ------
+        InvalidInputError
+            When the variable is not set.
+        """
+        if self.key_variable is None:
+            return None
+        return _from_environment(self.key_variable)
+
+
+class KeySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A client's key, and what it may spend.
+
+    Parameters
+    ----------
+    key_variable : str
+        Environment variable that holds the key.
+    limit : float, optional
+        Cost that it may spend in a window, in the units of the routes; without a window, ever.
+    window_seconds : float, optional
+        Length of its windows.
+    """
+
+    key_variable: str
+    limit: float | None = None
+    window_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("limit", "window_seconds"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise InvalidInputError(f"{name} of a key must be a finite number above 0, got {value!r}")
+
+    def key(self) -> str:
+        """Return the key from the environment."""
+        return _from_environment(self.key_variable)
+
+
+class GeneratorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who draws for one generator of a bundle: an upstream, and the model's name there."""
+
+    upstream: str | None = None
+    model: str | None = None
+
+
+class RouteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is done with requests for one model.
+
+    Parameters
+    ----------
+    upstream : str
+        Name of the upstream that requests go to.
+    model : str, optional
+        The model's name there; by default the name that the client sent.
+    mode : {"plan", "shadow", "off"}
+        Plan requests; pass them through and only work out what planning would do; or pass them through.
+    bundle : str, optional
+        Folder that training left; without it plans rest on a broad prior.
+    generators : mapping
+        Who draws for each generator of the bundle, where that is not `upstream` and `model`.
+    price : float, optional
+        Value that a unit of cost must bring; in place of `limit`.
+    limit, window : float, optional
+        Budget per window, and its length in `clock`.
+    clock : {"seconds", "prompts"}
+        What windows are made of.
+    max_per_request : float, optional
+        The most that one request may cost, in the bundle's unit.
+    extract : str, optional
+        How the answer is found in a text, so that samples can vote: ``last_number``, ``boxed``, ``math``,
+        ``multiple_choice``, ``json:FIELD``, ``regex:PATTERN``, ``whole_text``. Without it nothing can vote,
+        and plans are one sample.
+    select : {"plan", "logprob"}
+        As the plan says, or the sample that the model thinks likeliest, which needs no answers.
+    when_spent : {"pass", "refuse"}
+        What comes of requests when the window's budget is spent: one sample as if nobody planned, or 429.
+    """
+
+    upstream: str
+    model: str | None = None
+    mode: Mode = "plan"
+    bundle: str | None = None
+    generators: dict[str, GeneratorSettings] = {}
+    price: float | None = None
+    limit: float | None = None
+    window: float | None = None
+    clock: Literal["seconds", "prompts"] = "seconds"
+    max_per_request: float | None = None
+    extract: str | None = None
+    select: Literal["plan", "logprob"] = "plan"
+    when_spent: Literal["pass", "refuse"] = "pass"
+
+    def __post_init__(self) -> None:
+        for name in ("limit", "window", "max_per_request"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise InvalidInputError(f"{name} of a route must be a finite number above 0, got {value!r}")
+        if self.price is not None and not (math.isfinite(self.price) and self.price >= 0):
+            raise InvalidInputError(f"price of a route must be a finite number >= 0, got {self.price!r}")
+        if (self.limit is None) != (self.window is None):
+            raise InvalidInputError("a route has both limit and window, or none of them")
+        if self.mode != "off" and (self.price is None) == (self.limit is None):
+            raise InvalidInputError(
+                "a route that plans needs either a price, or a limit and a window; or set mode = 'off'"
+            )
+
+
+class ServeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that the operator sets.
+
+    Parameters
+    ----------
+    upstreams : mapping of str to UpstreamSettings
+        By name.
+    routes : mapping of str to RouteSettings
+        By the model name that clients send; ``"*"`` takes all others, and ``"auto"`` means the only one.
+    keys : mapping of str to KeySettings
+        Clients' keys by a name for logs; without any, everybody who can connect is served.
+    limits : Limits
+        Hard bounds.
+
+    Raises
+    ------
+    InvalidInputError
+        When a route names an upstream that is not there.
+    """
+
+    upstreams: dict[str, UpstreamSettings]
+    routes: dict[str, RouteSettings]
+    keys: dict[str, KeySettings] = {}
+    limits: Limits = Limits()
+
+    def __post_init__(self) -> None:
+        if not self.routes:
+            raise InvalidInputError("a server needs at least one route")
+        for name, route in self.routes.items():
+            named = [route.upstream, *(one.upstream for one in route.generators.values())]
+            for upstream in named:
+                if upstream is not None and upstream not in self.upstreams:
+                    raise InvalidInputError(
+                        f"route {name!r} names the upstream {upstream!r}; there are "
+                        f"{', '.join(self.upstreams) or 'none'}"
+                    )
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> ServeSettings:
+        """Read a TOML file.
+
+        Raises
+        ------
+        InvalidInputError
+            When it is not TOML, has unknown keys, or a value that cannot be meant.
+        """
+        text = Path(path).read_bytes()
+        try:
+            plain: dict[str, Any] = tomllib.loads(text.decode())
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InvalidInputError(f"{path} is not TOML: {error}") from None
+        return cls.from_plain(plain, where=str(path))
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any], *, where: str = "settings") -> ServeSettings:
+        """Return the settings that plain values hold.
+
+        Examples
+        --------
+        >>> settings = ServeSettings.from_plain({
+        ...     "upstreams": {"local": {"base_urls": ["http://127.0.0.1:8000/v1"]}},
+        ...     "routes": {"tiny": {"upstream": "local", "mode": "off"}},
+        ... })
+        >>> settings.limits.max_samples
+        64
+        """
+        try:
+            return msgspec.convert(plain, cls)
+        except msgspec.ValidationError as error:
+            cause = error.__cause__
+            raise InvalidInputError(f"{where}: {cause if cause is not None else error}") from None
+
+
+def _from_environment(variable: str) -> str:
+    key = os.environ.get(variable, "").strip()
+    if not (key and key.isascii() and key.isprintable()):
+        raise InvalidInputError(
+            f"the environment variable {variable} must hold a key of printable ASCII characters"
+        )
+    return key

@@ -1,0 +1,338 @@
+"""The servers behind the proxy: requests are sent on as they are, round robin over addresses that answer.
+
+An address that fails several times in a row gets no requests for a while, and then one to try it. Bytes of
+bodies and of streams are not touched. Which request goes to which upstream is left to the routes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from functools import cache
+from typing import Any, Final, Literal, Self
+
+from difficulty.errors import RetryableBackendError, require
+from planner.backends.openai import OpenAIBackend
+from planner.backends.openai.client import in_parts
+from planner.backends.openai.secret import Secret
+from planner.ports.ports import Backend, Completion, SampleRequest
+from planner.serving.exchange import Answer, Call, end_to_end
+from planner.serving.refusal import Refusal
+from planner.serving.settings import UpstreamSettings
+
+__all__ = ["Address", "Upstream"]
+
+# Failures in a row after which an address rests, and for how long at first and at most.
+_FAILURES: Final = 5
+_REST: Final = (1.0, 30.0)
+# Replies up to this size are read whole, so that they are sent with their length.
+_WHOLE: Final = 2**20
+_WRITTEN: Final = ("content-type", "accept", "accept-encoding", "content-encoding")
+_OURS: Final = ("authorization", "api-key", "x-api-key", "cookie")
+
+
+class Address:
+    """One address of an upstream, and whether it answers.
+
+    Parameters
+    ----------
+    base_url : str
+        Up to ``/v1``.
+    clock : callable
+        Monotonic seconds.
+
+    Examples
+    --------
+    >>> address = Address("http://127.0.0.1:8000/v1", clock=lambda: 0.0)
+    >>> for _ in range(5):
+    ...     address.failed()
+    >>> address.rests
+    True
+    """
+
+    def __init__(self, base_url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._clock = clock
+        self._failures = 0
+        self._rests_until = 0.0
+
+    @property
+    def rests(self) -> bool:
+        """Whether it gets no requests now."""
+        return self._failures >= _FAILURES and self._clock() < self._rests_until
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until it is tried again."""
+        return max(self._rests_until - self._clock(), 0.0) if self.rests else 0.0
+
+    def answered(self) -> None:
+        """Note that it has answered."""
+        self._failures = 0
+
+    def failed(self) -> None:
+        """Note that it could not be reached, broke off or failed."""
+        self._failures += 1
+        if self._failures >= _FAILURES:
+            rest = min(_REST[0] * 2.0 ** min(self._failures - _FAILURES, 8), _REST[1])
+            self._rests_until = self._clock() + rest
+
+
+class Upstream:
+    """An upstream.
+
+    Parameters
+    ----------
+    name : str
+        For logs and messages; addresses are not told to clients.
+    settings : UpstreamSettings
+        Addresses and limits.
+    logprobs : bool
+        Whether samples bring log-probabilities.
+    sends_clients_keys : bool
+        Whether a client's own key is sent on where the upstream has none configured.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: UpstreamSettings,
+        *,
+        logprobs: bool = False,
+        sends_clients_keys: bool = False,
+    ) -> None:
+        self.name, self.settings, self.logprobs = name, settings, logprobs
+        self.secret = Secret(settings.key())
+        self.addresses = [Address(url) for url in settings.base_urls]
+        self.sends_clients_keys = sends_clients_keys and not self.secret.known
+        self._turn = 0
+        self._session: Any = None
+        self._backends: dict[tuple[str, str], OpenAIBackend] = {}
+        self._held = AsyncExitStack()
+
+    async def start(self) -> None:
+        """Keep the connections of samples open between requests."""
+        for address in self.addresses:
+            for api in ("chat", "completions"):
+                await self._held.enter_async_context(self.backend(address, api))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._held.aclose()
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def choose(self) -> Iterator[Address]:
+        """Yield the addresses that may be tried, the next in turn first.
+
+        Raises
+        ------
+        Refusal
+            503, when all of them rest.
+        """
+        self._turn += 1
+        start = self._turn % len(self.addresses)
+        ready = [one for one in self.addresses[start:] + self.addresses[:start] if not one.rests]
+        if not ready:
+            wait = min(one.seconds_left for one in self.addresses)
+            raise Refusal(
+                503,
+                f"upstream {self.name!r} does not answer; try again later",
+                code="upstream_unavailable",
+                retry_after=wait,
+            )
+        return iter(ready)
+
+    def headers(self, call: Call) -> dict[str, str]:
+        """Return the headers that go to the upstream: the client's without its keys, and its own key."""
+        given = dict(end_to_end(call.headers.items()))
+        sent = {
+            name: value
+            for name, value in given.items()
+            if name not in _OURS and not name.startswith("x-planner-")
+        }
+        if self.secret.known:
+            sent["authorization"] = self.secret.header()
+            for name in ("api-key", "x-api-key"):
+                if name in given:
+                    sent[name] = self.secret.header().removeprefix("Bearer ")
+        elif self.sends_clients_keys:
+            sent |= {name: given[name] for name in _OURS if name in given and name != "cookie"}
+        return sent
+
+    async def forward(self, call: Call, *, body: bytes | None = None) -> Answer:
+        """Send a call on and return what comes, byte for byte.
+
+        Parameters
+        ----------
+        call : Call
+            The client's.
+        body : bytes, optional
+            In place of the call's own.
+
+        Raises
+        ------
+        Refusal
+            502 where no address can be reached, 503 where all rest, 504 where none answers in time.
+        """
+        aiohttp = require("aiohttp", extra="serve")
+        if self._session is None:
+            self._session = _session(aiohttp)
+        path = call.path.removeprefix("/v1") + (f"?{call.query}" if call.query else "")
+        headers, content = self.headers(call), call.body if body is None else body
+        headers.setdefault("accept-encoding", "identity")
+        for address in self.choose():
+            try:
+                async with asyncio.timeout(self.settings.timeout_seconds):
+                    response = await self._session.request(
+                        call.method,
+                        _encoded(address.base_url + path),
+                        data=in_parts(content) if content else None,
+                        headers=headers,
+                        allow_redirects=False,
+                        skip_auto_headers=("User-Agent", "Accept", "Content-Type"),
+                    )
+                    return await self._answer(aiohttp, address, response)
+            except aiohttp.ClientConnectorError:
+                address.failed()
+            except TimeoutError:
+                address.failed()
+                raise Refusal(504, f"upstream {self.name!r} did not answer in time") from None
+            except (aiohttp.ClientError, OSError):
+                # It may have begun to work on it: nobody but the client may decide to ask again.
+                address.failed()
+                raise Refusal(502, f"upstream {self.name!r} broke off") from None
+        raise Refusal(502, f"upstream {self.name!r} cannot be reached", code="upstream_unreachable")
+
+    def drawing(self, call: Call, fields: Mapping[str, object]) -> Backend:
+        """Return what draws samples for a call from the addresses that answer."""
+        sent = self.headers(call)
+        headers = {
+            name: value
+            for name, value in sent.items()
+            if name not in _WRITTEN and not (name == "authorization" and self.secret.known)
+        }
+        return _Sampling(self, call.path, fields, headers)
+
+    def backend(self, address: Address, api: Literal["chat", "completions"]) -> OpenAIBackend:
+        """Return what draws samples from one address, the same one every time."""
+        known = self._backends.get((address.base_url, api))
+        if known is None:
+            known = self._backends[address.base_url, api] = OpenAIBackend(
+                base_url=address.base_url,
+                api_key=self.settings.key(),
+                api=api,
+                n_choices="single",
+                logprobs=self.logprobs,
+                max_concurrency=self.settings.max_concurrency,
+                max_retries=self.settings.max_retries,
+                timeout_seconds=self.settings.timeout_seconds,
+            )
+        return known
+
+    async def _answer(self, aiohttp: Any, address: Address, response: Any) -> Answer:
+        if response.status >= 500 and response.status != 501:
+            address.failed()
+        else:
+            address.answered()
+        headers = end_to_end((name.decode(), value.decode("latin-1")) for name, value in response.raw_headers)
+        length = response.content_length
+        if length is not None and length <= _WHOLE:
+            body = await response.read()
+            return Answer(status=response.status, headers=headers, body=body)
+        return Answer(
+            status=response.status, headers=headers, body=_Pieces(aiohttp, address, response, self.name)
+        )
+
+
+class _Sampling:
+    """Draws the samples of one call; an address that cannot be reached is passed over for the next."""
+
+    draws_singly = True
+
+    def __init__(
+        self, upstream: Upstream, path: str, fields: Mapping[str, object], headers: Mapping[str, str]
+    ) -> None:
+        self._upstream, self._fields, self._headers = upstream, fields, headers
+        self._api: Literal["chat", "completions"] = (
+            "chat" if path.endswith("/chat/completions") else "completions"
+        )
+
+    async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
+        """Return the completions of each request."""
+        try:
+            addresses = list(self._upstream.choose())
+        except Refusal as refusal:
+            raise RetryableBackendError(refusal.message, status=refusal.status) from None
+        failed: RetryableBackendError | None = None
+        for address in addresses:
+            view = self._upstream.backend(address, self._api).sending(
+                fields=self._fields, headers=self._headers
+            )
+            try:
+                rows = await view.sample(requests)
+            except RetryableBackendError as error:
+                address.failed()
+                if failed is not None:
+                    error.failed_requests += failed.failed_requests
+                    error.prompt_tokens += failed.prompt_tokens
+                    error.output_tokens += failed.output_tokens
+                failed = error
+                continue
+            address.answered()
+            return rows
+        assert failed is not None
+        raise failed
+
+
+class _Pieces:
+    """A reply as it comes; where nobody listens any more, the upstream is told by the connection."""
+
+    def __init__(self, aiohttp: Any, address: Address, response: Any, name: str) -> None:
+        self._broken = (aiohttp.ClientError, OSError)
+        self._address, self._response, self._name = address, response, name
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            data: bytes = await self._response.content.readany()
+        except self._broken:
+            self._address.failed()
+            await self.aclose()
+            raise Refusal(502, f"upstream {self._name!r} broke off") from None
+        if not data:
+            self._response.release()
+            raise StopAsyncIteration
+        return data
+
+    async def aclose(self) -> None:
+        """Drop what has not come yet; does nothing once all has come."""
+        self._response.close()
+
+
+def _session(aiohttp: Any) -> Any:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=_tls()),
+        timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=30.0, sock_read=None),
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+    )
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def _encoded(url: str) -> Any:
+    """Return an address whose path and query are sent as the client wrote them."""
+    from yarl import URL
+
+    return URL(url, encoded=True)
