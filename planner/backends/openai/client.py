@@ -154,7 +154,7 @@ class Line:
 
 
 def in_parts(content: bytes) -> bytes | BytesIO:
-    """Return a body as it is given to the client: a large one in parts, so that the loop goes on meanwhile."""
+    """Return a body as it is given to the client: a large one in parts, and the loop goes on meanwhile."""
     return content if len(content) <= _LARGE else BytesIO(content)
 
 
