@@ -7,7 +7,7 @@ each other is left to `difficulty.belief`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal, TypeAlias, cast
@@ -133,7 +133,7 @@ def measure_curves(
         generator, strategy = key[0], key[1]
         if generator not in log.generators:
             continue
-        runs = [run for run in log.runs() if (run.generator, run.strategy, run.params) == key]
+        runs = [run for run in log.runs() if (run.generator, run.strategy, _sized(run.params)) == key]
         chains = log.chains(generator) if family[0].traits.kind == "revision" else None
         if runs:
             measured = _measure_runs(runs[0], _half_slice(half))
@@ -167,7 +167,15 @@ _Measured: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, FloatArray, Flo
 
 def _family_key(allocation: Allocation) -> tuple[str, str, tuple[tuple[str, object], ...]]:
     """Group allocations that one estimator call can value together."""
-    return (allocation.generator, allocation.strategy, tuple(sorted(allocation.parameters.items())))
+    params = allocation.parameters.items()
+    if allocation.traits.kind == "search":  # its size is a parameter of the run that was recorded
+        params = {**allocation.parameters, "n": allocation.width}.items()
+    return (allocation.generator, allocation.strategy, tuple(sorted(params)))
+
+
+def _sized(params: Iterable[tuple[str, object]]) -> tuple[tuple[str, object], ...]:
+    """Return the parameters of a recorded run with its size, which is 1 where it is not named."""
+    return tuple(sorted({"n": 1, **dict(params)}.items()))
 
 
 def half_pool(pool: SamplePool, half: Half, seed: int) -> SamplePool:
@@ -287,7 +295,7 @@ def _measure_chains(
     """Value chains as whole units: prefixes of `width` chains, drawn without replacement."""
     widths = sorted({allocation.width for allocation in family})
     depths = sorted({allocation.depth for allocation in family})
-    selection = cast("RevisionSelection", family[0].parameters["selection"])
+    selection = cast("RevisionSelection", family[0].parameters.get("selection", "majority"))
     correct, answer = chains.correct[:, columns], chains.answer[:, columns]
     verifier = family[0].parameters.get("verifier", _RECORDED_SCORE)
     scored = selection in _BY_SCORE and verifier == _RECORDED_SCORE

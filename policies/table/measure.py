@@ -16,6 +16,7 @@ from difficulty.log.sample_log import SampleLog
 from policies.course.allocation import Allocation
 from policies.course.course import Course, Step
 from policies.menu.curves import Half, row_mean
+from policies.table.reading import is_scored, with_reading
 from policies.table.recorded import Recorded
 from policies.table.replay import replay
 from policies.table.static import static_table
@@ -55,8 +56,9 @@ def measure(
         Of the estimates that draw.
     """
     exact = static_table(log, allocations, learned=learned, half=half, seed=seed)
+    lengths = prompt_lengths(log)
     if not courses:
-        return exact
+        return with_reading(exact, lengths)
     place = {course: at for at, course in enumerate(exact.courses)}
     twins = [_twin(course) for course in courses]
     controls = list(dict.fromkeys(twin for twin in twins if twin in place))
@@ -69,7 +71,7 @@ def measure(
         if twin in error:
             measured.value[:, column] += np.nan_to_num(error[twin])
     _charge(log, measured)
-    return CourseTable.joined([exact, measured.columns(np.arange(len(courses)))])
+    return with_reading(CourseTable.joined([exact, measured.columns(np.arange(len(courses)))]), lengths)
 
 
 def _charge(log: SampleLog, table: CourseTable) -> None:
@@ -78,8 +80,9 @@ def _charge(log: SampleLog, table: CourseTable) -> None:
         pool, course = log.pool(name), table.courses[table.slots.course[slot]]
         if pool.own_prompt_tokens is not None:
             table.resent_tokens[:, slot] = row_mean(pool.own_prompt_tokens) * table.samples[:, slot]
-        if course.selection.signal == "score" and pool.verifier_tokens is not None:
-            table.verifier_tokens[:, slot] = row_mean(pool.verifier_tokens) * table.samples[:, slot]
+        if is_scored(course):
+            read = np.nan if pool.verifier_tokens is None else row_mean(pool.verifier_tokens)
+            table.verifier_tokens[:, slot] = read * table.samples[:, slot]
 
 
 def prompt_lengths(log: SampleLog) -> dict[str, NDArray[np.float64]]:

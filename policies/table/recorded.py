@@ -121,7 +121,9 @@ class Recorded:
         right = answer_correctness(list(pools.values()))
         return cls(
             samples={
-                name: _ordered(pool, right, (learned or {}).get(name), n_orders=n_orders, half=half, seed=seed)
+                name: _ordered(
+                    pool, right, (learned or {}).get(name), n_orders=n_orders, half=half, seed=seed
+                )
                 for name, pool in pools.items()
             },
             n_orders=n_orders,

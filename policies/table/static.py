@@ -14,6 +14,7 @@ from difficulty.log.sample_log import SampleLog
 from policies.course.allocate import course_of
 from policies.course.allocation import Allocation
 from policies.menu.curves import Half, measure_curves
+from policies.table.reading import is_scored
 from policies.table.table import CourseTable
 from policies.verifier.learned_verifier import LearnedScorer
 
@@ -29,6 +30,8 @@ def static_table(
     seed: int = 0,
 ) -> CourseTable:
     """Measure allocations exactly, as columns of one step.
+
+    What a reward model read is NaN where not recorded (`policies.table.reading.with_reading`).
 
     Parameters
     ----------
@@ -47,19 +50,18 @@ def static_table(
     courses = [course_of(allocation) for allocation in allocations]
     table = CourseTable.empty(courses, len(log.prompts))
     known = ~np.isnan(curves.value)
-    read = np.zeros(known.shape) if curves.verifier_tokens is None else curves.verifier_tokens
+    read = np.full(known.shape, np.nan) if curves.verifier_tokens is None else curves.verifier_tokens
     for at, course in enumerate(courses):
         prompt = log.pool(course.generators[0]).prompt_tokens
         chained = course.steps[0].kind == "revise"
         requests = float(len(course.steps)) if chained else 1.0
         sent = curves.prompt_tokens[:, at]
-        scored = course.selection.signal == "score" or course.steps[0].kind == "search"
         table.samples[:, at] = np.where(known[:, at], curves.samples[:, at], np.nan)
         table.requests[:, at] = np.where(known[:, at], requests, np.nan)
         table.output_tokens[:, at] = curves.output_tokens[:, at]
         plain = course.steps[0].kind == "sample"
         table.resent_tokens[:, at] = 0.0 if plain else sent - prompt * requests
-        table.verifier_tokens[:, at] = np.nan_to_num(read[:, at]) if scored else 0.0
+        table.verifier_tokens[:, at] = read[:, at] if is_scored(course) else 0.0
         table.rounds[:, at] = np.where(known[:, at], len(course.steps), np.nan)
     table.value[:] = curves.value
     return table

@@ -149,8 +149,10 @@ class CourseTable:
         Returns
         -------
         ndarray of float32
-            NaN where the unit needs what was not recorded.
+            NaN where the unit needs what was not recorded. What a reward model reads is free where the model
+            declares no figure for it (`CostModel.charges_verifier`).
         """
+        charged = model.charges_verifier()
         priced = np.full(self.samples.shape, np.nan)
         for name in dict.fromkeys(self.slots.generator):
             mine = np.array([slot == name for slot in self.slots.generator])
@@ -160,7 +162,7 @@ class CourseTable:
                 "requests": requests,
                 "output_tokens": self.output_tokens[:, mine],
                 "prompt_tokens": prompt_tokens[name][:, None] * requests + self.resent_tokens[:, mine],
-                "verifier_tokens": self.verifier_tokens[:, mine],
+                "verifier_tokens": self.verifier_tokens[:, mine] if charged else 0 * requests,
             }
             usage = {field: np.asarray(values, dtype=np.float64) for field, values in drawn.items()}
             reads = [field for field in model.reads(name) if field in usage]

@@ -14,14 +14,15 @@ from typing import Final, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.errors import InvalidInputError
+from difficulty.errors import InvalidInputError, UnknownUnitError
 from difficulty.log.sample_log import SampleLog
 from policies.cost.cost_model import CostModel
 from policies.course.allocation import Allocation
 from policies.course.strategies import StrategyName
-from policies.menu.curves import CurveTable, measure_curves
-from training.menu.pricing import Pricing
-from training.menu.reward_reading import ReadingName, how_readings_are_known
+from policies.table.measure import prompt_lengths
+from policies.table.reading import is_scored, with_reading
+from policies.table.static import static_table
+from policies.table.table import CourseTable
 from training.strategies.families import StrategyFamily, shape_grids, strategy_families
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
 
 FloatArray: TypeAlias = NDArray[np.float64]
 DifficultyName: TypeAlias = Literal["observed", "score"]
+ReadingName: TypeAlias = Literal["recorded", "partly recorded", "estimated"]
 DIFFICULTIES: Final[tuple[str, ...]] = get_args(DifficultyName)
 
 _FEWEST_PROMPTS: Final = 4  # per bin; fewer give no interval worth the name
@@ -119,9 +121,9 @@ def measure_strategies(
     for selection, grid in grids.items():
         wanted += [*grid.values(), *_flat_shapes(generator, selection, _typical(pool.n // 2))]
     allocations = list(dict.fromkeys(wanted))
-    curves = _measured(own, allocations, seed)
+    table = _measured(own, allocations, seed)
     # A row of pools that are too short for the widest vote, or lack a chain, would compare unequal prompts.
-    rows = np.flatnonzero(~np.isnan(curves.value).any(axis=1))
+    rows = np.flatnonzero(~np.isnan(table.value).any(axis=1))
     if not len(rows):
         raise InvalidInputError(
             f"no prompt has all of what generator {generator!r} was recorded with (labelled samples, whole "
@@ -133,36 +135,44 @@ def measure_strategies(
             "difficulty by score needs a score of every independent sample; record them (planner collect "
             "--verifier), or take the observed difficulty"
         )
-    kept, pricing = curves.take(rows), Pricing(cost_model=cost_model)
-    if prefix_cache:
-        # A reward model whose cache is kept reads each token once, whatever was read when it was recorded.
-        kept = replace(kept, verifier_tokens=None)
-    cost = _cost(kept, pricing, prefix_cache=prefix_cache)
+    kept, length = table.take(rows), prompt_lengths(own)[generator][rows]
+    paid = _cached(kept, length) if prefix_cache else with_reading(kept, {generator: length})
+    cost = _cost(paid, generator, length, cost_model)
     columns = {allocation: column for column, allocation in enumerate(allocations)}
     return StrategyBed(
         prompt_ids=tuple(own.prompts[row].id for row in rows),
         n_left_out=len(own.prompts) - len(rows),
         families=families,
         columns=columns,
-        value=curves.value[rows],
+        value=kept.value.astype(np.float64),
         cost=cost,
         easiness=easiness,
         bins=_bins(easiness, n_bins),
         n_difficulty_samples=int(((pool.n[rows] + 1) // 2).max()),
-        scoring=_scoring(kept, pricing, families, columns),
+        scoring=_scoring(kept, families, columns, prefix_cache) if cost_model.charges_verifier() else {},
     )
 
 
 def _scoring(
-    curves: CurveTable,
-    pricing: Pricing,
+    table: CourseTable,
     families: Sequence[StrategyFamily],
     columns: Mapping[Allocation, int],
+    prefix_cache: bool,
 ) -> dict[str, ReadingName]:
-    """Say of each family that pays for a reward model whether what it reads is recorded."""
-    groups = [[columns[allocation] for allocation in family.allocations] for family in families]
-    known = how_readings_are_known(curves, pricing, groups)
-    return {family.name: how for family, how in zip(families, known, strict=True) if how is not None}
+    """Say of each family that pays for a reward model whether what it reads is recorded: estimates have been
+    wrong by a factor of four. With a cache it is always estimated.
+    """
+    found: dict[str, ReadingName] = {}
+    for family in families:
+        places = [columns[allocation] for allocation in family.allocations]
+        paid = [place for place in places if is_scored(table.courses[place])]
+        if paid:
+            # Every course is of one generator, so that slots are columns.
+            known = ~np.isnan(table.verifier_tokens[:, paid]) & (not prefix_cache)
+            found[family.name] = (
+                "recorded" if known.all() else "partly recorded" if known.any() else "estimated"
+            )
+    return found
 
 
 def _flat_shapes(generator: str, selection: str, n_scored: int) -> list[Allocation]:
@@ -173,44 +183,54 @@ def _flat_shapes(generator: str, selection: str, n_scored: int) -> list[Allocati
     return [Allocation(generator=generator, strategy=strategy, width=n, params=params) for n in sizes]
 
 
-def _measured(log: SampleLog, allocations: list[Allocation], seed: int) -> CurveTable:
-    """Return curves with parallel strategies on the odd half of the samples, all others on all recordings."""
+def _measured(log: SampleLog, allocations: list[Allocation], seed: int) -> CourseTable:
+    """Return the table: parallel strategies on the odd half of the samples, others on all recordings."""
     pooled = [allocation for allocation in allocations if allocation.traits.kind == "parallel"]
     others = [allocation for allocation in allocations if allocation.traits.kind != "parallel"]
-    odd = measure_curves(log, pooled, half="odd", seed=seed)
-    whole = measure_curves(log, others, half="all", seed=seed)
-    place = {allocation: column for column, allocation in enumerate([*pooled, *others])}
-    order = np.array([place[allocation] for allocation in allocations])
-
-    def joined(name: str) -> FloatArray:
-        sides = [
-            np.full(table.value.shape, np.nan) if getattr(table, name) is None else getattr(table, name)
-            for table in (odd, whole)
+    both = CourseTable.joined(
+        [
+            static_table(log, pooled, half="odd", seed=seed),
+            static_table(log, others, half="all", seed=seed),
         ]
-        both = np.concatenate(sides, axis=1)
-        return np.asarray(both[:, order], dtype=np.float64)
+    )
+    place = {allocation: column for column, allocation in enumerate([*pooled, *others])}
+    return both.columns(np.array([place[allocation] for allocation in allocations]))
 
-    return CurveTable(
-        prompt_ids=odd.prompt_ids,
-        allocations=tuple(allocations),
-        value=joined("value"),
-        samples=joined("samples"),
-        prompt_tokens=joined("prompt_tokens"),
-        output_tokens=joined("output_tokens"),
-        verifier_tokens=joined("verifier_tokens"),
+
+def _cached(table: CourseTable, length: FloatArray) -> CourseTable:
+    """Return the table as if generator and reward model kept their caches: the question is read once, and
+    each generated token once, whatever was read when it was recorded.
+    """
+    spared = length[:, None] * (1 - table.requests)
+    read = np.where([is_scored(course) for course in table.courses], table.output_tokens, 0.0)
+    return replace(
+        table,
+        resent_tokens=spared.astype(np.float32),
+        verifier_tokens=read.astype(np.float32),
     )
 
 
-def _cost(curves: CurveTable, pricing: Pricing, *, prefix_cache: bool) -> FloatArray:
-    """Return the cost of each allocation, shape (P, A); with a prefix cache all but the first reading of the
-    question is free.
+def _cost(table: CourseTable, generator: str, length: FloatArray, model: CostModel) -> FloatArray:
+    """Return the cost of each allocation, shape (P, A).
+
+    Raises
+    ------
+    UnknownUnitError
+        When the unit needs what was not recorded.
     """
-    if not prefix_cache:
-        return pricing.recorded(curves)
-    single = next(place for place, allocation in enumerate(curves.allocations) if allocation.n == 1)
-    bare = pricing.recorded(replace(curves, prompt_tokens=np.zeros_like(curves.prompt_tokens)))
-    once = pricing.recorded(curves.columns(np.array([single])))
-    return np.asarray(bare + once - bare[:, [single]], dtype=np.float64)
+    cost = table.cost(model, {generator: length})
+    if np.isnan(cost).any():
+        used: dict[str, NDArray[np.floating]] = {
+            "prompt_tokens": length[:, None] + table.resent_tokens,
+            "output_tokens": table.output_tokens,
+            "verifier_tokens": table.verifier_tokens,
+        }
+        missing = [name for name in model.reads(generator) if name in used and np.isnan(used[name]).any()]
+        raise UnknownUnitError(
+            f"{model.unit} cannot be priced for generator {generator!r}: its {missing[0]} were not recorded; "
+            "record them in the samples of the log, or use the unit 'samples'"
+        )
+    return cost.astype(np.float64)
 
 
 def _typical(n: NDArray[np.int64]) -> int:

@@ -68,7 +68,7 @@ def compare_strategies(
         Whose strategies are compared; by default the only one with chains or runs.
     unit : str
         Unit of cost. ``"total_tokens"`` counts prompts as they were re-sent, output, and what a reward model
-        reads: as recorded, else by the estimate of `training.menu.pricing.Pricing`; the report says which.
+        reads: as recorded, else by the estimate of `policies.table.reading`; the report says which.
         ``"output_tokens"`` and ``"samples"`` take scoring as free.
     bins : int
         Quantiles of difficulty, 1 to 10; prompts of equal difficulty share one, so there may be fewer.

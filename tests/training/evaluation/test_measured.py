@@ -17,12 +17,14 @@ from policies.course.allocate import course_of
 from policies.course.allocation import Allocation
 from policies.course.course import Course, Selection, waves
 from policies.course.stop import Agreement, Success
+from policies.menu.build import build_menu
 from policies.menu.curves import measure_curves
 from policies.table.measure import measure
 from policies.table.recorded import Recorded
 from training.evaluation.measured import measure_courses
 from training.menu.learned_verifiers import fit_learned_verifiers
 from training.simulated.log import simulated_log
+from training.simulated.strategies import simulated_strategies
 
 ALLOCATIONS = [Allocation(generator="model-0", strategy="majority_vote", width=n) for n in (1, 3, 5)]
 REACTING = [
@@ -44,6 +46,16 @@ def test_they_are_what_training_measures_in_any_order() -> None:
         mine, theirs = found.slots.of(at), expected.slots.of(column)
         assert_allclose(found.output_tokens[:, mine], expected.output_tokens[:, theirs])
         assert_allclose(found.samples[:, mine], expected.samples[:, theirs])
+
+
+def test_chains_and_searches_are_what_training_measures() -> None:
+    log = simulated_strategies(10, n_samples=6, seed=3)
+    menu = build_menu(log)
+    assert {allocation.traits.kind for allocation in menu} == {"parallel", "revision", "search"}
+    expected = measure(log, Recorded.of(log, seed=1), menu, [], seed=1)
+    found = measure_courses(log, expected.courses, seed=1)
+    for name in ("value", "rounds", "samples", "output_tokens", "resent_tokens", "verifier_tokens"):
+        assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
 
 
 def test_what_a_log_does_not_have_is_not_known() -> None:
