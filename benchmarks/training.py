@@ -1,7 +1,7 @@
-"""Time training and evaluation on a simulated log, and trials against the plain loop they replace.
+"""Time training and evaluation on a simulated log, and the replay of courses against one at a time.
 
-The log has 800 prompts, 9 generators and 10 samples each. A trial replays a policy with one matrix product
-per fold; the alternative takes the same choices prompt by prompt. What the policy is worth is not measured.
+The log has 800 prompts, 9 generators and 10 samples each. Courses that begin alike are read off one replay;
+the alternative replays each of them alone. What the policy is worth is not measured.
 """
 
 from __future__ import annotations
@@ -15,24 +15,23 @@ from time import perf_counter, process_time
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from difficulty.belief.weight_spec import PolicySpec
+from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle
-from policies.cost.budget import check_unit
-from policies.cost.cost_model import CostModel
+from policies.table.grid import early_stopping
+from policies.table.recorded import Recorded
+from policies.table.replay import replay
+from policies.table.table import CourseTable
 from training.evaluate import evaluate
-from training.menu.crossfit import CrossFit
-from training.menu.pricing import Pricing
 from training.simulated.log import simulated_log
 from training.train import train
 
 __all__ = ["Measurement", "main", "run"]
 
 _LIMIT_SECONDS: Final = 120.0
-_SPEC: Final = PolicySpec(family="kernel", level_bandwidth=0.5, deviation_bandwidth=2.0, floor=0.02)
+_N_COURSES: Final = 200
 
 
 class Measurement(NamedTuple):
@@ -43,19 +42,6 @@ class Measurement(NamedTuple):
     cpu_seconds: float
     alternative: str = ""
     alternative_seconds: float = float("nan")
-
-
-def replay_one_by_one(fit: CrossFit, spec: PolicySpec) -> NDArray[np.float64]:
-    """Return what `CrossFit.replay` gives as value, with a loop over prompts and prices; shape (T, L)."""
-    earned = np.empty((len(fit.value), len(fit.prices)))
-    for row, fold in enumerate(fit.folds.tolist()):
-        train_rows = np.flatnonzero(fit.folds != fold)
-        weigh = spec.weigher(fit.coordinates[train_rows])
-        weights = weigh(fit.coordinates[row : row + 1])[0].astype(np.float64)
-        value, cost = weights @ fit.value[train_rows], weights @ fit.cost[train_rows]
-        for column, price in enumerate(fit.prices.tolist()):
-            earned[row, column] = fit.value[row, int(np.argmax(value - price * cost))]
-    return earned
 
 
 def timed(function: Callable[[], object]) -> tuple[float, float]:
@@ -87,7 +73,7 @@ def run(n_prompts: int, n_generators: int, n_trials: int) -> list[Measurement]:
         rows.append(Measurement(f"train, {n_trials} trials", *seconds))
         rows += [Measurement(f"  of it {name}", *spent) for name, spent in stages.seconds().items()]
         rows.append(Measurement("evaluate, 2,000 replicates", *timed(lambda: evaluate(bundle[0], test_log))))
-    rows.append(_trial(bundle[0]))
+    rows.append(_replay(log))
     return rows
 
 
@@ -111,20 +97,17 @@ class _Stages:
         return {name: (last[name][0] - first[name][0], last[name][1] - first[name][1]) for name in first}
 
 
-def _trial(bundle: PolicyBundle) -> Measurement:
-    """Replay one policy both ways, and check that they agree."""
-    model = CostModel(unit=check_unit(bundle.unit), generators=bundle.generators)
-    cost = Pricing(cost_model=model).recorded(bundle.curves)
-    folds = np.arange(len(cost)) % 5
-    fit = CrossFit.of(bundle.references.coordinates, folds, bundle.curves.value, cost, n_prices=60)
-    ours: list[NDArray[np.float64]] = []
-    plain: list[NDArray[np.float64]] = []
-    seconds = timed(lambda: ours.append(fit.replay(_SPEC).value))
-    alternative, _ = timed(lambda: plain.append(replay_one_by_one(fit, _SPEC)))
-    agree = float(np.isclose(ours[0], plain[0]).mean())
-    if agree < 0.999:  # float32 weights turn a tie now and then
-        raise RuntimeError(f"both ways of replaying agree on {agree:.2%} of the choices only")
-    return Measurement("replay of one trial", *seconds, "prompt by prompt", alternative)
+def _replay(log: SampleLog) -> Measurement:
+    """Replay the early-stopping courses of one generator both ways, and check that they agree."""
+    recorded = Recorded.of(log)
+    courses = early_stopping(recorded, generators=list(log.generators)[:1])[:_N_COURSES]
+    ours: list[CourseTable] = []
+    plain: list[CourseTable] = []
+    seconds = timed(lambda: ours.append(replay(recorded, courses)))
+    alternative, _ = timed(lambda: plain.extend(replay(recorded, [course]) for course in courses))
+    if not np.allclose(ours[0].value, CourseTable.joined(plain).value, atol=1e-5, equal_nan=True):
+        raise RuntimeError("courses are worth something else when each is replayed alone")
+    return Measurement(f"replay of {len(courses)} courses", *seconds, "one by one", alternative)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -157,9 +140,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     console.print(table)
     console.print(
         f"The limit for training is {_LIMIT_SECONDS:.0f} s on 2 cores; these ran with "
-        f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'unset')}. Boosting and stop rules are bound by "
-        "one core, "
-        "trials by memory traffic over prompts × prompts weights and prompts × allocations × prices choices."
+        f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'unset')}. Replays and forests are bound by one "
+        "core, choosing by memory traffic over prompts × prompts weights and prompts × courses × prices."
     )
 
 

@@ -2,7 +2,7 @@
 
 A journal whose last record was cut by a kill goes on without that record, and what is no journal is refused
 before anything is appended to it. Several workers may make the same database at once. What is tuned is left
-to `training.menu.tuning` and `training.adaptive.tune`.
+to others.
 """
 
 from __future__ import annotations

@@ -147,7 +147,7 @@ def test_plans_pick_by_it_and_say_so_and_it_delivers_what_they_expect(bundle: Pa
     budget = Budget(limit=4, unit="samples")
     plans = planner.plan(test.prompts, budget=budget)
     assert {plan.allocation.parameters.get("verifier") for plan in plans} >= {"learned"}
-    assert any("verifier=learned" in plan.reason for plan in plans)
+    assert any("best by learned" in plan.reason for plan in plans)
     outcomes = planner.run(test.prompts, backend=ReplayBackend(test), budget=budget)
     picked = [o for o in outcomes if o.allocation.parameters.get("verifier") == "learned"]
     assert all(outcome.selected_by == "best_of_n" for outcome in picked)
