@@ -22,12 +22,13 @@ from difficulty.generator import Generator
 from difficulty.prompt import Prompt, as_prompts
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.bundle.restriction import restrict
+from planner.planning.batch import Batch
 from planner.planning.expectation import Expectation, Lengths
 from planner.planning.likeness import Likenesses
 from planner.planning.menu import CHUNK, Chooser, Menu, menu_of
 from planner.planning.plans import Ground, Writer
+from planner.planning.request import check_request, warn_of_strangers
 from planner.planning.untrained import untrained_bundle
-from policies.choice.levels import Levelled, reach, spend
 from policies.cost.budget import Budget, Unit, check_unit
 from policies.cost.cost_model import CostModel
 from policies.cost.latency import DecodeModel
@@ -205,65 +206,59 @@ class Planner:
             When `max_rounds` is below 1, or nothing may be planned within the restrictions.
         """
         batch = as_prompts(prompts)
-        given = [argument for argument in (budget, price, target_accuracy) if argument is not None]
-        if len(given) != 1:
-            raise InvalidBudgetError(
-                f"give exactly one of budget, price and target_accuracy; got {len(given)}"
-            )
-        if budget is not None and not isinstance(budget, Budget):
-            raise InvalidBudgetError(
-                f"budget must be a Budget such as Budget(limit=4000, unit='output_tokens'), got {budget!r}"
-            )
-        if max_per_prompt is not None and (
-            budget is not None or not (np.isfinite(max_per_prompt) and max_per_prompt > 0)
-        ):
-            raise InvalidBudgetError(
-                "max_per_prompt must be a finite number above 0, and is a field of the budget where there is "
-                f"one: Budget(..., max_per_prompt={max_per_prompt!r})"
-            )
-        if price is not None and not (np.isfinite(price) and price >= 0):
-            raise InvalidBudgetError(f"price must be a finite number >= 0, got {price!r}")
-        if target_accuracy is not None and not 0 < target_accuracy <= 1:
-            raise InvalidBudgetError(f"target_accuracy must lie in (0, 1], got {target_accuracy!r}")
-        if max_rounds is not None and max_rounds < 1:
-            raise InvalidInputError(f"max_rounds must be at least 1, got {max_rounds}")
-        if not batch:
-            return []
+        ready = self._batch(
+            batch,
+            budget=budget,
+            price=price,
+            target_accuracy=target_accuracy,
+            max_per_prompt=max_per_prompt,
+            one_shot=one_shot,
+            max_rounds=max_rounds,
+            seed=seed,
+        )
+        return [] if ready is None else _plans(ready, budget, target_accuracy)
+
+    def _batch(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        budget: Budget | None,
+        price: float | None,
+        target_accuracy: float | None,
+        max_per_prompt: float | None,
+        one_shot: bool,
+        max_rounds: int | None,
+        seed: int,
+    ) -> Batch | None:
+        """Check what was asked, and work out what prompts would take; None where there are none."""
+        check_request(
+            budget=budget,
+            price=price,
+            target_accuracy=target_accuracy,
+            max_per_prompt=max_per_prompt,
+            max_rounds=max_rounds,
+        )
+        if not prompts:
+            return None
         unit = check_unit(self.bundle.unit if budget is None else budget.unit)
         cap = max_per_prompt if budget is None else budget.max_per_prompt
         chooser = self._chooser(unit, cap=cap, one_shot=one_shot, max_rounds=max_rounds)
-        menu = self._menu(chooser, batch, price)
-        found = self._levelled(menu, len(batch), budget, price, target_accuracy, seed)
-        levels = np.arange(len(self.bundle.policy.prices))
-        if price is not None:
-            levels = np.array([self.bundle.policy.level_of(price)])
-        writer = Writer(
-            courses=self.bundle.table.courses,
-            telling=self.bundle.policy.telling,
-            ground=self._ground(),
-            objective=check_objective(self.bundle.objective),
-            unit=unit,
+        menu = self._menu(chooser, prompts, price)
+        warn_of_strangers(menu.familiarity)
+        return Batch(
+            prompts=prompts,
+            chooser=chooser,
+            menu=menu,
+            writer=Writer(
+                courses=self.bundle.table.courses,
+                telling=self.bundle.policy.telling,
+                ground=self._ground(),
+                objective=check_objective(self.bundle.objective),
+                unit=unit,
+            ),
+            price=price,
+            seed=seed,
         )
-        return writer.write(batch, menu, found.level, price=found.price, levels=levels)
-
-    def _levelled(
-        self,
-        menu: Menu,
-        n_prompts: int,
-        budget: Budget | None,
-        price: float | None,
-        target: float | None,
-        seed: int,
-    ) -> Levelled:
-        prices = self.bundle.policy.prices
-        if price is not None:
-            return Levelled(np.zeros(n_prompts, dtype=np.intp), price)
-        if budget is not None:
-            return spend(
-                menu.value, menu.cost, budget=budget.total(n_prompts=n_prompts), prices=prices, seed=seed
-            )
-        assert target is not None
-        return reach(menu.value, menu.cost, target=target, prices=prices, seed=seed)
 
     def run(
         self,
@@ -349,8 +344,9 @@ class Planner:
         backend : Backend
             Draws samples; the bundle's generators say how.
         budget, price, target_accuracy, max_per_prompt, one_shot, max_rounds
-            As in `plan`. Budgets and caps also hold against *actual* usage: what is in flight counts at the
-            mean of what was drawn so far, and nothing is sent that would exceed them.
+            As in `plan`. Budgets and caps also hold against *actual* usage: nothing is sent that would exceed
+            them, what some prompts save is spent on others, and where money runs out before a prompt's first
+            answer, one cheap sample is drawn in place of its plan.
         verifier, extractor, limits, driver, run_log, progress
             As in `planner.running.run_plans.run_plans`.
         seed : int
@@ -363,10 +359,11 @@ class Planner:
             stop reason.
         """
         from planner.drivers import Limits
+        from planner.running.parts import LeastAnswer
         from planner.running.run_plans import run_plans
 
         batch = as_prompts(prompts)
-        plans = self.plan(
+        ready = self._batch(
             batch,
             budget=budget,
             price=price,
@@ -376,17 +373,23 @@ class Planner:
             max_rounds=max_rounds,
             seed=seed,
         )
+        if ready is None:
+            return []
+        least = None if budget is None else ready.least()
         model = self._cost_model(self.bundle.unit if budget is None else budget.unit)
         limits = limits or Limits()
         if max_per_prompt is not None:
             limits = replace(limits, max_cost_per_prompt=max_per_prompt, price=model.price)
         return await run_plans(
-            plans,
+            _plans(ready, budget, target_accuracy),
             batch,
             backend=backend,
             generators=self.bundle.generators,
             cost_model=model,
             budget=budget,
+            replan=None if budget is None else ready,
+            least=None if least is None else [LeastAnswer(*one) for one in least],
+            max_rounds=max_rounds,
             verifier=verifier,
             learned=self.bundle.verifiers,
             extractor=extractor,
@@ -504,3 +507,10 @@ class Planner:
         if not self.bundle.training:
             return "nothing"
         return "text" if bool(self.bundle.policy.by_text.any()) else "everybody"
+
+
+def _plans(ready: Batch, budget: Budget | None, target_accuracy: float | None) -> list[AllocationPlan]:
+    """Return plans for what was asked: a budget, a target, or else the price."""
+    if budget is not None:
+        return ready.spend(budget.total(n_prompts=len(ready.prompts)))
+    return ready.at_price() if target_accuracy is None else ready.reach(target_accuracy)

@@ -56,8 +56,8 @@ class Stream:
         As in `Planner.run`.
     max_per_prompt : float
         The most that one prompt may cost, above 0.
-    adaptive : bool
-        Plans that react to what has been drawn.
+    one_shot : bool
+        Only courses that decide everything before the first sample.
     path : Path, optional
         File of the state.
     seed : int
@@ -73,7 +73,7 @@ class Stream:
         *,
         backend: Backend,
         max_per_prompt: float,
-        adaptive: bool = True,
+        one_shot: bool = False,
         verifier: Verifier | Mapping[str, Verifier] | None = None,
         extractor: AnswerExtractor | None = None,
         path: Path | None = None,
@@ -82,7 +82,7 @@ class Stream:
     ) -> None:
         self._planner, self._control = planner, control
         self._backend, self._verifier, self._extractor = backend, verifier, extractor
-        self._max_per_prompt, self._adaptive, self._seed = max_per_prompt, adaptive, seed
+        self._max_per_prompt, self._one_shot, self._seed = max_per_prompt, one_shot, seed
         self._path, self._now = path, now
         self._stale, self._stale_window = 0.0, 0.0
 
@@ -98,7 +98,7 @@ class Stream:
         max_per_prompt: float,
         clock: Literal["prompts", "seconds"] = "prompts",
         hard_cap: float | None = None,
-        adaptive: bool = True,
+        one_shot: bool = False,
         verifier: Verifier | Mapping[str, Verifier] | None = None,
         extractor: AnswerExtractor | None = None,
         state: str | os.PathLike[str] | None = None,
@@ -126,8 +126,8 @@ class Stream:
             What windows are made of.
         hard_cap : float, optional
             What a window never exceeds, where the output of generators is capped; 1.02 × `limit` by default.
-        adaptive : bool
-            Plans that react to what has been drawn.
+        one_shot : bool
+            Only courses that decide everything before the first sample.
         state : path, optional
             File of the state; where it exists, the stream goes on from it.
         seed : int
@@ -144,7 +144,7 @@ class Stream:
         """
         if not max_per_prompt > 0:
             raise InvalidBudgetError(f"max_per_prompt must be above 0, got {max_per_prompt!r}")
-        points = planner.frontier(typical, n_points=_N_POINTS, adaptive=adaptive)
+        points = planner.frontier(typical, n_points=_N_POINTS, one_shot=one_shot)
         if len(points) < 2:
             raise InvalidInputError(
                 "a stream needs typical prompts and at least two allocations to choose between; got "
@@ -163,7 +163,7 @@ class Stream:
             control,
             backend=backend,
             max_per_prompt=max_per_prompt,
-            adaptive=adaptive,
+            one_shot=one_shot,
             verifier=verifier,
             extractor=extractor,
             path=None if state is None else Path(state),
@@ -211,7 +211,7 @@ class Stream:
                     [prompt],
                     price=ticket.price,
                     max_per_prompt=ticket.allowance,
-                    adaptive=self._adaptive,
+                    one_shot=self._one_shot,
                     backend=self._backend,
                     verifier=self._verifier,
                     extractor=self._extractor,
@@ -223,7 +223,7 @@ class Stream:
             except InvalidBudgetError as error:
                 if error.least is None:
                     raise
-        (plan,) = self._planner.plan([prompt], price=ticket.price, adaptive=self._adaptive, seed=self._seed)
+        (plan,) = self._planner.plan([prompt], price=ticket.price, one_shot=self._one_shot, seed=self._seed)
         return Outcome(
             prompt_id=prompt.id,
             allocation=plan.allocation,

@@ -145,6 +145,16 @@ class TextBelief:
         return TextReading(weights, familiarity)
 
     @on_one_thread
+    def familiarity(self, features: NDArray[np.floating]) -> FloatArray:
+        """Return how familiar N prompts are, shape (N,), as in `read`."""
+        familiarity = np.zeros(len(features))
+        if self.known is not None:
+            table = _finite(features)
+            told = ~np.isnan(table).all(axis=1)
+            familiarity[told] = self.known.of(table[told])
+        return familiarity
+
+    @on_one_thread
     def success_rates(self, features: NDArray[np.floating]) -> FloatArray:
         """Return predicted success rates, (N, G), drawn to the means as familiarity falls.
 

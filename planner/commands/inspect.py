@@ -30,9 +30,8 @@ def command(bundle: Path, as_json: bool) -> None:
         return
     from planner.commands.tables.bundle import (
         bundle_table,
+        course_table,
         generator_table,
-        ladder_table,
-        menu_table,
         verdict_of_training,
         verifier_table,
     )
@@ -41,8 +40,6 @@ def command(bundle: Path, as_json: bool) -> None:
     console.print(bundle_table(loaded, str(bundle)))
     console.print(verdict_of_training(loaded))
     console.print(generator_table(loaded))
-    console.print(menu_table(loaded))
+    console.print(course_table(loaded))
     if loaded.verifiers:
         console.print(verifier_table(loaded))
-    if loaded.adaptive is not None:
-        console.print(ladder_table(loaded))

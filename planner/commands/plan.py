@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from planner.commands.terminal.options import as_json, bundle_argument, seed_option
+from planner.commands.terminal.options import (
+    as_json,
+    bundle_argument,
+    max_rounds_option,
+    one_shot_option,
+    seed_option,
+)
 from planner.commands.terminal.terminal import note, print_json, results, say_json
 from policies.cost.budget import UNITS, Budget, check_unit
 
@@ -50,11 +56,8 @@ __all__ = ["budget_of", "command"]
     default=None,
     help="In place of a budget: mean expected accuracy to reach at least cost.",
 )
-@click.option(
-    "--adaptive",
-    is_flag=True,
-    help="Plans that react to what has been drawn: waves and a rule that ends them.",
-)
+@one_shot_option
+@max_rounds_option
 @click.option(
     "--format",
     "form",
@@ -80,7 +83,8 @@ def command(
     max_per_prompt: float | None,
     price: float | None,
     target_accuracy: float | None,
-    adaptive: bool,
+    one_shot: bool,
+    max_rounds: int | None,
     form: Literal["auto", "jsonl", "text"],
     out: Path | None,
     seed: int,
@@ -109,7 +113,8 @@ def command(
         budget=limit,
         price=price,
         target_accuracy=target_accuracy,
-        adaptive=adaptive,
+        one_shot=one_shot,
+        max_rounds=max_rounds,
         seed=seed,
     )
     if out is None:

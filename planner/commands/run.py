@@ -24,7 +24,13 @@ from planner.commands.terminal.draw_options import (
     limit_options,
     tasks_options,
 )
-from planner.commands.terminal.options import as_json, bundle_argument, seed_option
+from planner.commands.terminal.options import (
+    as_json,
+    bundle_argument,
+    max_rounds_option,
+    one_shot_option,
+    seed_option,
+)
 from planner.commands.terminal.terminal import note, print_json, progress_bars, results
 from policies.cost.budget import UNITS
 
@@ -63,11 +69,8 @@ __all__ = ["command"]
 @click.option("--max-per-prompt", type=float, default=None, help="Hard cap on any prompt's cost.")
 @click.option("--price", type=float, default=None, help="In place of a budget: value of a unit of cost.")
 @click.option("--target-accuracy", type=float, default=None, help="In place of a budget: accuracy to reach.")
-@click.option(
-    "--adaptive",
-    is_flag=True,
-    help="Plans that react to what has been drawn: waves and a rule that ends them.",
-)
+@one_shot_option
+@max_rounds_option
 @click.option(
     "--plans",
     "plan_file",
@@ -119,7 +122,8 @@ def command(
     max_per_prompt: float | None,
     price: float | None,
     target_accuracy: float | None,
-    adaptive: bool,
+    one_shot: bool,
+    max_rounds: int | None,
     plan_file: Path | None,
     extract: str | None,
     verifier: str | None,
@@ -149,8 +153,12 @@ def command(
     if out.exists() and not journal.exists():
         raise InvalidInputError(f"{out} exists and is complete; take another output or remove it")
     planner = Planner.load(bundle)
-    if plan_file is not None and (adaptive or price is not None or target_accuracy is not None):
-        raise click.UsageError("--plans says all of it; --adaptive, --price and --target-accuracy plan anew")
+    if plan_file is not None and (
+        one_shot or max_rounds is not None or price is not None or target_accuracy is not None
+    ):
+        raise click.UsageError(
+            "--plans says all of it; --one-shot, --max-rounds, --price and --target-accuracy plan anew"
+        )
     limit = None
     if plan_file is None or budget is not None:
         limit = budget_of(planner, budget, unit, scope, max_per_prompt, [price, target_accuracy])
@@ -165,7 +173,8 @@ def command(
             budget=limit,
             price=price,
             target_accuracy=target_accuracy,
-            adaptive=adaptive,
+            one_shot=one_shot,
+            max_rounds=max_rounds,
             seed=seed,
         )
     opened = spec.open()
@@ -203,7 +212,8 @@ def command(
                 budget=limit,
                 price=price,
                 target_accuracy=target_accuracy,
-                adaptive=adaptive,
+                one_shot=one_shot,
+                max_rounds=max_rounds,
                 verifier=scoring,
                 extractor=extractor,
                 limits=limits,

@@ -64,12 +64,6 @@ _TEST_FRACTION: Final = 0.4
     f"By default {_TEST_FRACTION}, and 0 for the train side of `planner split`.",
 )
 @click.option(
-    "--ablations",
-    is_flag=True,
-    help="Also fit the adaptive policy without its prior, escalation, futility and routing, for "
-    "`planner evaluate` to show.",
-)
-@click.option(
     "--learned-verifier/--no-learned-verifier",
     default=True,
     show_default=True,
@@ -86,7 +80,6 @@ def command(
     unit: str | None,
     storage: str | None,
     test_fraction: float | None,
-    ablations: bool,
     learned_verifier: bool,
     as_json: bool,
 ) -> None:
@@ -114,7 +107,6 @@ def command(
             objective=objective,
             unit=unit,
             storage=storage,
-            ablations=ablations,
             learned_verifier=learned_verifier,
             progress=tell,
         )
@@ -125,7 +117,7 @@ def command(
                 "objective": bundle.objective,
                 "unit": bundle.unit,
                 "generators": list(bundle.generators),
-                "n_allocations": len(bundle.curves.allocations),
+                "n_courses": int(bundle.deployed.sum()),
                 "n_test_prompts": n_test,
                 "training": dict(bundle.training),
             }

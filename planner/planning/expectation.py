@@ -19,6 +19,7 @@ from difficulty.errors import UnknownUnitError
 from difficulty.prompt import Prompt
 from policies.cost.cost_model import CostModel
 from policies.cost.latency import DecodeModel
+from policies.course.course import Course
 from policies.table.table import CourseTable, Slots
 
 __all__ = ["Expectation", "Lengths"]
@@ -60,8 +61,8 @@ class Expectation:
     ----------
     measured : ndarray of float64, shape (T, 2 C + S)
         Value of each course; its cost without prompts; requests of each slot.
-    n_courses : int
-        C.
+    courses : sequence of Course
+        The C columns.
     slots : Slots
         The S pairs of course and generator.
     per_request : mapping of str to float
@@ -71,7 +72,7 @@ class Expectation:
     """
 
     measured: FloatArray
-    n_courses: int
+    courses: Sequence[Course]
     slots: Slots
     per_request: Mapping[str, float]
     lengths: Lengths
@@ -87,7 +88,7 @@ class Expectation:
         UnknownUnitError
             When the unit needs what was not recorded, or seconds and there is no decode model.
         """
-        n_prompts, n_courses = table.value.shape
+        n_prompts = len(table.value)
         if model.unit == "seconds":
             cost = _seconds(table, lengths, decode)
             per_request = dict.fromkeys(table.slots.generator, 0.0)
@@ -110,7 +111,7 @@ class Expectation:
         measured = np.concatenate([table.value, cost, table.requests], axis=1, dtype=np.float64)
         return cls(
             measured=measured,
-            n_courses=n_courses,
+            courses=table.courses,
             slots=table.slots,
             per_request=per_request,
             lengths=lengths,
@@ -129,7 +130,7 @@ class Expectation:
         return self._split(mean, prompts)
 
     def _split(self, mean: FloatArray, prompts: Sequence[Prompt]) -> tuple[FloatArray, FloatArray]:
-        c = self.n_courses
+        c = len(self.courses)
         value, cost, requests = mean[:, :c], mean[:, c : 2 * c], mean[:, 2 * c :]
         if any(self.per_request.values()):
             sent = np.empty_like(requests)

@@ -53,13 +53,15 @@ class Likenesses:
     def of_prompts(self, prompts: Sequence[Prompt], hidden_states: HiddenStates | None) -> Likeness:
         """Return what is believed of N prompts."""
         bundle = self.bundle
-        if bundle.features is None or bundle.belief is None or not bundle.policy.by_text.any():
+        if bundle.features is None or bundle.belief is None:
             return Likeness(None, None, np.full(len(prompts), 0.5))
         features = self._features(prompts, hidden_states)
-        weights = bundle.belief.weights(features)
+        if not bundle.policy.by_text.any():
+            return Likeness(None, bundle.belief.familiarity(features), np.full(len(prompts), 0.5))
+        weights, familiarity = bundle.belief.read(features)
         expected = weights.astype(np.float64) @ self.success
         ease = np.searchsorted(self.ranked, expected) / len(self.ranked)
-        return Likeness(weights, None, ease)
+        return Likeness(weights, familiarity, ease)
 
     def weights(self, prompts: Sequence[Prompt], hidden_states: HiddenStates | None) -> NDArray[np.float32]:
         """Return weights over the T reference prompts, shape (N, T); alike where text says nothing."""

@@ -67,6 +67,16 @@ class Menu(NamedTuple):
     familiarity: FloatArray | None
     ease: FloatArray
 
+    def take(self, rows: NDArray[np.intp]) -> Menu:
+        """Return the menu of some of the prompts."""
+        return Menu(
+            course=self.course[rows],
+            value=self.value[rows],
+            cost=self.cost[rows],
+            familiarity=None if self.familiarity is None else self.familiarity[rows],
+            ease=self.ease[rows],
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Chooser:
@@ -124,6 +134,15 @@ class Chooser:
         told = policy.telling.tell(value[rows, course], levels)
         spent = cost[rows, course] * policy.telling.cost[levels]
         return self.place[course].astype(np.int32), told, spent
+
+    def single_samples(self, prompts: Sequence[Prompt]) -> tuple[list[str], FloatArray] | None:
+        """Return the generators that single samples are planned of, and their cost, shape (N, G')."""
+        courses = self.expectation.courses
+        alone = [at for at, course in enumerate(courses) if course.n == 1 and self.allowed[at]]
+        if not alone:
+            return None
+        _, cost = self.expectation.expect_alike(prompts)
+        return [courses[at].generators[0] for at in alone], cost[:, alone]
 
 
 def menu_of(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from difficulty.prompt import Prompt
 from planner.planning.menu import Menu
+from planner.planning.request import STRANGE
 from policies.choice.telling import Telling
 from policies.cost.budget import UNIT_TRAITS, Unit
 from policies.course.allocate import summary_of
@@ -28,8 +29,6 @@ FloatArray: TypeAlias = NDArray[np.float64]
 Ground: TypeAlias = Literal["nothing", "everybody", "text"]
 
 _Z: Final = 1.96
-# Below this a prompt is unlike those that were trained on, and the reason says so.
-_FOREIGN: Final = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -115,10 +114,10 @@ class Writer:
     def _reason(self, ease: float, familiarity: float | None, course: Course, price: float) -> str:
         if self.ground == "nothing":
             first = "nothing was recorded yet: a broad prior"
+        elif familiarity is not None and familiarity < STRANGE:
+            first = "unlike the training prompts, so little is known of it"
         elif self.ground == "everybody":
             first = "the same for everybody: telling prompts apart was not shown to pay"
-        elif familiarity is not None and familiarity < _FOREIGN:
-            first = "unlike the training prompts, so little is known of it"
         else:
             first = f"looks easier than {100 * ease:.0f} % of the training prompts"
         more = (

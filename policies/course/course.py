@@ -236,7 +236,8 @@ class Course:
         how = str(self.selection)
         if len(self.generators) > 1 and not self.selection.pooled:
             how += " of the last generator"
-        steps = ", ".join(map(str, self.steps))
+        runs = [(str(step), len(list(equal))) for step, equal in groupby(self.steps)]
+        steps = ", ".join(step if times == 1 else f"{step} {times} times" for step, times in runs)
         return f"{steps}; {how}" + ("" if self.one_shot else f"; {self.stop}")
 
 

@@ -43,6 +43,8 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 _EXTRACTOR: Final = FirstOf(rules=(Boxed(), LastNumber()))
 _N_BUDGETS: Final = 3
+# Whether plans are one-shot: rehearsed and run both ways.
+_MODES: Final = (True, False)
 # Budgets lie between the cheapest plans and the ones that are this share of the way to the best.
 _WAY: Final = 0.97
 # Rows of a few dozen tokens: a batch of many keeps a small model busy.
@@ -57,8 +59,8 @@ class LiveRun:
     ----------
     budget : Budget
         Mean limit per prompt.
-    adaptive : bool
-        Whether plans reacted to what was drawn.
+    one_shot : bool
+        Whether plans decided everything before the first sample.
     forecast : Forecast
         Made before the run.
     accuracy, cost : float
@@ -70,7 +72,7 @@ class LiveRun:
     """
 
     budget: Budget
-    adaptive: bool
+    one_shot: bool
     forecast: Forecast
     accuracy: float
     cost: float
@@ -131,7 +133,7 @@ def lab_batches(*sizes: int, seed: int) -> list[tuple[Prompt, ...]]:
     return [prompts[end - size : end] for size, end in zip(sizes, ends, strict=True)]
 
 
-def live_budgets(planner: Planner, prompts: Sequence[Prompt], *, adaptive: bool) -> tuple[Budget, ...]:
+def live_budgets(planner: Planner, prompts: Sequence[Prompt]) -> tuple[Budget, ...]:
     """Return three budgets per prompt, evenly spaced in ratio on the expected frontier of `prompts`.
 
     Parameters
@@ -140,11 +142,8 @@ def live_budgets(planner: Planner, prompts: Sequence[Prompt], *, adaptive: bool)
         The planner.
     prompts : sequence of Prompt
         What is to be run.
-    adaptive : bool
-        Leave out budgets that plans that react cannot be had for.
     """
-    modes = (False, True) if adaptive else (False,)
-    frontiers = [planner.frontier(prompts, adaptive=mode) for mode in modes]
+    frontiers = [planner.frontier(prompts, one_shot=mode) for mode in _MODES]
     cheapest = max(points[0].expected_cost for points in frontiers)
     points = frontiers[0]
     first, best = points[0].expected_accuracy, max(point.expected_accuracy for point in points)
@@ -162,7 +161,6 @@ def run_live(
     n_prompts: int = 120,
     n_trials: int = 8,
     n_rehearsals: int = 30,
-    adaptive: bool = True,
     seed: int = 0,
     progress: Progress | None = None,
     on_collect: Callable[[CollectProgress], None] | None = None,
@@ -180,8 +178,6 @@ def run_live(
         Fresh problems that are planned and run, at least 1.
     n_trials, n_rehearsals : int
         See `training.train.train` and `training.rehearsal.rehearse.rehearse`.
-    adaptive : bool
-        Also run plans that react to what has been drawn.
     seed : int
         Seed of everything.
     progress : callable, optional
@@ -220,14 +216,14 @@ def run_live(
     log = collected.log
     if log is None:
         raise BackendError(f"{collected.n_missing} pieces of the log are missing: {dict(collected.missing)}")
-    bundle = train(log, folder / "policy", n_trials=n_trials, seed=seed, adaptive=adaptive, progress=progress)
+    bundle = train(log, folder / "policy", n_trials=n_trials, seed=seed, progress=progress)
     planner = Planner(bundle=bundle)
-    budgets = live_budgets(planner, prompts, adaptive=bundle.adaptive is not None)
+    budgets = live_budgets(planner, prompts)
     rehearsals = rehearse(
         bundle,
         log,
         budgets=budgets,
-        modes=(False,) if bundle.adaptive is None else (False, True),
+        modes=_MODES,
         n_batch=n_prompts,
         n_rehearsals=n_rehearsals,
         n_trials=n_trials,
@@ -236,7 +232,7 @@ def run_live(
     )
     forecasts = [
         rehearsal.forecast(
-            planner.plan(prompts, budget=rehearsal.budget, adaptive=rehearsal.adaptive, seed=seed)
+            planner.plan(prompts, budget=rehearsal.budget, one_shot=rehearsal.one_shot, seed=seed)
         )
         for rehearsal in rehearsals
     ]
@@ -252,7 +248,7 @@ def run_live(
         outcomes = planner.run(
             prompts,
             budget=rehearsal.budget,
-            adaptive=rehearsal.adaptive,
+            one_shot=rehearsal.one_shot,
             backend=backend,
             extractor=_EXTRACTOR,
             seed=seed,
@@ -260,10 +256,10 @@ def run_live(
         )
         runs.append(
             _run(
-                rehearsal.budget, rehearsal.adaptive, forecast, prompts, outcomes, time.monotonic() - started
+                rehearsal.budget, rehearsal.one_shot, forecast, prompts, outcomes, time.monotonic() - started
             )
         )
-        name = f"outcomes-{rehearsal.budget.limit:g}{'-adaptive' if rehearsal.adaptive else ''}.jsonl"
+        name = f"outcomes-{rehearsal.budget.limit:g}{'-one-shot' if rehearsal.one_shot else ''}.jsonl"
         (folder / name).write_bytes(b"".join(outcome_to_json(outcome) + b"\n" for outcome in outcomes))
     demo = LiveDemo(collected=collected, bundle=bundle, prompts=prompts, runs=tuple(runs))
     (folder / "live.json").write_bytes(msgspec.json.format(msgspec.json.encode(demo.runs), indent=1) + b"\n")
@@ -272,7 +268,7 @@ def run_live(
 
 def _run(
     budget: Budget,
-    adaptive: bool,
+    one_shot: bool,
     forecast: Forecast,
     prompts: Sequence[Prompt],
     outcomes: Sequence[Outcome],
@@ -282,7 +278,7 @@ def _run(
     marks = [bool(grader.grade(p, outcome.answer)) for p, outcome in zip(prompts, outcomes, strict=True)]
     return LiveRun(
         budget=budget,
-        adaptive=adaptive,
+        one_shot=one_shot,
         forecast=forecast,
         accuracy=sum(marks) / len(marks),
         cost=sum(outcome.cost or 0.0 for outcome in outcomes) / len(outcomes),

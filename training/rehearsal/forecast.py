@@ -61,8 +61,8 @@ class Rehearsals:
     ----------
     budget : Budget
         The budget.
-    adaptive : bool
-        Whether plans reacted to what was drawn.
+    one_shot : bool
+        Whether plans decided everything before the first sample.
     n_prompts : int
         Prompts T of the log.
     n_batch : int
@@ -78,7 +78,7 @@ class Rehearsals:
     """
 
     budget: Budget
-    adaptive: bool
+    one_shot: bool
     n_prompts: int
     n_batch: int
     fold: NDArray[np.intp]

@@ -56,14 +56,13 @@ def rehearse(
     Parameters
     ----------
     bundle : PolicyBundle
-        What will plan the run. Bundles of the folds take over the parameters of its one-shot policy and the
-        part of the menu that it uses; what they believe, and how they react, they learn without the fold.
+        What will plan the run. The bundles of the folds are learned as it was, without the fold.
     log : SampleLog
         What `bundle` was trained on: T graded prompts with recorded answers and tokens.
     budgets : sequence of Budget
         Mean limits per prompt, in the unit of the bundle.
     modes : sequence of bool
-        Without (False) and with (True) plans that react to what is drawn.
+        Of all courses (False), and of those alone that decide everything before the first sample (True).
     n_batch : int
         Prompts in a rehearsal, at least 1: as many as the run will have, drawn anew from a fold with
         replacement.
@@ -99,7 +98,7 @@ def rehearse(
     tell = progress or (lambda stage, done, total: None)
     right = _right_answers(log)
     folds = group_folds(np.array([prompt.group for prompt in log.prompts]), n_folds=n_folds, seed=seed)
-    cases = [(budget, adaptive) for budget in budgets for adaptive in modes]
+    cases = [(budget, one_shot) for budget in budgets for one_shot in modes]
     names = np.unique(folds)
     rounds = [names[number % len(names)] for number in range(n_rehearsals)]
     results = np.empty((len(cases), n_rehearsals, 3))
@@ -107,20 +106,20 @@ def rehearse(
     tell("rehearsals", done, total)
     for name in names:
         rest = log.select([p.id for p, fold in zip(log.prompts, folds, strict=True) if fold != name])
-        planner = Planner(bundle=_understudy(bundle, rest, n_trials=n_trials, seed=seed, adaptive=any(modes)))
+        planner = Planner(bundle=_understudy(bundle, rest, n_trials=n_trials, seed=seed))
         stage = _Stage(log, planner, [log.prompts[row] for row in np.flatnonzero(folds == name)], right)
         tell("rehearsals", done := done + 1, total)
         for number in [number for number, fold in enumerate(rounds) if fold == name]:
-            for case, (budget, adaptive) in enumerate(cases):
+            for case, (budget, one_shot) in enumerate(cases):
                 results[case, number] = stage.rehearse(
-                    budget, adaptive=adaptive, n=n_batch, seed=seed + number
+                    budget, one_shot=one_shot, n=n_batch, seed=seed + number
                 )
                 tell("rehearsals", done := done + 1, total)
     sizes = {name: int((folds == name).sum()) for name in names.tolist()}
     return [
         Rehearsals(
             budget=budget,
-            adaptive=adaptive,
+            one_shot=one_shot,
             n_prompts=len(log),
             n_batch=n_batch,
             fold=np.array(rounds),
@@ -129,27 +128,21 @@ def rehearse(
             cost=results[case, :, 1],
             dearest=float(results[case, :, 2].max()),
         )
-        for case, (budget, adaptive) in enumerate(cases)
+        for case, (budget, one_shot) in enumerate(cases)
     ]
 
 
-def _understudy(
-    bundle: PolicyBundle, rest: SampleLog, *, n_trials: int, seed: int, adaptive: bool
-) -> PolicyBundle:
-    """Return a bundle that learned from `rest` alone, with the policy and part of the menu of `bundle`."""
+def _understudy(bundle: PolicyBundle, rest: SampleLog, *, n_trials: int, seed: int) -> PolicyBundle:
+    """Return a bundle that learned from `rest` alone."""
     with TemporaryDirectory() as folder:
-        other = train(
+        return train(
             rest,
             Path(folder),
             n_trials=n_trials,
             seed=seed,
             objective=check_objective(bundle.objective),
             unit=bundle.unit,
-            adaptive=adaptive,
         )
-    used = {item for item, use in zip(bundle.curves.allocations, bundle.deployed, strict=True) if use}
-    deployed = np.array([item in used for item in other.curves.allocations])
-    return replace(other, policy=bundle.policy, deployed=deployed) if deployed.any() else other
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,15 +154,15 @@ class _Stage:
     prompts: Sequence[Prompt]
     right: frozenset[tuple[str, str | None]]
 
-    def rehearse(self, budget: Budget, *, adaptive: bool, n: int, seed: int) -> tuple[float, float, float]:
+    def rehearse(self, budget: Budget, *, one_shot: bool, n: int, seed: int) -> tuple[float, float, float]:
         """Run a batch of `n` prompts drawn with replacement; return accuracy and cost beyond the planned, and
         cost, each per prompt.
         """
         rng = np.random.default_rng([seed, len(self.prompts)])
         drawn = [self.prompts[at] for at in rng.integers(len(self.prompts), size=n)]
         cast = _Cast(self.log, drawn, seed=seed)
-        plans = self.planner.plan(cast.batch, budget=budget, adaptive=adaptive, seed=seed)
-        outcomes = self.planner.run(cast.batch, budget=budget, adaptive=adaptive, backend=cast, seed=seed)
+        plans = self.planner.plan(cast.batch, budget=budget, one_shot=one_shot, seed=seed)
+        outcomes = self.planner.run(cast.batch, budget=budget, one_shot=one_shot, backend=cast, seed=seed)
         hits = [
             (prompt.id, outcome.answer) in self.right for prompt, outcome in zip(drawn, outcomes, strict=True)
         ]

@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from rich.table import Table
 
-from planner.commands.tables.shared import new_table, number, strategy_name
+from planner.commands.tables.shared import new_table, number
 
 if TYPE_CHECKING:
     from planner.bundle.policy_bundle import PolicyBundle
-    from policies.ladder.ladder import Ladder
 
 __all__ = [
     "bundle_table",
+    "course_table",
     "generator_table",
-    "ladder_table",
-    "menu_table",
     "verdict_of_training",
     "verdict_of_verifiers",
     "verifier_table",
 ]
 
 _LEVELS_SHOWN: Final = 8
+# Of the courses on offer at one price.
+_MOST_OFFERS: Final = 4
 
 
 def bundle_table(bundle: PolicyBundle, path: str) -> Table:
@@ -40,38 +40,25 @@ def bundle_table(bundle: PolicyBundle, path: str) -> Table:
         ("objective", bundle.objective),
         ("unit of cost", bundle.unit),
         ("generators", ", ".join(bundle.generators)),
-        ("policy", f"{bundle.policy.family}, mean of {len(bundle.policy.members)}"),
-        ("menu", f"{len(bundle.curves.allocations)} allocations measured, {deployed} in use"),
+        (
+            "table",
+            f"{len(bundle.table.courses)} courses on {len(bundle.references)} prompts, {deployed} in use",
+        ),
     ]
     if training:
         rows += [
             ("trained on", f"{training['n_prompts']} prompts, {training['n_samples']:,} samples"),
             ("settings", f"{training['n_trials']} trials, seed {training['seed']}"),
         ]
-        left_out = training.get("left_out", {})
-        if left_out.get("prompts"):
-            rows.append(("left out", f"{left_out['prompts']} prompts with too few samples of some generator"))
-        if left_out.get("allocations"):
-            rows.append(
-                ("not priced", f"{left_out['allocations']} allocations whose {bundle.unit} are not recorded")
-            )
-        scoring = training.get("scoring")
-        if scoring is not None:
-            rows.append(
-                (
-                    "reward model",
-                    f"what it reads is recorded for {scoring['recorded']}, partly recorded for "
-                    f"{scoring.get('partly_recorded', 0)} and estimated for {scoring['estimated']} "
-                    "allocations",
-                )
-            )
-        predictor = training.get("predictor")
-        if predictor is None:
-            rows.append(("predictor", "none: the log has no text"))
+        skill = training.get("skill", {})
+        known = {name: share for name, share in skill.items() if share is not None}
+        if known:
+            told = ", ".join(f"{share:.0%} of {name}" for name, share in known.items())
+            rows.append(("text", f"explains of how prompts differ in success, out of fold: {told}"))
         else:
-            share = predictor["explained_share_of_level"]
-            told = "an unknown share" if share is None else f"{share:.0%}"
-            rows.append(("predictor", f"text explains {told} of how prompts differ in success (out of fold)"))
+            rows.append(("text", "tells nothing about success"))
+        if training.get("n_near_duplicates"):
+            rows.append(("near-duplicates", f"{training['n_near_duplicates']} prompts, kept in one fold"))
         about = training.get("about", {})
         rows += [(name, str(about[name])) for name in ("source", "licence") if name in about]
     for row in rows:
@@ -79,31 +66,38 @@ def bundle_table(bundle: PolicyBundle, path: str) -> Table:
     return table
 
 
+_IN_WORDS: Final = {
+    "static mix": "the best mix of one-shot courses, the same for everybody",
+    "courses for all": "the best courses of all kinds, the same for everybody",
+    "sure choices by text": "other courses for prompts whose text surely asks for them",
+    "choices by text": "other courses for prompts whose text asks for them",
+    "static courses by text": "one-shot courses, each prompt's by its text",
+    "all courses by text": "courses of all kinds, each prompt's by its text",
+}
+
+
 def verdict_of_training(bundle: PolicyBundle) -> str:
-    """Say what training found, with its interval."""
+    """Say what training found, from small budgets to large ones."""
     verdict = bundle.training.get("verdict")
-    if verdict is None:
+    if not verdict:
         return "Nothing was recorded yet: plans rest on a broad prior."
-    gain, (low, high) = verdict["gain_over_static"], verdict["gain_interval"]
-    if bundle.objective == "accuracy" and all(allocation.n == 1 for allocation in bundle.curves.allocations):
-        scope = " Only single samples could be valued."
+    found: list[str] = []
+    for band in verdict:
+        words = _IN_WORDS.get(band["deployed"], band["deployed"])
+        if band["deployed"] != "static mix":
+            words += f" ({band['gain']:+.3f} ± {1.96 * band['error']:.3f})"
+        if not found or found[-1] != words:
+            found.append(words)
+    if found == [_IN_WORDS["static mix"]]:
+        text = "Nothing beyond the best static mix was shown to pay in training: the bundle plans that mix."
     else:
-        scope = ""
-    if verdict["deployed"] == "static":
-        return (
-            "Telling prompts apart was not shown to pay in training: the bundle plans the best static mix."
-            f"{scope}"
+        text = (
+            "What the policy plans, from small budgets to large ones, with its worth over the static mix out "
+            f"of fold: {'; '.join(found)}."
         )
-    text = (
-        f"In cross-fitted replay the learned policy gains {gain:+z.3f} [{low:+z.3f}, {high:+z.3f}] "
-        f"{bundle.objective} over the best static mix at equal cost.{scope}"
-    )
-    placebo = bundle.training.get("placebo")
-    if placebo is None:
-        return text
-    low, high = placebo["gain_interval"]
-    gain = placebo["gain_over_static"]
-    return f"{text} With predictions dealt to the wrong prompts: {gain:+z.3f} [{low:+z.3f}, {high:+z.3f}]."
+    if bundle.objective == "accuracy" and all(course.n == 1 for course in bundle.table.courses):
+        text += " Only single samples could be valued."
+    return text
 
 
 def generator_table(bundle: PolicyBundle) -> Table:
@@ -125,76 +119,25 @@ def generator_table(bundle: PolicyBundle) -> Table:
     return table
 
 
-def menu_table(bundle: PolicyBundle) -> Table:
-    """Return the menu by generator and strategy."""
-    table = new_table("Menu")
-    table.add_column("generator", overflow="fold")
-    table.add_column("strategy", overflow="fold")
-    for heading in ("sizes N", "in use", "best mean value"):
+def course_table(bundle: PolicyBundle) -> Table:
+    """Return what the policy offers at prices from dear to cheap, with means over the training prompts."""
+    table = new_table("Courses on offer, from dear compute to cheap")
+    for heading in ("samples", bundle.objective):
         table.add_column(heading, justify="right")
-    kinds: dict[tuple[str, str], list[int]] = {}
-    for column, allocation in enumerate(bundle.curves.allocations):
-        kinds.setdefault((allocation.generator, strategy_name(allocation)), []).append(column)
-    value = bundle.curves.value.mean(axis=0)
-    for (generator, strategy), columns in kinds.items():
-        sizes = sorted({bundle.curves.allocations[column].n for column in columns})
-        span = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]}–{sizes[-1]}"
-        in_use = int(bundle.deployed[columns].sum())
-        table.add_row(generator, strategy, span, f"{in_use}/{len(columns)}", f"{value[columns].max():.3f}")
+    table.add_column("course", overflow="fold")
+    value = bundle.table.value.mean(axis=0, dtype=float)
+    samples = bundle.table.slots.total(bundle.table.samples.astype(float), len(value)).mean(axis=0)
+    shown: set[int] = set()
+    levels = len(bundle.policy.prices)
+    for level in sorted({round(place) for place in np.linspace(0, levels - 1, _LEVELS_SHOWN)}):
+        offered = np.flatnonzero(bundle.policy.offered[level])
+        for column in offered[np.argsort(samples[offered])].tolist()[:_MOST_OFFERS]:
+            if column not in shown:
+                table.add_row(
+                    f"{samples[column]:.2f}", f"{value[column]:.3f}", str(bundle.table.courses[column])
+                )
+            shown.add(column)
     return table
-
-
-def ladder_table(bundle: PolicyBundle) -> Table:
-    """Return what plans that react do at prices from dear to cheap, with their value out of fold.
-
-    Rows that begin with "or" are what prompts are routed to at the price above.
-    """
-    from planner.planning.adaptive import ladder_in_words
-
-    table = new_table("Plans that react")
-    for heading in ("cost", bundle.objective):
-        table.add_column(heading, justify="right")
-    table.add_column("draws at most", overflow="fold")
-    table.add_column("waves", justify="right")
-    table.add_column("votes count", overflow="fold")
-    table.add_column("stops by", overflow="fold")
-    adaptive = bundle.adaptive
-    if adaptive is None:
-        return table
-    n_levels = len(adaptive.policy.prices)
-    shown: set[tuple[tuple[str, ...], ...]] = set()
-    for level in sorted({round(place) for place in np.linspace(0, n_levels - 1, _LEVELS_SHOWN)}):
-        mean = (
-            number(float(np.nanmean(adaptive.cost[:, level]))),
-            f"{np.nanmean(adaptive.value[:, level]):.3f}",
-        )
-        rows = tuple(
-            (
-                *(("", "or") if option else mean),
-                ladder_in_words(move.ladder),
-                str(len(move.ladder)),
-                _weighing(move.ladder, bundle),
-                "–" if len(move.ladder) == 1 else type(move.rule).__name__,
-            )
-            for option, move in enumerate(adaptive.policy.options(level))
-        )
-        for row in rows if rows not in shown else ():
-            table.add_row(*row)
-        shown.add(rows)
-    return table
-
-
-def _weighing(ladder: Ladder, bundle: PolicyBundle) -> str:
-    """Say what the votes of a ladder count."""
-    if bundle.objective == "coverage" or ladder.n == 1:
-        return "–"
-    if ladder.judged:
-        return "P(correct)"
-    recorded = bundle.adaptive is not None and any(
-        bundle.adaptive.policy.scales[name].logprob_sd > 0 and ladder.steepness(name) > 0
-        for name in ladder.generators
-    )
-    return "log-probability" if recorded else "alike"
 
 
 def verifier_table(bundle: PolicyBundle) -> Table:

@@ -55,7 +55,7 @@ def live_table(demo: LiveDemo) -> Table:
         accuracy, cost = run.inside
         table.add_row(
             number(run.budget.limit),
-            "reacting" if run.adaptive else "one-shot",
+            "one-shot" if run.one_shot else "all courses",
             "{:.2f} [{:.2f}, {:.2f}]".format(*run.forecast.accuracy),
             f"{run.accuracy:.2f} {_mark(accuracy)}",
             "{} [{}, {}]".format(*map(_short, run.forecast.cost)),

@@ -35,8 +35,6 @@ def strategy_name(allocation: Allocation) -> str:
     """Name the strategy and its parameters, without the size."""
     if allocation.n == 1:
         return "one sample"
-    if "level" in allocation.parameters:
-        return f"adaptive {allocation.strategy}, level {allocation.parameters['level']}"
     params = [str(value) for key, value in allocation.parameters.items() if key != "n"]
     return allocation.strategy + (f" ({', '.join(params)})" if params else "")
 

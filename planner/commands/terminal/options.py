@@ -13,7 +13,9 @@ __all__ = [
     "bundle_argument",
     "folder_option",
     "logs_argument",
+    "max_rounds_option",
     "on_duplicate_option",
+    "one_shot_option",
     "seed_option",
 ]
 
@@ -32,6 +34,17 @@ on_duplicate_option: Final[Decorator] = click.option(
     default="error",
     show_default=True,
     help="Lines that repeat a prompt and generator: refuse the log, or keep the first of them.",
+)
+one_shot_option: Final[Decorator] = click.option(
+    "--one-shot",
+    is_flag=True,
+    help="Only plans that decide everything before the first sample, as batch interfaces need.",
+)
+max_rounds_option: Final[Decorator] = click.option(
+    "--max-rounds",
+    type=click.IntRange(min=1),
+    default=None,
+    help="The most steps of a plan that wait for one another.",
 )
 seed_option: Final[Decorator] = click.option("--seed", type=int, default=0, show_default=True, help="Seed.")
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from policies.adaptive.table import AdaptiveTable
 
 from planner.bundle.restriction import restricted_table
 from policies.adaptive.policy import AdaptivePolicy, Move
 from policies.adaptive.routing import Routing
-from policies.adaptive.table import AdaptiveTable
 from policies.ladder.ladder import Ladder, SampleScale, Wave
 from policies.ladder.stop_rules import Always
 

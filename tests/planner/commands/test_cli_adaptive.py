@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from training.adaptive.rivals import RIVALS, SHIPPED
 
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.cli import main
 from planner.commands.tables.bundle import ladder_table
 from planner.ports.outcome_wire import outcome_from_json
 from policies.plan.wire import read_plans
-from training.adaptive.rivals import RIVALS, SHIPPED
 from training.simulated.log import simulated_log
 
 

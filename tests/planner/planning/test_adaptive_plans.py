@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from planner.planning.adaptive import move_of
+from planner.planning.levels import Levels
 
 from difficulty.belief.standardised import standardised
 from difficulty.errors import InvalidBudgetError, InvalidInputError, UnknownUnitError
 from planner.backends.replay import ReplayBackend
 from planner.planner import Planner
-from planner.planning.adaptive import move_of
-from planner.planning.levels import Levels
 from planner.ports.ports import Completion, SampleRequest
 from planner.simulated import SimulatedBackend, SimulatedExtractor, SimulatedVerifier
 from policies.cost.budget import Budget

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from difficulty.errors import InvalidBudgetError
 from planner.planning.levels import Menu
 from planner.planning.spend import choose_levels
+
+from difficulty.errors import InvalidBudgetError
 from policies.solver.solver import solve
 
 

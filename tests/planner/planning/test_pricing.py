@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from planner.planning.pricing import Pricing, columns_by_generator
 
 from difficulty.belief.reference_prompts import Belief, ReferencePrompts
 from difficulty.errors import UnknownUnitError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
-from planner.planning.pricing import Pricing, columns_by_generator
 from policies.cost.cost_model import CostModel
 from policies.cost.latency import DecodeModel
 from policies.course.allocation import Allocation

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from planner.planning.reason import Reasons
 
 from difficulty.belief.weight_spec import STATIC
 from planner.planner import Planner
-from planner.planning.reason import Reasons
 from policies.cost.budget import Budget
 
 EASY, HARD = "Add up 3 + 4.", "Add up 3 + 44 + 8 + 59 + 12 + 7 + 31 + 20 + 5."

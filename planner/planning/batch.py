@@ -1,0 +1,123 @@
+"""A batch that is ready to be planned, and to be planned again with what is left of a budget.
+
+What each prompt would take at every price is worked out once; budgets, prices and targets then only pick a
+level of it. Restrictions and units are settled before, by `planner.planner`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.errors import InvalidBudgetError
+from difficulty.prompt import Prompt
+from planner.planning.menu import Chooser, Menu
+from planner.planning.plans import Writer
+from policies.choice.levels import Levelled, reach, spend
+from policies.plan.plan import AllocationPlan
+
+__all__ = ["Batch"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Batch:
+    """N prompts with what each would take; implements `planner.running.parts.Replan`.
+
+    Parameters
+    ----------
+    prompts : sequence of Prompt
+        N at least 1.
+    chooser : Chooser
+        What made the menu.
+    menu : Menu
+        At all L prices of the policy, or at one.
+    writer : Writer
+        Writes plans.
+    price : float, optional
+        The one price of the menu; all of the policy's by default.
+    seed : int
+        Decides between prompts that are equally worth more compute.
+    """
+
+    prompts: Sequence[Prompt]
+    chooser: Chooser
+    menu: Menu
+    writer: Writer
+    price: float | None = None
+    seed: int = 0
+
+    def at_price(self) -> list[AllocationPlan]:
+        """Return the plans at the one price of the menu."""
+        assert self.price is not None
+        return self._written(
+            np.arange(len(self.prompts)),
+            Levelled(np.zeros(len(self.prompts), dtype=np.intp), self.price),
+        )
+
+    def spend(self, budget: float) -> list[AllocationPlan]:
+        """Return the plans that an expected total buys.
+
+        Raises
+        ------
+        InvalidBudgetError
+            When not even the cheapest plans can be paid.
+        """
+        return self._written(np.arange(len(self.prompts)), self._spent(slice(None), budget))
+
+    def reach(self, target: float) -> list[AllocationPlan]:
+        """Return the cheapest plans that are expected to reach a mean value.
+
+        Raises
+        ------
+        InvalidBudgetError
+            When no plans are.
+        """
+        found = reach(
+            self.menu.value,
+            self.menu.cost,
+            target=target,
+            prices=self.chooser.policy.prices,
+            seed=self.seed,
+        )
+        return self._written(np.arange(len(self.prompts)), found)
+
+    def __call__(self, rows: Sequence[int], budget: float) -> list[AllocationPlan]:
+        """Return plans of some prompts for a budget of their own; the cheapest where it does not reach."""
+        at = np.asarray(rows, dtype=np.intp)
+        try:
+            found = self._spent(at, budget)
+        except InvalidBudgetError:
+            cheapest = self.menu.cost[at].argmin(axis=1)
+            found = Levelled(cheapest, float(self.chooser.policy.prices[0]))
+        return self._written(at, found)
+
+    def least(self) -> list[tuple[str, float]] | None:
+        """Return generator and cost of each prompt's least costly single sample; None where none is known."""
+        found = self.chooser.single_samples(self.prompts)
+        if found is None:
+            return None
+        generators, cost = found
+        best = cost.argmin(axis=1)
+        return [(generators[column], float(cost[row, column])) for row, column in enumerate(best)]
+
+    def _spent(self, rows: NDArray[np.intp] | slice, budget: float) -> Levelled:
+        return spend(
+            self.menu.value[rows],
+            self.menu.cost[rows],
+            budget=budget,
+            prices=self.chooser.policy.prices,
+            seed=self.seed,
+        )
+
+    def _written(self, rows: NDArray[np.intp], found: Levelled) -> list[AllocationPlan]:
+        policy = self.chooser.policy
+        levels = np.arange(len(policy.prices))
+        if self.price is not None:
+            levels = np.array([policy.level_of(self.price)])
+        everybody = len(rows) == len(self.prompts)
+        prompts = self.prompts if everybody else [self.prompts[row] for row in rows]
+        menu = self.menu if everybody else self.menu.take(rows)
+        return self.writer.write(prompts, menu, found.level, price=found.price, levels=levels)

@@ -1,0 +1,81 @@
+"""What may be asked of a planner, and what it says of prompts that are strange to it.
+
+The checks assume nothing of the bundle; what a bundle cannot price is said by `planner.planning.expectation`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.errors import InvalidBudgetError, InvalidInputError
+from policies.cost.budget import Budget
+
+__all__ = ["STRANGE", "UnfamiliarPromptsWarning", "check_request", "warn_of_strangers"]
+
+# Below this familiarity a prompt is unlike those that were trained on.
+STRANGE: Final = 0.5
+
+
+class UnfamiliarPromptsWarning(UserWarning):
+    """Prompts are unlike those that a bundle was trained on, so that their plans say little of them."""
+
+
+def check_request(
+    *,
+    budget: Budget | None,
+    price: float | None,
+    target_accuracy: float | None,
+    max_per_prompt: float | None,
+    max_rounds: int | None,
+) -> None:
+    """Check the arguments of `planner.planner.Planner.plan`.
+
+    Raises
+    ------
+    InvalidBudgetError
+        When not exactly one of budget, price and target is given, or a number is out of range.
+    InvalidInputError
+        When `max_rounds` is below 1.
+    """
+    given = [argument for argument in (budget, price, target_accuracy) if argument is not None]
+    if len(given) != 1:
+        raise InvalidBudgetError(f"give exactly one of budget, price and target_accuracy; got {len(given)}")
+    if budget is not None and not isinstance(budget, Budget):
+        raise InvalidBudgetError(
+            f"budget must be a Budget such as Budget(limit=4000, unit='output_tokens'), got {budget!r}"
+        )
+    if max_per_prompt is not None and (
+        budget is not None or not (np.isfinite(max_per_prompt) and max_per_prompt > 0)
+    ):
+        raise InvalidBudgetError(
+            "max_per_prompt must be a finite number above 0, and is a field of the budget where there is "
+            f"one: Budget(..., max_per_prompt={max_per_prompt!r})"
+        )
+    if price is not None and not (np.isfinite(price) and price >= 0):
+        raise InvalidBudgetError(f"price must be a finite number >= 0, got {price!r}")
+    if target_accuracy is not None and not 0 < target_accuracy <= 1:
+        raise InvalidBudgetError(f"target_accuracy must lie in (0, 1], got {target_accuracy!r}")
+    if max_rounds is not None and max_rounds < 1:
+        raise InvalidInputError(f"max_rounds must be at least 1, got {max_rounds}")
+
+
+def warn_of_strangers(familiarity: NDArray[np.float64] | None) -> None:
+    """Warn once where prompts of a batch are unlike those of training.
+
+    Parameters
+    ----------
+    familiarity : ndarray of float64, shape (N,), or None
+        In [0, 1]; None where nobody can tell.
+    """
+    strange = 0 if familiarity is None else int((familiarity < STRANGE).sum())
+    if familiarity is not None and strange:
+        warnings.warn(
+            f"{strange} of {len(familiarity)} prompts are unlike the training prompts; what their plans "
+            "expect is near the average of those, whatever they ask. Train on prompts like them",
+            UnfamiliarPromptsWarning,
+            stacklevel=4,
+        )
