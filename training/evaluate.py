@@ -130,6 +130,7 @@ def evaluate(
             "n_left_out": len(unseen.prompts) - len(bed),
             "n_renamed": len(log.prompts) - len(unseen.prompts),
             "n_near_duplicates": near.n_prompts,
+            "n_strange": plans[0].n_strange,
             "n_groups": len(set(near.groups)),
             "n_samples": kept.n_samples,
             "n_courses": len(bed.subject.courses),

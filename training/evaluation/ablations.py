@@ -31,9 +31,9 @@ def ablations(bed: TestBed) -> dict[str, Played]:
     Returns
     -------
     dict
-        By part: *the text* (everybody gets the best of what is on offer), *reacting to samples* (only
-        courses that decide everything beforehand), *several models in one course* (neither cascades nor
-        pooled votes), *the choice of model* (one model for everybody at each price, the best by training
+        By part: *the text* (everybody gets the best of what is on offer or static), *reacting to samples*
+        (only courses that decide everything beforehand), *several models in one course* (neither cascades
+        nor pooled votes), *the choice of model* (one model for everybody at each price, the best by training
         means).
     """
     subject = bed.subject
@@ -53,9 +53,10 @@ def ablations(bed: TestBed) -> dict[str, Played]:
 
 
 def _for_all(subject: Subject) -> BoolArray:
-    """Return what everybody would get of what is on offer."""
+    """Return the best course for everybody at each price, of all that is on offer at any price or static."""
     prices, offered = subject.policy.prices, subject.policy.offered
-    best = [subject.best(mask, price) for mask, price in zip(offered, prices, strict=True)]
+    mask = offered.any(axis=0) | masks.static(subject.courses)
+    best = [subject.best(mask, float(price)) for price in prices]
     return np.asarray(np.array(best)[:, None] == np.arange(offered.shape[1]))
 
 

@@ -53,7 +53,7 @@ def _family(course: Course) -> str:
         if key not in ("n", "course")
     ]
     by = f" by {', '.join(params)}" if params else ""
-    return f"{allocation.strategy}{by}, {allocation.generator}"
+    return f"{allocation.traits.title}{by}, {allocation.generator}"
 
 
 def rivals(bed: TestBed) -> dict[str, Played]:

@@ -6,6 +6,7 @@ the planned course of each prompt; a prompt whose course the log cannot tell is 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidBudgetError
 from planner.planner import Planner
+from planner.planning.request import STRANGE, UnfamiliarPromptsWarning
 from policies.cost.budget import Budget, check_unit
 from training.evaluation.bed import TestBed
 from training.evaluation.comparison import on
@@ -40,6 +42,8 @@ class Planned(NamedTuple):
         What plans say.
     value, cost : ndarray of float64, shape (P,)
         What was measured; NaN where the log cannot tell.
+    n_strange : int
+        Prompts that are unlike the training prompts, so that what is told is near the average of those.
     """
 
     budget: float
@@ -48,10 +52,18 @@ class Planned(NamedTuple):
     told_cost: FloatArray
     value: FloatArray
     cost: FloatArray
+    n_strange: int = 0
 
 
 def plan_batch(planner: Planner, bed: TestBed, budgets: Sequence[float], *, seed: int = 0) -> list[Planned]:
     """Plan all test prompts at each budget, or at the least that is expected to buy one course each."""
+    with warnings.catch_warnings():
+        # They are counted instead, once and in the report.
+        warnings.simplefilter("ignore", UnfamiliarPromptsWarning)
+        return _plan_batch(planner, bed, budgets, seed)
+
+
+def _plan_batch(planner: Planner, bed: TestBed, budgets: Sequence[float], seed: int) -> list[Planned]:
     unit = check_unit(planner.bundle.unit)
     place = {course: column for column, course in enumerate(bed.subject.courses)}
     rows = np.arange(len(bed))
@@ -73,6 +85,7 @@ def plan_batch(planner: Planner, bed: TestBed, budgets: Sequence[float], *, seed
                 np.array([plan.expected_cost for plan in plans]),
                 bed.measured.value[rows, column],
                 bed.measured.cost[rows, column],
+                sum(plan.familiarity is not None and plan.familiarity < STRANGE for plan in plans),
             )
         )
     return batch

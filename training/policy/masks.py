@@ -62,14 +62,20 @@ def _two_agree(course: Course) -> bool:
     return course.stop == Agreement(count=2) and len(course.generators) == 2
 
 
+def _pooled(course: Course) -> bool:
+    pooled = course.selection.pooled and course.selection.by == "vote"
+    return course.one_shot and pooled and len(course.generators) > 1
+
+
 RULES: Final[Mapping[str, Callable[[Course], bool]]] = {
     "Adaptive-Consistency": _adaptive_consistency,
     "ESC": _esc,
     "k agree": _k_agree,
     "until 75 % agree": _doubling,
     "two agree, else another model": _two_agree,
+    "one vote of several models": _pooled,
 }
-"""Stop rules that people know, each at any cap, waves and selector that the table holds."""
+"""Rules that people know, each at any cap, waves and selector that the table holds."""
 
 
 def rule_masks(courses: Sequence[Course]) -> dict[str, BoolArray]:

@@ -6,6 +6,7 @@ Drawn from the report's tables alone, without a display. Matplotlib is loaded he
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,9 @@ from training.report.names import BEST_RULE, OURS, STATIC
 from training.report.report import Report
 
 __all__ = ["draw_figures"]
+
+_MOST_KINDS: Final = 9
+_REST: Final = "other kinds"
 
 _SHOWN: Final = {
     OURS: ("#d55e00", "-"),
@@ -64,6 +68,7 @@ def _frontier(report: Report) -> Any:
     plateau = report.comparison["plateau"]
     axes.axhline(plateau["plateau_value"], color="black", linewidth=0.6, alpha=0.4)
     axes.set_xscale("log")
+    _plain_numbers(axes.xaxis)
     axes.set_xlim(plateau["cheapest_cost"] * 0.95, plateau["plateau_cost"] * 1.6)
     axes.set_xlabel(f"mean cost per prompt ({report.data['unit'].replace('_', ' ')})")
     axes.set_ylabel(report.data["objective"])
@@ -86,24 +91,48 @@ def _allocation(report: Report) -> Any:
         )
     left.set_xscale("log")
     left.set_yscale("log")
+    _plain_numbers(left.xaxis)
+    _plain_numbers(left.yaxis)
     left.set_xlabel(f"budget per prompt ({report.data['unit'].replace('_', ' ')})")
     left.set_ylabel("mean samples")
     left.set_title("samples by observed difficulty", fontsize=10)
     left.legend(fontsize=8)
     left.grid(alpha=0.25)
-    kinds = sorted({kind for row in table for kind in row["share"]})
+    shares = _largest([row["share"] for row in table])
     bottom = [0.0] * len(table)
-    for kind in kinds:
-        share = [row["share"].get(kind, 0.0) for row in table]
-        right.bar(range(len(table)), share, bottom=bottom, label=figure_label(kind))
-        bottom = [b + s for b, s in zip(bottom, share, strict=True)]
-    right.set_xticks(range(len(table)), [f"{budget:.3g}" for budget in budgets])
+    for kind in shares:
+        right.bar(range(len(table)), shares[kind], bottom=bottom, label=figure_label(kind))
+        bottom = [b + s for b, s in zip(bottom, shares[kind], strict=True)]
+    right.set_xticks(range(len(table)), [f"{budget:.2g}" for budget in budgets])
     right.set_xlabel("budget per prompt")
     right.set_ylabel("share of prompts")
     right.set_title("kind of course", fontsize=10)
-    right.set_ylim(0, 1.0 + 0.11 * min(len(kinds), 9))
-    right.legend(fontsize=7, loc="upper left")
+    right.set_ylim(0, 1)
+    figure.legend(*right.get_legend_handles_labels(), loc="outside right center", fontsize=7)
     return figure
+
+
+def _largest(table: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
+    """Return the shares of the kinds that most prompts get, largest first, and of the rest together."""
+    total: dict[str, float] = {}
+    for row in table:
+        for kind, share in row.items():
+            total[kind] = total.get(kind, 0.0) + share
+    kept = sorted(total, key=lambda kind: (-total[kind], kind))
+    kept = kept if len(kept) <= _MOST_KINDS + 1 else kept[:_MOST_KINDS]
+    shares = {kind: [row.get(kind, 0.0) for row in table] for kind in kept}
+    if len(kept) < len(total):
+        shares[_REST] = [1 - sum(row.get(kind, 0.0) for kind in kept) for row in table]
+    return shares
+
+
+def _plain_numbers(axis: Any) -> None:
+    """Write plain numbers at 1, 2 and 5 of a logarithmic axis."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:.4g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _reliability(report: Report) -> Any:

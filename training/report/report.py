@@ -94,6 +94,7 @@ class Report:
             training=self.bundle["training"],
             comparison=self.comparison,
             uniform=self.uniform,
+            rivals=self.rivals,
             work=self.work,
             data=self.data,
             shown=shown,
@@ -148,6 +149,11 @@ class Report:
             lines.append(
                 f"- Near-duplicates: {data['n_near_duplicates']} of the prompts are nearly the same question "
                 f"as another one; intervals draw the {data['n_groups']} groups."
+            )
+        if data["n_strange"]:
+            lines.append(
+                f"- Strangers: {data['n_strange']} prompts are unlike those that were trained on; what plans "
+                "expect of them is near the average."
             )
         bands = [band["deployed"] for band in training.get("verdict", [])]
         if bands:

@@ -6,13 +6,20 @@ said in words.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from training.report.names import OURS
+from training.report.names import BEST_RULE, OURS
 from training.report.words import difference, named, reached, shares, times
 
-__all__ = ["nothing_deployed", "saving_sentence", "static_sentence", "verdict_of", "work_sentence"]
+__all__ = [
+    "nothing_deployed",
+    "rivals_sentence",
+    "saving_sentence",
+    "static_sentence",
+    "verdict_of",
+    "work_sentence",
+]
 
 _SHARE: Final = 0.9
 _SHOWN: Final = (0.5, 0.75, 0.9)
@@ -20,7 +27,8 @@ _SHOWN: Final = (0.5, 0.75, 0.9)
 
 def verdict_of(
     *, training: Mapping[str, Any], comparison: Mapping[str, Any], uniform: Mapping[str, Any],
-    work: Mapping[str, Any], data: Mapping[str, Any], shown: Callable[[str], str] = str,
+    rivals: Mapping[str, Any], work: Mapping[str, Any], data: Mapping[str, Any],
+    shown: Callable[[str], str] = str,
 ) -> str:  # fmt: skip
     """Return the verdict.
 
@@ -28,7 +36,7 @@ def verdict_of(
     ----------
     training : mapping
         The bundle's record.
-    comparison, uniform, work, data : mapping
+    comparison, uniform, rivals, work, data : mapping
         Fields of the report.
     shown : callable
         How names that others chose are written.
@@ -43,6 +51,7 @@ def verdict_of(
         sentences += [
             saving_sentence(uniform, data, shown=shown),
             static_sentence(comparison, data),
+            rivals_sentence(rivals),
             work_sentence(work, data),
         ]
     return " ".join(sentence for sentence in sentences if sentence)
@@ -90,13 +99,32 @@ def static_sentence(comparison: Mapping[str, Any], data: Mapping[str, Any]) -> s
                 else f"never reached {at} ({reached(row)})"
             )
     rows = [row for row in comparison["at_equal_cost"][OURS] if row["value"] is not None]
-    wins = sum((row["difference_interval"][0] or 0) > 0 for row in rows)
-    losses = sum((row["difference_interval"][1] or 0) < 0 for row in rows)
+    better = _better([row["difference_interval"] for row in rows])
     return (
         f"At equal {data['objective']} the best static mix costs, as a multiple of the policy's cost, "
-        f"{', '.join(parts)} of the way to its plateau; at equal cost the policy is better beyond its 95 % "
-        f"interval at {wins} of {len(rows)} budgets and worse at {losses}."
+        f"{', '.join(parts)} of the way to its plateau; at equal cost the policy is {better}."
     )
+
+
+def rivals_sentence(rivals: Mapping[str, Any]) -> str:
+    """Return how the policy stands against the best of the tuned rules; empty without any."""
+    if BEST_RULE not in rivals:
+        return ""
+    found = rivals[BEST_RULE]
+    rows = [row for row in found["at_equal_cost"] if row["difference"] is not None]
+    mean = found["mean_difference"]
+    told = difference(mean["difference"], mean["interval"])
+    return (
+        f"Against the {BEST_RULE}, which has the same selectors, at equal cost it is "
+        f"{_better([row['interval'] for row in rows])}: {told} on average."
+    )
+
+
+def _better(intervals: Sequence[Sequence[float | None]]) -> str:
+    """Count wins and losses beyond their intervals, in the same words."""
+    wins = sum((low or 0) > 0 for low, _ in intervals)
+    losses = sum((high or 0) < 0 for _, high in intervals)
+    return f"better beyond its 95 % interval at {wins} of {len(intervals)} budgets and worse at {losses}"
 
 
 def work_sentence(work: Mapping[str, Any], data: Mapping[str, Any]) -> str:

@@ -72,7 +72,8 @@ def test_rivals_are_tuned_price_by_price_among_their_own_columns(seed: int) -> N
         "ESC": [0, 3, 7],
         "until 75 % agree": [0, 3, 8],
         "two agree, else another model": [0, 3, 9],
-        BEST_RULE: [*STATIC, 5, 6, 7, 8, 9],
+        "one vote of several models": [0, 3, 10],
+        BEST_RULE: [*STATIC, 5, 6, 7, 8, 9, 10],
     }
     rivals = base.rivals(bed)
     assert set(rivals) == set(own)
@@ -119,10 +120,10 @@ def test_uniform_gives_everybody_the_same_number_of_samples() -> None:
     bed = tiny_bed()
     families = base.uniform(bed)
     assert {name: widths.tolist() for name, (widths, _) in families.items()} == {
-        "uniform majority_vote, small": [1, 3, 5],
-        "uniform majority_vote, large": [1, 4],
+        "uniform majority vote, small": [1, 3, 5],
+        "uniform majority vote, large": [1, 4],
     }
-    assert_array_equal(families["uniform majority_vote, large"][1].value, bed.measured.value[:, [3, 4]])
+    assert_array_equal(families["uniform majority vote, large"][1].value, bed.measured.value[:, [3, 4]])
 
 
 def test_the_same_histogram_is_dealt_to_others() -> None:
@@ -198,6 +199,15 @@ def test_where_nothing_is_left_on_offer_everybody_gets_the_best_of_what_is_left(
     one_shot = [at for at, course in enumerate(COURSES) if course.one_shot]
     assert points(found[REACTING]) <= expected_points(bed, best_for_all(bed, one_shot))
     assert len({tuple(row) for row in found[REACTING].value}) > 1
+
+
+def test_without_the_text_everybody_gets_the_best_of_all_that_is_on_offer_or_static() -> None:
+    offered = np.zeros((len(PRICES), len(COURSES)), dtype=bool)
+    offered[::2, [5, 9]] = offered[1::2, [6, 10]] = True
+    for seed in range(3):
+        bed = tiny_bed(offered=offered, seed=seed)
+        found = points(ablations(bed)[TEXT])
+        assert found <= expected_points(bed, best_for_all(bed, [*STATIC, 5, 6, 9, 10]))
 
 
 def test_with_one_model_and_nothing_by_text_there_is_nothing_to_switch_off() -> None:

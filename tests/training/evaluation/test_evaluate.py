@@ -12,6 +12,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from difficulty.errors import InvalidInputError
+from difficulty.log.sample_log import SampleLog
 from policies.cost.cost_model import CostModel
 from training.evaluate import evaluate
 from training.report.names import BEST_RULE, OURS, STATIC
@@ -40,8 +41,8 @@ def test_every_baseline_is_there(report: Report) -> None:
         "k agree",
         "until 75 % agree",
         "two agree, else another model",
-        "uniform majority_vote, model-0",
-        "uniform majority_vote, model-1",
+        "uniform majority vote, model-0",
+        "uniform majority vote, model-1",
         "Snell bins, predicted",
         "Damani greedy, plug-in",
         "Damani greedy, binned",
@@ -160,3 +161,17 @@ def test_the_folder_holds_tables_and_figures(trained: Any, tmp_path: Path) -> No
     for name in names:
         if name.endswith(".png"):
             assert (tmp_path / "report" / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_strangers_are_counted_without_a_warning(trained: Any, tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    trained.test_log.select([prompt.id for prompt in trained.test_log.prompts[:60]]).write(path)
+    header, *lines = map(json.loads, path.read_text().splitlines())
+    strange = {line["prompt_id"] for line in lines[:10]}
+    for line in lines:
+        if line["prompt_id"] in strange:
+            line["prompt"] = "\u9019\u662f\u4ec0\u9ebc " + line["prompt"].encode().hex()
+    path.write_text("\n".join(map(json.dumps, [header, *lines])))
+    report = evaluate(trained.bundle, SampleLog.read(path), n_bootstrap=100)
+    assert report.data["n_strange"] == len(strange)
+    assert f"{len(strange)} prompts are unlike those that were trained on" in report.to_markdown()

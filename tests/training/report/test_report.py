@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from training.evaluate import evaluate
-from training.report.names import OURS, STATIC
+from training.report.figures import _largest
+from training.report.names import BEST_RULE, OURS, STATIC
 from training.report.report import REPORT_SCHEMA, Report
-from training.report.verdict import work_sentence
+from training.report.verdict import rivals_sentence, work_sentence
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +149,23 @@ def test_names_that_others_chose_are_text_in_markdown_and_verdict(report: Report
     plain = [line.count("|") for line in report.to_markdown().splitlines() if line.startswith("|")]
     assert [len(row) for row in rows] == plain
     assert hostile in told.verdict or "$x$" in told.verdict  # a terminal and JSON show it as it is
+
+
+def test_the_verdict_counts_wins_and_losses_against_the_best_tuned_rule(report: Report) -> None:
+    rows = [{"budget": 1.0, "difference": d, "interval": [d - 0.01, d + 0.01]} for d in (0.02, 0.0, -0.02)]
+    mean = {"difference": -0.001, "interval": [-0.004, 0.002]}
+    rivals = {**report.rivals, BEST_RULE: {**report.rivals[BEST_RULE], "at_equal_cost": rows}}
+    rivals[BEST_RULE]["mean_difference"] = mean
+    assert (
+        "Against the best of the tuned rules, which has the same selectors, at equal cost it is better "
+        "beyond its 95 % interval at 1 of 3 budgets and worse at 1: -0.001 [-0.004, +0.002] on average."
+    ) in replace(report, rivals=rivals).verdict
+    assert rivals_sentence({}) == ""
+
+
+def test_kinds_beyond_the_largest_are_drawn_as_one() -> None:
+    table = [{f"kind {at}": 0.05 for at in range(20)}, {"kind 3": 0.6, "kind 19": 0.4}]
+    shares = _largest(table)
+    assert list(shares)[:2] == ["kind 3", "kind 19"] and len(shares) == 10
+    assert all(sum(part[at] for part in shares.values()) == pytest.approx(1) for at in range(2))
+    assert set(_largest([{"a": 0.5, "b": 0.5}])) == {"a", "b"}
