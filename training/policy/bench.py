@@ -33,6 +33,8 @@ class Bench:
     static, known : ndarray of bool, shape (C,)
         Courses of one generator that decide everything beforehand; those, and the stop rules that people
         know.
+    owner : ndarray of intp, shape (C,)
+        Number of the generator that a course begins with.
     prices : ndarray of float64, shape (L,)
         Falling.
     """
@@ -44,6 +46,7 @@ class Bench:
     folds: IntArray
     static: NDArray[np.bool_]
     known: NDArray[np.bool_]
+    owner: IntArray
     prices: NDArray[np.float64]
 
     def __len__(self) -> int:
@@ -74,6 +77,7 @@ class Bench:
             cost=self.cost[:, columns],
             static=self.static[columns],
             known=self.known[columns],
+            owner=self.owner[columns],
         )
 
 

@@ -152,6 +152,7 @@ def bench_of(
         folds=folds,
         static=np.array([course.one_shot for course in courses]) & alone,
         known=alone,
+        owner=np.unique([course.generators[0] for course in courses], return_inverse=True)[1],
         prices=columns.prices,
     )
 

@@ -1,8 +1,9 @@
 """How much of what was learned is deployed: chosen out of fold, in bands of price, by its gain over less.
 
 Each procedure is learned anew without a fold and realised on it. From the static mix on, the next procedure
-that asks for more belief replaces the present one only where it gained more than two standard errors over
-groups, so what is not shown to pay is not deployed.
+that asks for more belief replaces the present one where it gained some standard errors over groups. The first
+that asks for a new kind of belief must be far beyond them in some band, so that a log without signal deploys
+nothing that was learned.
 """
 
 from __future__ import annotations
@@ -12,17 +13,21 @@ from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from training.policy.bench import Bench, paired
 from training.policy.offers import Believed, believe, choose, offers
-from training.policy.population import best_for_all, best_static
+from training.policy.population import best_for_all, best_static, stopping_early
 
-__all__ = ["PROCEDURES", "Verdict", "on_offer", "verdict"]
+__all__ = ["BY_TEXT", "PROCEDURES", "Verdict", "on_offer", "verdict"]
 
 BoolArray: TypeAlias = NDArray[np.bool_]
 Procedure: TypeAlias = Callable[[Bench, Believed], BoolArray]
 
-_SURE: Final = 2.0
+# Standard errors over groups, as of a normal deviate, by which a step must gain in some band to be believed
+# at all, and in every other band once it is: for everybody's courses, and for choices by text.
+_SHOWN: Final = (2.5, 2.75)
+_ADMITTED: Final = (1.0, 2.0)
 _N_BANDS: Final = 4
 
 
@@ -36,7 +41,8 @@ class Verdict(NamedTuple):
     chosen : list of str
         Name of the procedure deployed in each band.
     gain, error : dict of str to list of float
-        Mean worth out of fold over the static mix, and its standard error, by procedure and band.
+        Mean worth out of fold over the static mix, and its standard error, by procedure and band. Where a
+        course costs much at a price, its worth is a share of that cost, so that no price outweighs others.
     """
 
     bands: list[NDArray[np.intp]]
@@ -54,13 +60,10 @@ def _all(mask: BoolArray, bench: Bench) -> BoolArray:
     return np.tile(mask, (len(bench.prices), 1))
 
 
-def _offers(bench: Bench, believed: Believed, admitted: float) -> BoolArray:
-    return offers(bench, best_for_all(bench), believed, admitted=admitted)
-
-
 # In the order of what they ask to be believed.
 PROCEDURES: Final[Mapping[str, Procedure]] = {
     "static mix": lambda bench, believed: _one(best_static(bench), bench),
+    "early stopping for all": lambda bench, believed: _one(stopping_early(bench), bench),
     "courses for all": lambda bench, believed: _one(best_for_all(bench), bench),
     "sure choices by text": lambda bench, believed: offers(
         bench, best_for_all(bench), believed, admitted=2.0
@@ -69,6 +72,9 @@ PROCEDURES: Final[Mapping[str, Procedure]] = {
     "static courses by text": lambda bench, believed: _all(bench.static, bench),
     "all courses by text": lambda bench, believed: _all(np.ones_like(bench.static), bench),
 }
+
+BY_TEXT: Final = frozenset(name for name in PROCEDURES if name.endswith("by text"))
+"""Procedures that let a prompt's text choose."""
 
 
 def on_offer(bench: Bench, verdict: Verdict) -> BoolArray:
@@ -81,17 +87,27 @@ def on_offer(bench: Bench, verdict: Verdict) -> BoolArray:
     return offered
 
 
-def verdict(bench: Bench, *, sure: float = _SURE) -> Verdict:
+def verdict(
+    bench: Bench,
+    *,
+    shown: tuple[float, float] = _SHOWN,
+    admitted: tuple[float, float] = _ADMITTED,
+) -> Verdict:
     """Choose, out of fold, how much is deployed in each band of price.
 
     Parameters
     ----------
     bench : Bench
         P training prompts.
-    sure : float
-        Standard errors that a gain must exceed.
+    shown : tuple of float
+        Standard errors that a gain must exceed in some band before anything of its kind is deployed: courses
+        for everybody, choices by text. Few groups need more (Student's t).
+    admitted : tuple of float
+        Those that a gain must exceed in each band then.
     """
     realised = {name: np.zeros((len(bench), len(bench.prices))) for name in PROCEDURES}
+    spent = np.maximum(bench.cost.mean(axis=0, dtype=float)[best_static(bench)], 0.0)
+    share = 1 + bench.prices * spent
     for fold in np.unique(bench.folds):
         held, kept = np.flatnonzero(bench.folds == fold), np.flatnonzero(bench.folds != fold)
         part = bench.take(kept)
@@ -99,16 +115,23 @@ def verdict(bench: Bench, *, sure: float = _SURE) -> Verdict:
         for name, procedure in PROCEDURES.items():
             taken = choose(outside, procedure(part, inside), bench.prices)
             at = held[:, None], taken
-            realised[name][held] = bench.value[at] - bench.prices * bench.cost[at]
+            realised[name][held] = (bench.value[at] - bench.prices * bench.cost[at]) / share
     bands = _bands(bench)
-    chosen = []
-    for band in bands:
-        now = "static mix"
-        for name in list(PROCEDURES)[1:]:
-            mean, error = paired(_mean(realised[name] - realised[now], band), bench.groups)
-            if mean > sure * error and mean > 0:
-                now = name
-        chosen.append(now)
+    n_groups = int(bench.groups.max()) + 1
+    chosen = ["static mix"] * len(bands)
+    believed = [False, False]
+    for name in list(PROCEDURES)[1:]:
+        kind = int(name in BY_TEXT)
+        pairs = [
+            paired(_mean(realised[name] - realised[now], band), bench.groups)
+            for now, band in zip(chosen, bands, strict=True)
+        ]
+        errors = [mean / error if error > 0 else 0.0 for mean, error in pairs]
+        believed[kind] |= max(errors) > _errors(shown[kind], n_groups)
+        if believed[kind]:
+            for at, gained in enumerate(errors):
+                if gained > _errors(admitted[kind], n_groups):
+                    chosen[at] = name
     gains = {
         name: [paired(_mean(realised[name] - realised["static mix"], band), bench.groups) for band in bands]
         for name in PROCEDURES
@@ -119,6 +142,11 @@ def verdict(bench: Bench, *, sure: float = _SURE) -> Verdict:
         {name: [mean for mean, _ in pairs] for name, pairs in gains.items()},
         {name: [error for _, error in pairs] for name, pairs in gains.items()},
     )
+
+
+def _errors(normal: float, n_groups: int) -> float:
+    """Return the standard errors that a mean over groups exceeds as seldom as a normal one exceeds these."""
+    return float(stats.t.isf(stats.norm.sf(normal), max(n_groups - 1, 1)))
 
 
 def _mean(difference: NDArray[np.float64], band: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from training.policy.bench import Bench, paired
 from training.policy.gaps import filled
 from training.policy.learn import learn
 from training.policy.offers import Believed, believe, choose, offers
-from training.policy.population import best_for_all, best_static
+from training.policy.population import best_for_all, best_static, stopping_early
 from training.policy.told import fit_telling
 from training.policy.verdict import on_offer, verdict
 from training.simulated.log import simulated_log
@@ -35,6 +37,7 @@ def bench(*, text: bool, seed: int = 0) -> Bench:
         folds=folds,
         static=np.array([True, True, False]),
         known=np.array([True, True, True]),
+        owner=np.array([0, 1, 0]),
         prices=np.array([1.0, 0.05, 0.001]),
     )
 
@@ -56,7 +59,51 @@ def test_text_that_tells_is_deployed_and_text_that_does_not_is_not() -> None:
     told = verdict(bench(text=True))
     assert any("text" in name for name in told.chosen)
     dealt = [verdict(bench(text=False, seed=seed)).chosen for seed in range(30)]
-    assert sum(any("text" in name for name in chosen) for chosen in dealt) <= 3
+    assert sum(any("text" in name for name in chosen) for chosen in dealt) <= 1
+
+
+def early(saving: float, *, seed: int = 0) -> Bench:
+    """A static course, the same one stopping early at `saving` of its cost, and one that errs elsewhere."""
+    rng = np.random.default_rng(seed)
+    right = rng.random((N, 2)) < [0.6, 0.63]
+    folds = np.arange(N) % 5
+    apart = (folds[:, None] != folds).astype(np.float32)
+    cost = np.stack([np.full(N, 4.0), 4 - saving * rng.random(N) * 2, np.full(N, 4.0)], axis=1)
+    return Bench(
+        value=np.stack([right[:, 0], right[:, 0], right[:, 1]], axis=1).astype(np.float32),
+        cost=cost.astype(np.float32),
+        weights=apart / apart.sum(axis=1, keepdims=True),
+        groups=np.arange(N),
+        folds=folds,
+        static=np.array([True, False, False]),
+        known=np.array([True, True, True]),
+        owner=np.array([0, 0, 1]),
+        prices=np.array([0.01, 0.005, 0.0001]),
+    )
+
+
+def test_what_stopping_early_saves_is_believed_where_other_generators_are_noise() -> None:
+    """Another generator that seems better by .03 has an error of .04; a saving at equal answers has none."""
+    one = early(saving=1.0, seed=3)
+    assert stopping_early(one).tolist() == [1, 1, 1]
+    assert set(verdict(one).chosen) == {"early stopping for all"}
+    assert set(verdict(early(saving=0.0, seed=3)).chosen) == {"static mix"}
+
+
+def test_a_band_may_follow_where_another_has_shown_what_is_to_be_believed() -> None:
+    one = bench(text=True)
+    sure = verdict(one)
+    assert any("text" in name for name in sure.chosen)
+    none = verdict(one, shown=(50.0, 50.0), admitted=(0.0, 0.0))
+    assert set(none.chosen) == {"static mix"}
+
+
+def test_one_dear_price_does_not_outweigh_a_band() -> None:
+    """Gains are shares of what is spent, so a price a million times higher says no more than the others."""
+    one = bench(text=True)
+    dear = replace(one, prices=np.array([1e6, *one.prices]))
+    told = verdict(dear)
+    assert max(abs(gain) for gains in told.gain.values() for gain in gains) < 2
 
 
 def test_choices_by_text_take_the_course_of_their_half() -> None:
@@ -81,6 +128,17 @@ def test_promises_are_what_choices_brought() -> None:
     telling = fit_telling(one, sure, np.ones((3, 3), dtype=bool))
     assert telling.slope[-1] < 0.2 and telling.expected[-1] > 0.7
     assert telling.value[-1] == pytest.approx(0.55, abs=0.05)
+
+
+def test_a_gain_within_its_error_is_not_promised() -> None:
+    """A course of .03 more, with an error of .04, is told no better than the static mix."""
+    one = early(saving=0.0, seed=3)
+    lucky = np.zeros((3, 3), dtype=bool)
+    lucky[:, 2] = True
+    telling = fit_telling(one, believe(one, one.weights), lucky)
+    static, seen = one.value.mean(axis=0)[[0, 2]]
+    assert seen > static + 0.01
+    assert telling.value == pytest.approx(np.full(3, static), abs=1e-6)
 
 
 def test_gaps_are_filled_by_the_most_similar_course() -> None:
