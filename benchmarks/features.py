@@ -25,7 +25,6 @@ from sklearn.pipeline import Pipeline, make_pipeline, make_union
 from difficulty.features.prompt_features import PromptFeatures
 from difficulty.features.text.embedding import TextEmbedding
 from difficulty.features.text.statistics import text_statistics
-from difficulty.predictor.kernel_regression import KernelRegression
 from difficulty.prompt import Prompt
 
 __all__ = ["Measurement", "main", "run", "simulate"]
@@ -87,9 +86,7 @@ def run(*, full: bool = True) -> list[Measurement]:
     pipeline = _pipeline().fit(train)
     features = PromptFeatures().fit([Prompt(text=text) for text in train])
     prompts = [Prompt(text=text, id=str(index)) for index, text in enumerate(texts)]
-    table = features.transform(prompts)
     vectorizers = "HashingVectorizer, TF-IDF, SVD"
-    model = KernelRegression().fit(table[:800], table[:800, 0])
 
     def rows(count: int, repeats: int) -> list[Measurement]:
         """Measure everything on the first `count` prompts."""
@@ -111,7 +108,6 @@ def run(*, full: bool = True) -> list[Measurement]:
                 repeats,
             ),
             _measure(f"prompt features, {size}", lambda: features.transform(some), "-", None, repeats),
-            _measure(f"kernel regression, {size}", lambda: model.predict(table[:count]), "-", None, repeats),
         ]
 
     return [
@@ -122,13 +118,6 @@ def run(*, full: bool = True) -> list[Measurement]:
             lambda: TextEmbedding(dims=16).fit(train),
             vectorizers,
             lambda: _pipeline().fit(train),
-            1,
-        ),
-        _measure(
-            "fit kernel regression, 800 prompts",
-            lambda: KernelRegression().fit(table[:800], table[:800, 0]),
-            "-",
-            None,
             1,
         ),
     ]

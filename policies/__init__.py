@@ -9,7 +9,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from difficulty.belief.weight_spec import PolicyMixture, PolicySpec
     from policies.cost.budget import Budget
     from policies.cost.cost_model import CostModel
     from policies.cost.latency import DecodeModel
@@ -30,8 +29,6 @@ __all__ = [
     "CostModel",
     "CurveTable",
     "DecodeModel",
-    "PolicyMixture",
-    "PolicySpec",
     "Solution",
     "Usage",
     "build_menu",
@@ -51,8 +48,6 @@ _HOMES: Final = {
     "CostModel": "policies.cost.cost_model",
     "CurveTable": "policies.menu.curves",
     "DecodeModel": "policies.cost.latency",
-    "PolicyMixture": "difficulty.belief.weight_spec",
-    "PolicySpec": "difficulty.belief.weight_spec",
     "Solution": "policies.solver.solution",
     "Usage": "policies.cost.usage",
     "build_menu": "policies.menu.build",

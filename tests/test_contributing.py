@@ -104,7 +104,7 @@ def test_the_map_is_in_the_order_of_imports(room: str) -> None:
     [
         ("where a budget is enforced at run time", "Ledger"),
         ("where prompt text becomes features", "PromptFeatures"),
-        ("what plans that react pick by, votes today and a recorded score if it came", "Tally"),
+        ("what a course picks its answer by", "Selection"),
     ],
 )
 def test_the_map_answers_with_one_path(words: str, name: str) -> None:

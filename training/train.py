@@ -23,7 +23,7 @@ from difficulty.features.hidden_states import HiddenStates
 from difficulty.features.prompt_features import PromptFeatures
 from difficulty.log.near_duplicates import content_hash
 from difficulty.log.sample_log import SampleLog
-from difficulty.predictor.difficulty_predictor import group_folds
+from difficulty.predictor.group_folds import group_folds
 from difficulty.prompt import Prompt
 from planner.bundle.folder import open_folder
 from planner.bundle.policy_bundle import PolicyBundle, prompt_hash

@@ -3,7 +3,7 @@
 A belief is a *distribution over kinds of prompt*, never a bare mean: the expectation of anything that was
 measured on the reference prompts (success, pass@k, a vote's accuracy, tokens) is a weighted mean of it. It
 assumes that new prompts resemble the reference prompts; which weights to use is left to
-`difficulty.belief.weights` and to training.
+`difficulty.belief.text_belief` and to training.
 """
 
 from __future__ import annotations

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from difficulty.errors import BackendError
-from planner.drivers.batch import Wish, decide
 from planner.drivers.desk import BACKEND_ERRORS, VERIFIER_ERRORS, Clock, Desk, Part, refused
 from planner.drivers.exchange import failure_of
 from planner.drivers.limits import Limits
@@ -22,7 +21,7 @@ from planner.drivers.session import OnProgress, Session, delivered
 from planner.drivers.turns import Turns
 from planner.ports.outcome import Outcome
 from planner.ports.ports import Backend, SampleRequest, ScoreRequest, Verifier
-from planner.strategies.flow import Arrival, Ask, Failure, Scored
+from planner.strategies.flow import Arrival, Ask, Scored
 from planner.strategies.task import Task
 
 __all__ = ["run_lockstep"]
@@ -34,13 +33,12 @@ _NO_LIMITS = Limits()
 
 @dataclass(kw_only=True, slots=True)
 class _Open:
-    """An ask that is not fully sent yet; `left` are the indices still wanted, a wish waits until granted."""
+    """An ask that is not fully sent yet; `left` are the indices still wanted."""
 
     session: Session
     ask: Ask
     request: SampleRequest
     left: deque[int]
-    waits: bool = False
 
 
 async def run_lockstep(
@@ -101,8 +99,7 @@ async def run_lockstep(
                 recorded = desk.recorded_samples(session, ask, ask.request)
                 early.setdefault(session, []).extend(recorded[index] for index in sorted(recorded))
                 left = deque(index for index in range(ask.request.n) if index not in recorded)
-                waits = ask.prospect is not None
-                samples.append(_Open(session=session, ask=ask, request=ask.request, left=left, waits=waits))
+                samples.append(_Open(session=session, ask=ask, request=ask.request, left=left))
             else:
                 scores.append((session, ask, ask.request))
 
@@ -118,12 +115,7 @@ async def run_lockstep(
     while sessions or open_part():
         desk.seconds_left()
         inbox: dict[Session, list[Arrival]] = {session: early.pop(session, []) for session in sessions}
-        waiting = [entry for entry in samples if entry.left and entry.waits]
-        # Wishes are weighed against each other: nobody decides while others move, be it through the log.
-        still = not scores and not any(inbox.values())
-        if waiting and still and len(waiting) == sum(bool(entry.left) for entry in samples):
-            _decide(desk, waiting, inbox)
-        parts = _admit(desk, [entry for entry in samples if not entry.waits], inbox)
+        parts = _admit(desk, samples, inbox)
         await _sample(desk, backend, parts, inbox)
         await _score(desk, verifiers, scores, inbox)
         samples = [entry for entry in samples if entry.left]
@@ -135,25 +127,6 @@ async def run_lockstep(
                 desk.close(sessions.pop(session), session)
         samples = [entry for entry in samples if entry.session in sessions]
     return desk.outcomes()
-
-
-def _decide(desk: Desk, waiting: Sequence[_Open], inbox: Mapping[Session, list[Arrival]]) -> None:
-    """Grant wishes within the budget; where none is granted, refuse all, since no more money comes back."""
-    wishes = [
-        Wish(
-            prospect=entry.ask.prospect,
-            n=len(entry.left),
-            most=desk.ledger.most(entry.session.account, entry.request, len(entry.left)),
-        )
-        for entry in waiting
-        if entry.ask.prospect is not None
-    ]
-    grants = decide(wishes, limit=desk.ledger.limits.max_cost, spent=desk.ledger.committed)
-    for entry, grant in zip(waiting, grants, strict=True):
-        entry.waits = grant is not True
-        if isinstance(grant, Failure):
-            inbox[entry.session].extend(refused(entry.ask, list(entry.left), grant))
-            entry.left.clear()
 
 
 def _admit(desk: Desk, samples: Sequence[_Open], inbox: Mapping[Session, list[Arrival]]) -> list[Part]:

@@ -1,1 +1,1 @@
-"""Carry plans out: the run, its climbs, and its summary."""
+"""Carry plans out: the run, its parts under one budget, and its summary."""

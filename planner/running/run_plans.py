@@ -25,14 +25,13 @@ from planner.ports.ports import AnswerExtractor, Backend, Verifier
 from planner.running.parts import LeastAnswer, Parts, Replan
 from planner.strategies.follow import Follow
 from planner.strategies.registry import strategy_of
-from planner.strategies.task import OwnStrategy, Task
+from planner.strategies.task import Task
 from planner.verifiers.learned import LearnedVerifier
 from planner.verifiers.mean_logprob import MeanLogprob
 from planner.verifiers.stand_in import check_learned, picked_by_learned
 from policies.cost.budget import Budget
 from policies.cost.cost_model import CostModel
 from policies.course.allocate import summary_of
-from policies.course.allocation import Allocation
 from policies.course.course import Course
 from policies.plan.plan import AllocationPlan
 from policies.verifier.learned_verifier import LEARNED, CorrectnessModel
@@ -52,7 +51,6 @@ async def run_plans(
     budget: Budget | None = None,
     replan: Replan | None = None,
     least: Sequence[LeastAnswer] | None = None,
-    strategies: Sequence[OwnStrategy] | None = None,
     verifier: Verifier | Mapping[str, Verifier] | Literal["learned"] | None = None,
     learned: Mapping[str, CorrectnessModel] | None = None,
     extractor: AnswerExtractor | None = None,
@@ -85,8 +83,6 @@ async def run_plans(
     least : sequence of LeastAnswer, optional
         The least costly way to answer each prompt. So much of the budget is set aside for each prompt that
         has drawn nothing, and one such sample is drawn where the budget ends its course before any answer.
-    strategies : sequence of OwnStrategy, optional
-        One per plan, in place of its course; adaptive plans are run by climbs (`planner.running.climbs`).
     verifier : Verifier, mapping of str to Verifier, or "learned", optional
         One verifier for every name that strategies ask for, or one per name. ``mean_logprob`` and what
         `learned` holds are always there. ``"learned"`` puts the learned verifier in the place of every other
@@ -121,10 +117,6 @@ async def run_plans(
         raise InvalidInputError("plans and prompts must be the same prompts in the same order")
     if driver not in ("lockstep", "concurrent"):
         raise InvalidInputError(f"driver must be 'lockstep' or 'concurrent', got {driver!r}")
-    if strategies is not None and len(strategies) != len(plans):
-        raise InvalidInputError(
-            f"strategies must be one per plan, got {len(strategies)} for {len(plans)} plans"
-        )
     found = extractor or getattr(backend, "extractor", None) or _DEFAULT_EXTRACTOR
     models = dict(learned or {})
     work = _Work(
@@ -136,10 +128,12 @@ async def run_plans(
         max_rounds=max_rounds,
         least=least,
     )
-    tasks = work.tasks(plans, prompts, strategies)
+    if work.learned:
+        check_learned([], [], models, wanted=True)
+    tasks = [work.task(number, plan, prompts[number]) for number, plan in enumerate(plans)]
     limits = _with_budget(limits or Limits(), budget, cost_model, n_prompts=len(prompts))
     turns: Turns | None = None
-    if limits.max_cost is not None and strategies is None and (replan is not None or least is not None):
+    if limits.max_cost is not None and (replan is not None or least is not None):
         turns = Parts(
             plans,
             limit=limits.max_cost,
@@ -173,23 +167,6 @@ class _Work:
     max_rounds: int | None
     least: Sequence[LeastAnswer] | None
 
-    def tasks(
-        self,
-        plans: Sequence[AllocationPlan],
-        prompts: Sequence[Prompt],
-        strategies: Sequence[OwnStrategy] | None,
-    ) -> list[Task]:
-        """Return one task per plan."""
-        rows = enumerate(zip(plans, prompts, strict=True))
-        if strategies is not None:
-            return [
-                self._task(plan, plan.allocation, prompt, strategies[number])
-                for number, (plan, prompt) in rows
-            ]
-        if self.learned:
-            check_learned([], [], self.models, wanted=True)
-        return [self.task(number, plan, prompt) for number, (plan, prompt) in rows]
-
     def task(self, number: int, plan: AllocationPlan, prompt: Prompt) -> Task:
         """Return the task of a plan that carries its course."""
         course = course_to_run(plan)
@@ -206,11 +183,6 @@ class _Work:
             last_resort=resort,
         )
         allocation = plan.allocation if course == plan.course else summary_of(course)
-        return self._task(plan, allocation, prompt, strategy)
-
-    def _task(
-        self, plan: AllocationPlan, allocation: Allocation, prompt: Prompt, strategy: OwnStrategy
-    ) -> Task:
         return Task(
             prompt=prompt,
             allocation=allocation,
@@ -236,7 +208,7 @@ def course_to_run(plan: AllocationPlan) -> Course:
     Raises
     ------
     InvalidInputError
-        When the plan has an allocation that is no course, such as a level of an adaptive policy.
+        When the plan has an allocation that is no course.
     """
     return plan.course or strategy_of(plan.allocation).course
 

@@ -103,7 +103,7 @@ class Reply:
         if self.text:
             parts.append(piece({"content": self.text}, None))
         end: dict[str, Any] = {"index": 0, "logprobs": None, "finish_reason": self.finish_reason}
-        end |= {"delta": {}} if self.chat else {"text": ""}
+        end["delta" if self.chat else "text"] = {} if self.chat else ""
         parts.append(event(outside | {"choices": [end], "planner": self.extension}))
         if include_usage:
             parts.append(event(outside | {"choices": [], "usage": self.usage}))

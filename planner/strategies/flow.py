@@ -10,26 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from planner.ports.ports import Completion, SampleRequest, ScoreRequest
 from policies.verifier.learned_verifier import LEARNED
 
-if TYPE_CHECKING:
-    from array import array
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from policies.ladder.stop_rule import StopRule
-
 __all__ = [
-    "NOT_WORTH",
     "Arrival",
     "Ask",
     "Failure",
     "Flow",
-    "Prospect",
     "Request",
     "Sampled",
     "Scored",
@@ -39,33 +29,8 @@ __all__ = [
     "together",
 ]
 
-# Kind of the refusal of samples that would not gain their price.
-NOT_WORTH: Final = "NotWorthIt"
-
 Request: TypeAlias = SampleRequest | ScoreRequest
 T = TypeVar("T")
-
-
-class Prospect(NamedTuple):
-    """Why more samples may be worth drawing: for a driver that spends one budget over many prompts.
-
-    Attributes
-    ----------
-    rule : StopRule
-        Says what going on is worth.
-    evidence : array of float
-        What it is to look at: one packed row of `policies.ladder.evidence.Evidence`, since thousands of
-        prompts are looked at together.
-    price : float
-        Price that the plan was made at, value per unit of cost.
-    prices : ndarray of float64, shape (L,)
-        Falling prices that the driver may ask it at.
-    """
-
-    rule: StopRule
-    evidence: array[float]
-    price: float
-    prices: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,13 +43,10 @@ class Ask:
         What is asked for.
     one_by_one : bool
         Each completion is wanted as soon as it is there, so that a driver may send them apart.
-    prospect : Prospect, optional
-        The request is a wish: a driver may let it wait, or refuse all of it.
     """
 
     request: Request
     one_by_one: bool = False
-    prospect: Prospect | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,11 +120,9 @@ def gather(asks: Sequence[Ask]) -> Flow[dict[tuple[Ask, int], Completion | tuple
     return replies
 
 
-def draw(
-    requests: Sequence[SampleRequest], *, prospect: Prospect | None = None
-) -> Flow[tuple[tuple[Completion | Failure, ...], ...]]:
+def draw(requests: Sequence[SampleRequest]) -> Flow[tuple[tuple[Completion | Failure, ...], ...]]:
     """Ask for samples and wait for all of them, aligned with `requests`, each in order of its completions."""
-    asks = [Ask(request, prospect=prospect) for request in requests]
+    asks = [Ask(request) for request in requests]
     replies = yield from gather(asks)
     result = []
     for ask, request in zip(asks, requests, strict=True):

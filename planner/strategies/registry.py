@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difficulty.errors import InvalidInputError
 from planner.strategies.follow import Follow
 from policies.course.allocate import course_of
 from policies.course.allocation import Allocation
@@ -26,9 +25,4 @@ def strategy_of(allocation: Allocation) -> Follow:
     >>> print(strategy_of(Allocation(generator="tiny", strategy="first_success", width=8)).course)
     tiny x8; first success by score
     """
-    if "level" in allocation.parameters:
-        raise InvalidInputError(
-            f"the allocation {allocation} is a level of an adaptive policy; run it with the bundle that made "
-            "it: planner.run(..., adaptive=True)"
-        )
     return Follow(course=course_of(allocation))

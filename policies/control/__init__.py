@@ -1,1 +1,1 @@
-"""Hold a budget while plans are carried out: over a batch, or over a stream."""
+"""Hold a budget over a stream while plans are carried out."""

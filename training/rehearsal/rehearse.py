@@ -19,7 +19,7 @@ import numpy as np
 
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 from difficulty.log.sample_log import SampleLog
-from difficulty.predictor.difficulty_predictor import group_folds
+from difficulty.predictor.group_folds import group_folds
 from difficulty.prompt import Prompt
 from planner.answers.rules import RecordedAnswer
 from planner.backends.replay import ReplayBackend

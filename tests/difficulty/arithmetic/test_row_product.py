@@ -7,7 +7,6 @@ import pytest
 from numpy.testing import assert_allclose
 
 from difficulty.arithmetic.row_product import row_product
-from difficulty.belief.weights import KernelWeights
 
 
 @pytest.mark.parametrize("n_prompts", [1, 6, 30, 257])
@@ -20,10 +19,3 @@ def test_equal_rows_have_equal_products(n_prompts: int, n_allocations: int) -> N
     assert product.dtype == np.float32
     assert np.array_equal(product, np.tile(product[0], (n_prompts, 1)))
     assert_allclose(product[0], row.astype(np.float64) @ matrix, rtol=1e-6)
-
-
-def test_equal_coordinates_have_equal_weights() -> None:
-    rng = np.random.default_rng(0)
-    weigh = KernelWeights(rng.normal(size=(156, 9)), level_bandwidth=0.3, deviation_bandwidth=0.6, floor=0.01)
-    weights = weigh(np.tile(rng.normal(size=9), (30, 1)))
-    assert np.array_equal(weights, np.tile(weights[0], (30, 1)))
