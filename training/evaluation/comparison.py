@@ -161,7 +161,9 @@ def head_to_head(
         By name, of those known on any prompt: ``"at_equal_cost"``, value of ours minus the other's at each
         budget, None where one of them cannot be bought; ``"mean_difference"``, the mean of these beyond the
         cheapest budget; ``"cost_multiples"``, the other's cost over ours at each target, 0 where only the
-        other gets there, None where only ours does, and ``"both_fail"`` where neither does.
+        other gets there, None where only ours does, and ``"both_fail"`` where neither does;
+        ``"mean_multiple"``, the geometric mean of those at 50, 75 and 90 % of the way, with interval, None
+        where one of them is not reached by both.
     """
     found = {}
     for name, other in others.items():
@@ -169,13 +171,12 @@ def head_to_head(
         if not known.any():
             continue
         mine, theirs, static = (_frontier(item, weights, known) for item in (ours, other, reference))
+        costs = {q: (theirs.cost_of(t), mine.cost_of(t)) for q, t in _targets(static).items()}
         found[name] = {
             "at_equal_cost": [_difference(mine, theirs, float(budget)) for budget in budgets],
             "mean_difference": _mean_difference(mine, theirs, budgets),
-            "cost_multiples": [
-                {"way_to_plateau": q, **_either(theirs.cost_of(target), mine.cost_of(target))}
-                for q, target in _targets(static).items()
-            ],
+            "cost_multiples": [{"way_to_plateau": q, **_either(*pair)} for q, pair in costs.items()],
+            "mean_multiple": _mean_multiple(np.stack([_ratio(*costs[q]) for q in _AVERAGED])),
         }
     return found
 
@@ -254,9 +255,10 @@ def _shortfall(frontier: Frontier, target: FloatArray) -> dict[str, Any]:
 
 def _mean_multiple(ratios: FloatArray) -> dict[str, Any]:
     """Return the geometric mean of multiples, shape (Q, R), with its interval."""
-    mean = np.exp(np.log(np.maximum(ratios, 1e-300)).mean(axis=0)) * (ratios > 0).all(axis=0)
-    never = not bool((ratios[:, 0] > 0).all())
-    return {"multiple": None if never else _number(mean[0]), "interval": _interval(mean[1:])}
+    reached = np.asarray((ratios > 0).all(axis=0))
+    mean = np.where(reached, np.exp(np.log(np.where(ratios > 0, ratios, 1.0)).mean(axis=0)), 0.0)
+    # Where only one of both gets there the mean is 0 or infinite, which is an end of an interval and no mean.
+    return {"multiple": _number(mean[0]) if reached[0] else None, "interval": _interval(mean[1:])}
 
 
 def _either(theirs: FloatArray, ours: FloatArray) -> dict[str, Any]:

@@ -85,9 +85,8 @@ def multiples_section(comparison: Table, data: Table) -> str:
     rows = []
     for name, cells in comparison["cost_multiples"].items():
         mean = means[name]
-        averaged = "not reached everywhere" if mean["multiple"] is None else multiple(mean)
         told = [multiple(cell) for cell in cells]
-        rows.append([_named(name, comparison["n_prompts"], data["n_prompts"]), *told, averaged])
+        rows.append([_named(name, comparison["n_prompts"], data["n_prompts"]), *told, _averaged(mean)])
     return "\n".join(
         [
             f"## Cost multiple at equal {data['objective']}",
@@ -101,6 +100,10 @@ def multiples_section(comparison: Table, data: Table) -> str:
             *_table(["policy", *(f"{row['way_to_plateau']:.0%}" for row in first), "mean"], rows),
         ]
     )
+
+
+def _averaged(mean: Table) -> str:
+    return "not reached everywhere" if mean["multiple"] is None else multiple(mean)
 
 
 def uniform_section(uniform: Table, data: Table) -> str:
@@ -169,7 +172,8 @@ def _versus(table: Table, title: str, words: str) -> str:
         return ""
     first = next(iter(table.values()))
     costs = [
-        [_bold(name), *(multiple(row) for row in rows["cost_multiples"])] for name, rows in table.items()
+        [_bold(name), *(multiple(row) for row in rows["cost_multiples"]), _averaged(rows["mean_multiple"])]
+        for name, rows in table.items()
     ]
     gains = [
         [
@@ -185,7 +189,10 @@ def _versus(table: Table, title: str, words: str) -> str:
             "",
             words,
             "",
-            *_table(["against", *(f"{row['way_to_plateau']:.0%}" for row in first["cost_multiples"])], costs),
+            *_table(
+                ["against", *(f"{row['way_to_plateau']:.0%}" for row in first["cost_multiples"]), "mean"],
+                costs,
+            ),
             "",
             *_table(
                 ["against", *(f"{row['budget']:.4g}" for row in first["at_equal_cost"]), "mean"],

@@ -81,6 +81,18 @@ def test_multiples_are_averaged_as_ratios() -> None:
         assert_allclose(table.mean_multiples["other"]["multiple"], geometric_mean(rows), rtol=1e-4)
 
 
+def test_multiples_over_a_rival_are_averaged_in_the_same_way() -> None:
+    ours, half = course(), course(cheaper=2.0)
+    others = {"twice as dear": half, "itself": ours}
+    found = head_to_head(ours, others, WEIGHTS, reference=ours, budgets=[10.0, 20.0])
+    for name, times in (("twice as dear", 2.0), ("itself", 1.0)):
+        mean = found[name]["mean_multiple"]
+        assert_allclose([mean["multiple"], *mean["interval"]], times, rtol=1e-6)
+    poor = Played(ours.cost, 0.5 * ours.value)
+    found = head_to_head(ours, {"poor": poor}, WEIGHTS, reference=ours, budgets=[20.0])
+    assert found["poor"]["mean_multiple"]["multiple"] is None
+
+
 def test_prompts_that_cannot_be_told_are_left_out_of_that_comparison_alone() -> None:
     some = course(better=0.05)
     value = some.value.copy()
