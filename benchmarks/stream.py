@@ -93,7 +93,7 @@ def measure(
     Parameters
     ----------
     planner : Planner
-        With an adaptive policy in output tokens.
+        In output tokens.
     log : SampleLog
         Prompts and recorded samples that it has not seen.
     typical : sequence of Prompt
@@ -128,7 +128,7 @@ def measure(
             )
 
         ours = asyncio.run(_streamed(come, open_again, clock, stops))
-    points = planner.frontier(typical, adaptive=True)
+    points = planner.frontier(typical)
     price = next(
         (point.price for point in points if point.expected_cost >= LIMIT / PER_HOUR), points[-1].price
     )
@@ -161,7 +161,6 @@ async def _at_price(
             [arrival.prompt],
             price=price,
             max_per_prompt=MOST,
-            adaptive=True,
             backend=backend,
             limits=Limits(),
             driver="concurrent",

@@ -16,6 +16,7 @@
     ├── BackendError                        a request to an inference stack failed
     │   ├── RetryableBackendError           worth another try: timeout, 408, 429, 5xx, disconnect
     │   ├── InvalidResponseError            an answer that breaks the protocol: HTML, missing choices
+    │   ├── BudgetSpentError                a budget that several runs share leaves nothing for a sample
     │   └── PoolExhaustedError              a replayed log has no recorded sample left for a prompt
     └── VerifierError                       a verifier could not score what it was given
 
@@ -30,6 +31,7 @@ from types import ModuleType
 
 __all__ = [
     "BackendError",
+    "BudgetSpentError",
     "InvalidBudgetError",
     "InvalidBundleError",
     "InvalidFileError",
@@ -163,6 +165,10 @@ class BackendError(PlannerError):
 
 class RetryableBackendError(BackendError):
     """A request failed in a way that another try may mend."""
+
+
+class BudgetSpentError(BackendError):
+    """A budget that several runs share leaves nothing for a sample: it was not sent."""
 
 
 class InvalidResponseError(BackendError):

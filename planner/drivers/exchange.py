@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from difficulty.errors import BackendError
+from difficulty.errors import BackendError, BudgetSpentError
 from planner.ports.outcome import OutcomeError
 from planner.ports.ports import Completion, Scores
 from planner.strategies.flow import Failure
@@ -108,6 +108,8 @@ def usage_of_failure(error: Exception) -> Usage:
 
 def failure_of(error: Exception) -> Failure:
     """Return the failure that an exception of a backend or verifier means."""
+    if isinstance(error, BudgetSpentError):
+        return Failure(kind="BudgetSpent", reason=error.reason, refused=True)
     return Failure(kind=type(error).__name__, reason=str(error) or "no reason given")
 
 

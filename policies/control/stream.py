@@ -2,8 +2,8 @@
 
 The control knows what a prompt is expected to cost at each price and learns by how much reality differs;
 before each prompt it asks what may be spent per prompt until the window ends, and returns the price that
-spends just that. A hard cap is kept by reserving the most that a prompt can cost. State is a few numbers that
-survive a restart; who spends what is left to the caller.
+spends just that. Costs belong to the window that their prompt was opened in. State is a few numbers that
+survive a restart; hard caps are kept by whoever spends.
 """
 
 from __future__ import annotations
@@ -27,6 +27,13 @@ _RATE_MEMORY: Final = 60.0
 # The allowance per prompt moves within these factors of the nominal one, so that the end of a window does not
 # swing.
 _SWING: Final = 8.0
+# The end of a window is aimed at so far above the limit that what is in flight leaves it short of this share
+# only where it deviates by more than so many standard deviations; whoever spends cuts off what is too much.
+_SHORT: Final = 0.98
+_DEVIATIONS: Final = 2.0
+_HIGHEST_AIM: Final = 1.5
+# What states of earlier versions do not have.
+_NEW_FIELDS: Final = frozenset({"in_flight", "squares", "settled"})
 
 
 class Ticket(NamedTuple):
@@ -36,15 +43,15 @@ class Ticket(NamedTuple):
     ----------
     price : float
         Price λ to plan at, value per unit of cost.
-    allowance : float
-        The most that this prompt may cost under the hard cap; 0 = refuse it (or answer at no cost).
     expected : float
         What it is expected to cost at that price.
+    window : float
+        Start of its window.
     """
 
     price: float
-    allowance: float
     expected: float
+    window: float
 
 
 @dataclass(kw_only=True, slots=True)
@@ -57,26 +64,32 @@ class StreamState:
         Reading of the clock at which the current window began.
     opened : int
         Prompts opened in this window.
-    spent, reserved, pending : float
-        Spent in this window; the most, and the expected, that open prompts can still cost.
+    spent, pending : float
+        Spent in this window, and what its open prompts are expected to cost.
     actual, predicted : float
         Fading sums of what settled prompts cost and were predicted to cost.
     arrivals, elapsed : float
         Fading sums of prompts and of seconds between them.
     last_seen : float
         Clock at the latest prompt; below `window_start` when there was none yet.
+    in_flight : int
+        Open prompts of this window.
+    squares, settled : float
+        Fading sums of squared differences between actual and expected costs, and of prompts.
     """
 
     window_start: float = 0.0
     opened: int = 0
     spent: float = 0.0
-    reserved: float = 0.0
     pending: float = 0.0
     actual: float = 0.0
     predicted: float = 0.0
     arrivals: float = 0.0
     elapsed: float = 0.0
     last_seen: float = -1.0
+    in_flight: int = 0
+    squares: float = 0.0
+    settled: float = 0.0
 
 
 @dataclass(kw_only=True, slots=True)
@@ -95,22 +108,20 @@ class StreamControl:
         Falling prices, at least two.
     costs : sequence of float
         Expected cost of a prompt at each price, not falling; from the policy's frontier.
-    hard_cap : float, optional
-        What a window never exceeds; by default 1.02 × `limit`.
     state : StreamState
         Where to go on; a new stream by default.
 
     Raises
     ------
     InvalidBudgetError
-        When limit, window or cap cannot be meant.
+        When limit or window cannot be meant.
     InvalidInputError
         When prices and costs do not fit together.
 
     Examples
     --------
     >>> control = StreamControl(limit=100.0, window=50, clock="prompts", prices=[1.0, 0.1], costs=[1.0, 3.0])
-    >>> ticket = control.open(worst=5.0)
+    >>> ticket = control.open()
     >>> control.settle(ticket, cost=2.5)
     >>> round(ticket.price, 3), control.state.spent
     (0.316, 2.5)
@@ -121,15 +132,12 @@ class StreamControl:
     prices: Sequence[float]
     costs: Sequence[float]
     clock: ClockName = "prompts"
-    hard_cap: float | None = None
     state: StreamState = field(default_factory=StreamState)
 
     def __post_init__(self) -> None:
-        cap = 1.02 * self.limit if self.hard_cap is None else self.hard_cap
-        if not all(math.isfinite(item) and item > 0 for item in (self.limit, self.window, cap)):
+        if not all(math.isfinite(item) and item > 0 for item in (self.limit, self.window)):
             raise InvalidBudgetError(
-                "limit, window and hard_cap must be finite and above 0; "
-                f"got {self.limit}, {self.window}, {cap}"
+                f"limit and window must be finite and above 0; got {self.limit} and {self.window}"
             )
         if self.clock not in ("prompts", "seconds"):
             raise InvalidInputError(f"clock must be 'prompts' or 'seconds', got {self.clock!r}")
@@ -140,35 +148,28 @@ class StreamControl:
             raise InvalidInputError("prices must fall and costs must not, with at least two of each")
         if prices[-1] <= 0 or costs[0] < 0 or costs[-1] <= 0:
             raise InvalidInputError("prices must be above 0 and costs at least 0, with some cost above 0")
-        self.hard_cap, self.prices, self.costs = cap, prices, costs
+        self.prices, self.costs = prices, costs
 
-    def open(self, *, worst: float, now: float | None = None) -> Ticket:
-        """Return the price for the next prompt, and reserve what it can cost at most.
+    def open(self, *, now: float | None = None) -> Ticket:
+        """Return the price for the next prompt, and reserve what it is expected to cost.
 
         Parameters
         ----------
-        worst : float
-            The most that the prompt can cost, at least 0; the ticket allows less where the hard cap is near.
         now : float, optional
             Seconds that never go back; needed where windows are of time.
         """
-        if not (math.isfinite(worst) and worst >= 0):
-            raise InvalidInputError(f"worst must be a finite number >= 0, got {worst!r}")
         state = self.state
         remaining_prompts = self._advance(now)
         nominal = self._nominal(remaining_prompts)
-        room = self.limit - state.spent - state.pending
+        room = self._aim() - state.spent - state.pending
         target = min(max(room / max(remaining_prompts, 1.0), nominal / _SWING), nominal * _SWING)
         drift = self._drift()
         price = self._price_of(target / drift) if room > 0 else float(self.prices[0])
         expected = self._cost_of(price) * drift
-        cap = float(self.hard_cap or self.limit)
-        allowance = max(min(worst, cap - state.spent - state.reserved), 0.0)
-        expected = min(expected, allowance)
         state.opened += 1
-        state.reserved += allowance
+        state.in_flight += 1
         state.pending += expected
-        return Ticket(price=price, allowance=allowance, expected=expected)
+        return Ticket(price=price, expected=expected, window=state.window_start)
 
     def settle(self, ticket: Ticket, *, cost: float) -> None:
         """Book what a prompt has cost.
@@ -178,19 +179,20 @@ class StreamControl:
         ticket : Ticket
             From `open`.
         cost : float
-            At least 0; at most the allowance where the caller keeps to it.
+            At least 0.
         """
         if not (math.isfinite(cost) and cost >= 0):
             raise InvalidInputError(f"a cost must be a finite number >= 0, got {cost!r}")
         state = self.state
-        state.spent += cost
-        state.reserved = max(state.reserved - ticket.allowance, 0.0)
-        state.pending = max(state.pending - ticket.expected, 0.0)
-        # A prompt that the cap cut short says nothing about drift.
-        if cost < ticket.allowance or ticket.allowance >= ticket.expected:
-            keep = 1 - 1 / _DRIFT_MEMORY
-            state.actual = keep * state.actual + cost
-            state.predicted = keep * state.predicted + self._cost_of(ticket.price)
+        if ticket.window == state.window_start:
+            state.spent += cost
+            state.pending = max(state.pending - ticket.expected, 0.0)
+            state.in_flight = max(state.in_flight - 1, 0)
+        keep = 1 - 1 / _DRIFT_MEMORY
+        state.actual = keep * state.actual + cost
+        state.predicted = keep * state.predicted + self._cost_of(ticket.price)
+        state.squares = keep * state.squares + (cost - ticket.expected) ** 2
+        state.settled = keep * state.settled + 1
 
     def saved(self) -> dict[str, float]:
         """Return the state as plain numbers, for JSON."""
@@ -206,9 +208,8 @@ class StreamControl:
         prices: Sequence[float],
         costs: Sequence[float],
         clock: ClockName = "prompts",
-        hard_cap: float | None = None,
     ) -> StreamControl:
-        """Return a control that goes on where another one was saved; prompts in flight then stay reserved.
+        """Return a control that goes on where another one was saved; prompts in flight count as expected.
 
         Raises
         ------
@@ -216,16 +217,18 @@ class StreamControl:
             When the saved state has other fields.
         """
         names = {item.name for item in fields(StreamState)}
-        if set(saved) != names:
+        saved = {name: value for name, value in saved.items() if name != "reserved"}
+        if set(saved) | _NEW_FIELDS != names:
             raise InvalidInputError(f"a saved state has the fields {sorted(names)}; got {sorted(saved)}")
-        state = StreamState(**{**saved, "opened": int(saved["opened"])})  # type: ignore[arg-type]
+        whole = {"opened": int(saved["opened"]), "in_flight": int(saved.get("in_flight", 0))}
+        state = StreamState(**{**saved, **whole})  # type: ignore[arg-type]  # whole numbers are whole
+        state.spent, state.pending, state.in_flight = state.spent + state.pending, 0.0, 0
         return cls(
             limit=limit,
             window=window,
             prices=prices,
             costs=costs,
             clock=clock,
-            hard_cap=hard_cap,
             state=state,
         )
 
@@ -261,6 +264,34 @@ class StreamControl:
     def _new_window(self, start: float) -> None:
         state = self.state
         state.window_start, state.opened, state.spent = start, 0, 0.0
+        state.pending, state.in_flight = 0.0, 0
+
+    def _aim(self) -> float:
+        """Return what the window should come to, so that what is in flight does not leave it short."""
+        state = self.state
+        usual = sum(self.costs) / len(self.costs)
+        variance = (state.squares + usual**2) / (state.settled + 1)
+        spread = math.sqrt(variance * (state.in_flight + 1))
+        return min(max(self.limit, _SHORT * self.limit + _DEVIATIONS * spread), _HIGHEST_AIM * self.limit)
+
+    @property
+    def least(self) -> float:
+        """What the cheapest plan is expected to cost really, at least 0."""
+        return float(self.costs[0]) * self._drift()
+
+    @property
+    def nominal(self) -> float:
+        """What a prompt of the rest of the current window may cost on average."""
+        return self._nominal(max(self.remaining, 1.0))
+
+    @property
+    def remaining(self) -> float:
+        """Prompts that the current window still expects."""
+        state = self.state
+        if self.clock == "prompts":
+            return max(self.window - state.opened, 0.0)
+        rate = state.arrivals / state.elapsed if state.elapsed > 0 else 0.0
+        return max(rate * (state.window_start + self.window - state.last_seen), 0.0)
 
     def _drift(self) -> float:
         """Return by which factor prompts cost more than predicted, with a few prompts' worth of doubt."""

@@ -1,0 +1,186 @@
+"""A budget that many runs share: each sample is held at the most that it can cost, and waits for others.
+
+What is held is given back as soon as the real cost is known, so that a budget is spent to its end by hundreds
+of runs at a time and never exceeded. It assumes one event loop. What each run may spend by itself is left to
+the drivers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from difficulty.errors import BackendError, BudgetSpentError
+from planner.drivers import Limits
+from planner.drivers.exchange import read_completions, usage_of_failure
+from planner.drivers.ledger import Account, Hold, Ledger, Permit
+from planner.drivers.limits import Price
+from planner.ports.ports import AnswerExtractor, Backend, Completion, Metered, SampleRequest
+from policies.cost.usage import Usage
+
+__all__ = ["Purse", "Pursed"]
+
+
+class Purse:
+    """A budget, and all that is held of it.
+
+    Parameters
+    ----------
+    limit : float
+        Above 0, in the unit of `price`.
+    price : callable
+        Price of a usage of a generator.
+    spent : float
+        What has been spent of it already.
+
+    Examples
+    --------
+    >>> purse = Purse(10.0, lambda usage, generator: usage.output_tokens)
+    >>> purse.left
+    10.0
+    """
+
+    def __init__(self, limit: float, price: Price, *, spent: float = 0.0) -> None:
+        self._limit = limit
+        self._ledger = Ledger(Limits(max_cost=limit, price=price))
+        self._ledger.total_cost = spent
+        self._waiters: list[tuple[Account, asyncio.Future[None]]] = []
+        self._for_later = 0.0
+
+    @property
+    def spent(self) -> float:
+        """What has been spent."""
+        return self._ledger.total_cost
+
+    @property
+    def left(self) -> float:
+        """What is neither spent nor held."""
+        return max(self._limit - self._ledger.committed, 0.0)
+
+    def set_aside(self, cost: float) -> None:
+        """Keep so much for prompts that have not come yet."""
+        self._ledger.set_aside += cost - self._for_later
+        self._for_later = cost
+
+    def open(self, *, least: float = 0.0) -> Account:
+        """Return the books of a prompt; `least` is set aside for its first sample."""
+        account = Account(reserve=least)
+        self._ledger.set_aside += account.reserve
+        return account
+
+    def close(self, account: Account) -> None:
+        """Set nothing aside for a prompt any more."""
+        self._ledger.release(account)
+        self._wake()
+
+    async def hold(self, account: Account, request: SampleRequest, n: int) -> Permit:
+        """Hold the cost of up to `n` samples; wait while others hold what may come back.
+
+        Returns
+        -------
+        Permit
+            Without a hold where nothing may be sent any more.
+        """
+        ledger = self._ledger
+        while True:
+            permit = ledger.admit(account, request, n)
+            # What is set aside for prompts in flight soon comes back in part; what is for later ones does not.
+            spent = ledger.total_cost + self._for_later >= self._limit
+            if permit.hold is not None:
+                return permit
+            if ledger.nothing_in_flight or spent:
+                return self._first(account, request) if account.reserve else permit
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append((account, waiter))
+            await waiter
+
+    def _first(self, account: Account, request: SampleRequest) -> Permit:
+        """Hold a prompt's first sample out of what is set aside for others: who has come goes first."""
+        ledger = self._ledger
+        others, ledger.set_aside = ledger.set_aside - account.reserve, account.reserve
+        try:
+            return ledger.admit(account, request, 1)
+        finally:
+            ledger.set_aside += others
+
+    def settle(self, hold: Hold, usage: Usage, *, lengths: Sequence[float] = ()) -> None:
+        """Replace a hold by what was really used."""
+        self._ledger.settle(hold, usage, lengths=lengths)
+        self._wake()
+
+    def write_off(self, hold: Hold, usage: Usage) -> None:
+        """Book a cancelled request whose tokens nobody counted to the end."""
+        self._ledger.write_off(hold, usage)
+        self._wake()
+
+    def _wake(self) -> None:
+        """Let everything that waits look again, first those that have drawn nothing."""
+        waiters, self._waiters = self._waiters, []
+        for _, waiter in sorted(waiters, key=lambda one: not one[0].reserve):
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+class Pursed:
+    """A backend whose samples are paid from a purse; implements the port `Backend`.
+
+    Parameters
+    ----------
+    backend : Backend
+        Draws.
+    purse : Purse
+        Pays.
+    account : Account
+        The books of the prompt, of `Purse.open`.
+    """
+
+    draws_singly = True
+
+    def __init__(self, backend: Backend, purse: Purse, account: Account) -> None:
+        self._backend, self._purse, self._account = backend, purse, account
+        self.extractor: AnswerExtractor | None = getattr(backend, "extractor", None)
+
+    async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
+        """Return the completions of each request.
+
+        Raises
+        ------
+        BudgetSpentError
+            When the purse leaves nothing for the first sample of a request.
+        """
+        return [await self._draw(request) for request in requests]
+
+    async def _draw(self, request: SampleRequest) -> list[Completion]:
+        found: list[Completion] = []
+        while len(found) < request.n:
+            permit = await self._purse.hold(self._account, request, request.n - len(found))
+            if permit.hold is None:
+                if not found:
+                    raise BudgetSpentError("the budget of this window, or of this key, is spent")
+                return found
+            found += await self._send(permit.of(request, len(found)), permit.hold)
+        return found
+
+    async def _send(self, request: SampleRequest, hold: Hold) -> list[Completion]:
+        purse = self._purse
+        try:
+            (row,) = await self._backend.sample([request])
+        except BackendError as error:
+            purse.settle(hold, usage_of_failure(error))
+            raise
+        except asyncio.CancelledError as error:
+            metered = Metered.of(error)
+            if metered is not None and metered.exact:
+                purse.settle(hold, metered.usage if metered.usage.requests else Usage())
+            else:
+                used = Usage(requests=1) if metered is None else metered.usage
+                purse.write_off(hold, replace(used, samples=request.n, wasted_tokens=used.output_tokens))
+            raise
+        except BaseException:
+            purse.settle(hold, Usage())
+            raise
+        draws = read_completions(row, n=request.n)
+        lengths = [reply.output_tokens for reply in draws.replies if isinstance(reply, Completion)]
+        purse.settle(hold, draws.usage, lengths=lengths)
+        return list(row)

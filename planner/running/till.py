@@ -1,0 +1,204 @@
+"""A budget per window for prompts that come when they will: the price of the moment, and a purse per window.
+
+The price follows what prompts really cost (`policies.control.stream`); the purse of a prompt's window holds
+the cap, sample by sample. The state is a small file that a restart goes on from, of one process at a time.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from difficulty.errors import InvalidBudgetError, InvalidInputError
+from planner.drivers.ledger import Account
+from planner.drivers.limits import Price
+from planner.ports.ports import Backend
+from planner.running.purse import Purse, Pursed
+from policies.control.stream import ClockName, StreamControl, StreamState, Ticket
+from policies.cost.budget import Unit
+
+__all__ = ["Slot", "Till"]
+
+_SCHEMA: Final = 2
+_EARLIER: Final = 1
+# Windows end no further above their limit than this.
+_ABOVE: Final = 1.01
+# Set aside for a prompt that has drawn nothing: so much more than what a sample cost lately, on average over
+# so many prompts.
+_MORE: Final = 1.5
+# … and at most this share of what a prompt may cost on average.
+_SET_ASIDE: Final = 0.5
+_MEMORY: Final = 50.0
+# Windows whose prompts may still be in flight; what is older has long been answered or given up.
+_WINDOWS: Final = 1024
+
+
+class _Saved(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The file; `stale` was reserved by a dead process, which earlier versions kept."""
+
+    stream: int
+    unit: str
+    clock: str
+    state: dict[str, float]
+    stale: float = 0.0
+    stale_window: float = 0.0
+
+
+class Slot(NamedTuple):
+    """Leave to spend on one prompt: its price, its window's purse and its books there."""
+
+    ticket: Ticket
+    purse: Purse
+    account: Account
+
+    def paying(self, backend: Backend) -> Pursed:
+        """Return a backend whose samples are paid from the window."""
+        return Pursed(backend, self.purse, self.account)
+
+
+class Till:
+    """A budget per window.
+
+    Parameters
+    ----------
+    control : StreamControl
+        Says what a prompt may cost.
+    price : callable
+        Price of a usage of a generator, in `unit`.
+    unit : str
+        Unit of the budget.
+    hard_cap : float, optional
+        What a window never exceeds, where that is less than 1.01 × its limit.
+    path : Path, optional
+        File of the state; where it exists, the till goes on from it.
+    now : callable
+        Seconds that go on across restarts.
+
+    Raises
+    ------
+    InvalidInputError
+        When the file is not the state of such a till.
+    """
+
+    def __init__(
+        self,
+        control: StreamControl,
+        price: Price,
+        *,
+        unit: Unit,
+        hard_cap: float | None = None,
+        path: Path | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        if hard_cap is not None and not (math.isfinite(hard_cap) and hard_cap > 0):
+            raise InvalidBudgetError(f"hard_cap must be finite and above 0, got {hard_cap!r}")
+        self._cap = min(math.inf if hard_cap is None else hard_cap, _ABOVE * control.limit)
+        self._control, self._price, self.unit, self._path, self._now = control, price, unit, path, now
+        self._purses: dict[float, Purse] = {}
+        self._least = self._control.least
+        if path is not None and path.exists():
+            self._resume(path)
+
+    @classmethod
+    def of(
+        cls,
+        frontier: Sequence[tuple[float, float]],
+        price: Price,
+        *,
+        limit: float,
+        window: float,
+        unit: Unit,
+        clock: ClockName = "prompts",
+        hard_cap: float | None = None,
+        path: Path | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> Till:
+        """Return a till that starts from what typical prompts cost.
+
+        Parameters
+        ----------
+        frontier : sequence of pairs
+            Price and expected cost per prompt, prices falling; at least two.
+        """
+        if len(frontier) < 2:
+            raise InvalidInputError(
+                "a budget per window needs typical prompts and at least two plans to choose between; got "
+                f"{len(frontier)} points of the frontier"
+            )
+        control = StreamControl(
+            limit=limit,
+            window=window,
+            prices=[at for at, _ in frontier],
+            costs=[cost for _, cost in frontier],
+            clock=clock,
+        )
+        return cls(control, price, unit=unit, hard_cap=hard_cap, path=path, now=now)
+
+    @property
+    def state(self) -> StreamState:
+        """What has been spent and opened in the current window."""
+        return self._control.state
+
+    def open(self) -> Slot:
+        """Return leave to spend on the next prompt."""
+        control = self._control
+        ticket = control.open(now=self._now())
+        purse = self._purses.get(ticket.window)
+        if purse is None:
+            purse = self._purses[ticket.window] = Purse(self._cap, self._price, spent=control.state.spent)
+            while len(self._purses) > _WINDOWS:
+                del self._purses[next(iter(self._purses))]
+        least = min(_MORE * max(control.least, self._least), _SET_ASIDE * control.nominal)
+        purse.set_aside(least * control.remaining)
+        slot = Slot(ticket, purse, purse.open(least=least))
+        self._save()
+        return slot
+
+    def settle(self, slot: Slot, *, cost: float | None) -> None:
+        """Book what a prompt has cost; None where nobody knows, and what was expected is booked."""
+        slot.purse.close(slot.account)
+        if slot.account.usage.samples:
+            each = slot.account.cost / slot.account.usage.samples
+            self._least += (each - self._least) / _MEMORY
+        known = slot.account.cost if cost is None else cost
+        self._control.settle(slot.ticket, cost=max(known, slot.ticket.expected) if cost is None else cost)
+        self._save()
+
+    def _save(self) -> None:
+        """Write beside the file and move, so that a kill leaves the old state or the new one."""
+        if self._path is None:
+            return
+        saved = _Saved(stream=_SCHEMA, unit=self.unit, clock=self._control.clock, state=self._control.saved())
+        part = self._path.with_name(f".{os.getpid()}.{self._path.name}")
+        part.write_bytes(msgspec.json.encode(saved))
+        part.replace(self._path)
+
+    def _resume(self, path: Path) -> None:
+        """Take over a saved state; what was in flight is booked as expected."""
+        try:
+            saved = msgspec.json.decode(path.read_bytes(), type=_Saved)
+        except msgspec.MsgspecError as error:
+            raise InvalidInputError(
+                f"{path} is not the state of a stream: {error}; take another path"
+            ) from error
+        control = self._control
+        ours, theirs = (self.unit, control.clock), (saved.unit, saved.clock)
+        if saved.stream not in (_SCHEMA, _EARLIER) or ours != theirs:
+            raise InvalidInputError(
+                f"{path} is the state of another stream: schema, unit and clock are {saved.stream}, "
+                f"{saved.unit}, {saved.clock}, here {_SCHEMA}, {', '.join(ours)}; take another path"
+            )
+        self._control = StreamControl.resumed(
+            saved.state,
+            limit=control.limit,
+            window=control.window,
+            prices=control.prices,
+            costs=control.costs,
+            clock=control.clock,
+        )
