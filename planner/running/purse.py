@@ -85,7 +85,7 @@ class Purse:
         ledger = self._ledger
         while True:
             permit = ledger.admit(account, request, n)
-            # What is set aside for prompts in flight soon comes back in part; what is for later ones does not.
+            # What is set aside for prompts in flight soon comes back in part, what is for later ones not.
             spent = ledger.total_cost + self._for_later >= self._limit
             if permit.hold is not None:
                 return permit

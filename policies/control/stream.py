@@ -124,7 +124,7 @@ class StreamControl:
     >>> ticket = control.open()
     >>> control.settle(ticket, cost=2.5)
     >>> round(ticket.price, 3), control.state.spent
-    (0.316, 2.5)
+    (0.302, 2.5)
     """
 
     limit: float
