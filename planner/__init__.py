@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from difficulty.errors import PlannerError
     from difficulty.generator import Generator
     from difficulty.prompt import Prompt
+    from planner.backends.callable import CallableBackend
     from planner.bundle.policy_bundle import PolicyBundle
     from planner.collection.plan import Recording
     from planner.collection.run import acollect, collect
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         Scores,
         Verifier,
     )
+    from planner.serving.wrapping import wrap
     from planner.streaming import Stream
     from policies.cost.budget import Budget
     from policies.cost.cost_model import CostModel
@@ -42,6 +44,7 @@ __all__ = [
     "AnswerExtractor",
     "Backend",
     "Budget",
+    "CallableBackend",
     "Candidate",
     "Collected",
     "Completion",
@@ -65,6 +68,7 @@ __all__ = [
     "collect",
     "read_plans",
     "read_prompts",
+    "wrap",
     "write_plans",
 ]
 
@@ -74,6 +78,7 @@ _HOMES: Final = {
     "AnswerExtractor": "planner.ports.ports",
     "Backend": "planner.ports.ports",
     "Budget": "policies.cost.budget",
+    "CallableBackend": "planner.backends.callable",
     "Candidate": "planner.ports.outcome",
     "Collected": "planner.collection.session",
     "Completion": "planner.ports.ports",
@@ -97,6 +102,7 @@ _HOMES: Final = {
     "collect": "planner.collection.run",
     "read_plans": "policies.plan.wire",
     "read_prompts": "planner.files.prompts",
+    "wrap": "planner.serving.wrapping",
     "write_plans": "policies.plan.wire",
 }
 

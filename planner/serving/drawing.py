@@ -10,7 +10,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from difficulty.errors import BackendError
 from planner.ports.ports import Backend, Completion, SampleRequest
+from planner.serving.refusal import Refusal
 
 __all__ = ["Drawing"]
 
@@ -44,6 +46,7 @@ class Drawing:
         self.waited = 0.0
         self.n_samples = 0
         self.reasoning_tokens = 0
+        self.refused: Refusal | None = None
 
     async def sample(self, requests: Sequence[SampleRequest]) -> Sequence[Sequence[Completion]]:
         """Return the completions of each request."""
@@ -53,6 +56,9 @@ class Drawing:
         try:
             # One request at a time is how drivers of servers ask.
             rows = [row for request in requests for row in await self._draw(request)]
+        except BackendError as error:
+            self._note(error)
+            raise
         finally:
             self._n_open -= 1
             if self._n_open == 0:
@@ -68,6 +74,12 @@ class Drawing:
     def thought_of(self, text: str) -> str | None:
         """Return the thinking that came with a text."""
         return self._thoughts.get(text)
+
+    def _note(self, error: BackendError) -> None:
+        """Remember a refusal that the client can mend, in the words of the server without its address."""
+        if error.status is not None and 400 <= error.status < 500:
+            words = error.reason.partition(f"HTTP {error.status}: ")[2]
+            self.refused = Refusal(error.status, words or "the upstream refused", code="upstream_refused")
 
     async def _draw(self, request: SampleRequest) -> Sequence[Sequence[Completion]]:
         # A name of the bundle is no model: what the origin calls it stands in the generator.

@@ -40,6 +40,8 @@ class Call:
         The whole of it.
     url : str
         The whole address, where a client in process has one; empty behind a socket.
+    seconds : float, optional
+        How long a client in process waits for its server to say something.
     """
 
     method: str
@@ -48,6 +50,7 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     url: str = ""
+    seconds: float | None = None
 
 
 class Pieces(Protocol):

@@ -210,7 +210,9 @@ class Route:
 
         content = msgspec.json.encode(body)
         overhead = planned.seconds + time.perf_counter() - started
-        answer = await planning.sources[name].origin.forward(request.call, body=content)
+        # What comes is looked into, so that it must not be packed.
+        call = replace(request.call, headers={**request.call.headers, "accept-encoding": "identity"})
+        answer = await planning.sources[name].origin.forward(call, body=content)
         if answer.status != 200:
             return answer
         headers = (*answer.headers, *_headers(planned, 1, overhead))
@@ -256,7 +258,7 @@ class Route:
     ) -> Reply:
         chosen = chosen_of(outcome)
         if chosen is None:
-            raise _nothing(outcome)
+            raise drawing.refused or _nothing(outcome)
         extension = _extension(planned, reason, drawing.n_samples, outcome.selected_by) | {
             "cost": outcome.cost,
             "agreement": agreement_of(outcome),

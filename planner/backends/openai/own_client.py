@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -93,24 +93,31 @@ class ClientLine:
             timeout=None,
             follow_redirects=False,
         ) as response:
-            packing = response.headers.get("Content-Encoding", "")
+            # A transport may hand over a response that has been read, and unpacked, already.
+            read = bool(response.is_stream_consumed)
+            packing = "" if read else response.headers.get("Content-Encoding", "")
+            pieces = _whole(response.content) if read else response.aiter_raw()
             if not 200 <= response.status_code < 300:
                 raise await read_refusal(
                     response.status_code,
-                    dict(response.headers),
-                    response.aiter_raw(),
+                    {**response.headers, "content-encoding": packing},
+                    pieces,
                     broken=self._library.HTTPError,
                 )
             length = response.headers.get("Content-Length", "")
             if length.isdigit() and int(length) > MAX_REPLY_BYTES:
                 raise InvalidResponseError(f"the reply is larger than {MAX_REPLY_BYTES / 2**20:g} MiB")
             unpacking = Unpacking(packing)
-            async for data in response.aiter_raw():
+            async for data in pieces:
                 done = False
                 for piece in unpacking.feed(data):
                     done = take(piece)
                 if done:
                     break
+
+
+async def _whole(content: bytes) -> AsyncIterator[bytes]:
+    yield content
 
 
 def _library(client: object) -> Any:

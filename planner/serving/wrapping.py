@@ -1,0 +1,275 @@
+"""Wrap a client that people already have: the same object type and calls, with plans behind them.
+
+A transport is slipped in below the client's library, so that every way to call it goes through the same
+handler as the proxy's. The client that is given is not changed, and its HTTP client is used and never closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Final, TypeVar, cast
+
+from difficulty.errors import InvalidBudgetError, InvalidInputError
+from planner.answers.rules import extractor_named
+from planner.planner import Planner
+from planner.ports.ports import AnswerExtractor, Verifier
+from planner.serving.client_origin import ClientOrigin
+from planner.serving.doors import Doors
+from planner.serving.exchange import Answer, Call, Pieces
+from planner.serving.handler import Handler
+from planner.serving.planning import Planning, Source
+from planner.serving.route import Route
+from planner.serving.settings import EVERY_MODEL, Limits
+
+__all__ = ["wrap"]
+
+Client = TypeVar("Client")
+_Result = TypeVar("_Result")
+
+_CLIENTS: Final = ("OpenAI", "AsyncOpenAI")
+_LIBRARIES: Final = ("httpx", "httpx2")
+_THREADS: Final = 256
+
+
+def wrap(
+    client: Client,
+    *,
+    price: float,
+    planner: Planner | None = None,
+    models: Mapping[str, str] | None = None,
+    extractor: AnswerExtractor | str | None = None,
+    verifiers: Mapping[str, Verifier] | None = None,
+    by_logprob: bool = False,
+    max_per_request: float | None = None,
+    max_samples: int = 64,
+) -> Client:
+    """Return a client of the same type whose requests for completions are planned.
+
+    Parameters
+    ----------
+    client : openai.OpenAI, openai.AsyncOpenAI or one of Azure's
+        Of the official package, 1.x to 3.x. It is left as it is.
+    price : float
+        Value that a unit of cost must bring, at least 0, in the unit of the planner's bundle.
+    planner : Planner, optional
+        Plans; by default one that knows nothing of your prompts.
+    models : mapping of str to str, optional
+        Model of each generator of the bundle; by default the model of each request.
+    extractor : AnswerExtractor or str, optional
+        Finds the answer in a text, or the name of a way to: ``"last_number"``, ``"boxed"``, ``"math"``,
+        ``"multiple_choice"``, ``"json:FIELD"``, ``"regex:PATTERN"``, ``"whole_text"``. Without it samples
+        cannot vote, and plans are one sample.
+    verifiers : mapping of str to Verifier, optional
+        By the name that plans ask for.
+    by_logprob : bool
+        Select the sample that the model thinks likeliest.
+    max_per_request : float, optional
+        The most that one request may cost.
+    max_samples : int
+        The most samples of one request, at least 1.
+
+    Raises
+    ------
+    InvalidInputError
+        When the client is none of these, or a name is not known.
+    InvalidBudgetError
+        When a price or cap cannot be meant.
+
+    Notes
+    -----
+    Tools, images, several choices, log-probabilities and other endpoints pass through with one call. The
+    answer's field ``planner`` and the headers ``x-planner-…`` say what was spent.
+    """
+    if not 0 <= price < float("inf"):
+        raise InvalidBudgetError(f"price must be a finite number >= 0, got {price!r}")
+    if max_samples < 1:
+        raise InvalidInputError(f"max_samples must be at least 1, got {max_samples}")
+    asynchronous = _kind_of(client)
+    inner = cast("Any", client)._client
+    library = _library_of(inner)
+    executor = None if asynchronous else ThreadPoolExecutor(_THREADS, thread_name_prefix="planner-wrap")
+    origin = ClientOrigin(inner, library, executor=executor, logprobs=by_logprob)
+    plans = Planner.untrained() if planner is None else planner
+    named = dict(models or {})
+    unknown = sorted(set(named) - set(plans.bundle.generators))
+    if unknown:
+        raise InvalidInputError(
+            f"models names the generators {', '.join(unknown)}; the bundle has "
+            f"{', '.join(plans.bundle.generators)}"
+        )
+    planning = Planning(
+        planner=plans,
+        sources={name: Source(origin, named.get(name)) for name in plans.bundle.generators},
+        price=price,
+        max_per_request=max_per_request,
+        extractor=extractor_named(extractor) if isinstance(extractor, str) else extractor,
+        verifiers=verifiers,
+        by_logprob=by_logprob,
+        max_samples=max_samples,
+    )
+    limits = Limits(max_samples=max_samples)
+    json_votes = isinstance(extractor, str) and extractor.partition(":")[0] in ("json", "whole_text")
+    route = Route(name=EVERY_MODEL, origin=origin, planning=planning, limits=limits, votes_on_json=json_votes)
+    handler = Handler({EVERY_MODEL: route}, limits=limits, doors=Doors({}))
+    make = _asynchronous if executor is None else _synchronous
+    wrapped: Client = cast("Any", client).with_options(http_client=make(library, handler, origin, inner))
+    return wrapped
+
+
+def _kind_of(client: object) -> bool:
+    """Return whether a client is asynchronous.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is none of the official package.
+    """
+    for base in type(client).__mro__:
+        if base.__module__.partition(".")[0] == "openai" and base.__name__ in _CLIENTS:
+            return base.__name__ == "AsyncOpenAI"
+    raise InvalidInputError(
+        f"wrap takes openai.OpenAI, openai.AsyncOpenAI and those of Azure, got {type(client).__name__}"
+    )
+
+
+def _library_of(http_client: object) -> Any:
+    for base in type(http_client).__mro__:
+        name = base.__module__.partition(".")[0]
+        if name in _LIBRARIES:
+            return sys.modules[name]
+    raise InvalidInputError(
+        f"the client's http_client must be one of httpx or httpx2, got {type(http_client).__name__}"
+    )
+
+
+def _call_of(request: Any, body: bytes) -> Call | None:
+    """Return a request as a call, None where nothing of it can be planned."""
+    path = request.url.path
+    if request.method != "POST":
+        return None
+    for end in ("/chat/completions", "/completions"):
+        if path.endswith(end):
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            return Call(
+                method="POST",
+                path=f"/v1{end}",
+                headers=headers,
+                body=body,
+                url=str(request.url),
+                seconds=_seconds(request),
+            )
+    return None
+
+
+def _seconds(request: Any) -> float | None:
+    """Return the client's own limit on a request."""
+    limit = request.extensions.get("timeout", {}).get("read")
+    return None if limit is None else float(limit)
+
+
+def _asynchronous(library: Any, handler: Handler, origin: ClientOrigin, inner: Any) -> Any:
+    """Return an asynchronous HTTP client whose transport is the handler."""
+
+    class Stream(library.AsyncByteStream):  # type: ignore[misc]  # a class of whichever library it is
+        def __init__(self, pieces: Pieces) -> None:
+            self._pieces = pieces
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            async for piece in self._pieces:
+                yield piece
+
+        async def aclose(self) -> None:
+            await self._pieces.aclose()
+
+    class Transport(library.AsyncBaseTransport):  # type: ignore[misc]  # a class of whichever library it is
+        async def handle_async_request(self, request: Any) -> Any:
+            call = _call_of(request, await request.aread())
+            if call is None:
+                response = await origin.send(request)
+                return library.Response(
+                    response.status_code, headers=response.headers.raw, stream=response.stream
+                )
+            try:
+                async with asyncio.timeout(call.seconds):
+                    answer = await handler.handle(call)
+            except TimeoutError:
+                raise library.ReadTimeout("no answer in time", request=request) from None
+            body = answer.body
+            if isinstance(body, bytes):
+                return library.Response(answer.status, headers=list(answer.headers), content=body)
+            return library.Response(answer.status, headers=list(answer.headers), stream=Stream(body))
+
+    return library.AsyncClient(
+        transport=Transport(), timeout=inner.timeout, follow_redirects=inner.follow_redirects
+    )
+
+
+def _synchronous(library: Any, handler: Handler, origin: ClientOrigin, inner: Any) -> Any:
+    """Return a synchronous HTTP client whose transport is the handler, on a loop of its own."""
+    loop = _Loop()
+
+    class Stream(library.SyncByteStream):  # type: ignore[misc]  # a class of whichever library it is
+        def __init__(self, pieces: Pieces) -> None:
+            self._pieces, self._iterator = pieces, aiter(pieces)
+
+        def __iter__(self) -> Iterator[bytes]:
+            while (piece := loop.run(self._next())) is not None:
+                yield piece
+
+        async def _next(self) -> bytes | None:
+            return await anext(self._iterator, None)
+
+        def close(self) -> None:
+            loop.run(self._pieces.aclose())
+
+    class Transport(library.BaseTransport):  # type: ignore[misc]  # a class of whichever library it is
+        def handle_request(self, request: Any) -> Any:
+            call = _call_of(request, request.read())
+            if call is None:
+                response = inner.send(request, stream=True)
+                return library.Response(
+                    response.status_code, headers=response.headers.raw, stream=response.stream
+                )
+            try:
+                answer: Answer = loop.run(_in_time(partial(handler.handle, call), call.seconds))
+            except TimeoutError:
+                raise library.ReadTimeout("no answer in time", request=request) from None
+            body = answer.body
+            if isinstance(body, bytes):
+                return library.Response(answer.status, headers=list(answer.headers), content=body)
+            return library.Response(answer.status, headers=list(answer.headers), stream=Stream(body))
+
+    return library.Client(
+        transport=Transport(), timeout=inner.timeout, follow_redirects=inner.follow_redirects
+    )
+
+
+async def _in_time(work: Any, seconds: float | None) -> Any:
+    async with asyncio.timeout(seconds):
+        return await work()
+
+
+class _Loop:
+    """An event loop on a thread of its own, started with the first call; it ends with the process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        """Return the result of a coroutine; where the caller is interrupted, it is cancelled."""
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._loop.run_forever, name="planner-wrap", daemon=True).start()
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
