@@ -50,7 +50,7 @@ def _family(course: Course) -> str:
     params = [
         f"{value}" if key == "verifier" else f"{key}={value}"
         for key, value in sorted(allocation.parameters.items())
-        if key not in ("n", "course")
+        if key not in ("n", "course") and not (key == "verifier" and allocation.strategy == "first_success")
     ]
     by = f" by {', '.join(params)}" if params else ""
     return f"{allocation.traits.title}{by}, {allocation.generator}"

@@ -80,10 +80,18 @@ def saving_sentence(
             f"What {what} per prompt reach, {objective} {row['value']:.3f}, is never reached by the policy "
             f"({missing} missing)."
         )
+    low, high = row["saved_share_interval"]
+    verb, more, share, ends = "saves", "", row["saved_share"], (low, high)
+    if row["saved"] < 0:
+        verb, more, share, ends = "costs", "more ", -share, (_less(high), _less(low))
     return (
-        f"Where {what} per prompt reach {objective} {row['value']:.3f}, the policy saves {row['saved']:.4g} "
-        f"{unit} per prompt: {shares(row['saved_share'], row['saved_share_interval'])}."
+        f"Where {what} per prompt reach {objective} {row['value']:.3f}, the policy {verb} "
+        f"{abs(row['saved']):.4g} {unit} {more}per prompt: {shares(share, ends)}."
     )
+
+
+def _less(end: float | None) -> float | None:
+    return None if end is None else -end
 
 
 def static_sentence(comparison: Mapping[str, Any], data: Mapping[str, Any]) -> str:

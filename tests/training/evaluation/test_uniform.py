@@ -80,3 +80,12 @@ def test_the_verdict_says_what_is_saved_in_the_unit() -> None:
     part = row(found(STOPPING), 0.9)
     assert f"saves {part['saved']:.4g} samples per prompt" in text
     assert f"{100 * part['saved_share']:.0f} % [" in text
+
+
+def test_what_is_dearer_than_uniform_is_said_to_cost_more() -> None:
+    table = found(Played(1.5 * UNIFORM.cost, UNIFORM.value))
+    part = row(table, 0.9)
+    low, high = part["saved_share_interval"]
+    text = saving_sentence(table, DATA)
+    assert f"the policy costs {-part['saved']:.4g} samples more per prompt: 50 % [" in text
+    assert low <= high < 0 and f"[{-100 * high:.0f} %, {-100 * low:.0f} %]" in text
