@@ -34,6 +34,7 @@ from policies.cost.cost_model import CostModel
 from policies.cost.latency import DecodeModel
 from policies.plan.objective import Objective, check_objective
 from policies.plan.plan import AllocationPlan
+from policies.solver.hull import upper_hull
 
 if TYPE_CHECKING:  # running loads the drivers; planning does not need them
     from difficulty.features.hidden_states import HiddenStates
@@ -91,6 +92,7 @@ class Planner:
     decode: DecodeModel | None = None
     hidden_states: HiddenStates | None = None
     _likeness: Likenesses = field(init=False, repr=False)
+    _priced: dict[Unit, Expectation] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_likeness", Likenesses.of(self.bundle))
@@ -438,13 +440,11 @@ class Planner:
         unit = check_unit(self.bundle.unit if unit is None else unit)
         menu = self._menu(self._chooser(unit, one_shot=one_shot), batch, None)
         cost, value = menu.cost.mean(axis=0), menu.value.mean(axis=0)
+        hull = np.flatnonzero(upper_hull(value[None], cost[None])[0])
         points: list[FrontierPoint] = []
-        for at in np.lexsort((-value, cost)):
+        for at in hull[np.argsort(cost[hull], kind="stable")]:
             point = FrontierPoint(float(cost[at]), float(value[at]), float(self.bundle.policy.prices[at]))
-            if not points or (
-                point.expected_cost > points[-1].expected_cost * (1 + 1e-9)
-                and point.expected_accuracy > points[-1].expected_accuracy
-            ):
+            if not points or point.price < points[-1].price:
                 points.append(point)
         kept = np.unique(np.linspace(0, len(points) - 1, n_points).round().astype(int))
         return [points[at] for at in kept]
@@ -486,14 +486,8 @@ class Planner:
                 "no course of this bundle may be planned within one_shot, max_rounds and the generators that "
                 "are given; lift one of them"
             )
-        names = list(bundle.generators)
-        lengths = Lengths(
-            reference={name: bundle.prompt_tokens[:, at] for at, name in enumerate(names)},
-            fit=bundle.prompt_token_fit,
-        )
         kept = np.flatnonzero(bundle.deployed)
-        table = bundle.table.columns(kept)
-        expectation = Expectation.of(table, self._cost_model(unit), lengths, decode=self.decode)
+        expectation = self._expectation(unit)
         return Chooser(
             policy=bundle.policy.columns(kept),
             expectation=expectation,
@@ -502,6 +496,22 @@ class Planner:
             place=kept,
             by_text=bundle.policy.by_text,
         )
+
+    def _expectation(self, unit: Unit) -> Expectation:
+        """Return what deployed courses bring and cost in a unit, priced once."""
+        if unit not in self._priced:
+            bundle = self.bundle
+            lengths = Lengths(
+                reference={name: bundle.prompt_tokens[:, at] for at, name in enumerate(bundle.generators)},
+                fit=bundle.prompt_token_fit,
+            )
+            self._priced[unit] = Expectation.of(
+                bundle.table.columns(np.flatnonzero(bundle.deployed)),
+                self._cost_model(unit),
+                lengths,
+                decode=self.decode,
+            )
+        return self._priced[unit]
 
     def _ground(self) -> Ground:
         if not self.bundle.training:

@@ -1,4 +1,4 @@
-"""What many tests share: one trained bundle on a simulated log, made once per session."""
+"""What many tests share: trained bundles on simulated logs, made once per session."""
 
 from __future__ import annotations
 
@@ -32,22 +32,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 
 @pytest.fixture(scope="session")
-def trained_adaptive(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """Train a small bundle that also has a policy which reacts to what has been drawn."""
+def trained_small(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Train a small bundle of one generator, too small a log for choices by text."""
     from training.simulated.log import simulated_log
     from training.train import train
 
     train_log, test_log = simulated_log(60, n_samples=6, n_generators=1, seed=2).split(test_fraction=0.4)
-    folder = tmp_path_factory.mktemp("trained") / "adaptive"
-    return Trained(train(train_log, folder, n_trials=3, seed=0), folder, train_log, test_log)
-
-
-@pytest.fixture(scope="session")
-def reacting(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """Train a bundle whose adaptive policy has two generators and many price levels, for planning with it."""
-    from training.simulated.log import simulated_log
-    from training.train import train
-
-    train_log, test_log = simulated_log(200, n_samples=10, seed=1).split(test_fraction=0.4)
-    folder = tmp_path_factory.mktemp("trained") / "reacting"
+    folder = tmp_path_factory.mktemp("trained") / "small"
     return Trained(train(train_log, folder, n_trials=1, seed=0), folder, train_log, test_log)

@@ -38,7 +38,7 @@ from policies.verifier.learned_verifier import CorrectnessModel, write_models
 __all__ = ["SCHEMA", "Manifest", "PolicyBundle", "prompt_hash", "read_manifest"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class PolicyBundle:
     """All that planning needs.
 
@@ -86,6 +86,13 @@ class PolicyBundle:
     training: Mapping[str, Any]
     trained: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
     verifiers: Mapping[str, CorrectnessModel] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        n_prompts, n_courses = self.table.value.shape
+        return (
+            f"PolicyBundle({int(self.deployed.sum())} of {n_courses} courses of "
+            f"{', '.join(self.generators)} in {self.unit}, {n_prompts} reference prompts)"
+        )
 
     def was_trained_on(self, prompt: Prompt) -> bool:
         """Return whether a prompt, or one of its group, was among the training prompts."""

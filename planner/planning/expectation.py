@@ -65,6 +65,8 @@ class Expectation:
         The C columns.
     slots : Slots
         The S pairs of course and generator.
+    exact : ndarray of bool, shape (C,)
+        Courses whose cost is certain before anything is drawn.
     per_request : mapping of str to float
         Cost of one prompt token, by generator.
     lengths : Lengths
@@ -74,6 +76,7 @@ class Expectation:
     measured: FloatArray
     courses: Sequence[Course]
     slots: Slots
+    exact: NDArray[np.bool_]
     per_request: Mapping[str, float]
     lengths: Lengths
 
@@ -113,6 +116,7 @@ class Expectation:
             measured=measured,
             courses=table.courses,
             slots=table.slots,
+            exact=np.array([model.unit == "samples" and course.one_shot for course in table.courses]),
             per_request=per_request,
             lengths=lengths,
         )

@@ -111,10 +111,13 @@ class Chooser:
         """Return course, told value and told cost at every level, or at one price; shape (N, L) or (N, 1)."""
         alike = self.expectation.expect_alike(prompts)
         value, cost = alike if like.weights is None else self.expectation.expect(like.weights, prompts)
-        allowed = self.allowed[None] & (cost <= self.cap)
+        # Whatever the price, what is told keeps to the cap.
+        exact, ratio = self.expectation.exact, self.policy.telling.cost
+        most = cost * np.where(exact, 1.0, max(1.0, float(ratio.max())))
+        allowed = self.allowed[None] & (most <= self.cap)
         poor = np.flatnonzero(~allowed.any(axis=1))
         if len(poor):
-            least = float(np.where(self.allowed, cost, np.inf)[poor].min(axis=1).max())
+            least = float(np.where(self.allowed, most, np.inf)[poor].min(axis=1).max())
             raise InvalidBudgetError(
                 f"the cheapest plan of prompt {prompts[poor[0]].id!r} is expected to cost more than the cap "
                 f"of {self.cap:g} per prompt; raise it to {least:.6g}",
@@ -132,7 +135,9 @@ class Chooser:
             )
         rows = np.arange(len(prompts))[:, None]
         told = policy.telling.tell(value[rows, course], levels)
-        spent = cost[rows, course] * policy.telling.cost[levels]
+        spent = cost[rows, course] * np.where(
+            self.expectation.exact[course], 1.0, policy.telling.cost[levels]
+        )
         return self.place[course].astype(np.int32), told, spent
 
     def single_samples(self, prompts: Sequence[Prompt]) -> tuple[list[str], FloatArray] | None:

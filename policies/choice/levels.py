@@ -1,8 +1,8 @@
-"""Meet a budget, a price or a target with one price for all: which level each prompt gets.
+"""Meet a budget or a target with one price for all: which level each prompt gets.
 
 A level is what everybody takes at one price. Levels that cost more and bring no more are left out, whole
 batches move along the rest, and between two of them some prompts get the dearer. What is left over buys
-single upgrades.
+single upgrades (`policies.solver.leftover`).
 """
 
 from __future__ import annotations
@@ -13,13 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidBudgetError
+from policies.solver.feasible import Feasible
 from policies.solver.hull import upper_hull
+from policies.solver.leftover import fill
 
 __all__ = ["Levelled", "reach", "spend"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
 _ROUNDING: Final = 1 + 1e-9
+# Batches of more prompts have next to nothing to gain by trying every level as the start.
+_SMALL: Final = 64
 
 
 class Levelled(NamedTuple):
@@ -59,25 +63,43 @@ def spend(
         When not even the cheapest level can be paid; `least` says what it costs.
     """
     hull, total, worth = _hull(value, cost)
-    if total[hull[0]] > budget * _ROUNDING:
-        least = float(cost.min(axis=1).sum())
-        if least > budget * _ROUNDING:
-            raise InvalidBudgetError(
-                f"the cheapest plans of these {len(value)} prompts are expected to cost {least:.6g} in all, "
-                f"and the budget is {budget:.6g}; raise it to {least / len(value):.6g} per prompt, or plan "
-                "fewer prompts",
-                least=least,
-            )
-        level = cost.argmin(axis=1)
-        return _upgraded(level, hull[0], value, cost, budget, float(prices[hull[0]]), seed)
-    below = hull[int(np.flatnonzero(total[hull] <= budget * _ROUNDING).max())]
-    level = np.full(len(value), below)
-    after = int(np.flatnonzero(hull == below)[0]) + 1
-    if after == len(hull):
-        return Levelled(level, 0.0)
-    above = hull[after]
-    price = (worth[above] - worth[below]) / (total[above] - total[below])
-    return _upgraded(level, above, value, cost, budget, float(price), seed)
+    most = budget * _ROUNDING
+    least = float(cost.min(axis=1).sum())
+    if least > most:
+        raise InvalidBudgetError(
+            f"the cheapest plans of these {len(value)} prompts are expected to cost {least:.6g} in all, and "
+            f"the budget is {budget:.6g}; raise it to {least / len(value):.6g} per prompt, or plan fewer "
+            "prompts",
+            least=least,
+        )
+    last = int(np.count_nonzero(total[hull] <= most)) - 1
+    if last < 0:
+        price = float(prices[hull[0]])
+    elif last + 1 == len(hull):
+        price = 0.0
+    else:
+        below, above = hull[last], hull[last + 1]
+        price = float((worth[above] - worth[below]) / (total[above] - total[below]))
+    if len(value) == 1:
+        return Levelled(np.where(cost <= most, value, -np.inf).argmax(axis=1), price)
+    # From each start that can be paid, more money never buys less; so it does for the best of them.
+    starts = range(-1, last + 1) if len(value) <= _SMALL else (last,)
+    rows, found = np.arange(len(value)), []
+    for at in starts:
+        if at + 1 == len(hull):
+            found.append(np.full(len(value), hull[at]))
+            continue
+        near = np.flatnonzero(total <= total[hull[at + 1]]) if at >= 0 else np.arange(len(total))
+        some, paid = value[:, near], cost[:, near]
+        if at < 0:
+            level = paid.argmin(axis=1)
+        else:
+            level = np.full(len(value), int(np.searchsorted(near, hull[at])))
+            if len(value) > _SMALL:
+                _move(level, int(np.searchsorted(near, hull[at + 1])), some, paid, most, seed)
+        _fill(level, some, paid, most, seed)
+        found.append(near[level])
+    return Levelled(max(found, key=lambda level: float(value[rows, level].sum())), price)
 
 
 def reach(
@@ -95,14 +117,15 @@ def reach(
     Raises
     ------
     InvalidBudgetError
-        When no level reaches it; the message says what the best one does.
+        When no level reaches it; `reachable` says what the best one does.
     """
     hull, total, worth = _hull(value, cost)
     wanted = target * len(value)
     if worth[hull[-1]] < wanted - 1e-9:
         raise InvalidBudgetError(
             f"a mean of {target:.4g} is not expected to be reached at any cost; the best plans are expected "
-            f"to reach {worth[hull[-1]] / len(value):.4g} at {total[hull[-1]] / len(value):.6g} per prompt"
+            f"to reach {worth[hull[-1]] / len(value):.4g} at {total[hull[-1]] / len(value):.6g} per prompt",
+            reachable=float(worth[hull[-1]] / len(value)),
         )
     at = int(np.flatnonzero(worth[hull] >= wanted - 1e-9).min())
     above = hull[at]
@@ -113,8 +136,9 @@ def reach(
     level = np.full(len(value), below)
     gain, extra = value[:, above] - value[:, below], cost[:, above] - cost[:, below]
     order = _order(gain, extra, seed)
+    # Whoever loses by it and saves nothing for it comes last, where it is not needed.
     missing = wanted - worth[below]
-    enough = int(np.searchsorted(np.cumsum(gain[order]), missing - 1e-9)) + 1
+    enough = int(np.flatnonzero(np.cumsum(gain[order]) >= missing - 1e-9).min()) + 1
     level[order[:enough]] = above
     return Levelled(level, price)
 
@@ -127,45 +151,25 @@ def _hull(value: FloatArray, cost: FloatArray) -> tuple[NDArray[np.intp], FloatA
 
 
 def _order(gain: FloatArray, extra: FloatArray, seed: int) -> NDArray[np.intp]:
-    """Return prompts in the order of upgrading: those that save first, then by gain per cost."""
-    slope = np.where(extra > 0, gain / np.where(extra > 0, extra, 1.0), np.inf)
+    """Return prompts in the order of upgrading: those that gain and save first, then by gain per cost."""
+    slope = np.where(extra > 0, gain / np.where(extra > 0, extra, 1.0), np.where(gain >= 0, np.inf, -np.inf))
     return np.lexsort((np.random.default_rng(seed).permutation(len(gain)), -slope.round(12)))
 
 
-def _upgraded(
-    level: NDArray[np.intp],
-    above: np.intp,
-    value: FloatArray,
-    cost: FloatArray,
-    budget: float,
-    price: float,
-    seed: int,
-) -> Levelled:
-    """Move prompts to the next level while the budget lasts, then spend what is left on single upgrades."""
-    rows = np.arange(len(level))
-    now = cost[rows, level]
-    gain, extra = value[:, above] - value[rows, level], cost[:, above] - now
+def _move(
+    level: NDArray[np.intp], above: int, value: FloatArray, cost: FloatArray, most: float, seed: int
+) -> None:
+    """Move prompts that gain from their common level to the next while the budget lasts, in place."""
+    below = int(level[0])
+    gain, extra = value[:, above] - value[:, below], cost[:, above] - cost[:, below]
     order = _order(gain, extra, seed)
-    order = order[(gain[order] > 0) | (extra[order] < 0)]
-    left = budget * _ROUNDING - float(now.sum())
-    fits = np.cumsum(extra[order]) <= left
-    n = int(fits.argmin()) if not fits.all() else len(order)
-    level = level.copy()
-    level[order[:n]] = above
-    left -= float(extra[order[:n]].sum())
-    # What no whole move fits into buys the best single upgrades, while some fit.
-    for _ in range(_SINGLE_UPGRADES):
-        now, held = cost[rows, level], value[rows, level]
-        more, dearer = value - held[:, None], cost - now[:, None]
-        worth = np.where((dearer > 0) & (dearer <= left) & (more > 0), more, 0.0)
-        place = int(worth.argmax())
-        if worth.flat[place] <= 0:
-            break
-        row, column = divmod(place, cost.shape[1])
-        left -= float(dearer[row, column])
-        level[row] = column
-    return Levelled(level, price)
+    order = order[gain[order] > 0]
+    fits = np.cumsum(extra[order]) <= most - float(cost[:, below].sum())
+    level[order[: int(fits.argmin()) if not fits.all() else len(order)]] = above
 
 
-# Each looks at all prompts, so a large batch gets few: what they could add is little there.
-_SINGLE_UPGRADES: Final = 16
+def _fill(level: NDArray[np.intp], value: FloatArray, cost: FloatArray, most: float, seed: int) -> None:
+    """Spend what is left on single upgrades, the steepest first, in place."""
+    order = np.random.default_rng(seed).permutation(len(level))
+    left = most - float(cost[np.arange(len(level)), level].sum())
+    fill(Feasible.of(value, cost), level, left, order)

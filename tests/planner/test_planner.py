@@ -12,19 +12,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from difficulty.belief.weight_spec import STATIC, PolicyMixture, PolicySpec
 from difficulty.errors import InvalidBudgetError, InvalidPromptError, UnknownGeneratorError, UnknownUnitError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
+from policies.choice.course_policy import CoursePolicy
+from policies.choice.telling import Telling
 from policies.cost.budget import UNITS, Budget
 from policies.cost.cost_model import CostModel
 from policies.cost.latency import DecodeModel
 from policies.plan.plan import AllocationPlan
 from policies.solver.hull import upper_hull
 
-KERNEL = PolicyMixture(members=(PolicySpec(family="kernel", level_bandwidth=0.4, floor=0.01),))
+# Sums of this length are strange to the bundle now and then, which has its own tests.
+pytestmark = pytest.mark.filterwarnings("ignore::planner.planning.request.UnfamiliarPromptsWarning")
 SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
 
 
@@ -37,16 +39,32 @@ def texts(n: int, seed: int = 0) -> list[str]:
 
 
 def randomised(bundle: PolicyBundle, seed: int) -> PolicyBundle:
-    """Return the bundle with curves and a kernel policy that are arbitrary."""
+    """Return the bundle with values, lengths, offers and what is told that are arbitrary."""
     rng = np.random.default_rng(seed)
-    shape = bundle.curves.value.shape
-    curves = replace(
-        bundle.curves, value=rng.random(shape), output_tokens=bundle.curves.samples * rng.gamma(2, 50, shape)
+    table, policy = bundle.table, bundle.policy
+    shape, n_levels = table.value.shape, len(policy.prices)
+    tokens = table.samples * rng.gamma(2, 50, (shape[0], 1)) * rng.uniform(0.5, 2, table.samples.shape)
+    offered = (rng.random(policy.offered.shape) < 0.3) & bundle.deployed
+    offered[np.arange(n_levels), rng.choice(np.flatnonzero(bundle.deployed), n_levels)] = True
+    return replace(
+        bundle,
+        table=replace(
+            table,
+            value=rng.random(shape).astype(np.float32),
+            output_tokens=tokens.astype(np.float32),
+        ),
+        policy=CoursePolicy(
+            prices=policy.prices,
+            offered=offered,
+            telling=Telling(
+                expected=rng.uniform(0.3, 0.7, n_levels),
+                value=rng.uniform(0.3, 0.7, n_levels),
+                slope=rng.uniform(0, 1.5, n_levels),
+                noise=rng.uniform(0, 0.3, n_levels),
+                cost=rng.uniform(0.7, 1.4, n_levels),
+            ),
+        ),
     )
-    spec = PolicySpec(
-        family="kernel", level_bandwidth=float(rng.uniform(0.1, 2)), floor=float(rng.uniform(0, 0.3))
-    )
-    return replace(bundle, curves=curves, policy=PolicyMixture(members=(spec,)))
 
 
 def total(plans: list[AllocationPlan]) -> float:
@@ -119,13 +137,13 @@ def test_targets_are_reached_at_least_cost(trained: Any, seed: int, share: float
 
 def test_a_target_out_of_reach_says_what_is_reachable(planner: Planner) -> None:
     prompts = texts(5)
-    best = mean_value(planner.plan(prompts, price=0.0))
+    best = planner.frontier(prompts)[-1].expected_accuracy
     with pytest.raises(InvalidBudgetError) as caught:
         planner.plan(prompts, target_accuracy=min(best + 0.01, 1.0))
     assert caught.value.reachable is not None
     assert_allclose(caught.value.reachable, best, rtol=1e-6)
     plans = planner.plan(prompts, target_accuracy=caught.value.reachable - 1e-9)
-    assert_allclose(mean_value(plans), best, rtol=1e-6)
+    assert mean_value(plans) >= best - 2e-9
 
 
 @pytest.mark.parametrize("target", [0.0, -0.5, 1.5, float("nan")])
@@ -172,7 +190,7 @@ def test_strings_and_prompts_are_planned_alike(planner: Planner) -> None:
 
 def test_hard_prompts_are_told_from_easy_ones(planner: Planner) -> None:
     easy, hard = "Add up 3 + 4.", "Add up 3 + 44 + 8 + 59 + 12 + 7 + 31 + 20 + 5."
-    assert planner.bundle.policy.family != "static"
+    assert planner.bundle.policy.by_text.any()
     means = planner.belief([easy, hard]).mean("model-0")
     assert means[0] > 0.6
     assert means[1] < 0.3
@@ -264,30 +282,43 @@ def test_a_unit_without_its_figures_says_what_is_missing(planner: Planner, unit:
         planner.frontier(texts(2), unit="bananas")
 
 
-def test_a_constant_predictor_gives_exactly_the_best_static_mix(trained: Any) -> None:
-    bundle = replace(
-        trained.bundle,
-        policy=KERNEL,
-        features=None,
-        predictor=None,
-        deployed=np.ones_like(trained.bundle.deployed),
-        references=replace(
-            trained.bundle.references, coordinates=np.zeros_like(trained.bundle.references.coordinates)
+def static(bundle: PolicyBundle) -> PolicyBundle:
+    """Return a bundle that was not shown to gain anything: the best static mix, and nothing of the text."""
+    value, model = (
+        bundle.table.value.mean(axis=0),
+        CostModel(unit="output_tokens", generators=bundle.generators),
+    )
+    one_shot = np.array([course.one_shot for course in bundle.table.courses])
+    cost = bundle.table.cost(model, {name: np.zeros(len(bundle.table.value)) for name in bundle.generators})
+    worth = value - bundle.policy.prices[:, None] * cost.mean(axis=0)
+    best = np.where(one_shot & bundle.deployed, worth, -np.inf).argmax(axis=1)
+    n_levels = len(bundle.policy.prices)
+    return replace(
+        bundle,
+        policy=CoursePolicy(
+            prices=bundle.policy.prices,
+            offered=best[:, None] == np.arange(len(value)),
+            telling=Telling.plain(n_levels),
         ),
     )
-    constant, static = Planner(bundle=bundle), Planner(bundle=replace(bundle, policy=STATIC))
-    prompts = texts(30)
-    value, cost = bundle.curves.value.mean(axis=0), bundle.curves.output_tokens.mean(axis=0)
-    hull = np.flatnonzero(upper_hull(value[None], cost[None])[0])
-    on_hull = {bundle.curves.allocations[column] for column in hull}
-    for limit in np.geomspace(cost.min() * 1.01, cost[hull].max() * 1.1, 8).tolist():
-        budget = Budget(limit=limit, unit="output_tokens")
-        ours, theirs = constant.plan(prompts, budget=budget), static.plan(prompts, budget=budget)
-        assert [plan.allocation for plan in ours] == [plan.allocation for plan in theirs]
-        # A mix of two neighbours on the hull; what is left over may buy one prompt something between them.
-        used = [plan.allocation for plan in ours]
-        assert len(set(used)) <= 3
-        assert sum(allocation not in on_hull for allocation in used) <= 1
+
+
+def test_where_text_does_not_pay_everybody_gets_the_best_static_mix(trained: Any) -> None:
+    bundle = static(trained.bundle)
+    planner, prompts = Planner(bundle=bundle), texts(30)
+    model = CostModel(unit="output_tokens", generators=bundle.generators)
+    value = bundle.table.value.mean(axis=0, dtype=np.float64)
+    nothing = {name: np.zeros(len(bundle.table.value)) for name in bundle.generators}
+    cost = bundle.table.cost(model, nothing).mean(axis=0, dtype=np.float64)
+    kept = np.array([c.one_shot for c in bundle.table.courses]) & bundle.deployed
+    hull = np.flatnonzero(kept)[upper_hull(value[None, kept], cost[None, kept])[0]]
+    on_hull = {bundle.table.courses[column] for column in hull}
+    for limit in np.geomspace(cost[hull].min() * 1.01, cost[hull].max() * 1.1, 8).tolist():
+        plans = planner.plan(prompts, budget=Budget(limit=limit, unit="output_tokens"))
+        # A mix of two neighbours on the hull; what is left over may buy some prompts something between them.
+        assert {plan.course for plan in plans} <= on_hull
+        mixed = np.interp(limit, cost[hull][np.argsort(cost[hull])], value[hull][np.argsort(cost[hull])])
+        assert mean_value(plans) >= mixed - 1 / len(prompts)
 
 
 def test_the_frontier_rises_and_its_prices_buy_its_points(planner: Planner) -> None:
@@ -309,25 +340,23 @@ def test_a_frontier_of_one_point_is_refused(planner: Planner) -> None:
         planner.frontier(texts(2), n_points=1)
 
 
-def test_equal_prompts_get_equal_plans_wherever_they_stand(trained: Any, reacting: Any) -> None:
-    for bundle, adaptive in ((trained.bundle, False), (reacting.bundle, True)):
-        same = [Prompt(id=str(number), text="Add up 3 + 4 + 15.") for number in range(61)]
-        plans = Planner(bundle=bundle).plan(same, price=1e-3, adaptive=adaptive)
-        assert {replace(plan, prompt_id="any") for plan in plans} == {replace(plans[0], prompt_id="any")}
+def test_equal_prompts_get_equal_plans_wherever_they_stand(planner: Planner) -> None:
+    same = [Prompt(id=str(number), text="Add up 3 + 4 + 15.") for number in range(61)]
+    plans = planner.plan(same, price=1e-3)
+    assert {replace(plan, prompt_id="any") for plan in plans} == {replace(plans[0], prompt_id="any")}
 
 
-def test_a_budget_of_exactly_the_cheapest_is_enough(trained: Any, reacting: Any) -> None:
-    for bundle, adaptive in ((trained.bundle, False), (reacting.bundle, True)):
-        planner = Planner(bundle=bundle)
-        least = planner.frontier(texts(20), adaptive=adaptive)[0].expected_cost
-        budget = Budget(limit=least, unit="output_tokens")
-        assert total(planner.plan(texts(20), budget=budget, adaptive=adaptive)) <= 20 * least * (1 + 1e-6)
+def test_a_budget_of_exactly_the_cheapest_is_enough(planner: Planner) -> None:
+    least = planner.frontier(texts(20))[0].expected_cost
+    plans = planner.plan(texts(20), budget=Budget(limit=least, unit="output_tokens"))
+    assert total(plans) <= 20 * least * (1 + 1e-6)
 
 
 def test_chunks_of_prompts_do_not_show(planner: Planner, monkeypatch: pytest.MonkeyPatch) -> None:
     prompts, budget = texts(11), Budget(limit=150, unit="output_tokens")
     whole = planner.plan(prompts, budget=budget)
-    monkeypatch.setattr("planner.planning.one_shot.CHUNK", 4)
+    for module in ("planner.planner", "planner.planning.menu"):
+        monkeypatch.setattr(f"{module}.CHUNK", 4)
     cut = planner.plan(prompts, budget=budget)
     assert [plan.allocation for plan in cut] == [plan.allocation for plan in whole]
     assert_allclose([p.accuracy_interval for p in cut], [p.accuracy_interval for p in whole], rtol=1e-4)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from difficulty.belief.weight_spec import STATIC
 from numpy.testing import assert_allclose, assert_array_equal
 
-from difficulty.belief.weight_spec import STATIC
 from difficulty.errors import InvalidInputError, UnknownUnitError
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
@@ -62,8 +62,8 @@ train(log, sys.argv[2], n_trials=3, seed=0)
 """
 
 
-def test_another_process_writes_the_same_bytes(trained: Any, trained_adaptive: Any, tmp_path: Path) -> None:
-    pairs = [(trained.folder, tmp_path / "policy"), (trained_adaptive.folder, tmp_path / "adaptive")]
+def test_another_process_writes_the_same_bytes(trained: Any, trained_small: Any, tmp_path: Path) -> None:
+    pairs = [(trained.folder, tmp_path / "policy"), (trained_small.folder, tmp_path / "small")]
     environment = {**os.environ, "PYTHONHASHSEED": "11"}
     subprocess.run(
         [sys.executable, "-c", _CHILD, *(theirs for _, theirs in pairs)], check=True, env=environment

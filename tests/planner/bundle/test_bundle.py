@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from policies.adaptive.wire import to_plain
 
 from difficulty.errors import InvalidBundleError
 from difficulty.prompt import Prompt
 from planner.bundle.policy_bundle import SCHEMA, PolicyBundle, read_manifest
 from planner.planner import Planner
-from policies.adaptive.wire import to_plain
 from policies.cost.budget import Budget
 
 

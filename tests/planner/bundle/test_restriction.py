@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from policies.adaptive.table import AdaptiveTable
-
-from planner.bundle.restriction import restricted_table
 from policies.adaptive.policy import AdaptivePolicy, Move
 from policies.adaptive.routing import Routing
+from policies.adaptive.table import AdaptiveTable
 from policies.ladder.ladder import Ladder, SampleScale, Wave
 from policies.ladder.stop_rules import Always
+
+from planner.bundle.restriction import restricted_table
 
 # Two prompts; the first does best with a, the second with b at the first price and with c at the second.
 TAKEN = np.array([[0, 0], [1, 1]])

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from difficulty.belief.standardised import standardised
 from numpy.testing import assert_allclose
 from planner.planning.adaptive import move_of
 from planner.planning.levels import Levels
 
-from difficulty.belief.standardised import standardised
 from difficulty.errors import InvalidBudgetError, InvalidInputError, UnknownUnitError
 from planner.backends.replay import ReplayBackend
 from planner.planner import Planner

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from difficulty.belief.weight_spec import STATIC
 from planner.planning.reason import Reasons
 
-from difficulty.belief.weight_spec import STATIC
 from planner.planner import Planner
 from policies.cost.budget import Budget
 

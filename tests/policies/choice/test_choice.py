@@ -70,13 +70,15 @@ def menus(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     n, levels = draw(st.integers(1, 12)), draw(st.integers(1, 5))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     cost = np.sort(rng.uniform(1, 20, (n, levels)), axis=1)
+    if draw(st.booleans()):  # what is told need not rise with the level
+        cost = rng.permuted(cost, axis=1)
     return rng.uniform(0, 1, (n, levels)), cost
 
 
-@given(menus(), st.floats(1.0, 300.0))
+@given(menus(), st.floats(1.0, 300.0), st.floats(1.0, 3.0))
 @settings(max_examples=300, deadline=None)
 def test_a_budget_is_never_exceeded_and_more_is_never_worse(
-    menu: tuple[np.ndarray, np.ndarray], budget: float
+    menu: tuple[np.ndarray, np.ndarray], budget: float, extra: float
 ) -> None:
     value, cost = menu
     prices = np.geomspace(1, 0.01, value.shape[1])
@@ -91,6 +93,22 @@ def test_a_budget_is_never_exceeded_and_more_is_never_worse(
         return
     level = spend(value, cost, budget=budget, prices=prices).level
     assert cost[rows, level].sum() <= budget * (1 + 1e-6)
+    more = spend(value, cost, budget=budget * extra, prices=prices).level
+    assert value[rows, more].sum() >= value[rows, level].sum() - 1e-9
+
+
+@given(menus(), st.floats(0.0, 1.0))
+@settings(max_examples=200, deadline=None)
+def test_any_target_within_reach_is_reached(menu: tuple[np.ndarray, np.ndarray], share: float) -> None:
+    value, cost = menu
+    prices = np.geomspace(1, 0.01, value.shape[1])
+    best = value.mean(axis=0).max()
+    target = max(share * best, 1e-6)
+    level = reach(value, cost, target=target, prices=prices).level
+    assert value[np.arange(len(value)), level].mean() >= target - 1e-9
+    with pytest.raises(InvalidBudgetError) as caught:
+        reach(value, cost, target=best + 0.01, prices=prices)
+    assert caught.value.reachable == pytest.approx(best)
 
 
 def test_one_prompt_gets_the_dearest_level_that_fits() -> None:

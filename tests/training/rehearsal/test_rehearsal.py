@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from difficulty.belief.weight_spec import STATIC, PolicyMixture, PolicySpec
 
 from difficulty import Generator, SampleLog
-from difficulty.belief.weight_spec import STATIC, PolicyMixture, PolicySpec
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 from planner.backends.replay import ReplayBackend
 from planner.planner import Planner
