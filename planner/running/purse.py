@@ -58,6 +58,11 @@ class Purse:
         """What is neither spent nor held."""
         return max(self._limit - self._ledger.committed, 0.0)
 
+    @property
+    def spent_out(self) -> bool:
+        """Whether nothing can come back any more: all of it is spent, or may have been."""
+        return self._ledger.total_cost + self._ledger.lost_cost >= self._limit
+
     def set_aside(self, cost: float) -> None:
         """Keep so much for prompts that have not come yet."""
         self._ledger.set_aside += cost - self._for_later

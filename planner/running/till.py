@@ -145,6 +145,11 @@ class Till:
         """What has been spent and opened in the current window."""
         return self._control.state
 
+    @property
+    def price(self) -> float:
+        """Price that the next prompt would be planned at, as far as that is known before it comes."""
+        return self._control.latest
+
     def open(self) -> Slot:
         """Return leave to spend on the next prompt."""
         control = self._control

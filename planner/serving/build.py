@@ -9,15 +9,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 from difficulty.errors import InvalidInputError
 from difficulty.prompt import Prompt
 from planner.answers.rules import extractor_named
+from planner.files.prompts import read_prompts
 from planner.planner import Planner
+from planner.running.till import Till
 from planner.serving.asgi import Application, Opened
 from planner.serving.doors import Doors
 from planner.serving.handler import Handler
 from planner.serving.options import Options
+from planner.serving.payment import KeyLimit, KeyPurses
 from planner.serving.planning import Planning, Source
 from planner.serving.route import Route
 from planner.serving.settings import EVERY_MODEL, RouteSettings, ServeSettings
@@ -26,7 +31,9 @@ from planner.serving.watch import Watch
 
 __all__ = ["Service", "build"]
 
-_UNTRAINED: str = "default"
+_UNTRAINED: Final = "default"
+_EXAMPLE: Final = Prompt(text="What is 6 times 7?")
+_N_POINTS: Final = 40
 
 
 @dataclass(kw_only=True, slots=True)
@@ -86,6 +93,7 @@ def _route(
         limits=settings.limits,
         votes_on_json=one.extract is not None and one.extract.partition(":")[0] in ("json", "whole_text"),
         ready=one.mode == "off",
+        when_spent=one.when_spent,
     )
 
 
@@ -128,8 +136,27 @@ def planning_of(
         by_logprob=one.select == "logprob",
         max_samples=settings.limits.max_samples,
     )
-    planning.plan(Prompt(text="What is 6 times 7?"), Options(), price=None)
+    planning.plan(_EXAMPLE, Options(), price=None)
     return planning
+
+
+def _till_of(one: RouteSettings, planning: Planning) -> Till | None:
+    """Return a route's budget per window, None where it has a price."""
+    if one.limit is None or one.window is None:
+        return None
+    typical: list[Prompt] = [_EXAMPLE]
+    if one.typical is not None:
+        typical = list(read_prompts(one.typical).prompts)
+    points = planning.planner.frontier(typical, n_points=_N_POINTS)
+    return Till.of(
+        [(point.price, point.expected_cost) for point in points],
+        planning.cost_model.price,
+        limit=one.limit,
+        window=one.window,
+        unit=planning.unit,
+        clock=one.clock,
+        path=None if one.state is None else Path(one.state),
+    )
 
 
 class _Loading:
@@ -146,8 +173,19 @@ class _Loading:
             if one.mode == "off":
                 continue
             planning = await asyncio.to_thread(planning_of, name, one, self._settings, self._upstreams)
-            self._routes[name].planning = planning
-            self._routes[name].ready = True
+            route = self._routes[name]
+            price = planning.cost_model.price
+            route.till = await asyncio.to_thread(_till_of, one, planning)
+            route.keys = KeyPurses(
+                {
+                    key: KeyLimit(limit=own.limit, window_seconds=own.window_seconds)
+                    for key, own in self._settings.keys.items()
+                    if own.limit is not None
+                },
+                price,
+            )
+            route.planning = planning
+            route.ready = True
 
     async def close(self) -> None:
         """Leave everything as it is."""

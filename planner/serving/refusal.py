@@ -62,6 +62,11 @@ class Refusal(Exception):
         self.retry_after = retry_after
         super().__init__(message)
 
+    @property
+    def unsent(self) -> bool:
+        """Whether nothing can have been spent: no upstream has got the request."""
+        return self.code in ("upstream_unreachable", "upstream_unavailable") or self.status < 500
+
     def answer(self) -> Answer:
         """Return it as an answer."""
         error = {

@@ -7,52 +7,35 @@ bodies are the handler's affair.
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from secrets import token_hex
-from typing import Any, Final, NamedTuple
+from typing import Literal
 
 import msgspec
 
 from difficulty.generator import Generator
-from planner.ports.outcome import Outcome
-from planner.serving.drawing import Drawing
+from difficulty.prompt import Prompt
+from planner.ports.ports import SampleRequest
+from planner.running.till import Till
 from planner.serving.exchange import Answer, Call, json_answer
 from planner.serving.options import Options, read_options
 from planner.serving.origin import Origin
+from planner.serving.payment import KeyPurses, Payment
 from planner.serving.plannable import Asked, Request, read_request
 from planner.serving.planning import Planning
 from planner.serving.refusal import Refusal
 from planner.serving.reply import (
-    Reply,
-    Waiting,
-    agreement_of,
-    chosen_of,
     plan_fields,
-    stop_reason_of,
-    usage_field,
 )
 from planner.serving.settings import Limits
 from planner.serving.single import counted
 from planner.serving.watch import Seen
+from planner.serving.work import POOR, SPENT, Planned, WindowSpent, Work
 from policies.cost.usage import Usage
-from policies.plan.plan import AllocationPlan
 
 __all__ = ["Route"]
-
-_EVENTS: Final = (("content-type", "text/event-stream"), ("cache-control", "no-cache"))
-
-
-class _Planned(NamedTuple):
-    """A plan and all that was read to make it."""
-
-    plan: AllocationPlan
-    asked: Asked
-    options: Options
-    id: str
-    seconds: float
 
 
 @dataclass(kw_only=True, slots=True)
@@ -74,6 +57,14 @@ class Route:
         Hard bounds.
     votes_on_json : bool
         Whether answers in JSON can be compared.
+    ready : bool
+        Whether it has loaded what it plans with.
+    till : Till, optional
+        A budget per window.
+    keys : KeyPurses, optional
+        What clients' keys may spend.
+    when_spent : {"pass", "refuse"}
+        What comes of requests that the window cannot pay.
     """
 
     name: str
@@ -83,6 +74,9 @@ class Route:
     limits: Limits = field(default_factory=Limits)
     votes_on_json: bool = False
     ready: bool = True
+    till: Till | None = None
+    keys: KeyPurses | None = None
+    when_spent: Literal["pass", "refuse"] = "pass"
 
     async def forward(self, call: Call) -> Answer:
         """Pass a call of another endpoint through."""
@@ -94,13 +88,16 @@ class Route:
     async def show(self, request: Request) -> Answer:
         """Return the plan of a request; nothing is spent."""
         planning = self._planning()
-        planned = self._plan(planning, request)
-        if planned is None or planned.plan.course is None:
-            asked = read_request(request, votes_on_json=self.votes_on_json)
-            return json_answer({"mode": "pass", "because": asked.passes})
+        options = read_options(request.call.headers, request.body)
+        asked = read_request(request, votes_on_json=self.votes_on_json)
+        if options.mode == "off" or not _plannable(asked, planning):
+            return json_answer({"mode": "pass", "because": asked.passes or "planner.mode"})
+        price = None if self.till is None else self.till.price
+        planned = self._plan(planning, asked, options, price)
+        course = planned.plan.course
         told = plan_fields(planned.plan, explain=True)
         return json_answer(
-            {"mode": "plan", "plan_id": planned.id, "max_samples": planned.plan.course.n, **told}
+            {"mode": "plan", "plan_id": planned.id, "max_samples": course.n if course else 0, **told}
         )
 
     async def answer(self, request: Request, request_id: str, seen: Seen) -> Answer:
@@ -112,61 +109,113 @@ class Route:
             When there is no answer; the handler words it.
         """
         planning = self.planning
-        planned = None if planning is None else self._plan(planning, request)
-        if planning is None or planned is None:
-            seen.mode = "pass"
-            return await self.origin.forward(request.call, body=self._untouched(request))
-        seen.plan_seconds = planned.seconds
-        seen.expected_cost, seen.unit = planned.plan.expected_cost, planned.plan.unit
-        seen.familiarity = planned.plan.familiarity
-        seen.expected_accuracy = planned.plan.expected_accuracy
-        course = planned.plan.course
-        if course is None or (course.n == 1 and not course.selection.verifiers):
-            seen.mode = "one"
-            return await self._one(planning, planned, request, seen)
-        seen.mode = "plan"
-        work = self._drawn(planning, planned, request, seen)
-        if not planned.asked.stream:
-            return (await work).whole()
-        include_usage = planned.asked.include_usage
+        options = read_options(request.call.headers, request.body)
+        if planning is None:
+            return await self._passed(request, None, seen)
+        asked = None if options.mode == "off" else read_request(request, votes_on_json=self.votes_on_json)
+        if asked is None or not _plannable(asked, planning):
+            key = None if self.keys is None else self.keys.of(request.client)
+            return await self._passed(request, None if key is None else Payment(key=key), seen)
+        key = None if self.keys is None else self.keys.of(request.client)
+        payment = Payment(till=self.till, key=key)
+        try:
+            planned = self._plan(planning, asked, options, payment.price)
+            seen.plan_seconds = planned.seconds
+            seen.expected_cost, seen.unit = planned.plan.expected_cost, planned.plan.unit
+            seen.familiarity = planned.plan.familiarity
+            seen.expected_accuracy = planned.plan.expected_accuracy
+            course = planned.plan.course
+            work = Work(
+                unpaid=partial(self.unpaid, request, seen),
+                refuses=self.when_spent == "refuse",
+                limits=self.limits,
+                planning=planning,
+                planned=planned,
+                request=request,
+                payment=payment,
+                seen=seen,
+            )
+            if course is None or (course.n == 1 and not course.selection.verifiers):
+                seen.mode = "one"
+                return await work.one()
+            seen.mode = "plan"
+            if planned.asked.stream:
+                return work.streamed()
+        except Refusal as refusal:
+            if refusal.unsent:
+                payment.settle(Usage())
+            payment.close(0.0)
+            raise
+        except BaseException:
+            payment.close(0.0)
+            raise
+        try:
+            return (await work.drawn()).whole()
+        except WindowSpent:
+            return await self._passed(request, None, seen)
 
-        async def events() -> bytes:
-            try:
-                return (await work).events(include_usage=include_usage)
-            except Refusal as refusal:
-                # The status has been sent: an error is an event, and the stream ends.
-                body = refusal.answer().body
-                assert isinstance(body, bytes)
-                return b"data: " + body + b"\n\n"
-
-        task = asyncio.create_task(events())
-        headers = (*_EVENTS, ("x-planner-plan-id", planned.id), ("x-planner-unit", planned.plan.unit))
-        return Answer(headers=headers, body=Waiting(task, every=self.limits.keep_alive_seconds))
+    async def unpaid(self, request: Request, seen: Seen) -> Answer:
+        """Answer a request that the window, or the key, cannot pay: by the operator's choice."""
+        if self.till is None:
+            raise POOR
+        if self.when_spent == "refuse":
+            raise SPENT
+        return await self._passed(request, None, seen)
 
     def _planning(self) -> Planning:
         if self.planning is None:
             raise Refusal(400, f"requests for {self.name!r} are not planned", param="model")
         return self.planning
 
-    def _plan(self, planning: Planning, request: Request) -> _Planned | None:
-        """Return the plan of a request, None where it passes through."""
+    def _plan(self, planning: Planning, asked: Asked, options: Options, price: float | None) -> Planned:
         started = time.perf_counter()
-        options = read_options(request.call.headers, request.body)
-        if options.mode == "off":
-            return None
-        asked = read_request(request, votes_on_json=self.votes_on_json)
-        if asked.passes or asked.prompt is None:
-            return None
-        if asked.reasoning_effort is not None and len(planning.sources) > 1:
-            return None
-        plan = planning.plan(asked.prompt, options, price=None)
-        return _Planned(
-            plan=plan,
+        assert asked.prompt is not None
+        return Planned(
+            plan=planning.plan(asked.prompt, options, price=price),
             asked=asked,
             options=options,
             id=f"plan-{token_hex(8)}",
             seconds=time.perf_counter() - started,
         )
+
+    async def _passed(self, request: Request, payment: Payment | None, seen: Seen) -> Answer:
+        """Pass a request through with one call, untouched where nobody pays for it."""
+        seen.mode = "pass"
+        body = self._untouched(request)
+        if payment is None or self.planning is None:
+            return await self.origin.forward(request.call, body=body)
+        asked = read_request(request, votes_on_json=self.votes_on_json)
+        name = next(iter(self.planning.sources))
+        model = self.planning.cost_model
+        generator = Generator(name=name, max_output_tokens=asked.max_output_tokens)
+        written = request.call.body.decode("utf-8", "replace")
+        n = request.body.get("n") or 1
+        try:
+            sample = SampleRequest(prompt=Prompt(text=written), generator=generator, n=n, seed=0)
+            may, _ = await payment.hold(sample)
+            if not may:
+                raise POOR
+            content = dict(msgspec.json.decode(body or request.call.body))
+            hides = asked.stream and not asked.include_usage
+            if hides:
+                content["stream_options"] = {**(content.get("stream_options") or {}), "include_usage": True}
+            call = replace(request.call, headers={**request.call.headers, "accept-encoding": "identity"})
+            answer = await self.origin.forward(call, body=msgspec.json.encode(content))
+        except Refusal as refusal:
+            if refusal.unsent:
+                payment.settle(Usage())
+            payment.close(0.0)
+            raise
+        except BaseException:
+            payment.close(0.0)
+            raise
+
+        def told(usage: Usage | None, reasoning: int, finish: str | None) -> None:
+            seen.usage = usage
+            payment.settle(usage if answer.status == 200 else Usage())
+            payment.close(None if usage is None else model.price(usage, name))
+
+        return counted(answer, told, hides_usage=hides)
 
     def _untouched(self, request: Request) -> bytes | None:
         """Return the body that passes through, None for the client's own bytes."""
@@ -182,157 +231,10 @@ class Route:
             kept["model"] = model
         return msgspec.json.encode(kept)
 
-    async def _one(self, planning: Planning, planned: _Planned, request: Request, seen: Seen) -> Answer:
-        """Answer by one call, with the settings of the plan's generator where the client has none."""
-        started = time.perf_counter()
-        plan, asked = planned.plan, planned.asked
-        generators = planning.generators(asked, request.body["model"])
-        name = plan.allocation.generator
-        generator = generators[name]
-        body = {key: value for key, value in request.body.items() if key != "planner"}
-        body = _with_settings(body, generator, asked)
-        hides = asked.stream and not asked.include_usage
-        if hides:
-            body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
-        model = planning.cost_model
 
-        def told(usage: Usage | None, reasoning: int, finish: str | None) -> None:
-            seen.samples, seen.usage = 1, usage
-            seen.stop_reason = "complete"
-            if usage is not None:
-                seen.cost = model.price(usage, name)
-
-        def added(usage: Usage | None, reasoning: int, finish: str | None) -> Mapping[str, object]:
-            extension = _extension(planned, "complete", 1, "only") | {
-                "cost": None if usage is None else model.price(usage, name)
-            }
-            return {"planner": extension}
-
-        content = msgspec.json.encode(body)
-        overhead = planned.seconds + time.perf_counter() - started
-        # What comes is looked into, so that it must not be packed.
-        call = replace(request.call, headers={**request.call.headers, "accept-encoding": "identity"})
-        answer = await planning.sources[name].origin.forward(call, body=content)
-        if answer.status != 200:
-            return answer
-        headers = (*answer.headers, *_headers(planned, 1, overhead))
-        answer = counted(replace(answer, headers=headers), told, added=added, hides_usage=hides)
-        if seen.cost is not None:
-            headers = (
-                *headers, ("x-planner-cost", f"{seen.cost:g}"), ("x-planner-stop-reason", seen.stop_reason),
-            )  # fmt: skip
-        return replace(answer, headers=headers)
-
-    async def _drawn(self, planning: Planning, planned: _Planned, request: Request, seen: Seen) -> Reply:
-        """Draw, stop early, select, and return what is said of it."""
-        started = time.perf_counter()
-        asked = planned.asked
-        assert asked.prompt is not None
-        generators = planning.generators(asked, request.body["model"])
-        drawing = Drawing(
-            {name: planning.sources[name].origin.drawing(request.call, asked.fields) for name in generators}
-        )
-        outcome = await planning.run(
-            planned.plan,
-            asked.prompt,
-            asked=asked,
-            options=planned.options,
-            backend=drawing,
-            generators=generators,
-            deadline_seconds=None,
-        )
-        reason = stop_reason_of(outcome)
-        seen.samples, seen.usage, seen.stop_reason = drawing.n_samples, outcome.usage, reason
-        seen.cost, seen.agreement = outcome.cost, agreement_of(outcome)
-        return self._reply(planned, request, outcome, drawing, reason, started, generators)
-
-    def _reply(
-        self,
-        planned: _Planned,
-        request: Request,
-        outcome: Outcome,
-        drawing: Drawing,
-        reason: str,
-        started: float,
-        generators: Mapping[str, Generator],
-    ) -> Reply:
-        chosen = chosen_of(outcome)
-        if chosen is None:
-            raise drawing.refused or _nothing(outcome)
-        extension = _extension(planned, reason, drawing.n_samples, outcome.selected_by) | {
-            "cost": outcome.cost,
-            "agreement": agreement_of(outcome),
-            "wasted_tokens": int(outcome.usage.wasted_tokens),
-            "verifier_tokens": int(outcome.usage.verifier_tokens),
-            "failures": len(outcome.errors),
-        }
-        overhead = planned.seconds + time.perf_counter() - started - drawing.waited
-        headers = (
-            *_headers(planned, drawing.n_samples, overhead),
-            ("x-planner-cost", f"{outcome.cost or 0.0:g}"),
-            ("x-planner-stop-reason", reason),
-        )
-        model = generators[outcome.allocation.generator].model
-        return Reply(
-            chat=request.chat,
-            model=model or self.name,
-            text=chosen.text,
-            finish_reason="length" if chosen.status == "truncated" else "stop",
-            reasoning=drawing.thought_of(chosen.text),
-            usage=usage_field(outcome.usage, reasoning_tokens=drawing.reasoning_tokens),
-            extension=extension,
-            headers=headers,
-        )
-
-
-def _with_settings(body: dict[str, Any], generator: Generator, asked: Asked) -> dict[str, Any]:
-    """Return a body with the generator's settings where the client has none of its own."""
-    body["model"] = generator.model
-    if asked.temperature is None and generator.temperature is not None:
-        body["temperature"] = generator.temperature
-    if asked.top_p is None and generator.top_p is not None:
-        body["top_p"] = generator.top_p
-    if generator.max_output_tokens is not None:
-        field_name = "max_completion_tokens" if "max_completion_tokens" in body else "max_tokens"
-        body[field_name] = generator.max_output_tokens
-    if asked.reasoning_effort is None:
-        body.pop("reasoning_effort", None)
-        if generator.reasoning_effort is not None:
-            body["reasoning_effort"] = generator.reasoning_effort
-    if generator.thinking_tokens is not None:
-        body.setdefault("thinking_token_budget", generator.thinking_tokens)
-    return body
-
-
-def _extension(planned: _Planned, reason: str, n_samples: int, selected_by: str) -> dict[str, Any]:
-    return {
-        "plan_id": planned.id,
-        "samples": n_samples,
-        "stop_reason": reason,
-        "selected_by": selected_by,
-        **plan_fields(planned.plan, explain=planned.options.explain),
-    }
-
-
-def _headers(planned: _Planned, n_samples: int, overhead: float) -> tuple[tuple[str, str], ...]:
-    return (
-        ("x-planner-plan-id", planned.id),
-        ("x-planner-unit", planned.plan.unit),
-        ("x-planner-samples", str(n_samples)),
-        ("x-planner-overhead-duration-ms", f"{1000 * max(overhead, 0.0):.2f}"),
-    )
-
-
-def _nothing(outcome: Outcome) -> Refusal:
-    """Return why there is no answer at all."""
-    if outcome.stop_reason == "budget":
-        return Refusal(402, "the budget does not reach for one sample", code="insufficient_budget")
-    if outcome.stop_reason == "time":
-        return Refusal(504, "no sample came before the deadline", code="deadline_exceeded")
-    kinds = {error.kind for error in outcome.errors}
-    if kinds and kinds <= {"RetryableBackendError", "ConnectionError", "TimeoutError"}:
-        return Refusal(503, "the upstream does not answer; try again later", code="upstream_unavailable")
-    return Refusal(502, "the upstream gave no usable answer", code="upstream_error")
+def _plannable(asked: Asked, planning: Planning) -> bool:
+    several = asked.reasoning_effort is not None and len(planning.sources) > 1
+    return not asked.passes and asked.prompt is not None and not several
 
 
 def _renamed(body: bytes, model: str) -> bytes | None:

@@ -124,7 +124,7 @@ class KeySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     key_variable : str
         Environment variable that holds the key.
     limit : float, optional
-        Cost that it may spend in a window, in the units of the routes; without a window, ever.
+        Cost that it may spend on each route that plans, in a window; without a window, ever.
     window_seconds : float, optional
         Length of its windows.
     """
@@ -172,6 +172,10 @@ class RouteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Budget per window, and its length in `clock`.
     clock : {"seconds", "prompts"}
         What windows are made of.
+    typical : str, optional
+        File of prompts like those that will come: what a window's price starts from.
+    state : str, optional
+        File that the window's state is kept in, so that a restart goes on from it.
     max_per_request : float, optional
         The most that one request may cost, in the bundle's unit.
     extract : str, optional
@@ -193,6 +197,8 @@ class RouteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     limit: float | None = None
     window: float | None = None
     clock: Literal["seconds", "prompts"] = "seconds"
+    typical: str | None = None
+    state: str | None = None
     max_per_request: float | None = None
     extract: str | None = None
     select: Literal["plan", "logprob"] = "plan"

@@ -24,6 +24,8 @@ ClockName: TypeAlias = Literal["prompts", "seconds"]
 # How fast the control forgets: prompts of memory for cost drift and for the arrival rate.
 _DRIFT_MEMORY: Final = 150.0
 _RATE_MEMORY: Final = 60.0
+# Prompts that the predicted costs count for at first.
+_DOUBT: Final = 5.0
 # The allowance per prompt moves within these factors of the nominal one, so that the end of a window does not
 # swing.
 _SWING: Final = 8.0
@@ -111,6 +113,11 @@ class StreamControl:
     state : StreamState
         Where to go on; a new stream by default.
 
+    Attributes
+    ----------
+    latest : float
+        Price of the latest prompt; before the first one, that of an even share.
+
     Raises
     ------
     InvalidBudgetError
@@ -133,6 +140,7 @@ class StreamControl:
     costs: Sequence[float]
     clock: ClockName = "prompts"
     state: StreamState = field(default_factory=StreamState)
+    latest: float = field(init=False, default=math.nan)
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(item) and item > 0 for item in (self.limit, self.window)):
@@ -149,6 +157,7 @@ class StreamControl:
         if prices[-1] <= 0 or costs[0] < 0 or costs[-1] <= 0:
             raise InvalidInputError("prices must be above 0 and costs at least 0, with some cost above 0")
         self.prices, self.costs = prices, costs
+        self.latest = self._price_of(self._nominal(self.window if self.clock == "prompts" else 1.0))
 
     def open(self, *, now: float | None = None) -> Ticket:
         """Return the price for the next prompt, and reserve what it is expected to cost.
@@ -165,6 +174,7 @@ class StreamControl:
         target = min(max(room / max(remaining_prompts, 1.0), nominal / _SWING), nominal * _SWING)
         drift = self._drift()
         price = self._price_of(target / drift) if room > 0 else float(self.prices[0])
+        self.latest = price
         expected = self._cost_of(price) * drift
         state.opened += 1
         state.in_flight += 1
@@ -294,9 +304,14 @@ class StreamControl:
         return max(rate * (state.window_start + self.window - state.last_seen), 0.0)
 
     def _drift(self) -> float:
-        """Return by which factor prompts cost more than predicted, with a few prompts' worth of doubt."""
-        doubt = 5.0 * (sum(self.costs) / len(self.costs))
-        return max((self.state.actual + doubt) / (self.state.predicted + doubt), 1e-3)
+        """Return by which factor prompts cost more than predicted, with a few prompts' worth of doubt.
+
+        Doubt fades as prompts are settled: a prediction may be wrong by orders of magnitude.
+        """
+        state = self.state
+        usual = state.predicted / state.settled if state.settled else sum(self.costs) / len(self.costs)
+        doubt = _DOUBT**2 / (state.settled + _DOUBT) * usual
+        return max((state.actual + doubt) / (state.predicted + doubt), 1e-3)
 
     def _price_of(self, cost: float) -> float:
         """Return the price at which a prompt should cost this much, log-linear between the known ones."""

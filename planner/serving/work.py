@@ -1,0 +1,277 @@
+"""Carry a planned request out: by one call whose answer goes on as it comes, or drawn, selected and written.
+
+It holds what a request may cost before anything is sent, and settles it with what was really used. Which
+requests are planned, and what the others get, is left to `planner.serving.route`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from difficulty.generator import Generator
+from planner.ports.outcome import Outcome
+from planner.ports.ports import SampleRequest
+from planner.serving.drawing import Drawing
+from planner.serving.exchange import Answer
+from planner.serving.options import Options
+from planner.serving.payment import Payment
+from planner.serving.plannable import Asked, Request
+from planner.serving.planning import Planning
+from planner.serving.refusal import Refusal
+from planner.serving.reply import (
+    Reply,
+    Waiting,
+    agreement_of,
+    chosen_of,
+    plan_fields,
+    stop_reason_of,
+    usage_field,
+)
+from planner.serving.settings import Limits
+from planner.serving.single import counted
+from planner.serving.watch import Seen
+from policies.cost.usage import Usage
+from policies.plan.plan import AllocationPlan
+
+__all__ = ["POOR", "SPENT", "Planned", "WindowSpent", "Work"]
+
+_EVENTS: Final = (("content-type", "text/event-stream"), ("cache-control", "no-cache"))
+
+
+class Planned(NamedTuple):
+    """A plan and all that was read to make it."""
+
+    plan: AllocationPlan
+    asked: Asked
+    options: Options
+    id: str
+    seconds: float
+
+
+class WindowSpent(Exception):
+    """The window could not pay for one sample, and the operator lets such requests pass."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Work:
+    """One planned request on its way to its answer.
+
+    Parameters
+    ----------
+    unpaid : callable
+        Answers the request where nobody pays for one sample.
+    refuses : bool
+        Whether the route refuses what its window cannot pay.
+    limits : Limits
+        Hard bounds.
+    planning : Planning
+        How the route plans.
+    planned : Planned
+        The plan.
+    request : Request
+        The request.
+    payment : Payment
+        Who pays; closed with the work.
+    seen : Seen
+        What is known in the end.
+    """
+
+    unpaid: Callable[[], Awaitable[Answer]]
+    refuses: bool
+    limits: Limits
+    planning: Planning
+    planned: Planned
+    request: Request
+    payment: Payment
+    seen: Seen
+
+    async def one(self) -> Answer:
+        """Answer by one call, with the settings of the plan's generator where the client has none."""
+        started = time.perf_counter()
+        planned, planning, payment, seen = self.planned, self.planning, self.payment, self.seen
+        plan, asked = planned.plan, planned.asked
+        name = plan.allocation.generator
+        generator = planning.generators(asked, self.request.body["model"])[name]
+        if payment.any:
+            assert asked.prompt is not None
+            sample = SampleRequest(prompt=asked.prompt, generator=generator, n=1, seed=0)
+            may, cap = await payment.hold(sample)
+            if not may:
+                payment.close(0.0)
+                return await self.unpaid()
+            if cap is not None:
+                generator = replace(generator, max_output_tokens=cap)
+        body = {key: value for key, value in self.request.body.items() if key != "planner"}
+        body = _with_settings(body, generator, asked)
+        hides = asked.stream and not asked.include_usage
+        if hides:
+            body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
+        content = msgspec.json.encode(body)
+        overhead = planned.seconds + time.perf_counter() - started
+        # What comes is looked into, so that it must not be packed.
+        call = self.request.call
+        call = replace(call, headers={**call.headers, "accept-encoding": "identity"})
+        answer = await planning.sources[name].origin.forward(call, body=content)
+        if answer.status != 200:
+            payment.settle(Usage())
+            payment.close(0.0)
+            return answer
+        model = planning.cost_model
+
+        def told(usage: Usage | None, reasoning: int, finish: str | None) -> None:
+            seen.samples, seen.usage, seen.stop_reason = 1, usage, "complete"
+            seen.cost = None if usage is None else model.price(usage, name)
+            payment.settle(usage)
+            payment.close(seen.cost)
+
+        def added(usage: Usage | None, reasoning: int, finish: str | None) -> Mapping[str, object]:
+            return {"planner": _extension(planned, "complete", 1, "only") | {"cost": seen.cost}}
+
+        headers = (*answer.headers, *_headers(planned, 1, overhead))
+        answer = counted(replace(answer, headers=headers), told, added=added, hides_usage=hides)
+        if isinstance(answer.body, bytes) and seen.cost is not None:
+            headers = (
+                *headers, ("x-planner-cost", f"{seen.cost:g}"), ("x-planner-stop-reason", seen.stop_reason),
+            )  # fmt: skip
+        return replace(answer, headers=headers)
+
+    def streamed(self) -> Answer:
+        """Answer by a stream that shows signs of life until the answer is there."""
+        planned = self.planned
+
+        async def events() -> bytes:
+            try:
+                return (await self.drawn()).events(include_usage=planned.asked.include_usage)
+            except (Refusal, WindowSpent) as error:
+                # The status has been sent: an error is an event, and the stream ends.
+                refusal = error if isinstance(error, Refusal) else SPENT
+                body = refusal.answer().body
+                assert isinstance(body, bytes)
+                return b"data: " + body + b"\n\n"
+
+        headers = (*_EVENTS, ("x-planner-plan-id", planned.id), ("x-planner-unit", planned.plan.unit))
+        work = asyncio.create_task(events())
+        # Where the client goes before the work has begun, nothing of it runs.
+        work.add_done_callback(lambda _: self.payment.close(0.0))
+        return Answer(headers=headers, body=Waiting(work, every=self.limits.keep_alive_seconds))
+
+    async def drawn(self) -> Reply:
+        """Draw, stop early, select, and return what is said of it."""
+        started = time.perf_counter()
+        planned, planning, seen, payment = self.planned, self.planning, self.seen, self.payment
+        asked = planned.asked
+        assert asked.prompt is not None
+        generators = planning.generators(asked, self.request.body["model"])
+        call = self.request.call
+        drawing = Drawing(
+            {name: planning.sources[name].origin.drawing(call, asked.fields) for name in generators}
+        )
+        cost: float | None = None
+        try:
+            outcome = await planning.run(
+                planned.plan,
+                asked.prompt,
+                asked=asked,
+                options=planned.options,
+                backend=payment.paying(drawing) if payment.any else drawing,
+                generators=generators,
+                deadline_seconds=None,
+            )
+            cost = outcome.cost
+        finally:
+            payment.close(cost)
+        reason = stop_reason_of(outcome)
+        seen.samples, seen.usage, seen.stop_reason = drawing.n_samples, outcome.usage, reason
+        seen.cost, seen.agreement = outcome.cost, agreement_of(outcome)
+        chosen = chosen_of(outcome)
+        if chosen is None:
+            if outcome.stop_reason == "budget" and not drawing.n_samples and payment.till is not None:
+                raise SPENT if self.refuses else WindowSpent
+            raise drawing.refused or _nothing(outcome)
+        extension = _extension(planned, reason, drawing.n_samples, outcome.selected_by) | {
+            "cost": outcome.cost,
+            "agreement": agreement_of(outcome),
+            "wasted_tokens": int(outcome.usage.wasted_tokens),
+            "verifier_tokens": int(outcome.usage.verifier_tokens),
+            "failures": len(outcome.errors),
+        }
+        overhead = planned.seconds + time.perf_counter() - started - drawing.waited
+        headers = (
+            *_headers(planned, drawing.n_samples, overhead),
+            ("x-planner-cost", f"{outcome.cost or 0.0:g}"),
+            ("x-planner-stop-reason", reason),
+        )
+        return Reply(
+            chat=self.request.chat,
+            model=generators[outcome.allocation.generator].model or self.request.body["model"],
+            text=chosen.text,
+            finish_reason="length" if chosen.status == "truncated" else "stop",
+            reasoning=drawing.thought_of(chosen.text),
+            usage=usage_field(outcome.usage, reasoning_tokens=drawing.reasoning_tokens),
+            extension=extension,
+            headers=headers,
+        )
+
+
+POOR: Final = Refusal(
+    402, "the budget of this key does not reach for this request", code="insufficient_quota"
+)
+SPENT: Final = Refusal(
+    429, "the budget of this window is spent; try again later", code="insufficient_quota", retry_after=1
+)
+
+
+def _with_settings(body: dict[str, Any], generator: Generator, asked: Asked) -> dict[str, Any]:
+    """Return a body with the generator's settings where the client has none of its own."""
+    body["model"] = generator.model
+    if asked.temperature is None and generator.temperature is not None:
+        body["temperature"] = generator.temperature
+    if asked.top_p is None and generator.top_p is not None:
+        body["top_p"] = generator.top_p
+    if generator.max_output_tokens is not None:
+        field_name = "max_completion_tokens" if "max_completion_tokens" in body else "max_tokens"
+        body[field_name] = generator.max_output_tokens
+    if asked.reasoning_effort is None:
+        body.pop("reasoning_effort", None)
+        if generator.reasoning_effort is not None:
+            body["reasoning_effort"] = generator.reasoning_effort
+    if generator.thinking_tokens is not None:
+        body.setdefault("thinking_token_budget", generator.thinking_tokens)
+    return body
+
+
+def _extension(planned: Planned, reason: str, n_samples: int, selected_by: str) -> dict[str, Any]:
+    return {
+        "plan_id": planned.id,
+        "samples": n_samples,
+        "stop_reason": reason,
+        "selected_by": selected_by,
+        **plan_fields(planned.plan, explain=planned.options.explain),
+    }
+
+
+def _headers(planned: Planned, n_samples: int, overhead: float) -> tuple[tuple[str, str], ...]:
+    return (
+        ("x-planner-plan-id", planned.id),
+        ("x-planner-unit", planned.plan.unit),
+        ("x-planner-samples", str(n_samples)),
+        ("x-planner-overhead-duration-ms", f"{1000 * max(overhead, 0.0):.2f}"),
+    )
+
+
+def _nothing(outcome: Outcome) -> Refusal:
+    """Return why there is no answer at all."""
+    if outcome.stop_reason == "budget":
+        return Refusal(402, "the budget does not reach for one sample", code="insufficient_budget")
+    if outcome.stop_reason == "time":
+        return Refusal(504, "no sample came before the deadline", code="deadline_exceeded")
+    kinds = {error.kind for error in outcome.errors}
+    if kinds and kinds <= {"RetryableBackendError", "ConnectionError", "TimeoutError"}:
+        return Refusal(503, "the upstream does not answer; try again later", code="upstream_unavailable")
+    return Refusal(502, "the upstream gave no usable answer", code="upstream_error")

@@ -1,0 +1,127 @@
+"""Budgets of keys and windows: refused before spending, never exceeded, settled afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from scripted_upstream import Asked, Said, ScriptedUpstream, completion
+from serving_bed import Got, chat, serving
+
+from planner.serving.payment import KeyLimit, KeyPurses
+from planner.serving.refusal import Refusal
+
+ASK = chat(max_tokens=20)
+
+
+def behave(asked: Asked, place: int) -> Said:
+    return completion(asked.json, f"it is {[41, 42, 42][place % 3]}"[: asked.json.get("max_tokens", 99)])
+
+
+def spent_at(up: ScriptedUpstream) -> int:
+    """Tokens that the upstream has written: one per character."""
+    return sum(len(f"it is {[41, 42, 42][place % 3]}") for place in range(len(up.asked)))
+
+
+async def together(bed: Any, n: int, body: Any = ASK, **more: Any) -> list[Got]:
+    return list(await asyncio.gather(*(bed.ask(body, **more) for _ in range(n))))
+
+
+@pytest.fixture
+def key(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    monkeypatch.setenv("APP_KEY", "app-secret")
+    return {"authorization": "Bearer app-secret"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        ASK,
+        chat(max_tokens=20, stream=True),
+        chat(max_tokens=20, planner={"price": 1}),
+        chat(max_tokens=20, n=1, tools=[{}]),
+    ],
+)
+async def test_a_key_never_spends_more_than_its_limit(key: dict[str, str], body: Any) -> None:
+    keys = {"app": {"key_variable": "APP_KEY", "limit": 200.0}}
+    async with ScriptedUpstream(behave) as up, serving(up, keys=keys) as bed:
+        first = await together(bed, 60, body, headers=key)
+        sent = len(up.asked)
+        again = await bed.ask(body, headers=key)
+    assert 100 <= spent_at(up) <= 200
+    assert {got.status for got in first} == {200} if body.get("stream") else {200, 402}
+    assert again.status == 402 or b"insufficient_quota" in again.body
+    assert len(up.asked) <= sent + 1
+
+
+async def test_a_key_with_a_window_is_told_when_to_come_again() -> None:
+    now = [0.0]
+    purses = KeyPurses(
+        {"app": KeyLimit(limit=5.0, window_seconds=60.0)},
+        lambda usage, _: usage.output_tokens,
+        clock=lambda: now[0],
+    )
+    purse = purses.of("app")
+    assert purse is not None
+    purse._ledger.total_cost = 5.0
+    now[0] = 20.0
+    with pytest.raises(Refusal) as refused:
+        purses.of("app")
+    assert (refused.value.status, refused.value.retry_after) == (429, 40.0)
+    now[0] = 60.0
+    again = purses.of("app")
+    assert again is not None
+    assert again.left == 5.0
+
+
+@pytest.mark.parametrize("when_spent", ["pass", "refuse"])
+async def test_a_spent_window_does_what_the_operator_chose(when_spent: str) -> None:
+    window = {"price": None, "limit": 100.0, "window": 1000.0, "clock": "prompts", "when_spent": when_spent}
+    async with ScriptedUpstream(behave) as up, serving(up, **window) as bed:
+        got = await together(bed, 40)
+    planned = [one for one in got if one.status == 200 and "planner" in one.json]
+    others = [one for one in got if one not in planned]
+    assert sum(one.json["planner"]["cost"] for one in planned) <= 101.0
+    assert planned
+    assert others
+    if when_spent == "refuse":
+        assert {one.status for one in others} == {429}
+        assert spent_at(up) <= 101
+    else:
+        assert {one.status for one in others} == {200}
+
+
+async def test_a_window_gives_the_price_and_is_spent_to_its_end() -> None:
+    window = {"price": None, "limit": 60 * 30.0, "window": 60.0, "clock": "prompts"}
+    async with ScriptedUpstream(behave) as up, serving(up, **window) as bed:
+        got = [one for _ in range(6) for one in await together(bed, 30)]
+    costs = [one.json["planner"]["cost"] for one in got]
+    shares = [sum(costs[start : start + 60]) / (60 * 30.0) for start in (0, 60, 120)]
+    assert max(shares) <= 1.01
+    assert min(shares[1:]) >= 0.9
+    assert len({one.json["planner"]["price"] for one in got}) > 5
+
+
+async def test_the_plan_of_a_window_shows_its_price() -> None:
+    window = {"price": None, "limit": 3000.0, "window": 60.0, "clock": "prompts"}
+    async with ScriptedUpstream(behave) as up, serving(up, **window) as bed:
+        before = (await bed.ask(ASK, path="/v1/plan")).json
+        await bed.ask(ASK)
+        after = (await bed.ask(ASK, path="/v1/plan")).json
+    assert before["price"] > 0
+    assert after["price"] > 0
+
+
+async def test_what_fails_gives_back_what_it_held(key: dict[str, str]) -> None:
+    keys = {"app": {"key_variable": "APP_KEY", "limit": 100.0}}
+    no = Said(status=500, body=b"no")
+    async with (
+        ScriptedUpstream(lambda *_: no) as up,
+        serving(up, keys=keys, upstream={"max_retries": 0}) as bed,
+    ):
+        for body in (chat(max_tokens=90, planner={"price": 1}), chat(max_tokens=90, n=1, tools=[{}])):
+            for _ in range(2):
+                assert (await bed.ask(body, headers=key)).status == 500
+        up.behave = behave
+        assert (await bed.ask(chat(max_tokens=90, planner={"price": 1}), headers=key)).status == 200
