@@ -1,4 +1,4 @@
-"""One price prices everything: which prices to look at, and what each prompt buys at them.
+"""One price prices everything: which prices to look at.
 
 At a price each prompt takes its best value − price × cost, whatever the other prompts do; a falling price
 therefore traces the frontier of a whole batch. Meeting a budget exactly is left to `policies.solver.solver`.
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from policies.solver.hull import upper_hull
 
-__all__ = ["choose_at_prices", "price_grid"]
+__all__ = ["price_grid"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
@@ -43,19 +43,3 @@ def price_grid(value: FloatArray, cost: FloatArray, *, n_prices: int) -> FloatAr
     between = np.sqrt(slopes[:-1] * slopes[1:]) if len(slopes) > 1 else slopes[:0]
     beyond = slopes[-1:] / 2
     return np.unique(np.concatenate([[max(top, inner[0])], inner, between, beyond]))[::-1]
-
-
-def choose_at_prices(value: FloatArray, cost: FloatArray, prices: FloatArray) -> NDArray[np.intp]:
-    """Return each prompt's best allocation at each price, shape (P, L); ties go to the cheaper one.
-
-    Parameters
-    ----------
-    value, cost : ndarray of float64, shape (P, A)
-        Believed value and expected cost; NaN value = not available.
-    prices : ndarray of float64, shape (L,)
-    """
-    worth = np.where(np.isnan(value), -np.inf, value)
-    order = np.argsort(cost.mean(axis=0), kind="stable")
-    worth, spend = worth[:, order], cost[:, order]
-    picks = np.stack([np.argmax(worth - price * spend, axis=1) for price in prices], axis=1)
-    return np.asarray(order[picks])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from training.evaluation.bed import Played
 from training.frontier import Frontier, interval
 
-__all__ = ["QUANTILES", "Comparison", "compare", "gap_closed", "geometric_mean", "head_to_head", "on"]
+__all__ = ["QUANTILES", "Comparison", "compare", "gap_closed", "head_to_head", "on"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
@@ -65,18 +65,6 @@ def on(weights: FloatArray, rows: NDArray[np.bool_]) -> FloatArray:
     part = weights[:, rows]
     total = part.sum(axis=1, keepdims=True)
     return np.where(total > 0, part / np.where(total > 0, total, 1.0), 1 / max(part.shape[1], 1))
-
-
-def geometric_mean(multiples: Sequence[float]) -> float:
-    """Return the geometric mean of multiples: saving half and paying double cancel; 0 where one is 0.
-
-    Examples
-    --------
-    >>> geometric_mean([2.0, 0.5]), geometric_mean([4.0, 0.0])
-    (1.0, 0.0)
-    """
-    values = np.asarray(multiples, dtype=np.float64)
-    return float(np.exp(np.log(values).mean())) if bool((values > 0).all()) else 0.0
 
 
 def compare(played: Mapping[str, Played], weights: FloatArray, *, reference: str) -> Comparison:
@@ -254,7 +242,9 @@ def _shortfall(frontier: Frontier, target: FloatArray) -> dict[str, Any]:
 
 
 def _mean_multiple(ratios: FloatArray) -> dict[str, Any]:
-    """Return the geometric mean of multiples, shape (Q, R), with its interval."""
+    """Return the geometric mean of multiples, shape (Q, R), with its interval: saving half and paying double
+    cancel.
+    """
     reached = np.asarray((ratios > 0).all(axis=0))
     mean = np.where(reached, np.exp(np.log(np.where(ratios > 0, ratios, 1.0)).mean(axis=0)), 0.0)
     # Where only one of both gets there the mean is 0 or infinite, which is an end of an interval and no mean.

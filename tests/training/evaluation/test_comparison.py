@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from training.evaluation.bed import Played
-from training.evaluation.comparison import QUANTILES, compare, gap_closed, geometric_mean, head_to_head
+from training.evaluation.comparison import QUANTILES, compare, gap_closed, head_to_head
 from training.frontier import bootstrap_weights
 
 WEIGHTS = bootstrap_weights(80, n_replicates=200, seed=0)
@@ -74,11 +74,10 @@ def test_multiples_are_averaged_as_ratios() -> None:
     table = compare({"static": course(), "half": course(cheaper=0.5)}, WEIGHTS, reference="static")
     mean = table.mean_multiples["half"]
     assert_allclose([mean["multiple"], *mean["interval"]], 2, rtol=1e-6)
-    assert geometric_mean([2.0, 8.0]) == pytest.approx(4.0)
     table = compare({"static": course(), "other": course(7)}, WEIGHTS, reference="static")
     rows = [row["multiple"] for row in table.cost_multiples["other"][1:]]
     if min(rows) > 0:
-        assert_allclose(table.mean_multiples["other"]["multiple"], geometric_mean(rows), rtol=1e-4)
+        assert_allclose(table.mean_multiples["other"]["multiple"], np.prod(rows) ** (1 / 3), rtol=1e-4)
 
 
 def test_multiples_over_a_rival_are_averaged_in_the_same_way() -> None:
