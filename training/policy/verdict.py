@@ -129,9 +129,9 @@ def verdict(
         errors = [mean / error if error > 0 else 0.0 for mean, error in pairs]
         believed[kind] |= max(errors) > _errors(shown[kind], n_groups)
         if believed[kind]:
-            for at, gained in enumerate(errors):
+            for place, gained in enumerate(errors):
                 if gained > _errors(admitted[kind], n_groups):
-                    chosen[at] = name
+                    chosen[place] = name
     gains = {
         name: [paired(_mean(realised[name] - realised["static mix"], band), bench.groups) for band in bands]
         for name in PROCEDURES
