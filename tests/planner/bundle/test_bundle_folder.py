@@ -42,14 +42,14 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_kill_at_any_step_leaves_the_old_bundle_or_the_new_one(
-    trained: Any, trained_adaptive: Any, tmp_path: Path
+    trained: Any, trained_small: Any, tmp_path: Path
 ) -> None:
     target = tmp_path / "policy"
     seen = set()
     for step in range(1, 60):
         PolicyBundle.load(trained.folder).save(target)
         killed = subprocess.run(
-            [sys.executable, "-c", _KILLED, trained_adaptive.folder, target, str(step)], check=False
+            [sys.executable, "-c", _KILLED, trained_small.folder, target, str(step)], check=False
         )
         loaded = PolicyBundle.load(target)
         seen.add(loaded.training["seed"])
@@ -61,7 +61,7 @@ def test_a_kill_at_any_step_leaves_the_old_bundle_or_the_new_one(
         pytest.fail("saving takes more steps than were tried")
     assert seen == {0, 777}
     assert step > 15
-    assert names(target) == names(trained_adaptive.folder)
+    assert names(target) == names(trained_small.folder)
 
 
 def test_a_bundle_that_could_not_be_loaded_does_not_replace_one_that_can(
@@ -69,7 +69,7 @@ def test_a_bundle_that_could_not_be_loaded_does_not_replace_one_that_can(
 ) -> None:
     bundle = PolicyBundle.load(trained.folder)
     bundle.save(tmp_path)
-    broken = replace(bundle, curves=replace(bundle.curves, value=bundle.curves.value * 7))
+    broken = replace(bundle, table=replace(bundle.table, value=bundle.table.value * 7))
     with pytest.raises(InvalidBundleError, match="value must lie between 0 and 1"):
         broken.save(tmp_path)
     assert PolicyBundle.load(tmp_path).training == bundle.training
@@ -92,9 +92,7 @@ def test_folders_inside_are_left_alone(trained: Any, tmp_path: Path) -> None:
     assert (tmp_path / "report" / "report.md").read_text() == "mine"
 
 
-@pytest.mark.parametrize(
-    "name", ["references.npz", "manifest.json", "predictor-9.npz", ".draft", ".complete"]
-)
+@pytest.mark.parametrize("name", ["references.npz", "manifest.json", "belief.npz", ".draft", ".complete"])
 def test_nothing_is_written_through_links(trained: Any, tmp_path: Path, name: str) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -158,5 +156,5 @@ def test_a_pipe_in_the_place_of_a_file_does_not_hang(trained: Any, tmp_path: Pat
 def test_replacing_keeps_what_was_not_changed(trained: Any, tmp_path: Path) -> None:
     bundle = PolicyBundle.load(trained.folder)
     bundle.save(tmp_path)
-    replace(bundle, features=None, predictor=None).save(tmp_path)
-    assert not [name for name in names(tmp_path) if name.startswith(("features", "predictor"))]
+    replace(bundle, features=None, belief=None).save(tmp_path)
+    assert not [name for name in names(tmp_path) if name.startswith(("features", "belief"))]

@@ -111,10 +111,10 @@ def spoil_file(name: str, content: bytes, rng: np.random.Generator) -> bytes:
 
 
 @pytest.fixture
-def spoiled(trained_adaptive: Any, tmp_path: Path) -> Callable[[np.random.Generator], Path]:
+def spoiled(trained: Any, tmp_path: Path) -> Callable[[np.random.Generator], Path]:
     """Return a function that changes one file of a bundle and signs it again."""
-    original = {path.name: path.read_bytes() for path in trained_adaptive.folder.iterdir()}
-    folder = Path(shutil.copytree(trained_adaptive.folder, tmp_path / "policy"))
+    original = {path.name: path.read_bytes() for path in trained.folder.iterdir()}
+    folder = Path(shutil.copytree(trained.folder, tmp_path / "policy"))
 
     def make(rng: np.random.Generator) -> Path:
         for name, content in original.items():
@@ -131,6 +131,7 @@ def spoiled(trained_adaptive: Any, tmp_path: Path) -> Callable[[np.random.Genera
     return make
 
 
+@pytest.mark.filterwarnings("ignore::planner.planning.request.UnfamiliarPromptsWarning")
 @pytest.mark.parametrize("seed", range(2))
 def test_changed_bundles_load_and_plan_or_are_refused(
     spoiled: Callable[[np.random.Generator], Path], seed: int
@@ -146,9 +147,9 @@ def test_changed_bundles_load_and_plan_or_are_refused(
         except InvalidBundleError:
             refused += 1
             continue
-        for adaptive in (False, True):
+        for one_shot in (False, True):
             try:
-                plans = planner.plan(prompts, budget=budget, adaptive=adaptive)
+                plans = planner.plan(prompts, budget=budget, one_shot=one_shot)
             except PlannerError:
                 continue
             assert sum(plan.expected_cost for plan in plans) <= 400 * (1 + 1e-9)
@@ -157,6 +158,7 @@ def test_changed_bundles_load_and_plan_or_are_refused(
     assert refused > 60
 
 
+@pytest.mark.filterwarnings("ignore::planner.planning.request.UnfamiliarPromptsWarning")
 def test_changed_plans_are_read_or_refused(trained: Any) -> None:
     (plan,) = Planner(bundle=PolicyBundle.load(trained.folder)).plan(["1 + 1?"], price=1e-4)
     document = json.loads(plan_to_json(plan))

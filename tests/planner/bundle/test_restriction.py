@@ -1,63 +1,46 @@
-"""What a routing keeps where a user lacks some of its generators."""
+"""What is left of a bundle where a user lacks some of its generators."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from policies.adaptive.policy import AdaptivePolicy, Move
-from policies.adaptive.routing import Routing
-from policies.adaptive.table import AdaptiveTable
-from policies.ladder.ladder import Ladder, SampleScale, Wave
-from policies.ladder.stop_rules import Always
+import pytest
 
-from planner.bundle.restriction import restricted_table
+from difficulty.errors import UnknownGeneratorError
+from difficulty.generator import Generator
+from planner.bundle.restriction import restrict
+from planner.planner import Planner
 
-# Two prompts; the first does best with a, the second with b at the first price and with c at the second.
-TAKEN = np.array([[0, 0], [1, 1]])
-COLUMNS = np.array([[0.9, 0.1, 0.9, 0.2], [0.2, 0.8, 0.3, 1.0]])
-COSTS = np.array([[1.0, 2.0, 1.0, 3.0], [1.0, 2.0, 1.0, 3.0]])
+PROMPTS = [f"Add up 3 + {number}." for number in range(12)]
 
 
-def table() -> AdaptiveTable:
-    names = ("a", "b", "c")
-    policy = AdaptivePolicy(
-        moves=tuple(Move(ladder=Ladder(waves=(Wave(generator=name),)), rule=Always()) for name in names),
-        prices=np.array([0.1, 0.01]),
-        choice=np.array([0, 0]),
-        scales={name: SampleScale() for name in names},
-        routing=Routing(options=((0, 1), (0, 2)), value=COLUMNS, cost=COSTS, taken=TAKEN),
-    )
-    return AdaptiveTable(
-        policy=policy,
-        value=np.array([[0.9, 0.9], [0.8, 1.0]]),
-        cost=np.array([[1.0, 1.0], [2.0, 3.0]]),
-        cost_deviation=np.zeros((2, 2)),
-    )
+def test_courses_of_missing_generators_are_not_planned(trained: Any) -> None:
+    left = restrict(trained.bundle, {"model-1": trained.bundle.generators["model-1"]})
+    assert left.deployed.any() and not left.deployed.all()
+    assert np.all(left.deployed <= trained.bundle.deployed)
+    planner = Planner(bundle=left)
+    for price in (1e-2, 1e-3, 1e-4, 1e-6):
+        for plan in planner.plan(PROMPTS, price=price):
+            assert plan.course is not None
+            assert plan.course.generators == ("model-1",)
 
 
-def test_levels_keep_the_options_that_are_left() -> None:
-    left = restricted_table(table(), {"a", "b"})
-    assert left is not None and left.policy.routing is not None
-    assert left.policy.routing.options == ((0, 1), (0,))
-    np.testing.assert_array_equal(left.policy.routing.value, COLUMNS[:, :3])
-    np.testing.assert_array_equal(left.policy.routing.taken, [[0, 0], [1, 0]])
-    # At the second price the second prompt takes the first option that is left.
-    np.testing.assert_array_equal(left.value, [[0.9, 0.9], [0.8, 0.3]])
-    np.testing.assert_array_equal(left.cost, [[1.0, 1.0], [2.0, 1.0]])
+def test_all_generators_leave_everything(trained: Any) -> None:
+    whole = restrict(trained.bundle, {**trained.bundle.generators, "more": Generator(name="more")})
+    assert np.array_equal(whole.deployed, trained.bundle.deployed)
+    assert "more" not in whole.generators
 
 
-def test_the_usual_option_may_be_the_one_that_is_gone() -> None:
-    left = restricted_table(table(), {"b"})
-    assert left is not None and left.policy.routing is not None
-    assert left.policy.routing.options[0] == (1,)
-    assert left.policy.choice[0] == 1
-    np.testing.assert_array_equal(left.value[:, 0], [0.1, 0.8])
-    assert np.isnan(left.value[:, 1]).all(), "no option of the second price is left"
+def test_a_bundle_without_any_known_generator_is_refused(trained: Any) -> None:
+    with pytest.raises(UnknownGeneratorError, match="none of other is"):
+        restrict(trained.bundle, {"other": Generator(name="other")})
 
 
-def test_all_or_nothing_left() -> None:
-    whole = restricted_table(table(), {"a", "b", "c"})
-    assert whole is not None and whole.policy.routing is not None
-    np.testing.assert_array_equal(whole.policy.routing.taken, TAKEN)
-    np.testing.assert_array_equal(whole.value, table().value)
-    assert restricted_table(table(), {"d"}) is None
-    assert restricted_table(None, {"a"}) is None
+def test_a_bundle_whose_policy_uses_none_of_them_is_refused(trained: Any) -> None:
+    from dataclasses import replace
+
+    only = np.array([course.generators == ("model-1",) for course in trained.bundle.table.courses])
+    bundle = replace(trained.bundle, deployed=trained.bundle.deployed & only)
+    with pytest.raises(UnknownGeneratorError, match="uses none of model-0"):
+        restrict(bundle, {"model-0": trained.bundle.generators["model-0"]})
