@@ -100,7 +100,7 @@ class Expectation:
             per_request = {name: _token_price(model, name) for name in names}
             cost = table.cost(model, {name: np.zeros(n_prompts) for name in names}).astype(np.float64)
             reads = {name for name in names if per_request[name] > 0}
-            unknown = [name for name in reads if np.isnan(lengths.reference[name]).all()]
+            unknown = [n for n in reads if np.isnan(lengths.reference[n]).all() and n not in lengths.fit]
             if unknown:
                 raise UnknownUnitError(
                     f"{model.unit} cannot be priced for generator {unknown[0]!r}: its prompt_tokens were not "

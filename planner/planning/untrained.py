@@ -34,6 +34,8 @@ _CAPS: Final = (2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32)
 _WRONG_ANSWERS: Final = 5
 _SEED: Final = 20
 _N_PRICES: Final = 40
+# Of English text, in the usual vocabularies.
+_CHARACTERS_PER_TOKEN: Final = 4
 
 
 def untrained_bundle(
@@ -82,7 +84,7 @@ def untrained_bundle(
         prompt_tokens=np.full((len(success), 1 + n_other), np.nan),
         features=None,
         belief=None,
-        prompt_token_fit={},
+        prompt_token_fit=dict.fromkeys(generators, (0.0, 1 / _CHARACTERS_PER_TOKEN)),
         training={},
     )
 
