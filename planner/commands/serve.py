@@ -86,6 +86,7 @@ def command(
             server_header=False,
             date_header=False,
             timeout_graceful_shutdown=30,
+            timeout_keep_alive=75,
         )
     )
     note(f"serving on http://{host}:{port}/v1; stop with Ctrl-C")

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, Self
 
 from difficulty.errors import RetryableBackendError, require
 from planner.backends.openai import OpenAIBackend
-from planner.backends.openai.client import in_parts
+from planner.backends.openai.client import KEPT_SECONDS, in_parts
 from planner.backends.openai.secret import Secret
 from planner.ports.ports import Backend, Completion, SampleRequest
 from planner.serving.exchange import Answer, Call, end_to_end
@@ -318,7 +318,7 @@ class _Pieces:
 
 def _session(aiohttp: Any) -> Any:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=_tls()),
+        connector=aiohttp.TCPConnector(limit=0, ssl=_tls(), keepalive_timeout=KEPT_SECONDS),
         timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=30.0, sock_read=None),
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),

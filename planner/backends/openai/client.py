@@ -24,10 +24,12 @@ from planner.backends.openai.request import RequestStyle
 from planner.backends.openai.secret import Secret
 from planner.backends.openai.unpacking import ACCEPTED, MAX_REPLY_BYTES, Unpacking
 
-__all__ = ["Connection", "Line", "in_parts", "read_refusal"]
+__all__ = ["KEPT_SECONDS", "Connection", "Line", "in_parts", "read_refusal"]
 
 _LONGEST_REFUSAL: Final = 2**16
 _LARGE: Final = 2**20
+KEPT_SECONDS: Final = 3.0
+"""How long an idle connection is kept: many servers drop theirs after five seconds."""
 # A stream that has said that it is done is given this long to end, so that its connection can be used again.
 _SECONDS_TO_END: Final = 0.05
 
@@ -60,7 +62,7 @@ class Line:
         self._connection = connection
         self._proxy = _proxy(urlsplit(connection.base_url))
         self._session: Any = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=_tls()),
+            connector=aiohttp.TCPConnector(limit=0, ssl=_tls(), keepalive_timeout=KEPT_SECONDS),
             timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
