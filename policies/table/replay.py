@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -117,46 +116,63 @@ def _reach(
     return [(end, np.flatnonzero(reach == end)) for end in ends if bool((reach == end).any())]
 
 
-@dataclass(slots=True)
 class _Reader:
     """Reads courses off a path; what a rule says along the whole path is kept for all that ask it."""
 
-    path: Path
-    _fires: dict[StopRule, NDArray[np.bool_]] = field(default_factory=dict)
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fires: dict[StopRule, NDArray[np.bool_]] = {}
+        n_draws, self._n_prompts, self._n_orders = path.value.shape
+        # Where each replay of a prompt is after each draw, in arrays laid out flat.
+        self._place = np.arange(path.value.size).reshape(n_draws, -1)
+        self._ones = np.ones(self._n_orders, dtype=np.float32)
+
+    def _mean(self, replays: FloatArray) -> FloatArray:
+        """Return the mean over orders, shape (P,)."""
+        total = replays.reshape(self._n_prompts, self._n_orders) @ self._ones
+        return np.asarray(total / np.float32(self._n_orders))
 
     def read(self, course: Course) -> _Read:
         """Return the means of one course, its usage in the order of its own generators."""
-        path, names = self.path, course.generators
-        ends = np.cumsum([step.n for step in course.steps]) - 1
+        path, names = self._path, course.generators
+        ends = (np.cumsum([step.n for step in course.steps]) - 1).tolist()
         columns = [path.generators.index(name) for name in names]
-        n_prompts = len(path.prompts)
         drawn = np.zeros((len(ends), len(names)), dtype=np.float32)
         sent = np.zeros_like(drawn)
         for at, step in enumerate(course.steps):
             drawn[at:, names.index(step.generator)] += step.n
             sent[at:, names.index(step.generator)] += 1
         if isinstance(course.stop, Never):
-            last = ends[-1]
-            each = np.ones((n_prompts, 1), dtype=np.float32)
-            tokens = path.output_tokens[columns, last].mean(axis=2).T
+            each = np.ones((self._n_prompts, 1), dtype=np.float32)
             return _Read(
-                path.value[last].mean(axis=1),
+                self._mean(path.value[ends[-1]]),
                 each[:, 0] * course.rounds,
                 each * drawn[-1],
                 each * sent[-1],
-                tokens,
+                np.stack([self._mean(path.output_tokens[g, ends[-1]]) for g in columns], axis=1),
             )
         if course.stop not in self._fires:
-            self._fires[course.stop] = course.stop.enough(path.evidence)
-        fires = self._fires[course.stop][ends]
-        fires[-1] = True
-        stop = fires.argmax(axis=0)
-        place, rows, orders = ends[stop], *np.ogrid[: stop.shape[0], : stop.shape[1]]
-        shares = (stop[:, :, None] == np.arange(len(ends))).mean(axis=1, dtype=np.float32)
+            fires = course.stop.enough(path.evidence)
+            self._fires[course.stop] = np.ascontiguousarray(fires).reshape(len(fires), -1)
+        fires = self._fires[course.stop]
+        place = self._place[ends[-1]].copy()
+        step = np.full(len(place), len(ends) - 1, dtype=np.intp)
+        # The first step that fires is written last.
+        for at in range(len(ends) - 2, -1, -1):
+            fired = fires[ends[at]]
+            np.copyto(place, self._place[ends[at]], where=fired)
+            np.copyto(step, at, where=fired)
+        tokens = [path.output_tokens[g].reshape(-1).take(place) for g in columns]
+        rounds = self._mean((step + 1).astype(np.float32))
+        alone = len(names) == 1
         return _Read(
-            path.value[place, rows, orders].mean(axis=1),
-            shares @ np.arange(1, len(ends) + 1, dtype=np.float32),
-            shares @ drawn,
-            shares @ sent,
-            np.stack([path.output_tokens[g][place, rows, orders].mean(axis=1) for g in columns], axis=1),
+            self._mean(path.value.reshape(-1).take(place)),
+            rounds,
+            np.stack([self._mean(drawn[:, g].take(step)) for g in range(len(names))], axis=1),
+            rounds[:, None] if alone else self._sent(sent, step),
+            np.stack([self._mean(each) for each in tokens], axis=1),
         )
+
+    def _sent(self, sent: FloatArray, step: NDArray[np.intp]) -> FloatArray:
+        """Return the mean requests of each generator, shape (P, G)."""
+        return np.stack([self._mean(column.take(step)) for column in sent.T], axis=1)
