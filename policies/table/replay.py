@@ -156,23 +156,23 @@ class _Reader:
             self._fires[course.stop] = np.ascontiguousarray(fires).reshape(len(fires), -1)
         fires = self._fires[course.stop]
         place = self._place[ends[-1]].copy()
-        step = np.full(len(place), len(ends) - 1, dtype=np.intp)
+        stop = np.full(len(place), len(ends) - 1, dtype=np.intp)
         # The first step that fires is written last.
         for at in range(len(ends) - 2, -1, -1):
             fired = fires[ends[at]]
             np.copyto(place, self._place[ends[at]], where=fired)
-            np.copyto(step, at, where=fired)
+            np.copyto(stop, at, where=fired)
         tokens = [path.output_tokens[g].reshape(-1).take(place) for g in columns]
-        rounds = self._mean((step + 1).astype(np.float32))
+        rounds = self._mean((stop + 1).astype(np.float32))
         alone = len(names) == 1
         return _Read(
             self._mean(path.value.reshape(-1).take(place)),
             rounds,
-            np.stack([self._mean(drawn[:, g].take(step)) for g in range(len(names))], axis=1),
-            rounds[:, None] if alone else self._sent(sent, step),
+            np.stack([self._mean(drawn[:, g].take(stop)) for g in range(len(names))], axis=1),
+            rounds[:, None] if alone else self._sent(sent, stop),
             np.stack([self._mean(each) for each in tokens], axis=1),
         )
 
-    def _sent(self, sent: FloatArray, step: NDArray[np.intp]) -> FloatArray:
+    def _sent(self, sent: FloatArray, stop: NDArray[np.intp]) -> FloatArray:
         """Return the mean requests of each generator, shape (P, G)."""
-        return np.stack([self._mean(column.take(step)) for column in sent.T], axis=1)
+        return np.stack([self._mean(column.take(stop)) for column in sent.T], axis=1)

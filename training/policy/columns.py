@@ -7,18 +7,21 @@ by text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.errors import UnknownUnitError
 from difficulty.log.sample_log import SampleLog
 from policies.cost.cost_model import CostModel
+from policies.course.course import Course
 from policies.course.strategies import StrategyName
 from policies.menu.build import build_menu
 from policies.plan.objective import Objective
+from policies.solver.hull import upper_hull
 from policies.solver.prices import price_grid
 from policies.table.grid import cascades, early_stopping
 from policies.table.measure import measure, prompt_lengths
@@ -35,6 +38,9 @@ FloatArray: TypeAlias = NDArray[np.float32]
 _SHARE: Final = 0.3
 _MOST_GENERATORS: Final = 6
 _N_PRICES: Final = 40
+# Text may see prompts that gain this many times more, or less, per unit of cost than all do on average.
+_STEEPER: Final = 30.0
+_FLATTER: Final = 30.0
 # Courses kept at each price for everybody, and prompts that are asked what they would take.
 _TOP: Final = 6
 _ASKED: Final = 200
@@ -122,14 +128,37 @@ def measure_columns(
             table = CourseTable.joined([table, measure(log, recorded, [], more, seed=seed)])
     value, cost = table.value, table.cost(model, lengths)
     known = ~(np.isnan(value) | np.isnan(cost)).all(axis=0)
+    if not known.any():
+        raise UnknownUnitError(
+            f"no course can be priced in {model.unit}: the log does not record what the unit needs; record "
+            "it, or choose another unit"
+        )
     if not known.all():
         table = table.columns(np.flatnonzero(known))
         value, cost = value[:, known], cost[:, known]
     value, cost = filled(value, lower=0.0, upper=1.0), filled(cost, lower=0.0)
-    prices = price_grid(
-        value.mean(axis=0, dtype=np.float64), cost.mean(axis=0, dtype=np.float64), n_prices=_N_PRICES
-    )
-    return Columns(table=table, value=value, cost=cost, prices=prices)
+    return Columns(table=table, value=value, cost=cost, prices=_prices(table.courses, value, cost))
+
+
+def _prices(courses: Sequence[Course], value: FloatArray, cost: FloatArray) -> NDArray[np.float64]:
+    """Return falling prices at which the static mix, or the best courses for all, go from one to the next.
+
+    Prices between them are a grid, from where nobody would buy more than the cheapest to where cost hardly
+    counts. Thousands of courses differ by next to nothing in cost, which says nothing of prices.
+    """
+    worth, paid = value.mean(axis=0, dtype=np.float64), cost.mean(axis=0, dtype=np.float64)
+    static = np.array([course.one_shot and len(course.generators) == 1 for course in courses])
+    slopes, between = [], []
+    for columns in (np.flatnonzero(static), np.arange(len(worth))):
+        hull = columns[upper_hull(worth[None, columns], paid[None, columns])[0]]
+        hull = hull[np.argsort(paid[hull], kind="stable")]
+        steep = np.diff(worth[hull]) / np.diff(paid[hull])
+        slopes += steep.tolist()
+        between += np.sqrt(steep[:-1] * steep[1:]).tolist()
+    slopes = slopes or [1 / max(float(paid.min()), 1e-12)]
+    top, bottom = max(slopes), min(slopes)
+    grid = np.geomspace(_STEEPER * top, bottom / _FLATTER, _N_PRICES)
+    return np.unique(np.concatenate([[_STEEPER**2 * top], grid, between, [bottom / 2]]))[::-1]
 
 
 def _near_the_best(table: CourseTable, cost: FloatArray, single: Mapping[str, float]) -> list[str]:

@@ -25,9 +25,10 @@ BoolArray: TypeAlias = NDArray[np.bool_]
 Procedure: TypeAlias = Callable[[Bench, Believed], BoolArray]
 
 # Standard errors over groups, as of a normal deviate, by which a step must gain in some band to be believed
-# at all, and in every other band once it is: for everybody's courses, and for choices by text.
+# at all: for everybody's courses, and for choices by text.
 _SHOWN: Final = (2.5, 2.75)
-_ADMITTED: Final = (1.0, 2.0)
+# And in each band once it is; the last is for one way to choose by text over another.
+_ADMITTED: Final = (1.0, 2.5, 2.0)
 _N_BANDS: Final = 4
 
 
@@ -91,7 +92,7 @@ def verdict(
     bench: Bench,
     *,
     shown: tuple[float, float] = _SHOWN,
-    admitted: tuple[float, float] = _ADMITTED,
+    admitted: tuple[float, float, float] = _ADMITTED,
 ) -> Verdict:
     """Choose, out of fold, how much is deployed in each band of price.
 
@@ -103,7 +104,8 @@ def verdict(
         Standard errors that a gain must exceed in some band before anything of its kind is deployed: courses
         for everybody, choices by text. Few groups need more (Student's t).
     admitted : tuple of float
-        Those that a gain must exceed in each band then.
+        Those that a gain must exceed in each band then: courses for everybody, choices by text where none
+        were made, and where another way to choose by text is deployed.
     """
     realised = {name: np.zeros((len(bench), len(bench.prices))) for name in PROCEDURES}
     spent = np.maximum(bench.cost.mean(axis=0, dtype=float)[best_static(bench)], 0.0)
@@ -130,7 +132,8 @@ def verdict(
         believed[kind] |= max(errors) > _errors(shown[kind], n_groups)
         if believed[kind]:
             for place, gained in enumerate(errors):
-                if gained > _errors(admitted[kind], n_groups):
+                step = kind + (chosen[place] in BY_TEXT)
+                if gained > _errors(admitted[step], n_groups):
                     chosen[place] = name
     gains = {
         name: [paired(_mean(realised[name] - realised["static mix"], band), bench.groups) for band in bands]

@@ -7,8 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from difficulty.errors import UnknownUnitError
+from difficulty.generator import Generator
+from difficulty.log.sample_log import SampleLog
 from policies.cost.cost_model import CostModel
 from training.policy.bench import Bench, paired
+from training.policy.columns import measure_columns
 from training.policy.gaps import filled
 from training.policy.learn import learn
 from training.policy.offers import Believed, believe, choose, offers
@@ -94,7 +98,7 @@ def test_a_band_may_follow_where_another_has_shown_what_is_to_be_believed() -> N
     one = bench(text=True)
     sure = verdict(one)
     assert any("text" in name for name in sure.chosen)
-    none = verdict(one, shown=(50.0, 50.0), admitted=(0.0, 0.0))
+    none = verdict(one, shown=(50.0, 50.0), admitted=(0.0, 0.0, 0.0))
     assert set(none.chosen) == {"static mix"}
 
 
@@ -139,6 +143,26 @@ def test_a_gain_within_its_error_is_not_promised() -> None:
     static, seen = one.value.mean(axis=0)[[0, 2]]
     assert seen > static + 0.01
     assert telling.value == pytest.approx(np.full(3, static), abs=1e-6)
+
+
+def test_prices_lie_where_courses_change_and_not_where_nothing_does() -> None:
+    """Thousands of courses that differ by a billionth in cost ask for no price of a billion."""
+    log = simulated_log(60, n_samples=6, n_generators=2, seed=0)
+    columns = measure_columns(log, CostModel(unit="samples", generators=log.generators), objective="accuracy")
+    worth, paid = columns.value.mean(axis=0), columns.cost.mean(axis=0)
+    bought = [int((worth - price * paid).argmax()) for price in columns.prices]
+    assert paid[bought[0]] == pytest.approx(1.0) and columns.prices[0] < 1e5
+    assert bought.count(bought[0]) < len(bought) / 2 and (np.diff(columns.prices) < 0).all()
+
+
+def test_a_unit_that_nothing_can_be_priced_in_is_refused() -> None:
+    records = [
+        {"prompt_id": str(at), "generator": "g", "samples": [{"answer": "1", "correct": True}]}
+        for at in range(30)
+    ]
+    log = SampleLog.from_records(records, {"g": Generator(name="g")})
+    with pytest.raises(UnknownUnitError, match="output_tokens"):
+        measure_columns(log, CostModel(unit="output_tokens", generators=log.generators), objective="accuracy")
 
 
 def test_gaps_are_filled_by_the_most_similar_course() -> None:
