@@ -82,7 +82,12 @@ def _serve_proxy(pipe: Connection, upstream: int, mode: str) -> None:
         )
     )
     config = uvicorn.Config(
-        service.application, port=0, access_log=False, log_level="warning", lifespan="on", timeout_keep_alive=75
+        service.application,
+        port=0,
+        access_log=False,
+        log_level="warning",
+        lifespan="on",
+        timeout_keep_alive=75,
     )
 
     class Telling(uvicorn.Server):

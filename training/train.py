@@ -150,6 +150,7 @@ def _train(
             f"only {int(labelled.sum())} prompts have samples that are known to be right or wrong; at least "
             f"{_MIN_PROMPTS} are needed to train a policy: record more prompts, or label their samples"
         )
+    _check_overlap(log)
     log = log.select([prompt.id for prompt, known in zip(log.prompts, labelled, strict=True) if known])
     verifiers = LearnedVerifiers({}, {}, {}, {})
     if learned_verifier and objective == "accuracy":
@@ -183,6 +184,20 @@ class _Read(NamedTuple):
     belief: TextBelief
     weights: NDArray[np.float32]
     skill: dict[str, float | None]
+
+
+def _check_overlap(log: SampleLog) -> None:
+    """Refuse generators that were recorded on other prompts than the rest: nothing compares them."""
+    known = log.counts().n > 0
+    usual = int(known.sum(axis=0).argmax())
+    shared = (known & known[:, [usual]]).sum(axis=0)
+    for name, own, both in zip(log.generators, known.sum(axis=0).tolist(), shared.tolist(), strict=True):
+        if both < min(own, _MIN_PROMPTS):
+            raise InvalidInputError(
+                f"generators {name!r} and {list(log.generators)[usual]!r} have labelled samples of {both} "
+                f"prompts in common, and {_MIN_PROMPTS} are needed to compare them: record both on the same "
+                "prompts, or train on one of them"
+            )
 
 
 def _read_text(

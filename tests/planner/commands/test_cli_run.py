@@ -351,7 +351,7 @@ def test_a_reacting_run_on_a_server_that_is_down_goes_on_when_it_is_back(
     bundle: Path, server: FakeOpenAIServer, tasks: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "outcomes.jsonl"
-    arguments = ["run", os.fspath(bundle), os.fspath(tasks), "--price", "1e-4", "--adaptive"]
+    arguments = ["run", os.fspath(bundle), os.fspath(tasks), "--price", "1e-4"]
     arguments += ["--out", os.fspath(out), *drawing(server)]
     server.behave = lambda _body, _index: refusal("down", status=503, headers={"retry-after-ms": "1"})
     assert main(arguments) == 1
@@ -383,7 +383,7 @@ def test_ten_kills_and_outages_of_a_reacting_run_change_nothing(
 
     refused: list[int] = []
     out, whole = tmp_path / "outcomes.jsonl", tmp_path / "whole.jsonl"
-    arguments = ["run", os.fspath(bundle), os.fspath(tasks), "--price", "1e-4", "--adaptive"]
+    arguments = ["run", os.fspath(bundle), os.fspath(tasks), "--price", "1e-4"]
     assert main([*arguments, "--out", os.fspath(whole), *drawing(server)]) == 0
     asked = Counter(json.dumps(body, sort_keys=True) for body in server.requests)
     server.requests.clear()

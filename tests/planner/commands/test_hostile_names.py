@@ -37,7 +37,8 @@ def test_every_command_shows_names_as_they_are(
 ) -> None:
     policy, report = str(tmp_path / "policy"), tmp_path / "report"
     prompts = tmp_path / "prompts.txt"
-    prompts.write_text("Add 3 and 4.\n")
+    text = next(json.loads(line)["prompt"] for line in log.read_text().splitlines()[1:])
+    prompts.write_text(text + "\n")
     plan = ["plan", policy, str(prompts), "--budget", "200"]
     for arguments in (
         ["train", str(log), "--out", policy, "--trials", "2"],
