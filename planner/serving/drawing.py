@@ -47,6 +47,7 @@ class Drawing:
         self.n_samples = 0
         self.reasoning_tokens = 0
         self.refused: Refusal | None = None
+        self.drawn: dict[str, list[Completion]] = {}
 
     async def sample(self, requests: Sequence[SampleRequest]) -> Sequence[Sequence[Completion]]:
         """Return the completions of each request."""
@@ -63,7 +64,8 @@ class Drawing:
             self._n_open -= 1
             if self._n_open == 0:
                 self.waited += time.perf_counter() - self._since
-        for row in rows:
+        for request, row in zip(requests, rows, strict=True):
+            self.drawn.setdefault(request.generator.name, []).extend(row)
             for one in row:
                 self.n_samples += 1
                 self.reasoning_tokens += one.reasoning_tokens

@@ -31,7 +31,7 @@ from policies.plan.plan import AllocationPlan
 if TYPE_CHECKING:
     from difficulty.prompt import Prompt
 
-__all__ = ["Planning", "Source"]
+__all__ = ["WHOLE", "Planning", "Source", "WholeText"]
 
 _SEEDS: Final = Random()
 
@@ -217,7 +217,7 @@ class Planning:
             cost_model=model,
             verifier=self.verifiers,
             learned=self.planner.bundle.verifiers,
-            extractor=self.extractor or _WHOLE,
+            extractor=self.extractor or WHOLE,
             limits=RunLimits(
                 max_cost_per_prompt=cap,
                 price=model.price,
@@ -231,7 +231,7 @@ class Planning:
         return outcome
 
 
-class _WholeText:
+class WholeText:
     """Every text that came to its end is its own answer."""
 
     def extract(self, text: str, finish_reason: FinishReason) -> str | None:
@@ -239,7 +239,7 @@ class _WholeText:
         return text if finish_reason == "stop" and text else None
 
 
-_WHOLE: Final = _WholeText()
+WHOLE: Final = WholeText()
 
 
 def _one(plan: AllocationPlan, course: Course, reason: str) -> AllocationPlan:

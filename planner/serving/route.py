@@ -15,8 +15,11 @@ from typing import Literal
 
 import msgspec
 
+from difficulty.errors import InvalidResponseError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
+from planner.backends.openai.failure import Failed
+from planner.backends.openai.wire import read_reply
 from planner.ports.ports import SampleRequest
 from planner.running.till import Till
 from planner.serving.exchange import Answer, Call, json_answer
@@ -29,7 +32,9 @@ from planner.serving.refusal import Refusal
 from planner.serving.reply import (
     plan_fields,
 )
+from planner.serving.request_log import RequestLog
 from planner.serving.settings import Limits
+from planner.serving.shadow import Shadow
 from planner.serving.single import counted
 from planner.serving.watch import Seen
 from planner.serving.work import POOR, SPENT, Planned, WindowSpent, Work
@@ -65,6 +70,10 @@ class Route:
         What clients' keys may spend.
     when_spent : {"pass", "refuse"}
         What comes of requests that the window cannot pay.
+    log : RequestLog, optional
+        Keeps what planned requests drew.
+    shadow : Shadow, optional
+        Nothing is planned for clients, and planning goes on beside the traffic.
     """
 
     name: str
@@ -77,6 +86,8 @@ class Route:
     till: Till | None = None
     keys: KeyPurses | None = None
     when_spent: Literal["pass", "refuse"] = "pass"
+    log: RequestLog | None = None
+    shadow: Shadow | None = None
 
     async def forward(self, call: Call) -> Answer:
         """Pass a call of another endpoint through."""
@@ -116,6 +127,8 @@ class Route:
         if asked is None or not _plannable(asked, planning):
             key = None if self.keys is None else self.keys.of(request.client)
             return await self._passed(request, None if key is None else Payment(key=key), seen)
+        if self.shadow is not None:
+            return await self._shadowed(self.shadow, planning, request, asked, seen)
         key = None if self.keys is None else self.keys.of(request.client)
         payment = Payment(till=self.till, key=key)
         try:
@@ -129,6 +142,7 @@ class Route:
                 unpaid=partial(self.unpaid, request, seen),
                 refuses=self.when_spent == "refuse",
                 limits=self.limits,
+                log=self.log,
                 planning=planning,
                 planned=planned,
                 request=request,
@@ -177,6 +191,32 @@ class Route:
             id=f"plan-{token_hex(8)}",
             seconds=time.perf_counter() - started,
         )
+
+    async def _shadowed(
+        self, shadow: Shadow, planning: Planning, request: Request, asked: Asked, seen: Seen
+    ) -> Answer:
+        """Pass a request through untouched, and plan beside it."""
+        answer = await self._passed(request, None, seen)
+        if answer.status != 200 or not shadow.wants():
+            return answer
+        planned = self._plan(planning, asked, Options(), None if self.till is None else self.till.price)
+        seen.mode, seen.plan_seconds = "shadow", planned.seconds
+        name = planned.plan.allocation.generator
+        text = _text_of(answer.body) if isinstance(answer.body, bytes) else None
+
+        def told(usage: Usage | None, reasoning: int, finish: str | None) -> None:
+            shadow.sent(
+                self.name,
+                planning,
+                planned.plan,
+                asked=asked,
+                call=request.call,
+                model=request.body["model"],
+                cost=None if usage is None else planning.cost_model.price(usage, name),
+                text=text,
+            )
+
+        return counted(answer, told)
 
     async def _passed(self, request: Request, payment: Payment | None, seen: Seen) -> Answer:
         """Pass a request through with one call, untouched where nobody pays for it."""
@@ -235,6 +275,14 @@ class Route:
 def _plannable(asked: Asked, planning: Planning) -> bool:
     several = asked.reasoning_effort is not None and len(planning.sources) > 1
     return not asked.passes and asked.prompt is not None and not several
+
+
+def _text_of(body: bytes) -> str | None:
+    """Return the text of a whole answer, None where it has none."""
+    try:
+        return read_reply(body).choices[0].text
+    except (InvalidResponseError, Failed, IndexError):
+        return None
 
 
 def _renamed(body: bytes, model: str) -> bytes | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -178,6 +179,18 @@ class RouteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         File that the window's state is kept in, so that a restart goes on from it.
     max_per_request : float, optional
         The most that one request may cost, in the bundle's unit.
+    log : str, optional
+        Sample log that planned requests are kept in; without it nothing is kept.
+    log_labels : {"none", "agreement"}
+        Whether samples count as correct where they agree with the selected answer and another sample.
+    log_texts : bool
+        Whether the texts of samples are kept as well.
+    log_removes : tuple of str
+        Regular expressions of what is taken out of prompts and texts.
+    log_max_bytes : int
+        Size at which a new file is begun.
+    shadow_share, shadow_draw_share : float
+        In mode ``"shadow"``: the share of requests that are planned, and of those that are drawn as well.
     extract : str, optional
         How the answer is found in a text, so that samples can vote: ``last_number``, ``boxed``, ``math``,
         ``multiple_choice``, ``json:FIELD``, ``regex:PATTERN``, ``whole_text``. Without it nothing can vote,
@@ -200,6 +213,13 @@ class RouteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     typical: str | None = None
     state: str | None = None
     max_per_request: float | None = None
+    log: str | None = None
+    log_labels: Literal["none", "agreement"] = "none"
+    log_texts: bool = False
+    log_removes: tuple[str, ...] = ()
+    log_max_bytes: int = 256 * 2**20
+    shadow_share: float = 1.0
+    shadow_draw_share: float = 0.0
     extract: str | None = None
     select: Literal["plan", "logprob"] = "plan"
     when_spent: Literal["pass", "refuse"] = "pass"
@@ -209,6 +229,18 @@ class RouteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise InvalidInputError(f"{name} of a route must be a finite number above 0, got {value!r}")
+        for name in ("shadow_share", "shadow_draw_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InvalidInputError(f"{name} of a route must lie in [0, 1], got {getattr(self, name)!r}")
+        if self.log_max_bytes < 1:
+            raise InvalidInputError(f"log_max_bytes must be at least 1, got {self.log_max_bytes}")
+        for pattern in self.log_removes:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise InvalidInputError(
+                    f"log_removes: {pattern!r} is no regular expression: {error}"
+                ) from None
         if self.price is not None and not (math.isfinite(self.price) and self.price >= 0):
             raise InvalidInputError(f"price of a route must be a finite number >= 0, got {self.price!r}")
         if (self.limit is None) != (self.window is None):
@@ -232,6 +264,9 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Clients' keys by a name for logs; without any, everybody who can connect is served.
     limits : Limits
         Hard bounds.
+    reload_seconds : float
+        How often bundles are looked at for a new version, which is then taken without dropping a request; 0
+        for never.
 
     Raises
     ------
@@ -243,8 +278,11 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     routes: dict[str, RouteSettings]
     keys: dict[str, KeySettings] = {}
     limits: Limits = Limits()
+    reload_seconds: float = 10.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.reload_seconds < math.inf:
+            raise InvalidInputError(f"reload_seconds must be finite and >= 0, got {self.reload_seconds!r}")
         if not self.routes:
             raise InvalidInputError("a server needs at least one route")
         for name, route in self.routes.items():

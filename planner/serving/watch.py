@@ -14,7 +14,7 @@ from planner.serving.exchange import Answer
 if TYPE_CHECKING:
     from policies.cost.usage import Usage
 
-__all__ = ["Seen", "Watch"]
+__all__ = ["Seen", "Shadowed", "Watch"]
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _FEW_SECONDS: Final = (0.0005, 0.001, 0.0015, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5)
@@ -64,6 +64,26 @@ class Seen:
     expected_accuracy: float | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shadowed:
+    """What planning would have done with a request that passed through, or did beside it.
+
+    Parameters
+    ----------
+    expected_cost, expected_accuracy : float, optional
+        Of the plan.
+    drawn_cost : float, optional
+        What it cost where it was drawn.
+    agrees : bool, optional
+        Whether its answer is the one that was sent, where both have one.
+    """
+
+    expected_cost: float | None = None
+    expected_accuracy: float | None = None
+    drawn_cost: float | None = None
+    agrees: bool | None = None
+
+
 class Watch:
     """Counts calls, in a registry of its own.
 
@@ -96,9 +116,25 @@ class Watch:
         self._stops: Any = counter("planner_stops", "Why plans ended.", "route", "reason")
         self._tokens: Any = counter("planner_tokens", "Tokens spent.", "route", "kind")
         self._cost: Any = counter("planner_cost", "Cost of planned calls.", "route", "unit", "kind")
+        self._shadow: Any = counter(
+            "planner_shadow", "Sums of what planning would have done beside the traffic.", "route", "what"
+        )
         self._drift: Any = counter(
             "planner_drift", "Sums to compare expectation with: see the documentation.", "route", "what"
         )
+
+    def shadow(self, route: str, shadowed: Shadowed, *, cost: float | None) -> None:
+        """Count what planning would have done; `cost` is that of the answer that was sent."""
+        for what, value in (
+            ("sent_cost", cost),
+            ("expected_cost", shadowed.expected_cost),
+            ("expected_accuracy", shadowed.expected_accuracy),
+            ("drawn_cost", shadowed.drawn_cost),
+            ("agreements", None if shadowed.agrees is None else float(shadowed.agrees)),
+        ):
+            if value is not None:
+                self._shadow.labels(route, what).inc(max(value, 0.0))
+                self._shadow.labels(route, f"{what}_count").inc()
 
     def price(self, route: str, price: float) -> None:
         """Note the price that a route's plans are made at."""

@@ -22,7 +22,7 @@ from planner.serving.exchange import Answer
 from planner.serving.options import Options
 from planner.serving.payment import Payment
 from planner.serving.plannable import Asked, Request
-from planner.serving.planning import Planning
+from planner.serving.planning import WHOLE, Planning
 from planner.serving.refusal import Refusal
 from planner.serving.reply import (
     Reply,
@@ -33,6 +33,7 @@ from planner.serving.reply import (
     stop_reason_of,
     usage_field,
 )
+from planner.serving.request_log import RequestLog
 from planner.serving.settings import Limits
 from planner.serving.single import counted
 from planner.serving.watch import Seen
@@ -70,6 +71,8 @@ class Work:
         Whether the route refuses what its window cannot pay.
     limits : Limits
         Hard bounds.
+    log : RequestLog, optional
+        Keeps what was drawn.
     planning : Planning
         How the route plans.
     planned : Planned
@@ -85,6 +88,7 @@ class Work:
     unpaid: Callable[[], Awaitable[Answer]]
     refuses: bool
     limits: Limits
+    log: RequestLog | None
     planning: Planning
     planned: Planned
     request: Request
@@ -189,6 +193,9 @@ class Work:
         reason = stop_reason_of(outcome)
         seen.samples, seen.usage, seen.stop_reason = drawing.n_samples, outcome.usage, reason
         seen.cost, seen.agreement = outcome.cost, agreement_of(outcome)
+        if self.log is not None:
+            extractor = planning.extractor or WHOLE
+            self.log.add(asked.prompt, outcome, drawing.drawn, extractor=extractor, plan_id=planned.id)
         chosen = chosen_of(outcome)
         if chosen is None:
             if outcome.stop_reason == "budget" and not drawing.n_samples and payment.till is not None:

@@ -1,0 +1,187 @@
+"""Load what routes plan with, before the first call and again when a bundle changes on disk.
+
+Loading happens beside the event loop, and each planner plans once before it is used, since the first plan is
+the slowest. Requests in flight keep the planner that they began with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from difficulty.errors import InvalidInputError, PlannerError
+from difficulty.prompt import Prompt
+from planner.answers.rules import extractor_named
+from planner.bundle.folder import MANIFEST
+from planner.files.prompts import read_prompts
+from planner.planner import Planner
+from planner.running.till import Till
+from planner.serving.options import Options
+from planner.serving.payment import KeyLimit, KeyPurses
+from planner.serving.planning import Planning, Source
+from planner.serving.request_log import RequestLog
+from planner.serving.route import Route
+from planner.serving.settings import EVERY_MODEL, RouteSettings, ServeSettings
+from planner.serving.upstream import Upstream
+
+__all__ = ["Loading", "planning_of"]
+
+_LOG: Final = logging.getLogger("planner.serving")
+_UNTRAINED: Final = "default"
+_EXAMPLE: Final = Prompt(text="What is 6 times 7?")
+_N_POINTS: Final = 40
+
+
+def planning_of(
+    name: str, one: RouteSettings, settings: ServeSettings, upstreams: Mapping[str, Upstream]
+) -> Planning:
+    """Load what a route plans with, and plan once.
+
+    Raises
+    ------
+    InvalidInputError
+        When the bundle is wrong, or a generator is named that it does not have.
+    """
+    own = one.model or (None if name == EVERY_MODEL else name)
+    planner = Planner.untrained([_UNTRAINED]) if one.bundle is None else Planner.load(one.bundle)
+    known = planner.bundle.generators
+    unknown = sorted(set(one.generators) - set(known))
+    if unknown:
+        raise InvalidInputError(
+            f"route {name!r} names the generators {', '.join(unknown)}; the bundle has {', '.join(known)}"
+        )
+    if one.generators:
+        planner = (
+            Planner.load(one.bundle or "", generators={key: known[key] for key in one.generators})
+            if one.bundle
+            else planner
+        )
+    sources = {}
+    for key, generator in planner.bundle.generators.items():
+        given = one.generators.get(key)
+        upstream = one.upstream if given is None or given.upstream is None else given.upstream
+        model = (given.model if given is not None else None) or one.model or generator.model or own
+        sources[key] = Source(upstreams[upstream], model)
+    planning = Planning(
+        planner=planner,
+        sources=sources,
+        price=one.price,
+        max_per_request=one.max_per_request,
+        extractor=None if one.extract is None else extractor_named(one.extract),
+        by_logprob=one.select == "logprob",
+        max_samples=settings.limits.max_samples,
+    )
+    planning.plan(_EXAMPLE, Options(), price=None)
+    return planning
+
+
+def _till_of(one: RouteSettings, planning: Planning) -> Till | None:
+    """Return a route's budget per window, None where it has a price."""
+    if one.limit is None or one.window is None:
+        return None
+    typical: list[Prompt] = [_EXAMPLE]
+    if one.typical is not None:
+        typical = list(read_prompts(one.typical).prompts)
+    points = planning.planner.frontier(typical, n_points=_N_POINTS)
+    return Till.of(
+        [(point.price, point.expected_cost) for point in points],
+        planning.cost_model.price,
+        limit=one.limit,
+        window=one.window,
+        unit=planning.unit,
+        clock=one.clock,
+        path=None if one.state is None else Path(one.state),
+    )
+
+
+class Loading:
+    """Loads the bundles of all routes, beside the loop, before the first call."""
+
+    def __init__(
+        self, settings: ServeSettings, routes: Mapping[str, Route], upstreams: Mapping[str, Upstream]
+    ) -> None:
+        self._settings, self._routes, self._upstreams = settings, routes, upstreams
+        self._versions: dict[str, float | None] = {}
+        self._looking: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Load them, and go on looking for new versions."""
+        for name, one in self._settings.routes.items():
+            if one.mode == "off":
+                continue
+            self._versions[name] = _version(one)
+            planning = await asyncio.to_thread(planning_of, name, one, self._settings, self._upstreams)
+            route = self._routes[name]
+            route.till = await asyncio.to_thread(_till_of, one, planning)
+            route.keys = KeyPurses(_key_limits(self._settings), planning.cost_model.price)
+            if one.log is not None:
+                route.log = RequestLog(
+                    Path(one.log),
+                    planning.planner.bundle.generators,
+                    max_bytes=one.log_max_bytes,
+                    labels=one.log_labels,
+                    texts=one.log_texts,
+                    removed=one.log_removes,
+                )
+            route.planning = planning
+            route.ready = True
+        if self._settings.reload_seconds and any(one.bundle for one in self._settings.routes.values()):
+            self._looking = asyncio.create_task(self._look())
+
+    async def close(self) -> None:
+        """Stop looking, and close what the routes have opened."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+        for route in self._routes.values():
+            if route.shadow is not None:
+                await route.shadow.close()
+            if route.log is not None:
+                route.log.close()
+
+    async def reload(self) -> list[str]:
+        """Take new versions of bundles; requests in flight keep the old ones. Return the routes concerned.
+
+        A version that cannot be loaded is warned of and left: the old one goes on.
+        """
+        taken = []
+        for name, one in self._settings.routes.items():
+            version = _version(one)
+            if version is None or version == self._versions.get(name):
+                continue
+            self._versions[name] = version
+            try:
+                planning = await asyncio.to_thread(planning_of, name, one, self._settings, self._upstreams)
+            except PlannerError as error:
+                _LOG.warning("the new bundle of route %s is not taken: %s", name, error)
+                continue
+            self._routes[name].planning = planning
+            taken.append(name)
+            _LOG.info("route %s plans with a new bundle", name)
+        return taken
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.reload_seconds)
+            await self.reload()
+
+
+def _version(one: RouteSettings) -> float | None:
+    """Return when a route's bundle was written, None where there is none."""
+    if one.bundle is None:
+        return None
+    try:
+        return (Path(one.bundle) / MANIFEST).stat().st_mtime
+    except OSError:
+        return None
+
+
+def _key_limits(settings: ServeSettings) -> dict[str, KeyLimit]:
+    return {
+        name: KeyLimit(limit=one.limit, window_seconds=one.window_seconds)
+        for name, one in settings.keys.items()
+        if one.limit is not None
+    }

@@ -1,0 +1,162 @@
+"""Keep what planned requests drew, as a sample log that ``planner train`` reads; only where it is asked for.
+
+One line per request and generator, appended whole, in files that begin anew at a size. Answers are marked by
+whether they agree with the selected one, where that is wanted: traffic has no other labels. Patterns are
+taken out of prompts and texts before anything is written.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from difficulty.generator import Generator
+from difficulty.prompt import Prompt
+from planner.files.append import AppendFile
+from planner.ports.outcome import Outcome
+from planner.ports.ports import AnswerExtractor, Completion
+
+__all__ = ["Labels", "RequestLog"]
+
+_LOG: Final = logging.getLogger("planner.serving")
+Labels: TypeAlias = Literal["none", "agreement"]
+
+_REMOVED: Final = "[removed]"
+_SAMPLE_LOG: Final = 1
+
+
+class RequestLog:
+    """A log of requests; it opens its file with the first line.
+
+    Parameters
+    ----------
+    path : Path
+        File to append to; full ones are moved aside with the time in their name.
+    generators : mapping of str to Generator
+        For the header.
+    max_bytes : int
+        Size at which a file is full.
+    labels : {"none", "agreement"}
+        Whether a sample is marked as correct where it agrees with at least one other and the selected answer.
+    texts : bool
+        Whether the texts of samples are kept, beside their answers.
+    removed : sequence of str
+        Regular expressions of what is taken out of prompts and texts.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        generators: Mapping[str, Generator],
+        *,
+        max_bytes: int = 256 * 2**20,
+        labels: Labels = "none",
+        texts: bool = False,
+        removed: Sequence[str] = (),
+    ) -> None:
+        self._path, self._generators = path, dict(generators)
+        self._most, self._labels, self._texts = max_bytes, labels, texts
+        self._removed = [re.compile(pattern) for pattern in removed]
+        self._file: AppendFile | None = None
+        self._size = self._n = 0
+
+    def add(
+        self,
+        prompt: Prompt,
+        outcome: Outcome,
+        drawn: Mapping[str, Sequence[Completion]],
+        *,
+        extractor: AnswerExtractor,
+        plan_id: str,
+    ) -> None:
+        """Append what one request drew; a disk that is full costs the line and a warning, not the answer."""
+        right = outcome.answer if self._labels == "agreement" else None
+        answers = {
+            name: [extractor.extract(one.text, one.finish_reason) for one in completions]
+            for name, completions in drawn.items()
+        }
+        votes = [answer for each in answers.values() for answer in each if answer is not None]
+        if right is None or votes.count(right) < 2:
+            right = None
+        lines = b""
+        for name, completions in drawn.items():
+            samples = [
+                self._sample(one, answer, right)
+                for one, answer in zip(completions, answers[name], strict=True)
+                if one.finish_reason in ("stop", "length")
+            ]
+            if not samples:
+                continue
+            line: dict[str, Any] = {
+                "prompt_id": f"{prompt.id}/{plan_id}",
+                "group": prompt.id,
+                "prompt": self._clean(prompt.content or ""),
+                "generator": name,
+                "samples": samples,
+            }
+            tokens = next((one.prompt_tokens for one in completions if one.prompt_tokens), None)
+            if tokens is not None:
+                line["prompt_tokens"] = tokens
+            lines += msgspec.json.encode(line) + b"\n"
+        if lines:
+            try:
+                self._append(lines)
+            except OSError as error:
+                _LOG.warning("the request log %s cannot be written: %s", self._path, error.strerror)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _sample(self, one: Completion, answer: str | None, right: str | None) -> dict[str, Any]:
+        sample: dict[str, Any] = {"output_tokens": one.output_tokens, "finish": one.finish_reason}
+        if answer is not None:
+            sample["answer"] = self._clean(answer)
+        if right is not None:
+            sample["correct"] = answer == right
+        if one.mean_logprob is not None:
+            sample["mean_logprob"] = one.mean_logprob
+        if self._texts:
+            sample["text"] = self._clean(one.text)
+        return sample
+
+    def _clean(self, text: str) -> str:
+        for pattern in self._removed:
+            text = pattern.sub(_REMOVED, text)
+        return text
+
+    def _append(self, lines: bytes) -> None:
+        if self._file is not None and self._size + len(lines) > self._most:
+            self.close()
+            self._n += 1
+            stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+            self._path.rename(self._path.with_name(f"{self._path.stem}-{stamp}-{self._n}{self._path.suffix}"))
+        if self._file is None:
+            self._file = AppendFile.open(self._path, user="server")
+            self._file.recover(lambda line, number: None)
+            self._size = self._path.stat().st_size
+            if not self._size:
+                header = msgspec.json.encode(
+                    {
+                        "sample_log": _SAMPLE_LOG,
+                        "generators": {name: _settings(one) for name, one in self._generators.items()},
+                        "about": {"source": "planner serve", "labels": self._labels},
+                    }
+                )
+                lines = header + b"\n" + lines
+        self._file.append(lines)
+        self._size += len(lines)
+
+
+def _settings(generator: Generator) -> dict[str, Any]:
+    """Return the settings of a generator that are known."""
+    plain: dict[str, Any] = msgspec.to_builtins(generator)
+    return {name: value for name, value in plain.items() if value is not None and name != "name"}

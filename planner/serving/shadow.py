@@ -1,0 +1,126 @@
+"""Shadow mode: answers pass through untouched, and what planning would have done is worked out beside them.
+
+A share of the requests is planned, and where the operator pays for it a share is drawn as well: whether the
+plan's answer agrees with the one that was sent is what an operator can know of accuracy without labels.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final
+
+from difficulty.errors import PlannerError
+from planner.serving.drawing import Drawing
+from planner.serving.exchange import Call
+from planner.serving.options import Options
+from planner.serving.plannable import Asked
+from planner.serving.planning import Planning
+from planner.serving.watch import Shadowed, Watch
+from policies.plan.plan import AllocationPlan
+
+__all__ = ["Shadow"]
+
+_LOG: Final = logging.getLogger("planner.serving")
+# Draws beside the traffic at a time; further ones are left out.
+_AT_A_TIME: Final = 64
+
+
+@dataclass(kw_only=True, slots=True)
+class Shadow:
+    """What is done beside the traffic.
+
+    Parameters
+    ----------
+    share : float
+        Of the requests that are planned, in [0, 1].
+    draw_share : float
+        Of the planned ones, those that are drawn as well, in [0, 1].
+    watch : Watch, optional
+        Told of it.
+    random : Random
+        Chooses.
+    """
+
+    share: float = 1.0
+    draw_share: float = 0.0
+    watch: Watch | None = None
+    random: Random = field(default_factory=Random)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def wants(self) -> bool:
+        """Return whether the next request is planned."""
+        return self.random.random() < self.share
+
+    def sent(
+        self,
+        route: str,
+        planning: Planning,
+        plan: AllocationPlan,
+        *,
+        asked: Asked,
+        call: Call,
+        model: str,
+        cost: float | None,
+        text: str | None,
+    ) -> None:
+        """Note what was sent beside a plan, and draw it where it is chosen.
+
+        Parameters
+        ----------
+        cost : float, optional
+            Of the answer that was sent, where its usage is known.
+        text : str, optional
+            The answer that was sent, where it came whole.
+        """
+        if self.watch is not None:
+            expected = Shadowed(expected_cost=plan.expected_cost, expected_accuracy=plan.expected_accuracy)
+            self.watch.shadow(route, expected, cost=cost)
+        if self.random.random() >= self.draw_share or len(self._tasks) >= _AT_A_TIME:
+            return
+        task = asyncio.create_task(self._draw(route, planning, plan, asked, call, model, text))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Drop what is still drawn."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _draw(
+        self,
+        route: str,
+        planning: Planning,
+        plan: AllocationPlan,
+        asked: Asked,
+        call: Call,
+        model: str,
+        text: str | None,
+    ) -> None:
+        assert asked.prompt is not None
+        generators = planning.generators(asked, model)
+        drawing = Drawing(
+            {name: planning.sources[name].origin.drawing(call, asked.fields) for name in generators}
+        )
+        try:
+            outcome = await planning.run(
+                plan,
+                asked.prompt,
+                asked=asked,
+                options=Options(),
+                backend=drawing,
+                generators=generators,
+                deadline_seconds=None,
+            )
+        except PlannerError as error:
+            _LOG.warning("a plan in the shadow failed: %s", type(error).__name__)
+            return
+        agrees: bool | None = None
+        if text is not None and planning.extractor is not None and outcome.answer is not None:
+            sent = planning.extractor.extract(text, "stop")
+            agrees = None if sent is None else sent == outcome.answer
+        if self.watch is not None:
+            self.watch.shadow(route, Shadowed(drawn_cost=outcome.cost, agrees=agrees), cost=None)
