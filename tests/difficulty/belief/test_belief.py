@@ -19,7 +19,6 @@ def references(n: list[list[int]], n_correct: list[list[int]]) -> ReferencePromp
         n=counts,
         n_correct=np.array(n_correct),
         output_tokens=np.where(counts > 0, 10.0 * np.arange(1, len(counts) + 1)[:, None], np.nan),
-        coordinates=np.zeros((len(counts), 1)),
     )
 
 

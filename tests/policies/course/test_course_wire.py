@@ -151,10 +151,10 @@ def test_a_rule_of_ones_own_cannot_be_written() -> None:
             "a x4; best by score",
         ),
         ({"strategy": "first_success", "width": 4}, "a x4; first success by score"),
-        ({"strategy": "sequential_revision", "width": 2, "depth": 2}, "a revised x2, a revised x2; vote"),
+        ({"strategy": "sequential_revision", "width": 2, "depth": 2}, "a revised x2 2 times; vote"),
         (
             {"strategy": "sequential_revision", "depth": 2, "params": {"selection": "hierarchical"}},
-            "a revised x1, a revised x1; vote by score of the best attempts",
+            "a revised x1 2 times; vote by score of the best attempts",
         ),
         (
             {"strategy": "beam_search", "width": 4, "params": {"beam_width": 2, "n": 4}},

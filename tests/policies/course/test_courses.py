@@ -63,11 +63,11 @@ def test_words_say_all_of_it() -> None:
         stop=Beta(threshold=0.9, futile_from=3, futile_below=0.6),
     )
     assert str(course) == (
-        "a x2, a x2, b x1; vote by score of the last generator; until the leader is 90% sure, given up from "
-        "3 samples on below 60%"
+        "a x2 2 times, b x1; vote by score of the last generator; until the leader is 90% sure, given up "
+        "from 3 samples on below 60%"
     )
     assert str(Course(steps=(CHAIN, CHAIN), selection=Selection(of_chain="last"))) == (
-        "a revised x3, a revised x3; vote of the last attempts"
+        "a revised x3 2 times; vote of the last attempts"
     )
 
 

@@ -31,15 +31,15 @@ def test_batches_share_no_problem_and_are_the_same_again():
     assert lab_batches(200, 80, seed=4) != [first, second]
 
 
-def test_budgets_rise_and_can_be_planned_in_both_modes(reacting):
-    planner = Planner(bundle=reacting.bundle)
-    prompts = reacting.test_log.prompts
-    budgets = live_budgets(planner, prompts, adaptive=True)
+def test_budgets_rise_and_can_be_planned_in_both_modes(trained):
+    planner = Planner(bundle=trained.bundle)
+    prompts = trained.test_log.prompts
+    budgets = live_budgets(planner, prompts)
     limits = [budget.limit for budget in budgets]
     assert limits == sorted(set(limits)) and len(limits) == 3
     for budget in budgets:
-        for adaptive in (False, True):
-            plans = planner.plan(prompts, budget=budget, adaptive=adaptive)
+        for one_shot in (False, True):
+            plans = planner.plan(prompts, budget=budget, one_shot=one_shot)
             assert np.mean([plan.expected_cost for plan in plans]) <= budget.limit * (1 + 1e-9)
 
 
@@ -55,7 +55,6 @@ def small(tmp_path_factory: pytest.TempPathFactory):
         n_prompts=12,
         n_trials=1,
         n_rehearsals=6,
-        adaptive=False,
         progress=lambda stage, done, total: seen.append((stage, done, total)),
         on_collect=lambda report: seen.append(("collect", report.n_done, report.n_pieces)),
     )
@@ -65,9 +64,10 @@ def small(tmp_path_factory: pytest.TempPathFactory):
 def test_a_small_live_demo_keeps_true_books(small):
     demo = small.demo
     assert demo.collected.n_samples == 45 * 2 * 4
-    assert [run.adaptive for run in demo.runs] == [False] * 3
+    assert [run.one_shot for run in demo.runs] == [True, False] * 3
     for run in demo.runs:
-        lines = (small.folder / f"outcomes-{run.budget.limit:g}.jsonl").read_text().splitlines()
+        mode = "-one-shot" if run.one_shot else ""
+        lines = (small.folder / f"outcomes-{run.budget.limit:g}{mode}.jsonl").read_text().splitlines()
         outcomes = [json.loads(line) for line in lines]
         gold = {prompt.id: prompt.gold for prompt in demo.prompts}
         assert [one["prompt_id"] for one in outcomes] == list(gold)
@@ -87,7 +87,7 @@ def test_a_live_demo_leaves_a_log_that_can_be_trained_on_and_replayed(small):
     planner = Planner.load(small.folder / "policy")
     outcomes = planner.run(log.prompts[:5], budget=small.demo.runs[-1].budget, backend=ReplayBackend(log))
     assert len(outcomes) == 5
-    assert len(json.loads((small.folder / "live.json").read_text())) == 3
+    assert len(json.loads((small.folder / "live.json").read_text())) == 6
 
 
 def test_progress_reaches_the_end_of_every_stage(small):
@@ -100,7 +100,7 @@ def a_demo():
     """Two runs, one of which came out where nobody expected it."""
     run = LiveRun(
         budget=Budget(limit=50, unit="output_tokens"),
-        adaptive=False,
+        one_shot=True,
         forecast=Forecast(accuracy=Range(0.5, 0.4, 0.6), cost=Range(48.0, 44.0, 50.0)),
         accuracy=0.55,
         cost=47.25,
@@ -108,7 +108,7 @@ def a_demo():
         seconds=2.0,
     )
     far = LiveRun(
-        budget=run.budget, adaptive=True, forecast=run.forecast, accuracy=0.7, cost=123.4, usage=run.usage,
+        budget=run.budget, one_shot=False, forecast=run.forecast, accuracy=0.7, cost=123.4, usage=run.usage,
         seconds=2.0,
     )  # fmt: skip
     collected = Collected(
