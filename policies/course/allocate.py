@@ -79,7 +79,7 @@ def summary_of(course: Course) -> Allocation:
     >>> print(summary_of(Course(steps=waves("tiny", (8,)))))
     tiny majority_vote N=8
     >>> print(summary_of(Course(steps=waves("tiny", (2, 2)), stop=Agreement(count=2))))
-    tiny majority_vote N=4 course=tiny x2, tiny x2; vote; until 2 agree
+    tiny majority_vote N=4 course=tiny x2 2 times; vote; until 2 agree
     """
     plain = _plain(course)
     try:

@@ -133,7 +133,7 @@ class Course:
     >>> from policies.course.stop import Agreement
     >>> course = Course(steps=waves("small", (2, 2)) + waves("large", (1,)), stop=Agreement(count=2))
     >>> str(course), course.n, course.one_shot
-    ('small x2, small x2, large x1; vote; until 2 agree', 5, False)
+    ('small x2 2 times, large x1; vote; until 2 agree', 5, False)
     """
 
     steps: tuple[Step, ...]
@@ -213,7 +213,7 @@ class Course:
         --------
         >>> course = Course(steps=waves("small", (2, 2)) + waves("large", (1,)))
         >>> str(course.within(25.0, [2.0, 2.0, 40.0]))
-        'small x2, small x2; vote'
+        'small x2 2 times; vote'
         """
         spent, fits = 0.0, 0
         for cost in most[: len(self.steps)]:

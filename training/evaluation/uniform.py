@@ -56,7 +56,7 @@ def against_uniform(
     >>> ours = Played(np.array([[1.0, 1.5]]), np.array([[0.5, 1.0]]))
     >>> row = against_uniform(ours, uniform, np.ones((101, 1)))["rows"][-1]
     >>> row["multiple"], row["saved"], row["n"]
-    (2.666667, 2.5, 4)
+    (2.666666667, 2.5, 4)
     """
     known = {name: item for name, item in uniform.items() if item[1].known.all()}
     if not known:
