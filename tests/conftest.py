@@ -33,7 +33,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 @pytest.fixture(scope="session")
 def trained_small(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """Train a small bundle of one generator, too small a log for choices by text."""
+    """Train a small bundle of one generator."""
     from training.simulated.log import simulated_log
     from training.train import train
 

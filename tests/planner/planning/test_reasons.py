@@ -50,13 +50,13 @@ def test_a_plan_places_the_prompt_among_the_training_prompts(planner: Planner, t
     assert np.mean(easy) > np.mean(hard) + 30
 
 
-def test_what_suits_everybody_and_what_is_made_up_do_not_pretend_to_know_the_prompt(
-    trained_small: Any,
-) -> None:
-    small = Planner.load(trained_small.folder)
-    assert not small.bundle.policy.by_text.any()
-    text = trained_small.train_log.prompts[0].text
-    assert small.plan([text], price=1e-4)[0].reason.startswith("the same for everybody")
+def test_what_suits_everybody_and_what_is_made_up_do_not_pretend_to_know_the_prompt(trained: Any) -> None:
+    policy = trained.bundle.policy
+    first = policy.offered.argmax(axis=1)
+    alike = replace(policy, offered=first[:, None] == np.arange(policy.offered.shape[1]))
+    planner = Planner(bundle=replace(trained.bundle, policy=alike))
+    (plan,) = planner.plan([trained.train_log.prompts[0].text], price=1e-4)
+    assert plan.reason.startswith("the same for everybody")
     (cold,) = Planner.untrained().plan(["What is 6 times 7?"], budget=Budget(limit=4, unit="samples"))
     assert cold.reason.startswith("nothing was recorded yet")
     assert cold.familiarity is None
