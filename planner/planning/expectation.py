@@ -61,6 +61,8 @@ class Expectation:
     ----------
     measured : ndarray of float64, shape (T, 2 C + S)
         Value of each course; its cost without prompts; requests of each slot.
+    usual : ndarray of float64, shape (2 C + S,)
+        Its mean over the reference prompts.
     courses : sequence of Course
         The C columns.
     slots : Slots
@@ -74,6 +76,7 @@ class Expectation:
     """
 
     measured: FloatArray
+    usual: FloatArray
     courses: Sequence[Course]
     slots: Slots
     exact: NDArray[np.bool_]
@@ -114,6 +117,7 @@ class Expectation:
         measured = np.concatenate([table.value, cost, table.requests], axis=1, dtype=np.float64)
         return cls(
             measured=measured,
+            usual=measured.mean(axis=0),
             courses=table.courses,
             slots=table.slots,
             exact=np.array([model.unit == "samples" and course.one_shot for course in table.courses]),
@@ -130,7 +134,7 @@ class Expectation:
 
     def expect_alike(self, prompts: Sequence[Prompt]) -> tuple[FloatArray, FloatArray]:
         """Return the same for prompts that are like all reference prompts alike."""
-        mean = np.broadcast_to(self.measured.mean(axis=0), (len(prompts), self.measured.shape[1]))
+        mean = np.broadcast_to(self.usual, (len(prompts), len(self.usual)))
         return self._split(mean, prompts)
 
     def _split(self, mean: FloatArray, prompts: Sequence[Prompt]) -> tuple[FloatArray, FloatArray]:
