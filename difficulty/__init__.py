@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from difficulty.generator import Generator
     from difficulty.importers.inspect_ai import read_inspect
     from difficulty.importers.lm_eval import read_lm_eval
+    from difficulty.importers.tables import read_table
     from difficulty.log.sample_log import Counts, SampleLog
     from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
     from difficulty.prompt import Prompt, as_prompts
@@ -29,6 +30,7 @@ __all__ = [
     "as_prompts",
     "read_inspect",
     "read_lm_eval",
+    "read_table",
 ]
 
 _HOMES: Final = {
@@ -43,6 +45,7 @@ _HOMES: Final = {
     "as_prompts": "difficulty.prompt",
     "read_inspect": "difficulty.importers.inspect_ai",
     "read_lm_eval": "difficulty.importers.lm_eval",
+    "read_table": "difficulty.importers.tables",
 }
 
 

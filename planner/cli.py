@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
+from keyword import iskeyword
 from typing import Final, TextIO
 
 import click
@@ -22,6 +23,7 @@ __all__ = ["COMMANDS", "main"]
 # In the order of a first visit: try it, learn, judge, use.
 COMMANDS: Final = (
     "demo",
+    "import",
     "collect",
     "compare",
     "split",
@@ -45,7 +47,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"planner.commands.{cmd_name}").command
+        module = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        command: click.Command = import_module(f"planner.commands.{module}").command
         return command
 
 

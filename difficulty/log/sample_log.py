@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, NamedTuple, final
+from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,8 @@ from difficulty.log.pooling import (
 )
 from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
 from difficulty.log.split import held_out_groups
+from difficulty.log.tables.frames import FrameKind, frame_of, rows_of_frame
+from difficulty.log.tables.rows import lines_of_rows
 from difficulty.log.wire import SampleWire, decode_about, decode_line, encode_record
 from difficulty.prompt import Prompt
 
@@ -61,7 +63,7 @@ class Counts(NamedTuple):
 class SampleLog:
     """Recorded samples of many prompts × generators, and recorded runs of search strategies.
 
-    Make one with `read`, `from_records` or `merge`; a log never changes.
+    Make one with `read`, `from_frame`, `from_records` or `merge`; a log never changes.
 
     Examples
     --------
@@ -190,6 +192,74 @@ class SampleLog:
             raise InvalidLogError("there are no records; a log needs at least one line")
         plain = decode_about(encode_record(about or {}))
         return cls(columns, generators=generators, about=plain)
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: object,
+        *,
+        columns: Mapping[str, str] | None = None,
+        generators: Mapping[str, Generator] | None = None,
+        threshold: float | None = None,
+        about: Mapping[str, object] | None = None,
+    ) -> SampleLog:
+        """Build a log from a dataframe, one row a sample, or one row a prompt with lists.
+
+        Parameters
+        ----------
+        frame : object
+            Of pandas, polars or Arrow, a `datasets.Dataset`, any object with ``__arrow_c_stream__`` or
+            ``__dataframe__``, a mapping of columns, or a list of mappings.
+        columns : mapping of str to str, optional
+            Column of each field (`prompt_id`, `prompt`, `answer`, `correct`, `output_tokens`, `generator`,
+            `score` …); common names are found without. ``about["columns"]`` says what was taken.
+        generators : mapping of str to Generator, optional
+            What is known of the generators; the others have a name only. One alone has drawn all samples of
+            a frame that names none.
+        threshold : float, optional
+            The least mark that counts as right, where `correct` holds marks.
+        about : mapping, optional
+            More for the header.
+
+        Raises
+        ------
+        InvalidInputError
+            When `frame` is none, or has no column of a name that is given.
+        InvalidLogError
+            When a row cannot be read; `line` counts rows from 1.
+        MissingDependencyError
+            When the frame can be read through Arrow only and pyarrow is not installed.
+
+        Examples
+        --------
+        >>> frame = {"question": ["1 + 1?", "1 + 1?"], "pred": [2.0, 3.0], "is_correct": ["true", "false"]}
+        >>> SampleLog.from_frame(frame)
+        SampleLog(1 prompt, 1 generator, 2 samples; with text, answers)
+        """
+        rows = rows_of_frame(frame)
+        try:
+            table = lines_of_rows(rows, columns=columns, generators=generators, threshold=threshold)
+        except InvalidLogError as error:
+            raise InvalidLogError(error.reason, path="frame", line=error.line) from error
+        return cls.from_records(table.records, table.generators, about={**table.about, **(about or {})})
+
+    def to_frame(self, kind: FrameKind = "pandas") -> Any:
+        """Return the log as a dataframe, one row a sample, with the columns that hold anything.
+
+        `from_frame` reads it back. Messages, parameters of strategies and `meta` are JSON; lines that record
+        counts are one row with `n` and `n_correct`; settings of the generators stay in `generators`.
+
+        Parameters
+        ----------
+        kind : {"pandas", "polars", "arrow"}
+            The package that the frame is of.
+
+        Raises
+        ------
+        MissingDependencyError
+            When that package is not installed.
+        """
+        return frame_of(self._columns, kind)
 
     @classmethod
     def merge(cls, logs: Iterable[SampleLog]) -> SampleLog:

@@ -1,0 +1,104 @@
+"""Tell by their content what wrote some files of samples, and find those files in folders.
+
+It assumes the newest releases of lm-evaluation-harness and inspect_ai; whatever is neither theirs nor a
+sample log is a table. Reading is left to the importers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+from difficulty.errors import InvalidFileError, InvalidLogError
+from difficulty.files.lines import numbered_lines
+
+__all__ = ["Kind", "files_of", "kind_of"]
+
+Kind: TypeAlias = Literal["table", "lm_eval", "inspect_ai", "sample_log"]
+
+_TABLES: Final = (".csv", ".tsv", ".parquet", ".jsonl", ".json", ".csv.gz", ".tsv.gz", ".jsonl.gz")
+_HEAD: Final = 1 << 16
+
+
+def kind_of(path: Path) -> Kind:
+    """Return what kind of file this is.
+
+    Raises
+    ------
+    InvalidLogError
+        When the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError as error:
+        raise InvalidLogError(f"cannot read the file: {error.strerror or error}", path=str(path)) from error
+    if head.startswith(b"PK") and zipfile.is_zipfile(path):
+        return "inspect_ai"
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") or head.startswith(b"\x1f\x8b"):
+        try:
+            first = next(numbered_lines(path), (0, b""))[1]
+        except InvalidFileError:
+            return "table"  # whose reader says what is wrong
+        if b'"sample_log"' in first[:4096]:
+            return "sample_log"
+        if b'"resps"' in first and b'"doc_id"' in first:
+            return "lm_eval"
+        if b'"eval"' in head and b'"version"' in head and b'"status"' in head:
+            return "inspect_ai"
+    return "table"
+
+
+def files_of(paths: Iterable[Path]) -> list[Path]:
+    """Return files as they are given, and in the place of a folder the files of samples in it.
+
+    A folder of lm-evaluation-harness holds ``samples_*.jsonl``, one of inspect_ai ``*.eval`` or its
+    ``*.json``; in other folders every table is taken. A ``results_*.json`` of the harness stands for the
+    samples beside it.
+
+    Raises
+    ------
+    InvalidLogError
+        When a folder holds no such file, or results were written without samples.
+    """
+    found: list[Path] = []
+    for path in paths:
+        date = re.fullmatch(r"results_(\d{4}-.*)\.json", path.name)
+        if date is not None:
+            samples = sorted(path.parent.glob(f"samples_*_{date.group(1)}.jsonl"))
+            if not samples:
+                raise InvalidLogError(
+                    "there are no samples beside these results; evaluate with --log_samples", path=str(path)
+                )
+            found.extend(samples)
+            continue
+        if not path.is_dir():
+            found.append(path)
+            continue
+        for inside in (
+            sorted(path.rglob("samples_*.jsonl")),
+            sorted(path.rglob("*.eval")),
+            sorted(each for each in path.rglob("*") if each.name.endswith(_TABLES) and not _is_note(each)),
+        ):
+            if inside:
+                found.extend(inside)
+                break
+        else:
+            raise InvalidLogError("the folder holds no file of samples", path=str(path))
+    return list(dict.fromkeys(found))
+
+
+def _is_note(path: Path) -> bool:
+    """Say whether a file only lists the others, as the ones beside logs of inspect_ai do."""
+    if path.name.startswith("results_"):
+        return True
+    if path.suffix != ".json" or path.stat().st_size > _HEAD:
+        return False
+    try:
+        return not json.loads(path.read_bytes())
+    except ValueError:
+        return False

@@ -1,0 +1,229 @@
+"""Import samples from files of tables: CSV, TSV, Parquet, JSON Lines and JSON, with columns of any names.
+
+It assumes files that fit in memory, told apart by content and, for CSV and TSV, by the header line. What
+columns and cells mean is left to `difficulty.log.tables`, encodings and sizes to `difficulty.files.lines`.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from difficulty.errors import InvalidFileError, InvalidInputError, InvalidLogError, require
+from difficulty.files.lines import decode_text, numbered_lines, read_text
+from difficulty.generator import Generator
+from difficulty.importers.shared import loads
+from difficulty.log.sample_log import SampleLog
+from difficulty.log.tables.rows import Row, lines_of_rows
+
+__all__ = ["read_table"]
+
+_MOST_BYTES: Final = 1024 * 1024 * 1024
+_DELIMITERS: Final = ("\t", ",", ";", "|")
+_PARQUET: Final = b"PAR1"
+_LONGEST_CELL: Final = 64 * 1024 * 1024
+
+
+def read_table(
+    *paths: str | os.PathLike[str],
+    columns: Mapping[str, str] | None = None,
+    generators: Mapping[str, Generator] | None = None,
+    threshold: float | None = None,
+) -> SampleLog:
+    """Read a sample log from tables: one row a sample, or one row a prompt with lists.
+
+    Parameters
+    ----------
+    *paths : str or path
+        CSV, TSV, Parquet, JSON Lines (CSV and JSON Lines also gzip), or JSON: a list of objects, or an object
+        with one such list. Files are read end to end as one table.
+    columns : mapping of str to str, optional
+        Column of each field (`prompt_id`, `prompt`, `answer`, `correct`, `output_tokens`, `generator`,
+        `score` …); common names are found without. ``about["columns"]`` says what was taken.
+    generators : mapping of str to Generator, optional
+        What is known of the generators, by name; one alone has drawn all samples of a table that names none.
+    threshold : float, optional
+        The least mark that counts as right, where marks are not 0 and 1.
+
+    Returns
+    -------
+    SampleLog
+
+    Raises
+    ------
+    InvalidLogError
+        When a file cannot be read, or a row; the message names file and line.
+    InvalidInputError
+        When a column that is named is not there, or a file is given twice.
+    MissingDependencyError
+        For Parquet, when pyarrow is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "results.csv")
+    ...     _ = path.write_text("id,question,pred,ok,tokens\\n1,2 + 2?,4,1,12\\n1,2 + 2?,5,0,9\\n")
+    ...     log = read_table(path, columns={"correct": "ok"})
+    >>> log.pool("model").correct.tolist(), log.pool("model").output_tokens.tolist()
+    ([[1, 0]], [[12.0, 9.0]])
+    """
+    if not paths:
+        raise InvalidInputError("give at least one path to read")
+    rows: list[Row] = []
+    seen: dict[str, Path] = {}
+    files: list[tuple[int, Path]] = []  # the number of rows before each file
+    for path in map(Path, paths):
+        digest = _digest(path)
+        if digest in seen:
+            raise InvalidInputError(
+                f"{path} has the same content as {seen[digest]}: its samples would count twice; give one"
+            )
+        seen[digest] = path
+        files.append((len(rows), path))
+        try:
+            rows.extend(_rows(path))
+        except InvalidFileError as error:
+            raise InvalidLogError(error.reason, path=str(path), line=error.line) from error
+    placed = [Row(number, row.cells) for number, row in enumerate(rows, start=1)]
+    try:
+        table = lines_of_rows(placed, columns=columns, generators=generators, threshold=threshold)
+    except InvalidLogError as error:
+        if error.line is None:
+            raise InvalidLogError(error.reason, path=str(files[0][1])) from error
+        path = next(path for before, path in reversed(files) if before < error.line)
+        raise InvalidLogError(error.reason, path=str(path), line=rows[error.line - 1].place) from error
+    about = {"imported_from": "tables", "files": [path.name for _, path in files], **table.about}
+    return SampleLog.from_records(table.records, table.generators, about=about)
+
+
+def _digest(path: Path) -> str:
+    digest = sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise InvalidLogError(f"cannot read the file: {error.strerror or error}", path=str(path)) from error
+    return digest.hexdigest()
+
+
+def _rows(path: Path) -> list[Row]:
+    with path.open("rb") as file:
+        head = file.read(len(_PARQUET))
+    if head == _PARQUET:
+        return _parquet_rows(path)
+    lines = numbered_lines(path)
+    first = next(lines, None)
+    if first is None:
+        raise InvalidLogError("the file is empty; there is nothing to read", path=str(path))
+    start = first[1].lstrip()[:1]
+    if start == b"[" or (start == b"{" and not _is_object(first[1])):
+        return _json_rows(path)
+    if start == b"{":
+        following = next(lines, None)
+        if following is None:  # one line may be a whole document
+            return _json_rows(path)
+        return list(_line_rows(path))
+    return list(_separated_rows(path))
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _line_rows(path: Path) -> Iterator[Row]:
+    for place, line in numbered_lines(path):
+        found = loads(line, path=str(path), line=place)
+        if not isinstance(found, dict):
+            raise InvalidLogError("must be a JSON object", path=str(path), line=place)
+        yield Row(place, found)
+
+
+def _json_rows(path: Path) -> list[Row]:
+    """Return the objects of a document: of a list, or of the one list in an object."""
+    found = loads(read_text(path, limit=_MOST_BYTES).encode(), path=str(path))
+    records: Any = found
+    if isinstance(found, dict):
+        lists = [value for value in found.values() if _are_objects(value)]
+        named = [found[name] for name in ("results", "rows", "data") if _are_objects(found.get(name))]
+        records = (named or lists or [[found]])[0] if len(lists) < 2 or named else None
+    if not _are_objects(records):
+        raise InvalidLogError(
+            "the document must be a list of objects, or an object with one such list", path=str(path)
+        )
+    return [Row(place, record) for place, record in enumerate(records, start=1)]
+
+
+def _are_objects(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(each, dict) for each in value)
+
+
+def _separated_rows(path: Path) -> Iterator[Row]:
+    """Yield the rows of CSV or TSV, whose cells may hold line ends; the place is the last line of the row."""
+    text = _text(path)
+    header = next(line for line in text if line.strip())
+    delimiter = max(_DELIMITERS, key=header.count)
+    if delimiter not in header:
+        raise InvalidLogError(
+            "this is no table: the first line has one column; a table starts with the names of its columns, "
+            "separated by commas or tabs",
+            path=str(path),
+            line=1,
+        )
+    csv.field_size_limit(_LONGEST_CELL)
+    reader = csv.reader(text, delimiter=delimiter, strict=True)
+    names: list[str] = []
+    try:
+        for cells in reader:
+            if not cells:  # a blank line
+                continue
+            if not names:
+                names = [cell.strip() for cell in cells]
+                twice = {name for name in names if names.count(name) > 1}
+                if twice:
+                    raise InvalidLogError(
+                        f"the table has two columns {min(twice)!r}; rename one of them",
+                        path=str(path),
+                        line=1,
+                    )
+                continue
+            if len(cells) > len(names):
+                raise InvalidLogError(
+                    f"the row has {len(cells)} cells and the table {len(names)} columns; put cells with "
+                    f"{delimiter!r} in quotation marks",
+                    path=str(path),
+                    line=reader.line_num,
+                )
+            yield Row(reader.line_num, dict(zip(names, cells, strict=False)))
+    except csv.Error as error:
+        raise InvalidLogError(f"broken CSV: {error}", path=str(path), line=reader.line_num) from error
+
+
+def _text(path: Path) -> list[str]:
+    """Return the lines of a file with their ends, blank ones too."""
+    lines: list[str] = []
+    for place, line in numbered_lines(path):
+        lines.extend("\n" for _ in range(place - 1 - len(lines)))
+        lines.append(decode_text(line, path=str(path), line=place) + "\n")
+    return lines
+
+
+def _parquet_rows(path: Path) -> list[Row]:
+    parquet = require("pyarrow.parquet", extra="parquet")
+    arrow = require("pyarrow", extra="parquet")
+    try:
+        table = parquet.ParquetFile(path).read()
+    except (arrow.ArrowException, OSError) as error:
+        raise InvalidLogError(f"cannot read the Parquet file: {error}", path=str(path)) from error
+    return [Row(place, cells) for place, cells in enumerate(table.to_pylist(), start=1)]

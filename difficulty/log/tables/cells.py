@@ -1,0 +1,189 @@
+"""Read one cell of somebody's table: a name, a text, a count, a number, a verdict, or nothing.
+
+It assumes what CSV readers, dataframes and JSON make of values: numbers as text, whole numbers as floats, NaN
+and the usual words for what is missing. Which column means what is left to `difficulty.log.tables.choice`.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+from decimal import Decimal
+from typing import Any, Final
+
+import numpy as np
+
+from difficulty.errors import InvalidLogError
+
+__all__ = ["MISSING", "as_count", "as_list", "as_number", "as_text", "as_verdict", "is_missing", "plain"]
+
+MISSING: Final = frozenset({"", "nan", "NaN", "null", "None", "<NA>"})
+"""Texts that mean that there is no value, in any column."""
+
+_WORDS: Final = {
+    "c": 1.0,
+    "correct": 1.0,
+    "right": 1.0,
+    "true": 1.0,
+    "t": 1.0,
+    "yes": 1.0,
+    "y": 1.0,
+    "pass": 1.0,
+    "passed": 1.0,
+    "p": 0.5,  # partly right, as inspect_ai writes it
+    "i": 0.0,
+    "incorrect": 0.0,
+    "wrong": 0.0,
+    "false": 0.0,
+    "f": 0.0,
+    "no": 0.0,
+    "n": 0.0,
+    "fail": 0.0,
+    "failed": 0.0,
+}
+_LONGEST_LIST: Final = 1_000_000  # characters of a list that is written in one cell
+
+
+def plain(value: Any) -> Any:
+    """Return a cell as plain Python: arrays become lists, scalars of numpy numbers, decimals floats."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    if isinstance(value, tuple):
+        return list(value)
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def is_missing(value: Any) -> bool:
+    """Say whether a plain cell holds nothing.
+
+    Examples
+    --------
+    >>> [is_missing(value) for value in (None, float("nan"), " ", "NaN", 0, "0")]
+    [True, True, True, True, False, False]
+    """
+    if value is None:
+        return True
+    if isinstance(value, str):
+        return value.strip() in MISSING
+    return isinstance(value, float) and math.isnan(value)
+
+
+def as_text(value: Any) -> str | None:
+    """Return a name, an answer or another text; whole numbers lose the ``.0`` that a table gave them.
+
+    Examples
+    --------
+    >>> as_text(17.0), as_text("17.0"), as_text(0.5), as_text(float("nan"))
+    ('17', '17.0', '0.5', None)
+    """
+    if is_missing(value):
+        return None
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
+
+
+def as_number(value: Any, what: str) -> float | None:
+    """Return a finite number, or None where the cell holds none.
+
+    Raises
+    ------
+    InvalidLogError
+        When the cell holds something that is no number.
+    """
+    if is_missing(value):
+        return None
+    try:
+        number = float(value.replace(",", "") if isinstance(value, str) else value)
+    except (TypeError, ValueError) as error:
+        raise InvalidLogError(f"{what} must be a number, got {str(value)[:60]!r}") from error
+    return number if math.isfinite(number) else None
+
+
+def as_count(value: Any, what: str) -> int | None:
+    """Return a whole number; below 0, which tools write where they did not count, is None.
+
+    Raises
+    ------
+    InvalidLogError
+        When the cell holds something that is no whole number.
+
+    Examples
+    --------
+    >>> as_count("1,024", "tokens"), as_count(33.0, "tokens"), as_count(-1, "tokens")
+    (1024, 33, None)
+    """
+    number = as_number(value, what)
+    if number is None or number < 0:
+        return None
+    if not number.is_integer():
+        raise InvalidLogError(f"{what} must be a whole number, got {value!r}")
+    return int(number)
+
+
+def as_verdict(value: Any, what: str, *, threshold: float | None = None) -> bool | None:
+    """Read a recorded verdict as right, wrong, or (NaN, null and empty) unknown.
+
+    Parameters
+    ----------
+    value : object
+        A boolean, 0 or 1, or a usual word: true, yes, correct, pass, C and their opposites.
+    what : str
+        What the value is, for messages.
+    threshold : float, optional
+        The least mark that counts as right, where marks lie between 0 and 1 or on another scale.
+
+    Raises
+    ------
+    InvalidLogError
+        When the value is neither right nor wrong: partial credit is no verdict without a threshold.
+
+    Examples
+    --------
+    >>> [as_verdict(value, "accuracy") for value in (1.0, "C", False, None, "true", "0")]
+    [True, True, False, None, True, False]
+    >>> as_verdict("P", "score", threshold=0.5), as_verdict(0.4, "score", threshold=0.5)
+    (True, False)
+    """
+    if is_missing(value):
+        return None
+    if isinstance(value, bool):
+        return value
+    mark = _WORDS.get(value.strip().lower()) if isinstance(value, str) else None
+    if mark is None:
+        try:
+            mark = float(value)
+        except (TypeError, ValueError):
+            mark = None
+    if mark is not None and threshold is not None:
+        return mark >= threshold
+    if mark not in (0.0, 1.0):
+        raise InvalidLogError(
+            f"{what} must be 0 or 1 (or true, false, yes, no, C, I) to say whether a sample is correct, got "
+            f"{str(value)[:60]!r}; choose another one, or say from which mark on a sample is right with "
+            "threshold=... (--threshold)"
+        )
+    return mark == 1.0
+
+
+def as_list(value: Any) -> Any:
+    """Return the list that is written in a cell of text, in JSON or in Python; anything else as it is.
+
+    Examples
+    --------
+    >>> as_list("['4', None]"), as_list("[1, 0]"), as_list("4"), as_list("[x]")
+    (['4', None], [1, 0], '4', '[x]')
+    """
+    if not isinstance(value, str) or not value.lstrip().startswith("[") or len(value) > _LONGEST_LIST:
+        return value
+    for read in (json.loads, ast.literal_eval):
+        try:
+            found = read(value.strip())
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        if isinstance(found, list):
+            return found
+    return value

@@ -1,0 +1,181 @@
+"""Choose which column of a table means what: by the names given, else by common ones.
+
+A guess is always told, never silent: the choice says which columns were taken, and which nothing reads. It
+looks at names only, but for one thing that names cannot tell: whether a guessed id numbers the rows in the
+place of the prompts, which is left to `difficulty.log.tables.rows`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+from difficulty.errors import InvalidInputError
+
+__all__ = ["LINE_FIELDS", "SAMPLE_FIELDS", "ColumnChoice", "choose_columns"]
+
+SAMPLE_FIELDS: Final = (
+    "answer",
+    "correct",
+    "output_tokens",
+    "prompt_tokens",
+    "score",
+    "mean_logprob",
+    "finish",
+    "text",
+    "chain",
+    "step",
+    "step_scores",
+    "verifier_tokens",
+    "cached_prompt_tokens",
+)
+LINE_FIELDS: Final = (
+    "prompt_id",
+    "prompt",
+    "messages",
+    "group",
+    "gold",
+    "generator",
+    "strategy",
+    "params",
+    "meta",
+    "n",
+    "n_correct",
+)
+
+# In order of preference; a field without an entry is found under its own name. A column is taken once, by the
+# first field here that wants it: `answer` is the model's where no column says so more clearly, else the key.
+_COMMON: Final[dict[str, tuple[str, ...]]] = {
+    "samples": ("samples", "completions", "responses", "generations", "outputs", "rollouts"),
+    "prompt_id": (
+        "prompt_id", "question_id", "problem_id", "task_id", "doc_id", "example_id", "unique_id", "qid",
+        "uid", "id", "idx", "index",
+    ),
+    "prompt": ("prompt", "question", "problem", "query", "instruction", "prompt_text", "input"),
+    "messages": ("messages", "conversation"),
+    "answer": (
+        "predicted_answer", "prediction", "predicted", "pred", "pred_answer", "extracted_answer",
+        "parsed_answer", "model_answer", "answer", "final_answer", "extracted",
+    ),
+    "gold": (
+        "gold", "gold_answer", "target", "reference", "reference_answer", "expected_answer", "expected",
+        "ground_truth", "correct_answer", "answer", "solution",
+    ),
+    "correct": (
+        "correct", "is_correct", "is_right", "right", "passed", "pass", "exact_match", "accuracy", "acc",
+        "success", "verdict",
+    ),
+    "output_tokens": (
+        "output_tokens", "completion_tokens", "n_output_tokens", "num_output_tokens", "generated_tokens",
+        "response_tokens", "n_tokens", "num_tokens", "token_count", "tokens", "completion_length",
+        "response_length",
+    ),
+    "prompt_tokens": ("prompt_tokens", "input_tokens", "n_prompt_tokens", "num_prompt_tokens"),
+    "generator": ("generator", "model", "model_name", "model_id"),
+    "score": ("score", "reward", "verifier_score", "reward_score", "rm_score", "prm_score", "scores"),
+    "mean_logprob": ("mean_logprob", "avg_logprob", "mean_log_prob"),
+    "text": (
+        "text", "completion", "response", "output", "generation", "generated_text", "model_response",
+        "full_model_response", "raw_output", "completions", "responses", "generations", "outputs",
+    ),
+    "finish": ("finish", "finish_reason", "stop_reason"),
+}  # fmt: skip
+
+
+class ColumnChoice(NamedTuple):
+    """Which columns are read.
+
+    Attributes
+    ----------
+    columns : dict of str to str
+        Column of each field, in the order of the fields.
+    guessed : frozenset of str
+        Fields whose column nobody named.
+    unused : tuple of str
+        Columns that nothing reads, in the order of the table.
+    """
+
+    columns: dict[str, str]
+    guessed: frozenset[str]
+    unused: tuple[str, ...]
+
+    def without(self, field: str, *, becomes: str | None = None) -> ColumnChoice:
+        """Return the choice without a guessed field, whose column may mean another one."""
+        columns = dict(self.columns)
+        column = columns.pop(field)
+        if becomes is not None:
+            columns[becomes] = column
+            return ColumnChoice(columns, self.guessed - {field} | {becomes}, self.unused)
+        return ColumnChoice(columns, self.guessed - {field}, (*self.unused, column))
+
+
+def choose_columns(
+    names: Iterable[str], given: Mapping[str, str] | None = None, *, nested: bool = False
+) -> ColumnChoice:
+    """Choose the column of each field.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Columns of the table.
+    given : mapping of str to str, optional
+        Columns that the caller named, by field; they go before all guesses.
+    nested : bool
+        Whether the columns are those of one sample inside a row, which is no prompt and has no samples.
+
+    Raises
+    ------
+    InvalidInputError
+        When a given field does not exist, or a given column is not in the table.
+
+    Examples
+    --------
+    >>> choice = choose_columns(["ID", "question", "pred", "is_correct", "seed"])
+    >>> choice.columns
+    {'prompt_id': 'ID', 'prompt': 'question', 'answer': 'pred', 'correct': 'is_correct'}
+    >>> choice.unused
+    ('seed',)
+    """
+    table = list(dict.fromkeys(names))
+    given = dict(given or {})
+    fields = ["samples", *LINE_FIELDS, *SAMPLE_FIELDS]
+    for field, column in given.items():
+        if field not in fields:
+            raise InvalidInputError(f"{field!r} is no field of a log; there are: {', '.join(fields)}")
+        if column not in table and not nested:
+            raise InvalidInputError(
+                f"there is no column {column!r} for {field}; the table has: {', '.join(table) or 'none'}"
+            )
+    found = {field: column for field, column in given.items() if column in table}
+    taken = set(found.values())
+    by_name: dict[str, str] = {}
+    for name in table:
+        by_name.setdefault(_usual(name), name)
+    for field in [*_COMMON, *(field for field in fields if field not in _COMMON)]:
+        if field in found or (nested and field not in SAMPLE_FIELDS):
+            continue
+        common = (by_name[name] for name in _COMMON.get(field, (field,)) if name in by_name)
+        free = next((column for column in common if column not in taken), None)
+        if free is not None:
+            found[field] = free
+            taken.add(free)
+    for one, other in (("n", "n_correct"), ("n_correct", "n")):  # either alone means something else
+        if one in found and one not in given and other not in found:
+            taken.discard(found.pop(one))
+    ordered = {field: found[field] for field in fields if field in found}
+    return ColumnChoice(
+        ordered, frozenset(ordered) - given.keys(), tuple(name for name in table if name not in taken)
+    )
+
+
+def _usual(name: str) -> str:
+    """Write a column's name as the common ones are written.
+
+    Examples
+    --------
+    >>> _usual("Is Correct"), _usual("isCorrect"), _usual("model-name")
+    ('is_correct', 'is_correct', 'model_name')
+    """
+    split = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())
+    return re.sub(r"[\s\-.]+", "_", split).lower()

@@ -1,0 +1,360 @@
+"""Turn the rows of a table into the lines of a sample log: one row a sample, or one row a prompt with lists.
+
+It assumes rows in memory, with a place each that errors can name. Rows with nothing in them are left out and
+counted; verdicts, tokens and answers may be missing anywhere. Reading cells is left to
+`difficulty.log.tables.cells`, choosing columns to `difficulty.log.tables.choice`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from difficulty.errors import InvalidLogError, InvalidPromptError
+from difficulty.generator import Generator
+from difficulty.log.tables.cells import (
+    as_count,
+    as_list,
+    as_number,
+    as_text,
+    as_verdict,
+    is_missing,
+    plain,
+)
+from difficulty.log.tables.choice import SAMPLE_FIELDS, ColumnChoice, choose_columns
+from difficulty.prompt import Prompt
+
+__all__ = ["Row", "Table", "lines_of_rows"]
+
+UNNAMED: Final = "model"
+_COUNTS: Final = frozenset(
+    ("output_tokens", "prompt_tokens", "chain", "step", "verifier_tokens", "cached_prompt_tokens")
+)
+_NUMBERS: Final = frozenset(("score", "mean_logprob"))
+_TELLING: Final = (
+    "correct",
+    "output_tokens",
+    "score",
+    "mean_logprob",
+)  # cells of these hold no "[" otherwise
+
+
+class Row(NamedTuple):
+    """One row of a table, and where it stands.
+
+    Attributes
+    ----------
+    place : int
+        Number of the row, or of its line in a file, counted from 1.
+    cells : mapping of str to object
+        Values by column; a column that is not there is empty.
+    """
+
+    place: int
+    cells: Mapping[str, Any]
+
+
+class Table(NamedTuple):
+    """What a table holds as a log.
+
+    Attributes
+    ----------
+    records : list of dict
+        Lines of the log, as `SampleLog.from_records` takes them.
+    generators : dict of str to Generator
+        All that the records name.
+    about : dict
+        Which column was taken for what, which were not, and how many rows were left out.
+    """
+
+    records: list[dict[str, Any]]
+    generators: dict[str, Generator]
+    about: dict[str, object]
+
+
+def lines_of_rows(
+    rows: Sequence[Row],
+    *,
+    columns: Mapping[str, str] | None = None,
+    generators: Mapping[str, Generator] | None = None,
+    threshold: float | None = None,
+) -> Table:
+    """Turn rows into lines.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+    columns : mapping of str to str, optional
+        Column of each field, where its name does not say it.
+    generators : mapping of str to Generator, optional
+        What is known of the generators by name; one alone has drawn all rows of a table that names none.
+    threshold : float, optional
+        The least mark that counts as right; see `difficulty.log.tables.cells.as_verdict`.
+
+    Raises
+    ------
+    InvalidInputError
+        When a column that is named is not there.
+    InvalidLogError
+        When the table tells nothing about samples, or a row cannot be read; with the place of the row.
+
+    Examples
+    --------
+    >>> cells = [{"id": 7, "pred": "4", "correct": 1}, {"id": 7, "pred": 5.0, "correct": "false"}]
+    >>> (record,) = lines_of_rows([Row(place, each) for place, each in enumerate(cells, start=1)]).records
+    >>> record["prompt_id"], record["samples"]
+    ('7', [{'answer': '4', 'correct': True}, {'answer': '5', 'correct': False}])
+    """
+    if not rows:
+        raise InvalidLogError("there are no rows; there is nothing to read")
+    names = dict.fromkeys(name for row in rows for name in row.cells)
+    inside = _names_inside(rows)
+    outside = {f: c for f, c in (columns or {}).items() if c in names or c not in inside}
+    choice = _looked_at(choose_columns(names, outside), rows)
+    known = dict(generators or {})
+    nested = _nested_choice(choice, columns, rows)
+    has = {*choice.columns, *(nested.columns if nested else ())}
+    if not has & {"prompt_id", "prompt", "messages"}:
+        raise InvalidLogError(
+            "no column tells the prompts apart; name the one with their ids or their texts (--id, --prompt)"
+            f"; there are: {_listed(rows)}"
+        )
+    if not has & {"answer", "correct", "score", "text", "n_correct"}:
+        raise InvalidLogError(
+            "no column says what came of a sample; name the one with answers, verdicts or scores (--answer, "
+            f"--correct, --score); there are: {_listed(rows)}"
+        )
+    reader = _Reader(choice, nested, known, threshold)
+    for row in rows:
+        try:
+            reader.add(row)
+        except (InvalidLogError, InvalidPromptError) as error:
+            reason = error.reason if isinstance(error, InvalidLogError) else str(error)
+            raise InvalidLogError(reason, line=row.place) from error
+    records = reader.records()
+    if not records:
+        raise InvalidLogError("all rows are empty; there is nothing to read")
+    about: dict[str, object] = {"columns": dict(choice.columns)}
+    if nested is not None:
+        about["sample_fields"] = dict(nested.columns)
+    if choice.unused:
+        about["unused_columns"] = list(choice.unused)
+    if reader.n_empty:
+        about["empty_rows_left_out"] = reader.n_empty
+    return Table(records, reader.generators, about)
+
+
+def _looked_at(choice: ColumnChoice, rows: Sequence[Row]) -> ColumnChoice:
+    """Take back guesses that the cells contradict."""
+    columns = choice.columns
+    if "samples" in choice.guessed and not _first(rows, columns["samples"], _is_records):
+        becomes = "text" if "text" not in columns else None
+        choice = choice.without("samples", becomes=becomes)
+        columns = choice.columns
+    if "answer" in choice.guessed and "gold" not in columns:
+        listed = [
+            field
+            for field in SAMPLE_FIELDS
+            if field in columns and _first(rows, columns[field], lambda cell: isinstance(cell, list))
+        ]
+        if listed and "answer" not in listed:  # one answer to many samples is the right one
+            choice = choice.without("answer", becomes="gold")
+            columns = choice.columns
+    content = columns.get("prompt")
+    if "prompt_id" in choice.guessed and content is not None:
+        ids = [as_text(plain(row.cells.get(columns["prompt_id"]))) for row in rows]
+        texts = {str(row.cells.get(content)) for row in rows}
+        if len(set(ids)) == len(ids) and len(texts) < len(ids):  # it numbers the rows
+            choice = choice.without("prompt_id")
+    return choice
+
+
+def _names_inside(rows: Sequence[Row]) -> set[str]:
+    """Return the names of all fields of objects that stand in lists inside the rows."""
+    cells = (plain(cell) for row in rows for cell in row.cells.values())
+    return {str(name) for cell in cells if _is_records(cell) for one in cell for name in one}
+
+
+def _nested_choice(
+    choice: ColumnChoice, given: Mapping[str, str] | None, rows: Sequence[Row]
+) -> ColumnChoice | None:
+    column = choice.columns.get("samples")
+    if column is None:
+        return None
+    names: list[str] = []
+    for row in rows:
+        for sample in plain(row.cells.get(column)) or []:
+            if not isinstance(sample, Mapping):
+                raise InvalidLogError(
+                    f"{column!r} must hold a list of objects, one for each sample", line=row.place
+                )
+            names.extend(sample)
+    return choose_columns(dict.fromkeys(names), given, nested=True)
+
+
+class _Reader:
+    """Collect the samples of rows by prompt and generator, in the order in which they come."""
+
+    def __init__(
+        self,
+        choice: ColumnChoice,
+        nested: ColumnChoice | None,
+        known: Mapping[str, Generator],
+        threshold: float | None,
+    ) -> None:
+        self.generators: dict[str, Generator] = {}
+        self.n_empty = 0
+        self._columns = choice.columns
+        self._sample_columns = {f: c for f, c in choice.columns.items() if f in SAMPLE_FIELDS}
+        self._nested = None if nested is None else nested.columns
+        self._known = known
+        self._alone = next(iter(known)) if len(known) == 1 else UNNAMED
+        self._threshold = threshold
+        self._lines: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._places: dict[str, tuple[int, dict[str, Any]]] = {}
+
+    def add(self, row: Row) -> None:
+        """Add the samples of one row."""
+        if all(is_missing(plain(cell)) for cell in row.cells.values()):
+            self.n_empty += 1
+            return
+        line = self._line(row)
+        if "n_correct" in self._columns and not is_missing(plain(row.cells.get(self._columns["n_correct"]))):
+            counts = {name: as_count(self._cell(row, name), name) for name in ("n", "n_correct")}
+            self._lines[(*self._key(line), str(row.place))] = line | counts
+            return
+        known = self._lines.setdefault(self._key(line), line | {"samples": []})
+        known["samples"].extend(map(self._sample, self._samples(row)))
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return one record per prompt × generator, with the prompt's length where all samples agree."""
+        for line in self._lines.values():
+            samples = line.get("samples", ())
+            lengths = {sample.get("prompt_tokens") for sample in samples}
+            cached = any(sample.get("cached_prompt_tokens") for sample in samples)
+            if len(lengths) == 1 and None not in lengths and not cached:
+                line["prompt_tokens"] = lengths.pop()
+                for sample in samples:
+                    del sample["prompt_tokens"]
+        return list(self._lines.values())
+
+    def _key(self, line: Mapping[str, Any]) -> tuple[str, ...]:
+        return tuple(str(line.get(name)) for name in ("prompt_id", "generator", "strategy", "params"))
+
+    def _cell(self, row: Row, field: str) -> Any:
+        column = self._columns.get(field)
+        return None if column is None else plain(row.cells.get(column))
+
+    def _line(self, row: Row) -> dict[str, Any]:
+        """Return the prompt's fields of a row, which must agree with those of earlier rows."""
+        fields: dict[str, Any] = {name: as_text(self._cell(row, name)) for name in ("group", "gold")}
+        content, messages = self._cell(row, "prompt"), as_list(self._cell(row, "messages"))
+        if _is_records(content):
+            content, messages = None, content
+        fields["prompt"] = as_text(content)
+        fields["messages"] = messages if _is_records(messages) else None
+        prompt_id = as_text(self._cell(row, "prompt_id"))
+        if prompt_id is None:
+            if fields["prompt"] is None and fields["messages"] is None:
+                raise InvalidLogError("the row has neither an id nor a prompt; give it one of them")
+            prompt_id = Prompt(text=fields["prompt"], messages=tuple(fields["messages"] or ())).id
+        place, earlier = self._places.setdefault(prompt_id, (row.place, fields))
+        for name, value in fields.items():
+            if value is None or earlier[name] == value:
+                continue
+            if earlier[name] is not None:
+                raise InvalidLogError(
+                    f"prompt {prompt_id!r} has another {name} here than on line {place}; one id stands for "
+                    "one prompt: name another column as the id, or none, so that texts tell prompts apart"
+                )
+            earlier[name] = value
+        generator = as_text(self._cell(row, "generator")) or self._alone
+        if generator not in self.generators:
+            self.generators[generator] = self._known.get(generator) or Generator(name=generator)
+        line = {"prompt_id": prompt_id, "generator": generator, **fields}
+        line["strategy"] = as_text(self._cell(row, "strategy"))
+        line |= {name: _object(self._cell(row, name), name) for name in ("params", "meta")}
+        return {name: value for name, value in line.items() if value is not None}
+
+    def _samples(self, row: Row) -> Iterable[Mapping[str, Any]]:
+        """Return the cells of each sample of a row, by field."""
+        cells = {field: plain(row.cells.get(column)) for field, column in self._sample_columns.items()}
+        if self._nested is not None:
+            inner = self._nested
+            found = plain(row.cells.get(self._columns["samples"])) or []
+            return [cells | {field: plain(one.get(name)) for field, name in inner.items()} for one in found]
+        if any(_begins_list(cells.get(field)) for field in _TELLING):
+            cells = {field: as_list(cell) for field, cell in cells.items()}
+        lists = {f: cell for f, cell in cells.items() if isinstance(cell, list) and f != "step_scores"}
+        if not lists:
+            return [cells]
+        sizes = {field: len(cell) for field, cell in lists.items()}
+        if len(set(sizes.values())) > 1:
+            listed = ", ".join(f"{size} of {field}" for field, size in sizes.items())
+            raise InvalidLogError(
+                f"the lists of the row differ in length ({listed}): nobody knows which belong together"
+            )
+        n = next(iter(sizes.values()))
+        return [
+            {field: plain(cell[i]) if field in lists else cell for field, cell in cells.items()}
+            for i in range(n)
+        ]
+
+    def _sample(self, cells: Mapping[str, Any]) -> dict[str, Any]:
+        sample: dict[str, Any] = {}
+        for field, cell in cells.items():
+            if field == "correct":
+                value: Any = as_verdict(cell, self._sample_name(field), threshold=self._threshold)
+            elif field in _COUNTS:
+                value = as_count(cell, self._sample_name(field))
+            elif field == "step_scores" or (field == "score" and isinstance(cell, list)):
+                value = _steps(as_list(cell), self._sample_name(field))
+                if field == "score" and value:
+                    sample["step_scores"], value = value, value[-1]
+            elif field in _NUMBERS:
+                value = as_number(cell, self._sample_name(field))
+            else:
+                value = as_text(cell)
+            if value is not None:
+                sample[field] = value
+        return sample
+
+    def _sample_name(self, field: str) -> str:
+        return (self._nested or {}).get(field) or self._columns.get(field, field)
+
+
+def _is_records(cell: Any) -> bool:
+    return isinstance(cell, list) and bool(cell) and all(isinstance(one, Mapping) for one in cell)
+
+
+def _begins_list(cell: Any) -> bool:
+    return isinstance(cell, str) and cell.lstrip().startswith("[")
+
+
+def _first(rows: Sequence[Row], column: str, holds: Callable[[Any], bool]) -> bool:
+    """Say whether the first cell of a column that holds anything is of a kind."""
+    cells = (plain(row.cells.get(column)) for row in rows)
+    return next((holds(as_list(cell)) for cell in cells if not is_missing(cell)), False)
+
+
+def _object(cell: Any, name: str) -> dict[str, Any] | None:
+    if is_missing(cell):
+        return None
+    found = as_list(f"[{cell}]")[0] if isinstance(cell, str) else cell
+    if not isinstance(found, Mapping):
+        raise InvalidLogError(f"{name} must be an object, got {str(cell)[:60]!r}")
+    return dict(found) or None
+
+
+def _steps(cell: Any, name: str) -> list[float] | None:
+    if is_missing(cell):
+        return None
+    if not isinstance(cell, list):
+        raise InvalidLogError(f"{name} must be a list of numbers, got {str(cell)[:60]!r}")
+    steps = [as_number(plain(one), name) for one in cell]
+    return [step for step in steps if step is not None] or None
+
+
+def _listed(rows: Sequence[Row]) -> str:
+    names = list(dict.fromkeys(name for row in rows for name in row.cells))
+    return ", ".join(map(repr, names[:30])) + (" …" if len(names) > 30 else "")

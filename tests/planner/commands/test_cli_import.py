@@ -1,0 +1,89 @@
+"""``planner import`` makes logs of what people have, and says what it took."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from difficulty import SampleLog
+from planner.cli import main
+
+
+def csv_file(path: Path) -> Path:
+    rows = ["qid,question,model,pred,ok,tokens,seed"]
+    rows += [
+        f"{i},What is {i} + 1?,small,{i + j},{int(j == 1)},{10 + j},{j}" for i in range(4) for j in (1, 2)
+    ]
+    path.write_text("\n".join(rows) + "\n3,What is 3 + 1?,small,,,,3\n")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_table_becomes_a_log_and_what_was_taken_is_told(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    csv_file(folder / "r.csv")
+    assert main(["import", "r.csv", "--correct", "ok", "--out", "log.parquet"]) == 0
+    told = capsys.readouterr()
+    assert told.out == "wrote log.parquet: SampleLog(4 prompts, 1 generator, 9 samples; with text, answers)\n"
+    assert "  prompt_id      <- qid\n" in told.err and "  correct        <- ok\n" in told.err
+    assert "note: not used: seed\n" in told.err
+    assert "note: 1 of 9 samples have no verdict\n" in told.err
+    assert "note: ragged: 2 to 3 samples" in told.err
+    log = SampleLog.read("log.parquet")
+    assert log.counts().n_correct.ravel().tolist() == [1, 1, 1, 1] and log.about["files"] == ["r.csv"]
+
+
+def test_a_generator_is_a_column_or_a_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    csv_file(folder / "r.csv")
+    (folder / "g.toml").write_text("[small]\nparams = 1e9\n")
+    assert main(["import", "r.csv", "--correct", "ok", "--generator", "seed", "--out", "a.jsonl"]) == 0
+    assert sorted(SampleLog.read("a.jsonl").generators) == ["1", "2", "3"]
+    (folder / "s.csv").write_text("id,correct\na,1\n")
+    assert (
+        main(["import", "s.csv", "--generator", "small", "--generators", "g.toml", "--out", "b.jsonl"]) == 0
+    )
+    assert SampleLog.read("b.jsonl").generators["small"].params == 1e9
+    assert main(["import", "s.csv", "--json", "--out", "c.jsonl"]) == 0
+    found = json.loads(capsys.readouterr().out.split("wrote b.jsonl")[1].partition("\n")[2])
+    assert (found["n_prompts"], found["n_samples"], found["kind"]) == (1, 1, "table")
+    assert found["about"]["columns"] == {"prompt_id": "id", "correct": "correct"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["r.csv", "--answer", "reply"], "no column 'reply' for answer; the table has: qid, question"),
+        (["r.csv", "--correct", "tokens"], "r.csv, line 2: tokens must be 0 or 1"),
+        (["r.csv", "log.jsonl"], "the files are of several kinds: r.csv (table), log.jsonl (sample_log)"),
+        (["log.jsonl"], "log.jsonl is a sample log already"),
+        (["empty"], "empty: the folder holds no file of samples"),
+        (["results_2026-01-02T03.json"], "no samples beside these results; evaluate with --log_samples"),
+    ],
+)
+def test_what_cannot_be_imported_says_why(
+    arguments: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    csv_file(folder / "r.csv")
+    (folder / "log.jsonl").write_text('{"sample_log": 1, "generators": {}}\n')
+    (folder / "results_2026-01-02T03.json").write_text("{}")
+    (folder / "empty").mkdir()
+    assert main(["import", *arguments]) == 2
+    assert said in capsys.readouterr().err
+    assert not (folder / "samples.jsonl.gz").exists()
+
+
+def test_a_folder_of_tables_is_read_whole(folder: Path) -> None:
+    (folder / "runs").mkdir()
+    csv_file(folder / "runs" / "a.csv")
+    (folder / "runs" / "b.jsonl").write_text('{"qid": 9, "pred": "1", "ok": false}\n')
+    (folder / "runs" / "notes.txt").write_text("nothing")
+    assert main(["import", "runs", "--correct", "ok"]) == 0
+    assert len(SampleLog.read("samples.jsonl.gz")) == 5
