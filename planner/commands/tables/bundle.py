@@ -5,7 +5,9 @@ Every number comes from the bundle; nothing is computed here but means over its 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from rich.table import Table
@@ -53,8 +55,8 @@ def bundle_table(bundle: PolicyBundle, path: str) -> Table:
         skill = training.get("skill", {})
         known = {name: share for name, share in skill.items() if share is not None}
         if known:
-            told = ", ".join(f"{share:.0%} of {name}" for name, share in known.items())
-            rows.append(("text", f"explains of how prompts differ in success, out of fold: {told}"))
+            told = ", ".join(f"{share:.0%} with {name}" for name, share in known.items())
+            rows.append(("text", f"tells how prompts differ in success, on those left out: {told}"))
         else:
             rows.append(("text", "tells nothing about success"))
         if training.get("n_near_duplicates"):
@@ -68,6 +70,7 @@ def bundle_table(bundle: PolicyBundle, path: str) -> Table:
 
 _IN_WORDS: Final = {
     "static mix": "the best mix of one-shot courses, the same for everybody",
+    "early stopping for all": "samples that stop early, the same for everybody",
     "courses for all": "the best courses of all kinds, the same for everybody",
     "sure choices by text": "other courses for prompts whose text surely asks for them",
     "choices by text": "other courses for prompts whose text asks for them",
@@ -81,23 +84,26 @@ def verdict_of_training(bundle: PolicyBundle) -> str:
     verdict = bundle.training.get("verdict")
     if not verdict:
         return "Nothing was recorded yet: plans rest on a broad prior."
-    found: list[str] = []
-    for band in verdict:
-        words = _IN_WORDS.get(band["deployed"], band["deployed"])
-        if band["deployed"] != "static mix":
-            words += f" ({band['gain']:+.3f} ± {1.96 * band['error']:.3f})"
-        if not found or found[-1] != words:
-            found.append(words)
-    if found == [_IN_WORDS["static mix"]]:
+    shown = [(name, list(bands)) for name, bands in groupby(verdict, key=lambda band: str(band["deployed"]))]
+    if [name for name, _ in shown] == ["static mix"]:
         text = "Nothing beyond the best static mix was shown to pay in training: the bundle plans that mix."
     else:
+        found = [_IN_WORDS.get(name, name) + _worth(name, bands) for name, bands in shown]
         text = (
-            "What the policy plans, from small budgets to large ones, with its worth over the static mix out "
-            f"of fold: {'; '.join(found)}."
+            "What was shown to pay in training, from small budgets to large ones (in brackets, what it gains "
+            f"over the static mix on prompts that were left out): {', then '.join(found)}."
         )
     if bundle.objective == "accuracy" and all(course.n == 1 for course in bundle.table.courses):
         text += " Only single samples could be valued."
     return text
+
+
+def _worth(name: str, bands: Sequence[Mapping[str, Any]]) -> str:
+    """Return what a procedure gains, at the least and the most of neighbouring budgets."""
+    if name == "static mix":
+        return ""
+    gains = sorted({f"{band['gain']:+.3f}" for band in bands}, key=float)
+    return f" ({' to '.join(gains[:: max(len(gains) - 1, 1)])})"
 
 
 def generator_table(bundle: PolicyBundle) -> Table:

@@ -122,7 +122,7 @@ def _versus_table(others: Mapping[str, Any], report: Report, title: str) -> Tabl
     from training.report.names import BEST_RULE
 
     table = new_table(f"{title} (▲ ▼: beyond the 95 % interval)")
-    table.add_column(f"{report.data['unit'].replace('_', ' ')} per prompt", overflow="fold", min_width=20)
+    table.add_column(f"{report.data['unit'].replace('_', ' ')} per prompt", overflow="fold", min_width=17)
     for budget in report.comparison["budgets"]:
         table.add_column(number(budget), justify="right", no_wrap=True)
     table.add_column("mean", justify="right", no_wrap=True)

@@ -32,11 +32,28 @@ def allocation_name(allocation: Allocation) -> str:
 
 
 def strategy_name(allocation: Allocation) -> str:
-    """Name the strategy and its parameters, without the size."""
+    """Name the strategy and its parameters, without the size; of a course, how it selects and when it ends.
+
+    Examples
+    --------
+    >>> words = "tiny x1 4 times; best by mean logprob; until one answers"
+    >>> strategy_name(Allocation(generator="tiny", strategy="best_of_n", width=4, params={"course": words}))
+    'best by mean logprob; until one answers'
+    """
     if allocation.n == 1:
         return "one sample"
+    course = allocation.parameters.get("course")
+    if course is not None:
+        return _all_but_first(str(course), allocation.generator)
     params = [str(value) for key, value in allocation.parameters.items() if key != "n"]
     return allocation.strategy + (f" ({', '.join(params)})" if params else "")
+
+
+def _all_but_first(course: str, generator: str) -> str:
+    """Return the words of a course without its steps, where all are of the generator that is named anyhow."""
+    steps, _, rest = course.partition("; ")
+    others = [step for step in steps.split(", ") if not step.startswith(f"{generator} x")]
+    return rest if not others else course
 
 
 def counted(kinds: Mapping[str, int]) -> str:

@@ -1,0 +1,44 @@
+"""Words of the tables: a course by what sets it apart, and a verdict that says nothing twice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from planner.commands.tables.bundle import verdict_of_training
+from planner.commands.tables.shared import strategy_name
+from policies.course.allocate import summary_of
+from policies.course.course import Course, waves
+from policies.course.stop import Agreement
+
+
+def test_a_course_of_one_generator_is_named_by_its_choice_and_its_end() -> None:
+    course = Course(steps=waves("tiny", (2, 2)), stop=Agreement(count=2))
+    assert strategy_name(summary_of(course)) == "vote; until 2 agree"
+    assert strategy_name(summary_of(Course(steps=waves("tiny", (1,))))) == "one sample"
+
+
+def test_a_course_of_several_generators_is_named_in_full() -> None:
+    course = Course(steps=waves("tiny", (2,)) + waves("tinier", (1,)), stop=Agreement(count=2))
+    assert strategy_name(summary_of(course)) == str(course)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        ([("static mix", 0.0)] * 4, "Nothing beyond the best static mix"),
+        (
+            [("choices by text", 0.01), ("choices by text", 0.03), ("static mix", 0.0)],
+            "asks for them (+0.010 to +0.030), then the best mix of one-shot courses",
+        ),
+        ([("choices by text", 0.01), ("courses for all", 0.02)], "(+0.010), then the best courses of all"),
+    ],
+)
+def test_neighbouring_budgets_of_one_kind_are_told_together(
+    trained_small: Any, chosen: list[tuple[str, float]], words: str
+) -> None:
+    verdict = [{"deployed": name, "gain": gain, "error": 0.001} for name, gain in chosen]
+    bundle = replace(trained_small.bundle, training={**trained_small.bundle.training, "verdict": verdict})
+    assert words in verdict_of_training(bundle)
