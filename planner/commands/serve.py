@@ -7,6 +7,7 @@ options for the usual case of one upstream; what is answered is the affair of `p
 from __future__ import annotations
 
 import logging
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,7 @@ def command(
     log_requests: bool,
 ) -> None:
     """Serve an OpenAI-compatible API that plans each request."""
+    from planner.planning.request import UnfamiliarPromptsWarning
     from planner.serving.build import build
     from planner.serving.settings import ServeSettings
 
@@ -75,6 +77,8 @@ def command(
     if log_requests:
         logging.getLogger("planner.serving").setLevel(logging.INFO)
         logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    # What is unfamiliar is counted in the metrics; the log needs no line for it.
+    warnings.filterwarnings("ignore", category=UnfamiliarPromptsWarning)
     server = uvicorn.Server(
         uvicorn.Config(
             service.application,

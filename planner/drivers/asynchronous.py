@@ -29,6 +29,8 @@ from policies.cost.usage import Usage
 __all__ = ["run_concurrently"]
 
 _NO_LIMITS = Limits()
+# Seconds that a request may take, before one was seen.
+_UNKNOWN = 120.0
 _TIME = Failure(kind="TimeLimitReached", reason="the run reached max_seconds", refused=True)
 
 
@@ -225,7 +227,7 @@ class _Driver:
     def _may_be_cancelled(self, ask: Ask) -> bool:
         """Say whether a flow may drop a request, or time may run out on it by what others have taken."""
         left = self._desk.seconds_left()
-        return ask.one_by_one or (left is not None and (not self._longest or left < 2 * self._longest))
+        return ask.one_by_one or (left is not None and left < (2 * self._longest or _UNKNOWN))
 
     async def _admit(self, session: Session, request: SampleRequest, n: int) -> Permit:
         """Wait until a sample may be sent, or until it is certain that none ever may."""

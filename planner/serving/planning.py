@@ -195,7 +195,7 @@ class Planning:
         generators: Mapping[str, Generator],
         deadline_seconds: float | None,
     ) -> Outcome:
-        """Carry a plan out and return its outcome."""
+        """Carry a plan out and return its outcome, the best so far where time is up."""
         course = plan.course
         missing = [name for name in (course.generators if course else ()) if name not in generators]
         if missing:

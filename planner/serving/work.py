@@ -185,7 +185,7 @@ class Work:
                 options=planned.options,
                 backend=payment.paying(drawing) if payment.any else drawing,
                 generators=generators,
-                deadline_seconds=None,
+                deadline_seconds=self.limits.deadline_seconds,
             )
             cost = outcome.cost
         finally:

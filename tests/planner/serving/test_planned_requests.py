@@ -172,6 +172,21 @@ async def test_a_deadline_brings_the_best_answer_so_far() -> None:
     assert got.json["planner"]["stop_reason"] == "time"
 
 
+async def test_the_operators_deadline_holds_as_well() -> None:
+    never = asyncio.Event()
+
+    async def behave(asked: Asked, place: int) -> Said:
+        if place:
+            await never.wait()
+        return completion(asked.json, "it is 41")
+
+    async with ScriptedUpstream(behave) as up, serving(up, limits={"deadline_seconds": 0.3}) as bed:
+        got = await bed.ask(chat())
+        never.set()
+    assert got.text == "it is 41"
+    assert got.json["planner"]["stop_reason"] == "time"
+
+
 async def test_samples_that_fail_do_not_lose_the_others() -> None:
     def behave(asked: Asked, place: int) -> Said:
         if place % 2:
