@@ -55,9 +55,8 @@ def build(settings: ServeSettings) -> Service:
     MissingDependencyError
         When the extra ``serve`` is not installed.
     """
-    by_logprob = {one.upstream for one in settings.routes.values() if one.select == "logprob"}
     upstreams = {
-        name: Upstream(name, one, logprobs=name in by_logprob, sends_clients_keys=not settings.keys)
+        name: Upstream(name, one, sends_clients_keys=not settings.keys)
         for name, one in settings.upstreams.items()
     }
     routes = {name: _route(name, one, settings, upstreams) for name, one in settings.routes.items()}
@@ -69,7 +68,7 @@ def build(settings: ServeSettings) -> Service:
                 share=one.shadow_share, draw_share=one.shadow_draw_share, watch=watch
             )
     handler = Handler(routes, limits=settings.limits, doors=doors, watch=watch)
-    opened: tuple[Opened, ...] = (*upstreams.values(), Loading(settings, routes, upstreams))
+    opened: tuple[Opened, ...] = (Loading(settings, routes, upstreams), *upstreams.values())
     application = Application(handler, opened, max_body_bytes=settings.limits.max_body_bytes)
     return Service(application=application, handler=handler, routes=routes, opened=opened)
 

@@ -36,15 +36,11 @@ class ClientOrigin:
         The one of both that it is from.
     executor : Executor, optional
         Threads that a synchronous client sends from; None for an asynchronous one.
-    logprobs : bool
-        Whether samples bring log-probabilities.
     """
 
-    def __init__(
-        self, http_client: Any, library: Any, *, executor: Executor | None = None, logprobs: bool = False
-    ) -> None:
+    def __init__(self, http_client: Any, library: Any, *, executor: Executor | None = None) -> None:
         self._inner, self._library, self._executor = http_client, library, executor
-        self._logprobs = logprobs
+        self.logprobs = False  # plans that select by them ask for them
         self._backends: dict[tuple[str, str], OpenAIBackend] = {}
         self._sender = http_client if executor is None else _over_threads(library, http_client, executor)
 
@@ -106,7 +102,7 @@ class ClientOrigin:
                 base_url=base,
                 api=api,
                 n_choices="single",
-                logprobs=self._logprobs,
+                logprobs=self.logprobs,
                 client=self._sender,
                 max_concurrency=1024,
                 max_retries=2,

@@ -75,6 +75,10 @@ def planning_of(
         max_samples=settings.limits.max_samples,
     )
     planning.plan(_EXAMPLE, Options(), price=None)
+    for key in sources:
+        given = one.generators.get(key)
+        named = one.upstream if given is None or given.upstream is None else given.upstream
+        upstreams[named].logprobs |= planning.reads_logprobs
     return planning
 
 

@@ -21,12 +21,14 @@ from planner.running.run_plans import run_plans
 from planner.serving.options import Options
 from planner.serving.origin import Origin
 from planner.serving.plannable import Asked
+from planner.strategies.follow import Follow
 from policies.cost.budget import Budget, Unit, check_unit
 from policies.cost.cost_model import CostModel
 from policies.course.allocate import summary_of
 from policies.course.course import Course, waves
 from policies.course.selection import LOGPROB, Selection
 from policies.plan.plan import AllocationPlan
+from policies.verifier.learned_verifier import LEARNED
 
 if TYPE_CHECKING:
     from difficulty.prompt import Prompt
@@ -86,6 +88,19 @@ class Planning:
         """Whether anything can select among several samples."""
         return self.extractor is not None or self.by_logprob
 
+    @property
+    def reads_logprobs(self) -> bool:
+        """Whether some plan selects by log-probabilities, which samples must then bring."""
+        bundle = self.planner.bundle
+        signals = {course.selection.signal for course in bundle.table.courses}
+        return self.by_logprob or bool(signals & {LOGPROB, LEARNED})
+
+    @property
+    def _scorers(self) -> set[str]:
+        """Names of what can score samples here."""
+        learned = {LEARNED} if self.planner.bundle.verifiers else set()
+        return {LOGPROB, *learned, *(self.verifiers or {})}
+
     def plan(self, prompt: Prompt, options: Options, *, price: float | None) -> AllocationPlan:
         """Return the plan of one prompt.
 
@@ -131,6 +146,9 @@ class Planning:
             return _one(
                 plan, course, "nothing can select among samples: the route has no way to extract answers"
             )
+        lacking = sorted(set(Follow(course=course).verifiers) - self._scorers)
+        if lacking and course.n > 1:
+            return _one(plan, course, f"nothing here scores samples by {', '.join(lacking)}")
         if self.by_logprob and course.steps[-1].kind == "sample" and course.n > 1:
             # No rule stops by log-probabilities: all samples of the plan are drawn, the likeliest sent.
             course = Course(

@@ -90,8 +90,6 @@ class Upstream:
         For logs and messages; addresses are not told to clients.
     settings : UpstreamSettings
         Addresses and limits.
-    logprobs : bool
-        Whether samples bring log-probabilities.
     sends_clients_keys : bool
         Whether a client's own key is sent on where the upstream has none configured.
     """
@@ -101,16 +99,16 @@ class Upstream:
         name: str,
         settings: UpstreamSettings,
         *,
-        logprobs: bool = False,
         sends_clients_keys: bool = False,
     ) -> None:
-        self.name, self.settings, self.logprobs = name, settings, logprobs
+        self.name, self.settings = name, settings
+        self.logprobs = False  # a route that selects by them asks for them
         self.secret = Secret(settings.key())
         self.addresses = [Address(url) for url in settings.base_urls]
         self.sends_clients_keys = sends_clients_keys and not self.secret.known
         self._turn = 0
         self._session: Any = None
-        self._backends: dict[tuple[str, str], OpenAIBackend] = {}
+        self._backends: dict[tuple[str, str, bool], OpenAIBackend] = {}
         self._held = AsyncExitStack()
 
     async def start(self) -> None:
@@ -220,9 +218,10 @@ class Upstream:
 
     def backend(self, address: Address, api: Literal["chat", "completions"]) -> OpenAIBackend:
         """Return what draws samples from one address, the same one every time."""
-        known = self._backends.get((address.base_url, api))
+        key = (address.base_url, api, self.logprobs)
+        known = self._backends.get(key)
         if known is None:
-            known = self._backends[address.base_url, api] = OpenAIBackend(
+            known = self._backends[key] = OpenAIBackend(
                 base_url=address.base_url,
                 api_key=self.settings.key(),
                 api=api,

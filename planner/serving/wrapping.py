@@ -93,7 +93,7 @@ def wrap(
     inner = cast("Any", client)._client
     library = _library_of(inner)
     executor = None if asynchronous else ThreadPoolExecutor(_THREADS, thread_name_prefix="planner-wrap")
-    origin = ClientOrigin(inner, library, executor=executor, logprobs=by_logprob)
+    origin = ClientOrigin(inner, library, executor=executor)
     plans = Planner.untrained() if planner is None else planner
     named = dict(models or {})
     unknown = sorted(set(named) - set(plans.bundle.generators))
@@ -112,6 +112,7 @@ def wrap(
         by_logprob=by_logprob,
         max_samples=max_samples,
     )
+    origin.logprobs = planning.reads_logprobs
     limits = Limits(max_samples=max_samples)
     json_votes = isinstance(extractor, str) and extractor.partition(":")[0] in ("json", "whole_text")
     route = Route(name=EVERY_MODEL, origin=origin, planning=planning, limits=limits, votes_on_json=json_votes)
