@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.threads import on_one_thread
+from difficulty.belief.belief_options import BeliefOptions
 from difficulty.belief.reference_prompts import ReferencePrompts
-from difficulty.belief.text_belief import TextBelief, fit_text_belief
+from difficulty.belief.text_belief import FittedBelief, fit_text_belief
 from difficulty.errors import InvalidInputError
 from difficulty.features.hidden_states import HiddenStates
 from difficulty.features.prompt_features import PromptFeatures
@@ -34,6 +35,9 @@ from policies.plan.objective import Objective, check_objective
 from policies.table.measure import prompt_lengths
 from policies.table.table import CourseTable
 from training.menu.learned_verifiers import LearnedVerifiers, fit_learned_verifiers
+from training.menu.study_name import study_name
+from training.policy.belief_search import search_belief
+from training.policy.bench import Bench
 from training.policy.gaps import filled_table
 from training.policy.learn import Learned, learn
 
@@ -160,16 +164,48 @@ def _train(
     groups = np.array(log.near_duplicates().groups)
     folds = group_folds(groups, n_folds=_N_FOLDS, seed=seed)
     read = _read_text(log, folds, hidden_states, seed, tell)
+
+    def search(bench: Bench) -> NDArray[np.float32] | None:
+        """Mix the belief anew where that is shown to be better."""
+        nonlocal read
+        if read is None or read.fitted.parts is None:
+            return None
+        default = read.fitted.belief.options
+        best = search_belief(
+            read.fitted.parts,
+            bench,
+            default,
+            n_trials=n_trials,
+            seed=seed,
+            storage=storage,
+            name="belief-"
+            + study_name(
+                log,
+                objective=objective,
+                unit=model.unit,
+                seed=seed,
+                verifiers=verifiers,
+                cost_model=model,
+                hidden_states=hidden_states,
+            ),
+            progress=lambda done, total: tell("search", done, total),
+        )
+        if best == default:
+            return None
+        read = read._replace(fitted=read.fitted.mixed(best))
+        return read.fitted.out_of_fold
+
     learned = learn(
         log,
         model,
         objective=objective,
-        weights=None if read is None else read.weights,
+        weights=None if read is None else read.fitted.out_of_fold,
         folds=folds,
         groups=groups,
         learned=verifiers.cross_fitted,
         offered=verifiers.offered,
         seed=seed,
+        search=search,
         progress=tell,
     )
     bundle = _bundle(log, learned, read, verifiers, model, objective=objective, seed=seed, n_trials=n_trials)
@@ -178,11 +214,10 @@ def _train(
 
 
 class _Read(NamedTuple):
-    """What text says: features, belief, weights out of fold (P, P), and their skill by generator."""
+    """What text says: features, belief with weights out of fold, and its skill by generator."""
 
     features: PromptFeatures
-    belief: TextBelief
-    weights: NDArray[np.float32]
+    fitted: FittedBelief
     skill: dict[str, float | None]
 
 
@@ -224,7 +259,7 @@ def _read_text(
     }
     if not bool((np.nan_to_num(fitted.skill) > 0).any()):
         return None
-    return _Read(features, fitted.belief, fitted.out_of_fold, skill)
+    return _Read(features, fitted, skill)
 
 
 def _bundle(
@@ -263,7 +298,7 @@ def _bundle(
         ),
         prompt_tokens=np.stack([lengths[name][rows] for name in log.generators], axis=1),
         features=None if read is None else read.features,
-        belief=None if read is None else read.belief.take(rows),
+        belief=None if read is None else read.fitted.belief.take(rows),
         prompt_token_fit=_token_fit(log),
         training={
             "log_digest": log.digest,
@@ -282,11 +317,19 @@ def _bundle(
                 for at, name in enumerate(verdict.chosen)
             ],
             "skill": {} if read is None else read.skill,
+            "mixture": {} if read is None else _parts(read.fitted.belief.options),
             "learned_verifier": verifiers.record,
         },
         trained=_trained_hashes(log.prompts),
         verifiers={name: made for name, made in verifiers.models.items() if name in log.generators},
     )
+
+
+def _parts(options: BeliefOptions) -> dict[str, float]:
+    """Return how much each part of a belief's mixture counts; shares of 1."""
+    parts = {"forest": options.forest, "nearest": options.nearest, "kernel": options.kernel}
+    total = sum(parts.values())
+    return {name: round(part / total, 4) for name, part in parts.items()}
 
 
 def _default_unit(log: SampleLog) -> str:

@@ -9,7 +9,7 @@ near-duplicates together; whether to believe the weights is left to whoever comp
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -22,6 +22,7 @@ from difficulty.belief.familiarity import Familiarity
 from difficulty.belief.familiarity_fit import fit_familiarity
 from difficulty.belief.grown_forest import grow_trees
 from difficulty.belief.leaf_weights import LeafWeights
+from difficulty.belief.mixture import OutOfFold, mixture
 from difficulty.belief.rate_weights import RateReferences
 from difficulty.belief.skill import equal_weights, pooled_skill, skill_of
 from difficulty.errors import InvalidInputError
@@ -134,7 +135,7 @@ class TextBelief:
         asked = table if told.all() else table[told]
         rates = self.success.predict(asked) if self.options.needs_rates else np.zeros((len(asked), 0))
         leaves = self.forest.trees.leaves(asked)
-        mixed = _mixture(self.options, self.forest, leaves, rates, self._by_rate, self.share)
+        mixed = mixture(self.options, self.forest.spread(leaves), rates, self._by_rate, self.share)
         known = self.known.of(asked)
         _draw(mixed, known)
         if told.all():
@@ -240,11 +241,30 @@ class FittedBelief(NamedTuple):
     skill : ndarray of float64, shape (G,)
         Share of the variance of each generator's rates that `out_of_fold` explains, sampling noise included;
         at most 0 where the weights tell nothing.
+    parts : OutOfFold or None
+        What `out_of_fold` was mixed from; None where nothing was grown.
     """
 
     out_of_fold: Weights
     belief: TextBelief
     skill: FloatArray
+    parts: OutOfFold | None = None
+
+    def mixed(self, options: BeliefOptions) -> FittedBelief:
+        """Return the same fit under another mixture; options of the forest itself stay as they are.
+
+        Raises
+        ------
+        InvalidInputError
+            When there is nothing to mix.
+        """
+        if self.parts is None:
+            raise InvalidInputError("a belief that tells nothing has no mixture")
+        grown = self.belief.options
+        same = replace(
+            options, n_trees=grown.n_trees, min_leaf=grown.min_leaf, max_features=grown.max_features
+        )
+        return self._replace(out_of_fold=self.parts.weights(same), belief=replace(self.belief, options=same))
 
 
 @on_one_thread
@@ -318,19 +338,16 @@ def fit_text_belief(
     )
     predicted = success.predictor.predict(table)
     predicted[learn] = success.out_of_fold
+    shared = np.zeros((n_prompts, n_prompts), dtype=np.float32)
     for fold in names:
         ours = (folds == fold) & told
         others = folds != fold
         trees = grow_trees(table[learn & others], counts.rate[learn & others], options, seed).trees
-        forest = LeafWeights.of(trees, table[others])
-        out_of_fold[np.ix_(ours, others)] = _mixture(
-            options,
-            forest,
-            trees.leaves(table[ours]),
-            predicted[ours],
-            RateReferences(rates=predicted[others]),
-            share[others],
-        )
+        shared[np.ix_(ours, others)] = LeafWeights.of(trees, table[others]).spread(trees.leaves(table[ours]))
+    parts = OutOfFold(
+        shared=shared, rates=predicted, share=share, folds=folds, familiarity=np.ones(n_prompts)
+    )
+    out_of_fold = parts.weights(options)
     if pooled_skill(out_of_fold, counts, folds) <= 0:
         return _mute(options, share, equal_weights(folds), n.shape[1])
     known, strangeness = fit_familiarity(
@@ -342,10 +359,8 @@ def fit_text_belief(
         blocks=np.zeros(table.shape[1], dtype=np.int64) if blocks is None else blocks,
         seed=seed,
     )
-    drawn = np.ones(n_prompts)
-    drawn[learn] = known.at(strangeness)
-    equal = equal_weights(folds)
-    out_of_fold = (drawn[:, None] * out_of_fold + (1 - drawn[:, None]) * equal).astype(np.float32)
+    parts.familiarity[learn] = known.at(strangeness)
+    out_of_fold = parts.weights(options)
     belief = TextBelief(
         options=options,
         share=share,
@@ -354,7 +369,7 @@ def fit_text_belief(
         rates=predicted,
         known=known,
     )
-    return FittedBelief(out_of_fold, belief, skill_of(out_of_fold, counts, folds))
+    return FittedBelief(out_of_fold, belief, skill_of(out_of_fold, counts, folds), parts)
 
 
 def _mute(options: BeliefOptions, share: FloatArray, out_of_fold: Weights, n_generators: int) -> FittedBelief:
@@ -363,30 +378,6 @@ def _mute(options: BeliefOptions, share: FloatArray, out_of_fold: Weights, n_gen
         options=options, share=share, forest=None, success=None, rates=np.zeros((len(share), 0))
     )
     return FittedBelief(out_of_fold, belief, np.zeros(n_generators))
-
-
-def _mixture(
-    options: BeliefOptions,
-    forest: LeafWeights,
-    leaves: NDArray[np.int64],
-    rates: FloatArray,
-    references: RateReferences,
-    share: FloatArray,
-) -> Weights:
-    """Return the mixture's weights over references in `forest`, shape (N, T)."""
-    total = options.forest + options.nearest + options.kernel
-    mixed = forest.spread(leaves) * np.float32(options.forest / total)
-    if options.nearest:
-        near = references.nearest(rates, n_nearest=options.n_nearest)
-        mixed += near * np.float32(options.nearest / total)
-    if options.kernel:
-        near = references.kernel(rates, bandwidth=options.bandwidth, floor=options.floor)
-        mixed += near * np.float32(options.kernel / total)
-    if not share.all():
-        mixed *= share.astype(np.float32)
-        mixed[~mixed.any(axis=1)] = share
-    mixed /= mixed.sum(axis=1, keepdims=True)
-    return mixed
 
 
 def _draw(weights: Weights, familiarity: FloatArray) -> None:

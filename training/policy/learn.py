@@ -31,6 +31,7 @@ __all__ = ["Learned", "bench_of", "learn"]
 
 FloatArray: TypeAlias = NDArray[np.float32]
 Progress: TypeAlias = Callable[[str, int, int], None]
+Search: TypeAlias = Callable[[Bench], FloatArray | None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -75,6 +76,7 @@ def learn(
     learned: Mapping[str, LearnedScorer] | None = None,
     offered: Mapping[str, StrategyName] | None = None,
     seed: int = 0,
+    search: Search | None = None,
     progress: Progress | None = None,
 ) -> Learned:
     """Learn a policy.
@@ -97,6 +99,9 @@ def learn(
         As in `training.policy.columns.measure_columns`.
     seed : int
         Of orders and of estimates that draw.
+    search : callable, optional
+        Looks for better weights than `weights` on the bench of the screened courses; None where there are
+        none.
     progress : callable, optional
         Called with (stage, done, total).
 
@@ -107,12 +112,17 @@ def learn(
     """
     tell = progress or (lambda stage, done, total: None)
     tell("table", 0, 1)
-    columns = measure_columns(log, model, objective=objective, learned=learned, offered=offered, seed=seed)
-    columns = columns.keep(screen(columns, weights, seed=seed))
+    measured = measure_columns(log, model, objective=objective, learned=learned, offered=offered, seed=seed)
+    columns = measured.keep(screen(measured, weights, seed=seed))
     tell("table", 1, 1)
-    tell("policy", 0, 1)
     named = np.array([prompt.group for prompt in log.prompts]) if groups is None else groups
-    bench = bench_of(columns, weights, groups=np.unique(named, return_inverse=True)[1], folds=folds)
+    numbers = np.unique(named, return_inverse=True)[1]
+    bench = bench_of(columns, weights, groups=numbers, folds=folds)
+    better = None if search is None else search(bench)
+    tell("policy", 0, 1)
+    if better is not None:
+        columns = measured.keep(screen(measured, better, seed=seed))
+        bench = bench_of(columns, better, groups=numbers, folds=folds)
     found = verdict(bench)
     offered_at = on_offer(bench, found)
     believed = believe(bench, bench.weights)
