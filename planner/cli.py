@@ -27,6 +27,7 @@ COMMANDS: Final = (
     "collect",
     "compare",
     "split",
+    "savings",
     "train",
     "evaluate",
     "inspect",

@@ -41,7 +41,7 @@ from training.policy.bench import Bench
 from training.policy.gaps import filled_table
 from training.policy.learn import Learned, learn
 
-__all__ = ["train"]
+__all__ = ["default_unit", "train"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -116,7 +116,7 @@ def train(
     check_objective(objective)
     if n_trials < 1:
         raise InvalidInputError(f"n_trials must be at least 1, got {n_trials}")
-    unit = check_unit(unit or _default_unit(log))
+    unit = check_unit(unit or default_unit(log))
     with open_folder(out) as folder:
         return _train(
             log,
@@ -332,7 +332,7 @@ def _parts(options: BeliefOptions) -> dict[str, float]:
     return {name: round(part / total, 4) for name, part in parts.items()}
 
 
-def _default_unit(log: SampleLog) -> str:
+def default_unit(log: SampleLog) -> str:
     """Return ``output_tokens`` where at least 95 % of the samples of each generator record them, else
     ``samples``.
     """

@@ -7,7 +7,7 @@ by text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -82,6 +82,7 @@ def measure_columns(
     objective: Objective,
     learned: Mapping[str, LearnedScorer] | None = None,
     offered: Mapping[str, StrategyName] | None = None,
+    wanted: Callable[[Course], bool] | None = None,
     seed: int = 0,
 ) -> Columns:
     """Measure every course worth trying on every prompt of a log.
@@ -98,6 +99,8 @@ def measure_columns(
         Cross-fitted learned verifiers by generator.
     offered : mapping of str to str, optional
         Generators whose samples they may pick from, and how they pick best alone.
+    wanted : callable, optional
+        Tells which of the courses that react or draw several generators are worth their time; all by default.
     seed : int
         Of orders and of estimates that draw.
 
@@ -113,6 +116,7 @@ def measure_columns(
     recorded = Recorded.of(log, learned=judges, seed=seed)
     menu = build_menu(log, objective=objective, learned=offered, share=_SHARE)
     early = early_stopping(recorded, coverage=coverage)
+    early = early if wanted is None else [course for course in early if wanted(course)]
     table = measure(log, recorded, menu, early, learned=learned, seed=seed)
     lengths = prompt_lengths(log)
     alone = table.cost(model, lengths)
@@ -124,6 +128,7 @@ def measure_columns(
     if len(single) > 1:
         names = _near_the_best(table, alone, single)
         more = cascades(recorded, names, single, coverage=coverage)
+        more = more if wanted is None else [course for course in more if wanted(course)]
         if more:
             table = CourseTable.joined([table, measure(log, recorded, [], more, seed=seed)])
     value, cost = table.value, table.cost(model, lengths)

@@ -1,0 +1,89 @@
+"""``planner savings``: what a log says would have been saved, before anything is trained.
+
+Measuring and choosing are left to `training.savings`, the screen to `planner.commands.tables.savings`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from planner.commands.terminal.options import as_json, logs_argument, on_duplicate_option, seed_option
+from planner.commands.terminal.recorded import note_near_duplicates, read_logs
+from planner.commands.terminal.terminal import results, say_json
+from policies.cost.budget import UNITS
+from policies.plan.objective import OBJECTIVES, Objective
+
+__all__ = ["command"]
+
+
+@click.command("savings")
+@logs_argument
+@on_duplicate_option
+@click.option(
+    "--unit",
+    type=click.Choice(UNITS),
+    default=None,
+    help="Unit of cost; output_tokens where recorded, else samples.",
+)
+@click.option(
+    "--objective",
+    type=click.Choice(OBJECTIVES),
+    default="accuracy",
+    show_default=True,
+    help="accuracy: what the selector delivers; coverage: one right sample, where a checker finds it.",
+)
+@click.option(
+    "--generator",
+    default=None,
+    metavar="NAME",
+    help="Who is sampled today; by default the one that gets furthest with the same N for everybody.",
+)
+@click.option(
+    "--n",
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="N",
+    help="Samples that everybody gets today; by default the fewest that get 90 % of the way from one to the "
+    "best.",
+)
+@click.option(
+    "--bootstrap",
+    type=click.IntRange(min=100),
+    default=2000,
+    show_default=True,
+    help="Replicates of the paired bootstrap over prompts.",
+)
+@seed_option
+@as_json
+def command(
+    log: tuple[Path, ...],
+    on_duplicate: Literal["error", "first"],
+    unit: str | None,
+    objective: Objective,
+    generator: str | None,
+    n: int | None,
+    bootstrap: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Tell what stopping early, pooling and choosing the model would have saved at equal accuracy.
+
+    LOG holds several samples of each prompt. Nothing is trained: all is chosen on one half of the prompts and
+    reported on the other, against the same number of samples for everybody.
+    """
+    from planner.commands.tables.savings import print_savings
+    from training.savings.savings import savings
+
+    recorded = read_logs(log, on_duplicate)
+    if not as_json:
+        note_near_duplicates(recorded)
+    found = savings(
+        recorded, unit=unit, objective=objective, generator=generator, n=n, n_bootstrap=bootstrap, seed=seed
+    )
+    if as_json:
+        say_json(found.to_json())
+    else:
+        print_savings(results(), found, " ".join(str(path) for path in log))

@@ -1,0 +1,57 @@
+"""``planner savings``: one screen of 80 columns, JSON for programs, exit code 2 for bad input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from planner.cli import main
+from training.simulated.log import simulated_log
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("savings") / "log.jsonl"
+    simulated_log(120, n_samples=8, n_generators=3, seed=1).write(path)
+    return path
+
+
+def test_all_is_on_one_screen_of_80_columns(
+    log: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["savings", str(log), "--n", "7", "--bootstrap", "200"]) == 0
+    screen = capsys.readouterr().out
+    *lines, last = screen.splitlines()
+    assert len(lines) < 24
+    assert max(map(len, lines)) <= 80
+    assert "…" not in screen
+    assert last == f"Next: planner train {log}"
+    for words in (
+        "7 samples of model-",
+        "for everybody",
+        "output tokens per prompt",
+        "stopping early",
+        "95 %",
+    ):
+        assert words in screen
+    assert "Collecting these 2,880 samples cost" in screen
+
+
+def test_programs_get_the_same_as_json(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["savings", str(log), "--unit", "flops", "--bootstrap", "200", "--json"]
+    assert main(arguments) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["data"]["unit"] == "flops"
+    assert found["ways"][-1]["name"] == "all together"
+    assert set(found["collecting"]) == {"cost", "repaid_after", "repaid_after_interval"}
+
+
+def test_a_log_without_repeats_is_refused_with_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    simulated_log(30, n_samples=1).write(tmp_path / "log.jsonl")
+    assert main(["savings", str(tmp_path / "log.jsonl")]) == 2
+    assert "needs at least 2 labelled samples" in capsys.readouterr().err

@@ -1,0 +1,312 @@
+"""What a log says that would have been saved at equal accuracy, against the same N for everybody.
+
+Nothing is trained: courses are for everybody, chosen on one half of the prompts and reported on the other.
+Choices by a prompt's text are left to `training.train`, words and tables to ``planner savings``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.arithmetic.threads import on_one_thread
+from difficulty.errors import InvalidInputError, UnknownGeneratorError
+from difficulty.log.sample_log import SampleLog
+from policies.cost.budget import UNIT_TRAITS, check_unit
+from policies.cost.cost_model import CostModel
+from policies.course.allocate import summary_of
+from policies.course.allocation import Allocation
+from policies.course.course import Course
+from policies.plan.objective import Objective, check_objective
+from policies.table.measure import measure, prompt_lengths
+from policies.table.recorded import Recorded
+from training.evaluation.bed import Played
+from training.frontier import Frontier, bootstrap_weights, interval
+from training.policy import masks
+from training.policy.columns import Columns, measure_columns
+from training.savings.halves import cross_fitted
+from training.savings.parts import CHECKED, VOTE, parts, uniform, worth_trying
+from training.train import default_unit
+
+__all__ = ["Savings", "savings"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+_SHARE: Final = 0.9
+_MOST_PROMPTS: Final = 1000
+_FEWEST_GROUPS: Final = 10
+# Courses that too few prompts have are left out first, then prompts that lack one of those that remain.
+_COVERED: Final = (0.5, 0.8, 0.95, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Savings:
+    """What would have been saved, all JSON values.
+
+    Parameters
+    ----------
+    data : dict
+        Prompts, groups, samples, unit, objective, seed, and what was left out.
+    today : dict
+        The same N for everybody: ``"generator"``, ``"picking"``, ``"n"``, and its ``"value"`` and ``"cost"``
+        per prompt.
+    ways : list of dict
+        By way to save: ``"name"``; ``"cost"`` per prompt at the value of today, None where it never gets
+        there; ``"saved"`` per prompt and ``"saved_share"``, with intervals, whose ends are None where
+        replicates never get there. The last one is all together, where there are several.
+    collecting : dict
+        ``"cost"`` of the whole log; ``"repaid_after"``, prompts until the last way has saved as much, None
+        where it never does, with interval; its upper end is None where it may be never. Empty in units that
+        do not add up.
+    """
+
+    data: dict[str, Any]
+    today: dict[str, Any]
+    ways: list[dict[str, Any]]
+    collecting: dict[str, Any]
+
+    def to_json(self) -> bytes:
+        """Return all of it as JSON."""
+        content = {item.name: getattr(self, item.name) for item in fields(self)}
+        return msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n"
+
+
+class _Today(NamedTuple):
+    """The same N for everybody, and its value and cost per prompt, shape (P,)."""
+
+    course: Course
+    picking: str
+    value: FloatArray
+    cost: FloatArray
+
+
+@on_one_thread
+def savings(
+    log: SampleLog,
+    *,
+    unit: str | None = None,
+    objective: Objective = "accuracy",
+    generator: str | None = None,
+    n: int | None = None,
+    n_bootstrap: int = 2000,
+    seed: int = 0,
+    cost_model: CostModel | None = None,
+) -> Savings:
+    """Return what stopping early, pooling and choosing the model would have saved.
+
+    Parameters
+    ----------
+    log : SampleLog
+        With repeats; of more than 1000 prompts, as many are drawn by group.
+    unit : str, optional
+        Of cost; output tokens where recorded, else samples.
+    objective : {"accuracy", "coverage"}
+        What the selector delivers, or one right sample where a checker finds it.
+    generator : str, optional
+        Who is sampled today; the one that gets furthest with equally many samples by default.
+    n : int, optional
+        How many samples everybody gets today; by default the fewest that get 90 % of the way from one sample
+        to the most.
+    n_bootstrap : int
+        Replicates of the paired bootstrap over groups, at least 100.
+    seed : int
+        Of orders, halves and bootstrap.
+    cost_model : CostModel, optional
+        Prices beyond those in the log's header; its unit is replaced.
+
+    Raises
+    ------
+    InvalidInputError
+        When the log has no repeats, too few prompts, or nothing labelled.
+    UnknownGeneratorError
+        When the log has no sample of `generator`.
+
+    Notes
+    -----
+    Intervals are of a paired bootstrap over groups of prompts, conditional on what was chosen and on the
+    samples that were recorded.
+    """
+    check_objective(objective)
+    if n_bootstrap < 100:
+        raise InvalidInputError(f"n_bootstrap must be at least 100 for a 95 % interval, got {n_bootstrap}")
+    if n is not None and n < 1:
+        raise InvalidInputError(f"n must be at least 1, got {n}")
+    if generator is not None and generator not in log.generators:
+        raise UnknownGeneratorError(
+            f"generator must be one of {', '.join(log.generators)}, which the log holds; got {generator!r}"
+        )
+    used = _sampled(log, seed)
+    cost_unit = check_unit(unit or default_unit(log))
+    model = replace(cost_model or CostModel(unit=cost_unit, generators=log.generators), unit=cost_unit)
+    whole = measure_columns(used, model, objective=objective, wanted=worth_trying, seed=seed)
+    columns, rows = _complete(whole, used, model)
+    groups = np.unique(np.array(used.near_duplicates().groups)[rows], return_inverse=True)[1]
+    n_groups = int(groups.max()) + 1
+    if n_groups < _FEWEST_GROUPS:
+        raise InvalidInputError(
+            f"at least {_FEWEST_GROUPS} prompts that differ are needed, got {n_groups}; record more"
+        )
+    kept = used.select([used.prompts[row].id for row in rows])
+    today = _today(columns, kept, model, generator, n, seed)
+    courses = columns.table.courses
+    weights = bootstrap_weights(
+        len(rows), n_replicates=n_bootstrap, seed=seed, groups=[str(group) for group in groups]
+    )
+    played = cross_fitted(columns, parts(courses, today.course), today.value, groups, seed=seed)
+    target, spent = weights @ today.value, weights @ today.cost
+    ways = [_way(name, item, weights, target, spent) for name, item in played.items()]
+    return Savings(
+        data={
+            "n_prompts": len(rows),
+            "n_left_out": len(used.prompts) - len(rows),
+            "n_not_drawn": len(log.prompts) - len(used.prompts),
+            "n_groups": n_groups,
+            "n_samples": log.n_samples,
+            "n_courses": len(courses),
+            "generators": list(log.generators),
+            "unit": cost_unit,
+            "objective": objective,
+            "n_bootstrap": n_bootstrap,
+            "seed": seed,
+        },
+        today={
+            "generator": today.course.generators[0],
+            "picking": today.picking,
+            "n": today.course.n,
+            "value": _number(target[0]),
+            "cost": _number(spent[0]),
+        },
+        ways=ways,
+        collecting=_collecting(log, columns, ways, cost_unit),
+    )
+
+
+def _sampled(log: SampleLog, seed: int) -> SampleLog:
+    """Return a log of at most as many prompts as a minute allows, drawn by group."""
+    if len(log.prompts) <= _MOST_PROMPTS:
+        return log
+    groups = np.unique(np.array(log.near_duplicates().groups), return_inverse=True)[1]
+    order = np.random.default_rng(seed).permutation(int(groups.max()) + 1)
+    rows = np.argsort(order[groups], kind="stable")[:_MOST_PROMPTS]
+    return log.select([log.prompts[row].id for row in np.sort(rows)])
+
+
+def _complete(whole: Columns, log: SampleLog, model: CostModel) -> tuple[Columns, NDArray[np.intp]]:
+    """Return courses and the prompts on which all of them are known; nothing of it was filled."""
+    known = ~(np.isnan(whole.table.value) | np.isnan(whole.table.cost(model, prompt_lengths(log))))
+    share = known.mean(axis=0)
+    for least in _COVERED:
+        kept = np.flatnonzero(share >= least)
+        rows = np.flatnonzero(known[:, kept].all(axis=1))
+        if len(kept) and 2 * len(rows) >= len(known):
+            break
+    courses = [whole.table.courses[column] for column in kept]
+    if not len(rows) or all(course.n < 2 or len(course.generators) > 1 for course in courses):
+        raise InvalidInputError(
+            "this log cannot tell what several samples are worth: it needs at least 2 labelled samples of "
+            "most prompts (8 or more say far more), and answers or scores to choose by; where a checker "
+            "recognises right answers, use --objective coverage"
+        )
+    part = whole.keep(kept)
+    return Columns(
+        table=part.table.take(rows), value=part.value[rows], cost=part.cost[rows], prices=part.prices
+    ), rows
+
+
+def _today(
+    columns: Columns, log: SampleLog, model: CostModel, generator: str | None, n: int | None, seed: int
+) -> _Today:
+    """Return the same N for everybody that is compared with: of those that get furthest by a plain vote, or
+    by whatever the log knows where nothing votes.
+    """
+    courses, value = columns.table.courses, columns.value.mean(axis=0, dtype=np.float64)
+    names = dict.fromkeys(course.generators[0] for course in courses)
+    ways = {
+        (name, picking): at
+        for name in names
+        if generator in (None, name)
+        for picking, at in uniform(courses, name).items()
+    }
+    if not ways:
+        raise InvalidInputError(
+            f"too few prompts have samples of {generator!r}; compare with one of {', '.join(names)}"
+        )
+    usual = {way: at for way, at in ways.items() if way[1] in (VOTE, CHECKED)} or ways
+    best = max(usual, key=lambda way: float(value[usual[way]].max()))
+    at, picking = usual[best], best[1]
+    if n is None:
+        way = value[at[0]] + _SHARE * (value[at].max() - value[at[0]])
+        column = int(at[(value[at] >= way - 1e-12).argmax()])
+    elif n in (widths := [courses[column].n for column in at.tolist()]):
+        column = int(at[widths.index(n)])
+    elif n > widths[-1]:
+        raise InvalidInputError(
+            f"n must be at most {widths[-1]}, which is what the log can tell of {best[0]!r}; got {n}"
+        )
+    else:
+        return _measured(replace(summary_of(courses[at[-1]]), width=n), picking, log, model, seed)
+    course = courses[column]
+    return _Today(
+        course, picking, columns.value[:, column].astype(float), columns.cost[:, column].astype(float)
+    )
+
+
+def _measured(allocation: Allocation, picking: str, log: SampleLog, model: CostModel, seed: int) -> _Today:
+    """Return a number of samples that is not on the grid."""
+    table = measure(log, Recorded.of(log, seed=seed), [allocation], [], seed=seed)
+    cost = table.cost(model, prompt_lengths(log))
+    return _Today(table.courses[0], picking, table.value[:, 0].astype(float), cost[:, 0].astype(float))
+
+
+def _way(
+    name: str, played: Played, weights: FloatArray, target: FloatArray, spent: FloatArray
+) -> dict[str, Any]:
+    """Return what one way costs at the value of today, and what it saves."""
+    paid = Frontier.of(played.cost, played.value, weights).cost_of(target)
+    never = np.isinf(paid)
+    saved = np.where(never, -np.inf, spent - np.where(never, 0.0, paid))
+    share = saved / np.maximum(spent, 1e-300)
+    return {
+        "name": name,
+        "cost": _number(paid[0]),
+        "missing": _number(max(float(target[0] - (weights[0] @ played.value).max()), 0.0)),
+        "saved": _number(saved[0]),
+        "saved_interval": _interval(saved),
+        "saved_share": _number(share[0]),
+        "saved_share_interval": _interval(share),
+    }
+
+
+def _collecting(log: SampleLog, columns: Columns, ways: list[dict[str, Any]], unit: str) -> dict[str, Any]:
+    """Return what the log cost, and after how many prompts the last way has saved as much."""
+    if not UNIT_TRAITS[unit].additive:
+        return {}
+    courses = columns.table.courses
+    once = {courses[column].generators[0]: column for column in np.flatnonzero(masks.single(courses))}
+    cost = sum(
+        float(columns.cost[:, column].mean(dtype=np.float64)) * int(log.pool(name).n.sum())
+        for name, column in once.items()
+    )
+    low, high = ways[-1]["saved_interval"]
+    return {
+        "cost": _number(cost),
+        "repaid_after": _repaid(cost, ways[-1]["saved"]),
+        "repaid_after_interval": [_repaid(cost, high), _repaid(cost, low)],
+    }
+
+
+def _repaid(cost: float, saved: float | None) -> int | None:
+    return None if saved is None or saved <= 0 else int(np.ceil(cost / saved))
+
+
+def _number(value: float) -> float | None:
+    return round(float(value), 9) if np.isfinite(value) else None
+
+
+def _interval(replicates: FloatArray) -> list[float | None]:
+    low, high = interval(replicates[1:])
+    return [_number(low), _number(high)]
