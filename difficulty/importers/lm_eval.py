@@ -1,20 +1,23 @@
 """Import the ``samples_*.jsonl`` that lm-evaluation-harness writes with ``--log_samples``.
 
-It assumes generative tasks, best with ``repeats`` above 1 and a filter that keeps all repeats; runs of the
-same task with other seeds may be given as several files. Token counts are not in these files, so the unit
-of such a log is samples.
+It assumes generative tasks, best with ``repeats`` above 1, and reads every repeat: where the filter kept one
+of them, the patterns of the task are applied to the others, if the results lie beside the samples. Token
+counts are not in these files, so the unit of such a log is samples.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from difficulty.errors import InvalidInputError, InvalidLogError
 from difficulty.generator import Generator
+from difficulty.importers.lm_eval_prompt import prompt_fields, shared_examples
+from difficulty.importers.lm_eval_task import TaskRules, task_rules
 from difficulty.importers.shared import Extract, Grade, LineGroups, loads, only, reference, verdict
 from difficulty.log.formats.jsonl import log_lines
 from difficulty.log.sample_log import SampleLog
@@ -34,6 +37,7 @@ def read_lm_eval(
     metric: str | None = None,
     extract: Extract | None = None,
     grade: Grade | None = None,
+    prompt_field: str | None = None,
 ) -> SampleLog:
     """Read sample files of lm-evaluation-harness as a log of one generator.
 
@@ -53,6 +57,9 @@ def read_lm_eval(
         Finds the answer in a response; by default the filter's own result is the answer.
     grade : callable, optional
         Compares an answer with the target, where the file has no verdict for each repeat.
+    prompt_field : str, optional
+        Field of the task's documents that holds the question; by default the prompt is what was sent, less
+        the worked examples before it: earlier turns of a chat, and paragraphs that all prompts begin with.
 
     Returns
     -------
@@ -65,9 +72,11 @@ def read_lm_eval(
 
     Notes
     -----
-    The harness scores the repeats of a prompt together, so a verdict for each is rarely in the file: give
-    `grade`, or correctness stays unknown. An answer ``[invalid]``, where no pattern matched, abstains.
-    Prompts with equal ``doc_hash`` are one group.
+    The harness scores what its filter leaves of all repeats, so a verdict for each is rarely in the file. It
+    is worked out with the task's own patterns where ``results_*.json`` lies beside the samples, the filter
+    is one of regular expressions and the metric ``exact_match``; else give `extract` and `grade`, or
+    correctness stays unknown. An answer ``[invalid]``, where no pattern matched, abstains. Prompts with
+    equal ``doc_hash`` are one group.
 
     References
     ----------
@@ -88,26 +97,44 @@ def read_lm_eval(
     if not paths:
         raise InvalidInputError("give at least one path to read")
     groups = LineGroups()
+    read: dict[tuple[object, ...], Path] = {}
     for path in map(Path, paths):
         name = task or _task_of(path)
         rows = [(place, _parse(data, str(path), place)) for place, data in log_lines(path)]
+        same = read.setdefault((name, *(json.dumps(row, sort_keys=True) for _, row in rows)), path)
+        if same is not path:
+            raise InvalidLogError(
+                f"holds the same samples as {same}, which would count twice; give one", path=str(path)
+            )
         filters = list(dict.fromkeys(str(row["filter"]) for _, row in rows if "filter" in row))
+        wanted = _wanted(filters, filter, path)
+        rules = None if wanted is None or extract or grade else task_rules(path, name, wanted)
+        examples = shared_examples([row for _, row in rows])
         seen: set[str] = set()
         for place, row in rows:
             try:
-                if "filter" in row and str(row["filter"]) != only(filters, filter, "filter"):
+                if "filter" in row and str(row["filter"]) != wanted:
                     continue
                 if str(row["doc_id"]) in seen:
                     raise InvalidLogError(
                         f"doc_id {row['doc_id']!r} is in the file twice; keep one line of each"
                     )
                 seen.add(str(row["doc_id"]))
-                line = {"prompt_id": f"{name}/{row['doc_id']}", "generator": generator.name, **_prompt(row)}
-                groups.add(line, _samples(row, metric=metric, extract=extract, grade=grade))
+                line = {"prompt_id": f"{name}/{row['doc_id']}", "generator": generator.name}
+                line |= prompt_fields(row, examples, field=prompt_field)
+                samples = _samples(row, metric=metric, extract=extract, grade=grade, rules=rules)
+                groups.add(line, samples)
             except InvalidLogError as error:
                 raise InvalidLogError(error.reason, path=str(path), line=place) from error
     about = {"imported_from": "lm-evaluation-harness", "files": [Path(path).name for path in paths]}
     return SampleLog.from_records(groups.records(), {generator.name: generator}, about=about)
+
+
+def _wanted(filters: list[str], wanted: str | None, path: Path) -> str | None:
+    try:
+        return only(filters, wanted, "filter") if filters else None
+    except InvalidLogError as error:
+        raise InvalidLogError(error.reason, path=str(path)) from error
 
 
 def _parse(data: bytes, path: str, place: int) -> dict[str, Any]:
@@ -132,30 +159,21 @@ def _task_of(path: Path) -> str:
     return match.group(1) if match else path.name.partition(".")[0]
 
 
-def _prompt(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the prompt's fields of a line: text, group and gold."""
-    arguments = row.get("arguments")
-    first: Any = None
-    if isinstance(arguments, dict) and arguments:
-        first = next(iter(arguments.values()))
-        first = first.get("arg_0") if isinstance(first, dict) else first
-    elif isinstance(arguments, list) and arguments:
-        first = arguments[0][0] if isinstance(arguments[0], list) and arguments[0] else arguments[0]
-    text = first if isinstance(first, str) and first.strip() else None
-    return {
-        "prompt": text,
-        "group": str(row["doc_hash"]) if row.get("doc_hash") else None,
-        "gold": reference(row["target"]),
-    }
-
-
 def _samples(
-    row: Mapping[str, Any], *, metric: str | None, extract: Extract | None, grade: Grade | None
+    row: Mapping[str, Any],
+    *,
+    metric: str | None,
+    extract: Extract | None,
+    grade: Grade | None,
+    rules: TaskRules | None,
 ) -> list[dict[str, Any]]:
     """Return the samples of one line: one per repeat."""
     texts = _repeats(row["resps"])
+    worked_out: list[bool | None] | None = None
     if extract is not None:
         answers = [extract(text) for text in texts]
+    elif rules is not None and len(texts) > 1 and metric in (None, "exact_match"):
+        answers, worked_out = _by_rules(row, texts, rules)
     else:
         filtered = row["filtered_resps"]
         if isinstance(filtered, list) and len(filtered) == 1 and isinstance(filtered[0], list):
@@ -164,13 +182,16 @@ def _samples(
             raise InvalidLogError("filtered_resps must be a list with what the filter found in each repeat")
         if len(filtered) != len(texts):
             raise InvalidLogError(
-                f"the filter kept {len(filtered)} of {len(texts)} repeats; keep them all, or give "
-                "extract=... to find the answers in the responses"
+                f"the filter kept {len(filtered)} of {len(texts)} repeats, and no results_*.json beside the "
+                "file says by which pattern; put it there, or give extract=... and grade=... to find and "
+                "judge the answers in the responses"
             )
         answers = list(map(_answer, filtered))
-    verdicts = _verdicts(row, len(texts), metric=metric if grade is None else None, needed=grade is None)
+    verdicts = worked_out or _verdicts(
+        row, len(texts), metric=metric if grade is None else None, needed=grade is None
+    )
     if grade is not None:
-        gold = _prompt(row)["gold"]
+        gold = reference(row["target"])
         if gold is None:
             raise InvalidLogError("there is no target to grade against")
         verdicts = [False if answer is None else bool(grade(answer, gold)) for answer in answers]
@@ -178,6 +199,33 @@ def _samples(
         {"answer": answer, "correct": correct, "text": text}
         for answer, correct, text in zip(answers, verdicts, texts, strict=True)
     ]
+
+
+def _by_rules(
+    row: Mapping[str, Any], texts: Sequence[str], rules: TaskRules
+) -> tuple[list[str | None], list[bool | None]]:
+    """Find and judge each repeat's answer by the task's rules, after checking them on what was recorded."""
+    target = reference(row["target"])
+    found = [rules.found(text) for text in texts]
+    kept = row["filtered_resps"]
+    kept = kept[0] if isinstance(kept, list) and len(kept) == 1 else kept
+    if (isinstance(kept, str) and kept not in found) or (
+        isinstance(kept, list) and kept != found[: len(kept)]
+    ):
+        raise InvalidLogError(
+            f"the filter left {str(kept)[:60]!r}, which the task's patterns do not find in the responses; "
+            "give extract=... and grade=..."
+        )
+    if target is None:
+        return list(map(_answer, found)), [None] * len(found)
+    verdicts: list[bool | None] = [rules.right(each, target) for each in found]
+    recorded = row.get("exact_match")
+    if isinstance(kept, str) and recorded in (0, 1) and rules.right(kept, target) != bool(recorded):
+        raise InvalidLogError(
+            f"exact_match is {recorded} for {kept!r} and target {target!r}, which the task's settings do not "
+            "explain; give extract=... and grade=..."
+        )
+    return list(map(_answer, found)), verdicts
 
 
 def _answer(found: object) -> str | None:

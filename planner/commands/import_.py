@@ -69,6 +69,20 @@ def _column_options(function: click.decorators.FC) -> click.decorators.FC:
     help="The least mark that counts as right, where marks are graded.",
 )
 @click.option(
+    "--filter", "filter_name", default=None, help="Filter of lm-evaluation-harness whose answers are taken."
+)
+@click.option(
+    "--scorer",
+    default=None,
+    help="Scorer of inspect_ai, or metric of the harness, that says what is correct.",
+)
+@click.option(
+    "--prompt-field",
+    default=None,
+    metavar="FIELD",
+    help="Field of the harness's documents with the question.",
+)
+@click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("samples.jsonl.gz"),
@@ -81,6 +95,9 @@ def command(
     generator: str | None,
     generators_file: Path | None,
     threshold: float | None,
+    filter_name: str | None,
+    scorer: str | None,
+    prompt_field: str | None,
     out: Path,
     as_json: bool,
     **columns: str | None,
@@ -118,7 +135,9 @@ def command(
                 f"{paths[0]} is a log of {kind}, which has no columns; leave out "
                 + ", ".join(_OPTIONS[field][0] for field in given)
             )
-        log = _read_log(kind, paths, generator, known, threshold)
+        log = _read_log(
+            kind, paths, generator, known, filter_name=filter_name, scorer=scorer, prompt_field=prompt_field
+        )
     log.write(out)
     if as_json:
         print_json({"out": str(out), "kind": kind, "files": list(map(str, paths)), **_summary(log)})
@@ -155,17 +174,26 @@ def _read_log(
     paths: list[Path],
     generator: str | None,
     known: Mapping[str, Generator],
-    threshold: float | None,
+    *,
+    filter_name: str | None,
+    scorer: str | None,
+    prompt_field: str | None,
 ) -> SampleLog:
     if kind == "inspect_ai":
         from difficulty.importers.inspect_ai import read_inspect
 
-        return read_inspect(*paths)
+        return read_inspect(*paths, scorer=scorer)
     from difficulty.generator import Generator
     from difficulty.importers.lm_eval import read_lm_eval
 
     name = generator or (next(iter(known)) if len(known) == 1 else paths[0].parent.name)
-    return read_lm_eval(*paths, generator=known.get(name) or Generator(name=name))
+    return read_lm_eval(
+        *paths,
+        generator=known.get(name) or Generator(name=name),
+        filter=filter_name,
+        metric=scorer,
+        prompt_field=prompt_field,
+    )
 
 
 def _summary(log: SampleLog) -> dict[str, object]:
