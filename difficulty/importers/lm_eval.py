@@ -18,9 +18,10 @@ from difficulty.errors import InvalidInputError, InvalidLogError
 from difficulty.generator import Generator
 from difficulty.importers.lm_eval_prompt import prompt_fields, shared_examples
 from difficulty.importers.lm_eval_task import TaskRules, task_rules
-from difficulty.importers.shared import Extract, Grade, LineGroups, loads, only, reference, verdict
+from difficulty.importers.shared import Extract, Grade, LineGroups, loads, only, reference
 from difficulty.log.formats.jsonl import log_lines
 from difficulty.log.sample_log import SampleLog
+from difficulty.log.tables.cells import as_verdict
 
 __all__ = ["read_lm_eval"]
 
@@ -272,7 +273,7 @@ def _verdicts(row: Mapping[str, Any], n: int, *, metric: str | None, needed: boo
     name = only(names, metric, "metric")
     value = row[name]
     if isinstance(value, list) and len(value) == n:
-        return [verdict(each, name) for each in value]
+        return [as_verdict(each, name) for each in value]
     if n == 1:
-        return [verdict(value, name)]
+        return [as_verdict(value, name)]
     return [None] * n  # one number for all repeats says nothing about each

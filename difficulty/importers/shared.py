@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from difficulty.errors import InvalidFileError, InvalidLogError
 from difficulty.files.lines import decode_text
 
-__all__ = ["Extract", "Grade", "LineGroups", "loads", "only", "reference", "verdict"]
+__all__ = ["Extract", "Grade", "LineGroups", "loads", "only", "reference"]
 
 Extract: TypeAlias = Callable[[str], str | None]
 """Finds the answer in a completion; None where there is none."""
 Grade: TypeAlias = Callable[[str, str], bool]
 """Says whether an answer (first) is right, given the reference answer (second)."""
-
-_NAMED: Final = {"C": True, "I": False, "N": False, "yes": True, "no": False, "true": True, "false": False}
 
 
 class LineGroups:
@@ -96,34 +94,3 @@ def only(names: list[str], wanted: str | None, what: str) -> str:
     if wanted not in names:
         raise InvalidLogError(f"{what} {wanted!r} is not there; there are: {listed}")
     return wanted
-
-
-def verdict(value: object, what: str) -> bool | None:
-    """Read a recorded score as right, wrong, or (NaN and null) unknown.
-
-    Raises
-    ------
-    InvalidLogError
-        When the score is neither 0 nor 1 in any of the usual spellings: partial credit is no verdict.
-
-    Examples
-    --------
-    >>> [verdict(value, "accuracy") for value in (1.0, "C", False, None)]
-    [True, True, False, None]
-    """
-    if value is None or value != value:
-        return None
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, (int, float)) and value in (0, 1):
-        return value == 1
-    if isinstance(value, str):
-        known = _NAMED.get(value, _NAMED.get(value.lower()))
-        if known is not None:
-            return known
-        if value in ("0", "1", "0.0", "1.0"):
-            return value[0] == "1"
-    raise InvalidLogError(
-        f"{what} must be 0 or 1 (or C, I, N, yes, no, true, false) to say whether a sample is correct, "
-        f"got {value!r}; choose another one"
-    )

@@ -136,7 +136,14 @@ def command(
                 + ", ".join(_OPTIONS[field][0] for field in given)
             )
         log = _read_log(
-            kind, paths, generator, known, filter_name=filter_name, scorer=scorer, prompt_field=prompt_field
+            kind,
+            paths,
+            generator,
+            known,
+            threshold=threshold,
+            filter_name=filter_name,
+            scorer=scorer,
+            prompt_field=prompt_field,
         )
     log.write(out)
     if as_json:
@@ -175,6 +182,7 @@ def _read_log(
     generator: str | None,
     known: Mapping[str, Generator],
     *,
+    threshold: float | None,
     filter_name: str | None,
     scorer: str | None,
     prompt_field: str | None,
@@ -182,7 +190,7 @@ def _read_log(
     if kind == "inspect_ai":
         from difficulty.importers.inspect_ai import read_inspect
 
-        return read_inspect(*paths, scorer=scorer)
+        return read_inspect(*paths, scorer=scorer, threshold=threshold)
     from difficulty.generator import Generator
     from difficulty.importers.lm_eval import read_lm_eval
 

@@ -98,7 +98,7 @@ def as_number(value: Any, what: str) -> float | None:
         return None
     try:
         number = float(value.replace(",", "") if isinstance(value, str) else value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidLogError(f"{what} must be a number, got {str(value)[:60]!r}") from error
     return number if math.isfinite(number) else None
 
@@ -156,7 +156,7 @@ def as_verdict(value: Any, what: str, *, threshold: float | None = None) -> bool
     if mark is None:
         try:
             mark = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             mark = None
     if mark is not None and threshold is not None:
         return mark >= threshold

@@ -164,6 +164,8 @@ def test_arrays_inside_cells_are_lists() -> None:
         ({"id": [], "correct": []}, "no rows"),
         ({"id": [None], "correct": [None]}, "all rows are empty"),
         ({"id": ["a", None], "correct": [1, 0]}, "line 2: the row has neither an id nor a prompt"),
+        ({"id": ["a"], "correct": [10**400]}, "line 1: correct must be 0 or 1"),
+        ({"id": ["a"], "correct": [1], "score": [10**400]}, "line 1: score must be a number"),
         ({"id": ["a"], "correct": [0.5]}, "line 1: correct must be 0 or 1 .*--threshold"),
         ({"id": ["a"], "correct": [1], "tokens": ["many"]}, "line 1: tokens must be a number, got 'many'"),
         ({"id": ["a"], "correct": [1], "tokens": [1.5]}, "line 1: tokens must be a whole number"),
