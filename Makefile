@@ -14,8 +14,10 @@ $(VENV)/.venv:
 
 # Compiling what is never imported would take half of the time of this set-up.
 $(VENV)/.demo: $(VENV)/.venv pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt "torch==2.13.0"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e ".[train,local]"
+	@echo "Set-up, part 1 of 2: torch, the largest package"
+	$(BIN)/python -m pip install --disable-pip-version-check --no-compile -c constraints.txt "torch==2.13.0"
+	@echo "Set-up, part 2 of 2: the planner and what it needs"
+	$(BIN)/python -m pip install --disable-pip-version-check --no-compile -c constraints.txt -e ".[train,local]"
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.venv pyproject.toml constraints.txt

@@ -77,25 +77,14 @@ def _offline(out: Path, *, trials: int, seed: int, show: bool) -> dict[str, Any]
 
 
 def _show_offline(demo: Demo, out: Path) -> None:
-    from planner.commands.tables.bundle import bundle_table, verdict_of_training
-    from planner.commands.tables.demo import examples
-    from planner.commands.tables.plan import plan_table
+    from planner.commands.tables.demo import write_examples
     from planner.commands.tables.report import print_report
 
     console = results()
-    console.print(bundle_table(demo.bundle, str(out / "policy")))
-    console.print(verdict_of_training(demo.bundle), end="\n\n")
-    for limit, plans in demo.plans.items():
-        unit = demo.bundle.unit.replace("_", " ")
-        console.print(
-            plan_table(
-                plans,
-                title=f"Plans for {len(plans)} held-out prompts, {limit:g} {unit} per prompt on average",
-            )
-        )
-    console.print(examples(demo))
     print_report(console, demo.report)
-    console.print(f"\nReport and figures: {out / 'report'}   bundle: {out / 'policy'}", soft_wrap=True)
+    examples = write_examples(demo, out / "plans.txt")
+    report = out / "report" / "report.md"
+    console.print(f"\nReport: {report}   plans of some prompts: {examples}", soft_wrap=True)
 
 
 def _live(out: Path, *, trials: int, seed: int, show: bool) -> LiveDemo:

@@ -76,4 +76,4 @@ def command(
 
     console = results()
     print_report(console, report)
-    console.print(f"\nAll tables and figures: {out / 'report.md'}", soft_wrap=True)
+    console.print(f"\nAll tables, intervals and figures: {out / 'report.md'}", soft_wrap=True)

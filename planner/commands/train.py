@@ -123,20 +123,21 @@ def command(
             }
         )
         return
-    from planner.commands.tables.bundle import bundle_table, verdict_of_training, verdict_of_verifiers
+    from planner.commands.tables.bundle import training_table, verdict_of_training, verdict_of_verifiers
 
     console = results()
-    console.print(bundle_table(bundle, str(out)))
-    console.print(verdict_of_training(bundle))
+    console.print(verdict_of_training(bundle), style="bold")
+    console.print(training_table(bundle))
     console.print(verdict_of_verifiers(bundle))
+    console.print(f"\nAll of it: planner inspect {out}", soft_wrap=True)
     if n_test:
         files = " ".join(str(path) for path in log)
         files += " --on-duplicate first" if on_duplicate == "first" else ""
         console.print(
-            f"\n{n_test} prompts were set aside. Next: planner evaluate {out} {files}", soft_wrap=True
+            f"{n_test} prompts were set aside. Next: planner evaluate {out} {files}", soft_wrap=True
         )
     else:
-        console.print(f"\nNext: planner evaluate {out} LOG, with a log of other prompts", soft_wrap=True)
+        console.print(f"Next: planner evaluate {out} LOG, with a log of other prompts", soft_wrap=True)
 
 
 def _set_aside(log: SampleLog, test_fraction: float | None, seed: int) -> tuple[SampleLog, int]:

@@ -21,6 +21,7 @@ __all__ = [
     "bundle_table",
     "course_table",
     "generator_table",
+    "training_table",
     "verdict_of_training",
     "verdict_of_verifiers",
     "verifier_table",
@@ -29,6 +30,33 @@ __all__ = [
 _LEVELS_SHOWN: Final = 8
 # Of the courses on offer at one price.
 _MOST_OFFERS: Final = 4
+
+
+def training_table(bundle: PolicyBundle) -> Table:
+    """Return in a few lines what was trained, and on what; `bundle_table` says all."""
+    training, table = bundle.training, new_table("", show_header=False)
+    table.title = None
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    unit = bundle.unit.replace("_", " ")
+    for row in (
+        ("trained on", f"{training['n_prompts']} prompts, {training['n_samples']:,} samples"),
+        ("generators", ", ".join(bundle.generators)),
+        ("plans for", f"{bundle.objective}, cost in {unit}"),
+        ("courses", f"{int(bundle.deployed.sum())} ways to spend samples, of {bundle.table.value.shape[1]}"),
+        ("text", _text(training)),
+    ):
+        table.add_row(*row)
+    return table
+
+
+def _text(training: Mapping[str, Any]) -> str:
+    """Return how much of the differences between prompts their text tells, with its worst and best model."""
+    known = sorted(share for share in training.get("skill", {}).values() if share is not None and share > 0)
+    if not known:
+        return "tells nothing about success on prompts that were left out"
+    ends = f"{known[0]:.0%}" if len(known) == 1 else f"{known[0]:.0%} to {known[-1]:.0%}"
+    return f"tells {ends} of how prompts that were left out differ in success"
 
 
 def bundle_table(bundle: PolicyBundle, path: str) -> Table:
@@ -53,7 +81,8 @@ def bundle_table(bundle: PolicyBundle, path: str) -> Table:
             ("settings", f"{training['n_trials']} trials, seed {training['seed']}"),
         ]
         skill = training.get("skill", {})
-        known = {name: share for name, share in skill.items() if share is not None}
+        # Below 0 it says less than the mean of all would.
+        known = {name: share for name, share in skill.items() if share is not None and share > 0}
         if known:
             told = ", ".join(f"{share:.0%} with {name}" for name, share in known.items())
             rows.append(("text", f"tells how prompts differ in success, on those left out: {told}"))
@@ -69,7 +98,7 @@ def bundle_table(bundle: PolicyBundle, path: str) -> Table:
 
 
 _IN_WORDS: Final = {
-    "static mix": "the best mix of one-shot courses, the same for everybody",
+    "static mix": "fixed numbers of samples, the same for everybody",
     "early stopping for all": "samples that stop early, the same for everybody",
     "courses for all": "the best courses of all kinds, the same for everybody",
     "sure choices by text": "other courses for prompts whose text surely asks for them",
@@ -86,12 +115,15 @@ def verdict_of_training(bundle: PolicyBundle) -> str:
         return "Nothing was recorded yet: plans rest on a broad prior."
     shown = [(name, list(bands)) for name, bands in groupby(verdict, key=lambda band: str(band["deployed"]))]
     if [name for name, _ in shown] == ["static mix"]:
-        text = "Nothing beyond the best static mix was shown to pay in training: the bundle plans that mix."
+        text = (
+            "Nothing beyond the best static mix (fixed numbers of samples, the same for everybody) was shown "
+            "to pay in training: the bundle plans that mix."
+        )
     else:
         found = [_IN_WORDS.get(name, name) + _worth(name, bands) for name, bands in shown]
         text = (
             "What was shown to pay in training, from small budgets to large ones (in brackets, what it gains "
-            f"over the static mix on prompts that were left out): {', then '.join(found)}."
+            f"over fixed numbers of samples on prompts that were left out): {', then '.join(found)}."
         )
     if bundle.objective == "accuracy" and all(course.n == 1 for course in bundle.table.courses):
         text += " Only single samples could be valued."

@@ -9,18 +9,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from planner.commands.tables.bundle import bundle_table, verdict_of_training
+from planner.commands.tables.plan import plan_table
 from planner.commands.tables.shared import allocation_name, new_table, number
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
     from rich.table import Table
 
     from training.demo.live import LiveDemo
     from training.demo.recorded import Demo
 
-__all__ = ["examples", "live_summary", "live_table", "print_live"]
+__all__ = ["examples", "live_summary", "live_table", "print_live", "write_examples"]
 
 _N_EXAMPLES: Final = 6
+_WIDTH: Final = 110
 
 
 def examples(demo: Demo) -> Table:
@@ -39,6 +44,22 @@ def examples(demo: Demo) -> Table:
             cells.append(f"{allocation_name(plan.allocation)}: {plan.expected_accuracy:.2f}")
         shown.add_row(demo.prompts[pick].content, *cells)
     return shown
+
+
+def write_examples(demo: Demo, path: Path) -> Path:
+    """Write what was trained, what the plans buy at each budget, and the plans of some prompts, as text."""
+    from planner.commands.terminal.console import PlainConsole
+
+    unit = demo.bundle.unit.replace("_", " ")
+    with path.open("w", encoding="utf-8") as file:
+        console = PlainConsole(file=file, width=_WIDTH)
+        console.print(bundle_table(demo.bundle, "policy"))
+        console.print(verdict_of_training(demo.bundle), end="\n\n")
+        for limit, plans in demo.plans.items():
+            title = f"Plans for {len(plans)} held-out prompts, {limit:g} {unit} per prompt on average"
+            console.print(plan_table(plans, title=title))
+        console.print(examples(demo))
+    return path
 
 
 def live_table(demo: LiveDemo) -> Table:

@@ -1,15 +1,15 @@
-"""The main tables of an evaluation, for a terminal of about 100 columns.
+"""The screen of an evaluation: what would be saved, one table, and how it stands against what else there is.
 
-Every number comes from the report; the whole of it, with all intervals, is in its Markdown form.
+Every number comes from the report, whose Markdown form has all tables; a terminal of 80 columns shows all of
+this one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
-from rich.text import Text
 
 from planner.commands.tables.shared import new_table, number
 
@@ -18,159 +18,125 @@ if TYPE_CHECKING:
 
     from training.report.report import Report
 
-__all__ = ["print_report"]
+__all__ = ["print_report", "saved_message"]
+
+_SHARE: Final = 0.9
 
 
 def print_report(console: Console, report: Report) -> None:
-    """Print the verdict and the main tables of an evaluation."""
-    from training.report.names import STATIC
-
-    console.print(_ours_table(report))
+    """Print the message, the table of what is saved, and what it is compared with."""
+    console.print(saved_message(report), style="bold")
     if report.uniform:
+        console.print()
         console.print(_uniform_table(report))
-    console.print(
-        _multiples_table(
-            report.comparison["cost_multiples"],
-            f"Cost of the best static mix over each policy's, at equal {report.data['objective']} "
-            "(above 1 saves)",
-            hidden=(STATIC,),
-        )
-    )
-    if report.work:
-        console.print(_versus_table(report.work, report, "What did the work: lost without it, at equal cost"))
-    if report.rivals:
-        console.print(_versus_table(report.rivals, report, "Ours minus each, at equal cost"))
-    if report.promises:
-        console.print(_promises_table(report))
+    console.print(_standing(report))
     if report.data["n_left_out"]:
-        console.print(
-            Text(
-                f"{report.data['n_left_out']} prompts lack samples of what is compared and are left out",
-                "dim",
-            )
+        left = f"{report.data['n_left_out']} prompts lack samples of what is compared and are left out"
+        console.print(left, style="dim")
+
+
+def saved_message(report: Report) -> str:
+    """Return what is saved against the same N for everybody, and what did the work."""
+    from training.report.verdict import nothing_deployed
+
+    if nothing_deployed(report.bundle["training"]):
+        return (
+            "Nothing special was shown to pay on the training prompts, so that the policy gives everybody "
+            "the best fixed numbers of samples." + _gain(report)
         )
-    console.print(Text(report.verdict, style="bold"))
+    if not report.uniform:
+        return f"{report.data['n_prompts']} prompts that were not trained on.{_work(report)}"
+    return f"{_gain(report).strip()}{_work(report)}"
 
 
-def _ours_table(report: Report) -> Table:
-    """Return our policy beside the best static mix, budget by budget."""
-    from training.report.names import OURS, STATIC
-
-    objective, unit = report.data["objective"], report.data["unit"].replace("_", " ")
-    table = new_table(f"{objective.capitalize()} at equal cost, {report.data['n_prompts']} held-out prompts")
-    for heading in (f"{unit} per prompt", STATIC, OURS, "difference", "95 % interval", "spent"):
-        table.add_column(heading, justify="right", no_wrap=heading == "95 % interval")
-    rows = report.comparison["at_equal_cost"]
-    spent = {row["budget"]: f"{row['realised_over_budget']:.1%}" for row in report.budgets}
-    for ours, static in zip(rows[OURS], rows[STATIC], strict=True):
-        if ours["value"] is None or static["value"] is None:
-            continue
-        beyond = _beyond(ours["difference_interval"])
-        table.add_row(
-            number(ours["budget"]),
-            f"{static['value']:.3f}",
-            f"{ours['value']:.3f}",
-            f"{ours['difference']:+z.3f}",
-            _signed_interval(ours["difference_interval"]),
-            spent.get(ours["budget"], "–"),
-            style="green" if beyond > 0 else "red" if beyond < 0 else "",
+def _gain(report: Report) -> str:
+    if not report.uniform:
+        return ""
+    row = next(row for row in report.uniform["rows"] if row["share"] == _SHARE)
+    unit, kind = report.data["unit"].replace("_", " "), report.data["objective"]
+    how = row["name"].removeprefix("uniform ").replace("_", " ")
+    samples = f"up to {row['n']} samples" if row["n"] > 1 else "one sample"
+    target = f"{kind} {row['value']:.3f}"
+    if row["cost"] is None:
+        return (
+            f" What {samples} for everybody ({how}) reach, {target} for {number(row['uniform_cost'])} {unit} "
+            f"per prompt, the policy never reaches: {row['missing']:.3f} is missing."
         )
-    return table
+    saved, (low, high) = row["saved_share"], row["saved_share_interval"]
+    word, told = ("less", saved) if saved >= 0 else ("more", -saved)
+    ends = (low, high) if saved >= 0 else (_negative(high), _negative(low))
+    chance = ", which may be chance" if (ends[0] is None or ends[0] <= 0) else ""
+    return (
+        f" For {target}, {samples} for everybody ({how}) cost {number(row['uniform_cost'])} {unit} per "
+        f"prompt and the policy {number(row['cost'])}: {_percent(told)} {word} [{_percent(ends[0])}, "
+        f"{_percent(ends[1])}]{chance}."
+    )
+
+
+def _work(report: Report) -> str:
+    """Return which parts of the policy did the work, best first."""
+    from training.report.words import named
+
+    gains = {part: row["mean_difference"] for part, row in report.work.items()}
+    sure = [part for part, gain in gains.items() if (gain["interval"][0] or 0) > 0]
+    ranked = sorted(sure, key=lambda part: -gains[part]["difference"])
+    if not gains:
+        return ""
+    return f" What did the work: {named(ranked) if ranked else 'no single part for sure'}."
 
 
 def _uniform_table(report: Report) -> Table:
     """Return what is saved against the same number of samples for every prompt."""
-    most, objective = report.uniform["most"], report.data["objective"]
+    unit, kind = report.data["unit"].replace("_", " "), report.data["objective"]
     table = new_table(
-        f"Against equally many samples for every prompt, which reach {objective} {most['value']:.3f} at "
-        f"{number(most['cost'])}"
+        f"{unit.capitalize()} per prompt for the same {kind}, {report.data['n_prompts']} prompts"
     )
-    for heading in ("of the way there", objective, "uniform N costs", "ours costs", "saved"):
-        table.add_column(heading, justify="right")
+    for heading in (kind, "the same N for everybody", "the policy", "saved", "95 % interval"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in report.uniform["rows"]:
         never = row["cost"] is None
         low, high = row["saved_share_interval"]
-        saved = f"{row['saved_share'] or 0:.0%} [{_percent(low)}, {_percent(high)}]"
         table.add_row(
-            f"{row['share']:.0%}",
             f"{row['value']:.3f}",
-            f"{number(row['uniform_cost'])} (N={row['n']})",
-            "never reached" if never else number(row["cost"]),
-            "–" if never else saved,
+            f"{number(row['uniform_cost'])} (N ≤ {row['n']})",
+            "never" if never else number(row["cost"]),
+            "–" if never else _percent(row["saved_share"]),
+            "–" if never else f"[{_percent(low)}, {_percent(high)}]",
+            style="bold" if row["share"] == _SHARE else "",
         )
     return table
 
 
-def _multiples_table(multiples: Mapping[str, Any], title: str, *, hidden: Sequence[str]) -> Table:
-    """Return cost multiples at the three upper shares of the way; the first quarter is in the report."""
+def _standing(report: Report) -> str:
+    """Return how the policy stands, at equal cost, against the best that is simpler."""
     from training.report.names import BEST_RULE, OURS
-    from training.report.words import multiple
 
-    table = new_table(title)
-    table.add_column("share of the way to its plateau", overflow="fold", min_width=20)
-    for row in next(iter(multiples.values()))[-3:]:
-        table.add_column(f"{row['way_to_plateau']:.0%}", justify="right", no_wrap=True)
-    for name, rows in multiples.items():
-        if name not in hidden and not name.startswith(("uniform", "Damani")):
-            cells = [Text(multiple(row).split(" (")[0]) for row in rows[-3:]]
-            table.add_row(name, *cells, style="bold" if name in (OURS, BEST_RULE) else "")
-    return table
-
-
-def _versus_table(others: Mapping[str, Any], report: Report, title: str) -> Table:
-    """Return differences at equal cost, budget by budget, and their mean."""
-    from training.report.names import BEST_RULE
-
-    table = new_table(f"{title} (▲ ▼: beyond the 95 % interval)")
-    table.add_column(f"{report.data['unit'].replace('_', ' ')} per prompt", overflow="fold", min_width=17)
-    for budget in report.comparison["budgets"]:
-        table.add_column(number(budget), justify="right", no_wrap=True)
-    table.add_column("mean", justify="right", no_wrap=True)
-    for name, rows in others.items():
-        cells = [_marked(row) for row in (*rows["at_equal_cost"], rows["mean_difference"])]
-        table.add_row(name, *cells, style="bold" if name == BEST_RULE else "")
-    return table
+    kind = report.data["objective"]
+    rows = [row for row in report.comparison["at_equal_cost"][OURS] if row["value"] is not None]
+    fixed = _counted([row["difference_interval"] for row in rows])
+    lines = [f"At equal cost its {kind}, against the best fixed numbers of samples for everybody, is {fixed}"]
+    if BEST_RULE in report.rivals:
+        found = report.rivals[BEST_RULE]
+        mean = found["mean_difference"]
+        if mean["difference"] is not None:
+            low, high = ("–" if end is None else f"{end:+z.3f}" for end in mean["interval"])
+            lines.append(
+                f"; against the best known rule for when to stop, {mean['difference']:+z.3f} [{low}, {high}] "
+                "on average"
+            )
+    return "".join(lines) + "."
 
 
-def _promises_table(report: Report) -> Table:
-    """Return what plans told and what they brought at the middle budget, by fifth of what was told."""
-    row = report.promises[len(report.promises) // 2]
-    table = new_table(
-        f"Promises at {number(row['budget'])}: expected {report.data['objective']} and what came of it"
-    )
-    for heading in ("fifth", "told", "realised", "95 % interval", "cost told", "cost realised"):
-        table.add_column(heading, justify="right")
-    for at, fifth in enumerate(row["fifths"], start=1):
-        low, high = fifth["interval"]
-        table.add_row(
-            str(at),
-            f"{fifth['told']:.3f}",
-            f"{fifth['realised']:.3f}",
-            f"[{low:.3f}, {high:.3f}]",
-            number(fifth["told_cost"]),
-            number(fifth["realised_cost"]),
-            style="" if fifth["held"] else "red",
-        )
-    return table
+def _counted(intervals: Sequence[Sequence[float | None]]) -> str:
+    """Count gains and losses beyond their intervals, in the same words."""
+    better = sum((low or 0) > 0 for low, _ in intervals)
+    worse = sum((high or 0) < 0 for _, high in intervals)
+    return f"surely higher at {better} of {len(intervals)} budgets and surely lower at {worse}"
 
 
-def _marked(row: Mapping[str, Any]) -> str:
-    if row["difference"] is None:
-        return "–"
-    return f"{row['difference']:+z.3f} {' ▲▼'[_beyond(row['interval'])]}"
-
-
-def _beyond(interval: Sequence[float | None]) -> int:
-    """Return 1 or -1 where an interval lies above or below 0, else 0."""
-    low, high = interval
-    if low is not None and low > 0:
-        return 1
-    return -1 if high is not None and high < 0 else 0
+def _negative(end: float | None) -> float | None:
+    return None if end is None else -end
 
 
 def _percent(end: float | None) -> str:
-    return "–" if end is None else f"{end:.0%}"
-
-
-def _signed_interval(ends: Sequence[float | None]) -> str:
-    return "[" + ", ".join("–" if end is None else f"{end:+z.3f}" for end in ends) + "]"
+    return "none" if end is None else f"{100 * end:.0f} %".replace("-0 %", "0 %")

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.table import Table
-from rich.text import Text
 
 from planner.commands.tables.shared import new_table, number
 
@@ -27,13 +26,13 @@ _ABOUT: Final = 0.9
 
 def print_savings(console: Console, found: Savings, files: str) -> None:
     """Print what would have been saved."""
-    console.print(Text(message(found), style="bold"))
+    console.print(message(found), style="bold")
     console.print()
     console.print(_table(found))
     for line in (repayment(found), _read_on(found)):
         if line:
-            console.print(Text(line))
-    console.print(Text(f"Next: planner train {files}"), soft_wrap=True)
+            console.print(line)
+    console.print(f"Next: planner train {files}", soft_wrap=True)
 
 
 def message(found: Savings) -> str:
@@ -88,10 +87,10 @@ def _table(found: Savings) -> Table:
         if not last and way["name"] == NUMBER and abs(way["saved_share"] or 0.0) < _LEAST:
             continue
         if way["cost"] is None:
-            table.add_row(Text(way["name"]), "never gets there", "–", "", style="dim")
+            table.add_row(way["name"], "never gets there", "–", "", style="dim")
             continue
         table.add_row(
-            Text(way["name"]),
+            way["name"],
             number(way["cost"]),
             _percent(way["saved_share"]),
             _ends(way),

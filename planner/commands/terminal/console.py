@@ -6,7 +6,7 @@ in a table. It assumes that style is given as style, never inside a text.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import IO, Any
 
 from rich.console import Console
 from rich.text import Text
@@ -17,10 +17,14 @@ __all__ = ["PlainConsole"]
 
 
 class PlainConsole(Console):
-    """A console of rich that shows every text as it is; `stderr` chooses standard error."""
+    """A console of rich that shows every text as it is; `stderr` chooses standard error, `file` another."""
 
-    def __init__(self, *, stderr: bool = False) -> None:
-        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    def __init__(
+        self, *, stderr: bool = False, file: IO[str] | None = None, width: int | None = None
+    ) -> None:
+        super().__init__(
+            stderr=stderr, file=file, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False
+        )
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return a text as rich renders it, without what steers a terminal."""

@@ -113,14 +113,25 @@ def test_train_sets_prompts_aside_and_evaluate_judges_on_them(
     }
 
 
-def test_evaluate_prints_the_verdict(
-    log_file: Path, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_train_and_evaluate_fit_a_screen_of_80_columns(
+    log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert main(["evaluate", str(bundle), str(log_file), "--out", str(tmp_path), "--bootstrap", "100"]) == 0
-    shown = capsys.readouterr().out
-    verdict = json.loads((tmp_path / "report.json").read_text())["verdict"]
-    assert " ".join(verdict.split()) in " ".join(shown.split())
-    assert "best static mix" in shown
+    monkeypatch.setenv("COLUMNS", "80")
+    policy, out = str(tmp_path / "policy"), tmp_path / "report"
+    assert main(["train", str(log_file), "--out", policy, "--trials", "1"]) == 0
+    trained = capsys.readouterr().out
+    assert main(["evaluate", policy, str(log_file), "--out", str(out), "--bootstrap", "100"]) == 0
+    evaluated = capsys.readouterr().out
+    for screen in (trained, evaluated):
+        lines = [line for line in screen.splitlines() if str(tmp_path) not in line]
+        assert len(lines) < 24
+        assert max(map(len, lines)) <= 80
+        assert "…" not in screen
+    assert f"All of it: planner inspect {policy}" in trained
+    assert str(out / "report.md") in evaluated
+    assert "the same N for everybody" in evaluated and "95 % interval" in evaluated
+    row = json.loads((out / "report.json").read_text())["uniform"]["rows"][2]
+    assert f"{row['value']:.3f}" in evaluated and f"(N ≤ {row['n']})" in evaluated
 
 
 def test_a_bundle_trained_on_everything_cannot_be_judged_on_the_same_log(

@@ -31,7 +31,7 @@ def test_a_course_of_several_generators_is_named_in_full() -> None:
         ([("static mix", 0.0)] * 4, "Nothing beyond the best static mix"),
         (
             [("choices by text", 0.01), ("choices by text", 0.03), ("static mix", 0.0)],
-            "asks for them (+0.010 to +0.030), then the best mix of one-shot courses",
+            "asks for them (+0.010 to +0.030), then fixed numbers of samples",
         ),
         ([("choices by text", 0.01), ("courses for all", 0.02)], "(+0.010), then the best courses of all"),
     ],

@@ -1,0 +1,77 @@
+"""The message of ``planner evaluate``: saved, cost more, by chance, or never reached, each said as it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from planner.commands.tables.report import saved_message
+from training.report.report import Report
+
+PART = {"mean_difference": {"difference": 0.02, "interval": [0.01, 0.03]}}
+DOUBTFUL = {"mean_difference": {"difference": 0.03, "interval": [-0.01, 0.07]}}
+
+
+def report_of(work: dict[str, Any], deployed: str = "courses for all", **changes: Any) -> Report:
+    row = {
+        "share": 0.9,
+        "value": 0.72,
+        "name": "uniform majority vote, m",
+        "n": 8,
+        "uniform_cost": 1200.0,
+        "cost": 600.0,
+        "missing": 0.0,
+        "saved": 600.0,
+        "saved_share": 0.5,
+        "saved_share_interval": [0.4, 0.6],
+        **changes,
+    }
+    empty: dict[str, Any] = {}
+    return Report(
+        data={"objective": "accuracy", "unit": "output_tokens", "n_prompts": 50},
+        bundle={"training": {"verdict": [{"deployed": deployed}]}},
+        comparison=empty,
+        rivals=empty,
+        work=work,
+        uniform={"rows": [row]},
+        oracle_gap=empty,
+        calibration=empty,
+        promises=[],
+        budgets=[],
+        bands=empty,
+        flops_matched=empty,
+        learned_verifier=empty,
+    )
+
+
+@pytest.mark.parametrize(
+    ("work", "changes", "words"),
+    [
+        (
+            {"the text": PART, "the choice of model": DOUBTFUL},
+            {},
+            "For accuracy 0.720, up to 8 samples for everybody (majority vote, m) cost 1,200 output tokens "
+            "per prompt and the policy 600: 50 % less [40 %, 60 %]. What did the work: the text.",
+        ),
+        (
+            {"the choice of model": DOUBTFUL},
+            {"saved_share": 0.05, "saved_share_interval": [-0.1, 0.2]},
+            "5 % less [-10 %, 20 %], which may be chance. What did the work: no single part for sure.",
+        ),
+        (
+            {},
+            {"saved_share": -0.2, "saved_share_interval": [-0.3, -0.1]},
+            "20 % more [10 %, 30 %].",
+        ),
+        ({}, {"cost": None, "missing": 0.012}, "the policy never reaches: 0.012 is missing."),
+    ],
+)
+def test_what_is_saved_is_said_as_it_is(work: dict[str, Any], changes: dict[str, Any], words: str) -> None:
+    assert saved_message(report_of(work, **changes)).endswith(words)
+
+
+def test_a_policy_that_learned_nothing_says_so_first() -> None:
+    message = saved_message(report_of({}, deployed="static mix"))
+    assert message.startswith("Nothing special was shown to pay")
+    assert "50 % less" in message
