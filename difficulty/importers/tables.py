@@ -22,7 +22,7 @@ from difficulty.importers.shared import loads
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.tables.rows import Row, lines_of_rows
 
-__all__ = ["read_table"]
+__all__ = ["read_table", "separated_rows"]
 
 _MOST_BYTES: Final = 1024 * 1024 * 1024
 _DELIMITERS: Final = ("\t", ",", ";", "|")
@@ -131,7 +131,7 @@ def _rows(path: Path) -> list[Row]:
         if following is None:  # one line may be a whole document
             return _json_rows(path)
         return list(_line_rows(path))
-    return list(_separated_rows(path))
+    return list(separated_rows(path))
 
 
 def _is_object(line: bytes) -> bool:
@@ -169,8 +169,16 @@ def _are_objects(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(each, dict) for each in value)
 
 
-def _separated_rows(path: Path) -> Iterator[Row]:
-    """Yield the rows of CSV or TSV, whose cells may hold line ends; the place is the last line of the row."""
+def separated_rows(path: Path) -> Iterator[Row]:
+    """Yield the rows of CSV or TSV, whose cells may hold line ends; the place is the last line of a row.
+
+    Raises
+    ------
+    InvalidLogError
+        When the file is no table, or a row does not fit its header.
+    InvalidFileError
+        When the file is not text.
+    """
     text = _text(path)
     header = next(line for line in text if line.strip())
     delimiter = max(_DELIMITERS, key=header.count)

@@ -18,7 +18,8 @@ from difficulty.errors import InvalidFileError, InvalidInputError, InvalidPrompt
 from difficulty.files.lines import decode_text, numbered_lines
 from difficulty.prompt import Prompt
 from planner.collection.gold import gold_of
-from planner.files.prompts import Form, prompt_lines, read_prompts
+from planner.files.prompts import MAX_PROMPTS, Form, prompt_lines, read_prompts
+from planner.files.tables import prompt_table
 from planner.ports.ports import Grader
 
 __all__ = ["GYM", "GymGrader", "TaskSource", "read_tasks"]
@@ -59,7 +60,7 @@ def read_tasks(
     Parameters
     ----------
     source : str
-        A file of prompts (see `planner.files.prompts.read_prompts`), a JSON Lines file of ``question`` or
+        A file of prompts (see `planner.files.prompts.read_prompts`), a file of ``question`` or
         ``problem`` with ``answer`` or ``solution`` (GSM8K, MATH), or ``reasoning-gym:TASK``.
     form : {"auto", "jsonl", "text"}
         How the lines of a file are read.
@@ -164,6 +165,12 @@ def _dataset(task: str, size: int, seed: int, config: str) -> Any:
 
 def _benchmark_records(path: Path) -> list[tuple[int, Mapping[str, Any]]] | None:
     """Return the numbered objects of a file of questions, or None where it is another kind of file."""
+    table = prompt_table(path, most=MAX_PROMPTS)
+    if table is not None:
+        names = {name for record in table for name in record.cells}
+        if not names & set(_QUESTIONS) or "prompt" in names:
+            return None
+        return [(record.line, record.cells) for record in table]
     lines = numbered_lines(path)
     try:
         first = next(lines, None)

@@ -99,13 +99,13 @@ def command(
     Without --out the plans go to standard output and the table to standard error. With --json the table is
     left out or, with --out, printed as one JSON document.
     """
-    from planner.files.prompts import read_prompts
+    from planner.collection.tasks import read_tasks
     from planner.planner import Planner
     from policies.plan.wire import plan_to_json, write_plans
 
     planner = Planner.load(bundle)
     limit = budget_of(planner, budget, unit, scope, max_per_prompt, [price, target_accuracy])
-    found = read_prompts(prompts, form=form)
+    found = read_tasks(str(prompts), form=form)  # the files that run and collect read, with the same ids
     if found.unused_fields:
         note(f"fields of {prompts} that planning does not use: {', '.join(found.unused_fields)}")
     plans = planner.plan(

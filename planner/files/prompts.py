@@ -1,4 +1,4 @@
-"""Read prompts from files: JSON objects or plain text, one per line, or the prompts of a sample log.
+"""Read prompts from files: JSON objects or plain text, one per line, tables, or the prompts of a sample log.
 
 It assumes prompts that fit in memory, a million at most. Encodings, packing and sizes of files are left to
 `difficulty.files.lines`, checking that a prompt is one to `difficulty.prompt`.
@@ -21,6 +21,7 @@ from difficulty.errors import InvalidFileError, InvalidPromptError
 from difficulty.files.lines import decode_text, numbered_lines, numbered_lines_of
 from difficulty.log.wire import MAX_COUNT
 from difficulty.prompt import Prompt
+from planner.files.tables import TableRecord, as_prompt_record, prompt_table
 
 __all__ = ["MAX_PROMPTS", "Form", "PromptFile", "parse_prompts", "prompt_lines", "prompts_of", "read_prompts"]
 
@@ -68,7 +69,8 @@ def read_prompts(path: str | os.PathLike[str], *, form: Form = "auto") -> Prompt
     Parameters
     ----------
     path : str or path
-        JSON Lines, plain text, or a sample log (JSON Lines or Parquet); ``-`` is standard input.
+        JSON Lines, plain text, CSV or TSV with a header, or a sample log (JSON Lines or Parquet); ``-`` is
+        standard input.
     form : {"auto", "jsonl", "text"}
         How lines are read; ``"auto"`` takes a file whose first line starts with ``{`` for JSON Lines.
 
@@ -85,6 +87,10 @@ def read_prompts(path: str | os.PathLike[str], *, form: Form = "auto") -> Prompt
         return prompts_of(lines, name=_STDIN, form=form)
     if form == "auto" and _is_parquet(Path(path)):
         return _of_log(path)
+    if form == "auto":
+        table = prompt_table(Path(path), most=MAX_PROMPTS)
+        if table is not None:
+            return _of_table(table, name)
     lines = prompt_lines(Path(path))
     if form == "auto" and _is_log(lines[0][1]):
         return _of_log(path)
@@ -141,10 +147,35 @@ def prompts_of(lines: list[tuple[int, bytes]], *, name: str, form: Form) -> Prom
         if not any(texts):  # characters that are blank without being bytes that are
             raise _no_prompt(name)
         return PromptFile(_distinct([Prompt(text=text) for text in texts if text], given=set()), ())
-    prompts, given = [], set()
+    records = []
     for number, line in lines:
         record, fields = _record(line, name, number)
         unused |= fields - set(_Record.__struct_fields__)
+        records.append((number, record))
+    return PromptFile(_prompts(records, name), tuple(sorted(unused)))
+
+
+def _of_table(table: list[TableRecord], name: str) -> PromptFile:
+    columns = list(dict.fromkeys(column for record in table for column in record.cells))
+    unused: set[str] = set()
+    records = []
+    for number, cells in table:
+        found, left = as_prompt_record(cells, columns)
+        unused |= left
+        try:
+            records.append((number, msgspec.convert(found, _Record, strict=False)))
+        except msgspec.ValidationError as error:
+            raise InvalidPromptError(f"{name}, line {number}: {error}; mend the line") from error
+    if not records:
+        raise _no_prompt(name)
+    return PromptFile(_prompts(records, name), tuple(sorted(unused)))
+
+
+def _prompts(records: list[tuple[int, _Record]], name: str) -> tuple[Prompt, ...]:
+    """Return the prompts of numbered records."""
+    prompts: list[Prompt] = []
+    given: set[str] = set()
+    for number, record in records:
         try:
             prompt = _prompt(record)
         except InvalidPromptError as error:
@@ -156,7 +187,7 @@ def prompts_of(lines: list[tuple[int, bytes]], *, name: str, form: Form) -> Prom
                 )
             given.add(prompt.id)
         prompts.append(prompt)
-    return PromptFile(_distinct(prompts, given=given), tuple(sorted(unused)))
+    return _distinct(prompts, given=given)
 
 
 def _bounded(lines: Iterator[tuple[int, bytes]], name: str) -> list[tuple[int, bytes]]:

@@ -120,3 +120,11 @@ def test_a_model_in_this_process_stands_for_one_model_only() -> None:
     with pytest.raises(InvalidInputError, match="the models x, y; the transformers backend holds one"):
         spec.check([Generator(name="a", model="x"), Generator(name="b", model="y")])
     assert (spec.driver, BackendSpec(kind="replay", log="x").driver) == ("lockstep", "lockstep")
+
+
+def test_tables_of_questions_are_tasks_as_their_lines_are(tmp_path: Path) -> None:
+    lines = write(tmp_path / "sums.jsonl", {"question": "How many?", "answer": "2 + 2\n#### 4", "level": 3})
+    table = tmp_path / "sums.csv"
+    table.write_text('question,answer,level\n"How many?","2 + 2\n#### 4",3\n')
+    assert read_tasks(str(table)).prompts == read_tasks(lines).prompts
+    assert read_tasks(str(table)).unused_fields == ("level",)

@@ -377,3 +377,18 @@ def test_an_interrupt_is_exit_code_130(
     monkeypatch.setattr(cli._planner, "invoke", interrupt)
     assert main(["inspect", "."]) == 130
     assert "interrupted" in capsys.readouterr().err
+
+
+def test_plan_reads_the_files_that_run_and_collect_read(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from planner.collection.tasks import read_tasks
+
+    (tmp_path / "q.jsonl").write_text('{"question": "Please add 1 and 2.", "answer": "#### 3"}\n')
+    (tmp_path / "q.csv").write_text("problem,answer\nPlease add 1 and 2.,3\nFactor 1999 7.,4\n")
+    for name, n in (("q.jsonl", 1), ("q.csv", 2)):
+        out = tmp_path / f"{name}.plans"
+        assert main(["plan", str(bundle), str(tmp_path / name), "--price", "0.001", "--out", str(out)]) == 0
+        ids = [json.loads(line)["prompt_id"] for line in out.read_text().splitlines()]
+        assert ids == [prompt.id for prompt in read_tasks(str(tmp_path / name)).prompts] and len(ids) == n
+    capsys.readouterr()

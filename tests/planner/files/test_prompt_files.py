@@ -133,3 +133,31 @@ def test_numbers_of_repeats_pass_over_ids_that_are_given() -> None:
         f"{first}#2",
         f"{first}#3",
     ]
+
+
+@pytest.mark.parametrize(("name", "comma"), [("p.csv", ","), ("p.tsv", "\t"), ("p.txt", ",")])
+def test_a_table_is_never_read_as_lines_of_text(name: str, comma: str, tmp_path: Path) -> None:
+    rows = ["id,prompt,gold,level", 'a,"1 + 1?",2,easy', 'b,"2, 3\nor 4?",3,', ",,,"]
+    path = tmp_path / name
+    path.write_text("\n".join(row if name != "p.tsv" else row.replace(",", "\t") for row in rows) + "\n")
+    found = read_prompts(path)
+    assert [(prompt.id, prompt.gold) for prompt in found.prompts] == [("a", "2"), ("b", "3")]
+    assert found.prompts[1].text == f"2{comma if name == 'p.tsv' else ','} 3\nor 4?"
+    assert found.unused_fields == ("level",)
+
+
+def test_tables_that_hold_no_prompts_are_refused_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    for content, said in (
+        ("id,level\na,3\n", "line 2: give one of"),
+        ("id,prompt\n", "no prompt"),
+        ("id,prompt\na,x\na,y\n", "line 3: the id 'a' is given twice"),
+        ("id,prompt\na,x,y\n", "line 2: the row has 3 cells"),
+        ("just a line\n", "this is no table"),
+    ):
+        path.write_text(content)
+        with pytest.raises(InvalidPromptError, match=said):
+            read_prompts(path)
+    lines = tmp_path / "p.txt"
+    lines.write_text("What is a prompt, and what is a question?\n1, 2 or 3?\n")
+    assert len(read_prompts(lines).prompts) == 2  # commas make no table
