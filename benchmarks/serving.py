@@ -87,6 +87,7 @@ def _serve_proxy(pipe: Connection, upstream: int, mode: str) -> None:
         access_log=False,
         log_level="warning",
         lifespan="on",
+        http="h11",
         timeout_keep_alive=75,
     )
 

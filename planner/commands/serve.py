@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from planner.serving.settings import ServeSettings
 
 __all__ = ["command"]
+
+_MOST_HEADER_BYTES: Final = 2**16
 
 
 @click.command("serve")
@@ -84,6 +86,8 @@ def command(
             service.application,
             host=host,
             port=port,
+            http="h11",  # it bounds the size of headers, which the faster one does not
+            h11_max_incomplete_event_size=_MOST_HEADER_BYTES,
             access_log=False,
             log_level="warning",
             lifespan="on",

@@ -99,6 +99,10 @@ class ServerTraits(NamedTuple):
         )
 
 
+# Models that are remembered: behind a proxy anybody may make up names.
+_MODELS: Final = 1000
+
+
 @final
 class Findings:
     """Traits by model.
@@ -162,6 +166,8 @@ class Findings:
     def _set(self, model: str, traits: ServerTraits) -> None:
         self._known.pop(model, None)
         self._known[model] = traits
+        if len(self._known) > _MODELS:
+            del self._known[next(iter(self._known))]
 
 
 def refused_feature(traits: ServerTraits, failure: Failed, *, n: int, streamed: bool) -> Feature | None:
