@@ -108,6 +108,10 @@ _HOMES: Final = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":  # looked up when asked for: reading the metadata takes longer than the import
+        from importlib.metadata import version
+
+        return version("ttc-planner")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_HOMES[name]), name)

@@ -377,6 +377,9 @@ class SampleLog:
     def __hash__(self) -> int:
         return hash(self.digest)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuilt, (self._columns, dict(self._generators), dict(self._about))
+
     def __repr__(self) -> str:
         shown = ("text", "answers", "tokens", "scores", "logprobs", "chains")
         having = [name for name in shown if getattr(self, f"has_{name}")]
@@ -593,6 +596,12 @@ class SampleLog:
             return False
         values = column[self._independent()]
         return bool(values.size) and not bool(np.isnan(values).any())
+
+
+def _rebuilt(
+    columns: LogColumns, generators: Mapping[str, Generator], about: Mapping[str, object]
+) -> SampleLog:
+    return SampleLog(columns, generators=generators, about=about)
 
 
 def _count(n: int, noun: str) -> str:
