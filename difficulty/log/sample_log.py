@@ -24,6 +24,7 @@ from difficulty.log.formats.files import read_file, write_file
 from difficulty.log.lines import generator_record, samples_of
 from difficulty.log.merge import left_out, merge_columns
 from difficulty.log.near_duplicates import NearDuplicates, find_near_duplicates, renamed_prompts
+from difficulty.log.notebook import log_html
 from difficulty.log.pooling import (
     CHAIN,
     INDEPENDENT,
@@ -387,6 +388,10 @@ class SampleLog:
             f"SampleLog({_count(len(self), 'prompt')}, {_count(len(self._generators), 'generator')}, "
             f"{_count(self.n_samples, 'sample')}; with {', '.join(having) or 'counts only'})"
         )
+
+    def _repr_html_(self) -> str:
+        counts = self.counts()
+        return log_html(repr(self), tuple(self._generators), self.n_recorded(), counts.n, counts.n_correct)
 
     def near_duplicates(self) -> NearDuplicates:
         """Return the groups of near-duplicates: the recorded ones, joined where texts say so."""
