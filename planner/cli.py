@@ -6,10 +6,12 @@ runs. Nobody imports this module but the installed script.
 
 from __future__ import annotations
 
+import errno
 import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import pairwise
 from keyword import iskeyword
 from typing import Final, TextIO
 
@@ -104,8 +106,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             if isinstance(error, BrokenPipeError):
                 sys.stderr.close()  # the reader has left; so would a message of the interpreter at exit
                 return 1
-            click.echo(printable(f"error: {error.filename or 'file'}: {error.strerror or error}"), err=True)
+            click.echo(printable(f"error: {_of_file(error, argv)}"), err=True)
             return _BAD_INPUT
+
+
+def _of_file(error: OSError, argv: Sequence[str] | None) -> str:
+    """Say which file an error is about, the one of ``--out`` where it names none, and what helps."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    written = next((after for name, after in pairwise(given) if name == "--out"), "the file written to")
+    told = f"{error.filename or written}: {error.strerror or error}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        told += "; make room there, or write elsewhere with --out, and run it again"
+    return told
 
 
 def _show_warning(

@@ -522,5 +522,5 @@ class Planner:
 def _plans(ready: Batch, budget: Budget | None, target_accuracy: float | None) -> list[AllocationPlan]:
     """Return plans for what was asked: a budget, a target, or else the price."""
     if budget is not None:
-        return ready.spend(budget.total(n_prompts=len(ready.prompts)))
+        return ready.spend(budget.total(n_prompts=len(ready.prompts)), per_prompt=budget.scope == "prompt")
     return ready.at_price() if target_accuracy is None else ready.reach(target_accuracy)

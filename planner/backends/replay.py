@@ -219,7 +219,10 @@ class ReplayBackend:
             raise InvalidPromptError(f"prompt {prompt_id!r} is not in the log; take prompts from log.prompts")
         if generator not in self._log.generators:
             known = ", ".join(map(repr, self._log.generators))
-            raise UnknownGeneratorError(f"generator must be one of {known}; got {generator!r}")
+            raise UnknownGeneratorError(
+                f"a plan draws from {generator!r}, and the log holds samples of {known}; replay the log that "
+                "the policy was trained on, or plan with generators= of the log"
+            )
         samples = self._log.samples(prompt_id, generator)
         row = self._rows[prompt_id]
         tokens = float(self._log.pool(generator).prompt_tokens[row])

@@ -10,7 +10,7 @@ import asyncio
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import click
 
@@ -48,6 +48,14 @@ if TYPE_CHECKING:
     from policies.plan.plan import AllocationPlan
 
 __all__ = ["command"]
+
+_WHY: Final = {
+    "complete": "with all planned samples",
+    "satisfied": "early by their rule",
+    "budget": "at the budget",
+    "limit": "at a limit of the run",
+    "time": "at their deadline",
+}
 
 
 @click.command("run")
@@ -336,7 +344,7 @@ def _print(summary: RunSummary, out: Path, journal: Path | None) -> None:
     table.add_row("answered", f"{summary.n_answered} of {summary.n_prompts}")
     unit = summary.unit.replace("_", " ")
     table.add_row("cost", f"{number(summary.cost)} {unit}; expected {number(summary.expected_cost)}")
-    table.add_row("stopped", counted(summary.stop_reasons))
+    table.add_row("stopped", counted(_in_words(summary.stop_reasons)))
     table.add_row("failures", counted(summary.failures) or "none")
     usage = summary.usage
     table.add_row(
@@ -353,3 +361,8 @@ def _print(summary: RunSummary, out: Path, journal: Path | None) -> None:
         console.print(
             f"Not all is done: start again to go on; what is paid for is in {journal}", soft_wrap=True
         )
+
+
+def _in_words(reasons: Mapping[str, int]) -> dict[str, int]:
+    """Return why prompts stopped, said so that it explains itself."""
+    return {_WHY.get(reason, reason): n for reason, n in reasons.items()}

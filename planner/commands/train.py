@@ -98,18 +98,22 @@ def command(
     recorded = read_logs(log, on_duplicate)
     training_side, n_test = _set_aside(recorded, test_fraction, seed)
     _warn_of_single_samples(training_side, objective)
-    with progress_bars() as tell:
-        bundle = train(
-            training_side,
-            out=out,
-            n_trials=trials,
-            seed=seed,
-            objective=objective,
-            unit=unit,
-            storage=storage,
-            learned_verifier=learned_verifier,
-            progress=tell,
-        )
+    try:
+        with progress_bars() as tell:
+            bundle = train(
+                training_side,
+                out=out,
+                n_trials=trials,
+                seed=seed,
+                objective=objective,
+                unit=unit,
+                storage=storage,
+                learned_verifier=learned_verifier,
+                progress=tell,
+            )
+    except KeyboardInterrupt:
+        note(_how_to_resume(storage))
+        raise
     if as_json:
         print_json(
             {
@@ -138,6 +142,13 @@ def command(
         )
     else:
         console.print(f"Next: planner evaluate {out} LOG, with a log of other prompts", soft_wrap=True)
+
+
+def _how_to_resume(storage: str | None) -> str:
+    """Return what an interrupted training kept, and how it goes on."""
+    if storage is None:
+        return "nothing was kept; with --storage FILE an interrupted search keeps its trials and goes on"
+    return f"finished trials are kept in {storage}; the same command again goes on from there"
 
 
 def _set_aside(log: SampleLog, test_fraction: float | None, seed: int) -> tuple[SampleLog, int]:

@@ -57,15 +57,17 @@ class Batch:
             Levelled(np.zeros(len(self.prompts), dtype=np.intp), self.price),
         )
 
-    def spend(self, budget: float) -> list[AllocationPlan]:
-        """Return the plans that an expected total buys.
+    def spend(self, budget: float, *, per_prompt: bool = False) -> list[AllocationPlan]:
+        """Return the plans that an expected total buys; errors say it as it was given, per prompt or in all.
 
         Raises
         ------
         InvalidBudgetError
             When not even the cheapest plans can be paid.
         """
-        return self._written(np.arange(len(self.prompts)), self._spent(slice(None), budget))
+        return self._written(
+            np.arange(len(self.prompts)), self._spent(slice(None), budget, per_prompt=per_prompt)
+        )
 
     def reach(self, target: float) -> list[AllocationPlan]:
         """Return the cheapest plans that are expected to reach a mean value.
@@ -103,13 +105,14 @@ class Batch:
         best = cost.argmin(axis=1)
         return [(generators[column], float(cost[row, column])) for row, column in enumerate(best)]
 
-    def _spent(self, rows: NDArray[np.intp] | slice, budget: float) -> Levelled:
+    def _spent(self, rows: NDArray[np.intp] | slice, budget: float, *, per_prompt: bool = False) -> Levelled:
         return spend(
             self.menu.value[rows],
             self.menu.cost[rows],
             budget=budget,
             prices=self.chooser.policy.prices,
             seed=self.seed,
+            per_prompt=per_prompt,
         )
 
     def _written(self, rows: NDArray[np.intp], found: Levelled) -> list[AllocationPlan]:

@@ -7,6 +7,7 @@ single upgrades (`policies.solver.leftover`).
 
 from __future__ import annotations
 
+from decimal import ROUND_CEILING, Context
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -42,7 +43,13 @@ class Levelled(NamedTuple):
 
 
 def spend(
-    value: FloatArray, cost: FloatArray, *, budget: float, prices: FloatArray, seed: int = 0
+    value: FloatArray,
+    cost: FloatArray,
+    *,
+    budget: float,
+    prices: FloatArray,
+    seed: int = 0,
+    per_prompt: bool = False,
 ) -> Levelled:
     """Spend a budget over N prompts.
 
@@ -56,6 +63,8 @@ def spend(
         Falling.
     seed : int
         Decides between equal upgrades.
+    per_prompt : bool
+        Whether the budget was given as a mean per prompt, as an error then says it.
 
     Raises
     ------
@@ -66,12 +75,7 @@ def spend(
     most = budget * _ROUNDING
     least = float(cost.min(axis=1).sum())
     if least > most:
-        raise InvalidBudgetError(
-            f"the cheapest plans of these {len(value)} prompts are expected to cost {least:.6g} in all, and "
-            f"the budget is {budget:.6g}; raise it to {least / len(value):.6g} per prompt, or plan fewer "
-            "prompts",
-            least=least,
-        )
+        raise InvalidBudgetError(_too_little(len(value), least, budget, per_prompt=per_prompt), least=least)
     last = int(np.count_nonzero(total[hull] <= most)) - 1
     if last < 0:
         price = float(prices[hull[0]])
@@ -141,6 +145,18 @@ def reach(
     enough = int(np.flatnonzero(np.cumsum(gain[order]) >= missing - 1e-9).min()) + 1
     level[order[:enough]] = above
     return Levelled(level, price)
+
+
+def _too_little(n: int, least: float, budget: float, *, per_prompt: bool) -> str:
+    """Say in the scope of the budget what would be enough when it is typed in."""
+    share = n if per_prompt else 1
+    enough = Context(prec=6, rounding=ROUND_CEILING).create_decimal_from_float(least / share)
+    whole = f"the cheapest plans of these {n} prompts are expected to cost {enough:g}"
+    if per_prompt:
+        return (
+            f"{whole} per prompt on average, and the budget is {budget / share:.6g}; raise it to {enough:g}"
+        )
+    return f"{whole} in all, and the budget is {budget:.6g}; raise it to {enough:g}, or plan fewer prompts"
 
 
 def _hull(value: FloatArray, cost: FloatArray) -> tuple[NDArray[np.intp], FloatArray, FloatArray]:

@@ -46,7 +46,9 @@ max_rounds_option: Final[Decorator] = click.option(
     default=None,
     help="The most steps of a plan that wait for one another.",
 )
-seed_option: Final[Decorator] = click.option("--seed", type=int, default=0, show_default=True, help="Seed.")
+seed_option: Final[Decorator] = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed."
+)
 
 
 def folder_option(default: str, meaning: str) -> Decorator:
