@@ -153,6 +153,7 @@ def command(
     is finished lies in OUT.collecting, answered requests in OUT.requests. Keys come from the environment
     only. Exit code 1 says that something is missing; start again to try it again, or give --partial.
     """
+    from planner.collection.estimate import what_it_tells
     from planner.collection.grade import GoldGrader
     from planner.collection.plan import CollectPlan, Recording
     from planner.collection.session import carry_out, checked_path
@@ -176,6 +177,7 @@ def command(
     spec.check(plan.generators.values())
     if tasks.grader is None and not any(prompt.gold for prompt in tasks.prompts):
         note("no prompt has a reference answer: samples are not graded, and nothing can be trained on them")
+    note(what_it_tells(len(plan.prompts), samples))
     worker = _worker(plan, spec, opened, verifier, workers if use_ray else 0, gpus_per_worker)
     with _bar() as bar:
         done = asyncio.run(

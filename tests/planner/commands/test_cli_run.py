@@ -109,6 +109,7 @@ def test_a_benchmark_file_becomes_a_graded_log(
     captured = capsys.readouterr()
     document = json.loads(captured.out)
     assert document["n_missing"] == 0 and document["usage"]["samples"] == 96
+    assert "note: accuracy will be known to ±0.2 at worst (95 %); 97 prompts give ±0.1" in captured.err
     assert "to spend: 80 samples to draw" in captured.err and "measured on 4 pieces" in captured.err
 
 
