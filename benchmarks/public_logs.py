@@ -1,232 +1,199 @@
-"""Turn clones of public repositories into sample logs, and report what the policy saves on logs.
+"""Turn public repositories of samples into sample logs, and print what the policy is worth on them.
 
-``reasoning-gym CLONE OUT`` and ``cruxeval CLONE OUT`` convert; ``report LOG…`` trains on one side of each
-log, measures on the other, and prints one table. Clones are the user's: nothing is downloaded.
+It assumes that the reader has clones of those repositories; nothing is downloaded. Logs of other sources are
+reported on alike.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, NamedTuple
+from time import perf_counter
+from typing import Final
 
-import numpy as np
+import msgspec
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
-from benchmarks._cruxeval import cruxeval_log
-from benchmarks._reasoning_gym import reasoning_gym_log
-from difficulty.errors import UnknownUnitError
+from benchmarks.public import crux_eval, reasoning_gym
+from benchmarks.public.prices import LIST_PRICES, read_prices
+from benchmarks.public.source import ALL, Convert, Options
+from benchmarks.public.suite import Split, Summary, run_split, summary
+from benchmarks.public.table import overall, print_lines
+from difficulty.errors import PlannerError, UnknownUnitError
 from difficulty.log.sample_log import SampleLog
-from training.evaluate import evaluate
-from training.report.names import BEST_RULE, OURS
-from training.train import train
+from policies.cost.budget import UNITS
+from policies.plan.objective import OBJECTIVES, Objective
 
-__all__ = ["Row", "main", "measure"]
+__all__ = ["SOURCES", "main", "report"]
 
-_UNITS: Final = ("usd", "total_tokens", "output_tokens", "samples")
-_SHARES: Final = (0.5, 0.75, 0.9)
-_TEST: Final = 0.4
-
-
-class Row(NamedTuple):
-    """One log in one unit on one split: (multiple, lower, upper) at 50, 75 and 90 % of the way."""
-
-    log: str
-    unit: str
-    split: int
-    static: list[tuple[float, float, float]]
-    rule: list[tuple[float, float, float]]
-    least: float
+SOURCES: Final[Mapping[str, Convert]] = {
+    "reasoning-gym": reasoning_gym.convert,
+    "crux-eval": crux_eval.convert,
+}
+_WIDTH: Final = 132
+_TRIALS: Final = 200
+_QUICK: Final = 25
 
 
-def measure(
-    log: SampleLog,
-    name: str,
+def report(
+    paths: Sequence[Path],
     *,
-    unit: str,
-    split: int,
-    objective: str = "accuracy",
-    n_trials: int = 200,
-    n_bootstrap: int = 1000,
-) -> Row:
-    """Train on one side of a log and measure on the other.
+    units: Sequence[str | None] = (None,),
+    seeds: Sequence[int] = (0,),
+    objective: Objective = "accuracy",
+    test_fraction: float = 0.4,
+    n_trials: int = _TRIALS,
+    out: Path | None = None,
+    console: Console | None = None,
+) -> tuple[list[Summary], dict[str, list[Split]]]:
+    """Train and evaluate on each log, in each unit, for each seed.
 
     Parameters
     ----------
-    log : SampleLog
-        Split by group.
-    name : str
-        What the row is called.
-    unit : str
-        Unit of cost.
-    split : int
-        Seed of split and training.
+    paths : sequence of Path
+        Sample logs.
+    units : sequence of str or None
+        Units of cost; None is the one that `train` takes by itself.
+    seeds : sequence of int
+        One split each.
     objective : {"accuracy", "coverage"}
-        As in `training.train.train`.
-    n_trials, n_bootstrap : int
-        As in `train` and `evaluate`.
+        As in `train`.
+    test_fraction : float
+        Share of the prompts that is set aside, in (0, 1).
+    n_trials : int
+        Trials of the search for a better belief.
+    out : Path, optional
+        Keeps bundles and reports, in a folder per log, unit and seed.
+    console : Console, optional
+        Where progress goes.
 
-    Raises
-    ------
-    UnknownUnitError
-        When the log cannot be priced in the unit.
+    Returns
+    -------
+    lines : list of Summary
+        One per log and unit.
+    splits : dict of str to list of Split
+        By log and unit. A log that does not have what a unit needs is left out, and told on the console.
     """
-    train_log, test_log = log.split(test_fraction=_TEST, seed=split)
-    with TemporaryDirectory() as folder:
-        bundle = train(
-            train_log,
-            Path(folder) / "policy",
-            n_trials=n_trials,
-            seed=split,
-            unit=unit,
-            objective="coverage" if objective == "coverage" else "accuracy",
-        )
-        report = evaluate(bundle, test_log, n_bootstrap=n_bootstrap, seed=split)
-    at_cost = report.comparison["at_equal_cost"][OURS]
-    differences = [row["difference"] for row in at_cost if row.get("difference") is not None]
-    rival = report.rivals.get(BEST_RULE, {"cost_multiples": []})
-    return Row(
-        log=name,
-        unit=unit,
-        split=split,
-        static=_multiples(report.comparison["cost_multiples"][OURS]),
-        rule=_multiples(rival["cost_multiples"]),
-        least=min(differences, default=float("nan")),
-    )
-
-
-def _multiples(rows: Sequence[dict[str, Any]]) -> list[tuple[float, float, float]]:
-    return [
-        (_number(row["multiple"]), _number(row["interval"][0]), _number(row["interval"][1]))
-        for row in rows
-        if row["way_to_plateau"] in _SHARES
-    ]
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)
-
-
-def _table(rows: Sequence[Row]) -> Table:
-    table = Table(
-        "log",
-        "unit",
-        "split",
-        *(f"static at {share:.0%}" for share in _SHARES),
-        *(f"best rule at {share:.0%}" for share in _SHARES),
-        "least difference",
-        title="Cost of the other over ours at equal accuracy, on test prompts; 95 % intervals over groups",
-    )
-    for row in rows:
-        cells = [_cell(multiple) for multiple in row.static] + [_cell(multiple) for multiple in row.rule]
-        cells += ["–"] * (2 * len(_SHARES) - len(cells))
-        table.add_row(row.log, row.unit, str(row.split), *cells, f"{row.least:+.3f}")
-    for log, unit in dict.fromkeys((row.log, row.unit) for row in rows):
-        same = [row for row in rows if (row.log, row.unit) == (log, unit)]
-        if len(same) > 1:
-            means = [_mean([row.static[at][0] for row in same]) for at in range(len(_SHARES))]
-            if all(row.rule for row in same):
-                means += [_mean([row.rule[at][0] for row in same]) for at in range(len(_SHARES))]
-            means += ["–"] * (2 * len(_SHARES) - len(means))
-            table.add_row(log, unit, "mean", *means, f"{min(row.least for row in same):+.3f}", style="bold")
-    return table
-
-
-def _cell(multiple: tuple[float, float, float]) -> str:
-    value, lower, upper = multiple
-    if not value > 0:
-        return "never reached"
-    return f"{value:.2f} [{lower:.2f}, {upper:.2f}]"
-
-
-def _mean(values: Sequence[float]) -> str:
-    """Return the geometric mean in words; one that is never reached has none."""
-    known = np.array(values)
-    return f"{np.exp(np.log(known).mean()):.2f}" if (known > 0).all() else "not always reached"
-
-
-def _report(arguments: argparse.Namespace, console: Console) -> None:
-    rows = []
-    for path in arguments.log:
-        log = SampleLog.read(path)
-        name = path.name.removesuffix(".gz").removesuffix(".jsonl")
-        for unit in arguments.unit or _UNITS:
-            for split in range(arguments.splits):
+    console = console or Console(stderr=True)
+    lines, splits = [], {}
+    with ExitStack() as stack:
+        folder = out or Path(stack.enter_context(TemporaryDirectory()))
+        for path in paths:
+            log = SampleLog.read(path)
+            name = path.name.removesuffix(".gz").removesuffix(".jsonl").removesuffix(".parquet")
+            for unit in units:
+                runs = []
                 try:
-                    rows.append(
-                        measure(
-                            log,
-                            name,
-                            unit=unit,
-                            split=split,
-                            objective=arguments.objective,
-                            n_trials=arguments.trials,
+                    for seed in seeds:
+                        start = perf_counter()
+                        runs.append(
+                            run_split(
+                                log,
+                                folder / name / (unit or "default") / f"seed-{seed}",
+                                seed=seed,
+                                unit=unit,
+                                objective=objective,
+                                test_fraction=test_fraction,
+                                n_trials=n_trials,
+                            )
                         )
-                    )
-                except UnknownUnitError:
-                    if arguments.unit:
-                        raise
-                    break
-    console.print(_table(rows))
+                        told = f"{name}, {runs[-1].unit}, seed {seed}: {perf_counter() - start:.0f} s"
+                        console.print(escape(told))
+                except UnknownUnitError as error:
+                    console.print(escape(f"{name} is left out in {unit}: {error}"))
+                    continue
+                lines.append(summary(name, runs))
+                splits[f"{name}, {runs[0].unit}"] = runs
+    return lines, splits
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Convert clones, or report on logs.
+    """Convert a clone into a sample log, or report on logs.
 
     Parameters
     ----------
     argv : sequence of str, optional
-        Command line; by default the program's own. Without a command, only the usage is printed.
+        Command line.
     """
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.public_logs", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="nothing: a report is given its logs")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.public_logs", description=main.__doc__)
+    parser.add_argument("--quick", action="store_true", help=f"{_QUICK} trials of the search by default")
     commands = parser.add_subparsers(dest="command")
-    gym = commands.add_parser("reasoning-gym", help="from a clone of open-thought/reasoning-gym-eval")
-    gym.add_argument("--level", choices=("easy", "hard"), default="easy")
-    gym.add_argument("--encoding", help="tiktoken encoding that counts tokens; else 4 characters are one")
-    crux = commands.add_parser("cruxeval", help="from a clone of crux-eval/crux-eval.github.io")
-    crux.add_argument("--task", choices=("output", "input"), default="output")
-    crux.add_argument("--temperature", type=float, default=0.8)
-    for command in (gym, crux):
-        command.add_argument("clone", type=Path)
-        command.add_argument("out", type=Path, help="sample log to write, .jsonl.gz or .parquet")
-        command.add_argument("--models", nargs="*", default=[], help="keep names that contain one of these")
-    report = commands.add_parser("report", help="train, measure and print one table")
-    report.add_argument("log", type=Path, nargs="+")
-    report.add_argument(
-        "--unit", nargs="*", choices=_UNITS, help="all that a log can be priced in by default"
+    told = commands.add_parser("report", help="train, evaluate and print the table")
+    told.add_argument("log", nargs="+", type=Path, help="sample logs")
+    told.add_argument(
+        "--unit", action="append", choices=UNITS, help="unit of cost; may be given more than once"
     )
-    report.add_argument("--splits", type=int, default=3)
-    report.add_argument("--trials", type=int, default=200)
-    report.add_argument("--objective", choices=("accuracy", "coverage"), default="accuracy")
+    told.add_argument("--seeds", nargs="+", type=int, default=[0], help="one split by group each")
+    told.add_argument(
+        "--test-fraction", type=float, default=0.4, help="share of the prompts that is set aside"
+    )
+    told.add_argument(
+        "--objective", choices=OBJECTIVES, default="accuracy", help="coverage: a checker is at hand"
+    )
+    told.add_argument("--trials", type=int, help=f"of the search for a better belief; {_TRIALS} by default")
+    told.add_argument("--out", type=Path, help="folder that keeps bundles and reports")
+    told.add_argument("--json", action="store_true", help="print JSON in place of the table")
+    made = commands.add_parser("convert", help="turn a clone that you have into a sample log")
+    made.add_argument("source", choices=sorted(SOURCES))
+    made.add_argument("clone", type=Path, help="folder of the clone")
+    made.add_argument("--out", type=Path, required=True, help="the log: .jsonl, .jsonl.gz or .parquet")
+    made.add_argument("--models", nargs="+", default=[], help=f"names of the source, or {ALL}; default: some")
+    made.add_argument("--part", help="easy or hard; output or input; default: the first")
+    made.add_argument("--prices", type=Path, help="TOML with dollars per million tokens, a table per model")
     arguments = parser.parse_args(argv)
-    console = Console()
-    if arguments.command == "report":
-        _report(arguments, console)
-    elif arguments.command is None:
-        console.print(
-            "public_logs reports on logs that you name: python -m benchmarks.public_logs report LOG…"
-        )
-    else:
-        if arguments.command == "cruxeval":
-            log = cruxeval_log(
-                arguments.clone,
-                task=arguments.task,
-                models=arguments.models,
-                temperature=arguments.temperature,
-            )
+    try:
+        if arguments.command == "convert":
+            _convert(arguments)
+        elif arguments.command == "report":
+            _report(arguments)
         else:
-            log = reasoning_gym_log(
-                arguments.clone,
-                level=arguments.level,
-                models=arguments.models,
-                encoding=arguments.encoding,
-            )
-        log.write(arguments.out)
-        console.print(f"{arguments.out}: {log!r}", markup=False)
+            print("No logs were given: see python -m benchmarks.public_logs --help")
+    except PlannerError as error:
+        parser.error(str(error))
+
+
+def _convert(arguments: argparse.Namespace) -> None:
+    options = Options(
+        models=tuple(arguments.models),
+        part=arguments.part,
+        prices=LIST_PRICES if arguments.prices is None else read_prices(arguments.prices),
+    )
+    log = SOURCES[arguments.source](arguments.clone, options)
+    log.write(arguments.out)
+    console = Console(stderr=True)
+    console.print(escape(f"{arguments.out}: {log}. {log.about['note']}"))
+    unpriced = [name for name, made in log.generators.items() if made.usd_per_mtok_out is None]
+    if unpriced:
+        console.print(escape(f"Without a price: {', '.join(unpriced)}; --prices gives them one."))
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    lines, splits = report(
+        arguments.log,
+        units=arguments.unit or [None],
+        seeds=arguments.seeds,
+        objective=arguments.objective,
+        test_fraction=arguments.test_fraction,
+        n_trials=arguments.trials or (_QUICK if arguments.quick else _TRIALS),
+        out=arguments.out,
+    )
+    if not lines:
+        raise UnknownUnitError("no log has what the unit needs; see what was left out, or give other units")
+    if arguments.json:
+        content = {
+            "lines": [line._asdict() for line in lines],
+            "splits": {name: [split._asdict() for split in runs] for name, runs in splits.items()},
+            "geometric_mean": overall(lines),
+        }
+        encoded = msgspec.json.encode(msgspec.to_builtins(content, str_keys=True))
+        print(msgspec.json.format(encoded, indent=1).decode())
+    else:
+        console = Console()
+        print_lines(lines, console if console.is_terminal else Console(width=_WIDTH))
 
 
 if __name__ == "__main__":
