@@ -18,6 +18,8 @@ __all__ = ["STRANGE", "UnfamiliarPromptsWarning", "check_request", "warn_of_stra
 
 # Below this familiarity a prompt is unlike those that were trained on.
 STRANGE: Final = 0.5
+# Of a batch like those of training, a few in a hundred look strange; more than this share is said.
+_USUAL: Final = 0.05
 
 
 class UnfamiliarPromptsWarning(UserWarning):
@@ -64,7 +66,7 @@ def check_request(
 
 
 def warn_of_strangers(familiarity: NDArray[np.float64] | None) -> None:
-    """Warn once where prompts of a batch are unlike those of training.
+    """Warn once where more prompts of a batch are unlike those of training than of any batch.
 
     Parameters
     ----------
@@ -72,10 +74,11 @@ def warn_of_strangers(familiarity: NDArray[np.float64] | None) -> None:
         In [0, 1]; None where nobody can tell.
     """
     strange = 0 if familiarity is None else int((familiarity < STRANGE).sum())
-    if familiarity is not None and strange:
+    if familiarity is not None and strange > _USUAL * len(familiarity):
         warnings.warn(
-            f"{strange} of {len(familiarity)} prompts are unlike the training prompts; what their plans "
-            "expect is near the average of those, whatever they ask. Train on prompts like them",
+            f"{strange} of {len(familiarity)} prompts {'is' if strange == 1 else 'are'} unlike the training "
+            "prompts: plans for such prompts expect about the average, whatever they ask. Train on prompts "
+            "like them",
             UnfamiliarPromptsWarning,
             stacklevel=4,
         )

@@ -118,7 +118,7 @@ async def test_a_run_out_of_time_has_what_was_seen_in_its_ledger() -> None:
     assert outcome.usage.output_tokens == outcome.usage.wasted_tokens == 5
 
 
-@pytest.mark.parametrize(("seconds", "streamed"), [(1000.0, 1), (None, 0)])
+@pytest.mark.parametrize(("seconds", "streamed"), [(60.0, 1), (1000.0, 0), (None, 0)])
 async def test_only_what_time_may_run_out_on_is_streamed(
     server: FakeOpenAIServer, seconds: float | None, streamed: int
 ) -> None:

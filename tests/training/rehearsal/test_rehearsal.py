@@ -126,7 +126,6 @@ def fresh_runs(tmp_path_factory: pytest.TempPathFactory):
     return runs
 
 
-@pytest.mark.filterwarnings("ignore:.* of 100 prompts are unlike the training prompts")
 def test_runs_of_new_prompts_come_out_as_forecast(fresh_runs):
     """Twelve 95 % intervals: seven misses or more have a chance of 5e-7 where the intervals are exact."""
     assert sum(not forecast.accuracy.holds(accuracy) for forecast, accuracy, _ in fresh_runs) < 7
