@@ -45,13 +45,13 @@ for index, name in enumerate(log.generators):
 # %% [markdown]
 # ## Training
 #
-# Fits a predictor of difficulty on the text, tunes the policy on cross-fitted replay, and decides whether it
-# beats the best static mix.
+# Measures every course worth trying, learns which prompts the text makes alike, and deploys what was shown to
+# pay out of fold.
 
 # %%
 bundle = train(train_log, f"{folder}/policy", n_trials=N_TRIALS, seed=0)
 print(bundle.training["verdict"])
-print(bundle.training["predictor"])
+print(bundle.training["skill"])
 
 # %% [markdown]
 # ## What is it worth?
