@@ -16,9 +16,14 @@ from rich.console import Console
 __all__ = ["main", "modules"]
 
 
+# Reads logs that the user has, and is run by its own name.
+_ON_REQUEST = {"public_logs"}
+
+
 def modules() -> list[str]:
     """Return the names of the benchmark modules, sorted."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("_"))
+    found = {path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("_")}
+    return sorted(found - _ON_REQUEST)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -11,7 +11,7 @@ import asyncio
 import json
 import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -182,11 +182,15 @@ def _cpu(process: multiprocessing.Process) -> float:
     return ticks
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--rate", type=float, default=100.0)
-    given = parser.parse_args()
+    parser.add_argument("--quick", action="store_true", help="two seconds per row")
+    given = parser.parse_args(argv)
+    if given.quick:
+        given.seconds = 2.0
     mock, upstream = _started(_serve_mock)
     messages = {"model": "tiny", "messages": [{"role": "user", "content": "6 x 7?"}]}
     whole, streamed = (json.dumps(messages | {"stream": on}).encode() for on in (False, True))
