@@ -15,7 +15,7 @@ from difficulty.errors import InvalidInputError
 from difficulty.prompt import Prompt
 from planner.answers.programs import names_called_by, program_of
 from planner.ports.ports import ScoreRequest
-from planner.verifiers.sandbox import ProgramLimits, run_python
+from planner.verifiers.sandbox import Limits, run_python
 
 __all__ = ["CodeTests"]
 
@@ -32,7 +32,7 @@ class CodeTests:
         where it is wrong.
     allow_execution : bool
         Must be True: programs that a model wrote will run on this machine.
-    limits : ProgramLimits
+    limits : Limits
         Of each run.
     max_concurrency : int
         Programs at once, at least 1.
@@ -56,7 +56,7 @@ class CodeTests:
 
     tests: Callable[[Prompt], str]
     allow_execution: bool = False
-    limits: ProgramLimits = field(default_factory=ProgramLimits)
+    limits: Limits = field(default_factory=Limits)
     max_concurrency: int = 4
     wrapper: Sequence[str] = ()
     python: str | None = None

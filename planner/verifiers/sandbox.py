@@ -27,7 +27,7 @@ from typing import Final, Literal, TypeAlias
 
 from difficulty.errors import InvalidInputError, VerifierError
 
-__all__ = ["ProgramLimits", "Verdict", "run_python"]
+__all__ = ["Limits", "Verdict", "run_python"]
 
 Verdict: TypeAlias = Literal["passed", "failed", "timeout"]
 
@@ -47,7 +47,7 @@ _PARTS: Final = ("confinement.py", "program_process.py")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ProgramLimits:
+class Limits:
     """Limits of one run.
 
     Parameters
@@ -73,7 +73,7 @@ class ProgramLimits:
 
     Examples
     --------
-    >>> ProgramLimits(seconds=2.0).memory_bytes
+    >>> Limits(seconds=2.0).memory_bytes
     1073741824
     """
 
@@ -101,7 +101,7 @@ class ProgramLimits:
 def run_python(
     source: str,
     *,
-    limits: ProgramLimits,
+    limits: Limits,
     tests: str = "",
     wrapper: Sequence[str] = (),
     python: str | None = None,
@@ -133,7 +133,7 @@ def run_python(
 
     Examples
     --------
-    >>> limits = ProgramLimits()
+    >>> limits = Limits()
     >>> run_python("assert 6 * 7 == 42", limits=limits), run_python("exit(0)", limits=limits)
     ('passed', 'failed')
     """

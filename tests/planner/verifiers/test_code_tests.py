@@ -11,7 +11,7 @@ from difficulty.errors import InvalidInputError, VerifierError
 from difficulty.prompt import Prompt
 from planner.ports.ports import ScoreRequest
 from planner.verifiers.code_tests import CodeTests
-from planner.verifiers.sandbox import ProgramLimits
+from planner.verifiers.sandbox import Limits
 
 PROMPT = Prompt(id="p1", text="multiply", gold=None)
 RIGHT = "def area(w, h):\n    return w * h\n"
@@ -36,9 +36,7 @@ def programs(name: str) -> list[object]:
 
 
 async def score(*texts: str, tests: str = TESTS, seconds: float = 10.0) -> list[float]:
-    checker = CodeTests(
-        tests=lambda _prompt: tests, allow_execution=True, limits=ProgramLimits(seconds=seconds)
-    )
+    checker = CodeTests(tests=lambda _prompt: tests, allow_execution=True, limits=Limits(seconds=seconds))
     request = ScoreRequest(prompt=PROMPT, completions=tuple((text,) for text in texts))
     return (await checker.score([request]))[0]
 

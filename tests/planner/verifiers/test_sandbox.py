@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 from difficulty.errors import InvalidInputError, VerifierError
-from planner.verifiers.sandbox import ProgramLimits, Verdict, _folder, run_python
+from planner.verifiers.sandbox import Limits, Verdict, _folder, run_python
 
 SECRET = "sk-planner-secret"
-QUICK = ProgramLimits(seconds=5.0)
+QUICK = Limits(seconds=5.0)
 linux = pytest.mark.skipif(sys.platform != "linux", reason="these protections are Linux's")
 # A world in which no further namespace may be made, as in many containers.
 NO_NAMESPACES = (
@@ -43,9 +43,9 @@ def can_unshare() -> bool:
 def planner_without_namespaces(program: str) -> Verdict:
     """Run a planner where namespaces are refused; the program runs under it."""
     script = (
-        "import os, sys; from planner.verifiers.sandbox import ProgramLimits, run_python\n"
+        "import os, sys; from planner.verifiers.sandbox import Limits, run_python\n"
         "program = sys.stdin.read().replace('PLANNER', str(os.getpid()))\n"
-        "print(run_python(program, limits=ProgramLimits(seconds=5.0, network='off')))"
+        "print(run_python(program, limits=Limits(seconds=5.0, network='off')))"
     )
     command = [*NO_NAMESPACES, sys.executable, "-c", script]
     environment = {**os.environ, "PLANNER_KEY": SECRET, "PYTHONPATH": str(Path(__file__).parents[3])}
@@ -79,7 +79,7 @@ def test_a_program_that_breaks_a_rule_has_not_passed(program: str) -> None:
 def test_a_loop_is_stopped_in_any_thread() -> None:
     verdicts: list[str] = []
     work = threading.Thread(
-        target=lambda: verdicts.append(run_python("while True: pass", limits=ProgramLimits(seconds=0.3)))
+        target=lambda: verdicts.append(run_python("while True: pass", limits=Limits(seconds=0.3)))
     )
     work.start()
     work.join(timeout=30)
@@ -125,9 +125,9 @@ def test_a_program_has_no_network_where_the_kernel_allows() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         program = f"import socket; socket.create_connection(('127.0.0.1', {port}), timeout=2)"
-        assert run_python(program, limits=ProgramLimits(seconds=5.0, network="on")) == "passed"
+        assert run_python(program, limits=Limits(seconds=5.0, network="on")) == "passed"
         try:
-            verdict = run_python(program, limits=ProgramLimits(seconds=5.0, network="off"))
+            verdict = run_python(program, limits=Limits(seconds=5.0, network="off"))
         except VerifierError:
             pytest.skip("this kernel does not let an unprivileged process leave the network")
         assert verdict == "failed"
@@ -147,8 +147,8 @@ for path in glob.glob("/proc/[0-9]*/environ") + glob.glob("/proc/[0-9]*/cmdline"
 @linux
 def test_secrets_of_the_planner_are_out_of_reach(tmp_path: Path) -> None:
     script = (
-        "from planner.verifiers.sandbox import ProgramLimits, run_python\n"
-        f"print(run_python({READS_SECRETS!r}, limits=ProgramLimits(seconds=5.0)))"
+        "from planner.verifiers.sandbox import Limits, run_python\n"
+        f"print(run_python({READS_SECRETS!r}, limits=Limits(seconds=5.0)))"
     )
     environment = {
         **os.environ,
@@ -204,7 +204,7 @@ def test_files_outside_are_out_of_reach_where_landlock_is(tmp_path: Path) -> Non
     assert run_python(writes, limits=QUICK) == "failed"
     assert run_python("import json, numpy\nopen('/etc/passwd').read()", limits=QUICK) == "passed"
     if os.getuid() == 0 and run_python("import os; assert os.getuid() == 0", limits=QUICK) == "passed":
-        assert run_python(reads, limits=ProgramLimits(seconds=5.0, readable=(str(tmp_path),))) == "passed"
+        assert run_python(reads, limits=Limits(seconds=5.0, readable=(str(tmp_path),))) == "passed"
 
 
 @linux
@@ -249,7 +249,7 @@ while True:
             pass
 """
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert run_python(flood, limits=ProgramLimits(seconds=2.0)) == "failed"
+    assert run_python(flood, limits=Limits(seconds=2.0)) == "failed"
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < (2**25 if sys.platform == "darwin" else 2**15)  # 32 MB; kB but on macOS
 
@@ -277,14 +277,14 @@ def test_a_wrapper_runs_the_interpreter_and_gets_no_secrets(
 def test_limits_are_checked() -> None:
     for options in ({"seconds": 0.0}, {"seconds": float("nan")}, {"memory_bytes": 0}, {"n_processes": -1}):
         with pytest.raises(InvalidInputError):
-            ProgramLimits(**options)  # type: ignore[arg-type]  # one option of each type at a time
+            Limits(**options)  # type: ignore[arg-type]  # one option of each type at a time
     with pytest.raises(InvalidInputError, match="readable"):
-        ProgramLimits(readable="/data")  # type: ignore[arg-type]  # the mistake under test
+        Limits(readable="/data")  # type: ignore[arg-type]  # the mistake under test
 
 
 def test_processes_may_be_allowed() -> None:
     program = "import subprocess, sys\nsubprocess.run([sys.executable, '-I', '-c', ''], check=True)"
-    assert run_python(program, limits=ProgramLimits(seconds=10.0, n_processes=32)) == "passed"
+    assert run_python(program, limits=Limits(seconds=10.0, n_processes=32)) == "passed"
 
 
 def test_programs_of_strange_text_fail_quietly() -> None:
@@ -308,5 +308,5 @@ def test_hostile_programs_neither_pass_nor_break_the_planner() -> None:
         chosen = rng.choices(pieces, k=rng.randrange(1, 5))
         lines = [f"try: {piece}\nexcept Exception: pass" if rng.random() < 0.7 else piece for piece in chosen]
         program = "\n".join([head, *lines])
-        verdict = run_python(program, tests="assert 6 * 7 == 43", limits=ProgramLimits(seconds=1.0))
+        verdict = run_python(program, tests="assert 6 * 7 == 43", limits=Limits(seconds=1.0))
         assert verdict in ("failed", "timeout")
