@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from planner.collection.session import Collected
     from planner.files.prompts import PromptFile, read_prompts
     from planner.planner import FrontierPoint, Planner
+    from planner.planning.request import UnfamiliarPromptsWarning
     from planner.ports.outcome import Candidate, Outcome
     from planner.ports.ports import (
         AnswerExtractor,
@@ -62,6 +63,7 @@ __all__ = [
     "ScoreRequest",
     "Scores",
     "Stream",
+    "UnfamiliarPromptsWarning",
     "Usage",
     "Verifier",
     "acollect",
@@ -96,6 +98,7 @@ _HOMES: Final = {
     "ScoreRequest": "planner.ports.ports",
     "Scores": "planner.ports.ports",
     "Stream": "planner.streaming",
+    "UnfamiliarPromptsWarning": "planner.planning.request",
     "Usage": "policies.cost.usage",
     "Verifier": "planner.ports.ports",
     "acollect": "planner.collection.run",
