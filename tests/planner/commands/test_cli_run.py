@@ -435,7 +435,7 @@ def test_ten_kills_of_a_run_pay_for_nothing_twice_beyond_what_was_in_flight(
 
     out, whole = tmp_path / "outcomes.jsonl", tmp_path / "whole.jsonl"
     # A price: where a limit binds, arrival decides whose last samples it cuts, with and without kills.
-    arguments = ["run", os.fspath(bundle), os.fspath(tasks), "--price", "1e-4"]
+    arguments = ["run", os.fspath(bundle), os.fspath(tasks), "--price", "1e-4", "--one-shot"]
     assert main([*arguments, "--out", os.fspath(whole), *drawing(server)]) == 0
     assert {outcome_from_json(line).stop_reason for line in whole.read_bytes().splitlines()} == {"complete"}
     asked = Counter(json.dumps(body, sort_keys=True) for body in server.requests)
