@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Mapping
 from secrets import token_hex
 from typing import Final
 
@@ -18,12 +18,13 @@ import msgspec
 from difficulty.errors import BackendError, InvalidBudgetError, InvalidInputError, VerifierError
 from planner.serving.body import read_object
 from planner.serving.doors import Doors
-from planner.serving.exchange import Answer, Call, Pieces, json_answer
+from planner.serving.exchange import Answer, Call, json_answer
 from planner.serving.plannable import Request
 from planner.serving.refusal import Refusal
 from planner.serving.route import Route
 from planner.serving.settings import EVERY_MODEL, Limits
 from planner.serving.watch import Seen, Watch
+from planner.serving.watched import Watched
 
 __all__ = ["Handler"]
 
@@ -93,7 +94,7 @@ class Handler:
         if isinstance(answer.body, bytes):
             self._end(seen, request_id, started)
             return Answer(status=answer.status, headers=headers, body=answer.body)
-        watched = _Watched(answer.body, lambda: self._end(seen, request_id, started))
+        watched = Watched(answer.body, lambda: self._end(seen, request_id, started))
         return Answer(status=answer.status, headers=headers, body=watched)
 
     def _end(self, seen: Seen, request_id: str, started: float) -> None:
@@ -178,34 +179,6 @@ class Handler:
         if waiting:
             return json_answer({"status": "waiting", "routes": waiting}, status=503)
         return json_answer({"status": "ok"})
-
-
-class _Watched:
-    """Pieces that say once when they have ended, been dropped or broken off."""
-
-    def __init__(self, pieces: Pieces, ended: Callable[[], None]) -> None:
-        self._pieces, self._iterator, self._ended = pieces, aiter(pieces), ended
-        self._open = True
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        try:
-            return await anext(self._iterator)
-        except BaseException:
-            self._close()
-            raise
-
-    async def aclose(self) -> None:
-        """Drop what has not come yet."""
-        self._close()
-        await self._pieces.aclose()
-
-    def _close(self) -> None:
-        if self._open:
-            self._open = False
-            self._ended()
 
 
 def _model_in(call: Call) -> str | None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from planner.serving.exchange import Answer, Pieces
+from planner.serving.watched import Watched
 from policies.cost.usage import Usage
 
 __all__ = ["Counted", "counted", "usage_in"]
@@ -101,7 +102,7 @@ def counted(
         events = (answer.header("content-type") or "").startswith("text/event-stream")
         packed = answer.header("content-encoding") not in (None, "identity")
         if not events or packed:
-            return replace(answer, body=_Told(answer.body, told))
+            return replace(answer, body=Watched(answer.body, lambda: told(None, 0, None)))
         return replace(answer, body=_Counting(answer.body, told, hides_usage=hides_usage))
     usage, reasoning, finish, _ = usage_in(answer.body)
     told(usage, reasoning, finish)
@@ -114,34 +115,6 @@ def counted(
     if not isinstance(value, dict):
         return answer
     return replace(answer, body=msgspec.json.encode({**value, **added(usage, reasoning, finish)}))
-
-
-class _Told:
-    """Pieces that nobody looks into; that their usage is not known is told at the end."""
-
-    def __init__(self, pieces: Pieces, told: Counted) -> None:
-        self._pieces, self._iterator, self._told = pieces, aiter(pieces), told
-        self._open = True
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        try:
-            return await anext(self._iterator)
-        except BaseException:
-            self._end()
-            raise
-
-    async def aclose(self) -> None:
-        """Drop what has not come yet."""
-        self._end()
-        await self._pieces.aclose()
-
-    def _end(self) -> None:
-        if self._open:
-            self._open = False
-            self._told(None, 0, None)
 
 
 class _Counting:
