@@ -239,6 +239,7 @@ class Planner:
             target_accuracy=target_accuracy,
             max_per_prompt=max_per_prompt,
             max_rounds=max_rounds,
+            seed=seed,
         )
         if not prompts:
             return None

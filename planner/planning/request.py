@@ -5,7 +5,9 @@ The checks assume nothing of the bundle; what a bundle cannot price is said by `
 
 from __future__ import annotations
 
+import math
 import warnings
+from numbers import Integral, Real
 from typing import Final
 
 import numpy as np
@@ -33,6 +35,7 @@ def check_request(
     target_accuracy: float | None,
     max_per_prompt: float | None,
     max_rounds: int | None,
+    seed: int = 0,
 ) -> None:
     """Check the arguments of `planner.planner.Planner.plan`.
 
@@ -41,7 +44,7 @@ def check_request(
     InvalidBudgetError
         When not exactly one of budget, price and target is given, or a number is out of range.
     InvalidInputError
-        When `max_rounds` is below 1.
+        When `max_rounds` is no whole number of at least 1, or `seed` none of at least 0.
     """
     given = [argument for argument in (budget, price, target_accuracy) if argument is not None]
     if len(given) != 1:
@@ -51,18 +54,28 @@ def check_request(
             f"budget must be a Budget such as Budget(limit=4000, unit='output_tokens'), got {budget!r}"
         )
     if max_per_prompt is not None and (
-        budget is not None or not (np.isfinite(max_per_prompt) and max_per_prompt > 0)
+        budget is not None or not (_is_finite(max_per_prompt) and max_per_prompt > 0)
     ):
         raise InvalidBudgetError(
             "max_per_prompt must be a finite number above 0, and is a field of the budget where there is "
             f"one: Budget(..., max_per_prompt={max_per_prompt!r})"
         )
-    if price is not None and not (np.isfinite(price) and price >= 0):
+    if price is not None and not (_is_finite(price) and price >= 0):
         raise InvalidBudgetError(f"price must be a finite number >= 0, got {price!r}")
-    if target_accuracy is not None and not 0 < target_accuracy <= 1:
+    if target_accuracy is not None and not (_is_finite(target_accuracy) and 0 < target_accuracy <= 1):
         raise InvalidBudgetError(f"target_accuracy must lie in (0, 1], got {target_accuracy!r}")
-    if max_rounds is not None and max_rounds < 1:
-        raise InvalidInputError(f"max_rounds must be at least 1, got {max_rounds}")
+    if max_rounds is not None and not (_is_whole(max_rounds) and max_rounds >= 1):
+        raise InvalidInputError(f"max_rounds must be at least 1 and a whole number, got {max_rounds!r}")
+    if not (_is_whole(seed) and seed >= 0):
+        raise InvalidInputError(f"seed must be a whole number of at least 0, got {seed!r}")
+
+
+def _is_finite(value: object) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
+
+
+def _is_whole(value: object) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Integral)
 
 
 def warn_of_strangers(familiarity: NDArray[np.float64] | None) -> None:
