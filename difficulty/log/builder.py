@@ -317,6 +317,7 @@ def _columnise(samples: Sequence[SampleWire], answers: _Codes, finishes: _Codes)
         "step_scores": _objects([s.step_scores for s in samples]),
         "verifier_tokens": _numbers([s.verifier_tokens for s in samples]),
         "cached_prompt_tokens": _numbers([s.cached_prompt_tokens for s in samples]),
+        "reward": _numbers([s.reward for s in samples]),
     }
 
 

@@ -29,7 +29,11 @@ __all__ = [
     "recode",
 ]
 
-LATER_COLUMNS: Final = ("verifier_tokens", "cached_prompt_tokens")  # of numbers, which older logs do not have
+LATER_COLUMNS: Final = (
+    "verifier_tokens",
+    "cached_prompt_tokens",
+    "reward",
+)  # of numbers, which older logs do not have
 
 StrategyKey: TypeAlias = tuple[str | None, str]
 """Strategy name (None for independent samples) and its parameters as canonical JSON."""
@@ -55,7 +59,7 @@ class SampleColumns:
         Texts and tuples of scores, None where not recorded; the whole column is None where no sample has one.
     answers, finishes : tuple of str
         The distinct strings, in order of first appearance.
-    verifier_tokens, cached_prompt_tokens : ndarray of float64, shape (S,), or None
+    verifier_tokens, cached_prompt_tokens, reward : ndarray of float64, shape (S,), or None
         NaN where not recorded; the whole column is None where no sample has one.
     """
 
@@ -74,6 +78,7 @@ class SampleColumns:
     finishes: tuple[str, ...]
     verifier_tokens: NDArray[np.float64] | None = None
     cached_prompt_tokens: NDArray[np.float64] | None = None
+    reward: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return int(self.answer.shape[0])
@@ -98,6 +103,7 @@ class SampleColumns:
             finishes=finishes,
             verifier_tokens=_take_known(self.verifier_tokens, index),
             cached_prompt_tokens=_take_known(self.cached_prompt_tokens, index),
+            reward=_take_known(self.reward, index),
         )
 
     @classmethod

@@ -104,6 +104,7 @@ def samples_of(columns: LogColumns, line: int) -> list[SampleWire]:
         nothing if table.step_scores is None else table.step_scores[here].tolist(),
         nothing if table.verifier_tokens is None else _optional_ints(table.verifier_tokens[here]),
         nothing if table.cached_prompt_tokens is None else _optional_ints(table.cached_prompt_tokens[here]),
+        nothing if table.reward is None else _optional_floats(table.reward[here]),
         strict=True,
     )
     return [SampleWire(*fields_of_one) for fields_of_one in values]

@@ -35,6 +35,7 @@ from difficulty.log.pooling import (
     recorded_runs,
     sample_pool,
 )
+from difficulty.log.rewards import with_rewards
 from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
 from difficulty.log.split import held_out_groups
 from difficulty.log.tables.frames import FrameKind, frame_of, rows_of_frame
@@ -358,6 +359,12 @@ class SampleLog:
         return self._complete(self._columns.samples.score)
 
     @property
+    def has_rewards(self) -> bool:
+        """Whether every independent sample has a reward, its graded truth."""
+        reward = self._columns.samples.reward
+        return reward is not None and self._complete(reward)
+
+    @property
     def has_logprobs(self) -> bool:
         """Whether every independent sample has a mean log-probability."""
         return self._complete(self._columns.samples.mean_logprob)
@@ -382,7 +389,7 @@ class SampleLog:
         return _rebuilt, (self._columns, dict(self._generators), dict(self._about))
 
     def __repr__(self) -> str:
-        shown = ("text", "answers", "tokens", "scores", "logprobs", "chains")
+        shown = ("text", "answers", "tokens", "scores", "rewards", "logprobs", "chains")
         having = [name for name in shown if getattr(self, f"has_{name}")]
         return (
             f"SampleLog({_count(len(self), 'prompt')}, {_count(len(self._generators), 'generator')}, "
@@ -499,6 +506,41 @@ class SampleLog:
         return SampleLog(
             columns, generators={name: self._generators[name] for name in wanted}, about=self._about
         )
+
+    def with_rewards(self, source: str, *, threshold: float | None = None) -> SampleLog:
+        """Return the log with rewards taken from elsewhere in it.
+
+        Parameters
+        ----------
+        source : str
+            ``"meta.KEY"``: a list in the `meta` of each line, in the order of its samples (lines without it
+            take their verdicts, 1 or 0); ``"score"``; ``"correct"``; ``"reward"``, what is recorded.
+        threshold : float, optional
+            The least reward that counts as correct; ``about["correct_from_reward"]`` then says so. Without
+            it verdicts stay as they are.
+
+        Raises
+        ------
+        InvalidInputError
+            When there is no such source, no sample has it, or its scale is not that of the verdicts.
+        InvalidLogError
+            When a list in `meta` does not fit the samples of its line.
+
+        Examples
+        --------
+        >>> from difficulty import Generator
+        >>> line = {"prompt_id": "a", "generator": "tiny", "meta": {"rubric": [0.25, 1.0]},
+        ...         "samples": [{"output_tokens": 9}, {"output_tokens": 7}]}
+        >>> log = SampleLog.from_records([line], {"tiny": Generator(name="tiny")})
+        >>> graded = log.with_rewards("meta.rubric", threshold=0.5)
+        >>> [(sample.reward, sample.correct) for sample in graded.samples("a", "tiny")]
+        [(0.25, False), (1.0, True)]
+        """
+        columns = with_rewards(self._columns, source, threshold=threshold)
+        about = {**self._about, "rewards_from": source}
+        if threshold is not None:
+            about["correct_from_reward"] = threshold
+        return SampleLog(columns, generators=self._generators, about=about)
 
     def pool(self, generator: str) -> SamplePool:
         """Return the independent samples of a generator; rows in the order of `prompts`.

@@ -65,6 +65,7 @@ class SampleWire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=Fal
     step_scores: tuple[float, ...] | None = None
     verifier_tokens: _Count | None = None
     cached_prompt_tokens: _Count | None = None
+    reward: float | None = None
 
 
 class LineWire(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):

@@ -29,6 +29,7 @@ _OPTIONS: Final = {
     "correct": ("--correct", "verdicts: 0 and 1, true and false, …"),
     "output_tokens": ("--tokens", "output tokens"),
     "score": ("--score", "scores of a verifier"),
+    "reward": ("--reward", "rewards: the graded truth of a sample"),
     "gold": ("--gold", "right answers"),
     "text": ("--text", "whole completions"),
     "prompt_tokens": ("--prompt-tokens", "prompt tokens"),
@@ -66,7 +67,14 @@ def _column_options(function: click.decorators.FC) -> click.decorators.FC:
     "--threshold",
     type=float,
     default=None,
-    help="The least mark that counts as right, where marks are graded.",
+    help="The least mark or reward that counts as right, where they are graded.",
+)
+@click.option(
+    "--reward-from",
+    default=None,
+    metavar="meta.KEY|score|correct",
+    help="Take the rewards of samples from a list in the meta of each line, or from another field; a sample "
+    "log may be given for this.",
 )
 @click.option(
     "--filter", "filter_name", default=None, help="Filter of lm-evaluation-harness whose answers are taken."
@@ -95,6 +103,7 @@ def command(
     generator: str | None,
     generators_file: Path | None,
     threshold: float | None,
+    reward_from: str | None,
     filter_name: str | None,
     scorer: str | None,
     prompt_field: str | None,
@@ -119,7 +128,7 @@ def command(
         listed = ", ".join(f"{path} ({kind})" for kind, path in kinds.items())
         raise InvalidInputError(f"the files are of several kinds: {listed}; import them one kind at a time")
     (kind,) = kinds
-    if kind == "sample_log":
+    if kind == "sample_log" and reward_from is None:
         raise InvalidInputError(f"{paths[0]} is a sample log already; every command reads it as it is")
     given = {field: column for field, column in columns.items() if column is not None}
     known: dict[str, Generator] = {}
@@ -127,7 +136,11 @@ def command(
         from planner.files.generators import read_generators
 
         known = read_generators(generators_file)
-    if kind == "table":
+    if kind == "sample_log":
+        from planner.commands.terminal.recorded import read_logs
+
+        log = read_logs(paths, "error")
+    elif kind == "table":
         log = _read_table(paths, given, generator, known, threshold)
     else:
         if given:
@@ -145,6 +158,8 @@ def command(
             scorer=scorer,
             prompt_field=prompt_field,
         )
+    if reward_from is not None:
+        log = log.with_rewards(reward_from, threshold=threshold)
     log.write(out)
     if as_json:
         print_json({"out": str(out), "kind": kind, "files": list(map(str, paths)), **_summary(log)})

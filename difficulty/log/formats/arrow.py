@@ -34,6 +34,7 @@ LIST_COLUMNS: Final = {
     "step_scores": "step_scores",
     "verifier_tokens": "verifier_tokens",
     "cached_prompt_tokens": "cached_prompt_tokens",
+    "reward": "reward",
 }
 _LIMITS: Final = {"chain": 2**31 - 1, "step": 2**31 - 1, "n": MAX_SAMPLES, "n_correct": MAX_SAMPLES}
 
@@ -107,6 +108,7 @@ class ArrowReader:
             finishes=finishes,
             verifier_tokens=known_or_none(self._counts("verifier_tokens", sizes)),
             cached_prompt_tokens=known_or_none(self._counts("cached_prompt_tokens", sizes)),
+            reward=known_or_none(self._numbers("reward", sizes)),
         )
 
     def _lengths(self, column: str) -> NDArray[np.int64]:

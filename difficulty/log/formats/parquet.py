@@ -151,6 +151,8 @@ def _list_columns(arrow: Any, columns: LogColumns) -> dict[str, Any]:
         flat["verifier_tokens"] = _integers(arrow, samples.verifier_tokens)
     if samples.cached_prompt_tokens is not None:
         flat["cached_prompt_tokens"] = _integers(arrow, samples.cached_prompt_tokens)
+    if samples.reward is not None:
+        flat["reward"] = arrow.array(samples.reward, mask=np.isnan(samples.reward))
     if samples.step_scores is not None:
         scores = [None if item is None else list(item) for item in samples.step_scores]
         flat["step_scores"] = arrow.array(scores, type=arrow.list_(arrow.float64()))

@@ -29,6 +29,7 @@ SAMPLE_FIELDS: Final = (
     "step_scores",
     "verifier_tokens",
     "cached_prompt_tokens",
+    "reward",
 )
 LINE_FIELDS: Final = (
     "prompt_id",
@@ -73,7 +74,8 @@ _COMMON: Final[dict[str, tuple[str, ...]]] = {
     ),
     "prompt_tokens": ("prompt_tokens", "input_tokens", "n_prompt_tokens", "num_prompt_tokens"),
     "generator": ("generator", "model", "model_name", "model_id"),
-    "score": ("score", "reward", "verifier_score", "reward_score", "rm_score", "prm_score", "scores"),
+    "reward": ("reward", "graded_reward", "partial_credit"),
+    "score": ("score", "verifier_score", "reward_score", "rm_score", "prm_score", "scores"),
     "mean_logprob": ("mean_logprob", "avg_logprob", "mean_log_prob"),
     "text": (
         "text", "completion", "response", "output", "generation", "generated_text", "model_response",

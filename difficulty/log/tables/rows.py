@@ -30,12 +30,13 @@ UNNAMED: Final = "model"
 _COUNTS: Final = frozenset(
     ("output_tokens", "prompt_tokens", "chain", "step", "verifier_tokens", "cached_prompt_tokens")
 )
-_NUMBERS: Final = frozenset(("score", "mean_logprob"))
+_NUMBERS: Final = frozenset(("score", "mean_logprob", "reward"))
 _TELLING: Final = (
     "correct",
     "output_tokens",
     "score",
     "mean_logprob",
+    "reward",
 )  # cells of these hold no "[" otherwise
 
 
@@ -119,10 +120,10 @@ def lines_of_rows(
             "no column tells the prompts apart; name the one with their ids or their texts (--id, --prompt)"
             f"; there are: {_listed(rows)}"
         )
-    if not has & {"answer", "correct", "score", "text", "n_correct"}:
+    if not has & {"answer", "correct", "score", "reward", "text", "n_correct"}:
         raise InvalidLogError(
             "no column says what came of a sample; name the one with answers, verdicts or scores (--answer, "
-            f"--correct, --score); there are: {_listed(rows)}"
+            f"--correct, --score, --reward); there are: {_listed(rows)}"
         )
     reader = _Reader(choice, nested, known, threshold)
     for row in rows:
@@ -317,6 +318,8 @@ class _Reader:
                 value = as_text(cell)
             if value is not None:
                 sample[field] = value
+        if self._threshold is not None and "reward" in sample and "correct" not in sample:
+            sample["correct"] = sample["reward"] >= self._threshold
         return sample
 
     def _sample_name(self, field: str) -> str:

@@ -40,6 +40,7 @@ SAMPLE = st.fixed_dictionaries(
         "step_scores": st.none() | st.lists(NUMBER, max_size=3),
         "verifier_tokens": st.none() | COUNT,
         "cached_prompt_tokens": st.none() | COUNT,
+        "reward": st.none() | NUMBER,
     },
 ).map(
     lambda sample: (
