@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-__all__ = ["objects_from_last"]
+__all__ = ["decoded", "objects_from_last"]
 
 _DEEPEST: Final = 200  # levels; the decoder recurses
 _LONGEST_NUMBER: Final = 300  # characters; a longer one stays as it is written
@@ -31,9 +31,22 @@ def objects_from_last(text: str) -> Iterator[dict[str, object]]:
     >>> list(objects_from_last('{"a": {"b": 1}} or {"a": {"c": 2}, oops'))
     [{'c': 2}, {'a': {'b': 1}}]
     """
-    decoder = json.JSONDecoder(strict=False, parse_int=_integer, parse_float=_decimal)
     for start, end in reversed(_spans(text)):
-        yield decoder.decode(text[start:end])
+        yield _DECODER.decode(text[start:end])
+
+
+def decoded(text: str) -> object:
+    """Return the value that all of a text is in JSON; None where it is none, or too deep.
+
+    Examples
+    --------
+    >>> decoded('[1, {"a": 2}]'), decoded("[1, oops")
+    ([1, {'a': 2}], None)
+    """
+    try:
+        return _DECODER.decode(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _integer(digits: str) -> int | str:
@@ -116,3 +129,6 @@ def _after(text: str, token: re.Match[str] | None, position: int, key: re.Match[
         if brace >= 0 and not text[brace + 1 : position - 1].strip():
             return brace
     return position if token is None else token.start()
+
+
+_DECODER: Final = json.JSONDecoder(strict=False, parse_int=_integer, parse_float=_decimal)

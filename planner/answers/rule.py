@@ -33,6 +33,10 @@ class AnswerRule(ABC):
         """Whether extraction and comparison may take seconds, so that no event loop may wait for them."""
         return False
 
+    def fresh(self) -> AnswerRule:
+        """Return the rule for one prompt; only rules that compare the samples of a prompt differ."""
+        return self
+
     @abstractmethod
     def find(self, text: str) -> str | None:
         """Return the answer as it stands in a complete text, or None."""

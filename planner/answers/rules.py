@@ -7,7 +7,6 @@ mathematics is left to `planner.answers.mathematics`.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Final, final
@@ -16,19 +15,27 @@ from difficulty.errors import InvalidInputError
 from planner.answers.boxes import boxed_answer
 from planner.answers.characters import plain
 from planner.answers.choices import choice_in, choice_of
+from planner.answers.clusters import SemanticAnswer
 from planner.answers.final_number import final_number
-from planner.answers.json_objects import objects_from_last
+from planner.answers.json_rules import JsonField, JsonFields, JsonValue
+from planner.answers.likeness import LexicalLikeness
 from planner.answers.rule import AnswerRule
 from planner.answers.statements import last_match
+from planner.answers.tool_calls import ToolCalls
+from planner.ports.ports import FinishReason
 
 __all__ = [
     "Boxed",
     "FirstOf",
     "JsonField",
+    "JsonFields",
+    "JsonValue",
     "LastNumber",
     "MultipleChoice",
     "RecordedAnswer",
     "RegularExpression",
+    "SemanticAnswer",
+    "ToolCalls",
     "WholeText",
     "extractor_named",
 ]
@@ -108,40 +115,6 @@ class MultipleChoice(AnswerRule):
     def canonicalise(self, answer: str) -> str | None:
         """Return the bare capital letter, or None when `answer` is anything else."""
         return choice_of(plain(answer), self.choices)
-
-
-@final
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JsonField(AnswerRule):
-    """One field of the last JSON object in the text.
-
-    Parameters
-    ----------
-    field : str
-        Name of the field; dots go into nested objects.
-
-    Examples
-    --------
-    >>> JsonField(field="answer").extract('Sure: {"answer": 42.0, "why": "6*7"}', "stop")
-    '42'
-    """
-
-    field: str
-
-    def find(self, text: str) -> str | None:
-        """Return the field of the last JSON object that has it, as text."""
-        for value in objects_from_last(text):
-            found = self._field_of(value)
-            if found is not None:
-                return found
-        return None
-
-    def _field_of(self, value: object) -> str | None:
-        for name in self.field.split("."):
-            if not isinstance(value, dict) or value.get(name) is None:
-                return None
-            value = value[name]
-        return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
 @final
@@ -246,6 +219,14 @@ class FirstOf(AnswerRule):
         """Whether one of the rules does."""
         return any(rule.blocks for rule in self.rules)
 
+    def fresh(self) -> FirstOf:
+        """Return the rules for one prompt."""
+        return FirstOf(rules=tuple(rule.fresh() for rule in self.rules))
+
+    def extract(self, text: str, finish_reason: FinishReason) -> str | None:
+        """Return the first answer found, canonical by the rule that found it, or None."""
+        return self.find(self.final_part(text)) if finish_reason == "stop" else None
+
     def find(self, text: str) -> str | None:
         """Return the first answer found, canonical by the rule that found it."""
         for rule in self.rules:
@@ -261,9 +242,12 @@ class FirstOf(AnswerRule):
 
 _NAMED: Final[dict[str, AnswerRule]] = {
     "boxed": Boxed(),
+    "clusters": SemanticAnswer(),
+    "json": JsonValue(),
     "last_number": LastNumber(),
     "multiple_choice": MultipleChoice(),
     "recorded": RecordedAnswer(),
+    "tool_calls": ToolCalls(),
     "whole_text": WholeText(),
 }
 
@@ -274,8 +258,10 @@ def extractor_named(name: str) -> AnswerRule:
     Parameters
     ----------
     name : str
-        ``boxed``, ``last_number``, ``math``, ``multiple_choice``, ``recorded``, ``whole_text``,
-        ``json:FIELD`` or ``regex:PATTERN``.
+        ``boxed``, ``last_number``, ``math``, ``multiple_choice``, ``recorded``, ``whole_text``, ``json``,
+        ``json:FIELD`` (of several fields ``json:FIELD,FIELD``), ``tool_calls``, ``clusters``,
+        ``clusters:THRESHOLD`` or ``regex:PATTERN``; of several rules, joined by ``|``, the first that finds
+        something counts.
 
     Raises
     ------
@@ -286,17 +272,44 @@ def extractor_named(name: str) -> AnswerRule:
     --------
     >>> extractor_named("json:answer")
     JsonField(field='answer')
+    >>> len(extractor_named("tool_calls|last_number").rules)
+    2
     """
+    names: list[str] = []
+    rest = name
+    while rest:
+        # A pattern may hold the bar itself: it takes all that is left.
+        first, bar, others = (rest, "", "") if rest.startswith("regex:") else rest.partition("|")
+        names.append(first)
+        if bar and not others:
+            names.append("")
+        rest = others
+    if len(names) > 1:
+        return FirstOf(rules=tuple(_named(one, name) for one in names))
+    return _named(name, name)
+
+
+def _named(name: str, whole: str) -> AnswerRule:
     kind, _, argument = name.partition(":")
     if kind == "json" and argument:
-        return JsonField(field=argument)
+        fields = tuple(field.strip() for field in argument.split(","))
+        return JsonField(field=argument) if len(fields) == 1 else JsonFields(fields=fields)
     if kind == "regex" and argument:
         return RegularExpression(pattern=argument)
+    if kind == "clusters" and argument:
+        return SemanticAnswer(likeness=LexicalLikeness(threshold=_threshold(argument)))
     if name == "math":
         from planner.answers.mathematics import MathAnswer
 
         return MathAnswer()
     if name not in _NAMED:
-        allowed = ", ".join(sorted([*_NAMED, "json:FIELD", "math", "regex:PATTERN"]))
-        raise InvalidInputError(f"answers must be one of {allowed}; got {name!r}")
+        allowed = ", ".join(sorted([*_NAMED, "clusters:THRESHOLD", "json:FIELD", "math", "regex:PATTERN"]))
+        raise InvalidInputError(f"answers must be one of {allowed}; got {whole!r}")
     return _NAMED[name]
+
+
+def _threshold(written: str) -> float:
+    try:
+        return float(written)
+    except ValueError:
+        raise InvalidInputError(f"a threshold must be a number in (0, 1], got {written!r}") from None

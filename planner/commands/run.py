@@ -91,8 +91,8 @@ _WHY: Final = {
     "--extract",
     default=None,
     metavar="HOW",
-    help="number, boxed, math, choice, whole_text, json:FIELD or regex:PATTERN; by default the last box, "
-    "else the last number. Take the way that the bundle's log was collected with.",
+    help="number, boxed, math, choice, json, json:FIELD, tool_calls, clusters, whole_text or regex:PATTERN; "
+    "by default the last box, else the last number. Take the way that the bundle's log was collected with.",
 )
 @click.option(
     "--verifier",

@@ -41,8 +41,8 @@ _MOST_HEADER_BYTES: Final = 2**16
     "--extract",
     default=None,
     metavar="HOW",
-    help="last_number, boxed, math, multiple_choice, whole_text, json:FIELD or regex:PATTERN: how samples "
-    "can vote. Without it every plan is one sample.",
+    help="last_number, boxed, math, multiple_choice, json, json:FIELD, tool_calls, clusters, whole_text or "
+    "regex:PATTERN: how samples can vote. Without it every plan is one sample.",
 )
 @click.option("--off", is_flag=True, help="Pass everything through, unplanned.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")

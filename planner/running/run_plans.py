@@ -16,6 +16,7 @@ from typing import Final, Literal
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
+from planner.answers.rule import AnswerRule
 from planner.answers.rules import Boxed, FirstOf, LastNumber
 from planner.drivers import Limits, Progress, RunLog, run_concurrently, run_lockstep
 from planner.drivers.session import DriverName, OnProgress
@@ -187,7 +188,7 @@ class _Work:
             prompt=prompt,
             allocation=allocation,
             generator=self._generator(plan, allocation.generator),
-            extractor=self.extractor,
+            extractor=self.extractor.fresh() if isinstance(self.extractor, AnswerRule) else self.extractor,
             seed=self.seed,
             strategy=strategy,
             expected_cost=plan.expected_cost,
