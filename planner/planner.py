@@ -138,23 +138,37 @@ class Planner:
         *,
         objective: Objective = "accuracy",
         output_tokens_per_sample: float = 512.0,
+        output_tokens: Mapping[str, float] | None = None,
+        max_samples: int = 32,
     ) -> Planner:
         """Return a planner that knows nothing of your prompts: probe, and stop when samples agree.
 
         Parameters
         ----------
         generators : sequence of str
-            Names of the generators.
+            Names of the generators, from the cheapest to the strongest; plans draw from the first and the
+            last.
         objective : {"accuracy", "coverage"}
             Majority vote, or first success where a checker is available.
         output_tokens_per_sample : float
             Assumed length of a completion, for budgets in tokens.
+        output_tokens : mapping of str to float, optional
+            The same of generators whose completions are of another length.
+        max_samples : int
+            The most samples of one generator that a plan may draw, 1 to 128.
+
+        Raises
+        ------
+        InvalidInputError
+            When no generator is named, one is named twice, or a number is out of range.
         """
         return cls(
             bundle=untrained_bundle(
                 generators,
                 objective=check_objective(objective),
                 output_tokens_per_sample=output_tokens_per_sample,
+                output_tokens=output_tokens,
+                max_samples=max_samples,
             )
         )
 

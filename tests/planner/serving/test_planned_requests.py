@@ -214,7 +214,7 @@ async def test_the_plan_alone_spends_nothing() -> None:
         got = await bed.ask(chat(), path="/v1/plan")
         passed = await bed.ask(chat(n=2), path="/v1/plan")
     assert got.json["mode"] == "plan"
-    assert got.json["max_samples"] == 6
+    assert got.json["max_samples"] == 32
     assert passed.json == {"mode": "pass", "because": "n"}
     assert not up.asked
 
