@@ -24,6 +24,7 @@ from planner.bundle.policy_bundle import PolicyBundle
 from planner.bundle.restriction import restrict
 from planner.planning.batch import Batch
 from planner.planning.expectation import Expectation, Lengths
+from planner.planning.groups import first_groups
 from planner.planning.likeness import Likenesses
 from planner.planning.menu import CHUNK, Chooser, Menu, menu_of
 from planner.planning.plans import Ground, Writer
@@ -32,7 +33,9 @@ from planner.planning.untrained import untrained_bundle
 from policies.cost.budget import Budget, Unit, check_unit
 from policies.cost.cost_model import CostModel
 from policies.cost.latency import DecodeModel
-from policies.plan.objective import Objective, check_objective
+from policies.groups.group_planner import GroupPlanner
+from policies.groups.values import GroupValue
+from policies.plan.objective import GROUP_OBJECTIVES, Objective, check_objective
 from policies.plan.plan import AllocationPlan
 from policies.solver.hull import upper_hull
 
@@ -160,8 +163,14 @@ class Planner:
         Raises
         ------
         InvalidInputError
-            When no generator is named, one is named twice, or a number is out of range.
+            When no generator is named, one is named twice, a number is out of range, or groups of rollouts
+            are asked for: `policies.groups.group_planner.GroupPlanner` starts without a bundle.
         """
+        if objective in GROUP_OBJECTIVES:
+            raise InvalidInputError(
+                f"there is nothing to tell prompts apart by before the first rollouts ({objective}): "
+                "GroupPlanner.start(n_prompts) in policies.groups.group_planner learns from them as it goes"
+            )
         return cls(
             bundle=untrained_bundle(
                 generators,
@@ -469,6 +478,49 @@ class Planner:
         return Belief(
             weights=self._likeness.weights(as_prompts(prompts), self.hidden_states),
             references=self.bundle.references,
+        )
+
+    @on_one_thread
+    def groups(
+        self,
+        prompts: Iterable[Prompt | str],
+        *,
+        generator: str | None = None,
+        floor: int = 2,
+        cap: int = 32,
+        everybody: bool = False,
+        value: GroupValue = "contrast",
+    ) -> GroupPlanner:
+        """Return what plans groups of rollouts, epoch by epoch, starting from what the bundle believes.
+
+        Parameters
+        ----------
+        prompts : iterable of Prompt or str
+            The P prompts of a reinforcement-learning run.
+        generator : str, optional
+            Whose rollouts they are; needed where the bundle knows several.
+        floor, cap, everybody, value
+            As in `policies.groups.group_planner.GroupPlanner`.
+
+        Raises
+        ------
+        InvalidInputError
+            When a number is out of range, or several generators are known and none is named.
+        UnknownGeneratorError
+            When the bundle does not know the generator.
+        """
+        batch = as_prompts(prompts)
+        return first_groups(
+            (
+                self._likeness.weights(batch[start : start + CHUNK], self.hidden_states)
+                for start in range(0, len(batch), CHUNK)
+            ),
+            self.bundle.references,
+            generator=generator,
+            floor=floor,
+            cap=cap,
+            everybody=everybody,
+            value=value,
         )
 
     @on_one_thread

@@ -20,6 +20,7 @@ from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
 from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
+from policies.plan.objective import check_objective
 from training.evaluation import baselines as base
 from training.evaluation.ablations import ablations
 from training.evaluation.allocation import allocation_table
@@ -110,7 +111,14 @@ def evaluate(
     near = kept.near_duplicates()
     weights = bootstrap_weights(len(bed), n_replicates=n_bootstrap, seed=seed, groups=near.groups)
     tell("hindsight", 0, 1)
-    oracle = hindsight(bed, kept, model, verifiers=loaded.verifiers, seed=seed)
+    oracle = hindsight(
+        bed,
+        kept,
+        model,
+        objective=check_objective(loaded.objective),
+        verifiers=loaded.verifiers,
+        seed=seed,
+    )
     tell("hindsight", 1, 1)
     tell("bootstrap", 0, 1)
     played, without, uniform = _play(bed, oracle, seed)

@@ -83,8 +83,10 @@ def train(
         Optuna trials that look for a better belief than the default one, at least 1.
     seed : int
         Seed of folds, forests, sampler and orders; equal logs and seeds give equal bundles.
-    objective : {"accuracy", "coverage"}
-        What the deployed selector delivers, or at least one correct sample where a checker is available.
+    objective : {"accuracy", "coverage", "contrast", "variance"}
+        What the deployed selector delivers; at least one correct sample where a checker is available; or, of
+        a group of rollouts for reinforcement learning, the chance of a success beside a failure, or the
+        variance of the rewards (docs/groups.md).
     unit : str, optional
         Unit of cost that the policy is learned in: by default ``output_tokens`` where (almost) every sample
         of every generator records them, else ``samples``.

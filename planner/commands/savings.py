@@ -14,7 +14,7 @@ from planner.commands.terminal.options import as_json, logs_argument, on_duplica
 from planner.commands.terminal.recorded import note_near_duplicates, read_logs
 from planner.commands.terminal.terminal import results, say_json
 from policies.cost.budget import UNITS
-from policies.plan.objective import OBJECTIVES, Objective
+from policies.plan.objective import GROUP_OBJECTIVES, OBJECTIVES, Objective
 
 __all__ = ["command"]
 
@@ -30,7 +30,7 @@ __all__ = ["command"]
 )
 @click.option(
     "--objective",
-    type=click.Choice(OBJECTIVES),
+    type=click.Choice([name for name in OBJECTIVES if name not in GROUP_OBJECTIVES]),
     default="accuracy",
     show_default=True,
     help="accuracy: what the selector delivers; coverage: one right sample, where a checker finds it.",

@@ -42,7 +42,8 @@ _TEST_FRACTION: Final = 0.4
     type=click.Choice(OBJECTIVES),
     default="accuracy",
     show_default=True,
-    help="accuracy: what the selector delivers; coverage: one right sample, where a checker finds it.",
+    help="accuracy: what the selector delivers; coverage: one right sample, where a checker finds it; "
+    "contrast, variance: what a group of rollouts holds for reinforcement learning.",
 )
 @click.option(
     "--unit",

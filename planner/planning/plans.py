@@ -43,8 +43,8 @@ class Writer:
         Noise around what is told.
     ground : {"nothing", "everybody", "text"}
         What plans rest on: a broad prior, what suits everybody, or what suits prompts like this.
-    objective : {"accuracy", "coverage"}
-        What the selector delivers.
+    objective : str
+        One of `policies.plan.objective.OBJECTIVES`.
     unit : str
         Of costs.
     """

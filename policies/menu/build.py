@@ -19,7 +19,7 @@ from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import ChainPool
 from policies.course.allocation import Allocation, ParameterValue
 from policies.course.strategies import StrategyName
-from policies.plan.objective import Objective
+from policies.plan.objective import GROUP_OBJECTIVES, Objective
 from policies.verifier.learned_verifier import LEARNED
 
 __all__ = ["build_menu", "width_grid"]
@@ -102,9 +102,9 @@ def build_menu(
     ----------
     log : SampleLog
         Recorded samples.
-    objective : {"accuracy", "coverage"}
+    objective : {"accuracy", "coverage", "contrast", "variance"}
         ``"accuracy"``: what the deployed selector delivers; ``"coverage"``: at least one correct sample,
-        where a checker recognises it.
+        where a checker recognises it; ``"contrast"``, ``"variance"``: what a group of rollouts holds.
     learned : mapping of str to str, optional
         Generators whose samples a learned verifier may pick from, with the strategy that picks; under
         ``"accuracy"`` only.
@@ -126,6 +126,9 @@ def build_menu(
         if objective == "coverage":
             menu += _family(name, "first_success", width_grid(n_samples, votes=False))
             continue
+        if objective in GROUP_OBJECTIVES:
+            menu += _family(name, "majority_vote", width_grid(n_samples, votes=False))
+            continue
         recorded = ~pool.counts_only[:, None] & (pool.correct >= 0)
         menu += _family(name, "majority_vote", (1,))
         if bool((pool.answer[recorded] >= 0).any()):
@@ -138,8 +141,9 @@ def build_menu(
                     menu += _family(name, "weighted_best_of_n", widths[1:], verifier=verifier)
         if learned is not None and name in learned:
             menu += _family(name, learned[name], _learned_widths(n_samples), verifier=LEARNED)
-    menu += _chains(log, objective, share)
-    menu += _recorded_runs(log, objective, share)
+    if objective not in GROUP_OBJECTIVES:
+        menu += _chains(log, objective, share)
+        menu += _recorded_runs(log, objective, share)
     if not menu:
         labelled = {
             name: float((log.counts().n[:, place] > 0).mean()) for place, name in enumerate(log.generators)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.estimators.best_of_n import best_of_n_accuracy
+from difficulty.estimators.contrast import contrast_curve, variance_curve
 from difficulty.estimators.majority_vote import majority_vote_accuracy
 from difficulty.estimators.pass_at_k import pass_at_k_curve
 from difficulty.estimators.revision_chains import RevisionSelection, revision_accuracy
@@ -23,6 +24,7 @@ from difficulty.estimators.weighted_vote import weighted_vote_accuracy
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
 from policies.course.allocation import Allocation
+from policies.plan.objective import GROUP_OBJECTIVES, Objective
 from policies.verifier.learned_verifier import LEARNED, LearnedScorer
 from policies.verifier.selection import PICKS, selection_accuracy
 
@@ -96,6 +98,7 @@ def measure_curves(
     log: SampleLog,
     allocations: Sequence[Allocation],
     *,
+    objective: Objective = "accuracy",
     half: Half = "all",
     seed: int = 0,
     learned: Mapping[str, LearnedScorer] | None = None,
@@ -108,6 +111,9 @@ def measure_curves(
         Recorded samples of P prompts.
     allocations : sequence of Allocation
         The A allocations, from `build_menu` of this log or of another one.
+    objective : str
+        ``"contrast"`` and ``"variance"`` value the samples of votes as a group of rollouts; under any other,
+        allocations say themselves what they deliver.
     half : {"all", "even", "odd"}
         Use all recorded samples, or one of two disjoint halves of each pool: an oracle chooses on one and
         is scored on the other.
@@ -146,7 +152,14 @@ def measure_curves(
             measured = _measure_learned(log.pool(generator), family, _half_slice(half), seed, scorer)
         elif strategy in _ESTIMATORS:
             pool = half_pool(log.pool(generator), half, seed)
-            measured = _measure_pool(pool, family, _half_slice(half), seed)
+            grouped = objective in GROUP_OBJECTIVES and strategy == "majority_vote"
+            measured = _measure_pool(
+                pool,
+                family,
+                _half_slice(half),
+                seed,
+                _GROUPS[objective] if grouped else _ESTIMATORS[strategy],
+            )
         else:
             continue
         value[:, columns] = measured[0]
@@ -163,6 +176,7 @@ def measure_curves(
 
 
 _Measured: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
+_Estimator: TypeAlias = Callable[[SamplePool, slice, NDArray[np.int_], str, int], FloatArray]
 
 
 def _family_key(allocation: Allocation) -> tuple[str, str, tuple[tuple[str, object], ...]]:
@@ -193,10 +207,11 @@ def _half_slice(half: Half) -> slice:
     return {"all": slice(None), "even": slice(0, None, 2), "odd": slice(1, None, 2)}[half]
 
 
-def _measure_pool(pool: SamplePool, family: list[Allocation], columns: slice, seed: int) -> _Measured:
+def _measure_pool(
+    pool: SamplePool, family: list[Allocation], columns: slice, seed: int, estimate: _Estimator
+) -> _Measured:
     """Value independent samples by the family's estimator; usage is width × the prompt's mean sample."""
     widths = np.array([allocation.width for allocation in family])
-    estimate = _ESTIMATORS[family[0].strategy]
     verifier = str(family[0].parameters.get("verifier", ""))
     value = estimate(pool, columns, widths, verifier, seed)
     return _with_usage(pool, value, widths, scored=verifier == _RECORDED_SCORE)
@@ -266,12 +281,23 @@ def _coverage(pool: SamplePool, columns: slice, widths: NDArray[np.int_], _: str
     return pass_at_k_curve(n, (correct == 1).sum(axis=1), widths)
 
 
-_ESTIMATORS: dict[str, Callable[[SamplePool, slice, NDArray[np.int_], str, int], FloatArray]] = {
+def _contrast(pool: SamplePool, columns: slice, widths: NDArray[np.int_], _: str, __: int) -> FloatArray:
+    correct = pool.correct[:, columns]
+    return contrast_curve((correct >= 0).sum(axis=1), (correct == 1).sum(axis=1), widths)
+
+
+def _variance(pool: SamplePool, columns: slice, widths: NDArray[np.int_], _: str, __: int) -> FloatArray:
+    correct = pool.correct[:, columns]
+    return variance_curve((correct >= 0).sum(axis=1), (correct == 1).sum(axis=1), widths)
+
+
+_ESTIMATORS: dict[str, _Estimator] = {
     "majority_vote": _vote,
     "best_of_n": _best,
     "weighted_best_of_n": _weighted,
     "first_success": _coverage,
 }
+_GROUPS: dict[str, _Estimator] = {"contrast": _contrast, "variance": _variance}
 
 
 def _scores(pool: SamplePool, verifier: str) -> FloatArray:

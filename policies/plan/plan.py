@@ -40,8 +40,8 @@ class AllocationPlan:
         Where the actual cost is expected to lie, in `unit`; None where only the mean is known.
     unit : str
         One of `policies.cost.budget.UNITS`.
-    objective : {"accuracy", "coverage"}
-        Whether the selected answer is to be right, or any of the samples.
+    objective : {"accuracy", "coverage", "contrast", "variance"}
+        Whether the selected answer is to be right, or any of the samples, or a group of samples is to teach.
     price : float, optional
         Value per unit of cost at which the choice was made; None where no price was used.
     familiarity : float, optional

@@ -16,6 +16,7 @@ from difficulty.log.sample_log import SampleLog
 from policies.course.allocation import Allocation
 from policies.course.course import Course, Step
 from policies.menu.curves import Half, row_mean
+from policies.plan.objective import Objective
 from policies.table.reading import is_scored, with_reading
 from policies.table.recorded import Recorded
 from policies.table.replay import replay
@@ -32,6 +33,7 @@ def measure(
     allocations: Sequence[Allocation],
     courses: Sequence[Course],
     *,
+    objective: Objective = "accuracy",
     learned: Mapping[str, LearnedScorer] | None = None,
     half: Half = "all",
     seed: int = 0,
@@ -48,6 +50,8 @@ def measure(
         What is decided before the first sample and has an estimator.
     courses : sequence of Course
         The rest.
+    objective : str
+        As in `policies.menu.curves.measure_curves`.
     learned : mapping of str to LearnedScorer, optional
         Learned verifiers by generator.
     half : {"all", "even", "odd"}
@@ -55,7 +59,7 @@ def measure(
     seed : int
         Of the estimates that draw.
     """
-    exact = static_table(log, allocations, learned=learned, half=half, seed=seed)
+    exact = static_table(log, allocations, objective=objective, learned=learned, half=half, seed=seed)
     lengths = prompt_lengths(log)
     if not courses:
         return with_reading(exact, lengths)

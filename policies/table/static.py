@@ -14,6 +14,7 @@ from difficulty.log.sample_log import SampleLog
 from policies.course.allocate import course_of
 from policies.course.allocation import Allocation
 from policies.menu.curves import Half, measure_curves
+from policies.plan.objective import Objective
 from policies.table.reading import is_scored
 from policies.table.table import CourseTable
 from policies.verifier.learned_verifier import LearnedScorer
@@ -25,6 +26,7 @@ def static_table(
     log: SampleLog,
     allocations: Sequence[Allocation],
     *,
+    objective: Objective = "accuracy",
     learned: Mapping[str, LearnedScorer] | None = None,
     half: Half = "all",
     seed: int = 0,
@@ -39,6 +41,8 @@ def static_table(
         P prompts.
     allocations : sequence of Allocation
         From `policies.menu.build.build_menu`.
+    objective : str
+        As in `policies.menu.curves.measure_curves`.
     learned : mapping of str to LearnedScorer, optional
         Learned verifiers by generator.
     half : {"all", "even", "odd"}
@@ -46,7 +50,7 @@ def static_table(
     seed : int
         Of the estimates that draw.
     """
-    curves = measure_curves(log, allocations, half=half, seed=seed, learned=learned)
+    curves = measure_curves(log, allocations, objective=objective, half=half, seed=seed, learned=learned)
     courses = [course_of(allocation) for allocation in allocations]
     table = CourseTable.empty(courses, len(log.prompts))
     known = ~np.isnan(curves.value)

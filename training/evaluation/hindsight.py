@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from difficulty.log.sample_log import SampleLog
 from policies.cost.cost_model import CostModel
 from policies.menu.curves import Half, half_pool
+from policies.plan.objective import Objective
 from policies.verifier.learned_verifier import CorrectnessModel
 from training.evaluation.bed import Measured, Played, TestBed
 from training.evaluation.measured import measure_courses
@@ -38,6 +39,7 @@ def hindsight(
     log: SampleLog,
     model: CostModel,
     *,
+    objective: Objective = "accuracy",
     verifiers: Mapping[str, CorrectnessModel] | None = None,
     seed: int = 0,
 ) -> Played | None:
@@ -51,6 +53,8 @@ def hindsight(
         The same prompts.
     model : CostModel
         Prices a usage.
+    objective : str
+        As in `policies.menu.curves.measure_curves`.
     verifiers : mapping of str to CorrectnessModel, optional
         Learned verifiers by generator.
     seed : int
@@ -65,7 +69,11 @@ def hindsight(
     """
     even, odd = (
         Measured.of(
-            measure_courses(log, bed.subject.courses, verifiers=verifiers, half=half, seed=seed), log, model
+            measure_courses(
+                log, bed.subject.courses, objective=objective, verifiers=verifiers, half=half, seed=seed
+            ),
+            log,
+            model,
         )
         for half in _HALVES
     )

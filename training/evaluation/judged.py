@@ -15,6 +15,7 @@ from difficulty.log.sample_log import SampleLog
 from planner.planner import Planner
 from planner.planning.expectation import Expectation, Lengths
 from policies.cost.cost_model import CostModel
+from policies.plan.objective import check_objective
 from policies.table.table import CourseTable
 from training.evaluation import baselines as base
 from training.evaluation.bed import Measured, Subject, TestBed
@@ -71,7 +72,13 @@ def judge(planner: Planner, log: SampleLog, model: CostModel, *, seed: int = 0) 
         references=bundle.references,
         expectation=expectation,
     )
-    table = measure_courses(log, subject.courses, verifiers=bundle.verifiers, seed=seed)
+    table = measure_courses(
+        log,
+        subject.courses,
+        objective=check_objective(bundle.objective),
+        verifiers=bundle.verifiers,
+        seed=seed,
+    )
     bed = TestBed(
         subject=subject,
         prompts=log.prompts,

@@ -18,6 +18,7 @@ from policies.course.allocation import Allocation
 from policies.course.course import Course
 from policies.course.selection import NO_SIGNAL
 from policies.menu.curves import Half
+from policies.plan.objective import Objective
 from policies.table.measure import measure
 from policies.table.recorded import Recorded
 from policies.table.table import CourseTable
@@ -30,6 +31,7 @@ def measure_courses(
     log: SampleLog,
     courses: Sequence[Course],
     *,
+    objective: Objective = "accuracy",
     verifiers: Mapping[str, CorrectnessModel] | None = None,
     half: Half = "all",
     seed: int = 0,
@@ -42,6 +44,8 @@ def measure_courses(
         P prompts.
     courses : sequence of Course
         The C columns.
+    objective : str
+        As in `policies.menu.curves.measure_curves`.
     verifiers : mapping of str to CorrectnessModel, optional
         Learned verifiers by generator; prompts that lack what one reads are NaN in the columns that use it.
     half : {"all", "even", "odd"}
@@ -51,7 +55,7 @@ def measure_courses(
     """
     table = CourseTable.empty(courses, len(log.prompts))
     judged = np.array([course.selection.signal == LEARNED for course in courses], dtype=bool)
-    _measure(table, log, np.flatnonzero(~judged), {}, half, seed)
+    _measure(table, log, np.flatnonzero(~judged), {}, half, seed, objective)
     for name, model in (verifiers or {}).items():
         mine = [
             at
@@ -61,7 +65,7 @@ def measure_courses(
         if mine:
             readable = np.flatnonzero(model.readable(log.pool(name)))
             scorers = {name: LearnedScorer(models=(model,))}
-            _measure(table, log, np.array(mine), scorers, half, seed, rows=readable)
+            _measure(table, log, np.array(mine), scorers, half, seed, objective, rows=readable)
     return table
 
 
@@ -72,6 +76,7 @@ def _measure(
     learned: Mapping[str, LearnedScorer],
     half: Half,
     seed: int,
+    objective: Objective,
     *,
     rows: NDArray[np.intp] | None = None,
 ) -> None:
@@ -98,6 +103,7 @@ def _measure(
         recorded,
         list(plain.values()),
         [table.courses[column] for column in replayed],
+        objective=objective,
         learned=learned,
         half=half,
         seed=seed,

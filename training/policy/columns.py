@@ -20,7 +20,7 @@ from policies.cost.cost_model import CostModel
 from policies.course.course import Course
 from policies.course.strategies import StrategyName
 from policies.menu.build import build_menu
-from policies.plan.objective import Objective
+from policies.plan.objective import GROUP_OBJECTIVES, Objective
 from policies.solver.hull import upper_hull
 from policies.solver.prices import price_grid
 from policies.table.grid import cascades, early_stopping
@@ -93,8 +93,8 @@ def measure_columns(
         P training prompts.
     model : CostModel
         Prices a usage; courses that it cannot price are left out.
-    objective : {"accuracy", "coverage"}
-        What the selector delivers.
+    objective : {"accuracy", "coverage", "contrast", "variance"}
+        What the selector delivers, or what a group of rollouts holds.
     learned : mapping of str to LearnedScorer, optional
         Cross-fitted learned verifiers by generator.
     offered : mapping of str to str, optional
@@ -115,9 +115,10 @@ def measure_columns(
     judges = {name: scorer for name, scorer in (learned or {}).items() if name in (offered or {})}
     recorded = Recorded.of(log, learned=judges, seed=seed)
     menu = build_menu(log, objective=objective, learned=offered, share=_SHARE)
-    early = early_stopping(recorded, coverage=coverage)
+    grouped = objective in GROUP_OBJECTIVES  # a group is drawn whole: stopping early would bias its rewards
+    early = [] if grouped else early_stopping(recorded, coverage=coverage)
     early = early if wanted is None else [course for course in early if wanted(course)]
-    table = measure(log, recorded, menu, early, learned=learned, seed=seed)
+    table = measure(log, recorded, menu, early, objective=objective, learned=learned, seed=seed)
     lengths = prompt_lengths(log)
     alone = table.cost(model, lengths)
     single = {
@@ -125,7 +126,7 @@ def measure_columns(
         for at, course in enumerate(table.courses)
         if course.n == 1 and course.steps[0].kind == "sample" and not np.isnan(alone[:, at]).all()
     }
-    if len(single) > 1:
+    if len(single) > 1 and not grouped:
         names = _near_the_best(table, alone, single)
         more = cascades(recorded, names, single, coverage=coverage)
         more = more if wanted is None else [course for course in more if wanted(course)]

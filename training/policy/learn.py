@@ -87,8 +87,8 @@ def learn(
         P training prompts.
     model : CostModel
         Prices a usage in the unit to plan in.
-    objective : {"accuracy", "coverage"}
-        What the selector delivers.
+    objective : {"accuracy", "coverage", "contrast", "variance"}
+        What the selector delivers, or what a group of rollouts holds.
     weights : ndarray of float32, shape (P, P), optional
         Beliefs out of fold; None where prompts have no text, or their text tells nothing.
     folds : ndarray of intp, shape (P,)

@@ -21,7 +21,7 @@ from policies.cost.cost_model import CostModel
 from policies.course.allocate import summary_of
 from policies.course.allocation import Allocation
 from policies.course.course import Course
-from policies.plan.objective import Objective, check_objective
+from policies.plan.objective import GROUP_OBJECTIVES, Objective, check_objective
 from policies.table.measure import measure, prompt_lengths
 from policies.table.recorded import Recorded
 from training.evaluation.bed import Played
@@ -130,7 +130,10 @@ def savings(
     Intervals are of a paired bootstrap over groups of prompts, conditional on what was chosen and on the
     samples that were recorded.
     """
-    check_objective(objective)
+    if check_objective(objective) in GROUP_OBJECTIVES:
+        raise InvalidInputError(
+            f"savings are told for answers, not for groups of rollouts ({objective}); train for them instead"
+        )
     if n_bootstrap < 100:
         raise InvalidInputError(f"n_bootstrap must be at least 100 for a 95 % interval, got {n_bootstrap}")
     if n is not None and n < 1:

@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from difficulty.errors import InvalidBudgetError, InvalidInputError
+from policies.groups.group_planner import GroupPlanner
+from policies.groups.rate_belief import Drift
+from policies.groups.values import GROUP_VALUES, values_at
+
+
+def seen(n: int = 300, seed: int = 0, **options: object) -> tuple[GroupPlanner, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    rates = rng.beta(0.4, 0.4, n)
+    drawn = np.full(n, 12)
+    planner = GroupPlanner.start(n, drift=Drift(), **options)  # type: ignore[arg-type]
+    return planner.after(drawn, rng.binomial(12, rates)), rates
+
+
+@pytest.mark.parametrize("value", GROUP_VALUES)
+def test_keeps_budget_floor_and_cap(value: str) -> None:
+    planner, _ = seen(floor=3, cap=10, value=value)
+    plan = planner.plan(1500)
+    assert plan.cost.sum() <= 1500 * (1 + 1e-9)
+    assert set(plan.n.tolist()) <= {0, *range(3, 11)}
+    everybody = seen(floor=3, cap=10, value=value, everybody=True)[0].plan(1500)
+    assert everybody.n.min() >= 3
+
+
+def test_reaches_what_brute_force_reaches() -> None:
+    planner, _ = seen(3, floor=2, cap=4)
+    from itertools import product
+
+    from policies.groups.rate_belief import RATES
+    from policies.groups.values import expected_values
+
+    sizes = np.array([0, 2, 3, 4])
+    worth = expected_values(planner.belief.foreseen().shares, RATES, sizes, "contrast")
+    best = max(
+        sum(worth[row, at] for row, at in enumerate(pick))
+        for pick in product(range(4), repeat=3)
+        if sizes[list(pick)].sum() <= 12
+    )
+    assert planner.plan(12).value.sum() == pytest.approx(best)
+
+
+def test_goes_where_successes_and_failures_meet() -> None:
+    planner, rates = seen()
+    n = planner.plan(900).n
+    middle = (rates > 0.3) & (rates < 0.7)
+    ends = (rates < 0.01) | (rates > 0.99)
+    assert n[middle].mean() > 4 * n[ends].mean()
+
+
+def test_long_rollouts_get_fewer() -> None:
+    planner = GroupPlanner.start(2, floor=2, cap=8, drift=Drift()).after(
+        np.array([8, 8]), np.array([4, 4]), output_tokens=np.array([800.0, 8000.0])
+    )
+    assert planner.lengths[1] > 4 * planner.lengths[0]
+    n = planner.plan(price=0.0003).n
+    assert n[0] > n[1]
+
+
+def test_batches_add_up_to_an_epoch() -> None:
+    planner = GroupPlanner.start(4, drift=Drift())
+    whole = planner.after(np.array([4, 4, 4, 4]), np.array([0, 1, 2, 4]))
+    parts = planner.after(np.array([4, 4]), np.array([0, 1]), rows=np.array([0, 1]))
+    # The population is fitted on the first counts, so that only what follows is the same.
+    more = [
+        each.after(np.array([4]), np.array([1]), rows=np.array([3]), same_epoch=True)
+        for each in (whole, parts)
+    ]
+    assert [each.epoch for each in more] == [1, 1]
+    assert_array_equal(more[0].belief.shares[:3], whole.belief.shares[:3])
+    assert more[0].plan(8, rows=np.array([2, 3])).n.shape == (2,)
+
+
+def test_equal_seeds_give_equal_plans() -> None:
+    planner, _ = seen()
+    assert_array_equal(planner.plan(600, seed=1).n, planner.plan(600, seed=1).n)
+
+
+def test_prompts_are_paid_once_for_each_group() -> None:
+    planner = GroupPlanner.start(2, tokens_per_rollout=10.0, prompt_tokens=[0.0, 1000.0], cap=4)
+    plan = planner.plan(price=0.001)
+    assert plan.n.tolist() == [4, 0]
+    assert_allclose(plan.cost, [40.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"floor": 0}, "floor"),
+        ({"floor": 9, "cap": 8}, "floor"),
+        ({"cap": 5000}, "cap"),
+        ({"value": "regret"}, "contrast"),
+        ({"tokens_per_rollout": 0.0}, "above 0"),
+        ({"prompt_tokens": [1.0, 2.0, 3.0]}, "prompt_tokens"),
+    ],
+)
+def test_what_cannot_be_is_refused(arguments: dict[str, object], match: str) -> None:
+    with pytest.raises(InvalidInputError, match=match):
+        GroupPlanner.start(2, **arguments)  # type: ignore[arg-type]
+
+
+def test_budgets_that_cannot_be_met_say_what_would_be_enough() -> None:
+    planner = GroupPlanner.start(10, floor=4, everybody=True)
+    with pytest.raises(InvalidBudgetError, match="expected to cost 40") as caught:
+        planner.plan(39)
+    assert caught.value.least == 40
+    for asked in ({}, {"budget": 1.0, "price": 1.0}, {"budget": float("nan")}, {"price": -1.0}):
+        with pytest.raises(InvalidBudgetError):
+            GroupPlanner.start(2).plan(**asked)
+
+
+def test_tokens_must_match_the_counts() -> None:
+    with pytest.raises(InvalidInputError, match="output_tokens"):
+        GroupPlanner.start(2).after(np.array([1, 1]), np.array([0, 1]), output_tokens=np.array([1.0]))
+
+
+def test_values_at_the_ends_and_in_the_middle() -> None:
+    sizes = np.array([0, 1, 2, 4])
+    for value in GROUP_VALUES:
+        table = values_at(np.array([0.0, 0.5, 1.0]), sizes, value)  # type: ignore[arg-type]
+        assert (table[[0, 2]] == 0).all() and (table[:, :2] == 0).all()
+        assert (np.diff(table[1, 1:]) > 0).all()

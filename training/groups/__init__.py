@@ -1,0 +1,1 @@
+"""Groups of rollouts compared: ways to allocate them, on planted truths and on recorded logs."""
