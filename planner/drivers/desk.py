@@ -12,14 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from difficulty.errors import BackendError, VerifierError
-from planner.drivers.exchange import (
-    Draws,
-    failure_of,
-    read_completions,
-    read_scores,
-    usage_of_completion,
-    usage_of_failure,
-)
+from planner.drivers.exchange import Draws, failure_of, read_completions, read_scores
 from planner.drivers.ledger import Account, Hold, Ledger
 from planner.drivers.limits import Limits
 from planner.drivers.run_log import RunLog, sample_key
@@ -27,6 +20,7 @@ from planner.drivers.session import OnProgress, Progress, Session, check_tasks
 from planner.drivers.turns import Standing, Turns
 from planner.ports.outcome import Outcome, OutcomeError
 from planner.ports.ports import Completion, Metered, SampleRequest, ScoreRequest, Verifier
+from planner.ports.spending import usage_of_completion, usage_of_failure
 from planner.strategies.flow import Arrival, Ask, Failure, Sampled, Scored
 from planner.strategies.task import Task
 from policies.cost.usage import Usage
@@ -266,13 +260,17 @@ class Desk:
         """Book what a verifier returned, record it, and return what the flow may see."""
         marks = read_scores(scores, n=len(request.completions))
         usage = marks.usage + Usage(seconds=seconds)
-        self.ledger.spend(session.account, usage, session.task.generator.name)
+        self.ledger.spend(session.account, usage, marks.generator or session.task.generator.name)
         if self._run_log is not None:
+            tokens = int(marks.usage.verifier_tokens)
             if isinstance(marks.reply, Failure):
                 self._run_log.add_lost(session.task, usage)
             else:
-                tokens = int(marks.usage.verifier_tokens)
                 self._run_log.add_scores(request, marks.reply, verifier_tokens=tokens)
+                more = marks.usage - Usage(verifier_tokens=tokens)
+                if more != Usage():
+                    # The line of scores has no place for what a judge model has used.
+                    self._run_log.add_lost(session.task, more)
         return Scored(ask=ask, reply=marks.reply)
 
     def _record(self, part: Part, draws: Draws, seconds: float) -> None:

@@ -10,14 +10,14 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from difficulty.errors import BackendError, BudgetSpentError
+from difficulty.errors import BudgetSpentError
 from planner.ports.outcome import OutcomeError
 from planner.ports.ports import Completion, Scores
+from planner.ports.spending import usage_of_completion
 from planner.strategies.flow import Failure
 from policies.cost.usage import Usage
 
-__all__ = ["Draws", "Marks", "failure_of", "read_completions", "read_scores", "usage_of_completion"]
-__all__ += ["usage_of_failure"]
+__all__ = ["Draws", "Marks", "failure_of", "read_completions", "read_scores"]
 
 
 class Draws(NamedTuple):
@@ -29,10 +29,12 @@ class Draws(NamedTuple):
 
 
 class Marks(NamedTuple):
-    """Scores, one per completion, or why there are none; and what they cost."""
+    """Scores, one per completion, or why there are none; what they cost, and by whose prices (empty: those of
+    the samples)."""
 
     reply: tuple[float, ...] | Failure
     usage: Usage
+    generator: str = ""
 
 
 def read_completions(completions: Sequence[Completion], *, n: int, seconds: float = 0.0) -> Draws:
@@ -67,43 +69,18 @@ def read_completions(completions: Sequence[Completion], *, n: int, seconds: floa
     return Draws(tuple(replies), usage + Usage(wasted_tokens=lost), surplus)
 
 
-def usage_of_completion(completion: Completion) -> Usage:
-    """Return the tokens and failed attempts of one completion; its request is counted once, by the caller."""
-    output, lost = max(completion.output_tokens, 0), max(completion.lost_output_tokens, 0)
-    wasted = completion.finish_reason in ("error", "cancelled")
-    return Usage(
-        samples=1,
-        prompt_tokens=max(completion.prompt_tokens, 0) + max(completion.lost_prompt_tokens, 0),
-        cached_prompt_tokens=max(completion.cached_prompt_tokens, 0),
-        output_tokens=output + lost,
-        wasted_tokens=output + lost if wasted else lost,
-        requests=completion.failed_requests,
-        failed_requests=completion.failed_requests,
-    )
-
-
 def read_scores(scores: Sequence[float], *, n: int) -> Marks:
     """Read the reply to a request for `n` scores; too few, too many or not finite ones are a failure."""
-    usage = Usage(verifier_tokens=scores.verifier_tokens if isinstance(scores, Scores) else 0)
+    usage, generator, unfit = Usage(), "", "the verifier returned NaN or infinity"
+    if isinstance(scores, Scores):
+        usage, generator = Usage(verifier_tokens=scores.verifier_tokens) + scores.usage, scores.generator
+        unfit = scores.reason or unfit
     if len(scores) != n:
         reason = f"the verifier returned {len(scores)} scores for {n} completions"
-        return Marks(Failure(kind="VerifierError", reason=reason), usage)
+        return Marks(Failure(kind="VerifierError", reason=reason), usage, generator)
     if not all(math.isfinite(score) for score in scores):
-        return Marks(Failure(kind="VerifierError", reason="the verifier returned NaN or infinity"), usage)
-    return Marks(tuple(float(score) for score in scores), usage)
-
-
-def usage_of_failure(error: Exception) -> Usage:
-    """Return what the attempts of a call that raised are known to have used."""
-    if not isinstance(error, BackendError):
-        return Usage(requests=1, failed_requests=1)
-    return Usage(
-        requests=error.failed_requests,
-        failed_requests=error.failed_requests,
-        prompt_tokens=error.prompt_tokens,
-        output_tokens=error.output_tokens,
-        wasted_tokens=error.output_tokens,
-    )
+        return Marks(Failure(kind="VerifierError", reason=unfit), usage, generator)
+    return Marks(tuple(float(score) for score in scores), usage, generator)
 
 
 def failure_of(error: Exception) -> Failure:

@@ -6,7 +6,7 @@ all that an implementation may need, so that the strategies above stay free of i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, Self, TypeAlias
 
@@ -118,6 +118,9 @@ class Completion:
         What a reader of the books must know about these counts, each as ``"Kind: reason"``.
     reasoning_tokens : int
         The part of `output_tokens` that the engine says was thinking; 0 where it does not say.
+    tool_calls : tuple of mapping
+        Calls of tools as the server sent them; `text` ends with them, as `planner.answers.tool_calls` writes
+        them.
     """
 
     text: str
@@ -134,6 +137,7 @@ class Completion:
     lost_output_tokens: int = 0
     remarks: tuple[str, ...] = ()
     reasoning_tokens: int = 0
+    tool_calls: tuple[Mapping[str, object], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,6 +185,12 @@ class Scores(tuple[float, ...]):
         Tokens that the verifier's model read for this request; by default the sum of `tokens_each`.
     tokens_each : iterable of int
         Tokens that it read for each completion; empty where only their sum is known. Sample logs keep them.
+    usage : Usage, optional
+        What a verifier that itself generates has used, a judge model say, beside `verifier_tokens`.
+    generator : str
+        Name of the generator that `usage` is of, whose prices hold; empty for that of the samples.
+    reason : str
+        Why a score is not finite: what was used is charged all the same.
 
     Examples
     --------
@@ -191,6 +201,9 @@ class Scores(tuple[float, ...]):
 
     verifier_tokens: int
     tokens_each: tuple[int, ...]
+    usage: Usage
+    generator: str
+    reason: str
 
     def __new__(
         cls,
@@ -198,8 +211,12 @@ class Scores(tuple[float, ...]):
         *,
         verifier_tokens: int | None = None,
         tokens_each: Iterable[int] = (),
+        usage: Usage | None = None,
+        generator: str = "",
+        reason: str = "",
     ) -> Self:
         scores = super().__new__(cls, values)
+        scores.usage, scores.generator, scores.reason = usage or Usage(), generator, reason
         scores.tokens_each = tuple(tokens_each)
         scores.verifier_tokens = sum(scores.tokens_each) if verifier_tokens is None else verifier_tokens
         return scores

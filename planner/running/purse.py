@@ -13,10 +13,11 @@ from dataclasses import replace
 
 from difficulty.errors import BackendError, BudgetSpentError
 from planner.drivers import Limits
-from planner.drivers.exchange import read_completions, usage_of_failure
+from planner.drivers.exchange import read_completions
 from planner.drivers.ledger import Account, Hold, Ledger, Permit
 from planner.drivers.limits import Price
 from planner.ports.ports import AnswerExtractor, Backend, Completion, Metered, SampleRequest
+from planner.ports.spending import usage_of_failure
 from policies.cost.usage import Usage
 
 __all__ = ["Purse", "Pursed"]

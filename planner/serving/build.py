@@ -15,6 +15,7 @@ from planner.serving.doors import Doors
 from planner.serving.handler import Handler
 from planner.serving.loading import Loading
 from planner.serving.route import Route
+from planner.serving.selecting import votes_of
 from planner.serving.settings import RouteSettings, ServeSettings
 from planner.serving.shadow import Shadow
 from planner.serving.upstream import Upstream
@@ -76,14 +77,12 @@ def build(settings: ServeSettings) -> Service:
 def _route(
     name: str, one: RouteSettings, settings: ServeSettings, upstreams: Mapping[str, Upstream]
 ) -> Route:
-    if one.extract is not None:
-        extractor_named(one.extract)
     return Route(
         name=name,
         origin=upstreams[one.upstream],
         model=one.model,
         limits=settings.limits,
-        votes_on_json=one.extract is not None and one.extract.partition(":")[0] in ("json", "whole_text"),
+        votes=votes_of(None if one.extract is None else extractor_named(one.extract)),
         ready=one.mode == "off",
         when_spent=one.when_spent,
     )

@@ -7,14 +7,25 @@ server was waited for. Sending is left to the origins, capping to the drivers an
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple, TypeAlias
 
 from difficulty.errors import BackendError
+from planner.answers.tool_calls import calls_text
 from planner.ports.ports import Backend, Completion, SampleRequest
 from planner.serving.refusal import Refusal
 
-__all__ = ["Drawing"]
+__all__ = ["Drawing", "Read", "Said"]
+
+Read: TypeAlias = Callable[[Sequence[Completion]], Awaitable[None]]
+
+
+class Said(NamedTuple):
+    """Content of a message, and its calls of tools as the server sent them."""
+
+    content: str
+    calls: tuple[Mapping[str, object], ...] = ()
 
 
 class Drawing:
@@ -41,13 +52,19 @@ class Drawing:
 
     def __init__(self, backends: Mapping[str, Backend]) -> None:
         self._backends = dict(backends)
+        self._read: Read | None = None
         self._n_open, self._since = 0, 0.0
         self._thoughts: dict[str, str] = {}
+        self._calls: dict[str, tuple[Mapping[str, object], ...]] = {}
         self.waited = 0.0
         self.n_samples = 0
         self.reasoning_tokens = 0
         self.refused: Refusal | None = None
         self.drawn: dict[str, list[Completion]] = {}
+
+    def reads(self, read: Read) -> None:
+        """Have the samples of each request read, by what is awaited, before they vote."""
+        self._read = read
 
     async def sample(self, requests: Sequence[SampleRequest]) -> Sequence[Sequence[Completion]]:
         """Return the completions of each request."""
@@ -57,6 +74,9 @@ class Drawing:
         try:
             # One request at a time is how drivers of servers ask.
             rows = [row for request in requests for row in await self._draw(request)]
+            if self._read is not None:
+                for row in rows:
+                    await self._read(row)
         except BackendError as error:
             self._note(error)
             raise
@@ -71,11 +91,19 @@ class Drawing:
                 self.reasoning_tokens += one.reasoning_tokens
                 if one.reasoning:
                     self._thoughts.setdefault(one.text, one.reasoning)
+                if one.tool_calls:
+                    self._calls.setdefault(one.text, one.tool_calls)
         return rows
 
     def thought_of(self, text: str) -> str | None:
         """Return the thinking that came with a text."""
         return self._thoughts.get(text)
+
+    def said(self, text: str) -> Said:
+        """Return what a text was on the wire: its content, and the calls of tools beside it."""
+        calls = self._calls.get(text, ())
+        content = text.removesuffix(calls_text(calls)).removesuffix("\n") if calls else text
+        return Said(content, calls)
 
     def _note(self, error: BackendError) -> None:
         """Remember a refusal that the client can mend, in the words of the server without its address."""

@@ -14,18 +14,20 @@ from typing import Final
 
 from difficulty.errors import InvalidInputError, PlannerError
 from difficulty.prompt import Prompt
-from planner.answers.rules import extractor_named
 from planner.bundle.folder import MANIFEST
 from planner.files.prompts import read_prompts
 from planner.planner import Planner
 from planner.running.till import Till
 from planner.serving.options import Options
+from planner.serving.origin import Source
 from planner.serving.payment import KeyLimit, KeyPurses
-from planner.serving.planning import Planning, Source
+from planner.serving.planning import Planning
 from planner.serving.request_log import RequestLog
 from planner.serving.route import Route
+from planner.serving.selection_settings import selecting_of
 from planner.serving.settings import EVERY_MODEL, RouteSettings, ServeSettings
 from planner.serving.upstream import Upstream
+from policies.cost.usage import Usage
 
 __all__ = ["Loading", "planning_of"]
 
@@ -70,10 +72,20 @@ def planning_of(
         sources=sources,
         price=one.price,
         max_per_request=one.max_per_request,
-        extractor=None if one.extract is None else extractor_named(one.extract),
-        by_logprob=one.select == "logprob",
+        selecting=selecting_of(
+            one,
+            planner.bundle.generators,
+            sources,
+            lambda upstream, model: Source(upstreams[upstream or one.upstream], model),
+        ),
         max_samples=settings.limits.max_samples,
     )
+    if one.select == "learned" and not planner.bundle.verifiers:
+        raise InvalidInputError(f"route {name!r}: the bundle has no learned verifier to select by")
+    for way in (planning.selecting.judge, planning.selecting.embedding):
+        if way is not None:
+            # What its tokens cost must be known before any is spent.
+            planning.cost_model.price(Usage(prompt_tokens=1, output_tokens=1), way.generator.name)
     planning.plan(_EXAMPLE, Options(), price=None)
     for key in sources:
         given = one.generators.get(key)

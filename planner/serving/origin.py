@@ -6,12 +6,12 @@ The proxy's upstreams and the transport of a wrapped client are both origins. Pl
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from planner.ports.ports import Backend
 from planner.serving.exchange import Answer, Call
 
-__all__ = ["Origin"]
+__all__ = ["Origin", "Source"]
 
 
 class Origin(Protocol):
@@ -33,3 +33,10 @@ class Origin(Protocol):
         A request for samples names the model in its generator.
         """
         ...
+
+
+class Source(NamedTuple):
+    """Who draws for a generator: an origin, and what it calls the model; None for the client's own name."""
+
+    origin: Origin
+    model: str | None

@@ -15,8 +15,12 @@ from difficulty.errors import InvalidPromptError
 from difficulty.prompt import Prompt
 from planner.serving.exchange import Call
 from planner.serving.refusal import Refusal
+from planner.serving.selecting import Votes
 
-__all__ = ["Asked", "Request", "read_request"]
+__all__ = ["NO_VOTES", "Asked", "Request", "read_request"]
+
+NO_VOTES: Final = Votes(json=False, calls=False)
+"""Nothing but plain answers can be compared."""
 
 # What the samples' requests are written with by others, or what means nothing to them.
 _WRITTEN: Final = frozenset(
@@ -29,6 +33,7 @@ _NEVER: Final = (
     "tools", "functions", "tool_choice", "function_call", "audio", "prediction", "web_search_options",
     "top_logprobs", "logprobs", "suffix", "echo", "best_of", "prompt_logprobs",
 )  # fmt: skip
+_TOOLS: Final = ("tools", "tool_choice")
 _ROLES: Final = ("system", "developer", "user", "assistant")
 
 
@@ -84,15 +89,15 @@ class Asked:
     include_usage: bool = False
 
 
-def read_request(request: Request, *, votes_on_json: bool = False) -> Asked:
+def read_request(request: Request, *, votes: Votes = NO_VOTES) -> Asked:
     """Return what a request asks for.
 
     Parameters
     ----------
     request : Request
         The request.
-    votes_on_json : bool
-        Whether answers in JSON can be compared.
+    votes : Votes
+        Which kinds of answers can be compared.
 
     Raises
     ------
@@ -121,10 +126,10 @@ def read_request(request: Request, *, votes_on_json: bool = False) -> Asked:
     effort = body.get("reasoning_effort")
     if effort is not None and not isinstance(effort, str):
         raise _wrong("reasoning_effort", "a text", effort)
-    prompt, passes = _prompt(request)
+    prompt, passes = _prompt(request, votes)
     return Asked(
         prompt=prompt,
-        passes=passes or _passing(body, n, votes_on_json),
+        passes=passes or _passing(body, n, votes),
         fields={name: value for name, value in body.items() if name not in _WRITTEN and value is not None},
         temperature=_number(body, "temperature"),
         top_p=_number(body, "top_p"),
@@ -136,8 +141,10 @@ def read_request(request: Request, *, votes_on_json: bool = False) -> Asked:
     )
 
 
-def _passing(body: Mapping[str, Any], n: int | None, votes_on_json: bool) -> str:
+def _passing(body: Mapping[str, Any], n: int | None, votes: Votes) -> str:
     for name in _NEVER:
+        if votes.calls and name in _TOOLS:
+            continue
         if body.get(name) not in (None, False, [], {}):
             return name
     if n is not None and n > 1:
@@ -146,19 +153,19 @@ def _passing(body: Mapping[str, Any], n: int | None, votes_on_json: bool) -> str
         return "modalities"
     form = body.get("response_format")
     kind = form.get("type") if isinstance(form, dict) else None
-    if form is not None and kind != "text" and not votes_on_json:
+    if form is not None and kind != "text" and not votes.json:
         return "response_format"
     # Samples at temperature 0 are all alike.
     return "temperature" if body.get("temperature") == 0 else ""
 
 
-def _prompt(request: Request) -> tuple[Prompt | None, str]:
+def _prompt(request: Request, votes: Votes) -> tuple[Prompt | None, str]:
     """Return the prompt, or the field that passes."""
     name = "messages" if request.chat else "prompt"
     value = request.body.get(name)
     try:
         if request.chat:
-            return _of_messages(value)
+            return _of_messages(value, votes)
         if isinstance(value, list) and len(value) == 1:
             value = value[0]
         if isinstance(value, str):
@@ -170,7 +177,7 @@ def _prompt(request: Request) -> tuple[Prompt | None, str]:
     return None, name
 
 
-def _of_messages(value: object) -> tuple[Prompt | None, str]:
+def _of_messages(value: object, votes: Votes) -> tuple[Prompt | None, str]:
     if not isinstance(value, list) or not value:
         raise _wrong("messages", "a list of at least one message", value)
     users = []
@@ -178,6 +185,9 @@ def _of_messages(value: object) -> tuple[Prompt | None, str]:
         if not isinstance(message, dict):
             raise _wrong("messages", "a list of objects", message)
         content = message.get("content")
+        if votes.calls and (message.get("role") == "tool" or message.get("tool_calls")):
+            # What was called before, and what came of it, goes on as it is.
+            continue
         if message.get("role") not in _ROLES or message.get("tool_calls") or message.get("function_call"):
             return None, "messages"
         if isinstance(content, list):

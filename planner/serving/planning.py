@@ -7,9 +7,9 @@ sent to the client is left to `planner.serving.route`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from random import Random
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from difficulty.errors import UnknownGeneratorError
 from difficulty.generator import Generator
@@ -19,8 +19,9 @@ from planner.ports.outcome import Outcome
 from planner.ports.ports import AnswerExtractor, Backend, FinishReason, Verifier
 from planner.running.run_plans import run_plans
 from planner.serving.options import Options
-from planner.serving.origin import Origin
+from planner.serving.origin import Source
 from planner.serving.plannable import Asked
+from planner.serving.selecting import JUDGE, Selecting
 from planner.strategies.follow import Follow
 from policies.cost.budget import Budget, Unit, check_unit
 from policies.cost.cost_model import CostModel
@@ -33,16 +34,9 @@ from policies.verifier.learned_verifier import LEARNED
 if TYPE_CHECKING:
     from difficulty.prompt import Prompt
 
-__all__ = ["WHOLE", "Planning", "Source", "WholeText"]
+__all__ = ["WHOLE", "Planning", "WholeText"]
 
 _SEEDS: Final = Random()
-
-
-class Source(NamedTuple):
-    """Who draws for a generator: an origin, and what it calls the model; None for the client's own name."""
-
-    origin: Origin
-    model: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,12 +53,8 @@ class Planning:
         Value that a unit of cost must bring; None where a window's price is given with each request.
     max_per_request : float, optional
         The most that one may cost, in the bundle's unit.
-    extractor : AnswerExtractor, optional
-        Finds answers; without it samples cannot vote, and plans are one sample.
-    verifiers : mapping of str to Verifier
-        By the name that courses ask for.
-    by_logprob : bool
-        Select the sample that the model thinks likeliest.
+    selecting : Selecting
+        How one of several samples is selected; where nothing can, plans are one sample.
     max_samples : int
         The most samples of one request.
     """
@@ -73,9 +63,7 @@ class Planning:
     sources: Mapping[str, Source]
     price: float | None
     max_per_request: float | None = None
-    extractor: AnswerExtractor | None = None
-    verifiers: Mapping[str, Verifier] | None = None
-    by_logprob: bool = False
+    selecting: Selecting = field(default_factory=Selecting)
     max_samples: int = 64
 
     @property
@@ -84,22 +72,16 @@ class Planning:
         return check_unit(self.planner.bundle.unit)
 
     @property
-    def selects(self) -> bool:
-        """Whether anything can select among several samples."""
-        return self.extractor is not None or self.by_logprob
-
-    @property
     def reads_logprobs(self) -> bool:
         """Whether some plan selects by log-probabilities, which samples must then bring."""
         bundle = self.planner.bundle
-        signals = {course.selection.signal for course in bundle.table.courses}
-        return self.by_logprob or bool(signals & {LOGPROB, LEARNED})
+        signals = {self.selecting.signal, *(course.selection.signal for course in bundle.table.courses)}
+        return bool(signals & {LOGPROB, LEARNED})
 
     @property
-    def _scorers(self) -> set[str]:
+    def scorers(self) -> set[str]:
         """Names of what can score samples here."""
-        learned = {LEARNED} if self.planner.bundle.verifiers else set()
-        return {LOGPROB, *learned, *(self.verifiers or {})}
+        return self.selecting.scorers | ({LEARNED} if self.planner.bundle.verifiers else set())
 
     def plan(self, prompt: Prompt, options: Options, *, price: float | None) -> AllocationPlan:
         """Return the plan of one prompt.
@@ -142,19 +124,12 @@ class Planning:
         if course is None:
             return plan
         most = min(self.max_samples, options.max_samples or self.max_samples)
-        if not self.selects:
-            return _one(
-                plan, course, "nothing can select among samples: the route has no way to extract answers"
-            )
-        lacking = sorted(set(Follow(course=course).verifiers) - self._scorers)
+        if self.selecting.why_not:
+            return _one(plan, course, self.selecting.why_not)
+        course = self.selecting.chosen(course)
+        lacking = sorted(set(Follow(course=course).verifiers) - self.scorers)
         if lacking and course.n > 1:
             return _one(plan, course, f"nothing here scores samples by {', '.join(lacking)}")
-        if self.by_logprob and course.steps[-1].kind == "sample" and course.n > 1:
-            # No rule stops by log-probabilities: all samples of the plan are drawn, the likeliest sent.
-            course = Course(
-                steps=waves(course.steps[0].generator, (min(course.n, most),)),
-                selection=Selection(by="best", signal=LOGPROB),
-            )
         if course.n > most:
             fitting = [n for n in range(1, len(course.steps)) if course.prefix(n).n <= most]
             kept = max(fitting, default=0)
@@ -195,12 +170,23 @@ class Planning:
 
     @property
     def cost_model(self) -> CostModel:
-        """Prices usage in the bundle's unit."""
+        """Prices usage in the bundle's unit, that of judges and embeddings at their own prices."""
         planner = self.planner
         model = planner.cost_model or CostModel(
             unit=check_unit(self.unit), generators=planner.bundle.generators
         )
-        return replace(model, unit=check_unit(self.unit))
+        ways = (self.selecting.judge, self.selecting.embedding)
+        others = {way.generator.name: way.generator for way in ways if way is not None}
+        return replace(model, unit=check_unit(self.unit), generators={**others, **model.generators})
+
+    def caps(self, plan: AllocationPlan, options: Options) -> tuple[CostModel, float | None]:
+        """Return what prices a request, and the most that it may cost in that unit."""
+        model, cap = self.cost_model, self.max_per_request
+        if options.budget is not None and plan.unit != model.unit:
+            model, cap = replace(model, unit=plan.unit), None
+        if options.budget is not None:
+            cap = options.budget if cap is None else min(cap, options.budget)
+        return model, cap
 
     async def run(
         self,
@@ -212,18 +198,18 @@ class Planning:
         backend: Backend,
         generators: Mapping[str, Generator],
         deadline_seconds: float | None,
+        extractor: AnswerExtractor | None = None,
+        judge: Verifier | None = None,
     ) -> Outcome:
-        """Carry a plan out and return its outcome, the best so far where time is up."""
+        """Carry a plan out and return its outcome, the best so far where time is up.
+
+        `extractor` and `judge` are those of this one request, where it has its own.
+        """
         course = plan.course
         missing = [name for name in (course.generators if course else ()) if name not in generators]
         if missing:
             raise UnknownGeneratorError(f"nobody draws for the generators {', '.join(missing)}")
-        model = self.cost_model
-        cap = self.max_per_request
-        if options.budget is not None and plan.unit != model.unit:
-            model, cap = replace(model, unit=plan.unit), None
-        if options.budget is not None:
-            cap = options.budget if cap is None else min(cap, options.budget)
+        model, cap = self.caps(plan, options)
         seconds = options.deadline_seconds
         if deadline_seconds is not None:
             seconds = deadline_seconds if seconds is None else min(seconds, deadline_seconds)
@@ -233,9 +219,9 @@ class Planning:
             backend=backend,
             generators=generators,
             cost_model=model,
-            verifier=self.verifiers,
+            verifier={**self.selecting.verifiers, **({} if judge is None else {JUDGE: judge})},
             learned=self.planner.bundle.verifiers,
-            extractor=self.extractor or WHOLE,
+            extractor=extractor or self.selecting.extractor or WHOLE,
             limits=RunLimits(
                 max_cost_per_prompt=cap,
                 price=model.price,

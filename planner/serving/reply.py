@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any, Final
@@ -49,6 +49,8 @@ class Reply:
         The answer, and how it ended.
     reasoning : str, optional
         Thinking that came with it.
+    calls : tuple of mapping
+        Calls of tools that came with it.
     usage : mapping
         As the field ``usage``.
     extension : mapping
@@ -65,12 +67,16 @@ class Reply:
     usage: dict[str, Any]
     extension: dict[str, Any]
     headers: tuple[tuple[str, str], ...]
+    calls: tuple[Mapping[str, object], ...] = ()
 
     def whole(self) -> Answer:
         """Return it as one object."""
         choice: dict[str, Any] = {"index": 0, "logprobs": None, "finish_reason": self.finish_reason}
         if self.chat:
-            message = {"role": "assistant", "content": self.text, "refusal": None}
+            content = self.text or (None if self.calls else "")
+            message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
+            if self.calls:
+                message["tool_calls"] = list(self.calls)
             if self.reasoning:
                 message["reasoning_content"] = self.reasoning
             choice["message"] = message
@@ -102,6 +108,9 @@ class Reply:
             parts.append(piece({"reasoning_content": self.reasoning}, None))
         if self.text:
             parts.append(piece({"content": self.text}, None))
+        if self.calls:
+            calls = [{"index": place, **call} for place, call in enumerate(self.calls)]
+            parts.append(piece({"tool_calls": calls}, None))
         end: dict[str, Any] = {"index": 0, "logprobs": None, "finish_reason": self.finish_reason}
         end["delta" if self.chat else "text"] = {} if self.chat else ""
         parts.append(event(outside | {"choices": [end], "planner": self.extension}))

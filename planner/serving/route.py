@@ -26,13 +26,14 @@ from planner.serving.exchange import Answer, Call, json_answer
 from planner.serving.options import Options, read_options
 from planner.serving.origin import Origin
 from planner.serving.payment import KeyPurses, Payment
-from planner.serving.plannable import Asked, Request, read_request
+from planner.serving.plannable import NO_VOTES, Asked, Request, read_request
 from planner.serving.planning import Planning
 from planner.serving.refusal import Refusal
 from planner.serving.reply import (
     plan_fields,
 )
 from planner.serving.request_log import RequestLog
+from planner.serving.selecting import Votes
 from planner.serving.settings import Limits
 from planner.serving.shadow import Shadow
 from planner.serving.single import counted
@@ -60,8 +61,8 @@ class Route:
         in flight keep theirs.
     limits : Limits
         Hard bounds.
-    votes_on_json : bool
-        Whether answers in JSON can be compared.
+    votes : Votes
+        Which kinds of answers can be compared.
     ready : bool
         Whether it has loaded what it plans with.
     till : Till, optional
@@ -81,7 +82,7 @@ class Route:
     model: str | None = None
     planning: Planning | None = None
     limits: Limits = field(default_factory=Limits)
-    votes_on_json: bool = False
+    votes: Votes = NO_VOTES
     ready: bool = True
     till: Till | None = None
     keys: KeyPurses | None = None
@@ -100,7 +101,7 @@ class Route:
         """Return the plan of a request; nothing is spent."""
         planning = self._planning()
         options = read_options(request.call.headers, request.body)
-        asked = read_request(request, votes_on_json=self.votes_on_json)
+        asked = read_request(request, votes=self.votes)
         if options.mode == "off" or not _plannable(asked, planning):
             return json_answer({"mode": "pass", "because": asked.passes or "planner.mode"})
         price = None if self.till is None else self.till.price
@@ -123,7 +124,7 @@ class Route:
         options = read_options(request.call.headers, request.body)
         if planning is None:
             return await self._passed(request, None, seen)
-        asked = None if options.mode == "off" else read_request(request, votes_on_json=self.votes_on_json)
+        asked = None if options.mode == "off" else read_request(request, votes=self.votes)
         if asked is None or not _plannable(asked, planning):
             key = None if self.keys is None else self.keys.of(request.client)
             return await self._passed(request, None if key is None else Payment(key=key), seen)
@@ -224,7 +225,7 @@ class Route:
         body = self._untouched(request)
         if payment is None or self.planning is None:
             return await self.origin.forward(request.call, body=body)
-        asked = read_request(request, votes_on_json=self.votes_on_json)
+        asked = read_request(request, votes=self.votes)
         name = next(iter(self.planning.sources))
         model = self.planning.cost_model
         generator = Generator(name=name, max_output_tokens=asked.max_output_tokens)

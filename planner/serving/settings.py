@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import tomllib
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
 from difficulty.errors import InvalidInputError
+from planner.serving.route_settings import (
+    ClusterSettings,
+    GeneratorSettings,
+    JudgeSettings,
+    Mode,
+    RouteSettings,
+)
 
 __all__ = [
     "EVERY_MODEL",
+    "ClusterSettings",
     "GeneratorSettings",
+    "JudgeSettings",
     "KeySettings",
     "Limits",
     "Mode",
@@ -31,8 +39,6 @@ __all__ = [
 
 EVERY_MODEL: Final = "*"
 """Name of the route that takes every model which no other route names; the client's name is sent on."""
-
-Mode: TypeAlias = Literal["plan", "shadow", "off"]
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -145,112 +151,6 @@ class KeySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return _from_environment(self.key_variable)
 
 
-class GeneratorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who draws for one generator of a bundle: an upstream, and the model's name there."""
-
-    upstream: str | None = None
-    model: str | None = None
-
-
-class RouteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is done with requests for one model.
-
-    Parameters
-    ----------
-    upstream : str
-        Name of the upstream that requests go to.
-    model : str, optional
-        The model's name there; by default the name that the client sent.
-    mode : {"plan", "shadow", "off"}
-        Plan requests; pass them through and only work out what planning would do; or pass them through.
-    bundle : str, optional
-        Folder that training left; without it plans rest on a broad prior.
-    generators : mapping
-        Who draws for each generator of the bundle, where that is not `upstream` and `model`.
-    price : float, optional
-        Value that a unit of cost must bring; in place of `limit`.
-    limit, window : float, optional
-        Budget per window, and its length in `clock`.
-    clock : {"seconds", "prompts"}
-        What windows are made of.
-    typical : str, optional
-        File of prompts like those that will come: what a window's price starts from.
-    state : str, optional
-        File that the window's state is kept in, so that a restart goes on from it.
-    max_per_request : float, optional
-        The most that one request may cost, in the bundle's unit.
-    log : str, optional
-        Sample log that planned requests are kept in; without it nothing is kept.
-    log_labels : {"none", "agreement"}
-        Whether samples count as correct where they agree with the selected answer and another sample.
-    log_texts : bool
-        Whether the texts of samples are kept as well.
-    log_removes : tuple of str
-        Regular expressions of what is taken out of prompts and texts.
-    log_max_bytes : int
-        Size at which a new file is begun.
-    shadow_share, shadow_draw_share : float
-        In mode ``"shadow"``: the share of requests that are planned, and of those that are drawn as well.
-    extract : str, optional
-        How the answer is found in a text, so that samples can vote: ``last_number``, ``boxed``, ``math``,
-        ``multiple_choice``, ``json:FIELD``, ``regex:PATTERN``, ``whole_text``. Without it nothing can vote,
-        and plans are one sample.
-    select : {"plan", "logprob"}
-        As the plan says, or the sample that the model thinks likeliest, which needs no answers.
-    when_spent : {"pass", "refuse"}
-        What comes of requests when the window's budget is spent: one sample as if nobody planned, or 429.
-    """
-
-    upstream: str
-    model: str | None = None
-    mode: Mode = "plan"
-    bundle: str | None = None
-    generators: dict[str, GeneratorSettings] = {}
-    price: float | None = None
-    limit: float | None = None
-    window: float | None = None
-    clock: Literal["seconds", "prompts"] = "seconds"
-    typical: str | None = None
-    state: str | None = None
-    max_per_request: float | None = None
-    log: str | None = None
-    log_labels: Literal["none", "agreement"] = "none"
-    log_texts: bool = False
-    log_removes: tuple[str, ...] = ()
-    log_max_bytes: int = 256 * 2**20
-    shadow_share: float = 1.0
-    shadow_draw_share: float = 0.0
-    extract: str | None = None
-    select: Literal["plan", "logprob"] = "plan"
-    when_spent: Literal["pass", "refuse"] = "pass"
-
-    def __post_init__(self) -> None:
-        for name in ("limit", "window", "max_per_request"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise InvalidInputError(f"{name} of a route must be a finite number above 0, got {value!r}")
-        for name in ("shadow_share", "shadow_draw_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InvalidInputError(f"{name} of a route must lie in [0, 1], got {getattr(self, name)!r}")
-        if self.log_max_bytes < 1:
-            raise InvalidInputError(f"log_max_bytes must be at least 1, got {self.log_max_bytes}")
-        for pattern in self.log_removes:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise InvalidInputError(
-                    f"log_removes: {pattern!r} is no regular expression: {error}"
-                ) from None
-        if self.price is not None and not (math.isfinite(self.price) and self.price >= 0):
-            raise InvalidInputError(f"price of a route must be a finite number >= 0, got {self.price!r}")
-        if (self.limit is None) != (self.window is None):
-            raise InvalidInputError("a route has both limit and window, or none of them")
-        if self.mode != "off" and (self.price is None) == (self.limit is None):
-            raise InvalidInputError(
-                "a route that plans needs either a price, or a limit and a window; or set mode = 'off'"
-            )
-
-
 class ServeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that the operator sets.
 
@@ -286,7 +186,8 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         if not self.routes:
             raise InvalidInputError("a server needs at least one route")
         for name, route in self.routes.items():
-            named = [route.upstream, *(one.upstream for one in route.generators.values())]
+            asked = [one for one in (route.judge, route.clusters) if one is not None]
+            named = [route.upstream, *(one.upstream for one in (*route.generators.values(), *asked))]
             for upstream in named:
                 if upstream is not None and upstream not in self.upstreams:
                     raise InvalidInputError(

@@ -13,6 +13,9 @@ from random import Random
 from typing import Final
 
 from difficulty.errors import PlannerError
+from planner.answers.rule import AnswerRule
+from planner.ports.ports import AnswerExtractor
+from planner.serving.carrying import carry
 from planner.serving.drawing import Drawing
 from planner.serving.exchange import Call
 from planner.serving.options import Options
@@ -100,27 +103,25 @@ class Shadow:
         model: str,
         text: str | None,
     ) -> None:
-        assert asked.prompt is not None
         generators = planning.generators(asked, model)
         drawing = Drawing(
             {name: planning.sources[name].origin.drawing(call, asked.fields) for name in generators}
         )
         try:
-            outcome = await planning.run(
-                plan,
-                asked.prompt,
-                asked=asked,
-                options=Options(),
-                backend=drawing,
-                generators=generators,
-                deadline_seconds=None,
+            outcome, _, _ = await carry(
+                planning, plan, asked=asked, options=Options(), call=call, model=model, drawing=drawing
             )
         except PlannerError as error:
             _LOG.warning("a plan in the shadow failed: %s", type(error).__name__)
             return
         agrees: bool | None = None
-        if text is not None and planning.extractor is not None and outcome.answer is not None:
-            sent = planning.extractor.extract(text, "stop")
-            agrees = None if sent is None else sent == outcome.answer
+        extractor = planning.selecting.extractor
+        if text is not None and extractor is not None and outcome.answer is not None:
+            sent = extractor.extract(text, "stop")
+            agrees = None if sent is None else _same(extractor, sent, outcome.answer)
         if self.watch is not None:
             self.watch.shadow(route, Shadowed(drawn_cost=outcome.cost, agrees=agrees), cost=None)
+
+
+def _same(extractor: AnswerExtractor, sent: str, drawn: str) -> bool:
+    return extractor.equal(sent, drawn) if isinstance(extractor, AnswerRule) else sent == drawn

@@ -39,6 +39,10 @@ class Seen:
         Why a plan ended; unit of the costs.
     usage : Usage, optional
         What was spent.
+    judge_tokens : tuple of int
+        Prompt and output tokens of the judge, which are part of `usage`.
+    judge_failures : int
+        Judgements that came to nothing.
     cost, expected_cost : float, optional
         In `unit`.
     familiarity, agreement : float, optional
@@ -57,6 +61,8 @@ class Seen:
     stop_reason: str = ""
     unit: str = ""
     usage: Usage | None = None
+    judge_tokens: tuple[int, int] = (0, 0)
+    judge_failures: int = 0
     cost: float | None = None
     expected_cost: float | None = None
     familiarity: float | None = None
@@ -115,6 +121,8 @@ class Watch:
         self._samples: Any = histogram("planner_samples", "Samples of a planned call.", _SAMPLES, "route")
         self._stops: Any = counter("planner_stops", "Why plans ended.", "route", "reason")
         self._tokens: Any = counter("planner_tokens", "Tokens spent.", "route", "kind")
+        self._judge: Any = counter("planner_judge_tokens", "Tokens of judges.", "route", "kind")
+        self._unjudged: Any = counter("planner_judge_failures", "Judgements that failed.", "route")
         self._cost: Any = counter("planner_cost", "Cost of planned calls.", "route", "unit", "kind")
         self._shadow: Any = counter(
             "planner_shadow", "Sums of what planning would have done beside the traffic.", "route", "what"
@@ -157,6 +165,11 @@ class Watch:
                 ("verifier", usage.verifier_tokens),
             ):
                 self._tokens.labels(route, kind).inc(tokens)
+        for kind, count in zip(("prompt", "output"), seen.judge_tokens, strict=True):
+            if count:
+                self._judge.labels(route, kind).inc(count)
+        if seen.judge_failures:
+            self._unjudged.labels(route).inc(seen.judge_failures)
         if seen.samples:
             self._samples.labels(route).observe(seen.samples)
         if seen.stop_reason:

@@ -15,9 +15,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from difficulty.generator import Generator
-from planner.ports.outcome import Outcome
+from planner.ports.outcome import Candidate, Outcome
 from planner.ports.ports import SampleRequest
-from planner.serving.drawing import Drawing
+from planner.serving.carrying import carry
+from planner.serving.drawing import Drawing, Said
 from planner.serving.exchange import Answer
 from planner.serving.options import Options
 from planner.serving.payment import Payment
@@ -126,7 +127,7 @@ class Work:
             payment.settle(Usage())
             payment.close(0.0)
             return answer
-        model = planning.cost_model
+        model, note = planning.cost_model, planning.selecting.why_not
 
         def told(usage: Usage | None, reasoning: int, finish: str | None) -> None:
             seen.samples, seen.usage, seen.stop_reason = 1, usage, "complete"
@@ -135,7 +136,7 @@ class Work:
             payment.close(seen.cost)
 
         def added(usage: Usage | None, reasoning: int, finish: str | None) -> Mapping[str, object]:
-            return {"planner": _extension(planned, "complete", 1, "only") | {"cost": seen.cost}}
+            return {"planner": _extension(planned, "complete", 1, "only", note) | {"cost": seen.cost}}
 
         headers = (*answer.headers, *_headers(planned, 1, overhead))
         answer = counted(replace(answer, headers=headers), told, added=added, hides_usage=hides)
@@ -171,20 +172,22 @@ class Work:
         planned, planning, seen, payment = self.planned, self.planning, self.seen, self.payment
         asked = planned.asked
         assert asked.prompt is not None
-        generators = planning.generators(asked, self.request.body["model"])
-        call = self.request.call
+        call, name = self.request.call, self.request.body["model"]
+        generators = planning.generators(asked, name)
         drawing = Drawing(
-            {name: planning.sources[name].origin.drawing(call, asked.fields) for name in generators}
+            {key: planning.sources[key].origin.drawing(call, asked.fields) for key in generators}
         )
         cost: float | None = None
         try:
-            outcome = await planning.run(
+            outcome, _, told = await carry(
+                planning,
                 planned.plan,
-                asked.prompt,
                 asked=asked,
                 options=planned.options,
-                backend=payment.paying(drawing) if payment.any else drawing,
-                generators=generators,
+                call=call,
+                model=name,
+                drawing=drawing,
+                payment=payment,
                 deadline_seconds=self.limits.deadline_seconds,
             )
             cost = outcome.cost
@@ -193,22 +196,28 @@ class Work:
         reason = stop_reason_of(outcome)
         seen.samples, seen.usage, seen.stop_reason = drawing.n_samples, outcome.usage, reason
         seen.cost, seen.agreement = outcome.cost, agreement_of(outcome)
+        if "judge" in told:
+            seen.judge_tokens = told["judge"]["prompt_tokens"], told["judge"]["output_tokens"]
+            seen.judge_failures = told["judge"]["failures"]
         if self.log is not None:
-            extractor = planning.extractor or WHOLE
+            extractor = planning.selecting.extractor or WHOLE
             self.log.add(asked.prompt, outcome, drawing.drawn, extractor=extractor, plan_id=planned.id)
         chosen = chosen_of(outcome)
         if chosen is None:
             if outcome.stop_reason == "budget" and not drawing.n_samples and payment.till is not None:
                 raise SPENT if self.refuses else WindowSpent
             raise drawing.refused or _nothing(outcome)
-        extension = _extension(planned, reason, drawing.n_samples, outcome.selected_by) | {
+        note = planning.selecting.why_not
+        extension = _extension(planned, reason, drawing.n_samples, outcome.selected_by, note) | {
             "cost": outcome.cost,
             "agreement": agreement_of(outcome),
             "wasted_tokens": int(outcome.usage.wasted_tokens),
             "verifier_tokens": int(outcome.usage.verifier_tokens),
             "failures": len(outcome.errors),
+            **told,
         }
         overhead = planned.seconds + time.perf_counter() - started - drawing.waited
+        said = drawing.said(chosen.text)
         headers = (
             *_headers(planned, drawing.n_samples, overhead),
             ("x-planner-cost", f"{outcome.cost or 0.0:g}"),
@@ -216,9 +225,10 @@ class Work:
         )
         return Reply(
             chat=self.request.chat,
-            model=generators[outcome.allocation.generator].model or self.request.body["model"],
-            text=chosen.text,
-            finish_reason="length" if chosen.status == "truncated" else "stop",
+            model=generators[outcome.allocation.generator].model or name,
+            text=said.content,
+            calls=said.calls,
+            finish_reason=_finish(chosen, said),
             reasoning=drawing.thought_of(chosen.text),
             usage=usage_field(outcome.usage, reasoning_tokens=drawing.reasoning_tokens),
             extension=extension,
@@ -253,13 +263,14 @@ def _with_settings(body: dict[str, Any], generator: Generator, asked: Asked) -> 
     return body
 
 
-def _extension(planned: Planned, reason: str, n_samples: int, selected_by: str) -> dict[str, Any]:
+def _extension(planned: Planned, reason: str, n_samples: int, selected_by: str, note: str) -> dict[str, Any]:
     return {
         "plan_id": planned.id,
         "samples": n_samples,
         "stop_reason": reason,
         "selected_by": selected_by,
         **plan_fields(planned.plan, explain=planned.options.explain),
+        **({"note": note} if note else {}),
     }
 
 
@@ -270,6 +281,12 @@ def _headers(planned: Planned, n_samples: int, overhead: float) -> tuple[tuple[s
         ("x-planner-samples", str(n_samples)),
         ("x-planner-overhead-duration-ms", f"{1000 * max(overhead, 0.0):.2f}"),
     )
+
+
+def _finish(chosen: Candidate, said: Said) -> str:
+    if chosen.status == "truncated":
+        return "length"
+    return "tool_calls" if said.calls else "stop"
 
 
 def _nothing(outcome: Outcome) -> Refusal:

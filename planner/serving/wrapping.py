@@ -22,8 +22,12 @@ from planner.serving.client_origin import ClientOrigin
 from planner.serving.doors import Doors
 from planner.serving.exchange import Answer, Call, Pieces
 from planner.serving.handler import Handler
-from planner.serving.planning import Planning, Source
+from planner.serving.origin import Source
+from planner.serving.planning import Planning
 from planner.serving.route import Route
+from planner.serving.route_settings import JudgeSettings
+from planner.serving.selecting import Selecting, SelectName, votes_of
+from planner.serving.selection_settings import judge_of
 from planner.serving.settings import EVERY_MODEL, Limits
 
 __all__ = ["wrap"]
@@ -44,7 +48,8 @@ def wrap(
     models: Mapping[str, str] | None = None,
     extractor: AnswerExtractor | str | None = None,
     verifiers: Mapping[str, Verifier] | None = None,
-    by_logprob: bool = False,
+    select: SelectName = "plan",
+    judge: str | JudgeSettings | None = None,
     max_per_request: float | None = None,
     max_samples: int = 64,
 ) -> Client:
@@ -62,12 +67,15 @@ def wrap(
         Model of each generator of the bundle; by default the model of each request.
     extractor : AnswerExtractor or str, optional
         Finds the answer in a text, or the name of a way to: ``"last_number"``, ``"boxed"``, ``"math"``,
-        ``"multiple_choice"``, ``"json:FIELD"``, ``"regex:PATTERN"``, ``"whole_text"``. Without it samples
-        cannot vote, and plans are one sample.
+        ``"multiple_choice"``, ``"json"``, ``"json:FIELD"``, ``"tool_calls"``, ``"clusters"``,
+        ``"regex:PATTERN"``, ``"whole_text"``. Without it samples cannot vote.
     verifiers : mapping of str to Verifier, optional
         By the name that plans ask for.
-    by_logprob : bool
-        Select the sample that the model thinks likeliest.
+    select : {"plan", "logprob", "learned", "verifier", "judge"}
+        As the plan says; the sample that the model thinks likeliest; by the bundle's learned verifier; by
+        `verifiers`; by `judge`.
+    judge : str or JudgeSettings, optional
+        Model that marks answers, or all its settings; its tokens are charged.
     max_per_request : float, optional
         The most that one request may cost.
     max_samples : int
@@ -102,20 +110,28 @@ def wrap(
             f"models names the generators {', '.join(unknown)}; the bundle has "
             f"{', '.join(plans.bundle.generators)}"
         )
+    sources = {name: Source(origin, named.get(name)) for name in plans.bundle.generators}
+    found = extractor_named(extractor) if isinstance(extractor, str) else extractor
+    asked = JudgeSettings(model=judge) if isinstance(judge, str) else judge
+    if asked is not None and asked.upstream is not None:
+        raise InvalidInputError("a wrapped client has no upstreams; give the judge's model alone")
+    if (select == "judge") != (asked is not None) or (select == "verifier" and not verifiers):
+        raise InvalidInputError("select='judge' and judge go together, and select='verifier' needs verifiers")
+    way = None
+    if asked is not None:
+        way = judge_of(asked, plans.bundle.generators, sources, lambda _, model: Source(origin, model))
+    selecting = Selecting(extractor=found, select=select, verifiers=dict(verifiers or {}), judge=way)
     planning = Planning(
         planner=plans,
-        sources={name: Source(origin, named.get(name)) for name in plans.bundle.generators},
+        sources=sources,
         price=price,
         max_per_request=max_per_request,
-        extractor=extractor_named(extractor) if isinstance(extractor, str) else extractor,
-        verifiers=verifiers,
-        by_logprob=by_logprob,
+        selecting=selecting,
         max_samples=max_samples,
     )
     origin.logprobs = planning.reads_logprobs
     limits = Limits(max_samples=max_samples)
-    json_votes = isinstance(extractor, str) and extractor.partition(":")[0] in ("json", "whole_text")
-    route = Route(name=EVERY_MODEL, origin=origin, planning=planning, limits=limits, votes_on_json=json_votes)
+    route = Route(name=EVERY_MODEL, origin=origin, planning=planning, limits=limits, votes=votes_of(found))
     handler = Handler({EVERY_MODEL: route}, limits=limits, doors=Doors({}))
     make = _asynchronous if executor is None else _synchronous
     wrapped: Client = cast("Any", client).with_options(http_client=make(library, handler, origin, inner))

@@ -6,6 +6,8 @@ a completion that says so and keeps its tokens; the other choices are left alone
 
 from __future__ import annotations
 
+from planner.answers.tool_calls import calls_text
+from planner.backends.openai.calls import sent_call
 from planner.backends.openai.counting import Counts
 from planner.backends.openai.secret import Secret
 from planner.backends.openai.wire import Choice, Reply, finish_of
@@ -50,9 +52,10 @@ def completions_of(
         error = choice.error
         if error is None and finish == "error":
             error = f"InvalidResponseError: the server ended the choice with {choice.finish!r}"
+        text = "\n".join(filter(None, (choice.text.removeprefix(echo), calls_text(choice.calls))))
         completions.append(
             Completion(
-                text="" if choice.error else secret.removed_from(choice.text.removeprefix(echo)),
+                text="" if choice.error else secret.removed_from(text),
                 prompt_tokens=counts.prompt if first else 0,
                 output_tokens=tokens,
                 finish_reason="error" if error else finish,
@@ -66,6 +69,7 @@ def completions_of(
                 lost_output_tokens=lost[1] if first else 0,
                 remarks=remarks if first else (),
                 reasoning_tokens=min(thought, tokens),
+                tool_calls=() if choice.error else tuple(sent_call(call, secret) for call in choice.calls),
             )
         )
         thought -= completions[-1].reasoning_tokens

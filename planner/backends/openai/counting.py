@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from difficulty.errors import InvalidResponseError
+from planner.answers.tool_calls import calls_text
 from planner.backends.openai.wire import Choice, Reply, finish_of
 from policies.cost.usage import Usage
 
@@ -66,7 +67,7 @@ class Asked(NamedTuple):
     def tokens_of(self, choice: Choice) -> int:
         """Return the output tokens of a choice where the server's count is not believed."""
         most = _MOST if self.most_output is None else self.most_output
-        text = choice.reasoning + choice.text
+        text = choice.reasoning + choice.text + calls_text(choice.calls)
         if choice.logprobs:
             return min(len(choice.logprobs), most)
         if self.counter is not None and text:

@@ -192,7 +192,7 @@ class Pieces:
             self._texts.setdefault(place, []).append(part.text)
         if part.reasoning:
             self._thoughts.setdefault(place, []).append(part.reasoning)
-        if part.text or part.reasoning:
+        if part.text or part.reasoning or part.calls:
             # A piece of text is at least one token.
             self._tokens[place] = self._tokens.get(place, 0) + 1
 

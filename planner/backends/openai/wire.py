@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from difficulty.errors import InvalidResponseError
+from planner.backends.openai.calls import add_call, read_calls
 from planner.backends.openai.failure import refusal_in, words_of
 from planner.ports.ports import FinishReason
 
@@ -68,6 +69,7 @@ class _Message(msgspec.Struct):
     content: Any = None
     reasoning_content: Any = None
     reasoning: Any = None
+    tool_calls: Any = None
 
 
 class _WireChoice(msgspec.Struct):
@@ -121,6 +123,7 @@ class Part(NamedTuple):
     stop_string: str | None = None
     stop_stated: bool = False
     error: str | None = None
+    calls: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(slots=True)
@@ -134,11 +137,14 @@ class Choice:
     stop_string: str | None = None
     stop_stated: bool = False
     error: str | None = None
+    calls: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, part: Part) -> None:
         """Take what an event adds; texts are joined by the caller, who has many."""
         self.finish = part.finish or self.finish
         self.error = self.error or part.error
+        for call in part.calls:
+            add_call(self.calls, call)
         if part.stop_stated:
             self.stop_string, self.stop_stated = part.stop_string, True
         if part.logprobs is not None:
@@ -223,6 +229,7 @@ def read_part(raw: msgspec.Raw) -> Part:
         if message is not None:
             thought += _content(message.reasoning_content or message.reasoning)[0]
         logprobs = _read_logprobs(wire.logprobs)
+        calls = () if message is None else read_calls(message.tool_calls)
     except (*BROKEN_JSON, InvalidResponseError) as error:
         reason = f"InvalidResponseError: a choice cannot be read ({error})"
         return Part(place=place, finish=finish, error=reason)
@@ -235,6 +242,7 @@ def read_part(raw: msgspec.Raw) -> Part:
         logprobs=logprobs,
         stop_string=wire.stop_reason if isinstance(wire.stop_reason, str) else "" if stated else None,
         stop_stated=stated,
+        calls=calls,
     )
 
 

@@ -7,15 +7,18 @@ from typing import Any
 
 import pytest
 
+from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 from planner.answers.rules import LastNumber
 from planner.planner import Planner
 from planner.serving.options import Options
+from planner.serving.origin import Source
 from planner.serving.planning import Planning
+from planner.serving.selecting import JudgeWay, Selecting
 from planner.verifiers.mean_logprob import MeanLogprob
 from policies.course.allocate import summary_of
 from policies.course.course import Course, Selection, Step, waves
-from policies.course.stop import Success
+from policies.course.stop import Agreement, BestScore, Never, Success
 from policies.plan.plan import AllocationPlan
 
 PLANNER = Planner.untrained(output_tokens_per_sample=10.0)
@@ -29,7 +32,7 @@ def plan_of(course: Course) -> AllocationPlan:
 
 def within(course: Course, *, options: Options | None = None, **more: Any) -> AllocationPlan:
     settings: dict[str, Any] = {"extractor": LastNumber(), **more}
-    planning = Planning(planner=PLANNER, sources={}, price=1.0, **settings)
+    planning = Planning(planner=PLANNER, sources={}, price=1.0, selecting=Selecting(**settings))
     return planning._within(plan_of(course), options or Options())
 
 
@@ -63,3 +66,33 @@ def test_caps_on_samples_keep_whole_steps(most: int, n: int) -> None:
     assert plan.course is not None
     assert plan.course.n == n
     assert plan.allocation == summary_of(plan.course)
+
+
+def test_a_chosen_selection_keeps_what_it_can_of_the_plan() -> None:
+    course = Course(steps=WAVES, stop=Agreement(count=2))
+    judge = JudgeWay(source=Source(None, "big"), generator=Generator(name="judge"))  # type: ignore[arg-type]
+    # Samples that vote may stop early, and their votes weigh by the judge's marks.
+    weighed = within(course, select="judge", judge=judge).course
+    assert weighed == replace(course, selection=Selection(by="vote", signal="judge"))
+    # Texts that cannot vote are all drawn at once.
+    alone = within(course, select="judge", judge=judge, extractor=None).course
+    assert alone == Course(steps=WAVES, selection=Selection(by="best", signal="judge"))
+    scores = {"score": MeanLogprob()}
+    best = within(course, select="verifier", verifiers=scores).course
+    assert best == replace(course, selection=Selection(by="best", signal="score"))
+    threshold = Course(
+        steps=WAVES, selection=Selection(by="best", signal="score"), stop=BestScore(threshold=0.5)
+    )
+    assert within(threshold, select="judge", judge=judge).course == replace(weighed, stop=Never())
+    chains = Course(
+        steps=(Step(generator="default", n=2, kind="revise"),) * 2,
+        selection=Selection(by="best", signal="score", of_chain="last"),
+    )
+    revised = within(chains, select="verifier", verifiers=scores).course
+    assert revised is not None
+    assert revised.selection.of_chain == "last"
+    likely = within(course, select="logprob", extractor=None).course
+    assert likely == Course(
+        steps=waves("default", (6,)), selection=Selection(by="best", signal="mean_logprob")
+    )
+    assert "nothing here scores" in within(course, select="learned").reason

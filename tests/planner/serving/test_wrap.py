@@ -190,3 +190,28 @@ def test_what_cannot_be_wrapped_is_refused() -> None:
             wrap(client, price=1.0, models={"other": "m"})
         with pytest.raises(InvalidInputError, match="answers must be"):
             wrap(client, price=1.0, extractor="nothing")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_judge_is_asked_over_the_same_client(kind: str) -> None:
+    def says(asked: Asked, place: int) -> Said:
+        if asked.json["model"] == "big":
+            return completion(asked.json, "Score: 9" if "song" in asked.body.decode() else "Score: 2")
+        return completion(asked.json, ["a poem", "a song"][place % 2])
+
+    async with ScriptedUpstream(says) as up, made(kind, up.url) as plain:
+        client = wrap(plain, price=1e-5, select="judge", judge="big", max_samples=2)
+        got = await called(kind, lambda: client.chat.completions.create(**ASK))
+    assert got.choices[0].message.content == "a song"
+    assert got.planner["judge"]["requests"] == 2
+    judged = [asked for asked in up.asked if asked.json["model"] == "big"]
+    assert len(judged) == 2
+    if kind.endswith("azure"):
+        assert all("/deployments/big/" in asked.path for asked in judged)
+
+
+async def test_a_judge_and_its_selection_go_together() -> None:
+    async with made("sync", "http://127.0.0.1:9/v1") as plain:
+        for wrong in ({"select": "judge"}, {"judge": "big"}, {"select": "verifier"}):
+            with pytest.raises(InvalidInputError, match="go together"):
+                wrap(plain, price=1e-5, **wrong)

@@ -1,0 +1,40 @@
+"""What a completion, or a call of a backend that failed, has used: every token that was paid for.
+
+It assumes counts as engines report them. Prices are left to `policies.cost`, booking to `planner.drivers`.
+"""
+
+from __future__ import annotations
+
+from difficulty.errors import BackendError
+from planner.ports.ports import Completion
+from policies.cost.usage import Usage
+
+__all__ = ["usage_of_completion", "usage_of_failure"]
+
+
+def usage_of_completion(completion: Completion) -> Usage:
+    """Return the tokens and failed attempts of one completion; its request is counted once, by the caller."""
+    output, lost = max(completion.output_tokens, 0), max(completion.lost_output_tokens, 0)
+    wasted = completion.finish_reason in ("error", "cancelled")
+    return Usage(
+        samples=1,
+        prompt_tokens=max(completion.prompt_tokens, 0) + max(completion.lost_prompt_tokens, 0),
+        cached_prompt_tokens=max(completion.cached_prompt_tokens, 0),
+        output_tokens=output + lost,
+        wasted_tokens=output + lost if wasted else lost,
+        requests=completion.failed_requests,
+        failed_requests=completion.failed_requests,
+    )
+
+
+def usage_of_failure(error: Exception) -> Usage:
+    """Return what the attempts of a call that raised are known to have used."""
+    if not isinstance(error, BackendError):
+        return Usage(requests=1, failed_requests=1)
+    return Usage(
+        requests=error.failed_requests,
+        failed_requests=error.failed_requests,
+        prompt_tokens=error.prompt_tokens,
+        output_tokens=error.output_tokens,
+        wasted_tokens=error.output_tokens,
+    )

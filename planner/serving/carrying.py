@@ -1,0 +1,133 @@
+"""Carry the plan of one request out: draw, have samples read and judged, and add up what all of it cost.
+
+Samples, judges and embeddings are paid from the same purses: those of the route and the key, and that of the
+request where it has a cap. Answering the client is left to `planner.serving.work`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from planner.ports.outcome import Outcome
+from planner.ports.ports import Backend
+from planner.running.purse import Purse, Pursed
+from planner.serving.drawing import Drawing
+from planner.serving.embedding import Embedding, beside, compared_by
+from planner.serving.exchange import Call
+from planner.serving.options import Options
+from planner.serving.payment import Payment
+from planner.serving.plannable import Asked
+from planner.serving.planning import Planning
+from planner.verifiers.judge import JudgeModel
+from policies.cost.usage import Usage
+from policies.plan.plan import AllocationPlan
+
+__all__ = ["Carried", "carry"]
+
+_CHAT = "/chat/completions"
+
+
+class Carried(NamedTuple):
+    """What came of a plan.
+
+    Attributes
+    ----------
+    outcome : Outcome
+        With everything that was spent.
+    drawing : Drawing
+        What was drawn.
+    told : mapping
+        What the judge and the embeddings have used, and how often they failed, for the field ``planner``.
+    """
+
+    outcome: Outcome
+    drawing: Drawing
+    told: Mapping[str, Any]
+
+
+async def carry(
+    planning: Planning,
+    plan: AllocationPlan,
+    *,
+    asked: Asked,
+    options: Options,
+    call: Call,
+    model: str,
+    drawing: Drawing,
+    payment: Payment | None = None,
+    deadline_seconds: float | None = None,
+) -> Carried:
+    """Carry a plan out.
+
+    Parameters
+    ----------
+    planning, plan, asked, options, call
+        Of the request.
+    model : str
+        As the client calls it.
+    drawing : Drawing
+        Draws the samples.
+    payment : Payment, optional
+        Who pays.
+    deadline_seconds : float, optional
+        The operator's limit.
+    """
+    assert asked.prompt is not None
+    selecting = planning.selecting
+    priced, cap = planning.caps(plan, options)
+    beside_samples = selecting.judge is not None or selecting.embedding is not None
+    purse = Purse(cap, priced.price) if cap is not None and beside_samples else None
+    account = None if purse is None else purse.open()
+
+    def paying(backend: Backend) -> Backend:
+        if purse is not None and account is not None:
+            backend = Pursed(backend, purse, account)
+        return payment.paying(backend) if payment is not None and payment.any else backend
+
+    extractor, embedding, judge = selecting.extractor, None, None
+    if selecting.embedding is not None and extractor is not None:
+        embedding = Embedding(selecting.embedding, call, paying=paying)
+        rule = extractor
+        extractor = compared_by(extractor, embedding.likeness)
+        drawing.reads(lambda row: embedding.read(rule, row))
+    if selecting.judge is not None:
+        way = selecting.judge
+        asks = replace(call, path=f"/v1{_CHAT}", url=beside(call.url, _CHAT))
+        named = replace(way.generator, model=way.source.model or model)
+        backend = paying(way.source.origin.drawing(asks, {}))
+        judge = JudgeModel(backend=backend, generator=named, prompt=way.prompt, best=way.best)
+    outcome = await planning.run(
+        plan,
+        asked.prompt,
+        asked=asked,
+        options=options,
+        backend=paying(drawing),
+        generators=planning.generators(asked, model),
+        deadline_seconds=deadline_seconds,
+        extractor=extractor,
+        judge=judge,
+    )
+    told: dict[str, Any] = {}
+    if judge is not None:
+        outcome = _with(outcome, judge.untold, priced.price(judge.untold, judge.generator.name))
+        told["judge"] = _told(judge.spent, judge.n_failed)
+    if embedding is not None and selecting.embedding is not None:
+        name = selecting.embedding.generator.name
+        outcome = _with(outcome, embedding.spent, priced.price(embedding.spent, name))
+        told["clusters"] = _told(embedding.spent, embedding.n_failed)
+    return Carried(outcome, drawing, told)
+
+
+def _with(outcome: Outcome, usage: Usage, cost: float) -> Outcome:
+    return replace(outcome, usage=outcome.usage + usage, cost=(outcome.cost or 0.0) + cost)
+
+
+def _told(usage: Usage, n_failed: int) -> dict[str, int]:
+    return {
+        "requests": int(usage.requests),
+        "prompt_tokens": int(usage.prompt_tokens),
+        "output_tokens": int(usage.output_tokens),
+        "failures": n_failed,
+    }

@@ -1,0 +1,225 @@
+"""What the operator sets for one route: who draws, what may be spent, and how one sample is selected.
+
+It is read from TOML with the rest of `planner.serving.settings`, and refuses what it does not know and what
+contradicts itself.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from difficulty.errors import InvalidInputError
+from planner.serving.selecting import SelectName
+from planner.verifiers.judge import JUDGE_PROMPT
+
+__all__ = ["ClusterSettings", "GeneratorSettings", "JudgeSettings", "Mode", "RouteSettings"]
+
+Mode: TypeAlias = Literal["plan", "shadow", "off"]
+
+
+class GeneratorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who draws for one generator of a bundle: an upstream, and the model's name there."""
+
+    upstream: str | None = None
+    model: str | None = None
+
+
+class JudgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A model that marks answers: a generator of the bundle, or a model of an upstream.
+
+    Parameters
+    ----------
+    generator : str, optional
+        Generator of the bundle.
+    upstream, model : str, optional
+        An upstream, by default the route's, and the model's name there.
+    prompt : str
+        What it is asked, with ``{question}`` and ``{answer}``; it ends with ``Score: N``.
+    best : float
+        The highest score of the prompt's scale, above 0; the lowest is 0.
+    max_output_tokens : int
+        Cap on a reply, at least 1.
+    temperature : float
+        Of the judge, at least 0.
+    usd_per_mtok_in, usd_per_mtok_out, params : float, optional
+        Its prices and size, where it is no generator of the bundle and costs are in dollars or FLOPs.
+    """
+
+    generator: str | None = None
+    upstream: str | None = None
+    model: str | None = None
+    prompt: str = JUDGE_PROMPT
+    best: float = 10.0
+    max_output_tokens: int = 512
+    temperature: float = 0.0
+    usd_per_mtok_in: float | None = None
+    usd_per_mtok_out: float | None = None
+    params: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.generator is None) == (self.model is None):
+            raise InvalidInputError("a judge is either a generator of the bundle, or a model of an upstream")
+        if self.generator is not None and self.upstream is not None:
+            raise InvalidInputError("a generator of the bundle has its upstream; leave the judge's out")
+        if "{question}" not in self.prompt or "{answer}" not in self.prompt:
+            raise InvalidInputError("a judge's prompt must hold {question} and {answer}")
+        if self.max_output_tokens < 1 or not 0 < self.best < math.inf or not 0 <= self.temperature <= 100:
+            raise InvalidInputError(
+                "a judge needs max_output_tokens of at least 1, best above 0 and a temperature of at least 0"
+            )
+
+
+class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An embedding endpoint that says which texts say the same, for ``extract = "clusters"``.
+
+    Parameters
+    ----------
+    model : str
+        The model's name there.
+    upstream : str, optional
+        By default the route's.
+    threshold : float
+        Least cosine of two texts that say the same, in (0, 1].
+    usd_per_mtok, params : float, optional
+        Its price and size, where costs are in dollars or FLOPs.
+    """
+
+    model: str
+    upstream: str | None = None
+    threshold: float = 0.85
+    usd_per_mtok: float | None = None
+    params: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold <= 1:
+            raise InvalidInputError(f"threshold of clusters must lie in (0, 1], got {self.threshold!r}")
+
+
+class RouteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is done with requests for one model.
+
+    Parameters
+    ----------
+    upstream : str
+        Name of the upstream that requests go to.
+    model : str, optional
+        The model's name there; by default the name that the client sent.
+    mode : {"plan", "shadow", "off"}
+        Plan requests; pass them through and only work out what planning would do; or pass them through.
+    bundle : str, optional
+        Folder that training left; without it plans rest on a broad prior.
+    generators : mapping
+        Who draws for each generator of the bundle, where that is not `upstream` and `model`.
+    price : float, optional
+        Value that a unit of cost must bring; in place of `limit`.
+    limit, window : float, optional
+        Budget per window, and its length in `clock`.
+    clock : {"seconds", "prompts"}
+        What windows are made of.
+    typical : str, optional
+        File of prompts like those that will come: what a window's price starts from.
+    state : str, optional
+        File that the window's state is kept in, so that a restart goes on from it.
+    max_per_request : float, optional
+        The most that one request may cost, in the bundle's unit.
+    log : str, optional
+        Sample log that planned requests are kept in; without it nothing is kept.
+    log_labels : {"none", "agreement"}
+        Whether samples count as correct where they agree with the selected answer and another sample.
+    log_texts : bool
+        Whether the texts of samples are kept as well.
+    log_removes : tuple of str
+        Regular expressions of what is taken out of prompts and texts.
+    log_max_bytes : int
+        Size at which a new file is begun.
+    shadow_share, shadow_draw_share : float
+        In mode ``"shadow"``: the share of requests that are planned, and of those that are drawn as well.
+    extract : str, optional
+        How the answer is found in a text, so that samples can vote: ``last_number``, ``boxed``, ``math``,
+        ``multiple_choice``, ``json``, ``json:FIELD``, ``json:FIELD,FIELD``, ``tool_calls``, ``clusters``,
+        ``regex:PATTERN``, ``whole_text``, or several joined by ``|``. Without it nothing can vote.
+    select : {"plan", "logprob", "learned", "verifier", "judge"}
+        As the plan says; the sample that the model thinks likeliest; by the bundle's learned verifier; by
+        `verifier`; by `judge`. Where nothing selects, plans are one sample.
+    verifier : str, optional
+        A reward model, ``reward:MODEL`` or ``process:FORM:MODEL``, that scores where plans ask for it.
+    judge : JudgeSettings, optional
+        Who judges.
+    clusters : ClusterSettings, optional
+        An embedding endpoint for ``extract = "clusters"``; by default texts are compared by their words.
+    when_spent : {"pass", "refuse"}
+        What comes of requests when the window's budget is spent: one sample as if nobody planned, or 429.
+    """
+
+    upstream: str
+    model: str | None = None
+    mode: Mode = "plan"
+    bundle: str | None = None
+    generators: dict[str, GeneratorSettings] = {}
+    price: float | None = None
+    limit: float | None = None
+    window: float | None = None
+    clock: Literal["seconds", "prompts"] = "seconds"
+    typical: str | None = None
+    state: str | None = None
+    max_per_request: float | None = None
+    log: str | None = None
+    log_labels: Literal["none", "agreement"] = "none"
+    log_texts: bool = False
+    log_removes: tuple[str, ...] = ()
+    log_max_bytes: int = 256 * 2**20
+    shadow_share: float = 1.0
+    shadow_draw_share: float = 0.0
+    extract: str | None = None
+    select: SelectName = "plan"
+    verifier: str | None = None
+    judge: JudgeSettings | None = None
+    clusters: ClusterSettings | None = None
+    when_spent: Literal["pass", "refuse"] = "pass"
+
+    def __post_init__(self) -> None:
+        for name in ("limit", "window", "max_per_request"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise InvalidInputError(f"{name} of a route must be a finite number above 0, got {value!r}")
+        for name in ("shadow_share", "shadow_draw_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InvalidInputError(f"{name} of a route must lie in [0, 1], got {getattr(self, name)!r}")
+        if self.log_max_bytes < 1:
+            raise InvalidInputError(f"log_max_bytes must be at least 1, got {self.log_max_bytes}")
+        for pattern in self.log_removes:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise InvalidInputError(
+                    f"log_removes: {pattern!r} is no regular expression: {error}"
+                ) from None
+        self._check_selection()
+        if self.price is not None and not (math.isfinite(self.price) and self.price >= 0):
+            raise InvalidInputError(f"price of a route must be a finite number >= 0, got {self.price!r}")
+        if (self.limit is None) != (self.window is None):
+            raise InvalidInputError("a route has both limit and window, or none of them")
+        if self.mode != "off" and (self.price is None) == (self.limit is None):
+            raise InvalidInputError(
+                "a route that plans needs either a price, or a limit and a window; or set mode = 'off'"
+            )
+
+    def _check_selection(self) -> None:
+        for name in ("judge", "verifier"):
+            if self.select == name and getattr(self, name) is None:
+                raise InvalidInputError(f"select = {name!r} needs the route's {name}")
+        if self.judge is not None and self.select != "judge":
+            raise InvalidInputError("a route's judge needs select = 'judge'")
+        if self.select == "learned" and (self.bundle is None or self.extract is None):
+            raise InvalidInputError("select = 'learned' needs a bundle, and extract: it reads agreement")
+        if self.verifier is not None and self.verifier.partition(":")[0] not in ("reward", "process"):
+            raise InvalidInputError(
+                f"verifier must be reward:MODEL or process:FORM:MODEL, got {self.verifier!r}"
+            )
+        parts = "" if self.extract is None else self.extract.partition("regex:")[0]
+        if self.clusters is not None and "clusters" not in parts.split("|"):
+            raise InvalidInputError("clusters need extract = 'clusters'")
