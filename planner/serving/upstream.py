@@ -75,6 +75,8 @@ class Address:
 
     def failed(self) -> None:
         """Note that it could not be reached, broke off or failed."""
+        if self.rests:
+            return  # one of many that were in flight: it says nothing new
         self._failures += 1
         if self._failures >= _FAILURES:
             rest = min(_REST[0] * 2.0 ** min(self._failures - _FAILURES, 8), _REST[1])
