@@ -6,6 +6,7 @@ server was waited for. Sending is left to the origins, capping to the drivers an
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,8 +14,11 @@ from typing import NamedTuple, TypeAlias
 
 from difficulty.errors import BackendError
 from planner.answers.tool_calls import calls_text
-from planner.ports.ports import Backend, Completion, SampleRequest
+from planner.drivers.exchange import read_completions
+from planner.ports.ports import Backend, Completion, Metered, SampleRequest
+from planner.ports.spending import usage_of_failure
 from planner.serving.refusal import Refusal
+from policies.cost.usage import Usage
 
 __all__ = ["Drawing", "Read", "Said"]
 
@@ -58,6 +62,7 @@ class Drawing:
         self._calls: dict[str, tuple[Mapping[str, object], ...]] = {}
         self.waited = 0.0
         self.n_samples = 0
+        self.usage = Usage()
         self.reasoning_tokens = 0
         self.refused: Refusal | None = None
         self.drawn: dict[str, list[Completion]] = {}
@@ -74,11 +79,18 @@ class Drawing:
         try:
             # One request at a time is how drivers of servers ask.
             rows = [row for request in requests for row in await self._draw(request)]
+            for request, row in zip(requests, rows, strict=True):
+                self.usage += read_completions(row, n=request.n).usage
             if self._read is not None:
                 for row in rows:
                     await self._read(row)
         except BackendError as error:
             self._note(error)
+            self.usage += usage_of_failure(error)
+            raise
+        except asyncio.CancelledError as error:
+            metered = Metered.of(error)
+            self.usage += Usage() if metered is None else metered.usage
             raise
         finally:
             self._n_open -= 1

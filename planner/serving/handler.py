@@ -32,6 +32,8 @@ _LOG: Final = logging.getLogger("planner.serving")
 
 _PLANNED: Final = {"/v1/chat/completions": "chat", "/v1/completions": "completions"}
 _PASSED: Final = re.compile(r"/v1/(responses|messages|embeddings|models|chat/completions)(/[\w.:-]+)*")
+# What servers note where the client went away before its answer.
+_GONE: Final = 499
 _ID: Final = re.compile(r"[\w.:-]{1,128}")
 
 
@@ -86,7 +88,8 @@ class Handler:
             _LOG.warning("request %s failed: %s", request_id, type(error).__name__)
             answer = Refusal(502, "the upstream failed", code=type(error).__name__).answer()
         except BaseException:
-            self._in_flight -= 1
+            seen.status = _GONE
+            self._end(seen, request_id, started)
             raise
         seen.status = answer.status
         ours = answer.header("x-request-id") is None

@@ -27,14 +27,16 @@ class Watched:
     async def __anext__(self) -> bytes:
         try:
             return await anext(self._iterator)
-        except BaseException:
+        except Exception:  # a cancelled reader drops the pieces, and they have ended only then
             self._close()
             raise
 
     async def aclose(self) -> None:
         """Drop what has not come yet."""
-        self._close()
-        await self._pieces.aclose()
+        try:
+            await self._pieces.aclose()
+        finally:
+            self._close()
 
     def _close(self) -> None:
         if self._open:

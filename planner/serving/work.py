@@ -191,6 +191,9 @@ class Work:
                 deadline_seconds=self.limits.deadline_seconds,
             )
             cost = outcome.cost
+        except asyncio.CancelledError:
+            seen.samples, seen.usage = drawing.n_samples, drawing.usage
+            raise
         finally:
             payment.close(cost)
         reason = stop_reason_of(outcome)

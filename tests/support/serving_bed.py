@@ -52,8 +52,10 @@ async def whole(answer: Answer) -> Got:
     """Take all pieces of an answer."""
     if isinstance(answer.body, bytes):
         return Got(answer.status, dict(answer.headers), answer.body)
-    pieces = [piece async for piece in answer.body]
-    await answer.body.aclose()
+    try:
+        pieces = [piece async for piece in answer.body]
+    finally:
+        await answer.body.aclose()
     return Got(answer.status, dict(answer.headers), b"".join(pieces))
 
 
