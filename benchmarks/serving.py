@@ -9,13 +9,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import multiprocessing
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import numpy as np
+
+from benchmarks._processes import started
 
 _ANSWER = json.dumps(
     {
@@ -65,11 +67,11 @@ def _serve_mock(pipe: Connection) -> None:
 
 
 def _serve_proxy(pipe: Connection, upstream: int, mode: str) -> None:
-    import uvicorn
-
     from planner.serving.build import build
+    from planner.serving.server import collect_seldom, server_of
     from planner.serving.settings import ServeSettings
 
+    collect_seldom()
     route: dict[str, Any] = {"upstream": "up", "mode": "off"}
     if mode != "off":
         route = {"upstream": "up", "price": float(mode), "extract": "last_number"}
@@ -81,30 +83,15 @@ def _serve_proxy(pipe: Connection, upstream: int, mode: str) -> None:
             }
         )
     )
-    config = uvicorn.Config(
-        service.application,
-        port=0,
-        access_log=False,
-        log_level="warning",
-        lifespan="on",
-        http="h11",
-        timeout_keep_alive=75,
-    )
-
-    class Telling(uvicorn.Server):
-        async def startup(self, sockets: Any = None) -> None:
-            await super().startup(sockets)
-            pipe.send(self.servers[0].sockets[0].getsockname()[1])
-
-    Telling(config).run()
+    asyncio.run(_listening(server_of(service.application), pipe))
 
 
-def _started(target: Callable[..., None], *more: Any) -> tuple[multiprocessing.Process, int]:
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=target, args=(theirs, *more), daemon=True)
-    process.start()
-    port: int = ours.recv()
-    return process, port
+async def _listening(server: Any, pipe: Connection) -> None:
+    work = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    pipe.send(server.servers[0].sockets[0].getsockname()[1])
+    await work
 
 
 class _Caller:
@@ -174,7 +161,7 @@ async def _flood(caller: _Caller, seconds: float, width: int = 32) -> float:
     return n / seconds
 
 
-def _cpu(process: multiprocessing.Process) -> float:
+def _cpu(process: BaseProcess) -> float:
     """Return the CPU seconds that a process has used."""
     with open(f"/proc/{process.pid}/stat") as file:
         fields = file.read().rpartition(")")[2].split()
@@ -191,7 +178,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     given = parser.parse_args(argv)
     if given.quick:
         given.seconds = 2.0
-    mock, upstream = _started(_serve_mock)
+    mock, _, upstream = started(_serve_mock)
     messages = {"model": "tiny", "messages": [{"role": "user", "content": "6 x 7?"}]}
     whole, streamed = (json.dumps(messages | {"stream": on}).encode() for on in (False, True))
     print(
@@ -205,7 +192,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         ("planned, one sample, stream", "1", streamed),
         ("planned, 3 samples", "1e-5", whole),
     ):
-        proxy, port = _started(_serve_proxy, upstream, mode)
+        proxy, _, port = started(_serve_proxy, upstream, mode)
 
         async def measure(port: int = port, body: bytes = body) -> tuple[list[Any], int]:
             callers = [_Caller(upstream, body), _Caller(port, body)]

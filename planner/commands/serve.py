@@ -9,19 +9,17 @@ from __future__ import annotations
 import logging
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import click
 
-from difficulty.errors import InvalidInputError, require
+from difficulty.errors import InvalidInputError
 from planner.commands.terminal.terminal import note
 
 if TYPE_CHECKING:
     from planner.serving.settings import ServeSettings
 
 __all__ = ["command"]
-
-_MOST_HEADER_BYTES: Final = 2**16
 
 
 @click.command("serve")
@@ -64,6 +62,7 @@ def command(
     """Serve an OpenAI-compatible API that plans each request."""
     from planner.planning.request import UnfamiliarPromptsWarning
     from planner.serving.build import build
+    from planner.serving.server import collect_seldom, server_of
     from planner.serving.settings import ServeSettings
 
     if path is not None:
@@ -72,7 +71,6 @@ def command(
         settings = ServeSettings.read(path)
     else:
         settings = _of_options(upstream, key_variable, model, bundle, price, extract, off)
-    uvicorn: Any = require("uvicorn", extra="serve")
     service = build(settings)
     if host not in ("127.0.0.1", "::1", "localhost") and not settings.keys:
         note("warning: everybody who can reach this address may spend; set keys in the settings")
@@ -81,22 +79,8 @@ def command(
         logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     # What is unfamiliar is counted in the metrics; the log needs no line for it.
     warnings.filterwarnings("ignore", category=UnfamiliarPromptsWarning)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            service.application,
-            host=host,
-            port=port,
-            http="h11",  # it bounds the size of headers, which the faster one does not
-            h11_max_incomplete_event_size=_MOST_HEADER_BYTES,
-            access_log=False,
-            log_level="warning",
-            lifespan="on",
-            server_header=False,
-            date_header=False,
-            timeout_graceful_shutdown=30,
-            timeout_keep_alive=75,
-        )
-    )
+    collect_seldom()
+    server = server_of(service.application, host=host, port=port)
     note(f"serving on http://{host}:{port}/v1; stop with Ctrl-C")
     server.run()
 
