@@ -16,8 +16,8 @@ from rich.console import Console
 __all__ = ["main", "modules"]
 
 
-# Reads logs that the user has, and is run by its own name.
-_ON_REQUEST = {"public_logs"}
+# What takes minutes, or logs that the user has, is run by its own name.
+_ON_REQUEST = {"chaos", "public_logs", "soak"}
 
 
 def modules() -> list[str]:
