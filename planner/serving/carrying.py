@@ -14,8 +14,8 @@ from planner.ports.outcome import Outcome
 from planner.ports.ports import Backend
 from planner.running.purse import Purse, Pursed
 from planner.serving.drawing import Drawing
-from planner.serving.embedding import Embedding, beside, compared_by
-from planner.serving.exchange import Call
+from planner.serving.embedding import Embedding, compared_by
+from planner.serving.exchange import Call, beside
 from planner.serving.options import Options
 from planner.serving.payment import Payment
 from planner.serving.plannable import Asked

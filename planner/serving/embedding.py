@@ -20,12 +20,12 @@ from planner.answers.embedded import EmbeddedLikeness
 from planner.answers.likeness import Likeness
 from planner.answers.rules import FirstOf
 from planner.ports.ports import AnswerExtractor, Backend, Completion, SampleRequest
-from planner.serving.exchange import Answer, Call
+from planner.serving.exchange import Answer, Call, beside
 from planner.serving.refusal import Refusal
 from planner.serving.selecting import EmbeddingWay
 from policies.cost.usage import Usage
 
-__all__ = ["Embedding", "beside", "compared_by", "open_text"]
+__all__ = ["Embedding", "compared_by", "open_text"]
 
 _MOST: Final = 8 * 2**20
 # Characters of one text that are sent: models read a few hundred tokens at least.
@@ -194,12 +194,3 @@ async def _whole(answer: Answer) -> bytes:
     finally:
         await answer.body.aclose()
     return b"".join(parts)
-
-
-def beside(url: str, end: str) -> str:
-    """Return the address of another endpoint of the same server; empty where a call has none."""
-    for known in ("/chat/completions", "/completions", "/responses"):
-        path, mark, query = url.partition("?")
-        if path.endswith(known):
-            return path.removesuffix(known) + end + mark + query
-    return url

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-__all__ = ["Answer", "Call", "Pieces", "end_to_end", "json_answer"]
+__all__ = ["Answer", "Call", "Pieces", "beside", "drop", "end_to_end", "json_answer"]
 
 _ONE_HOP: Final = frozenset(
     {
@@ -110,3 +110,18 @@ def json_answer(value: object, *, status: int = 200, headers: Iterable[tuple[str
         headers=(("content-type", "application/json"), *headers),
         body=msgspec.json.encode(value),
     )
+
+
+def beside(url: str, end: str) -> str:
+    """Return the address of another endpoint of the same server; empty where a call has none."""
+    for known in ("/chat/completions", "/completions", "/responses"):
+        path, mark, query = url.partition("?")
+        if path.endswith(known):
+            return path.removesuffix(known) + end + mark + query
+    return url
+
+
+async def drop(answer: Answer) -> None:
+    """Drop an answer that nobody wants."""
+    if not isinstance(answer.body, bytes):
+        await answer.body.aclose()

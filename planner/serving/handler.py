@@ -21,6 +21,7 @@ from planner.serving.doors import Doors
 from planner.serving.exchange import Answer, Call, json_answer
 from planner.serving.plannable import Request
 from planner.serving.refusal import Refusal
+from planner.serving.responses import as_chat
 from planner.serving.route import Route
 from planner.serving.settings import EVERY_MODEL, Limits
 from planner.serving.watch import Seen, Watch
@@ -31,6 +32,7 @@ __all__ = ["Handler"]
 _LOG: Final = logging.getLogger("planner.serving")
 
 _PLANNED: Final = {"/v1/chat/completions": "chat", "/v1/completions": "completions"}
+_RESPONSES: Final = "/v1/responses"
 _PASSED: Final = re.compile(r"/v1/(responses|messages|embeddings|models|chat/completions)(/[\w.:-]+)*")
 # What servers note where the client went away before its answer.
 _GONE: Final = 499
@@ -74,7 +76,7 @@ class Handler:
         started = time.perf_counter()
         asked = call.headers.get("x-request-id", "")
         request_id = asked if _ID.fullmatch(asked) else f"req-{token_hex(8)}"
-        seen = Seen(endpoint=call.path if call.path in _PLANNED else "other")
+        seen = Seen(endpoint=call.path if call.path in (*_PLANNED, _RESPONSES) else "other")
         self._in_flight += 1
         try:
             answer = await self._answer(call, request_id, seen)
@@ -129,6 +131,8 @@ class Handler:
             return await self._plan(call, client)
         if call.path in _PLANNED and call.method == "POST":
             return await self._completion(call, client, request_id, seen)
+        if call.path == _RESPONSES and call.method == "POST":
+            return await self._response(call, client, request_id, seen)
         if call.path == "/v1/models" and call.method in ("GET", "HEAD") and EVERY_MODEL not in self._routes:
             return self._models()
         if not _PASSED.fullmatch(call.path) or ".." in call.path:
@@ -136,6 +140,20 @@ class Handler:
         route = self._route(_model_in(call))
         seen.route, seen.mode = route.name, "pass"
         return await route.forward(call)
+
+    async def _response(self, call: Call, client: str, request_id: str, seen: Seen) -> Answer:
+        """Answer a request for a response; what is not plain passes through as other endpoints do."""
+        try:
+            body = read_object(call.body, max_depth=self._limits.max_depth)
+        except Refusal:
+            body = {}
+        model = body.get("model")
+        route = self._route(model if isinstance(model, str) else _model_in(call))
+        seen.route = route.name
+        if not isinstance(model, str) or (route.planning is None and "planner" not in body):
+            return await route.forward(call)
+        request = Request(call=call, body=body, chat=True, client=client, as_chat=as_chat(body))
+        return await route.answer(request, request_id, seen)
 
     async def _completion(self, call: Call, client: str, request_id: str, seen: Seen) -> Answer:
         body = read_object(call.body, max_depth=self._limits.max_depth)
@@ -154,7 +172,9 @@ class Handler:
         model = body.get("model")
         if not isinstance(model, str):
             raise Refusal(400, "model must be a name; GET /v1/models lists them", param="model")
-        request = Request(call=call, body=body, chat="messages" in body, client=client)
+        plain = None if "input" not in body else as_chat(body)
+        chat = "messages" in body or plain is not None
+        request = Request(call=call, body=body, chat=chat, client=client, as_chat=plain)
         return await self._route(model).show(request)
 
     def _route(self, model: str | None) -> Route:

@@ -8,13 +8,14 @@ nobody here knows are sent on with every sample.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from difficulty.errors import InvalidPromptError
 from difficulty.prompt import Prompt
-from planner.serving.exchange import Call
+from planner.serving.exchange import Call, beside
 from planner.serving.refusal import Refusal
+from planner.serving.responses import AsChat
 from planner.serving.selecting import Votes
 
 __all__ = ["NO_VOTES", "Asked", "Request", "read_request"]
@@ -51,12 +52,28 @@ class Request:
         Chat messages, or a plain prompt.
     client : str
         Name of the client's key.
+    as_chat : AsChat, optional
+        What a request of the endpoint ``/v1/responses`` is as one for a chat completion.
     """
 
     call: Call
     body: Mapping[str, Any]
     chat: bool
     client: str = ""
+    as_chat: AsChat | None = None
+
+    @property
+    def asks(self) -> Mapping[str, Any]:
+        """The body as one for a completion."""
+        return self.body if self.as_chat is None else self.as_chat.body
+
+    @property
+    def drawing_call(self) -> Call:
+        """The call that samples are drawn for."""
+        if self.as_chat is None:
+            return self.call
+        end = "/chat/completions"
+        return replace(self.call, path=f"/v1{end}", url=beside(self.call.url, end))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,7 +132,7 @@ def read_request(request: Request, *, votes: Votes = NO_VOTES) -> Asked:
     >>> read_request(Request(call=call, body=body | {"tools": [{}]}, chat=True)).passes
     'tools'
     """
-    body = request.body
+    body = request.asks
     limit = _whole(body, "max_completion_tokens", least=1)
     if limit is None:
         limit = _whole(body, "max_tokens", least=1)
@@ -126,7 +143,10 @@ def read_request(request: Request, *, votes: Votes = NO_VOTES) -> Asked:
     effort = body.get("reasoning_effort")
     if effort is not None and not isinstance(effort, str):
         raise _wrong("reasoning_effort", "a text", effort)
-    prompt, passes = _prompt(request, votes)
+    if request.as_chat is not None and request.as_chat.passes:
+        prompt, passes = None, request.as_chat.passes
+    else:
+        prompt, passes = _prompt(request, votes)
     return Asked(
         prompt=prompt,
         passes=passes or _passing(body, n, votes),
@@ -162,7 +182,7 @@ def _passing(body: Mapping[str, Any], n: int | None, votes: Votes) -> str:
 def _prompt(request: Request, votes: Votes) -> tuple[Prompt | None, str]:
     """Return the prompt, or the field that passes."""
     name = "messages" if request.chat else "prompt"
-    value = request.body.get(name)
+    value = request.asks.get(name)
     try:
         if request.chat:
             return _of_messages(value, votes)

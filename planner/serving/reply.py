@@ -11,19 +11,22 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from secrets import token_hex
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from planner.ports.outcome import Candidate, Outcome
 from planner.serving.exchange import Answer, json_answer
+from planner.serving.refusal import Refusal
 from policies.cost.usage import Usage
 from policies.plan.plan import AllocationPlan
 
 __all__ = [
     "DONE",
+    "CompletionWriter",
     "Reply",
     "Waiting",
+    "Writer",
     "agreement_of",
     "chosen_of",
     "event",
@@ -196,19 +199,66 @@ def plan_fields(plan: AllocationPlan, *, explain: bool) -> dict[str, Any]:
     return told
 
 
+class Writer(Protocol):
+    """How the answer to one request is written."""
+
+    def whole(self, reply: Reply) -> Answer:
+        """Return a reply as one object."""
+        ...
+
+    def begun(self) -> bytes:
+        """Return what a stream begins with, before anything is known."""
+        ...
+
+    def events(self, reply: Reply) -> bytes:
+        """Return a reply as events; `begun` has been sent."""
+        ...
+
+    def failed(self, refusal: Refusal) -> bytes:
+        """Return the event of a stream that ends without an answer."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CompletionWriter:
+    """Writes completions, chat or plain; `include_usage` says whether the client wants a stream's usage."""
+
+    include_usage: bool = False
+
+    def whole(self, reply: Reply) -> Answer:
+        """Return a reply as one object."""
+        return reply.whole()
+
+    def begun(self) -> bytes:
+        """Return nothing: the first event is part of the answer."""
+        return b""
+
+    def events(self, reply: Reply) -> bytes:
+        """Return a reply as events."""
+        return reply.events(include_usage=self.include_usage)
+
+    def failed(self, refusal: Refusal) -> bytes:
+        """Return the error as an event."""
+        body = refusal.answer().body
+        assert isinstance(body, bytes)
+        return b"data: " + body + b"\n\n"
+
+
 class Waiting:
     """The events of an answer that is still worked on: signs of life, then the answer.
 
     Parameters
     ----------
+    begun : bytes
+        Sent at once; empty for nothing.
     work : asyncio.Task of bytes
         Gives the events of the answer; dropped with the stream.
     every : float
         Seconds between signs of life.
     """
 
-    def __init__(self, work: asyncio.Task[bytes], *, every: float) -> None:
-        self._work, self._every = work, every
+    def __init__(self, work: asyncio.Task[bytes], *, every: float, begun: bytes = b"") -> None:
+        self._work, self._every, self._begun = work, every, begun
         self._done = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -217,6 +267,9 @@ class Waiting:
     async def __anext__(self) -> bytes:
         if self._done:
             raise StopAsyncIteration
+        if self._begun:
+            begun, self._begun = self._begun, b""
+            return begun
         await asyncio.wait([self._work], timeout=self._every)
         if not self._work.done():
             return b": the planner is at work\n\n"

@@ -33,6 +33,7 @@ from planner.serving.reply import (
     plan_fields,
 )
 from planner.serving.request_log import RequestLog
+from planner.serving.responses import text_of_response
 from planner.serving.selecting import Votes
 from planner.serving.settings import Limits
 from planner.serving.shadow import Shadow
@@ -165,7 +166,7 @@ class Route:
             payment.close(0.0)
             raise
         try:
-            return (await work.drawn()).whole()
+            return work.writer.whole(await work.drawn())
         except WindowSpent:
             return await self._passed(request, None, seen)
 
@@ -203,7 +204,8 @@ class Route:
         planned = self._plan(planning, asked, Options(), None if self.till is None else self.till.price)
         seen.mode, seen.plan_seconds = "shadow", planned.seconds
         name = planned.plan.allocation.generator
-        text = _text_of(answer.body) if isinstance(answer.body, bytes) else None
+        read = _text_of if request.as_chat is None else text_of_response
+        text = read(answer.body) if isinstance(answer.body, bytes) else None
 
         def told(usage: Usage | None, reasoning: int, finish: str | None) -> None:
             shadow.sent(
@@ -211,7 +213,7 @@ class Route:
                 planning,
                 planned.plan,
                 asked=asked,
-                call=request.call,
+                call=request.drawing_call,
                 model=request.body["model"],
                 cost=None if usage is None else planning.cost_model.price(usage, name),
                 text=text,
@@ -237,7 +239,7 @@ class Route:
             if not may:
                 raise POOR
             content = dict(msgspec.json.decode(body or request.call.body))
-            hides = asked.stream and not asked.include_usage
+            hides = asked.stream and not asked.include_usage and request.as_chat is None
             if hides:
                 content["stream_options"] = {**(content.get("stream_options") or {}), "include_usage": True}
             call = replace(request.call, headers={**request.call.headers, "accept-encoding": "identity"})
@@ -262,12 +264,14 @@ class Route:
         """Return the body that passes through, None for the client's own bytes."""
         body = request.body
         model = self.model if self.model is not None and self.model != body["model"] else None
-        auto = body.get("reasoning_effort") == "auto"
+        auto = request.asks.get("reasoning_effort") == "auto"
         if model is None and "planner" not in body and not auto:
             return None
         kept = {name: value for name, value in body.items() if name != "planner"}
-        if auto:
+        if auto and request.as_chat is None:
             del kept["reasoning_effort"]
+        elif auto:
+            kept["reasoning"] = {key: value for key, value in kept["reasoning"].items() if key != "effort"}
         if model is not None:
             kept["model"] = model
         return msgspec.json.encode(kept)

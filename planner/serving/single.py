@@ -22,6 +22,8 @@ _BROKEN: Final = (msgspec.MsgspecError, ValueError, RecursionError, OverflowErro
 # An event larger than this is not looked into.
 _LONGEST: Final = 2**20
 
+_ENDS: Final = {"completed": "stop", "incomplete": "length"}
+
 Counted = Callable[[Usage | None, int, str | None], None]
 """Told once of the usage, the reasoning tokens and how the answer ended; None where nobody said."""
 
@@ -38,15 +40,27 @@ class _Usage(msgspec.Struct):
     output_tokens: Any = None
     prompt_tokens_details: _Details | None = None
     completion_tokens_details: _Details | None = None
+    input_tokens_details: _Details | None = None
+    output_tokens_details: _Details | None = None
 
 
 class _Choice(msgspec.Struct):
     finish_reason: Any = None
 
 
+class _Response(msgspec.Struct):
+    """The object of the endpoint for responses, which its last event holds."""
+
+    usage: _Usage | None = None
+    status: Any = None
+
+
 class _Reply(msgspec.Struct):
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
+    response: _Response | None = None
+    object: Any = None
+    status: Any = None
 
 
 def usage_in(data: bytes) -> tuple[Usage | None, int, str | None, bool]:
@@ -61,21 +75,33 @@ def usage_in(data: bytes) -> tuple[Usage | None, int, str | None, bool]:
         reply = msgspec.json.decode(data, type=_Reply)
     except _BROKEN:
         return None, 0, None, True
+    if reply.response is not None or reply.object == "response":
+        held = reply.response or _Response(reply.usage, reply.status)
+        finish = _ENDS.get(held.status) if isinstance(held.status, str) else None
+        usage, reasoning = _used(held.usage, 1) if held.usage is not None else (None, 0)
+        return usage, reasoning, finish, True
     choices, stated = reply.choices or [], reply.usage
     finish = next((one.finish_reason for one in choices if isinstance(one.finish_reason, str)), None)
     if stated is None:
         return None, 0, finish, bool(choices)
+    usage, reasoning = _used(stated, len(choices))
+    return usage, reasoning, finish, bool(choices)
+
+
+def _used(stated: _Usage, n_choices: int) -> tuple[Usage, int]:
+    """Return a usage as it is stated, and its reasoning tokens."""
     prompt = _count(stated.prompt_tokens) or _count(stated.input_tokens)
     output = _count(stated.completion_tokens) or _count(stated.output_tokens)
-    read, written = stated.prompt_tokens_details, stated.completion_tokens_details
+    read = stated.prompt_tokens_details or stated.input_tokens_details
+    written = stated.completion_tokens_details or stated.output_tokens_details
     usage = Usage(
-        samples=max(len(choices), 1),
+        samples=max(n_choices, 1),
         requests=1,
         prompt_tokens=prompt,
         cached_prompt_tokens=min(_count(read.cached_tokens), prompt) if read else 0,
         output_tokens=output,
     )
-    return usage, _count(written.reasoning_tokens) if written else 0, finish, bool(choices)
+    return usage, _count(written.reasoning_tokens) if written else 0
 
 
 def counted(
@@ -169,7 +195,7 @@ class _Counting:
         return self._kept(whole)
 
     def _kept(self, whole: bytes) -> bytes:
-        if b'"usage"' not in whole and b'"finish_reason"' not in whole:
+        if b'"usage"' not in whole and b'"response' not in whole and b'"finish_reason"' not in whole:
             return whole
         gap = b"\r\n\r\n" if b"\r\n\r\n" in whole else b"\n\n"
         kept = []

@@ -14,20 +14,21 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from difficulty.generator import Generator
 from planner.ports.outcome import Candidate, Outcome
 from planner.ports.ports import SampleRequest
 from planner.serving.carrying import carry
 from planner.serving.drawing import Drawing, Said
-from planner.serving.exchange import Answer
+from planner.serving.exchange import Answer, drop
 from planner.serving.options import Options
 from planner.serving.payment import Payment
 from planner.serving.plannable import Asked, Request
 from planner.serving.planning import WHOLE, Planning
 from planner.serving.refusal import Refusal
 from planner.serving.reply import (
+    CompletionWriter,
     Reply,
     Waiting,
+    Writer,
     agreement_of,
     chosen_of,
     plan_fields,
@@ -35,6 +36,8 @@ from planner.serving.reply import (
     usage_field,
 )
 from planner.serving.request_log import RequestLog
+from planner.serving.responses import Response
+from planner.serving.sent_body import with_response_settings, with_settings
 from planner.serving.settings import Limits
 from planner.serving.single import counted
 from planner.serving.watch import Seen
@@ -43,6 +46,8 @@ from policies.plan.plan import AllocationPlan
 
 __all__ = ["POOR", "SPENT", "Planned", "WindowSpent", "Work"]
 
+# What a server answers that has no such endpoint.
+_NO_SUCH: Final = (404, 405, 501)
 _EVENTS: Final = (("content-type", "text/event-stream"), ("cache-control", "no-cache"))
 
 
@@ -96,6 +101,13 @@ class Work:
     payment: Payment
     seen: Seen
 
+    @property
+    def writer(self) -> Writer:
+        """How the answer is written; a fresh one for each answer."""
+        if self.request.as_chat is not None:
+            return Response(body=self.request.body)
+        return CompletionWriter(include_usage=self.planned.asked.include_usage)
+
     async def one(self) -> Answer:
         """Answer by one call, with the settings of the plan's generator where the client has none."""
         started = time.perf_counter()
@@ -113,8 +125,9 @@ class Work:
             if cap is not None:
                 generator = replace(generator, max_output_tokens=cap)
         body = {key: value for key, value in self.request.body.items() if key != "planner"}
-        body = _with_settings(body, generator, asked)
-        hides = asked.stream and not asked.include_usage
+        responses = self.request.as_chat is not None
+        body = (with_response_settings if responses else with_settings)(body, generator, asked)
+        hides = asked.stream and not asked.include_usage and not responses
         if hides:
             body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
         content = msgspec.json.encode(body)
@@ -125,6 +138,9 @@ class Work:
         answer = await planning.sources[name].origin.forward(call, body=content)
         if answer.status != 200:
             payment.settle(Usage())
+            if responses and answer.status in _NO_SUCH:
+                await drop(answer)
+                return await self.written()
             payment.close(0.0)
             return answer
         model, note = planning.cost_model, planning.selecting.why_not
@@ -146,25 +162,32 @@ class Work:
             )  # fmt: skip
         return replace(answer, headers=headers)
 
+    async def written(self) -> Answer:
+        """Draw, and answer whole or by a stream, where the upstream does not know the client's endpoint."""
+        if self.planned.asked.stream:
+            return self.streamed()
+        try:
+            return self.writer.whole(await self.drawn())
+        except WindowSpent:
+            return await self.unpaid()
+
     def streamed(self) -> Answer:
         """Answer by a stream that shows signs of life until the answer is there."""
-        planned = self.planned
+        planned, writer = self.planned, self.writer
 
         async def events() -> bytes:
             try:
-                return (await self.drawn()).events(include_usage=planned.asked.include_usage)
+                return writer.events(await self.drawn())
             except (Refusal, WindowSpent) as error:
                 # The status has been sent: an error is an event, and the stream ends.
-                refusal = error if isinstance(error, Refusal) else SPENT
-                body = refusal.answer().body
-                assert isinstance(body, bytes)
-                return b"data: " + body + b"\n\n"
+                return writer.failed(error if isinstance(error, Refusal) else SPENT)
 
         headers = (*_EVENTS, ("x-planner-plan-id", planned.id), ("x-planner-unit", planned.plan.unit))
         work = asyncio.create_task(events())
         # Where the client goes before the work has begun, nothing of it runs.
         work.add_done_callback(lambda _: self.payment.close(0.0))
-        return Answer(headers=headers, body=Waiting(work, every=self.limits.keep_alive_seconds))
+        waiting = Waiting(work, every=self.limits.keep_alive_seconds, begun=writer.begun())
+        return Answer(headers=headers, body=waiting)
 
     async def drawn(self) -> Reply:
         """Draw, stop early, select, and return what is said of it."""
@@ -172,7 +195,7 @@ class Work:
         planned, planning, seen, payment = self.planned, self.planning, self.seen, self.payment
         asked = planned.asked
         assert asked.prompt is not None
-        call, name = self.request.call, self.request.body["model"]
+        call, name = self.request.drawing_call, self.request.body["model"]
         generators = planning.generators(asked, name)
         drawing = Drawing(
             {key: planning.sources[key].origin.drawing(call, asked.fields) for key in generators}
@@ -245,25 +268,6 @@ POOR: Final = Refusal(
 SPENT: Final = Refusal(
     429, "the budget of this window is spent; try again later", code="insufficient_quota", retry_after=1
 )
-
-
-def _with_settings(body: dict[str, Any], generator: Generator, asked: Asked) -> dict[str, Any]:
-    """Return a body with the generator's settings where the client has none of its own."""
-    body["model"] = generator.model
-    if asked.temperature is None and generator.temperature is not None:
-        body["temperature"] = generator.temperature
-    if asked.top_p is None and generator.top_p is not None:
-        body["top_p"] = generator.top_p
-    if generator.max_output_tokens is not None:
-        field_name = "max_completion_tokens" if "max_completion_tokens" in body else "max_tokens"
-        body[field_name] = generator.max_output_tokens
-    if asked.reasoning_effort is None:
-        body.pop("reasoning_effort", None)
-        if generator.reasoning_effort is not None:
-            body["reasoning_effort"] = generator.reasoning_effort
-    if generator.thinking_tokens is not None:
-        body.setdefault("thinking_token_budget", generator.thinking_tokens)
-    return body
 
 
 def _extension(planned: Planned, reason: str, n_samples: int, selected_by: str, note: str) -> dict[str, Any]:

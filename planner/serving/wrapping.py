@@ -169,8 +169,9 @@ def _call_of(request: Any, body: bytes) -> Call | None:
     path = request.url.path
     if request.method != "POST":
         return None
-    for end in ("/chat/completions", "/completions"):
-        if path.endswith(end):
+    for end in ("/chat/completions", "/completions", "/responses"):
+        # The older addresses of Azure know no chat beside their responses.
+        if path.endswith(end) and not path.endswith("/openai/responses"):
             headers = {name.lower(): value for name, value in request.headers.items()}
             return Call(
                 method="POST",

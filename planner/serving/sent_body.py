@@ -1,0 +1,49 @@
+"""What the one call of a plan of one sample is sent with: the client's body and the generator's settings.
+
+Settings of the client's own stay, and caps of both hold. It assumes that the generator's cap is at most the
+client's. Samples of larger plans are written by `planner.backends.openai.request`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from difficulty.generator import Generator
+from planner.serving.plannable import Asked
+
+__all__ = ["with_response_settings", "with_settings"]
+
+
+def with_settings(body: dict[str, Any], generator: Generator, asked: Asked) -> dict[str, Any]:
+    """Return a body for a completion with the generator's settings where the client has none of its own."""
+    _draw(body, generator, asked)
+    if generator.max_output_tokens is not None:
+        field_name = "max_completion_tokens" if "max_completion_tokens" in body else "max_tokens"
+        body[field_name] = generator.max_output_tokens
+    if asked.reasoning_effort is None:
+        body.pop("reasoning_effort", None)
+        if generator.reasoning_effort is not None:
+            body["reasoning_effort"] = generator.reasoning_effort
+    return body
+
+
+def with_response_settings(body: dict[str, Any], generator: Generator, asked: Asked) -> dict[str, Any]:
+    """Return a body of the endpoint for responses with the generator's settings, as `with_settings`."""
+    _draw(body, generator, asked)
+    if generator.max_output_tokens is not None:
+        body["max_output_tokens"] = generator.max_output_tokens
+    if asked.reasoning_effort is None:
+        body.pop("reasoning", None)
+        if generator.reasoning_effort is not None:
+            body["reasoning"] = {"effort": generator.reasoning_effort}
+    return body
+
+
+def _draw(body: dict[str, Any], generator: Generator, asked: Asked) -> None:
+    body["model"] = generator.model
+    if asked.temperature is None and generator.temperature is not None:
+        body["temperature"] = generator.temperature
+    if asked.top_p is None and generator.top_p is not None:
+        body["top_p"] = generator.top_p
+    if generator.thinking_tokens is not None:
+        body.setdefault("thinking_token_budget", generator.thinking_tokens)
