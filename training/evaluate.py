@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.errors import InvalidInputError
@@ -91,7 +91,7 @@ def evaluate(
         When the bundle cannot be loaded.
     InvalidInputError
         When no test prompt has the samples that the policy and the static mix need, or one was trained on.
-        Prompts whose text was trained on under another id are left out and counted.
+        Prompts whose text, or nearly the same, was trained on under another id are left out and counted.
     """
     if n_bootstrap < _FEWEST_REPLICATES:
         raise InvalidInputError(
@@ -99,7 +99,7 @@ def evaluate(
         )
     tell = progress or (lambda stage, done, total: None)
     loaded = bundle if isinstance(bundle, PolicyBundle) else PolicyBundle.load(bundle)
-    unseen = _unseen(loaded, log)
+    unseen, renamed = _unseen(loaded, log)
     planner = Planner(bundle=loaded, cost_model=cost_model, hidden_states=hidden_states)
     unit = check_unit(loaded.unit)
     prices = {**loaded.generators, **log.generators}
@@ -136,7 +136,8 @@ def evaluate(
             "about": {k: v for k, v in log.about.items() if k in ("source", "licence", "split")},
             "n_prompts": len(bed),
             "n_left_out": len(unseen.prompts) - len(bed),
-            "n_renamed": len(log.prompts) - len(unseen.prompts),
+            "n_renamed": renamed.n_same,
+            "n_reworded": renamed.n_near,
             "n_near_duplicates": near.n_prompts,
             "n_strange": plans[0].n_strange,
             "n_groups": len(set(near.groups)),
@@ -182,20 +183,31 @@ def evaluate(
     return report
 
 
-def _unseen(bundle: PolicyBundle, log: SampleLog) -> SampleLog:
-    """Return the prompts of a log whose text was not trained on under another id."""
+class _Renamed(NamedTuple):
+    """Test prompts that were trained on under other ids: with the same text, and with nearly the same."""
+
+    n_same: int
+    n_near: int
+
+
+def _unseen(bundle: PolicyBundle, log: SampleLog) -> tuple[SampleLog, _Renamed]:
+    """Return the prompts of a log whose text was not trained on under another id, and count the others."""
     seen = [prompt.id for prompt in log.prompts if bundle.was_trained_on(prompt)]
     if seen:
         raise InvalidInputError(
             f"{len(seen)} test prompts were trained on (first: {seen[0]!r}); split with SampleLog.split "
             "and evaluate on the test side"
         )
-    unseen = [prompt.id for prompt in log.prompts if not bundle.was_trained_on_text(prompt)]
+    found = bundle.texts.find([prompt.content for prompt in log.prompts])
+    unseen = [prompt.id for prompt, row in zip(log.prompts, found.near.tolist(), strict=True) if row < 0]
+    n_same = int((found.same >= 0).sum())
+    renamed = _Renamed(n_same, len(log.prompts) - len(unseen) - n_same)
     if not unseen:
         raise InvalidInputError(
-            f"all {len(log.prompts)} test prompts were trained on under other ids; evaluate on other prompts"
+            f"all {len(log.prompts)} test prompts were trained on under other ids ({n_same} with the same "
+            f"text, {renamed.n_near} with nearly the same); evaluate on other prompts"
         )
-    return log if len(unseen) == len(log.prompts) else log.select(unseen)
+    return log.select(unseen) if len(unseen) < len(log.prompts) else log, renamed
 
 
 def _play(

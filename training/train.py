@@ -22,7 +22,7 @@ from difficulty.belief.text_belief import FittedBelief, fit_text_belief
 from difficulty.errors import InvalidInputError
 from difficulty.features.hidden_states import HiddenStates
 from difficulty.features.prompt_features import PromptFeatures
-from difficulty.log.near_duplicates import content_hash
+from difficulty.log.known_texts import KnownTexts
 from difficulty.log.sample_log import SampleLog
 from difficulty.predictor.group_folds import group_folds
 from difficulty.prompt import Prompt
@@ -323,6 +323,7 @@ def _bundle(
             "learned_verifier": verifiers.record,
         },
         trained=_trained_hashes(log.prompts),
+        texts=KnownTexts.of([prompt.content for prompt in log.prompts] if log.has_text else []),
         verifiers={name: made for name, made in verifiers.models.items() if name in log.generators},
     )
 
@@ -348,9 +349,8 @@ def default_unit(log: SampleLog) -> str:
 
 
 def _trained_hashes(prompts: Sequence[Prompt]) -> NDArray[np.uint64]:
-    """Return what tells a prompt that was trained on: ids, groups and texts."""
+    """Return what tells a prompt that was trained on: ids and groups."""
     hashes = [prompt_hash(name) for prompt in prompts for name in (prompt.id, prompt.group)]
-    hashes += [text for text in map(content_hash, prompts) if text is not None]
     return np.unique(np.array(hashes, dtype=np.uint64))
 
 

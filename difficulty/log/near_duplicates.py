@@ -3,28 +3,26 @@
 Two texts are near-duplicates when they are equal but for case, spaces and punctuation, or when they share
 most of what is particular to either: runs of three words that few texts of the log have. What many texts
 have is a template, which makes no two of them the same question. Prompts without text are grouped by their
-recorded group alone; what groups are good for is left to splits and bootstraps.
+recorded group alone; what groups are good for is left to splits and bootstraps, and texts that are not at
+hand any more to `difficulty.log.known_texts`.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.log.shingles import Ragged, Shingles, n_shared, shingles
 from difficulty.prompt import Prompt
 
-__all__ = ["NearDuplicates", "content_hash", "find_near_duplicates", "renamed_prompts"]
+__all__ = ["NearDuplicates", "Overlap", "few_texts", "find_near_duplicates", "groups_of_texts", "is_similar"]
 
 # Chosen by looking at what they group: 250 questions of BBH's dates (contexts of about seven questions),
 # 4,530 of reasoning-gym (about 50 per template), GSM8K, SVAMP and MBPP. Contexts are found; templates only
 # where they are the whole text but for a few numbers.
-_RUN: Final = 3
 _MOST_TEXTS: Final = 16  # a run of words that more texts have is of a template
 _FEWEST_TEXTS: Final = 6
 _TEXTS_PER_LOG: Final = 20  # the bound above is the number of texts over this, within the two limits
@@ -33,13 +31,9 @@ _LEAST_SHARED: Final = 5
 _LEAST_SHARE: Final = 0.2  # of the longer text, where what is shared is short or the numbers differ
 _ENOUGH_SHARED: Final = 8
 _SAME_NUMBERS: Final = 0.5
-_MOST_WORDS: Final = 20_000
-
-# Languages without spaces are cut into characters.
-_TOKEN: Final = re.compile(
-    r"\d+(?:[.,]\d+)*|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\d_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|[^\w\s]|_"
-)
-_SILENT: Final = frozenset('.,;:?"`\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}')
+_LEAST_NUMBERS: Final = 4  # rows of numbers that make two texts one by themselves: six numbers in order
+_SIMILAR_NUMBERS: Final = 0.5  # words before and after the numbers are in two rows of each text
+_PAIRS_AT_ONCE: Final = 50_000
 
 
 class NearDuplicates(NamedTuple):
@@ -64,6 +58,26 @@ class NearDuplicates(NamedTuple):
     n_found: int
 
 
+class Overlap(NamedTuple):
+    """What N pairs of texts have in common; numbers may be estimates.
+
+    Parameters
+    ----------
+    shared, either : ndarray, shape (N,)
+        Particular runs that both have, and that any of the two has.
+    longer : ndarray, shape (N,)
+        All runs of the longer text.
+    shared_numbers, either_numbers : ndarray, shape (N,)
+        The same as `shared` and `either` of runs that are mostly numbers.
+    """
+
+    shared: NDArray[np.float64] | NDArray[np.int64]
+    either: NDArray[np.float64] | NDArray[np.int64]
+    longer: NDArray[np.int64]
+    shared_numbers: NDArray[np.float64] | NDArray[np.int64]
+    either_numbers: NDArray[np.float64] | NDArray[np.int64]
+
+
 def find_near_duplicates(prompts: Sequence[Prompt]) -> NearDuplicates:
     """Group near-duplicates; recorded groups stay together.
 
@@ -77,7 +91,8 @@ def find_near_duplicates(prompts: Sequence[Prompt]) -> NearDuplicates:
     recorded = np.array(
         [numbers.setdefault(prompt.group, len(numbers)) for prompt in prompts], dtype=np.int64
     )
-    label = _components(len(prompts), _near_pairs([prompt.content for prompt in prompts]), recorded)
+    found = groups_of_texts(shingles([prompt.content for prompt in prompts]))
+    label = _components([_links(found), _links(recorded)], len(prompts))
     names: dict[int, str] = {}
     for number, prompt in zip(label.tolist(), prompts, strict=True):
         names[number] = min(names.get(number, prompt.group), prompt.group)
@@ -91,120 +106,98 @@ def find_near_duplicates(prompts: Sequence[Prompt]) -> NearDuplicates:
     )
 
 
-def renamed_prompts(prompts: Sequence[Prompt], known: Sequence[Prompt]) -> dict[str, str]:
-    """Return which prompts are near-duplicates of known ones: id to the id of the first such known prompt.
+def groups_of_texts(texts: Shingles, *, few: int | None = None) -> NDArray[np.int64]:
+    """Number the groups of T texts; one without words is alone. Shape (T,).
 
     Parameters
     ----------
-    prompts : sequence of Prompt
-        E.g. those of a test log.
-    known : sequence of Prompt
-        E.g. those of the training log.
-
-    Examples
-    --------
-    >>> train = [Prompt(id="a", text="Why is the sky blue?")]
-    >>> renamed_prompts([Prompt(id="b", text="why is the sky blue"), Prompt(id="c", text="Who?")], train)
-    {'b': 'a'}
+    texts : Shingles
+    few : int, optional
+        How many texts may have a run of words that is particular to them; by default `few_texts`.
     """
-    both = [*known, *prompts]
-    groups = find_near_duplicates(both).groups
-    first: dict[str, str] = {}
-    for prompt, group in zip(known, groups, strict=False):
-        first.setdefault(group, prompt.id)
-    return {
-        prompt.id: first[group]
-        for prompt, group in zip(prompts, groups[len(known) :], strict=True)
-        if group in first
-    }
+    alone = texts.content == 0
+    content = texts.content.copy()
+    content[alone] = np.arange(1, int(alone.sum()) + 1, dtype=np.uint64)
+    # In the order of hashes, so that nothing below depends on the order of prompts.
+    _, first, same = np.unique(content, return_index=True, return_inverse=True)
+    return _components([_similar(texts.take(first), few)], len(first))[same]
 
 
-def content_hash(prompt: Prompt) -> int | None:
-    """Return 64 bits that tell a text, but for case, spaces and punctuation; None without a text."""
-    words = _words(prompt.content or "")
-    if not words:
-        return None
-    return int.from_bytes(blake2b("\0".join(words).encode(), digest_size=8).digest(), "little")
+def few_texts(n_texts: int) -> int:
+    """Return how many of a log's texts may have a run of words that is particular to them."""
+    return min(_MOST_TEXTS, max(_FEWEST_TEXTS, n_texts // _TEXTS_PER_LOG))
 
 
-class _Text(NamedTuple):
-    """Runs of words of one text: those with at most one number, and those that are mostly numbers."""
-
-    words: tuple[str, ...]
-    runs: frozenset[tuple[str, ...]]
-    numbers: frozenset[tuple[str, ...]]
-
-
-def _words(text: str) -> tuple[str, ...]:
-    """Return words, numbers and the signs that mean something, in one spelling."""
-    folded = unicodedata.normalize("NFKC", text).casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-    return tuple(token for token in _TOKEN.findall(folded) if token not in _SILENT)
+def is_similar(pairs: Overlap) -> NDArray[np.bool_]:
+    """Say of pairs of texts whether they are near-duplicates; shape (N,)."""
+    much = pairs.shared >= _LEAST_SHARE * pairs.longer
+    much |= (pairs.shared >= _ENOUGH_SHARED) & (pairs.shared_numbers >= _SAME_NUMBERS * pairs.either_numbers)
+    by_words = (pairs.shared >= _LEAST_SHARED) & (pairs.shared >= _SIMILAR * pairs.either) & much
+    by_numbers = pairs.shared_numbers >= np.maximum(_LEAST_NUMBERS, _SIMILAR_NUMBERS * pairs.either_numbers)
+    return np.asarray(by_words | by_numbers)
 
 
-def _text_of(words: tuple[str, ...]) -> _Text:
-    plain = [word for word in words[:_MOST_WORDS] if word[0].isalnum()]
-    runs = {tuple(plain[start : start + _RUN]) for start in range(len(plain) - _RUN + 1)}
-    numbers = {run for run in runs if sum(word[0].isdigit() for word in run) > 1}
-    return _Text(words, frozenset(runs - numbers), frozenset(numbers))
+def _similar(texts: Shingles, few: int | None) -> NDArray[np.int64]:
+    """Return the pairs of texts that share most of what is particular to either."""
+    most = few_texts(len(texts.content)) if few is None else few
+    runs, numbers = particular(texts.runs, most), particular(texts.numbers, most)
+    by_runs = _sharing(runs, least=_LEAST_SHARED, similar=_SIMILAR)
+    by_numbers = _sharing(numbers, least=_LEAST_NUMBERS, similar=_SIMILAR_NUMBERS)
+    one, two = np.concatenate([by_runs, by_numbers], axis=1)
+    shared, shared_numbers = _shared(runs, one, two), _shared(numbers, one, two)
+    either_numbers = numbers.sizes[one] + numbers.sizes[two] - shared_numbers
+    similar = is_similar(
+        Overlap(
+            shared=shared,
+            either=runs.sizes[one] + runs.sizes[two] - shared,
+            longer=np.maximum(texts.runs.sizes[one], texts.runs.sizes[two]),
+            shared_numbers=shared_numbers,
+            either_numbers=either_numbers,
+        )
+    )
+    return np.stack([one[similar], two[similar]])
 
 
-def _near_pairs(contents: Sequence[str | None]) -> NDArray[np.int64]:
-    """Return pairs of near-duplicates, shape (2, pairs), enough of them to connect each group."""
-    first: dict[tuple[str, ...], int] = {}
-    pairs: list[tuple[int, int]] = []
-    places, texts = [], []
-    for place, content in enumerate(contents):
-        words = _words(content or "")
-        if not words:
-            continue
-        same = first.setdefault(words, place)
-        if same != place:
-            pairs.append((same, place))
-            continue
-        places.append(place)
-        texts.append(_text_of(words))
-    exact = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    return np.concatenate([exact, np.array(places, dtype=np.int64)[_similar_pairs(texts)]], axis=1)
+def particular(rows: Ragged, most: int) -> Ragged:
+    """Return rows with only the values that at most so many of them have."""
+    _, place, counts = np.unique(rows.values, return_inverse=True, return_counts=True)
+    return rows.keep(counts[place] <= most)
 
 
-def _similar_pairs(texts: Sequence[_Text]) -> NDArray[np.int64]:
-    """Return the pairs of distinct texts that share most of what is particular to either."""
+def _sharing(rows: Ragged, *, least: int, similar: float) -> NDArray[np.int64]:
+    """Return the pairs of rows with at least so many values in common, and of that Jaccard index."""
     from scipy import sparse  # not at module level: heavy
 
-    index: dict[tuple[str, ...], int] = {}
-    columns = [index.setdefault(run, len(index)) for text in texts for run in text.runs]
-    if not columns:
-        return np.zeros((2, 0), dtype=np.int64)
-    total = np.array([len(text.runs) for text in texts])
-    rows = np.repeat(np.arange(len(texts)), total)
-    most = min(_MOST_TEXTS, max(_FEWEST_TEXTS, len(texts) // _TEXTS_PER_LOG))
-    particular = np.bincount(columns, minlength=len(index))[columns] <= most
-    table = sparse.csr_array(
-        (np.ones(int(particular.sum()), np.int32), (rows[particular], np.array(columns)[particular])),
-        shape=(len(texts), len(index)),
-    )
-    size: NDArray[np.int64] = np.asarray(table.sum(axis=1)).ravel()
+    names, column = np.unique(rows.values, return_inverse=True)
+    ones = np.ones(len(column), np.int32)
+    table = sparse.csr_array((ones, column, rows.offsets), shape=(len(rows.sizes), len(names)))
     overlap = sparse.triu(table @ table.T, k=1, format="coo")
-    one, two, shared = overlap.row, overlap.col, overlap.data
-    similar = (shared >= _LEAST_SHARED) & (shared >= _SIMILAR * (size[one] + size[two] - shared))
-    one, two, shared = one[similar], two[similar], shared[similar]
-    much = shared >= _LEAST_SHARE * np.maximum(total[one], total[two])
-    for place in np.flatnonzero(~much & (shared >= _ENOUGH_SHARED)).tolist():
-        much[place] = _same_numbers(texts[one[place]], texts[two[place]])
-    return np.stack([one[much], two[much]]).astype(np.int64)
+    one, two, shared = overlap.row.astype(np.int64), overlap.col.astype(np.int64), overlap.data
+    either = rows.sizes[one] + rows.sizes[two] - shared
+    near = (shared >= least) & (shared >= similar * either)
+    return np.stack([one[near], two[near]])
 
 
-def _same_numbers(one: _Text, two: _Text) -> bool:
-    """Whether rows of numbers, where there are any, are mostly the same."""
-    return len(one.numbers & two.numbers) >= _SAME_NUMBERS * len(one.numbers | two.numbers)
+def _shared(rows: Ragged, one: NDArray[np.int64], two: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count the values that pairs of rows have in common; shape (N,)."""
+    counts = [np.zeros(0, dtype=np.int64)]
+    for start in range(0, len(one), _PAIRS_AT_ONCE):
+        part = slice(start, start + _PAIRS_AT_ONCE)
+        counts.append(n_shared(rows.take(one[part]), rows.take(two[part])))
+    return np.concatenate(counts)
 
 
-def _components(n: int, pairs: NDArray[np.int64], recorded: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Number the groups that pairs and recorded groups connect, by first member."""
+def _links(label: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return pairs that connect what has the same label, shape (2, T)."""
+    _, first, same = np.unique(label, return_index=True, return_inverse=True)
+    return np.stack([np.arange(len(label)), first[same]])
+
+
+def _components(pairs: Sequence[NDArray[np.int64]], n: int) -> NDArray[np.int64]:
+    """Number the groups that pairs connect, by first member."""
     from scipy import sparse
     from scipy.sparse.csgraph import connected_components
 
-    _, first = np.unique(recorded, return_index=True)
-    links = np.concatenate([pairs, np.stack([np.arange(n), first[recorded]])], axis=1)
-    graph = sparse.coo_array((np.ones(links.shape[1], np.int8), (links[0], links[1])), shape=(n, n))
+    one, two = np.concatenate(pairs, axis=1)
+    graph = sparse.coo_array((np.ones(len(one), np.int8), (one, two)), shape=(n, n))
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)

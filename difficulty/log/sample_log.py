@@ -21,9 +21,10 @@ from difficulty.generator import Generator
 from difficulty.log.builder import LogBuilder
 from difficulty.log.columns import LogColumns
 from difficulty.log.formats.files import read_file, write_file
+from difficulty.log.known_texts import KnownTexts
 from difficulty.log.lines import generator_record, samples_of
 from difficulty.log.merge import left_out, merge_columns
-from difficulty.log.near_duplicates import NearDuplicates, find_near_duplicates, renamed_prompts
+from difficulty.log.near_duplicates import NearDuplicates, find_near_duplicates
 from difficulty.log.notebook import log_html
 from difficulty.log.pooling import (
     CHAIN,
@@ -411,7 +412,13 @@ class SampleLog:
 
         It finds test prompts that stand in a training log under other ids; `select` leaves them out.
         """
-        return renamed_prompts(self.prompts, other.prompts)
+        known = KnownTexts.of([prompt.content for prompt in other.prompts])
+        found = known.find([prompt.content for prompt in self.prompts]).near.tolist()
+        return {
+            prompt.id: other.prompts[row].id
+            for prompt, row in zip(self.prompts, found, strict=True)
+            if row >= 0
+        }
 
     def split(
         self, test_fraction: float = 0.4, seed: int = 0, *, near_duplicates: bool = True

@@ -19,6 +19,7 @@ from difficulty.belief.text_belief import TextBelief
 from difficulty.errors import InvalidBundleError, InvalidInputError
 from difficulty.features.prompt_features import PromptFeatures
 from difficulty.generator import Generator
+from difficulty.log.known_texts import KnownTexts
 from planner.bundle.array_file import unpack
 from planner.bundle.checks import MAX_NUMBER, TABLE, check_references
 from planner.bundle.json_file import read_json
@@ -51,6 +52,7 @@ class Parts(TypedDict, total=False):
     prompt_token_fit: Mapping[str, tuple[float, float]]
     training: Mapping[str, Any]
     trained: NDArray[np.uint64]
+    texts: KnownTexts
     verifiers: Mapping[str, CorrectnessModel]
 
 
@@ -151,6 +153,8 @@ def _read_parts(manifest: Manifest, content: Mapping[str, bytes]) -> Parts:
         trained=arrays["trained"],
         verifiers=verifiers,
     )
+    if "texts.npz" in packed:
+        parts["texts"] = KnownTexts.from_arrays(packed["texts.npz"])
     if "features.npz" in packed:
         features = PromptFeatures.from_arrays(packed["features.npz"])
         belief = TextBelief.from_arrays(packed["belief.npz"])

@@ -24,7 +24,7 @@ from difficulty.belief.text_belief import TextBelief
 from difficulty.errors import InvalidBundleError
 from difficulty.features.prompt_features import PromptFeatures
 from difficulty.generator import Generator
-from difficulty.log.near_duplicates import content_hash
+from difficulty.log.known_texts import KnownTexts
 from difficulty.prompt import Prompt
 from planner.bundle.array_file import pack
 from planner.bundle.folder import MANIFEST, open_folder, read_files, write_files
@@ -67,7 +67,10 @@ class PolicyBundle:
     training : mapping
         Data, settings and verdict of the training run (JSON values).
     trained : ndarray of uint64, shape (H,)
-        Hashes of the ids, groups and texts of all training prompts, sorted: they must not be evaluated on.
+        Hashes of the ids and groups of all training prompts, sorted: they must not be evaluated on.
+    texts : KnownTexts
+        Sketches of the texts of all training prompts, which find them under other ids; empty where the log
+        had no text.
     verifiers : mapping of str to CorrectnessModel
         Learned verifier of each generator whose log had what it takes.
     """
@@ -85,6 +88,7 @@ class PolicyBundle:
     prompt_token_fit: Mapping[str, tuple[float, float]]
     training: Mapping[str, Any]
     trained: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
+    texts: KnownTexts = field(default_factory=lambda: KnownTexts.of([]))
     verifiers: Mapping[str, CorrectnessModel] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -98,11 +102,6 @@ class PolicyBundle:
         """Return whether a prompt, or one of its group, was among the training prompts."""
         hashes = np.array([prompt_hash(prompt.id), prompt_hash(prompt.group)], dtype=np.uint64)
         return bool(np.isin(hashes, self.trained).any())
-
-    def was_trained_on_text(self, prompt: Prompt) -> bool:
-        """Return whether the same text, but for case, spaces and punctuation, was trained on under any id."""
-        text = content_hash(prompt)
-        return text is not None and bool(np.isin(np.array([text], dtype=np.uint64), self.trained).any())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the bundle as a folder; an existing bundle there is replaced.
@@ -157,6 +156,8 @@ class PolicyBundle:
         if self.features is not None and self.belief is not None:
             files["features.npz"] = pack(self.features.to_arrays())
             files["belief.npz"] = pack(self.belief.to_arrays())
+        if len(self.texts):
+            files["texts.npz"] = pack(self.texts.to_arrays())
         if self.verifiers:
             files["verifiers.json"] = write_models(self.verifiers)
         return files

@@ -62,9 +62,10 @@ def command(
     loaded = PolicyBundle.load(bundle)
     unseen = held_out(loaded, read_logs(log, on_duplicate))
     if unseen.n_left_out:
+        renamed = f", {unseen.n_renamed} of them under other ids" if unseen.n_renamed else ""
         note(
-            f"{unseen.n_left_out} prompts were trained on (by id, group or text) or belong to their groups, "
-            "and are left out"
+            f"{unseen.n_left_out} prompts were trained on, belong to their groups or are near-duplicates of "
+            f"them{renamed}; they are left out"
         )
     note_near_duplicates(unseen.log)
     with progress_bars() as tell:

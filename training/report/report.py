@@ -145,6 +145,11 @@ class Report:
             lines.append(
                 f"- Left out: {data['n_renamed']} prompts whose text was trained on under another id."
             )
+        if data["n_reworded"]:
+            lines.append(
+                f"- Left out: {data['n_reworded']} prompts that are nearly the same as one that was trained "
+                "on."
+            )
         if data["n_near_duplicates"]:
             lines.append(
                 f"- Near-duplicates: {data['n_near_duplicates']} of the prompts are nearly the same question "

@@ -24,14 +24,17 @@ class HeldOut(NamedTuple):
         What is left.
     n_left_out : int
         Prompts of the log that are not among them.
+    n_renamed : int
+        Those of them that were trained on under another id: with the same text, or nearly the same.
     """
 
     log: SampleLog
     n_left_out: int
+    n_renamed: int
 
 
 def held_out(bundle: PolicyBundle, log: SampleLog) -> HeldOut:
-    """Return the prompts of a log whose groups the bundle has not seen in training.
+    """Return the prompts of a log that are no training prompts, of their groups, or near-duplicates of them.
 
     Raises
     ------
@@ -43,16 +46,18 @@ def held_out(bundle: PolicyBundle, log: SampleLog) -> HeldOut:
     if isinstance(split, dict) and split.get("digest") == log.digest:
         found = bool(split.get("near_duplicates"))  # splits of earlier releases went by recorded groups alone
         test_side = log.split(split["test_fraction"], split["seed"], near_duplicates=found)[1]
-        return HeldOut(test_side, len(log) - len(test_side))
-    kept = [
-        prompt.id
-        for prompt in log.prompts
-        if not (bundle.was_trained_on(prompt) or bundle.was_trained_on_text(prompt))
-    ]
+        return HeldOut(test_side, len(log) - len(test_side), n_renamed=0)
+    near = bundle.texts.find([prompt.content for prompt in log.prompts]).near.tolist()
+    known = [bundle.was_trained_on(prompt) for prompt in log.prompts]
+    renamed = [row >= 0 and not trained for row, trained in zip(near, known, strict=True)]
+    left = zip(log.prompts, known, renamed, strict=True)
+    kept = [prompt.id for prompt, trained, other in left if not (trained or other)]
     if not kept or bundle.training.get("log_digest") == log.digest:
         raise InvalidInputError(
             f"the bundle was trained on all {len(log)} prompts of this log, which therefore cannot tell what "
             "it is worth on new ones; evaluate on other prompts, or train again without --test-fraction 0, "
             "which sets some aside"
         )
-    return HeldOut(log.select(kept) if len(kept) < len(log) else log, len(log) - len(kept))
+    return HeldOut(
+        log.select(kept) if len(kept) < len(log) else log, len(log) - len(kept), n_renamed=sum(renamed)
+    )

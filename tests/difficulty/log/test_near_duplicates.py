@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from difficulty import Generator, Prompt, SampleLog
-from difficulty.log.near_duplicates import content_hash, find_near_duplicates, renamed_prompts
+from difficulty.log.near_duplicates import find_near_duplicates
 
 SYLLABLES = ("ba", "de", "fi", "go", "lu", "ma", "ne", "po", "ri", "su", "ta", "vo")
 
@@ -73,6 +73,24 @@ def test_long_texts_with_another_number_are_one_question() -> None:
     assert len(set(groups(texts))) == 1
 
 
+def test_six_numbers_in_the_same_order_are_one_question_and_fewer_are_not() -> None:
+    same = [
+        "Add up 10 + 34 + 27 + 24 + 41 + 8.",
+        "Please, what is the sum of 10 + 34 + 27 + 24 + 41 + 8 now?",
+    ]
+    others = [
+        "Add up 10 + 34 + 27 + 24 + 41 + 16 + 9 + 2 + 7 + 5.",
+        "Add up 10 + 34 + 27.",
+        "Sum 10 + 34 + 27 once.",
+    ]
+    assert groups([*same, *others]) == ["q0", "q0", "q2", "q3", "q4"]
+
+
+def test_numbers_that_many_texts_have_are_of_a_template() -> None:
+    example = "for example, 1, 3, 5, 7, 9, 11 becomes 11, 9, 7, 5, 3, 1."
+    assert len(set(groups([f"Turn {number} words round, {example}" for number in range(40)]))) == 40
+
+
 def test_recorded_groups_stay_together_and_are_joined() -> None:
     known = [
         Prompt(id="a", group="x"),
@@ -94,20 +112,6 @@ def test_the_order_of_prompts_does_not_change_who_belongs_together() -> None:
     for a in range(60):
         for b in range(60):
             assert (shuffled[a] == shuffled[b]) == (plain[order[a]] == plain[order[b]])
-
-
-def test_renamed_training_prompts_are_told() -> None:
-    train = [Prompt(id=f"t{n}", text=f"{story(n)} Where?") for n in range(30)]
-    test = [Prompt(id=f"u{n}", text=f"{story(n)} where") for n in range(20, 25)]
-    test += [Prompt(id=f"v{n}", text=f"{story(n)} When exactly?") for n in range(28, 35)]
-    told = renamed_prompts(test, train)
-    assert told == {f"u{n}": f"t{n}" for n in range(20, 25)} | {"v28": "t28", "v29": "t29"}
-
-
-def test_a_text_has_one_hash_in_all_its_spellings() -> None:
-    one, two, other = prompts(["Why is it blue?", "why is it  BLUE", "Why is it red?"])
-    assert content_hash(one) == content_hash(two) != content_hash(other)
-    assert content_hash(Prompt(id="a")) is None
 
 
 def test_ten_thousand_prompts_are_grouped() -> None:

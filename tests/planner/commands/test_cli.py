@@ -192,8 +192,8 @@ def test_a_bundle_knows_all_prompts_that_it_was_trained_on(log_file: Path, bundl
     train_side, test_side = log.split(test_fraction=0.4, seed=0)
     assert all(loaded.was_trained_on(prompt) for prompt in train_side.prompts)
     assert not any(loaded.was_trained_on(prompt) for prompt in test_side.prompts)
-    assert held_out(loaded, log) == (test_side, len(train_side))
-    assert held_out(loaded, test_side) == (test_side, 0)
+    assert held_out(loaded, log) == (test_side, len(train_side), 0)
+    assert held_out(loaded, test_side) == (test_side, 0, 0)
 
 
 def test_a_log_without_answers_or_scores_says_what_accuracy_cannot_do(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,15 @@ from training.evaluate import evaluate
 from training.report.names import OURS
 
 
-def renamed(log: SampleLog, ids: set[str], path: Path) -> SampleLog:
-    """Return a log whose prompts of these ids have others, and a space more in their texts."""
+def renamed(
+    log: SampleLog, ids: set[str], path: Path, more: Callable[[str], str] = lambda text: f"{text} "
+) -> SampleLog:
+    """Return a log whose prompts of these ids have others, and by default a space more in their texts."""
     log.write(path)
     header, *lines = map(json.loads, path.read_text().splitlines())
     for line in lines:
         if line["prompt_id"] in ids:
-            line |= {"prompt_id": f"new {line['prompt_id']}", "prompt": f"{line['prompt']} ", "group": None}
+            line |= {"prompt_id": f"new {line['prompt_id']}", "prompt": more(line["prompt"]), "group": None}
     path.write_text("\n".join(map(json.dumps, [header, *lines])))
     return SampleLog.read(path)
 
@@ -36,6 +39,29 @@ def test_they_are_left_out_and_counted(trained: Any, tmp_path: Path) -> None:
     assert report.data["n_prompts"] == plain.data["n_prompts"]
     assert report.comparison["at_equal_cost"][OURS] == plain.comparison["at_equal_cost"][OURS]
     assert "7 prompts whose text was trained on under another id" in report.to_markdown()
+
+
+def test_other_words_around_them_do_not_hide_them(
+    trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = [prompt.id for prompt in trained.train_log.prompts if prompt.text.count("+") >= 5]
+    known = trained.train_log.select(long)
+    test_log = trained.test_log.select([prompt.id for prompt in trained.test_log.prompts[:46]])
+    copies = renamed(
+        known,
+        {prompt.id for prompt in known.prompts},
+        tmp_path / "copies.jsonl",
+        lambda text: f"Please, tell me now: {text.upper()} Thanks!",
+    )
+    assert len(long) > 50
+    both = SampleLog.merge([test_log, copies])
+    report = evaluate(trained.bundle, both, n_bootstrap=100)
+    assert (report.data["n_renamed"], report.data["n_reworded"]) == (0, len(long))
+    assert f"{len(long)} prompts that are nearly the same as one that was trained on" in report.to_markdown()
+    both.write(tmp_path / "log.jsonl")
+    arguments = [str(trained.folder), str(tmp_path / "log.jsonl"), "--bootstrap", "100"]
+    assert main(["evaluate", *arguments, "--out", str(tmp_path / "report")]) == 0
+    assert f"{len(long)} of them under other ids; they are left out" in capsys.readouterr().err
 
 
 def test_nothing_else_is_refused(trained: Any, tmp_path: Path) -> None:
