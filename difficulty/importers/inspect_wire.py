@@ -1,0 +1,149 @@
+"""What is read of logs of inspect_ai: their header and samples, from ``.json`` and ``.eval`` files.
+
+It assumes logs of version 2; fields that are not named here are not read, so that newer releases may add
+some. What the fields mean is left to `difficulty.importers.inspect_sample`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from difficulty.errors import InvalidFileError, InvalidLogError
+from difficulty.files.lines import read_text
+from difficulty.importers.shared import loads
+from difficulty.log.wire import canonical_json
+
+__all__ = [
+    "Choice",
+    "Content",
+    "Evaluation",
+    "Header",
+    "Output",
+    "Sample",
+    "Score",
+    "Settings",
+    "Usage",
+    "read_file",
+]
+
+_MOST_BYTES: Final = 1024 * 1024 * 1024
+
+Content: TypeAlias = str | list[dict[str, Any]] | None
+"""A text, or the parts of a message."""
+
+
+class Settings(msgspec.Struct):
+    """What is used of the settings that a model was asked with; other fields of all of these are not read."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    reasoning_effort: str | None = None
+
+
+class Evaluation(msgspec.Struct):
+    task: str
+    model: str
+    model_generate_config: Settings | None = None
+
+
+class Step(msgspec.Struct):
+    solver: str
+    params_passed: dict[str, Any] | None = None
+
+
+class Plan(msgspec.Struct):
+    steps: list[Step] = []
+
+
+class Header(msgspec.Struct):
+    eval: Evaluation
+    plan: Plan | None = None
+
+    @property
+    def solvers(self) -> tuple[str, ...]:
+        """The solvers beyond plain generation, with what they were given."""
+        steps = self.plan.steps if self.plan is not None else []
+        return tuple(
+            step.solver + (canonical_json(step.params_passed) if step.params_passed else "")
+            for step in steps
+            if step.solver != "generate" or step.params_passed
+        )
+
+
+class Message(msgspec.Struct):
+    role: str = "assistant"
+    content: Content = None
+
+
+class Choice(msgspec.Struct):
+    message: Message | None = None
+    stop_reason: str | None = None
+
+
+class Usage(msgspec.Struct):
+    output_tokens: int | None = None
+    total_tokens: int | None = None
+    input_tokens_cache_read: int | None = None
+
+
+class Output(msgspec.Struct):
+    completion: str | None = None
+    choices: list[Choice] | None = None
+    usage: Usage | None = None
+
+
+class Score(msgspec.Struct):
+    value: Any = None
+    answer: str | int | float | None = None
+
+
+class Limit(msgspec.Struct):
+    type: str
+
+
+class Sample(msgspec.Struct):
+    id: str | int
+    input: str | list[Message]
+    epoch: int = 1
+    target: str | list[str] | None = None
+    output: Output | None = None
+    scores: dict[str, Score] | None = None
+    model_usage: dict[str, Usage] | None = None
+    attachments: dict[str, str] | None = None
+    error: Any = None
+    choices: list[str] | None = None
+    limit: Limit | None = None
+
+
+def read_file(path: Path) -> tuple[Header, list[Sample]]:
+    """Return the evaluation's header and its samples."""
+    import zipfile  # not at module level: it is slow to import and needed here only
+
+    name = str(path)
+    try:
+        if zipfile.is_zipfile(path):
+            from difficulty.importers.inspect_archive import read_members
+
+            packed, members = read_members(path)
+            header = loads(packed, path=name)
+            samples = [loads(member, path=name) for member in members]
+        else:
+            header = loads(read_text(path, limit=_MOST_BYTES).encode(), path=name)
+            samples = (header.get("samples") or []) if isinstance(header, dict) else []
+    except InvalidFileError as error:
+        raise InvalidLogError(f"not a log of inspect_ai: {error.reason}", path=name) from error
+    except OSError as error:
+        raise InvalidLogError(f"cannot read the file: {error.strerror or error}", path=name) from error
+    try:
+        evaluation = msgspec.convert(header, Header)
+        read = msgspec.convert(samples, list[Sample])
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # half a character, written as "\\ud800"
+        raise InvalidLogError(f"not a log of inspect_ai: {error}", path=name) from error
+    if not read:
+        raise InvalidLogError("the log has no samples; it was written with log_samples=False", path=name)
+    return evaluation, read
