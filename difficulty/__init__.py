@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from difficulty.generator import Generator
     from difficulty.importers.inspect_ai import read_inspect
     from difficulty.importers.lm_eval import read_lm_eval
+    from difficulty.importers.reasoning_gym import read_reasoning_gym
     from difficulty.importers.tables import read_table
     from difficulty.log.sample_log import Counts, SampleLog
     from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
@@ -30,6 +31,7 @@ __all__ = [
     "as_prompts",
     "read_inspect",
     "read_lm_eval",
+    "read_reasoning_gym",
     "read_table",
 ]
 
@@ -45,6 +47,7 @@ _HOMES: Final = {
     "as_prompts": "difficulty.prompt",
     "read_inspect": "difficulty.importers.inspect_ai",
     "read_lm_eval": "difficulty.importers.lm_eval",
+    "read_reasoning_gym": "difficulty.importers.reasoning_gym",
     "read_table": "difficulty.importers.tables",
 }
 

@@ -23,6 +23,7 @@ from difficulty.errors import InvalidInputError
 from difficulty.features.hidden_states import HiddenStates
 from difficulty.features.prompt_features import PromptFeatures
 from difficulty.log.known_texts import KnownTexts
+from difficulty.log.redaction import refuse_redacted
 from difficulty.log.sample_log import SampleLog
 from difficulty.predictor.group_folds import group_folds
 from difficulty.prompt import Prompt
@@ -118,6 +119,7 @@ def train(
     check_objective(objective)
     if n_trials < 1:
         raise InvalidInputError(f"n_trials must be at least 1, got {n_trials}")
+    _check_labels(log)
     unit = check_unit(unit or default_unit(log))
     with open_folder(out) as folder:
         return _train(
@@ -137,6 +139,23 @@ def train(
         )
 
 
+def _check_labels(log: SampleLog) -> None:
+    """Refuse a log that nothing can be learned from."""
+    refuse_redacted(log)
+    n_labelled = int((log.counts().n.sum(axis=1) > 0).sum())
+    if not n_labelled:
+        raise InvalidInputError(
+            "no sample is known to be right or wrong, and a policy learns from nothing else: grade them when "
+            "they are imported (planner import --grade), or let planner serve mark those that agree "
+            '(log_labels = "agreement")'
+        )
+    if n_labelled < _MIN_PROMPTS:
+        raise InvalidInputError(
+            f"only {n_labelled} prompts have samples that are known to be right or wrong; at least "
+            f"{_MIN_PROMPTS} are needed to train a policy: record more prompts, or label their samples"
+        )
+
+
 def _train(
     log: SampleLog,
     folder: Path,
@@ -151,11 +170,6 @@ def _train(
     tell: Progress,
 ) -> PolicyBundle:
     labelled = log.counts().n.sum(axis=1) > 0
-    if labelled.sum() < _MIN_PROMPTS:
-        raise InvalidInputError(
-            f"only {int(labelled.sum())} prompts have samples that are known to be right or wrong; at least "
-            f"{_MIN_PROMPTS} are needed to train a policy: record more prompts, or label their samples"
-        )
     _check_overlap(log)
     log = log.select([prompt.id for prompt, known in zip(log.prompts, labelled, strict=True) if known])
     verifiers = LearnedVerifiers({}, {}, {}, {})

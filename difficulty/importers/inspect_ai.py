@@ -17,7 +17,7 @@ from difficulty.errors import InvalidInputError, InvalidLogError
 from difficulty.generator import Generator
 from difficulty.importers.inspect_sample import Reading, line_of, sample_of, with_prompt_tokens
 from difficulty.importers.inspect_wire import Evaluation, Settings, read_file
-from difficulty.importers.shared import Extract, LineGroups
+from difficulty.importers.shared import Extract, LineGroups, refuse_copies
 from difficulty.log.sample_log import SampleLog
 
 __all__ = ["read_inspect"]
@@ -88,8 +88,7 @@ def read_inspect(
     >>> log.pool("m").correct.tolist(), log.pool("m").prompt_tokens.tolist()
     ([[1, 0]], [5.0])
     """
-    if not paths:
-        raise InvalidInputError("give at least one path to read")
+    refuse_copies(paths)
     groups = LineGroups()
     generators: dict[str, Generator] = {}
     reading = Reading(scorer, threshold, extract)

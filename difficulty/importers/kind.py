@@ -1,7 +1,7 @@
 """Tell by their content what wrote some files of samples, and find those files in folders.
 
-It assumes the newest releases of lm-evaluation-harness and inspect_ai; whatever is neither theirs nor a
-sample log is a table. Reading is left to the importers.
+It assumes the newest releases of lm-evaluation-harness, inspect_ai and reasoning-gym; whatever is neither
+theirs nor a sample log is a table. Reading is left to the importers.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from difficulty.files.lines import numbered_lines
 
 __all__ = ["Kind", "files_of", "kind_of"]
 
-Kind: TypeAlias = Literal["table", "lm_eval", "inspect_ai", "sample_log"]
+Kind: TypeAlias = Literal["table", "lm_eval", "inspect_ai", "reasoning_gym", "sample_log"]
 
 _TABLES: Final = (".csv", ".tsv", ".parquet", ".jsonl", ".json", ".csv.gz", ".tsv.gz", ".jsonl.gz")
 _HEAD: Final = 1 << 16
+_REASONING_GYM: Final = (b'"results"', b'"question"', b'"expected_answer"', b'full_model_response"')
 
 
 def kind_of(path: Path) -> Kind:
@@ -50,6 +51,8 @@ def kind_of(path: Path) -> Kind:
             return "lm_eval"
         if b'"eval"' in head and b'"version"' in head and b'"status"' in head:
             return "inspect_ai"
+        if all(word in head for word in _REASONING_GYM):
+            return "reasoning_gym"
     return "table"
 
 
@@ -94,7 +97,7 @@ def files_of(paths: Iterable[Path]) -> list[Path]:
 
 def _is_note(path: Path) -> bool:
     """Say whether a file only lists the others, as the ones beside logs of inspect_ai do."""
-    if path.name.startswith("results_"):
+    if path.name.startswith("results_") or path.name == "summary.json":
         return True
     if path.suffix != ".json" or path.stat().st_size > _HEAD:
         return False

@@ -9,13 +9,16 @@ must be given, or it stays unknown. The formats themselves are left to `difficul
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, TypeAlias
 
-from difficulty.errors import InvalidFileError, InvalidLogError
+from difficulty.errors import InvalidFileError, InvalidInputError, InvalidLogError
 from difficulty.files.lines import decode_text
 
-__all__ = ["Extract", "Grade", "LineGroups", "loads", "only", "reference"]
+__all__ = ["Extract", "Grade", "LineGroups", "loads", "only", "reference", "refuse_copies"]
 
 Extract: TypeAlias = Callable[[str], str | None]
 """Finds the answer in a completion; None where there is none."""
@@ -94,3 +97,32 @@ def only(names: list[str], wanted: str | None, what: str) -> str:
     if wanted not in names:
         raise InvalidLogError(f"{what} {wanted!r} is not there; there are: {listed}")
     return wanted
+
+
+def refuse_copies(paths: Sequence[str | os.PathLike[str]]) -> None:
+    """Refuse to read nothing, and files of the same content, whose samples would count twice.
+
+    Raises
+    ------
+    InvalidInputError
+        When there is no path, or a file is given twice.
+    InvalidLogError
+        When a file cannot be read.
+    """
+    if not paths:
+        raise InvalidInputError("give at least one path to read")
+    seen: dict[str, Path] = {}
+    for path in map(Path, paths):
+        digest = sha256()
+        try:
+            with path.open("rb") as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+        except OSError as error:
+            reason = f"cannot read the file: {error.strerror or error}"
+            raise InvalidLogError(reason, path=str(path)) from error
+        other = seen.setdefault(digest.hexdigest(), path)
+        if other is not path:
+            raise InvalidInputError(
+                f"{path} has the same content as {other}: its samples would count twice; give one"
+            )

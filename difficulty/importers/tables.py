@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Mapping
-from hashlib import sha256
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from difficulty.errors import InvalidFileError, InvalidInputError, InvalidLogError, require
+from difficulty.errors import InvalidFileError, InvalidLogError, require
 from difficulty.files.lines import decode_text, numbered_lines, read_text
 from difficulty.generator import Generator
-from difficulty.importers.shared import loads
+from difficulty.importers.shared import Extract, Grade, loads, refuse_copies
 from difficulty.log.sample_log import SampleLog
+from difficulty.log.tables.choice import choose_columns
 from difficulty.log.tables.rows import Row, lines_of_rows
 
-__all__ = ["read_table", "separated_rows"]
+__all__ = ["parquet_rows", "read_table", "rows_of_lines", "separated_rows"]
 
 _MOST_BYTES: Final = 1024 * 1024 * 1024
 _DELIMITERS: Final = ("\t", ",", ";", "|")
@@ -35,6 +35,8 @@ def read_table(
     columns: Mapping[str, str] | None = None,
     generators: Mapping[str, Generator] | None = None,
     threshold: float | None = None,
+    extract: Extract | None = None,
+    grade: Grade | None = None,
 ) -> SampleLog:
     """Read a sample log from tables: one row a sample, or one row a prompt with lists.
 
@@ -50,6 +52,10 @@ def read_table(
         What is known of the generators, by name; one alone has drawn all samples of a table that names none.
     threshold : float, optional
         The least mark that counts as right, where marks are not 0 and 1.
+    extract : callable, optional
+        Finds the answer in a completion; by default the answer is that of its column.
+    grade : callable, optional
+        Compares an answer with the right one, where a row has no verdict.
 
     Returns
     -------
@@ -74,18 +80,10 @@ def read_table(
     >>> log.pool("model").correct.tolist(), log.pool("model").output_tokens.tolist()
     ([[1, 0]], [[12.0, 9.0]])
     """
-    if not paths:
-        raise InvalidInputError("give at least one path to read")
+    refuse_copies(paths)
     rows: list[Row] = []
-    seen: dict[str, Path] = {}
     files: list[tuple[int, Path]] = []  # the number of rows before each file
     for path in map(Path, paths):
-        digest = _digest(path)
-        if digest in seen:
-            raise InvalidInputError(
-                f"{path} has the same content as {seen[digest]}: its samples would count twice; give one"
-            )
-        seen[digest] = path
         files.append((len(rows), path))
         try:
             rows.extend(_rows(path))
@@ -93,7 +91,9 @@ def read_table(
             raise InvalidLogError(error.reason, path=str(path), line=error.line) from error
     placed = [Row(number, row.cells) for number, row in enumerate(rows, start=1)]
     try:
-        table = lines_of_rows(placed, columns=columns, generators=generators, threshold=threshold)
+        table = lines_of_rows(
+            placed, columns=columns, generators=generators, threshold=threshold, extract=extract, grade=grade
+        )
     except InvalidLogError as error:
         if error.line is None:
             raise InvalidLogError(error.reason, path=str(files[0][1])) from error
@@ -103,22 +103,11 @@ def read_table(
     return SampleLog.from_records(table.records, table.generators, about=about)
 
 
-def _digest(path: Path) -> str:
-    digest = sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise InvalidLogError(f"cannot read the file: {error.strerror or error}", path=str(path)) from error
-    return digest.hexdigest()
-
-
 def _rows(path: Path) -> list[Row]:
     with path.open("rb") as file:
         head = file.read(len(_PARQUET))
     if head == _PARQUET:
-        return _parquet_rows(path)
+        return parquet_rows(path)
     lines = numbered_lines(path)
     first = next(lines, None)
     if first is None:
@@ -170,25 +159,38 @@ def _are_objects(value: object) -> bool:
 
 
 def separated_rows(path: Path) -> Iterator[Row]:
+    """Yield the rows of a file of CSV or TSV; see `rows_of_lines`."""
+    return rows_of_lines(numbered_lines(path), name=str(path))
+
+
+def rows_of_lines(lines: Iterable[tuple[int, bytes]], *, name: str) -> Iterator[Row]:
     """Yield the rows of CSV or TSV, whose cells may hold line ends; the place is the last line of a row.
+
+    Parameters
+    ----------
+    lines : iterable of pairs
+        Numbered lines; blank ones may be left out. One column is a table where its name is a common one.
+    name : str
+        Where they came from, for messages.
 
     Raises
     ------
     InvalidLogError
-        When the file is no table, or a row does not fit its header.
+        When they are no table, or a row does not fit its header.
     InvalidFileError
-        When the file is not text.
+        When they are not text.
     """
-    text = _text(path)
-    header = next(line for line in text if line.strip())
+    text = _text(lines, name)
+    header = next((line for line in text if line.strip()), "")
     delimiter = max(_DELIMITERS, key=header.count)
-    if delimiter not in header:
+    if delimiter not in header and not choose_columns([header.strip().strip('"')]).columns:
         raise InvalidLogError(
             "this is no table: the first line has one column; a table starts with the names of its columns, "
             "separated by commas or tabs",
-            path=str(path),
+            path=name,
             line=1,
         )
+    delimiter = delimiter if delimiter in header else ","
     csv.field_size_limit(_LONGEST_CELL)
     reader = csv.reader(text, delimiter=delimiter, strict=True)
     names: list[str] = []
@@ -202,7 +204,7 @@ def separated_rows(path: Path) -> Iterator[Row]:
                 if twice:
                     raise InvalidLogError(
                         f"the table has two columns {min(twice)!r}; rename one of them",
-                        path=str(path),
+                        path=name,
                         line=1,
                     )
                 continue
@@ -210,24 +212,33 @@ def separated_rows(path: Path) -> Iterator[Row]:
                 raise InvalidLogError(
                     f"the row has {len(cells)} cells and the table {len(names)} columns; put cells with "
                     f"{delimiter!r} in quotation marks",
-                    path=str(path),
+                    path=name,
                     line=reader.line_num,
                 )
             yield Row(reader.line_num, dict(zip(names, cells, strict=False)))
     except csv.Error as error:
-        raise InvalidLogError(f"broken CSV: {error}", path=str(path), line=reader.line_num) from error
+        raise InvalidLogError(f"broken CSV: {error}", path=name, line=reader.line_num) from error
 
 
-def _text(path: Path) -> list[str]:
-    """Return the lines of a file with their ends, blank ones too."""
+def _text(numbered: Iterable[tuple[int, bytes]], name: str) -> list[str]:
+    """Return lines with their ends, blank ones too."""
     lines: list[str] = []
-    for place, line in numbered_lines(path):
+    for place, line in numbered:
         lines.extend("\n" for _ in range(place - 1 - len(lines)))
-        lines.append(decode_text(line, path=str(path), line=place) + "\n")
+        lines.append(decode_text(line, path=name, line=place) + "\n")
     return lines
 
 
-def _parquet_rows(path: Path) -> list[Row]:
+def parquet_rows(path: Path) -> list[Row]:
+    """Return the rows of a Parquet file, with cells as plain Python.
+
+    Raises
+    ------
+    InvalidLogError
+        When the file cannot be read.
+    MissingDependencyError
+        When pyarrow is not installed.
+    """
     parquet = require("pyarrow.parquet", extra="parquet")
     arrow = require("pyarrow", extra="parquet")
     try:

@@ -8,7 +8,7 @@ the one door to a log and hands over to the other modules of `difficulty.log`, w
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, final
@@ -204,6 +204,8 @@ class SampleLog:
         columns: Mapping[str, str] | None = None,
         generators: Mapping[str, Generator] | None = None,
         threshold: float | None = None,
+        extract: Callable[[str], str | None] | None = None,
+        grade: Callable[[str, str], bool] | None = None,
         about: Mapping[str, object] | None = None,
     ) -> SampleLog:
         """Build a log from a dataframe, one row a sample, or one row a prompt with lists.
@@ -221,6 +223,8 @@ class SampleLog:
             a frame that names none.
         threshold : float, optional
             The least mark that counts as right, where `correct` holds marks.
+        extract, grade : callable, optional
+            Find the answer in a completion, and compare it with the right one where a row has no verdict.
         about : mapping, optional
             More for the header.
 
@@ -241,7 +245,14 @@ class SampleLog:
         """
         rows = rows_of_frame(frame)
         try:
-            table = lines_of_rows(rows, columns=columns, generators=generators, threshold=threshold)
+            table = lines_of_rows(
+                rows,
+                columns=columns,
+                generators=generators,
+                threshold=threshold,
+                extract=extract,
+                grade=grade,
+            )
         except InvalidLogError as error:
             raise InvalidLogError(error.reason, path="frame", line=error.line) from error
         return cls.from_records(table.records, table.generators, about={**table.about, **(about or {})})

@@ -21,7 +21,7 @@ from difficulty.errors import InvalidFileError, InvalidPromptError
 from difficulty.files.lines import decode_text, numbered_lines, numbered_lines_of
 from difficulty.log.wire import MAX_COUNT
 from difficulty.prompt import Prompt
-from planner.files.tables import TableRecord, as_prompt_record, prompt_table
+from planner.files.tables import TableRecord, as_prompt_record, is_parquet, prompt_table, table_of_lines
 
 __all__ = ["MAX_PROMPTS", "Form", "PromptFile", "parse_prompts", "prompt_lines", "prompts_of", "read_prompts"]
 
@@ -31,7 +31,6 @@ MAX_PROMPTS: Final = 1_000_000  # of one file, which is held in memory: some 400
 MAX_CONTENT_BYTES: Final = 1024 * 1024 * 1024
 
 _STDIN: Final = "standard input"
-_PARQUET: Final = b"PAR1"
 _ARRAY: Final = re.compile(rb"\s*\[\s*(?:$|[{\"])")
 _CONTENT: Final = ("prompt", "text", "messages")
 _ID: Final = ("id", "prompt_id")
@@ -69,7 +68,7 @@ def read_prompts(path: str | os.PathLike[str], *, form: Form = "auto") -> Prompt
     Parameters
     ----------
     path : str or path
-        JSON Lines, plain text, CSV or TSV with a header, or a sample log (JSON Lines or Parquet); ``-`` is
+        JSON Lines, plain text, a table (CSV or TSV with a header, or Parquet), or a sample log; ``-`` is
         standard input.
     form : {"auto", "jsonl", "text"}
         How lines are read; ``"auto"`` takes a file whose first line starts with ``{`` for JSON Lines.
@@ -84,13 +83,14 @@ def read_prompts(path: str | os.PathLike[str], *, form: Form = "auto") -> Prompt
     name = os.fspath(path)
     if name == "-":
         lines = _bounded(numbered_lines_of(_stdin(), name=_STDIN), _STDIN)
-        return prompts_of(lines, name=_STDIN, form=form)
-    if form == "auto" and _is_parquet(Path(path)):
-        return _of_log(path)
+        table = table_of_lines(lines, name=_STDIN, most=MAX_PROMPTS) if form == "auto" else None
+        return prompts_of(lines, name=_STDIN, form=form) if table is None else _of_table(table, _STDIN)
     if form == "auto":
         table = prompt_table(Path(path), most=MAX_PROMPTS)
         if table is not None:
             return _of_table(table, name)
+        if Path(path).is_file() and is_parquet(Path(path)):
+            return _of_log(path)
     lines = prompt_lines(Path(path))
     if form == "auto" and _is_log(lines[0][1]):
         return _of_log(path)
@@ -219,16 +219,6 @@ def _stdin() -> BufferedReader[Any]:
     return stream if isinstance(stream, BufferedReader) else BufferedReader(BytesIO(stream.read()))
 
 
-def _is_parquet(path: Path) -> bool:
-    if not path.is_file():  # a pipe must not lose its first bytes; what is not there is reported by reading
-        return False
-    try:
-        with path.open("rb") as file:
-            return file.read(len(_PARQUET)) == _PARQUET
-    except OSError:
-        return False
-
-
 def _of_log(path: str | os.PathLike[str]) -> PromptFile:
     from difficulty.log.sample_log import SampleLog
 
@@ -256,6 +246,8 @@ def _record(line: bytes, name: str, number: int) -> tuple[_Record, set[str]]:
                 f'{name}, line {number}: must be a JSON object such as {{"prompt": "1 + 1?"}}; for plain '
                 "text give --format text"
             )
+        if isinstance(raw.get("prompt"), list) and "messages" not in raw:  # as trainers write them
+            raw["messages"] = raw.pop("prompt")
         return msgspec.convert(raw, _Record), set(raw)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidPromptError(

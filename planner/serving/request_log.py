@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 from difficulty.generator import Generator
+from difficulty.log.redaction import REMOVED, SERVER
 from difficulty.prompt import Prompt
 from planner.files.append import AppendFile
 from planner.ports.outcome import Outcome
@@ -27,7 +28,6 @@ __all__ = ["Labels", "RequestLog"]
 _LOG: Final = logging.getLogger("planner.serving")
 Labels: TypeAlias = Literal["none", "agreement"]
 
-_REMOVED: Final = "[removed]"
 _SAMPLE_LOG: Final = 1
 
 
@@ -130,7 +130,7 @@ class RequestLog:
 
     def _clean(self, text: str) -> str:
         for pattern in self._removed:
-            text = pattern.sub(_REMOVED, text)
+            text = pattern.sub(REMOVED, text)
         return text
 
     def _append(self, lines: bytes) -> None:
@@ -148,7 +148,7 @@ class RequestLog:
                     {
                         "sample_log": _SAMPLE_LOG,
                         "generators": {name: _settings(one) for name, one in self._generators.items()},
-                        "about": {"source": "planner serve", "labels": self._labels},
+                        "about": {"source": SERVER, "labels": self._labels},
                     }
                 )
                 lines = header + b"\n" + lines

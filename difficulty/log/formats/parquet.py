@@ -22,7 +22,7 @@ from difficulty.log.formats.rows import COUNT_COLUMNS, JSON_COLUMNS, TEXT_COLUMN
 from difficulty.log.merge import left_out
 from difficulty.log.wire import canonical_json, decode_header
 
-__all__ = ["PARQUET_MAGIC", "read_parquet", "write_parquet"]
+__all__ = ["PARQUET_MAGIC", "is_parquet_log", "read_parquet", "write_parquet"]
 
 PARQUET_MAGIC: Final = b"PAR1"
 _HEADER_KEY: Final = b"sample_log"
@@ -56,6 +56,22 @@ def read_parquet(path: Path, *, keep_first: bool = False) -> ParsedLog:
         raise InvalidLogError(
             f"the Parquet data cannot be read ({error}); write the file again", path=name
         ) from error
+
+
+def is_parquet_log(path: Path) -> bool:
+    """Say whether a Parquet file is a sample log; one that cannot be read is none, and reading it says why.
+
+    Raises
+    ------
+    MissingDependencyError
+        When pyarrow is not installed.
+    """
+    parquet = require("pyarrow.parquet", extra="parquet")
+    arrow = require("pyarrow", extra="parquet")
+    try:
+        return _HEADER_KEY in (parquet.read_schema(path).metadata or {})
+    except (arrow.ArrowException, OSError):
+        return False
 
 
 def _parse(reader: ArrowReader, table: Any, name: str, *, keep_first: bool) -> ParsedLog:

@@ -22,6 +22,7 @@ from difficulty.log.tables.cells import (
     plain,
 )
 from difficulty.log.tables.choice import SAMPLE_FIELDS, ColumnChoice, choose_columns
+from difficulty.log.tables.judged import find_answers, judge
 from difficulty.prompt import Prompt
 
 __all__ = ["Row", "Table", "lines_of_rows"]
@@ -79,6 +80,8 @@ def lines_of_rows(
     columns: Mapping[str, str] | None = None,
     generators: Mapping[str, Generator] | None = None,
     threshold: float | None = None,
+    extract: Callable[[str], str | None] | None = None,
+    grade: Callable[[str, str], bool] | None = None,
 ) -> Table:
     """Turn rows into lines.
 
@@ -91,6 +94,8 @@ def lines_of_rows(
         What is known of the generators by name; one alone has drawn all rows of a table that names none.
     threshold : float, optional
         The least mark that counts as right; see `difficulty.log.tables.cells.as_verdict`.
+    extract, grade : callable, optional
+        Find answers in texts, and compare them with the right ones; see `difficulty.log.tables.judged`.
 
     Raises
     ------
@@ -135,6 +140,10 @@ def lines_of_rows(
     records = reader.records()
     if not records:
         raise InvalidLogError("all rows are empty; there is nothing to read")
+    if extract is not None:
+        find_answers(records, extract)
+    if grade is not None:
+        judge(records, grade)
     about: dict[str, object] = {"columns": dict(choice.columns)}
     if nested is not None:
         about["sample_fields"] = dict(nested.columns)
@@ -152,14 +161,16 @@ def _looked_at(choice: ColumnChoice, rows: Sequence[Row]) -> ColumnChoice:
         becomes = "text" if "text" not in columns else None
         choice = choice.without("samples", becomes=becomes)
         columns = choice.columns
-    if "answer" in choice.guessed and "gold" not in columns:
+    if "answer" in choice.guessed:
         listed = [
             field
             for field in SAMPLE_FIELDS
-            if field in columns and _first(rows, columns[field], lambda cell: isinstance(cell, list))
+            if field in columns
+            and field not in ("score", "step_scores")  # of the steps of one sample
+            and _first(rows, columns[field], lambda cell: isinstance(cell, list))
         ]
-        if listed and "answer" not in listed:  # one answer to many samples is the right one
-            choice = choice.without("answer", becomes="gold")
+        if listed and "answer" not in listed:  # one answer to many samples is the right one, or that of all
+            choice = choice.without("answer", becomes=None if "gold" in columns else "gold")
             columns = choice.columns
     content = columns.get("prompt")
     if "prompt_id" in choice.guessed and content is not None:

@@ -24,11 +24,14 @@ def read_logs(paths: Sequence[Path], on_duplicate: Literal["error", "first"]) ->
     Raises
     ------
     InvalidLogError
-        When a file is not a valid log, or has lines that repeat and `on_duplicate` is ``"error"``.
+        When a file is not a valid log, has lines that repeat and `on_duplicate` is ``"error"``, or is a
+        server's with too much taken out.
     """
+    from difficulty.log.redaction import refuse_redacted
     from difficulty.log.sample_log import SampleLog
 
     log = SampleLog.read(*paths, on_duplicate=on_duplicate)
+    refuse_redacted(log)
     n_left_out = log.about.get("duplicates_left_out")
     if n_left_out:
         note(f"left out: {n_left_out} that repeat the prompt and generator of an earlier line")

@@ -144,4 +144,4 @@ def test_a_folder_of_the_harness_is_imported(
         log = SampleLog.read("samples.jsonl.gz")
         assert list(log.generators) == ["tiny"] and log.n_samples == 6
     assert main(["import", "out", "--answer", "x"]) == 2
-    assert "has no columns; leave out --answer" in capsys.readouterr().err
+    assert "a log of lm-evaluation-harness, for which --answer means nothing" in capsys.readouterr().err

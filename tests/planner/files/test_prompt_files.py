@@ -1,6 +1,7 @@
 """Prompts from files: forms, ids, and what is said of bad ones."""
 
 import gzip
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
@@ -161,3 +162,56 @@ def test_tables_that_hold_no_prompts_are_refused_by_line(tmp_path: Path) -> None
     lines = tmp_path / "p.txt"
     lines.write_text("What is a prompt, and what is a question?\n1, 2 or 3?\n")
     assert len(read_prompts(lines).prompts) == 2  # commas make no table
+
+
+def test_a_table_of_one_column_is_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text('question\n"1 + 1, or 2?"\n"what, then?"\n')
+    assert [prompt.text for prompt in read_prompts(path).prompts] == ["1 + 1, or 2?", "what, then?"]
+
+
+def test_a_parquet_table_is_read_as_one_and_a_log_as_a_log(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow", reason="Parquet needs pyarrow")
+    path = tmp_path / "p.parquet"
+    pandas.DataFrame({"question": ["1 + 1?", "2 + 2?"], "answer": [2, 4], "level": [1, 1]}).to_parquet(path)
+    found = read_prompts(path)
+    assert [(prompt.text, prompt.gold) for prompt in found.prompts] == [("1 + 1?", "2"), ("2 + 2?", "4")]
+    assert found.unused_fields == ("level",)
+    trainer = [
+        {
+            "data_source": "sums",
+            "prompt": [{"role": "user", "content": f"{n} + 1?"}],
+            "reward_model": {"style": "rule", "ground_truth": str(n + 1)},
+        }
+        for n in range(2)
+    ]
+    pandas.DataFrame(trainer).to_parquet(path)
+    assert [(prompt.content, prompt.gold) for prompt in read_prompts(path).prompts] == [
+        ("0 + 1?", "1"),
+        ("1 + 1?", "2"),
+    ]
+    path.write_bytes(b"PAR1 and no more")
+    with pytest.raises((InvalidPromptError, InvalidLogError), match=r"p\.parquet"):
+        read_prompts(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "texts"),
+    [
+        (b'id,question\na,"1, 2\nor 3?"\nb,4?\n', ["1, 2\nor 3?", "4?"]),
+        (b"id\tquestion\na\t1?\n", ["1?"]),
+        (b"What is a prompt, and what is a question?\n1, 2 or 3?\n", None),
+    ],
+)
+def test_a_table_comes_through_a_pipe(
+    content: bytes, texts: list[str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(content)))
+    found = [prompt.text for prompt in read_prompts("-").prompts]
+    assert found == (texts or content.decode().splitlines())
+
+
+def test_prompts_of_messages_may_be_called_prompt() -> None:
+    line = b'{"prompt": [{"role": "user", "content": "hello"}]}'
+    assert parse_prompts(line, name="file").prompts[0].content == "hello"

@@ -1,0 +1,58 @@
+"""What ``planner import`` says: which column was taken for what, what nothing reads, and what is missing.
+
+It assumes a log that an importer made, whose header tells what was read. Reading is left to
+`difficulty.importers`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from planner.commands.terminal.terminal import note, say
+
+if TYPE_CHECKING:
+    from difficulty.log.sample_log import SampleLog
+
+__all__ = ["summary_of", "tell"]
+
+
+def summary_of(log: SampleLog) -> dict[str, object]:
+    """Return what a log holds, for programs."""
+    counts = log.counts().n
+    n_recorded = log.n_recorded()
+    drawn = n_recorded[n_recorded > 0]
+    return {
+        "n_prompts": len(log),
+        "n_samples": log.n_samples,
+        "generators": list(log.generators),
+        "samples_per_prompt": [int(drawn.min()), int(drawn.max())] if drawn.size else [0, 0],
+        "unknown_verdicts": int(n_recorded.sum() - counts.sum()),
+        "missing_lines": int((n_recorded == 0).sum()),
+        "about": dict(log.about),
+    }
+
+
+def tell(log: SampleLog) -> None:
+    """Say what was taken for what, and what the log lacks."""
+    about, summary = log.about, summary_of(log)
+    for name in ("columns", "sample_fields"):
+        taken = about.get(name)
+        if isinstance(taken, dict):
+            for field, column in taken.items():
+                say(f"  {field:<14} <- {'samples: ' if name == 'sample_fields' else ''}{column}", error=True)
+    unused = about.get("unused_columns")
+    if isinstance(unused, list):
+        note(f"not used: {', '.join(unused)}")
+    if about.get("failed_samples_left_out"):
+        note(f"left out: {about['failed_samples_left_out']} samples that failed")
+    if about.get("empty_rows_left_out"):
+        note(f"left out: {about['empty_rows_left_out']} empty rows")
+    if summary["unknown_verdicts"]:
+        note(f"{summary['unknown_verdicts']:,} of {log.n_samples:,} samples have no verdict")
+    least, most = log.n_recorded().min(), log.n_recorded().max()
+    if least != most:
+        note(f"ragged: {least} to {most} samples for a prompt and generator")
+    if not log.has_tokens:
+        note("not every sample has its tokens; costs can be told in samples only")
+    if not log.has_text:
+        note("not every prompt has a text; difficulty cannot be read from texts")
