@@ -415,6 +415,7 @@ class Planner:
             budget=budget,
             replan=None if budget is None else ready,
             least=None if least is None else [LeastAnswer(*one) for one in least],
+            levels=None if one_shot or max_rounds is not None else ready.levels(),
             max_rounds=max_rounds,
             verifier=verifier,
             learned=self.bundle.verifiers,

@@ -15,7 +15,7 @@ from difficulty.errors import BackendError, VerifierError
 from planner.drivers.exchange import Draws, failure_of, read_completions, read_scores
 from planner.drivers.ledger import Account, Hold, Ledger
 from planner.drivers.limits import Limits
-from planner.drivers.run_log import RunLog, sample_key
+from planner.drivers.run_log import RunLog, sample_key, score_key
 from planner.drivers.session import OnProgress, Progress, Session, check_tasks
 from planner.drivers.turns import Standing, Turns
 from planner.ports.outcome import Outcome, OutcomeError
@@ -101,6 +101,7 @@ class Desk:
         self._queue = deque(range(len(tasks))) if turns is None else deque[int]()
         self._accounts: dict[int, Account] = {}
         self._memory: dict[str, dict[int, Completion]] | None = None
+        self._marks: dict[str, tuple[float, ...]] = {}
         if turns is not None and turns.comes_back:
             self._memory = {}
         self._run_log = run_log
@@ -127,7 +128,12 @@ class Desk:
         running: dict[int, float] = {}
         for number, account in self._accounts.items():
             (done if number in self._outcomes else running)[number] = account.cost
-        return Standing(done, running, self.ledger.lost_cost)
+        settled = {
+            number
+            for number, outcome in self._outcomes.items()
+            if outcome.stop_reason in ("satisfied", "failed")
+        }
+        return Standing(done, running, self.ledger.lost_cost, settled)
 
     def open(self, number: int) -> Session | None:
         """Return the session of a task, or None where its final outcome is in the run log."""
@@ -201,10 +207,15 @@ class Desk:
             known.update((request.seed + index, one) for index, one in completions.items())
 
     def recorded_scores(self, session: Session, ask: Ask, request: ScoreRequest) -> Scored | None:
-        """Return the scores that the run log has for an ask, booked."""
+        """Return the scores that an ask had before in this run, or that the run log has, booked."""
+        key = score_key(request) if self._memory is not None else ""
+        if key in self._marks:
+            return Scored(ask=ask, reply=self._marks[key])
         recorded = None if self._run_log is None else self._run_log.scores(request)
         if recorded is None:
             return None
+        if self._memory is not None:
+            self._marks[key] = recorded.scores
         usage = Usage(verifier_tokens=recorded.verifier_tokens)
         self.ledger.spend(session.account, usage, session.task.generator.name)
         return Scored(ask=ask, reply=recorded.scores)
@@ -261,6 +272,8 @@ class Desk:
         marks = read_scores(scores, n=len(request.completions))
         usage = marks.usage + Usage(seconds=seconds)
         self.ledger.spend(session.account, usage, marks.generator or session.task.generator.name)
+        if self._memory is not None and not isinstance(marks.reply, Failure):
+            self._marks[score_key(request)] = marks.reply
         if self._run_log is not None:
             tokens = int(marks.usage.verifier_tokens)
             if isinstance(marks.reply, Failure):

@@ -25,7 +25,7 @@ from planner.ports.ports import Completion, SampleRequest, ScoreRequest
 from planner.strategies.task import Task
 from policies.cost.usage import Usage
 
-__all__ = ["Recorded", "RecordedScores", "Recovery", "RunLog", "sample_key"]
+__all__ = ["Recorded", "RecordedScores", "Recovery", "RunLog", "sample_key", "score_key"]
 
 RUN_LOG_SCHEMA: Final = 1
 _FINAL: Final = ("complete", "satisfied")
@@ -118,7 +118,7 @@ class RunLog:
 
     def scores(self, request: ScoreRequest) -> RecordedScores | None:
         """Return the scores of `request` where they are recorded."""
-        return self._scores.get(_score_key(request))
+        return self._scores.get(score_key(request))
 
     def outcome(self, task: Task) -> Outcome | None:
         """Return the outcome of `task` where it is recorded and final."""
@@ -155,7 +155,7 @@ class RunLog:
         tokens_each: Sequence[int] = (),
     ) -> None:
         """Record the scores of one request."""
-        line = {"scores": _score_key(request), "values": list(scores), "verifier_tokens": verifier_tokens}
+        line = {"scores": score_key(request), "values": list(scores), "verifier_tokens": verifier_tokens}
         more = {"steps": [list(one) for one in steps], "tokens_each": list(tokens_each)}
         self._append(line | {name: values for name, values in more.items() if values})
 
@@ -233,7 +233,8 @@ def sample_key(request: SampleRequest) -> str:
     return _digest(content, drawing, request.prefix, request.stop, request.max_output_tokens)
 
 
-def _score_key(request: ScoreRequest) -> str:
+def score_key(request: ScoreRequest) -> str:
+    """Return what the scores of a request depend on."""
     prompt = request.prompt
     content = (prompt.id, prompt.text, prompt.messages)
     asked = (request.verifier, request.generator)

@@ -6,7 +6,7 @@ Without turns, all tasks are opened in their order; who plans anew under a budge
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple, Protocol
 
 from planner.strategies.task import Task
@@ -23,11 +23,14 @@ class Standing(NamedTuple):
         Cost of each prompt that is done, and so far of each in progress, by number.
     lost : float
         What cancelled requests may have cost beside that: nobody counted it.
+    settled : set of int
+        Prompts that are done and need no more: satisfied, or failed.
     """
 
     closed: Mapping[int, float]
     open: Mapping[int, float]
     lost: float
+    settled: Set[int] = frozenset()
 
 
 class Turn(NamedTuple):

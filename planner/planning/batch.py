@@ -105,6 +105,16 @@ class Batch:
         best = cost.argmin(axis=1)
         return [(generators[column], float(cost[row, column])) for row, column in enumerate(best)]
 
+    def levels(self) -> Levels | None:
+        """Return what each prompt takes at each price, where one generator draws until a checker accepts."""
+        courses = [self.writer.courses[at] for at in np.unique(self.menu.course)]
+        generators = {name for course in courses for name in course.generators}
+        if self.price is not None or len(generators) > 1:
+            return None
+        if any(course.selection.checker is None for course in courses):
+            return None
+        return Levels(self)
+
     def _spent(self, rows: NDArray[np.intp] | slice, budget: float, *, per_prompt: bool = False) -> Levelled:
         return spend(
             self.menu.value[rows],
@@ -115,6 +125,11 @@ class Batch:
             per_prompt=per_prompt,
         )
 
+    def written_at(self, rows: NDArray[np.intp], level: NDArray[np.intp]) -> list[AllocationPlan]:
+        """Return the plans of some prompts at levels of their own, at the price of the deepest."""
+        deepest = int(level.max()) if len(level) else 0
+        return self._written(rows, Levelled(level, float(self.chooser.policy.prices[deepest])))
+
     def _written(self, rows: NDArray[np.intp], found: Levelled) -> list[AllocationPlan]:
         policy = self.chooser.policy
         levels = np.arange(len(policy.prices))
@@ -124,3 +139,30 @@ class Batch:
         prompts = self.prompts if everybody else [self.prompts[row] for row in rows]
         menu = self.menu if everybody else self.menu.take(rows)
         return self.writer.write(prompts, menu, found.level, price=found.price, levels=levels)
+
+
+@dataclass(frozen=True, kw_only=False, slots=True, eq=False)
+class Levels:
+    """What each prompt of a batch takes at each price; implements `planner.running.deepening.Levels`.
+
+    Parameters
+    ----------
+    batch : Batch
+        With a menu of all prices.
+    """
+
+    batch: Batch
+
+    @property
+    def value(self) -> NDArray[np.float64]:
+        """Told value, shape (N, L)."""
+        return self.batch.menu.value
+
+    @property
+    def cost(self) -> NDArray[np.float64]:
+        """Expected cost, shape (N, L)."""
+        return self.batch.menu.cost
+
+    def at(self, rows: Sequence[int], levels: Sequence[int]) -> list[AllocationPlan]:
+        """Return the plans of some prompts, each at a level of its own."""
+        return self.batch.written_at(np.asarray(rows, dtype=np.intp), np.asarray(levels, dtype=np.intp))

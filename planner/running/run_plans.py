@@ -23,6 +23,7 @@ from planner.drivers.session import DriverName, OnProgress
 from planner.drivers.turns import Turns
 from planner.ports.outcome import Outcome
 from planner.ports.ports import AnswerExtractor, Backend, Verifier
+from planner.running.deepening import Deepening, Levels
 from planner.running.parts import LeastAnswer, Parts, Replan
 from planner.strategies.follow import Follow
 from planner.strategies.registry import strategy_of
@@ -52,6 +53,7 @@ async def run_plans(
     budget: Budget | None = None,
     replan: Replan | None = None,
     least: Sequence[LeastAnswer] | None = None,
+    levels: Levels | None = None,
     verifier: Verifier | Mapping[str, Verifier] | Literal["learned"] | None = None,
     learned: Mapping[str, CorrectnessModel] | None = None,
     extractor: AnswerExtractor | None = None,
@@ -84,6 +86,9 @@ async def run_plans(
     least : sequence of LeastAnswer, optional
         The least costly way to answer each prompt. So much of the budget is set aside for each prompt that
         has drawn nothing, and one such sample is drawn where the budget ends its course before any answer.
+    levels : Levels, optional
+        What each prompt takes with more and more to spend, where a checker tells who is solved: then those
+        that are not go on as far as the budget reaches (`planner.running.deepening`), in place of `replan`.
     verifier : Verifier, mapping of str to Verifier, or "learned", optional
         One verifier for every name that strategies ask for, or one per name. ``mean_logprob`` and what
         `learned` holds are always there. ``"learned"`` puts the learned verifier in the place of every other
@@ -134,7 +139,16 @@ async def run_plans(
     tasks = [work.task(number, plan, prompts[number]) for number, plan in enumerate(plans)]
     limits = _with_budget(limits or Limits(), budget, cost_model, n_prompts=len(prompts))
     turns: Turns | None = None
-    if limits.max_cost is not None and (replan is not None or least is not None):
+    if limits.max_cost is not None and levels is not None:
+        turns = Deepening(
+            plans,
+            limit=limits.max_cost,
+            task_of=lambda number, plan: work.task(number, plan, prompts[number]),
+            levels=levels,
+            least=least or (),
+            seed=seed,
+        )
+    elif limits.max_cost is not None and (replan is not None or least is not None):
         turns = Parts(
             plans,
             limit=limits.max_cost,

@@ -127,4 +127,4 @@ def test_import_grades_a_log_and_reads_a_column(tmp_path: Path, capsys: pytest.C
     assert json.loads(capsys.readouterr().out)["about"]["columns"]["reward"] == "reward"
     pool = SampleLog.read(out).pool("model")
     assert pool.correct.tolist() == [[1, 0]] and np.nansum(pool.score) == 7
-    assert main(["import", str(log), "--out", str(out)]) == 2
+    assert main(["import", str(log), "--out", str(out)]) == 0
