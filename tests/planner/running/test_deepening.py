@@ -97,10 +97,12 @@ def test_who_goes_on_keeps_samples_and_verdicts_and_pays_for_none_twice(
     again = Counting(success)
     resumed = run(again, 120.0, driver=driver, log=tmp_path / "run.jsonl")
     assert not again.drawn.keys() & source.drawn.keys()
-    solved = {one.prompt_id for one in outcomes if one.answer == "right"}
-    assert solved <= {one.prompt_id for one in resumed if one.answer == "right"}
-    if driver == "lockstep":  # whose replies come in one order
-        assert not again.drawn and not again.checked
+    solved, still = (
+        {one.prompt_id for one in found if one.answer == "right"} for found in (outcomes, resumed)
+    )
+    # Where replies come in any order, who gets the last of the budget may differ.
+    few = 0 if driver == "lockstep" else 3
+    assert len(solved - still) <= few and again.drawn.total() <= few and again.checked.total() <= 2 * few
 
 
 def test_what_is_solved_is_left_alone_and_the_rest_gets_about_the_same() -> None:
