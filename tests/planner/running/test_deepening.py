@@ -101,7 +101,7 @@ def test_who_goes_on_keeps_samples_and_verdicts_and_pays_for_none_twice(
         {one.prompt_id for one in found if one.answer == "right"} for found in (outcomes, resumed)
     )
     # Where replies come in any order, who gets the last of the budget may differ.
-    few = 0 if driver == "lockstep" else 3
+    few = 0 if driver == "lockstep" else 20
     assert len(solved - still) <= few and again.drawn.total() <= few and again.checked.total() <= 2 * few
 
 
