@@ -22,7 +22,7 @@ __all__ = ["BABBLE", "EMPTY", "Books", "serve"]
 BABBLE = b"<html>a proxy of somebody else</html>"
 EMPTY = b'{"choices":[]}'
 
-_NONCE = re.compile(r"nonce-\d+")
+_NONCE = re.compile(r"nonce-\d{7}")
 # Shares of each way to misbehave.
 _REFUSES, _FAILS, _BABBLES, _EMPTY, _RESETS, _DAWDLES = 0.04, 0.04, 0.03, 0.03, 0.04, 0.01
 _TOKENS_OF_PROMPT = 11
@@ -126,11 +126,13 @@ class _Upstream:
             draw -= share
         breaks = 0 <= draw < _RESETS
         nonce = _NONCE.findall(body["messages"][-1]["content"])[0]
-        text = f"{nonce} is {rng.choice((41, 42, 42, 42))}"[: body.get("max_tokens", 99)]
+        whole = f"{nonce} is {rng.choice((41, 42, 42, 42))}"
+        text = whole[: body.get("max_tokens", 99)]
+        finish = "stop" if text == whole else "length"
         if body.get("stream"):
-            return await self._stream(writer, body, user, nonce, text, breaks=breaks)
+            return await self._stream(writer, body, user, nonce, text, finish, breaks=breaks)
         message = {"role": "assistant", "content": text}
-        choice = {"index": 0, "finish_reason": "stop", "message": message}
+        choice = {"index": 0, "finish_reason": finish, "message": message}
         reply = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
         data = _whole(json.dumps(reply | {"usage": _usage(text)}).encode())
         if breaks:
@@ -149,6 +151,7 @@ class _Upstream:
         user: str,
         nonce: str,
         text: str,
+        finish: str,
         *,
         breaks: bool,
     ) -> tuple[str, int] | None:
@@ -160,7 +163,7 @@ class _Upstream:
             {"choices": [{"index": 0, "delta": {"content": letter}, "finish_reason": None}]}
             for letter in text
         ]
-        pieces.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        pieces.append({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
         if (body.get("stream_options") or {}).get("include_usage"):
             pieces.append({"choices": [], "usage": _usage(text)})
         events = [b"data: " + json.dumps(outside | piece).encode() + b"\n\n" for piece in pieces]

@@ -68,10 +68,10 @@ def _serve_mock(pipe: Connection) -> None:
 
 def _serve_proxy(pipe: Connection, upstream: int, mode: str) -> None:
     from planner.serving.build import build
-    from planner.serving.server import collect_seldom, server_of
+    from planner.serving.server import prepare_process, server_of
     from planner.serving.settings import ServeSettings
 
-    collect_seldom()
+    prepare_process()
     route: dict[str, Any] = {"upstream": "up", "mode": "off"}
     if mode != "off":
         route = {"upstream": "up", "price": float(mode), "extract": "last_number"}

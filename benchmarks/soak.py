@@ -33,10 +33,10 @@ _KEPT, _LEAVES = 20, 25
 
 def _serve_proxy(pipe: Connection, upstream: int, folder: str, trace: bool) -> None:
     from planner.serving.build import build
-    from planner.serving.server import collect_seldom, server_of
+    from planner.serving.server import prepare_process, server_of
     from planner.serving.settings import ServeSettings
 
-    collect_seldom()
+    prepare_process()
     planned = {"upstream": "up", "extract": "last_number"}
     window = {"limit": 12_000.0, "window": 60.0, "clock": "seconds"}
     settings = ServeSettings.from_plain(

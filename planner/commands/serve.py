@@ -62,7 +62,7 @@ def command(
     """Serve an OpenAI-compatible API that plans each request."""
     from planner.planning.request import UnfamiliarPromptsWarning
     from planner.serving.build import build
-    from planner.serving.server import collect_seldom, server_of
+    from planner.serving.server import prepare_process, server_of
     from planner.serving.settings import ServeSettings
 
     if path is not None:
@@ -71,6 +71,7 @@ def command(
         settings = ServeSettings.read(path)
     else:
         settings = _of_options(upstream, key_variable, model, bundle, price, extract, off)
+    prepare_process()
     service = build(settings)
     if host not in ("127.0.0.1", "::1", "localhost") and not settings.keys:
         note("warning: everybody who can reach this address may spend; set keys in the settings")
@@ -79,8 +80,9 @@ def command(
         logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     # What is unfamiliar is counted in the metrics; the log needs no line for it.
     warnings.filterwarnings("ignore", category=UnfamiliarPromptsWarning)
-    collect_seldom()
-    server = server_of(service.application, host=host, port=port)
+    server = server_of(
+        service.application, host=host, port=port, client_seconds=settings.limits.client_seconds
+    )
     note(f"serving on http://{host}:{port}/v1; stop with Ctrl-C")
     server.run()
 

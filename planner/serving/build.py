@@ -70,7 +70,7 @@ def build(settings: ServeSettings) -> Service:
             )
     handler = Handler(routes, limits=settings.limits, doors=doors, watch=watch)
     opened: tuple[Opened, ...] = (Loading(settings, routes, upstreams), *upstreams.values())
-    application = Application(handler, opened, max_body_bytes=settings.limits.max_body_bytes)
+    application = Application(handler, opened, limits=settings.limits)
     return Service(application=application, handler=handler, routes=routes, opened=opened)
 
 

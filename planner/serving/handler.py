@@ -34,6 +34,8 @@ _LOG: Final = logging.getLogger("planner.serving")
 _PLANNED: Final = {"/v1/chat/completions": "chat", "/v1/completions": "completions"}
 _RESPONSES: Final = "/v1/responses"
 _PASSED: Final = re.compile(r"/v1/(responses|messages|embeddings|models|chat/completions)(/[\w.:-]+)*")
+# Without a key.
+_OPEN: Final = ("/health", "/ready")
 # What servers note where the client went away before its answer.
 _GONE: Final = 499
 _ID: Final = re.compile(r"[\w.:-]{1,128}")
@@ -70,6 +72,17 @@ class Handler:
     def in_flight(self) -> int:
         """Calls that are worked on now."""
         return self._in_flight
+
+    def greet(self, call: Call) -> None:
+        """Refuse a call whose body need not be read: its client may not come in.
+
+        Raises
+        ------
+        Refusal
+            401.
+        """
+        if call.path not in _OPEN:
+            self._doors.client(call)
 
     async def handle(self, call: Call) -> Answer:
         """Answer a call; only a cancellation comes out as an exception."""

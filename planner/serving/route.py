@@ -225,8 +225,14 @@ class Route:
         """Pass a request through with one call, untouched where nobody pays for it."""
         seen.mode = "pass"
         body = self._untouched(request)
-        if payment is None or self.planning is None:
+        if self.planning is None:
             return await self.origin.forward(request.call, body=body)
+        if payment is None:
+
+            def seen_usage(usage: Usage | None, reasoning: int, finish: str | None) -> None:
+                seen.usage = usage
+
+            return counted(await self.origin.forward(request.call, body=body), seen_usage)
         asked = read_request(request, votes=self.votes)
         name = next(iter(self.planning.sources))
         model = self.planning.cost_model

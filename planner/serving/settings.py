@@ -56,6 +56,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Longest time for one request; a planned one ends with the best answer so far.
     keep_alive_seconds : float
         How often a stream that waits for its answer shows a sign of life.
+    client_seconds : float
+        Longest time that a client may take to send its request, or to take a piece of its answer.
+    max_held_bytes : int
+        Bodies of all requests that come in or are worked on; more are refused with 503.
     """
 
     max_body_bytes: int = 16 * 2**20
@@ -64,6 +68,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_in_flight: int = 2048
     deadline_seconds: float = 600.0
     keep_alive_seconds: float = 5.0
+    client_seconds: float = 60.0
+    max_held_bytes: int = 512 * 2**20
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from typing import Any
 
 import pytest
 from scripted_upstream import Asked, Said, ScriptedUpstream, completion
@@ -43,3 +44,13 @@ async def test_samples_of_a_client_that_went_away_are_booked(stream: bool) -> No
         assert bed.service.handler.in_flight == 0
         assert await metric(bed, 'planner_tokens_total{kind="output"') == first_wave * len("it is 0")
         assert await metric(bed, 'planner_requests_total{endpoint="/v1/chat/completions"') == 1
+
+
+@pytest.mark.parametrize("more", [{"tools": [{}]}, {"tools": [{}], "stream": True}])
+async def test_calls_that_pass_on_a_route_that_plans_are_booked(more: dict[str, Any]) -> None:
+    usage = {"stream_options": {"include_usage": True}} if "stream" in more else {}
+    async with ScriptedUpstream() as up, serving(up) as bed:
+        got = await bed.ask(chat(**more, **usage))
+        assert got.status == 200
+        assert await metric(bed, 'planner_tokens_total{kind="output"') == len("answer: 42")
+        assert up.asked[0].json == chat(**more, **usage)
