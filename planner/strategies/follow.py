@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from itertools import groupby
+from typing import Final
 
 from difficulty.generator import Generator
 from planner.ports.outcome import Outcome
@@ -25,6 +26,8 @@ from policies.course.stop import BestScore
 from policies.course.wire import course_to_plain
 
 __all__ = ["Follow"]
+
+_APART: Final = 1_000_003
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,6 +105,8 @@ class Follow:
         task = drawn.task
         own = replace(
             task,
+            # Its samples are others than those before it, which a log draws independently, too.
+            seed=task.seed + (_APART if drawn.candidates else 0),
             allocation=Allocation(
                 generator=step.generator,
                 strategy=step.strategy,  # type: ignore[arg-type]  # a step checks it

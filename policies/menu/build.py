@@ -22,7 +22,7 @@ from policies.course.strategies import StrategyName
 from policies.plan.objective import GROUP_OBJECTIVES, Objective
 from policies.verifier.learned_verifier import LEARNED
 
-__all__ = ["build_menu", "width_grid"]
+__all__ = ["build_menu", "chain_settings", "width_grid"]
 
 # Dense where curves bend, then about six steps per doubling of cost. Votes take odd ones only: between two
 # answers the expected vote of 2k samples, ties broken at random, equals that of 2k - 1.
@@ -181,7 +181,7 @@ def _family(generator: str, strategy: str, widths: Sequence[int], **params: str)
     ]
 
 
-def _chain_settings(chains: ChainPool) -> dict[str, ParameterValue]:
+def chain_settings(chains: ChainPool) -> dict[str, ParameterValue]:
     """Return the recorded settings that decide what an attempt sees."""
     return {
         name: value
@@ -205,7 +205,7 @@ def _chains(log: SampleLog, objective: Objective, share: float) -> list[Allocati
                 width=width,
                 depth=depth,
                 # The attempts were drawn with these settings, and planned ones must be too.
-                params={**_chain_settings(chains), "selection": "majority"},
+                params={**chain_settings(chains), "selection": "majority"},
             )
             for width in range(1, n_chains + 1)
             for depth in range(2, chains.n_steps + 1)

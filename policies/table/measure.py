@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from difficulty.log.sample_log import SampleLog
 from policies.course.allocation import Allocation
 from policies.course.course import Course, Step
+from policies.course.stop import Never
 from policies.menu.curves import Half, row_mean
 from policies.plan.objective import Objective
 from policies.table.reading import is_scored, with_reading
@@ -82,10 +83,15 @@ def _charge(log: SampleLog, table: CourseTable) -> None:
     """Add what each sample has of its own: a prompt of other length, and what a reward model reads of it."""
     for slot, name in enumerate(table.slots.generator):
         pool, course = log.pool(name), table.courses[table.slots.course[slot]]
-        if pool.own_prompt_tokens is not None:
+        kinds = {step.kind for step in course.steps}
+        if "search" in kinds:
+            continue  # a replay knows what its searches sent and had read
+        if pool.own_prompt_tokens is not None and kinds == {"sample"}:
             table.resent_tokens[:, slot] = row_mean(pool.own_prompt_tokens) * table.samples[:, slot]
         if is_scored(course):
-            read = np.nan if pool.verifier_tokens is None else row_mean(pool.verifier_tokens)
+            chains = log.chains(name) if "revise" in kinds else None
+            tokens = pool.verifier_tokens if chains is None else chains.verifier_tokens
+            read = np.nan if tokens is None else row_mean(tokens.reshape(len(tokens), -1))
             table.verifier_tokens[:, slot] = read * table.samples[:, slot]
 
 
@@ -100,8 +106,11 @@ def prompt_lengths(log: SampleLog) -> dict[str, NDArray[np.float64]]:
 
 
 def _twin(course: Course) -> Course | None:
-    """Return the course of one step that draws all that a course of one generator may draw."""
-    if len(course.generators) > 1:
+    """Return the course that draws all that a course of one generator may draw, and asks nothing."""
+    kinds = {step.kind for step in course.steps}
+    if len(course.generators) > 1 or len(kinds) > 1:
         return None
+    if kinds == {"revise"}:
+        return replace(course, stop=Never())
     selection = replace(course.selection, usual=(), weights=(), pooled=True)
     return Course(steps=(Step(generator=course.generators[0], n=course.n),), selection=selection)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from policies.course.selection import LOGPROB, NO_SIGNAL, Selection
 from policies.course.stop import Evidence
-from policies.table.recorded import Recorded
+from policies.table.recorded import OrderedSamples, Recorded, Source
 from policies.verifier.learned_verifier import LEARNED
 
 __all__ = ["Path", "follow"]
@@ -34,8 +34,8 @@ class Path:
 
     Parameters
     ----------
-    draws : tuple of str
-        Generator of each of the N draws.
+    draws : tuple of Source
+        Where each of the N draws comes from.
     prompts : ndarray of intp, shape (P,)
         Rows of the log.
     evidence : Evidence
@@ -44,23 +44,26 @@ class Path:
         Probability over ties that the selection is correct after so many draws.
     output_tokens : ndarray of float32, shape (G, N, P, R)
         Tokens so far of each of G generators, in the order of first use.
+    resent_tokens : ndarray of float32, shape (G, N, P, R), or None
+        Prompt tokens so far beyond one prompt per step; None where no chain is extended.
     """
 
-    draws: tuple[str, ...]
+    draws: tuple[Source, ...]
     prompts: NDArray[np.intp]
     evidence: Evidence
     value: FloatArray
     output_tokens: FloatArray
+    resent_tokens: FloatArray | None
 
     @property
     def generators(self) -> tuple[str, ...]:
         """Names in the order of first use."""
-        return tuple(dict.fromkeys(self.draws))
+        return tuple(dict.fromkeys(source.generator for source in self.draws))
 
 
 def follow(
     recorded: Recorded,
-    draws: tuple[str, ...],
+    draws: tuple[Source, ...],
     selection: Selection,
     prompts: NDArray[np.intp],
 ) -> Path:
@@ -70,26 +73,34 @@ def follow(
     ----------
     recorded : Recorded
         Samples of the log.
-    draws : tuple of str
-        Generator of each of the N draws.
+    draws : tuple of Source
+        Where each of the N draws comes from.
     selection : Selection
         How an answer is selected after each draw; by ``"first_success"`` the value is whether a correct
         sample has been drawn.
     prompts : ndarray of intp, shape (P,)
-        Rows that have so many labelled samples of each generator.
+        Rows that have so many labelled samples of each source.
     """
-    names = tuple(dict.fromkeys(draws))
-    places = [(name, draws[:at].count(name)) for at, name in enumerate(draws)]
+    names = tuple(dict.fromkeys(source.generator for source in draws))
+    given = {source: recorded.of_source(source) for source in dict.fromkeys(draws)}
+    places = [(given[source], draws[:at].count(source)) for at, source in enumerate(draws)]
     shape = (len(draws), len(prompts), recorded.n_orders)
 
     def drawn(attribute: str) -> NDArray[Any]:
-        return np.stack([getattr(recorded.samples[name], attribute)[prompts, :, at] for name, at in places])
+        return np.stack([getattr(samples, attribute)[prompts, :, at] for samples, at in places])
 
-    tokens = drawn("output_tokens")
-    spent = np.empty((len(names), *shape), dtype=np.float32)
-    for index, name in enumerate(names):
-        mine = np.array([one == name for one in draws])[:, None, None]
-        np.cumsum(np.where(mine, tokens, 0.0), axis=0, out=spent[index])
+    def so_far(each: NDArray[Any]) -> FloatArray:
+        total = np.empty((len(names), *shape), dtype=np.float32)
+        for index, name in enumerate(names):
+            mine = np.array([source.generator == name for source in draws])[:, None, None]
+            np.cumsum(np.where(mine, each, 0.0), axis=0, out=total[index])
+        return total
+
+    resent = None
+    if any(source.n_chains for source in draws):
+        none = np.zeros(shape[1:], dtype=np.float32)
+        parts = [s.resent_tokens[prompts, :, at] if s.resent_tokens is not None else none for s, at in places]
+        resent = so_far(np.stack(parts))
     n_drawn = np.broadcast_to(np.arange(1, len(draws) + 1)[:, None, None], shape)
     n_correct = np.cumsum(drawn("correct"), axis=0).astype(np.int64)
     if selection.by == "first_success":
@@ -97,32 +108,40 @@ def follow(
         evidence = Evidence(n_drawn, none, none, none, none, n_correct, np.full(shape, -np.inf))
         value = (n_correct > 0).astype(np.float32)
     else:
-        count = _Count(draws, drawn("answer"), drawn("right"), selection)
+        owners = tuple(source.generator for source in draws)
+        count = _Count(owners, drawn("answer"), drawn("right"), selection)
         if selection.signal == LEARNED:
             value = count.judged(recorded, prompts)
         else:
-            value = count.weighed(_signal(recorded, places, prompts, selection))
+            value = count.weighed(_signal(owners, places, prompts, selection))
         # A checker sees nothing here, so what is correct is not known to a rule.
         evidence = Evidence(
             n_drawn, count.n_votes, count.leader, count.runner_up, count.streak, 0 * n_correct, count.best
         )
-    return Path(draws=draws, prompts=prompts, evidence=evidence, value=value, output_tokens=spent)
+    return Path(
+        draws=draws,
+        prompts=prompts,
+        evidence=evidence,
+        value=value,
+        output_tokens=so_far(drawn("output_tokens")),
+        resent_tokens=resent,
+    )
 
 
 def _signal(
-    recorded: Recorded,
-    places: list[tuple[str, int]],
+    owners: tuple[str, ...],
+    places: list[tuple[OrderedSamples, int]],
     prompts: NDArray[np.intp],
     selection: Selection,
 ) -> FloatArray | None:
     """Return the weight of each vote, or what ranks samples, shape (N, P, R); None for a plain vote."""
     if selection.signal == NO_SIGNAL:
         return None
-    raw = np.stack([recorded.samples[name].signals[selection.signal][prompts, :, at] for name, at in places])
+    raw = np.stack([samples.signals[selection.signal][prompts, :, at] for samples, at in places])
     if selection.by == "best":
         return np.asarray(raw, dtype=np.float32)
     if selection.signal == LOGPROB:
-        usual = np.array([selection.usual_of(name) for name, _ in places], dtype=np.float32)[:, None, None]
+        usual = np.array([selection.usual_of(name) for name in owners], dtype=np.float32)[:, None, None]
         return np.asarray(np.exp(np.clip(selection.power * (raw - usual), -_MOST, _MOST)))
     return np.asarray(np.maximum(raw, 0.0) ** np.float32(selection.power))
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from policies.course.course import Course
 from policies.table.table import CourseTable
 
-__all__ = ["is_scored", "with_reading"]
+__all__ = ["REWARD_MODEL", "is_scored", "with_reading"]
 
-_REWARD_MODEL: Final = "score"
+REWARD_MODEL: Final = "score"
 
 
 def is_scored(course: Course) -> bool:
@@ -36,8 +36,8 @@ def is_scored(course: Course) -> bool:
     """
     last = course.steps[-1]
     if last.kind == "search":
-        return dict(last.params).get("verifier", _REWARD_MODEL) == _REWARD_MODEL
-    return course.n > 1 and course.selection.signal == _REWARD_MODEL and course.selection.checker is None
+        return dict(last.params).get("verifier", REWARD_MODEL) == REWARD_MODEL
+    return course.n > 1 and course.selection.signal == REWARD_MODEL and course.selection.checker is None
 
 
 def with_reading(table: CourseTable, prompt_tokens: Mapping[str, NDArray[np.float64]]) -> CourseTable:

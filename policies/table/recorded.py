@@ -2,14 +2,14 @@
 
 Every generator's samples are put in the same R orders for all courses, so that courses are compared on the
 same draws. A sample without a label is never drawn; a prompt that lacks samples for a course is left to the
-table, which says so.
+table, which says so. Chains and searches that follow samples are read by `policies.table.deeper`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple, TypeAlias
 from zlib import crc32
 
 import numpy as np
@@ -17,12 +17,15 @@ from numpy.typing import NDArray
 
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import SamplePool
+from policies.course.course import Course, Step
+from policies.course.selection import NO_SIGNAL
 from policies.menu.curves import Half, half_pool
 from policies.replay.orders import balanced_orders
 from policies.replay.recorded_answers import answer_correctness, comparable, filled_tokens
-from policies.verifier.learned_verifier import LearnedScorer
+from policies.table.deeper import OrderedChains, RecordedSearch, ordered_chains, recorded_searches
+from policies.verifier.learned_verifier import LEARNED, LearnedScorer
 
-__all__ = ["OrderedSamples", "Recorded"]
+__all__ = ["OrderedSamples", "Recorded", "Source"]
 
 FloatArray: TypeAlias = NDArray[np.float32]
 
@@ -30,6 +33,21 @@ FloatArray: TypeAlias = NDArray[np.float32]
 _DRAWS: Final = 12_000
 _LEAST_ORDERS: Final = 6
 _MOST_ORDERS: Final = 48
+
+
+class Source(NamedTuple):
+    """Where a draw comes from.
+
+    Attributes
+    ----------
+    generator : str
+        Who draws.
+    n_chains : int
+        Chains that are extended side by side; 0 for independent samples.
+    """
+
+    generator: str
+    n_chains: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -54,6 +72,8 @@ class OrderedSamples:
         Says how likely each sample is correct, given those that were drawn with it; its rows are prompts.
     prompt_tokens : ndarray of float64, shape (P,)
         NaN where not recorded.
+    resent_tokens : ndarray of float32, optional
+        Prompt tokens of attempts beyond one prompt per step; None where samples have none.
     """
 
     n: NDArray[np.int64]
@@ -64,6 +84,7 @@ class OrderedSamples:
     signals: Mapping[str, FloatArray]
     judge: LearnedScorer | None
     prompt_tokens: NDArray[np.float64]
+    resent_tokens: FloatArray | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -78,16 +99,66 @@ class Recorded:
         R.
     pooled : bool
         Whether equal answers of different generators are equally correct, so that votes may be pooled.
+    chains : mapping of str to OrderedChains
+        Revision chains by generator.
+    searches : mapping of Step to RecordedSearch
+        Runs of searches by the step that makes them.
     """
 
     samples: Mapping[str, OrderedSamples]
     n_orders: int
     pooled: bool
+    chains: Mapping[str, OrderedChains] = field(default_factory=dict)
+    searches: Mapping[Step, RecordedSearch] = field(default_factory=dict)
 
     @property
     def n_prompts(self) -> int:
         """P."""
         return len(next(iter(self.samples.values())).n)
+
+    def of_source(self, source: Source) -> OrderedSamples:
+        """Return what a source gives, draw by draw."""
+        if not source.n_chains:
+            return self.samples[source.generator]
+        chains, width = self.chains[source.generator], source.n_chains
+        return OrderedSamples(
+            n=np.where(chains.n >= width, width * chains.n_steps, 0),
+            correct=chains.side_by_side(chains.correct, width),
+            answer=chains.side_by_side(chains.answer, width),
+            right=chains.side_by_side(chains.right, width),
+            output_tokens=chains.side_by_side(chains.output_tokens, width),
+            signals={name: chains.side_by_side(values, width) for name, values in chains.signals.items()},
+            judge=None,
+            prompt_tokens=self.samples[source.generator].prompt_tokens,
+            resent_tokens=chains.side_by_side(chains.resent_tokens, width),
+        )
+
+    def lacks(self, course: Course) -> str | None:
+        """Return what a replay of a course would need and the log does not have; None where it has all."""
+        chosen = course.selection
+        for step in course.steps:
+            name = step.generator
+            if name not in self.samples:
+                known = ", ".join(self.samples)
+                return f"a course draws from {name}, and samples were recorded for {known}"
+            if step.kind == "search":
+                if step not in self.searches or len(course.steps) == 1:
+                    return f"no run of {step} is recorded that could follow samples"
+                continue
+            given = self.samples[name].signals
+            if step.kind == "revise":
+                chains = self.chains.get(name)
+                if chains is None or chains.params != step.params or chosen.of_chain != "all":
+                    return f"no chains are recorded that {course} could extend"
+                given = chains.signals
+            elif dict(step.params):
+                return f"no samples are recorded under the settings of {step}"
+            if chosen.by == "first_success" or chosen.signal == NO_SIGNAL:
+                continue
+            judged = chosen.signal == LEARNED and step.kind == "sample"
+            if not (judged and self.samples[name].judge is not None) and chosen.signal not in given:
+                return f"{chosen.signal} is not recorded for {step}"
+        return None
 
     @classmethod
     def of(
@@ -128,7 +199,19 @@ class Recorded:
             },
             n_orders=n_orders,
             pooled=comparable(list(pools.values())),
+            chains={
+                name: chains
+                for name, chains in ordered_chains(
+                    log, right, n_orders=n_orders, columns=_columns(half), seed=seed
+                ).items()
+                if name in pools
+            },
+            searches=recorded_searches(log, columns=_columns(half)),
         )
+
+
+def _columns(half: Half) -> slice:
+    return {"all": slice(None), "even": slice(0, None, 2), "odd": slice(1, None, 2)}[half]
 
 
 def _ordered(

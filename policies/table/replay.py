@@ -1,7 +1,9 @@
 """Measure reacting courses on recorded samples: paths are replayed once, and courses are read off them.
 
-A prompt that lacks samples for a course is NaN in its column. Courses decided before the first sample have
-exact estimators and are left to `policies.table.static`; what they say corrects replays of the same samples.
+A prompt that lacks samples for a course is NaN in its column. A search that follows samples is an atom: where
+a rule is not content with them, the course is worth what the recorded runs were. Courses decided before the
+first sample have exact estimators and are left to `policies.table.static`; what they say corrects replays of
+the same samples.
 """
 
 from __future__ import annotations
@@ -14,16 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
-from policies.course.course import Course, Selection
+from policies.course.course import Course, Selection, Step
 from policies.course.stop import Never, StopRule
+from policies.table.deeper import RecordedSearch
 from policies.table.path import Path, follow
-from policies.table.recorded import Recorded
+from policies.table.reading import REWARD_MODEL, is_scored
+from policies.table.recorded import Recorded, Source
 from policies.table.table import CourseTable
 
 __all__ = ["replay"]
 
 FloatArray: TypeAlias = NDArray[np.float32]
-Draws: TypeAlias = tuple[str, ...]
+Draws: TypeAlias = tuple[Source, ...]
 
 # Draws that are replayed at a time: bounds memory to some hundred MB.
 _CHUNK: Final = 1 << 21
@@ -37,59 +41,68 @@ class _Read(NamedTuple):
     samples: FloatArray
     requests: FloatArray
     output_tokens: FloatArray
+    resent_tokens: FloatArray
+    verifier_tokens: FloatArray
 
 
 def replay(recorded: Recorded, courses: Sequence[Course]) -> CourseTable:
-    """Replay courses of samples on every prompt.
+    """Replay courses on every prompt.
 
     Parameters
     ----------
     recorded : Recorded
-        Samples of P prompts.
+        Samples, chains and searches of P prompts.
     courses : sequence of Course
-        The C columns; steps that draw samples only.
+        The C columns.
 
     Raises
     ------
     InvalidInputError
-        When a course has a step that is not samples, or names a generator that was not recorded.
+        When a course needs what was not recorded (`Recorded.lacks`).
     """
     for course in courses:
-        if any(step.kind != "sample" for step in course.steps):
-            raise InvalidInputError(f"only samples can be replayed in any order; got {course}")
-        missing = [name for name in course.generators if name not in recorded.samples]
-        if missing:
-            raise InvalidInputError(
-                f"a course draws from {', '.join(missing)}, and samples were recorded for "
-                f"{', '.join(recorded.samples)}"
-            )
+        missing = recorded.lacks(course)
+        if missing is not None:
+            raise InvalidInputError(missing)
     table = CourseTable.empty(courses, recorded.n_prompts)
+    lengths = [sum(step.n for step in _followed(course)) for course in courses]
     for (draws, selection), members in _by_path(courses).items():
-        for length, rows in _reach(recorded, draws, [courses[m].n for m in members]):
-            within = [m for m in members if courses[m].n <= length]
+        for length, rows in _reach(recorded, draws, [lengths[m] for m in members]):
+            within = [m for m in members if lengths[m] <= length]
             size = max(1, _CHUNK // (length * length * recorded.n_orders))
             for start in range(0, len(rows), size):
                 part = rows[start : start + size]
-                path = follow(recorded, draws[:length], selection, part)
-                reader = _Reader(path)
+                reader = _Reader(follow(recorded, draws[:length], selection, part), recorded)
                 for member in within:
-                    read = reader.read(courses[member])
-                    table.value[part, member] = read.value
-                    table.rounds[part, member] = read.rounds
-                    at = np.ix_(part, table.slots.of(member))
-                    table.samples[at] = read.samples
-                    table.requests[at] = read.requests
-                    table.output_tokens[at] = read.output_tokens
-                    table.resent_tokens[at] = 0.0
-                    table.verifier_tokens[at] = 0.0
+                    _write(table, member, part, reader.read(courses[member]))
     return table
+
+
+def _write(table: CourseTable, column: int, rows: NDArray[np.intp], read: _Read) -> None:
+    """Put what was read of a course into its column; where a search was not recorded, nothing is known."""
+    known = ~np.isnan(read.value)
+    part = rows[known]
+    table.value[part, column] = read.value[known]
+    table.rounds[part, column] = read.rounds[known]
+    at = np.ix_(part, table.slots.of(column))
+    for name in ("samples", "requests", "output_tokens", "resent_tokens", "verifier_tokens"):
+        getattr(table, name)[at] = getattr(read, name)[known]
+
+
+def _followed(course: Course) -> tuple[Step, ...]:
+    """Return the steps of a course that are drawn one by one: all but a search at its end."""
+    return course.steps[:-1] if course.steps[-1].kind == "search" else course.steps
+
+
+def _source(step: Step) -> Source:
+    return Source(step.generator, step.n if step.kind == "revise" else 0)
 
 
 def _by_path(courses: Sequence[Course]) -> dict[tuple[Draws, Selection], list[int]]:
     """Group courses by the longest path that begins with theirs, under the same selection."""
     by_selection: dict[Selection, list[tuple[Draws, int]]] = defaultdict(list)
     for index, course in enumerate(courses):
-        draws = tuple(step.generator for step in course.steps for _ in range(step.n))
+        draws = tuple(_source(step) for step in _followed(course) for _ in range(step.n))
         by_selection[course.selection].append((draws, index))
     groups: dict[tuple[Draws, Selection], list[int]] = defaultdict(list)
     for selection, members in by_selection.items():
@@ -110,8 +123,8 @@ def _reach(
     ends = sorted(set(lengths))
     reach = np.zeros(recorded.n_prompts, dtype=np.int64)
     for end in ends:
-        needs = {name: draws[:end].count(name) for name in dict.fromkeys(draws[:end])}
-        whole = np.all([recorded.samples[name].n >= n for name, n in needs.items()], axis=0)
+        needs = {source: draws[:end].count(source) for source in dict.fromkeys(draws[:end])}
+        whole = np.all([recorded.of_source(source).n >= n for source, n in needs.items()], axis=0)
         reach[whole] = end
     return [(end, np.flatnonzero(reach == end)) for end in ends if bool((reach == end).any())]
 
@@ -119,8 +132,8 @@ def _reach(
 class _Reader:
     """Reads courses off a path; what a rule says along the whole path is kept for all that ask it."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, recorded: Recorded) -> None:
+        self._path, self._recorded = path, recorded
         self._fires: dict[StopRule, NDArray[np.bool_]] = {}
         n_draws, self._n_prompts, self._n_orders = path.value.shape
         # Where each replay of a prompt is after each draw, in arrays laid out flat.
@@ -134,44 +147,102 @@ class _Reader:
 
     def read(self, course: Course) -> _Read:
         """Return the means of one course, its usage in the order of its own generators."""
-        path, names = self._path, course.generators
-        ends = (np.cumsum([step.n for step in course.steps]) - 1).tolist()
-        columns = [path.generators.index(name) for name in names]
+        path, names, steps = self._path, course.generators, _followed(course)
+        ends = (np.cumsum([step.n for step in steps]) - 1).tolist()
+        columns = [path.generators.index(name) if name in path.generators else None for name in names]
         drawn = np.zeros((len(ends), len(names)), dtype=np.float32)
         sent = np.zeros_like(drawn)
-        for at, step in enumerate(course.steps):
+        for at, step in enumerate(steps):
             drawn[at:, names.index(step.generator)] += step.n
             sent[at:, names.index(step.generator)] += 1
-        if isinstance(course.stop, Never):
-            each = np.ones((self._n_prompts, 1), dtype=np.float32)
-            return _Read(
-                self._mean(path.value[ends[-1]]),
-                each[:, 0] * course.rounds,
-                each * drawn[-1],
-                each * sent[-1],
-                np.stack([self._mean(path.output_tokens[g, ends[-1]]) for g in columns], axis=1),
-            )
+        each = np.ones((self._n_prompts, 1), dtype=np.float32)
+        if isinstance(course.stop, Never) and len(steps) == len(course.steps):
+            rounds, place = each[:, 0] * course.rounds, self._place[ends[-1]]
+            samples, requests = each * drawn[-1], each * sent[-1]
+            going = None
+        else:
+            place, stop, going = self._stopped(course, ends)
+            rounds = self._mean((stop + 1).astype(np.float32))
+            samples = np.stack([self._mean(drawn[:, g].take(stop)) for g in range(len(names))], axis=1)
+            requests = rounds[:, None] if len(names) == 1 else self._sent(sent, stop)
+        none = np.zeros((self._n_prompts, len(names)), dtype=np.float32)
+        read = _Read(
+            self._mean(path.value.reshape(-1).take(place)),
+            rounds,
+            samples,
+            requests,
+            self._tokens(path.output_tokens, columns, place),
+            none if path.resent_tokens is None else self._tokens(path.resent_tokens, columns, place),
+            none.copy(),
+        )
+        if going is None or len(steps) == len(course.steps):
+            return read
+        return self._searched(read, course, self._recorded.searches[course.steps[-1]], place, going)
+
+    def _stopped(
+        self, course: Course, ends: list[int]
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:
+        """Return where each replay ends on the path, at which step, and whether its rule is not content."""
         if course.stop not in self._fires:
-            fires = course.stop.enough(path.evidence)
+            fires = course.stop.enough(self._path.evidence)
             self._fires[course.stop] = np.ascontiguousarray(fires).reshape(len(fires), -1)
         fires = self._fires[course.stop]
         place = self._place[ends[-1]].copy()
         stop = np.full(len(place), len(ends) - 1, dtype=np.intp)
+        going = ~fires[ends[-1]]
         # The first step that fires is written last.
         for at in range(len(ends) - 2, -1, -1):
             fired = fires[ends[at]]
             np.copyto(place, self._place[ends[at]], where=fired)
             np.copyto(stop, at, where=fired)
-        tokens = [path.output_tokens[g].reshape(-1).take(place) for g in columns]
-        rounds = self._mean((stop + 1).astype(np.float32))
-        alone = len(names) == 1
-        return _Read(
-            self._mean(path.value.reshape(-1).take(place)),
-            rounds,
-            np.stack([self._mean(drawn[:, g].take(stop)) for g in range(len(names))], axis=1),
-            rounds[:, None] if alone else self._sent(sent, stop),
-            np.stack([self._mean(each) for each in tokens], axis=1),
-        )
+            np.copyto(going, False, where=fired)
+        return place, stop, going
+
+    def _searched(
+        self,
+        read: _Read,
+        course: Course,
+        search: RecordedSearch,
+        place: NDArray[np.intp],
+        going: NDArray[np.bool_],
+    ) -> _Read:
+        """Add the search that follows where a rule is not content; where it is silent, what stood stands."""
+        prompts, step = self._path.prompts, course.steps[-1]
+        share = self._mean(going.astype(np.float32))
+        before = self._path.value.reshape(-1).take(place) * going
+        value = read.value + share * search.value[prompts]
+        value -= (1 - search.silent[prompts]) * self._mean(before.astype(np.float32))
+        mine = course.generators.index(step.generator)
+        length = self._recorded.samples[step.generator].prompt_tokens[prompts].astype(np.float32)
+        output, sent = search.output_tokens[prompts], search.prompt_tokens[prompts]
+        heard = search.verifier_tokens[prompts]
+        if is_scored(course):
+            # As `policies.table.reading` estimates what nobody recorded.
+            heard = np.where(np.isnan(heard), length * step.n + output, heard)
+        else:
+            heard = np.zeros_like(heard)
+        more = {
+            "samples": step.n * share,
+            "requests": share,
+            "output_tokens": share * output,
+            "resent_tokens": share * (sent - length),
+            "verifier_tokens": share * heard,
+        }
+        usage = {}
+        for name, added in more.items():
+            usage[name] = getattr(read, name).copy()
+            usage[name][:, mine] += added
+        if course.selection.signal == REWARD_MODEL:
+            for at, name in enumerate(course.generators):
+                own = self._recorded.samples[name].prompt_tokens[prompts].astype(np.float32)
+                usage["verifier_tokens"][:, at] += own * read.samples[:, at] + read.output_tokens[:, at]
+        return read._replace(value=value, rounds=read.rounds + share, **usage)
+
+    def _tokens(self, tokens: FloatArray, columns: list[int | None], place: NDArray[np.intp]) -> FloatArray:
+        """Return the mean tokens of each generator, shape (P, G); 0 of one that the path does not draw."""
+        none = np.zeros(self._n_prompts, dtype=np.float32)
+        each = [none if g is None else self._mean(tokens[g].reshape(-1).take(place)) for g in columns]
+        return np.stack(each, axis=1)
 
     def _sent(self, sent: FloatArray, stop: NDArray[np.intp]) -> FloatArray:
         """Return the mean requests of each generator, shape (P, G)."""

@@ -16,7 +16,6 @@ from difficulty.log.sample_log import SampleLog
 from policies.course.allocate import course_of, summary_of
 from policies.course.allocation import Allocation
 from policies.course.course import Course
-from policies.course.selection import NO_SIGNAL
 from policies.menu.curves import Half
 from policies.plan.objective import Objective
 from policies.table.measure import measure
@@ -135,16 +134,7 @@ def _allocation(course: Course) -> Allocation | None:
 
 def _replayable(course: Course, recorded: Recorded) -> bool:
     """Return whether the log has all that a course reads."""
-    signal = course.selection.signal
-    for name in course.generators:
-        samples = recorded.samples.get(name)
-        if samples is None:
-            return False
-        if signal == LEARNED and samples.judge is None:
-            return False
-        if course.selection.by != "first_success" and signal not in (NO_SIGNAL, LEARNED, *samples.signals):
-            return False
-    pooled = len(course.generators) > 1 and course.selection.pooled
-    if pooled and course.selection.by != "first_success" and not recorded.pooled:
+    if recorded.lacks(course) is not None:
         return False
-    return all(step.kind == "sample" for step in course.steps)
+    pooled = len(course.generators) > 1 and course.selection.pooled
+    return recorded.pooled or not pooled or course.selection.by == "first_success"

@@ -24,6 +24,7 @@ from policies.plan.objective import GROUP_OBJECTIVES, Objective
 from policies.solver.hull import upper_hull
 from policies.solver.prices import price_grid
 from policies.table.grid import cascades, early_stopping
+from policies.table.grid_deeper import deeper
 from policies.table.measure import measure, prompt_lengths
 from policies.table.recorded import Recorded
 from policies.table.table import CourseTable
@@ -117,6 +118,8 @@ def measure_columns(
     menu = build_menu(log, objective=objective, learned=offered, share=_SHARE)
     grouped = objective in GROUP_OBJECTIVES  # a group is drawn whole: stopping early would bias its rewards
     early = [] if grouped else early_stopping(recorded, coverage=coverage)
+    going_deeper = objective == "accuracy"
+    early += deeper(recorded, {}) if going_deeper else []
     early = early if wanted is None else [course for course in early if wanted(course)]
     table = measure(log, recorded, menu, early, objective=objective, learned=learned, seed=seed)
     lengths = prompt_lengths(log)
@@ -126,12 +129,14 @@ def measure_columns(
         for at, course in enumerate(table.courses)
         if course.n == 1 and course.steps[0].kind == "sample" and not np.isnan(alone[:, at]).all()
     }
+    more = []
+    if going_deeper and len(recorded.samples) > 1:
+        more += [course for course in deeper(recorded, single) if len(course.generators) > 1]
     if len(single) > 1 and not grouped:
-        names = _near_the_best(table, alone, single)
-        more = cascades(recorded, names, single, coverage=coverage)
-        more = more if wanted is None else [course for course in more if wanted(course)]
-        if more:
-            table = CourseTable.joined([table, measure(log, recorded, [], more, seed=seed)])
+        more += cascades(recorded, _near_the_best(table, alone, single), single, coverage=coverage)
+    more = more if wanted is None else [course for course in more if wanted(course)]
+    if more:
+        table = CourseTable.joined([table, measure(log, recorded, [], more, seed=seed)])
     value, cost = table.value, table.cost(model, lengths)
     known = ~(np.isnan(value) | np.isnan(cost)).all(axis=0)
     if not known.any():

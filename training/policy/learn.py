@@ -151,6 +151,7 @@ def bench_of(
     """Return columns as the choice sees them; without weights, prompts believe in all of the other folds."""
     courses = columns.table.courses
     alone = np.array([len(course.generators) == 1 for course in courses])
+    sampled = np.array([all(step.kind == "sample" for step in course.steps) for course in courses])
     if weights is None:
         apart = (folds[:, None] != folds[None]).astype(np.float32)
         weights = apart / np.maximum(apart.sum(axis=1, keepdims=True), 1)
@@ -161,7 +162,7 @@ def bench_of(
         groups=groups,
         folds=folds,
         static=np.array([course.one_shot for course in courses]) & alone,
-        known=alone,
+        known=alone & (sampled | np.array([course.one_shot for course in courses])),
         owner=np.unique([course.generators[0] for course in courses], return_inverse=True)[1],
         prices=columns.prices,
     )

@@ -42,24 +42,29 @@ def single(courses: Sequence[Course]) -> BoolArray:
     return np.array(plain, dtype=bool)
 
 
+def _samples(course: Course, n_generators: int = 1) -> bool:
+    """Return whether a course draws samples of so many generators, as the rules of others do."""
+    return len(course.generators) == n_generators and all(step.kind == "sample" for step in course.steps)
+
+
 def _adaptive_consistency(course: Course) -> bool:
-    return isinstance(course.stop, Beta) and not course.stop.futile_from and len(course.generators) == 1
+    return isinstance(course.stop, Beta) and not course.stop.futile_from and _samples(course)
 
 
 def _esc(course: Course) -> bool:
-    return isinstance(course.stop, Unanimous) and len(course.generators) == 1
+    return isinstance(course.stop, Unanimous) and _samples(course)
 
 
 def _k_agree(course: Course) -> bool:
-    return isinstance(course.stop, Agreement) and len(course.generators) == 1
+    return isinstance(course.stop, Agreement) and _samples(course)
 
 
 def _doubling(course: Course) -> bool:
-    return isinstance(course.stop, Share) and len(course.generators) == 1
+    return isinstance(course.stop, Share) and _samples(course)
 
 
 def _two_agree(course: Course) -> bool:
-    return course.stop == Agreement(count=2) and len(course.generators) == 2
+    return course.stop == Agreement(count=2) and _samples(course, 2)
 
 
 def _pooled(course: Course) -> bool:

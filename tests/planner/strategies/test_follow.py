@@ -209,6 +209,18 @@ def test_what_nothing_is_asked_about_goes_in_one_round() -> None:
     assert follow(asked, Scripted({"a": "xx", "b": "yyy"})).samples_per_round == [2, 3]
 
 
+def test_a_search_draws_other_samples_than_the_probe_before_it() -> None:
+    course = Course(steps=(*waves("a", (2,)), BEAM), stop=Agreement(count=3))
+    asked = [
+        ask.request
+        for asks in play(work(course), source=backend(default_success=0.0)).rounds
+        for ask in asks
+        if isinstance(ask.request, SampleRequest)
+    ]
+    seeds = [{one.seed + at for at in range(one.n)} for one in asked]
+    assert len(asked) > 1 and not seeds[0] & set().union(*seeds[1:])
+
+
 # Failures
 
 

@@ -148,7 +148,7 @@ def test_only_samples_of_recorded_generators_are_replayed() -> None:
     with pytest.raises(InvalidInputError, match="draws from b"):
         replay(recorded, [Course(steps=waves("b", (1,)))])
     chains = Course(steps=(Step(generator="a", kind="revise"),) * 2)
-    with pytest.raises(InvalidInputError, match="only samples"):
+    with pytest.raises(InvalidInputError, match="no chains are recorded"):
         replay(recorded, [chains])
 
 

@@ -1,0 +1,216 @@
+"""Recorded revision chains and searches, ready to follow first samples of a course.
+
+Chains are put in random orders like samples, and their attempts lie side by side as a course draws them, so
+that a replay goes along them as along samples. A search is an atom: what its recorded runs were worth and
+used. Which courses extend chains or end in a search is left to `policies.table.grid_deeper`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.log.sample_log import SampleLog
+from difficulty.log.sample_pool import ChainPool, RecordedRuns
+from policies.course.allocate import course_of
+from policies.course.allocation import Allocation, ParameterValue
+from policies.course.course import Step
+from policies.menu.build import chain_settings
+from policies.menu.curves import row_mean
+from policies.replay.orders import balanced_orders
+from policies.replay.recorded_answers import filled_tokens
+
+__all__ = ["OrderedChains", "RecordedSearch", "ordered_chains", "recorded_searches"]
+
+FloatArray: TypeAlias = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class OrderedChains:
+    """Chains of one generator in R random orders, arrays of shape (P, R, C, S).
+
+    Parameters
+    ----------
+    params : tuple of pairs
+        Settings that the attempts were drawn with, as those of a step.
+    n : ndarray of int64, shape (P,)
+        Chains of each prompt.
+    n_steps : ndarray of int64, shape (P,)
+        Attempts of each prompt's shortest chain.
+    correct, right, output_tokens : ndarray of float32
+        As in `policies.table.recorded.OrderedSamples`.
+    answer : ndarray of int32
+        Code of the answer within the prompt; -1 abstains.
+    resent_tokens : ndarray of float32
+        Prompt tokens beyond one prompt per step; NaN where not recorded.
+    signals : mapping of str to ndarray of float32
+        ``mean_logprob`` and ``score`` where recorded for every attempt.
+    """
+
+    params: tuple[tuple[str, ParameterValue], ...]
+    n: NDArray[np.int64]
+    n_steps: NDArray[np.int64]
+    correct: FloatArray
+    answer: NDArray[np.int32]
+    right: FloatArray
+    output_tokens: FloatArray
+    resent_tokens: FloatArray
+    signals: Mapping[str, FloatArray]
+
+    def side_by_side(self, values: NDArray[Any], width: int) -> NDArray[Any]:
+        """Return the attempts of `width` chains in the order of drawing, shape (P, R, S × width)."""
+        p, r, _, s = values.shape
+        return np.moveaxis(values[:, :, :width], 2, 3).reshape(p, r, s * min(width, values.shape[2]))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class RecordedSearch:
+    """What one search was worth and used, means over its runs, shape (P,); NaN where not recorded.
+
+    Parameters
+    ----------
+    value : ndarray of float32
+        Share of runs whose answer was correct.
+    silent : ndarray of float32
+        Share of runs that gave no answer.
+    output_tokens, prompt_tokens, verifier_tokens : ndarray of float32
+        All that its requests drew, sent, and had read.
+    """
+
+    value: FloatArray
+    silent: FloatArray
+    output_tokens: FloatArray
+    prompt_tokens: FloatArray
+    verifier_tokens: FloatArray
+
+
+def ordered_chains(
+    log: SampleLog, right: NDArray[np.float64], *, n_orders: int, columns: slice, seed: int
+) -> dict[str, OrderedChains]:
+    """Order the chains of every generator that has some.
+
+    Parameters
+    ----------
+    log : SampleLog
+        P prompts.
+    right : ndarray, shape (P, K)
+        Share of correct samples by answer code; NaN for codes that no sample gave.
+    n_orders : int
+        R.
+    columns : slice
+        Chains to use.
+    seed : int
+        Of the orders.
+    """
+    found = {}
+    for name in log.generators:
+        chains = log.chains(name)
+        if chains is not None and chains.n_steps > 1 and chains.correct[:, columns].shape[1]:
+            found[name] = _ordered(chains, log.pool(name).prompt_tokens, right, n_orders, columns, seed)
+    return found
+
+
+def _ordered(
+    chains: ChainPool,
+    prompt: NDArray[np.float64],
+    right: NDArray[np.float64],
+    n_orders: int,
+    columns: slice,
+    seed: int,
+) -> OrderedChains:
+    correct, answer = chains.correct[:, columns], chains.answer[:, columns]
+    # A chain counts as far as all of its attempts are labelled.
+    length = np.cumprod(correct >= 0, axis=2).sum(axis=2)
+    usable = length > 0
+    orders = balanced_orders(usable, n_orders=n_orders, seed=seed ^ crc32(chains.generator.encode()) ^ 1)
+
+    def put(values: NDArray[Any]) -> NDArray[Any]:
+        return np.take_along_axis(values[:, None], orders[..., None], axis=2)
+
+    p, c, s = answer.shape
+    drawn = correct >= 0
+    tokens = filled_tokens(chains.output_tokens[:, columns].reshape(p, -1), drawn.reshape(p, -1))
+    own = chains.prompt_tokens[:, columns]
+    sent = np.where(np.isnan(own), prompt[:, None, None], own).astype(np.float64)
+    signals = {"mean_logprob": chains.mean_logprob[:, columns], "score": chains.score[:, columns]}
+    signals = {
+        name: values
+        for name, values in signals.items()
+        if bool(drawn.any()) and not bool(np.isnan(values[drawn]).any())
+    }
+    ordered = put(sent).astype(np.float32)
+    # First attempts are one request, which reads the prompt once; of later steps, one prompt is charged by
+    # whoever counts requests.
+    ordered[..., 0] = 0.0
+    ordered[:, :, 0, 1:] -= prompt[:, None, None].astype(np.float32)
+    reads = chain_settings(chains)
+    step = course_of(
+        Allocation(generator=chains.generator, strategy="sequential_revision", depth=2, params=reads)
+    ).steps[0]
+    return OrderedChains(
+        params=tuple(step.parameters.items()),
+        n=usable.sum(axis=1),
+        n_steps=np.where(usable, length, s).min(axis=1, initial=s) * usable.any(axis=1),
+        correct=put(np.maximum(correct, 0).astype(np.float32)),
+        answer=put(np.where(drawn, answer, -1).astype(np.int32)),
+        right=put(_share(right, answer, correct)),
+        output_tokens=put(tokens.reshape(p, c, s).astype(np.float32)),
+        resent_tokens=ordered,
+        signals={name: put(np.nan_to_num(values).astype(np.float32)) for name, values in signals.items()},
+    )
+
+
+def _share(right: NDArray[np.float64], answer: NDArray[np.int32], correct: NDArray[np.int8]) -> FloatArray:
+    """Return how often each attempt's answer is right; as it was labelled where no sample gave it."""
+    p = len(answer)
+    flat = np.minimum(np.maximum(answer, 0), right.shape[1] - 1).reshape(p, -1)
+    share = np.take_along_axis(right, flat, axis=1).reshape(answer.shape)
+    known = (answer < right.shape[1]) & ~np.isnan(share)
+    return np.where(answer >= 0, np.where(known, share, correct == 1), 0.0).astype(np.float32)
+
+
+def recorded_searches(log: SampleLog, *, columns: slice) -> dict[Step, RecordedSearch]:
+    """Return every recorded search of a log by the step that runs it.
+
+    Parameters
+    ----------
+    log : SampleLog
+        P prompts.
+    columns : slice
+        Runs to use.
+    """
+    return {
+        course_of(
+            Allocation(
+                generator=runs.generator,
+                strategy=runs.strategy,  # type: ignore[arg-type]  # an allocation checks it
+                width=int(dict(runs.params).get("n", 1)),
+                params={key: value for key, value in runs.params if value is not None},
+            )
+        ).steps[0]: _search(runs, columns)
+        for runs in log.runs()
+        if runs.correct[:, columns].shape[1]
+    }
+
+
+def _search(runs: RecordedRuns, columns: slice) -> RecordedSearch:
+    correct, answer = runs.correct[:, columns], runs.answer[:, columns]
+    known = correct >= 0
+    # Where no run recorded an answer, nobody can tell that one gave none.
+    silent = known & (answer == -1) & (correct == 0) & bool((answer >= 0).any())
+
+    def mean(values: NDArray[Any]) -> FloatArray:
+        return row_mean(np.where(known, values, np.nan).astype(np.float64)).astype(np.float32)
+
+    return RecordedSearch(
+        value=mean(correct),
+        silent=mean(silent),
+        output_tokens=mean(runs.output_tokens[:, columns]),
+        prompt_tokens=mean(runs.prompt_tokens[:, columns]),
+        verifier_tokens=mean(runs.verifier_tokens[:, columns]),
+    )

@@ -1,0 +1,116 @@
+"""Which courses to try that go deeper where first samples disagree: chains extended, searches after a probe.
+
+They are laid out for what the log has recorded runs of; chains stop by agreement or by a good score, and a
+probe decides whether a search is worth its price. Which of them are worth anything is left to the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from policies.course.course import PLAIN_VOTE, Course, Selection, Step, waves
+from policies.course.stop import Agreement, BestScore, Beta, Share, StopRule, Unanimous
+from policies.table.deeper import OrderedChains
+from policies.table.grid import available
+from policies.table.recorded import Recorded
+
+__all__ = ["deeper"]
+
+_SHARE: Final = 0.3
+_SCORES: Final = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
+_MOST_CHAINS: Final = 8
+# Samples before a chain is begun, and before a search.
+_BEFORE_CHAINS: Final = ((1,), (2,), (1, 1), (3,))
+_PROBES: Final = ((1,), (2,), (1, 1), (3,), (2, 1), (4,), (2, 1, 1), (2, 2, 2), (8,))
+# A generator probes for another one that costs at least nearly as much.
+_SLACK: Final = 1.5
+
+
+def deeper(recorded: Recorded, cost: Mapping[str, float]) -> list[Course]:
+    """Return courses that extend chains, or end in a search, unless first samples are enough.
+
+    Parameters
+    ----------
+    recorded : Recorded
+        Tells what is recorded.
+    cost : mapping of str to float
+        Cost of one sample of each generator that may probe for another one, in any unit.
+    """
+    found = dict.fromkeys(
+        course
+        for courses in (_chained(recorded, cost), _searching(recorded, cost))
+        for course in courses
+        if recorded.lacks(course) is None
+    )
+    return list(found)
+
+
+def _chained(recorded: Recorded, cost: Mapping[str, float]) -> Iterator[Course]:
+    for name, chains in recorded.chains.items():
+        most, depth = _usual(chains.n), _usual(chains.n_steps)
+        for width in range(1, min(most, _MOST_CHAINS) + 1):
+            step = Step(generator=name, n=width, kind="revise", params=chains.params)
+            for steps in range(2, depth + 1):
+                yield from _stopping((step,) * steps, chains)
+            yield from _followed_by(recorded, (step,) * depth, _BEFORE_CHAINS, cost)
+
+
+def _searching(recorded: Recorded, cost: Mapping[str, float]) -> Iterator[Course]:
+    for step, search in recorded.searches.items():
+        if (~np.isnan(search.value)).mean() >= _SHARE and step.generator in recorded.samples:
+            yield from _followed_by(recorded, (step,), _PROBES, cost)
+
+
+def _stopping(steps: tuple[Step, ...], chains: OrderedChains) -> Iterator[Course]:
+    """Return courses of chains alone, which stop when attempts agree, or when one is good enough."""
+    n = sum(step.n for step in steps)
+    selections = [PLAIN_VOTE, *(Selection(signal=signal) for signal in chains.signals)]
+    for selection in selections:
+        for rule in _agreeing(n):
+            yield Course(steps=steps, selection=selection, stop=rule)
+    for signal, values in chains.signals.items():
+        for level in _levels(values[chains.answer >= 0]):
+            selection = Selection(by="best", signal=signal)
+            yield Course(steps=steps, selection=selection, stop=BestScore(threshold=level))
+
+
+def _followed_by(
+    recorded: Recorded, last: tuple[Step, ...], probes: Sequence[tuple[int, ...]], cost: Mapping[str, float]
+) -> Iterator[Course]:
+    """Return courses that draw samples first, of the same generator or of a cheaper one."""
+    owner = last[0].generator
+    for name in recorded.samples:
+        if name != owner and not cost.get(name, np.inf) <= _SLACK * cost.get(owner, -np.inf):
+            continue
+        samples = recorded.samples[name]
+        for sizes in probes:
+            if sum(sizes) > available(recorded, name):
+                continue
+            steps, n = waves(name, sizes) + last, sum(sizes)
+            signals = samples.signals if last[0].kind == "search" else {}
+            for selection in (PLAIN_VOTE, *(Selection(signal=signal) for signal in signals)):
+                for rule in _agreeing(n):
+                    yield Course(steps=steps, selection=selection, stop=rule)
+            for signal in signals:
+                for level in _levels(samples.signals[signal][samples.answer >= 0]):
+                    selection = Selection(by="best", signal=signal)
+                    yield Course(steps=steps, selection=selection, stop=BestScore(threshold=level))
+
+
+def _agreeing(n: int) -> list[StopRule]:
+    rules: list[StopRule] = [Agreement(count=k) for k in (2, 3, 4, 6) if k <= n]
+    rules += [Beta(threshold=sure) for sure in (0.75, 0.85, 0.95)]
+    rules += [Unanimous(window=k) for k in (2, 3) if k <= n]
+    return [*rules, Share(share=0.75, least=2)]
+
+
+def _levels(values: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> list[float]:
+    return [float(level) for level in np.unique(np.quantile(values, _SCORES).astype(np.float32))]
+
+
+def _usual(n: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:
+    """Return how many enough prompts have."""
+    return int(np.sort(n)[::-1][min(len(n) - 1, int(np.ceil(_SHARE * len(n))) - 1)])
