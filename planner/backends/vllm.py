@@ -18,7 +18,7 @@ from planner.backends.results import Drawn, Spent, assemble
 from planner.ports.ports import Completion, FinishReason, SampleRequest
 from policies.cost.usage import Usage
 
-__all__ = ["VLLMBackend"]
+__all__ = ["VLLMBackend", "completions_of"]
 
 _FINISH: Final[dict[str | None, FinishReason]] = {"stop": "stop", "length": "length", "abort": "cancelled"}
 
@@ -142,38 +142,53 @@ class VLLMBackend:
             raise InvalidInputError(f"vLLM refuses the parameters of {generator.name!r}: {error}") from error
 
     def _read(self, request: SampleRequest, output: Any) -> list[Drawn]:
-        choices = sorted(output.outputs, key=lambda choice: choice.index)
-        if len(choices) != request.n:
-            raise InvalidResponseError(
-                f"vLLM returned {len(choices)} completions where {request.n} were asked for"
-            )
-        prompt_tokens = len(output.prompt_token_ids)
-        cached = min(prompt_tokens, output.num_cached_tokens or 0)
         drawn: list[Drawn] = []
-        for index, choice in enumerate(choices):
-            finish = _FINISH.get(choice.finish_reason, "error")
-            tokens = len(choice.token_ids)
-            completion = Completion(
-                text=choice.text,
-                prompt_tokens=0 if index else prompt_tokens,
-                cached_prompt_tokens=0 if index else cached,
-                output_tokens=tokens,
-                finish_reason=finish,
-                mean_logprob=choice.cumulative_logprob / tokens
-                if tokens and choice.cumulative_logprob is not None
-                else None,
-                stop_string=(choice.stop_reason if isinstance(choice.stop_reason, str) else "")
-                if finish == "stop"
-                else None,
-                error=f"InvalidResponseError: vLLM ended with {choice.finish_reason!r}"
-                if finish == "error"
-                else None,
-            )
+        for index, completion in enumerate(completions_of(output, n=request.n)):
             usage = Usage(
-                samples=1, prompt_tokens=completion.prompt_tokens, output_tokens=tokens,
+                samples=1, prompt_tokens=completion.prompt_tokens, output_tokens=completion.output_tokens,
                 cached_prompt_tokens=completion.cached_prompt_tokens, requests=0 if index else 1,
             )  # fmt: skip
-            kind = {"error": "failed", "cancelled": "cancelled"}.get(finish, "completed")
+            kind = {"error": "failed", "cancelled": "cancelled"}.get(completion.finish_reason, "completed")
             self.spent = self.spent._replace(**{kind: getattr(self.spent, kind) + usage})
             drawn.append(completion)
         return drawn
+
+
+def completions_of(output: Any, *, n: int) -> list[Completion]:
+    """Return what a ``vllm.RequestOutput`` holds, in the order of its choices.
+
+    Raises
+    ------
+    InvalidResponseError
+        When it does not have `n` choices.
+    """
+    choices = sorted(output.outputs, key=lambda choice: choice.index)
+    if len(choices) != n:
+        raise InvalidResponseError(f"vLLM returned {len(choices)} completions where {n} were asked for")
+    prompt_tokens = len(output.prompt_token_ids or ())
+    cached = min(prompt_tokens, output.num_cached_tokens or 0)
+    return [
+        _completion_of(choice, prompt_tokens=0 if index else prompt_tokens, cached=0 if index else cached)
+        for index, choice in enumerate(choices)
+    ]
+
+
+def _completion_of(choice: Any, *, prompt_tokens: int, cached: int) -> Completion:
+    finish = _FINISH.get(choice.finish_reason, "error")
+    tokens = len(choice.token_ids)
+    mean_logprob = None
+    if tokens and choice.cumulative_logprob is not None:
+        mean_logprob = choice.cumulative_logprob / tokens
+    ended_by = choice.stop_reason if isinstance(choice.stop_reason, str) else ""
+    return Completion(
+        text=choice.text,
+        prompt_tokens=prompt_tokens,
+        cached_prompt_tokens=cached,
+        output_tokens=tokens,
+        finish_reason=finish,
+        mean_logprob=mean_logprob,
+        stop_string=ended_by if finish == "stop" else None,
+        error=f"InvalidResponseError: vLLM ended with {choice.finish_reason!r}"
+        if finish == "error"
+        else None,
+    )

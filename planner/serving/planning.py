@@ -111,14 +111,14 @@ class Planning:
         else:
             at = options.price if options.price is not None else price if price is not None else self.price
             (plan,) = self.planner.plan([prompt], price=at or 0.0, max_per_prompt=cap)
-        return self._within(plan, options)
+        return self.within(plan, options)
 
     def least(self, prompt: Prompt) -> AllocationPlan:
         """Return the cheapest plan that there is: what a request gets when nothing is left for more."""
         (plan,) = self.planner.plan([prompt], price=float(self.planner.bundle.policy.prices.max()))
         return plan
 
-    def _within(self, plan: AllocationPlan, options: Options) -> AllocationPlan:
+    def within(self, plan: AllocationPlan, options: Options) -> AllocationPlan:
         """Cut a plan to what may be drawn, and to one sample where nothing can select."""
         course = plan.course
         if course is None:
