@@ -166,6 +166,11 @@ class Planner:
             When no generator is named, one is named twice, a number is out of range, or groups of rollouts
             are asked for: `policies.groups.group_planner.GroupPlanner` starts without a bundle.
         """
+        if objective == "reward":
+            raise InvalidInputError(
+                "what rewards look like is not known without a log: train(log, objective='reward') on one "
+                "that records them, or plan for accuracy"
+            )
         if objective in GROUP_OBJECTIVES:
             raise InvalidInputError(
                 f"there is nothing to tell prompts apart by before the first rollouts ({objective}): "
@@ -263,6 +268,7 @@ class Planner:
             max_per_prompt=max_per_prompt,
             max_rounds=max_rounds,
             seed=seed,
+            scale=self.bundle.policy.telling.scale,
         )
         if not prompts:
             return None

@@ -20,7 +20,7 @@ from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
 from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
-from policies.plan.objective import check_objective
+from policies.plan.objective import check_objective, valued
 from training.evaluation import baselines as base
 from training.evaluation.ablations import ablations
 from training.evaluation.allocation import allocation_table
@@ -99,7 +99,10 @@ def evaluate(
         )
     tell = progress or (lambda stage, done, total: None)
     loaded = bundle if isinstance(bundle, PolicyBundle) else PolicyBundle.load(bundle)
-    unseen, renamed = _unseen(loaded, log)
+    objective = check_objective(loaded.objective)
+    recorded = loaded.training.get("reward", "reward")
+    unseen, renamed = _unseen(loaded, valued(log, objective, reward=recorded))
+    scale = loaded.policy.telling.scale
     planner = Planner(bundle=loaded, cost_model=cost_model, hidden_states=hidden_states)
     unit = check_unit(loaded.unit)
     prices = {**loaded.generators, **log.generators}
@@ -145,6 +148,7 @@ def evaluate(
             "n_courses": len(bed.subject.courses),
             "unit": loaded.unit,
             "objective": loaded.objective,
+            "scale": [scale.lower, scale.upper],
             "n_bootstrap": n_bootstrap,
             "seed": seed,
             "conditional_on": _CONDITIONAL,
@@ -168,9 +172,9 @@ def evaluate(
         uniform=against_uniform(ours, uniform, weights),
         oracle_gap={}
         if oracle is None
-        else {"per_budget": gap_closed(ours, static, oracle, weights, budgets)},
-        calibration=score_belief(planner.belief(kept.prompts), kept),
-        promises=promise_rows(plans, weights),
+        else {"per_budget": gap_closed(ours, static, oracle, weights, budgets, span=scale.span)},
+        calibration=score_belief(planner.belief(kept.prompts), kept, scale=scale),
+        promises=promise_rows(plans, weights, span=scale.span),
         budgets=budget_rows(plans, bed, weights),
         bands=allocation_table(plans, bed),
         flops_matched=flops_matched(bed, judged.table, loaded.generators, weights),

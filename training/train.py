@@ -7,7 +7,7 @@ to beat it. What the policy is worth on prompts that it never saw is told by `tr
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
@@ -32,7 +32,7 @@ from planner.bundle.policy_bundle import PolicyBundle, prompt_hash
 from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
 from policies.menu.curves import row_mean
-from policies.plan.objective import Objective, check_objective
+from policies.plan.objective import Objective, check_objective, valued
 from policies.table.measure import prompt_lengths
 from policies.table.table import CourseTable
 from training.menu.learned_verifiers import LearnedVerifiers, fit_learned_verifiers
@@ -41,6 +41,7 @@ from training.policy.belief_search import search_belief
 from training.policy.bench import Bench
 from training.policy.gaps import filled_table
 from training.policy.learn import Learned, learn
+from training.policy.overoptimised import overoptimised
 
 __all__ = ["default_unit", "train"]
 
@@ -70,6 +71,7 @@ def train(
     hidden_states: HiddenStates | None = None,
     cost_model: CostModel | None = None,
     learned_verifier: bool = True,
+    reward: str = "reward",
     progress: Progress | None = None,
 ) -> PolicyBundle:
     """Learn the policy from a log and write the bundle.
@@ -84,10 +86,14 @@ def train(
         Optuna trials that look for a better belief than the default one, at least 1.
     seed : int
         Seed of folds, forests, sampler and orders; equal logs and seeds give equal bundles.
-    objective : {"accuracy", "coverage", "contrast", "variance"}
-        What the deployed selector delivers; at least one correct sample where a checker is available; or, of
-        a group of rollouts for reinforcement learning, the chance of a success beside a failure, or the
+    objective : {"accuracy", "coverage", "reward", "contrast", "variance"}
+        What the deployed selector delivers; at least one correct sample where a checker is available; the
+        expected reward of what is selected, in the scale of the recorded rewards (docs/reward.md); or, of a
+        group of rollouts for reinforcement learning, the chance of a success beside a failure, or the
         variance of the rewards (docs/groups.md).
+    reward : str
+        Where the rewards of ``"reward"`` stand (`SampleLog.with_rewards`): the field itself, ``"score"`` for
+        logs whose scores are the truth, or ``"meta.KEY"``.
     unit : str, optional
         Unit of cost that the policy is learned in: by default ``output_tokens`` where (almost) every sample
         of every generator records them, else ``samples``.
@@ -117,14 +123,20 @@ def train(
         When the unit cannot be priced from this log.
     """
     check_objective(objective)
+    if reward != "reward" and objective != "reward":
+        raise InvalidInputError(
+            f"reward={reward!r} belongs to objective='reward' (--objective reward), got {objective!r}"
+        )
     if n_trials < 1:
         raise InvalidInputError(f"n_trials must be at least 1, got {n_trials}")
-    _check_labels(log)
-    unit = check_unit(unit or default_unit(log))
+    graded = valued(log, objective, reward=reward)
+    _check_labels(graded, objective)
+    unit = check_unit(unit or default_unit(graded))
     with open_folder(out) as folder:
         return _train(
-            log,
+            graded,
             folder,
+            record={"log_digest": log.digest, **({"reward": reward} if objective == "reward" else {})},
             n_trials=n_trials,
             seed=seed,
             objective=objective,
@@ -139,10 +151,10 @@ def train(
         )
 
 
-def _check_labels(log: SampleLog) -> None:
+def _check_labels(log: SampleLog, objective: Objective) -> None:
     """Refuse a log that nothing can be learned from."""
     refuse_redacted(log)
-    n_labelled = int((log.counts().n.sum(axis=1) > 0).sum())
+    n_labelled = int((log.values().n.sum(axis=1) > 0).sum())
     if not n_labelled:
         raise InvalidInputError(
             "no sample is known to be right or wrong, and a policy learns from nothing else: grade them when "
@@ -150,9 +162,10 @@ def _check_labels(log: SampleLog) -> None:
             '(log_labels = "agreement")'
         )
     if n_labelled < _MIN_PROMPTS:
+        known = "with a reward" if objective == "reward" else "that are known to be right or wrong"
         raise InvalidInputError(
-            f"only {n_labelled} prompts have samples that are known to be right or wrong; at least "
-            f"{_MIN_PROMPTS} are needed to train a policy: record more prompts, or label their samples"
+            f"only {n_labelled} prompts have samples {known}; at least {_MIN_PROMPTS} are needed to train a "
+            "policy: record more prompts, or label their samples"
         )
 
 
@@ -160,6 +173,7 @@ def _train(
     log: SampleLog,
     folder: Path,
     *,
+    record: Mapping[str, object],
     n_trials: int,
     seed: int,
     objective: Objective,
@@ -169,7 +183,7 @@ def _train(
     learned_verifier: bool,
     tell: Progress,
 ) -> PolicyBundle:
-    labelled = log.counts().n.sum(axis=1) > 0
+    labelled = log.values().n.sum(axis=1) > 0
     _check_overlap(log)
     log = log.select([prompt.id for prompt, known in zip(log.prompts, labelled, strict=True) if known])
     verifiers = LearnedVerifiers({}, {}, {}, {})
@@ -224,7 +238,17 @@ def _train(
         search=search,
         progress=tell,
     )
-    bundle = _bundle(log, learned, read, verifiers, model, objective=objective, seed=seed, n_trials=n_trials)
+    bundle = _bundle(
+        log,
+        learned,
+        read,
+        verifiers,
+        model,
+        record=record,
+        objective=objective,
+        seed=seed,
+        n_trials=n_trials,
+    )
     bundle.save_into(folder)
     return bundle
 
@@ -239,7 +263,7 @@ class _Read(NamedTuple):
 
 def _check_overlap(log: SampleLog) -> None:
     """Refuse generators that were recorded on other prompts than the rest: nothing compares them."""
-    known = log.counts().n > 0
+    known = log.values().n > 0
     usual = int(known.sum(axis=0).argmax())
     shared = (known & known[:, [usual]]).sum(axis=0)
     for name, own, both in zip(log.generators, known.sum(axis=0).tolist(), shared.tolist(), strict=True):
@@ -264,16 +288,16 @@ def _read_text(
     tell("belief", 0, 1)
     hidden = None if hidden_states is None else hidden_states.transform(log.prompts)
     features = PromptFeatures(embedding_dims=_WORDING, seed=seed).fit(log.prompts, hidden)
-    counts = log.counts()
+    n, n_good = _successes(log)
     fitted = fit_text_belief(
-        features.transform(log.prompts, hidden), counts.n, counts.n_correct, folds, seed=seed
+        features.transform(log.prompts, hidden), n, n_good, folds, seed=seed, spread=_spread(log)
     )
     tell("belief", 1, 1)
     skill = {
         name: round(float(share), 4) if np.isfinite(share) else None
         for name, share in zip(log.generators, fitted.skill, strict=True)
     }
-    if not bool((np.nan_to_num(fitted.skill) > 0).any()):
+    if not fitted.tells:
         return None
     return _Read(features, fitted, skill)
 
@@ -285,12 +309,13 @@ def _bundle(
     verifiers: LearnedVerifiers,
     model: CostModel,
     *,
+    record: Mapping[str, object],
     objective: Objective,
     seed: int,
     n_trials: int,
 ) -> PolicyBundle:
     """Put the bundle together, with at most `_MAX_REFERENCES` reference prompts."""
-    counts = log.counts()
+    n, n_good = _successes(log)
     rows = np.arange(len(log.prompts))
     if len(rows) > _MAX_REFERENCES:
         rows = np.sort(np.random.default_rng(seed).permutation(rows)[:_MAX_REFERENCES])
@@ -306,8 +331,8 @@ def _bundle(
         deployed=learned.deployed,
         references=ReferencePrompts(
             generators=tuple(log.generators),
-            n=counts.n[rows],
-            n_correct=counts.n_correct[rows],
+            n=n[rows],
+            n_correct=n_good[rows],
             output_tokens=np.stack(
                 [row_mean(log.pool(name).output_tokens)[rows] for name in log.generators], axis=1
             ),
@@ -317,7 +342,7 @@ def _bundle(
         belief=None if read is None else read.fitted.belief.take(rows),
         prompt_token_fit=_token_fit(log),
         training={
-            "log_digest": log.digest,
+            **record,
             "n_prompts": len(log.prompts),
             "n_samples": log.n_samples,
             "n_near_duplicates": log.near_duplicates().n_prompts,
@@ -335,11 +360,39 @@ def _bundle(
             "skill": {} if read is None else read.skill,
             "mixture": {} if read is None else _parts(read.fitted.belief.options),
             "learned_verifier": verifiers.record,
+            "overoptimised": overoptimised(learned.columns, learned.bench.groups),
         },
         trained=_trained_hashes(log.prompts),
         texts=KnownTexts.of([prompt.content for prompt in log.prompts] if log.has_text else []),
         verifiers={name: made for name, made in verifiers.models.items() if name in log.generators},
     )
+
+
+def _successes(log: SampleLog) -> tuple[NDArray[np.int64], NDArray[np.int64] | FloatArray]:
+    """Return samples of known value and how many succeeded, (P, G) each: of rewards, the sum of their shares
+    of the scale.
+    """
+    values, scale = log.values(), log.scale
+    total = ((values.total - values.n * scale.lower) / scale.span).clip(0, values.n)
+    whole = total.astype(np.int64)
+    return values.n, whole if (whole == total).all() else total
+
+
+def _spread(log: SampleLog) -> FloatArray | None:
+    """Return how far rewards of a prompt lie apart, (P, G) in [0, 1]; None where samples are right or wrong,
+    so that the mean tells it.
+    """
+    found, graded = [], False
+    for name in log.generators:
+        share = log.scale.share(log.pool(name).value)
+        known = ~np.isnan(share)
+        graded |= bool((known & (share > 0) & (share < 1)).any())
+        several = known.sum(axis=1) > 1
+        spread = np.full(len(share), np.nan)
+        # A share varies by at most a half.
+        spread[several] = np.minimum(2 * np.nanstd(share[several], axis=1), 1.0)
+        found.append(spread)
+    return np.stack(found, axis=1) if graded else None
 
 
 def _parts(options: BeliefOptions) -> dict[str, float]:
@@ -355,7 +408,7 @@ def default_unit(log: SampleLog) -> str:
     """
     for name in log.generators:
         pool = log.pool(name)
-        if np.isnan(pool.output_tokens[pool.correct >= 0]).mean() > 1 - _RECORDED or bool(
+        if np.isnan(pool.output_tokens[~np.isnan(pool.value)]).mean() > 1 - _RECORDED or bool(
             pool.counts_only.any()
         ):
             return "samples"

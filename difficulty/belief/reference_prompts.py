@@ -34,15 +34,15 @@ class ReferencePrompts:
     ----------
     generators : tuple of str
         The G generators.
-    n, n_correct : ndarray of int64, shape (T, G)
-        Pass@k counts.
+    n, n_correct : ndarray, shape (T, G)
+        Pass@k counts; of rewards, samples and the sum of their shares of the scale.
     output_tokens : ndarray of float64, shape (T, G)
         Mean output tokens per sample; NaN where not recorded.
     """
 
     generators: tuple[str, ...]
     n: NDArray[np.int64]
-    n_correct: NDArray[np.int64]
+    n_correct: NDArray[np.int64] | FloatArray
     output_tokens: FloatArray
 
     def __len__(self) -> int:

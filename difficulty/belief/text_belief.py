@@ -243,12 +243,21 @@ class FittedBelief(NamedTuple):
         at most 0 where the weights tell nothing.
     parts : OutOfFold or None
         What `out_of_fold` was mixed from; None where nothing was grown.
+    spread_skill : ndarray of float64, shape (G,), or None
+        The same share of how far samples of one prompt lie apart; None where that was not given.
     """
 
     out_of_fold: Weights
     belief: TextBelief
     skill: FloatArray
     parts: OutOfFold | None = None
+    spread_skill: FloatArray | None = None
+
+    @property
+    def tells(self) -> bool:
+        """Whether text tells anything of any generator out of fold."""
+        spread = np.zeros(1) if self.spread_skill is None else self.spread_skill
+        return bool((np.nan_to_num(self.skill) > 0).any() or (np.nan_to_num(spread) > 0).any())
 
     def mixed(self, options: BeliefOptions) -> FittedBelief:
         """Return the same fit under another mixture; options of the forest itself stay as they are.
@@ -271,12 +280,13 @@ class FittedBelief(NamedTuple):
 def fit_text_belief(
     features: NDArray[np.floating],
     n: NDArray[np.integer[Any]],
-    n_correct: NDArray[np.integer[Any]],
+    n_correct: NDArray[Any],
     folds: NDArray[np.integer],
     *,
     seed: int,
     options: BeliefOptions | None = None,
     blocks: NDArray[np.integer] | None = None,
+    spread: FloatArray | None = None,
 ) -> FittedBelief:
     """Fit weights on counts of P prompts and G generators.
 
@@ -284,8 +294,9 @@ def fit_text_belief(
     ----------
     features : ndarray, shape (P, F)
         Features of the training prompts; NaN where unknown.
-    n, n_correct : ndarray of int, shape (P, G)
-        Samples and correct samples; 0 samples where a generator has no line.
+    n, n_correct : ndarray, shape (P, G)
+        Samples and correct samples, or the sum of their shares of a scale; 0 samples where a generator has no
+        line.
     folds : ndarray of int, shape (P,)
         Fold of each prompt; at least two of them.
     seed : int
@@ -295,6 +306,9 @@ def fit_text_belief(
     blocks : ndarray of int, shape (F,), optional
         Features that belong together, counted from 0, as `PromptFeatures.blocks_` gives them: a prompt may be
         a stranger in one block alone. By default all are one block.
+    spread : ndarray of float64, shape (P, G), optional
+        How far samples of one prompt lie apart, in [0, 1], NaN where not known: for rewards, whose mean does
+        not tell what the best of several is worth. Prompts are then alike where both are.
 
     Raises
     ------
@@ -318,6 +332,7 @@ def fit_text_belief(
     if len(names) < 2:
         raise InvalidInputError("weights out of fold need at least two folds")
     counts = success_rates(n, n_correct)
+    aims = counts if spread is None else _joined(counts, spread)
     table = _finite(features)
     told = ~np.isnan(table).all(axis=1)
     learn = told & counts.known.any(axis=1)
@@ -327,7 +342,7 @@ def fit_text_belief(
     share = np.asarray(told, dtype=np.float64)
     if min(int((learn & (folds != fold)).sum()) for fold in names) < _MIN_PROMPTS or not table.shape[1]:
         return _mute(options, share, out_of_fold, n.shape[1])
-    whole = grow_trees(table[learn], counts.rate[learn], options, seed)
+    whole = grow_trees(table[learn], aims.rate[learn], options, seed)
     success = fit_success_predictor(
         table[learn],
         n[learn],
@@ -342,17 +357,17 @@ def fit_text_belief(
     for fold in names:
         ours = (folds == fold) & told
         others = folds != fold
-        trees = grow_trees(table[learn & others], counts.rate[learn & others], options, seed).trees
+        trees = grow_trees(table[learn & others], aims.rate[learn & others], options, seed).trees
         shared[np.ix_(ours, others)] = LeafWeights.of(trees, table[others]).spread(trees.leaves(table[ours]))
     parts = OutOfFold(
         shared=shared, rates=predicted, share=share, folds=folds, familiarity=np.ones(n_prompts)
     )
     out_of_fold = parts.weights(options)
-    if pooled_skill(out_of_fold, counts, folds) <= 0:
+    if pooled_skill(out_of_fold, aims, folds) <= 0:
         return _mute(options, share, equal_weights(folds), n.shape[1])
     known, strangeness = fit_familiarity(
         table[learn],
-        SuccessRates(counts.rate[learn], counts.known[learn], counts.mean),
+        SuccessRates(aims.rate[learn], aims.known[learn], aims.mean),
         folds[learn],
         out_of_fold[np.ix_(learn, learn)],
         options,
@@ -369,7 +384,27 @@ def fit_text_belief(
         rates=predicted,
         known=known,
     )
-    return FittedBelief(out_of_fold, belief, skill_of(out_of_fold, counts, folds), parts)
+    skill = skill_of(out_of_fold, aims, folds)
+    n_generators = n.shape[1]
+    return FittedBelief(
+        out_of_fold,
+        belief,
+        skill[:n_generators],
+        parts,
+        None if spread is None else skill[n_generators:],
+    )
+
+
+def _joined(counts: SuccessRates, spread: FloatArray) -> SuccessRates:
+    """Return rates followed by spreads, as one table; unknown spreads are the mean of their generator."""
+    known = ~np.isnan(spread)
+    n_known = known.sum(axis=0)
+    mean = np.where(known, spread, 0.0).sum(axis=0) / np.maximum(n_known, 1)
+    return SuccessRates(
+        np.concatenate([counts.rate, np.where(known, spread, mean)], axis=1),
+        np.concatenate([counts.known, known], axis=1),
+        np.concatenate([counts.mean, mean]),
+    )
 
 
 def _mute(options: BeliefOptions, share: FloatArray, out_of_fold: Weights, n_generators: int) -> FittedBelief:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from difficulty.errors import InvalidInputError
-from difficulty.estimators.vote_pool import as_codes, as_labels, as_widths, undefined_votes
+from difficulty.estimators.vote_pool import as_codes, as_values, as_widths, undefined_votes
 
 __all__ = [
     "best_of_n_accuracy",
@@ -35,8 +35,8 @@ def best_of_n_accuracy(
     ----------
     score : array_like of float, shape (P, M)
         Verifier score of each sample, the higher the better, on any scale; NaN where missing.
-    correct : array_like of int, shape (P, M)
-        1 correct, 0 wrong, -1 unknown.
+    correct : array_like of int or float, shape (P, M)
+        1 correct, 0 wrong, -1 unknown; or floats that say what a sample is worth on any scale, NaN unknown.
     widths : array_like of int, shape (L,)
         Samples that compete, each >= 1.
     answer : array_like of int, shape (P, M), optional
@@ -49,8 +49,8 @@ def best_of_n_accuracy(
     Returns
     -------
     numpy.ndarray of float64, shape (P, L)
-        Expected accuracy in [0, 1] over all subsets of N samples and over ties. NaN where a width exceeds the
-        samples of the pool, and for pools in which any score or correctness is missing.
+        Expected accuracy in [0, 1], or value, over all subsets of N samples and over ties. NaN where a width
+        exceeds the samples of the pool, and for pools in which any score or correctness is missing.
 
     Raises
     ------
@@ -72,8 +72,8 @@ def best_of_n_accuracy(
     >>> best_of_n_accuracy([[0.9, 0.5, 0.5, 0.1]], [[1, 1, 0, 0]], [1, 2, 4]).round(4).tolist()
     [[0.5, 0.75, 1.0]]
     """
-    labels = as_labels(correct)
-    scores, values, drawn = _scored(score, np.where(labels < 0, np.nan, labels), widths)
+    labels = as_values(correct)
+    scores, values, drawn = _scored(score, labels, widths)
     if answer is None:
         present = _present(scores, values, n_samples)
         return _winner_mean(scores, values, drawn, present, np.zeros(scores.shape, dtype=np.bool_))

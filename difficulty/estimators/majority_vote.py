@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from difficulty.errors import InvalidInputError
 from difficulty.estimators.vote_polynomial import MAX_POOL, binomials, tied_product
-from difficulty.estimators.vote_pool import as_codes, as_labels, as_widths, undefined_votes
+from difficulty.estimators.vote_pool import as_codes, as_values, as_widths, undefined_votes
 
 __all__ = ["majority_vote_accuracy", "vote_accuracy_iid"]
 
@@ -30,17 +30,18 @@ def majority_vote_accuracy(answer: ArrayLike, correct: ArrayLike, widths: ArrayL
     ----------
     answer : array_like of int, shape (P, M)
         Code of each sample's answer, >= 0; -1 abstains (no vote), -2 is padding (no sample).
-    correct : array_like of int, shape (P, M)
-        1 correct, 0 wrong, -1 unknown; ignored at padding and abstentions (but see Notes).
+    correct : array_like of int or float, shape (P, M)
+        1 correct, 0 wrong, -1 unknown; ignored at padding and abstentions (but see Notes). Floats say what a
+        sample is worth on any scale, NaN unknown; a vote in which all abstain is worth 0.
     widths : array_like of int, shape (L,)
         Samples that vote, each >= 1.
 
     Returns
     -------
     numpy.ndarray of float64, shape (P, L)
-        Expected accuracy in [0, 1] over all subsets of N samples and over ties. NaN where a width exceeds the
-        samples of the pool, where the correctness of a voting sample is unknown, or where an abstention is
-        marked correct.
+        Expected accuracy in [0, 1], or value, over all subsets of N samples and over ties. NaN where a width
+        exceeds the samples of the pool, where the correctness of a voting sample is unknown, or where an
+        abstention is marked correct.
 
     Raises
     ------
@@ -70,7 +71,7 @@ def majority_vote_accuracy(answer: ArrayLike, correct: ArrayLike, widths: ArrayL
     >>> majority_vote_accuracy([[7, 7, 3, -1]], [[1, 1, 0, 0]], [1, 2, 3, 4]).round(4).tolist()
     [[0.5, 0.6667, 0.75, 1.0]]
     """
-    codes, labels, drawn = as_codes(answer), as_labels(correct), as_widths(widths)
+    codes, labels, drawn = as_codes(answer), as_values(correct), as_widths(widths)
     if codes.ndim != 2 or codes.shape != labels.shape:
         raise InvalidInputError(
             f"answer and correct must share a shape (P, M), got {codes.shape} and {labels.shape}"
@@ -94,7 +95,7 @@ def majority_vote_accuracy(answer: ArrayLike, correct: ArrayLike, widths: ArrayL
     starts[:, 1:] = codes[:, 1:] != codes[:, :-1]
     run = np.cumsum(starts.ravel()) - 1
     size = np.bincount(run)
-    n_right = np.bincount(run, weights=(labels == 1).ravel())
+    n_right = np.bincount(run, weights=np.nan_to_num(labels).ravel())
     first = np.flatnonzero(starts.ravel())
     row, code = first // max(n_columns, 1), codes.ravel()[first]
 
@@ -104,7 +105,7 @@ def majority_vote_accuracy(answer: ArrayLike, correct: ArrayLike, widths: ArrayL
     counts = -np.sort(-counts, axis=1)
     n_abstain = (codes == -1).sum(axis=1)
 
-    wanted = voting & (n_right > 0) & ~unknown[row] & (drawn.min(initial=1) <= n_samples[row])
+    wanted = voting & (n_right != 0) & ~unknown[row] & (drawn.min(initial=1) <= n_samples[row])
     if not wanted.any() or drawn.size == 0:
         return accuracy
     signature, pattern = np.unique(np.column_stack([n_abstain, counts]), axis=0, return_inverse=True)
@@ -114,7 +115,7 @@ def majority_vote_accuracy(answer: ArrayLike, correct: ArrayLike, widths: ArrayL
     weight = n_right[wanted] / size[wanted]
     np.add.at(accuracy, row[wanted], weight[:, None] * chance[task.reshape(-1)])
     # The chances of exclusive events sum to 1 up to rounding, which may lie above.
-    return np.asarray(np.minimum(accuracy, 1.0))
+    return np.asarray(np.minimum(accuracy, max(1.0, float(np.nan_to_num(labels).max(initial=1.0)))))
 
 
 def vote_accuracy_iid(probability: ArrayLike, widths: ArrayLike) -> _Floats:

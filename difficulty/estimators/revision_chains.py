@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from difficulty.errors import InvalidInputError
 from difficulty.estimators.best_of_n import best_of_n_accuracy
 from difficulty.estimators.majority_vote import majority_vote_accuracy
-from difficulty.estimators.vote_pool import as_codes, as_labels, as_widths, undefined_votes
+from difficulty.estimators.vote_pool import as_codes, as_values, as_widths, undefined_votes
 from difficulty.estimators.weighted_vote import draw_votes, weighted_vote_accuracy
 
 __all__ = [
@@ -49,8 +49,9 @@ def revision_accuracy(
 
     Parameters
     ----------
-    correct : array_like of int, shape (P, C, S)
-        1 correct, 0 wrong, -1 unknown, for each step of each of C recorded chains.
+    correct : array_like of int or float, shape (P, C, S)
+        1 correct, 0 wrong, -1 unknown, for each step of each of C recorded chains; or floats that say what a
+        step is worth on any scale, NaN unknown.
     answer : array_like of int, shape (P, C, S)
         Answer codes, -1 abstains, -2 is padding (a chain that is shorter or absent).
     score : array_like of float, shape (P, C, S), or None
@@ -98,7 +99,7 @@ def revision_accuracy(
     >>> revision_accuracy(correct, answer, None, [1, 3], [1, 2], selection="last").round(3).tolist()
     [[[0.333, 0.667], [0.0, 1.0]]]
     """
-    codes, labels = as_codes(answer), as_labels(correct)
+    codes, labels = as_codes(answer), as_values(correct)
     if codes.ndim != 3 or codes.shape != labels.shape:
         raise InvalidInputError(
             f"answer and correct must share a shape (P, C, S), got {codes.shape}, {labels.shape}"
@@ -131,7 +132,7 @@ def revision_accuracy(
 
 def _at_depth(
     answer: _Ints,
-    correct: _Ints,
+    correct: _Floats,
     score: _Floats | None,
     widths: _Ints,
     selection: RevisionSelection,
@@ -156,7 +157,7 @@ def _at_depth(
     return accuracy
 
 
-def _flat_vote(answer: _Ints, correct: _Ints, widths: _Ints, *, n_draws: int, seed: int) -> _Floats:
+def _flat_vote(answer: _Ints, correct: _Floats, widths: _Ints, *, n_draws: int, seed: int) -> _Floats:
     """Return (P, W): one vote over all steps of the drawn chains."""
     n_prompts, _, depth = answer.shape
     accuracy = np.full((n_prompts, widths.size), np.nan)
@@ -172,7 +173,7 @@ def _flat_vote(answer: _Ints, correct: _Ints, widths: _Ints, *, n_draws: int, se
         accuracy[rows], _ = draw_votes(
             codes,
             np.ones(codes.shape),
-            correct[rows, :size].reshape(rows.size, -1).astype(np.float64),
+            np.nan_to_num(correct[rows, :size].reshape(rows.size, -1)),
             widths,
             units,
             n_draws=n_draws,

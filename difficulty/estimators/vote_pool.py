@@ -1,6 +1,7 @@
 """Pools of recorded answers as the vote estimators read them: codes, labels, and whose vote is defined.
 
-Codes are >= 0 for answers, -1 for abstentions and -2 for padding; labels are 1, 0 and -1 for unknown. An
+Codes are >= 0 for answers, -1 for abstentions and -2 for padding; labels are 1, 0 and -1 for unknown, or
+floats that say what a sample is worth, NaN for unknown. An
 abstention that is marked correct means that answers were not recorded (graded code, bare counts), so no vote
 can be replayed. What a vote is worth is left to the estimators.
 """
@@ -12,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from difficulty.errors import InvalidInputError
 
-__all__ = ["as_codes", "as_labels", "as_widths", "undefined_votes"]
+__all__ = ["as_codes", "as_labels", "as_values", "as_widths", "undefined_votes"]
 
+_Floats = NDArray[np.float64]
 _Ints = NDArray[np.int64]
 
 
@@ -76,6 +78,33 @@ def as_labels(correct: ArrayLike) -> _Ints:
     return labels.astype(np.int64)
 
 
+def as_values(correct: ArrayLike) -> _Floats:
+    """Return what samples are worth: labels as 1 and 0, floats as they are; NaN for unknown.
+
+    Parameters
+    ----------
+    correct : array_like
+        Labels as in `as_labels`, or finite floats on any scale, NaN for unknown.
+
+    Raises
+    ------
+    InvalidInputError
+        When a label is none, or a float is infinite.
+
+    Examples
+    --------
+    >>> as_values([1, 0, -1]).tolist(), as_values([0.25, -3.0]).tolist()
+    ([1.0, 0.0, nan], [0.25, -3.0])
+    """
+    values = np.asarray(correct)
+    if values.dtype.kind != "f":
+        labels = as_labels(values)
+        return np.where(labels < 0, np.nan, labels).astype(np.float64)
+    if np.isinf(values).any():
+        raise InvalidInputError("values of samples must be finite, or NaN where unknown; got an infinite one")
+    return values.astype(np.float64)
+
+
 def as_widths(widths: ArrayLike) -> _Ints:
     """Validate widths, the numbers of samples that a selector sees.
 
@@ -104,30 +133,32 @@ def as_widths(widths: ArrayLike) -> _Ints:
     return array.astype(np.int64)
 
 
-def undefined_votes(answer: _Ints, correct: _Ints) -> NDArray[np.bool_]:
+def undefined_votes(answer: _Ints, value: _Floats) -> NDArray[np.bool_]:
     """Find the prompts whose votes cannot be judged.
 
     Parameters
     ----------
-    answer, correct : numpy.ndarray of int64, shape (P, M)
-        Codes and labels of one generator's pools.
+    answer : numpy.ndarray of int64, shape (P, M)
+        Codes of one generator's pools.
+    value : numpy.ndarray of float64, shape (P, M)
+        From `as_values`; what is worth anything but 0 and 1 is so for voting samples only.
 
     Returns
     -------
     numpy.ndarray of bool, shape (P,)
-        True where a voting sample has no label, where an abstention is correct, and, if there is such an
+        True where a voting sample has no value, where an abstention is correct, and, if there is such an
         abstention in any pool, where there is no answer at all: these prompts are as unrecorded, and 0 would
         be a lie.
 
     Examples
     --------
-    >>> undefined_votes(np.array([[0, 1], [-1, -1]]), np.array([[1, 0], [0, 0]])).tolist()
+    >>> undefined_votes(np.array([[0, 1], [-1, -1]]), np.array([[1.0, 0], [0, 0]])).tolist()
     [False, False]
-    >>> undefined_votes(np.array([[-1, 1], [-1, -1]]), np.array([[1, 0], [0, 0]])).tolist()
+    >>> undefined_votes(np.array([[-1, 1], [-1, -1]]), np.array([[1.0, 0], [0, 0]])).tolist()
     [True, True]
     """
-    unlabelled = ((answer >= 0) & (correct < 0)).any(axis=1)
-    unrecorded = ((answer == -1) & (correct == 1)).any(axis=1)
+    unlabelled = ((answer >= 0) & np.isnan(value)).any(axis=1)
+    unrecorded = ((answer == -1) & (value == 1)).any(axis=1)
     if unrecorded.any():
         unrecorded |= ~(answer >= 0).any(axis=1)
     undefined: NDArray[np.bool_] = unlabelled | unrecorded

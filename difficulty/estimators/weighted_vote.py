@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from difficulty.errors import InvalidInputError
 from difficulty.estimators.vote_draws import all_subsets, subsets, tally
-from difficulty.estimators.vote_pool import as_codes, as_labels, as_widths, undefined_votes
+from difficulty.estimators.vote_pool import as_codes, as_values, as_widths, undefined_votes
 
 __all__ = ["WeightedVoteAccuracy", "weighted_vote_accuracy"]
 
@@ -48,8 +48,8 @@ def weighted_vote_accuracy(
         Code of each sample's answer, >= 0; -1 abstains, -2 is padding.
     score : array_like of float, shape (P, M)
         Weight of each sample's vote, finite; NaN where missing.
-    correct : array_like of int, shape (P, M)
-        1 correct, 0 wrong, -1 unknown.
+    correct : array_like of int or float, shape (P, M)
+        1 correct, 0 wrong, -1 unknown; or floats that say what a sample is worth on any scale, NaN unknown.
     widths : array_like of int, shape (L,)
         Samples that vote, each >= 1.
     n_draws : int
@@ -90,7 +90,7 @@ def weighted_vote_accuracy(
     >>> result.mean.round(4).tolist(), result.standard_error.tolist()
     ([[0.3333, 0.6667, 1.0]], [[0.0, 0.0, 0.0]])
     """
-    codes, labels, drawn = as_codes(answer), as_labels(correct), as_widths(widths)
+    codes, labels, drawn = as_codes(answer), as_values(correct), as_widths(widths)
     if codes.ndim != 2 or codes.shape != labels.shape:
         raise InvalidInputError(
             f"answer and correct must share a shape (P, M), got {codes.shape} and {labels.shape}"
@@ -109,7 +109,7 @@ def weighted_vote_accuracy(
     # Samples before padding, in their order, so that a subset means the same samples in every pool.
     order = np.argsort(codes == -2, axis=1, kind="stable")
     codes = np.take_along_axis(codes, order, axis=1)
-    right = np.take_along_axis(labels, order, axis=1).astype(np.float64)
+    right = np.nan_to_num(np.take_along_axis(labels, order, axis=1))
     weight = np.nan_to_num(np.take_along_axis(weight, order, axis=1))
     mean = np.full((codes.shape[0], drawn.size), np.nan)
     error = np.full_like(mean, np.nan)

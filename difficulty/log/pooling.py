@@ -24,6 +24,7 @@ __all__ = [
     "chain_pool",
     "line_counts",
     "line_kinds",
+    "line_values",
     "local_answers",
     "recorded_runs",
     "sample_pool",
@@ -105,6 +106,33 @@ def line_counts(columns: LogColumns, kinds: NDArray[np.int8]) -> LineCounts:
     return LineCounts(*tables)
 
 
+class LineValues(NamedTuple):
+    """Independent samples by prompt and generator, (P, G) each: of known value, and the sum of the values."""
+
+    n: NDArray[np.int64]
+    total: NDArray[np.float64]
+
+
+def line_values(
+    columns: LogColumns, kinds: NDArray[np.int8], worth: NDArray[np.float64] | None
+) -> LineValues:
+    """Count the independent samples whose value is known, and add their values up, without building pools."""
+    if worth is None:
+        counts = line_counts(columns, kinds)
+        return LineValues(counts.n_known, counts.n_correct.astype(np.float64))
+    lines = columns.lines
+    owner = np.repeat(np.arange(len(lines)), np.diff(lines.offsets))
+    known = ~np.isnan(worth)
+    n = np.bincount(owner[known], minlength=len(lines))
+    total = np.bincount(owner[known], weights=worth[known], minlength=len(lines))
+    independent = kinds == INDEPENDENT
+    where = (lines.prompt[independent], lines.generator[independent])
+    shape = (len(columns.prompts), len(columns.generators))
+    values = LineValues(np.zeros(shape, dtype=np.int64), np.zeros(shape))
+    values.n[where], values.total[where] = n[independent], total[independent]
+    return values
+
+
 class _Cells(NamedTuple):
     """Where samples go: `sample` to row `row`, column `column`."""
 
@@ -115,7 +143,12 @@ class _Cells(NamedTuple):
 
 
 def sample_pool(
-    columns: LogColumns, local: NDArray[np.int32], kinds: NDArray[np.int8], generator: int
+    columns: LogColumns,
+    local: NDArray[np.int32],
+    kinds: NDArray[np.int8],
+    generator: int,
+    *,
+    worth: NDArray[np.float64] | None = None,
 ) -> SamplePool:
     """Build the pool of generator number `generator`."""
     lines, samples = columns.lines, columns.samples
@@ -158,13 +191,19 @@ def sample_pool(
         else _scatter(cells, samples.verifier_tokens, shape, np.nan),
         own_prompt_tokens=sent if own else None,
         cached_prompt_tokens=cached,
+        worth=None if worth is None else _scatter(cells, worth, shape, np.nan),
     )
     _freeze(pool)
     return pool
 
 
 def chain_pool(
-    columns: LogColumns, local: NDArray[np.int32], kinds: NDArray[np.int8], generator: int
+    columns: LogColumns,
+    local: NDArray[np.int32],
+    kinds: NDArray[np.int8],
+    generator: int,
+    *,
+    worth: NDArray[np.float64] | None = None,
 ) -> ChainPool | None:
     """Build the chains of generator number `generator`, or None where it has none.
 
@@ -218,13 +257,18 @@ def chain_pool(
         mean_logprob=place(samples.mean_logprob, np.nan),
         params=tuple(sorted(msgspec.json.decode(settings.pop()).items())),
         verifier_tokens=None if samples.verifier_tokens is None else place(samples.verifier_tokens, np.nan),
+        worth=None if worth is None else place(worth, np.nan),
     )
     _freeze(pool)
     return pool
 
 
 def recorded_runs(
-    columns: LogColumns, local: NDArray[np.int32], kinds: NDArray[np.int8]
+    columns: LogColumns,
+    local: NDArray[np.int32],
+    kinds: NDArray[np.int8],
+    *,
+    worth: NDArray[np.float64] | None = None,
 ) -> tuple[RecordedRuns, ...]:
     """Build the recorded runs of every generator, strategy and parameter set, in the order of the log."""
     lines, samples = columns.lines, columns.samples
@@ -261,6 +305,7 @@ def recorded_runs(
                     step_scores=None
                     if samples.step_scores is None
                     else _scatter(cells, samples.step_scores, shape, None),
+                    worth=None if worth is None else _scatter(cells, worth, shape, np.nan),
                 )
             )
     for run in runs:

@@ -32,6 +32,7 @@ from difficulty.log.pooling import (
     chain_pool,
     line_counts,
     line_kinds,
+    line_values,
     local_answers,
     recorded_runs,
     sample_pool,
@@ -43,8 +44,9 @@ from difficulty.log.tables.frames import FrameKind, frame_of, rows_of_frame
 from difficulty.log.tables.rows import lines_of_rows
 from difficulty.log.wire import SampleWire, decode_about, decode_line, encode_record
 from difficulty.prompt import Prompt
+from difficulty.scale import UNIT, Scale
 
-__all__ = ["Counts", "SampleLog"]
+__all__ = ["Counts", "SampleLog", "Values"]
 
 
 class Counts(NamedTuple):
@@ -60,6 +62,21 @@ class Counts(NamedTuple):
 
     n: NDArray[np.int64]
     n_correct: NDArray[np.int64]
+
+
+class Values(NamedTuple):
+    """What independent samples are worth, for P prompts and G generators.
+
+    Parameters
+    ----------
+    n : ndarray of int64, shape (P, G)
+        Samples whose value is known.
+    total : ndarray of float64, shape (P, G)
+        Sum of their values.
+    """
+
+    n: NDArray[np.int64]
+    total: NDArray[np.float64]
 
 
 @final
@@ -91,11 +108,18 @@ class SampleLog:
         "_near",
         "_pools",
         "_rows",
+        "_valued_by",
     )
 
     def __init__(
-        self, columns: LogColumns, *, generators: Mapping[str, Generator], about: Mapping[str, object]
+        self,
+        columns: LogColumns,
+        *,
+        generators: Mapping[str, Generator],
+        about: Mapping[str, object],
+        valued_by: Literal["correct", "reward"] = "correct",
     ) -> None:
+        self._valued_by: Literal["correct", "reward"] = valued_by
         self._columns = columns
         self._generators = MappingProxyType(dict(generators))
         self._about = MappingProxyType(dict(about))
@@ -398,7 +422,7 @@ class SampleLog:
         return hash(self.digest)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuilt, (self._columns, dict(self._generators), dict(self._about))
+        return _rebuilt, (self._columns, dict(self._generators), dict(self._about), self._valued_by)
 
     def __repr__(self) -> str:
         shown = ("text", "answers", "tokens", "scores", "rewards", "logprobs", "chains")
@@ -469,9 +493,7 @@ class SampleLog:
             if "split" in self._about:
                 record["of"] = self._about["split"]
             columns = self._columns.take(np.flatnonzero(chosen[self._columns.lines.prompt]))
-            sides.append(
-                SampleLog(columns, generators=self._generators, about={**self._about, "split": record})
-            )
+            sides.append(self._with(columns, about={**self._about, "split": record}))
         return sides[0], sides[1]
 
     def select(self, prompt_ids: Iterable[str]) -> SampleLog:
@@ -503,7 +525,7 @@ class SampleLog:
         _, first = np.unique(kept, return_index=True)
         if (np.diff(first) < 0).any():  # only another order of prompts moves lines
             lines = lines[np.argsort(kept, kind="stable")]
-        return SampleLog(self._columns.take(lines), generators=self._generators, about=self._about)
+        return self._with(self._columns.take(lines))
 
     def select_generators(self, names: Iterable[str]) -> SampleLog:
         """Return the log of some generators, in the order of `names`, without prompts that they never saw.
@@ -522,7 +544,10 @@ class SampleLog:
             raise InvalidInputError(f"none of the generators {wanted} has a line in the log")
         columns = self._columns.take(lines, generators=wanted)
         return SampleLog(
-            columns, generators={name: self._generators[name] for name in wanted}, about=self._about
+            columns,
+            generators={name: self._generators[name] for name in wanted},
+            about=self._about,
+            valued_by=self._valued_by,
         )
 
     def with_rewards(self, source: str, *, threshold: float | None = None) -> SampleLog:
@@ -558,7 +583,41 @@ class SampleLog:
         about = {**self._about, "rewards_from": source}
         if threshold is not None:
             about["correct_from_reward"] = threshold
-        return SampleLog(columns, generators=self._generators, about=about)
+        return self._with(columns, about=about)
+
+    def valued_by(self, what: Literal["correct", "reward"]) -> SampleLog:
+        """Return the same log, in whose pools a sample is worth its reward, or 1 and 0 for right and wrong.
+
+        Raises
+        ------
+        InvalidInputError
+            When it is another word, or no sample has a reward.
+        """
+        if what not in ("correct", "reward"):
+            raise InvalidInputError(f"samples are valued by 'correct' or 'reward', got {what!r}")
+        if what == "reward" and self._columns.samples.reward is None:
+            raise InvalidInputError(
+                "no sample of this log has a reward: record it in the samples, or say where it stands, as in "
+                "with_rewards('meta.rubric') or with_rewards('score') (--reward on the command line)"
+            )
+        return SampleLog(self._columns, generators=self._generators, about=self._about, valued_by=what)
+
+    def values(self) -> Values:
+        """Return what independent samples are worth; columns in the order of `generators`."""
+        values = line_values(self._columns, self._kinds, self._worth())
+        return Values(n=values.n, total=values.total)
+
+    @property
+    def scale(self) -> Scale:
+        """The scale of what samples are worth: 0 to 1, unless rewards reach further.
+
+        Raises
+        ------
+        InvalidInputError
+            When samples are valued by rewards and all of these are one number outside [0, 1].
+        """
+        worth = self._worth()
+        return UNIT if worth is None else Scale.of(worth)
 
     def pool(self, generator: str) -> SamplePool:
         """Return the independent samples of a generator; rows in the order of `prompts`.
@@ -570,7 +629,9 @@ class SampleLog:
         """
         index = self._generator_index(generator)
         if generator not in self._pools:
-            self._pools[generator] = sample_pool(self._columns, self._local_answers(), self._kinds, index)
+            self._pools[generator] = sample_pool(
+                self._columns, self._local_answers(), self._kinds, index, worth=self._worth()
+            )
         return self._pools[generator]
 
     def samples(self, prompt_id: str, generator: str) -> list[SampleWire]:
@@ -619,11 +680,17 @@ class SampleLog:
         InvalidLogError
             When it has chains under parameters that differ in more than ``depth``.
         """
-        return chain_pool(self._columns, self._local_answers(), self._kinds, self._generator_index(generator))
+        return chain_pool(
+            self._columns,
+            self._local_answers(),
+            self._kinds,
+            self._generator_index(generator),
+            worth=self._worth(),
+        )
 
     def runs(self) -> tuple[RecordedRuns, ...]:
         """Return the recorded runs of search strategies, by generator, strategy and parameter set."""
-        return recorded_runs(self._columns, self._local_answers(), self._kinds)
+        return recorded_runs(self._columns, self._local_answers(), self._kinds, worth=self._worth())
 
     def counts(self) -> Counts:
         """Return the counts of independent samples; columns in the order of `generators`."""
@@ -639,6 +706,19 @@ class SampleLog:
             0 where a generator has no line for a prompt.
         """
         return line_counts(self._columns, self._kinds).n_recorded
+
+    def _with(self, columns: LogColumns, *, about: Mapping[str, object] | None = None) -> SampleLog:
+        """Return a log of other columns that is like this one otherwise."""
+        return SampleLog(
+            columns,
+            generators=self._generators,
+            about=self._about if about is None else about,
+            valued_by=self._valued_by,
+        )
+
+    def _worth(self) -> NDArray[np.float64] | None:
+        """Return the rewards where samples are valued by them."""
+        return None if self._valued_by == "correct" else self._columns.samples.reward
 
     def _generator_index(self, name: str) -> int:
         if name not in self._generators:
@@ -664,9 +744,12 @@ class SampleLog:
 
 
 def _rebuilt(
-    columns: LogColumns, generators: Mapping[str, Generator], about: Mapping[str, object]
+    columns: LogColumns,
+    generators: Mapping[str, Generator],
+    about: Mapping[str, object],
+    valued_by: Literal["correct", "reward"],
 ) -> SampleLog:
-    return SampleLog(columns, generators=generators, about=about)
+    return SampleLog(columns, generators=generators, about=about, valued_by=valued_by)
 
 
 def _count(n: int, noun: str) -> str:

@@ -55,6 +55,9 @@ class SamplePool:
         differ.
     cached_prompt_tokens : ndarray of float64, shape (P, M), or None
         The part of a sample's prompt tokens that a cache spared; NaN and None as above, by what is recorded.
+    worth : ndarray of float64, shape (P, M), or None
+        What each sample is worth, where that is not its correctness (`SampleLog.valued_by`); NaN where not
+        known and on padding.
 
     Examples
     --------
@@ -80,6 +83,20 @@ class SamplePool:
     verifier_tokens: NDArray[np.float64] | None = None
     own_prompt_tokens: NDArray[np.float64] | None = None
     cached_prompt_tokens: NDArray[np.float64] | None = None
+    worth: NDArray[np.float64] | None = None
+
+    @property
+    def value(self) -> NDArray[np.float64]:
+        """What each sample is worth: its reward, or 1 and 0 for right and wrong; NaN where not known and on
+        padding. The one place where correctness becomes a value; ndarray of float64, shape (P, M).
+        """
+        return _value(self.correct, self.worth)
+
+    @property
+    def n_valued(self) -> NDArray[np.int64]:
+        """Samples whose value is known, at most `n`; ndarray of int64, shape (P,)."""
+        known = self.correct >= 0 if self.worth is None else ~np.isnan(self.worth)
+        return np.asarray(known.sum(axis=1), dtype=np.int64)
 
     @property
     def n_known(self) -> NDArray[np.int64]:
@@ -109,6 +126,8 @@ class ChainPool:
         Settings that the attempts were drawn with, sorted by name, without ``depth``.
     verifier_tokens : ndarray of float64, shape (P, C, S), or None
         As in `SamplePool`, for each attempt.
+    worth : ndarray of float64, shape (P, C, S), or None
+        As in `SamplePool`, for each attempt.
     """
 
     generator: str
@@ -122,6 +141,12 @@ class ChainPool:
     mean_logprob: NDArray[np.float64]
     params: tuple[tuple[str, ParameterScalar], ...] = ()
     verifier_tokens: NDArray[np.float64] | None = None
+    worth: NDArray[np.float64] | None = None
+
+    @property
+    def value(self) -> NDArray[np.float64]:
+        """What each attempt is worth, as in `SamplePool`; ndarray of float64, shape (P, C, S)."""
+        return _value(self.correct, self.worth)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -149,6 +174,8 @@ class RecordedRuns:
     step_scores : ndarray of object, shape (P, R), or None
         Scores of the steps of what the run returned, as tuples; None where not recorded, and altogether where
         no sample of the log has any.
+    worth : ndarray of float64, shape (P, R), or None
+        As in `SamplePool`, for what each run returned.
     """
 
     generator: str
@@ -162,3 +189,13 @@ class RecordedRuns:
     verifier_tokens: NDArray[np.float64]
     score: NDArray[np.float64]
     step_scores: NDArray[np.object_] | None = None
+    worth: NDArray[np.float64] | None = None
+
+    @property
+    def value(self) -> NDArray[np.float64]:
+        """What each run returned is worth, as in `SamplePool`; ndarray of float64, shape (P, R)."""
+        return _value(self.correct, self.worth)
+
+
+def _value(correct: NDArray[np.int8], worth: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    return np.where(correct < 0, np.nan, correct).astype(np.float64) if worth is None else worth

@@ -64,7 +64,9 @@ class ReliabilityCurve(NamedTuple):
     n_samples: NDArray[np.int64]
 
 
-def brier_score(*, p: ArrayLike, n: ArrayLike, n_correct: ArrayLike) -> BrierScore:
+def brier_score(
+    *, p: ArrayLike, n: ArrayLike, n_correct: ArrayLike, noise: ArrayLike | None = None
+) -> BrierScore:
     """Return the mean squared error of predicted rates, raw and with sampling noise removed.
 
     Parameters
@@ -72,7 +74,11 @@ def brier_score(*, p: ArrayLike, n: ArrayLike, n_correct: ArrayLike) -> BrierSco
     p : array_like, shape (P,)
         Predicted success rates in [0, 1].
     n, n_correct : array_like, shape (P,)
-        Samples and correct samples per prompt; prompts with n = 0 are left out.
+        Samples and correct samples per prompt, or sums of rewards in [0, 1]; prompts with n = 0 are left
+        out.
+    noise : array_like, shape (P,), optional
+        Variance of each ``n_correct / n`` from sampling, of prompts with n >= 2; by default that of samples
+        which are right or wrong.
 
     Raises
     ------
@@ -96,13 +102,15 @@ def brier_score(*, p: ArrayLike, n: ArrayLike, n_correct: ArrayLike) -> BrierSco
     rate, n_, c = check_counts(p, n, n_correct)
     error = (rate - c / n_) ** 2
     many = n_ >= 2
-    noise = _rate_variance(n_[many], c[many])
     if not many.any():
         return BrierScore(float(error.mean()), float("nan"), float("nan"))
-    return BrierScore(float(error.mean()), float(noise.mean()), float((error[many] - noise).mean()))
+    own = _noise(n_, c, noise, n)[many]
+    return BrierScore(float(error.mean()), float(own.mean()), float((error[many] - own).mean()))
 
 
-def explained_share(*, p: ArrayLike, n: ArrayLike, n_correct: ArrayLike) -> float:
+def explained_share(
+    *, p: ArrayLike, n: ArrayLike, n_correct: ArrayLike, noise: ArrayLike | None = None
+) -> float:
     """Return the share of the variance of the *true* rates that a prediction explains.
 
     It is R squared with sampling noise removed from numerator and denominator: 1 for the true rates, 0 for
@@ -121,14 +129,15 @@ def explained_share(*, p: ArrayLike, n: ArrayLike, n_correct: ArrayLike) -> floa
     """
     rate, n_, c = check_counts(p, n, n_correct)
     many = n_ >= 2
+    own = _noise(n_, c, noise, n)[many]
     rate, n_, c = rate[many], n_[many], c[many]
     if rate.size < 2:
         return float("nan")
-    noise = _rate_variance(n_, c).mean()
-    variance = float(np.var(c / n_, ddof=1) - noise)
+    spread = own.mean()
+    variance = float(np.var(c / n_, ddof=1) - spread)
     if variance <= 0:
         return float("nan")
-    return float(1.0 - (np.mean((rate - c / n_) ** 2) - noise) / variance)
+    return float(1.0 - (np.mean((rate - c / n_) ** 2) - spread) / variance)
 
 
 def rate_crps(*, support: ArrayLike, weights: ArrayLike, n: ArrayLike, n_correct: ArrayLike) -> float:
@@ -243,9 +252,13 @@ def reliability_curve(
     )
 
 
-def _rate_variance(n: NDArray[np.float64], c: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the unbiased estimate of the variance of c / n; n >= 2."""
-    return c * (n - c) / (n**2 * (n - 1.0))
+def _noise(
+    n: NDArray[np.float64], c: NDArray[np.float64], noise: ArrayLike | None, recorded: ArrayLike
+) -> NDArray[np.float64]:
+    """Return the variance of c / n where n >= 2: the given one, or the unbiased estimate for counts."""
+    if noise is not None:
+        return np.asarray(noise, dtype=np.float64)[np.asarray(recorded) > 0]
+    return c * (n - c) / (n**2 * np.maximum(n - 1.0, 1.0))
 
 
 def check_counts(

@@ -130,7 +130,7 @@ class FittedSuccess(NamedTuple):
 def fit_success_predictor(
     features: NDArray[np.floating],
     n: NDArray[np.integer[Any]],
-    n_correct: NDArray[np.integer[Any]],
+    n_correct: NDArray[Any],
     folds: NDArray[np.integer],
     *,
     seed: int,
@@ -142,8 +142,9 @@ def fit_success_predictor(
     ----------
     features : ndarray, shape (P, F)
         Features; NaN where unknown.
-    n, n_correct : ndarray of int, shape (P, G)
-        Samples and correct samples; 0 samples where a generator has no line.
+    n, n_correct : ndarray, shape (P, G)
+        Samples and correct samples, or the sum of their shares of a scale; 0 samples where a generator has no
+        line.
     folds : ndarray of int, shape (P,)
         Fold of each prompt, at least two of them.
     seed : int

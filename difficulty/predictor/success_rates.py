@@ -38,7 +38,7 @@ class SuccessRates(NamedTuple):
     mean: FloatArray
 
 
-def success_rates(n: NDArray[np.integer[Any]], n_correct: NDArray[np.integer[Any]]) -> SuccessRates:
+def success_rates(n: NDArray[np.integer[Any]], n_correct: NDArray[Any]) -> SuccessRates:
     """Return rates from counts, shape (P, G).
 
     Raises

@@ -1,6 +1,6 @@
 """What the arrays of a bundle must look like: kinds, shapes and ranges, each refused by name.
 
-Numbers that nothing can mean (values outside [0, 1], infinite tokens, more right samples than samples) are
+Numbers that nothing can mean (values off their scale, infinite tokens, more right samples than samples) are
 caught here, so that planning need not look again. How arrays are read is left to `planner.bundle.array_file`.
 """
 
@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from difficulty.errors import InvalidBundleError
+from difficulty.scale import UNIT, Scale
 from planner.bundle.array_file import Arrays
 
 __all__ = ["MAX_NUMBER", "TABLE", "check_references"]
@@ -24,8 +25,12 @@ _BY_SLOT: Final = ("samples", "requests", "output_tokens", "resent_tokens", "ver
 _ROUNDING: Final = 1e-6
 
 
-def check_references(arrays: Arrays, *, n_generators: int, n_courses: int, n_slots: int) -> None:
+def check_references(
+    arrays: Arrays, *, n_generators: int, n_courses: int, n_slots: int, scale: Scale = UNIT
+) -> None:
     """Refuse reference prompts whose shapes, kinds or numbers do not fit together.
+
+    Values must lie on `scale`. Sums of shares of rewards are real numbers; counts of successes are whole.
 
     Raises
     ------
@@ -37,7 +42,7 @@ def check_references(arrays: Arrays, *, n_generators: int, n_courses: int, n_slo
     generators, by_course, by_slot = (n_prompts, n_generators), (n_prompts, n_courses), (n_prompts, n_slots)
     expected: dict[str, tuple[str, tuple[int, ...]]] = {
         "n": ("i8", generators),
-        "n_correct": ("i8", generators),
+        "n_correct": ("f8" if arrays["n_correct"].dtype.kind == "f" else "i8", generators),
         "output_tokens_per_sample": ("f8", generators),
         "length": ("f8", generators),
         "deployed": ("b1", (n_courses,)),
@@ -57,9 +62,9 @@ def check_references(arrays: Arrays, *, n_generators: int, n_courses: int, n_slo
     if not n_prompts or not arrays["deployed"].any():
         raise InvalidBundleError("the bundle has no reference prompt or no course that may be used")
     n, n_correct = arrays["n"], arrays["n_correct"]
-    if np.any((n_correct < 0) | (n_correct > n) | (n > MAX_NUMBER)):
+    if not np.all((n_correct >= 0) & (n_correct <= n) & (n <= MAX_NUMBER)):
         raise InvalidBundleError("n_correct must lie between 0 and n, on every reference prompt")
-    _check_range(arrays, f"{TABLE}value", most=1.0, missing=False)
+    _check_range(arrays, f"{TABLE}value", least=scale.lower, most=scale.upper, missing=False)
     for name in (f"{TABLE}rounds", f"{TABLE}samples", f"{TABLE}requests"):
         _check_range(arrays, name, most=MAX_NUMBER, missing=False)
     for name in (
@@ -70,14 +75,15 @@ def check_references(arrays: Arrays, *, n_generators: int, n_courses: int, n_slo
         _check_range(arrays, name, most=MAX_NUMBER, missing=True)
 
 
-def _check_range(arrays: Arrays, name: str, *, most: float, missing: bool) -> None:
-    """Refuse numbers below 0 or above `most`; NaN only where it may be missing."""
+def _check_range(arrays: Arrays, name: str, *, least: float = 0.0, most: float, missing: bool) -> None:
+    """Refuse numbers below `least` or above `most`; NaN only where it may be missing."""
     if name not in arrays:
         return
     found = arrays[name]
-    right = (found >= -_ROUNDING) & (found <= most + _ROUNDING)
+    near = _ROUNDING * (most - least if least else 1.0)
+    right = (found >= least - near) & (found <= most + near)
     if missing:
         right |= np.isnan(found)
     if not right.all():
         allowed = ", or NaN where not recorded" if missing else ""
-        raise InvalidBundleError(f"{name} must lie between 0 and {most:g}{allowed}")
+        raise InvalidBundleError(f"{name} must lie between {least:g} and {most:g}{allowed}")

@@ -81,6 +81,15 @@ class _Verifier(msgspec.Struct):
     offered: Literal["best_of_n", "weighted_best_of_n"] | None = None
 
 
+class _Fall(msgspec.Struct):
+    generator: str
+    by: str
+    best_n: int
+    n: int
+    fall: float
+    error: float
+
+
 class _Training(msgspec.Struct):
     """What commands and reports read of the record of training; it may hold more."""
 
@@ -93,6 +102,8 @@ class _Training(msgspec.Struct):
     verdict: list[_Band] = []
     skill: dict[str, float | None] = {}
     learned_verifier: dict[str, _Verifier] = {}
+    reward: str = "reward"
+    overoptimised: list[_Fall] = []
 
 
 def read_manifest(folder: Path) -> Manifest:

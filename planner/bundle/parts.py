@@ -105,13 +105,17 @@ def _read_parts(manifest: Manifest, content: Mapping[str, bytes]) -> Parts:
             f"courses draw from generators that are not described: {', '.join(sorted(unknown))}"
         )
     slots = Slots.for_courses(courses)
+    policy = CoursePolicy.from_arrays(packed["policy.npz"])
     check_references(
-        arrays, n_generators=len(generators), n_courses=len(courses), n_slots=len(slots.generator)
+        arrays,
+        n_generators=len(generators),
+        n_courses=len(courses),
+        n_slots=len(slots.generator),
+        scale=policy.telling.scale,
     )
     for name, numbers in manifest.prompt_token_fit.items():
         if not all(abs(number) <= MAX_NUMBER for number in numbers):
             raise InvalidBundleError(f"prompt tokens of {name!r} grow by {numbers}, which cannot be")
-    policy = CoursePolicy.from_arrays(packed["policy.npz"])
     deployed = arrays["deployed"]
     if policy.offered.shape[1] != len(courses) or np.any(policy.offered & ~deployed):
         raise InvalidBundleError("the policy offers courses that are not deployed; train the bundle anew")

@@ -10,7 +10,13 @@ from typing import Literal
 
 import click
 
-from planner.commands.terminal.options import as_json, logs_argument, on_duplicate_option, seed_option
+from planner.commands.terminal.options import (
+    as_json,
+    logs_argument,
+    on_duplicate_option,
+    reward_option,
+    seed_option,
+)
 from planner.commands.terminal.recorded import note_near_duplicates, read_logs
 from planner.commands.terminal.terminal import results, say_json
 from policies.cost.budget import UNITS
@@ -33,8 +39,10 @@ __all__ = ["command"]
     type=click.Choice([name for name in OBJECTIVES if name not in GROUP_OBJECTIVES]),
     default="accuracy",
     show_default=True,
-    help="accuracy: what the selector delivers; coverage: one right sample, where a checker finds it.",
+    help="accuracy: what the selector delivers; coverage: one right sample, where a checker finds it; "
+    "reward: the graded truth of what is selected.",
 )
+@reward_option
 @click.option(
     "--generator",
     default=None,
@@ -63,6 +71,7 @@ def command(
     on_duplicate: Literal["error", "first"],
     unit: str | None,
     objective: Objective,
+    reward: str,
     generator: str | None,
     n: int | None,
     bootstrap: int,
@@ -81,7 +90,14 @@ def command(
     if not as_json:
         note_near_duplicates(recorded)
     found = savings(
-        recorded, unit=unit, objective=objective, generator=generator, n=n, n_bootstrap=bootstrap, seed=seed
+        recorded,
+        unit=unit,
+        objective=objective,
+        reward=reward,
+        generator=generator,
+        n=n,
+        n_bootstrap=bootstrap,
+        seed=seed,
     )
     if as_json:
         say_json(found.to_json())

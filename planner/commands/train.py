@@ -16,6 +16,7 @@ from planner.commands.terminal.options import (
     folder_option,
     logs_argument,
     on_duplicate_option,
+    reward_option,
     seed_option,
 )
 from planner.commands.terminal.recorded import note_near_duplicates, read_logs
@@ -43,8 +44,10 @@ _TEST_FRACTION: Final = 0.4
     default="accuracy",
     show_default=True,
     help="accuracy: what the selector delivers; coverage: one right sample, where a checker finds it; "
-    "contrast, variance: what a group of rollouts holds for reinforcement learning.",
+    "reward: the graded truth of what is selected; contrast, variance: what a group of rollouts holds for "
+    "reinforcement learning.",
 )
+@reward_option
 @click.option(
     "--unit",
     type=click.Choice(UNITS),
@@ -78,6 +81,7 @@ def command(
     trials: int,
     seed: int,
     objective: Objective,
+    reward: str,
     unit: str | None,
     storage: str | None,
     test_fraction: float | None,
@@ -107,6 +111,7 @@ def command(
                 n_trials=trials,
                 seed=seed,
                 objective=objective,
+                reward=reward,
                 unit=unit,
                 storage=storage,
                 learned_verifier=learned_verifier,
@@ -169,11 +174,15 @@ def _set_aside(log: SampleLog, test_fraction: float | None, seed: int) -> tuple[
 
 def _warn_of_single_samples(log: SampleLog, objective: Objective) -> None:
     """Say so when nothing in the log tells what several samples are worth."""
-    if objective == "accuracy" and not (
+    if objective in ("accuracy", "reward") and not (
         log.has_answers or log.has_scores or log.has_logprobs or log.has_chains
     ):
         note(
-            "this log records neither answers nor scores, so accuracy is known for single samples only and "
-            "no width can be planned; if a checker recognises right answers when you run, train with "
-            "--objective coverage"
+            f"this log records neither answers nor scores, so {objective} is known for single samples only "
+            "and no width can be planned; "
+            + (
+                "record the scores of what picks when you run"
+                if objective == "reward"
+                else "if a checker recognises right answers when you run, train with --objective coverage"
+            )
         )

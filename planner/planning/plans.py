@@ -81,8 +81,10 @@ class Writer:
         """
         rows = np.arange(len(prompts))
         value, cost = menu.value[rows, level], menu.cost[rows, level]
-        noise = self.telling.noise[levels[level]] * np.sqrt(value * (1 - value))
-        low, high = (value - _Z * noise).clip(0, 1), (value + _Z * noise).clip(0, 1)
+        scale = self.telling.scale
+        share = scale.share(value)
+        noise = self.telling.noise[levels[level]] * np.sqrt(share * (1 - share))
+        low, high = scale.clip(value - _Z * noise), scale.clip(value + _Z * noise)
         familiar = [None] * len(prompts) if menu.familiarity is None else menu.familiarity.tolist()
         return [
             AllocationPlan(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidBudgetError, InvalidInputError
+from difficulty.scale import UNIT, Scale
 from policies.cost.budget import Budget
 
 __all__ = ["STRANGE", "UnfamiliarPromptsWarning", "check_request", "warn_of_strangers"]
@@ -36,8 +37,9 @@ def check_request(
     max_per_prompt: float | None,
     max_rounds: int | None,
     seed: int = 0,
+    scale: Scale = UNIT,
 ) -> None:
-    """Check the arguments of `planner.planner.Planner.plan`.
+    """Check the arguments of `planner.planner.Planner.plan`; a target lies on the `scale` of values.
 
     Raises
     ------
@@ -62,8 +64,12 @@ def check_request(
         )
     if price is not None and not (_is_finite(price) and price >= 0):
         raise InvalidBudgetError(f"price must be a finite number >= 0, got {price!r}")
-    if target_accuracy is not None and not (_is_finite(target_accuracy) and 0 < target_accuracy <= 1):
-        raise InvalidBudgetError(f"target_accuracy must lie in (0, 1], got {target_accuracy!r}")
+    if target_accuracy is not None and not (
+        _is_finite(target_accuracy) and scale.lower < target_accuracy <= scale.upper
+    ):
+        raise InvalidBudgetError(
+            f"target_accuracy must lie in ({scale.lower:g}, {scale.upper:g}], got {target_accuracy!r}"
+        )
     if max_rounds is not None and not (_is_whole(max_rounds) and max_rounds >= 1):
         raise InvalidInputError(f"max_rounds must be at least 1 and a whole number, got {max_rounds!r}")
     if not (_is_whole(seed) and seed >= 0):

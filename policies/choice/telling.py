@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
+from difficulty.scale import UNIT, Scale
 
 __all__ = ["Telling"]
 
@@ -35,6 +36,8 @@ class Telling:
         Standard deviation of what was realised around what is told, at least 0.
     cost : ndarray of float64
         Realised cost over expected cost, above 0.
+    scale : Scale
+        Between whose ends told values are kept.
 
     Raises
     ------
@@ -47,9 +50,10 @@ class Telling:
     slope: FloatArray
     noise: FloatArray
     cost: FloatArray
+    scale: Scale = UNIT
 
     def __post_init__(self) -> None:
-        arrays = [getattr(self, item.name) for item in fields(self)]
+        arrays = [getattr(self, name) for name in _ARRAYS]
         if len({array.shape for array in arrays}) != 1 or self.value.ndim != 1:
             raise InvalidInputError("the arrays of what is told must have one number per level")
         if not all(np.isfinite(array).all() for array in arrays):
@@ -58,10 +62,10 @@ class Telling:
             raise InvalidInputError("slopes and noise must be at least 0, and ratios of cost above 0")
 
     @classmethod
-    def plain(cls, n_levels: int) -> Self:
+    def plain(cls, n_levels: int, scale: Scale = UNIT) -> Self:
         """Return what says what is expected, unchanged."""
         one, zero = np.ones(n_levels), np.zeros(n_levels)
-        return cls(expected=zero, value=zero, slope=one, noise=zero, cost=one)
+        return cls(expected=zero, value=zero, slope=one, noise=zero, cost=one, scale=scale)
 
     def tell(self, expected: FloatArray, level: NDArray[np.intp] | slice = slice(None)) -> FloatArray:
         """Return the told value of choices, in the shape of `expected`.
@@ -74,11 +78,14 @@ class Telling:
             Level of each, where there is one per prompt.
         """
         told = self.value[level] + self.slope[level] * (expected - self.expected[level])
-        return np.asarray(np.clip(told, 0.0, 1.0))
+        return self.scale.clip(told)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return what `from_arrays` needs."""
-        return {f"told.{item.name}": getattr(self, item.name) for item in fields(self)}
+        arrays = {f"told.{name}": getattr(self, name) for name in _ARRAYS}
+        if self.scale != UNIT:
+            arrays[_SCALE] = np.array([self.scale.lower, self.scale.upper])
+        return arrays
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -89,8 +96,17 @@ class Telling:
         InvalidInputError
             When an array is missing or not as described.
         """
-        names = [item.name for item in fields(cls)]
-        missing = [name for name in names if f"told.{name}" not in arrays]
+        missing = [name for name in _ARRAYS if f"told.{name}" not in arrays]
         if missing:
             raise InvalidInputError(f"arrays of a policy lack told {', '.join(missing)}")
-        return cls(**{name: np.asarray(arrays[f"told.{name}"], dtype=np.float64) for name in names})
+        told: dict[str, Any] = {
+            name: np.asarray(arrays[f"told.{name}"], dtype=np.float64) for name in _ARRAYS
+        }
+        ends = np.asarray(arrays.get(_SCALE, (UNIT.lower, UNIT.upper)), dtype=np.float64)
+        if ends.shape != (2,):
+            raise InvalidInputError(f"a scale has two ends, got an array of shape {ends.shape}")
+        return cls(**told, scale=Scale(*ends.tolist()))
+
+
+_ARRAYS = tuple(item.name for item in fields(Telling) if item.name != "scale")
+_SCALE = "told.scale"

@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
-from difficulty.log.sample_pool import ChainPool
+from difficulty.log.sample_pool import ChainPool, SamplePool
 from policies.course.allocation import Allocation, ParameterValue
 from policies.course.strategies import StrategyName
 from policies.plan.objective import GROUP_OBJECTIVES, Objective
@@ -96,15 +97,17 @@ def build_menu(
 ) -> tuple[Allocation, ...]:
     """Return every allocation that `log` can value under `objective`.
 
-    A width is offered when at least 90 % of all prompts have that many labelled samples of the generator.
+    A width is offered when at least 90 % of all prompts have that many samples of the generator whose value
+    is known.
 
     Parameters
     ----------
     log : SampleLog
         Recorded samples.
-    objective : {"accuracy", "coverage", "contrast", "variance"}
-        ``"accuracy"``: what the deployed selector delivers; ``"coverage"``: at least one correct sample,
-        where a checker recognises it; ``"contrast"``, ``"variance"``: what a group of rollouts holds.
+    objective : {"accuracy", "coverage", "reward", "contrast", "variance"}
+        ``"accuracy"``, ``"reward"``: what the deployed selector delivers; ``"coverage"``: at least one
+        correct sample, where a checker recognises it; ``"contrast"``, ``"variance"``: what a group of
+        rollouts holds.
     learned : mapping of str to str, optional
         Generators whose samples a learned verifier may pick from, with the strategy that picks; under
         ``"accuracy"`` only.
@@ -120,7 +123,7 @@ def build_menu(
     menu: list[Allocation] = []
     for name in log.generators:
         pool = log.pool(name)
-        n_samples = _available(np.where(pool.n_known == pool.n, pool.n, 0), share)
+        n_samples = _available(np.where(_n_known(pool, objective) == pool.n, pool.n, 0), share)
         if n_samples == 0:
             continue
         if objective == "coverage":
@@ -129,7 +132,7 @@ def build_menu(
         if objective in GROUP_OBJECTIVES:
             menu += _family(name, "majority_vote", width_grid(n_samples, votes=False))
             continue
-        recorded = ~pool.counts_only[:, None] & (pool.correct >= 0)
+        recorded = ~pool.counts_only[:, None] & ~np.isnan(pool.value)
         menu += _family(name, "majority_vote", (1,))
         if bool((pool.answer[recorded] >= 0).any()):
             menu += _family(name, "majority_vote", width_grid(n_samples, votes=True)[1:])
@@ -146,7 +149,7 @@ def build_menu(
         menu += _recorded_runs(log, objective, share)
     if not menu:
         labelled = {
-            name: float((log.counts().n[:, place] > 0).mean()) for place, name in enumerate(log.generators)
+            name: float((log.values().n[:, place] > 0).mean()) for place, name in enumerate(log.generators)
         }
         if any(labelled.values()):
             shares = ", ".join(f"{name} {share:.0%}" for name, share in labelled.items())
@@ -160,6 +163,11 @@ def build_menu(
             "add 'correct' to the samples or 'n' and 'n_correct' to the lines"
         )
     return tuple(menu)
+
+
+def _n_known(pool: SamplePool, objective: Objective) -> NDArray[np.int64]:
+    """Return the samples of each prompt that an objective can judge."""
+    return pool.n_known if objective == "coverage" else pool.n_valued
 
 
 def _learned_widths(n_samples: int) -> tuple[int, ...]:

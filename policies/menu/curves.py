@@ -51,7 +51,8 @@ class CurveTable:
         The A allocations.
     value : ndarray of float64, shape (P, A)
         Probability in [0, 1] that the allocation's answer is correct (accuracy) or that a correct sample is
-        among its samples (coverage), over the randomness of drawing; NaN where the log cannot tell.
+        among its samples (coverage), or the expected reward of what is selected where samples are valued by
+        rewards, over the randomness of drawing; NaN where the log cannot tell.
     samples, prompt_tokens, output_tokens : ndarray of float64, shape (P, A)
         Expected usage; NaN where not recorded. Parallel samples, and the first attempts of parallel chains,
         share one prefill of the prompt; each later step of a chain pays for the prompt that it re-sends, and
@@ -247,7 +248,8 @@ def _with_usage(
 def _vote(pool: SamplePool, columns: slice, widths: NDArray[np.int_], _: str, __: int) -> FloatArray:
     if widths.max() == 1:
         return _rates(pool, columns)[:, None]
-    value = majority_vote_accuracy(pool.answer[:, columns], pool.correct[:, columns], widths)
+    worth, nothing = _selectable(pool, columns)
+    value = majority_vote_accuracy(pool.answer[:, columns], worth, widths) + nothing
     # One sample needs no vote: its correctness counts even where its answer was not recorded.
     value[:, widths == 1] = _rates(pool, columns)[:, None]
     value[pool.counts_only[:, None] & (widths > 1)] = np.nan
@@ -256,23 +258,21 @@ def _vote(pool: SamplePool, columns: slice, widths: NDArray[np.int_], _: str, __
 
 def _best(pool: SamplePool, columns: slice, widths: NDArray[np.int_], verifier: str, _: int) -> FloatArray:
     correct, answer = pool.correct[:, columns], pool.answer[:, columns]
+    scores = _scores(pool, verifier)[:, columns]
     # Where answers are recorded, a sample without one is never selected, as in the strategy.
-    recorded = bool((answer >= 0).any()) and not bool(((answer == -1) & (correct == 1)).any())
-    return best_of_n_accuracy(
-        _scores(pool, verifier)[:, columns], correct, widths, answer=answer if recorded else None
-    )
+    unrecorded = pool.worth is None and bool(((answer == -1) & (correct == 1)).any())
+    if unrecorded or not bool((answer >= 0).any()):
+        return best_of_n_accuracy(scores, pool.value[:, columns], widths)
+    worth, nothing = _selectable(pool, columns)
+    return best_of_n_accuracy(scores, worth, widths, answer=answer) + nothing
 
 
 def _weighted(
     pool: SamplePool, columns: slice, widths: NDArray[np.int_], verifier: str, seed: int
 ) -> FloatArray:
-    return weighted_vote_accuracy(
-        pool.answer[:, columns],
-        _scores(pool, verifier)[:, columns],
-        pool.correct[:, columns],
-        widths,
-        seed=seed,
-    ).mean
+    worth, nothing = _selectable(pool, columns)
+    scores = _scores(pool, verifier)[:, columns]
+    return weighted_vote_accuracy(pool.answer[:, columns], scores, worth, widths, seed=seed).mean + nothing
 
 
 def _coverage(pool: SamplePool, columns: slice, widths: NDArray[np.int_], _: str, __: int) -> FloatArray:
@@ -308,11 +308,24 @@ def _scores(pool: SamplePool, verifier: str) -> FloatArray:
 
 
 def _rates(pool: SamplePool, columns: slice) -> FloatArray:
-    """Return the share of correct samples among the labelled ones, shape (P,)."""
-    correct = pool.correct[:, columns]
-    n = (correct >= 0).sum(axis=1)
-    rate = np.divide((correct == 1).sum(axis=1), n, out=np.full(len(n), np.nan), where=n > 0)
-    return np.asarray(rate, dtype=np.float64)
+    """Return the mean value of the samples whose value is known, shape (P,)."""
+    return row_mean(pool.value[:, columns])
+
+
+def _selectable(
+    recorded: SamplePool | ChainPool, columns: slice
+) -> tuple[FloatArray | NDArray[np.int8], FloatArray]:
+    """Return what samples are worth beyond no answer at all, and what that is worth, shape (P, 1).
+
+    Where nobody answers, nothing is selected: that is never right, and earns the rewards that abstentions
+    earned. Estimators count it as 0.
+    """
+    if recorded.worth is None:
+        return recorded.correct[:, columns], np.zeros((len(recorded.n), 1))
+    value, silent = recorded.worth[:, columns], recorded.answer[:, columns] == -1
+    nothing = np.nan_to_num(row_mean(np.where(silent, value, np.nan).reshape(len(value), -1)))
+    apart = nothing.reshape(-1, *[1] * (value.ndim - 1))
+    return np.where(silent, 0.0, value - apart), nothing[:, None]
 
 
 def _measure_chains(
@@ -322,15 +335,15 @@ def _measure_chains(
     widths = sorted({allocation.width for allocation in family})
     depths = sorted({allocation.depth for allocation in family})
     selection = cast("RevisionSelection", family[0].parameters.get("selection", "majority"))
-    correct, answer = chains.correct[:, columns], chains.answer[:, columns]
+    (worth, nothing), answer = _selectable(chains, columns), chains.answer[:, columns]
     verifier = family[0].parameters.get("verifier", _RECORDED_SCORE)
     scored = selection in _BY_SCORE and verifier == _RECORDED_SCORE
     score = chains.score[:, columns] if scored else None
     accuracy = revision_accuracy(
-        correct, answer, score, np.array(widths), np.array(depths), selection=selection
+        worth, answer, score, np.array(widths), np.array(depths), selection=selection
     )
     cells = [(widths.index(a.width), depths.index(a.depth)) for a in family]
-    value = np.stack([accuracy[:, w, d] for w, d in cells], axis=1)
+    value = np.stack([accuracy[:, w, d] for w, d in cells], axis=1) + nothing
     output = _prefix_tokens(chains.output_tokens[:, columns], family)
     prompt = _prefix_tokens(chains.prompt_tokens[:, columns], family, shared=True)
     # Where chains do not record what they re-sent, each step re-sends at least the prompt.
@@ -355,9 +368,7 @@ def _prefix_tokens(tokens: FloatArray, family: list[Allocation], *, shared: bool
 
 def _measure_runs(runs: RecordedRuns, columns: slice) -> _Measured:
     """Value complete recorded runs: the mean over the runs of each prompt."""
-    correct = runs.correct[:, columns]
-    known = np.where(correct >= 0, correct, np.nan).astype(np.float64)
-    value = row_mean(known)[:, None]
+    value = row_mean(runs.value[:, columns])[:, None]
     samples = np.full(value.shape, float(dict(runs.params).get("n", 1)))
     used = (runs.prompt_tokens, runs.output_tokens, runs.verifier_tokens)
     prompt, output, read = (row_mean(table[:, columns])[:, None] for table in used)

@@ -1,6 +1,7 @@
-"""What counts as success: a right selected answer, a right one among the samples, or a group that teaches.
+"""What counts as good: a right selected answer, one among the samples, reward, or a group that teaches.
 
 Coverage is for settings where a checker is available at run time. It is never used in place of accuracy.
+Rewards are graded truths on any scale; where they stand in a log is said by its fields, or by the user.
 Contrast and variance are for groups of rollouts of reinforcement learning, of which nothing is selected.
 """
 
@@ -9,10 +10,11 @@ from __future__ import annotations
 from typing import Final, Literal, TypeAlias, get_args
 
 from difficulty.errors import InvalidInputError
+from difficulty.log.sample_log import SampleLog
 
-__all__ = ["GROUP_OBJECTIVES", "OBJECTIVES", "Objective", "check_objective"]
+__all__ = ["GROUP_OBJECTIVES", "OBJECTIVES", "Objective", "check_objective", "valued"]
 
-Objective: TypeAlias = Literal["accuracy", "coverage", "contrast", "variance"]
+Objective: TypeAlias = Literal["accuracy", "coverage", "reward", "contrast", "variance"]
 OBJECTIVES: Final[tuple[str, ...]] = get_args(Objective)
 GROUP_OBJECTIVES: Final = ("contrast", "variance")
 """Objectives that value a whole group of rollouts; answers and scores play no part."""
@@ -29,3 +31,23 @@ def check_objective(objective: str) -> Objective:
     if objective not in OBJECTIVES:
         raise InvalidInputError(f"objective must be one of {', '.join(OBJECTIVES)}; got {objective!r}")
     return objective  # type: ignore[return-value]
+
+
+def valued(log: SampleLog, objective: Objective, *, reward: str = "reward") -> SampleLog:
+    """Return a log in whose pools a sample is worth what an objective says.
+
+    Parameters
+    ----------
+    log : SampleLog
+    objective : {"accuracy", "coverage", "reward", "contrast", "variance"}
+    reward : str
+        Where the rewards of ``"reward"`` are taken from (`SampleLog.with_rewards`).
+
+    Raises
+    ------
+    InvalidInputError
+        When the objective needs rewards and the log has none there.
+    """
+    if objective != "reward":
+        return log.valued_by("correct")
+    return (log if reward == "reward" else log.with_rewards(reward)).valued_by("reward")

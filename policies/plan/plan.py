@@ -31,17 +31,18 @@ class AllocationPlan:
         What it gets, where it asks nothing between steps; of any other course the summary
         (`policies.course.allocate.summary_of`).
     expected_accuracy : float
-        In [0, 1]: expected value under `objective`.
+        Expected value under `objective`: in [0, 1], or in the scale of rewards.
     accuracy_interval : tuple of float
-        Lower and upper end, in [0, 1], around the expectation.
+        Lower and upper end around the expectation.
     expected_cost : float
         At least 0, in `unit`.
     cost_interval : tuple of float, optional
         Where the actual cost is expected to lie, in `unit`; None where only the mean is known.
     unit : str
         One of `policies.cost.budget.UNITS`.
-    objective : {"accuracy", "coverage", "contrast", "variance"}
-        Whether the selected answer is to be right, or any of the samples, or a group of samples is to teach.
+    objective : {"accuracy", "coverage", "reward", "contrast", "variance"}
+        Whether the selected answer is to be right, or any of the samples, or to earn reward, or a group of
+        samples is to teach.
     price : float, optional
         Value per unit of cost at which the choice was made; None where no price was used.
     familiarity : float, optional
@@ -112,9 +113,12 @@ class AllocationPlan:
         object.__setattr__(self, "accuracy_interval", (lower, upper))
         object.__setattr__(self, "expected_accuracy", float(self.expected_accuracy))
         object.__setattr__(self, "expected_cost", float(self.expected_cost))
-        if not 0 <= lower <= self.expected_accuracy <= upper <= 1:
+        least, most = (-math.inf, math.inf) if self.objective == "reward" else (0.0, 1.0)
+        ordered = least <= lower <= self.expected_accuracy <= upper <= most
+        if not (ordered and math.isfinite(lower) and math.isfinite(upper)):
             raise InvalidInputError(
-                f"plan of {self.prompt_id!r}: need 0 <= lower <= expected_accuracy <= upper <= 1, got "
+                f"plan of {self.prompt_id!r}: need 0 <= lower <= expected_accuracy <= upper <= 1 (for "
+                "rewards, finite numbers in this order), got "
                 f"{self.expected_accuracy!r} in {self.accuracy_interval!r}"
             )
         if not (math.isfinite(self.expected_cost) and self.expected_cost >= 0):

@@ -14,41 +14,47 @@ from numpy.typing import NDArray
 
 from difficulty.log.sample_pool import SamplePool
 
-__all__ = ["answer_correctness", "comparable", "filled_tokens"]
+__all__ = ["answer_values", "comparable", "filled_tokens"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
 
 def comparable(pools: Sequence[SamplePool], *, tolerance: float = 0.05) -> bool:
-    """Return whether answers of different generators compare: equal answers are then equally correct.
+    """Return whether answers of different generators compare: equal answers are then equally good.
 
     Choice letters that each generator saw in another order do not; more than `tolerance` of the shared
-    answers then disagree about being correct. One generator alone always compares with itself.
+    answers then disagree about what they are worth, by more than half of the range of values. One generator
+    alone always compares with itself.
     """
-    tables = [answer_correctness([pool]) for pool in pools]
+    tables = [answer_values([pool]) for pool in pools]
     width = max((table.shape[1] for table in tables), default=1)
     tables = [
         np.pad(table, ((0, 0), (0, width - table.shape[1])), constant_values=np.nan) for table in tables
     ]
+    known = np.concatenate([table[~np.isnan(table)] for table in tables] or [np.zeros(0)])
+    half = 0.5 * float(np.ptp(known)) if known.size else 0.0
     shared = clash = 0
     for index, first in enumerate(tables):
         for second in tables[:index]:
             both = ~np.isnan(first) & ~np.isnan(second)
             shared += int(both.sum())
-            clash += int((np.abs(first - second)[both] > 0.5).sum())
+            clash += int((np.abs(first - second)[both] > half).sum())
     return clash <= tolerance * shared
 
 
-def answer_correctness(pools: Sequence[SamplePool]) -> FloatArray:
-    """Return the share of correct samples by prompt and answer code, shape (P, K); NaN for unseen codes."""
+def answer_values(pools: Sequence[SamplePool]) -> FloatArray:
+    """Return the mean value of the samples by prompt and answer code, shape (P, K), which is the share of
+    correct ones unless samples have rewards; NaN for unseen codes.
+    """
     width = max(1, max((int(pool.answer.max(initial=-1)) + 1 for pool in pools), default=1))
     right = np.zeros((len(pools[0].n), width))
     total = np.zeros_like(right)
     for pool in pools:
-        rows, columns = np.nonzero((pool.answer >= 0) & (pool.correct >= 0))
+        value = pool.value
+        rows, columns = np.nonzero((pool.answer >= 0) & ~np.isnan(value))
         codes = pool.answer[rows, columns]
         np.add.at(total, (rows, codes), 1.0)
-        np.add.at(right, (rows, codes), pool.correct[rows, columns])
+        np.add.at(right, (rows, codes), value[rows, columns])
     return np.divide(right, total, out=np.full_like(right, np.nan), where=total > 0)
 
 

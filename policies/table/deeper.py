@@ -42,10 +42,14 @@ class OrderedChains:
         Chains of each prompt.
     n_steps : ndarray of int64, shape (P,)
         Attempts of each prompt's shortest chain.
-    correct, right, output_tokens : ndarray of float32
+    correct, worth, right, output_tokens : ndarray of float32
         As in `policies.table.recorded.OrderedSamples`.
     answer : ndarray of int32
         Code of the answer within the prompt; -1 abstains.
+    answered : bool
+        Whether any attempt has an answer.
+    nothing : ndarray of float32, shape (P,)
+        What no answer at all is worth.
     resent_tokens : ndarray of float32
         Prompt tokens beyond one prompt per step; NaN where not recorded.
     signals : mapping of str to ndarray of float32
@@ -56,8 +60,11 @@ class OrderedChains:
     n: NDArray[np.int64]
     n_steps: NDArray[np.int64]
     correct: FloatArray
+    worth: FloatArray
     answer: NDArray[np.int32]
+    answered: bool
     right: FloatArray
+    nothing: FloatArray
     output_tokens: FloatArray
     resent_tokens: FloatArray
     signals: Mapping[str, FloatArray]
@@ -75,7 +82,7 @@ class RecordedSearch:
     Parameters
     ----------
     value : ndarray of float32
-        Share of runs whose answer was correct.
+        Mean worth of what runs answered, 0 where they gave none: the share that was correct, or the reward.
     silent : ndarray of float32
         Share of runs that gave no answer.
     output_tokens, prompt_tokens, verifier_tokens : ndarray of float32
@@ -99,7 +106,7 @@ def ordered_chains(
     log : SampleLog
         P prompts.
     right : ndarray, shape (P, K)
-        Share of correct samples by answer code; NaN for codes that no sample gave.
+        Mean value of the samples by answer code; NaN for codes that no sample gave.
     n_orders : int
         R.
     columns : slice
@@ -124,8 +131,10 @@ def _ordered(
     seed: int,
 ) -> OrderedChains:
     correct, answer = chains.correct[:, columns], chains.answer[:, columns]
-    # A chain counts as far as all of its attempts are labelled.
-    length = np.cumprod(correct >= 0, axis=2).sum(axis=2)
+    value = chains.value[:, columns]
+    drawn = ~np.isnan(value)
+    # A chain counts as far as the value of all of its attempts is known.
+    length = np.cumprod(drawn, axis=2).sum(axis=2)
     usable = length > 0
     orders = balanced_orders(usable, n_orders=n_orders, seed=seed ^ crc32(chains.generator.encode()) ^ 1)
 
@@ -133,7 +142,10 @@ def _ordered(
         return np.take_along_axis(values[:, None], orders[..., None], axis=2)
 
     p, c, s = answer.shape
-    drawn = correct >= 0
+    silent = drawn & (answer == -1)
+    nothing = np.zeros(p)
+    if chains.worth is not None:
+        nothing = np.nan_to_num(row_mean(np.where(silent, value, np.nan).reshape(p, -1)))
     tokens = filled_tokens(chains.output_tokens[:, columns].reshape(p, -1), drawn.reshape(p, -1))
     own = chains.prompt_tokens[:, columns]
     sent = np.where(np.isnan(own), prompt[:, None, None], own).astype(np.float64)
@@ -157,21 +169,24 @@ def _ordered(
         n=usable.sum(axis=1),
         n_steps=np.where(usable, length, s).min(axis=1, initial=s) * usable.any(axis=1),
         correct=put(np.maximum(correct, 0).astype(np.float32)),
+        worth=put(np.nan_to_num(value).astype(np.float32)),
         answer=put(np.where(drawn, answer, -1).astype(np.int32)),
-        right=put(_share(right, answer, correct)),
+        answered=bool((answer[drawn] >= 0).any()),
+        right=put(_share(right, answer, value)),
+        nothing=nothing.astype(np.float32),
         output_tokens=put(tokens.reshape(p, c, s).astype(np.float32)),
         resent_tokens=ordered,
         signals={name: put(np.nan_to_num(values).astype(np.float32)) for name, values in signals.items()},
     )
 
 
-def _share(right: NDArray[np.float64], answer: NDArray[np.int32], correct: NDArray[np.int8]) -> FloatArray:
-    """Return how often each attempt's answer is right; as it was labelled where no sample gave it."""
+def _share(right: NDArray[np.float64], answer: NDArray[np.int32], value: NDArray[np.float64]) -> FloatArray:
+    """Return what each attempt's answer is worth; as it was labelled where no sample gave it."""
     p = len(answer)
     flat = np.minimum(np.maximum(answer, 0), right.shape[1] - 1).reshape(p, -1)
     share = np.take_along_axis(right, flat, axis=1).reshape(answer.shape)
     known = (answer < right.shape[1]) & ~np.isnan(share)
-    return np.where(answer >= 0, np.where(known, share, correct == 1), 0.0).astype(np.float32)
+    return np.where(answer >= 0, np.where(known, share, np.nan_to_num(value)), 0.0).astype(np.float32)
 
 
 def recorded_searches(log: SampleLog, *, columns: slice) -> dict[Step, RecordedSearch]:
@@ -199,16 +214,18 @@ def recorded_searches(log: SampleLog, *, columns: slice) -> dict[Step, RecordedS
 
 
 def _search(runs: RecordedRuns, columns: slice) -> RecordedSearch:
-    correct, answer = runs.correct[:, columns], runs.answer[:, columns]
-    known = correct >= 0
+    value, answer = runs.value[:, columns], runs.answer[:, columns]
+    known = ~np.isnan(value)
     # Where no run recorded an answer, nobody can tell that one gave none.
-    silent = known & (answer == -1) & (correct == 0) & bool((answer >= 0).any())
+    silent = known & (answer == -1) & bool((answer >= 0).any())
+    if runs.worth is None:
+        silent &= value == 0
 
     def mean(values: NDArray[Any]) -> FloatArray:
         return row_mean(np.where(known, values, np.nan).astype(np.float64)).astype(np.float32)
 
     return RecordedSearch(
-        value=mean(correct),
+        value=mean(np.where(silent, 0.0, value)),
         silent=mean(silent),
         output_tokens=mean(runs.output_tokens[:, columns]),
         prompt_tokens=mean(runs.prompt_tokens[:, columns]),

@@ -25,8 +25,11 @@ _MOST_STEPS: Final = 20
 # A course is offered where at least this share of the prompts has the samples for it.
 _SHARE: Final = 0.3
 _SCORES: Final = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
+# And of those of a first generator, from which on a dearer one is not asked.
+_ENOUGH: Final = (0.5, 0.7, 0.9)
 # Judging anew after each draw is slow, and beyond this wide it says little that is new.
 _MOST_JUDGED: Final = 12
+_SCORE: Final = "score"
 # A cascade goes from the cheaper generator to the dearer one, or between nearly equal ones.
 _SLACK: Final = 1.5
 
@@ -89,19 +92,20 @@ def _early(recorded: Recorded, name: str, coverage: bool) -> Iterator[Course]:
             for cut in _cuts(cap):
                 yield Course(steps=waves(name, cut), selection=Selection(by="first_success"), stop=Success())
         return
-    if not bool((samples.answer >= 0).any()):
-        return
-    selections = [PLAIN_VOTE]
+    selections = [PLAIN_VOTE] if samples.answered else []
     for signal in samples.signals:
-        selections += [Selection(by="best", signal=signal), Selection(signal=signal)]
-        if signal == "mean_logprob":
+        selections += [Selection(by="best", signal=signal)]
+        if samples.answered:
+            selections += [Selection(signal=signal)]
+        if samples.answered and signal == "mean_logprob":
             selections += [Selection(signal="mean_logprob", power=10.0)]
     if samples.judge is not None:
         selections += [Selection(signal="learned", power=power) for power in (1.0, 4.0)]
         selections += [Selection(by="best", signal="learned")]
     for selection in selections:
         widest = min(most, _MOST_JUDGED) if selection.signal == "learned" else most
-        yield from _waved(name, selection, widest)
+        if samples.answered:
+            yield from _waved(name, selection, widest)
         if selection.by == "best":
             levels = _levels(recorded, name, selection)
             for cap in _caps(widest):
@@ -123,13 +127,15 @@ def _waved(name: str, selection: Selection, most: int) -> Iterator[Course]:
             yield Course(steps=waves(name, cut), selection=selection, stop=Unanimous(window=window))
 
 
-def _levels(recorded: Recorded, name: str, selection: Selection) -> list[float]:
+def _levels(
+    recorded: Recorded, name: str, selection: Selection, shares: Sequence[float] = _SCORES
+) -> list[float]:
     if selection.signal == "learned":
         return [0.3, 0.5, 0.7, 0.8, 0.9, 0.95]
     samples = recorded.samples[name]
     drawn = np.arange(samples.answer.shape[2]) < samples.n[:, None]
     values = samples.signals[selection.signal][:, 0][drawn]
-    return [float(level) for level in np.unique(np.quantile(values, _SCORES).astype(np.float32))]
+    return [float(level) for level in np.unique(np.quantile(values, shares).astype(np.float32))]
 
 
 def cascades(
@@ -163,10 +169,18 @@ def _cascades(
             if coverage:
                 yield from _covering(recorded, first, second)
             else:
-                yield from _pair(recorded, first, second)
+                if _answered(recorded, (first, second)):
+                    yield from _pair(recorded, first, second)
+                yield from _ranked(recorded, first, second)
     if not coverage:
         for trio in combinations(sorted(generators, key=lambda name: cost[name]), 3):
-            yield from _trio(recorded, trio)
+            if _answered(recorded, trio):
+                yield from _trio(recorded, trio)
+
+
+def _answered(recorded: Recorded, generators: Sequence[str]) -> bool:
+    """Return whether generators give answers that may agree."""
+    return all(recorded.samples[name].answered for name in generators)
 
 
 def _covering(recorded: Recorded, first: str, second: str) -> Iterator[Course]:
@@ -178,6 +192,23 @@ def _covering(recorded: Recorded, first: str, second: str) -> Iterator[Course]:
                     selection=Selection(by="first_success"),
                     stop=Success(),
                 )
+
+
+def _ranked(recorded: Recorded, first: str, second: str) -> Iterator[Course]:
+    """Yield courses that take the best score of both, and leave out the second where the first has a good
+    one.
+    """
+    if not all(_SCORE in recorded.samples[name].signals for name in (first, second)):
+        return
+    selection = Selection(by="best", signal=_SCORE)
+    levels = _levels(recorded, first, selection, _ENOUGH)
+    for a in (1, 2, 4):
+        for b in (1, 2, 4, 8):
+            if a <= available(recorded, first) and b <= available(recorded, second):
+                steps = waves(first, (a,)) + waves(second, (b,))
+                yield Course(steps=steps, selection=selection)
+                for level in levels:
+                    yield Course(steps=steps, selection=selection, stop=BestScore(threshold=level))
 
 
 def _pair(recorded: Recorded, first: str, second: str) -> Iterator[Course]:

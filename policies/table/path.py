@@ -41,7 +41,8 @@ class Path:
     evidence : Evidence
         After 1, 2 ... N draws; arrays of shape (N, P, R).
     value : ndarray of float32, shape (N, P, R)
-        Probability over ties that the selection is correct after so many draws.
+        Expected worth of the selection after so many draws, over ties: the probability that it is correct,
+        or its reward.
     output_tokens : ndarray of float32, shape (G, N, P, R)
         Tokens so far of each of G generators, in the order of first use.
     resent_tokens : ndarray of float32, shape (G, N, P, R), or None
@@ -79,7 +80,7 @@ def follow(
         How an answer is selected after each draw; by ``"first_success"`` the value is whether a correct
         sample has been drawn.
     prompts : ndarray of intp, shape (P,)
-        Rows that have so many labelled samples of each source.
+        Rows that have so many samples of known value of each source.
     """
     names = tuple(dict.fromkeys(source.generator for source in draws))
     given = {source: recorded.of_source(source) for source in dict.fromkeys(draws)}
@@ -109,7 +110,9 @@ def follow(
         value = (n_correct > 0).astype(np.float32)
     else:
         owners = tuple(source.generator for source in draws)
-        count = _Count(owners, drawn("answer"), drawn("right"), selection)
+        nothing = np.stack([given[source].nothing[prompts] for source in draws])
+        answered = np.array([given[source].answered for source in draws])
+        count = _Count(owners, drawn("answer"), drawn("right"), drawn("worth"), nothing, answered, selection)
         if selection.signal == LEARNED:
             value = count.judged(recorded, prompts)
         else:
@@ -150,11 +153,24 @@ class _Count:
     """Votes draw by draw; answers are named by the draw that gave them first."""
 
     def __init__(
-        self, draws: tuple[str, ...], answer: NDArray[np.int32], right: FloatArray, selection: Selection
+        self,
+        draws: tuple[str, ...],
+        answer: NDArray[np.int32],
+        right: FloatArray,
+        worth: FloatArray,
+        nothing: FloatArray,
+        answered: NDArray[np.bool_],
+        selection: Selection,
     ) -> None:
-        self.draws, self.answer, self.right, self.selection = draws, answer, right, selection
+        self.draws, self.answer, self.selection = draws, answer, selection
+        self.right, self.worth = right, worth
+        # What no answer at all is worth after each draw, (N, P, 1).
+        many = np.arange(1, len(draws) + 1, dtype=np.float32)[:, None]
+        self.nothing = (np.cumsum(nothing, axis=0) / many)[:, :, None]
         self.shape = answer.shape
         self.voting = answer >= 0
+        # Where answers were not recorded, samples can be ranked all the same.
+        self.ranked = self.voting | ~answered[:, None, None]
         self.same = answer[:, None] == answer[None, :]
         # Where the votes that count begin: at 0, or at the latest generator's first draw.
         self.start = [0] * len(draws)
@@ -203,19 +219,19 @@ class _Count:
         rows, orders = np.ogrid[:p, :r]
         value = np.zeros(self.shape, dtype=np.float32)
         if signal is not None:
-            np.maximum.accumulate(np.where(self.voting, signal, -np.inf), axis=0, out=self.best)
+            np.maximum.accumulate(np.where(self.ranked, signal, -np.inf), axis=0, out=self.best)
         if self.selection.by == "best":
             assert signal is not None
             held, top = np.zeros((p, r), dtype=np.float32), np.full((p, r), -np.inf)
             for at in range(n):
-                better = self.voting[at] & (signal[at] > top)
+                better = self.ranked[at] & (signal[at] > top)
                 top = np.where(better, signal[at], top)
-                held = np.where(better, self.right[at], held)
-                value[at] = held
+                held = np.where(better, self.worth[at], held)
+                value[at] = np.where(np.isneginf(top), self.nothing[at], held)
             return value
         plain = signal is None and not self.selection.weights
         weights = np.zeros(self.shape, dtype=np.float32)
-        before = np.zeros((p, r), dtype=np.float32)
+        before: FloatArray | None = None
         for at, name in enumerate(self.draws):
             start = self.start[at]
             counts = self.counts[at]
@@ -233,11 +249,12 @@ class _Count:
                 before = value[at]
         return value
 
-    def _share(self, tied: NDArray[np.bool_], at: int, before: FloatArray) -> FloatArray:
-        """Return the mean correctness of tied answers; what was selected before where none is given yet."""
+    def _share(self, tied: NDArray[np.bool_], at: int, before: FloatArray | None) -> FloatArray:
+        """Return the mean worth of tied answers; that of what was selected before where none is given yet."""
         right = self.right[self.start[at] : at + 1]
         mean = (tied * right).sum(axis=0) / np.maximum(tied.sum(axis=0), 1)
-        return np.asarray(np.where(tied.any(axis=0), mean, before), dtype=np.float32)
+        other = self.nothing[at] if before is None else before
+        return np.asarray(np.where(tied.any(axis=0), mean, other), dtype=np.float32)
 
     def judged(self, recorded: Recorded, prompts: NDArray[np.intp]) -> FloatArray:
         """Return the value where a learned verifier judges a generator's samples anew after each draw."""
@@ -245,7 +262,7 @@ class _Count:
         value = np.zeros(self.shape, dtype=np.float32)
         owner = np.repeat(prompts, r)
         chance = np.zeros(self.shape, dtype=np.float32)
-        before = np.zeros((p, r), dtype=np.float32)
+        before: FloatArray | None = None
         for at, name in enumerate(self.draws):
             start = self.start[at]
             mine = [place for place in range(at + 1) if self.draws[place] == name]

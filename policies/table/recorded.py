@@ -1,8 +1,8 @@
 """Recorded samples of a log in random orders, ready to be replayed along any course.
 
 Every generator's samples are put in the same R orders for all courses, so that courses are compared on the
-same draws. A sample without a label is never drawn; a prompt that lacks samples for a course is left to the
-table, which says so. Chains and searches that follow samples are read by `policies.table.deeper`.
+same draws. A sample without a known value is never drawn; a prompt that lacks samples for a course is left to
+the table, which says so. Chains and searches that follow samples are read by `policies.table.deeper`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import SamplePool
 from policies.course.course import Course, Step
 from policies.course.selection import NO_SIGNAL
-from policies.menu.curves import Half, half_pool
+from policies.menu.curves import Half, half_pool, row_mean
 from policies.replay.orders import balanced_orders
-from policies.replay.recorded_answers import answer_correctness, comparable, filled_tokens
+from policies.replay.recorded_answers import answer_values, comparable, filled_tokens
 from policies.table.deeper import OrderedChains, RecordedSearch, ordered_chains, recorded_searches
 from policies.verifier.learned_verifier import LEARNED, LearnedScorer
 
@@ -57,17 +57,23 @@ class OrderedSamples:
     Parameters
     ----------
     n : ndarray of int64, shape (P,)
-        Labelled samples of each prompt.
+        Samples of each prompt whose value is known.
     correct : ndarray of float32
         1 where the sample is correct.
+    worth : ndarray of float32
+        What the sample is worth: whether it is correct, or its reward.
     answer : ndarray of int32
         Code of the answer within the prompt; -1 abstains.
+    answered : bool
+        Whether any sample has an answer: then one without an answer is never selected.
     right : ndarray of float32
-        Share of correct samples among all of the log with the same answer; 0 for abstentions.
+        Mean worth of all samples of the log with the same answer; 0 for abstentions.
+    nothing : ndarray of float32, shape (P,)
+        What selecting nothing is worth: 0, or the mean reward of the samples that abstain.
     output_tokens : ndarray of float32
         A missing count is the mean of the prompt's others; NaN where none is recorded.
     signals : mapping of str to ndarray of float32
-        ``mean_logprob`` and ``score`` where recorded for every labelled sample.
+        ``mean_logprob`` and ``score`` where recorded for every such sample.
     judge : LearnedScorer, optional
         Says how likely each sample is correct, given those that were drawn with it; its rows are prompts.
     prompt_tokens : ndarray of float64, shape (P,)
@@ -78,8 +84,11 @@ class OrderedSamples:
 
     n: NDArray[np.int64]
     correct: FloatArray
+    worth: FloatArray
     answer: NDArray[np.int32]
+    answered: bool
     right: FloatArray
+    nothing: FloatArray
     output_tokens: FloatArray
     signals: Mapping[str, FloatArray]
     judge: LearnedScorer | None
@@ -124,8 +133,11 @@ class Recorded:
         return OrderedSamples(
             n=np.where(chains.n >= width, width * chains.n_steps, 0),
             correct=chains.side_by_side(chains.correct, width),
+            worth=chains.side_by_side(chains.worth, width),
             answer=chains.side_by_side(chains.answer, width),
+            answered=chains.answered,
             right=chains.side_by_side(chains.right, width),
+            nothing=chains.nothing,
             output_tokens=chains.side_by_side(chains.output_tokens, width),
             signals={name: chains.side_by_side(values, width) for name, values in chains.signals.items()},
             judge=None,
@@ -170,7 +182,7 @@ class Recorded:
         half: Half = "all",
         seed: int = 0,
     ) -> Recorded:
-        """Order the labelled samples of every generator that has some.
+        """Order the samples of known value of every generator that has some.
 
         Parameters
         ----------
@@ -186,10 +198,10 @@ class Recorded:
             Seed of the orders.
         """
         pools = {name: half_pool(log.pool(name), half, seed) for name in log.generators}
-        pools = {name: pool for name, pool in pools.items() if bool((pool.correct >= 0).any())}
+        pools = {name: pool for name, pool in pools.items() if bool(pool.n_valued.any())}
         if n_orders is None:
             n_orders = int(np.clip(_DRAWS // max(len(log.prompts), 1), _LEAST_ORDERS, _MOST_ORDERS))
-        right = answer_correctness(list(pools.values()))
+        right = answer_values(list(pools.values()))
         return cls(
             samples={
                 name: _ordered(
@@ -223,7 +235,8 @@ def _ordered(
     half: Half,
     seed: int,
 ) -> OrderedSamples:
-    usable = pool.correct >= 0
+    value = pool.value
+    usable = ~np.isnan(value)
     if half != "all":
         usable = usable & (np.arange(usable.shape[1]) % 2 == (half == "odd"))
     orders = balanced_orders(usable, n_orders=n_orders, seed=seed ^ crc32(pool.generator.encode()))
@@ -234,6 +247,10 @@ def _ordered(
     answer = np.where(usable, pool.answer, -1)
     share = np.take_along_axis(right, np.maximum(answer, 0), axis=1)
     share = np.where(answer >= 0, np.nan_to_num(share), 0.0)
+    answered = bool((answer >= 0).any())
+    nothing = np.zeros(len(value))
+    if answered and pool.worth is not None:
+        nothing = np.nan_to_num(row_mean(np.where(usable & (answer < 0), value, np.nan)))
     signals = {"mean_logprob": pool.mean_logprob, "score": pool.score}
     signals = {
         name: values
@@ -243,10 +260,13 @@ def _ordered(
     return OrderedSamples(
         n=usable.sum(axis=1),
         correct=put(np.maximum(pool.correct, 0).astype(np.float32)),
+        worth=put(np.nan_to_num(value).astype(np.float32)),
         answer=put(answer.astype(np.int32)),
+        answered=answered,
         right=put(share.astype(np.float32)),
+        nothing=nothing.astype(np.float32),
         output_tokens=put(filled_tokens(pool.output_tokens, usable).astype(np.float32)),
         signals={name: put(np.nan_to_num(values).astype(np.float32)) for name, values in signals.items()},
-        judge=learned if learned is not None and bool((pool.answer >= 0).any()) else None,
+        judge=learned if learned is not None and answered else None,
         prompt_tokens=pool.prompt_tokens,
     )

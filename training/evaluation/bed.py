@@ -185,7 +185,9 @@ class TestBed:
         """
         policy = self.subject.policy
         if offered is not None:
-            policy = replace(policy, offered=offered, telling=Telling.plain(len(policy.prices)))
+            policy = replace(
+                policy, offered=offered, telling=Telling.plain(len(policy.prices), policy.telling.scale)
+            )
         by_text = policy.by_text
         chooser = Chooser(
             policy=policy,

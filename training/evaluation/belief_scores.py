@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from difficulty.belief.reference_prompts import Belief
 from difficulty.log.sample_log import SampleLog
 from difficulty.predictor.calibration import brier_score, explained_share, rate_crps, reliability_curve
+from difficulty.scale import UNIT, Scale
 
 __all__ = ["score_belief"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
 
-def score_belief(belief: Belief, log: SampleLog) -> dict[str, Any]:
+def score_belief(belief: Belief, log: SampleLog, *, scale: Scale = UNIT) -> dict[str, Any]:
     """Return the scores of a belief by generator, as JSON values.
 
     Parameters
@@ -30,19 +31,22 @@ def score_belief(belief: Belief, log: SampleLog) -> dict[str, Any]:
     log : SampleLog
         What they turned out to be. Generators without two labelled samples of any prompt are left out, and
         of each generator the training prompts that have no labelled sample of it.
+    scale : Scale
+        Of what samples are worth; scores are of shares of it.
     """
     table = {}
     every, weights = belief.references.success(), belief.weights.astype(np.float64)
     for index, name in enumerate(belief.references.generators):
         if name not in log.generators:
             continue
-        correct = log.pool(name).correct
-        n, c = (correct >= 0).sum(axis=1), (correct == 1).sum(axis=1)
+        good = scale.share(log.pool(name).value)
+        n, c = (~np.isnan(good)).sum(axis=1), np.nansum(good, axis=1)
         success = every[:, index]
         order = np.argsort(success, kind="stable")[: int((~np.isnan(success)).sum())]  # NaN sorts last
         known = (n > 1) & (weights[:, order].sum(axis=1) > 0)
         if not known.any():
             continue
+        noise = np.nanvar(good[known], axis=1, ddof=1) / n[known]
         n, c, support = n[known], c[known], success[order]
         by = weights[known][:, order]
         by = by / by.sum(axis=1, keepdims=True)
@@ -50,9 +54,9 @@ def score_belief(belief: Belief, log: SampleLog) -> dict[str, Any]:
         p, prior = by @ support, flat @ support
         table[name] = {
             "n_prompts": int(known.sum()),
-            "brier": round(brier_score(p=p, n=n, n_correct=c).corrected, 5),
-            "brier_constant": round(brier_score(p=prior, n=n, n_correct=c).corrected, 5),
-            "explained_share": round(explained_share(p=p, n=n, n_correct=c), 4),
+            "brier": round(brier_score(p=p, n=n, n_correct=c, noise=noise).corrected, 5),
+            "brier_constant": round(brier_score(p=prior, n=n, n_correct=c, noise=noise).corrected, 5),
+            "explained_share": round(explained_share(p=p, n=n, n_correct=c, noise=noise), 4),
             "crps": round(rate_crps(support=support, weights=by, n=n, n_correct=c), 5),
             "crps_constant": round(rate_crps(support=support, weights=flat, n=n, n_correct=c), 5),
             "reliability": _reliability(p, n, c),
@@ -60,7 +64,7 @@ def score_belief(belief: Belief, log: SampleLog) -> dict[str, Any]:
     return table
 
 
-def _reliability(p: FloatArray, n: NDArray[np.int64], c: NDArray[np.int64]) -> list[dict[str, float]]:
+def _reliability(p: FloatArray, n: NDArray[np.int64], c: FloatArray) -> list[dict[str, float]]:
     curve = reliability_curve(p=p, n=n, n_correct=c, n_bins=8)
     rows = zip(curve.predicted, curve.observed, curve.lower, curve.upper, curve.n_prompts, strict=True)
     return [

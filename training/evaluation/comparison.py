@@ -170,16 +170,22 @@ def head_to_head(
 
 
 def gap_closed(
-    ours: Played, static: Played, oracle: Played, weights: FloatArray, budgets: Sequence[float]
+    ours: Played,
+    static: Played,
+    oracle: Played,
+    weights: FloatArray,
+    budgets: Sequence[float],
+    *,
+    span: float = 1.0,
 ) -> list[dict[str, Any]]:
     """Return the share of the gap between static and oracle that a policy closes at each budget, with
-    interval.
+    interval; gaps below .002 of the `span` of values are none.
     """
     a, s, o = (_frontier(item, weights, oracle.known) for item in (ours, static, oracle))
     rows = []
     for budget in budgets:
         gap, gain = _value(o, budget) - _value(s, budget), _value(a, budget) - _value(s, budget)
-        share = np.divide(gain, gap, out=np.full(gap.shape, np.nan), where=gap > 0.002)
+        share = np.divide(gain, gap, out=np.full(gap.shape, np.nan), where=gap > 0.002 * span)
         # Without a gap there is nothing to share, even where some replicates have one.
         known = share[1:] if np.isfinite(share[0]) else share[:0]
         rows.append({"budget": budget, "share": _number(share[0]), "interval": _interval(known)})

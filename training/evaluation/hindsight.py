@@ -95,8 +95,10 @@ def posterior(bed: TestBed, log: SampleLog, *, seed: int = 0) -> FloatArray:
     n, right = (np.zeros((len(bed), len(bed.subject.references.generators))) for _ in range(2))
     for at, name in enumerate(bed.subject.references.generators):
         if name in log.generators:
-            half = half_pool(log.pool(name), "even", seed).correct[:, ::2]
-            n[:, at], right[:, at] = (half >= 0).sum(axis=1), (half == 1).sum(axis=1)
+            half = bed.subject.policy.telling.scale.share(
+                half_pool(log.pool(name), "even", seed).value[:, ::2]
+            )
+            n[:, at], right[:, at] = (~np.isnan(half)).sum(axis=1), np.nansum(half, axis=1)
     likelihood = right @ np.log(success).T + (n - right) @ np.log1p(-success).T
     joint = np.log(np.maximum(bed.weights.astype(np.float64), 1e-300)) + likelihood
     weights = np.exp(joint - joint.max(axis=1, keepdims=True))

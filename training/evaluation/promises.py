@@ -121,7 +121,7 @@ def budget_rows(plans: Sequence[Planned], bed: TestBed, weights: FloatArray) -> 
     return table
 
 
-def promise_rows(plans: Sequence[Planned], weights: FloatArray) -> list[dict[str, Any]]:
+def promise_rows(plans: Sequence[Planned], weights: FloatArray, *, span: float = 1.0) -> list[dict[str, Any]]:
     """Return what plans told and what they brought, by fifth of what they told, per budget.
 
     Returns
@@ -129,7 +129,7 @@ def promise_rows(plans: Sequence[Planned], weights: FloatArray) -> list[dict[str
     list of dict
         Per budget: ``"told"`` and ``"realised"`` over all prompts; ``"fifths"``, from the lowest promises to
         the highest, each with told, realised, the interval of realised, cost told and realised, and whether
-        the promise ``"held"``: within .05, or within the interval.
+        the promise ``"held"``: within .05 of the `span` of values, or within the interval.
     """
     table = []
     for plan in plans:
@@ -144,7 +144,7 @@ def promise_rows(plans: Sequence[Planned], weights: FloatArray) -> list[dict[str
                 mask[rows] = True
                 realised = on(weights, mask) @ plan.value[mask]
                 told, (low, high) = float(plan.told[mask].mean()), interval(realised[1:])
-                near = abs(told - float(realised[0])) <= 0.05
+                near = abs(told - float(realised[0])) <= 0.05 * span
                 fifths.append(
                     {
                         "n_prompts": len(rows),

@@ -124,7 +124,9 @@ class _Scorer:
         usual = best_static(bench)
         at = np.unique(np.linspace(0, len(bench.prices) - 1, _N_PRICES).round().astype(int))
         self._prices = bench.prices[at]
-        self._share = 1 + self._prices * np.maximum(bench.cost.mean(axis=0, dtype=float)[usual[at]], 0.0)
+        self._share = bench.scale.span + self._prices * np.maximum(
+            bench.cost.mean(axis=0, dtype=float)[usual[at]], 0.0
+        )
         columns = np.flatnonzero(bench.static)
         if len(columns) > _MOST_COURSES:
             worth = (bench.value - self._prices[:, None, None] * bench.cost).mean(axis=1)[:, columns]

@@ -12,6 +12,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.scale import UNIT, Scale
+
 __all__ = ["Bench", "paired"]
 
 FloatArray: TypeAlias = NDArray[np.float32]
@@ -37,6 +39,8 @@ class Bench:
         Number of the generator that a course begins with.
     prices : ndarray of float64, shape (L,)
         Falling.
+    scale : Scale
+        Of the values.
     """
 
     value: FloatArray
@@ -48,6 +52,7 @@ class Bench:
     known: NDArray[np.bool_]
     owner: IntArray
     prices: NDArray[np.float64]
+    scale: Scale = UNIT
 
     def __len__(self) -> int:
         return len(self.value)

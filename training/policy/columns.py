@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from difficulty.errors import UnknownUnitError
 from difficulty.log.sample_log import SampleLog
+from difficulty.scale import UNIT, Scale
 from policies.cost.cost_model import CostModel
 from policies.course.course import Course
 from policies.course.strategies import StrategyName
@@ -59,12 +60,15 @@ class Columns:
         Without gaps (`training.policy.gaps`).
     prices : ndarray of float64, shape (L,)
         Falling.
+    scale : Scale
+        Of the values.
     """
 
     table: CourseTable
     value: FloatArray
     cost: FloatArray
     prices: NDArray[np.float64]
+    scale: Scale = UNIT
 
     def keep(self, columns: NDArray[np.intp]) -> Columns:
         """Return some of the courses."""
@@ -73,6 +77,7 @@ class Columns:
             value=self.value[:, columns],
             cost=self.cost[:, columns],
             prices=self.prices,
+            scale=self.scale,
         )
 
 
@@ -91,10 +96,10 @@ def measure_columns(
     Parameters
     ----------
     log : SampleLog
-        P training prompts.
+        P training prompts, valued as the objective says (`policies.plan.objective.valued`).
     model : CostModel
         Prices a usage; courses that it cannot price are left out.
-    objective : {"accuracy", "coverage", "contrast", "variance"}
+    objective : {"accuracy", "coverage", "reward", "contrast", "variance"}
         What the selector delivers, or what a group of rollouts holds.
     learned : mapping of str to LearnedScorer, optional
         Cross-fitted learned verifiers by generator.
@@ -147,11 +152,20 @@ def measure_columns(
     if not known.all():
         table = table.columns(np.flatnonzero(known))
         value, cost = value[:, known], cost[:, known]
-    value, cost = filled(value, lower=0.0, upper=1.0), filled(cost, lower=0.0)
-    return Columns(table=table, value=value, cost=cost, prices=_prices(table.courses, value, cost))
+    scale = log.scale
+    value, cost = filled(value, lower=scale.lower, upper=scale.upper), filled(cost, lower=0.0)
+    return Columns(
+        table=table,
+        value=value,
+        cost=cost,
+        prices=_prices(table.courses, value, cost, scale),
+        scale=scale,
+    )
 
 
-def _prices(courses: Sequence[Course], value: FloatArray, cost: FloatArray) -> NDArray[np.float64]:
+def _prices(
+    courses: Sequence[Course], value: FloatArray, cost: FloatArray, scale: Scale
+) -> NDArray[np.float64]:
     """Return falling prices at which the static mix, or the best courses for all, go from one to the next.
 
     Prices between them are a grid, from where nobody would buy more than the cheapest to where cost hardly
@@ -166,7 +180,7 @@ def _prices(courses: Sequence[Course], value: FloatArray, cost: FloatArray) -> N
         steep = np.diff(worth[hull]) / np.diff(paid[hull])
         slopes += steep.tolist()
         between += np.sqrt(steep[:-1] * steep[1:]).tolist()
-    slopes = slopes or [1 / max(float(paid.min()), 1e-12)]
+    slopes = slopes or [scale.span / max(float(paid.min()), 1e-12)]
     top, bottom = max(slopes), min(slopes)
     grid = np.geomspace(_STEEPER * top, bottom / _FLATTER, _N_PRICES)
     return np.unique(np.concatenate([[_STEEPER**2 * top], grid, between, [bottom / 2]]))[::-1]

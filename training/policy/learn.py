@@ -87,7 +87,7 @@ def learn(
         P training prompts.
     model : CostModel
         Prices a usage in the unit to plan in.
-    objective : {"accuracy", "coverage", "contrast", "variance"}
+    objective : {"accuracy", "coverage", "reward", "contrast", "variance"}
         What the selector delivers, or what a group of rollouts holds.
     weights : ndarray of float32, shape (P, P), optional
         Beliefs out of fold; None where prompts have no text, or their text tells nothing.
@@ -133,7 +133,7 @@ def learn(
     return Learned(
         policy=CoursePolicy(prices=bench.prices, offered=(offered_at & useful)[:, kept], telling=telling),
         table=columns.table.columns(kept),
-        value=columns.value[:, kept].clip(0.0, 1.0),
+        value=columns.value[:, kept].clip(columns.scale.lower, columns.scale.upper),
         deployed=useful[kept],
         columns=columns,
         bench=bench,
@@ -165,6 +165,7 @@ def bench_of(
         known=alone & (sampled | np.array([course.one_shot for course in courses])),
         owner=np.unique([course.generators[0] for course in courses], return_inverse=True)[1],
         prices=columns.prices,
+        scale=columns.scale,
     )
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.course.course import Course
-from policies.course.stop import Agreement, Beta, Share, Unanimous
+from policies.course.stop import Agreement, BestScore, Beta, Share, Unanimous
+from policies.verifier.learned_verifier import LEARNED
 from training.report.names import BEST_RULE
 
 __all__ = ["RULES", "of_one_generator", "one_shot", "rule_masks", "single", "static"]
@@ -63,6 +64,11 @@ def _doubling(course: Course) -> bool:
     return isinstance(course.stop, Share) and _samples(course)
 
 
+def _weitzman(course: Course) -> bool:
+    recorded = course.selection.signal != LEARNED
+    return isinstance(course.stop, BestScore) and recorded and _samples(course)
+
+
 def _two_agree(course: Course) -> bool:
     return course.stop == Agreement(count=2) and _samples(course, 2)
 
@@ -77,6 +83,7 @@ RULES: Final[Mapping[str, Callable[[Course], bool]]] = {
     "ESC": _esc,
     "k agree": _k_agree,
     "until 75 % agree": _doubling,
+    "until the best score is good enough (Weitzman)": _weitzman,
     "two agree, else another model": _two_agree,
     "one vote of several models": _pooled,
 }

@@ -53,7 +53,9 @@ def fit_telling(bench: Bench, believed: Believed, offered: NDArray[np.bool_]) ->
     slope = slope.clip(0.0, _MOST)
     noise = (realised - value - slope * centred).std(axis=0)
     ratio = spent.mean(axis=0) / np.maximum(cost.mean(axis=0), 1e-300)
-    return Telling(expected=mean, value=told, slope=slope, noise=noise, cost=np.maximum(ratio, 1e-6))
+    return Telling(
+        expected=mean, value=told, slope=slope, noise=noise, cost=np.maximum(ratio, 1e-6), scale=bench.scale
+    )
 
 
 def _shrunk(bench: Bench, realised: FloatArray, spent: FloatArray) -> FloatArray:

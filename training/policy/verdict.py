@@ -109,7 +109,7 @@ def verdict(
     """
     realised = {name: np.zeros((len(bench), len(bench.prices))) for name in PROCEDURES}
     spent = np.maximum(bench.cost.mean(axis=0, dtype=float)[best_static(bench)], 0.0)
-    share = 1 + bench.prices * spent
+    share = bench.scale.span + bench.prices * spent
     for fold in np.unique(bench.folds):
         held, kept = np.flatnonzero(bench.folds == fold), np.flatnonzero(bench.folds != fold)
         part = bench.take(kept)

@@ -166,5 +166,9 @@ class Report:
                 f"- Deployed, from high prices to low ones: {as_text('; '.join(bands))}; learned from "
                 f"{training.get('n_prompts', '?')} other prompts."
             )
-        lines += [f"- {data['conditional_on']}", "", "![Accuracy against cost](frontier.png)"]
+        lines += [
+            f"- {data['conditional_on']}",
+            "",
+            f"![{data['objective'].capitalize()} against cost](frontier.png)",
+        ]
         return "\n".join(lines)

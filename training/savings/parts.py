@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.course.course import Course
+from policies.course.stop import BestScore
 from training.policy import masks
 
 __all__ = [
@@ -61,8 +62,10 @@ def worth_trying(course: Course) -> bool:
         return opening in _FIRST and not course.selection.weights
     if course.n not in _CAPS or sizes[0] not in _FIRST:
         return False
-    if course.selection.signal != "none" and (course.n > _SIGNALS_CAP or course.selection.by == "best"):
+    if course.selection.signal != "none" and course.n > _SIGNALS_CAP:
         return False
+    if course.selection.by == "best":  # one at a time until the best is good enough, and nothing between
+        return isinstance(course.stop, BestScore) and set(sizes) == {1}
     evenly = len(set(sizes)) == 1
     return evenly or len(sizes) == 2 or sizes[1] == sizes[0]
 

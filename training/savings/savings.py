@@ -21,7 +21,7 @@ from policies.cost.cost_model import CostModel
 from policies.course.allocate import summary_of
 from policies.course.allocation import Allocation
 from policies.course.course import Course
-from policies.plan.objective import GROUP_OBJECTIVES, Objective, check_objective
+from policies.plan.objective import GROUP_OBJECTIVES, Objective, check_objective, valued
 from policies.table.measure import measure, prompt_lengths
 from policies.table.recorded import Recorded
 from training.evaluation.bed import Played
@@ -90,6 +90,7 @@ def savings(
     *,
     unit: str | None = None,
     objective: Objective = "accuracy",
+    reward: str = "reward",
     generator: str | None = None,
     n: int | None = None,
     n_bootstrap: int = 2000,
@@ -104,8 +105,10 @@ def savings(
         With repeats; of more than 1000 prompts, as many are drawn by group.
     unit : str, optional
         Of cost; output tokens where recorded, else samples.
-    objective : {"accuracy", "coverage"}
-        What the selector delivers, or one right sample where a checker finds it.
+    objective : {"accuracy", "coverage", "reward"}
+        What the selector delivers, or one right sample where a checker finds it, or reward.
+    reward : str
+        Where rewards are taken from, as in `training.train.train`.
     generator : str, optional
         Who is sampled today; the one that gets furthest with equally many samples by default.
     n : int, optional
@@ -142,8 +145,8 @@ def savings(
         raise UnknownGeneratorError(
             f"generator must be one of {', '.join(log.generators)}, which the log holds; got {generator!r}"
         )
-    used = _sampled(log, seed)
-    cost_unit = check_unit(unit or default_unit(log))
+    used = _sampled(valued(log, objective, reward=reward), seed)
+    cost_unit = check_unit(unit or default_unit(used))
     model = replace(cost_model or CostModel(unit=cost_unit, generators=log.generators), unit=cost_unit)
     whole = measure_columns(used, model, objective=objective, wanted=worth_trying, seed=seed)
     columns, rows = _complete(whole, used, model)
@@ -216,7 +219,11 @@ def _complete(whole: Columns, log: SampleLog, model: CostModel) -> tuple[Columns
         )
     part = whole.keep(kept)
     return Columns(
-        table=part.table.take(rows), value=part.value[rows], cost=part.cost[rows], prices=part.prices
+        table=part.table.take(rows),
+        value=part.value[rows],
+        cost=part.cost[rows],
+        prices=part.prices,
+        scale=part.scale,
     ), rows
 
 

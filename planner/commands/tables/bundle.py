@@ -67,7 +67,7 @@ def bundle_table(bundle: PolicyBundle, path: str) -> Table:
     table.add_column(overflow="fold")
     deployed = int(bundle.deployed.sum())
     rows: list[tuple[str, str]] = [
-        ("objective", bundle.objective),
+        ("objective", _objective(bundle)),
         ("unit of cost", bundle.unit),
         ("generators", ", ".join(bundle.generators)),
         (
@@ -88,6 +88,7 @@ def bundle_table(bundle: PolicyBundle, path: str) -> Table:
             rows.append(("text", f"tells how prompts differ in success, on those left out: {told}"))
         else:
             rows.append(("text", "tells nothing about success"))
+        rows += [("more is worse", _fall(row)) for row in training.get("overoptimised", [])]
         if training.get("n_near_duplicates"):
             rows.append(("near-duplicates", f"{training['n_near_duplicates']} prompts, kept in one fold"))
         about = training.get("about", {})
@@ -95,6 +96,24 @@ def bundle_table(bundle: PolicyBundle, path: str) -> Table:
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def _objective(bundle: PolicyBundle) -> str:
+    """Return what is planned for, with the scale of rewards."""
+    if bundle.objective != "reward":
+        return bundle.objective
+    scale = bundle.policy.telling.scale
+    return (
+        f"reward from {bundle.training.get('reward', 'reward')}, between {scale.lower:g} and {scale.upper:g}"
+    )
+
+
+def _fall(row: Mapping[str, Any]) -> str:
+    """Return where best-of-N is worth less with more samples."""
+    return (
+        f"the best by {row['by']} of {row['generator']} is worth most with {row['best_n']} samples, and "
+        f"{row['fall']:.3g} less with {row['n']} (standard error {row['error']:.2g})"
+    )
 
 
 _IN_WORDS: Final = {
@@ -142,7 +161,8 @@ def generator_table(bundle: PolicyBundle) -> Table:
     """Return the generators with what one sample of each is worth and costs on the training prompts."""
     table = new_table("Generators")
     table.add_column("generator", overflow="fold")
-    for heading in ("success of a sample", "output tokens", "parameters", "temperature"):
+    worth = "success" if bundle.objective != "reward" else "share of the scale"
+    for heading in (f"{worth} of a sample", "output tokens", "parameters", "temperature"):
         table.add_column(heading, justify="right")
     references = bundle.references
     success, tokens = references.success().mean(axis=0), references.output_tokens.mean(axis=0)

@@ -16,6 +16,7 @@ __all__ = [
     "max_rounds_option",
     "on_duplicate_option",
     "one_shot_option",
+    "reward_option",
     "seed_option",
 ]
 
@@ -45,6 +46,13 @@ max_rounds_option: Final[Decorator] = click.option(
     type=click.IntRange(min=1),
     default=None,
     help="The most steps of a plan that wait for one another.",
+)
+reward_option: Final[Decorator] = click.option(
+    "--reward",
+    default="reward",
+    metavar="reward|score|meta.KEY",
+    show_default=True,
+    help="Where the rewards of --objective reward stand: their own field, the scores, or a list in meta.",
 )
 seed_option: Final[Decorator] = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed."

@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
 from difficulty.log.sample_pool import SamplePool
-from policies.replay.recorded_answers import answer_correctness, comparable, filled_tokens
+from policies.replay.recorded_answers import answer_values, comparable, filled_tokens
 
 
 def pool_of(answer: NDArray[np.int64], correct: NDArray[np.bool_]) -> SamplePool:
@@ -40,7 +40,7 @@ def test_choice_letters_of_shuffled_choices_do_not_compare() -> None:
 
 def test_an_answer_is_right_as_often_as_its_samples_and_abstentions_count_nowhere() -> None:
     answer = np.array([[0, 0, 1, -1]])
-    share = answer_correctness([pool_of(answer, np.array([[True, False, True, True]]))])
+    share = answer_values([pool_of(answer, np.array([[True, False, True, True]]))])
     assert_allclose(share, [[0.5, 1.0]])
 
 
