@@ -33,8 +33,8 @@ _UPSTREAM_KEY, _KEYS = "upstream-secret", {"app": "app-secret", "poor": "poor-se
 _NONCE: Final = re.compile(rb"nonce-\d{7}")
 # Most tokens of an answer, and of samples per request.
 _MOST_TOKENS, _MOST_SAMPLES = 60, 8
-# The budget of a window, in output tokens, and its seconds.
-_WINDOW: Final = (20_000.0, 15.0)
+# The budget of a window, in output tokens, and its prompts.
+_WINDOW: Final = (12_000.0, 500)
 _POOR: Final = 6_000.0
 # How often a client goes away before its answer, and how long anybody waits for one.
 _LEAVES, _PATIENCE = 0.02, 60.0
@@ -155,7 +155,7 @@ def _serve_proxy(pipe: Connection, upstream: int) -> None:
             "routes": {
                 "planned": planned | {"price": 1e-5},
                 "window": planned
-                | {"limit": limit, "window": window, "clock": "seconds", "when_spent": "refuse"},
+                | {"limit": limit, "window": window, "clock": "prompts", "when_spent": "refuse"},
                 "one": planned | {"price": 1.0},
             },
             "keys": {

@@ -17,6 +17,7 @@ import msgspec
 
 from difficulty.errors import BackendError, InvalidBudgetError, InvalidInputError, VerifierError
 from planner.serving.body import read_object
+from planner.serving.description import openapi, page
 from planner.serving.doors import Doors
 from planner.serving.exchange import Answer, Call, json_answer
 from planner.serving.plannable import Request
@@ -33,9 +34,11 @@ _LOG: Final = logging.getLogger("planner.serving")
 
 _PLANNED: Final = {"/v1/chat/completions": "chat", "/v1/completions": "completions"}
 _RESPONSES: Final = "/v1/responses"
-_PASSED: Final = re.compile(r"/v1/(responses|messages|embeddings|models|chat/completions)(/[\w.:-]+)*")
+_PASSED: Final = re.compile(
+    r"/v1/(responses|messages|embeddings|models|chat/completions)(/[\w.:-]+)*", re.ASCII
+)
 # Without a key.
-_OPEN: Final = ("/health", "/ready")
+_OPEN: Final = ("/health", "/ready", "/openapi.json", "/docs")
 # What servers note where the client went away before its answer.
 _GONE: Final = 499
 _ID: Final = re.compile(r"[\w.:-]{1,128}")
@@ -126,14 +129,12 @@ class Handler:
         )  # fmt: skip
 
     async def _answer(self, call: Call, request_id: str, seen: Seen) -> Answer:
-        if call.path == "/health":
-            return json_answer({"status": "ok"})
-        if call.path == "/ready":
-            return self._ready()
-        if call.path == "/metrics" and self._watch is not None:
-            self._doors.client(call)
-            return self._watch.page(in_flight=self._in_flight)
+        if call.path in _OPEN:
+            return self._told(call)
         client = self._doors.client(call)
+        if call.path == "/metrics" and self._watch is not None:
+            _only_read(call)
+            return self._watch.page(in_flight=self._in_flight)
         if self._in_flight > self._limits.max_in_flight:
             raise Refusal(
                 503, "too many requests are in flight; try again later", code="overloaded", retry_after=1
@@ -153,6 +154,16 @@ class Handler:
         route = self._route(_model_in(call))
         seen.route, seen.mode = route.name, "pass"
         return await route.forward(call)
+
+    def _told(self, call: Call) -> Answer:
+        """Answer what everybody may ask."""
+        _only_read(call)
+        if call.path == "/health":
+            return json_answer({"status": "ok"})
+        if call.path == "/ready":
+            return self._ready()
+        kind, body = ("text/html", page()) if call.path == "/docs" else ("application/json", openapi())
+        return Answer(headers=(("content-type", kind),), body=body)
 
     async def _response(self, call: Call, client: str, request_id: str, seen: Seen) -> Answer:
         """Answer a request for a response; what is not plain passes through as other endpoints do."""
@@ -215,6 +226,11 @@ class Handler:
         if waiting:
             return json_answer({"status": "waiting", "routes": waiting}, status=503)
         return json_answer({"status": "ok"})
+
+
+def _only_read(call: Call) -> None:
+    if call.method not in ("GET", "HEAD"):
+        raise Refusal(405, f"{call.path} is only read, with GET")
 
 
 def _model_in(call: Call) -> str | None:

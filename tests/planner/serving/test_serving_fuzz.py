@@ -13,6 +13,7 @@ from scripted_upstream import Asked, Said, ScriptedUpstream, completion
 from serving_bed import CHAT, Got, chat, serving
 
 from planner.serving.body import too_deep
+from planner.serving.options import Options
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
@@ -134,3 +135,28 @@ def test_depth_counts_brackets_outside_of_strings(body: bytes, most: int) -> Non
     value = json.dumps({"a": body.decode("latin-1")}).encode()
     assert not too_deep(value, most)
     assert too_deep(b'{"a":' * (most + 1) + value, most)
+
+
+@pytest.mark.parametrize("path", ["/v1/models/é", "/v1/models/..", "/v1/models/%2e%2e/x", "/v1/files", "//x"])
+def test_other_paths_are_not_sent_on(path: str) -> None:
+    async def once() -> tuple[int, int]:
+        async with ScriptedUpstream(behave) as up, serving(up) as bed:
+            got = await bed.ask(path=path, method="GET")
+            return got.status, len(up.asked)
+
+    assert asyncio.run(once()) == (404, 0)
+
+
+def test_the_description_says_every_option_and_endpoint() -> None:
+    async def once() -> list[Got]:
+        async with ScriptedUpstream(behave) as up, serving(up) as bed:
+            paths = ("/openapi.json", "/docs")
+            return [await bed.ask(path=path, method=method) for path in paths for method in ("GET", "DELETE")]
+
+    described, refused, page, _ = asyncio.run(once())
+    assert refused.status == 405
+    paths, options = described.json["paths"], described.json["components"]["schemas"]["Options"]
+    assert {CHAT, "/v1/completions", "/v1/responses", "/v1/plan", "/metrics"} <= set(paths)
+    assert set(options["properties"]) == set(Options.__dataclass_fields__)
+    for word in (*paths, *options["properties"]):
+        assert word in page.body.decode()
