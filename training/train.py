@@ -7,7 +7,7 @@ to beat it. What the policy is worth on prompts that it never saw is told by `tr
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
@@ -254,11 +254,15 @@ def _train(
 
 
 class _Read(NamedTuple):
-    """What text says: features, belief with weights out of fold, and its skill by generator."""
+    """What text says: features, and a belief with weights out of fold."""
 
     features: PromptFeatures
     fitted: FittedBelief
-    skill: dict[str, float | None]
+
+    def skill(self, generators: Iterable[str]) -> dict[str, float | None]:
+        """Return what the belief explains by generator; None where nobody can tell."""
+        shares = zip(generators, self.fitted.skill, strict=True)
+        return {name: round(float(share), 4) if np.isfinite(share) else None for name, share in shares}
 
 
 def _check_overlap(log: SampleLog) -> None:
@@ -293,13 +297,9 @@ def _read_text(
         features.transform(log.prompts, hidden), n, n_good, folds, seed=seed, spread=_spread(log)
     )
     tell("belief", 1, 1)
-    skill = {
-        name: round(float(share), 4) if np.isfinite(share) else None
-        for name, share in zip(log.generators, fitted.skill, strict=True)
-    }
     if not fitted.tells:
         return None
-    return _Read(features, fitted, skill)
+    return _Read(features, fitted)
 
 
 def _bundle(
@@ -357,7 +357,7 @@ def _bundle(
                 }
                 for at, name in enumerate(verdict.chosen)
             ],
-            "skill": {} if read is None else read.skill,
+            "skill": {} if read is None else read.skill(log.generators),
             "mixture": {} if read is None else _parts(read.fitted.belief.options),
             "learned_verifier": verifiers.record,
             "overoptimised": overoptimised(learned.columns, learned.bench.groups),

@@ -245,6 +245,8 @@ class FittedBelief(NamedTuple):
         What `out_of_fold` was mixed from; None where nothing was grown.
     spread_skill : ndarray of float64, shape (G,), or None
         The same share of how far samples of one prompt lie apart; None where that was not given.
+    aims : SuccessRates or None
+        What skill is measured by; None where nothing was grown.
     """
 
     out_of_fold: Weights
@@ -252,6 +254,7 @@ class FittedBelief(NamedTuple):
     skill: FloatArray
     parts: OutOfFold | None = None
     spread_skill: FloatArray | None = None
+    aims: SuccessRates | None = None
 
     @property
     def tells(self) -> bool:
@@ -267,13 +270,20 @@ class FittedBelief(NamedTuple):
         InvalidInputError
             When there is nothing to mix.
         """
-        if self.parts is None:
+        if self.parts is None or self.aims is None:
             raise InvalidInputError("a belief that tells nothing has no mixture")
         grown = self.belief.options
         same = replace(
             options, n_trees=grown.n_trees, min_leaf=grown.min_leaf, max_features=grown.max_features
         )
-        return self._replace(out_of_fold=self.parts.weights(same), belief=replace(self.belief, options=same))
+        out_of_fold = self.parts.weights(same)
+        skill, n_generators = skill_of(out_of_fold, self.aims, self.parts.folds), len(self.skill)
+        return self._replace(
+            out_of_fold=out_of_fold,
+            belief=replace(self.belief, options=same),
+            skill=skill[:n_generators],
+            spread_skill=None if self.spread_skill is None else skill[n_generators:],
+        )
 
 
 @on_one_thread
@@ -392,6 +402,7 @@ def fit_text_belief(
         skill[:n_generators],
         parts,
         None if spread is None else skill[n_generators:],
+        aims,
     )
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from difficulty.belief.belief_options import BeliefOptions
+from difficulty.belief.skill import skill_of
 from difficulty.belief.text_belief import FittedBelief, TextBelief, fit_text_belief
 from difficulty.errors import InvalidInputError
+from difficulty.predictor.success_rates import success_rates
 
 FOREST = BeliefOptions(n_trees=40, min_leaf=5)
 MIXTURE = BeliefOptions(n_trees=40, min_leaf=5, nearest=1.0, kernel=1.0)
@@ -36,6 +40,15 @@ def test_weights_tell_which_generator_is_good(fitted: FittedBelief) -> None:
     assert told[0, 0] - told[0, 1] > 0.4
     assert told[1, 1] - told[1, 0] > 0.4
     assert (fitted.skill > 0.3).all()
+
+
+def test_skill_is_that_of_the_mixture_that_is_used(fitted: FittedBelief) -> None:
+    options = fitted.belief.options
+    other = fitted.mixed(replace(options, forest=0.0, nearest=1.0, kernel=0.0, n_nearest=20))
+    _, n, n_correct, folds = planted()
+    assert_allclose(other.skill, skill_of(other.out_of_fold, success_rates(n, n_correct), folds))
+    assert (other.skill != fitted.skill).all()
+    assert_allclose(other.mixed(options).skill, fitted.skill)
 
 
 def test_rows_sum_to_one_and_own_folds_get_nothing(fitted: FittedBelief) -> None:
