@@ -284,6 +284,7 @@ class Planner:
             writer=Writer(
                 courses=self.bundle.table.courses,
                 telling=self.bundle.policy.telling,
+                learned_unit=check_unit(self.bundle.unit),
                 ground=self._ground(),
                 objective=check_objective(self.bundle.objective),
                 unit=unit,
@@ -470,7 +471,7 @@ class Planner:
             return []
         unit = check_unit(self.bundle.unit if unit is None else unit)
         menu = self._menu(self._chooser(unit, one_shot=one_shot), batch, None)
-        cost, value = menu.cost.mean(axis=0), menu.value.mean(axis=0)
+        cost, value = menu.cost.mean(axis=0), menu.told.mean(axis=0)
         hull = np.flatnonzero(upper_hull(value[None], cost[None])[0])
         points: list[FrontierPoint] = []
         for at in hull[np.argsort(cost[hull], kind="stable")]:

@@ -40,7 +40,7 @@ from training.menu.study_name import study_name
 from training.policy.belief_search import search_belief
 from training.policy.bench import Bench
 from training.policy.gaps import filled_table
-from training.policy.learn import Learned, learn
+from training.policy.learn import Learned, Weighed, learn
 from training.policy.overoptimised import overoptimised
 
 __all__ = ["default_unit", "train"]
@@ -195,7 +195,7 @@ def _train(
     folds = group_folds(groups, n_folds=_N_FOLDS, seed=seed)
     read = _read_text(log, folds, hidden_states, seed, tell)
 
-    def search(bench: Bench) -> NDArray[np.float32] | None:
+    def search(bench: Bench) -> Weighed | None:
         """Mix the belief anew where that is shown to be better."""
         nonlocal read
         if read is None or read.fitted.parts is None:
@@ -223,13 +223,13 @@ def _train(
         if best == default:
             return None
         read = read._replace(fitted=read.fitted.mixed(best))
-        return read.fitted.out_of_fold
+        return read.weighed
 
     learned = learn(
         log,
         model,
         objective=objective,
-        weights=None if read is None else read.fitted.out_of_fold,
+        weights=None if read is None else read.weighed,
         folds=folds,
         groups=groups,
         learned=verifiers.cross_fitted,
@@ -263,6 +263,11 @@ class _Read(NamedTuple):
         """Return what the belief explains by generator; None where nobody can tell."""
         shares = zip(generators, self.fitted.skill, strict=True)
         return {name: round(float(share), 4) if np.isfinite(share) else None for name, share in shares}
+
+    @property
+    def weighed(self) -> Weighed:
+        """Weights of the training prompts out of fold."""
+        return Weighed(self.fitted.out_of_fold, self.fitted.sharp)
 
 
 def _check_overlap(log: SampleLog) -> None:

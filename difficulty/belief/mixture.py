@@ -1,14 +1,15 @@
 """Mix the three ways to weigh reference prompts, and mix them anew without growing a forest again.
 
 Shared leaves, nearest predicted rates and a wide kernel on them are each rows of weights; options say how
-much each counts. What was grown and predicted out of fold is kept, so that other options cost a sum and no
-fit; which options are worth it is left to `training`.
+much each counts, and a narrow kernel stands beside them for what is told. What was grown and predicted out of
+fold is kept, so that other options cost a sum and no fit; which options are worth it is left to `training`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,14 @@ from difficulty.belief.belief_options import BeliefOptions
 from difficulty.belief.rate_weights import RateReferences
 from difficulty.belief.skill import equal_weights
 
-__all__ = ["OutOfFold", "mixture"]
+__all__ = ["OutOfFold", "draw_to_equal", "mixture", "placed", "sharp_weights"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 Weights: TypeAlias = NDArray[np.float32]
+
+# Deviations of predicted rates: choosing wants wide weights, telling narrow ones (`notebooks/LOG.md`,
+# 2026-11-29).
+_SHARP: Final = 0.3
 
 
 def mixture(
@@ -53,11 +58,39 @@ def mixture(
     if options.kernel:
         near = references.kernel(rates, bandwidth=options.bandwidth, floor=options.floor)
         mixed += near * np.float32(options.kernel / total)
+    return _shared_out(mixed, share)
+
+
+def sharp_weights(rates: FloatArray, references: RateReferences, share: FloatArray) -> Weights:
+    """Return the weights of the references whose predicted rates are nearly those of a prompt, shape (N, T).
+
+    They are too narrow to choose by, and tell better what chosen courses bring. Parameters as in `mixture`.
+    """
+    return _shared_out(references.kernel(rates, bandwidth=_SHARP, floor=0.0), share)
+
+
+def _shared_out(weights: Weights, share: FloatArray) -> Weights:
+    """Return weights without those of references that no prompt resembles, in place; rows sum to 1."""
     if not share.all():
-        mixed *= share.astype(np.float32)
-        mixed[~mixed.any(axis=1)] = share
-    mixed /= mixed.sum(axis=1, keepdims=True)
-    return mixed
+        weights *= share.astype(np.float32)
+        weights[~weights.any(axis=1)] = share
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights
+
+
+def draw_to_equal(weights: Weights, familiarity: FloatArray) -> None:
+    """Draw rows to equal weights as familiarity, shape (N,), falls, in place."""
+    strange = np.flatnonzero(familiarity < 1)
+    if len(strange):
+        keep = familiarity[strange].astype(np.float32)[:, None]
+        weights[strange] = keep * weights[strange] + (1 - keep) / np.float32(weights.shape[1])
+
+
+def placed(weights: Weights, told: NDArray[np.bool_]) -> Weights:
+    """Return rows in the places of those prompts that are `told`, shape (N,), and equal weights elsewhere."""
+    result = np.full((len(told), weights.shape[1]), 1 / weights.shape[1], dtype=np.float32)
+    result[told] = weights
+    return result
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -85,7 +118,27 @@ class OutOfFold:
 
     def weights(self, options: BeliefOptions, rows: NDArray[np.intp] | None = None) -> Weights:
         """Return the weights of all prompts, or of some, shape (N, P); rows sum to 1."""
-        asked = np.arange(len(self.folds)) if rows is None else rows
+
+        def mixed(known: NDArray[np.intp], others: NDArray[np.intp]) -> Weights:
+            references = RateReferences(rates=self.rates[others])
+            shared = self.shared[np.ix_(known, others)]
+            return mixture(options, shared, self.rates[known], references, self.share[others])
+
+        return self._by_fold(mixed, np.arange(len(self.folds)) if rows is None else rows)
+
+    def sharp(self) -> Weights:
+        """Return the weights of all prompts by `sharp_weights`, shape (P, P); rows sum to 1."""
+
+        def narrow(known: NDArray[np.intp], others: NDArray[np.intp]) -> Weights:
+            references = RateReferences(rates=self.rates[others])
+            return sharp_weights(self.rates[known], references, self.share[others])
+
+        return self._by_fold(narrow, np.arange(len(self.folds)))
+
+    def _by_fold(
+        self, weigh: Callable[[NDArray[np.intp], NDArray[np.intp]], Weights], asked: NDArray[np.intp]
+    ) -> Weights:
+        """Weigh the prompts of other folds for the asked ones of each, and draw to equal weights."""
         result = equal_weights(self.folds)[asked]
         for fold in np.unique(self.folds[asked]):
             others = np.flatnonzero(self.folds != fold)
@@ -93,14 +146,7 @@ class OutOfFold:
             if not len(ours):
                 continue
             known = asked[ours]
-            mixed = mixture(
-                options,
-                self.shared[np.ix_(known, others)],
-                self.rates[known],
-                RateReferences(rates=self.rates[others]),
-                self.share[others],
-            )
             keep = self.familiarity[known, None].astype(np.float32)
             at = np.ix_(ours, others)
-            result[at] = keep * mixed + (1 - keep) * result[at]
+            result[at] = keep * weigh(known, others) + (1 - keep) * result[at]
         return result

@@ -22,7 +22,7 @@ from difficulty.belief.familiarity import Familiarity
 from difficulty.belief.familiarity_fit import fit_familiarity
 from difficulty.belief.grown_forest import grow_trees
 from difficulty.belief.leaf_weights import LeafWeights
-from difficulty.belief.mixture import OutOfFold, mixture
+from difficulty.belief.mixture import OutOfFold, draw_to_equal, mixture, placed, sharp_weights
 from difficulty.belief.rate_weights import RateReferences
 from difficulty.belief.skill import equal_weights, pooled_skill, skill_of
 from difficulty.errors import InvalidInputError
@@ -48,10 +48,14 @@ class TextReading(NamedTuple):
         Rows sum to 1; drawn to equal weights as familiarity falls.
     familiarity : ndarray of float64, shape (N,)
         In [0, 1]: about 1 for prompts like those of training, near 0 for strangers, 0 without features.
+    sharp : ndarray of float32, shape (N, T), or None
+        Narrower weights, likewise, which tell better and choose worse; None where no success rates are
+        predicted.
     """
 
     weights: Weights
     familiarity: FloatArray
+    sharp: Weights | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -131,19 +135,21 @@ class TextBelief:
             equal = np.full((len(features), len(self)), 1 / len(self), dtype=np.float32)
             return TextReading(equal, np.zeros(len(features)))
         table = _finite(features)
-        told = ~np.isnan(table).all(axis=1)
+        told = np.asarray(~np.isnan(table).all(axis=1))
         asked = table if told.all() else table[told]
         rates = self.success.predict(asked) if self.options.needs_rates else np.zeros((len(asked), 0))
         leaves = self.forest.trees.leaves(asked)
         mixed = mixture(self.options, self.forest.spread(leaves), rates, self._by_rate, self.share)
+        sharp = sharp_weights(rates, self._by_rate, self.share) if self.options.needs_rates else None
         known = self.known.of(asked)
-        _draw(mixed, known)
+        draw_to_equal(mixed, known)
+        if sharp is not None:
+            draw_to_equal(sharp, known)
         if told.all():
-            return TextReading(mixed, known)
-        weights = np.full((len(features), len(self)), 1 / len(self), dtype=np.float32)
+            return TextReading(mixed, known, sharp)
         familiarity = np.zeros(len(features))
-        weights[told], familiarity[told] = mixed, known
-        return TextReading(weights, familiarity)
+        familiarity[told] = known
+        return TextReading(placed(mixed, told), familiarity, None if sharp is None else placed(sharp, told))
 
     @on_one_thread
     def familiarity(self, features: NDArray[np.floating]) -> FloatArray:
@@ -261,6 +267,11 @@ class FittedBelief(NamedTuple):
         """Whether text tells anything of any generator out of fold."""
         spread = np.zeros(1) if self.spread_skill is None else self.spread_skill
         return bool((np.nan_to_num(self.skill) > 0).any() or (np.nan_to_num(spread) > 0).any())
+
+    @property
+    def sharp(self) -> Weights | None:
+        """Narrower weights out of fold, as `TextReading.sharp`, shape (P, P)."""
+        return None if self.parts is None or not self.belief.options.needs_rates else self.parts.sharp()
 
     def mixed(self, options: BeliefOptions) -> FittedBelief:
         """Return the same fit under another mixture; options of the forest itself stay as they are.
@@ -424,14 +435,6 @@ def _mute(options: BeliefOptions, share: FloatArray, out_of_fold: Weights, n_gen
         options=options, share=share, forest=None, success=None, rates=np.zeros((len(share), 0))
     )
     return FittedBelief(out_of_fold, belief, np.zeros(n_generators))
-
-
-def _draw(weights: Weights, familiarity: FloatArray) -> None:
-    """Draw rows to equal weights as familiarity falls, in place."""
-    strange = np.flatnonzero(familiarity < 1)
-    if len(strange):
-        keep = familiarity[strange].astype(np.float32)[:, None]
-        weights[strange] = keep * weights[strange] + (1 - keep) / np.float32(weights.shape[1])
 
 
 def _finite(features: NDArray[np.floating]) -> NDArray[np.float32]:

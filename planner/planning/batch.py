@@ -78,7 +78,7 @@ class Batch:
             When no plans are.
         """
         found = reach(
-            self.menu.value,
+            self.menu.told,
             self.menu.cost,
             target=target,
             prices=self.chooser.policy.prices,

@@ -132,6 +132,13 @@ class Expectation:
         mean = row_product(weights, self.measured, weight=np.ones((len(self.measured), 1)))
         return self._split(np.asarray(mean, dtype=np.float64), prompts)
 
+    def expect_value(self, weights: NDArray[np.float32]) -> FloatArray:
+        """Return the value of every course alone for N prompts with weights (N, T), shape (N, C)."""
+        mean = row_product(
+            weights, self.measured[:, : len(self.courses)], weight=np.ones((len(self.measured), 1))
+        )
+        return np.asarray(mean, dtype=np.float64)
+
     def expect_alike(self, prompts: Sequence[Prompt]) -> tuple[FloatArray, FloatArray]:
         """Return the same for prompts that are like all reference prompts alike."""
         mean = np.broadcast_to(self.usual, (len(prompts), len(self.usual)))

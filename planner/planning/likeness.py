@@ -54,14 +54,14 @@ class Likenesses:
         """Return what is believed of N prompts."""
         bundle = self.bundle
         if bundle.features is None or bundle.belief is None:
-            return Likeness(None, None, np.full(len(prompts), 0.5))
+            return Likeness(None, None, None, np.full(len(prompts), 0.5))
         features = self._features(prompts, hidden_states)
-        if not bundle.policy.by_text.any():
-            return Likeness(None, bundle.belief.familiarity(features), np.full(len(prompts), 0.5))
-        weights, familiarity = bundle.belief.read(features)
+        if not (bundle.policy.by_text.any() or bundle.policy.telling.by_prompt):
+            return Likeness(None, None, bundle.belief.familiarity(features), np.full(len(prompts), 0.5))
+        weights, familiarity, sharp = bundle.belief.read(features)
         expected = weights.astype(np.float64) @ self.success
         ease = np.searchsorted(self.ranked, expected) / len(self.ranked)
-        return Likeness(weights, familiarity, ease)
+        return Likeness(weights, sharp, familiarity, ease)
 
     def weights(self, prompts: Sequence[Prompt], hidden_states: HiddenStates | None) -> NDArray[np.float32]:
         """Return weights over the T reference prompts, shape (N, T); alike where text says nothing."""

@@ -18,7 +18,7 @@ from difficulty.prompt import Prompt
 from planner.planning.expectation import Expectation
 from policies.choice.course_policy import CoursePolicy
 
-__all__ = ["CHUNK", "Chooser", "Likeness", "Menu", "menu_of"]
+__all__ = ["CHUNK", "Chooser", "Likeness", "Menu", "Taken", "menu_of"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
@@ -33,6 +33,8 @@ class Likeness(NamedTuple):
     ----------
     weights : ndarray of float32, shape (N, T), or None
         None where all reference prompts count alike.
+    sharp : ndarray of float32, shape (N, T), or None
+        Narrower weights, which tell better what a chosen course brings; None where there are none.
     familiarity : ndarray of float64, shape (N,), or None
         In [0, 1]; None where nobody can tell.
     ease : ndarray of float64, shape (N,)
@@ -40,8 +42,31 @@ class Likeness(NamedTuple):
     """
 
     weights: NDArray[np.float32] | None
+    sharp: NDArray[np.float32] | None
     familiarity: FloatArray | None
     ease: FloatArray
+
+
+class Taken(NamedTuple):
+    """What N prompts take, shape (N, L).
+
+    Attributes
+    ----------
+    course : ndarray of int32
+        Column of the course.
+    value : ndarray of float64
+        Value by which levels are compared: what is told where prompts choose by their text at some level, and
+        else what is told of an average prompt, so that all get the same.
+    told : ndarray of float64
+        Told value.
+    cost : ndarray of float64
+        Told cost.
+    """
+
+    course: NDArray[np.int32]
+    value: FloatArray
+    told: FloatArray
+    cost: FloatArray
 
 
 class Menu(NamedTuple):
@@ -49,12 +74,8 @@ class Menu(NamedTuple):
 
     Attributes
     ----------
-    course : ndarray of int32
-        Column of the course.
-    value : ndarray of float64
-        Told value.
-    cost : ndarray of float64
-        Told cost.
+    course, value, told, cost
+        As in `Taken`.
     familiarity : ndarray of float64, or None
         As in `Likeness`.
     ease : ndarray of float64
@@ -63,6 +84,7 @@ class Menu(NamedTuple):
 
     course: NDArray[np.int32]
     value: FloatArray
+    told: FloatArray
     cost: FloatArray
     familiarity: FloatArray | None
     ease: FloatArray
@@ -72,6 +94,7 @@ class Menu(NamedTuple):
         return Menu(
             course=self.course[rows],
             value=self.value[rows],
+            told=self.told[rows],
             cost=self.cost[rows],
             familiarity=None if self.familiarity is None else self.familiarity[rows],
             ease=self.ease[rows],
@@ -105,12 +128,18 @@ class Chooser:
     by_text: NDArray[np.bool_]
     cap: float = np.inf
 
-    def take(
-        self, prompts: Sequence[Prompt], like: Likeness, price: float | None
-    ) -> tuple[NDArray[np.int32], FloatArray, FloatArray]:
-        """Return course, told value and told cost at every level, or at one price; shape (N, L) or (N, 1)."""
+    def take(self, prompts: Sequence[Prompt], like: Likeness, price: float | None) -> Taken:
+        """Return what prompts take at every level, or at one price; shape (N, L) or (N, 1).
+
+        What is told at a price is told of its level, so that it never falls with the price.
+        """
         alike = self.expectation.expect_alike(prompts)
-        value, cost = alike if like.weights is None else self.expectation.expect(like.weights, prompts)
+        value, cost = alike
+        if like.weights is not None and self.by_text.any():
+            value, cost = self.expectation.expect(like.weights, prompts)
+        elif like.weights is not None:
+            # Nobody chooses by text: values are told by it, and budgets treat all alike.
+            value = self.expectation.expect_value(like.weights)
         # Whatever the price, what is told keeps to the cap.
         exact, ratio = self.expectation.exact, self.policy.telling.cost
         most = cost * np.where(exact, 1.0, max(1.0, float(ratio.max())))
@@ -123,22 +152,26 @@ class Chooser:
                 f"of {self.cap:g} per prompt; raise it to {least:.6g}",
                 least=least,
             )
-        everything = bool(allowed.all())
-        policy = self.policy
-        levels = np.arange(len(policy.prices)) if price is None else np.array([policy.level_of(price)])
-        prices = policy.prices if price is None else np.array([price])
-        course = np.empty((len(prompts), len(levels)), dtype=np.int32)
-        for place, (level, at) in enumerate(zip(levels, prices, strict=True)):
-            seen, spent = (value, cost) if self.by_text[level] else alike
-            course[:, place] = policy.choose_at(
-                float(at), seen, spent, None if everything else allowed, level=int(level)
-            )
+        policy, open_to = self.policy, None if allowed.all() else allowed
+        course = np.empty((len(prompts), len(policy.prices)), dtype=np.intp)
+        for (seen, spent), levels in (
+            ((value, cost), np.flatnonzero(self.by_text)),
+            (alike, np.flatnonzero(~self.by_text)),
+        ):
+            course[:, levels] = policy.choose(seen, spent, open_to, levels)
         rows = np.arange(len(prompts))[:, None]
-        told = policy.telling.tell(value[rows, course], levels)
-        spent = cost[rows, course] * np.where(
-            self.expectation.exact[course], 1.0, policy.telling.cost[levels]
-        )
-        return self.place[course].astype(np.int32), told, spent
+        usual = alike[0][rows, course]
+        near = None if like.sharp is None else self.expectation.expect_value(like.sharp)[rows, course]
+        told = policy.telling.tell(usual, value[rows, course], near)
+        decides = told if self.by_text.any() else policy.telling.tell(usual)
+        ratio = policy.telling.cost
+        if price is not None:
+            level = policy.level_of(price)
+            seen, spent = (value, cost) if self.by_text[level] else alike
+            course = policy.choose_at(price, seen, spent, open_to, level=level)[:, None]
+            told, decides, ratio = told[:, [level]], decides[:, [level]], ratio[[level]]
+        paid = cost[rows, course] * np.where(self.expectation.exact[course], 1.0, ratio)
+        return Taken(self.place[course].astype(np.int32), decides, told, paid)
 
     def single_samples(self, prompts: Sequence[Prompt]) -> tuple[list[str], FloatArray] | None:
         """Return the generators that single samples are planned of, and their cost, shape (N, G')."""
@@ -166,16 +199,18 @@ def menu_of(
     price : float, optional
         One price in place of all levels.
     """
-    parts = []
+    taken, familiarity, ease = [], [], []
     for start, like in zip(range(0, len(prompts), CHUNK), likeness, strict=True):
-        parts.append((*chooser.take(prompts[start : start + CHUNK], like, price), like))
-    familiarity = [like.familiarity for *_, like in parts]
+        taken.append(chooser.take(prompts[start : start + CHUNK], like, price))
+        familiarity.append(like.familiarity)
+        ease.append(like.ease)
     return Menu(
-        course=np.concatenate([part[0] for part in parts]),
-        value=np.concatenate([part[1] for part in parts]),
-        cost=np.concatenate([part[2] for part in parts]),
+        course=np.concatenate([part.course for part in taken]),
+        value=np.concatenate([part.value for part in taken]),
+        told=np.concatenate([part.told for part in taken]),
+        cost=np.concatenate([part.cost for part in taken]),
         familiarity=None
         if any(part is None for part in familiarity)
         else np.concatenate([part for part in familiarity if part is not None]),
-        ease=np.concatenate([like.ease for *_, like in parts]),
+        ease=np.concatenate(ease),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +28,6 @@ __all__ = ["Ground", "Writer"]
 FloatArray: TypeAlias = NDArray[np.float64]
 Ground: TypeAlias = Literal["nothing", "everybody", "text"]
 
-_Z: Final = 1.96
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Writer:
@@ -40,7 +38,9 @@ class Writer:
     courses : sequence of Course
         The C columns.
     telling : Telling
-        Noise around what is told.
+        How far the truth lies from what is told.
+    learned_unit : str
+        Unit of the costs that this was learned of; in others nobody knows how far off they are.
     ground : {"nothing", "everybody", "text"}
         What plans rest on: a broad prior, what suits everybody, or what suits prompts like this.
     objective : str
@@ -51,6 +51,7 @@ class Writer:
 
     courses: Sequence[Course]
     telling: Telling
+    learned_unit: Unit
     ground: Ground
     objective: Objective
     unit: Unit
@@ -80,11 +81,9 @@ class Writer:
             Levels of the policy that the menu's columns are.
         """
         rows = np.arange(len(prompts))
-        value, cost = menu.value[rows, level], menu.cost[rows, level]
-        scale = self.telling.scale
-        share = scale.share(value)
-        noise = self.telling.noise[levels[level]] * np.sqrt(share * (1 - share))
-        low, high = scale.clip(value - _Z * noise), scale.clip(value + _Z * noise)
+        value, cost = menu.told[rows, level], menu.cost[rows, level]
+        low, high = self.telling.interval(value, levels[level], menu.familiarity)
+        costs = self._cost_intervals(menu.course[rows, level], cost, levels[level], menu.familiarity)
         familiar = [None] * len(prompts) if menu.familiarity is None else menu.familiarity.tolist()
         return [
             AllocationPlan(
@@ -92,26 +91,46 @@ class Writer:
                 allocation=summary_of(self.courses[course]),
                 course=self.courses[course],
                 expected_accuracy=accuracy,
-                accuracy_interval=(min(lower, accuracy), max(upper, accuracy)),
+                accuracy_interval=(lower, upper),
                 expected_cost=spent,
+                cost_interval=between,
                 unit=self.unit,
                 objective=self.objective,
                 price=price,
                 familiarity=like,
                 reason=self._reason(ease, like, self.courses[course], price),
             )
-            for prompt, course, accuracy, lower, upper, spent, like, ease in zip(
+            for prompt, course, accuracy, lower, upper, spent, between, like, ease in zip(
                 prompts,
                 menu.course[rows, level].tolist(),
                 value.tolist(),
                 low.tolist(),
                 high.tolist(),
                 cost.tolist(),
+                costs,
                 familiar,
                 menu.ease.tolist(),
                 strict=True,
             )
         ]
+
+    def _cost_intervals(
+        self,
+        course: NDArray[np.int32],
+        cost: FloatArray,
+        level: NDArray[np.intp],
+        familiarity: FloatArray | None,
+    ) -> list[tuple[float, float] | None]:
+        """Return where the expected cost of each plan lies; None where only the mean is known."""
+        if self.unit == "samples":
+            exact = np.array([self.courses[at].one_shot for at in course.tolist()])
+        else:
+            exact = np.zeros(len(course), dtype=bool)
+        low, high = self.telling.cost_interval(level, familiarity)
+        known = exact | ~np.isnan(low) & (self.unit == self.learned_unit)
+        lower = np.where(exact, cost, cost * low).tolist()
+        upper = np.where(exact, cost, cost * high).tolist()
+        return [(a, b) if told else None for a, b, told in zip(lower, upper, known.tolist(), strict=True)]
 
     def _reason(self, ease: float, familiarity: float | None, course: Course, price: float) -> str:
         if self.ground == "nothing":

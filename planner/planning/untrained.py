@@ -155,7 +155,7 @@ def untrained_bundle(
         policy=CoursePolicy(
             prices=prices,
             offered=kept[:, None] == np.arange(len(table.courses)),
-            telling=replace(Telling.plain(len(kept)), expected=value[kept], value=told),
+            telling=replace(Telling.plain(len(kept)), offset=told - value[kept]),
         ),
         table=table,
         deployed=np.isin(np.arange(len(table.courses)), [*kept, *range(len(levels), len(table.courses))]),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,9 @@ __all__ = ["CoursePolicy"]
 FloatArray: TypeAlias = NDArray[np.float64]
 
 # More than any training leaves; bounds what a stranger's bundle may ask for.
-_MOST_LEVELS = 4096
+_MOST_LEVELS: Final = 4096
+# Prompts × courses × levels that are weighed against each other in one step.
+_AT_ONCE: Final = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -60,8 +62,8 @@ class CoursePolicy:
             raise InvalidInputError(
                 f"offered must be ({n_levels}, C) with a course at each price, got {self.offered.shape}"
             )
-        if len(self.telling.value) != n_levels:
-            raise InvalidInputError(f"telling must have {n_levels} levels, got {len(self.telling.value)}")
+        if len(self.telling) != n_levels:
+            raise InvalidInputError(f"telling must have {n_levels} levels, got {len(self.telling)}")
 
     @property
     def by_text(self) -> NDArray[np.bool_]:
@@ -77,6 +79,7 @@ class CoursePolicy:
         value: NDArray[np.floating],
         cost: NDArray[np.floating],
         allowed: NDArray[np.bool_] | None = None,
+        levels: NDArray[np.intp] | None = None,
     ) -> NDArray[np.intp]:
         """Return the course that each prompt takes at each price, shape (N, L).
 
@@ -87,6 +90,8 @@ class CoursePolicy:
         allowed : ndarray of bool, shape (N, C) or (1, C), optional
             Courses that a prompt may take at all; where none of those on offer is, it takes the best of the
             rest.
+        levels : ndarray of intp, optional
+            Some of the L prices in place of all.
 
         Raises
         ------
@@ -95,9 +100,12 @@ class CoursePolicy:
         """
         if allowed is not None and not allowed.any(axis=1).all():
             raise InvalidInputError("a prompt may take no course at all")
-        chosen = np.empty((len(value), len(self.prices)), dtype=np.intp)
-        for level, price in enumerate(self.prices):
-            chosen[:, level] = self._at(level, price, value, cost, allowed)
+        asked = np.arange(len(self.prices)) if levels is None else levels
+        if value.size * len(asked) <= _AT_ONCE:
+            return self._at_once(asked, value, cost, allowed)
+        chosen = np.empty((len(value), len(asked)), dtype=np.intp)
+        for place, level in enumerate(asked.tolist()):
+            chosen[:, place] = self._at(level, self.prices[level], value, cost, allowed)
         return chosen
 
     def choose_at(
@@ -131,6 +139,22 @@ class CoursePolicy:
         some = on_offer.any(axis=1, keepdims=True)
         open_to = np.where(some, on_offer, np.broadcast_to(allowed, worth.shape))
         return np.asarray(np.where(open_to, worth, -np.inf).argmax(axis=1))
+
+    def _at_once(
+        self,
+        levels: NDArray[np.intp],
+        value: NDArray[np.floating],
+        cost: NDArray[np.floating],
+        allowed: NDArray[np.bool_] | None,
+    ) -> NDArray[np.intp]:
+        """Choose at all levels in one step, which is quicker for a few prompts."""
+        on_offer = self.offered[levels]
+        if allowed is not None:
+            mine = np.broadcast_to(allowed, value.shape)[:, None]
+            on_offer = on_offer & mine
+            on_offer = np.where(on_offer.any(axis=2, keepdims=True), on_offer, mine)
+        worth = value[:, None] - self.prices[levels, None] * cost[:, None]
+        return np.asarray(np.where(on_offer, worth, -np.inf).argmax(axis=2))
 
     def columns(self, columns: NDArray[np.intp]) -> Self:
         """Return the policy over some of the courses; where all offers are gone, over all that are left."""

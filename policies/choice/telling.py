@@ -1,7 +1,8 @@
 """What is said of a plan: the value and cost that choices really brought, not what made them be chosen.
 
 Whatever is chosen because it looks best looks better than it is. Out of fold, the realised value of what was
-chosen at a level is regressed on what was expected of it; the line is what is told. Fitting is left to
+chosen at a level is regressed on what the weights that choose expect of it, and on what narrower weights do;
+the line is what is told, and more compute is never told to bring less. Fitting is left to
 `training.policy.told`.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,25 +18,33 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError
 from difficulty.scale import UNIT, Scale
 
-__all__ = ["Telling"]
+__all__ = ["Telling", "rising"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
+
+# More than any training leaves; bounds what a stranger's bundle may ask for.
+_MOST_KNOTS: Final = 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Telling:
-    """Lines from expected to told, one per level; every array has shape (L,).
+    """Lines from expected to told, and how far the truth lies from them, at each of L levels.
 
     Parameters
     ----------
-    expected, value : ndarray of float64
-        Mean value that was expected out of fold, and that was realised.
-    slope : ndarray of float64
-        Told change of value per expected one, at least 0.
-    noise : ndarray of float64
-        Standard deviation of what was realised around what is told, at least 0.
-    cost : ndarray of float64
+    offset : ndarray of float64, shape (L,)
+        What an average prompt is told beyond the mean value of the course that it takes.
+    slope, lean : ndarray of float64, shape (L,)
+        Told change of value per change that the weights that choose, and the narrower ones, expect; at least
+        0.
+    lower, upper : ndarray of float64, shape (2, L, K)
+        Ends of the interval that holds the expectation of a prompt, as shares of the scale, at K told values
+        spread evenly over it: of prompts like those of training, then of strangers.
+    cost : ndarray of float64, shape (L,)
         Realised cost over expected cost, above 0.
+    cost_lower, cost_upper : ndarray of float64, shape (2, L)
+        Ends of the interval that holds the expected cost of a prompt, over its told cost, likewise; NaN where
+        nobody knows.
     scale : Scale
         Between whose ends told values are kept.
 
@@ -45,40 +54,126 @@ class Telling:
         When shapes disagree or a number is out of range.
     """
 
-    expected: FloatArray
-    value: FloatArray
+    offset: FloatArray
     slope: FloatArray
-    noise: FloatArray
+    lean: FloatArray
+    lower: FloatArray
+    upper: FloatArray
     cost: FloatArray
+    cost_lower: FloatArray
+    cost_upper: FloatArray
     scale: Scale = UNIT
 
     def __post_init__(self) -> None:
-        arrays = [getattr(self, name) for name in _ARRAYS]
-        if len({array.shape for array in arrays}) != 1 or self.value.ndim != 1:
-            raise InvalidInputError("the arrays of what is told must have one number per level")
-        if not all(np.isfinite(array).all() for array in arrays):
-            raise InvalidInputError("numbers of what is told must be finite")
-        if (self.slope < 0).any() or (self.noise < 0).any() or (self.cost <= 0).any():
-            raise InvalidInputError("slopes and noise must be at least 0, and ratios of cost above 0")
+        n_levels = self.offset.shape[0] if self.offset.ndim == 1 else -1
+        n_knots = self.lower.shape[-1] if self.lower.ndim == 3 else 0
+        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("offset", "slope", "lean", "cost"), (n_levels,))
+        shapes |= dict.fromkeys(("cost_lower", "cost_upper"), (2, n_levels))
+        if not 2 <= n_knots <= _MOST_KNOTS:
+            raise InvalidInputError(f"intervals of what is told have 2 to {_MOST_KNOTS} knots")
+        for name in _ARRAYS:
+            array = getattr(self, name)
+            expected = shapes.get(name, (2, n_levels, n_knots))
+            if array.dtype.kind != "f" or array.shape != expected:
+                raise InvalidInputError(
+                    f"{name} of what is told must be numbers of shape {expected}, got {array.shape}"
+                )
+            if not np.isfinite(array).all() and not name.startswith("cost_"):
+                raise InvalidInputError("numbers of what is told must be finite")
+        if (self.slope < 0).any() or (self.lean < 0).any() or (self.cost <= 0).any():
+            raise InvalidInputError("slopes of what is told must be at least 0, and ratios of cost above 0")
+        knots = np.linspace(0, 1, n_knots)
+        if not (
+            ((self.lower >= 0) & (self.lower <= knots)).all()
+            and ((self.upper >= knots) & (self.upper <= 1)).all()
+        ):
+            raise InvalidInputError("intervals of what is told must lie in [0, 1] around it")
+        unknown = np.isnan(self.cost_lower) & np.isnan(self.cost_upper)
+        known = (self.cost_lower >= 0) & (self.cost_lower <= 1) & (self.cost_upper >= 1)
+        if not (unknown | known & np.isfinite(self.cost_upper)).all():
+            raise InvalidInputError("intervals of cost must lie around 1")
 
     @classmethod
     def plain(cls, n_levels: int, scale: Scale = UNIT) -> Self:
-        """Return what says what is expected, unchanged."""
+        """Return what says what is expected, unchanged, and knows nothing of how far off it is."""
         one, zero = np.ones(n_levels), np.zeros(n_levels)
-        return cls(expected=zero, value=zero, slope=one, noise=zero, cost=one, scale=scale)
+        return cls(
+            offset=zero,
+            slope=one,
+            lean=zero,
+            lower=np.zeros((2, n_levels, 2)),
+            upper=np.ones((2, n_levels, 2)),
+            cost=one,
+            cost_lower=np.full((2, n_levels), np.nan),
+            cost_upper=np.full((2, n_levels), np.nan),
+            scale=scale,
+        )
 
-    def tell(self, expected: FloatArray, level: NDArray[np.intp] | slice = slice(None)) -> FloatArray:
-        """Return the told value of choices, in the shape of `expected`.
+    def __len__(self) -> int:
+        return len(self.offset)
+
+    @property
+    def by_prompt(self) -> bool:
+        """Whether prompts are told apart at all."""
+        return bool(self.slope.any() or self.lean.any())
+
+    def tell(
+        self, usual: FloatArray, expected: FloatArray | None = None, near: FloatArray | None = None
+    ) -> FloatArray:
+        """Return the told value of what each of N prompts takes at each level, shape (N, L); rising.
 
         Parameters
         ----------
-        expected : ndarray, shape (N, L) or (N,)
-            Expected value of what each prompt takes.
-        level : ndarray of intp, shape (N,), optional
-            Level of each, where there is one per prompt.
+        usual : ndarray of float64, shape (N, L)
+            Mean value of what each takes over all reference prompts.
+        expected, near : ndarray of float64, shape (N, L), optional
+            What the weights that choose, and the narrower ones, expect of it for this prompt; by default the
+            mean.
         """
-        told = self.value[level] + self.slope[level] * (expected - self.expected[level])
-        return self.scale.clip(told)
+        told = self.offset + usual
+        if expected is not None:
+            told = told + self.slope * (expected - usual)
+        if near is not None:
+            told = told + self.lean * (near - usual)
+        return rising(self.scale.clip(told))
+
+    def interval(
+        self, told: FloatArray, level: NDArray[np.intp], familiarity: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the ends of the 95 % intervals that hold the expectations of N prompts, shape (N,) each.
+
+        Parameters
+        ----------
+        told : ndarray of float64, shape (N,)
+            Told values.
+        level : ndarray of intp, shape (N,)
+            Level of each.
+        familiarity : ndarray of float64, shape (N,), optional
+            In [0, 1]; 1 by default. A stranger's expectation may lie anywhere that those of training do.
+        """
+        n_gaps = self.lower.shape[-1] - 1
+        share = self.scale.share(told) * n_gaps
+        place = np.minimum(share.astype(np.intp), n_gaps - 1)
+        share -= place
+        ends = []
+        for knots in (self.lower, self.upper):
+            at = (1 - share) * knots[:, level, place] + share * knots[:, level, place + 1]
+            at = self.scale.clip(self.scale.lower + self.scale.span * at)
+            ends.append(at[0] if familiarity is None else familiarity * at[0] + (1 - familiarity) * at[1])
+        return np.minimum(ends[0], told), np.maximum(ends[1], told)
+
+    def cost_interval(
+        self, level: NDArray[np.intp], familiarity: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the ends of the intervals that hold expected costs, over what is told of them, (N,) each.
+
+        Parameters as in `interval`. NaN where nobody knows.
+        """
+        ends = []
+        for ratio in (self.cost_lower, self.cost_upper):
+            at = ratio[:, level]
+            ends.append(at[0] if familiarity is None else familiarity * at[0] + (1 - familiarity) * at[1])
+        return ends[0], ends[1]
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return what `from_arrays` needs."""
@@ -108,5 +203,23 @@ class Telling:
         return cls(**told, scale=Scale(*ends.tolist()))
 
 
-_ARRAYS = tuple(item.name for item in fields(Telling) if item.name != "scale")
-_SCALE = "told.scale"
+_ARRAYS: Final = tuple(item.name for item in fields(Telling) if item.name != "scale")
+_SCALE: Final = "told.scale"
+
+
+def rising(values: FloatArray) -> FloatArray:
+    """Return rows that never fall, midway between the highest so far and the lowest still to come.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (N, L)
+        Rows that already rise stay as they are.
+
+    Examples
+    --------
+    >>> rising(np.array([[0.1, 0.4, 0.2, 0.6]])).round(3).tolist()
+    [[0.1, 0.3, 0.3, 0.6]]
+    """
+    highest = np.maximum.accumulate(values, axis=1)
+    lowest = np.minimum.accumulate(values[:, ::-1], axis=1)[:, ::-1]
+    return np.asarray((highest + lowest) / 2)

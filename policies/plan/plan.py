@@ -37,7 +37,7 @@ class AllocationPlan:
     expected_cost : float
         At least 0, in `unit`.
     cost_interval : tuple of float, optional
-        Where the actual cost is expected to lie, in `unit`; None where only the mean is known.
+        Lower and upper end of what the expected cost may be, in `unit`; None where only the mean is known.
     unit : str
         One of `policies.cost.budget.UNITS`.
     objective : {"accuracy", "coverage", "reward", "contrast", "variance"}

@@ -56,11 +56,11 @@ def randomised(bundle: PolicyBundle, seed: int) -> PolicyBundle:
         policy=CoursePolicy(
             prices=policy.prices,
             offered=offered,
-            telling=Telling(
-                expected=rng.uniform(0.3, 0.7, n_levels),
-                value=rng.uniform(0.3, 0.7, n_levels),
+            telling=replace(
+                Telling.plain(n_levels),
+                offset=rng.uniform(-0.2, 0.2, n_levels),
                 slope=rng.uniform(0, 1.5, n_levels),
-                noise=rng.uniform(0, 0.3, n_levels),
+                lean=rng.uniform(0, 1.5, n_levels),
                 cost=rng.uniform(0.7, 1.4, n_levels),
             ),
         ),
@@ -298,7 +298,7 @@ def static(bundle: PolicyBundle) -> PolicyBundle:
         policy=CoursePolicy(
             prices=bundle.policy.prices,
             offered=best[:, None] == np.arange(len(value)),
-            telling=Telling.plain(n_levels),
+            telling=replace(Telling.plain(n_levels), slope=np.zeros(n_levels)),
         ),
     )
 
@@ -319,6 +319,47 @@ def test_where_text_does_not_pay_everybody_gets_the_best_static_mix(trained: Any
         assert {plan.course for plan in plans} <= on_hull
         mixed = np.interp(limit, cost[hull][np.argsort(cost[hull])], value[hull][np.argsort(cost[hull])])
         assert mean_value(plans) >= mixed - 1 / len(prompts)
+
+
+def test_prompts_are_told_apart_also_where_all_get_the_same(trained: Any) -> None:
+    bundle = static(trained.bundle)
+    policy = replace(bundle.policy, telling=Telling.plain(len(bundle.policy.prices)))
+    prompts, telling = texts(30), Planner(bundle=replace(bundle, policy=policy))
+    budget = Budget(limit=300, unit="output_tokens")
+    alike, apart = (one.plan(prompts, budget=budget) for one in (Planner(bundle=bundle), telling))
+    assert [plan.course for plan in alike] == [plan.course for plan in apart]
+    assert [plan.expected_cost for plan in alike] == [plan.expected_cost for plan in apart]
+    terms = np.array([prompt.count("+") for prompt in prompts])
+    told = np.array([plan.expected_accuracy for plan in apart])
+    assert told[terms <= 3].mean() > told[terms >= 6].mean() + 0.3
+    target = float(told.mean())
+    reached = telling.plan(prompts, target_accuracy=target)
+    assert mean_value(reached) >= target - 1e-9
+
+
+@SHARED
+@given(seed=st.integers(0, 10**6))
+def test_a_lower_price_never_promises_a_prompt_less(trained: Any, seed: int) -> None:
+    planner = Planner(bundle=randomised(trained.bundle, seed))
+    prompts = texts(9, seed)
+    told = [
+        [plan.expected_accuracy for plan in planner.plan(prompts, price=price)]
+        for price in np.geomspace(1, 1e-7, 12).tolist()
+    ]
+    assert (np.diff(told, axis=0) >= 0).all()
+
+
+def test_costs_of_plans_lie_in_their_intervals_or_nobody_knows(planner: Planner) -> None:
+    prompts = texts(12)
+    for plan in planner.plan(prompts, budget=Budget(limit=300, unit="output_tokens")):
+        assert plan.cost_interval is not None
+        assert plan.cost_interval[0] <= plan.expected_cost <= plan.cost_interval[1]
+    for plan in planner.plan(prompts, budget=Budget(limit=4, unit="samples"), one_shot=True):
+        assert plan.cost_interval == (plan.expected_cost, plan.expected_cost)
+    reacting = planner.plan(prompts, budget=Budget(limit=4, unit="samples"))
+    assert any(plan.cost_interval is None for plan in reacting if plan.course and not plan.course.one_shot)
+    (cold,) = Planner.untrained().plan(prompts[:1], budget=Budget(limit=4000, unit="output_tokens"))
+    assert cold.cost_interval is None and cold.accuracy_interval == (0.0, 1.0)
 
 
 def test_the_frontier_rises_and_its_prices_buy_its_points(planner: Planner) -> None:

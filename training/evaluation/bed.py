@@ -197,9 +197,8 @@ class TestBed:
             by_text=by_text,
         )
         believed = (self.weights if weights is None else weights) if by_text.any() else None
-        like = Likeness(believed, None, np.full(len(self), 0.5))
-        choice, told, cost = chooser.take(self.prompts, like, None)
-        return choice[:, _rising(told, cost)].astype(np.intp)
+        taken = chooser.take(self.prompts, Likeness(believed, None, None, np.full(len(self), 0.5)), None)
+        return taken.course[:, _rising(taken.value, taken.cost)].astype(np.intp)
 
 
 def _rising(value: FloatArray, cost: FloatArray) -> NDArray[np.intp]:

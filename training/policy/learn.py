@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +27,26 @@ from training.policy.offers import Believed, believe
 from training.policy.told import fit_telling
 from training.policy.verdict import Verdict, on_offer, verdict
 
-__all__ = ["Learned", "bench_of", "learn"]
+__all__ = ["Learned", "Weighed", "bench_of", "learn"]
 
 FloatArray: TypeAlias = NDArray[np.float32]
 Progress: TypeAlias = Callable[[str, int, int], None]
-Search: TypeAlias = Callable[[Bench], FloatArray | None]
+Search: TypeAlias = Callable[[Bench], "Weighed | None"]
+
+
+class Weighed(NamedTuple):
+    """Weights out of fold over P training prompts, shape (P, P).
+
+    Attributes
+    ----------
+    choosing : ndarray of float32
+        By which prompts choose courses.
+    sharp : ndarray of float32 or None
+        Narrower ones, by which it is told what chosen courses bring; None where there are none.
+    """
+
+    choosing: FloatArray
+    sharp: FloatArray | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -70,7 +85,7 @@ def learn(
     model: CostModel,
     *,
     objective: Objective,
-    weights: FloatArray | None,
+    weights: Weighed | None,
     folds: NDArray[np.intp],
     groups: NDArray[np.str_] | NDArray[np.intp] | None = None,
     learned: Mapping[str, LearnedScorer] | None = None,
@@ -89,7 +104,7 @@ def learn(
         Prices a usage in the unit to plan in.
     objective : {"accuracy", "coverage", "reward", "contrast", "variance"}
         What the selector delivers, or what a group of rollouts holds.
-    weights : ndarray of float32, shape (P, P), optional
+    weights : Weighed, optional
         Beliefs out of fold; None where prompts have no text, or their text tells nothing.
     folds : ndarray of intp, shape (P,)
         By group.
@@ -113,20 +128,22 @@ def learn(
     tell = progress or (lambda stage, done, total: None)
     tell("table", 0, 1)
     measured = measure_columns(log, model, objective=objective, learned=learned, offered=offered, seed=seed)
-    columns = measured.keep(screen(measured, weights, seed=seed))
+    choosing = None if weights is None else weights.choosing
+    columns = measured.keep(screen(measured, choosing, seed=seed))
     tell("table", 1, 1)
     named = np.array([prompt.group for prompt in log.prompts]) if groups is None else groups
     numbers = np.unique(named, return_inverse=True)[1]
-    bench = bench_of(columns, weights, groups=numbers, folds=folds)
+    bench = bench_of(columns, choosing, groups=numbers, folds=folds)
     better = None if search is None else search(bench)
     tell("policy", 0, 1)
     if better is not None:
-        columns = measured.keep(screen(measured, better, seed=seed))
-        bench = bench_of(columns, better, groups=numbers, folds=folds)
+        weights = better
+        columns = measured.keep(screen(measured, better.choosing, seed=seed))
+        bench = bench_of(columns, better.choosing, groups=numbers, folds=folds)
     found = verdict(bench)
     offered_at = on_offer(bench, found)
     believed = believe(bench, bench.weights)
-    telling = fit_telling(bench, believed, offered_at)
+    telling = fit_telling(bench, believed, offered_at, None if weights is None else weights.sharp)
     useful = _useful(bench, believed, offered_at)
     kept = np.flatnonzero(useful | _for_comparison(bench, columns.table))
     tell("policy", 1, 1)

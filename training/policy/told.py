@@ -1,13 +1,18 @@
-"""Fit what is told of plans: realised value and cost, out of fold, against what made the choice."""
+"""Fit what is told of plans: realised value and cost, out of fold, against what was expected of them.
+
+Three coefficients per level, held where they were not shown to be elsewhere, and intervals from what is left.
+It assumes beliefs out of fold; what was recorded is noisy itself, so the intervals are rather too wide than
+too narrow, the more so the fewer samples a prompt has.
+"""
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.choice.telling import Telling
+from policies.choice.telling import Telling, rising
 from training.policy.bench import Bench, paired
 from training.policy.offers import Believed, choose
 from training.policy.population import best_static
@@ -16,12 +21,29 @@ __all__ = ["fit_telling"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
-# Prompts whose worth of evidence stands behind a slope of 1 before any is seen.
-_PRIOR: Final = 10.0
+# Prompts whose worth of evidence stands behind slopes of 1 and 0 before any is seen.
+_PRIOR: Final = 20.0
 _MOST: Final = 1.5
+_N_KNOTS: Final = 41
+_TAIL: Final = 0.025
+# Prompts told nearly the same, by which it is known how far the truth lies from what is told.
+_N_NEAR: Final = 40
 
 
-def fit_telling(bench: Bench, believed: Believed, offered: NDArray[np.bool_]) -> Telling:
+class _Chosen(NamedTuple):
+    """What P prompts take at each of L levels: what is expected of it and what came, shape (P, L)."""
+
+    usual: FloatArray
+    expected: FloatArray
+    near: FloatArray
+    value: FloatArray
+    cost: FloatArray
+    spent: FloatArray
+
+
+def fit_telling(
+    bench: Bench, believed: Believed, offered: NDArray[np.bool_], sharp: NDArray[np.float32] | None = None
+) -> Telling:
     """Return what choices on offer bring, by level.
 
     Parameters
@@ -32,30 +54,121 @@ def fit_telling(bench: Bench, believed: Believed, offered: NDArray[np.bool_]) ->
         Their beliefs out of fold.
     offered : ndarray of bool, shape (L, C)
         Courses on offer at each price.
+    sharp : ndarray of float32, shape (P, P), optional
+        Weights out of fold that are too narrow to choose by (`difficulty.belief.mixture.sharp_weights`).
 
     Notes
     -----
     What a level gains over the static mix of equal cost is shrunk by its uncertainty (James-Stein, positive
-    part), so that a lucky level does not look better than one that costs more and is sure. Slopes are shrunk
-    towards 1 as if ten more prompts had been right, and lie in [0, 1.5]: a line is enough, and on fewer than
-    a thousand prompts it is better than isotonic regression (`notebooks/LOG.md`, 2026-11-29).
+    part), so that a lucky level does not look better than one that costs more and is sure. The slope on what
+    made the choice is shrunk towards 1, the one on narrower weights towards 0, as if twenty more prompts had
+    said so, and both lie in [0, 1.5]: a line is enough, and on fewer than a thousand prompts it is better
+    than isotonic regression (`notebooks/LOG.md`, 2026-11-29). An interval holds 95 % of what came of the
+    prompts that were told nearly the same, a fifth of all and at least forty.
     """
+    found = _chosen(bench, believed, offered, sharp)
+    seen = [found.expected - found.usual] + ([] if sharp is None else [found.near - found.usual])
+    gained = found.value - found.usual
+    centred = np.stack(seen, axis=2)
+    means = centred.mean(axis=0)
+    slopes = _slopes(centred - means, gained - gained.mean(axis=0), bench.scale.span)
+    mean = _shrunk(bench, found.value, found.spent)
+    offset = mean - found.usual.mean(axis=0) - (slopes * means).sum(axis=1)
+    told = rising(offset + found.usual + (slopes * centred).sum(axis=2))
+    lower, upper = _intervals(bench.scale.share(found.value), bench.scale.share(told))
+    ratio = np.maximum(found.spent.mean(axis=0) / np.maximum(found.cost.mean(axis=0), 1e-300), 1e-6)
+    cost_lower, cost_upper = _cost_intervals(found.spent, ratio * found.cost)
+    return Telling(
+        offset=offset,
+        slope=slopes[:, 0],
+        lean=np.zeros(len(offset)) if sharp is None else slopes[:, 1],
+        lower=lower,
+        upper=upper,
+        cost=ratio,
+        cost_lower=cost_lower,
+        cost_upper=cost_upper,
+        scale=bench.scale,
+    )
+
+
+def _chosen(
+    bench: Bench, believed: Believed, offered: NDArray[np.bool_], sharp: NDArray[np.float32] | None
+) -> _Chosen:
     taken = choose(believed, offered, bench.prices)
     rows = np.arange(len(bench))[:, None]
-    expected, realised = believed.value[rows, taken].astype(float), bench.value[rows, taken].astype(float)
-    cost, spent = believed.cost[rows, taken].astype(float), bench.cost[rows, taken].astype(float)
-    mean, value = expected.mean(axis=0), realised.mean(axis=0)
-    told = _shrunk(bench, realised, spent)
-    centred = expected - mean
-    variance = (centred**2).mean(axis=0)
-    prior = _PRIOR / len(bench) * max(float(bench.value.var(axis=0).mean()), 1e-9)
-    slope = ((centred * (realised - value)).mean(axis=0) + prior) / (variance + prior)
-    slope = slope.clip(0.0, _MOST)
-    noise = (realised - value - slope * centred).std(axis=0)
-    ratio = spent.mean(axis=0) / np.maximum(cost.mean(axis=0), 1e-300)
-    return Telling(
-        expected=mean, value=told, slope=slope, noise=noise, cost=np.maximum(ratio, 1e-6), scale=bench.scale
+    usual = bench.value.mean(axis=0, dtype=np.float64)[taken]
+    used, place = np.unique(taken, return_inverse=True)
+    # Where nobody chooses by text, all are told the same of cost, so that budgets treat them alike.
+    by_text = bool((offered.sum(axis=1) > 1).any())
+    cost = believed.cost[rows, taken] if by_text else bench.cost.mean(axis=0)[taken]
+    return _Chosen(
+        usual=usual,
+        expected=believed.value[rows, taken].astype(np.float64),
+        near=usual
+        if sharp is None
+        else (sharp @ bench.value[:, used])[rows, place.reshape(taken.shape)].astype(np.float64),
+        value=bench.value[rows, taken].astype(np.float64),
+        cost=cost.astype(np.float64),
+        spent=bench.cost[rows, taken].astype(np.float64),
     )
+
+
+def _slopes(seen: FloatArray, gained: FloatArray, span: float) -> FloatArray:
+    """Return the slopes of each level on K centred predictions, shape (P, L, K), by ridge regression, (L, K).
+
+    The first is held at 1, the others at 0.
+    """
+    _, n_levels, n_predictions = seen.shape
+    prior = np.eye(n_predictions)[0]
+    result = np.empty((n_levels, n_predictions))
+    for level in range(n_levels):
+        at, came = seen[:, level], gained[:, level]
+        held = _PRIOR * np.maximum((at**2).mean(axis=0), 1e-9 * span**2)
+        moments = at.T @ at + np.diag(held)
+        result[level] = np.linalg.solve(moments, at.T @ came + held * prior)
+    return result.clip(0.0, _MOST)
+
+
+def _intervals(value: FloatArray, told: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the ends of intervals at even knots, of prompts like these and of strangers, (2, L, K) each.
+
+    All in shares of the scale.
+    """
+    knots = np.linspace(0, 1, _N_KNOTS)
+    # Prompts that are told the same must not be taken in the order of their log.
+    rows = np.random.default_rng(0).permutation(len(value))
+    order = rows[np.argsort(told[rows], axis=0, kind="stable")]
+    told, value = np.take_along_axis(told, order, axis=0), np.take_along_axis(value, order, axis=0)
+    ends = []
+    for near, errors in ((min(max(_N_NEAR, len(value) // 5), len(value)), True), (len(value), False)):
+        lower, upper = np.empty((2, told.shape[1], _N_KNOTS))
+        margin = 1 / (near + 2)
+        for level in range(told.shape[1]):
+            start = np.searchsorted(told[:, level], knots) - near // 2
+            at = start.clip(0, len(value) - near)[:, None] + np.arange(near)
+            window = np.sort(value[at, level] - (told[at, level] if errors else 0.0), axis=1)
+            middle = knots if errors else 0.0
+            lower[level] = middle + window[:, _n_out(near)] - margin
+            upper[level] = middle + window[:, -1 - _n_out(near)] + margin
+        ends.append((lower, upper))
+    lower, upper = np.stack([end[0] for end in ends]), np.stack([end[1] for end in ends])
+    # Whoever is told more is not held to be worse.
+    lower = np.minimum.accumulate(lower[..., ::-1], axis=-1)[..., ::-1]
+    upper = np.maximum.accumulate(upper, axis=-1)
+    return np.minimum(lower, knots).clip(0, 1), np.maximum(upper, knots).clip(0, 1)
+
+
+def _n_out(n: int) -> int:
+    """Return how many of n values lie beyond either end of an interval that holds 95 % of their like."""
+    return max(int(_TAIL * (n + 1)) - 1, 0)
+
+
+def _cost_intervals(spent: FloatArray, told: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the ends of intervals of cost over what is told, like these and strangers, (2, L) each."""
+    ratios = np.stack([spent / np.maximum(told, 1e-300), spent / np.maximum(spent.mean(axis=0), 1e-300)])
+    ratios = np.sort(np.where(told > 0, ratios, 1.0), axis=1)
+    out = _n_out(len(spent))
+    return np.minimum(ratios[:, out], 1.0), np.maximum(ratios[:, -1 - out], 1.0)
 
 
 def _shrunk(bench: Bench, realised: FloatArray, spent: FloatArray) -> FloatArray:

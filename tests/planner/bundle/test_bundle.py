@@ -247,7 +247,7 @@ def test_a_policy_that_offers_what_is_not_deployed_is_refused(folder: Path) -> N
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [("prices", -1.0), ("prices", np.inf), ("told.slope", -1.0), ("told.cost", 0.0), ("told.value", np.nan)],
+    [("prices", -1.0), ("prices", np.inf), ("told.slope", -1.0), ("told.cost", 0.0), ("told.offset", np.nan)],
 )
 def test_numbers_of_a_policy_out_of_range_are_refused(folder: Path, name: str, number: float) -> None:
     arrays = read(folder / "policy.npz")

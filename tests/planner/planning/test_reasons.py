@@ -67,12 +67,13 @@ def reason(price: float, unit: Unit) -> str:
     writer = Writer(
         courses=[Course(steps=waves("g", (3,)))],
         telling=Telling.plain(1),
+        learned_unit=unit,
         ground="everybody",
         objective="accuracy",
         unit=unit,
     )
     one = np.ones((1, 1))
-    menu = Menu(np.zeros((1, 1), dtype=np.int32), 0.5 * one, one, None, np.array([0.5]))
+    menu = Menu(np.zeros((1, 1), dtype=np.int32), 0.5 * one, 0.5 * one, one, None, np.array([0.5]))
     level = np.zeros(1, dtype=np.intp)
     (plan,) = writer.write([Prompt(text="x")], menu, level, price=price, levels=level)
     assert plan_from_json(plan_to_json(plan)) == plan

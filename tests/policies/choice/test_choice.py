@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 from policies.choice.course_policy import CoursePolicy
 from policies.choice.levels import reach, spend
-from policies.choice.telling import Telling
+from policies.choice.telling import Telling, rising
 
 PRICES = np.array([1.0, 0.1, 0.01])
 
@@ -46,7 +48,15 @@ def test_policies_survive_their_arrays_and_refuse_others() -> None:
         {"offered": np.zeros((3, 3), dtype=bool)},
         {"offered": np.ones((2, 3), dtype=bool)},
         {"told.slope": np.array([-1.0, 0, 0])},
-        {"told.value": np.array([np.nan, 0, 0])},
+        {"told.offset": np.array([np.nan, 0, 0])},
+        {"told.lean": np.zeros(2)},
+        {"told.lower": np.full((2, 3, 2), 0.5)},
+        {"told.upper": np.full((2, 3, 2), 0.5)},
+        {"told.upper": np.ones((2, 3, 1))},
+        {"told.upper": np.ones((2, 3, 9))},
+        {"told.cost_lower": np.ones((2, 3))},
+        {"told.cost_lower": np.full((2, 3), 2.0), "told.cost_upper": np.full((2, 3), 3.0)},
+        {"told.cost_lower": np.ones((2, 3)), "told.cost_upper": np.full((2, 3), np.inf)},
     ):
         with pytest.raises(InvalidInputError):
             CoursePolicy.from_arrays(one.to_arrays() | change)
@@ -55,14 +65,57 @@ def test_policies_survive_their_arrays_and_refuse_others() -> None:
 
 
 def test_told_values_lie_on_a_line_within_0_and_1() -> None:
-    told = Telling(
-        expected=np.array([0.5]),
-        value=np.array([0.4]),
-        slope=np.array([0.5]),
-        noise=np.zeros(1),
-        cost=np.ones(1),
+    told = replace(Telling.plain(1), offset=np.array([-0.1]), slope=np.array([0.5]), lean=np.array([0.25]))
+    usual, expected = np.full((3, 1), 0.5), np.array([[0.5], [0.9], [9.0]])
+    assert told.tell(usual).ravel().tolist() == pytest.approx([0.4, 0.4, 0.4])
+    assert told.tell(usual, expected).ravel().tolist() == pytest.approx([0.4, 0.6, 1.0])
+    near = np.array([[0.1], [0.5], [0.5]])
+    assert told.tell(usual, expected, near).ravel().tolist() == pytest.approx([0.3, 0.6, 1.0])
+
+
+def test_more_compute_is_never_told_to_bring_less() -> None:
+    values = np.random.default_rng(0).random((50, 8))
+    told = Telling.plain(8).tell(values)
+    assert (np.diff(told, axis=1) >= 0).all()
+    assert np.abs(told.mean() - values.mean()) < 0.02
+    assert np.allclose(rising(np.sort(values, axis=1)), np.sort(values, axis=1))
+
+
+def test_strangers_may_lie_anywhere_and_intervals_hold_what_is_told() -> None:
+    knots = np.linspace(0, 1, 5)
+    told = replace(
+        Telling.plain(1),
+        lower=np.stack([knots - 0.1, 0 * knots])[:, None].clip(0, 1),
+        upper=np.stack([knots + 0.1, 0 * knots + 1])[:, None].clip(0, 1),
+        cost_lower=np.array([[0.9], [0.5]]),
+        cost_upper=np.array([[1.1], [3.0]]),
     )
-    assert told.tell(np.array([[0.5], [0.9], [9.0]])).ravel().tolist() == pytest.approx([0.4, 0.6, 1.0])
+    level, familiarity = np.zeros(3, dtype=np.intp), np.array([1.0, 0.5, 0.0])
+    low, high = told.interval(np.full(3, 0.6), level, familiarity)
+    assert low.tolist() == pytest.approx([0.5, 0.25, 0.0])
+    assert high.tolist() == pytest.approx([0.7, 0.85, 1.0])
+    low, high = told.interval(np.array([0.0, 0.02, 1.0]), level)
+    assert (low <= [0.0, 0.02, 1.0]).all() and (high >= [0.0, 0.02, 1.0]).all()
+    low, high = told.cost_interval(level, familiarity)
+    assert low.tolist() == pytest.approx([0.9, 0.7, 0.5])
+    assert high.tolist() == pytest.approx([1.1, 2.05, 3.0])
+
+
+def test_a_few_prompts_choose_at_once_what_many_choose_price_by_price() -> None:
+    rng = np.random.default_rng(0)
+    many = 40_000
+    prices = np.geomspace(1, 0.01, 6)
+    offered = rng.random((6, 5)) < 0.4
+    offered[:, 2] = True
+    one = CoursePolicy(prices=prices, offered=offered, telling=Telling.plain(6))
+    value, cost = rng.random((many, 5)), rng.uniform(1, 9, (many, 5))
+    allowed = rng.random((many, 5)) < 0.5
+    allowed[:, 4] = True
+    levels = np.array([0, 3, 5])
+    for rule in (None, allowed):
+        together = one.choose(value, cost, rule, levels)
+        few = one.choose(value[:50], cost[:50], None if rule is None else rule[:50], levels)
+        assert (few == together[:50]).all()
 
 
 @st.composite

@@ -130,8 +130,47 @@ def test_promises_are_what_choices_brought() -> None:
     rng = np.random.default_rng(1)
     sure = Believed(rng.uniform(0, 1, one.value.shape).astype(np.float32), one.cost)
     telling = fit_telling(one, sure, np.ones((3, 3), dtype=bool))
-    assert telling.slope[-1] < 0.2 and telling.expected[-1] > 0.7
-    assert telling.value[-1] == pytest.approx(0.55, abs=0.05)
+    assert telling.slope[-1] < 0.2
+    taken = choose(sure, np.ones((3, 3), dtype=bool), one.prices)
+    rows = np.arange(N)[:, None]
+    usual = one.value.mean(axis=0, dtype=float)[taken]
+    told = telling.tell(usual, sure.value[rows, taken].astype(float))
+    assert sure.value[rows, taken][:, -1].mean() > 0.7
+    assert told[:, -1].mean() == pytest.approx(0.55, abs=0.05)
+
+
+def test_narrow_weights_are_told_by_where_they_predict_and_not_where_they_do_not() -> None:
+    """Weights that choose are equal, so they tell nothing; narrow ones see which half a prompt is of."""
+    one, seeing = bench(text=False), bench(text=True).weights
+    everybody = best_static(one)[:, None] == np.arange(3)
+    flat = replace(one, weights=np.full((N, N), 1 / N, dtype=np.float32))
+    believed = believe(flat, flat.weights)
+    telling = fit_telling(flat, believed, everybody, seeing)
+    assert (telling.lean[:2] > 0.8).all()
+    blind = fit_telling(flat, believed, everybody, one.weights)
+    assert (blind.lean < 0.4).all()
+    assert not fit_telling(flat, believed, everybody).lean.any()
+
+
+def test_intervals_hold_what_came_of_prompts_like_those_that_are_told() -> None:
+    one = bench(text=True)
+    everybody = best_static(one)[:, None] == np.arange(3)
+    believed = believe(one, one.weights)
+    telling = fit_telling(one, believed, everybody)
+    taken = choose(believed, everybody, one.prices)
+    rows = np.arange(N)[:, None]
+    usual = one.value.mean(axis=0, dtype=float)[taken]
+    told = telling.tell(usual, believed.value[rows, taken].astype(float))[:, 0]
+    level = np.zeros(N, dtype=np.intp)
+    low, high = telling.interval(told, level)
+    came = one.value[np.arange(N), taken[:, 0]]
+    assert ((low <= came) & (came <= high)).mean() > 0.94
+    assert (high - low).mean() < 0.35  # halves are .4 apart, and .2 wide each
+    low, high = telling.interval(told, level, np.zeros(N))
+    assert ((low <= came) & (came <= high)).mean() > 0.94
+    assert (high - low).mean() > 0.5
+    low, high = telling.cost_interval(level)
+    assert low == pytest.approx(1) and high == pytest.approx(1)
 
 
 def test_a_gain_within_its_error_is_not_promised() -> None:
@@ -142,7 +181,7 @@ def test_a_gain_within_its_error_is_not_promised() -> None:
     telling = fit_telling(one, believe(one, one.weights), lucky)
     static, seen = one.value.mean(axis=0)[[0, 2]]
     assert seen > static + 0.01
-    assert telling.value == pytest.approx(np.full(3, static), abs=1e-6)
+    assert telling.offset + seen == pytest.approx(np.full(3, static), abs=1e-6)
 
 
 def test_prices_lie_where_courses_change_and_not_where_nothing_does() -> None:
