@@ -7,7 +7,7 @@ a host that they were not meant for. What the backends do is left to `planner.ba
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
@@ -28,6 +28,18 @@ _KEY: Final = "PLANNER_API_KEY"
 # The name that other tools set holds a key for this host; it goes to no other one.
 _OPENAI_KEY: Final = "OPENAI_API_KEY"
 _OPENAI_HOST: Final = "api.openai.com"
+# Output tokens of models in this process, where nobody sets a limit.
+_MOST: Final = 1024
+_ONLY: Final[Mapping[str, tuple[str, ...]]] = {
+    "base_url": ("openai",),
+    "extra_body": ("openai",),
+    "generator_bodies": ("openai",),
+    "thinking_field": ("openai",),
+    "key_variable": ("openai",),
+    "engine_options": ("vllm",),
+    "chat_options": ("transformers", "vllm"),
+    "log": ("replay",),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +62,15 @@ class BackendSpec:
         Ask for one sample per request.
     extra_body : str
         JSON object of further request fields, e.g. ``{"top_k": 0, "min_p": 0}``; empty for none.
+    generator_bodies : str
+        JSON object of such objects by generator, merged into it: ``"{thinking_tokens}"`` in them stands for
+        the generator's thinking budget. Empty for none.
+    thinking_field : str, optional
+        Field of the server for thinking budgets, dots going into nested objects.
+    engine_options : str
+        JSON object of further arguments of ``vllm.LLM``; for ``"vllm"``.
+    chat_options : str
+        JSON object of variables of the chat template; for models in this process.
     key_variable : str, optional
         Environment variable of the server's key; by default ``PLANNER_API_KEY``, and ``OPENAI_API_KEY`` for
         that company's own address.
@@ -78,6 +99,10 @@ class BackendSpec:
     api: Literal["chat", "completions"] = "chat"
     single: bool = False
     extra_body: str = ""
+    generator_bodies: str = ""
+    thinking_field: str | None = None
+    engine_options: str = ""
+    chat_options: str = ""
     key_variable: str | None = None
     concurrency: int = 64
     timeout_seconds: float = 600.0
@@ -89,15 +114,17 @@ class BackendSpec:
         needed = {"openai": "base_url", "transformers": "model", "vllm": "model", "replay": "log"}[self.kind]
         if not getattr(self, needed):
             raise InvalidInputError(f"the {self.kind} backend needs {needed}")
-        server_only = ("base_url", "extra_body", "key_variable")
-        for name in (*server_only, "log"):
-            if getattr(self, name) and self.kind != ("replay" if name == "log" else "openai"):
+        for name, kinds in _ONLY.items():
+            if getattr(self, name) and self.kind not in kinds:
                 raise InvalidInputError(f"{name} does not go with the {self.kind} backend")
         if self.max_output_tokens is not None and self.kind not in ("transformers", "vllm"):
             raise InvalidInputError(
                 f"max_output_tokens does not go with the {self.kind} backend; set it in the generators"
             )
         self.body()
+        self.bodies()
+        self.options("engine_options")
+        self.options("chat_options")
 
     @property
     def driver(self) -> DriverName:
@@ -112,10 +139,27 @@ class BackendSpec:
         InvalidInputError
             When `extra_body` is no JSON object.
         """
+        return self.options("extra_body")
+
+    def bodies(self) -> dict[str, dict[str, object]]:
+        """Return the further request fields by generator.
+
+        Raises
+        ------
+        InvalidInputError
+            When `generator_bodies` is no JSON object of objects.
+        """
+        found = self.options("generator_bodies")
+        if not all(isinstance(body, dict) for body in found.values()):
+            raise InvalidInputError("generator_bodies must be a JSON object of objects, by generator")
+        return {name: body for name, body in found.items() if isinstance(body, dict)}
+
+    def options(self, name: str) -> dict[str, object]:
+        """Return one of the fields that are JSON objects; empty where it is."""
         try:
-            return msgspec.json.decode(self.extra_body or "{}", type=dict[str, object])
+            return msgspec.json.decode(getattr(self, name) or "{}", type=dict[str, object])
         except msgspec.MsgspecError as error:
-            raise InvalidInputError(f"extra_body must be a JSON object: {error}") from error
+            raise InvalidInputError(f"{name} must be a JSON object: {error}") from error
 
     def check(self, generators: Iterable[Generator]) -> None:
         """Refuse generators that this backend cannot draw from.
@@ -159,6 +203,8 @@ class BackendSpec:
                 api=self.api,
                 n_choices="single" if self.single else "auto",
                 extra_body=self.body(),
+                generator_bodies=self.bodies(),
+                thinking_field=self.thinking_field or "thinking_token_budget",
                 max_concurrency=self.concurrency,
                 timeout_seconds=self.timeout_seconds,
             )
@@ -166,12 +212,19 @@ class BackendSpec:
             from planner.backends.transformers import TransformersBackend
 
             return TransformersBackend.load(
-                self.model or "", max_output_tokens=self.max_output_tokens or 1024
+                self.model or "",
+                max_output_tokens=self.max_output_tokens or _MOST,
+                chat_options=self.options("chat_options"),
             )
         if self.kind == "vllm":
             from planner.backends.vllm import VLLMBackend
 
-            return VLLMBackend.load(self.model or "")
+            return VLLMBackend.load(
+                self.model or "",
+                engine_options=self.options("engine_options"),
+                max_output_tokens=self.max_output_tokens or _MOST,
+                chat_options=self.options("chat_options"),
+            )
         from difficulty.log.sample_log import SampleLog
         from planner.backends.replay import ReplayBackend
 

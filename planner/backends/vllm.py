@@ -66,7 +66,14 @@ class VLLMBackend:
         self.spent = Spent()
 
     @classmethod
-    def load(cls, model: str, *, engine_options: Mapping[str, object] | None = None) -> Self:
+    def load(
+        cls,
+        model: str,
+        *,
+        engine_options: Mapping[str, object] | None = None,
+        max_output_tokens: int = 1024,
+        chat_options: Mapping[str, object] | None = None,
+    ) -> Self:
         """Start an engine with prefix caching on.
 
         Parameters
@@ -75,6 +82,8 @@ class VLLMBackend:
             Folder or hub name.
         engine_options : mapping, optional
             Further arguments of ``vllm.LLM``.
+        max_output_tokens, chat_options
+            See `VLLMBackend`.
 
         Raises
         ------
@@ -83,7 +92,9 @@ class VLLMBackend:
         """
         vllm = require("vllm", extra="vllm")
         return cls(
-            llm=vllm.LLM(**({"model": model, "enable_prefix_caching": True} | dict(engine_options or {})))
+            llm=vllm.LLM(**({"model": model, "enable_prefix_caching": True} | dict(engine_options or {}))),
+            max_output_tokens=max_output_tokens,
+            chat_options=chat_options,
         )
 
     async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:

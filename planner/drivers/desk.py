@@ -17,6 +17,7 @@ from planner.drivers.ledger import Account, Hold, Ledger
 from planner.drivers.limits import Limits
 from planner.drivers.run_log import RunLog, sample_key, score_key
 from planner.drivers.session import OnProgress, Progress, Session, check_tasks
+from planner.drivers.thinking import IGNORED, ignored_budget
 from planner.drivers.turns import Standing, Turns
 from planner.ports.outcome import Outcome, OutcomeError
 from planner.ports.ports import Completion, Metered, SampleRequest, ScoreRequest, Verifier
@@ -227,6 +228,10 @@ class Desk:
         draws = read_completions(completions, n=part.request.n, seconds=seconds)
         self.ledger.settle(part.hold, draws.usage, lengths=_lengths(draws.replies))
         _note_remarks(part.session, completions)
+        for one in completions:
+            ignored = ignored_budget(one, part.request.generator.thinking_tokens)
+            if ignored is not None:
+                part.session.note_error(IGNORED, ignored)
         if draws.surplus:
             reason = f"{draws.surplus} completions too many; they are paid for and dropped"
             part.session.note_error("InvalidResponseError", reason)

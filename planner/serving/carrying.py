@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from difficulty.generator import Generator
+from planner.backends.openai.nested import merged
 from planner.ports.outcome import Outcome
 from planner.ports.ports import Backend
 from planner.running.purse import Purse, Pursed
@@ -24,7 +26,7 @@ from planner.verifiers.judge import JudgeModel
 from policies.cost.usage import Usage
 from policies.plan.plan import AllocationPlan
 
-__all__ = ["Carried", "carry"]
+__all__ = ["Carried", "carry", "drawing_of"]
 
 _CHAT = "/chat/completions"
 
@@ -45,6 +47,18 @@ class Carried(NamedTuple):
     outcome: Outcome
     drawing: Drawing
     told: Mapping[str, Any]
+
+
+def drawing_of(planning: Planning, asked: Asked, call: Call, generators: Mapping[str, Generator]) -> Drawing:
+    """Return what draws the samples of a request, each generator with its own fields."""
+    return Drawing(
+        {
+            name: planning.sources[name].origin.drawing(
+                call, merged(asked.fields, planning.sources[name].fields_of(generator))
+            )
+            for name, generator in generators.items()
+        }
+    )
 
 
 async def carry(
@@ -96,7 +110,7 @@ async def carry(
         way = selecting.judge
         asks = replace(call, path=f"/v1{_CHAT}", url=beside(call.url, _CHAT))
         named = replace(way.generator, model=way.source.model or model)
-        backend = paying(way.source.origin.drawing(asks, {}))
+        backend = paying(way.source.origin.drawing(asks, way.source.fields_of(named)))
         judge = JudgeModel(backend=backend, generator=named, prompt=way.prompt, best=way.best)
     outcome = await planning.run(
         plan,

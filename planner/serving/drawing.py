@@ -125,5 +125,7 @@ class Drawing:
 
     async def _draw(self, request: SampleRequest) -> Sequence[Sequence[Completion]]:
         # A name of the bundle is no model: what the origin calls it stands in the generator.
-        own = replace(request, generator=replace(request.generator, prompt_template=None))
+        # Its thinking budget stands in the fields that the origin sends.
+        generator = replace(request.generator, prompt_template=None, thinking_tokens=None)
+        own = replace(request, generator=generator)
         return await self._backends[request.generator.name].sample([own])

@@ -123,6 +123,12 @@ class Handler:
         seen.seconds = time.perf_counter() - started
         if self._watch is not None:
             self._watch.call(seen)
+        if seen.thinking_ignored:
+            _LOG.warning(
+                "request %s route=%s: the upstream ignored the thinking budget of %d samples; set how it "
+                "takes one (thinking_field, or fields of the generator)",
+                request_id, seen.route, seen.thinking_ignored,
+            )  # fmt: skip
         _LOG.info(
             "request %s route=%s status=%d mode=%s samples=%d seconds=%.4f",
             request_id, seen.route, seen.status, seen.mode, seen.samples, seen.seconds,

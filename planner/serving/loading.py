@@ -10,10 +10,11 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from difficulty.errors import InvalidInputError, PlannerError
 from difficulty.prompt import Prompt
+from planner.backends.openai.nested import merged
 from planner.bundle.folder import MANIFEST
 from planner.files.prompts import read_prompts
 from planner.planner import Planner
@@ -66,7 +67,7 @@ def planning_of(
         given = one.generators.get(key)
         upstream = one.upstream if given is None or given.upstream is None else given.upstream
         model = (given.model if given is not None else None) or one.model or generator.model or own
-        sources[key] = Source(upstreams[upstream], model)
+        sources[key] = _source(upstreams[upstream], model, {} if given is None else given.fields)
     planning = Planning(
         planner=planner,
         sources=sources,
@@ -76,7 +77,7 @@ def planning_of(
             one,
             planner.bundle.generators,
             sources,
-            lambda upstream, model: Source(upstreams[upstream or one.upstream], model),
+            lambda upstream, model: _source(upstreams[upstream or one.upstream], model, {}),
         ),
         max_samples=settings.limits.max_samples,
     )
@@ -92,6 +93,11 @@ def planning_of(
         named = one.upstream if given is None or given.upstream is None else given.upstream
         upstreams[named].logprobs |= planning.reads_logprobs
     return planning
+
+
+def _source(upstream: Upstream, model: str | None, fields: Mapping[str, Any]) -> Source:
+    settings = upstream.settings
+    return Source(upstream, model, merged(settings.fields, fields), settings.thinking_field)
 
 
 def _till_of(one: RouteSettings, planning: Planning) -> Till | None:

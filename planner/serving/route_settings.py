@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from difficulty.errors import InvalidInputError
+from planner.backends.openai.nested import check_fields
 from planner.serving.selecting import SelectName
 from planner.verifiers.judge import JUDGE_PROMPT
 
@@ -22,10 +23,22 @@ Mode: TypeAlias = Literal["plan", "shadow", "off"]
 
 
 class GeneratorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who draws for one generator of a bundle: an upstream, and the model's name there."""
+    """Who draws for one generator of a bundle.
+
+    Parameters
+    ----------
+    upstream, model : str, optional
+        An upstream, by default the route's, and the model's name there.
+    fields : mapping
+        Request fields of its samples, merged into those of the upstream.
+    """
 
     upstream: str | None = None
     model: str | None = None
+    fields: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        check_fields(self.fields, where="fields of a generator")
 
 
 class JudgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -45,5 +45,3 @@ def _draw(body: dict[str, Any], generator: Generator, asked: Asked) -> None:
         body["temperature"] = generator.temperature
     if asked.top_p is None and generator.top_p is not None:
         body["top_p"] = generator.top_p
-    if generator.thinking_tokens is not None:
-        body.setdefault("thinking_token_budget", generator.thinking_tokens)

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from difficulty.errors import InvalidInputError
+from planner.backends.openai.nested import check_fields
 from planner.serving.route_settings import (
     ClusterSettings,
     GeneratorSettings,
@@ -94,6 +95,11 @@ class UpstreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         Samples of plans in flight, at least 1.
     max_retries : int
         Further tries of a sample that failed.
+    fields : mapping
+        Request fields that go with every sample of plans, nested as the server wants them;
+        ``"{thinking_tokens}"`` in them stands for the generator's thinking budget.
+    thinking_field : str
+        Field for thinking budgets that have no place in them, dots going into nested objects.
     """
 
     base_urls: tuple[str, ...]
@@ -101,8 +107,15 @@ class UpstreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     timeout_seconds: float = 600.0
     max_concurrency: int = 1024
     max_retries: int = 2
+    fields: dict[str, Any] = {}
+    thinking_field: str = "thinking_token_budget"
 
     def __post_init__(self) -> None:
+        check_fields(self.fields, where="fields of an upstream")
+        if not all(self.thinking_field.split(".")):
+            raise InvalidInputError(
+                f"thinking_field must be names joined by dots, got {self.thinking_field!r}"
+            )
         if not self.base_urls:
             raise InvalidInputError("an upstream needs at least one address in base_urls")
         for url in self.base_urls:

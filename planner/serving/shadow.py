@@ -15,8 +15,7 @@ from typing import Final
 from difficulty.errors import PlannerError
 from planner.answers.rule import AnswerRule
 from planner.ports.ports import AnswerExtractor
-from planner.serving.carrying import carry
-from planner.serving.drawing import Drawing
+from planner.serving.carrying import carry, drawing_of
 from planner.serving.exchange import Call
 from planner.serving.options import Options
 from planner.serving.plannable import Asked
@@ -104,9 +103,7 @@ class Shadow:
         text: str | None,
     ) -> None:
         generators = planning.generators(asked, model)
-        drawing = Drawing(
-            {name: planning.sources[name].origin.drawing(call, asked.fields) for name in generators}
-        )
+        drawing = drawing_of(planning, asked, call, generators)
         try:
             outcome, _, _ = await carry(
                 planning, plan, asked=asked, options=Options(), call=call, model=model, drawing=drawing

@@ -43,6 +43,8 @@ class Seen:
         Prompt and output tokens of the judge, which are part of `usage`.
     judge_failures : int
         Judgements that came to nothing.
+    thinking_ignored : int
+        Samples whose server ignored a thinking budget.
     cost, expected_cost : float, optional
         In `unit`.
     familiarity, agreement : float, optional
@@ -63,6 +65,7 @@ class Seen:
     usage: Usage | None = None
     judge_tokens: tuple[int, int] = (0, 0)
     judge_failures: int = 0
+    thinking_ignored: int = 0
     cost: float | None = None
     expected_cost: float | None = None
     familiarity: float | None = None
@@ -123,6 +126,9 @@ class Watch:
         self._tokens: Any = counter("planner_tokens", "Tokens spent.", "route", "kind")
         self._judge: Any = counter("planner_judge_tokens", "Tokens of judges.", "route", "kind")
         self._unjudged: Any = counter("planner_judge_failures", "Judgements that failed.", "route")
+        self._thinking: Any = counter(
+            "planner_thinking_ignored", "Samples whose server ignored a thinking budget.", "route"
+        )
         self._cost: Any = counter("planner_cost", "Cost of planned calls.", "route", "unit", "kind")
         self._shadow: Any = counter(
             "planner_shadow", "Sums of what planning would have done beside the traffic.", "route", "what"
@@ -170,6 +176,8 @@ class Watch:
                 self._judge.labels(route, kind).inc(count)
         if seen.judge_failures:
             self._unjudged.labels(route).inc(seen.judge_failures)
+        if seen.thinking_ignored:
+            self._thinking.labels(route).inc(seen.thinking_ignored)
         if seen.samples:
             self._samples.labels(route).observe(seen.samples)
         if seen.stop_reason:

@@ -14,10 +14,12 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from planner.backends.openai.nested import merged
+from planner.drivers.thinking import IGNORED, is_exceeded
 from planner.ports.outcome import Candidate, Outcome
 from planner.ports.ports import SampleRequest
-from planner.serving.carrying import carry
-from planner.serving.drawing import Drawing, Said
+from planner.serving.carrying import carry, drawing_of
+from planner.serving.drawing import Said
 from planner.serving.exchange import Answer, drop
 from planner.serving.options import Options
 from planner.serving.payment import Payment
@@ -127,6 +129,7 @@ class Work:
         body = {key: value for key, value in self.request.body.items() if key != "planner"}
         responses = self.request.as_chat is not None
         body = (with_response_settings if responses else with_settings)(body, generator, asked)
+        body = merged(body, planning.sources[name].fields_of(generator))
         hides = asked.stream and not asked.include_usage and not responses
         if hides:
             body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
@@ -145,14 +148,21 @@ class Work:
             return answer
         model, note = planning.cost_model, planning.selecting.why_not
 
+        budget = generator.thinking_tokens
+
+        def ignored(reasoning: int) -> int:
+            return int(budget is not None and is_exceeded(reasoning, budget))
+
         def told(usage: Usage | None, reasoning: int, finish: str | None) -> None:
             seen.samples, seen.usage, seen.stop_reason = 1, usage, "complete"
+            seen.thinking_ignored = ignored(reasoning)
             seen.cost = None if usage is None else model.price(usage, name)
             payment.settle(usage)
             payment.close(seen.cost)
 
         def added(usage: Usage | None, reasoning: int, finish: str | None) -> Mapping[str, object]:
-            return {"planner": _extension(planned, "complete", 1, "only", note) | {"cost": seen.cost}}
+            more = {"thinking_ignored": 1} if ignored(reasoning) else {}
+            return {"planner": _extension(planned, "complete", 1, "only", note) | {"cost": seen.cost} | more}
 
         headers = (*answer.headers, *_headers(planned, 1, overhead))
         answer = counted(replace(answer, headers=headers), told, added=added, hides_usage=hides)
@@ -197,9 +207,7 @@ class Work:
         assert asked.prompt is not None
         call, name = self.request.drawing_call, self.request.body["model"]
         generators = planning.generators(asked, name)
-        drawing = Drawing(
-            {key: planning.sources[key].origin.drawing(call, asked.fields) for key in generators}
-        )
+        drawing = drawing_of(planning, asked, call, generators)
         cost: float | None = None
         try:
             outcome, _, told = await carry(
@@ -222,6 +230,7 @@ class Work:
         reason = stop_reason_of(outcome)
         seen.samples, seen.usage, seen.stop_reason = drawing.n_samples, outcome.usage, reason
         seen.cost, seen.agreement = outcome.cost, agreement_of(outcome)
+        seen.thinking_ignored = sum(error.kind == IGNORED for error in outcome.errors)
         if "judge" in told:
             seen.judge_tokens = told["judge"]["prompt_tokens"], told["judge"]["output_tokens"]
             seen.judge_failures = told["judge"]["failures"]
@@ -239,7 +248,8 @@ class Work:
             "agreement": agreement_of(outcome),
             "wasted_tokens": int(outcome.usage.wasted_tokens),
             "verifier_tokens": int(outcome.usage.verifier_tokens),
-            "failures": len(outcome.errors),
+            "failures": len(outcome.errors) - seen.thinking_ignored,
+            **({"thinking_ignored": seen.thinking_ignored} if seen.thinking_ignored else {}),
             **told,
         }
         overhead = planned.seconds + time.perf_counter() - started - drawing.waited

@@ -18,6 +18,7 @@ from difficulty.errors import InvalidInputError
 from planner.backends.openai.asking import Asking, Server
 from planner.backends.openai.client import Connection, Line
 from planner.backends.openai.learning import Findings, ServerTraits
+from planner.backends.openai.nested import check_fields
 from planner.backends.openai.own_client import ClientLine, check_client
 from planner.backends.openai.patience import Patience
 from planner.backends.openai.request import RequestStyle
@@ -51,10 +52,14 @@ class OpenAIBackend:
     continuation : {"flags", "prefill", "none"}
         How a chat server continues a prefix: vLLM's and SGLang's flags, a last assistant message, not at all.
     thinking_field : str, optional
-        Field for a generator's thinking budget; None where the server takes none.
+        Field for a generator's thinking budget, dots going into nested objects; None where the server takes
+        none.
     extra_body : mapping, optional
         Further fields, e.g. ``{"top_k": 0, "min_p": 0}`` for llama.cpp, whose defaults truncate the
         distribution.
+    generator_bodies : mapping of str to mapping, optional
+        Further fields by generator, nested as its provider wants them; ``"{thinking_tokens}"`` in them stands
+        for its thinking budget, which then goes nowhere else.
     token_counter : callable, optional
         Tokens of a text, for servers that send no usage.
     default_headers : mapping, optional
@@ -91,6 +96,7 @@ class OpenAIBackend:
         continuation: Literal["flags", "prefill", "none"] = "flags",
         thinking_field: str | None = "thinking_token_budget",
         extra_body: Mapping[str, object] | None = None,
+        generator_bodies: Mapping[str, Mapping[str, object]] | None = None,
         token_counter: Callable[[str], int] | None = None,
         default_headers: Mapping[str, str] | None = None,
         client: Any = None,
@@ -109,11 +115,14 @@ class OpenAIBackend:
             )
         if client is not None:
             check_client(client)
+        bodies = {name: dict(body) for name, body in (generator_bodies or {}).items()}
+        for name, body in bodies.items():
+            check_fields(body, where=f"the fields of generator {name!r}")
         secret = Secret(api_key)
         self._connection = Connection(base_url, secret, timeout_seconds, max_concurrency)
         self._style = RequestStyle(
             model=model, api=api, continuation=continuation, thinking_field=thinking_field,
-            extra_body=dict(extra_body or {}), headers=dict(default_headers or {}),
+            extra_body=dict(extra_body or {}), generator_bodies=bodies, headers=dict(default_headers or {}),
         )  # fmt: skip
         self._server = Server(
             where=self._connection.where,

@@ -12,6 +12,7 @@ from typing import Literal
 
 from difficulty.errors import InvalidInputError
 from planner.backends.openai.learning import ServerTraits
+from planner.backends.openai.nested import filled, merged, placed
 from planner.backends.prompt_text import messages_of, text_of
 from planner.ports.ports import SampleRequest
 
@@ -40,6 +41,7 @@ class RequestStyle:
     continuation: Literal["flags", "prefill", "none"] = "flags"
     thinking_field: str | None = "thinking_token_budget"
     extra_body: Mapping[str, object] = field(default_factory=dict)
+    generator_bodies: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     url: str | None = None
 
@@ -76,12 +78,14 @@ class RequestStyle:
             body["top_p"] = generator.top_p
         if request.stop:
             body["stop"] = list(request.stop)
-        if generator.thinking_tokens is not None:
+        own, holds_budget = filled(self.generator_bodies.get(generator.name, {}), generator.thinking_tokens)
+        body = merged(body, own)
+        if generator.thinking_tokens is not None and not holds_budget:
             if self.thinking_field is None:
                 raise InvalidInputError(
                     f"generator {generator.name!r} has a thinking budget; set thinking_field"
                 )
-            body[self.thinking_field] = generator.thinking_tokens
+            body = merged(body, placed(self.thinking_field, generator.thinking_tokens))
         if self.api == "completions":
             if generator.reasoning_effort is not None:
                 raise InvalidInputError("reasoning_effort needs the chat endpoint; use api='chat'")

@@ -62,6 +62,28 @@ _BACKEND: Final = (
     click.option("--single", is_flag=True, help="One sample per request."),
     click.option("--extra-body", default="", metavar="JSON", help='More request fields: {"top_k": 0}.'),
     click.option(
+        "--generator-bodies",
+        default="",
+        metavar="JSON",
+        help='Request fields by generator, nested as its provider wants them: {"deep": {"thinking": '
+        '{"budget_tokens": "{thinking_tokens}"}}}.',
+    ),
+    click.option(
+        "--thinking-field",
+        default=None,
+        metavar="FIELD",
+        help="Field of the server for thinking budgets; by default thinking_token_budget.",
+    ),
+    click.option(
+        "--engine-options", default="", metavar="JSON", help='Arguments of vllm.LLM: {"max_model_len": 4096}.'
+    ),
+    click.option(
+        "--chat-options",
+        default="",
+        metavar="JSON",
+        help='Variables of the chat template, for a model in this process: {"enable_thinking": false}.',
+    ),
+    click.option(
         "--key-variable",
         default=None,
         metavar="NAME",
@@ -80,8 +102,8 @@ _BACKEND: Final = (
     ),
 )
 _BACKEND_NAMES: Final = (
-    "kind", "base_url", "log", "api", "single", "extra_body", "key_variable", "concurrency",
-    "timeout_seconds",
+    "kind", "base_url", "log", "api", "single", "extra_body", "generator_bodies", "thinking_field",
+    "engine_options", "chat_options", "key_variable", "concurrency", "timeout_seconds",
 )  # fmt: skip
 _TASKS: Final = (
     click.option(

@@ -1,6 +1,6 @@
 """A wrapped ``vllm.LLM`` for real, on the lab model: types, tokens and seeds are those of the engine.
 
-vLLM needs an environment of its own, with scipy: see `test_live_vllm.py`.
+vLLM needs an environment of its own, with the dependencies of this project: see `test_live_vllm.py`.
 """
 
 from __future__ import annotations
