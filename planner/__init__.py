@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from planner.collection.plan import Recording
     from planner.collection.run import acollect, collect
     from planner.collection.session import Collected
+    from planner.exports.decision_table import decision_table
+    from planner.exports.frames import outcomes_frame, plans_frame, rollouts_frame
+    from planner.exports.openai_batch import write_openai_batch
     from planner.files.prompts import PromptFile, read_prompts
     from planner.planner import FrontierPoint, Planner
     from planner.planning.request import UnfamiliarPromptsWarning
@@ -68,9 +71,14 @@ __all__ = [
     "Verifier",
     "acollect",
     "collect",
+    "decision_table",
+    "outcomes_frame",
+    "plans_frame",
     "read_plans",
     "read_prompts",
+    "rollouts_frame",
     "wrap",
+    "write_openai_batch",
     "write_plans",
 ]
 
@@ -103,9 +111,14 @@ _HOMES: Final = {
     "Verifier": "planner.ports.ports",
     "acollect": "planner.collection.run",
     "collect": "planner.collection.run",
+    "decision_table": "planner.exports.decision_table",
+    "outcomes_frame": "planner.exports.frames",
+    "plans_frame": "planner.exports.frames",
     "read_plans": "policies.plan.wire",
     "read_prompts": "planner.files.prompts",
+    "rollouts_frame": "planner.exports.frames",
     "wrap": "planner.serving.wrapping",
+    "write_openai_batch": "planner.exports.openai_batch",
     "write_plans": "policies.plan.wire",
 }
 

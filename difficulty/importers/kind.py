@@ -18,7 +18,7 @@ from difficulty.files.lines import numbered_lines
 
 __all__ = ["Kind", "files_of", "kind_of"]
 
-Kind: TypeAlias = Literal["table", "lm_eval", "inspect_ai", "reasoning_gym", "sample_log"]
+Kind: TypeAlias = Literal["table", "lm_eval", "inspect_ai", "reasoning_gym", "openai_batch", "sample_log"]
 
 _TABLES: Final = (".csv", ".tsv", ".parquet", ".jsonl", ".json", ".csv.gz", ".tsv.gz", ".jsonl.gz")
 _HEAD: Final = 1 << 16
@@ -49,6 +49,8 @@ def kind_of(path: Path) -> Kind:
             return "sample_log"
         if b'"resps"' in first and b'"doc_id"' in first:
             return "lm_eval"
+        if b'"custom_id"' in first and (b'"response"' in first or b'"body"' in first):
+            return "openai_batch"
         if b'"eval"' in head and b'"version"' in head and b'"status"' in head:
             return "inspect_ai"
         if all(word in head for word in _REASONING_GYM):

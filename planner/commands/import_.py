@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal
 
 import click
 
@@ -20,12 +20,11 @@ from planner.commands.terminal.terminal import print_json, say
 
 if TYPE_CHECKING:
     from difficulty.generator import Generator
+    from difficulty.importers.kind import Kind
     from difficulty.importers.shared import Extract, Grade
     from difficulty.log.sample_log import SampleLog
 
 __all__ = ["command"]
-
-Kind: TypeAlias = Literal["table", "lm_eval", "inspect_ai", "reasoning_gym", "sample_log"]
 
 _OPTIONS: Final = {
     "prompt_id": ("--id", "ids of the prompts"),
@@ -311,6 +310,12 @@ def _read_reasoning_gym(wanted: _Wanted) -> SampleLog:
     return read_reasoning_gym(*wanted.paths, generator=drew, threshold=wanted.threshold)
 
 
+def _read_batch(wanted: _Wanted) -> SampleLog:
+    from difficulty.importers.openai_batch import read_openai_batch
+
+    return read_openai_batch(*wanted.paths, extract=wanted.finds)
+
+
 def _read_logs(wanted: _Wanted) -> SampleLog:
     from difficulty.importers.shared import refuse_copies
     from difficulty.log.redaction import refuse_redacted
@@ -327,6 +332,7 @@ _READERS: Final[Mapping[Kind, Callable[[_Wanted], SampleLog]]] = {
     "lm_eval": _read_lm_eval,
     "inspect_ai": _read_inspect,
     "reasoning_gym": _read_reasoning_gym,
+    "openai_batch": _read_batch,
     "sample_log": _read_logs,
 }
 _NAMES: Final[Mapping[Kind, str]] = {
@@ -334,6 +340,7 @@ _NAMES: Final[Mapping[Kind, str]] = {
     "lm_eval": "a log of lm-evaluation-harness",
     "inspect_ai": "a log of inspect_ai",
     "reasoning_gym": "a file of reasoning-gym's results",
+    "openai_batch": "a batch",
     "sample_log": "a sample log",
 }
 _DREW: Final = frozenset(("--generator", "--generators"))
@@ -342,5 +349,6 @@ _MEANT: Final[Mapping[Kind, frozenset[str]]] = {
     "lm_eval": _DREW | {"--filter", "--scorer", "--prompt-field", "--extract", "--grade"},
     "inspect_ai": frozenset(("--scorer", "--threshold", "--extract", "--failed-samples")),
     "reasoning_gym": _DREW | {"--threshold"},
+    "openai_batch": frozenset(("--extract",)),
     "sample_log": frozenset(),
 }

@@ -6,25 +6,45 @@ Every file of the bundle is checked against its hash on the way.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from planner.commands.terminal.options import as_json, bundle_argument
 from planner.commands.terminal.terminal import print_json, results
 
+if TYPE_CHECKING:
+    from planner.bundle.policy_bundle import PolicyBundle
+
 __all__ = ["command"]
 
 
 @click.command("inspect")
 @bundle_argument
+@click.option(
+    "--decisions",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="Write the policy as a table of decisions: which course at which price, as .csv or .md.",
+)
+@click.option(
+    "--prompts",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=None,
+    help="Prompts like those to come, for --decisions of a policy that reads texts.",
+)
 @as_json
-def command(bundle: Path, as_json: bool) -> None:
+def command(bundle: Path, decisions: Path | None, prompts: Path | None, as_json: bool) -> None:
     """Tell what a bundle is and was trained on, after checking its files."""
     import msgspec
 
     from planner.bundle.policy_bundle import PolicyBundle, read_manifest
 
     loaded = PolicyBundle.load(bundle)
+    if decisions is not None:
+        _write_decisions(loaded, decisions, prompts)
+    elif prompts is not None:
+        raise click.UsageError("--prompts goes with --decisions")
     if as_json:
         print_json(msgspec.to_builtins(read_manifest(bundle)))
         return
@@ -43,3 +63,18 @@ def command(bundle: Path, as_json: bool) -> None:
     console.print(course_table(loaded))
     if loaded.verifiers:
         console.print(verifier_table(loaded))
+    if decisions is not None:
+        console.print(f"Decisions: {decisions}", soft_wrap=True)
+
+
+def _write_decisions(bundle: PolicyBundle, path: Path, prompts: Path | None) -> None:
+    from planner.exports.decision_table import DecisionForm, decision_table, decisions_as_text
+    from planner.files.prompts import read_prompts
+    from planner.planner import Planner
+
+    forms: dict[str, DecisionForm] = {".csv": "csv", ".md": "markdown"}
+    if path.suffix not in forms:
+        raise click.UsageError(f"--decisions writes .csv or .md; got {path.name}")
+    asked = () if prompts is None else read_prompts(prompts).prompts
+    found = decision_table(Planner(bundle=bundle), asked)
+    path.write_text(decisions_as_text(found, forms[path.suffix]), encoding="utf-8")

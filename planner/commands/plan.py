@@ -6,8 +6,10 @@ left to `planner.planner`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import click
 
@@ -22,9 +24,14 @@ from planner.commands.terminal.terminal import note, print_json, results, say_js
 from policies.cost.budget import UNITS, Budget, check_unit
 
 if TYPE_CHECKING:
+    from difficulty.generator import Generator
+    from difficulty.prompt import Prompt
     from planner.planner import Planner
+    from policies.plan.plan import AllocationPlan
 
-__all__ = ["budget_of", "command"]
+OutFormat: TypeAlias = Literal["plans", "openai-batch", "rollouts"]
+
+__all__ = ["OutFormat", "budget_of", "command"]
 
 
 @click.command("plan")
@@ -72,6 +79,21 @@ __all__ = ["budget_of", "command"]
     default=None,
     help="File of the plans, JSON Lines; standard output by default.",
 )
+@click.option(
+    "--out-format",
+    type=click.Choice(["plans", "openai-batch", "rollouts"]),
+    default="plans",
+    show_default=True,
+    help="What --out holds: plans; requests for OpenAI's batch interface; or a table (.parquet, .jsonl) of "
+    "prompts with a column rollout.n for trainers. The last two plan one-shot.",
+)
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="GENERATOR=NAME",
+    help="Model of a generator in a batch, where the bundle does not name it.",
+)
 @seed_option
 @as_json
 def command(
@@ -87,6 +109,8 @@ def command(
     max_rounds: int | None,
     form: Literal["auto", "jsonl", "text"],
     out: Path | None,
+    out_format: OutFormat,
+    models: tuple[str, ...],
     seed: int,
     as_json: bool,
 ) -> None:
@@ -99,9 +123,13 @@ def command(
     Without --out the plans go to standard output and the table to standard error. With --json the table is
     left out or, with --out, printed as one JSON document.
     """
+    if out is None and out_format != "plans":
+        raise click.UsageError(f"--out-format {out_format} goes with --out")
+    if models and out_format != "openai-batch":
+        raise click.UsageError("--model goes with --out-format openai-batch")
     from planner.collection.tasks import read_tasks
     from planner.planner import Planner
-    from policies.plan.wire import plan_to_json, write_plans
+    from policies.plan.wire import plan_to_json
 
     planner = Planner.load(bundle)
     limit = budget_of(planner, budget, unit, scope, max_per_prompt, [price, target_accuracy])
@@ -113,26 +141,64 @@ def command(
         budget=limit,
         price=price,
         target_accuracy=target_accuracy,
-        one_shot=one_shot,
+        one_shot=one_shot or out_format != "plans",
         max_rounds=max_rounds,
         seed=seed,
     )
+    files = [] if out is None else [out]
     if out is None:
         say_json(b"".join(plan_to_json(plan) + b"\n" for plan in plans))
     else:
-        write_plans(out, plans)
+        files = _write(out, out_format, plans, found.prompts, _with_models(planner.bundle.generators, models))
     if as_json and out is None:
         return
     from planner.commands.tables.plan import plan_summary, plan_table
 
     asked = _asked(planner, limit, price, target_accuracy)
     if as_json:
-        print_json({"out": str(out), "asked": asked, **plan_summary(plans)})
+        print_json({"out": ", ".join(map(str, files)), "asked": asked, **plan_summary(plans)})
         return
     console = results(error=out is None)
     console.print(plan_table(plans, title=f"Plans for {len(plans)} prompts, {asked}"))
     if out is not None:
-        console.print(f"Plans: {out}", soft_wrap=True)
+        what = {"plans": "Plans", "openai-batch": "Batch", "rollouts": "Rollouts"}[out_format]
+        console.print(f"{what}: {', '.join(map(str, files))}", soft_wrap=True)
+
+
+def _write(
+    out: Path,
+    form: OutFormat,
+    plans: Sequence[AllocationPlan],
+    prompts: Sequence[Prompt],
+    generators: Mapping[str, Generator],
+) -> list[Path]:
+    """Write plans in one of the forms, and return the files."""
+    if form == "openai-batch":
+        from planner.exports.openai_batch import write_openai_batch
+
+        return write_openai_batch(out, plans, prompts, generators=generators)
+    if form == "rollouts":
+        from planner.exports.frames import write_rollouts
+
+        write_rollouts(out, prompts, [plan.allocation.n for plan in plans])
+        return [out]
+    from policies.plan.wire import write_plans
+
+    write_plans(out, plans)
+    return [out]
+
+
+def _with_models(generators: Mapping[str, Generator], models: Sequence[str]) -> dict[str, Generator]:
+    """Return generators with the models that were named for them."""
+    found = dict(generators)
+    for given in models:
+        name, separator, model = given.rpartition("=")
+        if not separator or name not in found:
+            raise click.UsageError(
+                f"--model {given}: give GENERATOR=NAME, with a generator of {', '.join(found)}"
+            )
+        found[name] = replace(found[name], model=model)
+    return found
 
 
 def budget_of(

@@ -16,7 +16,7 @@ from difficulty.log.tables.choice import LINE_FIELDS, SAMPLE_FIELDS
 from difficulty.log.tables.rows import Row
 from difficulty.log.wire import SampleWire, canonical_json
 
-__all__ = ["FrameKind", "frame_of", "rows_of_frame"]
+__all__ = ["FrameKind", "frame_of", "frame_of_table", "rows_of_frame"]
 
 FrameKind: TypeAlias = Literal["pandas", "polars", "arrow"]
 
@@ -74,10 +74,22 @@ def frame_of(columns: LogColumns, kind: FrameKind) -> Any:
     MissingDependencyError
         When the package is not installed.
     """
+    return frame_of_table(_sample_columns(columns), kind)
+
+
+def frame_of_table(table: Mapping[str, Sequence[Any]], kind: FrameKind) -> Any:
+    """Return columns as a frame.
+
+    Raises
+    ------
+    InvalidInputError
+        When `kind` is another word.
+    MissingDependencyError
+        When the package is not installed.
+    """
     if kind not in get_args(FrameKind):
         raise InvalidInputError(f"kind must be one of {', '.join(get_args(FrameKind))}; got {kind!r}")
     package = require(_EXTRAS[kind], extra="parquet" if kind == "arrow" else "frames")
-    table = _sample_columns(columns)
     if kind == "arrow":
         return package.table(table)
     if kind == "polars":

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from planner.commands.terminal.terminal import stage_name
+from planner.progress import stage_name
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -8,39 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 import msgspec
 
 from difficulty.printable import printable, printable_json
+from planner.progress import stage_name
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Tell", "note", "print_json", "progress_bars", "results", "say", "say_json", "stage_name"]
+__all__ = ["Tell", "note", "print_json", "progress_bars", "results", "say", "say_json"]
 
 Tell: TypeAlias = Callable[[str, int, int], None]
-
-_STAGES: Final = {
-    "curves": "what allocations are worth",
-    "predictor": "difficulty predictor",
-    "trials": "policy trials",
-    "stopping": "stop rules",
-    "stopping trials": "trials of stop rules",
-    "bootstrap": "bootstrap",
-    "figures": "figures",
-    "verifier": "learned verifier",
-    "model": "load the model",
-    "collect": "collect samples",
-    "rehearsals": "rehearse on recorded samples",
-    "live": "run live",
-}
-
-
-def stage_name(stage: str) -> str:
-    """Return what a stage is called beside its bar."""
-    return _STAGES.get(stage, stage)
 
 
 def results(*, error: bool = False) -> Console:

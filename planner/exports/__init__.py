@@ -1,0 +1,1 @@
+"""Plans, outcomes and policies for other tools: batch files, dataframes, decision tables."""

@@ -1,0 +1,62 @@
+"""``planner plan`` writes batches and rollouts, one-shot, and refuses what does not go together."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from planner.cli import main
+
+pytestmark = pytest.mark.filterwarnings("ignore::planner.planning.request.UnfamiliarPromptsWarning")
+
+
+@pytest.fixture
+def prompts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{n},Add up {n} + {n + 1}.,{2 * n + 1}" for n in range(6)]
+    (tmp_path / "p.csv").write_text("\n".join(["id,question,answer", *rows]) + "\n")
+    return "p.csv"
+
+
+def test_a_batch_is_written_for_the_models_of_the_generators(
+    trained: Any, prompts: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["plan", str(trained.folder), prompts, "--price", "1e-4", "--out", "batch.jsonl"]
+    asked += ["--out-format", "openai-batch"]
+    assert main([*asked, "--model", "model-0=a", "--model", "model-1=b"]) == 0
+    files = sorted(Path().glob("batch*.jsonl"))
+    assert files and all(file.name in capsys.readouterr().out or len(files) > 1 for file in files)
+    lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    assert {line["body"]["model"] for line in lines} <= {"a", "b"}
+    assert {line["custom_id"].split("#")[0] for line in lines} == set("012345")
+    assert main([*asked, "--model", "model-9=a"]) == 2
+    assert "give GENERATOR=NAME, with a generator of model-0, model-1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["r.jsonl", "r.parquet"])
+def test_rollouts_are_written_with_their_numbers(trained: Any, prompts: str, name: str) -> None:
+    pandas = pytest.importorskip("pandas")
+    asked = ["plan", str(trained.folder), prompts, "--budget", "200", "--out", name]
+    assert main([*asked, "--out-format", "rollouts"]) == 0
+    frame = pandas.read_parquet(name) if name.endswith("parquet") else pandas.read_json(name, lines=True)
+    assert (
+        len(frame) == 6 and frame["rollout.n"].min() >= 1 and list(frame["answer"].astype(int))[:2] == [1, 3]
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--out-format", "rollouts"], "--out-format rollouts goes with --out"),
+        (["--out", "x.jsonl", "--model", "a=b"], "--model goes with --out-format openai-batch"),
+        (["--out", "x.txt", "--out-format", "rollouts"], "written as .parquet or .jsonl; got x.txt"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    options: list[str], said: str, trained: Any, prompts: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", str(trained.folder), prompts, "--price", "1e-4", *options]) == 2
+    assert said in capsys.readouterr().err
