@@ -1,16 +1,17 @@
 """Make text that others wrote safe to print: what steers a terminal is written out instead of sent.
 
 Names of generators come from logs and bundles of strangers. An escape sequence in one can clear a screen, set
-a window's title or hide what follows; marks of writing direction turn a line around. Markup (Markdown, HTML,
-rich) is left to whoever writes it.
+a window's title or hide what follows; marks of writing direction turn a line around. HTML is made here with
+everything escaped; other markup (Markdown, rich) is left to whoever writes it.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["printable", "printable_json"]
+__all__ = ["html_facts", "printable", "printable_json"]
 
 # Control characters but tab and line feed, marks and overrides of writing direction, other line ends, the
 # byte order mark, and halves of surrogate pairs, which no encoding can write.
@@ -39,3 +40,21 @@ def printable_json(document: str) -> str:
     '{"name": "a\\\\u009b2J"}'
     """
     return _STEERS.sub(lambda found: f"\\u{ord(found[0]):04x}", document)
+
+
+def html_facts(title: str, facts: Sequence[tuple[str, str]]) -> str:
+    """Return HTML for a notebook: a line, and a table of names and values, all of it escaped.
+
+    Examples
+    --------
+    >>> html_facts("a < b", [("x", "1 & 2")])
+    '<p>a &lt; b</p><table><tr><th>x</th><td>1 &amp; 2</td></tr></table>'
+    """
+    rows = "".join(f"<tr><th>{_html(name)}</th><td>{_html(value)}</td></tr>" for name, value in facts)
+    return f"<p>{_html(title)}</p><table>{rows}</table>"
+
+
+def _html(text: str) -> str:
+    from html import escape  # not at module level: it loads tables of entities that printing does not need
+
+    return escape(printable(text)).replace("\n", "<br>")

@@ -8,8 +8,9 @@ that no usable answer was found; failures are listed and never turned into an an
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
+from difficulty.printable import html_facts, printable
 from policies.cost.usage import Usage
 from policies.course.allocation import Allocation
 
@@ -17,6 +18,10 @@ __all__ = ["Candidate", "CandidateStatus", "Outcome", "OutcomeError", "StopReaso
 
 CandidateStatus: TypeAlias = Literal["ok", "truncated", "failed", "cancelled"]
 StopReason: TypeAlias = Literal["complete", "satisfied", "budget", "limit", "time", "failed"]
+
+# Of what a notebook shows.
+_LONGEST_TEXT: Final = 2000
+_MOST_ERRORS: Final = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +89,7 @@ class Candidate:
     steps: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Outcome:
     """What happened to one prompt.
 
@@ -143,3 +148,30 @@ class Outcome:
     def n_abstained(self) -> int:
         """Candidates without an answer: truncated, failed, cancelled or unparsable."""
         return sum(candidate.answer is None for candidate in self.candidates)
+
+    def __repr__(self) -> str:
+        """Say in one line what came of the prompt; `planner.ports.outcome_wire` writes all of it."""
+        return printable(f"Outcome({self.prompt_id!r}: {self.answer!r}, {self._how()})")
+
+    def _repr_html_(self) -> str:
+        """Return the outcome for a notebook, with the text that was selected."""
+        text = self.text or ""
+        facts = [
+            ("answer", "none" if self.answer is None else self.answer),
+            ("how", self._how()),
+            ("text", text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]} …"),
+            ("errors", "\n".join(f"{error.kind}: {error.reason}" for error in self.errors[:_MOST_ERRORS])),
+        ]
+        return html_facts(f"Outcome of {self.prompt_id}", [(name, told) for name, told in facts if told])
+
+    def _how(self) -> str:
+        """Return how it was selected, what it cost, and why it ended."""
+        n, priced = len(self.candidates), ""
+        if self.cost is not None:
+            expected = "" if self.expected_cost is None else f" (expected {self.expected_cost:,.4g})"
+            priced = f", cost {self.cost:,.4g}{expected}"
+        failed = f", {len(self.errors)} errors" if self.errors else ""
+        return (
+            f"{self.selected_by} of {n} candidate{'s' if n != 1 else ''} by {self.allocation.generator}"
+            f"{priced}, {self.stop_reason}{failed}"
+        )

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 from difficulty.errors import InvalidInputError
+from difficulty.printable import html_facts, printable
 from policies.cost.budget import Unit, check_unit
 from policies.course.allocate import course_of, summary_of
 from policies.course.allocation import Allocation
@@ -19,7 +20,7 @@ from policies.plan.objective import Objective, check_objective
 __all__ = ["AllocationPlan"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class AllocationPlan:
     """A course for a prompt, with what is expected of it.
 
@@ -140,6 +141,30 @@ class AllocationPlan:
                 raise InvalidInputError(
                     f"plan of {self.prompt_id!r}: price must be finite and >= 0, or None, got {self.price!r}"
                 )
+
+    def __repr__(self) -> str:
+        """Say in one line what is planned and expected; `policies.plan.wire` writes all of it."""
+        return printable(
+            f"AllocationPlan({self.prompt_id!r}: {self.course or self.allocation}; expected {self.objective} "
+            f"{self._value()}, cost {self._cost()})"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return the plan for a notebook."""
+        facts = [
+            ("course", str(self.course or self.allocation)),
+            (f"expected {self.objective}", self._value()),
+            ("expected cost", self._cost()),
+            ("why", self.reason),
+        ]
+        return html_facts(f"Plan for {self.prompt_id}", [(name, told) for name, told in facts if told])
+
+    def _value(self) -> str:
+        low, high = self.accuracy_interval
+        return f"{self.expected_accuracy:.3f} [{low:.3f}, {high:.3f}]"
+
+    def _cost(self) -> str:
+        return f"{self.expected_cost:,.4g} {self.unit.replace('_', ' ')}"
 
 
 def _course_or_none(allocation: Allocation) -> Course | None:

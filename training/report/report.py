@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from difficulty.printable import html_facts
 from training.report import sections
 from training.report.markdown import as_text
 from training.report.names import OURS
@@ -23,7 +24,7 @@ __all__ = ["REPORT_SCHEMA", "Report"]
 REPORT_SCHEMA: Final = 2
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Report:
     """Tables of an evaluation, all JSON values.
 
@@ -99,6 +100,23 @@ class Report:
             data=self.data,
             shown=shown,
         )
+
+    def __repr__(self) -> str:
+        """Say what was judged, and the verdict; `to_markdown` says all of it."""
+        return f"Report({self.data.get('n_prompts', '?')} held-out prompts: {self.verdict})"
+
+    def _repr_html_(self) -> str:
+        """Return the verdict for a notebook, and what the best static mix costs at equal value."""
+        facts = [("verdict", self.verdict)]
+        for row in self.comparison.get("cost_multiples", {}).get(OURS, []):
+            low, high = row["interval"]
+            way = f"{100 * row['way_to_plateau']:.0f} % of the way to the best static mix"
+            facts.append((way, f"that mix costs {row['multiple']:.2f} [{low:.2f}, {high:.2f}] times as much"))
+        data = self.data
+        title = (
+            f"Evaluation on {data.get('n_prompts', '?')} held-out prompts, cost in {data.get('unit', '?')}"
+        )
+        return html_facts(title, facts)
 
     def to_json(self) -> bytes:
         """Return the report as JSON; equal reports give equal bytes."""
