@@ -57,11 +57,16 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="ttc-planner", prog_name="planner")
-def _planner() -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Log to standard error what is done on the way.")
+def _planner(verbose: bool) -> None:
     """Decide per prompt how much test-time compute a language model gets, and in which form.
 
     Results go to standard output, progress and notes to standard error. Exit code 2 means bad input.
     """
+    if verbose:
+        import logging
+
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

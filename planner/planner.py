@@ -19,6 +19,7 @@ from difficulty.arithmetic.threads import on_one_thread
 from difficulty.belief.reference_prompts import Belief
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 from difficulty.generator import Generator
+from difficulty.logger import logger_of
 from difficulty.prompt import Prompt, as_prompts
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.bundle.restriction import restrict
@@ -47,6 +48,8 @@ if TYPE_CHECKING:  # running loads the drivers; planning does not need them
     from planner.ports.ports import AnswerExtractor, Backend, Verifier
 
 __all__ = ["FrontierPoint", "Planner"]
+
+_LOG = logger_of(__name__)
 
 
 class FrontierPoint(NamedTuple):
@@ -246,7 +249,10 @@ class Planner:
             max_rounds=max_rounds,
             seed=seed,
         )
-        return [] if ready is None else _plans(ready, budget, target_accuracy)
+        plans = [] if ready is None else _plans(ready, budget, target_accuracy)
+        cost = sum(plan.expected_cost for plan in plans)
+        _LOG.info("planned %d prompts, expected to cost %.6g", len(plans), cost)
+        return plans
 
     def _batch(
         self,

@@ -25,6 +25,7 @@ from difficulty.features.prompt_features import PromptFeatures
 from difficulty.log.known_texts import KnownTexts
 from difficulty.log.redaction import refuse_redacted
 from difficulty.log.sample_log import SampleLog
+from difficulty.logger import logger_of
 from difficulty.predictor.group_folds import group_folds
 from difficulty.prompt import Prompt
 from planner.bundle.folder import open_folder
@@ -44,6 +45,8 @@ from training.policy.learn import Learned, Weighed, learn
 from training.policy.overoptimised import overoptimised
 
 __all__ = ["default_unit", "train"]
+
+_LOG: Final = logger_of(__name__)
 
 FloatArray: TypeAlias = NDArray[np.float64]
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -250,6 +253,7 @@ def _train(
         n_trials=n_trials,
     )
     bundle.save_into(folder)
+    _LOG.info("trained on %d prompts: %s", len(log), "; ".join(learned.verdict.chosen))
     return bundle
 
 

@@ -14,6 +14,7 @@ from typing import Final, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.logger import logger_of
 from planner.drivers.turns import Part, Standing, Turn
 from planner.running.parts import LeastAnswer
 from planner.strategies.task import Task
@@ -22,6 +23,8 @@ from policies.plan.plan import AllocationPlan
 __all__ = ["Deepening", "Levels"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
+
+_LOG: Final = logger_of(__name__)
 
 # Share of what is left that a round spends; the last rounds spend all of it.
 _SHARE: Final = 0.5
@@ -113,6 +116,10 @@ class Deepening:
             chosen, cost = self._deeper(rows, left / ratio)
         self._n_rounds += 1
         self._expected += cost
+        _LOG.info(
+            "round %d: %d prompts go on, %d are settled, %.6g of the budget is left",
+            self._n_rounds, len(chosen), len(standing.settled), left,
+        )  # fmt: skip
         factor = 0.0
         if self._n_rounds == 1 and self._least.sum() > 0:
             factor = min(1.0, self._limit / float(self._least.sum()))

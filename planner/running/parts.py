@@ -13,11 +13,14 @@ from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 
+from difficulty.logger import logger_of
 from planner.drivers.turns import Part, Standing, Turn
 from planner.strategies.task import Task
 from policies.plan.plan import AllocationPlan
 
 __all__ = ["LeastAnswer", "Parts", "Replan"]
+
+_LOG: Final = logger_of(__name__)
 
 # What the last part may leave unspent: its spread, about that of one prompt times the root of their number.
 _UNSPENT: Final = 0.005
@@ -124,6 +127,10 @@ class Parts:
         size = part_size(len(self._rest), len(self._plans)) if self._bound else len(self._rest)
         part, self._rest = sorted(self._rest[:size]), self._rest[size:]
         self._opened += part
+        _LOG.info(
+            "%d prompts are opened, %d wait, %.6g of the budget is left; costs are %.2f times the expected",
+            len(part), len(self._rest), left, ratio,
+        )  # fmt: skip
         turns = [
             Turn(number, self._task_of(number, self._plans[number]), factor * self._least[number])
             for number in part

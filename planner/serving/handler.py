@@ -6,7 +6,6 @@ out as the error object of this protocol; planning one request is left to `plann
 
 from __future__ import annotations
 
-import logging
 import re
 import time
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from typing import Final
 import msgspec
 
 from difficulty.errors import BackendError, InvalidBudgetError, InvalidInputError, VerifierError
+from difficulty.logger import logger_of
 from planner.serving.body import read_object
 from planner.serving.description import openapi, page
 from planner.serving.doors import Doors
@@ -30,7 +30,7 @@ from planner.serving.watched import Watched
 
 __all__ = ["Handler"]
 
-_LOG: Final = logging.getLogger("planner.serving")
+_LOG: Final = logger_of("planner.serving")
 
 _PLANNED: Final = {"/v1/chat/completions": "chat", "/v1/completions": "completions"}
 _RESPONSES: Final = "/v1/responses"

@@ -7,12 +7,12 @@ the slowest. Requests in flight keep the planner that they began with.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from difficulty.errors import InvalidInputError, PlannerError
+from difficulty.logger import logger_of
 from difficulty.prompt import Prompt
 from planner.backends.openai.nested import merged
 from planner.bundle.folder import MANIFEST
@@ -32,7 +32,7 @@ from policies.cost.usage import Usage
 
 __all__ = ["Loading", "planning_of"]
 
-_LOG: Final = logging.getLogger("planner.serving")
+_LOG: Final = logger_of("planner.serving")
 _UNTRAINED: Final = "default"
 _EXAMPLE: Final = Prompt(text="What is 6 times 7?")
 _N_POINTS: Final = 40

@@ -7,7 +7,6 @@ taken out of prompts and texts before anything is written.
 
 from __future__ import annotations
 
-import logging
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ import msgspec
 
 from difficulty.generator import Generator
 from difficulty.log.redaction import REMOVED, SERVER
+from difficulty.logger import logger_of
 from difficulty.prompt import Prompt
 from planner.files.append import AppendFile
 from planner.ports.outcome import Outcome
@@ -25,7 +25,7 @@ from planner.ports.ports import AnswerExtractor, Completion
 
 __all__ = ["Labels", "RequestLog"]
 
-_LOG: Final = logging.getLogger("planner.serving")
+_LOG: Final = logger_of("planner.serving")
 Labels: TypeAlias = Literal["none", "agreement"]
 
 _SAMPLE_LOG: Final = 1

@@ -7,12 +7,12 @@ plan's answer agrees with the one that was sent is what an operator can know of 
 from __future__ import annotations
 
 import asyncio
-import logging
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
 from difficulty.errors import PlannerError
+from difficulty.logger import logger_of
 from planner.answers.rule import AnswerRule
 from planner.ports.ports import AnswerExtractor
 from planner.serving.carrying import carry, drawing_of
@@ -25,7 +25,7 @@ from policies.plan.plan import AllocationPlan
 
 __all__ = ["Shadow"]
 
-_LOG: Final = logging.getLogger("planner.serving")
+_LOG: Final = logger_of("planner.serving")
 # Draws beside the traffic at a time; further ones are left out.
 _AT_A_TIME: Final = 64
 

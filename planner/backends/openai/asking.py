@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from difficulty.errors import BackendError, InvalidResponseError
+from difficulty.logger import logger_of
 from planner.backends.openai.completing import completions_of
 from planner.backends.openai.counting import Asked, Counts, UsageMissing, count_tokens, plausible
 from planner.backends.openai.failure import Failed, Way
@@ -34,6 +35,8 @@ from planner.ports.ports import SampleRequest
 from policies.cost.usage import Usage
 
 __all__ = ["Asking", "Server"]
+
+_LOG: Final = logger_of(__name__)
 
 # Prompts that are refused in words that name no field: so many are tried without one field after the other.
 _SEARCHES: Final = 3
@@ -216,6 +219,7 @@ class Asking:
             self._retries += 1
             wait = self._server.patience.wait(failure, failed=self._retries)
             if wait is not None:
+                _LOG.info("trying again in %.1f s: %s", wait, failure)
                 await asyncio.sleep(wait)
                 return None
         return self._failed(failure)
