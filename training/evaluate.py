@@ -27,6 +27,7 @@ from training.evaluation.allocation import allocation_table
 from training.evaluation.bed import Played, TestBed
 from training.evaluation.belief_scores import score_belief
 from training.evaluation.comparison import compare, gap_closed, head_to_head
+from training.evaluation.family_scores import family_scores
 from training.evaluation.flops_matched import flops_matched
 from training.evaluation.hindsight import hindsight
 from training.evaluation.judged import judge
@@ -133,6 +134,7 @@ def evaluate(
         del versus[name]
     plans = plan_batch(planner, bed, budgets, seed=seed)
     tell("bootstrap", 1, 1)
+    belief = planner.belief(kept.prompts)
     report = Report(
         data={
             "log_digest": log.digest,
@@ -173,7 +175,8 @@ def evaluate(
         oracle_gap={}
         if oracle is None
         else {"per_budget": gap_closed(ours, static, oracle, weights, budgets, span=scale.span)},
-        calibration=score_belief(planner.belief(kept.prompts), kept, scale=scale),
+        calibration=score_belief(belief, kept, scale=scale),
+        families=family_scores(loaded, belief, kept, scale=scale),
         promises=promise_rows(plans, weights, span=scale.span),
         budgets=budget_rows(plans, bed, weights),
         bands=allocation_table(plans, bed),

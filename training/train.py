@@ -7,10 +7,10 @@ to beat it. What the policy is worth on prompts that it never saw is told by `tr
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +18,16 @@ from numpy.typing import NDArray
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.belief.belief_options import BeliefOptions
 from difficulty.belief.reference_prompts import ReferencePrompts
-from difficulty.belief.text_belief import FittedBelief, fit_text_belief
 from difficulty.errors import InvalidInputError
 from difficulty.features.hidden_states import HiddenStates
-from difficulty.features.prompt_features import PromptFeatures
+from difficulty.log.families import Families
 from difficulty.log.known_texts import KnownTexts
-from difficulty.log.redaction import refuse_redacted
 from difficulty.log.sample_log import SampleLog
 from difficulty.logger import logger_of
 from difficulty.predictor.group_folds import group_folds
 from difficulty.prompt import Prompt
 from planner.bundle.folder import open_folder
-from planner.bundle.policy_bundle import PolicyBundle, prompt_hash
+from planner.bundle.policy_bundle import PolicyBundle, family_hash, prompt_hash
 from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
 from policies.menu.curves import row_mean
@@ -42,7 +40,9 @@ from training.policy.belief_search import search_belief
 from training.policy.bench import Bench
 from training.policy.gaps import filled_table
 from training.policy.learn import Learned, Weighed, learn
+from training.policy.learnable import check_learnable
 from training.policy.overoptimised import overoptimised
+from training.policy.text_read import TextRead, read_text, successes
 
 __all__ = ["default_unit", "train"]
 
@@ -52,13 +52,10 @@ FloatArray: TypeAlias = NDArray[np.float64]
 Progress: TypeAlias = Callable[[str, int, int], None]
 
 _N_FOLDS: Final = 5
-_MIN_PROMPTS: Final = 20
 # A few samples without a token count do not make a log one without token counts.
 _RECORDED: Final = 0.95
 # Reference prompts that a bundle keeps: planning time and memory grow with them, precision hardly does.
 _MAX_REFERENCES: Final = 3000
-# Dimensions of wording: enough to tell kinds of prompt apart on mixed traffic.
-_WORDING: Final = 48
 
 
 @on_one_thread
@@ -75,6 +72,7 @@ def train(
     cost_model: CostModel | None = None,
     learned_verifier: bool = True,
     reward: str = "reward",
+    family: str | None = None,
     progress: Progress | None = None,
 ) -> PolicyBundle:
     """Learn the policy from a log and write the bundle.
@@ -110,6 +108,9 @@ def train(
     learned_verifier : bool
         Also fit a learned verifier per generator, and let the policy pick by it where it was shown to beat
         the vote (`training.menu.learned_verifiers`); never under ``"coverage"``, which needs a checker.
+    family : str, optional
+        Key of `meta` that names families of prompts; by default ``family`` or ``task``, where the log has
+        one. How much text tells about families that were left out is then recorded, too.
     progress : callable, optional
         Called with (stage, done, total).
 
@@ -133,7 +134,7 @@ def train(
     if n_trials < 1:
         raise InvalidInputError(f"n_trials must be at least 1, got {n_trials}")
     graded = valued(log, objective, reward=reward)
-    _check_labels(graded, objective)
+    check_learnable(graded, objective)
     unit = check_unit(unit or default_unit(graded))
     with open_folder(out) as folder:
         return _train(
@@ -150,25 +151,8 @@ def train(
             storage=storage,
             hidden_states=hidden_states,
             learned_verifier=learned_verifier,
+            families=log.families(family),
             tell=progress or (lambda stage, done, total: None),
-        )
-
-
-def _check_labels(log: SampleLog, objective: Objective) -> None:
-    """Refuse a log that nothing can be learned from."""
-    refuse_redacted(log)
-    n_labelled = int((log.values().n.sum(axis=1) > 0).sum())
-    if not n_labelled:
-        raise InvalidInputError(
-            "no sample is known to be right or wrong, and a policy learns from nothing else: grade them when "
-            "they are imported (planner import --grade), or let planner serve mark those that agree "
-            '(log_labels = "agreement")'
-        )
-    if n_labelled < _MIN_PROMPTS:
-        known = "with a reward" if objective == "reward" else "that are known to be right or wrong"
-        raise InvalidInputError(
-            f"only {n_labelled} prompts have samples {known}; at least {_MIN_PROMPTS} are needed to train a "
-            "policy: record more prompts, or label their samples"
         )
 
 
@@ -184,11 +168,12 @@ def _train(
     storage: str | os.PathLike[str] | None,
     hidden_states: HiddenStates | None,
     learned_verifier: bool,
+    families: Families | None,
     tell: Progress,
 ) -> PolicyBundle:
     labelled = log.values().n.sum(axis=1) > 0
-    _check_overlap(log)
     log = log.select([prompt.id for prompt, known in zip(log.prompts, labelled, strict=True) if known])
+    families = None if families is None else log.families(families.key)
     verifiers = LearnedVerifiers({}, {}, {}, {})
     if learned_verifier and objective == "accuracy":
         tell("verifier", 0, 1)
@@ -196,7 +181,7 @@ def _train(
         tell("verifier", 1, 1)
     groups = np.array(log.near_duplicates().groups)
     folds = group_folds(groups, n_folds=_N_FOLDS, seed=seed)
-    read = _read_text(log, folds, hidden_states, seed, tell)
+    read = read_text(log, folds, hidden_states, families, seed=seed, tell=tell)
 
     def search(bench: Bench) -> Weighed | None:
         """Mix the belief anew where that is shown to be better."""
@@ -245,6 +230,7 @@ def _train(
         log,
         learned,
         read,
+        families,
         verifiers,
         model,
         record=record,
@@ -257,64 +243,11 @@ def _train(
     return bundle
 
 
-class _Read(NamedTuple):
-    """What text says: features, and a belief with weights out of fold."""
-
-    features: PromptFeatures
-    fitted: FittedBelief
-
-    def skill(self, generators: Iterable[str]) -> dict[str, float | None]:
-        """Return what the belief explains by generator; None where nobody can tell."""
-        shares = zip(generators, self.fitted.skill, strict=True)
-        return {name: round(float(share), 4) if np.isfinite(share) else None for name, share in shares}
-
-    @property
-    def weighed(self) -> Weighed:
-        """Weights of the training prompts out of fold."""
-        return Weighed(self.fitted.out_of_fold, self.fitted.sharp)
-
-
-def _check_overlap(log: SampleLog) -> None:
-    """Refuse generators that were recorded on other prompts than the rest: nothing compares them."""
-    known = log.values().n > 0
-    usual = int(known.sum(axis=0).argmax())
-    shared = (known & known[:, [usual]]).sum(axis=0)
-    for name, own, both in zip(log.generators, known.sum(axis=0).tolist(), shared.tolist(), strict=True):
-        if both < min(own, _MIN_PROMPTS):
-            raise InvalidInputError(
-                f"generators {name!r} and {list(log.generators)[usual]!r} have labelled samples of {both} "
-                f"prompts in common, and {_MIN_PROMPTS} are needed to compare them: record both on the same "
-                "prompts, or train on one of them"
-            )
-
-
-def _read_text(
-    log: SampleLog,
-    folds: NDArray[np.intp],
-    hidden_states: HiddenStates | None,
-    seed: int,
-    tell: Progress,
-) -> _Read | None:
-    """Fit features and belief; None where there is no text, or text tells nothing out of fold."""
-    if not PromptFeatures.available(log.prompts):
-        return None
-    tell("belief", 0, 1)
-    hidden = None if hidden_states is None else hidden_states.transform(log.prompts)
-    features = PromptFeatures(embedding_dims=_WORDING, seed=seed).fit(log.prompts, hidden)
-    n, n_good = _successes(log)
-    fitted = fit_text_belief(
-        features.transform(log.prompts, hidden), n, n_good, folds, seed=seed, spread=_spread(log)
-    )
-    tell("belief", 1, 1)
-    if not fitted.tells:
-        return None
-    return _Read(features, fitted)
-
-
 def _bundle(
     log: SampleLog,
     learned: Learned,
-    read: _Read | None,
+    read: TextRead | None,
+    families: Families | None,
     verifiers: LearnedVerifiers,
     model: CostModel,
     *,
@@ -324,7 +257,7 @@ def _bundle(
     n_trials: int,
 ) -> PolicyBundle:
     """Put the bundle together, with at most `_MAX_REFERENCES` reference prompts."""
-    n, n_good = _successes(log)
+    n, n_good = successes(log)
     rows = np.arange(len(log.prompts))
     if len(rows) > _MAX_REFERENCES:
         rows = np.sort(np.random.default_rng(seed).permutation(rows)[:_MAX_REFERENCES])
@@ -367,41 +300,15 @@ def _bundle(
                 for at, name in enumerate(verdict.chosen)
             ],
             "skill": {} if read is None else read.skill(log.generators),
+            "families": {} if read is None else read.unseen,
             "mixture": {} if read is None else _parts(read.fitted.belief.options),
             "learned_verifier": verifiers.record,
             "overoptimised": overoptimised(learned.columns, learned.bench.groups),
         },
-        trained=_trained_hashes(log.prompts),
+        trained=_trained_hashes(log.prompts, families),
         texts=KnownTexts.of([prompt.content for prompt in log.prompts] if log.has_text else []),
         verifiers={name: made for name, made in verifiers.models.items() if name in log.generators},
     )
-
-
-def _successes(log: SampleLog) -> tuple[NDArray[np.int64], NDArray[np.int64] | FloatArray]:
-    """Return samples of known value and how many succeeded, (P, G) each: of rewards, the sum of their shares
-    of the scale.
-    """
-    values, scale = log.values(), log.scale
-    total = ((values.total - values.n * scale.lower) / scale.span).clip(0, values.n)
-    whole = total.astype(np.int64)
-    return values.n, whole if (whole == total).all() else total
-
-
-def _spread(log: SampleLog) -> FloatArray | None:
-    """Return how far rewards of a prompt lie apart, (P, G) in [0, 1]; None where samples are right or wrong,
-    so that the mean tells it.
-    """
-    found, graded = [], False
-    for name in log.generators:
-        share = log.scale.share(log.pool(name).value)
-        known = ~np.isnan(share)
-        graded |= bool((known & (share > 0) & (share < 1)).any())
-        several = known.sum(axis=1) > 1
-        spread = np.full(len(share), np.nan)
-        # A share varies by at most a half.
-        spread[several] = np.minimum(2 * np.nanstd(share[several], axis=1), 1.0)
-        found.append(spread)
-    return np.stack(found, axis=1) if graded else None
 
 
 def _parts(options: BeliefOptions) -> dict[str, float]:
@@ -424,9 +331,11 @@ def default_unit(log: SampleLog) -> str:
     return "output_tokens"
 
 
-def _trained_hashes(prompts: Sequence[Prompt]) -> NDArray[np.uint64]:
-    """Return what tells a prompt that was trained on: ids and groups."""
+def _trained_hashes(prompts: Sequence[Prompt], families: Families | None) -> NDArray[np.uint64]:
+    """Return what tells a prompt that was trained on, ids and groups, and the families that were seen."""
     hashes = [prompt_hash(name) for prompt in prompts for name in (prompt.id, prompt.group)]
+    if families is not None:
+        hashes += [family_hash(name) for name in families.names if name is not None]
     return np.unique(np.array(hashes, dtype=np.uint64))
 
 

@@ -9,7 +9,8 @@ hand any more to `difficulty.log.known_texts`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -18,7 +19,15 @@ from numpy.typing import NDArray
 from difficulty.log.shingles import Ragged, Shingles, n_shared, shingles
 from difficulty.prompt import Prompt
 
-__all__ = ["NearDuplicates", "Overlap", "few_texts", "find_near_duplicates", "groups_of_texts", "is_similar"]
+__all__ = [
+    "NearDuplicates",
+    "Overlap",
+    "few_texts",
+    "find_near_duplicates",
+    "groups_of_texts",
+    "is_similar",
+    "join_groups",
+]
 
 # Chosen by looking at what they group: 250 questions of BBH's dates (contexts of about seven questions),
 # 4,530 of reasoning-gym (about 50 per template), GSM8K, SVAMP and MBPP. Contexts are found; templates only
@@ -87,23 +96,30 @@ def find_near_duplicates(prompts: Sequence[Prompt]) -> NearDuplicates:
     >>> find_near_duplicates([Prompt(id=f"q{i}", text=text) for i, text in enumerate(texts)]).groups
     ('q0', 'q0', 'q2')
     """
-    numbers: dict[str, int] = {}
-    recorded = np.array(
-        [numbers.setdefault(prompt.group, len(numbers)) for prompt in prompts], dtype=np.int64
-    )
     found = groups_of_texts(shingles([prompt.content for prompt in prompts]))
-    label = _components([_links(found), _links(recorded)], len(prompts))
-    names: dict[int, str] = {}
-    for number, prompt in zip(label.tolist(), prompts, strict=True):
-        names[number] = min(names.get(number, prompt.group), prompt.group)
-    groups = tuple(names[number] for number in label.tolist())
-    sizes = np.bincount(label)
+    groups = join_groups([prompt.group for prompt in prompts], found.tolist())
+    sizes = Counter(groups).values()
     return NearDuplicates(
         groups=groups,
-        n_prompts=int(sizes[sizes > 1].sum()),
-        n_groups=int((sizes > 1).sum()),
+        n_prompts=sum(size for size in sizes if size > 1),
+        n_groups=sum(size > 1 for size in sizes),
         n_found=sum(group != prompt.group for group, prompt in zip(groups, prompts, strict=True)),
     )
+
+
+def join_groups(groups: Sequence[str], others: Sequence[Hashable]) -> tuple[str, ...]:
+    """Join groups of P prompts that another grouping connects; each is named by its first group by name.
+
+    Examples
+    --------
+    >>> join_groups(["b", "a", "c", "d"], [0, 0, 1, 2])
+    ('a', 'a', 'c', 'd')
+    """
+    label = _components([_links(_numbered(groups)), _links(_numbered(others))], len(groups))
+    names: dict[int, str] = {}
+    for number, group in zip(label.tolist(), groups, strict=True):
+        names[number] = min(names.get(number, group), group)
+    return tuple(names[number] for number in label.tolist())
 
 
 def groups_of_texts(texts: Shingles, *, few: int | None = None) -> NDArray[np.int64]:
@@ -185,6 +201,11 @@ def _shared(rows: Ragged, one: NDArray[np.int64], two: NDArray[np.int64]) -> NDA
         part = slice(start, start + _PAIRS_AT_ONCE)
         counts.append(n_shared(rows.take(one[part]), rows.take(two[part])))
     return np.concatenate(counts)
+
+
+def _numbered(names: Sequence[Hashable]) -> NDArray[np.int64]:
+    numbers: dict[Hashable, int] = {}
+    return np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)
 
 
 def _links(label: NDArray[np.int64]) -> NDArray[np.int64]:

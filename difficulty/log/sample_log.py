@@ -20,11 +20,12 @@ from difficulty.errors import InvalidInputError, InvalidLogError, UnknownGenerat
 from difficulty.generator import Generator
 from difficulty.log.builder import LogBuilder
 from difficulty.log.columns import LogColumns
+from difficulty.log.families import Families, find_families
 from difficulty.log.formats.files import read_file, write_file
 from difficulty.log.known_texts import KnownTexts
 from difficulty.log.lines import generator_record, samples_of
 from difficulty.log.merge import left_out, merge_columns
-from difficulty.log.near_duplicates import NearDuplicates, find_near_duplicates
+from difficulty.log.near_duplicates import NearDuplicates, find_near_duplicates, join_groups
 from difficulty.log.notebook import log_html
 from difficulty.log.pooling import (
     CHAIN,
@@ -455,10 +456,37 @@ class SampleLog:
             if row >= 0
         }
 
+    @property
+    def meta_keys(self) -> frozenset[str]:
+        """Keys that the `meta` of any line has."""
+        return frozenset(key for meta in self._columns.lines.meta if meta for key in meta)
+
+    def families(self, key: str | None = None) -> Families | None:
+        """Return the families of prompts that the log names in `meta`; None where it names none.
+
+        Parameters
+        ----------
+        key : str, optional
+            Key of `meta` that names them; by default ``family`` or ``task``, whichever the log has.
+
+        Raises
+        ------
+        InvalidInputError
+            When no line has `key`, or a prompt has two families.
+        """
+        lines = self._columns.lines
+        ids = [prompt.id for prompt in self.prompts]
+        return find_families(ids, list(zip(lines.prompt.tolist(), lines.meta, strict=True)), key)
+
     def split(
-        self, test_fraction: float = 0.4, seed: int = 0, *, near_duplicates: bool = True
+        self,
+        test_fraction: float = 0.4,
+        seed: int = 0,
+        *,
+        near_duplicates: bool = True,
+        by: str | None = None,
     ) -> tuple[SampleLog, SampleLog]:
-        """Split into a training and a test log, by group of near-duplicates.
+        """Split into a training and a test log, by group of near-duplicates or by family.
 
         The same groups and seed give the same split, whatever the order of the prompts; it is recorded in
         ``about["split"]``.
@@ -470,15 +498,23 @@ class SampleLog:
         seed : int
         near_duplicates : bool
             Keep together what `near_duplicates` finds, beyond the recorded groups.
+        by : str, optional
+            Key of `meta` that names families, which then go to one side whole: the test side asks what is
+            known of kinds of prompts that training never saw.
 
         Raises
         ------
         InvalidInputError
-            When `test_fraction` is out of range or the log has fewer than two groups.
+            When `test_fraction` is out of range, the log has fewer than two groups, or it names no families
+            by that key.
         """
-        groups = [prompt.group for prompt in self.prompts]
+        groups: Sequence[str] = [prompt.group for prompt in self.prompts]
         if near_duplicates:
-            groups = list(self.near_duplicates().groups)
+            groups = self.near_duplicates().groups
+        families = None if by is None else self.families(by)
+        if families is not None:
+            own = zip(families.names, groups, strict=True)
+            groups = join_groups(groups, [group if name is None else (name,) for name, group in own])
         held_out = held_out_groups(groups, test_fraction=test_fraction, seed=seed)
         in_test = np.array([group in held_out for group in groups])
         sides = []
@@ -490,6 +526,8 @@ class SampleLog:
                 "digest": self.digest,
                 "near_duplicates": near_duplicates,
             }
+            if by is not None:
+                record["by"] = by
             if "split" in self._about:
                 record["of"] = self._about["split"]
             columns = self._columns.take(np.flatnonzero(chosen[self._columns.lines.prompt]))

@@ -90,6 +90,12 @@ class _Fall(msgspec.Struct):
     error: float
 
 
+class _Families(msgspec.Struct, frozen=True):
+    key: str | None = None
+    n: int = 0
+    skill: dict[str, float | None] = {}
+
+
 class _Training(msgspec.Struct):
     """What commands and reports read of the record of training; it may hold more."""
 
@@ -101,6 +107,7 @@ class _Training(msgspec.Struct):
     about: dict[str, Any] = {}
     verdict: list[_Band] = []
     skill: dict[str, float | None] = {}
+    families: _Families = _Families()
     learned_verifier: dict[str, _Verifier] = {}
     reward: str = "reward"
     overoptimised: list[_Fall] = []

@@ -35,7 +35,7 @@ from policies.course.wire import course_to_plain
 from policies.table.table import CourseTable
 from policies.verifier.learned_verifier import CorrectnessModel, write_models
 
-__all__ = ["SCHEMA", "Manifest", "PolicyBundle", "prompt_hash", "read_manifest"]
+__all__ = ["SCHEMA", "Manifest", "PolicyBundle", "family_hash", "prompt_hash", "read_manifest"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
@@ -67,7 +67,8 @@ class PolicyBundle:
     training : mapping
         Data, settings and verdict of the training run (JSON values).
     trained : ndarray of uint64, shape (H,)
-        Hashes of the ids and groups of all training prompts, sorted: they must not be evaluated on.
+        Hashes of the ids and groups of all training prompts, which must not be evaluated on, and of their
+        families where the log names them; sorted.
     texts : KnownTexts
         Sketches of the texts of all training prompts, which find them under other ids; empty where the log
         had no text.
@@ -102,6 +103,10 @@ class PolicyBundle:
         """Return whether a prompt, or one of its group, was among the training prompts."""
         hashes = np.array([prompt_hash(prompt.id), prompt_hash(prompt.group)], dtype=np.uint64)
         return bool(np.isin(hashes, self.trained).any())
+
+    def knows_family(self, name: str) -> bool:
+        """Return whether any training prompt was of a family."""
+        return bool(np.isin(np.array([family_hash(name)], dtype=np.uint64), self.trained).any())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the bundle as a folder; an existing bundle there is replaced.
@@ -189,6 +194,11 @@ class PolicyBundle:
 def prompt_hash(name: str) -> int:
     """Return the first 64 bits of the SHA-256 of a prompt's id or group."""
     return int.from_bytes(sha256(name.encode()).digest()[:8], "big")
+
+
+def family_hash(name: str) -> int:
+    """Return the hash of a family of prompts, which no id or group has."""
+    return prompt_hash(f"family\0{name}")
 
 
 def table_arrays() -> list[str]:

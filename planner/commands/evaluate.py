@@ -13,6 +13,7 @@ import click
 
 from planner.commands.terminal.options import (
     as_json,
+    bootstrap_option,
     bundle_argument,
     folder_option,
     logs_argument,
@@ -30,13 +31,7 @@ __all__ = ["command"]
 @logs_argument
 @on_duplicate_option
 @folder_option("report", "Folder of report.json, report.md and the figures.")
-@click.option(
-    "--bootstrap",
-    type=click.IntRange(min=100),
-    default=2000,
-    show_default=True,
-    help="Replicates of the paired bootstrap over prompts.",
-)
+@bootstrap_option
 @seed_option
 @as_json
 def command(

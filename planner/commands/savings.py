@@ -12,14 +12,15 @@ import click
 
 from planner.commands.terminal.options import (
     as_json,
+    bootstrap_option,
     logs_argument,
     on_duplicate_option,
     reward_option,
     seed_option,
+    unit_option,
 )
 from planner.commands.terminal.recorded import note_near_duplicates, read_logs
 from planner.commands.terminal.terminal import results, say_json
-from policies.cost.budget import UNITS
 from policies.plan.objective import GROUP_OBJECTIVES, OBJECTIVES, Objective
 
 __all__ = ["command"]
@@ -28,12 +29,7 @@ __all__ = ["command"]
 @click.command("savings")
 @logs_argument
 @on_duplicate_option
-@click.option(
-    "--unit",
-    type=click.Choice(UNITS),
-    default=None,
-    help="Unit of cost; output_tokens where recorded, else samples.",
-)
+@unit_option
 @click.option(
     "--objective",
     type=click.Choice([name for name in OBJECTIVES if name not in GROUP_OBJECTIVES]),
@@ -57,13 +53,7 @@ __all__ = ["command"]
     help="Samples that everybody gets today; by default the fewest that get 90 % of the way from one to the "
     "best.",
 )
-@click.option(
-    "--bootstrap",
-    type=click.IntRange(min=100),
-    default=2000,
-    show_default=True,
-    help="Replicates of the paired bootstrap over prompts.",
-)
+@bootstrap_option
 @seed_option
 @as_json
 def command(

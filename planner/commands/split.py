@@ -11,7 +11,13 @@ from typing import Literal
 
 import click
 
-from planner.commands.terminal.options import as_json, logs_argument, on_duplicate_option, seed_option
+from planner.commands.terminal.options import (
+    as_json,
+    by_family_option,
+    logs_argument,
+    on_duplicate_option,
+    seed_option,
+)
 from planner.commands.terminal.recorded import note_near_duplicates, read_logs
 from planner.commands.terminal.terminal import print_json, say
 
@@ -38,6 +44,7 @@ __all__ = ["command"]
 @click.option(
     "--test-fraction", type=float, default=0.4, show_default=True, help="Share of prompts, by group."
 )
+@by_family_option
 @seed_option
 @as_json
 def command(
@@ -46,12 +53,13 @@ def command(
     train_path: Path,
     test_path: Path,
     test_fraction: float,
+    by_family: str | None,
     seed: int,
     as_json: bool,
 ) -> None:
-    """Split sample logs into a train and a test side, by group of prompts."""
+    """Split sample logs into a train and a test side, by group of prompts or by family."""
     whole = read_logs(log, on_duplicate)
-    sides = whole.split(test_fraction=test_fraction, seed=seed)
+    sides = whole.split(test_fraction=test_fraction, seed=seed, by=by_family)
     near = whole.near_duplicates()
     for side, path in zip(sides, (train_path, test_path), strict=True):
         side.write(path)
@@ -61,7 +69,8 @@ def command(
     ]
     if as_json:
         found = {"n_prompts": near.n_prompts, "n_groups": near.n_groups}
-        print_json({"test_fraction": test_fraction, "seed": seed, "near_duplicates": found, "sides": rows})
+        result = {"test_fraction": test_fraction, "seed": seed, "near_duplicates": found, "sides": rows}
+        print_json(result if by_family is None else {**result, "by_family": by_family})
         return
     note_near_duplicates(whole)
     for row in rows:

@@ -13,15 +13,16 @@ import click
 
 from planner.commands.terminal.options import (
     as_json,
+    by_family_option,
     folder_option,
     logs_argument,
     on_duplicate_option,
     reward_option,
     seed_option,
+    unit_option,
 )
 from planner.commands.terminal.recorded import note_near_duplicates, read_logs
 from planner.commands.terminal.terminal import note, print_json, progress_bars, results
-from policies.cost.budget import UNITS
 from policies.plan.objective import OBJECTIVES, Objective
 
 if TYPE_CHECKING:
@@ -48,12 +49,7 @@ _TEST_FRACTION: Final = 0.4
     "reinforcement learning.",
 )
 @reward_option
-@click.option(
-    "--unit",
-    type=click.Choice(UNITS),
-    default=None,
-    help="Unit of cost; output_tokens where recorded, else samples.",
-)
+@unit_option
 @click.option(
     "--storage",
     default=None,
@@ -67,6 +63,7 @@ _TEST_FRACTION: Final = 0.4
     help="Share of the prompts, by group, that is set aside for `planner evaluate`; 0 trains on all. "
     f"By default {_TEST_FRACTION}, and 0 for the train side of `planner split`.",
 )
+@by_family_option
 @click.option(
     "--learned-verifier/--no-learned-verifier",
     default=True,
@@ -85,6 +82,7 @@ def command(
     unit: str | None,
     storage: str | None,
     test_fraction: float | None,
+    by_family: str | None,
     learned_verifier: bool,
     as_json: bool,
 ) -> None:
@@ -101,7 +99,7 @@ def command(
     with open_folder(out):  # find out before the work whether the bundle can be written there
         pass
     recorded = read_logs(log, on_duplicate)
-    training_side, n_test = _set_aside(recorded, test_fraction, seed)
+    training_side, n_test = _set_aside(recorded, test_fraction, seed, by_family)
     _warn_of_single_samples(training_side, objective)
     try:
         with progress_bars() as tell:
@@ -115,6 +113,7 @@ def command(
                 unit=unit,
                 storage=storage,
                 learned_verifier=learned_verifier,
+                family=by_family,
                 progress=tell,
             )
     except KeyboardInterrupt:
@@ -157,7 +156,9 @@ def _how_to_resume(storage: str | None) -> str:
     return f"finished trials are kept in {storage}; the same command again goes on from there"
 
 
-def _set_aside(log: SampleLog, test_fraction: float | None, seed: int) -> tuple[SampleLog, int]:
+def _set_aside(
+    log: SampleLog, test_fraction: float | None, seed: int, by: str | None
+) -> tuple[SampleLog, int]:
     """Return the log to train on and the number of prompts set aside."""
     if test_fraction is None:
         split = log.about.get("split")
@@ -168,7 +169,7 @@ def _set_aside(log: SampleLog, test_fraction: float | None, seed: int) -> tuple[
     if test_fraction == 0:
         return log, 0
     note_near_duplicates(log)
-    train_side, test_side = log.split(test_fraction=test_fraction, seed=seed)
+    train_side, test_side = log.split(test_fraction=test_fraction, seed=seed, by=by)
     return train_side, len(test_side)
 
 

@@ -7,11 +7,12 @@ Labels of figures are here too. It assumes one line per name; what steers a term
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from difficulty.printable import printable
 
-__all__ = ["as_text", "figure_label"]
+__all__ = ["as_text", "figure_label", "table_lines"]
 
 _MARKUP: Final = re.compile(r"([\\`*\[\]|~])")
 
@@ -26,6 +27,15 @@ def as_text(name: str) -> str:
     """
     line = " ".join(name.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return printable(_MARKUP.sub(r"\\\1", line))
+
+
+def table_lines(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table."""
+    return [
+        f"| {' | '.join(header)} |",
+        "|" + "---|" * len(header),
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
 
 
 def figure_label(name: str) -> str:

@@ -14,6 +14,7 @@ import msgspec
 
 from difficulty.printable import html_facts
 from training.report import sections
+from training.report.families import families_section
 from training.report.markdown import as_text
 from training.report.names import OURS
 from training.report.verdict import verdict_of
@@ -46,6 +47,9 @@ class Report:
         Share of the gap to hindsight that is closed, per budget; empty where halves are too small.
     calibration : dict
         Scores of the belief per generator.
+    families : dict
+        What the belief explains on known and on unseen families (`training.evaluation.family_scores`); empty
+        where the log names none.
     promises, budgets : list of dict
         Told and realised value by fifth, and cost, per budget (`training.evaluation.promises`).
     bands : dict
@@ -64,6 +68,7 @@ class Report:
     uniform: dict[str, Any]
     oracle_gap: dict[str, Any]
     calibration: dict[str, Any]
+    families: dict[str, Any]
     promises: list[dict[str, Any]]
     budgets: list[dict[str, Any]]
     bands: dict[str, Any]
@@ -138,6 +143,7 @@ class Report:
             sections.promises_section(self.promises, self.data),
             sections.budgets_section(self.budgets, self.data),
             sections.belief_section(self.calibration),
+            families_section(self.families, self.calibration),
             sections.flops_section(self.flops_matched),
             verifier_section(self.learned_verifier),
         ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from training.report.markdown import as_text
+from training.report.markdown import as_text, table_lines
 from training.report.names import BEST_RULE, OURS, STATIC
 from training.report.words import difference, multiple, shares
 
@@ -29,14 +29,6 @@ __all__ = [
 
 Table = Mapping[str, Any]
 Rows = Sequence[Mapping[str, Any]]
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [
-        f"| {' | '.join(header)} |",
-        "|" + "---|" * len(header),
-        *(f"| {' | '.join(row)} |" for row in rows),
-    ]
 
 
 def _bold(name: str) -> str:
@@ -65,7 +57,7 @@ def equal_cost_section(comparison: Table, data: Table) -> str:
             "policy that the log cannot tell of every prompt is compared on the others, with the static mix "
             "on the same ones.",
             "",
-            *_table(["policy", *(f"{budget:.4g}" for budget in budgets)], rows),
+            *table_lines(["policy", *(f"{budget:.4g}" for budget in budgets)], rows),
         ]
     )
 
@@ -97,7 +89,7 @@ def multiples_section(comparison: Table, data: Table) -> str:
             "Where a target is never reached: the share of bootstrap replicates that reach it, and how much "
             "is missing at best. The mean over 50, 75 and 90 % is geometric.",
             "",
-            *_table(["policy", *(f"{row['way_to_plateau']:.0%}" for row in first), "mean"], rows),
+            *table_lines(["policy", *(f"{row['way_to_plateau']:.0%}" for row in first), "mean"], rows),
         ]
     )
 
@@ -136,7 +128,7 @@ def uniform_section(uniform: Table, data: Table) -> str:
             "sample of the cheapest. Generator, selector and number are the cheapest in hindsight at each "
             "share, which favours uniform sampling.",
             "",
-            *_table(
+            *table_lines(
                 ["way there", data["objective"], "uniform N", "costs", "the policy", "saved", "share saved"],
                 rows,
             ),
@@ -189,12 +181,12 @@ def _versus(table: Table, title: str, words: str) -> str:
             "",
             words,
             "",
-            *_table(
+            *table_lines(
                 ["against", *(f"{row['way_to_plateau']:.0%}" for row in first["cost_multiples"]), "mean"],
                 costs,
             ),
             "",
-            *_table(
+            *table_lines(
                 ["against", *(f"{row['budget']:.4g}" for row in first["at_equal_cost"]), "mean"],
                 gains,
             ),
@@ -225,7 +217,7 @@ def promises_section(promises: Rows, data: Table) -> str:
             f"Expected {data['objective']} that plans told → realised, by fifth of what was told, lowest "
             "first, per budget. ✗ marks a promise that lies more than .05 off and outside the interval.",
             "",
-            *_table(["budget", *(str(number + 1) for number in range(n))], rows),
+            *table_lines(["budget", *(str(number + 1) for number in range(n))], rows),
         ]
     )
 
@@ -255,7 +247,7 @@ def budgets_section(budgets: Rows, data: Table) -> str:
             "Realised over budget is above 1 where more was spent than asked for, and below where money was "
             "left. Rounds wait for each other: their mean, and what 95 % of the prompts stay within.",
             "",
-            *_table(
+            *table_lines(
                 [
                     f"budget ({data['unit']} per prompt)",
                     "expected cost",
@@ -286,7 +278,7 @@ def gap_section(gap: Table) -> str:
         [
             "## Share of the gap to hindsight",
             "",
-            *_table(["budget", "share closed"], rows),
+            *table_lines(["budget", "share closed"], rows),
             "",
             "Hindsight chooses each prompt's course with one half of its samples, drawn towards the "
             "training prompts that they make likely, at the cost that these had; it is scored on the other "
@@ -310,7 +302,7 @@ def bands_section(bands: Table) -> str:
             "Prompts in fifths of observed success of one sample, easiest first, at a budget of "
             f"{bands['budget']:.4g}.",
             "",
-            *_table(["band", "one sample", "cost", "value", "best single static course"], rows),
+            *table_lines(["band", "one sample", "cost", "value", "best single static course"], rows),
             "",
             "![What the policy gives](allocation.png)",
         ]
@@ -340,7 +332,7 @@ def flops_section(match: Table) -> str:
             f"({match['size_ratio']:.3g} times larger) answering once, at equal FLOPs; "
             f"difference in value per difficulty band, easiest first.{assumed}",
             "",
-            *_table(["inference per pre-training token", "N freed (used)", "all", *bands], rows),
+            *table_lines(["inference per pre-training token", "N freed (used)", "all", *bands], rows),
         ]
     )
 
@@ -355,4 +347,4 @@ def belief_section(calibration: Table) -> str:
         for name, row in calibration.items()
     ]  # fmt: skip
     header = ["generator", "Brier", "constant", "explained share", "CRPS", "constant"]
-    return "\n".join(["## Belief", "", *_table(header, rows), "", "![Reliability](reliability.png)"])
+    return "\n".join(["## Belief", "", *table_lines(header, rows), "", "![Reliability](reliability.png)"])

@@ -55,8 +55,17 @@ def _text(training: Mapping[str, Any]) -> str:
     known = sorted(share for share in training.get("skill", {}).values() if share is not None and share > 0)
     if not known:
         return "tells nothing about success on prompts that were left out"
-    ends = f"{known[0]:.0%}" if len(known) == 1 else f"{known[0]:.0%} to {known[-1]:.0%}"
-    return f"tells {ends} of how prompts that were left out differ in success"
+    told = f"tells {_ends(known)} of how prompts that were left out differ in success"
+    unseen = [share for share in training.get("families", {}).get("skill", {}).values() if share is not None]
+    if not unseen:
+        return told
+    share = _ends(sorted(max(share, 0.0) for share in unseen))
+    return f"{told}, {share} where whole families were (by meta.{training['families']['key']})"
+
+
+def _ends(shares: Sequence[float]) -> str:
+    low, high = f"{shares[0]:.0%}", f"{shares[-1]:.0%}"
+    return low if low == high else f"{low} to {high}"
 
 
 def bundle_table(bundle: PolicyBundle, path: str) -> Table:

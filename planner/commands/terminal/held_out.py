@@ -45,7 +45,9 @@ def held_out(bundle: PolicyBundle, log: SampleLog) -> HeldOut:
     split = about.get("split") if isinstance(about, dict) else None
     if isinstance(split, dict) and split.get("digest") == log.digest:
         found = bool(split.get("near_duplicates"))  # splits of earlier releases went by recorded groups alone
-        test_side = log.split(split["test_fraction"], split["seed"], near_duplicates=found)[1]
+        test_side = log.split(
+            split["test_fraction"], split["seed"], near_duplicates=found, by=split.get("by")
+        )[1]
         return HeldOut(test_side, len(log) - len(test_side), n_renamed=0)
     near = bundle.texts.find([prompt.content for prompt in log.prompts]).near.tolist()
     known = [bundle.was_trained_on(prompt) for prompt in log.prompts]

@@ -8,9 +8,13 @@ from typing import Any, Final, TypeAlias
 
 import click
 
+from policies.cost.budget import UNITS
+
 __all__ = [
     "as_json",
+    "bootstrap_option",
     "bundle_argument",
+    "by_family_option",
     "folder_option",
     "logs_argument",
     "max_rounds_option",
@@ -18,6 +22,7 @@ __all__ = [
     "one_shot_option",
     "reward_option",
     "seed_option",
+    "unit_option",
 ]
 
 Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -53,6 +58,26 @@ reward_option: Final[Decorator] = click.option(
     metavar="reward|score|meta.KEY",
     show_default=True,
     help="Where the rewards of --objective reward stand: their own field, the scores, or a list in meta.",
+)
+by_family_option: Final[Decorator] = click.option(
+    "--by-family",
+    default=None,
+    metavar="KEY",
+    help="Leave whole families of prompts out, named by this key of meta (task, subject ...): the test side "
+    "then asks what is known of kinds that training never saw.",
+)
+unit_option: Final[Decorator] = click.option(
+    "--unit",
+    type=click.Choice(UNITS),
+    default=None,
+    help="Unit of cost; output_tokens where recorded, else samples.",
+)
+bootstrap_option: Final[Decorator] = click.option(
+    "--bootstrap",
+    type=click.IntRange(min=100),
+    default=2000,
+    show_default=True,
+    help="Replicates of the paired bootstrap over prompts.",
 )
 seed_option: Final[Decorator] = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed."

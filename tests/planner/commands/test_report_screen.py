@@ -37,6 +37,7 @@ def report_of(work: dict[str, Any], deployed: str = "courses for all", **changes
         uniform={"rows": [row]},
         oracle_gap=empty,
         calibration=empty,
+        families=empty,
         promises=[],
         budgets=[],
         bands=empty,

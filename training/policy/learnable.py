@@ -1,0 +1,57 @@
+"""Whether a log can be learned from: enough prompts with verdicts, on which generators can be compared.
+
+What is wrong is said with what to do about it; learning itself is left to `training.train`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from difficulty.errors import InvalidInputError
+from difficulty.log.redaction import refuse_redacted
+from difficulty.log.sample_log import SampleLog
+from policies.plan.objective import Objective
+
+__all__ = ["check_learnable"]
+
+_MIN_PROMPTS: Final = 20
+
+
+def check_learnable(log: SampleLog, objective: Objective) -> None:
+    """Refuse a log that nothing can be learned from.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is redacted, too few of its prompts have samples of known value, or generators were recorded
+        on other prompts than the rest.
+    """
+    refuse_redacted(log)
+    n_labelled = int((log.values().n.sum(axis=1) > 0).sum())
+    if not n_labelled:
+        raise InvalidInputError(
+            "no sample is known to be right or wrong, and a policy learns from nothing else: grade them when "
+            "they are imported (planner import --grade), or let planner serve mark those that agree "
+            '(log_labels = "agreement")'
+        )
+    if n_labelled < _MIN_PROMPTS:
+        known = "with a reward" if objective == "reward" else "that are known to be right or wrong"
+        raise InvalidInputError(
+            f"only {n_labelled} prompts have samples {known}; at least {_MIN_PROMPTS} are needed to train a "
+            "policy: record more prompts, or label their samples"
+        )
+    _check_overlap(log)
+
+
+def _check_overlap(log: SampleLog) -> None:
+    """Refuse generators that were recorded on other prompts than the rest: nothing compares them."""
+    known = log.values().n > 0
+    usual = int(known.sum(axis=0).argmax())
+    shared = (known & known[:, [usual]]).sum(axis=0)
+    for name, own, both in zip(log.generators, known.sum(axis=0).tolist(), shared.tolist(), strict=True):
+        if both < min(own, _MIN_PROMPTS):
+            raise InvalidInputError(
+                f"generators {name!r} and {list(log.generators)[usual]!r} have labelled samples of {both} "
+                f"prompts in common, and {_MIN_PROMPTS} are needed to compare them: record both on the same "
+                "prompts, or train on one of them"
+            )

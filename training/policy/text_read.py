@@ -1,0 +1,130 @@
+"""What the texts of a training log say of success: features and belief, fitted out of fold.
+
+It assumes folds that keep near-duplicates together. Whether prompts choose by it is decided by
+`training.policy.learn`; here it is left out only where it tells nothing at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.belief.text_belief import FittedBelief, fit_text_belief
+from difficulty.features.hidden_states import HiddenStates
+from difficulty.features.prompt_features import PromptFeatures
+from difficulty.log.families import Families
+from difficulty.log.sample_log import SampleLog
+from training.policy.learn import Weighed
+from training.policy.unseen_families import skill_on_unseen_families
+
+__all__ = ["TextRead", "read_text", "successes"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+# Dimensions of wording: enough to tell kinds of prompt apart on mixed traffic.
+_WORDING: Final = 48
+
+
+class TextRead(NamedTuple):
+    """What text says.
+
+    Attributes
+    ----------
+    features : PromptFeatures
+        Fitted on the training prompts.
+    fitted : FittedBelief
+        Belief, with weights out of fold.
+    unseen : dict
+        What text says of families that were left out (`training.policy.unseen_families`); empty where the log
+        names none.
+    """
+
+    features: PromptFeatures
+    fitted: FittedBelief
+    unseen: dict[str, Any]
+
+    def skill(self, generators: Iterable[str]) -> dict[str, float | None]:
+        """Return what the belief explains by generator; None where nobody can tell."""
+        shares = zip(generators, self.fitted.skill, strict=True)
+        return {name: round(float(share), 4) if np.isfinite(share) else None for name, share in shares}
+
+    @property
+    def weighed(self) -> Weighed:
+        """Weights of the training prompts out of fold."""
+        return Weighed(self.fitted.out_of_fold, self.fitted.sharp)
+
+
+def read_text(
+    log: SampleLog,
+    folds: NDArray[np.intp],
+    hidden_states: HiddenStates | None,
+    families: Families | None,
+    *,
+    seed: int,
+    tell: Callable[[str, int, int], None],
+) -> TextRead | None:
+    """Fit features and belief; None where there is no text, or text tells nothing out of fold.
+
+    Parameters
+    ----------
+    log : SampleLog
+        The P training prompts.
+    folds : ndarray of intp, shape (P,)
+        Near-duplicates share one.
+    hidden_states : HiddenStates, optional
+        Adds to the features.
+    families : Families, optional
+        Of the prompts, where the log names them.
+    seed : int
+    tell : callable
+        Called with (stage, done, total).
+    """
+    if not PromptFeatures.available(log.prompts):
+        return None
+    tell("belief", 0, 1)
+    hidden = None if hidden_states is None else hidden_states.transform(log.prompts)
+    features = PromptFeatures(embedding_dims=_WORDING, seed=seed).fit(log.prompts, hidden)
+    n, n_good = successes(log)
+    table, spread = features.transform(log.prompts, hidden), _spread(log)
+    fitted = fit_text_belief(table, n, n_good, folds, seed=seed, spread=spread)
+    tell("belief", 1, 1)
+    if not fitted.tells:
+        return None
+    unseen: dict[str, Any] = {}
+    if families is not None:
+        tell("families", 0, 1)
+        unseen = skill_on_unseen_families(
+            table, n, n_good, families, tuple(log.generators), seed=seed, spread=spread
+        )
+        tell("families", 1, 1)
+    return TextRead(features, fitted, unseen)
+
+
+def successes(log: SampleLog) -> tuple[NDArray[np.int64], NDArray[np.int64] | FloatArray]:
+    """Return samples of known value and how many succeeded, (P, G) each: of rewards, the sum of their shares
+    of the scale.
+    """
+    values, scale = log.values(), log.scale
+    total = ((values.total - values.n * scale.lower) / scale.span).clip(0, values.n)
+    whole = total.astype(np.int64)
+    return values.n, whole if (whole == total).all() else total
+
+
+def _spread(log: SampleLog) -> FloatArray | None:
+    """Return how far rewards of a prompt lie apart, (P, G) in [0, 1]; None where samples are right or wrong,
+    so that the mean tells it.
+    """
+    found, graded = [], False
+    for name in log.generators:
+        share = log.scale.share(log.pool(name).value)
+        known = ~np.isnan(share)
+        graded |= bool((known & (share > 0) & (share < 1)).any())
+        several = known.sum(axis=1) > 1
+        spread = np.full(len(share), np.nan)
+        # A share varies by at most a half.
+        spread[several] = np.minimum(2 * np.nanstd(share[several], axis=1), 1.0)
+        found.append(spread)
+    return np.stack(found, axis=1) if graded else None
