@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from scripted_upstream import Asked, Said, ScriptedUpstream, completion
-from serving_bed import serving
+from live_server import live_server
+from scripted_upstream import Asked, Said, completion
 
 from planner.serving.description import openapi
-from planner.serving.server import server_of
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -35,30 +32,8 @@ def behave(asked: Asked, _: int) -> Said:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """A server in a thread of its own."""
-    told: list[str] = []
-    ready, stopped = threading.Event(), threading.Event()
-
-    async def serve() -> None:
-        async with ScriptedUpstream(behave) as up, serving(up, upstream={"max_retries": 0}) as bed:
-            server = server_of(bed.service.application)
-            server.config.lifespan = "off"
-            server.install_signal_handlers = lambda: None
-            work = asyncio.create_task(server.serve())
-            while not server.started:
-                await asyncio.sleep(0.001)
-            told.append(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}")
-            ready.set()
-            await asyncio.to_thread(stopped.wait)
-            server.should_exit = True
-            await work
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    assert ready.wait(30)
-    yield told[0]
-    stopped.set()
-    thread.join()
+    with live_server(behave, upstream={"max_retries": 0}) as (address, _):
+        yield address
 
 
 @SCHEMA.parametrize()
