@@ -35,6 +35,7 @@ from training.evaluation.promises import budget_rows, plan_batch, promise_rows
 from training.evaluation.uniform import against_uniform
 from training.frontier import bootstrap_weights
 from training.menu.learned_verifiers import measure_learned_verifiers
+from training.report.canvas import FigureStyle
 from training.report.names import BEST_RULE, OURS, STATIC
 from training.report.report import Report
 from training.report.write import write_report
@@ -52,6 +53,8 @@ _CONDITIONAL: Final = (
     "training log, or new samples of the same prompts, would change is not in them."
 )
 
+_PNG: Final = FigureStyle()
+
 
 @on_one_thread
 def evaluate(
@@ -63,6 +66,7 @@ def evaluate(
     seed: int = 0,
     cost_model: CostModel | None = None,
     hidden_states: HiddenStates | None = None,
+    figures: FigureStyle = _PNG,
     progress: Progress | None = None,
 ) -> Report:
     """Evaluate a bundle on test prompts and write the report.
@@ -83,6 +87,8 @@ def evaluate(
         Prices beyond those in the log's header; its unit is replaced by the bundle's.
     hidden_states : HiddenStates, optional
         The one that the bundle was trained with; needed for such bundles only.
+    figures : FigureStyle
+        Types of file beside PNG, and the width; by default PNG as wide as a page.
     progress : callable, optional
         Called with (stage, done, total).
 
@@ -98,6 +104,7 @@ def evaluate(
         raise InvalidInputError(
             f"n_bootstrap must be at least {_FEWEST_REPLICATES} for a 95 % interval, got {n_bootstrap}"
         )
+    figures.check()
     tell = progress or (lambda stage, done, total: None)
     loaded = bundle if isinstance(bundle, PolicyBundle) else PolicyBundle.load(bundle)
     objective = check_objective(loaded.objective)
@@ -185,7 +192,7 @@ def evaluate(
     )
     if out is not None:
         tell("figures", 0, 1)
-        write_report(report, Path(out))
+        write_report(report, Path(out), figures)
         tell("figures", 1, 1)
     return report
 

@@ -32,6 +32,19 @@ __all__ = ["command"]
 @on_duplicate_option
 @folder_option("report", "Folder of report.json, report.md and the figures.")
 @bootstrap_option
+@click.option(
+    "--figures",
+    type=click.Choice(["png", "svg", "pdf"]),
+    multiple=True,
+    help="Types of file of the figures, beside PNG.",
+)
+@click.option(
+    "--figure-width",
+    type=click.FloatRange(2, 20),
+    default=7.0,
+    show_default=True,
+    help="Width of the figures in inches; a column of a paper is 3.35 wide, a page 7.",
+)
 @seed_option
 @as_json
 def command(
@@ -40,6 +53,8 @@ def command(
     on_duplicate: Literal["error", "first"],
     out: Path,
     bootstrap: int,
+    figures: tuple[Literal["png", "svg", "pdf"], ...],
+    figure_width: float,
     seed: int,
     as_json: bool,
 ) -> None:
@@ -52,6 +67,7 @@ def command(
     from planner.bundle.policy_bundle import PolicyBundle
     from planner.commands.terminal.held_out import held_out
     from training.evaluate import evaluate
+    from training.report.canvas import FigureStyle
 
     require("matplotlib", extra="train")
     loaded = PolicyBundle.load(bundle)
@@ -64,7 +80,15 @@ def command(
         )
     note_near_duplicates(unseen.log)
     with progress_bars() as tell:
-        report = evaluate(loaded, unseen.log, out=out, n_bootstrap=bootstrap, seed=seed, progress=tell)
+        report = evaluate(
+            loaded,
+            unseen.log,
+            out=out,
+            n_bootstrap=bootstrap,
+            seed=seed,
+            figures=FigureStyle(figures or ("png",), figure_width),
+            progress=tell,
+        )
     if as_json:
         say_json(report.to_json())
         return

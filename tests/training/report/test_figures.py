@@ -1,0 +1,95 @@
+"""Figures: their types and sizes, what is drawn of whom, and titles that say what is seen."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from difficulty.errors import InvalidInputError
+from training.evaluate import evaluate
+from training.report.allocation_figure import allocation_figure
+from training.report.canvas import FigureStyle
+from training.report.figures import draw_figures
+from training.report.frontier_figure import frontier_figure
+from training.report.names import BEST_RULE, OURS, STATIC
+from training.report.report import Report
+
+
+@pytest.fixture(scope="module")
+def report(trained: Any) -> Report:
+    return evaluate(trained.bundle, trained.test_log, n_bootstrap=100)
+
+
+def test_every_type_is_written_as_wide_as_asked_and_the_same_twice(report: Report, tmp_path: Path) -> None:
+    style = FigureStyle(("png", "svg", "pdf"), 3.35)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        draw_figures(report, tmp_path / name, style)
+    files = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert len(files) == 9
+    for name in files:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    drawn = (tmp_path / "one" / "frontier.svg").read_text()
+    assert f'width="{3.35 * 72:g}pt"' in drawn and ">learned policy</text>" in drawn  # letters, not outlines
+    assert (tmp_path / "one" / "frontier.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(
+    ("style", "said"),
+    [
+        (FigureStyle(("gif",)), "written as png, svg, pdf; got"),  # type: ignore[arg-type]  # what a user may type
+        (FigureStyle(()), "written as png, svg, pdf"),
+        (FigureStyle(width=0.5), "2 to 20 inches wide .a column of a paper is 3.35., got 0.5"),
+    ],
+)
+def test_styles_that_do_not_exist_are_refused(style: FigureStyle, said: str, trained: Any) -> None:
+    with pytest.raises(InvalidInputError, match=said):
+        evaluate(trained.bundle, trained.test_log, figures=style)
+
+
+@pytest.mark.parametrize("width", [3.35, 7.0])
+def test_the_frontier_shows_ours_first_and_paired_differences(report: Report, width: float) -> None:
+    above, below = frontier_figure(report, width).axes
+    labels = [text.get_text() for text in above.texts]
+    assert set(labels) == {OURS, STATIC, BEST_RULE} and len(above.lines) == 3
+    heights = sorted((text.get_position()[1] for text in above.texts), reverse=True)
+    assert all(first - second > 0.02 for first, second in pairwise(heights))
+    bold = [text.get_text() for text in above.texts if text.get_fontweight() == "bold"]
+    assert bold == [OURS]
+    rows = [row for row in report.comparison["at_equal_cost"][OURS] if row.get("difference") is not None]
+    static, _ = below.containers
+    assert [float(y) for y in static[0].get_ydata()] == [row["difference"] for row in rows]
+    assert not above.collections  # no broad bands, which hide what is sure
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (
+            {"multiple": 2.5, "interval": [2.0, 3.0]},
+            r"cost 2\.50 \[2\.00, 3\.00\] times what",
+        ),
+        ({"multiple": 1.1, "interval": [0.8, 3.0]}, "that may be chance"),
+        ({"multiple": 0.0, "interval": [0.0, 0.0]}, "No saving against fixed numbers of samples is shown"),
+    ],
+)
+def test_the_title_says_what_is_seen(report: Report, row: dict[str, Any], said: str) -> None:
+    changed = {**report.comparison, "cost_multiples": {OURS: [{"way_to_plateau": 0.75, **row}]}}
+    tables = {name: getattr(report, name) for name in Report.__dataclass_fields__}
+    figure = frontier_figure(Report(**tables | {"comparison": changed}), 7.0)
+    assert re.search(said, " ".join(figure._suptitle.get_text().split()))
+
+
+def test_who_gets_what_has_readable_ticks_and_speaking_titles(report: Report) -> None:
+    left, right = allocation_figure(report, 7.0).axes
+    figure = left.figure
+    figure.canvas.draw()
+    ticks = [label.get_text() for label in right.get_xticklabels()]
+    assert len(ticks) == len(report.bands["allocations"]) and not any("e" in tick for tick in ticks)
+    titles = [axes.get_title(loc="left") for axes in (left, right)]
+    assert re.search("fifth gets|about as many", titles[0]) and "kind" in titles[1]
+    assert len(right.containers) <= 7
