@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.belief.text_belief import FittedBelief, fit_text_belief
+from difficulty.belief.text_belief_fit import FittedBelief, fit_text_belief
 from difficulty.features.hidden_states import HiddenStates
 from difficulty.features.prompt_features import PromptFeatures
 from difficulty.log.families import Families

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.belief.text_belief import fit_text_belief
+from difficulty.belief.text_belief_fit import fit_text_belief
 from difficulty.log.families import Families
 from difficulty.predictor.group_folds import group_folds
 

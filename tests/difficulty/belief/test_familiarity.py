@@ -9,7 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from difficulty.belief.belief_options import BeliefOptions
 from difficulty.belief.familiarity import Familiarity
 from difficulty.belief.familiarity_fit import HeldOut, fit_strangeness, fitted_fall, wording_clusters
-from difficulty.belief.text_belief import TextBelief, fit_text_belief
+from difficulty.belief.text_belief import TextBelief
+from difficulty.belief.text_belief_fit import fit_text_belief
 from difficulty.errors import InvalidInputError
 from difficulty.features.prompt_features import PromptFeatures
 from difficulty.prompt import Prompt

@@ -10,7 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from difficulty.belief.belief_options import BeliefOptions
 from difficulty.belief.skill import skill_of
-from difficulty.belief.text_belief import FittedBelief, TextBelief, fit_text_belief
+from difficulty.belief.text_belief import TextBelief
+from difficulty.belief.text_belief_fit import FittedBelief, fit_text_belief
 from difficulty.errors import InvalidInputError
 from difficulty.predictor.success_rates import success_rates
 
