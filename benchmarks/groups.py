@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             found = compare_groups(truth, n_runs=runs, move=move, floor=arguments.floor)
             table.add_row(title, how, *(_cell(*found[name][1:]) for name in names))
     for path in arguments.log:
-        log = SampleLog.read(path)
+        log = SampleLog.read(path, on_duplicate="first")
         for name in log.generators:
             found = compare_groups(recorded_truth(log, name), n_runs=runs, cap=8, floor=arguments.floor)
             table.add_row(name, "recorded", *(_cell(*found[each][1:]) for each in names))

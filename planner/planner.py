@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.belief.reference_prompts import Belief
@@ -23,6 +24,7 @@ from difficulty.logger import logger_of
 from difficulty.prompt import Prompt, as_prompts
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.bundle.restriction import restrict
+from planner.planning.at_risk import AtRisk, Panels, plan_at_risk
 from planner.planning.batch import Batch
 from planner.planning.expectation import Expectation, Lengths
 from planner.planning.groups import first_groups
@@ -31,6 +33,7 @@ from planner.planning.menu import CHUNK, Chooser, Menu, menu_of
 from planner.planning.plans import Ground, Writer
 from planner.planning.request import check_request, warn_of_strangers
 from planner.planning.untrained import untrained_bundle
+from policies.answering.answering import Answering, AnswerPrice
 from policies.cost.budget import Budget, Unit, check_unit
 from policies.cost.cost_model import CostModel
 from policies.cost.latency import DecodeModel
@@ -196,6 +199,7 @@ class Planner:
         budget: Budget | None = None,
         price: float | None = None,
         target_accuracy: float | None = None,
+        target_risk: float | None = None,
         max_per_prompt: float | None = None,
         one_shot: bool = False,
         max_rounds: int | None = None,
@@ -203,7 +207,8 @@ class Planner:
     ) -> list[AllocationPlan]:
         """Return one plan per prompt, in order.
 
-        Exactly one of `budget`, `price` and `target_accuracy` is given.
+        Exactly one of `budget`, `price` and `target_accuracy` is given, or `target_risk`, alone or with a
+        budget.
 
         Parameters
         ----------
@@ -216,6 +221,9 @@ class Planner:
             Value that a unit of cost must bring, at least 0; each plan then depends on its prompt alone.
         target_accuracy : float, optional
             Mean expected accuracy that is to be reached at least cost, in (0, 1].
+        target_risk : float, optional
+            Greatest share of errors among answered prompts, in (0, 1): plans give the most answers at that
+            risk. Which answers are given is settled by `run`, from what was drawn.
         max_per_prompt : float, optional
             Hard cap on each plan, in the unit of the bundle, beside a price or a target; budgets have their
             own.
@@ -244,12 +252,17 @@ class Planner:
             budget=budget,
             price=price,
             target_accuracy=target_accuracy,
+            target_risk=target_risk,
             max_per_prompt=max_per_prompt,
             one_shot=one_shot,
             max_rounds=max_rounds,
             seed=seed,
         )
-        plans = [] if ready is None else _plans(ready, budget, target_accuracy)
+        plans: list[AllocationPlan] = []
+        if ready is not None and target_risk is not None:
+            plans = self._at_risk(ready, target_risk, budget, max_per_prompt).plans
+        elif ready is not None:
+            plans = _plans(ready, budget, target_accuracy)
         cost = sum(plan.expected_cost for plan in plans)
         _LOG.info("planned %d prompts, expected to cost %.6g", len(plans), cost)
         return plans
@@ -265,6 +278,8 @@ class Planner:
         one_shot: bool,
         max_rounds: int | None,
         seed: int,
+        target_risk: float | None = None,
+        answering: bool = False,
     ) -> Batch | None:
         """Check what was asked, and work out what prompts would take; None where there are none."""
         check_request(
@@ -275,12 +290,14 @@ class Planner:
             max_rounds=max_rounds,
             seed=seed,
             scale=self.bundle.policy.telling.scale,
+            target_risk=target_risk,
         )
         if not prompts:
             return None
+        answering = answering or target_risk is not None
         unit = check_unit(self.bundle.unit if budget is None else budget.unit)
         cap = max_per_prompt if budget is None else budget.max_per_prompt
-        chooser = self._chooser(unit, cap=cap, one_shot=one_shot, max_rounds=max_rounds)
+        chooser = self._chooser(unit, cap=cap, one_shot=one_shot, max_rounds=max_rounds, sampled=answering)
         menu = self._menu(chooser, prompts, price)
         warn_of_strangers(menu.familiarity)
         return Batch(
@@ -307,6 +324,8 @@ class Planner:
         budget: Budget | None = None,
         price: float | None = None,
         target_accuracy: float | None = None,
+        target_risk: float | None = None,
+        answer_price: AnswerPrice | None = None,
         max_per_prompt: float | None = None,
         one_shot: bool = False,
         max_rounds: int | None = None,
@@ -342,6 +361,8 @@ class Planner:
                 budget=budget,
                 price=price,
                 target_accuracy=target_accuracy,
+                target_risk=target_risk,
+                answer_price=answer_price,
                 max_per_prompt=max_per_prompt,
                 one_shot=one_shot,
                 max_rounds=max_rounds,
@@ -363,6 +384,8 @@ class Planner:
         budget: Budget | None = None,
         price: float | None = None,
         target_accuracy: float | None = None,
+        target_risk: float | None = None,
+        answer_price: AnswerPrice | None = None,
         max_per_prompt: float | None = None,
         one_shot: bool = False,
         max_rounds: int | None = None,
@@ -386,6 +409,12 @@ class Planner:
             As in `plan`. Budgets and caps also hold against *actual* usage: nothing is sent that would exceed
             them, what some prompts save is spent on others, and where money runs out before a prompt's first
             answer, one cheap sample is drawn in place of its plan.
+        target_risk : float, optional
+            As in `plan`. Answers that are not sure enough are withheld, so that among those that are given
+            the share of errors stays below it, in 95 of 100 batches; outcomes say how sure each is and, of
+            those withheld, whether more samples may help (docs/risk.md).
+        answer_price : AnswerPrice, optional
+            In place of a risk: what a wrong answer costs and what none does, a right one being worth 1.
         verifier, extractor, limits, driver, run_log, progress
             As in `planner.running.run_plans.run_plans`.
         seed : int
@@ -400,8 +429,12 @@ class Planner:
         from planner.drivers import Limits
         from planner.running.parts import LeastAnswer
         from planner.running.run_plans import run_plans
+        from planner.running.withholding import withhold
 
         batch = as_prompts(prompts)
+        if target_risk is not None and answer_price is not None:
+            raise InvalidInputError("give target_risk or answer_price, not both")
+        answering = target_risk is not None or answer_price is not None
         ready = self._batch(
             batch,
             budget=budget,
@@ -411,22 +444,30 @@ class Planner:
             one_shot=one_shot,
             max_rounds=max_rounds,
             seed=seed,
+            target_risk=target_risk,
+            answering=answering,
         )
         if ready is None:
             return []
+        if target_risk is not None:
+            plans, threshold = self._at_risk(ready, target_risk, budget, max_per_prompt)
+            enough = threshold.confidence
+        else:
+            plans = _plans(ready, budget, target_accuracy)
+            enough = 0.0 if answer_price is None else answer_price.threshold
         least = None if budget is None else ready.least()
         model = self._cost_model(self.bundle.unit if budget is None else budget.unit)
         limits = limits or Limits()
         if max_per_prompt is not None:
             limits = replace(limits, max_cost_per_prompt=max_per_prompt, price=model.price)
-        return await run_plans(
-            _plans(ready, budget, target_accuracy),
+        outcomes = await run_plans(
+            plans,
             batch,
             backend=backend,
             generators=self.bundle.generators,
             cost_model=model,
             budget=budget,
-            replan=None if budget is None else ready,
+            replan=None if budget is None or answering else ready,
             least=None if least is None else [LeastAnswer(*one) for one in least],
             levels=None if one_shot or max_rounds is not None else ready.levels(),
             max_rounds=max_rounds,
@@ -439,6 +480,57 @@ class Planner:
             seed=seed,
             progress=progress,
         )
+        if not answering:
+            return outcomes
+        known = self._answering()
+        return withhold(outcomes, plans, known, rates=self._rates(batch, list(known.usual)), least=enough)
+
+    def _answering(self) -> Answering:
+        """Return what the bundle knows of being right.
+
+        Raises
+        ------
+        InvalidInputError
+            When it knows nothing.
+        """
+        if self.bundle.answering is None:
+            raise InvalidInputError(
+                "this bundle does not know how sure its answers are: it was trained for another objective, "
+                "on too few prompts with marked answers, or before there were targets of risk; train it anew"
+            )
+        return self.bundle.answering
+
+    def _at_risk(self, ready: Batch, target_risk: float, budget: Budget | None, cap: float | None) -> AtRisk:
+        """Return plans for a target of risk."""
+        known = self._answering()
+        model = self._cost_model(ready.writer.unit)
+        columns = known.columns[known.columns >= 0]
+        size = len(ready.prompts)
+        panels = Panels(np.empty((size, 0)), np.empty((size, 0)))
+        if len(columns):
+            expectation = Expectation.of(
+                self.bundle.table.columns(columns), model, self._lengths(), decode=self.decode
+            )
+            panels = Panels(*expectation.expect_alike(ready.prompts))
+        most = cap if budget is None else budget.max_per_prompt
+        return plan_at_risk(
+            ready,
+            known,
+            panels,
+            target_risk=target_risk,
+            budget=None if budget is None else budget.total(n_prompts=size),
+            cap=np.inf if most is None else most,
+        )
+
+    def _rates(self, prompts: Sequence[Prompt], names: Sequence[str]) -> NDArray[np.float64]:
+        """Return the success rates of one sample that text promises of generators, shape (P, G)."""
+        success = self.bundle.references.success()
+        columns = [self.bundle.references.generators.index(name) for name in names]
+        parts = []
+        for start in range(0, len(prompts), CHUNK):
+            belief = self.belief(prompts[start : start + CHUNK])
+            parts.append(belief.expect(success[:, columns]))
+        return np.concatenate(parts)
 
     def _cost_model(self, unit: str) -> CostModel:
         model = self.cost_model or CostModel(unit=check_unit(unit), generators=self.bundle.generators)
@@ -552,12 +644,15 @@ class Planner:
         cap: float | None = None,
         one_shot: bool = False,
         max_rounds: int | None = None,
+        sampled: bool = False,
     ) -> Chooser:
         """Return what takes courses in a unit, under restrictions."""
         bundle = self.bundle
         allowed = np.array(
             [
-                (not one_shot or course.one_shot) and (max_rounds is None or course.rounds <= max_rounds)
+                (not one_shot or course.one_shot)
+                and (max_rounds is None or course.rounds <= max_rounds)
+                and (not sampled or all(step.kind == "sample" for step in course.steps))
                 for course in bundle.table.courses
             ]
         )
@@ -582,17 +677,21 @@ class Planner:
         """Return what deployed courses bring and cost in a unit, priced once."""
         if unit not in self._priced:
             bundle = self.bundle
-            lengths = Lengths(
-                reference={name: bundle.prompt_tokens[:, at] for at, name in enumerate(bundle.generators)},
-                fit=bundle.prompt_token_fit,
-            )
             self._priced[unit] = Expectation.of(
                 bundle.table.columns(np.flatnonzero(bundle.deployed)),
                 self._cost_model(unit),
-                lengths,
+                self._lengths(),
                 decode=self.decode,
             )
         return self._priced[unit]
+
+    def _lengths(self) -> Lengths:
+        """Return how long prompts are."""
+        bundle = self.bundle
+        return Lengths(
+            reference={name: bundle.prompt_tokens[:, at] for at, name in enumerate(bundle.generators)},
+            fit=bundle.prompt_token_fit,
+        )
 
     def _ground(self) -> Ground:
         if not self.bundle.training:

@@ -34,6 +34,7 @@ from policies.menu.curves import row_mean
 from policies.plan.objective import Objective, check_objective, valued
 from policies.table.measure import prompt_lengths
 from policies.table.table import CourseTable
+from training.answering.learn import with_answering
 from training.menu.learned_verifiers import LearnedVerifiers, fit_learned_verifiers
 from training.menu.study_name import study_name
 from training.policy.belief_search import search_belief
@@ -226,6 +227,11 @@ def _train(
         search=search,
         progress=tell,
     )
+    answering = None
+    if objective == "accuracy" and log.has_answers:
+        tell("answers", 0, 1)
+        learned, answering = with_answering(log, learned, groups=groups, seed=seed)
+        tell("answers", 1, 1)
     bundle = _bundle(
         log,
         learned,
@@ -238,6 +244,7 @@ def _train(
         seed=seed,
         n_trials=n_trials,
     )
+    bundle = replace(bundle, answering=answering)
     bundle.save_into(folder)
     _LOG.info("trained on %d prompts: %s", len(log), "; ".join(learned.verdict.chosen))
     return bundle

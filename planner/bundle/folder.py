@@ -27,7 +27,16 @@ _MAX_BYTES: Final = 64 << 20
 # A reader starts again where a writer has replaced the bundle meanwhile.
 _TRIES: Final = 5
 _NAMES: Final = frozenset(
-    {MANIFEST, "belief.npz", "features.npz", "policy.npz", "references.npz", "texts.npz", "verifiers.json"}
+    {
+        MANIFEST,
+        "answering.npz",
+        "belief.npz",
+        "features.npz",
+        "policy.npz",
+        "references.npz",
+        "texts.npz",
+        "verifiers.json",
+    }
 )
 # Files of schemas 1 and 2, which a new training may replace.
 _OLD_NAMES: Final = frozenset({"adaptive.json", "adaptive.npz"})

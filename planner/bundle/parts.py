@@ -24,6 +24,7 @@ from planner.bundle.array_file import unpack
 from planner.bundle.checks import MAX_NUMBER, TABLE, check_references
 from planner.bundle.json_file import read_json
 from planner.bundle.manifest import Manifest
+from policies.answering.answering import Answering
 from policies.choice.course_policy import CoursePolicy
 from policies.cost.budget import Unit, check_unit
 from policies.course.wire import course_from_plain
@@ -54,6 +55,7 @@ class Parts(TypedDict, total=False):
     trained: NDArray[np.uint64]
     texts: KnownTexts
     verifiers: Mapping[str, CorrectnessModel]
+    answering: Answering | None
 
 
 def read_parts(manifest: Manifest, content: Mapping[str, bytes]) -> Parts:
@@ -156,6 +158,7 @@ def _read_parts(manifest: Manifest, content: Mapping[str, bytes]) -> Parts:
         training=manifest.training,
         trained=arrays["trained"],
         verifiers=verifiers,
+        answering=None,
     )
     if "texts.npz" in packed:
         parts["texts"] = KnownTexts.from_arrays(packed["texts.npz"])
@@ -167,6 +170,12 @@ def _read_parts(manifest: Manifest, content: Mapping[str, bytes]) -> Parts:
         # Raises where belief and features do not fit together.
         belief.weights(np.zeros((1, len(features.names_)), dtype=np.float32))
         parts["features"], parts["belief"] = features, belief
+    if "answering.npz" in packed:
+        answering = Answering.from_arrays(packed["answering.npz"], tuple(generators))
+        panels = answering.columns[answering.columns >= 0]
+        if (answering.levels >= len(policy.prices)).any() or (panels >= len(courses)).any():
+            raise InvalidBundleError("answers are known of levels or courses that the policy does not have")
+        parts["answering"] = answering
     return parts
 
 

@@ -30,6 +30,7 @@ from planner.bundle.array_file import pack
 from planner.bundle.folder import MANIFEST, open_folder, read_files, write_files
 from planner.bundle.manifest import SCHEMA, Manifest, parse_manifest, read_manifest
 from planner.bundle.parts import TABLE, read_parts
+from policies.answering.answering import Answering
 from policies.choice.course_policy import CoursePolicy
 from policies.course.wire import course_to_plain
 from policies.table.table import CourseTable
@@ -74,6 +75,8 @@ class PolicyBundle:
         had no text.
     verifiers : mapping of str to CorrectnessModel
         Learned verifier of each generator whose log had what it takes.
+    answering : Answering or None
+        How sure answers are, for targets of risk; None where the log had too few marked answers.
     """
 
     objective: str
@@ -91,6 +94,7 @@ class PolicyBundle:
     trained: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
     texts: KnownTexts = field(default_factory=lambda: KnownTexts.of([]))
     verifiers: Mapping[str, CorrectnessModel] = field(default_factory=dict)
+    answering: Answering | None = None
 
     def __repr__(self) -> str:
         n_prompts, n_courses = self.table.value.shape
@@ -163,6 +167,8 @@ class PolicyBundle:
             files["belief.npz"] = pack(self.belief.to_arrays())
         if len(self.texts):
             files["texts.npz"] = pack(self.texts.to_arrays())
+        if self.answering is not None:
+            files["answering.npz"] = pack(self.answering.to_arrays())
         if self.verifiers:
             files["verifiers.json"] = write_models(self.verifiers)
         return files

@@ -51,8 +51,17 @@ def restrict(bundle: PolicyBundle, generators: Mapping[str, Generator]) -> Polic
         raise UnknownGeneratorError(
             f"the deployed policy uses none of {', '.join(known)}; train on a log of these generators alone"
         )
+    answering = bundle.answering
+    if answering is not None:
+        kept = [
+            way
+            for way, column in enumerate(answering.columns.tolist())
+            if column < 0 or set(bundle.table.courses[column].generators) <= set(known)
+        ]
+        answering = answering.take(np.array(kept, dtype=np.intp))
     return replace(
         bundle,
+        answering=answering,
         generators={**bundle.generators, **{n: generators[n] for n in known}},
         deployed=deployed,
     )

@@ -63,6 +63,12 @@ __all__ = ["OutFormat", "budget_of", "command"]
     default=None,
     help="In place of a budget: mean expected accuracy to reach at least cost.",
 )
+@click.option(
+    "--target-risk",
+    type=float,
+    default=None,
+    help="Alone or with a budget: most answers at this share of errors among those given.",
+)
 @one_shot_option
 @max_rounds_option
 @click.option(
@@ -105,6 +111,7 @@ def command(
     max_per_prompt: float | None,
     price: float | None,
     target_accuracy: float | None,
+    target_risk: float | None,
     one_shot: bool,
     max_rounds: int | None,
     form: Literal["auto", "jsonl", "text"],
@@ -118,7 +125,7 @@ def command(
 
     PROMPTS is a file of JSON objects, one per line ({"prompt": …} or {"messages": […]}, optionally "id",
     "group", "gold"), a file of plain text, one prompt per line, a sample log, or - for standard input. Give
-    one of --budget, --price and --target-accuracy.
+    one of --budget, --price and --target-accuracy, or --target-risk.
 
     Without --out the plans go to standard output and the table to standard error. With --json the table is
     left out or, with --out, printed as one JSON document.
@@ -132,7 +139,7 @@ def command(
     from policies.plan.wire import plan_to_json
 
     planner = Planner.load(bundle)
-    limit = budget_of(planner, budget, unit, scope, max_per_prompt, [price, target_accuracy])
+    limit = budget_of(planner, budget, unit, scope, max_per_prompt, [price, target_accuracy], target_risk)
     found = read_tasks(str(prompts), form=form)  # the files that run and collect read, with the same ids
     if found.unused_fields:
         note(f"fields of {prompts} that planning does not use: {', '.join(found.unused_fields)}")
@@ -141,6 +148,7 @@ def command(
         budget=limit,
         price=price,
         target_accuracy=target_accuracy,
+        target_risk=target_risk,
         one_shot=one_shot or out_format != "plans",
         max_rounds=max_rounds,
         seed=seed,
@@ -154,7 +162,7 @@ def command(
         return
     from planner.commands.tables.plan import plan_summary, plan_table
 
-    asked = _asked(planner, limit, price, target_accuracy)
+    asked = _asked(planner, limit, price, target_accuracy, target_risk)
     if as_json:
         print_json({"out": ", ".join(map(str, files)), "asked": asked, **plan_summary(plans)})
         return
@@ -208,11 +216,14 @@ def budget_of(
     scope: Literal["prompt", "batch"],
     cap: float | None,
     others: list[float | None],
+    target_risk: float | None = None,
 ) -> Budget | None:
     """Return the budget, or None where a price or target is given instead."""
     given = [value for value in (budget, *others) if value is not None]
-    if len(given) != 1:
-        raise click.UsageError("give one of --budget, --price and --target-accuracy")
+    if target_risk is not None and any(value is not None for value in others):
+        raise click.UsageError("--target-risk goes alone or with --budget")
+    if len(given) + (target_risk is not None and not given) != 1:
+        raise click.UsageError("give one of --budget, --price, --target-accuracy and --target-risk")
     if budget is None:
         for name, value in (("--unit", unit), ("--max-per-prompt", cap)):
             if value is not None:
@@ -221,9 +232,13 @@ def budget_of(
     return Budget(limit=budget, unit=check_unit(unit or planner.bundle.unit), scope=scope, max_per_prompt=cap)
 
 
-def _asked(planner: Planner, limit: Budget | None, price: float | None, target: float | None) -> str:
+def _asked(
+    planner: Planner, limit: Budget | None, price: float | None, target: float | None, risk: float | None
+) -> str:
     """Say in words what was asked for."""
     if limit is None:
+        if risk is not None:
+            return f"target risk {risk:g}"
         if price is not None:
             return f"price {price:g} per {planner.bundle.unit.rstrip('s')}"
         return f"target {planner.bundle.objective} {target:g}"

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from planner.ports.outcome import Outcome
     from planner.ports.ports import Verifier
     from planner.running.summary import RunSummary
+    from policies.answering.answering import AnswerPrice
     from policies.plan.plan import AllocationPlan
 
 __all__ = ["command"]
@@ -77,6 +78,24 @@ _WHY: Final = {
 @click.option("--max-per-prompt", type=float, default=None, help="Hard cap on any prompt's cost.")
 @click.option("--price", type=float, default=None, help="In place of a budget: value of a unit of cost.")
 @click.option("--target-accuracy", type=float, default=None, help="In place of a budget: accuracy to reach.")
+@click.option(
+    "--target-risk",
+    type=float,
+    default=None,
+    help="Alone or with --budget: withhold answers, so that errors among those given stay below this share.",
+)
+@click.option(
+    "--wrong-costs",
+    type=float,
+    default=None,
+    help="Cost of a wrong answer, a right one being worth 1: answers not worth it are withheld.",
+)
+@click.option(
+    "--no-answer-costs",
+    type=float,
+    default=None,
+    help="Beside --wrong-costs: cost of no answer; 0 by default.",
+)
 @one_shot_option
 @max_rounds_option
 @click.option(
@@ -130,6 +149,9 @@ def command(
     max_per_prompt: float | None,
     price: float | None,
     target_accuracy: float | None,
+    target_risk: float | None,
+    wrong_costs: float | None,
+    no_answer_costs: float | None,
     one_shot: bool,
     max_rounds: int | None,
     plan_file: Path | None,
@@ -147,8 +169,8 @@ def command(
 
     PROMPTS is a file of prompts (as for `planner plan`), a JSON Lines file of "question" or "problem" with
     "answer" or "solution", a sample log, or reasoning-gym:TASK. Give one of --budget, --price and
-    --target-accuracy, or --plans. Keys come from the environment only. Exit code 1 says that no prompt was
-    answered.
+    --target-accuracy, or --plans; or --target-risk, alone or with --budget. Keys come from the environment
+    only. Exit code 1 says that no prompt was answered.
     """
     from planner.collection.grade import GoldGrader
     from planner.planner import Planner
@@ -161,15 +183,16 @@ def command(
     if out.exists() and not journal.exists():
         raise InvalidInputError(f"{out} exists and is complete; take another output or remove it")
     planner = Planner.load(bundle)
-    if plan_file is not None and (
-        one_shot or max_rounds is not None or price is not None or target_accuracy is not None
-    ):
+    answer_price = _answer_price(wrong_costs, no_answer_costs, target_risk)
+    anew = (max_rounds, price, target_accuracy, target_risk, answer_price)
+    if plan_file is not None and (one_shot or any(value is not None for value in anew)):
         raise click.UsageError(
-            "--plans says all of it; --one-shot, --max-rounds, --price and --target-accuracy plan anew"
+            "--plans says all of it; --one-shot, --max-rounds, --price, --target-accuracy, --target-risk and "
+            "--wrong-costs plan anew"
         )
     limit = None
     if plan_file is None or budget is not None:
-        limit = budget_of(planner, budget, unit, scope, max_per_prompt, [price, target_accuracy])
+        limit = budget_of(planner, budget, unit, scope, max_per_prompt, [price, target_accuracy], target_risk)
     tasks = task_options.read(prompts)
     served, spec = _served(planner.bundle.generators, tasks.prompts, backend, templates)
     planner = replace(planner, bundle=replace(planner.bundle, generators=served))
@@ -181,6 +204,7 @@ def command(
             budget=limit,
             price=price,
             target_accuracy=target_accuracy,
+            target_risk=target_risk,
             one_shot=one_shot,
             max_rounds=max_rounds,
             seed=seed,
@@ -220,6 +244,8 @@ def command(
                 budget=limit,
                 price=price,
                 target_accuracy=target_accuracy,
+                target_risk=target_risk,
+                answer_price=answer_price,
                 one_shot=one_shot,
                 max_rounds=max_rounds,
                 verifier=scoring,
@@ -240,6 +266,19 @@ def command(
     else:
         _print(summary, out, journal if unfinished else None)
     return 0 if summary.n_answered else 1
+
+
+def _answer_price(wrong: float | None, none: float | None, target_risk: float | None) -> AnswerPrice | None:
+    """Return the price of errors and silence, where one is given."""
+    from policies.answering.answering import AnswerPrice
+
+    if wrong is None:
+        if none is not None:
+            raise click.UsageError("--no-answer-costs goes with --wrong-costs")
+        return None
+    if target_risk is not None:
+        raise click.UsageError("give --target-risk or --wrong-costs, not both")
+    return AnswerPrice(wrong=wrong, none=0.0 if none is None else none)
 
 
 def _plans_of(file: Path, prompts: Sequence[Prompt], unit: str | None) -> list[AllocationPlan]:
@@ -341,7 +380,9 @@ def _print(summary: RunSummary, out: Path, journal: Path | None) -> None:
         )
     else:
         table.add_row("accuracy", f"not known; expected {summary.objective} {summary.expected_accuracy:.3f}")
-    table.add_row("answered", f"{summary.n_answered} of {summary.n_prompts}")
+    withheld = summary.n_hard + summary.n_unsolvable
+    told = f"; withheld {withheld}: {summary.n_hard} hard, {summary.n_unsolvable} unsolvable at any budget"
+    table.add_row("answered", f"{summary.n_answered} of {summary.n_prompts}" + (told if withheld else ""))
     unit = summary.unit.replace("_", " ")
     table.add_row("cost", f"{number(summary.cost)} {unit}; expected {number(summary.expected_cost)}")
     table.add_row("stopped", counted(_in_words(summary.stop_reasons)))

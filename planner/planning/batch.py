@@ -86,6 +86,10 @@ class Batch:
         )
         return self._written(np.arange(len(self.prompts)), found)
 
+    def at_levels(self, found: Levelled) -> list[AllocationPlan]:
+        """Return the plans at given levels."""
+        return self._written(np.arange(len(self.prompts)), found)
+
     def __call__(self, rows: Sequence[int], budget: float) -> list[AllocationPlan]:
         """Return plans of some prompts for a budget of their own; the cheapest where it does not reach."""
         at = np.asarray(rows, dtype=np.intp)

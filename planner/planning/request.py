@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 from difficulty.scale import UNIT, Scale
+from policies.answering.risk import check_risk
 from policies.cost.budget import Budget
 
 __all__ = ["STRANGE", "UnfamiliarPromptsWarning", "check_request", "warn_of_strangers"]
@@ -38,6 +39,7 @@ def check_request(
     max_rounds: int | None,
     seed: int = 0,
     scale: Scale = UNIT,
+    target_risk: float | None = None,
 ) -> None:
     """Check the arguments of `planner.planner.Planner.plan`; a target lies on the `scale` of values.
 
@@ -49,6 +51,13 @@ def check_request(
         When `max_rounds` is no whole number of at least 1, or `seed` none of at least 0.
     """
     given = [argument for argument in (budget, price, target_accuracy) if argument is not None]
+    if target_risk is not None:
+        if price is not None or target_accuracy is not None:
+            raise InvalidBudgetError(
+                "target_risk goes alone or with a budget, not with a price or an accuracy"
+            )
+        check_risk(target_risk)
+        given = given or [target_risk]
     if len(given) != 1:
         raise InvalidBudgetError(f"give exactly one of budget, price and target_accuracy; got {len(given)}")
     if budget is not None and not isinstance(budget, Budget):

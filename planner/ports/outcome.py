@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from difficulty.printable import html_facts, printable
+from policies.answering.answering import Verdict
 from policies.cost.usage import Usage
 from policies.course.allocation import Allocation
 
@@ -121,6 +122,11 @@ class Outcome:
         ``"limit"``, ``"time"`` (a cap ended it early) or ``"failed"`` (every sample failed).
     errors : tuple of OutcomeError
         Everything that failed, one entry per failure.
+    confidence : float, optional
+        In [0, 1]: how likely the selected answer is right; None where nobody asked.
+    verdict : {"answered", "hard", "unsolvable"}, optional
+        Where answers need a confidence: whether it was reached; if not, the answer is withheld, and more
+        samples may help (hard) or no budget is expected to (unsolvable). None where nobody asked.
 
     Examples
     --------
@@ -143,6 +149,8 @@ class Outcome:
     expected_cost: float | None = None
     stop_reason: StopReason = "complete"
     errors: tuple[OutcomeError, ...] = ()
+    confidence: float | None = None
+    verdict: Verdict | None = None
 
     @property
     def n_abstained(self) -> int:

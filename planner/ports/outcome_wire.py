@@ -1,4 +1,4 @@
-"""Outcomes as JSON: one object per outcome, schema 1, unknown fields refused.
+"""Outcomes as JSON: one object per outcome, schema 2, unknown fields refused; those of schema 1 are read.
 
 Numbers round-trip exactly and equal outcomes give equal bytes. Reading checks types and field names and
 nothing else.
@@ -19,7 +19,9 @@ from policies.course.allocation import Allocation
 
 __all__ = ["OUTCOME_SCHEMA", "outcome_from_json", "outcome_to_json"]
 
-OUTCOME_SCHEMA: Final = 1
+OUTCOME_SCHEMA: Final = 2
+# The first schema knew neither confidence nor verdict.
+_READS: Final = (1, OUTCOME_SCHEMA)
 _NESTED: Final[Mapping[str, type]] = {
     "allocation": Allocation,
     "usage": Usage,
@@ -60,7 +62,7 @@ def outcome_from_json(data: bytes | str) -> Outcome:
         raw = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"an outcome must be a JSON object: {error}") from error
-    if not isinstance(raw, dict) or raw.pop("outcome", None) != OUTCOME_SCHEMA:
+    if not isinstance(raw, dict) or raw.pop("outcome", None) not in _READS:
         raise InvalidInputError(
             f'an outcome must start with "outcome": {OUTCOME_SCHEMA}; this one is of another schema or kind'
         )

@@ -41,6 +41,9 @@ class RunSummary:
         Prompts by why they stopped; failures by kind.
     usage : Usage
         The ledger: everything that was spent, failed and cancelled work included.
+    n_hard, n_unsolvable : int
+        Prompts whose answer was withheld: those that more samples may help, and those that no budget is
+        expected to.
     """
 
     n_prompts: int
@@ -57,6 +60,8 @@ class RunSummary:
     stop_reasons: Mapping[str, int]
     failures: Mapping[str, int]
     usage: Usage
+    n_hard: int = 0
+    n_unsolvable: int = 0
 
 
 def summarise(
@@ -92,6 +97,8 @@ def summarise(
         stop_reasons=dict(Counter(outcome.stop_reason for outcome in outcomes)),
         failures=dict(Counter(error.kind for outcome in outcomes for error in outcome.errors)),
         usage=sum((outcome.usage for outcome in outcomes), Usage()),
+        n_hard=sum(outcome.verdict == "hard" for outcome in outcomes),
+        n_unsolvable=sum(outcome.verdict == "unsolvable" for outcome in outcomes),
     )
 
 

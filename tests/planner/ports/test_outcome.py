@@ -39,8 +39,14 @@ def test_outcomes_round_trip_and_equal_ones_give_equal_bytes() -> None:
     data = outcome_to_json(OUTCOME)
     assert outcome_from_json(data) == OUTCOME
     assert outcome_to_json(outcome_from_json(data)) == data
-    assert json.loads(data)["outcome"] == 1
+    assert json.loads(data)["outcome"] == 2
     assert b"\n" not in data
+
+
+def test_outcomes_of_the_first_schema_are_read() -> None:
+    first = json.loads(outcome_to_json(OUTCOME))
+    del first["confidence"], first["verdict"]
+    assert outcome_from_json(json.dumps({**first, "outcome": 1})) == OUTCOME
 
 
 @pytest.mark.parametrize("strategy", ALL)
@@ -52,7 +58,7 @@ def test_real_outcomes_round_trip(strategy: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda raw: raw.update(outcome=2), "another schema"),
+        (lambda raw: raw.update(outcome=3), "another schema"),
         (lambda raw: raw.update(color="red"), "unknown fields color"),
         (lambda raw: raw["usage"].update(gold=1), "usage has unknown fields gold"),
         (lambda raw: raw["candidates"][0].update(prize=1), "candidates has unknown fields prize"),

@@ -1,0 +1,127 @@
+"""Plans for a target of risk: the way that gives the most answers at it, and from where on to give them.
+
+Ways are levels of the policy and panels, one vote of several generators; the tests of their thresholds allow
+for the choice among them (`policies.answering.risk`). Withholding answers is left to
+`planner.running.withholding`.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.errors import InvalidBudgetError
+from planner.planning.batch import Batch
+from planner.planning.menu import Menu
+from policies.answering.answering import Answering
+from policies.answering.risk import Threshold, check_risk
+from policies.choice.levels import Levelled
+from policies.plan.plan import AllocationPlan
+
+__all__ = ["AtRisk", "Panels", "plan_at_risk"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+# A way that gives so many fewer answers and costs less is as good.
+_AS_GOOD: Final = 0.01
+_RISKS: Final = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
+
+
+class AtRisk(NamedTuple):
+    """Plans, and from which confidence on their answers are given."""
+
+    plans: list[AllocationPlan]
+    threshold: Threshold
+
+
+class Panels(NamedTuple):
+    """What the ways that are panels bring and cost N prompts, shape (N, W) each."""
+
+    value: FloatArray
+    cost: FloatArray
+
+
+def plan_at_risk(
+    ready: Batch,
+    answering: Answering,
+    panels: Panels,
+    *,
+    target_risk: float,
+    budget: float | None = None,
+    cap: float = np.inf,
+) -> AtRisk:
+    """Return the plans of the way that gives the most answers at a risk.
+
+    Parameters
+    ----------
+    ready : Batch
+        N prompts with what they would take at all levels.
+    answering : Answering
+        What the bundle knows of being right.
+    panels : Panels
+        Of these prompts.
+    target_risk : float
+        Greatest share of errors among answered prompts, in (0, 1).
+    budget : float, optional
+        What all prompts together may be expected to cost.
+    cap : float
+        What each may be.
+
+    Raises
+    ------
+    InvalidBudgetError
+        When no way can be paid (`least`), or none keeps the risk (`reachable`: a risk that is kept).
+    """
+    check_risk(target_risk)
+    size = len(ready.prompts)
+    costs = np.empty((size, len(answering.levels)))
+    at = np.flatnonzero(answering.levels >= 0)
+    costs[:, at] = ready.menu.cost[:, answering.levels[at]]
+    costs[:, answering.levels < 0] = panels.cost
+    total = costs.sum(axis=0)
+    able = (total <= (np.inf if budget is None else budget * (1 + 1e-9))) & (costs <= cap).all(axis=0)
+    if not able.any():
+        least = float(total.min())
+        raise InvalidBudgetError(
+            f"the cheapest way to answer these {size} prompts is expected to cost {least:.6g} in all; raise "
+            "the budget or the cap",
+            least=least,
+        )
+    ways = np.flatnonzero(able)
+    tests = [answering.threshold(int(way), target_risk, batch=size) for way in ways]
+    answered = np.array([test.answered for test in tests])
+    if not answered.any():
+        kept = [
+            risk
+            for risk in _RISKS
+            if risk > target_risk
+            and any(answering.threshold(int(way), risk, batch=size).answered for way in ways)
+        ]
+        raise InvalidBudgetError(
+            f"no answers are known to keep their errors below {target_risk:g}"
+            + (f"; {kept[0]:g} can be kept" if kept else "")
+            + ": ask for more risk, give a larger budget, or train on more prompts",
+            reachable=kept[0] if kept else None,
+        )
+    good = np.flatnonzero(answered >= answered.max() - _AS_GOOD)
+    best = int(good[total[ways[good]].argmin()])
+    way, threshold = int(ways[best]), tests[best]
+    if answering.levels[way] >= 0:
+        level = np.full(size, answering.levels[way], dtype=np.intp)
+        return AtRisk(
+            ready.at_levels(Levelled(level, float(ready.chooser.policy.prices[level[0]]))), threshold
+        )
+    place = int(np.flatnonzero(np.flatnonzero(answering.levels < 0) == way)[0])
+    menu = Menu(
+        course=np.full((size, 1), answering.columns[way], dtype=np.int32),
+        value=panels.value[:, [place]].clip(0.0, 1.0),
+        told=panels.value[:, [place]].clip(0.0, 1.0),
+        cost=panels.cost[:, [place]],
+        familiarity=ready.menu.familiarity,
+        ease=ready.menu.ease,
+    )
+    last = np.array([len(ready.chooser.policy.prices) - 1])
+    plans = ready.writer.write(ready.prompts, menu, np.zeros(size, dtype=np.intp), price=0.0, levels=last)
+    return AtRisk(plans, threshold)

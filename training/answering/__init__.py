@@ -1,0 +1,1 @@
+"""How sure answers are, learned out of fold from plays of what the policy would do."""
