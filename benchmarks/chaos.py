@@ -58,8 +58,8 @@ class Kept:
     ----------
     output_tokens : dict
         Of `/metrics`, by route.
-    windows : list of float
-        What each window has spent, in order.
+    windows : list of (float, float)
+        What each window has spent, and what it has lost track of, in order.
     poor : float
         What the key with a limit has spent.
     in_flight : int
@@ -67,7 +67,7 @@ class Kept:
     """
 
     output_tokens: dict[str, float]
-    windows: list[float]
+    windows: list[tuple[float, float]]
     poor: float
     in_flight: int
 
@@ -114,9 +114,9 @@ class Found:
         poor = books.read["planned:poor"] + books.unsure["planned:poor"]
         if poor > _POOR:
             found.append(f"the key with a limit of {_POOR:g} has cost {poor} tokens")
-        for at, spent in enumerate(kept.windows[1:-1], start=1):
-            if not 0.98 <= spent / _WINDOW[0] <= 1.02:
-                found.append(f"window {at} has spent {spent:g} of {_WINDOW[0]:g}")
+        for at, (spent, lost) in enumerate(kept.windows[1:-1], start=1):
+            if not (spent <= 1.02 * _WINDOW[0] and spent + lost >= 0.98 * _WINDOW[0]):
+                found.append(f"window {at} has spent {spent:g} and lost {lost:g} of {_WINDOW[0]:g}")
         if most_drawn := [nonce for nonce, n in books.samples.items() if n > _MOST_SAMPLES]:
             found.append(f"more than {_MOST_SAMPLES} samples: {most_drawn[:5]}")
         if self.broken > books.streams_broken:
@@ -186,7 +186,7 @@ def _serve_proxy(pipe: Connection, upstream: int) -> None:
         assert till is not None and keys is not None
         kept = Kept(
             output_tokens=tokens,
-            windows=[purse.spent for purse in till._purses.values()],
+            windows=[(purse.spent, purse._ledger.lost_cost) for purse in till._purses.values()],
             poor=sum(purse.spent for _, purse in keys._purses.values()),
             in_flight=service.handler.in_flight,
         )
@@ -343,7 +343,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"broken off {dict(books.broken)}"
     )
     print(f"proxy: booked {kept.output_tokens}, key with a limit {kept.poor:g} of {_POOR:g}")
-    print(f"windows of {_WINDOW[0]:g}: {[round(spent) for spent in kept.windows]}")
+    print(f"windows of {_WINDOW[0]:g}: {[(round(spent), round(lost)) for spent, lost in kept.windows]}")
     faults = found.faults()
     print("\n".join(["", *faults]) if faults else "everything held")
     sys.exit(bool(faults))

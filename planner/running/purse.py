@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from difficulty.errors import BackendError, BudgetSpentError
 from planner.drivers import Limits
@@ -21,6 +22,9 @@ from planner.ports.spending import usage_of_failure
 from policies.cost.usage import Usage
 
 __all__ = ["Purse", "Pursed"]
+
+# Waiters that look at what one sample gives back: a hold is some times what its sample uses.
+_LOOK: Final = 8
 
 
 class Purse:
@@ -91,6 +95,8 @@ class Purse:
         ledger = self._ledger
         while True:
             permit = ledger.admit(account, request, n)
+            if permit.hold is None and account.reserve:
+                permit = self._before_later_ones(account, request, permit)
             # What is set aside for prompts in flight soon comes back in part, what is for later ones not.
             spent = ledger.total_cost + self._for_later >= self._limit
             if permit.hold is not None:
@@ -100,6 +106,16 @@ class Purse:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.append((account, waiter))
             await waiter
+
+    def _before_later_ones(self, account: Account, request: SampleRequest, refused: Permit) -> Permit:
+        """Hold a prompt's first sample out of what is set aside for prompts that have not come yet."""
+        ledger = self._ledger
+        ledger.set_aside -= self._for_later
+        try:
+            permit = ledger.admit(account, request, 1)
+        finally:
+            ledger.set_aside += self._for_later
+        return refused if permit.hold is None else permit
 
     def _first(self, account: Account, request: SampleRequest) -> Permit:
         """Hold a prompt's first sample out of what is set aside for others: who has come goes first."""
@@ -121,11 +137,19 @@ class Purse:
         self._wake()
 
     def _wake(self) -> None:
-        """Let everything that waits look again, first those that have drawn nothing."""
-        waiters, self._waiters = self._waiters, []
-        for _, waiter in sorted(waiters, key=lambda one: not one[0].reserve):
-            if not waiter.done():
-                waiter.set_result(None)
+        """Let what waits look again, first those that have drawn nothing.
+
+        What one sample gives back is little: hundreds that look for it at a time would take more CPU than the
+        samples. Where nothing more comes back, all look.
+        """
+        ledger = self._ledger
+        waiting = [one for one in self._waiters if not one[1].done()]
+        waiting.sort(key=lambda one: not one[0].reserve)
+        last = ledger.nothing_in_flight or ledger.total_cost + self._for_later >= self._limit
+        n = len(waiting) if last else _LOOK
+        self._waiters = waiting[n:]
+        for _, waiter in waiting[:n]:
+            waiter.set_result(None)
 
 
 class Pursed:
