@@ -132,12 +132,11 @@ class Expectation:
         mean = row_product(weights, self.measured, weight=np.ones((len(self.measured), 1)))
         return self._split(np.asarray(mean, dtype=np.float64), prompts)
 
-    def expect_value(self, weights: NDArray[np.float32]) -> FloatArray:
-        """Return the value of every course alone for N prompts with weights (N, T), shape (N, C)."""
-        mean = row_product(
-            weights, self.measured[:, : len(self.courses)], weight=np.ones((len(self.measured), 1))
-        )
-        return np.asarray(mean, dtype=np.float64)
+    def expect_value(self, weights: NDArray[np.float32], course: NDArray[np.intp]) -> FloatArray:
+        """Return the values alone of the courses that N prompts with weights (N, T) take, shape (N, L)."""
+        columns, place = np.unique(course, return_inverse=True)
+        mean = row_product(weights, self.measured[:, columns], weight=np.ones((len(self.measured), 1)))
+        return mean[np.arange(len(course))[:, None], place.reshape(course.shape)].astype(np.float64)
 
     def expect_alike(self, prompts: Sequence[Prompt]) -> tuple[FloatArray, FloatArray]:
         """Return the same for prompts that are like all reference prompts alike."""

@@ -134,12 +134,9 @@ class Chooser:
         What is told at a price is told of its level, so that it never falls with the price.
         """
         alike = self.expectation.expect_alike(prompts)
-        value, cost = alike
-        if like.weights is not None and self.by_text.any():
-            value, cost = self.expectation.expect(like.weights, prompts)
-        elif like.weights is not None:
-            # Nobody chooses by text: values are told by it, and budgets treat all alike.
-            value = self.expectation.expect_value(like.weights)
+        # Where nobody chooses by text, values are told by it, and budgets treat all alike.
+        choosing = like.weights if self.by_text.any() else None
+        value, cost = alike if choosing is None else self.expectation.expect(choosing, prompts)
         # Whatever the price, what is told keeps to the cap.
         exact, ratio = self.expectation.exact, self.policy.telling.cost
         most = cost * np.where(exact, 1.0, max(1.0, float(ratio.max())))
@@ -161,8 +158,11 @@ class Chooser:
             course[:, levels] = policy.choose(seen, spent, open_to, levels)
         rows = np.arange(len(prompts))[:, None]
         usual = alike[0][rows, course]
-        near = None if like.sharp is None else self.expectation.expect_value(like.sharp)[rows, course]
-        told = policy.telling.tell(usual, value[rows, course], near)
+        expected = value[rows, course]
+        if like.weights is not None and choosing is None:
+            expected = self.expectation.expect_value(like.weights, course)
+        near = None if like.sharp is None else self.expectation.expect_value(like.sharp, course)
+        told = policy.telling.tell(usual, expected, near)
         decides = told if self.by_text.any() else policy.telling.tell(usual)
         ratio = policy.telling.cost
         if price is not None:

@@ -83,13 +83,17 @@ class Writer:
         rows = np.arange(len(prompts))
         value, cost = menu.told[rows, level], menu.cost[rows, level]
         low, high = self.telling.interval(value, levels[level], menu.familiarity)
-        costs = self._cost_intervals(menu.course[rows, level], cost, levels[level], menu.familiarity)
+        columns = menu.course[rows, level]
+        costs = self._cost_intervals(columns, cost, levels[level], menu.familiarity)
+        taken = {at: self.courses[at] for at in np.unique(columns).tolist()}
+        summary = {at: summary_of(course) for at, course in taken.items()}
+        words = {at: str(course) for at, course in taken.items()}
         familiar = [None] * len(prompts) if menu.familiarity is None else menu.familiarity.tolist()
         return [
             AllocationPlan(
                 prompt_id=prompt.id,
-                allocation=summary_of(self.courses[course]),
-                course=self.courses[course],
+                allocation=summary[at],
+                course=taken[at],
                 expected_accuracy=accuracy,
                 accuracy_interval=(lower, upper),
                 expected_cost=spent,
@@ -98,11 +102,11 @@ class Writer:
                 objective=self.objective,
                 price=price,
                 familiarity=like,
-                reason=self._reason(ease, like, self.courses[course], price),
+                reason=self._reason(ease, like, words[at], price),
             )
-            for prompt, course, accuracy, lower, upper, spent, between, like, ease in zip(
+            for prompt, at, accuracy, lower, upper, spent, between, like, ease in zip(
                 prompts,
-                menu.course[rows, level].tolist(),
+                columns.tolist(),
                 value.tolist(),
                 low.tolist(),
                 high.tolist(),
@@ -132,7 +136,7 @@ class Writer:
         upper = np.where(exact, cost, cost * high).tolist()
         return [(a, b) if told else None for a, b, told in zip(lower, upper, known.tolist(), strict=True)]
 
-    def _reason(self, ease: float, familiarity: float | None, course: Course, price: float) -> str:
+    def _reason(self, ease: float, familiarity: float | None, course: str, price: float) -> str:
         if self.ground == "nothing":
             first = "nothing was recorded yet: a broad prior"
         elif familiarity is not None and familiarity < STRANGE:
