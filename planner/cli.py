@@ -33,6 +33,7 @@ COMMANDS: Final = (
     "train",
     "evaluate",
     "inspect",
+    "frontier",
     "plan",
     "run",
     "serve",

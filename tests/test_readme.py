@@ -46,6 +46,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for index in range(45)
     ]
     SampleLog.from_records(records, {"tiny": Generator(name="tiny")}).write(tmp_path / "samples.jsonl.gz")
+    rows = [
+        f"{record['prompt_id']},{record['prompt']},tiny,{sample['answer']},{sample['correct']},20"
+        for record in records
+        for sample in record["samples"]  # type: ignore[attr-defined]  # of the lists made above
+    ]
+    header = "id,question,model,prediction,correct,output_tokens"
+    (tmp_path / "results.csv").write_text("\n".join([header, *rows]) + "\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -108,3 +115,27 @@ def test_the_plan_page_shows_a_plan_that_reads() -> None:
 @pytest.mark.slow
 def test_the_quickstart_notebook_runs() -> None:
     subprocess.run([sys.executable, str(ROOT / "notebooks" / "quickstart.py")], check=True, cwd=ROOT)
+
+
+def test_the_server_of_the_readme_starts(tmp_path: Path) -> None:
+    """The line as it stands, on a free port and with a bundle that knows nothing; it stops when told to."""
+    (line,) = [
+        block.strip() for block in blocks(ROOT / "README.md", "sh") if block.startswith("planner serve")
+    ]
+    arguments = [part for part in line.split()[1:] if part not in ("--bundle", "policy/")]
+    command = [sys.executable, "-m", "planner", *arguments, "--port", "0"]
+    server = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path
+    )
+    try:
+        assert server.stdout is not None
+        told = ""
+        while "127.0.0.1:" not in told.replace("127.0.0.1:8000", ""):
+            line = server.stdout.readline()
+            assert line, told
+            told += line
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+        if server.stdout is not None:
+            server.stdout.close()

@@ -78,28 +78,24 @@ def _offline(out: Path, *, trials: int, seed: int, show: bool) -> dict[str, Any]
 
 def _show_offline(demo: Demo, out: Path) -> None:
     from planner.commands.tables.demo import write_examples
-    from planner.commands.tables.report import print_report
+    from planner.commands.tables.report import print_savings
 
     console = results()
-    print_report(console, demo.report)
+    print_savings(console, demo.report)
     examples = write_examples(demo, out / "plans.txt")
     report = out / "report" / "report.md"
-    console.print(f"\nReport: {report}   plans of some prompts: {examples}", soft_wrap=True)
+    console.print(f"All of it: {report}, and plans of some prompts: {examples}", soft_wrap=True)
 
 
 def _live(out: Path, *, trials: int, seed: int, show: bool) -> LiveDemo:
     """Run and show the live half."""
     from difficulty.errors import require
-    from planner.commands.tables.demo import print_live
+    from planner.commands.tables.demo import print_live, write_live
     from planner.commands.terminal.progress import draw_bars
     from training.demo.live import run_live
 
     # Its bar of loading would break ours.
     require("transformers.utils.logging", extra="local").disable_progress_bar()
-    if show:
-        results().print(
-            "\nLive: a language model of 0.9 M parameters solves problems that it has not seen", style="bold"
-        )
     with draw_bars() as bars:
         demo = run_live(
             out,
@@ -109,5 +105,5 @@ def _live(out: Path, *, trials: int, seed: int, show: bool) -> LiveDemo:
             on_collect=bars.collected,
         )
     if show:
-        print_live(results(), demo, out)
+        print_live(results(), demo, write_live(demo, out / "live.txt"))
     return demo

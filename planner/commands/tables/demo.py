@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from training.demo.live import LiveDemo
     from training.demo.recorded import Demo
 
-__all__ = ["examples", "live_summary", "live_table", "print_live", "write_examples"]
+__all__ = ["examples", "live_summary", "live_table", "print_live", "write_examples", "write_live"]
 
 _N_EXAMPLES: Final = 6
 _WIDTH: Final = 110
@@ -62,21 +62,23 @@ def write_examples(demo: Demo, path: Path) -> Path:
     return path
 
 
-def live_table(demo: LiveDemo) -> Table:
-    """Return one row per budget and mode: what was forecast, and what came."""
+def live_table(demo: LiveDemo, *, everything: bool) -> Table:
+    """Return one row per budget, or per budget and kind of plan: what was forecast, and what came."""
     unit = demo.runs[0].budget.unit.replace("_", " ")
-    table = new_table(
-        f"{len(demo.prompts)} fresh problems run live, {unit} each; 95 % intervals, made before the run"
-    )
+    table = new_table("Forecast before each run, with its 95 % interval, and what came per problem")
     table.add_column("budget", justify="right")
-    table.add_column("plans", no_wrap=True)
-    for heading in ("expected accuracy", "came", "expected cost", "came"):
+    if everything:
+        table.add_column("plans", no_wrap=True)
+    for heading in ("accuracy", "came", unit, "came"):
         table.add_column(heading, justify="right", no_wrap=True)
     for run in demo.runs:
+        if run.one_shot and not everything:
+            continue
         accuracy, cost = run.inside
+        kind = ["decided at once" if run.one_shot else "may react"] if everything else []
         table.add_row(
             number(run.budget.limit),
-            "one-shot" if run.one_shot else "all courses",
+            *kind,
             "{:.2f} [{:.2f}, {:.2f}]".format(*run.forecast.accuracy),
             f"{run.accuracy:.2f} {_mark(accuracy)}",
             "{} [{}, {}]".format(*map(_short, run.forecast.cost)),
@@ -85,31 +87,44 @@ def live_table(demo: LiveDemo) -> Table:
     return table
 
 
-def print_live(console: Console, demo: LiveDemo, out: object) -> None:
-    """Print what was collected, the table of runs, and the books."""
-    collected, log = demo.collected, demo.collected.log
-    spent = collected.usage
-    console.print(
-        f"Collected {collected.n_samples:,} samples"
-        + ("" if log is None else f" of {len(log)} problems with {', '.join(log.generators)}")
-        + f": {spent.output_tokens:,.0f} output tokens in {collected.seconds:.0f} s, "
-        f"{spent.output_tokens / max(collected.seconds, 1e-9):,.0f} tokens/s",
-        soft_wrap=True,
-    )
-    console.print(live_table(demo))
+def print_live(console: Console, demo: LiveDemo, file: object) -> None:
+    """Print the message, a table of a row for each budget, and where the rest is."""
     held = [held for run in demo.runs for held in run.inside]
-    usage, seconds = demo.usage, sum(run.seconds for run in demo.runs)
     console.print(
-        f"{sum(held)} of {len(held)} lie inside their intervals (✓); by chance one in twenty may not."
+        f"Live: a language model of 0.9 M parameters drew {demo.collected.n_samples:,} samples, a policy was "
+        f"trained on them, and solved {len(demo.prompts)} problems that neither had seen: {sum(held)} of "
+        f"{len(held)} forecasts held (one in twenty may not).",
+        style="bold",
     )
-    console.print(
-        f"Ledger of the runs: {usage.samples:,.0f} samples, {usage.output_tokens:,.0f} output tokens "
-        f"({usage.wasted_tokens:,.0f} of them wasted), {usage.prompt_tokens:,.0f} prompt tokens, "
-        f"{usage.requests:,.0f} requests ({usage.failed_requests:,.0f} failed), "
-        f"{usage.output_tokens / max(seconds, 1e-9):,.0f} tokens/s",
-        soft_wrap=True,
-    )
-    console.print(f"Log, bundle, outcomes and forecasts: {out}", soft_wrap=True)
+    console.print(live_table(demo, everything=False))
+    console.print(f"All of it: {file}", soft_wrap=True)
+
+
+def write_live(demo: LiveDemo, path: Path) -> Path:
+    """Write what was collected, the table of all runs, and the books, as text."""
+    from planner.commands.terminal.console import PlainConsole
+
+    collected, log = demo.collected, demo.collected.log
+    spent, usage = collected.usage, demo.usage
+    seconds = sum(run.seconds for run in demo.runs)
+    with path.open("w", encoding="utf-8") as file:
+        console = PlainConsole(file=file, width=_WIDTH)
+        console.print(
+            f"Collected {collected.n_samples:,} samples"
+            + ("" if log is None else f" of {len(log)} problems with {', '.join(log.generators)}")
+            + f": {spent.output_tokens:,.0f} output tokens in {collected.seconds:.0f} s, "
+            f"{spent.output_tokens / max(collected.seconds, 1e-9):,.0f} tokens/s",
+            end="\n\n",
+        )
+        console.print(live_table(demo, everything=True))
+        console.print(
+            f"Ledger of the runs: {usage.samples:,.0f} samples, {usage.output_tokens:,.0f} output tokens "
+            f"({usage.wasted_tokens:,.0f} of them wasted), {usage.prompt_tokens:,.0f} prompt tokens, "
+            f"{usage.requests:,.0f} requests ({usage.failed_requests:,.0f} failed), "
+            f"{usage.output_tokens / max(seconds, 1e-9):,.0f} tokens/s"
+        )
+        console.print(f"Log, bundle, outcomes and forecasts are in {path.parent}")
+    return path
 
 
 def live_summary(demo: LiveDemo) -> dict[str, Any]:

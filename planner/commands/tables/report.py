@@ -18,17 +18,14 @@ if TYPE_CHECKING:
 
     from training.report.report import Report
 
-__all__ = ["print_report", "saved_message"]
+__all__ = ["print_report", "print_savings", "saved_message"]
 
 _SHARE: Final = 0.9
 
 
 def print_report(console: Console, report: Report) -> None:
     """Print the message, the table of what is saved, and what it is compared with."""
-    console.print(saved_message(report), style="bold")
-    if report.uniform:
-        console.print()
-        console.print(_uniform_table(report))
+    print_savings(console, report)
     console.print(_standing(report))
     if report.data["n_left_out"]:
         left = f"{report.data['n_left_out']} prompts lack samples of what is compared and are left out"
@@ -37,6 +34,14 @@ def print_report(console: Console, report: Report) -> None:
     if renamed:
         left = f"{renamed} prompts were trained on under other ids, in nearly these words, and are left out"
         console.print(left, style="dim")
+
+
+def print_savings(console: Console, report: Report) -> None:
+    """Print the message, and the table of what is saved."""
+    console.print(saved_message(report), style="bold")
+    if report.uniform:
+        console.print()
+        console.print(_uniform_table(report))
 
 
 def saved_message(report: Report) -> str:
@@ -59,6 +64,7 @@ def _gain(report: Report) -> str:
     row = next(row for row in report.uniform["rows"] if row["share"] == _SHARE)
     unit, kind = report.data["unit"].replace("_", " "), report.data["objective"]
     how = row["name"].removeprefix("uniform ").replace("_", " ")
+    how = how.replace("best-of-N by", "the best by").replace("mean logprob", "log-probability")
     samples = f"up to {row['n']} samples" if row["n"] > 1 else "one sample"
     target = f"{kind} {row['value']:.3f}"
     if row["cost"] is None:
@@ -93,7 +99,7 @@ def _uniform_table(report: Report) -> Table:
     """Return what is saved against the same number of samples for every prompt."""
     unit, kind = report.data["unit"].replace("_", " "), report.data["objective"]
     table = new_table(
-        f"{unit.capitalize()} per prompt for the same {kind}, {report.data['n_prompts']} prompts"
+        f"{unit.capitalize()} for the same {kind}, {report.data['n_prompts']} prompts (N: samples of each)"
     )
     for heading in (kind, "the same N for everybody", "the policy", "saved", "95 % interval"):
         table.add_column(heading, justify="right", no_wrap=True)

@@ -1,6 +1,7 @@
 """The live half of the demo: real samples of the lab model, forecast before they are drawn."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,7 @@ from rich.console import Console
 from difficulty.log.sample_log import SampleLog
 from planner.backends.replay import ReplayBackend
 from planner.collection.session import Collected
-from planner.commands.tables.demo import live_summary, print_live
+from planner.commands.tables.demo import live_summary, print_live, write_live
 from planner.planner import Planner
 from policies.cost.budget import Budget
 from policies.cost.usage import Usage
@@ -118,14 +119,21 @@ def a_demo():
     return LiveDemo(collected=collected, bundle=None, prompts=(), runs=(run, far))
 
 
-def test_the_table_says_what_was_forecast_and_what_came():
+def test_the_screen_says_how_many_forecasts_held_and_fits():
     console = Console(width=80, record=True, file=None, quiet=False)
     with console.capture() as captured:
-        print_live(console, a_demo(), "demo/live")
+        print_live(console, a_demo(), "demo/live/live.txt")
     text = captured.get()
     assert "0.50 [0.40, 0.60]" in text and "48 [44, 50]" in text
-    assert "0.55 ✓" in text and "47.2 ✓" in text and "0.70 ✗" in text and "123 ✗" in text
-    assert "2 of 4 lie inside" in text and "…" not in text
+    assert "0.70 ✗" in text and "123 ✗" in text and "0.55 ✓" not in text  # that one is in the file
+    assert "2 of 4 forecasts held" in " ".join(text.split()) and "…" not in text
+    assert "All of it: demo/live/live.txt" in text and len(text.splitlines()) <= 12
+
+
+def test_the_file_holds_every_run_and_the_books(tmp_path: Path):
+    text = write_live(a_demo(), tmp_path / "live.txt").read_text()
+    assert "0.55 ✓" in text and "47.2 ✓" in text and "0.70 ✗" in text
+    assert "decided at once" in text and "may react" in text
     assert "20 samples, 940 output tokens" in text and "235 tokens/s" in text
 
 

@@ -1,0 +1,63 @@
+"""``planner frontier``: what each price buys, before anything is spent, so that a server can be given one.
+
+Every number is what plans tell; deciding is left to `planner.planner`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from planner.commands.terminal.options import as_json, bundle_argument, one_shot_option
+from planner.commands.terminal.terminal import print_json, results
+from policies.cost.budget import UNITS
+
+__all__ = ["command"]
+
+
+@click.command("frontier")
+@bundle_argument
+@click.argument("prompts", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@click.option(
+    "--unit",
+    type=click.Choice(UNITS),
+    default=None,
+    help="Unit of cost; by default the one that the bundle was trained in.",
+)
+@click.option("--points", type=click.IntRange(min=2), default=10, show_default=True, help="Points at most.")
+@one_shot_option
+@as_json
+def command(
+    bundle: Path, prompts: Path, unit: str | None, points: int, one_shot: bool, as_json: bool
+) -> None:
+    """Tell what each price buys for prompts like these, before anything is spent.
+
+    A price is the value that one more unit of cost must bring: at 1e-4 per output token, 100 tokens are spent
+    where they are expected to add one percentage point. It is what `planner serve --price` and
+    `planner plan --price` take.
+    """
+    from planner.collection.tasks import read_tasks
+    from planner.commands.tables.shared import new_table, number
+    from planner.planner import Planner
+
+    planner = Planner.load(bundle)
+    found = read_tasks(str(prompts), form="auto").prompts
+    curve = planner.frontier(found, unit=unit, n_points=points, one_shot=one_shot)
+    shown = (unit or planner.bundle.unit).replace("_", " ")
+    if as_json:
+        print_json({"unit": unit or planner.bundle.unit, "points": [point._asdict() for point in curve]})
+        return
+    kind = planner.bundle.objective
+    table = new_table(f"What each price buys for {len(found)} prompts, on average")
+    for heading in (f"price per {shown.removesuffix('s')}", f"expected {kind}", f"expected {shown}"):
+        table.add_column(heading, justify="right")
+    for point in curve:
+        table.add_row(f"{point.price:.2g}", f"{point.expected_accuracy:.3f}", number(point.expected_cost))
+    console = results()
+    console.print(table)
+    console.print(
+        "A price is what one more unit of cost must bring. Take the row that you would pay for: "
+        f"planner serve --bundle {bundle} --price PRICE, or planner plan {bundle} {prompts} --price PRICE",
+        soft_wrap=True,
+    )

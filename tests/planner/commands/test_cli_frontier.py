@@ -1,0 +1,32 @@
+"""``planner frontier`` tells what each price buys, as plans at that price then have it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from planner.cli import main
+from planner.planner import Planner
+
+pytestmark = pytest.mark.filterwarnings("ignore::planner.planning.request.UnfamiliarPromptsWarning")
+
+
+def test_prices_are_those_that_plans_keep_to(
+    trained: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompts = tmp_path / "p.txt"
+    prompts.write_text("".join(f"{one.text}\n" for one in trained.test_log.prompts[:30]))
+    assert main(["frontier", str(trained.folder), str(prompts), "--points", "4", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["unit"] == trained.bundle.unit and 2 <= len(found["points"]) <= 4
+    point = found["points"][1]
+    plans = Planner.load(trained.folder).plan(prompts.read_text().splitlines(), price=point["price"])
+    assert np.mean([plan.expected_cost for plan in plans]) == pytest.approx(point["expected_cost"], rel=1e-6)
+    assert main(["frontier", str(trained.folder), str(prompts)]) == 0
+    told = capsys.readouterr().out
+    assert "price per output token" in told and "expected accuracy" in told
+    assert f"planner serve --bundle {trained.folder} --price PRICE" in told
