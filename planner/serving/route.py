@@ -7,11 +7,13 @@ bodies are the handler's affair.
 
 from __future__ import annotations
 
+import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from secrets import token_hex
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -43,6 +45,10 @@ from planner.serving.work import POOR, SPENT, Planned, WindowSpent, Work
 from policies.cost.usage import Usage
 
 __all__ = ["Route"]
+
+# Features of prompts of more characters take milliseconds to seconds: one at a time, beside the event loop.
+_LONG: Final = 20_000
+_APART: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="planner-long-prompts")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -106,7 +112,7 @@ class Route:
         if options.mode == "off" or not _plannable(asked, planning):
             return json_answer({"mode": "pass", "because": asked.passes or "planner.mode"})
         price = None if self.till is None else self.till.price
-        planned = self._plan(planning, asked, options, price)
+        planned = await self._plan(planning, asked, options, price)
         course = planned.plan.course
         told = plan_fields(planned.plan, explain=True)
         return json_answer(
@@ -134,7 +140,7 @@ class Route:
         key = None if self.keys is None else self.keys.of(request.client)
         payment = Payment(till=self.till, key=key)
         try:
-            planned = self._plan(planning, asked, options, payment.price)
+            planned = await self._plan(planning, asked, options, payment.price)
             seen.plan_seconds = planned.seconds
             seen.expected_cost, seen.unit = planned.plan.expected_cost, planned.plan.unit
             seen.familiarity = planned.plan.familiarity
@@ -183,11 +189,18 @@ class Route:
             raise Refusal(400, f"requests for {self.name!r} are not planned", param="model")
         return self.planning
 
-    def _plan(self, planning: Planning, asked: Asked, options: Options, price: float | None) -> Planned:
+    async def _plan(self, planning: Planning, asked: Asked, options: Options, price: float | None) -> Planned:
         started = time.perf_counter()
-        assert asked.prompt is not None
+        prompt = asked.prompt
+        assert prompt is not None
+        if len(prompt.content or "") <= _LONG:
+            plan = planning.plan(prompt, options, price=price)
+        else:
+            plan = await asyncio.get_running_loop().run_in_executor(
+                _APART, partial(planning.plan, prompt, options, price=price)
+            )
         return Planned(
-            plan=planning.plan(asked.prompt, options, price=price),
+            plan=plan,
             asked=asked,
             options=options,
             id=f"plan-{token_hex(8)}",
@@ -201,7 +214,8 @@ class Route:
         answer = await self._passed(request, None, seen)
         if answer.status != 200 or not shadow.wants():
             return answer
-        planned = self._plan(planning, asked, Options(), None if self.till is None else self.till.price)
+        price = None if self.till is None else self.till.price
+        planned = await self._plan(planning, asked, Options(), price)
         seen.mode, seen.plan_seconds = "shadow", planned.seconds
         name = planned.plan.allocation.generator
         read = _text_of if request.as_chat is None else text_of_response

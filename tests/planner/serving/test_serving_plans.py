@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from conftest import Trained
+from scripted_upstream import ScriptedUpstream
+from serving_bed import chat, serving
 
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
@@ -96,3 +100,25 @@ def test_a_chosen_selection_keeps_what_it_can_of_the_plan() -> None:
         steps=waves("default", (6,)), selection=Selection(by="best", signal="mean_logprob")
     )
     assert "nothing here scores" in within(course, select="learned").reason
+
+
+@pytest.mark.filterwarnings("ignore::planner.planning.request.UnfamiliarPromptsWarning")
+async def test_a_long_prompt_does_not_hold_up_the_others(trained: Trained) -> None:
+    ticks, finished = 0, False
+
+    async def tick() -> None:
+        nonlocal ticks
+        while not finished:
+            await asyncio.sleep(0)
+            ticks += 1
+
+    async with ScriptedUpstream() as up, serving(up, bundle=str(trained.folder)) as bed:
+        ticking = asyncio.create_task(tick())
+        await asyncio.sleep(0)
+        before = ticks
+        got = await bed.ask(chat("What is 17 times 23?" * 20_000), path="/v1/plan")
+        during, finished = ticks - before, True
+        await ticking
+    assert got.json["mode"] == "plan"
+    assert during > 10
+    assert not up.asked
