@@ -20,6 +20,7 @@ from planner.drivers import Limits
 from planner.planner import Planner
 from planner.ports.outcome import Outcome
 from planner.ports.ports import AnswerExtractor, Backend, Verifier
+from planner.running.remembering import Remembering
 from planner.running.till import Till
 from policies.control.stream import StreamState
 from policies.cost.budget import Unit, check_unit
@@ -168,8 +169,12 @@ class Stream:
         slot = self._till.open()
         cost: float | None = None
         try:
-            outcome = await self._run(given, slot.ticket.price, slot.paying(self._backend))
-            cost = outcome.cost or 0.0
+            backend = Remembering(slot.paying(self._backend))
+            outcome = await self._run(given, slot.price, backend)
+            # A verifier would have to score what it has scored again.
+            while self._verifier is None and (lower := self._till.lower(slot)) is not None:
+                outcome = await self._run(given, lower, backend)
+            cost = max(outcome.cost or 0.0, slot.account.cost)
         finally:
             self._till.settle(slot, cost=cost)
         return outcome

@@ -10,8 +10,9 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -35,6 +36,11 @@ _MORE: Final = 1.5
 # … and at most this share of what a prompt may cost on average.
 _SET_ASIDE: Final = 0.5
 _MEMORY: Final = 50.0
+# A window that no more prompts come into shares what is left of so much of its limit, where a prompt would
+# get more than this share of it, and lowers a price where it falls at least to that share.
+_FULL: Final = 1.005
+_LEFT: Final = 0.002
+_LOWER: Final = 0.97
 # Windows whose prompts may still be in flight; what is older has long been answered or given up.
 _WINDOWS: Final = 1024
 
@@ -50,12 +56,34 @@ class _Saved(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     stale_window: float = 0.0
 
 
-class Slot(NamedTuple):
-    """Leave to spend on one prompt: its price, its window's purse and its books there."""
+@dataclass(slots=True, eq=False)
+class _Window:
+    """A window: its purse, what its settled prompts have cost, and what those in flight would cost by
+    prediction, each and together."""
+
+    purse: Purse
+    settled: float
+    open: dict[int, float] = field(default_factory=dict)
+    predicted: float = 0.0
+
+    def expect(self, slot: Slot, predicted: float) -> None:
+        """Note what a prompt in flight would cost by prediction, 0 for one that is settled."""
+        self.predicted += predicted - self.open.pop(id(slot), 0.0)
+        if predicted:
+            self.open[id(slot)] = predicted
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """Leave to spend on one prompt: its price, its window's purse and its books there.
+
+    `price` is the ticket's, or a lower one that `Till.lower` has found since.
+    """
 
     ticket: Ticket
     purse: Purse
     account: Account
+    price: float
 
     def paying(self, backend: Backend) -> Pursed:
         """Return a backend whose samples are paid from the window."""
@@ -100,7 +128,7 @@ class Till:
             raise InvalidBudgetError(f"hard_cap must be finite and above 0, got {hard_cap!r}")
         self._cap = min(math.inf if hard_cap is None else hard_cap, _ABOVE * control.limit)
         self._control, self._price, self.unit, self._path, self._now = control, price, unit, path, now
-        self._purses: dict[float, Purse] = {}
+        self._windows: dict[float, _Window] = {}
         self._least = self._control.least
         if path is not None and path.exists():
             self._resume(path)
@@ -154,16 +182,40 @@ class Till:
         """Return leave to spend on the next prompt."""
         control = self._control
         ticket = control.open(now=self._now())
-        purse = self._purses.get(ticket.window)
-        if purse is None:
-            purse = self._purses[ticket.window] = Purse(self._cap, self._price, spent=control.state.spent)
-            while len(self._purses) > _WINDOWS:
-                del self._purses[next(iter(self._purses))]
+        window = self._windows.get(ticket.window)
+        if window is None:
+            spent = control.state.spent
+            window = self._windows[ticket.window] = _Window(Purse(self._cap, self._price, spent=spent), spent)
+            while len(self._windows) > _WINDOWS:
+                del self._windows[next(iter(self._windows))]
         least = min(_MORE * max(control.least, self._least), _SET_ASIDE * control.nominal)
+        purse = window.purse
         purse.set_aside(least * control.remaining)
-        slot = Slot(ticket, purse, purse.open(least=least))
+        slot = Slot(ticket, purse, purse.open(least=least), ticket.price)
+        window.expect(slot, control.predicted(slot.price))
         self._save()
         return slot
+
+    def lower(self, slot: Slot) -> float | None:
+        """Return a lower price for a prompt that is done, where its window would be left with money.
+
+        Nobody else can spend what a window has left once all of its prompts have come: those that are in
+        flight share it. The slot is then at that price; None where it is to be settled.
+        """
+        control, window = self._control, self._windows.get(slot.ticket.window)
+        if window is None or not control.is_closed(slot.ticket.window, now=self._now()):
+            return None
+        n_open, own = len(window.open), window.open.get(id(slot), 0.0)
+        coming = max(window.predicted - own, 0.0) * control.drift
+        left = _FULL * control.limit - window.settled - coming - slot.account.cost
+        if left <= control.least or left <= _LEFT * control.limit / n_open:
+            return None
+        price = control.price_for(control.expected(slot.price) + left / n_open)
+        if not price < _LOWER * slot.price:
+            return None
+        slot.price = price
+        window.expect(slot, control.predicted(price))
+        return price
 
     def settle(self, slot: Slot, *, cost: float | None) -> None:
         """Book what a prompt has cost; None where nobody knows, and what was expected is booked."""
@@ -172,7 +224,12 @@ class Till:
             each = slot.account.cost / slot.account.usage.samples
             self._least += (each - self._least) / _MEMORY
         known = slot.account.cost if cost is None else cost
-        self._control.settle(slot.ticket, cost=max(known, slot.ticket.expected) if cost is None else cost)
+        booked = max(known, slot.ticket.expected) if cost is None else cost
+        window = self._windows.get(slot.ticket.window)
+        if window is not None:
+            window.expect(slot, 0.0)
+            window.settled += booked
+        self._control.settle(slot.ticket, cost=booked, price=slot.price)
         self._save()
 
     def _save(self) -> None:

@@ -6,6 +6,7 @@ request where it has a cap. Answering the client is left to `planner.serving.wor
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from planner.backends.openai.nested import merged
 from planner.ports.outcome import Outcome
 from planner.ports.ports import Backend
 from planner.running.purse import Purse, Pursed
+from planner.running.remembering import Remembering
 from planner.serving.drawing import Drawing
 from planner.serving.embedding import Embedding, compared_by
 from planner.serving.exchange import Call, beside
@@ -22,6 +24,7 @@ from planner.serving.options import Options
 from planner.serving.payment import Payment
 from planner.serving.plannable import Asked
 from planner.serving.planning import Planning
+from planner.serving.selecting import Selecting
 from planner.verifiers.judge import JudgeModel
 from policies.cost.usage import Usage
 from policies.plan.plan import AllocationPlan
@@ -112,17 +115,29 @@ async def carry(
         named = replace(way.generator, model=way.source.model or model)
         backend = paying(way.source.origin.drawing(asks, way.source.fields_of(named)))
         judge = JudgeModel(backend=backend, generator=named, prompt=way.prompt, best=way.best)
-    outcome = await planning.run(
-        plan,
-        asked.prompt,
-        asked=asked,
-        options=options,
-        backend=paying(drawing),
-        generators=planning.generators(asked, model),
-        deadline_seconds=deadline_seconds,
-        extractor=extractor,
-        judge=judge,
-    )
+    prompt, seed, started = asked.prompt, planning.seed(asked), time.monotonic()
+    backend = Remembering(paying(drawing))
+
+    async def run(own: AllocationPlan, seconds: float | None) -> Outcome:
+        return await planning.run(
+            own,
+            prompt,
+            options=options,
+            backend=backend,
+            generators=planning.generators(asked, model),
+            deadline_seconds=seconds,
+            extractor=extractor,
+            judge=judge,
+            seed=seed,
+        )
+
+    outcome = await run(plan, deadline_seconds)
+    while outcome.stop_reason in ("complete", "satisfied") and _follows_window(options, selecting):
+        lower = None if payment is None else payment.lower()
+        left = _left(deadline_seconds, options, time.monotonic() - started)
+        if lower is None or (left is not None and left <= 0):
+            break
+        outcome = await run(planning.plan(prompt, options, price=lower), left)
     told: dict[str, Any] = {}
     if judge is not None:
         outcome = _with(outcome, judge.untold, priced.price(judge.untold, judge.generator.name))
@@ -132,6 +147,18 @@ async def carry(
         outcome = _with(outcome, embedding.spent, priced.price(embedding.spent, name))
         told["clusters"] = _told(embedding.spent, embedding.n_failed)
     return Carried(outcome, drawing, told)
+
+
+def _follows_window(options: Options, selecting: Selecting) -> bool:
+    """Return whether the window sets the price, and a longer plan costs nothing but its further samples."""
+    own = (options.price, options.budget, options.target_accuracy)
+    return not any(aim is not None for aim in own) and not selecting.verifiers and selecting.judge is None
+
+
+def _left(deadline: float | None, options: Options, passed: float) -> float | None:
+    """Return the seconds that are left of the operator's and the client's limit."""
+    limits = [one for one in (deadline, options.deadline_seconds) if one is not None]
+    return min(limits) - passed if limits else None
 
 
 def _with(outcome: Outcome, usage: Usage, cost: float) -> Outcome:

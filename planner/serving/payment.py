@@ -113,7 +113,11 @@ class Payment:
     @property
     def price(self) -> float | None:
         """Price of the moment, None where no window says."""
-        return None if self._slot is None else self._slot.ticket.price
+        return None if self._slot is None else self._slot.price
+
+    def lower(self) -> float | None:
+        """Return a lower price for a request that is done, where its window would be left with money."""
+        return None if self._slot is None or self.till is None else self.till.lower(self._slot)
 
     @property
     def any(self) -> bool:

@@ -188,22 +188,27 @@ class Planning:
             cap = options.budget if cap is None else min(cap, options.budget)
         return model, cap
 
+    def seed(self, asked: Asked) -> int:
+        """Return the seed of a request's samples: the client's, or a new one."""
+        return _SEEDS.getrandbits(30) if asked.seed is None else asked.seed % 2**30
+
     async def run(
         self,
         plan: AllocationPlan,
         prompt: Prompt,
         *,
-        asked: Asked,
         options: Options,
         backend: Backend,
         generators: Mapping[str, Generator],
         deadline_seconds: float | None,
         extractor: AnswerExtractor | None = None,
         judge: Verifier | None = None,
+        seed: int = 0,
     ) -> Outcome:
         """Carry a plan out and return its outcome, the best so far where time is up.
 
-        `extractor` and `judge` are those of this one request, where it has its own.
+        `extractor` and `judge` are those of this one request, where it has its own; equal seeds ask for equal
+        samples.
         """
         course = plan.course
         missing = [name for name in (course.generators if course else ()) if name not in generators]
@@ -230,7 +235,7 @@ class Planning:
                 max_concurrency=self.max_samples,
             ),
             driver="concurrent",
-            seed=_SEEDS.getrandbits(30) if asked.seed is None else asked.seed % 2**30,
+            seed=seed,
         )
         return outcome
 

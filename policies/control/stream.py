@@ -172,16 +172,16 @@ class StreamControl:
         nominal = self._nominal(remaining_prompts)
         room = self._aim() - state.spent - state.pending
         target = min(max(room / max(remaining_prompts, 1.0), nominal / _SWING), nominal * _SWING)
-        drift = self._drift()
+        drift = self.drift
         price = self._price_of(target / drift) if room > 0 else float(self.prices[0])
         self.latest = price
-        expected = self._cost_of(price) * drift
+        expected = self.predicted(price) * drift
         state.opened += 1
         state.in_flight += 1
         state.pending += expected
         return Ticket(price=price, expected=expected, window=state.window_start)
 
-    def settle(self, ticket: Ticket, *, cost: float) -> None:
+    def settle(self, ticket: Ticket, *, cost: float, price: float | None = None) -> None:
         """Book what a prompt has cost.
 
         Parameters
@@ -190,6 +190,8 @@ class StreamControl:
             From `open`.
         cost : float
             At least 0.
+        price : float, optional
+            What it was planned at in the end, where that is not the ticket's.
         """
         if not (math.isfinite(cost) and cost >= 0):
             raise InvalidInputError(f"a cost must be a finite number >= 0, got {cost!r}")
@@ -198,11 +200,30 @@ class StreamControl:
             state.spent += cost
             state.pending = max(state.pending - ticket.expected, 0.0)
             state.in_flight = max(state.in_flight - 1, 0)
-        keep = 1 - 1 / _DRIFT_MEMORY
+        keep, expected = 1 - 1 / _DRIFT_MEMORY, ticket.expected
+        if price is not None and price != ticket.price:
+            expected = self.expected(price)
         state.actual = keep * state.actual + cost
-        state.predicted = keep * state.predicted + self._cost_of(ticket.price)
-        state.squares = keep * state.squares + (cost - ticket.expected) ** 2
+        state.predicted = keep * state.predicted + self.predicted(ticket.price if price is None else price)
+        state.squares = keep * state.squares + (cost - expected) ** 2
         state.settled = keep * state.settled + 1
+
+    def expected(self, price: float) -> float:
+        """Return what a prompt is expected to cost really at a price."""
+        return self.predicted(price) * self.drift
+
+    def price_for(self, cost: float) -> float:
+        """Return the price at which a prompt is expected to cost so much really."""
+        return self._price_of(cost / self.drift)
+
+    def is_closed(self, window: float, *, now: float | None = None) -> bool:
+        """Return whether no more prompts will be opened in a window, given by its start."""
+        state = self.state
+        if window != state.window_start:
+            return True
+        if self.clock == "prompts":
+            return state.opened >= self.window
+        return now is not None and now - state.window_start >= self.window
 
     def saved(self) -> dict[str, float]:
         """Return the state as plain numbers, for JSON."""
@@ -287,7 +308,7 @@ class StreamControl:
     @property
     def least(self) -> float:
         """What the cheapest plan is expected to cost really, at least 0."""
-        return float(self.costs[0]) * self._drift()
+        return float(self.costs[0]) * self.drift
 
     @property
     def nominal(self) -> float:
@@ -303,8 +324,9 @@ class StreamControl:
         rate = state.arrivals / state.elapsed if state.elapsed > 0 else 0.0
         return max(rate * (state.window_start + self.window - state.last_seen), 0.0)
 
-    def _drift(self) -> float:
-        """Return by which factor prompts cost more than predicted, with a few prompts' worth of doubt.
+    @property
+    def drift(self) -> float:
+        """By which factor prompts cost more than predicted, with a few prompts' worth of doubt.
 
         Doubt fades as prompts are settled: a prediction may be wrong by orders of magnitude.
         """
@@ -323,8 +345,8 @@ class StreamControl:
         share = (cost - self.costs[at - 1]) / (self.costs[at] - self.costs[at - 1])
         return float(self.prices[at - 1] * (self.prices[at] / self.prices[at - 1]) ** share)
 
-    def _cost_of(self, price: float) -> float:
-        """Return the expected cost at a price, the inverse of `_price_of`."""
+    def predicted(self, price: float) -> float:
+        """Return what a prompt would cost at a price by prediction, the inverse of `_price_of`."""
         if price >= self.prices[0]:
             return float(self.costs[0])
         if price <= self.prices[-1]:

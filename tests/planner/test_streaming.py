@@ -218,7 +218,9 @@ class Slow:
         return await self.backend.sample(requests)
 
 
-@pytest.mark.parametrize(("in_flight", "window"), [(1, 100), (16, 100), (64, 400), (500, 1000)])
+@pytest.mark.parametrize(
+    ("in_flight", "window"), [(1, 100), (16, 100), (64, 100), (64, 400), (500, 100), (500, 600)]
+)
 def test_hundreds_in_flight_are_all_answered_on_budget(in_flight: int, window: int) -> None:
     n = 3 * window
     backend = Slow(backend_of(n))
@@ -275,3 +277,58 @@ def test_states_and_settings_that_do_not_fit_are_refused(tmp_path: Path) -> None
 def test_one_shot_plans_can_be_streamed_too() -> None:
     costs = asyncio.run(answer_all(stream_of(backend_of(200), one_shot=True), range(200)))
     assert 0.9 * EACH * 100 <= sum(costs[100:]) <= 1.02 * EACH * 100
+
+
+@pytest.mark.parametrize("in_flight", [16, 64, 500])
+def test_windows_of_a_prior_that_is_wrong_are_on_their_budget_from_the_first(in_flight: int) -> None:
+    # 500 prompts are planned before the first has come back: five windows at a price that nobody has checked.
+    n_windows, window, each = 6, 100, 2000.0
+    n = n_windows * window
+    cold = Planner.untrained(["tiny"], output_tokens_per_sample=512.0)
+    generators = {"tiny": Generator(name="tiny", max_output_tokens=1024)}
+    rng = np.random.default_rng(0)
+    success = {f"p{row}": float(p) for row, p in enumerate(rng.beta(2.0, 1.5, n))}
+    backend = Slow(SimulatedBackend(success=success, mean_output_tokens=300))
+    stream = Stream.open(
+        Planner(bundle=replace(cold.bundle, generators=generators)),
+        ["typical"],
+        backend=backend,
+        limit=each * window,
+        window=float(window),
+        max_per_prompt=20_000.0,
+        extractor=SimulatedExtractor(),
+    )
+    costs, drawn = np.zeros(n), np.zeros(n)
+
+    async def worker(rows: Any) -> None:
+        for row in rows:
+            outcome = await stream.answer(Prompt(id=f"p{row}", text="?"))
+            costs[row], drawn[row] = outcome.cost, outcome.usage.samples
+            assert outcome.usage.output_tokens == outcome.cost
+
+    async def run() -> None:
+        rows = iter(range(n))
+        await asyncio.gather(*(worker(rows) for _ in range(in_flight)))
+
+    asyncio.run(run())
+    assert drawn.min() >= 1
+    shares = costs.reshape(n_windows, window).sum(axis=1) / (each * window)
+    assert shares.max() <= 1.01 + 1e-9
+    # The first window learns how wrong the prior is, and its last prompts may agree before it is spent.
+    assert shares[0] >= 0.97
+    assert shares[1:].min() >= 0.98
+
+
+def test_what_a_verifier_has_scored_is_not_scored_again() -> None:
+    class Scoring:
+        n = 0
+
+        async def score(self, requests: Any) -> Any:
+            self.n += sum(len(request.completions) for request in requests)
+            return [[0.5] * len(request.completions) for request in requests]
+
+    scoring = Scoring()
+    stream = stream_of(backend_of(20), window=20, limit=EACH * 20 * 3, verifier=scoring)
+    costs = asyncio.run(answer_all(stream, range(20)))
+    assert sum(costs) <= 1.02 * EACH * 20 * 3
+    assert scoring.n <= sum(costs)

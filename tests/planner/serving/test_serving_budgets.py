@@ -125,3 +125,22 @@ async def test_what_fails_gives_back_what_it_held(key: dict[str, str]) -> None:
                 assert (await bed.ask(body, headers=key)).status == 500
         up.behave = behave
         assert (await bed.ask(chat(max_tokens=90, planner={"price": 1}), headers=key)).status == 200
+
+
+async def test_windows_of_a_hundred_requests_are_on_their_budget_with_all_of_them_in_flight() -> None:
+    def answers(asked: Asked, place: int) -> Said:
+        return completion(asked.json, f"it is {[41, 42, 43, 42, 40][place * 7 % 5]}")
+
+    limit = 100 * 45.0
+    route = {"price": None, "limit": limit, "window": 100, "clock": "prompts"}
+    async with ScriptedUpstream(answers) as up, serving(up, **route) as bed:
+        costs = []
+        for _ in range(3):
+            got = await together(bed, 100)
+            assert {one.status for one in got} == {200}
+            costs.append(sum(one.json["planner"]["cost"] for one in got))
+        spent = 8 * len(up.asked)
+    assert sum(costs) == spent
+    assert max(costs) <= 1.01 * limit
+    # From the first window on, of which the prior is wrong by a factor of 60.
+    assert min(costs[1:]) >= 0.98 * limit

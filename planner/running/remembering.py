@@ -1,0 +1,72 @@
+"""Remember what was drawn for one prompt, so that a longer plan for it goes on where the shorter one ended.
+
+Samples are known by their request and seed, as in a run log; what failed fails again without being asked for.
+It assumes one prompt at a time, on one event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from difficulty.errors import BackendError, BudgetSpentError
+from planner.drivers.run_log import sample_key
+from planner.ports.ports import AnswerExtractor, Backend, Completion, SampleRequest
+
+__all__ = ["Remembering"]
+
+
+class Remembering:
+    """A backend that draws each sample once; implements the port `Backend`.
+
+    Parameters
+    ----------
+    backend : Backend
+        Draws what is new.
+
+    Examples
+    --------
+    >>> import asyncio
+    >>> from difficulty.generator import Generator
+    >>> from difficulty.prompt import Prompt
+    >>> from planner.simulated import SimulatedBackend
+    >>> backend = Remembering(SimulatedBackend())
+    >>> request = SampleRequest(prompt=Prompt(text="?"), generator=Generator(name="tiny"), n=1, seed=0)
+    >>> first, again = asyncio.run(backend.sample([request])), asyncio.run(backend.sample([request]))
+    >>> first == again
+    True
+    """
+
+    draws_singly = True
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self.extractor: AnswerExtractor | None = getattr(backend, "extractor", None)
+        self._known: dict[tuple[str, int], Completion | BackendError] = {}
+
+    async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
+        """Return the completions of each request, drawn now or before.
+
+        Raises
+        ------
+        BackendError
+            As it was raised for the same samples.
+        """
+        return [await self._draw(request) for request in requests]
+
+    async def _draw(self, request: SampleRequest) -> list[Completion]:
+        keys = [(sample_key(request), request.seed + index) for index in range(request.n)]
+        known = [self._known.get(key) for key in keys]
+        found = [one for one in known if isinstance(one, Completion)]
+        if len(found) == request.n:
+            return found
+        failed = next((one for one in known if isinstance(one, BackendError)), None)
+        if failed is not None:
+            raise failed
+        try:
+            (row,) = await self._backend.sample([request])
+        except BackendError as error:
+            if not isinstance(error, BudgetSpentError):
+                self._known.update(dict.fromkeys(keys, error))
+            raise
+        self._known.update(zip(keys, row, strict=False))
+        return list(row)

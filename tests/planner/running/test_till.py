@@ -1,0 +1,128 @@
+"""A till: what a window that nobody comes into any more does with what it has left."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from difficulty.errors import BackendError, BudgetSpentError
+from difficulty.generator import Generator
+from difficulty.prompt import Prompt
+from planner.ports.ports import Completion, SampleRequest
+from planner.running.remembering import Remembering
+from planner.running.till import Slot, Till
+from policies.cost.usage import Usage
+
+FRONTIER = [(1.0, 10.0), (0.1, 20.0), (0.01, 40.0), (0.001, 80.0)]
+
+
+def till_of(limit: float = 100.0, window: float = 5.0, **more: object) -> Till:
+    return Till.of(
+        FRONTIER, lambda usage, generator: usage.output_tokens, limit=limit, window=window,
+        unit="output_tokens", **more,
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
+def spend(slot: Slot, cost: float) -> None:
+    """Book what a prompt has cost so far."""
+    slot.purse._ledger.spend(slot.account, Usage(samples=1, output_tokens=cost), "tiny")
+
+
+def test_what_is_left_is_shared_by_those_in_flight() -> None:
+    till = till_of()
+    slots = [till.open() for _ in range(5)]
+    assert [slot.price for slot in slots] == pytest.approx([slots[0].price] * 5, rel=0.6)
+    for slot in slots[:3]:
+        spend(slot, 8.0)
+        till.settle(slot, cost=8.0)
+    spend(slots[3], 8.0)
+    lower = till.lower(slots[3])
+    assert lower is not None
+    assert lower < slots[4].price
+    assert slots[3].price == lower
+    # At that price it is expected to take its share: there is nothing left to lower it for at once.
+    spend(slots[3], 20.0)
+    till.settle(slots[3], cost=28.0)
+    spend(slots[4], 8.0)
+    last = till.lower(slots[4])
+    assert last is not None
+    assert last <= lower
+
+
+def test_a_window_that_prompts_still_come_into_keeps_its_money() -> None:
+    till = till_of()
+    slot = till.open()
+    spend(slot, 1.0)
+    assert till.lower(slot) is None
+    now = [0.0]
+    timed = till_of(limit=30.0, window=10.0, clock="seconds", now=lambda: now[0])
+    slot = timed.open()
+    spend(slot, 1.0)
+    assert timed.lower(slot) is None
+    now[0] = 11.0
+    assert timed.lower(slot) is not None
+
+
+def test_a_window_that_is_on_its_budget_lowers_nothing() -> None:
+    till = till_of()
+    slots = [till.open() for _ in range(5)]
+    for slot in slots[:4]:
+        spend(slot, 22.0)
+        till.settle(slot, cost=22.0)
+    spend(slots[4], 12.0)
+    assert till.lower(slots[4]) is None
+    till.settle(slots[4], cost=12.0)
+    assert till.lower(slots[4]) is None
+
+
+class Counting:
+    """A backend that counts what it draws, and fails for odd seeds."""
+
+    def __init__(self, error: BackendError | None = None) -> None:
+        self.seeds: list[int] = []
+        self.error = error
+
+    async def sample(self, requests: list[SampleRequest]) -> list[list[Completion]]:
+        (request,) = requests
+        self.seeds += range(request.seed, request.seed + request.n)
+        if self.error is not None and request.seed % 2:
+            raise self.error
+        return [
+            [
+                Completion(text=str(request.seed + i), prompt_tokens=1, output_tokens=1, finish_reason="stop")
+                for i in range(request.n)
+            ]
+        ]
+
+
+def ask(seed: int, n: int = 1) -> SampleRequest:
+    return SampleRequest(prompt=Prompt(text="?"), generator=Generator(name="tiny"), n=n, seed=seed)
+
+
+def test_what_was_drawn_is_not_drawn_again() -> None:
+    backend = Counting()
+    remembering = Remembering(backend)
+
+    async def run() -> list[str]:
+        await remembering.sample([ask(0)])
+        await remembering.sample([ask(1, 2)])
+        rows = await remembering.sample([ask(0, 3), ask(3)])
+        return [one.text for row in rows for one in row]
+
+    assert asyncio.run(run()) == ["0", "1", "2", "3"]
+    assert backend.seeds == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("error", "n"), [(BackendError("no"), 1), (BudgetSpentError("spent"), 2)])
+def test_what_failed_fails_again_unless_there_was_no_money(error: BackendError, n: int) -> None:
+    backend = Counting(error)
+    remembering = Remembering(backend)
+
+    async def run() -> None:
+        for _ in range(2):
+            with pytest.raises(BackendError):
+                await remembering.sample([ask(1)])
+
+    asyncio.run(run())
+    assert backend.seeds == [1] * n
