@@ -114,7 +114,7 @@ def read_inspect(
                 if failed_samples == "refuse":
                     raise InvalidLogError(
                         f"{where} ended in an error, which is no answer; run it again, or pass "
-                        "failed_samples='leave_out'",
+                        "failed_samples='leave_out' (--failed-samples leave_out)",
                         path=str(path),
                     )
                 n_left_out += 1
@@ -127,6 +127,10 @@ def read_inspect(
             except InvalidLogError as error:
                 raise InvalidLogError(f"{where}: {error.reason}", path=str(path)) from error
     about: dict[str, object] = {"imported_from": "inspect_ai", "files": [Path(path).name for path in paths]}
+    if n_left_out and not groups.records():
+        raise InvalidLogError(
+            f"all {n_left_out} samples ended in an error; there is nothing to read", path=str(paths[0])
+        )
     _warn_of_whole_texts(groups.records())
     if n_left_out:
         about["failed_samples_left_out"] = n_left_out

@@ -240,8 +240,8 @@ def _asked(
         if risk is not None:
             return f"target risk {risk:g}"
         if price is not None:
-            return f"price {price:g} per {planner.bundle.unit.rstrip('s')}"
+            return f"price {price:g} per {planner.bundle.unit.rstrip('s').replace('_', ' ')}"
         return f"target {planner.bundle.objective} {target:g}"
     where = "per prompt on average" if limit.scope == "prompt" else "for the batch"
     cap = "" if limit.max_per_prompt is None else f", at most {limit.max_per_prompt:g} each"
-    return f"budget {limit.limit:g} {limit.unit} {where}{cap}"
+    return f"budget {limit.limit:g} {limit.unit.replace('_', ' ')} {where}{cap}"

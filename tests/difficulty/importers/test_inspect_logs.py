@@ -158,3 +158,21 @@ def test_the_command_imports_logs_of_inspect(tmp_path: Path, monkeypatch: pytest
     assert SampleLog.read("samples.jsonl.gz").pool(MODEL).correct.tolist() == [[0, 1]]
     written(tmp_path / "b.json", sample(1, "ANSWER: 4", "C"))
     assert main(["import", "b.json"]) == 0
+
+
+def test_the_command_leaves_out_what_failed_and_finds_answers_as_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    samples = [sample(1, "so 4 it is, of 7 in all", "C"), sample(2, "", "I", error={"message": "boom"})]
+    written(tmp_path / "log.json", *samples)
+    assert main(["import", "log.json", "--out", "a.jsonl"]) == 2
+    assert "(--failed-samples leave_out)" in capsys.readouterr().err
+    asked = ["import", "log.json", "--failed-samples", "leave_out", "--out", "a.jsonl"]
+    assert main([*asked, "--extract", r"regex:so (\d+)"]) == 0
+    assert "left out: 1 samples that failed" in capsys.readouterr().err
+    log = SampleLog.read("a.jsonl")
+    assert [one.answer for one in log.samples(log.prompts[0].id, MODEL)] == ["4"]
+    written(tmp_path / "log.json", samples[1])
+    assert main(asked) == 2
+    assert "all 1 samples ended in an error" in capsys.readouterr().err
