@@ -257,7 +257,7 @@ def test_plans_go_to_standard_output_and_the_table_to_standard_error(
     assert len(plans) == 3
     assert sum(plan.expected_cost for plan in plans) <= 3 * 40
     assert {plan.unit for plan in plans} == {"output_tokens"}
-    assert "budget 40 output_tokens per prompt" in " ".join(shown.err.split())
+    assert "budget 40 output tokens per prompt" in " ".join(shown.err.split())
     assert main([*arguments, "--json"]) == 0
     again = capsys.readouterr()
     assert again.out == shown.out
