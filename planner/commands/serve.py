@@ -7,9 +7,10 @@ options for the usual case of one upstream; what is answered is the affair of `p
 from __future__ import annotations
 
 import logging
+import socket
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from planner.serving.settings import ServeSettings
 
 __all__ = ["command"]
+
+# Connections that wait to be taken.
+_BACKLOG: Final = 2048
 
 
 @click.command("serve")
@@ -44,7 +48,9 @@ __all__ = ["command"]
 )
 @click.option("--off", is_flag=True, help="Pass everything through, unplanned.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8400, show_default=True)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8400, show_default=True, help="0 for a free one."
+)
 @click.option("--log-requests", is_flag=True, help="One line per request, without its content.")
 def command(
     path: Path | None,
@@ -71,7 +77,6 @@ def command(
         settings = ServeSettings.read(path)
     else:
         settings = _of_options(upstream, key_variable, model, bundle, price, extract, off)
-    prepare_process()
     service = build(settings)
     if host not in ("127.0.0.1", "::1", "localhost") and not settings.keys:
         note("warning: everybody who can reach this address may spend; set keys in the settings")
@@ -80,11 +85,23 @@ def command(
         logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     # What is unfamiliar is counted in the metrics; the log needs no line for it.
     warnings.filterwarnings("ignore", category=UnfamiliarPromptsWarning)
-    server = server_of(
-        service.application, host=host, port=port, client_seconds=settings.limits.client_seconds
-    )
-    note(f"serving on http://{host}:{port}/v1; stop with Ctrl-C")
-    server.run()
+    with _listening(host, port) as listening:
+        prepare_process()
+        server = server_of(service.application, client_seconds=settings.limits.client_seconds)
+        shown = f"[{host}]" if ":" in host else host
+        note(f"serving on http://{shown}:{listening.getsockname()[1]}/v1; stop with Ctrl-C")
+        server.run(sockets=[listening])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise InvalidInputError(
+            f"nothing can listen on {host} port {port}: {error.strerror or error}; take another --port"
+        ) from None
 
 
 def _of_options(

@@ -31,21 +31,15 @@ _CLIENTS_SHARE: Final = 0.25
 def server_of(
     application: Application,
     *,
-    host: str = "127.0.0.1",
-    port: int = 0,
     client_seconds: float = 60.0,
     max_connections: int | None = None,
 ) -> Any:
-    """Return a server that is not running yet; `run` runs it until a signal, `serve` in an event loop.
+    """Return a server that does not run yet: `run` and `serve` take sockets, or a free port of the loopback.
 
     Parameters
     ----------
     application : Application
         Answers.
-    host : str
-        Address to listen on.
-    port : int
-        Port to listen on, 0 for a free one.
     client_seconds : float
         Longest time from the beginning of a connection, or from the first byte of a further request, until
         all headers are there.
@@ -61,8 +55,8 @@ def server_of(
     return uvicorn.Server(
         uvicorn.Config(
             application,
-            host=host,
-            port=port,
+            host="127.0.0.1",
+            port=0,
             http=_protocol(client_seconds, most=max_connections or _most_clients()),
             ws="none",
             h11_max_incomplete_event_size=MOST_HEADER_BYTES,

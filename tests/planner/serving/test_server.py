@@ -78,6 +78,8 @@ def status(answer: bytes) -> int:
         (head("transfer-encoding: chunked") + b"0\r\n\r\nGET /health HTTP/1.1\r\nhost: x\r\n\r\n", 400),
         (head("transfer-encoding: gzip, chunked") + BODY, 501),
         (head(length=-1), 400),
+        (b"GET http://elsewhere.example/v1/models HTTP/1.1\r\nhost: elsewhere.example\r\n\r\n", 404),
+        (b"CONNECT elsewhere.example:443 HTTP/1.1\r\nhost: elsewhere.example\r\n\r\n", 404),
         (head(length=10**15), 413),
         (head("content-length: 1") + BODY, 400),
         (head("upgrade: websocket", "connection: upgrade") + BODY, 200),
