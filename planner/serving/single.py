@@ -16,11 +16,15 @@ from planner.serving.exchange import Answer, Pieces
 from planner.serving.watched import Watched
 from policies.cost.usage import Usage
 
-__all__ = ["Counted", "counted", "usage_in"]
+__all__ = ["EXHAUSTED", "Counted", "counted", "stop_reason", "usage_in"]
 
 _BROKEN: Final = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
 # An event larger than this is not looked into.
 _LONGEST: Final = 2**20
+EXHAUSTED: Final = "thinking_exhausted"
+"""How an answer ended that was cut before anything of it was said."""
+# Tokens of marks around a thought.
+_MARKS: Final = 2
 
 _ENDS: Final = {"completed": "stop", "incomplete": "length"}
 
@@ -44,8 +48,13 @@ class _Usage(msgspec.Struct):
     output_tokens_details: _Details | None = None
 
 
+class _Message(msgspec.Struct):
+    content: Any = msgspec.UNSET
+
+
 class _Choice(msgspec.Struct):
     finish_reason: Any = None
+    message: _Message | None = None
 
 
 class _Response(msgspec.Struct):
@@ -82,10 +91,24 @@ def usage_in(data: bytes) -> tuple[Usage | None, int, str | None, bool]:
         return usage, reasoning, finish, True
     choices, stated = reply.choices or [], reply.usage
     finish = next((one.finish_reason for one in choices if isinstance(one.finish_reason, str)), None)
+    if finish == "length" and all(one.message and one.message.content in (None, "") for one in choices):
+        finish = EXHAUSTED
     if stated is None:
         return None, 0, finish, bool(choices)
     usage, reasoning = _used(stated, len(choices))
     return usage, reasoning, finish, bool(choices)
+
+
+def stop_reason(usage: Usage | None, reasoning: int, finish: str | None) -> str:
+    """Return how an answer of one call ended: thinking that ate it has a name of its own.
+
+    Examples
+    --------
+    >>> stop_reason(Usage(output_tokens=50), 50, "length"), stop_reason(Usage(output_tokens=50), 9, "length")
+    ('thinking_exhausted', 'complete')
+    """
+    ate = usage is not None and 0 < usage.output_tokens <= reasoning + _MARKS
+    return EXHAUSTED if finish == EXHAUSTED or (finish == "length" and reasoning and ate) else "complete"
 
 
 def _used(stated: _Usage, n_choices: int) -> tuple[Usage, int]:

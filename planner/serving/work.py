@@ -41,7 +41,7 @@ from planner.serving.request_log import RequestLog
 from planner.serving.responses import Response
 from planner.serving.sent_body import with_response_settings, with_settings
 from planner.serving.settings import Limits
-from planner.serving.single import counted
+from planner.serving.single import counted, stop_reason
 from planner.serving.watch import Seen
 from policies.cost.usage import Usage
 from policies.plan.plan import AllocationPlan
@@ -154,7 +154,8 @@ class Work:
             return int(budget is not None and is_exceeded(reasoning, budget))
 
         def told(usage: Usage | None, reasoning: int, finish: str | None) -> None:
-            seen.samples, seen.usage, seen.stop_reason = 1, usage, "complete"
+            seen.samples, seen.usage = 1, usage
+            seen.stop_reason = stop_reason(usage, reasoning, finish)
             seen.thinking_ignored = ignored(reasoning)
             seen.cost = None if usage is None else model.price(usage, name)
             payment.settle(usage)
@@ -162,7 +163,8 @@ class Work:
 
         def added(usage: Usage | None, reasoning: int, finish: str | None) -> Mapping[str, object]:
             more = {"thinking_ignored": 1} if ignored(reasoning) else {}
-            return {"planner": _extension(planned, "complete", 1, "only", note) | {"cost": seen.cost} | more}
+            reason = stop_reason(usage, reasoning, finish)
+            return {"planner": _extension(planned, reason, 1, "only", note) | {"cost": seen.cost} | more}
 
         headers = (*answer.headers, *_headers(planned, 1, overhead))
         answer = counted(replace(answer, headers=headers), told, added=added, hides_usage=hides)

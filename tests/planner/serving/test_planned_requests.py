@@ -156,6 +156,34 @@ async def test_thinking_that_ate_the_answer_abstains_and_is_charged() -> None:
     assert got.json["usage"]["completion_tokens"] == 50 * len(up.asked)
 
 
+@pytest.mark.parametrize("reasoning", [0, 49])
+async def test_thinking_that_ate_the_only_sample_has_the_same_name(reasoning: int) -> None:
+    # Many servers do not state reasoning tokens: an empty answer that was cut tells as much.
+    body = chat(max_tokens=50, planner={"price": 1})
+    async with (
+        ScriptedUpstream(saying([""], finish="length", reasoning=reasoning)) as up,
+        serving(up) as bed,
+    ):
+        got = await bed.ask(body)
+        stream = await bed.ask(body | {"stream": True})
+        page = (await bed.ask(path="/metrics", method="GET")).body.decode()
+    assert got.json["planner"]["stop_reason"] == "thinking_exhausted" == got.headers["x-planner-stop-reason"]
+    assert got.json["planner"]["cost"] == 1 + reasoning
+    assert got.json["choices"][0]["finish_reason"] == "length"
+    assert stream.text == ""
+    n = 1 + bool(reasoning)
+    assert f'planner_stops_total{{reason="thinking_exhausted",route="*"}} {n}.0' in page
+
+
+async def test_an_answer_that_was_cut_is_not_exhausted() -> None:
+    async with (
+        ScriptedUpstream(saying(["it is"], finish="length", reasoning=9)) as up,
+        serving(up) as bed,
+    ):
+        got = await bed.ask(chat(planner={"price": 1}))
+    assert got.json["planner"]["stop_reason"] == "complete"
+
+
 async def test_a_deadline_brings_the_best_answer_so_far() -> None:
     never = asyncio.Event()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -323,3 +324,33 @@ def test_what_contradicts_itself_is_refused(route: dict[str, Any], words: str) -
     }
     with pytest.raises(InvalidInputError, match=words):
         ServeSettings.from_plain(plain)
+
+
+async def test_a_reward_model_is_loaded_from_its_folder_and_scores(tmp_path: Path) -> None:
+    tiny = pytest.importorskip("tiny_model")
+    tiny.torch.manual_seed(0)
+    tokenizer = tiny.tiny_tokenizer()
+    config = tiny.transformers.LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=1,
+        num_attention_heads=2, max_position_embeddings=256, bos_token_id=None, eos_token_id=0,
+        pad_token_id=0, num_labels=1, initializer_range=0.5,
+    )  # fmt: skip
+    model = tiny.transformers.LlamaForSequenceClassification(config).eval()
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    texts = ["a poem", "a better poem", "a song"]
+    scores = {}
+    for text in texts:
+        tokens = tiny.torch.tensor([tokenizer.encode(f"write a poem\n{text}")])
+        scores[text] = float(model(tokens).logits[0, 0].detach())
+    async with (
+        ScriptedUpstream(lambda asked, place: completion(asked.json, texts[place % 3])) as up,
+        serving(
+            up, extract=None, select="verifier", verifier=f"reward:{tmp_path}", limits={"max_samples": 3}
+        ) as bed,
+    ):
+        got = await bed.ask(chat("write a poem"))
+    assert len(up.asked) == 3
+    assert got.text == max(scores, key=lambda text: scores[text])
+    assert got.json["planner"]["selected_by"] == "best_of_n"
+    assert got.json["planner"]["verifier_tokens"] > 0
