@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import socket
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -44,7 +45,17 @@ _BACKLOG: Final = 2048
     default=None,
     metavar="HOW",
     help="last_number, boxed, math, multiple_choice, json, json:FIELD, tool_calls, clusters, whole_text or "
-    "regex:PATTERN: how samples can vote. Without it every plan is one sample.",
+    "regex:PATTERN: how samples can vote. Where nothing selects, every plan is one sample.",
+)
+@click.option(
+    "--select",
+    type=click.Choice(["plan", "logprob", "learned", "verifier", "judge"]),
+    default=None,
+    help="What selects: the plan, log-probabilities, the learned verifier, --verifier or --judge.",
+)
+@click.option("--judge", default=None, metavar="NAME", help="Model of the server that marks answers.")
+@click.option(
+    "--verifier", default=None, metavar="NAME", help="Reward model: reward:MODEL or process:FORM:MODEL."
 )
 @click.option("--off", is_flag=True, help="Pass everything through, unplanned.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
@@ -60,6 +71,9 @@ def command(
     bundle: str | None,
     price: float | None,
     extract: str | None,
+    select: str | None,
+    judge: str | None,
+    verifier: str | None,
     off: bool,
     host: str,
     port: int,
@@ -72,11 +86,15 @@ def command(
     from planner.serving.settings import ServeSettings
 
     if path is not None:
-        if upstream or model or bundle or extract or off or price is not None:
+        others = (upstream, key_variable, model, bundle, extract, select, judge, verifier, off or None, price)
+        if any(other is not None for other in others):
             raise InvalidInputError("--settings stands alone: put the other options into the file")
         settings = ServeSettings.read(path)
     else:
-        settings = _of_options(upstream, key_variable, model, bundle, price, extract, off)
+        how: dict[str, object] = {"bundle": bundle, "price": price, "extract": extract, "verifier": verifier}
+        how["select"] = select or ("judge" if judge else "verifier" if verifier else None)
+        how["judge"] = None if judge is None else {"model": judge}
+        settings = _of_options(upstream, key_variable, model, how, off=off)
     service = build(settings)
     if host not in ("127.0.0.1", "::1", "localhost") and not settings.keys:
         note("warning: everybody who can reach this address may spend; set keys in the settings")
@@ -108,24 +126,22 @@ def _of_options(
     upstream: str | None,
     key_variable: str | None,
     model: str | None,
-    bundle: str | None,
-    price: float | None,
-    extract: str | None,
+    how: Mapping[str, object],
+    *,
     off: bool,
 ) -> ServeSettings:
-    """Return the settings of one upstream and one route."""
+    """Return the settings of one upstream and one route; `how` are those of the route, None for the usual."""
     from planner.serving.settings import EVERY_MODEL, ServeSettings
 
     if upstream is None:
         raise InvalidInputError("give --upstream URL, or --settings FILE")
-    if not off and price is None:
+    if not off and how["price"] is None:
         raise InvalidInputError("give --price, what a unit of cost must bring; or --off to pass through")
     behind: dict[str, object] = {"base_urls": [upstream]}
     if key_variable is not None:
         behind["key_variable"] = key_variable
     route: dict[str, object] = {"upstream": "upstream", "mode": "off" if off else "plan"}
-    given = {"bundle": bundle, "price": price, "extract": extract}
-    route |= {name: value for name, value in given.items() if value is not None}
+    route |= {name: value for name, value in how.items() if value is not None}
     return ServeSettings.from_plain(
         {"upstreams": {"upstream": behind}, "routes": {model or EVERY_MODEL: route}}
     )

@@ -61,3 +61,24 @@ def test_an_address_that_is_taken_is_said(capsys: pytest.CaptureFixture[str]) ->
         options = ["--upstream", "http://127.0.0.1:1/v1", "--off", "--port", str(port)]
         assert main(["serve", *options]) == 2
     assert "take another --port" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--judge", "big"], "take another --port"),
+        (["--select", "logprob"], "take another --port"),
+        (["--select", "judge"], "needs the route's judge"),
+        (["--verifier", "checker"], "reward:MODEL"),
+        (["--select", "learned"], "needs a bundle"),
+        (["--judge", "big", "--settings", __file__], "--settings stands alone"),
+    ],
+)
+def test_what_selects_is_an_option(
+    options: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        upstream = ["--upstream", "http://127.0.0.1:1/v1", "--price", "1e-5"]
+        assert main(["serve", *upstream, "--port", port, *options]) == 2
+    assert words in capsys.readouterr().err

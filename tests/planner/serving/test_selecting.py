@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from scripted_upstream import Asked, Said, ScriptedUpstream, completion
 from serving_bed import chat, serving
 
 from difficulty.errors import InvalidInputError
+from planner.planner import Planner
 from planner.serving.settings import ServeSettings
+from policies.verifier.learned_verifier import CorrectnessModel
 
 TOOLS = [{"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}]
 
@@ -354,3 +357,25 @@ async def test_a_reward_model_is_loaded_from_its_folder_and_scores(tmp_path: Pat
     assert got.text == max(scores, key=lambda text: scores[text])
     assert got.json["planner"]["selected_by"] == "best_of_n"
     assert got.json["planner"]["verifier_tokens"] > 0
+
+
+async def test_the_learned_verifier_of_a_bundle_selects() -> None:
+    # A model of P(correct) that believes in agreement: the log-odds rise with the share of equal answers.
+    shares = CorrectnessModel(
+        generator="default", columns=(), centre=(0.0,) * 6, scale=(1.0,) * 6, weights=(4.0, 0, 0, 0, 0, 0),
+        intercept=-2.0, trees=None, log_loss=0.5, brier=0.2, base_brier=0.25, calibration_error=0.01,
+    )  # fmt: skip
+    texts = ["it is 41", "it is 42", "it is 42", "it is 7"]
+    async with (
+        ScriptedUpstream(lambda asked, place: completion(asked.json, texts[place % 4])) as up,
+        serving(up, limits={"max_samples": 4}) as bed,
+    ):
+        route = bed.service.routes["*"]
+        assert route.planning is not None
+        bundle = replace(route.planning.planner.bundle, verifiers={"default": shares})
+        selecting = replace(route.planning.selecting, select="learned")
+        route.planning = replace(route.planning, planner=Planner(bundle=bundle), selecting=selecting)
+        got = await bed.ask(chat())
+    assert got.text == "it is 42"
+    assert got.json["planner"]["selected_by"] == "best_of_n"
+    assert len(up.asked) > 1
