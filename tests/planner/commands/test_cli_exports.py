@@ -36,6 +36,29 @@ def test_a_batch_is_written_for_the_models_of_the_generators(
     assert "give GENERATOR=NAME, with a generator of model-0, model-1" in capsys.readouterr().err
 
 
+def test_answers_are_selected_from_what_a_batch_brought_back(trained: Any, prompts: str) -> None:
+    asked = ["plan", str(trained.folder), prompts, "--budget", "150"]
+    assert main([*asked, "--one-shot", "--out", "plans.jsonl"]) == 0
+    models = ["--model", "model-0=a", "--model", "model-1=b"]
+    assert main([*asked, "--out", "batch.jsonl", "--out-format", "openai-batch", *models]) == 0
+    files = [str(file) for file in sorted(Path().glob("batch*.jsonl"))]
+    requests = [json.loads(line) for file in files for line in Path(file).read_text().splitlines()]
+    results = []
+    for request in requests:
+        choice = {"message": {"role": "assistant", "content": "It is 7"}, "finish_reason": "stop"}
+        n = request["body"].get("n", 1)
+        body = {"choices": [choice] * n, "usage": {"prompt_tokens": 5, "completion_tokens": 3 * n}}
+        results.append({"custom_id": request["custom_id"], "response": {"status_code": 200, "body": body}})
+    Path("results.jsonl").write_text("".join(json.dumps(one) + "\n" for one in results))
+    assert main(["import", *files, "results.jsonl", "--extract", "number", "--out", "drawn.jsonl"]) == 0
+    run = ["run", str(trained.folder), prompts, "--plans", "plans.jsonl", "--out", "outcomes.jsonl"]
+    assert main([*run, "--backend", "replay", "--log", "drawn.jsonl", "--extract", "number"]) == 0
+    outcomes = [json.loads(line) for line in Path("outcomes.jsonl").read_text().splitlines()]
+    assert [outcome["answer"] for outcome in outcomes] == ["7"] * 6
+    drawn = sum(request["body"].get("n", 1) for request in requests)
+    assert sum(outcome["usage"]["samples"] for outcome in outcomes) == drawn
+
+
 @pytest.mark.parametrize("name", ["r.jsonl", "r.parquet"])
 def test_rollouts_are_written_with_their_numbers(trained: Any, prompts: str, name: str) -> None:
     pandas = pytest.importorskip("pandas")
