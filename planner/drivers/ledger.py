@@ -128,7 +128,6 @@ class Ledger:
         self._held = _NOTHING
         self._held_cost = 0.0
         self._tokens: dict[str, _Seen] = {}
-        self._most: dict[tuple[str, int, float, float], float] = {}
 
     @property
     def nothing_in_flight(self) -> bool:
@@ -139,19 +138,6 @@ class Ledger:
     def committed(self) -> float:
         """What has been spent, and what may still be charged for cancelled or open requests."""
         return self.total_cost + self._held_cost
-
-    def most(self, account: Account, request: SampleRequest, n: int) -> float:
-        """Return the most that `n` samples of a request may cost, as far as that is known."""
-        draw = self._draw(account, request)
-        seen = self._tokens.get(draw.generator)
-        if seen is not None and request.max_output_tokens is request.generator.max_output_tokens is None:
-            draw = draw._replace(tokens=min(draw.tokens, seen.most))
-        # A batch asks this of thousands of prompts that are mostly alike.
-        known = (draw.generator, n, draw.prompt, draw.tokens)
-        price = self._most.get(known)
-        if price is None:
-            price = self._most[known] = self._price(draw.usage(n), draw.generator)
-        return price
 
     def admit(self, account: Account, request: SampleRequest, n: int) -> Permit:
         """Hold the cost of as many of `n` samples of `request` as the caps permit.

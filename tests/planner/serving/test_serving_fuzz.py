@@ -24,7 +24,7 @@ FIELDS = st.sampled_from(
     [
         "model", "messages", "prompt", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens",
         "temperature", "top_p", "seed", "stop", "planner", "logprobs", "response_format", "reasoning_effort",
-        "tools", "modalities", "unknown", "extra_body",
+        "tools", "modalities", "unknown", "extra_body", "input", "instructions",
     ]
 )  # fmt: skip
 PATHS = st.sampled_from(
