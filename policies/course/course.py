@@ -107,8 +107,15 @@ class Step:
         return f"{self.generator}{name} x{self.n}"
 
 
+class _Hashed:
+    """Room for a hash: courses are keys of caches that every plan asks, and their steps are many."""
+
+    __slots__ = ("_hash",)
+    _hash: int
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Course:
+class Course(_Hashed):
     """Steps in the order in which they may be drawn, how they select, and the rule that ends them.
 
     Parameters
@@ -162,6 +169,13 @@ class Course:
             )
         if isinstance(self.stop, BestScore) and self.selection.signal == NO_SIGNAL:
             raise InvalidInputError("a threshold on the best signal needs a selection that reads one")
+
+    def __hash__(self) -> int:
+        try:
+            return self._hash
+        except AttributeError:
+            object.__setattr__(self, "_hash", hash((self.steps, self.selection, self.stop)))
+            return self._hash
 
     @property
     def n(self) -> int:
