@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from planner.exports.frames import outcomes_frame, plans_frame, rollouts_frame
     from planner.exports.openai_batch import write_openai_batch
     from planner.files.prompts import PromptFile, read_prompts
-    from planner.planner import FrontierPoint, Planner
+    from planner.planner import Planner
+    from planner.planning.frontier import FrontierPoint
     from planner.planning.request import UnfamiliarPromptsWarning
     from planner.ports.outcome import Candidate, Outcome
     from planner.ports.ports import (
@@ -93,7 +94,7 @@ _HOMES: Final = {
     "Collected": "planner.collection.session",
     "Completion": "planner.ports.ports",
     "CostModel": "policies.cost.cost_model",
-    "FrontierPoint": "planner.planner",
+    "FrontierPoint": "planner.planning.frontier",
     "Generator": "difficulty.generator",
     "Outcome": "planner.ports.outcome",
     "Planner": "planner.planner",

@@ -2,8 +2,8 @@
 
 A planner holds a bundle (or the cold start) and turns prompts into beliefs, beliefs into values and costs,
 and those into one allocation per prompt by one price. Planning spends nothing; running plans is left to the
-drivers. The file is long because it is the one door: five verbs (`plan`, `frontier`, `belief`, `run`, `arun`)
-whose arguments are documented where people look for them; what they do lives in the modules imported here.
+drivers. What the verbs do lives in the modules that are imported here: `planner.planning`, `planner.running`.
+The file is long because arguments are documented where people look for them.
 """
 
 from __future__ import annotations
@@ -11,10 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Literal
 
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.belief.reference_prompts import Belief
@@ -24,24 +21,21 @@ from difficulty.logger import logger_of
 from difficulty.prompt import Prompt, as_prompts
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.bundle.restriction import restrict
-from planner.planning.at_risk import AtRisk, Panels, plan_at_risk
-from planner.planning.batch import Batch
-from planner.planning.expectation import Expectation, Lengths
+from planner.planning.frontier import FrontierPoint, frontier_of
 from planner.planning.groups import first_groups
-from planner.planning.likeness import Likenesses
-from planner.planning.menu import CHUNK, Chooser, Menu, menu_of
-from planner.planning.plans import Ground, Writer
-from planner.planning.request import check_request, warn_of_strangers
+from planner.planning.menu import CHUNK
+from planner.planning.preparer import Preparer
+from planner.planning.request import Request
 from planner.planning.untrained import untrained_bundle
-from policies.answering.answering import Answering, AnswerPrice
-from policies.cost.budget import Budget, Unit, check_unit
+from planner.running.blocking import blocking
+from policies.answering.answering import AnswerPrice
+from policies.cost.budget import Budget, check_unit
 from policies.cost.cost_model import CostModel
 from policies.cost.latency import DecodeModel
 from policies.groups.group_planner import GroupPlanner
 from policies.groups.values import GroupValue
 from policies.plan.objective import GROUP_OBJECTIVES, Objective, check_objective
 from policies.plan.plan import AllocationPlan
-from policies.solver.hull import upper_hull
 
 if TYPE_CHECKING:  # running loads the drivers; planning does not need them
     from difficulty.features.hidden_states import HiddenStates
@@ -50,27 +44,9 @@ if TYPE_CHECKING:  # running loads the drivers; planning does not need them
     from planner.ports.outcome import Outcome
     from planner.ports.ports import AnswerExtractor, Backend, Verifier
 
-__all__ = ["FrontierPoint", "Planner"]
+__all__ = ["Planner"]
 
 _LOG = logger_of(__name__)
-
-
-class FrontierPoint(NamedTuple):
-    """A point of the expected frontier.
-
-    Attributes
-    ----------
-    expected_cost : float
-        Mean cost per prompt, in the unit asked for.
-    expected_accuracy : float
-        Mean expected accuracy (or coverage).
-    price : float
-        Value per unit of cost at which the point is reached.
-    """
-
-    expected_cost: float
-    expected_accuracy: float
-    price: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -100,11 +76,16 @@ class Planner:
     cost_model: CostModel | None = None
     decode: DecodeModel | None = None
     hidden_states: HiddenStates | None = None
-    _likeness: Likenesses = field(init=False, repr=False)
-    _priced: dict[Unit, Expectation] = field(init=False, repr=False, default_factory=dict)
+    _preparer: Preparer = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_likeness", Likenesses.of(self.bundle))
+        preparer = Preparer(
+            bundle=self.bundle,
+            cost_model=self.cost_model,
+            decode=self.decode,
+            hidden_states=self.hidden_states,
+        )
+        object.__setattr__(self, "_preparer", preparer)
 
     @classmethod
     def load(
@@ -246,9 +227,7 @@ class Planner:
         InvalidInputError
             When `max_rounds` is below 1, or nothing may be planned within the restrictions.
         """
-        batch = as_prompts(prompts)
-        ready = self._batch(
-            batch,
+        asked = Request(
             budget=budget,
             price=price,
             target_accuracy=target_accuracy,
@@ -258,123 +237,11 @@ class Planner:
             max_rounds=max_rounds,
             seed=seed,
         )
-        plans: list[AllocationPlan] = []
-        if ready is not None and target_risk is not None:
-            plans = self._at_risk(ready, target_risk, budget, max_per_prompt).plans
-        elif ready is not None:
-            plans = _plans(ready, budget, target_accuracy)
+        ready = self._preparer.batch(as_prompts(prompts), asked)
+        plans = [] if ready is None else self._preparer.plans(ready, asked).plans
         cost = sum(plan.expected_cost for plan in plans)
         _LOG.info("planned %d prompts, expected to cost %.6g", len(plans), cost)
         return plans
-
-    def _batch(
-        self,
-        prompts: Sequence[Prompt],
-        *,
-        budget: Budget | None,
-        price: float | None,
-        target_accuracy: float | None,
-        max_per_prompt: float | None,
-        one_shot: bool,
-        max_rounds: int | None,
-        seed: int,
-        target_risk: float | None = None,
-        answering: bool = False,
-    ) -> Batch | None:
-        """Check what was asked, and work out what prompts would take; None where there are none."""
-        check_request(
-            budget=budget,
-            price=price,
-            target_accuracy=target_accuracy,
-            max_per_prompt=max_per_prompt,
-            max_rounds=max_rounds,
-            seed=seed,
-            scale=self.bundle.policy.telling.scale,
-            target_risk=target_risk,
-        )
-        if not prompts:
-            return None
-        answering = answering or target_risk is not None
-        unit = check_unit(self.bundle.unit if budget is None else budget.unit)
-        cap = max_per_prompt if budget is None else budget.max_per_prompt
-        chooser = self._chooser(unit, cap=cap, one_shot=one_shot, max_rounds=max_rounds, sampled=answering)
-        menu = self._menu(chooser, prompts, price)
-        warn_of_strangers(menu.familiarity)
-        return Batch(
-            prompts=prompts,
-            chooser=chooser,
-            menu=menu,
-            writer=Writer(
-                courses=self.bundle.table.courses,
-                telling=self.bundle.policy.telling,
-                learned_unit=check_unit(self.bundle.unit),
-                ground=self._ground(),
-                objective=check_objective(self.bundle.objective),
-                unit=unit,
-            ),
-            price=price,
-            seed=seed,
-        )
-
-    def run(
-        self,
-        prompts: Iterable[Prompt | str],
-        *,
-        backend: Backend,
-        budget: Budget | None = None,
-        price: float | None = None,
-        target_accuracy: float | None = None,
-        target_risk: float | None = None,
-        answer_price: AnswerPrice | None = None,
-        max_per_prompt: float | None = None,
-        one_shot: bool = False,
-        max_rounds: int | None = None,
-        verifier: Verifier | Mapping[str, Verifier] | Literal["learned"] | None = None,
-        extractor: AnswerExtractor | None = None,
-        limits: Limits | None = None,
-        driver: DriverName = "lockstep",
-        run_log: str | os.PathLike[str] | None = None,
-        seed: int = 0,
-        progress: OnProgress | None = None,
-    ) -> list[Outcome]:
-        """Plan, sample, select and account; see `arun`, which this runs to its end.
-
-        Raises
-        ------
-        InvalidInputError
-            When called inside a running event loop: use ``await planner.arun(...)`` there.
-        """
-        import asyncio
-
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            pass
-        else:
-            raise InvalidInputError(
-                "an event loop is running here: use `await planner.arun(...)` instead of run"
-            )
-        return asyncio.run(
-            self.arun(
-                prompts,
-                backend=backend,
-                budget=budget,
-                price=price,
-                target_accuracy=target_accuracy,
-                target_risk=target_risk,
-                answer_price=answer_price,
-                max_per_prompt=max_per_prompt,
-                one_shot=one_shot,
-                max_rounds=max_rounds,
-                verifier=verifier,
-                extractor=extractor,
-                limits=limits,
-                driver=driver,
-                run_log=run_log,
-                seed=seed,
-                progress=progress,
-            )
-        )
 
     async def arun(
         self,
@@ -432,42 +299,34 @@ class Planner:
         from planner.running.withholding import withhold
 
         batch = as_prompts(prompts)
-        if target_risk is not None and answer_price is not None:
-            raise InvalidInputError("give target_risk or answer_price, not both")
-        answering = target_risk is not None or answer_price is not None
-        ready = self._batch(
-            batch,
+        asked = Request(
             budget=budget,
             price=price,
             target_accuracy=target_accuracy,
+            target_risk=target_risk,
+            answer_price=answer_price,
             max_per_prompt=max_per_prompt,
             one_shot=one_shot,
             max_rounds=max_rounds,
             seed=seed,
-            target_risk=target_risk,
-            answering=answering,
         )
+        ready = self._preparer.batch(batch, asked)
         if ready is None:
             return []
-        if target_risk is not None:
-            plans, threshold = self._at_risk(ready, target_risk, budget, max_per_prompt)
-            enough = threshold.confidence
-        else:
-            plans = _plans(ready, budget, target_accuracy)
-            enough = 0.0 if answer_price is None else answer_price.threshold
+        planned = self._preparer.plans(ready, asked)
         least = None if budget is None else ready.least()
-        model = self._cost_model(self.bundle.unit if budget is None else budget.unit)
+        model = self._preparer.cost_model_in(asked.unit(self.bundle.unit))
         limits = limits or Limits()
         if max_per_prompt is not None:
             limits = replace(limits, max_cost_per_prompt=max_per_prompt, price=model.price)
         outcomes = await run_plans(
-            plans,
+            planned.plans,
             batch,
             backend=backend,
             generators=self.bundle.generators,
             cost_model=model,
             budget=budget,
-            replan=None if budget is None or answering else ready,
+            replan=None if budget is None or asked.withholds else ready,
             least=None if least is None else [LeastAnswer(*one) for one in least],
             levels=None if one_shot or max_rounds is not None else ready.levels(),
             max_rounds=max_rounds,
@@ -480,61 +339,13 @@ class Planner:
             seed=seed,
             progress=progress,
         )
-        if not answering:
+        if not asked.withholds:
             return outcomes
-        known = self._answering()
-        return withhold(outcomes, plans, known, rates=self._rates(batch, list(known.usual)), least=enough)
+        known = self._preparer.answering()
+        rates = self._preparer.rates(batch, list(known.usual))
+        return withhold(outcomes, planned.plans, known, rates=rates, least=planned.confidence)
 
-    def _answering(self) -> Answering:
-        """Return what the bundle knows of being right.
-
-        Raises
-        ------
-        InvalidInputError
-            When it knows nothing.
-        """
-        if self.bundle.answering is None:
-            raise InvalidInputError(
-                "this bundle does not know how sure its answers are: it was trained for another objective, "
-                "on too few prompts with marked answers, or before there were targets of risk; train it anew"
-            )
-        return self.bundle.answering
-
-    def _at_risk(self, ready: Batch, target_risk: float, budget: Budget | None, cap: float | None) -> AtRisk:
-        """Return plans for a target of risk."""
-        known = self._answering()
-        model = self._cost_model(ready.writer.unit)
-        columns = known.columns[known.columns >= 0]
-        size = len(ready.prompts)
-        panels = Panels(np.empty((size, 0)), np.empty((size, 0)))
-        if len(columns):
-            expectation = Expectation.of(
-                self.bundle.table.columns(columns), model, self._lengths(), decode=self.decode
-            )
-            panels = Panels(*expectation.expect_alike(ready.prompts))
-        most = cap if budget is None else budget.max_per_prompt
-        return plan_at_risk(
-            ready,
-            known,
-            panels,
-            target_risk=target_risk,
-            budget=None if budget is None else budget.total(n_prompts=size),
-            cap=np.inf if most is None else most,
-        )
-
-    def _rates(self, prompts: Sequence[Prompt], names: Sequence[str]) -> NDArray[np.float64]:
-        """Return the success rates of one sample that text promises of generators, shape (P, G)."""
-        success = self.bundle.references.success()
-        columns = [self.bundle.references.generators.index(name) for name in names]
-        parts = []
-        for start in range(0, len(prompts), CHUNK):
-            belief = self.belief(prompts[start : start + CHUNK])
-            parts.append(belief.expect(success[:, columns]))
-        return np.concatenate(parts)
-
-    def _cost_model(self, unit: str) -> CostModel:
-        model = self.cost_model or CostModel(unit=check_unit(unit), generators=self.bundle.generators)
-        return replace(model, unit=check_unit(unit))
+    run = blocking(arun)
 
     def frontier(
         self,
@@ -568,23 +379,12 @@ class Planner:
         if not batch:
             return []
         unit = check_unit(self.bundle.unit if unit is None else unit)
-        menu = self._menu(self._chooser(unit, one_shot=one_shot), batch, None)
-        cost, value = menu.cost.mean(axis=0), menu.told.mean(axis=0)
-        hull = np.flatnonzero(upper_hull(value[None], cost[None])[0])
-        points: list[FrontierPoint] = []
-        for at in hull[np.argsort(cost[hull], kind="stable")]:
-            point = FrontierPoint(float(cost[at]), float(value[at]), float(self.bundle.policy.prices[at]))
-            if not points or point.price < points[-1].price:
-                points.append(point)
-        kept = np.unique(np.linspace(0, len(points) - 1, n_points).round().astype(int))
-        return [points[at] for at in kept]
+        menu = self._preparer.menu(self._preparer.chooser(Request(one_shot=one_shot), unit), batch)
+        return frontier_of(menu, self.bundle.policy.prices, n_points=n_points)
 
     def belief(self, prompts: Iterable[Prompt | str]) -> Belief:
         """Return what is believed about prompts: a distribution over per-sample success, per generator."""
-        return Belief(
-            weights=self._likeness.weights(as_prompts(prompts), self.hidden_states),
-            references=self.bundle.references,
-        )
+        return self._preparer.belief(as_prompts(prompts))
 
     @on_one_thread
     def groups(
@@ -618,7 +418,7 @@ class Planner:
         batch = as_prompts(prompts)
         return first_groups(
             (
-                self._likeness.weights(batch[start : start + CHUNK], self.hidden_states)
+                self._preparer.belief(batch[start : start + CHUNK]).weights
                 for start in range(0, len(batch), CHUNK)
             ),
             self.bundle.references,
@@ -628,79 +428,3 @@ class Planner:
             everybody=everybody,
             value=value,
         )
-
-    @on_one_thread
-    def _menu(self, chooser: Chooser, batch: Sequence[Prompt], price: float | None) -> Menu:
-        parts = (
-            self._likeness.of_prompts(batch[start : start + CHUNK], self.hidden_states)
-            for start in range(0, len(batch), CHUNK)
-        )
-        return menu_of(chooser, batch, parts, price)
-
-    def _chooser(
-        self,
-        unit: Unit,
-        *,
-        cap: float | None = None,
-        one_shot: bool = False,
-        max_rounds: int | None = None,
-        sampled: bool = False,
-    ) -> Chooser:
-        """Return what takes courses in a unit, under restrictions."""
-        bundle = self.bundle
-        allowed = np.array(
-            [
-                (not one_shot or course.one_shot)
-                and (max_rounds is None or course.rounds <= max_rounds)
-                and (not sampled or all(step.kind == "sample" for step in course.steps))
-                for course in bundle.table.courses
-            ]
-        )
-        allowed &= bundle.deployed
-        if not allowed.any():
-            raise InvalidInputError(
-                "no course of this bundle may be planned within one_shot, max_rounds and the generators that "
-                "are given; lift one of them"
-            )
-        kept = np.flatnonzero(bundle.deployed)
-        expectation = self._expectation(unit)
-        return Chooser(
-            policy=bundle.policy.columns(kept),
-            expectation=expectation,
-            allowed=allowed[kept],
-            cap=np.inf if cap is None else cap,
-            place=kept,
-            by_text=bundle.policy.by_text,
-        )
-
-    def _expectation(self, unit: Unit) -> Expectation:
-        """Return what deployed courses bring and cost in a unit, priced once."""
-        if unit not in self._priced:
-            bundle = self.bundle
-            self._priced[unit] = Expectation.of(
-                bundle.table.columns(np.flatnonzero(bundle.deployed)),
-                self._cost_model(unit),
-                self._lengths(),
-                decode=self.decode,
-            )
-        return self._priced[unit]
-
-    def _lengths(self) -> Lengths:
-        """Return how long prompts are."""
-        bundle = self.bundle
-        return Lengths(
-            reference={name: bundle.prompt_tokens[:, at] for at, name in enumerate(bundle.generators)},
-            fit=bundle.prompt_token_fit,
-        )
-
-    def _ground(self) -> Ground:
-        if not self.bundle.training:
-            return "nothing"
-        return "text" if bool(self.bundle.policy.by_text.any()) else "everybody"
-
-
-def _plans(ready: Batch, budget: Budget | None, target_accuracy: float | None) -> list[AllocationPlan]:
-    """Return plans for what was asked: a budget, a target, or else the price."""
-    if budget is not None:
-        return ready.spend(budget.total(n_prompts=len(ready.prompts)), per_prompt=budget.scope == "prompt")
-    return ready.at_price() if target_accuracy is None else ready.reach(target_accuracy)

@@ -16,6 +16,7 @@ from difficulty.errors import InvalidBudgetError
 from difficulty.prompt import Prompt
 from planner.planning.menu import Chooser, Menu
 from planner.planning.plans import Writer
+from planner.planning.request import Request
 from policies.choice.levels import Levelled, reach, spend
 from policies.plan.plan import AllocationPlan
 
@@ -48,6 +49,19 @@ class Batch:
     writer: Writer
     price: float | None = None
     seed: int = 0
+
+    def plans(self, asked: Request) -> list[AllocationPlan]:
+        """Return plans for what was asked: a budget, a target, or else the price.
+
+        Raises
+        ------
+        InvalidBudgetError
+            When it cannot be met.
+        """
+        if asked.budget is not None:
+            budget = asked.budget
+            return self.spend(budget.total(n_prompts=len(self.prompts)), per_prompt=budget.scope == "prompt")
+        return self.at_price() if asked.target_accuracy is None else self.reach(asked.target_accuracy)
 
     def at_price(self) -> list[AllocationPlan]:
         """Return the plans at the one price of the menu."""

@@ -6,7 +6,7 @@ level each prompt gets is left to `policies.choice.levels`, writing plans to `pl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
@@ -184,7 +184,10 @@ class Chooser:
 
 
 def menu_of(
-    chooser: Chooser, prompts: Sequence[Prompt], likeness: Iterator[Likeness], price: float | None = None
+    chooser: Chooser,
+    prompts: Sequence[Prompt],
+    likeness: Callable[[Sequence[Prompt]], Likeness],
+    price: float | None = None,
 ) -> Menu:
     """Return the menu of N prompts.
 
@@ -194,14 +197,16 @@ def menu_of(
         Takes courses.
     prompts : sequence of Prompt
         N at least 1.
-    likeness : iterator of Likeness
-        Of `CHUNK` prompts at a time, in order.
+    likeness : callable
+        Returns what is believed of some of the prompts; it is asked for `CHUNK` of them at a time.
     price : float, optional
         One price in place of all levels.
     """
     taken, familiarity, ease = [], [], []
-    for start, like in zip(range(0, len(prompts), CHUNK), likeness, strict=True):
-        taken.append(chooser.take(prompts[start : start + CHUNK], like, price))
+    for start in range(0, len(prompts), CHUNK):
+        part = prompts[start : start + CHUNK]
+        like = likeness(part)
+        taken.append(chooser.take(part, like, price))
         familiarity.append(like.familiarity)
         ease.append(like.ease)
     return Menu(

@@ -396,8 +396,7 @@ def test_a_budget_of_exactly_the_cheapest_is_enough(planner: Planner) -> None:
 def test_chunks_of_prompts_do_not_show(planner: Planner, monkeypatch: pytest.MonkeyPatch) -> None:
     prompts, budget = texts(11), Budget(limit=150, unit="output_tokens")
     whole = planner.plan(prompts, budget=budget)
-    for module in ("planner.planner", "planner.planning.menu"):
-        monkeypatch.setattr(f"{module}.CHUNK", 4)
+    monkeypatch.setattr("planner.planning.menu.CHUNK", 4)
     cut = planner.plan(prompts, budget=budget)
     assert [plan.allocation for plan in cut] == [plan.allocation for plan in whole]
     assert_allclose([p.accuracy_interval for p in cut], [p.accuracy_interval for p in whole], rtol=1e-4)

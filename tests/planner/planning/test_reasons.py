@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from difficulty.prompt import Prompt
+from planner.backends.callable import CallableBackend
 from planner.planner import Planner
 from planner.planning.menu import Menu
 from planner.planning.plans import Writer
@@ -103,6 +105,22 @@ def test_strangers_are_told_so_once_per_batch_and_at_the_caller(planner: Planner
     for plan in plans:
         assert plan.familiarity is not None and 0 <= plan.familiarity < 0.5
         assert plan.reason.startswith("unlike the training prompts")
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_runs_too_warn_at_the_caller_and_not_in_the_event_loop(planner: Planner, blocking: bool) -> None:
+    backend = CallableBackend(lambda messages: "4")
+
+    async def ask() -> None:
+        await planner.arun(STRANGE, price=1e-4, backend=backend)
+
+    with pytest.warns(UnfamiliarPromptsWarning) as caught:
+        if blocking:
+            planner.run(STRANGE, price=1e-4, backend=backend)
+        else:
+            asyncio.run(ask())
+    told = [warning for warning in caught if warning.category is UnfamiliarPromptsWarning]
+    assert [warning.filename for warning in told] == [__file__]
 
 
 def test_strangers_are_expected_to_do_as_the_average_does(planner: Planner) -> None:

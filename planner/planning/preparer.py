@@ -1,0 +1,222 @@
+"""From a bundle and prompts to a batch that is ready to be planned.
+
+What does not depend on prompts is worked out once and kept: prices of the table by unit, and what may be
+taken under which restrictions. What a batch then buys is left to `planner.planning.batch`, the user's door
+to `planner.planner`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.arithmetic.threads import on_one_thread
+from difficulty.belief.reference_prompts import Belief
+from difficulty.errors import InvalidInputError
+from difficulty.prompt import Prompt
+from planner.bundle.policy_bundle import PolicyBundle
+from planner.planning.at_risk import Panels, plan_at_risk
+from planner.planning.batch import Batch
+from planner.planning.expectation import Expectation, Lengths
+from planner.planning.likeness import Likenesses
+from planner.planning.menu import CHUNK, Chooser, Menu, menu_of
+from planner.planning.plans import Ground, Writer
+from planner.planning.request import Request, warn_of_strangers
+from policies.answering.answering import Answering
+from policies.cost.budget import Unit, check_unit
+from policies.cost.cost_model import CostModel
+from policies.cost.latency import DecodeModel
+from policies.plan.objective import check_objective
+from policies.plan.plan import AllocationPlan
+
+if TYPE_CHECKING:
+    from difficulty.features.hidden_states import HiddenStates
+
+__all__ = ["Planned", "Preparer"]
+
+
+class Planned(NamedTuple):
+    """Plans, and from which confidence on their answers are given, in [0, 1]."""
+
+    plans: list[AllocationPlan]
+    confidence: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Preparer:
+    """Prepares batches; parameters as in `planner.planner.Planner`."""
+
+    bundle: PolicyBundle
+    cost_model: CostModel | None = None
+    decode: DecodeModel | None = None
+    hidden_states: HiddenStates | None = None
+    _likeness: Likenesses = field(init=False, repr=False)
+    _priced: dict[Unit, Expectation] = field(init=False, repr=False, default_factory=dict)
+    _within: dict[tuple[bool, int | None, bool], NDArray[np.bool_]] = field(
+        init=False, repr=False, default_factory=dict
+    )
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_likeness", Likenesses.of(self.bundle))
+
+    def batch(self, prompts: Sequence[Prompt], asked: Request) -> Batch | None:
+        """Check what was asked, and work out what prompts would take; None where there are none.
+
+        Raises
+        ------
+        InvalidBudgetError, InvalidInputError, UnknownUnitError
+            As in `planner.planner.Planner.plan`.
+        """
+        asked.check(self.bundle.policy.telling.scale)
+        if not prompts:
+            return None
+        unit = asked.unit(self.bundle.unit)
+        chooser = self.chooser(asked, unit)
+        menu = self.menu(chooser, prompts, asked.price)
+        warn_of_strangers(menu.familiarity)
+        return Batch(
+            prompts=prompts,
+            chooser=chooser,
+            menu=menu,
+            writer=Writer(
+                courses=self.bundle.table.courses,
+                telling=self.bundle.policy.telling,
+                learned_unit=check_unit(self.bundle.unit),
+                ground=self._ground(),
+                objective=check_objective(self.bundle.objective),
+                unit=unit,
+            ),
+            price=asked.price,
+            seed=asked.seed,
+        )
+
+    def plans(self, ready: Batch, asked: Request) -> Planned:
+        """Return plans for what was asked.
+
+        Raises
+        ------
+        InvalidBudgetError
+            When it cannot be met.
+        InvalidInputError
+            When a risk is asked for, and the bundle does not know how sure its answers are.
+        """
+        if asked.target_risk is None:
+            price = asked.answer_price
+            return Planned(ready.plans(asked), 0.0 if price is None else price.threshold)
+        known = self.answering()
+        columns = known.columns[known.columns >= 0]
+        size = len(ready.prompts)
+        panels = Panels(np.empty((size, 0)), np.empty((size, 0)))
+        if len(columns):
+            panels = Panels(*self._priced_columns(columns, ready.writer.unit).expect_alike(ready.prompts))
+        plans, threshold = plan_at_risk(
+            ready,
+            known,
+            panels,
+            target_risk=asked.target_risk,
+            budget=None if asked.budget is None else asked.budget.total(n_prompts=size),
+            cap=np.inf if asked.cap is None else asked.cap,
+        )
+        return Planned(plans, threshold.confidence)
+
+    def answering(self) -> Answering:
+        """Return what the bundle knows of being right.
+
+        Raises
+        ------
+        InvalidInputError
+            When it knows nothing.
+        """
+        if self.bundle.answering is None:
+            raise InvalidInputError(
+                "this bundle does not know how sure its answers are: it was trained for another objective, "
+                "on too few prompts with marked answers, or before there were targets of risk; train it anew"
+            )
+        return self.bundle.answering
+
+    def rates(self, prompts: Sequence[Prompt], names: Sequence[str]) -> NDArray[np.float64]:
+        """Return the success rates of one sample that text promises of generators, shape (P, G)."""
+        references = self.bundle.references
+        success = references.success()[:, [references.generators.index(name) for name in names]]
+        starts = range(0, len(prompts), CHUNK)
+        return np.concatenate([self.belief(prompts[at : at + CHUNK]).expect(success) for at in starts])
+
+    def belief(self, prompts: Sequence[Prompt]) -> Belief:
+        """Return what is believed about prompts."""
+        weights = self._likeness.weights(prompts, self.hidden_states)
+        return Belief(weights=weights, references=self.bundle.references)
+
+    @on_one_thread
+    def menu(self, chooser: Chooser, prompts: Sequence[Prompt], price: float | None = None) -> Menu:
+        """Return what prompts would take at each price, or at one."""
+        return menu_of(
+            chooser, prompts, lambda part: self._likeness.of_prompts(part, self.hidden_states), price
+        )
+
+    def chooser(self, asked: Request, unit: Unit) -> Chooser:
+        """Return what takes courses in a unit, under the restrictions that were asked for.
+
+        Raises
+        ------
+        InvalidInputError
+            When nothing may be planned within them.
+        UnknownUnitError
+            When the unit cannot be priced.
+        """
+        bundle = self.bundle
+        kept = np.flatnonzero(bundle.deployed)
+        allowed = self._allowed(asked)[kept]
+        if not allowed.any():
+            raise InvalidInputError(
+                "no course of this bundle may be planned within one_shot, max_rounds and the generators that "
+                "are given; lift one of them"
+            )
+        if unit not in self._priced:
+            self._priced[unit] = self._priced_columns(kept, unit)
+        return Chooser(
+            policy=bundle.policy.columns(kept),
+            expectation=self._priced[unit],
+            allowed=allowed,
+            cap=np.inf if asked.cap is None else asked.cap,
+            place=kept,
+            by_text=bundle.policy.by_text,
+        )
+
+    def cost_model_in(self, unit: Unit) -> CostModel:
+        """Return the prices that are planned by, in a unit."""
+        model = self.cost_model or CostModel(unit=unit, generators=self.bundle.generators)
+        return replace(model, unit=unit)
+
+    def _allowed(self, asked: Request) -> NDArray[np.bool_]:
+        """Say of every course whether it keeps to restrictions; shape (C,)."""
+        one_shot, max_rounds, sampled = asked.one_shot, asked.max_rounds, asked.withholds
+        key = (one_shot, max_rounds, sampled)
+        if key not in self._within:
+            self._within[key] = np.array(
+                [
+                    (not one_shot or course.one_shot)
+                    and (max_rounds is None or course.rounds <= max_rounds)
+                    and (not sampled or all(step.kind == "sample" for step in course.steps))
+                    for course in self.bundle.table.courses
+                ]
+            )
+        return self._within[key]
+
+    def _priced_columns(self, columns: NDArray[np.intp], unit: Unit) -> Expectation:
+        """Return what some courses bring and cost in a unit."""
+        bundle = self.bundle
+        lengths = Lengths(
+            reference={name: bundle.prompt_tokens[:, at] for at, name in enumerate(bundle.generators)},
+            fit=bundle.prompt_token_fit,
+        )
+        table = bundle.table.columns(columns)
+        return Expectation.of(table, self.cost_model_in(unit), lengths, decode=self.decode)
+
+    def _ground(self) -> Ground:
+        if not self.bundle.training:
+            return "nothing"
+        return "text" if bool(self.bundle.policy.by_text.any()) else "everybody"
