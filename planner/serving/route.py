@@ -37,6 +37,7 @@ from planner.serving.reply import (
 from planner.serving.request_log import RequestLog
 from planner.serving.responses import text_of_response
 from planner.serving.selecting import Votes
+from planner.serving.sent_body import with_cap
 from planner.serving.settings import Limits
 from planner.serving.shadow import Shadow
 from planner.serving.single import counted
@@ -255,10 +256,13 @@ class Route:
         n = request.body.get("n") or 1
         try:
             sample = SampleRequest(prompt=Prompt(text=written), generator=generator, n=n, seed=0)
-            may, _ = await payment.hold(sample)
+            may, cap = await payment.hold(sample)
             if not may:
                 raise POOR
             content = dict(msgspec.json.decode(body or request.call.body))
+            if cap is not None:
+                # The budget reaches for no more than that.
+                with_cap(content, cap, responses=request.as_chat is not None)
             hides = asked.stream and not asked.include_usage and request.as_chat is None
             if hides:
                 content["stream_options"] = {**(content.get("stream_options") or {}), "include_usage": True}

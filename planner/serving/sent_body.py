@@ -11,15 +11,14 @@ from typing import Any
 from difficulty.generator import Generator
 from planner.serving.plannable import Asked
 
-__all__ = ["with_response_settings", "with_settings"]
+__all__ = ["with_cap", "with_response_settings", "with_settings"]
 
 
 def with_settings(body: dict[str, Any], generator: Generator, asked: Asked) -> dict[str, Any]:
     """Return a body for a completion with the generator's settings where the client has none of its own."""
     _draw(body, generator, asked)
     if generator.max_output_tokens is not None:
-        field_name = "max_completion_tokens" if "max_completion_tokens" in body else "max_tokens"
-        body[field_name] = generator.max_output_tokens
+        with_cap(body, generator.max_output_tokens, responses=False)
     if asked.reasoning_effort is None:
         body.pop("reasoning_effort", None)
         if generator.reasoning_effort is not None:
@@ -31,12 +30,20 @@ def with_response_settings(body: dict[str, Any], generator: Generator, asked: As
     """Return a body of the endpoint for responses with the generator's settings, as `with_settings`."""
     _draw(body, generator, asked)
     if generator.max_output_tokens is not None:
-        body["max_output_tokens"] = generator.max_output_tokens
+        with_cap(body, generator.max_output_tokens, responses=True)
     if asked.reasoning_effort is None:
         body.pop("reasoning", None)
         if generator.reasoning_effort is not None:
             body["reasoning"] = {"effort": generator.reasoning_effort}
     return body
+
+
+def with_cap(body: dict[str, Any], cap: int, *, responses: bool) -> None:
+    """Set the cap on output tokens of a body, under the name that the client has used, or the usual one."""
+    if responses:
+        body["max_output_tokens"] = cap
+    else:
+        body["max_completion_tokens" if "max_completion_tokens" in body else "max_tokens"] = cap
 
 
 def _draw(body: dict[str, Any], generator: Generator, asked: Asked) -> None:

@@ -39,11 +39,14 @@ class _Input(NamedTuple):
 
 
 def is_llm(client: object) -> bool:
-    """Return whether an object is a ``vllm.LLM``."""
-    return any(
-        base.__name__ == "LLM" and base.__module__.partition(".")[0] == "vllm"
-        for base in type(client).__mro__
-    )
+    """Return whether an object is a ``vllm.LLM``, or has its two calls.
+
+    Examples
+    --------
+    >>> is_llm(object())
+    False
+    """
+    return all(callable(getattr(client, name, None)) for name in ("generate", "chat"))
 
 
 def wrap_llm(llm: Any, engine: Engine) -> Any:
@@ -149,9 +152,10 @@ class _Drawing:
         given = self.inputs[request.prompt.id].parameters
         own = given.clone() if hasattr(given, "clone") else copy.copy(given)
         own.n = request.n
-        if given.seed is not None:
+        if getattr(given, "seed", None) is not None:
             own.seed = (given.seed + request.seed) % _SEEDS
-        limits = [one for one in (request.max_output_tokens, given.max_tokens) if one is not None]
+        most = getattr(given, "max_tokens", None)
+        limits = [one for one in (request.max_output_tokens, most) if one is not None]
         own.max_tokens = min(limits, default=None)
         if self.logprobs:
             own.logprobs = 0

@@ -317,3 +317,35 @@ async def test_the_official_clients_stream_helper_puts_it_together() -> None:
         await bare.close()
     assert deltas == ["it is 42"]
     assert final.output_text == "it is 42"
+
+
+async def test_in_the_shadow_responses_pass_untouched_and_are_drawn_beside() -> None:
+    async with (
+        ScriptedUpstream(saying(["from the upstream"])) as up,
+        serving(up, mode="shadow", shadow_draw_share=1.0, extract="whole_text") as bed,
+    ):
+        got = await bed.ask(plain(), path=PATH)
+        passed = up.asked[0]
+        shadow = bed.service.routes["*"].shadow
+        assert shadow is not None
+        await asyncio.gather(*shadow._tasks)
+        page = (await bed.ask(path="/metrics", method="GET")).body.decode()
+    assert got.body == response(passed).body
+    assert {asked.path for asked in up.asked[1:]} == {"/v1/chat/completions"}
+    assert 'planner_shadow_total{route="*",what="sent_cost"} 5.0' in page
+    assert 'planner_shadow_total{route="*",what="agreements"} 1.0' in page
+
+
+async def test_keys_pay_for_responses_that_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APP_KEY", "app-secret")
+    keys = {"app": {"key_variable": "APP_KEY", "limit": 12.0}}
+    headers = {"authorization": "Bearer app-secret"}
+    body = plain(tools=[{"type": "web_search"}], max_output_tokens=5)
+    async with ScriptedUpstream(saying([])) as up, serving(up, keys=keys) as bed:
+        got = [
+            await bed.ask(body | {"stream": streams}, path=PATH, headers=headers)
+            for streams in (False, True, False)
+        ]
+    assert [one.status for one in got] == [200] * 3
+    # What the budget does not reach for is not asked for.
+    assert [asked.json["max_output_tokens"] for asked in up.asked] == [5, 5, 2]

@@ -144,3 +144,16 @@ async def test_windows_of_a_hundred_requests_are_on_their_budget_with_all_of_the
     assert max(costs) <= 1.01 * limit
     # From the first window on, of which the prior is wrong by a factor of 60.
     assert min(costs[1:]) >= 0.98 * limit
+
+
+async def test_what_passes_is_capped_where_the_budget_of_a_key_ends(key: dict[str, str]) -> None:
+    keys = {"app": {"key_variable": "APP_KEY", "limit": 25.0}}
+    body = chat(max_completion_tokens=20, tools=[{}])
+
+    def obeys(asked: Asked, place: int) -> Said:
+        return completion(asked.json, "x" * asked.json["max_completion_tokens"])
+
+    async with ScriptedUpstream(obeys) as up, serving(up, keys=keys) as bed:
+        got = [await bed.ask(body, headers=key) for _ in range(3)]
+    assert [one.status for one in got] == [200, 200, 402]
+    assert [asked.json["max_completion_tokens"] for asked in up.asked] == [20, 5]
