@@ -191,7 +191,8 @@ def what_it_tells(n_prompts: int, n_samples: int) -> str:
     narrower = next((asked for asked in _ASKED if asked < 0.9 * width), None)
     if narrower is not None:
         told += f"; {math.ceil((1.96 * 0.5 / narrower) ** 2):,} prompts give ±{narrower:g}"
-    told += ". More samples of each need not narrow that"
     if n_samples > 1:
-        told += f"; {n_samples} tell what up to {n_samples} are worth"
+        told += (
+            f". {n_samples} samples of each tell what up to {n_samples} are worth; more do not narrow that"
+        )
     return told

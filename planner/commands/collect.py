@@ -397,4 +397,8 @@ def _report(done: Collected, *, as_json: bool) -> None:
         why = f" ({counted(done.missing)})" if done.missing else ""
         say(f"{done.n_missing} pieces are missing{why}: start again with the same arguments to go on")
     if done.log is not None:
-        say(f"{done.log}\nNext: planner train {done.path}")
+        say(repr(done.log))
+        if done.log.counts().n.any():
+            say(f"Next: planner train {done.path}")
+        else:
+            say("Nothing is graded, so nothing can be trained on it: collect prompts with answers")
