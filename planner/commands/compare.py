@@ -69,6 +69,12 @@ __all__ = ["command"]
     show_default=True,
     help="Replicates of the paired bootstrap over prompts.",
 )
+@click.option(
+    "--figures",
+    type=click.Choice(["png", "svg", "pdf"]),
+    multiple=True,
+    help="Types of file of the figure, beside PNG.",
+)
 @seed_option
 @as_json
 def command(
@@ -81,6 +87,7 @@ def command(
     difficulty: Literal["observed", "score"],
     prefix_cache: bool,
     bootstrap: int,
+    figures: tuple[Literal["png", "svg", "pdf"], ...],
     seed: int,
     as_json: bool,
 ) -> None:
@@ -103,6 +110,7 @@ def command(
             difficulty=difficulty,
             prefix_cache=prefix_cache,
             n_bootstrap=bootstrap,
+            figures=figures or ("png",),
             seed=seed,
             progress=tell,
         )

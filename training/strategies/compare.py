@@ -10,7 +10,7 @@ has a paired bootstrap interval over prompts. Tables are made in `training.strat
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -24,6 +24,7 @@ from difficulty.log.sample_log import SampleLog
 from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
 from training.frontier import bootstrap_weights, interval
+from training.report.canvas import FigureFormat
 from training.strategies.bed import DIFFICULTIES, DifficultyName, StrategyBed, measure_strategies
 from training.strategies.choice import choice_table
 from training.strategies.families import choose_generator
@@ -53,6 +54,7 @@ def compare_strategies(
     n_bootstrap: int = 1000,
     seed: int = 0,
     cost_model: CostModel | None = None,
+    figures: Sequence[FigureFormat] = ("png",),
     progress: Progress | None = None,
 ) -> StrategyComparison:
     """Compare every strategy of a log at equal cost, in bins of difficulty.
@@ -86,6 +88,8 @@ def compare_strategies(
     cost_model : CostModel, optional
         Prices beyond those in the log's header; its unit is replaced by `unit`. By default scoring is charged
         in ``"total_tokens"`` and free elsewhere.
+    figures : sequence of str
+        Types of file of the figure beside PNG: ``"svg"``, ``"pdf"``.
     progress : callable, optional
         Called with (stage, done, total).
 
@@ -162,7 +166,7 @@ def compare_strategies(
     )
     if out is not None:
         tell("figures", 0, 1)
-        write_strategies(report, Path(out))
+        write_strategies(report, Path(out), figures)
         tell("figures", 1, 1)
     return report
 

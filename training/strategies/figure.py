@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from difficulty.errors import require
+from training.report.canvas import FigureFormat, new_figure, save
 from training.report.markdown import figure_label
 from training.strategies.report import StrategyComparison
 
@@ -23,15 +23,10 @@ _REVISION: Final = ("#0072b2", "#56b4e9")
 _SEARCH: Final = ("#d55e00", "#e69f00", "#cc79a7", "#009e73", "#8c564b", "#b2182b", "#f0b7d1")
 
 
-def draw_strategies(report: StrategyComparison, path: Path) -> None:
-    """Write the figure as PNG into an existing folder."""
-    require("matplotlib", extra="train")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
+def draw_strategies(report: StrategyComparison, folder: Path, formats: Sequence[FigureFormat]) -> None:
+    """Write ``strategies`` in each of the formats into an existing folder."""
     groups = report.groups[1:]
-    figure = Figure(figsize=(3.3 * max(len(groups), 2) + 0.6, 4.6), dpi=96, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(3.3 * max(len(groups), 2) + 0.6, 4.6)
     panels = figure.subplots(1, len(groups), squeeze=False, sharey=True)[0]
     shown = _shown(report.families)
     handles: dict[str, Any] = {}
@@ -53,7 +48,7 @@ def draw_strategies(report: StrategyComparison, path: Path) -> None:
         fontsize=8,
         frameon=False,
     )
-    figure.savefig(path, metadata={"Software": None})
+    save(figure, folder, "strategies", formats)
 
 
 def _shown(families: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, str, bool]]:

@@ -34,10 +34,13 @@ def log() -> SampleLog:
 @pytest.fixture(scope="module")
 def report(log: SampleLog, tmp_path_factory: pytest.TempPathFactory) -> StrategyComparison:
     folder = tmp_path_factory.mktemp("strategies")
-    report = compare_strategies(log, folder, unit="output_tokens", bins=3, n_bootstrap=200, seed=0)
+    report = compare_strategies(
+        log, folder, unit="output_tokens", bins=3, n_bootstrap=200, figures=("pdf",), seed=0
+    )
     assert (folder / "strategies.json").read_bytes() == report.to_json()
     assert (folder / "strategies.md").read_text(encoding="utf-8") == report.to_markdown()
     assert (folder / "strategies.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "strategies.pdf").read_bytes().startswith(b"%PDF")
     return report
 
 
