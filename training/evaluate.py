@@ -31,6 +31,7 @@ from training.evaluation.family_scores import family_scores
 from training.evaluation.flops_matched import flops_matched
 from training.evaluation.hindsight import hindsight
 from training.evaluation.judged import judge
+from training.evaluation.label_error import LabelledTest
 from training.evaluation.promises import budget_rows, plan_batch, promise_rows
 from training.evaluation.uniform import against_uniform
 from training.frontier import bootstrap_weights
@@ -109,7 +110,9 @@ def evaluate(
     loaded = bundle if isinstance(bundle, PolicyBundle) else PolicyBundle.load(bundle)
     objective = check_objective(loaded.objective)
     recorded = loaded.training.get("reward", "reward")
-    unseen, renamed = _unseen(loaded, valued(log, objective, reward=recorded))
+    labels = LabelledTest.of(loaded, log)
+    judged_by = valued(log, objective, reward=recorded) if labels is None else labels.judging
+    unseen, renamed = _unseen(loaded, judged_by)
     scale = loaded.policy.telling.scale
     planner = Planner(bundle=loaded, cost_model=cost_model, hidden_states=hidden_states)
     unit = check_unit(loaded.unit)
@@ -189,6 +192,7 @@ def evaluate(
         bands=allocation_table(plans, bed),
         flops_matched=flops_matched(bed, judged.table, loaded.generators, weights),
         learned_verifier=measure_learned_verifiers(loaded, kept, seed=seed),
+        labels={} if labels is None else labels.table(bed, kept, plans, weights, seed),
     )
     if out is not None:
         tell("figures", 0, 1)

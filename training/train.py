@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from difficulty.errors import InvalidInputError
 from difficulty.features.hidden_states import HiddenStates
 from difficulty.log.families import Families
 from difficulty.log.known_texts import KnownTexts
+from difficulty.log.label_signals import Labels
 from difficulty.log.sample_log import SampleLog
 from difficulty.logger import logger_of
 from difficulty.predictor.group_folds import group_folds
@@ -35,6 +36,7 @@ from policies.plan.objective import Objective, check_objective, valued
 from policies.table.measure import prompt_lengths
 from policies.table.table import CourseTable
 from training.answering.learn import with_answering
+from training.labels.labelled import labelled
 from training.menu.learned_verifiers import LearnedVerifiers, fit_learned_verifiers
 from training.menu.study_name import study_name
 from training.policy.belief_search import search_belief
@@ -74,6 +76,7 @@ def train(
     learned_verifier: bool = True,
     reward: str = "reward",
     family: str | None = None,
+    labels: Labels | None = None,
     progress: Progress | None = None,
 ) -> PolicyBundle:
     """Learn the policy from a log and write the bundle.
@@ -112,6 +115,9 @@ def train(
     family : str, optional
         Key of `meta` that names families of prompts; by default ``family`` or ``task``, where the log has
         one. How much text tells about families that were left out is then recorded, too.
+    labels : {"agreement", "verifier", "judge"}, optional
+        What stands for right and wrong where nobody graded the samples (docs/labels.md): agreement with the
+        other samples of a prompt, the scores, or the rewards. Verdicts that are recorded only correct them.
     progress : callable, optional
         Called with (stage, done, total).
 
@@ -134,14 +140,21 @@ def train(
         )
     if n_trials < 1:
         raise InvalidInputError(f"n_trials must be at least 1, got {n_trials}")
-    graded = valued(log, objective, reward=reward)
+    record: dict[str, object] = {"log_digest": log.digest}
+    if objective == "reward":
+        record["reward"] = reward
+    if labels is None:
+        graded = valued(log, objective, reward=reward)
+    else:
+        graded, record["labels"] = _labelled(log, labels, objective)
+        learned_verifier = False  # it needs verdicts
     check_learnable(graded, objective)
     unit = check_unit(unit or default_unit(graded))
     with open_folder(out) as folder:
         return _train(
             graded,
             folder,
-            record={"log_digest": log.digest, **({"reward": reward} if objective == "reward" else {})},
+            record=record,
             n_trials=n_trials,
             seed=seed,
             objective=objective,
@@ -155,6 +168,17 @@ def train(
             families=log.families(family),
             tell=progress or (lambda stage, done, total: None),
         )
+
+
+def _labelled(log: SampleLog, labels: Labels, objective: Objective) -> tuple[SampleLog, dict[str, Any]]:
+    """Return a log whose samples are worth their labels, and the record of these."""
+    if objective != "accuracy":
+        raise InvalidInputError(
+            f"labels={labels!r} stand for right and wrong answers, and belong to objective='accuracy'; got "
+            f"{objective!r}"
+        )
+    found = labelled(log, labels)
+    return found.log, found.record
 
 
 def _train(
@@ -172,8 +196,8 @@ def _train(
     families: Families | None,
     tell: Progress,
 ) -> PolicyBundle:
-    labelled = log.values().n.sum(axis=1) > 0
-    log = log.select([prompt.id for prompt, known in zip(log.prompts, labelled, strict=True) if known])
+    known = log.values().n.sum(axis=1) > 0
+    log = log.select([prompt.id for prompt, some in zip(log.prompts, known, strict=True) if some])
     families = None if families is None else log.families(families.key)
     verifiers = LearnedVerifiers({}, {}, {}, {})
     if learned_verifier and objective == "accuracy":
@@ -182,7 +206,7 @@ def _train(
         tell("verifier", 1, 1)
     groups = np.array(log.near_duplicates().groups)
     folds = group_folds(groups, n_folds=_N_FOLDS, seed=seed)
-    read = read_text(log, folds, hidden_states, families, seed=seed, tell=tell)
+    read = read_text(log, folds, hidden_states, families, graded=objective == "reward", seed=seed, tell=tell)
 
     def search(bench: Bench) -> Weighed | None:
         """Mix the belief anew where that is shown to be better."""
@@ -228,7 +252,7 @@ def _train(
         progress=tell,
     )
     answering = None
-    if objective == "accuracy" and log.has_answers:
+    if objective == "accuracy" and log.has_answers and "labels" not in record:
         tell("answers", 0, 1)
         learned, answering = with_answering(log, learned, groups=groups, seed=seed)
         tell("answers", 1, 1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, final
@@ -23,6 +24,7 @@ from difficulty.log.columns import LogColumns
 from difficulty.log.families import Families, find_families
 from difficulty.log.formats.files import read_file, write_file
 from difficulty.log.known_texts import KnownTexts
+from difficulty.log.label_signals import Labels, LabelSignals, label_signals
 from difficulty.log.lines import generator_record, samples_of
 from difficulty.log.merge import left_out, merge_columns
 from difficulty.log.near_duplicates import NearDuplicates, find_near_duplicates, join_groups
@@ -639,6 +641,45 @@ class SampleLog:
                 "with_rewards('meta.rubric') or with_rewards('score') (--reward on the command line)"
             )
         return SampleLog(self._columns, generators=self._generators, about=self._about, valued_by=what)
+
+    def label_signals(self, by: Labels) -> LabelSignals:
+        """Return what labels may rest on where verdicts are missing (`difficulty.log.label_signals`).
+
+        Parameters
+        ----------
+        by : {"agreement", "verifier", "judge"}
+            Agreement with the other samples of the prompt, the scores, or the rewards.
+
+        Raises
+        ------
+        InvalidInputError
+            When it is another word, or the log does not record what it needs.
+        """
+        return label_signals(self._columns, self._independent(), by)
+
+    def with_labels(self, value: NDArray[np.float64]) -> SampleLog:
+        """Return the log in which each of the S samples is worth a label and nobody knows verdicts.
+
+        Parameters
+        ----------
+        value : ndarray of float64, shape (S,)
+            In the order of `label_signals`; NaN where nothing is known.
+        """
+        unknown = np.full(len(value), -1, dtype=np.int8)
+        samples = replace(self._columns.samples, reward=value.copy(), correct=unknown)
+        columns = replace(self._columns, samples=samples)
+        return SampleLog(columns, generators=self._generators, about=self._about, valued_by="reward")
+
+    def without_verdicts(self, keep: Iterable[str] = ()) -> SampleLog:
+        """Return the log as if nobody had graded it, but for the prompts to `keep`.
+
+        Lines that record counts only stay as they are: they are nothing but verdicts.
+        """
+        kept = set(keep)
+        known = np.array([prompt.id in kept for prompt in self.prompts])
+        owner = np.repeat(self._columns.lines.prompt, np.diff(self._columns.lines.offsets))
+        correct = np.where(known[owner], self._columns.samples.correct, -1).astype(np.int8)
+        return self._with(replace(self._columns, samples=replace(self._columns.samples, correct=correct)))
 
     def values(self) -> Values:
         """Return what independent samples are worth; columns in the order of `generators`."""

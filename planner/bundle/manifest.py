@@ -81,6 +81,23 @@ class _Verifier(msgspec.Struct):
     offered: Literal["best_of_n", "weighted_best_of_n"] | None = None
 
 
+class _Correction(msgspec.Struct, forbid_unknown_fields=True):
+    lower: float
+    upper: float
+    intercept: float
+    slope: float
+    weights: dict[str, float]
+    n_prompts: int
+    n_samples: int
+
+
+class _Labels(msgspec.Struct):
+    by: Literal["agreement", "verifier", "judge"]
+    correction: _Correction
+    mean: float
+    n_graded: int = 0
+
+
 class _Fall(msgspec.Struct):
     generator: str
     by: str
@@ -110,6 +127,7 @@ class _Training(msgspec.Struct):
     families: _Families = _Families()
     learned_verifier: dict[str, _Verifier] = {}
     reward: str = "reward"
+    labels: _Labels | None = None
     overoptimised: list[_Fall] = []
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import click
 
+from difficulty.log.label_signals import LABELS, Labels
 from planner.commands.terminal.options import (
     as_json,
     by_family_option,
@@ -49,6 +50,13 @@ _TEST_FRACTION: Final = 0.4
     "reinforcement learning.",
 )
 @reward_option
+@click.option(
+    "--labels",
+    type=click.Choice(LABELS),
+    default=None,
+    help="What stands for right and wrong where nobody graded: agreement of the samples, their scores "
+    "(verifier), or their rewards (judge); recorded verdicts then only correct it.",
+)
 @unit_option
 @click.option(
     "--storage",
@@ -79,6 +87,7 @@ def command(
     seed: int,
     objective: Objective,
     reward: str,
+    labels: Labels | None,
     unit: str | None,
     storage: str | None,
     test_fraction: float | None,
@@ -110,6 +119,7 @@ def command(
                 seed=seed,
                 objective=objective,
                 reward=reward,
+                labels=labels,
                 unit=unit,
                 storage=storage,
                 learned_verifier=learned_verifier,

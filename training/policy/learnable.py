@@ -31,8 +31,9 @@ def check_learnable(log: SampleLog, objective: Objective) -> None:
     if not n_labelled:
         raise InvalidInputError(
             "no sample is known to be right or wrong, and a policy learns from nothing else: grade them when "
-            "they are imported (planner import --grade), or let planner serve mark those that agree "
-            '(log_labels = "agreement")'
+            "they are imported (planner import --grade), let planner serve mark those that agree "
+            '(log_labels = "agreement"), or train on labels that nobody graded (labels="agreement", --labels '
+            "agreement)"
         )
     if n_labelled < _MIN_PROMPTS:
         known = "with a reward" if objective == "reward" else "that are known to be right or wrong"

@@ -63,6 +63,7 @@ def read_text(
     hidden_states: HiddenStates | None,
     families: Families | None,
     *,
+    graded: bool,
     seed: int,
     tell: Callable[[str, int, int], None],
 ) -> TextRead | None:
@@ -78,6 +79,9 @@ def read_text(
         Adds to the features.
     families : Families, optional
         Of the prompts, where the log names them.
+    graded : bool
+        Samples are worth rewards, so that their mean does not say how far they lie apart; of right and wrong
+        answers, and of chances of these, it tells all.
     seed : int
     tell : callable
         Called with (stage, done, total).
@@ -88,7 +92,7 @@ def read_text(
     hidden = None if hidden_states is None else hidden_states.transform(log.prompts)
     features = PromptFeatures(embedding_dims=_WORDING, seed=seed).fit(log.prompts, hidden)
     n, n_good = successes(log)
-    table, spread = features.transform(log.prompts, hidden), _spread(log)
+    table, spread = features.transform(log.prompts, hidden), _spread(log) if graded else None
     fitted = fit_text_belief(table, n, n_good, folds, seed=seed, spread=spread)
     tell("belief", 1, 1)
     if not fitted.tells:

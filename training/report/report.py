@@ -7,7 +7,7 @@ Figures are drawn by `training.report.figures`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +15,7 @@ import msgspec
 from difficulty.printable import html_facts
 from training.report import sections
 from training.report.families import families_section
+from training.report.labels import labels_section, labels_sentence
 from training.report.markdown import as_text
 from training.report.names import OURS
 from training.report.verdict import verdict_of
@@ -58,6 +59,8 @@ class Report:
         Small model with test-time compute against a bigger one; empty where sizes are not known.
     learned_verifier : dict
         Measures of the learned verifiers per generator.
+    labels : dict
+        Where the bundle was trained on labels: which, and how far they are off; empty elsewhere.
     """
 
     data: dict[str, Any]
@@ -74,6 +77,7 @@ class Report:
     bands: dict[str, Any]
     flops_matched: dict[str, Any]
     learned_verifier: dict[str, Any]
+    labels: dict[str, Any] = field(default_factory=dict)
 
     def multiple(self, quantile: float, policy: str = OURS) -> tuple[float, tuple[float, float]]:
         """Return a policy's cost multiple and its 95 % interval at a quantile of the way to the static
@@ -146,6 +150,7 @@ class Report:
             families_section(self.families, self.calibration),
             sections.flops_section(self.flops_matched),
             verifier_section(self.learned_verifier),
+            labels_section(self.labels),
         ]
         return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -160,6 +165,8 @@ class Report:
             f"{data['objective']}, cost in {data['unit']}; {data['n_courses']} courses; "
             f"{data['n_bootstrap']} bootstrap replicates, seed {data['seed']}.",
         ]
+        if self.labels:
+            lines.append(f"- {labels_sentence(self.labels)}")
         if data["n_left_out"]:
             lines.append(
                 f"- Left out: {data['n_left_out']} prompts that lack samples of what the policy or the "

@@ -97,6 +97,8 @@ def bundle_table(bundle: PolicyBundle, path: str) -> Table:
             rows.append(("text", f"tells how prompts differ in success, on those left out: {told}"))
         else:
             rows.append(("text", "tells nothing about success"))
+        if training.get("labels"):
+            rows.append(("labels", _labels(training["labels"])))
         rows += [("more is worse", _fall(row)) for row in training.get("overoptimised", [])]
         if training.get("n_near_duplicates"):
             rows.append(("near-duplicates", f"{training['n_near_duplicates']} prompts, kept in one fold"))
@@ -114,6 +116,15 @@ def _objective(bundle: PolicyBundle) -> str:
     scale = bundle.policy.telling.scale
     return (
         f"reward from {bundle.training.get('reward', 'reward')}, between {scale.lower:g} and {scale.upper:g}"
+    )
+
+
+def _labels(record: Mapping[str, Any]) -> str:
+    """Return what stood for right and wrong in training."""
+    graded = record["correction"]["n_prompts"]
+    corrected = f"corrected on {graded:g} graded prompts" if graded else "taken at their word"
+    return (
+        f"by {record['by']}, {corrected}; samples are right with a chance of {record['mean']:.3f} on average"
     )
 
 

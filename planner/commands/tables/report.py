@@ -27,6 +27,10 @@ def print_report(console: Console, report: Report) -> None:
     """Print the message, the table of what is saved, and what it is compared with."""
     print_savings(console, report)
     console.print(_standing(report))
+    if report.labels:
+        from training.report.labels import labels_sentence
+
+        console.print(labels_sentence(report.labels))
     if report.data["n_left_out"]:
         left = f"{report.data['n_left_out']} prompts lack samples of what is compared and are left out"
         console.print(left, style="dim")

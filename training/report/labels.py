@@ -1,0 +1,73 @@
+"""The section of the report on labels: what stood for right and wrong, and how far it is off.
+
+Every number comes from the tables that `training.evaluation.label_error` made on test prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from training.report.words import difference
+
+__all__ = ["labels_section", "labels_sentence"]
+
+
+def labels_sentence(labels: Mapping[str, Any]) -> str:
+    """Return in one sentence which labels were used; empty where verdicts were.
+
+    Examples
+    --------
+    >>> labels_sentence({"trained_by": "agreement", "judged_by": "verdicts", "rows": [], "lost": {}})
+    'The policy was trained on labels by agreement and is judged by recorded verdicts.'
+    """
+    if not labels:
+        return ""
+    judged = "recorded verdicts" if labels["judged_by"] == "verdicts" else f"labels by {labels['judged_by']}"
+    text = f"The policy was trained on labels by {labels['trained_by']} and is judged by {judged}"
+    rows = [row for row in labels["rows"] if row["off"] is not None]
+    if rows:
+        row = rows[len(rows) // 2]
+        text += (
+            f"; at the middle budget labels say {difference(row['off'], row['off_interval'])} more than "
+            f"verdicts on {row['n_graded']} graded prompts"
+        )
+    if labels["lost"]:
+        lost = labels["lost"]
+        text += (
+            f"; choosing by labels in place of verdicts loses {difference(lost['lost'], lost['interval'])} "
+            "of value net of cost"
+        )
+    return text + "."
+
+
+def labels_section(labels: Mapping[str, Any]) -> str:
+    """Return what plans are worth by labels, by graded prompts, and by both; empty where verdicts were used.
+
+    Parameters
+    ----------
+    labels : mapping
+        As in `Report.labels`.
+    """
+    if not labels:
+        return ""
+    lines = [
+        "## Labels",
+        "",
+        labels_sentence(labels),
+        "",
+        "Mended values add to what labels say of all prompts what they are off on graded ones; their "
+        "intervals include that error. Without graded prompts nobody knows how far labels are off.",
+        "",
+        "| budget | by labels | mended | labels say more by | graded |",
+        "|---|---|---|---|---|",
+    ]
+    for row in labels["rows"]:
+        mended = "–"
+        if row["mended"] is not None:
+            low, high = row["interval"]
+            mended = f"{row['mended']:.3f} [{low:.3f}, {high:.3f}]"
+        off = difference(row["off"], row["off_interval"])
+        graded = f"{row['n_graded']} of {row['n_prompts']}"
+        lines.append(f"| {row['budget']:.4g} | {row['labels']:.3f} | {mended} | {off} | {graded} |")
+    return "\n".join(lines)
