@@ -72,9 +72,10 @@ def test_verdicts_as_rewards_give_the_same_policy(
 ) -> None:
     log, accuracy = verdicts
     reward = train(log, tmp_path, n_trials=1, objective="reward", reward="correct")
-    assert reward.table.courses == accuracy.table.courses
-    assert_array_equal(reward.table.value, accuracy.table.value)
-    assert_array_equal(reward.policy.offered, accuracy.policy.offered)
+    n = len(reward.table.courses)  # accuracy has panels behind them, which no plan takes by itself
+    assert reward.table.courses == accuracy.table.courses[:n]
+    assert_array_equal(reward.table.value, accuracy.table.value[:, :n])
+    assert_array_equal(reward.policy.offered, accuracy.policy.offered[:, :n])
     assert_array_equal(reward.references.n_correct, accuracy.references.n_correct)
     assert reward.policy.telling.scale == Scale()
 
