@@ -25,7 +25,7 @@ from training.policy.columns import Columns, measure_columns, screen
 from training.policy.masks import rule_masks
 from training.policy.offers import Believed, believe
 from training.policy.told import fit_telling
-from training.policy.verdict import Verdict, on_offer, verdict
+from training.policy.verdict import CHECKED, SHOWN, Verdict, on_offer, verdict
 
 __all__ = ["Learned", "Weighed", "bench_of", "learn"]
 
@@ -140,7 +140,8 @@ def learn(
         weights = better
         columns = measured.keep(screen(measured, better.choosing, seed=seed))
         bench = bench_of(columns, better.choosing, groups=numbers, folds=folds)
-    found = verdict(bench)
+    shown = CHECKED if objective == "coverage" else SHOWN
+    found = verdict(bench, by_text=weights is not None, shown=shown)
     offered_at = on_offer(bench, found)
     believed = believe(bench, bench.weights)
     telling = fit_telling(bench, believed, offered_at, None if weights is None else weights.sharp)

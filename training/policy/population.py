@@ -1,8 +1,9 @@
 """The best course for everybody at each price, believed in order of what it asks to be believed.
 
-Static courses come first, then stop rules on the same generator, then those on any, then all courses; each
-next one replaces the one before only where its paired gain exceeds its standard error. With thousands of
-columns the best of them is lucky; this order is what keeps the luck small (`notebooks/LOG.md`, 2026-11-29).
+Static courses come first, then stop rules on the same generator, then those on any, then all courses. Where
+samples are other ones, or courses are thousands, the best is lucky, and replaces the one before only where
+its paired gain exceeds its standard error; between generators stop rules compete on equal terms, since a tie
+broken in favour of the static mix's own loses as often as it wins (`notebooks/LOG.md`, 2026-11-29).
 """
 
 from __future__ import annotations
@@ -55,12 +56,13 @@ def best_for_all(bench: Bench, *, admitted: float = _ADMITTED) -> NDArray[np.int
     bench : Bench
         Training prompts.
     admitted : float
-        Standard errors that a gain must exceed.
+        Standard errors that a gain must exceed: of stopping early, and of courses over several generators.
     """
     worth = _worth(bench)
     chosen = stopping_early(bench, admitted=admitted)
-    for columns in (np.flatnonzero(bench.known), np.arange(worth.shape[1])):
-        _admit(bench, worth, chosen, columns, np.arange(len(chosen)), admitted)
+    levels = np.arange(len(chosen))
+    _admit(bench, worth, chosen, np.flatnonzero(bench.known), levels, 0.0)
+    _admit(bench, worth, chosen, np.arange(worth.shape[1]), levels, admitted)
     return chosen
 
 

@@ -19,16 +19,23 @@ from training.policy.bench import Bench, paired
 from training.policy.offers import Believed, believe, choose, offers
 from training.policy.population import best_for_all, best_static, stopping_early
 
-__all__ = ["BY_TEXT", "PROCEDURES", "Verdict", "on_offer", "verdict"]
+__all__ = ["BY_TEXT", "CHECKED", "PROCEDURES", "SHOWN", "Verdict", "on_offer", "verdict"]
 
 BoolArray: TypeAlias = NDArray[np.bool_]
 Procedure: TypeAlias = Callable[[Bench, Believed], BoolArray]
 
 # Standard errors over groups, as of a normal deviate, by which a step must gain in some band to be believed
-# at all: for everybody's courses, and for choices by text.
-_SHOWN: Final = (2.5, 2.75)
-# And in each band once it is; the last is for one way to choose by text over another.
-_ADMITTED: Final = (1.0, 2.5, 2.0)
+# at all: for everybody's courses, and for choices by text. The best of hundreds of courses that are worth the
+# same is lucky by three, and lucky on every fold (`notebooks/LOG.md`, 2026-11-29).
+SHOWN: Final = (3.5, 2.75)
+CHECKED: Final = (2.5, 2.75)
+"""The same where a checker ends a course: it finds what the whole course finds, and little luck is left."""
+
+# What a gain must come to besides, in value: savings that nobody would notice show nothing.
+_MATERIAL: Final = 0.001
+# And in each band once it is: over the static mix, other courses for all over early stopping, choices by
+# text, and another way to choose by text.
+_ADMITTED: Final = (1.0, 0.5, 2.5, 2.0)
 _N_BANDS: Final = 4
 
 
@@ -91,8 +98,9 @@ def on_offer(bench: Bench, verdict: Verdict) -> BoolArray:
 def verdict(
     bench: Bench,
     *,
-    shown: tuple[float, float] = _SHOWN,
-    admitted: tuple[float, float, float] = _ADMITTED,
+    by_text: bool = True,
+    shown: tuple[float, float] = SHOWN,
+    admitted: tuple[float, float, float, float] = _ADMITTED,
 ) -> Verdict:
     """Choose, out of fold, how much is deployed in each band of price.
 
@@ -100,44 +108,51 @@ def verdict(
     ----------
     bench : Bench
         P training prompts.
+    by_text : bool
+        Whether beliefs come from text, so that choices by it mean anything.
     shown : tuple of float
         Standard errors that a gain must exceed in some band before anything of its kind is deployed: courses
         for everybody, choices by text. Few groups need more (Student's t).
     admitted : tuple of float
-        Those that a gain must exceed in each band then: courses for everybody, choices by text where none
-        were made, and where another way to choose by text is deployed.
+        Those that a gain must exceed in each band then: courses for everybody over the static mix, and over
+        early stopping; choices by text where none were made, and where another way to choose by it is
+        deployed.
     """
-    realised = {name: np.zeros((len(bench), len(bench.prices))) for name in PROCEDURES}
+    names = [name for name in PROCEDURES if by_text or name not in BY_TEXT]
+    realised = {name: np.zeros((len(bench), len(bench.prices))) for name in names}
     spent = np.maximum(bench.cost.mean(axis=0, dtype=float)[best_static(bench)], 0.0)
     share = bench.scale.span + bench.prices * spent
     for fold in np.unique(bench.folds):
         held, kept = np.flatnonzero(bench.folds == fold), np.flatnonzero(bench.folds != fold)
         part = bench.take(kept)
         inside, outside = believe(part, part.weights), believe(part, bench.weights[np.ix_(held, kept)])
-        for name, procedure in PROCEDURES.items():
-            taken = choose(outside, procedure(part, inside), bench.prices)
+        for name in names:
+            taken = choose(outside, PROCEDURES[name](part, inside), bench.prices)
             at = held[:, None], taken
             realised[name][held] = (bench.value[at] - bench.prices * bench.cost[at]) / share
     bands = _bands(bench)
     n_groups = int(bench.groups.max()) + 1
     chosen = ["static mix"] * len(bands)
     believed = [False, False]
-    for name in list(PROCEDURES)[1:]:
+    for name in names[1:]:
         kind = int(name in BY_TEXT)
         pairs = [
             paired(_mean(realised[name] - realised[now], band), bench.groups)
             for now, band in zip(chosen, bands, strict=True)
         ]
         errors = [mean / error if error > 0 else 0.0 for mean, error in pairs]
-        believed[kind] |= max(errors) > _errors(shown[kind], n_groups)
+        enough = _errors(shown[kind], n_groups)
+        believed[kind] |= any(
+            gained > enough and mean > _MATERIAL for gained, (mean, _) in zip(errors, pairs, strict=True)
+        )
         if believed[kind]:
             for place, gained in enumerate(errors):
-                step = kind + (chosen[place] in BY_TEXT)
-                if gained > _errors(admitted[step], n_groups):
+                another = chosen[place] in BY_TEXT if kind else chosen[place] != "static mix"
+                if gained > _errors(admitted[2 * kind + another], n_groups):
                     chosen[place] = name
     gains = {
         name: [paired(_mean(realised[name] - realised["static mix"], band), bench.groups) for band in bands]
-        for name in PROCEDURES
+        for name in names
     }
     return Verdict(
         bands,
