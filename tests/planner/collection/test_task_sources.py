@@ -128,3 +128,15 @@ def test_tables_of_questions_are_tasks_as_their_lines_are(tmp_path: Path) -> Non
     table.write_text('question,answer,level\n"How many?","2 + 2\n#### 4",3\n')
     assert read_tasks(str(table)).prompts == read_tasks(lines).prompts
     assert read_tasks(str(table)).unused_fields == ("level",)
+
+
+def test_a_parquet_table_of_questions_has_the_ids_and_answers_of_its_csv(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow", reason="Parquet needs pyarrow")
+    frame = pandas.DataFrame({"question": ["1 + 1?", "2 + 2?"], "answer": ["2", "#### 4"], "level": [1, 2]})
+    frame.to_csv(tmp_path / "sums.csv", index=False)
+    frame.to_parquet(tmp_path / "sums.parquet")
+    found = [read_tasks(str(tmp_path / name)) for name in ("sums.csv", "sums.parquet")]
+    assert [prompt.gold for prompt in found[1].prompts] == ["2", "4"]
+    assert found[0].prompts == found[1].prompts
+    assert found[1].unused_fields == ("level",)
