@@ -155,6 +155,9 @@ def _intervals(value: FloatArray, told: FloatArray) -> tuple[FloatArray, FloatAr
     # Whoever is told more is not held to be worse.
     lower = np.minimum.accumulate(lower[..., ::-1], axis=-1)[..., ::-1]
     upper = np.maximum.accumulate(upper, axis=-1)
+    # Many prompts are always answered rightly, or never: an end that is within a step of there is there.
+    step = knots[1]
+    lower, upper = np.where(lower < step, 0.0, lower), np.where(upper > 1 - step, 1.0, upper)
     return np.minimum(lower, knots).clip(0, 1), np.maximum(upper, knots).clip(0, 1)
 
 
