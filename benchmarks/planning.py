@@ -1,14 +1,17 @@
-"""Time planning: one prompt at a time as a server does, and a batch of 10,000, with text features.
+"""Time planning: one prompt at a time as a server does, a batch of 10,000, and a stream of many in chunks.
 
 The bundle is trained on a simulated log of 400 prompts and 4 generators. The alternative plans a batch as a
-server would, one call per prompt at a price; the same plans must come out.
+server would, one call per prompt at a price; the same plans must come out. A stream is planned with text and
+by the same bundle without it, which tells what reading costs.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
@@ -30,6 +33,10 @@ __all__ = ["Measurement", "main", "run"]
 _ONE_MS: Final = 1.5
 _BATCH_SECONDS: Final = 1.5
 _N_SINGLE: Final = 300
+# Of a million prompts.
+_STREAM_CPU_SECONDS: Final = 120.0
+_STREAM_GIGABYTES: Final = 4.0
+_CHUNK: Final = 10_000
 
 
 class Measurement(NamedTuple):
@@ -118,26 +125,48 @@ def run(planner: Planner, n_prompts: int) -> tuple[list[Measurement], float]:
     return rows, float(np.median(clock)) * n_prompts / together.milliseconds
 
 
+def stream(planner: Planner, n_prompts: int, name: str) -> Measurement:
+    """Measure planning at a price, a chunk after the other, as a pipeline does; plans are dropped."""
+    texts = [prompt.text for prompt in fresh_prompts(min(n_prompts, _CHUNK))]
+    clock = cpu = 0.0
+    for start in range(0, n_prompts, _CHUNK):
+        chunk = [
+            Prompt(id=str(at), text=texts[at % len(texts)])
+            for at in range(start, min(start + _CHUNK, n_prompts))
+        ]
+        plans = timed(lambda chunk=chunk: planner.plan(chunk, price=1e-4))
+        clock, cpu = clock + plans.milliseconds, cpu + plans.cpu_milliseconds
+    return Measurement(f"{n_prompts:,} prompts at a price in chunks, {name}", clock, cpu)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the measurements as a table.
 
     Parameters
     ----------
     argv : sequence of str, optional
-        Command line; ``--quick`` plans a tenth of the prompts.
+        Command line; ``--quick`` plans a tenth of the prompts, ``--million`` a million of them in chunks.
     """
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the prompts")
+    parser.add_argument("--million", action="store_true", help="a million prompts in chunks, not 20,000")
     arguments = parser.parse_args(argv)
     n_prompts = 1_000 if arguments.quick else 10_000
+    n_stream = 1_000_000 if arguments.million else 2 * n_prompts
     with TemporaryDirectory() as folder:
         planner = trained(Path(folder) / "policy")
         rows, ratio = run(planner, n_prompts)
+        streams = [
+            stream(planner, n_stream, "with text"),
+            stream(
+                Planner(bundle=replace(planner.bundle, features=None, belief=None)), n_stream, "without text"
+            ),
+        ]
     n_references, n_courses = planner.bundle.table.value.shape
     table = Table(title=f"Planning with text features, {n_references} references × {n_courses} courses")
     for heading in ("what", "milliseconds", "of CPU", "limit"):
         table.add_column(heading, justify="left" if heading == "what" else "right")
-    for row in rows:
+    for row in [*rows, *streams]:
         table.add_row(
             row.name,
             f"{row.milliseconds:.3g}",
@@ -152,6 +181,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         "statistics and "
         "calls into numpy; a batch by text statistics and by prompts × references products."
     )
+    with_text, without = (1e3 * row.cpu_milliseconds / n_stream for row in streams)
+    console.print(
+        f"A million prompts in chunks take {with_text:.0f} s of CPU with text (limit "
+        f"{_STREAM_CPU_SECONDS:g}) and {without:.0f} without, {with_text / without:.1f} times less; peak "
+        f"memory {_peak_gigabytes():.2f} GB (limit {_STREAM_GIGABYTES:g})."
+    )
+
+
+def _peak_gigabytes() -> float:
+    """Return the most memory that this process has held."""
+    import resource  # not on every platform
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
 if __name__ == "__main__":
