@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from difficulty.importers.lm_eval import read_lm_eval
     from difficulty.importers.reasoning_gym import read_reasoning_gym
     from difficulty.importers.tables import read_table
-    from difficulty.log.sample_log import Counts, SampleLog
+    from difficulty.log.recorded_log import Counts
+    from difficulty.log.sample_log import SampleLog
     from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
     from difficulty.prompt import Prompt, as_prompts
 
@@ -37,7 +38,7 @@ __all__ = [
 
 _HOMES: Final = {
     "ChainPool": "difficulty.log.sample_pool",
-    "Counts": "difficulty.log.sample_log",
+    "Counts": "difficulty.log.recorded_log",
     "Generator": "difficulty.generator",
     "PlannerError": "difficulty.errors",
     "Prompt": "difficulty.prompt",

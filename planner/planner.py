@@ -69,7 +69,7 @@ class Planner:
     >>> planner = Planner.untrained()
     >>> plan, = planner.plan(["What is 6 times 7?"], budget=Budget(limit=8, unit="samples"))
     >>> plan.allocation.n, str(plan.course.stop)
-    (12, 'until 4 agree')
+    (32, 'until 4 agree')
     """
 
     bundle: PolicyBundle

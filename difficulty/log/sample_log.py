@@ -1,8 +1,8 @@
-"""The sample log: recorded samples of many prompts and generators; read, write, slice and look at them.
+"""The sample log: recorded samples of many prompts and generators; made, written, merged, split and selected.
 
-A log is immutable and columnar inside, so that a million samples take a few arrays; prompts keep the order in
-which they first appear. Estimates from the samples are left to the other modules of this room. The class is
-the one door to a log and hands over to the other modules of `difficulty.log`, which is why the file is long.
+A log is immutable; what it holds, and how it is looked at, is said in `difficulty.log.recorded_log`.
+Estimates from the samples are left to the other modules of this room. The file is long because the class is
+the one door to a log: each of its verbs is documented here, and done elsewhere.
 """
 
 from __future__ import annotations
@@ -11,79 +11,33 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, final
+from typing import Any, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.errors import InvalidInputError, InvalidLogError, UnknownGeneratorError
+from difficulty.errors import InvalidInputError, InvalidLogError
 from difficulty.generator import Generator
 from difficulty.log.builder import LogBuilder
 from difficulty.log.columns import LogColumns
-from difficulty.log.families import Families, find_families
 from difficulty.log.formats.files import read_file, write_file
 from difficulty.log.known_texts import KnownTexts
 from difficulty.log.label_signals import Labels, LabelSignals, label_signals
-from difficulty.log.lines import generator_record, samples_of
+from difficulty.log.lines import generator_record
 from difficulty.log.merge import left_out, merge_columns
-from difficulty.log.near_duplicates import NearDuplicates, find_near_duplicates, join_groups
-from difficulty.log.notebook import log_html
-from difficulty.log.pooling import (
-    CHAIN,
-    INDEPENDENT,
-    chain_pool,
-    line_counts,
-    line_kinds,
-    line_values,
-    local_answers,
-    recorded_runs,
-    sample_pool,
-)
+from difficulty.log.near_duplicates import join_groups
+from difficulty.log.recorded_log import RecordedLog
 from difficulty.log.rewards import with_rewards
-from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
 from difficulty.log.split import held_out_groups
 from difficulty.log.tables.frames import FrameKind, frame_of, rows_of_frame
 from difficulty.log.tables.rows import lines_of_rows
-from difficulty.log.wire import SampleWire, decode_about, decode_line, encode_record
-from difficulty.prompt import Prompt
-from difficulty.scale import UNIT, Scale
+from difficulty.log.wire import decode_about, decode_line, encode_record
 
-__all__ = ["Counts", "SampleLog", "Values"]
-
-
-class Counts(NamedTuple):
-    """Counts of independent samples, for P prompts and G generators.
-
-    Parameters
-    ----------
-    n : ndarray of int64, shape (P, G)
-        Samples whose correctness is known; 0 where there are none, or no line at all.
-    n_correct : ndarray of int64, shape (P, G)
-        Correct ones among them.
-    """
-
-    n: NDArray[np.int64]
-    n_correct: NDArray[np.int64]
-
-
-class Values(NamedTuple):
-    """What independent samples are worth, for P prompts and G generators.
-
-    Parameters
-    ----------
-    n : ndarray of int64, shape (P, G)
-        Samples whose value is known.
-    total : ndarray of float64, shape (P, G)
-        Sum of their values.
-    """
-
-    n: NDArray[np.int64]
-    total: NDArray[np.float64]
+__all__ = ["SampleLog"]
 
 
 @final
-class SampleLog:
+class SampleLog(RecordedLog):
     """Recorded samples of many prompts × generators, and recorded runs of search strategies.
 
     Make one with `read`, `from_frame`, `from_records` or `merge`; a log never changes.
@@ -100,39 +54,7 @@ class SampleLog:
     [6, 1]
     """
 
-    __slots__ = (
-        "_about",
-        "_columns",
-        "_digest",
-        "_generators",
-        "_kinds",
-        "_lines",
-        "_local",
-        "_near",
-        "_pools",
-        "_rows",
-        "_valued_by",
-    )
-
-    def __init__(
-        self,
-        columns: LogColumns,
-        *,
-        generators: Mapping[str, Generator],
-        about: Mapping[str, object],
-        valued_by: Literal["correct", "reward"] = "correct",
-    ) -> None:
-        self._valued_by: Literal["correct", "reward"] = valued_by
-        self._columns = columns
-        self._generators = MappingProxyType(dict(generators))
-        self._about = MappingProxyType(dict(about))
-        self._kinds = line_kinds(columns)
-        self._local: NDArray[np.int32] | None = None
-        self._digest: str | None = None
-        self._near: NearDuplicates | None = None
-        self._pools: dict[str, SamplePool] = {}
-        self._lines: dict[tuple[int, int], int] | None = None
-        self._rows: dict[str, int] = {}
+    __slots__ = ()
 
     @classmethod
     def read(
@@ -348,74 +270,6 @@ class SampleLog:
         about = left_out(about, n_left_out, of=[part._about for part in parts])
         return cls(columns, generators=generators, about=about)
 
-    @property
-    def prompts(self) -> tuple[Prompt, ...]:
-        """The P prompts, in order of first appearance."""
-        return self._columns.prompts
-
-    @property
-    def generators(self) -> Mapping[str, Generator]:
-        """The G generators by name, in the order of the header; read-only."""
-        return self._generators
-
-    @property
-    def about(self) -> Mapping[str, object]:
-        """What the header says about the log; free, read-only."""
-        return self._about
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the content (all but `about`), the same for every file form; 64 hexadecimal digits."""
-        if self._digest is None:
-            header = [[name, generator_record(generator)] for name, generator in self._generators.items()]
-            self._digest = self._columns.digest(header)
-        return self._digest
-
-    @property
-    def n_samples(self) -> int:
-        """Samples recorded: independent ones (counted ones too), steps of chains, and runs."""
-        counted = self._columns.lines.n
-        return len(self._columns.samples) + int(counted[counted > 0].sum())
-
-    @property
-    def has_text(self) -> bool:
-        """Whether every prompt has a text or messages."""
-        return all(prompt.content is not None for prompt in self.prompts)
-
-    @property
-    def has_answers(self) -> bool:
-        """Whether any independent sample has an answer."""
-        return bool((self._columns.samples.answer[self._independent()] >= 0).any())
-
-    @property
-    def has_tokens(self) -> bool:
-        """Whether every independent sample has output tokens; counts-only lines have none."""
-        return self._complete(self._columns.samples.output_tokens)
-
-    @property
-    def has_scores(self) -> bool:
-        """Whether every independent sample has a score."""
-        return self._complete(self._columns.samples.score)
-
-    @property
-    def has_rewards(self) -> bool:
-        """Whether every independent sample has a reward, its graded truth."""
-        reward = self._columns.samples.reward
-        return reward is not None and self._complete(reward)
-
-    @property
-    def has_logprobs(self) -> bool:
-        """Whether every independent sample has a mean log-probability."""
-        return self._complete(self._columns.samples.mean_logprob)
-
-    @property
-    def has_chains(self) -> bool:
-        """Whether any generator has revision chains."""
-        return bool((self._kinds == CHAIN).any())
-
-    def __len__(self) -> int:
-        return len(self._columns.prompts)
-
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SampleLog):
             return NotImplemented
@@ -435,16 +289,6 @@ class SampleLog:
             f"{_count(self.n_samples, 'sample')}; with {', '.join(having) or 'counts only'})"
         )
 
-    def _repr_html_(self) -> str:
-        counts = self.counts()
-        return log_html(repr(self), tuple(self._generators), self.n_recorded(), counts.n, counts.n_correct)
-
-    def near_duplicates(self) -> NearDuplicates:
-        """Return the groups of near-duplicates: the recorded ones, joined where texts say so."""
-        if self._near is None:
-            self._near = find_near_duplicates(self.prompts)
-        return self._near
-
     def near_duplicates_of(self, other: SampleLog) -> dict[str, str]:
         """Return which prompts are nearly the same question as one of another log: their ids, and its id.
 
@@ -457,28 +301,6 @@ class SampleLog:
             for prompt, row in zip(self.prompts, found, strict=True)
             if row >= 0
         }
-
-    @property
-    def meta_keys(self) -> frozenset[str]:
-        """Keys that the `meta` of any line has."""
-        return frozenset(key for meta in self._columns.lines.meta if meta for key in meta)
-
-    def families(self, key: str | None = None) -> Families | None:
-        """Return the families of prompts that the log names in `meta`; None where it names none.
-
-        Parameters
-        ----------
-        key : str, optional
-            Key of `meta` that names them; by default ``family`` or ``task``, whichever the log has.
-
-        Raises
-        ------
-        InvalidInputError
-            When no line has `key`, or a prompt has two families.
-        """
-        lines = self._columns.lines
-        ids = [prompt.id for prompt in self.prompts]
-        return find_families(ids, list(zip(lines.prompt.tolist(), lines.meta, strict=True)), key)
 
     def split(
         self,
@@ -681,111 +503,6 @@ class SampleLog:
         correct = np.where(known[owner], self._columns.samples.correct, -1).astype(np.int8)
         return self._with(replace(self._columns, samples=replace(self._columns.samples, correct=correct)))
 
-    def values(self) -> Values:
-        """Return what independent samples are worth; columns in the order of `generators`."""
-        values = line_values(self._columns, self._kinds, self._worth())
-        return Values(n=values.n, total=values.total)
-
-    @property
-    def scale(self) -> Scale:
-        """The scale of what samples are worth: 0 to 1, unless rewards reach further.
-
-        Raises
-        ------
-        InvalidInputError
-            When samples are valued by rewards and all of these are one number outside [0, 1].
-        """
-        worth = self._worth()
-        return UNIT if worth is None else Scale.of(worth)
-
-    def pool(self, generator: str) -> SamplePool:
-        """Return the independent samples of a generator; rows in the order of `prompts`.
-
-        Raises
-        ------
-        UnknownGeneratorError
-            When the log does not have that generator.
-        """
-        index = self._generator_index(generator)
-        if generator not in self._pools:
-            self._pools[generator] = sample_pool(
-                self._columns, self._local_answers(), self._kinds, index, worth=self._worth()
-            )
-        return self._pools[generator]
-
-    def samples(self, prompt_id: str, generator: str) -> list[SampleWire]:
-        """Return the independent samples of one prompt as recorded; none where there are counts only.
-
-        Raises
-        ------
-        UnknownGeneratorError
-            When the log does not have that generator.
-        """
-        index = self._generator_index(generator)
-        if self._lines is None:
-            lines = self._columns.lines
-            independent = np.flatnonzero(self._kinds == INDEPENDENT)
-            owners = zip(
-                lines.prompt[independent].tolist(), lines.generator[independent].tolist(), strict=True
-            )
-            self._lines = dict(zip(owners, independent.tolist(), strict=True))
-            self._rows = {prompt.id: row for row, prompt in enumerate(self.prompts)}
-        line = self._lines.get((self._rows.get(prompt_id, -1), index))
-        return [] if line is None else samples_of(self._columns, line)
-
-    def answers(self, prompt_id: str) -> tuple[str, ...]:
-        """Return the distinct answers of one prompt; the codes of pools, chains and runs are places in it.
-
-        Raises
-        ------
-        InvalidInputError
-            When the prompt is not in the log.
-        """
-        row = next((row for row, prompt in enumerate(self.prompts) if prompt.id == prompt_id), None)
-        if row is None:
-            raise InvalidInputError(f"prompt {prompt_id!r} is not in the log, which has {len(self)} prompts")
-        samples, offsets = self._columns.samples, self._columns.lines.offsets
-        lines = np.flatnonzero(self._columns.lines.prompt == row).tolist()
-        codes = np.concatenate([samples.answer[offsets[line] : offsets[line + 1]] for line in lines])
-        return tuple(samples.answers[code] for code in dict.fromkeys(codes.tolist()) if code >= 0)
-
-    def chains(self, generator: str) -> ChainPool | None:
-        """Return the revision chains of a generator, or None where it has none.
-
-        Raises
-        ------
-        UnknownGeneratorError
-            When the log does not have that generator.
-        InvalidLogError
-            When it has chains under parameters that differ in more than ``depth``.
-        """
-        return chain_pool(
-            self._columns,
-            self._local_answers(),
-            self._kinds,
-            self._generator_index(generator),
-            worth=self._worth(),
-        )
-
-    def runs(self) -> tuple[RecordedRuns, ...]:
-        """Return the recorded runs of search strategies, by generator, strategy and parameter set."""
-        return recorded_runs(self._columns, self._local_answers(), self._kinds, worth=self._worth())
-
-    def counts(self) -> Counts:
-        """Return the counts of independent samples; columns in the order of `generators`."""
-        counts = line_counts(self._columns, self._kinds)
-        return Counts(n=counts.n_known, n_correct=counts.n_correct)
-
-    def n_recorded(self) -> NDArray[np.int64]:
-        """Return how many independent samples each prompt has of each generator, of known correctness or not.
-
-        Returns
-        -------
-        ndarray of int64, shape (P, G)
-            0 where a generator has no line for a prompt.
-        """
-        return line_counts(self._columns, self._kinds).n_recorded
-
     def _with(self, columns: LogColumns, *, about: Mapping[str, object] | None = None) -> SampleLog:
         """Return a log of other columns that is like this one otherwise."""
         return SampleLog(
@@ -794,32 +511,6 @@ class SampleLog:
             about=self._about if about is None else about,
             valued_by=self._valued_by,
         )
-
-    def _worth(self) -> NDArray[np.float64] | None:
-        """Return the rewards where samples are valued by them."""
-        return None if self._valued_by == "correct" else self._columns.samples.reward
-
-    def _generator_index(self, name: str) -> int:
-        if name not in self._generators:
-            known = ", ".join(map(repr, self._generators))
-            raise UnknownGeneratorError(f"generator must be one of {known}; got {name!r}")
-        return self._columns.generators.index(name)
-
-    def _local_answers(self) -> NDArray[np.int32]:
-        if self._local is None:
-            self._local = local_answers(self._columns)
-        return self._local
-
-    def _independent(self) -> NDArray[np.bool_]:
-        """Say of each sample whether it is independent."""
-        return np.repeat(self._kinds == INDEPENDENT, np.diff(self._columns.lines.offsets))
-
-    def _complete(self, column: NDArray[np.float64]) -> bool:
-        lines = self._columns.lines
-        if ((self._kinds == INDEPENDENT) & (lines.n >= 0)).any():
-            return False
-        values = column[self._independent()]
-        return bool(values.size) and not bool(np.isnan(values).any())
 
 
 def _rebuilt(
