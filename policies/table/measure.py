@@ -1,7 +1,8 @@
 """Measure any courses on a log: exactly where an estimator exists, by replay elsewhere.
 
 A replayed course is corrected by what its replay gets wrong about the course that draws all of the same
-samples and is known exactly (a control variate); the noise of few orders mostly cancels.
+samples and is known exactly (a control variate), as far as it draws them; the noise of few orders mostly
+cancels.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ def measure(
     }
     for column, twin in enumerate(twins):
         if twin in error:
-            measured.value[:, column] += np.nan_to_num(error[twin])
+            drawn = measured.samples[:, measured.slots.of(column)].sum(axis=1) / courses[column].n
+            measured.value[:, column] += np.nan_to_num(drawn * error[twin])
     _charge(log, measured)
     return with_reading(CourseTable.joined([exact, measured.columns(np.arange(len(courses)))]), lengths)
 
