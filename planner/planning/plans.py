@@ -127,7 +127,7 @@ class Writer:
     ) -> list[tuple[float, float] | None]:
         """Return where the expected cost of each plan lies; None where only the mean is known."""
         if self.unit == "samples":
-            exact = np.array([self.courses[at].one_shot for at in course.tolist()])
+            exact = np.array([self.courses[at].one_shot for at in course.tolist()], dtype=bool)
         else:
             exact = np.zeros(len(course), dtype=bool)
         low, high = self.telling.cost_interval(level, familiarity)

@@ -114,6 +114,8 @@ class Deepening:
         chosen, cost = self._deeper(rows, share * left / ratio)
         if share < 1 and not len(chosen):
             chosen, cost = self._deeper(rows, left / ratio)
+        if not len(chosen):
+            return Part([])
         self._n_rounds += 1
         self._expected += cost
         _LOG.info(

@@ -14,7 +14,7 @@ from planner.planner import Planner
 from planner.ports.outcome import Outcome
 from planner.ports.ports import Completion, SampleRequest, ScoreRequest, Scores
 from planner.simulated import SimulatedBackend, SimulatedExtractor, SimulatedVerifier
-from policies.cost.budget import Budget
+from policies.cost.budget import Budget, Unit
 
 N_PROMPTS = 200
 PROMPTS = [f"problem {number}" for number in range(N_PROMPTS)]
@@ -46,14 +46,20 @@ class Counting:
 
 
 def run(
-    source: Counting, limit: float, *, driver: DriverName = "lockstep", seed: int = 0, log: Path | None = None
+    source: Counting,
+    limit: float,
+    *,
+    unit: Unit = "output_tokens",
+    driver: DriverName = "lockstep",
+    seed: int = 0,
+    log: Path | None = None,
 ) -> list[Outcome]:
     return Planner.untrained(objective="coverage", output_tokens_per_sample=40).run(
         PROMPTS,
         backend=source,
         verifier=source,
         extractor=SimulatedExtractor(),
-        budget=Budget(limit=limit, unit="output_tokens"),
+        budget=Budget(limit=limit, unit=unit),
         driver=driver,
         seed=seed,
         run_log=log,
@@ -112,3 +118,14 @@ def test_what_is_solved_is_left_alone_and_the_rest_gets_about_the_same() -> None
     assert all(outcome.stop_reason == "satisfied" for outcome in outcomes if outcome.answer == "right")
     total = sum(float(outcome.expected_cost or 0.0) for outcome in outcomes)
     assert total == pytest.approx(160 * N_PROMPTS, rel=0.02)  # as was told before anything was drawn
+
+
+@pytest.mark.parametrize("unit", ["samples", "output_tokens"])
+def test_what_is_left_may_be_too_little_for_anybody(unit: Unit) -> None:
+    """Nearly all are hopeless, and the widest course is soon too dear for what is left."""
+    source = Counting(dict.fromkeys(chances(5), 0.01))
+    for share in (1.02, 1.3, 2.7):
+        limit = share * (1 if unit == "samples" else 40)
+        outcomes = run(source, limit, unit=unit)
+        assert len(outcomes) == N_PROMPTS
+        assert sum(float(outcome.cost or 0.0) for outcome in outcomes) <= limit * N_PROMPTS * (1 + 1e-9)
