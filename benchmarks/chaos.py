@@ -186,7 +186,7 @@ def _serve_proxy(pipe: Connection, upstream: int) -> None:
         assert till is not None and keys is not None
         kept = Kept(
             output_tokens=tokens,
-            windows=[(purse.spent, purse._ledger.lost_cost) for purse in till._purses.values()],
+            windows=[(purse.spent, purse.lost) for purse in till.purses],
             poor=sum(purse.spent for _, purse in keys._purses.values()),
             in_flight=service.handler.in_flight,
         )

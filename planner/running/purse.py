@@ -8,6 +8,7 @@ the drivers.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -23,8 +24,8 @@ from policies.cost.usage import Usage
 
 __all__ = ["Purse", "Pursed"]
 
-# Waiters that look at what one sample gives back: a hold is some times what its sample uses.
-_LOOK: Final = 8
+# Samples that may be waited for, as a multiple of those of usual cost that what is left would pay.
+_HOPE: Final = 3.0
 
 
 class Purse:
@@ -50,13 +51,19 @@ class Purse:
         self._limit = limit
         self._ledger = Ledger(Limits(max_cost=limit, price=price))
         self._ledger.total_cost = spent
-        self._waiters: list[tuple[Account, asyncio.Future[None]]] = []
+        self._waiters: list[tuple[Account, asyncio.Future[bool]]] = []
         self._for_later = 0.0
+        self._n_paid, self._paid = 0.0, 0.0
 
     @property
     def spent(self) -> float:
         """What has been spent."""
         return self._ledger.total_cost
+
+    @property
+    def lost(self) -> float:
+        """What cancelled requests may have cost, beyond what is known."""
+        return self._ledger.lost_cost
 
     @property
     def left(self) -> float:
@@ -103,9 +110,10 @@ class Purse:
                 return permit
             if ledger.nothing_in_flight or spent:
                 return self._first(account, request) if account.reserve else permit
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
             self._waiters.append((account, waiter))
-            await waiter
+            if not await waiter:
+                return permit
 
     def _before_later_ones(self, account: Account, request: SampleRequest, refused: Permit) -> Permit:
         """Hold a prompt's first sample out of what is set aside for prompts that have not come yet."""
@@ -128,7 +136,10 @@ class Purse:
 
     def settle(self, hold: Hold, usage: Usage, *, lengths: Sequence[float] = ()) -> None:
         """Replace a hold by what was really used."""
+        before = self._ledger.total_cost
         self._ledger.settle(hold, usage, lengths=lengths)
+        self._n_paid += usage.samples
+        self._paid += self._ledger.total_cost - before
         self._wake()
 
     def write_off(self, hold: Hold, usage: Usage) -> None:
@@ -137,19 +148,20 @@ class Purse:
         self._wake()
 
     def _wake(self) -> None:
-        """Let what waits look again, first those that have drawn nothing.
+        """Let everything that waits look again, first those that have drawn nothing.
 
-        What one sample gives back is little: hundreds that look for it at a time would take more CPU than the
-        samples. Where nothing more comes back, all look.
+        Whoever has drawn, and could not be paid if all that is held came back, waits no longer.
         """
         ledger = self._ledger
-        waiting = [one for one in self._waiters if not one[1].done()]
-        waiting.sort(key=lambda one: not one[0].reserve)
-        last = ledger.nothing_in_flight or ledger.total_cost + self._for_later >= self._limit
-        n = len(waiting) if last else _LOOK
-        self._waiters = waiting[n:]
-        for _, waiter in waiting[:n]:
-            waiter.set_result(None)
+        waiters, self._waiters = [one for one in self._waiters if not one[1].done()], []
+        waiters.sort(key=lambda one: not one[0].reserve)
+        kept = len(waiters)
+        if self._paid > 0:
+            room = self._limit - ledger.total_cost - ledger.lost_cost - ledger.set_aside
+            most = math.ceil(_HOPE * max(room, 0.0) * self._n_paid / self._paid)
+            kept = max(most, sum(account.reserve > 0 for account, _ in waiters))
+        for at, (_, waiter) in enumerate(waiters):
+            waiter.set_result(at < kept)
 
 
 class Pursed:

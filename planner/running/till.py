@@ -174,6 +174,11 @@ class Till:
         return self._control.state
 
     @property
+    def purses(self) -> list[Purse]:
+        """The purses of the latest windows, in order."""
+        return [window.purse for window in self._windows.values()]
+
+    @property
     def price(self) -> float:
         """Price that the next prompt would be planned at, as far as that is known before it comes."""
         return self._control.latest

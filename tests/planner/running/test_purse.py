@@ -47,3 +47,28 @@ async def test_further_samples_do_wait_for_them() -> None:
     assert not second.done()
     second.cancel()
     await asyncio.gather(second, return_exceptions=True)
+
+
+async def test_nobody_waits_for_money_that_cannot_come() -> None:
+    purse = purse_of(1060.0)
+    accounts = [purse.open() for _ in range(48)]
+    holds = [(await purse.hold(account, REQUEST, 1)).hold for account in accounts[:16]]
+    assert None not in holds
+    for hold in holds[2:]:
+        assert hold is not None
+        purse.settle(hold, Usage(samples=1, requests=1, output_tokens=20), lengths=[20.0])
+    # 780 left, two samples in flight.
+    purse.set_aside(680.0)
+    waiting = [asyncio.ensure_future(purse.hold(account, REQUEST, 1)) for account in accounts[16:]]
+    await asyncio.sleep(0)
+    assert not any(one.done() for one in waiting)
+    assert holds[0] is not None
+    purse.settle(holds[0], Usage(samples=1, requests=1, output_tokens=20), lengths=[20.0])
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    # 80 are left beside what is set aside: four samples of the usual 20, and three times as many may hope.
+    ended = [one.result().hold for one in waiting if one.done()]
+    assert ended == [None] * (32 - 12)
+    for one in waiting:
+        one.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
