@@ -7,6 +7,7 @@ It assumes one prompt at a time, on one event loop.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from difficulty.errors import BackendError, BudgetSpentError
 from planner.drivers.run_log import sample_key
@@ -54,7 +55,9 @@ class Remembering:
         return [await self._draw(request) for request in requests]
 
     async def _draw(self, request: SampleRequest) -> list[Completion]:
-        keys = [(sample_key(request), request.seed + index) for index in range(request.n)]
+        # Caps differ with what a budget has left; a sample that was paid for stands whatever its cap is now.
+        about = sample_key(replace(request, max_output_tokens=None))
+        keys = [(about, request.seed + index) for index in range(request.n)]
         known = [self._known.get(key) for key in keys]
         found = [one for one in known if isinstance(one, Completion)]
         if len(found) == request.n:

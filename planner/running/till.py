@@ -41,6 +41,11 @@ _MEMORY: Final = 50.0
 _FULL: Final = 1.005
 _LEFT: Final = 0.002
 _LOWER: Final = 0.97
+# Those that are done first are offered so many shares: some agree before they have spent one, and the last
+# ones cannot spend what all others have left.
+_EARLY: Final = 2.0
+# Times that one prompt is planned again: each takes milliseconds.
+_TIMES: Final = 8
 # Windows whose prompts may still be in flight; what is older has long been answered or given up.
 _WINDOWS: Final = 1024
 
@@ -77,13 +82,14 @@ class _Window:
 class Slot:
     """Leave to spend on one prompt: its price, its window's purse and its books there.
 
-    `price` is the ticket's, or a lower one that `Till.lower` has found since.
+    `price` is the ticket's, or a lower one that `Till.lower` has found since, so many times.
     """
 
     ticket: Ticket
     purse: Purse
     account: Account
     price: float
+    lowered: int = 0
 
     def paying(self, backend: Backend) -> Pursed:
         """Return a backend whose samples are paid from the window."""
@@ -208,17 +214,19 @@ class Till:
         flight share it. The slot is then at that price; None where it is to be settled.
         """
         control, window = self._control, self._windows.get(slot.ticket.window)
-        if window is None or not control.is_closed(slot.ticket.window, now=self._now()):
+        if window is None or slot.lowered >= _TIMES:
+            return None
+        if not control.is_closed(slot.ticket.window, now=self._now()):
             return None
         n_open, own = len(window.open), window.open.get(id(slot), 0.0)
         coming = max(window.predicted - own, 0.0) * control.drift
         left = _FULL * control.limit - window.settled - coming - slot.account.cost
         if left <= control.least or left <= _LEFT * control.limit / n_open:
             return None
-        price = control.price_for(control.expected(slot.price) + left / n_open)
+        price = control.price_for(control.expected(slot.price) + _EARLY * left / n_open)
         if not price < _LOWER * slot.price:
             return None
-        slot.price = price
+        slot.price, slot.lowered = price, slot.lowered + 1
         window.expect(slot, control.predicted(price))
         return price
 

@@ -285,7 +285,8 @@ def test_windows_of_a_prior_that_is_wrong_are_on_their_budget_from_the_first(in_
     n_windows, window, each = 6, 100, 2000.0
     n = n_windows * window
     cold = Planner.untrained(["tiny"], output_tokens_per_sample=512.0)
-    generators = {"tiny": Generator(name="tiny", max_output_tokens=1024)}
+    # Without a cap of its own a sample is sent with what the budget has left as its cap.
+    generators = {"tiny": Generator(name="tiny", max_output_tokens=1024 if in_flight == 64 else None)}
     rng = np.random.default_rng(0)
     success = {f"p{row}": float(p) for row, p in enumerate(rng.beta(2.0, 1.5, n))}
     backend = Slow(SimulatedBackend(success=success, mean_output_tokens=300))
@@ -314,9 +315,7 @@ def test_windows_of_a_prior_that_is_wrong_are_on_their_budget_from_the_first(in_
     assert drawn.min() >= 1
     shares = costs.reshape(n_windows, window).sum(axis=1) / (each * window)
     assert shares.max() <= 1.01 + 1e-9
-    # The first window learns how wrong the prior is, and its last prompts may agree before it is spent.
-    assert shares[0] >= 0.97
-    assert shares[1:].min() >= 0.98
+    assert shares.min() >= 0.98
 
 
 def test_what_a_verifier_has_scored_is_not_scored_again() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -76,6 +77,17 @@ def test_a_window_that_is_on_its_budget_lowers_nothing() -> None:
     assert till.lower(slots[4]) is None
 
 
+def test_a_prompt_is_planned_again_a_few_times_only() -> None:
+    till = till_of()
+    slots = [till.open() for _ in range(5)]
+    for slot in slots[:4]:
+        till.settle(slot, cost=1.0)
+    times = 0
+    while till.lower(slots[4]) is not None:
+        times += 1
+    assert 1 <= times <= 8
+
+
 class Counting:
     """A backend that counts what it draws, and fails for odd seeds."""
 
@@ -107,7 +119,8 @@ def test_what_was_drawn_is_not_drawn_again() -> None:
     async def run() -> list[str]:
         await remembering.sample([ask(0)])
         await remembering.sample([ask(1, 2)])
-        rows = await remembering.sample([ask(0, 3), ask(3)])
+        # Another cap, by what a budget has left, asks for the same samples.
+        rows = await remembering.sample([replace(ask(0, 3), max_output_tokens=7), ask(3)])
         return [one.text for row in rows for one in row]
 
     assert asyncio.run(run()) == ["0", "1", "2", "3"]
