@@ -328,7 +328,9 @@ class Planner:
             budget=budget,
             replan=None if budget is None or asked.withholds else ready,
             least=None if least is None else [LeastAnswer(*one) for one in least],
-            levels=None if one_shot or max_rounds is not None else ready.levels(),
+            levels=None
+            if budget is None or one_shot or max_rounds is not None or asked.withholds
+            else ready.levels(budget.total(n_prompts=len(batch))),
             max_rounds=max_rounds,
             verifier=verifier,
             learned=self.bundle.verifiers,

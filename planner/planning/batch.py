@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from policies.choice.levels import Levelled, reach, spend
 from policies.plan.plan import AllocationPlan
 
 __all__ = ["Batch"]
+
+# Share of the budget that everybody may be given before it is known who needs more.
+_AT_ONCE: Final = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -123,15 +127,26 @@ class Batch:
         best = cost.argmin(axis=1)
         return [(generators[column], float(cost[row, column])) for row, column in enumerate(best)]
 
-    def levels(self) -> Levels | None:
-        """Return what each prompt takes at each price, where one generator draws until a checker accepts."""
-        courses = [self.writer.courses[at] for at in np.unique(self.menu.course)]
-        generators = {name for course in courses for name in course.generators}
-        if self.price is not None or len(generators) > 1:
+    def levels(self, budget: float) -> Levels | None:
+        """Return what each prompt takes at prices from which on one generator draws until a checker accepts.
+
+        None where that is so at no price that everybody can be given for half of the budget.
+        """
+        if self.price is not None:
             return None
-        if any(course.selection.checker is None for course in courses):
+        columns = [[self.writer.courses[at] for at in np.unique(column)] for column in self.menu.course.T]
+        last = {name for course in columns[-1] for name in course.generators}
+        start = len(columns)
+        while start and all(
+            course.selection.checker is not None and set(course.generators) == last
+            for course in columns[start - 1]
+        ):
+            start -= 1
+        if len(last) > 1 or start == len(columns):
             return None
-        return Levels(self)
+        if start and float(self.menu.cost[:, start].sum()) > _AT_ONCE * budget:
+            return None
+        return Levels(batch=self, start=start)
 
     def _spent(self, rows: NDArray[np.intp] | slice, budget: float, *, per_prompt: bool = False) -> Levelled:
         return spend(
@@ -159,7 +174,7 @@ class Batch:
         return self.writer.write(prompts, menu, found.level, price=found.price, levels=levels)
 
 
-@dataclass(frozen=True, kw_only=False, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Levels:
     """What each prompt of a batch takes at each price; implements `planner.running.deepening.Levels`.
 
@@ -167,20 +182,25 @@ class Levels:
     ----------
     batch : Batch
         With a menu of all prices.
+    start : int
+        The first of its levels that counts.
     """
 
     batch: Batch
+    start: int = 0
 
     @property
     def value(self) -> NDArray[np.float64]:
         """Told value, shape (N, L)."""
-        return self.batch.menu.value
+        return self.batch.menu.value[:, self.start :]
 
     @property
     def cost(self) -> NDArray[np.float64]:
         """Expected cost, shape (N, L)."""
-        return self.batch.menu.cost
+        return self.batch.menu.cost[:, self.start :]
 
     def at(self, rows: Sequence[int], levels: Sequence[int]) -> list[AllocationPlan]:
         """Return the plans of some prompts, each at a level of its own."""
-        return self.batch.written_at(np.asarray(rows, dtype=np.intp), np.asarray(levels, dtype=np.intp))
+        return self.batch.written_at(
+            np.asarray(rows, dtype=np.intp), self.start + np.asarray(levels, dtype=np.intp)
+        )

@@ -65,7 +65,7 @@ def write_examples(demo: Demo, path: Path) -> Path:
 def live_table(demo: LiveDemo, *, everything: bool) -> Table:
     """Return one row per budget, or per budget and kind of plan: what was forecast, and what came."""
     unit = demo.runs[0].budget.unit.replace("_", " ")
-    table = new_table("Forecast before each run, with its 95 % interval, and what came per problem")
+    table = new_table("Forecast (95 %) before each run, and what came per problem")
     table.add_column("budget", justify="right")
     if everything:
         table.add_column("plans", no_wrap=True)
