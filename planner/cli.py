@@ -31,6 +31,7 @@ COMMANDS: Final = (
     "split",
     "savings",
     "train",
+    "extend",
     "evaluate",
     "inspect",
     "frontier",

@@ -1,0 +1,117 @@
+"""``planner extend``: add a generator to a bundle from few labelled prompts, and say what to label next.
+
+The old bundle stays as it is. Learning is left to `training.extension.extend`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Literal
+
+import click
+
+from planner.commands.terminal.options import (
+    as_json,
+    bundle_argument,
+    folder_option,
+    logs_argument,
+    on_duplicate_option,
+    seed_option,
+)
+from planner.commands.terminal.recorded import read_logs
+from planner.commands.terminal.terminal import print_json, progress_bars, results
+
+__all__ = ["command"]
+
+_SHOWN: Final = 5
+
+
+@click.command("extend")
+@bundle_argument
+@logs_argument
+@on_duplicate_option
+@folder_option("extended", "Folder of the extended bundle.")
+@click.option(
+    "--generator", default=None, metavar="NAME", help="Which generator of LOG, where several are new."
+)
+@click.option(
+    "--candidates",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=None,
+    help="File of prompts that could be labelled next, as for `planner plan`.",
+)
+@click.option(
+    "--next",
+    "n_next",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    help="How many of --candidates to name.",
+)
+@seed_option
+@as_json
+def command(
+    bundle: Path,
+    log: tuple[Path, ...],
+    on_duplicate: Literal["error", "first"],
+    out: Path,
+    generator: str | None,
+    candidates: Path | None,
+    n_next: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Add a generator to a bundle from labelled samples of a hundred prompts or so.
+
+    LOG holds the samples of the new generator; the old log is not needed. Prompts of the old training are the
+    best to label, others will do.
+    """
+    from planner.bundle.policy_bundle import PolicyBundle
+    from planner.collection.tasks import read_tasks
+    from training.extension.extend import extend
+
+    known = PolicyBundle.load(bundle)
+    recorded = read_logs(log, on_duplicate)
+    asked = [] if candidates is None else read_tasks(str(candidates), form="auto").prompts
+    with progress_bars() as tell:
+        tell("extension", 0, 1)
+        found = extend(
+            known,
+            recorded,
+            generator=generator,
+            candidates=asked,
+            n_next=n_next if asked else 0,
+            seed=seed,
+        )
+        found.bundle.save(out)
+        tell("extension", 1, 1)
+    if as_json:
+        print_json(
+            {
+                "bundle": str(out),
+                "generator": found.generator,
+                "n_labelled": found.n_labelled,
+                "skill": found.skill,
+                "rate": found.rate,
+                "deviation": found.deviation,
+                "offered": found.offered,
+                "next_prompts": list(found.next_prompts),
+            }
+        )
+        return
+    console = results()
+    console.print(
+        f"{found.generator}, from {found.n_labelled} labelled prompts: {found.skill:.0%} of the differences "
+        f"between prompts are foretold; success {found.rate:.2f} on average, of a single prompt known to "
+        f"± {found.deviation:.2f}",
+        markup=False,
+        soft_wrap=True,
+    )
+    used = f"plans may use it at {found.offered:.0%} of the prices"
+    console.print(used if found.offered else "plans do not use it: it was not shown to pay at any price")
+    if found.next_prompts:
+        more = "" if len(found.next_prompts) <= _SHOWN else ", … (all with --json)"
+        console.print(
+            f"Label next: {', '.join(found.next_prompts[:_SHOWN])}{more}", markup=False, soft_wrap=True
+        )
+    console.print(f"Next: planner plan {out} PROMPTS, or planner inspect {out}", markup=False, soft_wrap=True)

@@ -1,0 +1,183 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from difficulty.errors import InvalidInputError, UnknownGeneratorError
+from difficulty.log.sample_log import SampleLog
+from planner import Budget, Planner
+from planner.bundle.policy_bundle import PolicyBundle
+from planner.cli import main
+from training import train
+from training.extension.extend import extend
+from training.extension.factors import Factors, fit_process
+from training.extension.next_prompts import next_prompts
+from training.simulated.log import simulated_log
+
+NEW = "model-1"
+
+
+class Bed:
+    """A bundle of one generator, and a log of another one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.left, self.right = simulated_log(500, n_samples=8, seed=3).split(test_fraction=0.5, seed=0)
+        self.folder = folder / "policy"
+        self.bundle = train(
+            self.left.select_generators(["model-0"]), out=self.folder, n_trials=1, unit="samples"
+        )
+
+    def labelled(self, n: int, log: SampleLog | None = None, seed: int = 0) -> SampleLog:
+        log = self.left if log is None else log
+        rows = np.random.default_rng(seed).permutation(len(log.prompts))[:n]
+        return log.select([log.prompts[row].id for row in rows]).select_generators([NEW])
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Bed:
+    return Bed(tmp_path_factory.mktemp("extension"))
+
+
+def truth(log: SampleLog) -> np.ndarray:
+    pool = log.pool(NEW)
+    return np.asarray(pool.n_correct / pool.n)
+
+
+def test_few_labels_foretell_more_through_the_others_than_alone(bed: Bed) -> None:
+    labelled = bed.labelled(40)
+    factors = Factors.of(bed.bundle)
+    fit = fit_process(factors, factors.place(labelled.prompts))
+    told = fit.predict(factors.place(bed.right.prompts), truth(labelled)[:, None])[:, 0]
+    rates = truth(bed.right)
+    assert ((told - rates) ** 2).mean() < 0.6 * rates.var()
+    alone = ((rates - truth(labelled).mean()) ** 2).mean()
+    assert ((told - rates) ** 2).mean() < 0.6 * alone
+
+
+def test_says_how_far_off_it_may_be(bed: Bed) -> None:
+    labelled = bed.labelled(80)
+    factors = Factors.of(bed.bundle)
+    fit = fit_process(factors, factors.place(labelled.prompts))
+    places = factors.place(bed.right.prompts)
+    told = fit.predict(places, truth(labelled)[:, None])[:, 0]
+    deviation = fit.deviation(places, truth(labelled))
+    rates = truth(bed.right)
+    noise = (rates * (1 - rates) / 7).mean()
+    error = ((told - rates) ** 2).mean() - noise
+    assert 0.3 < np.sqrt((deviation**2).mean() / error) < 3
+
+
+def test_left_out_is_a_refit_without_the_prompt(bed: Bed) -> None:
+    labelled = bed.labelled(30)
+    factors = Factors.of(bed.bundle)
+    places = factors.place(labelled.prompts)
+    target = truth(labelled)
+    found = fit_process(factors, places)
+    rest = np.arange(1, 30)
+    kernel = factors.kernel(places, places)
+    # With the mean held, as the closed form has it.
+    inverse = np.linalg.inv(kernel[np.ix_(rest, rest)] + np.eye(29))
+    expected = target.mean() + kernel[0, rest] @ inverse @ (target[rest] - target.mean())
+    assert found.left_out(target[:, None])[0, 0] == pytest.approx(expected)
+
+
+def test_plans_use_the_new_generator_where_it_pays(bed: Bed, tmp_path: Path) -> None:
+    found = extend(bed.bundle, bed.labelled(100))
+    assert found.generator == NEW and found.n_labelled == 100
+    assert found.skill > 0.3
+    assert found.rate == pytest.approx(truth(bed.left).mean(), abs=0.06)
+    assert found.offered > 0
+    found.bundle.save(tmp_path / "grown")
+    before, after = Planner(bundle=bed.bundle), Planner.load(tmp_path / "grown")
+    budget = Budget(limit=3, unit="samples")
+    plans = after.plan(bed.right.prompts, budget=budget)
+    assert any(plan.course is not None and NEW in plan.course.generators for plan in plans)
+
+    def worth(planner: Planner) -> float:
+        from training.evaluation.measured import measure_courses
+
+        chosen = planner.plan(bed.right.prompts, budget=budget)
+        courses = list(dict.fromkeys(plan.course for plan in chosen if plan.course is not None))
+        value = measure_courses(bed.right, courses).value
+        return float(
+            np.mean([value[row, courses.index(p.course)] for row, p in enumerate(chosen) if p.course])
+        )
+
+    # The new one is the better one (.68 against .48 of single samples).
+    assert worth(after) > worth(before) + 0.05
+
+
+def test_prompts_that_were_never_trained_on_will_do(bed: Bed) -> None:
+    found = extend(bed.bundle, bed.labelled(60, bed.right))
+    assert found.skill > 0.2
+    assert found.bundle.was_trained_on(bed.labelled(60, bed.right).prompts[0])
+
+
+def test_a_generator_that_nothing_foretells_is_not_used(bed: Bed) -> None:
+    rng = np.random.default_rng(0)
+    records = [
+        {
+            "prompt_id": prompt.id,
+            "prompt": prompt.text,
+            "generator": "coin",
+            "samples": [
+                {"answer": "a", "correct": bool(rng.random() < 0.05), "output_tokens": 20} for _ in range(6)
+            ],
+        }
+        for prompt in bed.left.prompts[:100]
+    ]
+    generator = next(iter(bed.left.generators.values()))
+    from dataclasses import replace
+
+    log = SampleLog.from_records(records, {"coin": replace(generator, name="coin")})
+    found = extend(bed.bundle, log)
+    assert found.skill < 0.2
+    assert found.offered < 0.15
+
+
+def test_next_prompts_tell_most_of_the_rest(bed: Bed) -> None:
+    labelled = bed.labelled(20)
+    factors = Factors.of(bed.bundle)
+    fit = fit_process(factors, factors.place(labelled.prompts))
+    pool = factors.place(bed.right.prompts)
+    chosen = next_prompts(fit, pool, 20)
+    assert len(set(chosen)) == 20
+    by_lot = np.random.default_rng(0).permutation(len(bed.right.prompts))[:20].tolist()
+
+    def left(rows: list[int]) -> float:
+        both = factors.place([*labelled.prompts, *(bed.right.prompts[row] for row in rows)])
+        grown = fit_process(factors, both)
+        cross = factors.kernel(pool, grown.places)
+        return float((factors.own(pool) - np.einsum("nl,lm,nm->n", cross, grown.inverse, cross)).sum())
+
+    assert left(chosen) < left(by_lot)
+
+
+def test_what_cannot_be_is_refused(bed: Bed) -> None:
+    with pytest.raises(InvalidInputError, match="20 are needed"):
+        extend(bed.bundle, bed.labelled(10))
+    with pytest.raises(UnknownGeneratorError, match="already"):
+        extend(bed.bundle, bed.left, generator="model-0")
+    with pytest.raises(UnknownGeneratorError, match="one of the log's"):
+        extend(bed.bundle, bed.left, generator="nobody")
+    with pytest.raises(UnknownGeneratorError, match="has none"):
+        extend(bed.bundle, bed.left.select_generators(["model-0"]))
+    with pytest.raises(InvalidInputError, match="tells this bundle nothing"):
+        extend(Planner.untrained().bundle, bed.labelled(40))
+    from dataclasses import replace
+
+    with pytest.raises(InvalidInputError, match="not for contrast"):
+        extend(replace(bed.bundle, objective="contrast"), bed.labelled(40))
+
+
+def test_the_command_line_extends(bed: Bed, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bed.labelled(60).write(tmp_path / "new.jsonl.gz")
+    bed.right.select_generators(["model-0"]).write(tmp_path / "others.jsonl.gz")
+    arguments = ["extend", str(bed.folder), str(tmp_path / "new.jsonl.gz"), "--out", str(tmp_path / "out")]
+    more = ["--candidates", str(tmp_path / "others.jsonl.gz"), "--next", "3"]
+    assert main([*arguments, *more]) == 0
+    told = capsys.readouterr().out
+    assert "60 labelled prompts" in told and "Label next: " in told
+    assert NEW in PolicyBundle.load(tmp_path / "out").generators
+    assert main(["inspect", str(tmp_path / "out")]) == 0
+    assert main([*arguments, "--generator", "nobody"]) == 2

@@ -1,0 +1,187 @@
+"""What a new generator shares with those of a bundle: rates that text and records of the others foretell.
+
+A Gaussian process whose kernel adds a linear one in the other generators' success rates (the shared factors)
+and one of shared leaves of the belief's forest (what the new one has of its own). It assumes a bundle whose
+text tells something; what is made of the predictions is left to `training.extension.extend`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.belief.leaf_weights import LeafWeights
+from difficulty.belief.text_belief import TextBelief
+from difficulty.errors import InvalidInputError
+from difficulty.features.prompt_features import PromptFeatures
+from difficulty.prompt import Prompt
+from planner.bundle.policy_bundle import PolicyBundle
+
+__all__ = ["Factors", "Fit", "Places", "fit_process"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+# Weights of the shared factors and of the residual against noise of 1; chosen on reasoning-gym, where any
+# within a factor of 2 explain as much within .01 (notebooks/LOG.md, 2026-11-29).
+_SHARED: Final = 3.0
+_OWN: Final = 1.0
+
+
+class Places(NamedTuple):
+    """N prompts among the factors.
+
+    Attributes
+    ----------
+    rates : ndarray of float64, shape (N, G)
+        Success rates of the other generators: recorded for references, expected for others.
+    told : ndarray of float64, shape (N, H)
+        Those that the success predictor tells, without the prompt itself.
+    leaves : ndarray of float64, shape (N, T)
+        Square roots of weights over the references.
+    matched : ndarray of intp, shape (N,)
+        The reference that a prompt is; -1 where it is none.
+    """
+
+    rates: FloatArray
+    told: FloatArray
+    leaves: FloatArray
+    matched: NDArray[np.intp]
+
+    def take(self, rows: NDArray[np.intp]) -> Places:
+        """Return some of the prompts."""
+        return Places(self.rates[rows], self.told[rows], self.leaves[rows], self.matched[rows])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Factors:
+    """The factors of a bundle; make them with `of`.
+
+    Parameters
+    ----------
+    features : PromptFeatures
+        Of prompts.
+    belief : TextBelief
+        Over the T references.
+    forest : LeafWeights
+        The belief's own.
+    success : ndarray of float64, shape (T, G)
+        Recorded rates of the references, without gaps.
+    references : Places
+        The references themselves.
+    """
+
+    features: PromptFeatures
+    belief: TextBelief
+    forest: LeafWeights
+    success: FloatArray
+    references: Places
+
+    @classmethod
+    def of(cls, bundle: PolicyBundle) -> Self:
+        """Return the factors of a bundle.
+
+        Raises
+        ------
+        InvalidInputError
+            When its text tells nothing.
+        """
+        belief, features = bundle.belief, bundle.features
+        if belief is None or features is None or belief.forest is None:
+            raise InvalidInputError(
+                "the text of prompts tells this bundle nothing, so that a new generator shares nothing with "
+                "the others: record it on the prompts of the old log, and train on both"
+            )
+        success = bundle.references.success()
+        known = ~np.isnan(success)
+        mean = np.where(known, success, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        success = np.where(known, success, mean)
+        weights = belief.forest.spread(belief.forest.leaves).astype(np.float64)
+        np.fill_diagonal(weights, 0.0)
+        size = len(success)
+        return cls(
+            features=features,
+            belief=belief,
+            forest=belief.forest,
+            success=success,
+            references=Places(success, belief.rates, np.sqrt(_normal(weights)), np.arange(size)),
+        )
+
+    def place(self, prompts: Sequence[Prompt]) -> Places:
+        """Return where prompts stand; one that is a reference is foretold without itself."""
+        table = self.features.transform(prompts, None)
+        leaves = self.forest.trees.leaves(table)
+        weights = self.forest.spread(leaves).astype(np.float64)
+        told = self.belief.success_rates(table)
+        matched = np.full(len(prompts), -1, dtype=np.intp)
+        for row, own in enumerate(leaves):
+            same = np.flatnonzero((self.forest.leaves == own).all(axis=1))
+            weights[row, same] = 0.0
+            if len(same) == 1:
+                matched[row] = same[0]
+                told[row] = self.belief.rates[same[0]]
+        weights = _normal(weights)
+        return Places(weights @ self.success, told, np.sqrt(weights), matched)
+
+    def kernel(self, first: Places, second: Places) -> FloatArray:
+        """Return how alike a new generator is on prompts (N,) and (M,), shape (N, M)."""
+        mean, told = self.success.mean(axis=0), self.belief.rates.mean(axis=0)
+        shared = (first.rates - mean) @ (second.rates - mean).T + (first.told - told) @ (second.told - told).T
+        return np.asarray(1.0 + _SHARED / 2 * shared + _OWN * np.square(first.leaves @ second.leaves.T))
+
+    def own(self, places: Places) -> FloatArray:
+        """Return the kernel of each prompt with itself, shape (N,)."""
+        mean, told = self.success.mean(axis=0), self.belief.rates.mean(axis=0)
+        shared = np.square(places.rates - mean).sum(axis=1) + np.square(places.told - told).sum(axis=1)
+        return np.asarray(1.0 + _SHARED / 2 * shared + _OWN * np.square(np.square(places.leaves).sum(axis=1)))
+
+
+class Fit(NamedTuple):
+    """A process on L labelled prompts.
+
+    Attributes
+    ----------
+    factors : Factors
+        What it rests on.
+    places : Places
+        Of the labelled prompts.
+    inverse : ndarray of float64, shape (L, L)
+        Of kernel plus noise.
+    """
+
+    factors: Factors
+    places: Places
+    inverse: FloatArray
+
+    def predict(self, places: Places, target: FloatArray) -> FloatArray:
+        """Return the mean of targets (L, C) at N prompts, shape (N, C)."""
+        mean = target.mean(axis=0)
+        return np.asarray(mean + self.factors.kernel(places, self.places) @ (self.inverse @ (target - mean)))
+
+    def left_out(self, target: FloatArray) -> FloatArray:
+        """Return what each labelled prompt is foretold without itself, shape (L, C)."""
+        residual = self.inverse @ (target - target.mean(axis=0))
+        return np.asarray(target - residual / np.diag(self.inverse)[:, None])
+
+    def deviation(self, places: Places, target: FloatArray) -> FloatArray:
+        """Return how far N prompts may lie from what is foretold of a target (L,), shape (N,)."""
+        centred = target - target.mean()
+        scale = max(float(centred @ self.inverse @ centred) / len(target), 1e-9)
+        cross = self.factors.kernel(places, self.places)
+        left = self.factors.own(places) - np.einsum("nl,lm,nm->n", cross, self.inverse, cross)
+        return np.asarray(np.sqrt(scale * np.maximum(left, 0.0)))
+
+
+def fit_process(factors: Factors, places: Places) -> Fit:
+    """Fit the process on labelled prompts."""
+    kernel = factors.kernel(places, places)
+    kernel[np.diag_indices(len(kernel))] += 1.0
+    return Fit(factors, places, np.asarray(np.linalg.inv(kernel), dtype=np.float64))
+
+
+def _normal(weights: FloatArray) -> FloatArray:
+    total = weights.sum(axis=1, keepdims=True)
+    return np.where(total > 0, weights / np.where(total > 0, total, 1.0), 1 / weights.shape[1])
