@@ -1,15 +1,15 @@
 """Add a generator to a bundle: a new version, another provider, recorded on few labelled prompts.
 
 Its courses are measured on the labelled prompts and foretold for the bundle's reference prompts by what it
-shares with the other generators; plans use them where they were shown to pay on labelled prompts, each
-foretold without itself. Nothing of the old policy is taken away; a training on all logs together knows more.
+shares with the other generators; plans use them where they are foretold to pay, unless labelled prompts show
+that this loses. Nothing of the old policy is taken away; a training on all logs together knows more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,9 +42,8 @@ _KNOWN: Final = ("accuracy", "coverage")
 # Courses of the new generator that are kept, and those offered at a price.
 _MOST_COURSES: Final = 40
 _MOST_OFFERS: Final = 6
-_ROUNDS: Final = 6
-# Standard errors over labelled prompts by which an offer must have gained.
-_ADMITTED: Final = 1.0
+# Standard errors over labelled prompts by which offers must not have lost.
+_LOST: Final = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -146,7 +145,7 @@ def extend(
     fit = fit_process(factors, factors.place(own.prompts))
     rates = _rates(own, name)
     table = _foretold(bundle, own, name, columns, fit)
-    offered = _offers(bundle, columns, fit, model)
+    offered = _offers(bundle, columns, table, fit, model)
     pool = own.pool(name)
     grown = _joined(bundle, own, name, table, offered, fit)
     deviation = fit.deviation(factors.references, rates)
@@ -265,39 +264,89 @@ def _lengths(bundle: PolicyBundle, log: SampleLog, name: str, fit: Fit) -> Float
     return np.asarray(others * own[known].sum() / expected[known].sum())
 
 
-def _offers(bundle: PolicyBundle, columns: Columns, fit: Fit, model: CostModel) -> NDArray[np.bool_]:
-    """Return the new courses on offer at each price, shape (L, C): where labelled prompts gained by them."""
-    lengths = {name: bundle.prompt_tokens[:, at] for at, name in enumerate(bundle.generators)}
-    weights = np.square(fit.places.leaves)
-    old_value = weights @ bundle.table.value.astype(np.float64)
-    old_cost = weights @ bundle.table.cost(model, lengths).astype(np.float64)
-    value, cost = columns.value.astype(np.float64), columns.cost.astype(np.float64)
-    told, paid = fit.left_out(value), np.maximum(fit.left_out(cost), cost.min(axis=0))
-    offered = np.zeros((len(bundle.policy.prices), value.shape[1]), dtype=bool)
-    rows = np.arange(len(value))
+def _offers(
+    bundle: PolicyBundle, columns: Columns, table: CourseTable, fit: Fit, model: CostModel
+) -> NDArray[np.bool_]:
+    """Return the new courses on offer at each price, shape (L, C).
+
+    Offered is what reference prompts are foretold to gain most by, unless labelled prompts, foretold without
+    themselves, show that choosing so loses.
+    """
+    known = _Known.of(bundle, columns, table, fit, model)
+    offered = np.zeros((len(bundle.policy.prices), len(columns.table.courses)), dtype=bool)
     for level, price in enumerate(bundle.policy.prices):
         before = np.flatnonzero(bundle.policy.offered[level])
-        usual = (old_value[:, before] - price * old_cost[:, before]).max(axis=1)
-        allowed = np.ones(value.shape[1], dtype=bool)
-        for _ in range(_ROUNDS):
-            expected = np.where(allowed, told - price * paid, -np.inf)
-            taken = expected.argmax(axis=1)
-            takes = expected[rows, taken] > usual
-            gain = np.where(takes, value[rows, taken] - price * cost[rows, taken] - usual, 0.0)
-            kept = np.zeros_like(allowed)
-            gained = {}
-            for course in np.unique(taken[takes]).tolist():
-                part = np.where(takes & (taken == course), gain, 0.0)
-                if part.mean() > _ADMITTED * part.std() / np.sqrt(len(part)):
-                    gained[course] = float(part.mean())
-            kept[sorted(gained, key=lambda course: -gained[course])[:_MOST_OFFERS]] = True
-            if (kept == allowed).all():
-                break
-            allowed &= kept
-            if not allowed.any():
-                break
-        offered[level] = allowed
+        usual = (known.old_value[:, before] - price * known.old_cost[:, before]).max(axis=1)
+        more = known.value - price * known.cost - usual[:, None]
+        taken, size = more.argmax(axis=1), more.shape[1]
+        total = np.bincount(taken, weights=np.maximum(more.max(axis=1), 0.0), minlength=size)
+        kept = np.argsort(-total, kind="stable")[:_MOST_OFFERS]
+        kept = kept[total[kept] > 0]
+        if not len(kept):
+            continue
+        gain = known.labelled_gain(price, before, kept)
+        if gain.mean() >= -_LOST * gain.std() / np.sqrt(len(gain)):
+            offered[level, kept] = True
     return offered
+
+
+class _Known(NamedTuple):
+    """Old and new courses on reference prompts (T, ·), as foretold, and on labelled ones (L, ·).
+
+    Attributes
+    ----------
+    old_value, old_cost, value, cost : ndarray of float64
+        Expected for each reference prompt by those that resemble it.
+    at_value, at_cost : ndarray of float64
+        Of the old courses for labelled prompts, likewise.
+    told, paid : ndarray of float64
+        Of the new courses for labelled prompts, each foretold without itself.
+    came, spent : ndarray of float64
+        What they came to.
+    """
+
+    old_value: FloatArray
+    old_cost: FloatArray
+    value: FloatArray
+    cost: FloatArray
+    at_value: FloatArray
+    at_cost: FloatArray
+    told: FloatArray
+    paid: FloatArray
+    came: FloatArray
+    spent: FloatArray
+
+    @classmethod
+    def of(
+        cls, bundle: PolicyBundle, columns: Columns, table: CourseTable, fit: Fit, model: CostModel
+    ) -> _Known:
+        lengths = {name: bundle.prompt_tokens[:, at] for at, name in enumerate(bundle.generators)}
+        old = bundle.table.value.astype(np.float64), bundle.table.cost(model, lengths).astype(np.float64)
+        came, spent = columns.value.astype(np.float64), columns.cost.astype(np.float64)
+        places = fit.factors.references
+        alike, near = np.square(places.leaves), np.square(fit.places.leaves)
+        cost = fit.predict(places, spent).clip(spent.min(axis=0), spent.max(axis=0))
+        return cls(
+            alike @ old[0],
+            alike @ old[1],
+            alike @ table.value.astype(np.float64),
+            alike @ cost,
+            near @ old[0],
+            near @ old[1],
+            fit.left_out(came),
+            fit.left_out(spent).clip(spent.min(axis=0), spent.max(axis=0)),
+            came,
+            spent,
+        )
+
+    def labelled_gain(self, price: float, before: NDArray[np.intp], kept: NDArray[np.intp]) -> FloatArray:
+        """Return what labelled prompts gained by the new courses that they would have taken, shape (L,)."""
+        rows = np.arange(len(self.came))
+        usual = (self.at_value[:, before] - price * self.at_cost[:, before]).max(axis=1)
+        expected = self.told[:, kept] - price * self.paid[:, kept]
+        taken = kept[expected.argmax(axis=1)]
+        came = self.came[rows, taken] - price * self.spent[rows, taken]
+        return np.asarray(np.where(expected.max(axis=1) > usual, came - usual, 0.0))
 
 
 def _joined(

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,26 +114,30 @@ def test_prompts_that_were_never_trained_on_will_do(bed: Bed) -> None:
     assert found.bundle.was_trained_on(bed.labelled(60, bed.right).prompts[0])
 
 
-def test_a_generator_that_nothing_foretells_is_not_used(bed: Bed) -> None:
-    rng = np.random.default_rng(0)
+def relabelled(bed: Bed, right: list[list[bool]]) -> SampleLog:
+    """A log of a new generator whose samples of the first training prompts are right or wrong as given."""
     records = [
         {
             "prompt_id": prompt.id,
             "prompt": prompt.text,
-            "generator": "coin",
-            "samples": [
-                {"answer": "a", "correct": bool(rng.random() < 0.05), "output_tokens": 20} for _ in range(6)
-            ],
+            "generator": "other",
+            "samples": [{"answer": "a" if ok else "b", "correct": ok, "output_tokens": 20} for ok in row],
         }
-        for prompt in bed.left.prompts[:100]
+        for prompt, row in zip(bed.left.prompts, right, strict=False)
     ]
     generator = next(iter(bed.left.generators.values()))
-    from dataclasses import replace
+    return SampleLog.from_records(records, {"other": replace(generator, name="other")})
 
-    log = SampleLog.from_records(records, {"coin": replace(generator, name="coin")})
-    found = extend(bed.bundle, log)
-    assert found.skill < 0.2
-    assert found.offered < 0.15
+
+def test_a_generator_that_is_never_right_is_not_used(bed: Bed) -> None:
+    found = extend(bed.bundle, relabelled(bed, [[False] * 6] * 100))
+    assert (found.skill, found.offered) == (0.0, 0.0)
+
+
+def test_labels_dealt_to_wrong_prompts_foretell_nothing(bed: Bed) -> None:
+    pool, rng = bed.left.pool(NEW), np.random.default_rng(4)
+    rows = [[bool(ok) for ok in pool.correct[row]] for row in rng.permutation(len(bed.left.prompts))[:100]]
+    assert extend(bed.bundle, relabelled(bed, rows)).skill < 0.1
 
 
 def test_next_prompts_tell_most_of_the_rest(bed: Bed) -> None:
@@ -164,8 +169,6 @@ def test_what_cannot_be_is_refused(bed: Bed) -> None:
         extend(bed.bundle, bed.left.select_generators(["model-0"]))
     with pytest.raises(InvalidInputError, match="tells this bundle nothing"):
         extend(Planner.untrained().bundle, bed.labelled(40))
-    from dataclasses import replace
-
     with pytest.raises(InvalidInputError, match="not for contrast"):
         extend(replace(bed.bundle, objective="contrast"), bed.labelled(40))
 
