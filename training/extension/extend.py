@@ -42,6 +42,8 @@ _KNOWN: Final = ("accuracy", "coverage")
 # Courses of the new generator that are kept, and those offered at a price.
 _MOST_COURSES: Final = 40
 _MOST_OFFERS: Final = 6
+# Value per prompt that offers must be foretold to gain: less is not worth a change.
+_LEAST_GAIN: Final = 0.001
 # Standard errors over labelled prompts by which offers must not have lost.
 _LOST: Final = 1.0
 
@@ -282,7 +284,7 @@ def _offers(
         total = np.bincount(taken, weights=np.maximum(more.max(axis=1), 0.0), minlength=size)
         kept = np.argsort(-total, kind="stable")[:_MOST_OFFERS]
         kept = kept[total[kept] > 0]
-        if not len(kept):
+        if total.sum() <= _LEAST_GAIN * len(more):
             continue
         gain = known.labelled_gain(price, before, kept)
         if gain.mean() >= -_LOST * gain.std() / np.sqrt(len(gain)):
