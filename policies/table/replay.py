@@ -81,12 +81,13 @@ def replay(recorded: Recorded, courses: Sequence[Course]) -> CourseTable:
 def _write(table: CourseTable, column: int, rows: NDArray[np.intp], read: _Read) -> None:
     """Put what was read of a course into its column; where a search was not recorded, nothing is known."""
     known = ~np.isnan(read.value)
-    part = rows[known]
-    table.value[part, column] = read.value[known]
-    table.rounds[part, column] = read.rounds[known]
-    at = np.ix_(part, table.slots.of(column))
+    if not known.all():
+        rows, read = rows[known], _Read(*(values[known] for values in read))
+    table.value[rows, column] = read.value
+    table.rounds[rows, column] = read.rounds
+    at = np.ix_(rows, table.slots.of(column))
     for name in ("samples", "requests", "output_tokens", "resent_tokens", "verifier_tokens"):
-        getattr(table, name)[at] = getattr(read, name)[known]
+        getattr(table, name)[at] = getattr(read, name)
 
 
 def _followed(course: Course) -> tuple[Step, ...]:
@@ -175,27 +176,28 @@ class _Reader:
             none if path.resent_tokens is None else self._tokens(path.resent_tokens, columns, place),
             none.copy(),
         )
-        if going is None or len(steps) == len(course.steps):
+        if going is None:
             return read
         return self._searched(read, course, self._recorded.searches[course.steps[-1]], place, going)
 
     def _stopped(
         self, course: Course, ends: list[int]
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:
-        """Return where each replay ends on the path, at which step, and whether its rule is not content."""
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_] | None]:
+        """Return where each replay ends on the path, at which step, and where a search follows."""
         if course.stop not in self._fires:
             fires = course.stop.enough(self._path.evidence)
             self._fires[course.stop] = np.ascontiguousarray(fires).reshape(len(fires), -1)
         fires = self._fires[course.stop]
         place = self._place[ends[-1]].copy()
         stop = np.full(len(place), len(ends) - 1, dtype=np.intp)
-        going = ~fires[ends[-1]]
+        going = ~fires[ends[-1]] if len(ends) < len(course.steps) else None
         # The first step that fires is written last.
         for at in range(len(ends) - 2, -1, -1):
             fired = fires[ends[at]]
             np.copyto(place, self._place[ends[at]], where=fired)
             np.copyto(stop, at, where=fired)
-            np.copyto(going, False, where=fired)
+            if going is not None:
+                going &= ~fired
         return place, stop, going
 
     def _searched(
