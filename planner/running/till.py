@@ -41,9 +41,10 @@ _MEMORY: Final = 50.0
 _FULL: Final = 1.005
 _LEFT: Final = 0.002
 _LOWER: Final = 0.97
-# Those that are done first are offered so many shares: some agree before they have spent one, and the last
-# ones cannot spend what all others have left.
+# Where few are left they are offered so many shares: some agree before they have spent one, and the last
+# cannot spend what all others have left. What many will come to is known too badly for that.
 _EARLY: Final = 2.0
+_FEW: Final = 40
 # Times that one prompt is planned again: each takes milliseconds.
 _TIMES: Final = 8
 # Windows whose prompts may still be in flight; what is older has long been answered or given up.
@@ -223,7 +224,8 @@ class Till:
         left = _FULL * control.limit - window.settled - coming - slot.account.cost
         if left <= control.least or left <= _LEFT * control.limit / n_open:
             return None
-        price = control.price_for(control.expected(slot.price) + _EARLY * left / n_open)
+        shares = _EARLY if n_open <= _FEW else 1.0
+        price = control.price_for(control.expected(slot.price) + shares * left / n_open)
         if not price < _LOWER * slot.price:
             return None
         slot.price, slot.lowered = price, slot.lowered + 1
