@@ -113,8 +113,10 @@ def train(
         Also fit a learned verifier per generator, and let the policy pick by it where it was shown to beat
         the vote (`training.menu.learned_verifiers`); never under ``"coverage"``, which needs a checker.
     family : str, optional
-        Key of `meta` that names families of prompts; by default ``family`` or ``task``, where the log has
-        one. How much text tells about families that were left out is then recorded, too.
+        Key of `meta` that names families of prompts. Whole families are then left out wherever something is
+        judged out of fold, so that what is deployed was shown to pay for kinds of prompts that were not seen.
+        Without it prompts of known kinds are, and what text tells of families that were left out is only
+        recorded, where the log names them as ``family`` or ``task``.
     labels : {"agreement", "verifier", "judge"}, optional
         What stands for right and wrong where nobody graded the samples (docs/labels.md): agreement with the
         other samples of a prompt, the scores, or the rewards. Verdicts that are recorded only correct them.
@@ -166,6 +168,7 @@ def train(
             hidden_states=hidden_states,
             learned_verifier=learned_verifier,
             families=log.families(family),
+            whole_families=family is not None,
             tell=progress or (lambda stage, done, total: None),
         )
 
@@ -194,6 +197,7 @@ def _train(
     hidden_states: HiddenStates | None,
     learned_verifier: bool,
     families: Families | None,
+    whole_families: bool,
     tell: Progress,
 ) -> PolicyBundle:
     known = log.values().n.sum(axis=1) > 0
@@ -205,6 +209,8 @@ def _train(
         verifiers = fit_learned_verifiers(log, seed=seed)
         tell("verifier", 1, 1)
     groups = np.array(log.near_duplicates().groups)
+    if families is not None and whole_families:
+        groups = np.array(families.joined(groups.tolist()))
     folds = group_folds(groups, n_folds=_N_FOLDS, seed=seed)
     read = read_text(log, folds, hidden_states, families, graded=objective == "reward", seed=seed, tell=tell)
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from difficulty.errors import InvalidInputError
+from difficulty.log.near_duplicates import join_groups
 
 __all__ = ["FAMILY_KEYS", "Families", "find_families"]
 
@@ -31,6 +32,11 @@ class Families(NamedTuple):
 
     key: str
     names: tuple[str | None, ...]
+
+    def joined(self, groups: Sequence[str]) -> tuple[str, ...]:
+        """Return groups of P prompts in which those of one family are together, and what groups join."""
+        own = zip(self.names, groups, strict=True)
+        return join_groups(groups, [group if name is None else (name,) for name, group in own])
 
 
 def find_families(

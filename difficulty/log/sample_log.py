@@ -25,7 +25,6 @@ from difficulty.log.known_texts import KnownTexts
 from difficulty.log.label_signals import Labels, LabelSignals, label_signals
 from difficulty.log.lines import generator_record
 from difficulty.log.merge import left_out, merge_columns
-from difficulty.log.near_duplicates import join_groups
 from difficulty.log.recorded_log import RecordedLog
 from difficulty.log.rewards import with_rewards
 from difficulty.log.split import held_out_groups
@@ -337,8 +336,7 @@ class SampleLog(RecordedLog):
             groups = self.near_duplicates().groups
         families = None if by is None else self.families(by)
         if families is not None:
-            own = zip(families.names, groups, strict=True)
-            groups = join_groups(groups, [group if name is None else (name,) for name, group in own])
+            groups = families.joined(groups)
         held_out = held_out_groups(groups, test_fraction=test_fraction, seed=seed)
         in_test = np.array([group in held_out for group in groups])
         sides = []

@@ -48,11 +48,6 @@ class StrategyTraits(NamedTuple):
     scored: bool = False
     steered: bool = False
 
-    @property
-    def needs_samples_only(self) -> bool:
-        """Whether independent samples and their answers tell what it is worth, without a score of any."""
-        return self.kind == "parallel" and not self.scored
-
 
 TRAITS: Final[Mapping[StrategyName, StrategyTraits]] = MappingProxyType(
     {

@@ -64,7 +64,7 @@ by_family_option: Final[Decorator] = click.option(
     default=None,
     metavar="KEY",
     help="Leave whole families of prompts out, named by this key of meta (task, subject ...): the test side "
-    "then asks what is known of kinds that training never saw.",
+    "then asks what is known of kinds that training never saw, and so does training itself.",
 )
 unit_option: Final[Decorator] = click.option(
     "--unit",
