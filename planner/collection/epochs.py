@@ -40,7 +40,7 @@ class StopEpochs:
     Examples
     --------
     >>> from policies.course.stop import Agreement
-    >>> str(StopEpochs(Agreement(count=3)).rule)
+    >>> str(StopEpochs(Agreement(count=3)).rule)  # doctest: +SKIP (needs inspect_ai)
     'until 3 agree'
     """
 
