@@ -131,6 +131,7 @@ def verdict(
             at = held[:, None], taken
             realised[name][held] = (bench.value[at] - bench.prices * bench.cost[at]) / share
     bands = _bands(bench)
+    judged = [_payable(band, bench.prices * spent, bench.scale.span) for band in bands]
     n_groups = int(bench.groups.max()) + 1
     chosen = ["static mix"] * len(bands)
     believed = [False, False]
@@ -138,7 +139,7 @@ def verdict(
         kind = int(name in BY_TEXT)
         pairs = [
             paired(_mean(realised[name] - realised[now], band), bench.groups)
-            for now, band in zip(chosen, bands, strict=True)
+            for now, band in zip(chosen, judged, strict=True)
         ]
         errors = [mean / error if error > 0 else 0.0 for mean, error in pairs]
         enough = _errors(shown[kind], n_groups)
@@ -151,7 +152,7 @@ def verdict(
                 if gained > _errors(admitted[2 * kind + another], n_groups):
                     chosen[place] = name
     gains = {
-        name: [paired(_mean(realised[name] - realised["static mix"], band), bench.groups) for band in bands]
+        name: [paired(_mean(realised[name] - realised["static mix"], band), bench.groups) for band in judged]
         for name in names
     }
     return Verdict(
@@ -169,6 +170,15 @@ def _errors(normal: float, n_groups: int) -> float:
 
 def _mean(difference: NDArray[np.float64], band: NDArray[np.intp]) -> NDArray[np.float64]:
     return np.asarray(difference[:, band].mean(axis=1))
+
+
+def _payable(band: NDArray[np.intp], bill: NDArray[np.float64], span: float) -> NDArray[np.intp]:
+    """Return the levels that judge a band: where its static course costs less than a sure answer is worth.
+
+    At higher prices nobody buys anything, and one dear mistake would outweigh what all others gain.
+    """
+    payable = band[bill[band] <= span]
+    return payable if len(payable) else band
 
 
 def _bands(bench: Bench) -> list[NDArray[np.intp]]:

@@ -94,6 +94,16 @@ def test_what_stopping_early_saves_is_believed_where_other_generators_are_noise(
     assert set(verdict(early(saving=0.0, seed=3)).chosen) == {"static mix"}
 
 
+def test_one_dear_mistake_at_a_price_that_nobody_pays_does_not_decide() -> None:
+    """At 1,000 per unit a course costs more than a sure answer is worth; there only a dear prompt would count."""
+    one = bench(text=True)
+    cost = np.tile(np.float32([2, 2, 4]), (N, 1))
+    cost[0, 0] = 1000.0  # its text asks for just this course, and prompts like it are cheap
+    dear = replace(one, cost=cost, prices=np.array([1000.0, 0.0001, 0.00005]))
+    assert set(verdict(dear).chosen) <= BY_TEXT
+    assert not set(verdict(replace(dear, prices=np.array([1000.0, 900.0, 800.0]))).chosen) & BY_TEXT
+
+
 def test_stop_rules_of_other_generators_compete_on_equal_terms_and_cascades_do_not() -> None:
     """A tie that is broken in favour of the static mix's own generator loses as often as it wins."""
     one = early(saving=1.0, seed=3)
