@@ -95,7 +95,7 @@ def test_what_stopping_early_saves_is_believed_where_other_generators_are_noise(
 
 
 def test_one_dear_mistake_at_a_price_that_nobody_pays_does_not_decide() -> None:
-    """At 1,000 per unit a course costs more than a sure answer is worth; there only a dear prompt would count."""
+    """At 1,000 per unit a course costs more than a sure answer is worth; there a dear prompt would decide."""
     one = bench(text=True)
     cost = np.tile(np.float32([2, 2, 4]), (N, 1))
     cost[0, 0] = 1000.0  # its text asks for just this course, and prompts like it are cheap
