@@ -40,7 +40,7 @@ class StopEpochs:
     Examples
     --------
     >>> from policies.course.stop import Agreement
-    >>> str(StopEpochs(Agreement(count=3)).rule)  # doctest: +SKIP (needs inspect_ai)
+    >>> str(StopEpochs(Agreement(count=3)).rule)  # doctest: +SKIP
     'until 3 agree'
     """
 
