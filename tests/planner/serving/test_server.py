@@ -127,8 +127,10 @@ async def test_a_client_that_does_not_take_its_answer_is_left() -> None:
     ):
         body = json.dumps(chat(stream=True, planner={"mode": "off"})).encode()
         writer.write(head(length=len(body)) + body)
-        while not up.asked or bed.service.handler.in_flight:
-            await asyncio.sleep(0.001)
+        async with asyncio.timeout(20):
+            while not up.asked or bed.service.handler.in_flight:
+                await asyncio.sleep(0.001)
+        assert bed.service.handler.in_flight == 0
 
 
 async def test_bodies_of_strangers_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
