@@ -57,7 +57,8 @@ class Request:
         Raises
         ------
         InvalidBudgetError
-            When not exactly one of budget, price and target is given, or a number is out of range.
+            When not exactly one of budget, price and target accuracy is given (a target risk goes alone or with
+            a budget), or a number is out of range.
         InvalidInputError
             When `max_rounds` is no whole number of at least 1, `seed` none of at least 0, or both a risk and
             a price of answers are given.
@@ -81,7 +82,7 @@ class Request:
             given = given or [target_risk]
         if len(given) != 1:
             raise InvalidBudgetError(
-                f"give exactly one of budget, price and target_accuracy; got {len(given)}"
+                f"give exactly one of budget, price and target_accuracy, or a target_risk; got {len(given)}"
             )
         if budget is not None and not isinstance(budget, Budget):
             raise InvalidBudgetError(
