@@ -57,8 +57,8 @@ class Request:
         Raises
         ------
         InvalidBudgetError
-            When not exactly one of budget, price and target accuracy is given (a target risk goes alone or with
-            a budget), or a number is out of range.
+            When not exactly one of budget, price and target accuracy is given (a target risk goes alone or
+            with a budget), or a number is out of range.
         InvalidInputError
             When `max_rounds` is no whole number of at least 1, `seed` none of at least 0, or both a risk and
             a price of answers are given.
