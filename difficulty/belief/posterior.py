@@ -16,21 +16,13 @@ __all__ = ["leads"]
 FloatArray: TypeAlias = NDArray[np.float64]
 
 
-def leads(
-    leader: ArrayLike,
-    runner_up: ArrayLike,
-    *,
-    prior_leader: ArrayLike = 1.0,
-    prior_runner_up: ArrayLike = 1.0,
-) -> FloatArray:
+def leads(leader: ArrayLike, runner_up: ArrayLike) -> FloatArray:
     """Return the probability that the leader is drawn more often than the runner-up in the long run.
 
     Parameters
     ----------
     leader, runner_up : array_like
         Votes, at least 0; weighted votes are allowed.
-    prior_leader, prior_runner_up : array_like
-        Pseudo-votes above 0; 1 and 1 is the flat prior, more for the leader says that agreement is expected.
 
     Returns
     -------
@@ -39,8 +31,7 @@ def leads(
 
     References
     ----------
-    Aggarwal et al. 2023, arXiv 2305.11860: the Beta criterion of Adaptive-Consistency is this with the flat
-    prior.
+    Aggarwal et al. 2023, arXiv 2305.11860: the Beta criterion of Adaptive-Consistency, with a flat prior.
 
     Examples
     --------
@@ -49,10 +40,5 @@ def leads(
     """
     from scipy.special import betainc  # scipy costs more than the import budget of the planner
 
-    first = _floats(leader) + _floats(prior_leader)
-    second = _floats(runner_up) + _floats(prior_runner_up)
+    first, second = (np.asarray(votes, dtype=np.float64) + 1.0 for votes in (leader, runner_up))
     return np.asarray(betainc(second, first, 0.5), dtype=np.float64)
-
-
-def _floats(values: ArrayLike) -> FloatArray:
-    return np.asarray(values, dtype=np.float64)

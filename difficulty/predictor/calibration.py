@@ -186,9 +186,9 @@ def rate_crps(*, support: ArrayLike, weights: ArrayLike, n: ArrayLike, n_correct
 
 
 def reliability_curve(
-    *, p: ArrayLike, n: ArrayLike, n_correct: ArrayLike, n_bins: int = 10, confidence: float = 0.95
+    *, p: ArrayLike, n: ArrayLike, n_correct: ArrayLike, n_bins: int = 10
 ) -> ReliabilityCurve:
-    """Bin prompts by predicted rate and compare with what was observed.
+    """Bin prompts by predicted rate and compare with what was observed, with 95 % intervals.
 
     Parameters
     ----------
@@ -196,13 +196,11 @@ def reliability_curve(
         As in `brier_score`.
     n_bins : int, default 10
         Bins at most, >= 1; equal predictions stay in one bin.
-    confidence : float, default 0.95
-        Level of the intervals, in (0, 1).
 
     Raises
     ------
     InvalidInputError
-        As in `brier_score`, and when `n_bins` or `confidence` is out of range.
+        As in `brier_score`, and when `n_bins` is below 1.
 
     Notes
     -----
@@ -222,8 +220,6 @@ def reliability_curve(
     """
     if n_bins < 1:
         raise InvalidInputError(f"n_bins must be an integer >= 1, got {n_bins!r}")
-    if not 0.0 < confidence < 1.0:
-        raise InvalidInputError(f"confidence must be in (0, 1), got {confidence!r}")
     from scipy.special import ndtri
 
     rate, n_, c = check_counts(p, n, n_correct)
@@ -238,7 +234,7 @@ def reliability_curve(
     known = (variance > 0) & (binomial > 0)
     effective = np.where(known, binomial / np.where(known, variance, 1.0), n_prompts)
     effective = np.clip(effective, 1.0, n_samples)
-    z = float(ndtri(0.5 + confidence / 2))
+    z = float(ndtri(0.975))
     scale = 1.0 + z**2 / effective
     centre = (observed + z**2 / (2.0 * effective)) / scale
     half = z / scale * np.sqrt(binomial / effective + z**2 / (4.0 * effective**2))

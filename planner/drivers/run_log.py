@@ -52,8 +52,6 @@ class Recovery(NamedTuple):
     """What an existing log brought back, and how many bytes of a torn last line were cut off."""
 
     n_samples: int
-    n_scores: int
-    n_outcomes: int
     torn_bytes: int
 
 
@@ -67,7 +65,7 @@ class RunLog:
     """
 
     def __init__(self, file: AppendFile) -> None:
-        self.recovery = Recovery(0, 0, 0, 0)
+        self.recovery = Recovery(0, 0)
         self._file = file
         self._samples: dict[str, dict[int, Recorded]] = {}
         self._scores: dict[str, RecordedScores] = {}
@@ -178,7 +176,7 @@ class RunLog:
         if n_lines == 0:
             self._append({"run_log": RUN_LOG_SCHEMA})
         n_samples = sum(len(samples) for samples in self._samples.values())
-        self.recovery = Recovery(n_samples, len(self._scores), len(self._outcomes), torn)
+        self.recovery = Recovery(n_samples, torn)
 
     def _read_line(self, line: bytes, where: str, *, first: bool) -> None:
         try:

@@ -7,7 +7,7 @@ in which order, is left to those who replay them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,15 @@ __all__ = ["answer_values", "comparable", "filled_tokens"]
 FloatArray: TypeAlias = NDArray[np.float64]
 
 
-def comparable(pools: Sequence[SamplePool], *, tolerance: float = 0.05) -> bool:
+# Share of the answers that two generators share which may disagree about what they are worth.
+_TOLERANCE: Final = 0.05
+
+
+def comparable(pools: Sequence[SamplePool]) -> bool:
     """Return whether answers of different generators compare: equal answers are then equally good.
 
-    Choice letters that each generator saw in another order do not; more than `tolerance` of the shared
-    answers then disagree about what they are worth, by more than half of the range of values. One generator
+    Choice letters that each generator saw in another order do not; more than one in twenty of the shared
+    answers then disagrees about what it is worth, by more than half of the range of values. One generator
     alone always compares with itself.
     """
     tables = [answer_values([pool]) for pool in pools]
@@ -39,7 +43,7 @@ def comparable(pools: Sequence[SamplePool], *, tolerance: float = 0.05) -> bool:
             both = ~np.isnan(first) & ~np.isnan(second)
             shared += int(both.sum())
             clash += int((np.abs(first - second)[both] > half).sum())
-    return clash <= tolerance * shared
+    return clash <= _TOLERANCE * shared
 
 
 def answer_values(pools: Sequence[SamplePool]) -> FloatArray:

@@ -16,7 +16,7 @@ from policies.solver.leftover import cheapest_upgrade
 from policies.solver.solution import ROUNDING, Fractional, Solution
 from policies.solver.steps import apply_steps, ordered_steps
 
-__all__ = ["reach", "refuse_unreachable"]
+__all__ = ["reach"]
 
 
 def reach(menu: Feasible, target: float, *, seed: int) -> Solution:
@@ -55,7 +55,7 @@ def reach(menu: Feasible, target: float, *, seed: int) -> Solution:
     bound = total_value
     if taken >= 0:
         if taken >= steps.slope.size:
-            refuse_unreachable(target, total_value / menu.n_prompts, total_cost, menu.n_prompts)
+            _refuse_unreachable(target, total_value / menu.n_prompts, total_cost, menu.n_prompts)
         price = float(steps.slope[taken])
         need = wanted - slack - total_value
         fractional = Fractional(
@@ -80,14 +80,8 @@ def reach(menu: Feasible, target: float, *, seed: int) -> Solution:
     )
 
 
-def refuse_unreachable(target: float, reachable: float, least: float, n_prompts: int) -> NoReturn:
-    """Raise the error for a target above what the best allocations give.
-
-    Raises
-    ------
-    InvalidBudgetError
-        Always; it says what is reachable, and at what cost.
-    """
+def _refuse_unreachable(target: float, reachable: float, least: float, n_prompts: int) -> NoReturn:
+    """Raise the error for a target above what the best allocations give, with what they give and cost."""
     from decimal import ROUND_FLOOR, Context
 
     # A figure that a message offers must be within reach when it is typed in.

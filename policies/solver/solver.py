@@ -15,7 +15,6 @@ from numpy.typing import ArrayLike
 
 from difficulty.errors import InvalidBudgetError
 from policies.solver.feasible import Feasible
-from policies.solver.one_prompt import reach_one, spend_one
 from policies.solver.reach import reach
 from policies.solver.solution import Solution
 from policies.solver.spend import spend, spend_safely
@@ -124,11 +123,10 @@ def solve(
             total_value=0.0,
             upper_bound=0.0,
         )
-    alone = menu.n_prompts == 1
     if price is not None:
         return _buy(menu, price)
     if target is not None:
-        return reach_one(menu, target) if alone else reach(menu, target, seed=seed)
+        return reach(menu, target, seed=seed)
     assert budget is not None  # _refuse_contradictions has seen to it
     if overrun is not None and cost_variance is not None:
         return spend_safely(
@@ -140,8 +138,6 @@ def solve(
             fill_leftover=fill_leftover,
             exact=exact,
         )
-    if alone:
-        return spend_one(menu, budget, fill_leftover=fill_leftover or exact)
     return spend(menu, budget, seed=seed, fill_leftover=fill_leftover, exact=exact)
 
 

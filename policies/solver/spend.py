@@ -20,7 +20,7 @@ from policies.solver.overrun import safety_margin
 from policies.solver.solution import ROUNDING, Fractional, Solution
 from policies.solver.steps import apply_steps, ordered_steps
 
-__all__ = ["refuse_poor", "spend", "spend_safely"]
+__all__ = ["spend", "spend_safely"]
 
 _ROUNDS: Final = 30
 
@@ -52,7 +52,7 @@ def spend(menu: Feasible, budget: float, *, seed: int, fill_leftover: bool, exac
     steps, bracket, order = ordered_steps(menu, budget, by_value=False, seed=seed)
     room = allowed - bracket.base_cost
     if room < 0:
-        refuse_poor(budget, bracket.base_cost, menu.n_prompts)
+        _refuse_poor(budget, bracket.base_cost, menu.n_prompts)
     spent = np.cumsum(steps.cost)
     taken = int(np.searchsorted(spent, room, side="right"))
     choice = apply_steps(bracket.start, steps, taken)
@@ -152,14 +152,8 @@ def spend_safely(
     return solution
 
 
-def refuse_poor(budget: float, least: float, n_prompts: int) -> NoReturn:
-    """Raise the error for a budget that is below the cheapest choice.
-
-    Raises
-    ------
-    InvalidBudgetError
-        Always; it says the least budget.
-    """
+def _refuse_poor(budget: float, least: float, n_prompts: int) -> NoReturn:
+    """Raise the error for a budget below the cheapest choice, with the least budget."""
     from decimal import ROUND_CEILING, Context
 
     # A figure that a message asks for must be enough when it is typed in.

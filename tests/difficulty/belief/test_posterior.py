@@ -1,4 +1,4 @@
-"""The posterior of a duel has its closed form, is symmetric, and follows its prior."""
+"""The posterior of a duel has its closed form, is symmetric, and grows with the lead."""
 
 from __future__ import annotations
 
@@ -19,7 +19,3 @@ def test_leads_has_the_closed_form_of_unanimous_votes() -> None:
 def test_leads_is_symmetric_and_grows_with_the_lead(first: int, second: int) -> None:
     assert leads(first, second) == pytest.approx(1 - leads(second, first))
     assert leads(first + 1, second) > leads(first, second)
-
-
-def test_a_prior_that_expects_agreement_is_surer() -> None:
-    assert leads(2, 0, prior_leader=3.0) > leads(2, 0) > leads(2, 0, prior_runner_up=2.0)

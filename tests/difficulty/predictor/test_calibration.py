@@ -145,5 +145,3 @@ def test_wrong_distributions_are_refused(
 def test_wrong_bins_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="n_bins"):
         reliability_curve(p=[0.5], n=[2], n_correct=[1], n_bins=0)
-    with pytest.raises(InvalidInputError, match="confidence"):
-        reliability_curve(p=[0.5], n=[2], n_correct=[1], confidence=95)

@@ -156,7 +156,6 @@ def test_a_torn_last_line_is_cut_off_and_reported(tmp_path: Path) -> None:
     source = Paid(backend())
     with RunLog.open(path, resume=True) as log:
         assert log.recovery.torn_bytes > 0
-        assert log.recovery.n_outcomes == 5
         asyncio.run(run_lockstep(tasks_of("majority_vote"), backend=source, run_log=log))
     # The samples of the torn outcome are recorded on lines of their own.
     assert source.samples == 0
