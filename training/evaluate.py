@@ -112,8 +112,11 @@ def evaluate(
     recorded = loaded.training.get("reward", "reward")
     labels = LabelledTest.of(loaded, log)
     judged_by = valued(log, objective, reward=recorded) if labels is None else labels.judging
-    unseen, renamed = _unseen(loaded, judged_by)
-    scale = loaded.policy.telling.scale
+    telling = loaded.policy.telling
+    scale, origin = telling.scale, telling.origin
+    # Values are judged as the bundle counts them: from its origin.
+    loaded = replace(loaded, policy=replace(loaded.policy, telling=replace(telling, origin=0.0)))
+    unseen, renamed = _unseen(loaded, judged_by.counted_from(origin))
     planner = Planner(bundle=loaded, cost_model=cost_model, hidden_states=hidden_states)
     unit = check_unit(loaded.unit)
     prices = {**loaded.generators, **log.generators}
@@ -161,6 +164,7 @@ def evaluate(
             "unit": loaded.unit,
             "objective": loaded.objective,
             "scale": [scale.lower, scale.upper],
+            "counted_from": origin,
             "n_bootstrap": n_bootstrap,
             "seed": seed,
             "conditional_on": _CONDITIONAL,

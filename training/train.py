@@ -45,6 +45,7 @@ from training.policy.gaps import filled_table
 from training.policy.learn import Learned, Weighed, learn
 from training.policy.learnable import check_learnable
 from training.policy.overoptimised import overoptimised
+from training.policy.own_numbers import OwnNumbers
 from training.policy.text_read import TextRead, read_text, successes
 
 __all__ = ["default_unit", "train"]
@@ -200,6 +201,8 @@ def _train(
     whole_families: bool,
     tell: Progress,
 ) -> PolicyBundle:
+    own = OwnNumbers.of(log) if objective == "reward" else OwnNumbers()
+    log = own.shares(log)
     known = log.values().n.sum(axis=1) > 0
     log = log.select([prompt.id for prompt, some in zip(log.prompts, known, strict=True) if some])
     families = None if families is None else log.families(families.key)
@@ -274,7 +277,7 @@ def _train(
         seed=seed,
         n_trials=n_trials,
     )
-    bundle = replace(bundle, answering=answering)
+    bundle = own.tell(replace(bundle, answering=answering))
     bundle.save_into(folder)
     _LOG.info("trained on %d prompts: %s", len(log), "; ".join(learned.verdict.chosen))
     return bundle

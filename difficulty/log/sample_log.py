@@ -462,6 +462,14 @@ class SampleLog(RecordedLog):
             )
         return SampleLog(self._columns, generators=self._generators, about=self._about, valued_by=what)
 
+    def counted_from(self, origin: float, *, per: float = 1.0) -> SampleLog:
+        """Return the log with each reward less an origin, as a multiple of `per`."""
+        reward = self._columns.samples.reward
+        if reward is None or (origin, per) == (0.0, 1.0):
+            return self
+        samples = replace(self._columns.samples, reward=(reward - origin) / per)
+        return self._with(replace(self._columns, samples=samples))
+
     def label_signals(self, by: Labels) -> LabelSignals:
         """Return what labels may rest on where verdicts are missing (`difficulty.log.label_signals`).
 

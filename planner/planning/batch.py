@@ -65,7 +65,9 @@ class Batch:
         if asked.budget is not None:
             budget = asked.budget
             return self.spend(budget.total(n_prompts=len(self.prompts)), per_prompt=budget.scope == "prompt")
-        return self.at_price() if asked.target_accuracy is None else self.reach(asked.target_accuracy)
+        if asked.target_accuracy is None:
+            return self.at_price()
+        return self.reach(asked.target_accuracy - self.writer.telling.origin)
 
     def at_price(self) -> list[AllocationPlan]:
         """Return the plans at the one price of the menu."""

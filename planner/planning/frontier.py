@@ -35,9 +35,13 @@ class FrontierPoint(NamedTuple):
     price: float
 
 
-def frontier_of(menu: Menu, prices: NDArray[np.float64], *, n_points: int) -> list[FrontierPoint]:
-    """Return at most `n_points` points, cheapest first, of a menu at all of a policy's prices."""
-    cost, value = menu.cost.mean(axis=0), menu.told.mean(axis=0)
+def frontier_of(
+    menu: Menu, prices: NDArray[np.float64], *, origin: float = 0.0, n_points: int
+) -> list[FrontierPoint]:
+    """Return at most `n_points` points, cheapest first, of a menu at all of a policy's prices; values are
+    counted from the `origin`.
+    """
+    cost, value = menu.cost.mean(axis=0), menu.told.mean(axis=0) + origin
     hull = np.flatnonzero(upper_hull(value[None], cost[None])[0])
     points: list[FrontierPoint] = []
     for at in hull[np.argsort(cost[hull], kind="stable")]:

@@ -83,6 +83,7 @@ class Writer:
         rows = np.arange(len(prompts))
         value, cost = menu.told[rows, level], menu.cost[rows, level]
         low, high = self.telling.interval(value, levels[level], menu.familiarity)
+        value, low, high = (numbers + self.telling.origin for numbers in (value, low, high))
         columns = menu.course[rows, level]
         costs = self._cost_intervals(columns, cost, levels[level], menu.familiarity)
         taken = {at: self.courses[at] for at in np.unique(columns).tolist()}

@@ -71,7 +71,7 @@ class Preparer:
         InvalidBudgetError, InvalidInputError, UnknownUnitError
             As in `planner.planner.Planner.plan`.
         """
-        asked.check(self.bundle.policy.telling.scale)
+        asked.check(self.bundle.policy.telling.own_scale)
         if not prompts:
             return None
         unit = asked.unit(self.bundle.unit)

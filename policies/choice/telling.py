@@ -47,6 +47,8 @@ class Telling:
         nobody knows.
     scale : Scale
         Between whose ends told values are kept.
+    origin : float
+        What values are counted from; plans add it to what they say. 0 but for rewards that lie far from 0.
 
     Raises
     ------
@@ -63,6 +65,7 @@ class Telling:
     cost_lower: FloatArray
     cost_upper: FloatArray
     scale: Scale = UNIT
+    origin: float = 0.0
 
     def __post_init__(self) -> None:
         n_levels = self.offset.shape[0] if self.offset.ndim == 1 else -1
@@ -111,6 +114,11 @@ class Telling:
 
     def __len__(self) -> int:
         return len(self.offset)
+
+    @property
+    def own_scale(self) -> Scale:
+        """The scale of values in their own numbers, which are not counted from the origin."""
+        return Scale(self.scale.lower + self.origin, self.scale.upper + self.origin)
 
     @property
     def by_prompt(self) -> bool:
@@ -178,8 +186,8 @@ class Telling:
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return what `from_arrays` needs."""
         arrays = {f"told.{name}": getattr(self, name) for name in _ARRAYS}
-        if self.scale != UNIT:
-            arrays[_SCALE] = np.array([self.scale.lower, self.scale.upper])
+        if self.scale != UNIT or self.origin:
+            arrays[_SCALE] = np.array([self.scale.lower, self.scale.upper, self.origin])
         return arrays
 
     @classmethod
@@ -197,13 +205,14 @@ class Telling:
         told: dict[str, Any] = {
             name: np.asarray(arrays[f"told.{name}"], dtype=np.float64) for name in _ARRAYS
         }
-        ends = np.asarray(arrays.get(_SCALE, (UNIT.lower, UNIT.upper)), dtype=np.float64)
-        if ends.shape != (2,):
-            raise InvalidInputError(f"a scale has two ends, got an array of shape {ends.shape}")
-        return cls(**told, scale=Scale(*ends.tolist()))
+        scale = np.asarray(arrays.get(_SCALE, (UNIT.lower, UNIT.upper, 0.0)), dtype=np.float64)
+        if scale.shape != (3,) or not np.isfinite(scale).all():
+            raise InvalidInputError(f"a scale has two ends and an origin, got {scale.tolist()}")
+        lower, upper, origin = scale.tolist()
+        return cls(**told, scale=Scale(lower, upper), origin=origin)
 
 
-_ARRAYS: Final = tuple(item.name for item in fields(Telling) if item.name != "scale")
+_ARRAYS: Final = tuple(item.name for item in fields(Telling) if item.name not in ("scale", "origin"))
 _SCALE: Final = "told.scale"
 
 

@@ -165,6 +165,8 @@ class Report:
             f"{data['objective']}, cost in {data['unit']}; {data['n_courses']} courses; "
             f"{data['n_bootstrap']} bootstrap replicates, seed {data['seed']}.",
         ]
+        if data["counted_from"]:
+            lines.append(f"- Rewards are counted from {data['counted_from']:.12g}.")
         if self.labels:
             lines.append(f"- {labels_sentence(self.labels)}")
         if data["n_left_out"]:

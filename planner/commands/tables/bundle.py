@@ -113,7 +113,7 @@ def _objective(bundle: PolicyBundle) -> str:
     """Return what is planned for, with the scale of rewards."""
     if bundle.objective != "reward":
         return bundle.objective
-    scale = bundle.policy.telling.scale
+    scale = bundle.policy.telling.own_scale
     return (
         f"reward from {bundle.training.get('reward', 'reward')}, between {scale.lower:g} and {scale.upper:g}"
     )

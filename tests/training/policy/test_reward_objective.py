@@ -80,29 +80,50 @@ def test_verdicts_as_rewards_give_the_same_policy(
     assert reward.policy.telling.scale == Scale()
 
 
+@pytest.mark.parametrize(("lower", "span"), [(-30.0, 40.0), (1e6, 0.5), (10000.1, 3e-5)])
 def test_another_scale_gives_the_same_policy_in_its_own_numbers(
+    verdicts: tuple[SampleLog, PolicyBundle], tmp_path: Path, lower: float, span: float
+) -> None:
+    log, _ = verdicts
+    usual = train(log, tmp_path / "usual", n_trials=1, objective="reward", reward="correct")
+    other = train(regraded(log, lower, span), tmp_path / "other", n_trials=1, objective="reward")
+    other = PolicyBundle.load(tmp_path / "other")
+    span = lower + span - lower  # as numbers of 64 bits have it
+    scale = other.policy.telling.own_scale
+    assert_allclose([scale.lower, scale.upper], [lower, lower + span], rtol=1e-15)
+    # No rounding decides anything: what was learned is equal to the bit.
+    assert other.table.courses == usual.table.courses
+    assert_array_equal(other.policy.offered, usual.policy.offered)
+    assert_array_equal(other.policy.prices, usual.policy.prices * span)
+    assert_array_equal(other.references.n_correct, usual.references.n_correct)
+    assert other.training["verdict"] == usual.training["verdict"]
+    value = other.table.value.astype(float) + other.policy.telling.origin
+    assert_allclose((value - lower) / span, usual.table.value, atol=1e-5)
+    prompts, budget = log.prompts[:20], Budget(limit=150, unit="output_tokens")
+    plans, known = (Planner(bundle=bundle).plan(prompts, budget=budget) for bundle in (other, usual))
+    for mine, theirs in zip(plans, known, strict=True):
+        assert mine.course == theirs.course
+        shares = [(x - lower) / span for x in (mine.expected_accuracy, *mine.accuracy_interval)]
+        assert_allclose(shares, [theirs.expected_accuracy, *theirs.accuracy_interval], atol=1e-5)
+    reached = lower + 0.6 * span
+    plans = Planner(bundle=other).plan(prompts, target_accuracy=reached)
+    assert np.mean([plan.expected_accuracy for plan in plans]) >= reached - 1e-5 * span
+    points = Planner(bundle=other).frontier(prompts)
+    assert all(lower <= point.expected_accuracy <= lower + span for point in points)
+
+
+def test_rewards_far_from_nothing_are_judged_as_precisely(
     verdicts: tuple[SampleLog, PolicyBundle], tmp_path: Path
 ) -> None:
-    log, accuracy = verdicts
-    reward = train(regraded(log, -30.0, 40.0), tmp_path, n_trials=1, objective="reward")
-    assert reward.policy.telling.scale == Scale(-30.0, 10.0)
-    assert [band["deployed"] for band in reward.training["verdict"]] == [
-        band["deployed"] for band in accuracy.training["verdict"]
-    ]
-    place = {course: at for at, course in enumerate(reward.table.courses)}
-    shared = [(at, place[course]) for at, course in enumerate(accuracy.table.courses) if course in place]
-    assert len(shared) > 0.9 * len(place)
-    mine, theirs = np.array(shared).T
-    assert_allclose(reward.table.value[:, theirs], -30 + 40 * accuracy.table.value[:, mine], atol=1e-3)
-    prompts = log.prompts[:20]
-    budget = Budget(limit=150, unit="output_tokens")
-    plans = Planner(bundle=reward).plan(prompts, budget=budget)
-    usual = Planner(bundle=accuracy).plan(prompts, budget=budget)
-    assert_allclose(
-        [plan.expected_accuracy for plan in plans],
-        [-30 + 40 * plan.expected_accuracy for plan in usual],
-        atol=1.5,
-    )
+    log, test = verdicts[0], simulated_log(100, n_samples=6, seed=5)
+    reports = []
+    for lower in (0.0, 1e7):
+        bundle = train(regraded(log, lower, 1.0), tmp_path / f"{lower}", n_trials=1, objective="reward")
+        reports.append(evaluate(bundle, regraded(test, lower, 1.0), n_bootstrap=100))
+    near, far = reports
+    assert far.data["counted_from"] == 1e7 and "counted from 10000000" in far.to_markdown()
+    assert far.comparison["at_equal_cost"] == near.comparison["at_equal_cost"]
+    assert far.promises == near.promises
 
 
 def test_many_samples_go_where_they_pay(learned: dict[str, tuple[PolicyBundle, Any]]) -> None:
