@@ -100,6 +100,16 @@ __all__ = ["OutFormat", "budget_of", "command"]
     metavar="GENERATOR=NAME",
     help="Model of a generator in a batch, where the bundle does not name it.",
 )
+@click.option(
+    "--floor",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Groups of rollouts: the least of a group; prompts that promise too little are left out. [2]",
+)
+@click.option(
+    "--cap", type=click.IntRange(min=2), default=None, help="Groups of rollouts: the most of a group. [32]"
+)
+@click.option("--generator", default=None, help="Whose rollouts they are, with --floor or --cap.")
 @seed_option
 @as_json
 def command(
@@ -118,6 +128,9 @@ def command(
     out: Path | None,
     out_format: OutFormat,
     models: tuple[str, ...],
+    floor: int | None,
+    cap: int | None,
+    generator: str | None,
     seed: int,
     as_json: bool,
 ) -> None:
@@ -143,21 +156,30 @@ def command(
     found = read_tasks(str(prompts), form=form)  # the files that run and collect read, with the same ids
     if found.unused_fields:
         note(f"fields of {prompts} that planning does not use: {', '.join(found.unused_fields)}")
-    plans = planner.plan(
-        found.prompts,
-        budget=limit,
-        price=price,
-        target_accuracy=target_accuracy,
-        target_risk=target_risk,
-        one_shot=one_shot or out_format != "plans",
-        max_rounds=max_rounds,
-        seed=seed,
-    )
+    if floor is None and cap is None:
+        plans = planner.plan(
+            found.prompts,
+            budget=limit,
+            price=price,
+            target_accuracy=target_accuracy,
+            target_risk=target_risk,
+            one_shot=one_shot or out_format != "plans",
+            max_rounds=max_rounds,
+            seed=seed,
+        )
+    else:
+        sizes = floor or 2, cap or 32
+        plans = _groups(planner, found.prompts, generator, limit, price, sizes, seed)
+        note(
+            f"{len(plans)} of {len(found.prompts)} prompts have a group of {sizes[0]} to {sizes[1]} rollouts"
+        )
     files = [] if out is None else [out]
     if out is None:
         say_json(b"".join(plan_to_json(plan) + b"\n" for plan in plans))
     else:
-        files = _write(out, out_format, plans, found.prompts, _with_models(planner.bundle.generators, models))
+        planned = {plan.prompt_id for plan in plans}
+        asked_of = [prompt for prompt in found.prompts if prompt.id in planned]
+        files = _write(out, out_format, plans, asked_of, _with_models(planner.bundle.generators, models))
     if as_json and out is None:
         return
     from planner.commands.tables.plan import plan_summary, plan_table
@@ -171,6 +193,26 @@ def command(
     if out is not None:
         what = {"plans": "Plans", "openai-batch": "Batch", "rollouts": "Rollouts"}[out_format]
         console.print(f"{what}: {', '.join(map(str, files))}", soft_wrap=True)
+
+
+def _groups(
+    planner: Planner,
+    prompts: Sequence[Prompt],
+    generator: str | None,
+    limit: Budget | None,
+    price: float | None,
+    sizes: tuple[int, int],
+    seed: int,
+) -> list[AllocationPlan]:
+    """Return the plans of groups with a least and a most number of rollouts."""
+    from planner.exports.group_plans import group_plans
+
+    if (price is None and limit is None) or (limit is not None and limit.max_per_prompt is not None):
+        raise click.UsageError("--floor and --cap go with --budget or --price, and say the most of a prompt")
+    floor, cap = sizes
+    return group_plans(
+        planner, prompts, generator=generator, budget=limit, price=price, floor=floor, cap=cap, seed=seed
+    )
 
 
 def _write(
