@@ -6,8 +6,8 @@ It assumes checked columns; every function is vectorised over samples. What the 
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass, fields
+from typing import Any, Final, Self
 
 import msgspec
 import numpy as np
@@ -15,131 +15,65 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidLogError
 from difficulty.log.columns import LogColumns, known_or_none
+from difficulty.log.line_counts import CHAIN, INDEPENDENT, RUN
 from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
 
-__all__ = [
-    "CHAIN",
-    "INDEPENDENT",
-    "RUN",
-    "chain_pool",
-    "line_counts",
-    "line_kinds",
-    "line_values",
-    "local_answers",
-    "recorded_runs",
-    "sample_pool",
-]
+__all__ = ["chain_pool", "recorded_runs", "sample_pool"]
 
 _MAX_CELLS: Final = 2**24  # of a padded table, some 40 bytes each
 
-INDEPENDENT: Final = 0
-CHAIN: Final = 1
-RUN: Final = 2
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Table:
+    """Where the samples of some lines go: `sample` to `cell`, in a table of `shape` that is padded.
 
-def line_kinds(columns: LogColumns) -> NDArray[np.int8]:
-    """Say of each line whether it holds independent samples, revision chains or complete runs.
-
-    Returns
-    -------
-    ndarray of int8, shape (L,)
-        `INDEPENDENT`, `CHAIN` or `RUN`.
+    `n` is how many each prompt has; lines that record counts, whose numbers are `counted`, have no samples.
     """
-    lines = columns.lines
-    named = np.array([name is not None for name, _ in columns.strategies] + [False])
-    kinds = np.where(named[lines.strategy], RUN, INDEPENDENT).astype(np.int8)
-    in_chain = np.flatnonzero(columns.samples.chain >= 0)
-    kinds[np.unique(np.searchsorted(lines.offsets, in_chain, side="right") - 1)] = CHAIN
-    return kinds
-
-
-def local_answers(columns: LogColumns) -> NDArray[np.int32]:
-    """Number the answers of each prompt from 0, in order of first appearance over all its lines.
-
-    Returns
-    -------
-    ndarray of int32, shape (S,)
-        -1 where a sample abstains.
-    """
-    codes = columns.samples.answer
-    local = np.full(codes.shape[0], -1, dtype=np.int32)
-    answered = np.flatnonzero(codes >= 0)
-    if answered.size == 0:
-        return local
-    n_answers = len(columns.samples.answers)
-    prompt = np.repeat(columns.lines.prompt, np.diff(columns.lines.offsets))
-    key = prompt[answered].astype(np.int64) * n_answers + codes[answered]
-    unique, first, inverse = np.unique(key, return_index=True, return_inverse=True)
-    owner = unique // n_answers
-    order = np.lexsort((first, owner))
-    position = np.empty(order.shape[0], dtype=np.int64)
-    position[order] = np.arange(order.shape[0])
-    rank = position - np.searchsorted(owner, owner, side="left")
-    local[answered] = rank[inverse]
-    return local
-
-
-class LineCounts(NamedTuple):
-    """Independent samples by prompt and generator, (P, G) each: recorded, of known verdict, and correct."""
-
-    n_recorded: NDArray[np.int64]
-    n_known: NDArray[np.int64]
-    n_correct: NDArray[np.int64]
-
-
-def line_counts(columns: LogColumns, kinds: NDArray[np.int8]) -> LineCounts:
-    """Count the independent samples of every prompt and generator, without building pools."""
-    lines, correct = columns.lines, columns.samples.correct
-    sizes = np.diff(lines.offsets)
-    owner = np.repeat(np.arange(len(lines)), sizes)
-    counted = lines.n >= 0
-    recorded = np.where(counted, lines.n, sizes)
-    known = np.where(counted, lines.n, np.bincount(owner[correct >= 0], minlength=len(lines)))
-    right = np.where(counted, lines.n_correct, np.bincount(owner[correct == 1], minlength=len(lines)))
-    independent = kinds == INDEPENDENT
-    where = (lines.prompt[independent], lines.generator[independent])
-    tables = []
-    for values in (recorded, known, right):
-        table = np.zeros((len(columns.prompts), len(columns.generators)), dtype=np.int64)
-        table[where] = values[independent]  # a prompt has one line of independent samples per generator
-        tables.append(table)
-    return LineCounts(*tables)
-
-
-class LineValues(NamedTuple):
-    """Independent samples by prompt and generator, (P, G) each: of known value, and the sum of the values."""
-
-    n: NDArray[np.int64]
-    total: NDArray[np.float64]
-
-
-def line_values(
-    columns: LogColumns, kinds: NDArray[np.int8], worth: NDArray[np.float64] | None
-) -> LineValues:
-    """Count the independent samples whose value is known, and add their values up, without building pools."""
-    if worth is None:
-        counts = line_counts(columns, kinds)
-        return LineValues(counts.n_known, counts.n_correct.astype(np.float64))
-    lines = columns.lines
-    owner = np.repeat(np.arange(len(lines)), np.diff(lines.offsets))
-    known = ~np.isnan(worth)
-    n = np.bincount(owner[known], minlength=len(lines))
-    total = np.bincount(owner[known], weights=worth[known], minlength=len(lines))
-    independent = kinds == INDEPENDENT
-    where = (lines.prompt[independent], lines.generator[independent])
-    shape = (len(columns.prompts), len(columns.generators))
-    values = LineValues(np.zeros(shape, dtype=np.int64), np.zeros(shape))
-    values.n[where], values.total[where] = n[independent], total[independent]
-    return values
-
-
-class _Cells(NamedTuple):
-    """Where samples go: `sample` to row `row`, column `column`."""
 
     sample: NDArray[np.int64]
-    row: NDArray[np.int64]
-    column: NDArray[np.int64]
+    cell: tuple[NDArray[np.int64], ...]
     n: NDArray[np.int64]
+    shape: tuple[int, ...]
+    counted: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, columns: LogColumns, chosen: NDArray[np.int64]) -> Self:
+        """Say where the samples of the chosen lines go, in the order of the lines of their prompt."""
+        lines = columns.lines
+        starts = lines.offsets[chosen]
+        sizes = lines.offsets[chosen + 1] - starts
+        before = np.cumsum(sizes) - sizes
+        column = np.arange(int(sizes.sum())) - np.repeat(before, sizes)
+        row = np.repeat(lines.prompt[chosen].astype(np.int64), sizes)
+        n = np.bincount(row, minlength=len(columns.prompts)).astype(np.int64)
+        counted = chosen[lines.n[chosen] >= 0]
+        n[lines.prompt[counted]] = lines.n[counted]
+        return cls(np.repeat(starts, sizes) + column, (row, column), n, _table_shape(columns, n), counted)
+
+    def place(self, values: NDArray[Any], padding: float | None = np.nan) -> NDArray[Any]:
+        """Return the values of the samples in their cells."""
+        chosen = values[self.sample]
+        if values.dtype == np.float64 and np.isnan(chosen).all():  # nothing recorded: one NaN stands for all
+            return np.broadcast_to(np.float64(np.nan), self.shape)
+        table = np.full(self.shape, padding, dtype=values.dtype)
+        table[self.cell] = chosen
+        return table
+
+    def place_known(self, values: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+        """Return the same of what a log may not have."""
+        return None if values is None else self.place(values)
+
+    def verdicts(
+        self, columns: LogColumns, local: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
+        """Return what is right, and the answers; of lines that record counts ones, zeros, and no answers."""
+        correct, answer = self.place(columns.samples.correct, -1), self.place(local, -2)
+        lines, place = columns.lines, np.arange(self.shape[1])
+        rows = lines.prompt[self.counted]
+        inside = place < lines.n[self.counted, None]
+        correct[rows] = np.where(inside, place < lines.n_correct[self.counted, None], -1)
+        answer[rows] = np.where(inside, -1, -2)
+        return correct, answer
 
 
 def sample_pool(
@@ -153,45 +87,34 @@ def sample_pool(
     """Build the pool of generator number `generator`."""
     lines, samples = columns.lines, columns.samples
     chosen = np.flatnonzero((lines.generator == generator) & (kinds == INDEPENDENT))
-    cells = _cells(columns, chosen)
-    counted = chosen[lines.n[chosen] >= 0]
-    n = cells.n.copy()
-    n[lines.prompt[counted]] = lines.n[counted]
-    shape = _table_shape(columns, n)
-    correct = _scatter(cells, samples.correct, shape, -1)
-    answer = _scatter(cells, local, shape, -2)
-    _fill_counts(columns, counted, correct, answer)
-    sent = _scatter(cells, samples.prompt_tokens, shape, np.nan)
-    cached = (
-        None
-        if samples.cached_prompt_tokens is None
-        else known_or_none(_scatter(cells, samples.cached_prompt_tokens, shape, np.nan))
-    )
+    table = _Table.of(columns, chosen)
+    correct, answer = table.verdicts(columns, local)
+    sent = table.place(samples.prompt_tokens)
+    spared = samples.cached_prompt_tokens
+    cached = None if spared is None else known_or_none(table.place(spared))
     prompt_tokens = _row_mean(sent)
     said = chosen[~np.isnan(lines.prompt_tokens[chosen])]
     prompt_tokens[lines.prompt[said]] = lines.prompt_tokens[said]
     own = _differ(sent) or (cached is not None and _differ(cached))
-    counts_only = np.zeros(shape[0], dtype=np.bool_)
-    counts_only[lines.prompt[counted]] = True
+    counts_only = np.zeros(len(columns.prompts), dtype=np.bool_)
+    counts_only[lines.prompt[table.counted]] = True
     cut = samples.finishes.index("length") if "length" in samples.finishes else -2
     pool = SamplePool(
         generator=columns.generators[generator],
-        n=n,
+        n=table.n,
         n_correct=(correct == 1).sum(axis=1),
         correct=correct,
         answer=answer,
-        output_tokens=_scatter(cells, samples.output_tokens, shape, np.nan),
-        score=_scatter(cells, samples.score, shape, np.nan),
-        mean_logprob=_scatter(cells, samples.mean_logprob, shape, np.nan),
-        truncated=_scatter(cells, samples.finish == cut, shape, False),
+        output_tokens=table.place(samples.output_tokens),
+        score=table.place(samples.score),
+        mean_logprob=table.place(samples.mean_logprob),
+        truncated=table.place(samples.finish == cut, False),
         prompt_tokens=prompt_tokens,
         counts_only=counts_only,
-        verifier_tokens=None
-        if samples.verifier_tokens is None
-        else _scatter(cells, samples.verifier_tokens, shape, np.nan),
+        verifier_tokens=table.place_known(samples.verifier_tokens),
         own_prompt_tokens=sent if own else None,
         cached_prompt_tokens=cached,
-        worth=None if worth is None else _scatter(cells, worth, shape, np.nan),
+        worth=table.place_known(worth),
     )
     _freeze(pool)
     return pool
@@ -226,41 +149,37 @@ def chain_pool(
             f"generator {columns.generators[generator]!r} has revision chains under different parameters "
             f"({', '.join(sorted(settings))}); give each its own generator name"
         )
-    cells = _cells(columns, chosen)
-    # Number the chains of a prompt by line, then by their own number.
-    line = np.searchsorted(lines.offsets, cells.sample, side="right") - 1
-    order = np.lexsort((samples.step[cells.sample], samples.chain[cells.sample], line, cells.row))
-    row, step = cells.row[order], samples.step[cells.sample][order].astype(np.int64)
-    starts = step == 0  # steps count from 0 without gaps, so each chain starts once
-    number = np.cumsum(starts) - 1
-    n = np.bincount(row[starts], minlength=len(columns.prompts)).astype(np.int64)
-    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(n)])[:-1]
-    column = number - before[row]
-    shape = (len(columns.prompts), int(n.max()), int(step.max()) + 1)
-    where = (row, column, step)
-    index = cells.sample[order]
-
-    def place(values: NDArray[Any], padding: float) -> NDArray[Any]:
-        table = np.full(shape, padding, dtype=values.dtype)
-        table[where] = values[index]
-        return table
-
+    table = _chain_table(columns, chosen)
     pool = ChainPool(
         generator=columns.generators[generator],
-        n=n,
-        n_steps=shape[2],
-        correct=place(samples.correct, -1),
-        answer=place(local, -2),
-        output_tokens=place(samples.output_tokens, np.nan),
-        prompt_tokens=place(samples.prompt_tokens, np.nan),
-        score=place(samples.score, np.nan),
-        mean_logprob=place(samples.mean_logprob, np.nan),
+        n=table.n,
+        n_steps=table.shape[2],
+        correct=table.place(samples.correct, -1),
+        answer=table.place(local, -2),
+        output_tokens=table.place(samples.output_tokens),
+        prompt_tokens=table.place(samples.prompt_tokens),
+        score=table.place(samples.score),
+        mean_logprob=table.place(samples.mean_logprob),
         params=tuple(sorted(msgspec.json.decode(settings.pop()).items())),
-        verifier_tokens=None if samples.verifier_tokens is None else place(samples.verifier_tokens, np.nan),
-        worth=None if worth is None else place(worth, np.nan),
+        verifier_tokens=table.place_known(samples.verifier_tokens),
+        worth=table.place_known(worth),
     )
     _freeze(pool)
     return pool
+
+
+def _chain_table(columns: LogColumns, chosen: NDArray[np.int64]) -> _Table:
+    """Say where the steps of chains go, whose prompts have them by line, then by their own numbers."""
+    flat = _Table.of(columns, chosen)
+    step, chain = columns.samples.step[flat.sample].astype(np.int64), columns.samples.chain[flat.sample]
+    line = np.searchsorted(columns.lines.offsets, flat.sample, side="right") - 1
+    order = np.lexsort((step, chain, line, flat.cell[0]))
+    row, step = flat.cell[0][order], step[order]
+    starts = step == 0  # steps count from 0 without gaps, so each chain starts once
+    n = np.bincount(row[starts], minlength=len(columns.prompts)).astype(np.int64)
+    column = np.cumsum(starts) - 1 - (np.cumsum(n) - n)[row]
+    shape = (len(columns.prompts), int(n.max()), int(step.max()) + 1)
+    return _Table(flat.sample[order], (row, column, step), n, shape, flat.counted)
 
 
 def recorded_runs(
@@ -280,36 +199,26 @@ def recorded_runs(
             )
             if chosen.size == 0 or strategy is None:
                 continue
-            cells = _cells(columns, chosen)
-            counted = chosen[lines.n[chosen] >= 0]
-            n = cells.n.copy()
-            n[lines.prompt[counted]] = lines.n[counted]
-            shape = _table_shape(columns, n)
-            correct = _scatter(cells, samples.correct, shape, -1)
-            answer = _scatter(cells, local, shape, -2)
-            _fill_counts(columns, counted, correct, answer)
-            runs.append(
-                RecordedRuns(
-                    generator=name,
-                    strategy=strategy,
-                    params=tuple(sorted(msgspec.json.decode(params).items())),
-                    n=n,
-                    correct=correct,
-                    answer=answer,
-                    output_tokens=_scatter(cells, samples.output_tokens, shape, np.nan),
-                    prompt_tokens=_scatter(cells, samples.prompt_tokens, shape, np.nan),
-                    verifier_tokens=np.full(shape, np.nan)
-                    if samples.verifier_tokens is None
-                    else _scatter(cells, samples.verifier_tokens, shape, np.nan),
-                    score=_scatter(cells, samples.score, shape, np.nan),
-                    step_scores=None
-                    if samples.step_scores is None
-                    else _scatter(cells, samples.step_scores, shape, None),
-                    worth=None if worth is None else _scatter(cells, worth, shape, np.nan),
-                )
+            table = _Table.of(columns, chosen)
+            correct, answer = table.verdicts(columns, local)
+            read = table.place_known(samples.verifier_tokens)
+            steps = samples.step_scores
+            run = RecordedRuns(
+                generator=name,
+                strategy=strategy,
+                params=tuple(sorted(msgspec.json.decode(params).items())),
+                n=table.n,
+                correct=correct,
+                answer=answer,
+                output_tokens=table.place(samples.output_tokens),
+                prompt_tokens=table.place(samples.prompt_tokens),
+                verifier_tokens=np.full(table.shape, np.nan) if read is None else read,
+                score=table.place(samples.score),
+                step_scores=None if steps is None else table.place(steps, None),
+                worth=table.place_known(worth),
             )
-    for run in runs:
-        _freeze(run)
+            _freeze(run)
+            runs.append(run)
     return tuple(runs)
 
 
@@ -319,18 +228,6 @@ def _freeze(table: SamplePool | ChainPool | RecordedRuns) -> None:
         column = getattr(table, field.name)
         if isinstance(column, np.ndarray):
             column.setflags(write=False)
-
-
-def _cells(columns: LogColumns, chosen: NDArray[np.int64]) -> _Cells:
-    """Say where the samples of the chosen lines go; a prompt has its samples in the order of its lines."""
-    lines = columns.lines
-    starts = lines.offsets[chosen]
-    sizes = lines.offsets[chosen + 1] - starts
-    before = np.cumsum(sizes) - sizes
-    column = np.arange(int(sizes.sum())) - np.repeat(before, sizes)
-    row = np.repeat(lines.prompt[chosen].astype(np.int64), sizes)
-    n = np.bincount(row, minlength=len(columns.prompts)).astype(np.int64)
-    return _Cells(sample=np.repeat(starts, sizes) + column, row=row, column=column, n=n)
 
 
 def _table_shape(columns: LogColumns, n: NDArray[np.int64]) -> tuple[int, int]:
@@ -364,27 +261,3 @@ def _differ(values: NDArray[np.float64]) -> bool:
     least = np.where(known, values, np.inf).min(axis=1, initial=np.inf)
     most = np.where(known, values, -np.inf).max(axis=1, initial=-np.inf)
     return bool((most > least).any())
-
-
-def _scatter(
-    cells: _Cells, values: NDArray[Any], shape: tuple[int, ...], padding: float | None
-) -> NDArray[Any]:
-    chosen = values[cells.sample]
-    if values.dtype == np.float64 and np.isnan(chosen).all():  # nothing recorded: one NaN stands for all
-        return np.broadcast_to(np.float64(np.nan), shape)
-    table = np.full(shape, padding, dtype=values.dtype)
-    table[cells.row, cells.column] = chosen
-    return table
-
-
-def _fill_counts(
-    columns: LogColumns, counted: NDArray[np.int64], correct: NDArray[np.int8], answer: NDArray[np.int32]
-) -> None:
-    """Write counts-only lines into the padded tables: ones, then zeros, and no answers."""
-    lines = columns.lines
-    place = np.arange(correct.shape[1])
-    rows = lines.prompt[counted]
-    inside = place < lines.n[counted, None]
-    ones = place < lines.n_correct[counted, None]
-    correct[rows] = np.where(inside, ones, -1).astype(np.int8)
-    answer[rows] = np.where(inside, -1, -2).astype(np.int32)

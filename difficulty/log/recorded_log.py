@@ -18,26 +18,25 @@ from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.generator import Generator
 from difficulty.log.columns import LogColumns
 from difficulty.log.families import Families, find_families
-from difficulty.log.lines import generator_record, samples_of
-from difficulty.log.near_duplicates import NearDuplicates, find_near_duplicates
-from difficulty.log.notebook import log_html
-from difficulty.log.pooling import (
+from difficulty.log.line_counts import (
     CHAIN,
     INDEPENDENT,
-    chain_pool,
+    Values,
     line_counts,
     line_kinds,
     line_values,
     local_answers,
-    recorded_runs,
-    sample_pool,
 )
+from difficulty.log.lines import generator_record, samples_of
+from difficulty.log.near_duplicates import NearDuplicates, find_near_duplicates
+from difficulty.log.notebook import log_html
+from difficulty.log.pooling import chain_pool, recorded_runs, sample_pool
 from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
 from difficulty.log.wire import SampleWire
 from difficulty.prompt import Prompt
 from difficulty.scale import UNIT, Scale
 
-__all__ = ["Counts", "RecordedLog", "Values"]
+__all__ = ["Counts", "RecordedLog"]
 
 
 class Counts(NamedTuple):
@@ -53,21 +52,6 @@ class Counts(NamedTuple):
 
     n: NDArray[np.int64]
     n_correct: NDArray[np.int64]
-
-
-class Values(NamedTuple):
-    """What independent samples are worth, for P prompts and G generators.
-
-    Parameters
-    ----------
-    n : ndarray of int64, shape (P, G)
-        Samples whose value is known.
-    total : ndarray of float64, shape (P, G)
-        Sum of their values.
-    """
-
-    n: NDArray[np.int64]
-    total: NDArray[np.float64]
 
 
 class RecordedLog:
@@ -209,8 +193,7 @@ class RecordedLog:
 
     def values(self) -> Values:
         """Return what independent samples are worth; columns in the order of `generators`."""
-        values = line_values(self._columns, self._kinds, self._worth())
-        return Values(n=values.n, total=values.total)
+        return line_values(self._columns, self._kinds, self._worth())
 
     @property
     def scale(self) -> Scale:
