@@ -1,6 +1,6 @@
 """The columnar form of a sample log: flat arrays per sample, offsets per line, tables for strings.
 
-It assumes lines that were checked one by one; checks across lines happen in `difficulty.log.builder`. The
+It assumes lines that were checked one by one; checks across lines happen in `difficulty.log.line_table`. The
 form is canonical: equal logs have equal columns, whatever file they came from, so that digests and
 comparisons are plain.
 """
@@ -19,21 +19,26 @@ from difficulty.log.wire import canonical_json
 from difficulty.prompt import Prompt
 
 __all__ = [
-    "LATER_COLUMNS",
+    "OPTIONAL_COLUMNS",
     "LineColumns",
     "LogColumns",
     "SampleColumns",
     "StrategyKey",
     "column_or_none",
-    "known_or_none",
     "recode",
 ]
 
-LATER_COLUMNS: Final = (
-    "verifier_tokens",
-    "cached_prompt_tokens",
-    "reward",
-)  # of numbers, which older logs do not have
+_LATER_COLUMNS: Final = ("verifier_tokens", "cached_prompt_tokens", "reward")  # older logs have none
+OPTIONAL_COLUMNS: Final = ("text", "step_scores", *_LATER_COLUMNS)
+_PLAIN_COLUMNS: Final = (
+    "correct",
+    "output_tokens",
+    "prompt_tokens",
+    "score",
+    "mean_logprob",
+    "chain",
+    "step",
+)
 
 StrategyKey: TypeAlias = tuple[str | None, str]
 """Strategy name (None for independent samples) and its parameters as canonical JSON."""
@@ -87,45 +92,27 @@ class SampleColumns:
         """Return the samples at `index`, with string tables reduced to what is left."""
         answer, answers = recode(self.answer[index], self.answers)
         finish, finishes = recode(self.finish[index], self.finishes)
-        return SampleColumns(
-            answer=answer,
-            correct=self.correct[index],
-            output_tokens=self.output_tokens[index],
-            prompt_tokens=self.prompt_tokens[index],
-            score=self.score[index],
-            mean_logprob=self.mean_logprob[index],
-            finish=finish,
-            chain=self.chain[index],
-            step=self.step[index],
-            text=_take_objects(self.text, index),
-            step_scores=_take_objects(self.step_scores, index),
-            answers=answers,
-            finishes=finishes,
-            verifier_tokens=_take_known(self.verifier_tokens, index),
-            cached_prompt_tokens=_take_known(self.cached_prompt_tokens, index),
-            reward=_take_known(self.reward, index),
-        )
+        taken = {name: getattr(self, name)[index] for name in _PLAIN_COLUMNS}
+        for name in OPTIONAL_COLUMNS:
+            column = getattr(self, name)
+            taken[name] = None if column is None else column_or_none(column[index])
+        return SampleColumns(answer=answer, finish=finish, answers=answers, finishes=finishes, **taken)
 
     @classmethod
     def concatenate(cls, parts: Sequence[SampleColumns]) -> SampleColumns:
         """Join columns end to end."""
         answer, answers = _join_codes([(part.answer, part.answers) for part in parts])
         finish, finishes = _join_codes([(part.finish, part.finishes) for part in parts])
-        numeric = ("correct", "output_tokens", "prompt_tokens", "score", "mean_logprob", "chain", "step")
-        joined: dict[str, Any] = {name: np.concatenate([getattr(p, name) for p in parts]) for name in numeric}
-        optional = (
-            *(("text", None), ("step_scores", None)),
-            *((name, np.nan) for name in LATER_COLUMNS),
-        )
-        for name, missing in optional:
+        joined: dict[str, Any] = {}
+        for name in (*_PLAIN_COLUMNS, *OPTIONAL_COLUMNS):
             columns = [getattr(part, name) for part in parts]
-            if all(column is None for column in columns):
-                joined[name] = None
-            else:
-                kind = object if missing is None else np.float64
+            known = next((column for column in columns if column is not None), None)
+            joined[name] = known
+            if known is not None:
+                missing = None if known.dtype == object else np.nan
                 joined[name] = np.concatenate(
                     [
-                        np.full(len(part), missing, dtype=kind) if column is None else column
+                        np.full(len(part), missing, dtype=known.dtype) if column is None else column
                         for part, column in zip(parts, columns, strict=True)
                     ]
                 )
@@ -243,7 +230,7 @@ class LogColumns:
                 if field.name == "meta":
                     continue
                 column = getattr(table, field.name)
-                if field.name in LATER_COLUMNS and column is None:
+                if field.name in _LATER_COLUMNS and column is None:
                     continue  # logs that do not record it keep the digest that they had before there was one
                 yield field.name.encode()
                 if isinstance(column, np.ndarray) and column.dtype != object:
@@ -301,34 +288,15 @@ def _join_codes(parts: Sequence[tuple[NDArray[np.int32], tuple[str, ...]]]) -> t
     return np.concatenate(joined), tuple(table)
 
 
-def _take_objects(column: NDArray[np.object_] | None, index: NDArray[np.int64]) -> NDArray[np.object_] | None:
-    if column is None:
-        return None
-    return column_or_none(column[index])
-
-
-def _take_known(column: NDArray[np.float64] | None, index: NDArray[np.int64]) -> NDArray[np.float64] | None:
-    return None if column is None else known_or_none(column[index])
-
-
-def column_or_none(column: NDArray[np.object_]) -> NDArray[np.object_] | None:
-    """Return a column of objects, or None where it holds nothing but None.
+def column_or_none(column: NDArray[Any]) -> NDArray[Any] | None:
+    """Return a column of objects or numbers, or None where it holds nothing but None or NaN.
 
     Examples
     --------
-    >>> column_or_none(np.array([None, None], dtype=object)) is None
+    >>> column_or_none(np.array([None, None], dtype=object)) is column_or_none(np.array([np.nan])) is None
     True
     """
-    values = column.tolist()
-    return column if values.count(None) < len(values) else None
-
-
-def known_or_none(column: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Return a column of numbers, or None where it holds nothing but NaN.
-
-    Examples
-    --------
-    >>> known_or_none(np.array([np.nan, np.nan])) is None
-    True
-    """
+    if column.dtype == object:
+        values = column.tolist()
+        return column if values.count(None) < len(values) else None
     return None if bool(np.isnan(column).all()) else column

@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 
 from difficulty.errors import InvalidLogError
-from difficulty.log.builder import PromptTable, agreed_tokens
 from difficulty.log.columns import LineColumns, LogColumns, SampleColumns, StrategyKey
+from difficulty.log.line_table import PromptTable, agreed_tokens
 
 __all__ = ["left_out", "merge_columns"]
 

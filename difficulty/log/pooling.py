@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidLogError
-from difficulty.log.columns import LogColumns, known_or_none
+from difficulty.log.columns import LogColumns, column_or_none
 from difficulty.log.line_counts import CHAIN, INDEPENDENT, RUN
 from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
 
@@ -91,7 +91,7 @@ def sample_pool(
     correct, answer = table.verdicts(columns, local)
     sent = table.place(samples.prompt_tokens)
     spared = samples.cached_prompt_tokens
-    cached = None if spared is None else known_or_none(table.place(spared))
+    cached = None if spared is None else column_or_none(table.place(spared))
     prompt_tokens = _row_mean(sent)
     said = chosen[~np.isnan(lines.prompt_tokens[chosen])]
     prompt_tokens[lines.prompt[said]] = lines.prompt_tokens[said]

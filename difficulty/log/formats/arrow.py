@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidLogError, require
-from difficulty.log.columns import SampleColumns, column_or_none, known_or_none, recode
+from difficulty.log.columns import SampleColumns, column_or_none, recode
 from difficulty.log.wire import MAX_COUNT, MAX_SAMPLES
 
 __all__ = ["LIST_COLUMNS", "ArrowReader", "Coded"]
@@ -106,9 +106,9 @@ class ArrowReader:
             step_scores=column_or_none(scores),
             answers=answers,
             finishes=finishes,
-            verifier_tokens=known_or_none(self._counts("verifier_tokens", sizes)),
-            cached_prompt_tokens=known_or_none(self._counts("cached_prompt_tokens", sizes)),
-            reward=known_or_none(self._numbers("reward", sizes)),
+            verifier_tokens=column_or_none(self._counts("verifier_tokens", sizes)),
+            cached_prompt_tokens=column_or_none(self._counts("cached_prompt_tokens", sizes)),
+            reward=column_or_none(self._numbers("reward", sizes)),
         )
 
     def _lengths(self, column: str) -> NDArray[np.int64]:

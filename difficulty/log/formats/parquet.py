@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidLogError, require
-from difficulty.log.builder import check_cached, check_chains
 from difficulty.log.columns import LogColumns
 from difficulty.log.formats.arrow import LIST_COLUMNS, ArrowReader
 from difficulty.log.formats.jsonl import ParsedLog
 from difficulty.log.formats.rows import COUNT_COLUMNS, JSON_COLUMNS, TEXT_COLUMNS, read_rows
 from difficulty.log.merge import left_out
+from difficulty.log.sample_checks import check_cached, check_chains
 from difficulty.log.wire import canonical_json, decode_header
 
 __all__ = ["PARQUET_MAGIC", "is_parquet_log", "read_parquet", "write_parquet"]

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidLogError
 from difficulty.generator import Generator
-from difficulty.log.builder import LineTable, agreed_tokens, name_chains
 from difficulty.log.columns import LineColumns, LogColumns, SampleColumns, StrategyKey, recode
 from difficulty.log.formats.arrow import ArrowReader, Coded
+from difficulty.log.line_table import LineTable, agreed_tokens, name_chains, prompts_of
 from difficulty.log.wire import LineWire, ParameterScalar, SampleWire, canonical_json, contradiction
-from difficulty.prompt import Prompt
 
 __all__ = ["COUNT_COLUMNS", "JSON_COLUMNS", "TEXT_COLUMNS", "read_rows"]
 
@@ -144,18 +143,10 @@ def _all_at_once(
     tokens = rows.counts["prompt_tokens"]
     metas = [*coded["meta"].table, None]
     return LogColumns(
-        prompts=tuple(
-            Prompt(
-                id=prompt_id,
-                text=text,
-                messages=messages or (),
-                group=group or "",
-                gold=gold,
-                prompt_tokens=length,
-            )
-            for prompt_id, text, messages, group, gold, length in zip(
-                ids, *(known[name] for name in _PROMPT_FIELDS), agreed_tokens(prompt, tokens), strict=True
-            )
+        prompts=prompts_of(
+            ids,
+            zip(*(known[name] for name in _PROMPT_FIELDS), strict=True),
+            agreed_tokens(prompt, tokens),
         ),
         generators=tuple(generators),
         strategies=strategies,
