@@ -19,8 +19,9 @@ from difficulty.files.lines import decode_text, numbered_lines, read_text
 from difficulty.generator import Generator
 from difficulty.importers.shared import Extract, Grade, loads, refuse_copies
 from difficulty.log.sample_log import SampleLog
+from difficulty.log.tables.cells import Row
 from difficulty.log.tables.choice import choose_columns
-from difficulty.log.tables.rows import Row, lines_of_rows
+from difficulty.log.tables.rows import lines_of_rows
 
 __all__ = ["parquet_rows", "read_table", "rows_of_lines", "separated_rows"]
 

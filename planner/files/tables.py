@@ -16,9 +16,8 @@ from difficulty.errors import InvalidFileError, InvalidLogError, InvalidPromptEr
 from difficulty.files.lines import numbered_lines
 from difficulty.importers.tables import parquet_rows, rows_of_lines, separated_rows
 from difficulty.log.formats.parquet import PARQUET_MAGIC, is_parquet_log
-from difficulty.log.tables.cells import as_list, is_missing
+from difficulty.log.tables.cells import Row, as_list, is_missing
 from difficulty.log.tables.choice import choose_columns
-from difficulty.log.tables.rows import Row
 
 __all__ = ["TableRecord", "as_prompt_record", "is_header", "is_parquet", "prompt_table", "table_of_lines"]
 

@@ -1,4 +1,4 @@
-"""Read one cell of somebody's table: a name, a text, a count, a number, a verdict, or nothing.
+"""Read one cell of a row of somebody's table: a name, a text, a count, a number, a verdict, or nothing.
 
 It assumes what CSV readers, dataframes and JSON make of values: numbers as text, whole numbers as floats, NaN
 and the usual words for what is missing. Which column means what is left to `difficulty.log.tables.choice`.
@@ -9,14 +9,26 @@ from __future__ import annotations
 import ast
 import json
 import math
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from difficulty.errors import InvalidLogError
 
-__all__ = ["MISSING", "as_count", "as_list", "as_number", "as_text", "as_verdict", "is_missing", "plain"]
+__all__ = [
+    "MISSING",
+    "Row",
+    "as_count",
+    "as_list",
+    "as_number",
+    "as_text",
+    "as_verdict",
+    "is_missing",
+    "is_records",
+    "plain",
+]
 
 MISSING: Final = frozenset({"", "nan", "NaN", "null", "None", "<NA>"})
 """Texts that mean that there is no value, in any column."""
@@ -45,6 +57,21 @@ _WORDS: Final = {
 _LONGEST_LIST: Final = 1_000_000  # characters of a list that is written in one cell
 
 
+class Row(NamedTuple):
+    """One row of a table, and where it stands.
+
+    Attributes
+    ----------
+    place : int
+        Number of the row, or of its line in a file, counted from 1.
+    cells : mapping of str to object
+        Values by column; a column that is not there is empty.
+    """
+
+    place: int
+    cells: Mapping[str, Any]
+
+
 def plain(value: Any) -> Any:
     """Return a cell as plain Python: arrays become lists, scalars of numpy numbers, decimals floats."""
     if isinstance(value, (np.ndarray, np.generic)):
@@ -67,6 +94,11 @@ def is_missing(value: Any) -> bool:
     if isinstance(value, str):
         return value.strip() in MISSING
     return isinstance(value, float) and math.isnan(value)
+
+
+def is_records(cell: Any) -> bool:
+    """Say whether a cell is a list of objects."""
+    return isinstance(cell, list) and bool(cell) and all(isinstance(one, Mapping) for one in cell)
 
 
 def as_text(value: Any) -> str | None:

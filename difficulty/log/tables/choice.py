@@ -1,8 +1,7 @@
 """Choose which column of a table means what: by the names given, else by common ones.
 
 A guess is always told, never silent: the choice says which columns were taken, and which nothing reads. It
-looks at names only, but for one thing that names cannot tell: whether a guessed id numbers the rows in the
-place of the prompts, which is left to `difficulty.log.tables.rows`.
+looks at names only; what the cells say against a guess is left to `difficulty.log.tables.choice_by_cells`.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 from difficulty.errors import InvalidInputError, InvalidLogError, require
 from difficulty.log.columns import LogColumns
 from difficulty.log.lines import lines_of
+from difficulty.log.tables.cells import Row
 from difficulty.log.tables.choice import LINE_FIELDS, SAMPLE_FIELDS
-from difficulty.log.tables.rows import Row
 from difficulty.log.wire import SampleWire, canonical_json
 
 __all__ = ["FrameKind", "frame_of", "frame_of_table", "rows_of_frame"]

@@ -2,7 +2,7 @@
 
 It assumes rows in memory, with a place each that errors can name. Rows with nothing in them are left out and
 counted; verdicts, tokens and answers may be missing anywhere. Reading cells is left to
-`difficulty.log.tables.cells`, choosing columns to `difficulty.log.tables.choice`.
+`difficulty.log.tables.cells`, choosing columns to `difficulty.log.tables.choice_by_cells`.
 """
 
 from __future__ import annotations
@@ -13,47 +13,30 @@ from typing import Any, Final, NamedTuple
 from difficulty.errors import InvalidLogError, InvalidPromptError
 from difficulty.generator import Generator
 from difficulty.log.tables.cells import (
+    Row,
     as_count,
     as_list,
     as_number,
     as_text,
     as_verdict,
     is_missing,
+    is_records,
     plain,
 )
-from difficulty.log.tables.choice import SAMPLE_FIELDS, ColumnChoice, choose_columns
+from difficulty.log.tables.choice import SAMPLE_FIELDS, ColumnChoice
+from difficulty.log.tables.choice_by_cells import choose_by_cells
 from difficulty.log.tables.judged import find_answers, judge
 from difficulty.prompt import Prompt
 
-__all__ = ["Row", "Table", "lines_of_rows"]
+__all__ = ["Table", "lines_of_rows"]
 
-UNNAMED: Final = "model"
+_UNNAMED: Final = "model"
 _COUNTS: Final = frozenset(
     ("output_tokens", "prompt_tokens", "chain", "step", "verifier_tokens", "cached_prompt_tokens")
 )
 _NUMBERS: Final = frozenset(("score", "mean_logprob", "reward"))
-_TELLING: Final = (
-    "correct",
-    "output_tokens",
-    "score",
-    "mean_logprob",
-    "reward",
-)  # cells of these hold no "[" otherwise
-
-
-class Row(NamedTuple):
-    """One row of a table, and where it stands.
-
-    Attributes
-    ----------
-    place : int
-        Number of the row, or of its line in a file, counted from 1.
-    cells : mapping of str to object
-        Values by column; a column that is not there is empty.
-    """
-
-    place: int
-    cells: Mapping[str, Any]
+# Cells of these hold no "[" unless they are lists.
+_TELLING: Final = ("correct", "output_tokens", "score", "mean_logprob", "reward")
 
 
 class Table(NamedTuple):
@@ -113,24 +96,8 @@ def lines_of_rows(
     """
     if not rows:
         raise InvalidLogError("there are no rows; there is nothing to read")
-    names = dict.fromkeys(name for row in rows for name in row.cells)
-    inside = _names_inside(rows)
-    outside = {f: c for f, c in (columns or {}).items() if c in names or c not in inside}
-    choice = _looked_at(choose_columns(names, outside), rows)
-    known = dict(generators or {})
-    nested = _nested_choice(choice, columns, rows)
-    has = {*choice.columns, *(nested.columns if nested else ())}
-    if not has & {"prompt_id", "prompt", "messages"}:
-        raise InvalidLogError(
-            "no column tells the prompts apart; name the one with their ids or their texts (--id, --prompt)"
-            f"; there are: {_listed(rows)}"
-        )
-    if not has & {"answer", "correct", "score", "reward", "text", "n_correct"}:
-        raise InvalidLogError(
-            "no column says what came of a sample; name the one with answers, verdicts or scores (--answer, "
-            f"--correct, --score, --reward); there are: {_listed(rows)}"
-        )
-    reader = _Reader(choice, nested, known, threshold)
+    choice, nested = choose_by_cells(rows, columns)
+    reader = _Reader(choice, nested, generators or {}, threshold)
     for row in rows:
         try:
             reader.add(row)
@@ -154,56 +121,6 @@ def lines_of_rows(
     return Table(records, reader.generators, about)
 
 
-def _looked_at(choice: ColumnChoice, rows: Sequence[Row]) -> ColumnChoice:
-    """Take back guesses that the cells contradict."""
-    columns = choice.columns
-    if "samples" in choice.guessed and not _first(rows, columns["samples"], _is_records):
-        becomes = "text" if "text" not in columns else None
-        choice = choice.without("samples", becomes=becomes)
-        columns = choice.columns
-    if "answer" in choice.guessed:
-        listed = [
-            field
-            for field in SAMPLE_FIELDS
-            if field in columns
-            and field not in ("score", "step_scores")  # of the steps of one sample
-            and _first(rows, columns[field], lambda cell: isinstance(cell, list))
-        ]
-        if listed and "answer" not in listed:  # one answer to many samples is the right one, or that of all
-            choice = choice.without("answer", becomes=None if "gold" in columns else "gold")
-            columns = choice.columns
-    content = columns.get("prompt")
-    if "prompt_id" in choice.guessed and content is not None:
-        ids = [as_text(plain(row.cells.get(columns["prompt_id"]))) for row in rows]
-        texts = {str(row.cells.get(content)) for row in rows}
-        if len(set(ids)) == len(ids) and len(texts) < len(ids):  # it numbers the rows
-            choice = choice.without("prompt_id")
-    return choice
-
-
-def _names_inside(rows: Sequence[Row]) -> set[str]:
-    """Return the names of all fields of objects that stand in lists inside the rows."""
-    cells = (plain(cell) for row in rows for cell in row.cells.values())
-    return {str(name) for cell in cells if _is_records(cell) for one in cell for name in one}
-
-
-def _nested_choice(
-    choice: ColumnChoice, given: Mapping[str, str] | None, rows: Sequence[Row]
-) -> ColumnChoice | None:
-    column = choice.columns.get("samples")
-    if column is None:
-        return None
-    names: list[str] = []
-    for row in rows:
-        for sample in plain(row.cells.get(column)) or []:
-            if not isinstance(sample, Mapping):
-                raise InvalidLogError(
-                    f"{column!r} must hold a list of objects, one for each sample", line=row.place
-                )
-            names.extend(sample)
-    return choose_columns(dict.fromkeys(names), given, nested=True)
-
-
 class _Reader:
     """Collect the samples of rows by prompt and generator, in the order in which they come."""
 
@@ -220,7 +137,7 @@ class _Reader:
         self._sample_columns = {f: c for f, c in choice.columns.items() if f in SAMPLE_FIELDS}
         self._nested = None if nested is None else nested.columns
         self._known = known
-        self._alone = next(iter(known)) if len(known) == 1 else UNNAMED
+        self._alone = next(iter(known)) if len(known) == 1 else _UNNAMED
         self._threshold = threshold
         self._lines: dict[tuple[str, ...], dict[str, Any]] = {}
         self._places: dict[str, tuple[int, dict[str, Any]]] = {}
@@ -261,10 +178,10 @@ class _Reader:
         """Return the prompt's fields of a row, which must agree with those of earlier rows."""
         fields: dict[str, Any] = {name: as_text(self._cell(row, name)) for name in ("group", "gold")}
         content, messages = self._cell(row, "prompt"), as_list(self._cell(row, "messages"))
-        if _is_records(content):
+        if is_records(content):
             content, messages = None, content
         fields["prompt"] = as_text(content)
-        fields["messages"] = messages if _is_records(messages) else None
+        fields["messages"] = messages if is_records(messages) else None
         prompt_id = as_text(self._cell(row, "prompt_id"))
         if prompt_id is None:
             if fields["prompt"] is None and fields["messages"] is None:
@@ -337,18 +254,8 @@ class _Reader:
         return (self._nested or {}).get(field) or self._columns.get(field, field)
 
 
-def _is_records(cell: Any) -> bool:
-    return isinstance(cell, list) and bool(cell) and all(isinstance(one, Mapping) for one in cell)
-
-
 def _begins_list(cell: Any) -> bool:
     return isinstance(cell, str) and cell.lstrip().startswith("[")
-
-
-def _first(rows: Sequence[Row], column: str, holds: Callable[[Any], bool]) -> bool:
-    """Say whether the first cell of a column that holds anything is of a kind."""
-    cells = (plain(row.cells.get(column)) for row in rows)
-    return next((holds(as_list(cell)) for cell in cells if not is_missing(cell)), False)
 
 
 def _object(cell: Any, name: str) -> dict[str, Any] | None:
@@ -367,8 +274,3 @@ def _steps(cell: Any, name: str) -> list[float] | None:
         raise InvalidLogError(f"{name} must be a list of numbers, got {str(cell)[:60]!r}")
     steps = [as_number(plain(one), name) for one in cell]
     return [step for step in steps if step is not None] or None
-
-
-def _listed(rows: Sequence[Row]) -> str:
-    names = list(dict.fromkeys(name for row in rows for name in row.cells))
-    return ", ".join(map(repr, names[:30])) + (" …" if len(names) > 30 else "")

@@ -1,0 +1,115 @@
+"""Choose the columns of a table by their names, and take back guesses that its cells contradict.
+
+It assumes rows in memory. Names alone are looked at by `difficulty.log.tables.choice`; what the cells of the
+chosen columns hold is read by `difficulty.log.tables.rows`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from difficulty.errors import InvalidLogError
+from difficulty.log.tables.cells import Row, as_list, as_text, is_missing, is_records, plain
+from difficulty.log.tables.choice import SAMPLE_FIELDS, ColumnChoice, choose_columns
+
+__all__ = ["TableColumns", "choose_by_cells"]
+
+
+class TableColumns(NamedTuple):
+    """The columns of a table, and the fields of the objects in its list of samples, where it has one."""
+
+    choice: ColumnChoice
+    nested: ColumnChoice | None
+
+
+def choose_by_cells(rows: Sequence[Row], given: Mapping[str, str] | None) -> TableColumns:
+    """Choose the columns of rows.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+    given : mapping of str to str, optional
+        Column of each field, where its name does not say it.
+
+    Raises
+    ------
+    InvalidInputError
+        When a column that is named is not there.
+    InvalidLogError
+        When the table tells nothing about samples, or its list of samples holds something else.
+    """
+    names = dict.fromkeys(name for row in rows for name in row.cells)
+    inside = _names_inside(rows)
+    outside = {f: c for f, c in (given or {}).items() if c in names or c not in inside}
+    choice = _looked_at(choose_columns(names, outside), rows)
+    nested = _nested_choice(choice, given, rows)
+    has = {*choice.columns, *(nested.columns if nested else ())}
+    there = ", ".join(map(repr, list(names)[:30])) + (" …" if len(names) > 30 else "")
+    if not has & {"prompt_id", "prompt", "messages"}:
+        raise InvalidLogError(
+            "no column tells the prompts apart; name the one with their ids or their texts (--id, --prompt)"
+            f"; there are: {there}"
+        )
+    if not has & {"answer", "correct", "score", "reward", "text", "n_correct"}:
+        raise InvalidLogError(
+            "no column says what came of a sample; name the one with answers, verdicts or scores (--answer, "
+            f"--correct, --score, --reward); there are: {there}"
+        )
+    return TableColumns(choice, nested)
+
+
+def _looked_at(choice: ColumnChoice, rows: Sequence[Row]) -> ColumnChoice:
+    """Take back guesses that the cells contradict."""
+    columns = choice.columns
+    if "samples" in choice.guessed and not _first(rows, columns["samples"], is_records):
+        becomes = "text" if "text" not in columns else None
+        choice = choice.without("samples", becomes=becomes)
+        columns = choice.columns
+    if "answer" in choice.guessed:
+        listed = [
+            field
+            for field in SAMPLE_FIELDS
+            if field in columns
+            and field not in ("score", "step_scores")  # of the steps of one sample
+            and _first(rows, columns[field], lambda cell: isinstance(cell, list))
+        ]
+        if listed and "answer" not in listed:  # one answer to many samples is the right one, or that of all
+            choice = choice.without("answer", becomes=None if "gold" in columns else "gold")
+            columns = choice.columns
+    content = columns.get("prompt")
+    if "prompt_id" in choice.guessed and content is not None:
+        ids = [as_text(plain(row.cells.get(columns["prompt_id"]))) for row in rows]
+        texts = {str(row.cells.get(content)) for row in rows}
+        if len(set(ids)) == len(ids) and len(texts) < len(ids):  # it numbers the rows
+            choice = choice.without("prompt_id")
+    return choice
+
+
+def _names_inside(rows: Sequence[Row]) -> set[str]:
+    """Return the names of all fields of objects that stand in lists inside the rows."""
+    cells = (plain(cell) for row in rows for cell in row.cells.values())
+    return {str(name) for cell in cells if is_records(cell) for one in cell for name in one}
+
+
+def _nested_choice(
+    choice: ColumnChoice, given: Mapping[str, str] | None, rows: Sequence[Row]
+) -> ColumnChoice | None:
+    column = choice.columns.get("samples")
+    if column is None:
+        return None
+    names: list[str] = []
+    for row in rows:
+        for sample in plain(row.cells.get(column)) or []:
+            if not isinstance(sample, Mapping):
+                raise InvalidLogError(
+                    f"{column!r} must hold a list of objects, one for each sample", line=row.place
+                )
+            names.extend(sample)
+    return choose_columns(dict.fromkeys(names), given, nested=True)
+
+
+def _first(rows: Sequence[Row], column: str, holds: Callable[[Any], bool]) -> bool:
+    """Say whether the first cell of a column that holds anything is of a kind."""
+    cells = (plain(row.cells.get(column)) for row in rows)
+    return next((holds(as_list(cell)) for cell in cells if not is_missing(cell)), False)
