@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from difficulty.prompt import Prompt
     from planner.backends.callable import CallableBackend
     from planner.bundle.policy_bundle import PolicyBundle
+    from planner.collection.collected import Collected
     from planner.collection.plan import Recording
     from planner.collection.run import acollect, collect
-    from planner.collection.session import Collected
     from planner.exports.decision_table import decision_table
     from planner.exports.frames import outcomes_frame, plans_frame, rollouts_frame
     from planner.exports.openai_batch import write_openai_batch
@@ -91,7 +91,7 @@ _HOMES: Final = {
     "Budget": "policies.cost.budget",
     "CallableBackend": "planner.backends.callable",
     "Candidate": "planner.ports.outcome",
-    "Collected": "planner.collection.session",
+    "Collected": "planner.collection.collected",
     "Completion": "planner.ports.ports",
     "CostModel": "policies.cost.cost_model",
     "FrontierPoint": "planner.planning.frontier",

@@ -6,7 +6,6 @@ files. It assumes one writer per log; spreading shards over many workers is left
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
@@ -15,14 +14,16 @@ from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt, as_prompts
 from planner.answers.rules import Boxed, FirstOf, LastNumber
+from planner.collection.collected import Collected, OnCollect
 from planner.collection.estimate import Estimate
 from planner.collection.grade import GoldGrader
 from planner.collection.plan import CollectPlan, Recording
-from planner.collection.session import Collected, OnCollect, carry_out
+from planner.collection.session import carry_out
 from planner.collection.worker import LocalWorker
 from planner.drivers import Limits
 from planner.drivers.session import DriverName
 from planner.ports.ports import AnswerExtractor, Backend, Grader, Verifier
+from planner.running.blocking import blocking
 
 __all__ = ["acollect", "collect"]
 
@@ -105,7 +106,7 @@ async def acollect(
 
     Examples
     --------
-    >>> import tempfile
+    >>> import asyncio, tempfile
     >>> from pathlib import Path
     >>> from planner.simulated import SimulatedBackend, SimulatedExtractor
     >>> out = Path(tempfile.mkdtemp()) / "log.jsonl"
@@ -139,59 +140,4 @@ async def acollect(
     )
 
 
-def collect(
-    prompts: Iterable[Prompt | str],
-    out: str | os.PathLike[str],
-    *,
-    generators: Mapping[str, Generator],
-    backend: Backend,
-    samples: int = 16,
-    recordings: Sequence[Recording] = (),
-    extractor: AnswerExtractor = _DEFAULT_EXTRACTOR,
-    grader: Grader | None = None,
-    verifier: Verifier | None = None,
-    texts: bool = False,
-    seed: int = 0,
-    limits: Limits = _NO_LIMITS,
-    driver: DriverName = "concurrent",
-    partial: bool = False,
-    tokens_per_sample: float | None = None,
-    approve: Callable[[Estimate], bool] | None = None,
-    progress: OnCollect | None = None,
-) -> Collected:
-    """Collect a sample log and write it to `out`; `acollect` run to its end, with the same arguments.
-
-    Raises
-    ------
-    InvalidInputError
-        As `acollect`; also inside a running event loop, where ``await acollect(...)`` is meant.
-    BackendError
-        As `acollect`.
-    """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        pass
-    else:
-        raise InvalidInputError("an event loop is running here: use `await acollect(...)` instead of collect")
-    return asyncio.run(
-        acollect(
-            prompts,
-            out,
-            generators=generators,
-            backend=backend,
-            samples=samples,
-            recordings=recordings,
-            extractor=extractor,
-            grader=grader,
-            verifier=verifier,
-            texts=texts,
-            seed=seed,
-            limits=limits,
-            driver=driver,
-            partial=partial,
-            tokens_per_sample=tokens_per_sample,
-            approve=approve,
-            progress=progress,
-        )
-    )
+collect = blocking(acollect)

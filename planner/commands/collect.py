@@ -31,9 +31,9 @@ from policies.course.strategies import strategies_of_kind
 if TYPE_CHECKING:
     from difficulty.generator import Generator
     from planner.backends.specs import BackendSpec
+    from planner.collection.collected import Collected, CollectProgress
     from planner.collection.estimate import Estimate
     from planner.collection.plan import CollectPlan, Recording
-    from planner.collection.session import Collected, CollectProgress
     from planner.collection.worker import CollectWorker
     from planner.drivers import Limits
     from planner.ports.ports import Backend

@@ -44,7 +44,7 @@ def blocking(
             pass
         else:
             raise InvalidInputError(
-                f"an event loop is running here: use `await planner.{asynchronous}(...)` instead of {name}"
+                f"an event loop is running here: use `await {asynchronous}(...)` instead of {name}"
             )
         return asyncio.run(function(*args, **kwargs))
 
@@ -55,6 +55,6 @@ def blocking(
         Raises
         ------
         InvalidInputError
-            When called inside a running event loop: use ``await planner.{asynchronous}(...)`` there.
+            When called inside a running event loop: use ``await {asynchronous}(...)`` there.
         """
     return run

@@ -22,9 +22,10 @@ from difficulty.prompt import Prompt
 from planner.answers.rules import Boxed, FirstOf, LastNumber
 from planner.backends.transformers import TransformersBackend
 from planner.bundle.policy_bundle import PolicyBundle
+from planner.collection.collected import Collected, CollectProgress
 from planner.collection.grade import GoldGrader
 from planner.collection.run import collect
-from planner.collection.session import Collected, CollectProgress, working_path
+from planner.collection.session import working_path
 from planner.drivers import Progress as RunProgress
 from planner.planner import Planner
 from planner.ports.outcome import Outcome

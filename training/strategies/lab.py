@@ -19,7 +19,7 @@ from difficulty.log.sample_log import SampleLog
 from difficulty.prompt import Prompt
 from planner import Recording, collect
 from planner.answers.rules import LastNumber
-from planner.collection.session import CollectProgress
+from planner.collection.collected import CollectProgress
 from policies.course.allocation import ParameterValue
 from training.lab import LANGUAGE_MODEL, REVISION_REQUEST, REWARD_MODEL, STEP_DELIMITER, draw_problems
 from training.lab.prompts import lab_generators, lab_prompts

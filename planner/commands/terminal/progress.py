@@ -14,7 +14,7 @@ from planner.progress import stage_name
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from planner.collection.session import CollectProgress
+    from planner.collection.collected import CollectProgress
 
 __all__ = ["DrawBars", "draw_bars"]
 

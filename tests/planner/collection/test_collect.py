@@ -20,10 +20,11 @@ from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 from difficulty.prompt import Prompt
 from planner.answers.rules import LastNumber, MultipleChoice
+from planner.collection.collected import Collected, CollectProgress
 from planner.collection.estimate import Estimate
 from planner.collection.plan import Recording
 from planner.collection.run import acollect, collect
-from planner.collection.session import Collected, CollectProgress, working_path
+from planner.collection.session import working_path
 from planner.drivers import Limits
 from planner.ports.ports import Backend, Completion, SampleRequest
 from planner.simulated import SimulatedBackend, SimulatedExtractor, SimulatedVerifier

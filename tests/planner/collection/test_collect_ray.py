@@ -13,10 +13,11 @@ import pytest
 from difficulty.errors import BackendError, InvalidInputError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
+from planner.collection.collected import Collected
 from planner.collection.grade import GoldGrader
 from planner.collection.plan import CollectPlan, Recording
 from planner.collection.ray import RayWorker
-from planner.collection.session import Collected, carry_out
+from planner.collection.session import carry_out
 from planner.collection.worker import CollectWorker, LocalWorker
 from planner.drivers import Limits
 from planner.ports.ports import Completion, SampleRequest

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from difficulty.log.sample_log import SampleLog
 from planner.backends.replay import ReplayBackend
-from planner.collection.session import Collected
+from planner.collection.collected import Collected
 from planner.commands.tables.demo import live_summary, print_live, write_live
 from planner.planner import Planner
 from policies.cost.budget import Budget
