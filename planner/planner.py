@@ -21,13 +21,13 @@ from difficulty.logger import logger_of
 from difficulty.prompt import Prompt, as_prompts
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.bundle.restriction import restrict
+from planner.drivers.blocking import blocking
 from planner.planning.frontier import FrontierPoint, frontier_of
 from planner.planning.groups import first_groups
 from planner.planning.menu import CHUNK
 from planner.planning.preparer import Preparer
 from planner.planning.request import Request
 from planner.planning.untrained import untrained_bundle
-from planner.running.blocking import blocking
 from policies.answering.answering import AnswerPrice
 from policies.cost.budget import Budget, check_unit
 from policies.cost.cost_model import CostModel

@@ -21,9 +21,9 @@ from planner.collection.plan import CollectPlan, Recording
 from planner.collection.session import carry_out
 from planner.collection.worker import LocalWorker
 from planner.drivers import Limits
+from planner.drivers.blocking import blocking
 from planner.drivers.session import DriverName
 from planner.ports.ports import AnswerExtractor, Backend, Grader, Verifier
-from planner.running.blocking import blocking
 
 __all__ = ["acollect", "collect"]
 
