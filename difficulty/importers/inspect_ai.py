@@ -8,21 +8,17 @@ recorded all of it: `difficulty.importers.inspect_sample`.
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Literal
 
 from difficulty.errors import InvalidInputError, InvalidLogError
 from difficulty.generator import Generator
 from difficulty.importers.inspect_sample import Reading, line_of, sample_of, with_prompt_tokens
 from difficulty.importers.inspect_wire import Evaluation, Settings, read_file
-from difficulty.importers.shared import Extract, LineGroups, refuse_copies
+from difficulty.importers.shared import Extract, LineGroups, Wanted, refuse_copies, warn_of_whole_texts
 from difficulty.log.sample_log import SampleLog
 
 __all__ = ["read_inspect"]
-
-_WORDS: Final = 4  # from which on an answer is a text
 
 
 def read_inspect(
@@ -91,7 +87,7 @@ def read_inspect(
     refuse_copies(paths)
     groups = LineGroups()
     generators: dict[str, Generator] = {}
-    reading = Reading(scorer, threshold, extract)
+    reading = Reading(Wanted(scorer, what="scorer"), threshold, extract)
     n_left_out = 0
     logs = [(path, *read_file(path)) for path in map(Path, paths)]
     solvers: dict[str, set[tuple[str, ...]]] = {}
@@ -126,26 +122,19 @@ def read_inspect(
                 )
             except InvalidLogError as error:
                 raise InvalidLogError(f"{where}: {error.reason}", path=str(path)) from error
+    try:
+        reading.scorer.check()
+    except InvalidLogError as error:
+        raise InvalidLogError(error.reason, path=str(paths[0])) from error
     about: dict[str, object] = {"imported_from": "inspect_ai", "files": [Path(path).name for path in paths]}
     if n_left_out and not groups.records():
         raise InvalidLogError(
             f"all {n_left_out} samples ended in an error; there is nothing to read", path=str(paths[0])
         )
-    _warn_of_whole_texts(groups.records())
+    warn_of_whole_texts(groups.records())
     if n_left_out:
         about["failed_samples_left_out"] = n_left_out
     return SampleLog.from_records(map(with_prompt_tokens, groups.records()), generators, about=about)
-
-
-def _warn_of_whole_texts(records: Sequence[Mapping[str, Any]]) -> None:
-    answers = [sample["answer"] for record in records for sample in record["samples"]]
-    n_texts = sum(answer is not None and len(answer.split()) >= _WORDS for answer in answers)
-    if 2 * n_texts > len(answers):
-        warnings.warn(
-            f"{n_texts} of {len(answers)} answers are whole texts, which never agree in votes; give "
-            "extract=... to find the answers in them",
-            stacklevel=3,
-        )
 
 
 def _generator(spec: Evaluation, solvers: tuple[str, ...]) -> Generator:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["is_whole_text", "short_answer"]
+__all__ = ["is_number", "is_whole_text", "short_answer"]
 
 _STATED: Final = re.compile(r"(?im)^.*\banswer\s*(?:is\s*)?:\s*(\S.*?)\s*$")
 _BOXED: Final = re.compile(r"\\boxed\{([^{}]+)\}")
@@ -30,6 +30,17 @@ def is_whole_text(answer: str, completion: str | None) -> bool:
     return answer.strip().casefold() == completion.strip().casefold()
 
 
+def is_number(text: str) -> bool:
+    """Say whether a text is a number and nothing else.
+
+    Examples
+    --------
+    >>> is_number("1,200"), is_number("12 fish")
+    (True, False)
+    """
+    return _NUMBER.fullmatch(text.strip()) is not None
+
+
 def short_answer(completion: str, target: str | None) -> str | None:
     """Return the answer that a completion ends with, or None where none can be told.
 
@@ -44,7 +55,7 @@ def short_answer(completion: str, target: str | None) -> str | None:
         found = pattern.findall(completion)
         if found:
             return str(found[-1]).strip().rstrip(".") or None
-    if target is not None and _NUMBER.fullmatch(target.strip()):
+    if target is not None and is_number(target):
         numbers = _NUMBER.findall(completion)
         return str(numbers[-1]).replace(",", "") if numbers else None
     return completion.strip() if len(completion.split()) < _LONG else None

@@ -59,9 +59,12 @@ def read_members(path: Path) -> tuple[bytes, list[bytes]]:
                 if info.filename.startswith("samples/") and info.filename.endswith(".json")
             ]
             return read(archive.getinfo("header.json")), samples
+    except OSError as error:
+        raise InvalidLogError(f"cannot read the file: {error.strerror or error}", path=str(path)) from error
     except (KeyError, RuntimeError, EOFError, struct.error, zipfile.BadZipFile, zlib.error) as error:
         raise InvalidLogError(
-            f"not a log of inspect_ai that can be read here ({error}); try: inspect log convert --to json",
+            f"not a log of inspect_ai that can be read here ({error}): copy it again if it was cut, or run "
+            "`inspect log recover`; if inspect_ai reads it, try: inspect log convert --to json",
             path=str(path),
         ) from error
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from string import ascii_uppercase
 from typing import Any, Final, NamedTuple
 
-from difficulty.importers.inspect_answers import is_whole_text, short_answer
+from difficulty.importers.inspect_answers import is_number, is_whole_text, short_answer
 from difficulty.importers.inspect_wire import Choice, Content, Output, Sample, Score, Usage
-from difficulty.importers.shared import Extract, only
+from difficulty.importers.shared import Extract, Wanted
 from difficulty.log.tables.cells import as_verdict
 
 __all__ = ["Reading", "line_of", "sample_of", "with_prompt_tokens"]
@@ -25,7 +25,7 @@ _ATTACHMENT: Final = "attachment://"
 class Reading(NamedTuple):
     """How samples are read: which scorer counts, from which mark on, and where the answer is."""
 
-    scorer: str | None
+    scorer: Wanted
     threshold: float | None
     extract: Extract | None
 
@@ -61,8 +61,8 @@ def sample_of(sample: Sample, model: str, reading: Reading) -> dict[str, Any]:
     text = output.completion or _text_of(choice.message.content if choice.message else None)
     text = _resolved(text, sample.attachments or {})
     scores = _parts(sample.scores or {})
-    score = scores[only(list(scores), reading.scorer, "scorer")] if scores or reading.scorer else Score()
-    usage = (sample.model_usage or {}).get(model) or output.usage or Usage()
+    score = scores[reading.scorer.among(list(scores))] if scores else Score()
+    usage = _usage(sample, model, output)
     known = usage.output_tokens is not None and usage.total_tokens
     correct = as_verdict(score.value, "the score", threshold=reading.threshold)
     limit = sample.limit.type if sample.limit is not None else None
@@ -77,6 +77,20 @@ def sample_of(sample: Sample, model: str, reading: Reading) -> dict[str, Any]:
     }
 
 
+def _usage(sample: Sample, model: str, output: Output) -> Usage:
+    """Return what all calls of the model came to, less those of scorers that asked the same model."""
+    total = (sample.model_usage or {}).get(model)
+    if total is None:
+        return output.usage or Usage()
+    scoring: set[str | None] = set()
+    for event in sample.events or ():
+        if event.event == "span_begin" and (event.type == "scorers" or event.parent_id in scoring):
+            scoring.add(event.id)
+        elif event.event == "model" and event.span_id in scoring and event.model == model and event.output:
+            total = total.less(event.output.usage or Usage())
+    return total
+
+
 def _answer(sample: Sample, score: Score, text: str, extract: Extract | None) -> str | None:
     if extract is not None:
         return extract(text)
@@ -84,7 +98,7 @@ def _answer(sample: Sample, score: Score, text: str, extract: Extract | None) ->
     if recorded is None or not is_whole_text(recorded, text):
         return recorded
     target = sample.target if isinstance(sample.target, str) else "".join(sample.target or [])
-    return short_answer(text, target) or recorded
+    return short_answer(text, target) or (None if is_number(target) else recorded)
 
 
 def _parts(scores: Mapping[str, Score]) -> dict[str, Score]:

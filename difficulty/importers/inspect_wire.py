@@ -20,6 +20,7 @@ __all__ = [
     "Choice",
     "Content",
     "Evaluation",
+    "Event",
     "Header",
     "Output",
     "Sample",
@@ -90,6 +91,11 @@ class Usage(msgspec.Struct):
     total_tokens: int | None = None
     input_tokens_cache_read: int | None = None
 
+    def less(self, other: Usage) -> Usage:
+        """Return these counts less others; unknown ones stay unknown."""
+        own, others = msgspec.structs.astuple(self), msgspec.structs.astuple(other)
+        return Usage(*(a if a is None else a - (b or 0) for a, b in zip(own, others, strict=True)))
+
 
 class Output(msgspec.Struct):
     completion: str | None = None
@@ -106,6 +112,18 @@ class Limit(msgspec.Struct):
     type: str
 
 
+class Event(msgspec.Struct):
+    """What happened: a call of a model, or the begin of a span, such as that of the scorers."""
+
+    event: str
+    id: str | None = None
+    span_id: str | None = None
+    parent_id: str | None = None
+    type: str | None = None
+    model: str | None = None
+    output: Output | None = None
+
+
 class Sample(msgspec.Struct):
     id: str | int
     input: str | list[Message]
@@ -118,6 +136,7 @@ class Sample(msgspec.Struct):
     error: Any = None
     choices: list[str] | None = None
     limit: Limit | None = None
+    events: list[Event] | None = None
 
 
 def read_file(path: Path) -> tuple[Header, list[Sample]]:
@@ -126,7 +145,7 @@ def read_file(path: Path) -> tuple[Header, list[Sample]]:
 
     name = str(path)
     try:
-        if zipfile.is_zipfile(path):
+        if path.suffix == ".eval" or zipfile.is_zipfile(path):
             from difficulty.importers.inspect_archive import read_members
 
             packed, members = read_members(path)
@@ -141,9 +160,20 @@ def read_file(path: Path) -> tuple[Header, list[Sample]]:
         raise InvalidLogError(f"cannot read the file: {error.strerror or error}", path=name) from error
     try:
         evaluation = msgspec.convert(header, Header)
-        read = msgspec.convert(samples, list[Sample])
+        read = msgspec.convert(list(map(_with_calls, samples)), list[Sample])
     except (msgspec.ValidationError, UnicodeEncodeError) as error:  # half a character, written as "\\ud800"
         raise InvalidLogError(f"not a log of inspect_ai: {error}", path=name) from error
     if not read:
         raise InvalidLogError("the log has no samples; it was written with log_samples=False", path=name)
     return evaluation, read
+
+
+def _with_calls(sample: Any) -> Any:
+    """Return a sample with those of its events that `Event` describes."""
+    events = sample.get("events") if isinstance(sample, dict) else None
+    if not isinstance(events, list):
+        return sample
+    kept = [
+        each for each in events if isinstance(each, dict) and each.get("event") in ("model", "span_begin")
+    ]
+    return {**sample, "events": kept}

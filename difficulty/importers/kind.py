@@ -38,7 +38,7 @@ def kind_of(path: Path) -> Kind:
             head = file.read(_HEAD)
     except OSError as error:
         raise InvalidLogError(f"cannot read the file: {error.strerror or error}", path=str(path)) from error
-    if head.startswith(b"PK") and zipfile.is_zipfile(path):
+    if head.startswith(b"PK") and (path.suffix == ".eval" or zipfile.is_zipfile(path)):
         return "inspect_ai"
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") or head.startswith(b"\x1f\x8b"):
         try:

@@ -18,7 +18,15 @@ from difficulty.errors import InvalidInputError, InvalidLogError
 from difficulty.generator import Generator
 from difficulty.importers.lm_eval_prompt import prompt_fields, shared_examples
 from difficulty.importers.lm_eval_task import TaskRules, task_rules
-from difficulty.importers.shared import Extract, Grade, LineGroups, loads, only, reference
+from difficulty.importers.shared import (
+    Extract,
+    Grade,
+    LineGroups,
+    Wanted,
+    loads,
+    reference,
+    warn_of_whole_texts,
+)
 from difficulty.log.formats.jsonl import log_lines
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.tables.cells import as_verdict
@@ -98,6 +106,7 @@ def read_lm_eval(
     if not paths:
         raise InvalidInputError("give at least one path to read")
     groups = LineGroups()
+    wanted_filter, wanted_metric = Wanted(filter, what="filter"), Wanted(metric, what="metric")
     read: dict[tuple[object, ...], Path] = {}
     for path in map(Path, paths):
         name = task or _task_of(path)
@@ -108,7 +117,10 @@ def read_lm_eval(
                 f"holds the same samples as {same}, which would count twice; give one", path=str(path)
             )
         filters = list(dict.fromkeys(str(row["filter"]) for _, row in rows if "filter" in row))
-        wanted = _wanted(filters, filter, path)
+        try:
+            wanted = wanted_filter.among(filters) if filters else None
+        except InvalidLogError as error:
+            raise InvalidLogError(error.reason, path=str(path)) from error
         rules = None if wanted is None or extract or grade else task_rules(path, name, wanted)
         examples = shared_examples([row for _, row in rows])
         seen: set[str] = set()
@@ -123,19 +135,18 @@ def read_lm_eval(
                 seen.add(str(row["doc_id"]))
                 line = {"prompt_id": f"{name}/{row['doc_id']}", "generator": generator.name}
                 line |= prompt_fields(row, examples, field=prompt_field)
-                samples = _samples(row, metric=metric, extract=extract, grade=grade, rules=rules)
+                samples = _samples(row, metric=wanted_metric, extract=extract, grade=grade, rules=rules)
                 groups.add(line, samples)
             except InvalidLogError as error:
                 raise InvalidLogError(error.reason, path=str(path), line=place) from error
+    try:
+        wanted_filter.check()
+        wanted_metric.check()
+    except InvalidLogError as error:
+        raise InvalidLogError(error.reason, path=str(paths[0])) from error
+    warn_of_whole_texts(groups.records())
     about = {"imported_from": "lm-evaluation-harness", "files": [Path(path).name for path in paths]}
     return SampleLog.from_records(groups.records(), {generator.name: generator}, about=about)
-
-
-def _wanted(filters: list[str], wanted: str | None, path: Path) -> str | None:
-    try:
-        return only(filters, wanted, "filter") if filters else None
-    except InvalidLogError as error:
-        raise InvalidLogError(error.reason, path=str(path)) from error
 
 
 def _parse(data: bytes, path: str, place: int) -> dict[str, Any]:
@@ -163,7 +174,7 @@ def _task_of(path: Path) -> str:
 def _samples(
     row: Mapping[str, Any],
     *,
-    metric: str | None,
+    metric: Wanted,
     extract: Extract | None,
     grade: Grade | None,
     rules: TaskRules | None,
@@ -173,7 +184,7 @@ def _samples(
     worked_out: list[bool | None] | None = None
     if extract is not None:
         answers = [extract(text) for text in texts]
-    elif rules is not None and len(texts) > 1 and metric in (None, "exact_match"):
+    elif rules is not None and len(texts) > 1 and _counts_matches(row, metric):
         answers, worked_out = _by_rules(row, texts, rules)
     else:
         filtered = row["filtered_resps"]
@@ -184,14 +195,13 @@ def _samples(
         if len(filtered) != len(texts):
             raise InvalidLogError(
                 f"the filter kept {len(filtered)} of {len(texts)} repeats, and no results_*.json beside the "
-                "file says by which pattern; put it there, or give extract=... and grade=... to find and "
-                "judge the answers in the responses"
+                "file says by which pattern; put it there, or give extract=... and grade=... (--extract, "
+                "--grade) to find and judge the answers in the responses"
             )
         answers = list(map(_answer, filtered))
-    verdicts = worked_out or _verdicts(
-        row, len(texts), metric=metric if grade is None else None, needed=grade is None
-    )
-    if grade is not None:
+    if grade is None:
+        verdicts = worked_out or _verdicts(row, len(texts), metric=metric)
+    else:
         gold = reference(row["target"])
         if gold is None:
             raise InvalidLogError("there is no target to grade against")
@@ -215,7 +225,7 @@ def _by_rules(
     ):
         raise InvalidLogError(
             f"the filter left {str(kept)[:60]!r}, which the task's patterns do not find in the responses; "
-            "give extract=... and grade=..."
+            "give extract=... and grade=... (--extract, --grade)"
         )
     if target is None:
         return list(map(_answer, found)), [None] * len(found)
@@ -224,7 +234,7 @@ def _by_rules(
     if isinstance(kept, str) and recorded in (0, 1) and rules.right(kept, target) != bool(recorded):
         raise InvalidLogError(
             f"exact_match is {recorded} for {kept!r} and target {target!r}, which the task's settings do not "
-            "explain; give extract=... and grade=..."
+            "explain; give extract=... and grade=... (--extract, --grade)"
         )
     return list(map(_answer, found)), verdicts
 
@@ -237,7 +247,7 @@ def _answer(found: object) -> str | None:
     if answer is None:
         raise InvalidLogError(
             f"the filter found no single answer in a repeat: {str(found)[:60]}; choose another filter, or "
-            "give extract=... to find the answers in the responses"
+            "give extract=... (--extract) to find the answers in the responses"
         )
     return answer
 
@@ -258,19 +268,23 @@ def _repeats(responses: object) -> list[str]:
     return list(texts)
 
 
-def _verdicts(row: Mapping[str, Any], n: int, *, metric: str | None, needed: bool) -> list[bool | None]:
-    """Return whether each repeat is correct, where the file says so."""
-    if not needed:
-        return [None] * n
+def _counts_matches(row: Mapping[str, Any], metric: Wanted) -> bool:
+    return metric.name is None or metric.among(_metrics(row)) == "exact_match"
+
+
+def _metrics(row: Mapping[str, Any]) -> list[str]:
     listed = row.get("metrics")
-    names = (
-        [name for name in listed if isinstance(name, str) and name in row]
-        if isinstance(listed, list)
-        else [name for name in row if name not in _NOT_METRICS]
-    )
-    if not names and metric is None:
+    if isinstance(listed, list):
+        return [name for name in listed if isinstance(name, str) and name in row]
+    return [name for name in row if name not in _NOT_METRICS]
+
+
+def _verdicts(row: Mapping[str, Any], n: int, *, metric: Wanted) -> list[bool | None]:
+    """Return whether each repeat is correct, where the file says so."""
+    names = _metrics(row)
+    if not names and metric.name is None:
         return [None] * n
-    name = only(names, metric, "metric")
+    name = metric.among(names)
     value = row[name]
     if isinstance(value, list) and len(value) == n:
         return [as_verdict(each, name) for each in value]

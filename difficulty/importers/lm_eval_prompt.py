@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from difficulty.errors import InvalidLogError
 from difficulty.importers.shared import reference
 
-__all__ = ["prompt_fields", "shared_examples"]
+__all__ = ["prompt_fields", "shared_examples", "without_examples"]
+
+_BREAK: Final = "\n\n"
+_TELLING: Final = 8  # letters from which on a text of a document is looked for
 
 
 def prompt_fields(row: Mapping[str, Any], examples: str, *, field: str | None = None) -> dict[str, Any]:
@@ -44,8 +47,34 @@ def prompt_fields(row: Mapping[str, Any], examples: str, *, field: str | None = 
         system = [message for message in sent[:start] if message.get("role") == "system"]
         return {**line, "messages": [*system, *sent[start:]]}
     if sent is not None and sent.strip():
-        line["prompt"] = sent.removeprefix(examples) if sent != examples else sent
+        own = sent.removeprefix(examples) if sent != examples else sent
+        line["prompt"] = without_examples(own, document) if isinstance(document, dict) else own
     return line
+
+
+def without_examples(sent: str, document: Mapping[str, Any]) -> str:
+    """Return a text from the paragraph on that begins with what its document holds.
+
+    What comes before is cut only if it reads like the question: its examples are framed by the same words.
+
+    Examples
+    --------
+    >>> shots = "Q: What is 1 + 1?\\nA: 2\\n\\nQ: What is 2 + 2?\\nA: 4\\n\\n"
+    >>> without_examples(shots + "Q: What is 3 + 4?\\nA:", {"question": "What is 3 + 4?"})
+    'Q: What is 3 + 4?\\nA:'
+    >>> without_examples("Read.\\n\\nWhat is 3 + 4?\\nA:", {"question": "What is 3 + 4?"})
+    'Read.\\n\\nWhat is 3 + 4?\\nA:'
+    """
+    texts = [text.strip() for text in document.values() if isinstance(text, str)]
+    found = [(sent.rfind(text), text) for text in texts if len(text) >= _TELLING and text in sent]
+    if not found:
+        return sent
+    place, text = min(found)
+    start = sent.rfind(_BREAK, 0, place) + len(_BREAK)
+    before, after = sent[start:place].strip(), sent[place + len(text) :].strip()
+    if start < len(_BREAK) or not (before or after):
+        return sent
+    return sent[start:] if before in sent[:start] and after in sent[:start] else sent
 
 
 def shared_examples(rows: Iterable[Mapping[str, Any]]) -> str:
@@ -62,8 +91,8 @@ def shared_examples(rows: Iterable[Mapping[str, Any]]) -> str:
         return ""
     first, last = min(texts), max(texts)  # what these two share, all between them share
     n = next((i for i, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first))
-    end = first.rfind("\n\n", 0, n)
-    return "" if end < 0 else first[: end + 2]
+    end = first.rfind(_BREAK, 0, n)
+    return "" if end < 0 else first[: end + len(_BREAK)]
 
 
 def _sent(row: Mapping[str, Any]) -> str | list[dict[str, Any]] | None:

@@ -10,20 +10,31 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from difficulty.errors import InvalidFileError, InvalidInputError, InvalidLogError
 from difficulty.files.lines import decode_text
 
-__all__ = ["Extract", "Grade", "LineGroups", "loads", "only", "reference", "refuse_copies"]
+__all__ = [
+    "Extract",
+    "Grade",
+    "LineGroups",
+    "Wanted",
+    "loads",
+    "reference",
+    "refuse_copies",
+    "warn_of_whole_texts",
+]
 
 Extract: TypeAlias = Callable[[str], str | None]
 """Finds the answer in a completion; None where there is none."""
 Grade: TypeAlias = Callable[[str, str], bool]
 """Says whether an answer (first) is right, given the reference answer (second)."""
+_WORDS: Final = 4  # from which on an answer is a text
 
 
 class LineGroups:
@@ -61,7 +72,8 @@ def loads(data: bytes, *, path: str, line: int | None = None) -> Any:
     except InvalidFileError as error:
         raise InvalidLogError(error.reason, path=path, line=line) from error
     except (ValueError, RecursionError) as error:
-        raise InvalidLogError(f"broken JSON: {error}", path=path, line=line) from error
+        reason = f"broken JSON: {error}; if the file was cut, copy it again or evaluate again"
+        raise InvalidLogError(reason, path=path, line=line) from error
 
 
 def reference(value: object) -> str | None:
@@ -76,27 +88,61 @@ def reference(value: object) -> str | None:
     return None if isinstance(single, bool) or not isinstance(single, (str, int, float)) else str(single)
 
 
-def only(names: list[str], wanted: str | None, what: str) -> str:
-    """Return the wanted name, or the only one there is.
+class Wanted:
+    """Which of several names is taken: the one that was asked for, or the only one there is.
 
-    Raises
-    ------
-    InvalidLogError
-        When the wanted one is not there, or none is wanted and there are several.
+    Parameters
+    ----------
+    name : str, optional
+        What was asked for.
+    what : str
+        What the names are of, as the parameter of the reader is called.
 
     Examples
     --------
-    >>> only(["exact_match"], None, "metric")
-    'exact_match'
+    >>> metric = Wanted("acc", what="metric")
+    >>> metric.among(["acc", "bleu"]), metric.among(["f1"])  # of another task, which has only this one
+    ('acc', 'f1')
+    >>> metric.check()
     """
-    listed = ", ".join(map(repr, names)) or "none"
-    if wanted is None:
-        if len(names) == 1:
-            return names[0]
-        raise InvalidLogError(f"which {what}? There are: {listed}; name one with {what}=...")
-    if wanted not in names:
-        raise InvalidLogError(f"{what} {wanted!r} is not there; there are: {listed}")
-    return wanted
+
+    def __init__(self, name: str | None, *, what: str) -> None:
+        self.name, self._what = name, what
+        self._others: list[str] | None = None
+        self._met = False
+
+    def among(self, names: Sequence[str]) -> str:
+        """Return the name that is taken.
+
+        Raises
+        ------
+        InvalidLogError
+            When there are several, and none of them was asked for.
+        """
+        if self.name in names:
+            self._met = True
+            return str(self.name)
+        if len(names) != 1:
+            listed = ", ".join(map(repr, names)) or "none"
+            if self.name is not None:
+                raise InvalidLogError(f"{self._what} {self.name!r} is not there; there are: {listed}")
+            option = "--filter" if self._what == "filter" else "--scorer"
+            raise InvalidLogError(
+                f"which {self._what}? There are: {listed}; name one with {self._what}=... ({option})"
+            )
+        self._others = self._others or list(names)
+        return names[0]
+
+    def check(self) -> None:
+        """Refuse a name that was nowhere.
+
+        Raises
+        ------
+        InvalidLogError
+            When something was asked for and never met.
+        """
+        if self.name is not None and not self._met and self._others is not None:
+            raise InvalidLogError(f"{self._what} {self.name!r} is not there; there is: {self._others[0]!r}")
 
 
 def refuse_copies(paths: Sequence[str | os.PathLike[str]]) -> None:
@@ -126,3 +172,15 @@ def refuse_copies(paths: Sequence[str | os.PathLike[str]]) -> None:
             raise InvalidInputError(
                 f"{path} has the same content as {other}: its samples would count twice; give one"
             )
+
+
+def warn_of_whole_texts(records: Sequence[Mapping[str, Any]]) -> None:
+    """Warn where several samples of a prompt are drawn and most answers are whole texts."""
+    answers = [sample["answer"] for record in records for sample in record["samples"]]
+    n_texts = sum(answer is not None and len(answer.split()) >= _WORDS for answer in answers)
+    if len(answers) > len(records) and 2 * n_texts > len(answers):
+        warnings.warn(
+            f"{n_texts} of {len(answers)} answers are whole texts, which never agree in votes; give "
+            "extract=... (--extract) to find the answers in them",
+            stacklevel=3,
+        )

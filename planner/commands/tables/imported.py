@@ -48,7 +48,8 @@ def tell(log: SampleLog) -> None:
     if about.get("empty_rows_left_out"):
         note(f"left out: {about['empty_rows_left_out']} empty rows")
     if summary["unknown_verdicts"]:
-        note(f"{summary['unknown_verdicts']:,} of {log.n_samples:,} samples have no verdict")
+        remedy = "; --grade HOW compares answers with the right ones" if not log.counts().n.any() else ""
+        note(f"{summary['unknown_verdicts']:,} of {log.n_samples:,} samples have no verdict{remedy}")
     least, most = log.n_recorded().min(), log.n_recorded().max()
     if least != most:
         note(f"ragged: {least} to {most} samples for a prompt and generator")

@@ -1,0 +1,125 @@
+"""Small files that inspect_ai 0.3.285 and lm-evaluation-harness 0.4.13 wrote, asking a scripted server."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+from pathlib import Path
+
+import pytest
+
+from difficulty import Generator, SampleLog
+from difficulty.errors import InvalidLogError
+from difficulty.importers.inspect_ai import read_inspect
+from difficulty.importers.lm_eval import read_lm_eval
+from planner.cli import main
+
+RECORDED = Path(__file__).parent / "recorded"
+MODEL = "openai-api/tiny/tiny"
+TINY = Generator(name="tiny")
+
+
+def samples_of(folder: str, task: str = "mysums") -> Path:
+    (path,) = (RECORDED / "lm_eval" / folder / "tiny").glob(f"samples_{task}_*.jsonl")
+    return path
+
+
+def test_a_scorer_that_asks_the_same_model_is_not_charged_to_the_sample() -> None:
+    log = read_inspect(RECORDED / "inspect_ai" / "graded.eval")
+    pool = log.pool(MODEL)
+    assert log.n_samples == 4
+    assert pool.prompt_tokens.tolist() == [5, 5]  # the grader read 155 more
+    assert pool.output_tokens.tolist() == [[28, 28], [27, 11]]  # reasoning included, the 5 of a grade not
+
+
+def test_samples_at_a_limit_of_tokens_have_their_tokens_and_are_cut() -> None:
+    pool = read_inspect(RECORDED / "inspect_ai" / "limits.eval").pool(MODEL)
+    assert pool.truncated.tolist() == [[True, True], [True, True]]
+    assert pool.output_tokens.tolist() == [[25, 23], [25, 22]]
+    assert pool.correct.tolist() == [[0, 0], [0, 0]]
+
+
+def test_multiple_choice_comes_with_its_choices_and_letters() -> None:
+    log = read_inspect(RECORDED / "inspect_ai" / "choice.eval")
+    assert log.prompts[0].text == "Which is largest, case 0?\nA) 10\nB) 20\nC) 30\nD) 40"
+    assert {sample.answer for prompt in log.prompts for sample in log.samples(prompt.id, MODEL)} <= set(
+        "ABCD"
+    )
+
+
+def test_logs_of_several_scorers_come_together_with_those_of_one() -> None:
+    several, one = RECORDED / "inspect_ai" / "several.eval", RECORDED / "inspect_ai" / "graded.eval"
+    log = read_inspect(several, one, scorer="match")
+    assert len(log) == 4 and log.counts().n.tolist() == [[2], [2], [2], [2]]
+    assert read_inspect(several, scorer="parts.form").pool(MODEL).correct.tolist() == [[1, 1], [1, 1]]
+    with pytest.raises(InvalidLogError, match=r"which scorer\? .*'match', 'near', .* \(--scorer\)"):
+        read_inspect(several, one)
+    with pytest.raises(InvalidLogError, match=r"graded\.eval: scorer 'match' is not there; there is: 'model"):
+        read_inspect(one, scorer="match")
+
+
+@pytest.mark.parametrize("folder", ["completions", "chat"])
+@pytest.mark.parametrize("name", ["strict-match", "flexible-extract"])
+def test_every_repeat_of_the_harness_is_judged_as_it_judges(folder: str, name: str) -> None:
+    path = samples_of(folder)
+    log = read_lm_eval(path, generator=TINY, filter=name)
+    assert log.n_samples == 12 and log.has_text
+    for line in path.read_text().splitlines():
+        row = json.loads(line)
+        samples = log.samples(f"mysums/{row['doc_id']}", "tiny")
+        assert [sample.text for sample in samples] == row["resps"][0]
+        if row["filter"] == name:
+            assert samples[0].correct == bool(row["exact_match"])
+
+
+def test_worked_examples_that_differ_between_prompts_are_no_part_of_them() -> None:
+    log = read_lm_eval(samples_of("completions"), generator=TINY, filter="strict-match")
+    asked = "Question: Ann has 15 apples and gets 27 more. What is 15 + 27?\nAnswer:"
+    assert log.prompts[0].text == asked
+    chats = read_lm_eval(samples_of("chat"), generator=TINY, filter="strict-match")
+    assert chats.prompts[0].messages == ({"role": "user", "content": asked},)
+
+
+def test_tasks_with_other_filters_and_metrics_come_in_one_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(RECORDED / "lm_eval" / "completions", tmp_path / "out")
+    monkeypatch.chdir(tmp_path)
+    assert main(["import", "out", "--filter", "strict-match"]) == 2
+    assert "which metric? There are: 'exact_match', 'bleu'; name one with metric=... (--scorer)" in (
+        capsys.readouterr().err
+    )
+    assert main(["import", "out", "--filter", "strict-match", "--scorer", "exact_match"]) == 0
+    log = SampleLog.read("samples.jsonl.gz")
+    assert log.n_samples == 3 * 4 + 3 and len(log) == 6
+    assert main(["import", "out", "--filter", "strict", "--scorer", "exact_match"]) == 2
+    assert "filter 'strict' is not there; there are: 'strict-match', 'flexible" in capsys.readouterr().err
+
+
+def test_whole_texts_of_one_sample_each_are_not_warned_of() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        log = read_lm_eval(samples_of("completions", "myplain"), generator=TINY, metric="exact_match")
+    assert log.n_samples == 3
+
+
+@pytest.mark.parametrize("size", [60, 4000, -1])
+def test_truncated_archives_name_the_file_and_a_remedy(
+    size: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "cut.eval"
+    path.write_bytes((RECORDED / "inspect_ai" / "graded.eval").read_bytes()[:size])
+    assert main(["import", str(path), "--out", str(tmp_path / "x.jsonl")]) == 2
+    error = capsys.readouterr().err
+    assert "cut.eval" in error and "copy it again if it was cut" in error
+
+
+def test_a_truncated_file_of_the_harness_names_file_line_and_a_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / samples_of("chat").name
+    path.write_bytes(samples_of("chat").read_bytes()[:-700])
+    assert main(["import", str(path), "--filter", "strict-match", "--out", str(tmp_path / "x.jsonl")]) == 2
+    error = capsys.readouterr().err
+    assert f"{path.name}, line 9: broken JSON" in error and "evaluate again" in error
