@@ -1,7 +1,7 @@
-"""Join the columns of several logs, with the checks that one file gets.
+"""Join several logs end to end, with the checks that one file gets.
 
-It assumes that generators of one name were compared by the caller. Prompts and repeated lines are compared
-here.
+Generators and prompts of one name must be the same, and lines may not repeat one another. Reading files is
+left to `difficulty.log.formats`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,47 @@ from typing import Final
 import numpy as np
 
 from difficulty.errors import InvalidLogError
+from difficulty.generator import Generator
 from difficulty.log.columns import LineColumns, LogColumns, SampleColumns, StrategyKey
 from difficulty.log.line_table import PromptTable, agreed_tokens
+from difficulty.log.lines import generator_record
 
-__all__ = ["left_out", "merge_columns"]
+__all__ = ["left_out", "merge_about", "merge_columns", "merge_generators"]
 
 _LEFT_OUT: Final = "duplicates_left_out"
+
+
+def merge_generators(parts: Sequence[Mapping[str, Generator]]) -> dict[str, Generator]:
+    """Return the generators of all parts by name.
+
+    Raises
+    ------
+    InvalidLogError
+        When one has other settings in another part.
+    """
+    generators: dict[str, Generator] = {}
+    for part in parts:
+        for name, generator in part.items():
+            if generators.setdefault(name, generator) != generator:
+                raise InvalidLogError(
+                    f"generator {name!r} has different settings in the logs: "
+                    f"{generator_record(generators[name])} and {generator_record(generator)}; "
+                    "rename one of them"
+                )
+    return generators
+
+
+def merge_about(parts: Sequence[Mapping[str, object]], n_left_out: int) -> dict[str, object]:
+    """Return what is said of all parts together, with how many repeated lines were set aside.
+
+    Examples
+    --------
+    >>> merge_about([{"source": "x"}, {"source": "x", "licence": "MIT"}], 0)
+    {'merged': [{'source': 'x'}, {'source': 'x', 'licence': 'MIT'}]}
+    """
+    first, *others = [dict(part) for part in parts]
+    about = {"merged": [first, *others]} if any(other != first for other in others) else first
+    return left_out(about, n_left_out, of=parts)
 
 
 def merge_columns(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -23,10 +24,10 @@ from difficulty.log.columns import LogColumns
 from difficulty.log.formats.files import read_file, write_file
 from difficulty.log.known_texts import KnownTexts
 from difficulty.log.label_signals import Labels, LabelSignals, label_signals
-from difficulty.log.lines import generator_record
-from difficulty.log.merge import left_out, merge_columns
+from difficulty.log.merge import merge_about, merge_columns, merge_generators
 from difficulty.log.recorded_log import RecordedLog
 from difficulty.log.rewards import with_rewards
+from difficulty.log.select import lines_of_prompts
 from difficulty.log.split import held_out_groups
 from difficulty.log.tables.frames import FrameKind, frame_of, rows_of_frame
 from difficulty.log.tables.rows import lines_of_rows
@@ -248,25 +249,11 @@ class SampleLog(RecordedLog):
         """Join logs end to end; see `merge`."""
         if len(parts) == 1:
             return parts[0]
-        generators: dict[str, Generator] = {}
-        for part in parts:
-            for name, generator in part._generators.items():
-                if generators.setdefault(name, generator) != generator:
-                    raise InvalidLogError(
-                        f"generator {name!r} has different settings in the logs: "
-                        f"{generator_record(generators[name])} and {generator_record(generator)}; "
-                        "rename one of them"
-                    )
-        about: dict[str, object] = {}
-        for part in parts:
-            for key, value in part._about.items():
-                about.setdefault(key, value)
-        if any(dict(part._about) != about for part in parts):
-            about = {"merged": [dict(part._about) for part in parts]}
+        generators = merge_generators([part._generators for part in parts])
         columns, n_left_out = merge_columns(
             [part._columns for part in parts], tuple(generators), keep_first=keep_first
         )
-        about = left_out(about, n_left_out, of=[part._about for part in parts])
+        about = merge_about([part._about for part in parts], n_left_out)
         return cls(columns, generators=generators, about=about)
 
     def __eq__(self, other: object) -> bool:
@@ -278,7 +265,8 @@ class SampleLog(RecordedLog):
         return hash(self.digest)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuilt, (self._columns, dict(self._generators), dict(self._about), self._valued_by)
+        settings: dict[str, Any] = {"generators": dict(self._generators), "about": dict(self._about)}
+        return partial(SampleLog, self._columns, **settings, valued_by=self._valued_by), ()
 
     def __repr__(self) -> str:
         shown = ("text", "answers", "tokens", "scores", "rewards", "logprobs", "chains")
@@ -364,28 +352,7 @@ class SampleLog(RecordedLog):
         InvalidInputError
             When an id is not in the log or is given twice, or none is given.
         """
-        place = {prompt.id: index for index, prompt in enumerate(self.prompts)}
-        rank = np.full(len(self), -1, dtype=np.int64)
-        n_selected = 0
-        for prompt_id in prompt_ids:
-            index = place.get(prompt_id)
-            if index is None:
-                raise InvalidInputError(
-                    f"prompt {prompt_id!r} is not in the log, which has {len(self)} prompts"
-                )
-            if rank[index] >= 0:
-                raise InvalidInputError(f"prompt {prompt_id!r} is selected twice; select each prompt once")
-            rank[index] = n_selected
-            n_selected += 1
-        if not n_selected:
-            raise InvalidInputError("select at least one prompt; a log cannot be empty")
-        line_rank = rank[self._columns.lines.prompt]
-        lines = np.flatnonzero(line_rank >= 0)
-        kept = line_rank[lines]
-        _, first = np.unique(kept, return_index=True)
-        if (np.diff(first) < 0).any():  # only another order of prompts moves lines
-            lines = lines[np.argsort(kept, kind="stable")]
-        return self._with(self._columns.take(lines))
+        return self._with(self._columns.take(lines_of_prompts(self._columns, prompt_ids)))
 
     def select_generators(self, names: Iterable[str]) -> SampleLog:
         """Return the log of some generators, in the order of `names`, without prompts that they never saw.
@@ -403,12 +370,7 @@ class SampleLog(RecordedLog):
         if lines.size == 0:
             raise InvalidInputError(f"none of the generators {wanted} has a line in the log")
         columns = self._columns.take(lines, generators=wanted)
-        return SampleLog(
-            columns,
-            generators={name: self._generators[name] for name in wanted},
-            about=self._about,
-            valued_by=self._valued_by,
-        )
+        return self._with(columns, generators={name: self._generators[name] for name in wanted})
 
     def with_rewards(self, source: str, *, threshold: float | None = None) -> SampleLog:
         """Return the log with rewards taken from elsewhere in it.
@@ -460,7 +422,7 @@ class SampleLog(RecordedLog):
                 "no sample of this log has a reward: record it in the samples, or say where it stands, as in "
                 "with_rewards('meta.rubric') or with_rewards('score') (--reward on the command line)"
             )
-        return SampleLog(self._columns, generators=self._generators, about=self._about, valued_by=what)
+        return self._with(self._columns, valued_by=what)
 
     def counted_from(self, origin: float, *, per: float = 1.0) -> SampleLog:
         """Return the log with each reward less an origin, as a multiple of `per`."""
@@ -496,7 +458,7 @@ class SampleLog(RecordedLog):
         unknown = np.full(len(value), -1, dtype=np.int8)
         samples = replace(self._columns.samples, reward=value.copy(), correct=unknown)
         columns = replace(self._columns, samples=samples)
-        return SampleLog(columns, generators=self._generators, about=self._about, valued_by="reward")
+        return self._with(columns, valued_by="reward")
 
     def without_verdicts(self, keep: Iterable[str] = ()) -> SampleLog:
         """Return the log as if nobody had graded it, but for the prompts to `keep`.
@@ -509,23 +471,10 @@ class SampleLog(RecordedLog):
         correct = np.where(known[owner], self._columns.samples.correct, -1).astype(np.int8)
         return self._with(replace(self._columns, samples=replace(self._columns.samples, correct=correct)))
 
-    def _with(self, columns: LogColumns, *, about: Mapping[str, object] | None = None) -> SampleLog:
-        """Return a log of other columns that is like this one otherwise."""
-        return SampleLog(
-            columns,
-            generators=self._generators,
-            about=self._about if about is None else about,
-            valued_by=self._valued_by,
-        )
-
-
-def _rebuilt(
-    columns: LogColumns,
-    generators: Mapping[str, Generator],
-    about: Mapping[str, object],
-    valued_by: Literal["correct", "reward"],
-) -> SampleLog:
-    return SampleLog(columns, generators=generators, about=about, valued_by=valued_by)
+    def _with(self, columns: LogColumns, **changes: Any) -> SampleLog:
+        """Return a log of other columns that is like this one otherwise, but for `changes`."""
+        same = {"generators": self._generators, "about": self._about, "valued_by": self._valued_by}
+        return SampleLog(columns, **{**same, **changes})
 
 
 def _count(n: int, noun: str) -> str:
