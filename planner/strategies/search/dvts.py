@@ -50,11 +50,6 @@ class DVTS(TreeSettings):
         if self.beam_width < 1:
             raise InvalidInputError(f"beam_width must be at least 1, got {self.beam_width}")
 
-    @property
-    def verifiers(self) -> tuple[str, ...]:
-        """Names of the verifiers needed."""
-        return (self.verifier,)
-
     def flow(self, task: Task) -> Flow[Outcome]:
         """Return the flow of one prompt."""
         width = task.allocation.width

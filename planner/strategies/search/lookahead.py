@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from difficulty.errors import InvalidInputError
 from planner.ports.outcome import Outcome
 from planner.strategies.flow import Flow
-from planner.strategies.search.beam_search import search_beams
+from planner.strategies.search.beam_search import beams
+from planner.strategies.search.rounds import search_rounds
 from planner.strategies.search.tree import TreeSettings
 from planner.strategies.task import Task
 
@@ -46,11 +47,6 @@ class Lookahead(TreeSettings):
                 f"beam_width and lookahead must be at least 1, got {self.beam_width} and {self.lookahead}"
             )
 
-    @property
-    def verifiers(self) -> tuple[str, ...]:
-        """Names of the verifiers needed."""
-        return (self.verifier,)
-
     def flow(self, task: Task) -> Flow[Outcome]:
         """Return the flow of one prompt."""
-        return (yield from search_beams(task, self, beam_width=self.beam_width, lookahead=self.lookahead))
+        return (yield from search_rounds(task, self, beams(self.beam_width), lookahead=self.lookahead))

@@ -14,15 +14,8 @@ import numpy as np
 from difficulty.errors import InvalidInputError
 from planner.ports.outcome import Outcome
 from planner.strategies.flow import Flow
-from planner.strategies.search.tree import (
-    Growth,
-    Path,
-    TreeSettings,
-    conclude_search,
-    grow,
-    rank,
-    score_paths,
-)
+from planner.strategies.search.rounds import search_rounds
+from planner.strategies.search.tree import Path, TreeSettings
 from planner.strategies.task import Task
 
 __all__ = ["Rebase", "rebase_widths"]
@@ -53,35 +46,13 @@ class Rebase(TreeSettings):
         if not self.balance > 0:
             raise InvalidInputError(f"balance must be above 0, got {self.balance}")
 
-    @property
-    def verifiers(self) -> tuple[str, ...]:
-        """Names of the verifiers needed."""
-        return (self.verifier,)
-
     def flow(self, task: Task) -> Flow[Outcome]:
         """Return the flow of one prompt."""
-        rng = task.tie_breaker()
-        width = task.allocation.width
-        ended: list[Path] = []
-        growths = [Growth(path=Path(), width=width)]
-        offset = 0
-        for step in range(self.max_steps):
-            children = yield from grow(task, self, growths, offset=offset)
-            offset += len(children)
-            last = step + 1 == self.max_steps or any(child.ended == "cancelled" for child in children)
-            children = yield from score_paths(task, self, children)
-            ended += [child for child in children if child.ended is not None]
-            slots = width - sum(not path.lost for path in ended)
-            best = rank(children, rng)
-            if last or slots <= 0 or not best:
-                ended += [
-                    child for child in children if child.ended is None and (last or child.score is None)
-                ]
-                break
-            rewards = [path.score for path in best if path.score is not None]
-            widths = rebase_widths(rewards, slots, balance=self.balance)
-            growths = [Growth(path=path, width=n) for path, n in zip(best, widths, strict=True) if n]
-        return conclude_search(task, self, [(0, path) for path in ended], rng)
+        return (yield from search_rounds(task, self, self._divide))
+
+    def _divide(self, best: list[Path], slots: int) -> list[int]:
+        rewards = [path.score for path in best if path.score is not None]
+        return rebase_widths(rewards, slots, balance=self.balance)
 
 
 def rebase_widths(rewards: Sequence[float], total: int, *, balance: float) -> list[int]:

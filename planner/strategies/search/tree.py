@@ -61,6 +61,11 @@ class TreeSettings:
                 f"got {self.max_steps} and {self.delimiter!r}"
             )
 
+    @property
+    def verifiers(self) -> tuple[str, ...]:
+        """Names of the verifiers needed."""
+        return (self.verifier,)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Path:
