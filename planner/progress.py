@@ -11,21 +11,28 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from html import escape
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from difficulty.printable import printable
 
-__all__ = ["Teller", "progress_bars", "stage_name"]
+__all__ = ["Progress", "Teller", "progress_bars", "silent"]
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Told the name of a stage, how much of it is done, and how much there is."""
 
 _STAGES: Final = {
+    "verifier": "learned verifier",
+    "table": "what courses are worth",
+    "belief": "belief from text",
+    "families": "kinds of prompts left out",
+    "search": "trials of beliefs",
+    "policy": "policy",
+    "answers": "how sure answers are",
+    "extension": "new generator",
+    "hindsight": "hindsight",
     "curves": "what allocations are worth",
-    "predictor": "difficulty predictor",
-    "trials": "policy trials",
-    "stopping": "stop rules",
-    "stopping trials": "trials of stop rules",
     "bootstrap": "bootstrap",
     "figures": "figures",
-    "verifier": "learned verifier",
     "model": "load the model",
     "collect": "collect samples",
     "rehearsals": "rehearse on recorded samples",
@@ -35,7 +42,11 @@ _STAGES: Final = {
 _PAUSE: Final = 0.2
 
 
-def stage_name(stage: str) -> str:
+def silent(stage: str, done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+def _stage_name(stage: str) -> str:
     """Return what a stage is called beside its bar."""
     return _STAGES.get(stage, stage)
 
@@ -46,20 +57,21 @@ class Teller:
     Parameters
     ----------
     show : callable
-        Called with stage, done and total.
+        Called with stage, done, total and how fast it goes, in words.
     """
 
-    def __init__(self, show: Callable[[str, int, int], None]) -> None:
+    def __init__(self, show: Callable[[str, int, int, str], None]) -> None:
         self._show = show
 
     def __call__(self, stage: Any, done: int = 0, total: int = 0) -> None:
         """Move a bar: of a stage by name, or of what a run or a collection reports."""
         if isinstance(stage, str):
-            self._show(stage, done, total)
+            self._show(stage, done, total, "")
         elif hasattr(stage, "n_pieces"):
-            self._show("collect", stage.n_done, stage.n_pieces)
+            rate = stage.usage.output_tokens / max(stage.seconds, 1e-9)
+            self._show("collect", stage.n_done, stage.n_pieces, f"{rate:,.0f} tokens/s")
         else:
-            self._show("prompts", stage.n_done, stage.n_tasks)
+            self._show("prompts", stage.n_done, stage.n_tasks, "")
 
 
 @contextmanager
@@ -91,14 +103,15 @@ def progress_bars() -> Iterator[Teller]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        TextColumn("{task.fields[rate]}", markup=False),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         tasks: dict[str, Any] = {}
 
-        def show(stage: str, done: int, total: int) -> None:
+        def show(stage: str, done: int, total: int, rate: str) -> None:
             if stage not in tasks:
-                tasks[stage] = progress.add_task(stage_name(stage), total=total)
-            progress.update(tasks[stage], completed=done, total=total)
+                tasks[stage] = progress.add_task(printable(_stage_name(stage)), total=total, rate=rate)
+            progress.update(tasks[stage], completed=done, total=total, rate=rate)
 
         yield Teller(show)
 
@@ -114,12 +127,12 @@ class _NotebookBars:
 
     def __init__(self, display: Callable[[str], None]) -> None:
         self._display = display
-        self._stages: dict[str, tuple[int, int]] = {}
+        self._stages: dict[str, tuple[int, int, str]] = {}
         self._drawn = -_PAUSE
 
-    def show(self, stage: str, done: int, total: int) -> None:
+    def show(self, stage: str, done: int, total: int, rate: str) -> None:
         """Move a bar; pictures are drawn a few times a second, and at the end of each stage."""
-        self._stages[stage] = (done, total)
+        self._stages[stage] = (done, total, rate)
         if done >= total or time.monotonic() - self._drawn >= _PAUSE:
             self.draw()
 
@@ -127,10 +140,10 @@ class _NotebookBars:
         """Draw all bars."""
         self._drawn = time.monotonic()
         rows = "".join(
-            f"<tr><th>{escape(printable(stage_name(stage)))}</th>"
+            f"<tr><th>{escape(printable(_stage_name(stage)))}</th>"
             f'<td><progress value="{done}" max="{max(total, 1)}"></progress></td>'
-            f"<td>{done:,} of {total:,}</td></tr>"
-            for stage, (done, total) in self._stages.items()
+            f"<td>{done:,} of {total:,}</td><td>{rate}</td></tr>"
+            for stage, (done, total, rate) in self._stages.items()
         )
         self._display(f"<table>{rows}</table>")
 

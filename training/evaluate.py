@@ -7,10 +7,9 @@ realised there; nothing is fitted on them. Figures and words are left to `traini
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.errors import InvalidInputError
@@ -18,6 +17,7 @@ from difficulty.features.hidden_states import HiddenStates
 from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
+from planner.progress import Progress, silent
 from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
 from policies.plan.objective import check_objective, valued
@@ -43,7 +43,6 @@ from training.report.write import write_report
 
 __all__ = ["evaluate"]
 
-Progress: TypeAlias = Callable[[str, int, int], None]
 
 _FEWEST_REPLICATES: Final = 100
 _HINDSIGHT: Final = "hindsight (half B)"
@@ -106,7 +105,7 @@ def evaluate(
             f"n_bootstrap must be at least {_FEWEST_REPLICATES} for a 95 % interval, got {n_bootstrap}"
         )
     figures.check()
-    tell = progress or (lambda stage, done, total: None)
+    tell = progress or silent
     loaded = bundle if isinstance(bundle, PolicyBundle) else PolicyBundle.load(bundle)
     objective = check_objective(loaded.objective)
     recorded = loaded.training.get("reward", "reward")

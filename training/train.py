@@ -7,7 +7,7 @@ to beat it. What the policy is worth on prompts that it never saw is told by `tr
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -29,6 +29,7 @@ from difficulty.predictor.group_folds import group_folds
 from difficulty.prompt import Prompt
 from planner.bundle.folder import open_folder
 from planner.bundle.policy_bundle import PolicyBundle, family_hash, prompt_hash
+from planner.progress import Progress, silent
 from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
 from policies.menu.curves import row_mean
@@ -53,7 +54,6 @@ __all__ = ["default_unit", "train"]
 _LOG: Final = logger_of(__name__)
 
 FloatArray: TypeAlias = NDArray[np.float64]
-Progress: TypeAlias = Callable[[str, int, int], None]
 
 _N_FOLDS: Final = 5
 # A few samples without a token count do not make a log one without token counts.
@@ -170,7 +170,7 @@ def train(
             learned_verifier=learned_verifier,
             families=log.families(family),
             whole_families=family is not None,
-            tell=progress or (lambda stage, done, total: None),
+            tell=progress or silent,
         )
 
 

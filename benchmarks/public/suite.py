@@ -6,13 +6,14 @@ How a summary is written is left to `benchmarks.public.table`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from difficulty.log.sample_log import SampleLog
+from planner.progress import Progress
 from policies.plan.objective import Objective
 from training.evaluate import evaluate
 from training.report.names import BEST_RULE, OURS
@@ -21,7 +22,6 @@ from training.train import train
 
 __all__ = ["SHARES", "Number", "Split", "Summary", "geometric", "mean", "read", "run_split", "summary"]
 
-Progress: TypeAlias = Callable[[str, int, int], None]
 
 # Shares of the way from the cheapest static point to the static plateau.
 SHARES: Final = (0.5, 0.75, 0.9)

@@ -19,7 +19,8 @@ from planner.commands.terminal.options import (
     seed_option,
 )
 from planner.commands.terminal.recorded import read_logs
-from planner.commands.terminal.terminal import progress_bars, results, say_json
+from planner.commands.terminal.terminal import results, say_json
+from planner.progress import progress_bars
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from planner.commands.terminal.options import as_json, folder_option, seed_option
-from planner.commands.terminal.terminal import note, print_json, progress_bars, results
+from planner.commands.terminal.terminal import note, print_json, results
+from planner.progress import progress_bars
 
 if TYPE_CHECKING:
     from training.demo.live import LiveDemo
@@ -91,18 +92,17 @@ def _live(out: Path, *, trials: int, seed: int, show: bool) -> LiveDemo:
     """Run and show the live half."""
     from difficulty.errors import require
     from planner.commands.tables.demo import print_live, write_live
-    from planner.commands.terminal.progress import draw_bars
     from training.demo.live import run_live
 
     # Its bar of loading would break ours.
     require("transformers.utils.logging", extra="local").disable_progress_bar()
-    with draw_bars() as bars:
+    with progress_bars() as bars:
         demo = run_live(
             out,
             n_trials=min(trials, _LIVE_TRIALS),
             seed=seed,
-            progress=bars.tell,
-            on_collect=bars.collected,
+            progress=bars,
+            on_collect=bars,
         )
     if show:
         print_live(results(), demo, write_live(demo, out / "live.txt"))

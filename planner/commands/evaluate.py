@@ -21,7 +21,8 @@ from planner.commands.terminal.options import (
     seed_option,
 )
 from planner.commands.terminal.recorded import note_near_duplicates, read_logs
-from planner.commands.terminal.terminal import note, progress_bars, results, say_json
+from planner.commands.terminal.terminal import note, results, say_json
+from planner.progress import progress_bars
 
 __all__ = ["command"]
 

@@ -19,7 +19,8 @@ from planner.commands.terminal.options import (
     seed_option,
 )
 from planner.commands.terminal.recorded import read_logs
-from planner.commands.terminal.terminal import print_json, progress_bars, results
+from planner.commands.terminal.terminal import print_json, results
+from planner.progress import progress_bars
 
 __all__ = ["command"]
 

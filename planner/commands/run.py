@@ -31,7 +31,8 @@ from planner.commands.terminal.options import (
     one_shot_option,
     seed_option,
 )
-from planner.commands.terminal.terminal import note, print_json, progress_bars, results
+from planner.commands.terminal.terminal import note, print_json, results
+from planner.progress import Teller, progress_bars
 from policies.cost.budget import UNITS
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from difficulty.generator import Generator
     from difficulty.prompt import Prompt
     from planner.backends.specs import BackendSpec
-    from planner.commands.terminal.terminal import Tell
     from planner.drivers import Limits, Progress
     from planner.ports.outcome import Outcome
     from planner.ports.ports import Verifier
@@ -301,12 +301,12 @@ def _plans_of(file: Path, prompts: Sequence[Prompt], unit: str | None) -> list[A
 class _Told:
     """Moves the bar, and says once why nothing comes, where the first prompts have failed."""
 
-    def __init__(self, tell: Tell) -> None:
+    def __init__(self, tell: Teller) -> None:
         self._tell = tell
         self._quiet = False
 
     def __call__(self, progress: Progress) -> None:
-        self._tell("prompts", progress.n_done, progress.n_tasks)
+        self._tell(progress)
         failed = progress.outcome.stop_reason == "failed" and bool(progress.outcome.errors)
         if failed and not self._quiet:
             error = progress.outcome.errors[-1]

@@ -23,7 +23,8 @@ from planner.commands.terminal.options import (
     unit_option,
 )
 from planner.commands.terminal.recorded import note_near_duplicates, read_logs
-from planner.commands.terminal.terminal import note, print_json, progress_bars, results
+from planner.commands.terminal.terminal import note, print_json, results
+from planner.progress import progress_bars
 from policies.plan.objective import OBJECTIVES, Objective
 
 if TYPE_CHECKING:

@@ -64,9 +64,11 @@ def test_a_notebook_is_told_by_its_shell(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_terminal_gets_bars_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     with progress_bars() as bars:
-        bars("trials", 3, 3)
+        bars("search", 3, 3)
+        bars(SimpleNamespace(n_pieces=2, n_done=1, seconds=2.0, usage=SimpleNamespace(output_tokens=84.0)))
     told = capsys.readouterr()
-    assert "policy trials" in told.err and "3/3" in told.err and not told.out
+    assert "trials of beliefs" in told.err and "3/3" in told.err and not told.out
+    assert "collect samples" in told.err and "1/2" in told.err and "42 tokens/s" in told.err
 
 
 def test_loggers_are_quiet_until_somebody_listens(caplog: pytest.LogCaptureFixture) -> None:

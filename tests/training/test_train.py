@@ -19,6 +19,7 @@ from difficulty.log.sample_log import SampleLog
 from planner.backends.replay import ReplayBackend
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
+from planner.progress import progress_bars
 from policies.cost.budget import Budget
 from policies.cost.cost_model import CostModel
 from training.simulated.log import simulated_log
@@ -223,13 +224,20 @@ def test_references_are_capped_and_stay_aligned(tmp_path: Path, monkeypatch: pyt
     planned(tmp_path / "policy", log, 100, "output_tokens")
 
 
-def test_progress_tells_every_stage_to_its_end(tmp_path: Path) -> None:
+def test_progress_tells_every_stage_to_its_end_and_by_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     seen: list[tuple[str, int, int]] = []
     log = simulated_log(40, n_samples=3, n_generators=1)
     quickly(log, tmp_path / "policy", progress=lambda *stage: seen.append(stage))
     ends = {stage: (done, total) for stage, done, total in seen}
     assert {"verifier", "belief", "table", "policy"} <= set(ends)
     assert all(done == total for done, total in ends.values())
+    with progress_bars() as bars:
+        for stage in ends:
+            bars(stage, 1, 1)
+    shown = capsys.readouterr().err
+    assert all(name in shown for name in ("learned verifier", "belief from text", "what courses are worth"))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -30,6 +30,7 @@ from planner.drivers import Progress as RunProgress
 from planner.planner import Planner
 from planner.ports.outcome import Outcome
 from planner.ports.outcome_wire import outcome_to_json
+from planner.progress import Progress, silent
 from policies.cost.budget import Budget, check_unit
 from policies.cost.usage import Usage
 from training.lab import LANGUAGE_MODEL, draw_problems
@@ -40,7 +41,6 @@ from training.train import train
 
 __all__ = ["LiveDemo", "LiveRun", "lab_batches", "live_budgets", "run_live"]
 
-Progress: TypeAlias = Callable[[str, int, int], None]
 
 _EXTRACTOR: Final = FirstOf(rules=(Boxed(), LastNumber()))
 _N_BUDGETS: Final = 3
@@ -195,7 +195,7 @@ def run_live(
     """
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    tell = progress or (lambda stage, done, total: None)
+    tell = progress or silent
     tell("model", 0, 1)
     backend = TransformersBackend.load(LANGUAGE_MODEL, max_batch_tokens=_BATCH_TOKENS)
     tell("model", 1, 1)

@@ -7,11 +7,10 @@ Printing is left to ``planner demo``.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from difficulty.log.sample_log import SampleLog
 from difficulty.prompt import Prompt
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
+from planner.progress import Progress
 from policies.cost.budget import Budget, check_unit
 from policies.plan.plan import AllocationPlan
 from policies.plan.wire import write_plans
@@ -28,7 +28,6 @@ from training.train import train
 
 __all__ = ["Demo", "embedded_log", "run_demo"]
 
-Progress: TypeAlias = Callable[[str, int, int], None]
 
 _LOG: Final = "word-problems-tiny.jsonl.gz"
 _N_BUDGETS: Final = 3

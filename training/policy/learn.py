@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.log.sample_log import SampleLog
+from planner.progress import Progress, silent
 from policies.choice.course_policy import CoursePolicy
 from policies.cost.cost_model import CostModel
 from policies.course.strategies import StrategyName
@@ -30,7 +31,6 @@ from training.policy.verdict import CHECKED, SHOWN, Verdict, on_offer, verdict
 __all__ = ["Learned", "Weighed", "bench_of", "learn"]
 
 FloatArray: TypeAlias = NDArray[np.float32]
-Progress: TypeAlias = Callable[[str, int, int], None]
 Search: TypeAlias = Callable[[Bench], "Weighed | None"]
 
 
@@ -125,7 +125,7 @@ def learn(
     InvalidInputError
         When no sample is labelled.
     """
-    tell = progress or (lambda stage, done, total: None)
+    tell = progress or silent
     tell("table", 0, 1)
     measured = measure_columns(log, model, objective=objective, learned=learned, offered=offered, seed=seed)
     choosing = None if weights is None else weights.choosing

@@ -6,7 +6,7 @@ It assumes folds that keep near-duplicates together. Whether prompts choose by i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -17,6 +17,7 @@ from difficulty.features.hidden_states import HiddenStates
 from difficulty.features.prompt_features import PromptFeatures
 from difficulty.log.families import Families
 from difficulty.log.sample_log import SampleLog
+from planner.progress import Progress
 from training.policy.learn import Weighed
 from training.policy.unseen_families import skill_on_unseen_families
 
@@ -65,7 +66,7 @@ def read_text(
     *,
     graded: bool,
     seed: int,
-    tell: Callable[[str, int, int], None],
+    tell: Progress,
 ) -> TextRead | None:
     """Fit features and belief; None where there is no text, or text tells nothing out of fold.
 

@@ -9,11 +9,11 @@ Drawing the run itself is left to `planner.planner`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final, TypeAlias, final
+from typing import Final, final
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from planner.backends.replay import ReplayBackend
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
 from planner.ports.ports import Completion, SampleRequest
+from planner.progress import Progress, silent
 from policies.cost.budget import Budget
 from policies.plan.objective import check_objective
 from training.rehearsal.forecast import Rehearsals
@@ -33,7 +34,6 @@ from training.train import train
 
 __all__ = ["rehearse"]
 
-Progress: TypeAlias = Callable[[str, int, int], None]
 
 _STRIDE: Final = 1_000_003
 
@@ -95,7 +95,7 @@ def rehearse(
     resampled and run again, so that what the budget does to a batch is in the interval.
     """
     _check(bundle, log, budgets, n_batch=n_batch, n_rehearsals=n_rehearsals, n_folds=n_folds)
-    tell = progress or (lambda stage, done, total: None)
+    tell = progress or silent
     right = _right_answers(log)
     folds = group_folds(np.array([prompt.group for prompt in log.prompts]), n_folds=n_folds, seed=seed)
     cases = [(budget, one_shot) for budget in budgets for one_shot in modes]

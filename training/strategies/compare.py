@@ -10,7 +10,7 @@ has a paired bootstrap interval over prompts. Tables are made in `training.strat
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
+from planner.progress import Progress, silent
 from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
 from training.frontier import bootstrap_weights, interval
@@ -36,7 +37,6 @@ from training.strategies.write import write_strategies
 __all__ = ["compare_strategies"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
-Progress: TypeAlias = Callable[[str, int, int], None]
 
 _MOST_BINS: Final = 10
 
@@ -123,7 +123,7 @@ def compare_strategies(
         raise InvalidInputError(f"difficulty must be one of {', '.join(DIFFICULTIES)}; got {difficulty!r}")
     if n_bootstrap < 100:
         raise InvalidInputError(f"n_bootstrap must be at least 100 for a 95 % interval, got {n_bootstrap}")
-    tell = progress or (lambda stage, done, total: None)
+    tell = progress or silent
     name = choose_generator(log, generator)
     tell("curves", 0, 1)
     bed = measure_strategies(
