@@ -20,7 +20,7 @@ from policies.answering.risk import Threshold, check_risk
 from policies.choice.levels import Levelled
 from policies.plan.plan import AllocationPlan
 
-__all__ = ["AtRisk", "Panels", "plan_at_risk"]
+__all__ = ["AtRisk", "Panels", "plan_at_risk", "thresholds"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
@@ -41,6 +41,35 @@ class Panels(NamedTuple):
 
     value: FloatArray
     cost: FloatArray
+
+
+def thresholds(
+    answering: Answering, target_risk: float, *, ways: NDArray[np.intp] | None = None, batch: int = 1
+) -> list[Threshold]:
+    """Return from where on the answers of ways, all by default, keep a risk in a batch.
+
+    Raises
+    ------
+    InvalidBudgetError
+        When none of them keeps it (`reachable`: a risk that is kept).
+    """
+    check_risk(target_risk)
+    tried = range(len(answering.levels)) if ways is None else ways.tolist()
+    found = [answering.threshold(way, target_risk, batch=batch) for way in tried]
+    if not any(test.answered for test in found):
+        kept = [
+            risk
+            for risk in _RISKS
+            if risk > target_risk
+            and any(answering.threshold(way, risk, batch=batch).answered for way in tried)
+        ]
+        raise InvalidBudgetError(
+            f"no answers are known to keep their errors below {target_risk:g}"
+            + (f"; {kept[0]:g} can be kept" if kept else "")
+            + ": ask for more risk, give a larger budget, or train on more prompts",
+            reachable=kept[0] if kept else None,
+        )
+    return found
 
 
 def plan_at_risk(
@@ -74,7 +103,6 @@ def plan_at_risk(
     InvalidBudgetError
         When no way can be paid (`least`), or none keeps the risk (`reachable`: a risk that is kept).
     """
-    check_risk(target_risk)
     size = len(ready.prompts)
     costs = np.empty((size, len(answering.levels)))
     at = np.flatnonzero(answering.levels >= 0)
@@ -90,21 +118,8 @@ def plan_at_risk(
             least=least,
         )
     ways = np.flatnonzero(able)
-    tests = [answering.threshold(int(way), target_risk, batch=size) for way in ways]
+    tests = thresholds(answering, target_risk, ways=ways, batch=size)
     answered = np.array([test.answered for test in tests])
-    if not answered.any():
-        kept = [
-            risk
-            for risk in _RISKS
-            if risk > target_risk
-            and any(answering.threshold(int(way), risk, batch=size).answered for way in ways)
-        ]
-        raise InvalidBudgetError(
-            f"no answers are known to keep their errors below {target_risk:g}"
-            + (f"; {kept[0]:g} can be kept" if kept else "")
-            + ": ask for more risk, give a larger budget, or train on more prompts",
-            reachable=kept[0] if kept else None,
-        )
     good = np.flatnonzero(answered >= answered.max() - _AS_GOOD)
     best = int(good[total[ways[good]].argmin()])
     way, threshold = int(ways[best]), tests[best]

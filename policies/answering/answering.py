@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final, Literal, Self, TypeAlias
 
 import numpy as np
@@ -137,10 +138,8 @@ class Answering:
         sure, batch
             As in `policies.answering.risk.choose_threshold`.
         """
-        confidence, correct = self._known(way)
-        if not len(confidence):
-            return Threshold(math.inf, 0.0, math.nan)
-        return choose_threshold(confidence, correct, target_risk, sure=sure, batch=batch)
+        size = int((~np.isnan(self.confidence[:, way])).sum())
+        return _threshold(self, way, target_risk, sure, size if batch is None else max(batch, size // 2))
 
     def take(self, ways: NDArray[np.intp]) -> Self:
         """Return what is known of some of the ways."""
@@ -211,6 +210,14 @@ class Answering:
             confidence=np.asarray(arrays["confidence"], dtype=np.float64),
             correct=np.asarray(arrays["correct"]),
         )
+
+
+@lru_cache(maxsize=1024)  # a server asks for the same ones with every prompt
+def _threshold(known: Answering, way: int, target_risk: float, sure: float, batch: int) -> Threshold:
+    confidence, correct = known._known(way)
+    if not len(confidence):
+        return Threshold(math.inf, 0.0, math.nan)
+    return choose_threshold(confidence, correct, target_risk, sure=sure, batch=batch)
 
 
 def _answerable(rows: FloatArray) -> FloatArray:
