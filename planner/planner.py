@@ -382,8 +382,7 @@ class Planner:
             return []
         unit = check_unit(self.bundle.unit if unit is None else unit)
         menu = self._preparer.menu(self._preparer.chooser(Request(one_shot=one_shot), unit), batch)
-        policy = self.bundle.policy
-        return frontier_of(menu, policy.prices, origin=policy.telling.origin, n_points=n_points)
+        return frontier_of(menu, self.bundle.policy, n_points=n_points)
 
     def belief(self, prompts: Iterable[Prompt | str]) -> Belief:
         """Return what is believed about prompts: a distribution over per-sample success, per generator."""

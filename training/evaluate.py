@@ -190,7 +190,7 @@ def evaluate(
         else {"per_budget": gap_closed(ours, static, oracle, weights, budgets, span=scale.span)},
         calibration=score_belief(belief, kept, scale=scale),
         families=family_scores(loaded, belief, kept, scale=scale),
-        promises=promise_rows(plans, weights, span=scale.span),
+        promises=promise_rows(plans, weights, loaded.policy.telling),
         budgets=budget_rows(plans, bed, weights),
         bands=allocation_table(plans, bed),
         flops_matched=flops_matched(bed, judged.table, loaded.generators, weights),

@@ -53,7 +53,9 @@ def command(
     for heading in (f"price per {shown.removesuffix('s')}", f"expected {kind}", f"expected {shown}"):
         table.add_column(heading, justify="right")
     for point in curve:
-        table.add_row(f"{point.price:.2g}", f"{point.expected_accuracy:.3f}", number(point.expected_cost))
+        low, high = point.interval
+        accuracy = f"{point.expected_accuracy:.3f} \\[{low:.2f}, {high:.2f}]"
+        table.add_row(f"{point.price:.2g}", accuracy, number(point.expected_cost))
     console = results()
     console.print(table)
     console.print(

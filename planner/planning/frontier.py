@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from planner.planning.menu import Menu
+from policies.choice.course_policy import CoursePolicy
 from policies.solver.hull import upper_hull
 
 __all__ = ["FrontierPoint", "frontier_of"]
@@ -28,25 +28,28 @@ class FrontierPoint(NamedTuple):
         Mean expected accuracy (or coverage).
     price : float
         Value per unit of cost at which the point is reached.
+    interval : tuple of float
+        95 % interval that holds the mean accuracy of repeated runs: training prompts were a sample, and these
+        prompts are one.
     """
 
     expected_cost: float
     expected_accuracy: float
     price: float
+    interval: tuple[float, float]
 
 
-def frontier_of(
-    menu: Menu, prices: NDArray[np.float64], *, origin: float = 0.0, n_points: int
-) -> list[FrontierPoint]:
-    """Return at most `n_points` points, cheapest first, of a menu at all of a policy's prices; values are
-    counted from the `origin`.
-    """
-    cost, value = menu.cost.mean(axis=0), menu.told.mean(axis=0) + origin
+def frontier_of(menu: Menu, policy: CoursePolicy, *, n_points: int) -> list[FrontierPoint]:
+    """Return at most `n_points` points, cheapest first, of a menu at all prices of a policy."""
+    telling = policy.telling
+    cost, value = menu.cost.mean(axis=0), menu.told.mean(axis=0) + telling.origin
     hull = np.flatnonzero(upper_hull(value[None], cost[None])[0])
     points: list[FrontierPoint] = []
     for at in hull[np.argsort(cost[hull], kind="stable")]:
-        point = FrontierPoint(float(cost[at]), float(value[at]), float(prices[at]))
-        if not points or point.price < points[-1].price:
-            points.append(point)
+        price = float(policy.prices[at])
+        if not points or price < points[-1].price:
+            low, high = telling.mean_interval(menu.told[:, at], menu.familiarity)
+            ends = low + telling.origin, high + telling.origin
+            points.append(FrontierPoint(float(cost[at]), float(value[at]), price, ends))
     kept = np.unique(np.linspace(0, len(points) - 1, n_points).round().astype(int))
     return [points[at] for at in kept]

@@ -24,6 +24,7 @@ FloatArray: TypeAlias = NDArray[np.float64]
 
 # More than any training leaves; bounds what a stranger's bundle may ask for.
 _MOST_KNOTS: Final = 1024
+_NORMAL: Final = 1.96
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -40,6 +41,9 @@ class Telling:
     lower, upper : ndarray of float64, shape (2, L, K)
         Ends of the interval that holds the expectation of a prompt, as shares of the scale, at K told values
         spread evenly over it: of prompts like those of training, then of strangers.
+    error, spread : ndarray of float64, shape (M,)
+        By what all prompts that are told so err together, and how far each lies from it: standard
+        deviations, as shares of the scale, at M told values spread evenly over it; at least 0.
     cost : ndarray of float64, shape (L,)
         Realised cost over expected cost, above 0.
     cost_lower, cost_upper : ndarray of float64, shape (2, L)
@@ -61,6 +65,8 @@ class Telling:
     lean: FloatArray
     lower: FloatArray
     upper: FloatArray
+    error: FloatArray
+    spread: FloatArray
     cost: FloatArray
     cost_lower: FloatArray
     cost_upper: FloatArray
@@ -72,7 +78,8 @@ class Telling:
         n_knots = self.lower.shape[-1] if self.lower.ndim == 3 else 0
         shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("offset", "slope", "lean", "cost"), (n_levels,))
         shapes |= dict.fromkeys(("cost_lower", "cost_upper"), (2, n_levels))
-        if not 2 <= n_knots <= _MOST_KNOTS:
+        shapes |= dict.fromkeys(("error", "spread"), (self.error.size,))
+        if not (2 <= n_knots <= _MOST_KNOTS and 2 <= self.error.size <= _MOST_KNOTS):
             raise InvalidInputError(f"intervals of what is told have 2 to {_MOST_KNOTS} knots")
         for name in _ARRAYS:
             array = getattr(self, name)
@@ -85,6 +92,8 @@ class Telling:
                 raise InvalidInputError("numbers of what is told must be finite")
         if (self.slope < 0).any() or (self.lean < 0).any() or (self.cost <= 0).any():
             raise InvalidInputError("slopes of what is told must be at least 0, and ratios of cost above 0")
+        if (self.error < 0).any() or (self.spread < 0).any():
+            raise InvalidInputError("errors of what is told must be at least 0")
         knots = np.linspace(0, 1, n_knots)
         if not (
             ((self.lower >= 0) & (self.lower <= knots)).all()
@@ -106,6 +115,8 @@ class Telling:
             lean=zero,
             lower=np.zeros((2, n_levels, 2)),
             upper=np.ones((2, n_levels, 2)),
+            error=np.full(2, 0.5),
+            spread=np.full(2, 0.5),
             cost=one,
             cost_lower=np.full((2, n_levels), np.nan),
             cost_upper=np.full((2, n_levels), np.nan),
@@ -169,6 +180,35 @@ class Telling:
             at = self.scale.clip(self.scale.lower + self.scale.span * at)
             ends.append(at[0] if familiarity is None else familiarity * at[0] + (1 - familiarity) * at[1])
         return np.minimum(ends[0], told), np.maximum(ends[1], told)
+
+    def mean_errors(self, told: FloatArray, familiarity: FloatArray | None = None) -> tuple[float, float]:
+        """Return the standard errors of the mean told value of N prompts: shared, and of the prompts.
+
+        The first is what the training prompts leave open, and does not fall with N: all are held to err the
+        same way. The second is the chance of which prompts these are, and falls.
+
+        Parameters
+        ----------
+        told, familiarity
+            As in `interval`. A stranger's error is shared by all strangers, and may be as large as that of
+            any value in the scale with this mean.
+        """
+        share = self.scale.share(told)
+        knots = np.linspace(0, 1, len(self.error))
+        shared, own = np.interp(share, knots, self.error), np.interp(share, knots, self.spread)
+        if familiarity is not None:
+            shared = familiarity * shared + (1 - familiarity) * np.sqrt(share * (1 - share))
+        span = self.scale.span
+        return span * float(shared.mean()), span * float(np.sqrt((own**2).sum())) / len(told)
+
+    def mean_interval(self, told: FloatArray, familiarity: FloatArray | None = None) -> tuple[float, float]:
+        """Return the ends of the 95 % interval that holds what N plans bring on average.
+
+        Parameters as in `mean_errors`. Of repeated runs: a single one has the luck of its samples besides.
+        """
+        mean, half = float(told.mean()), _NORMAL * float(np.hypot(*self.mean_errors(told, familiarity)))
+        low, high = self.scale.clip(np.array([mean - half, mean + half])).tolist()
+        return min(low, mean), max(high, mean)
 
     def cost_interval(
         self, level: NDArray[np.intp], familiarity: FloatArray | None = None

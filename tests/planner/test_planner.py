@@ -366,7 +366,8 @@ def test_the_frontier_rises_and_its_prices_buy_its_points(planner: Planner) -> N
     prompts = texts(10)
     points = planner.frontier(prompts)
     assert len(points) > 5
-    costs, values, prices = (np.array(column) for column in zip(*points, strict=True))
+    costs, values, prices, ends = (np.array(column) for column in zip(*points, strict=True))
+    assert np.all((ends[:, 0] <= values) & (values <= ends[:, 1]))
     assert np.all(np.diff(costs) > 0)
     assert np.all(np.diff(values) >= -1e-9)
     assert np.all(np.diff(prices) < 0)

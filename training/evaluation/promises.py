@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidBudgetError
 from planner.planner import Planner
 from planner.planning.request import STRANGE, UnfamiliarPromptsWarning
+from policies.choice.telling import Telling
 from policies.cost.budget import Budget, check_unit
 from training.evaluation.bed import TestBed
 from training.evaluation.comparison import on
@@ -26,6 +27,8 @@ __all__ = ["Planned", "budget_rows", "plan_batch", "promise_rows"]
 FloatArray: TypeAlias = NDArray[np.float64]
 
 _N_FIFTHS: Final = 5
+# Share of the scale within which a promise holds, however small its error is.
+_NEAR: Final = 0.05
 _ROUNDING: Final = 1 + 1e-9
 
 
@@ -44,6 +47,8 @@ class Planned(NamedTuple):
         What was measured; NaN where the log cannot tell.
     n_strange : int
         Prompts that are unlike the training prompts, so that what is told is near the average of those.
+    familiarity : ndarray of float64, shape (P,), or None
+        How far each is like them, in [0, 1]; None where nobody can tell.
     """
 
     budget: float
@@ -53,6 +58,7 @@ class Planned(NamedTuple):
     value: FloatArray
     cost: FloatArray
     n_strange: int = 0
+    familiarity: FloatArray | None = None
 
 
 def plan_batch(planner: Planner, bed: TestBed, budgets: Sequence[float], *, seed: int = 0) -> list[Planned]:
@@ -77,6 +83,7 @@ def _plan_batch(planner: Planner, bed: TestBed, budgets: Sequence[float], seed: 
             least = error.least * _ROUNDING / len(bed)
             plans = planner.plan(bed.prompts, budget=Budget(limit=least, unit=unit), seed=seed)
         column = np.array([place[plan.course] for plan in plans if plan.course is not None])
+        like = np.array([plan.familiarity for plan in plans if plan.familiarity is not None])
         batch.append(
             Planned(
                 budget,
@@ -85,7 +92,8 @@ def _plan_batch(planner: Planner, bed: TestBed, budgets: Sequence[float], seed: 
                 np.array([plan.expected_cost for plan in plans]),
                 bed.measured.value[rows, column],
                 bed.measured.cost[rows, column],
-                sum(plan.familiarity is not None and plan.familiarity < STRANGE for plan in plans),
+                int((like < STRANGE).sum()),
+                like if len(like) else None,
             )
         )
     return batch
@@ -121,50 +129,75 @@ def budget_rows(plans: Sequence[Planned], bed: TestBed, weights: FloatArray) -> 
     return table
 
 
-def promise_rows(plans: Sequence[Planned], weights: FloatArray, *, span: float = 1.0) -> list[dict[str, Any]]:
+def promise_rows(plans: Sequence[Planned], weights: FloatArray, telling: Telling) -> list[dict[str, Any]]:
     """Return what plans told and what they brought, by fifth of what they told, per budget.
+
+    Parameters
+    ----------
+    plans : sequence of Planned
+        Of the same P prompts.
+    weights : ndarray of float64, shape (1 + B, P)
+        Bootstrap replicates after the sample itself.
+    telling : Telling
+        By which plans were told.
 
     Returns
     -------
     list of dict
-        Per budget: ``"told"`` and ``"realised"`` over all prompts; ``"fifths"``, from the lowest promises to
-        the highest, each with told, realised, the interval of realised, cost told and realised, and whether
-        the promise ``"held"``: within .05 of the `span` of values, or within the interval.
+        Per budget: ``"told"``, with the ``"told_interval"`` of the mean, and ``"realised"`` over all prompts;
+        ``"fifths"``, from the lowest promises to the highest, each with the same, the interval of realised,
+        and cost told and realised. A promise ``"held"`` where realised is within .05 of the scale, or its
+        interval holds what was told; ``"chance"`` is how often that is so if promises are right but for their
+        stated error. ``"held_as_told"``: within .05, or within the interval that was told.
     """
     table = []
     for plan in plans:
         known = np.flatnonzero(~np.isnan(plan.value))
-        if not len(known):
-            continue
-        order = known[np.argsort(plan.told[known], kind="stable")]
-        fifths = []
-        for rows in np.array_split(order, _N_FIFTHS):
-            if len(rows):
-                mask = np.zeros(len(plan.told), dtype=bool)
-                mask[rows] = True
-                realised = on(weights, mask) @ plan.value[mask]
-                told, (low, high) = float(plan.told[mask].mean()), interval(realised[1:])
-                near = abs(told - float(realised[0])) <= 0.05 * span
-                fifths.append(
-                    {
-                        "n_prompts": len(rows),
-                        "told": _number(told),
-                        "realised": _number(realised[0]),
-                        "interval": [_number(low), _number(high)],
-                        "told_cost": _number(plan.told_cost[mask].mean()),
-                        "realised_cost": _number(plan.cost[mask].mean()),
-                        "held": bool(near or low <= told <= high),
-                    }
-                )
-        table.append(
-            {
-                "budget": plan.budget,
-                "told": _number(plan.told[known].mean()),
-                "realised": _number(plan.value[known].mean()),
-                "fifths": fifths,
-            }
-        )
+        if len(known):
+            order = known[np.argsort(plan.told[known], kind="stable")]
+            whole = _promise(plan, known, weights, telling)
+            table.append(
+                {
+                    "budget": plan.budget,
+                    **{name: whole[name] for name in ("told", "told_interval", "realised")},
+                    "fifths": [
+                        _promise(plan, rows, weights, telling)
+                        for rows in np.array_split(order, _N_FIFTHS)
+                        if len(rows)
+                    ],
+                }
+            )
     return table
+
+
+def _promise(plan: Planned, rows: NDArray[np.intp], weights: FloatArray, telling: Telling) -> dict[str, Any]:
+    """Return what was told of some prompts and what came."""
+    mask = np.zeros(len(plan.told), dtype=bool)
+    mask[rows] = True
+    weighed, came = on(weights, mask), plan.value[mask]
+    found = weighed @ came
+    realised, (low, high) = float(found[0]), interval(found[1:])
+    promised, near = plan.told[mask], _NEAR * telling.scale.span
+    familiarity = None if plan.familiarity is None else plan.familiarity[mask]
+    told, (lower, upper) = float(promised.mean()), telling.mean_interval(promised, familiarity)
+    shared, _ = telling.mean_errors(promised, familiarity)
+    # What right promises would be off by in each replicate; its interval is as wide as its values lie apart.
+    apart = np.sqrt(np.maximum(weighed @ came**2 - found**2, 0.0))
+    wide = apart[1:] / apart[0] if apart[0] > 0 else np.ones(len(found) - 1)
+    off = realised - found[1:] + shared * np.random.default_rng(0).standard_normal(len(wide))
+    chance = (np.abs(off) <= near) | ((low - realised) * wide <= off) & (off <= (high - realised) * wide)
+    return {
+        "n_prompts": len(rows),
+        "told": _number(told),
+        "told_interval": [_number(lower), _number(upper)],
+        "realised": _number(realised),
+        "interval": [_number(low), _number(high)],
+        "told_cost": _number(plan.told_cost[mask].mean()),
+        "realised_cost": _number(plan.cost[mask].mean()),
+        "held": bool(abs(told - realised) <= near or low <= told <= high),
+        "held_as_told": bool(abs(told - realised) <= near or lower <= realised <= upper),
+        "chance": _number(chance.mean()),
+    }
 
 
 def _number(value: float) -> float:

@@ -28,6 +28,8 @@ _N_KNOTS: Final = 41
 _TAIL: Final = 0.025
 # Prompts told nearly the same, by which it is known how far the truth lies from what is told.
 _N_NEAR: Final = 40
+# Parts of the groups of which each is left out once, to see how much a line owes to them.
+_N_BLOCKS: Final = 20
 
 
 class _Chosen(NamedTuple):
@@ -64,26 +66,27 @@ def fit_telling(
     made the choice is shrunk towards 1, the one on narrower weights towards 0, as if twenty more prompts had
     said so, and both lie in [0, 1.5]: a line is enough, and on fewer than a thousand prompts it is better
     than isotonic regression (`notebooks/LOG.md`, 2026-11-29). An interval holds 95 % of what came of the
-    prompts that were told nearly the same, a fifth of all and at least forty.
+    prompts that were told nearly the same, a fifth of all and at least forty. What all plans err by together
+    is known by lines that are fitted without a twentieth of the groups each (delete-a-group jackknife).
     """
     found = _chosen(bench, believed, offered, sharp)
     seen = [found.expected - found.usual] + ([] if sharp is None else [found.near - found.usual])
-    gained = found.value - found.usual
-    centred = np.stack(seen, axis=2)
-    means = centred.mean(axis=0)
-    slopes = _slopes(centred - means, gained - gained.mean(axis=0), bench.scale.span)
-    mean = _shrunk(bench, found.value, found.spent)
-    offset = mean - found.usual.mean(axis=0) - (slopes * means).sum(axis=1)
-    told = rising(offset + found.usual + (slopes * centred).sum(axis=2))
+    centred, span = np.stack(seen, axis=2), bench.scale.span
+    line = _line(found.usual, centred, found.value, _shrunk(bench, found.value, found.spent), span)
+    told = rising(line.at(found.usual, centred))
     lower, upper = _intervals(bench.scale.share(found.value), bench.scale.share(told))
+    apart = (found.value - told) ** 2 / span**2
+    error, spread = _by_told(bench.scale.share(told), _line_variance(bench, found, centred) / span**2, apart)
     ratio = np.maximum(found.spent.mean(axis=0) / np.maximum(found.cost.mean(axis=0), 1e-300), 1e-6)
     cost_lower, cost_upper = _cost_intervals(found.spent, ratio * found.cost)
     return Telling(
-        offset=offset,
-        slope=slopes[:, 0],
-        lean=np.zeros(len(offset)) if sharp is None else slopes[:, 1],
+        offset=line.offset,
+        slope=line.slopes[:, 0],
+        lean=np.zeros(len(line.offset)) if sharp is None else line.slopes[:, 1],
         lower=lower,
         upper=upper,
+        error=error,
+        spread=spread,
         cost=ratio,
         cost_lower=cost_lower,
         cost_upper=cost_upper,
@@ -113,6 +116,61 @@ def _chosen(
     )
 
 
+class _Line(NamedTuple):
+    """Offset, shape (L,), and slopes on K predictions, shape (L, K), of each level."""
+
+    offset: FloatArray
+    slopes: FloatArray
+
+    def at(self, usual: FloatArray, centred: FloatArray) -> FloatArray:
+        """Return what is told of P prompts, shape (P, L)."""
+        return np.asarray(self.offset + usual + (self.slopes * centred).sum(axis=2))
+
+
+def _line(usual: FloatArray, centred: FloatArray, value: FloatArray, mean: FloatArray, span: float) -> _Line:
+    """Return the line of each level through what is to be told on average, shape (L,).
+
+    `centred` are the predictions less the usual value, shape (P, L, K).
+    """
+    means, gained = centred.mean(axis=0), value - usual
+    slopes = _slopes(centred - means, gained - gained.mean(axis=0), span)
+    return _Line(mean - usual.mean(axis=0) - (slopes * means).sum(axis=1), slopes)
+
+
+def _line_variance(bench: Bench, found: _Chosen, centred: FloatArray) -> FloatArray:
+    """Return how much the lines vary with the training prompts, at each of these, shape (P, L)."""
+    block = np.random.default_rng(0).permutation(int(bench.groups.max()) + 1)[bench.groups] % _N_BLOCKS
+    names = np.unique(block)
+    total, squares = np.zeros_like(found.value), np.zeros_like(found.value)
+    for name in names:
+        kept = block != name
+        value = found.value[kept]
+        part = _line(found.usual[kept], centred[kept], value, value.mean(axis=0), bench.scale.span)
+        told = part.at(found.usual, centred)
+        total += told
+        squares += told**2
+    n = len(names)
+    return np.asarray(np.maximum(squares - total**2 / n, 0.0) * (n - 1) / n)
+
+
+def _by_told(told: FloatArray, *squares: FloatArray) -> list[FloatArray]:
+    """Return the roots of mean squares at even knots, of the prompts told nearly the same at any level."""
+    near = _n_near(len(told)) * told.shape[1]
+    order = np.argsort(told, axis=None, kind="stable")
+    start = np.searchsorted(told.ravel()[order], np.linspace(0, 1, _N_KNOTS)) - near // 2
+    start = start.clip(0, len(order) - near)
+    found = []
+    for each in squares:
+        sums = np.concatenate([[0.0], np.cumsum(each.ravel()[order])])
+        found.append(np.sqrt(np.maximum(sums[start + near] - sums[start], 0.0) / near))
+    return found
+
+
+def _n_near(n: int) -> int:
+    """Return how many of n prompts are told nearly the same."""
+    return min(max(_N_NEAR, n // 5), n)
+
+
 def _slopes(seen: FloatArray, gained: FloatArray, span: float) -> FloatArray:
     """Return the slopes of each level on K centred predictions, shape (P, L, K), by ridge regression, (L, K).
 
@@ -140,7 +198,7 @@ def _intervals(value: FloatArray, told: FloatArray) -> tuple[FloatArray, FloatAr
     order = rows[np.argsort(told[rows], axis=0, kind="stable")]
     told, value = np.take_along_axis(told, order, axis=0), np.take_along_axis(value, order, axis=0)
     ends = []
-    for near, errors in ((min(max(_N_NEAR, len(value) // 5), len(value)), True), (len(value), False)):
+    for near, errors in ((_n_near(len(value)), True), (len(value), False)):
         lower, upper = np.empty((2, told.shape[1], _N_KNOTS))
         margin = 1 / (near + 2)
         for level in range(told.shape[1]):

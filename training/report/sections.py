@@ -201,6 +201,8 @@ def promises_section(promises: Rows, data: Table) -> str:
     rows = [
         [
             f"{row['budget']:.4g}",
+            f"{row['told']:.2f} [{row['told_interval'][0]:.2f}, {row['told_interval'][1]:.2f}] → "
+            f"{row['realised']:.2f}",
             *(
                 f"{fifth['told']:.2f} → {fifth['realised']:.2f} "
                 f"[{fifth['interval'][0]:.2f}, {fifth['interval'][1]:.2f}]" + ("" if fifth["held"] else " ✗")
@@ -210,14 +212,20 @@ def promises_section(promises: Rows, data: Table) -> str:
         for row in promises
     ]
     n = max(len(row["fifths"]) for row in promises)
+    fifths = [fifth for row in promises for fifth in row["fifths"]]
+    held, as_told = (sum(fifth[name] for fifth in fifths) for name in ("held", "held_as_told"))
     return "\n".join(
         [
             "## Promises kept",
             "",
             f"Expected {data['objective']} that plans told → realised, by fifth of what was told, lowest "
-            "first, per budget. ✗ marks a promise that lies more than .05 off and outside the interval.",
+            "first, per budget. ✗ marks a promise more than .05 off and outside the interval of what came.",
             "",
-            *table_lines(["budget", *(str(number + 1) for number in range(n))], rows),
+            f"**{held} of {len(fifths)} held**, where right promises would hold in "
+            f"{sum(fifth['chance'] for fifth in fifths):.1f}: tested prompts are a sample, and so were those "
+            f"of training. {as_told} lie within .05 or the interval that was told of their mean.",
+            "",
+            *table_lines(["budget", "all", *(str(number + 1) for number in range(n))], rows),
         ]
     )
 

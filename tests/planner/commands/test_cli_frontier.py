@@ -29,4 +29,6 @@ def test_prices_are_those_that_plans_keep_to(
     assert main(["frontier", str(trained.folder), str(prompts)]) == 0
     told = capsys.readouterr().out
     assert "price per output token" in told and "expected accuracy" in told
+    low, high = found["points"][0]["interval"]
+    assert f"[{low:.2f}, {high:.2f}]" in told
     assert f"planner serve --bundle {trained.folder} --price PRICE" in told

@@ -101,6 +101,22 @@ def test_strangers_may_lie_anywhere_and_intervals_hold_what_is_told() -> None:
     assert high.tolist() == pytest.approx([1.1, 2.05, 3.0])
 
 
+def test_what_all_err_by_together_does_not_fall_with_their_number() -> None:
+    told = replace(Telling.plain(1), error=np.array([0.02, 0.04, 0.02]), spread=np.array([0.1, 0.4, 0.1]))
+    shared, own = told.mean_errors(np.full(100, 0.5))
+    assert (shared, own) == pytest.approx((0.04, 0.04))
+    assert told.mean_errors(np.full(10_000, 0.5)) == pytest.approx((0.04, 0.004))
+    low, high = told.mean_interval(np.full(100, 0.25))
+    assert (low, high) == pytest.approx(
+        (0.25 - 1.96 * np.hypot(0.03, 0.025), 0.25 + 1.96 * np.hypot(0.03, 0.025))
+    )
+    # Strangers may all be of one kind, which may be anything with this mean.
+    assert told.mean_errors(np.full(100, 0.5), np.zeros(100))[0] == pytest.approx(0.5)
+    assert told.mean_interval(np.full(100, 0.5), np.zeros(100)) == (0.0, 1.0)
+    with pytest.raises(InvalidInputError, match="errors of what is told"):
+        replace(told, spread=np.array([0.1, -0.1, 0.1]))
+
+
 def test_a_few_prompts_choose_at_once_what_many_choose_price_by_price() -> None:
     rng = np.random.default_rng(0)
     many = 40_000

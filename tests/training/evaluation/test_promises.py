@@ -9,6 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 from tiny_bed import COURSES, tiny_bed, with_gaps
 
+from policies.choice.telling import Telling
 from training.evaluation.allocation import allocation_table, kind_of
 from training.evaluation.bed import TestBed
 from training.evaluation.comparison import on
@@ -17,6 +18,8 @@ from training.frontier import bootstrap_weights
 
 N = 25
 WEIGHTS = bootstrap_weights(N, n_replicates=200, seed=0)
+SURE = replace(Telling.plain(1), error=np.zeros(2), spread=np.zeros(2))
+VAGUE = replace(Telling.plain(1), error=np.full(2, 0.1), spread=np.full(2, 0.2))
 
 
 def planned(bed: TestBed, *, budget: float = 2.0, off: float = 0.0) -> Planned:
@@ -32,7 +35,7 @@ def planned(bed: TestBed, *, budget: float = 2.0, off: float = 0.0) -> Planned:
 def test_promises_by_fifth_are_sorted_by_what_was_told() -> None:
     bed = tiny_bed(N)
     plan = planned(bed)
-    (row,) = promise_rows([plan], WEIGHTS)
+    (row,) = promise_rows([plan], WEIGHTS, VAGUE)
     order = np.argsort(plan.told, kind="stable")
     assert [fifth["n_prompts"] for fifth in row["fifths"]] == [5] * 5
     for fifth, rows in zip(row["fifths"], np.split(order, 5), strict=True):
@@ -48,10 +51,39 @@ def test_promises_by_fifth_are_sorted_by_what_was_told() -> None:
 def test_a_promise_that_is_far_off_is_not_held() -> None:
     bed = tiny_bed(N)
     sure = replace(bed, measured=bed.measured._replace(value=np.full_like(bed.measured.value, 0.3)))
-    (row,) = promise_rows([planned(sure, off=0.06)], WEIGHTS)
+    (row,) = promise_rows([planned(sure, off=0.06)], WEIGHTS, SURE)
     assert not any(fifth["held"] for fifth in row["fifths"])
-    (row,) = promise_rows([planned(sure, off=0.04)], WEIGHTS)
+    (row,) = promise_rows([planned(sure, off=0.04)], WEIGHTS, SURE)
     assert all(fifth["held"] for fifth in row["fifths"])
+
+
+def test_a_promise_is_held_by_the_interval_that_was_told_of_its_mean() -> None:
+    bed = tiny_bed(N)
+    sure = replace(bed, measured=bed.measured._replace(value=np.full_like(bed.measured.value, 0.5)))
+    (row,) = promise_rows([planned(sure, off=0.1)], WEIGHTS, VAGUE)
+    # All err together by .1, and each of five by .2 besides: 1.96 × √(.1² + .2² / 5).
+    for fifth in row["fifths"]:
+        assert fifth["told_interval"] == pytest.approx([0.6 - 0.2629, 0.6 + 0.2629], abs=1e-3)
+        assert fifth["held_as_told"] and not fifth["held"]
+        # What comes does not vary, so that right promises are off by their shared error alone.
+        assert fifth["chance"] == pytest.approx(0.38, abs=0.1)
+    assert row["told_interval"][0] == pytest.approx(0.6 - 1.96 * np.hypot(0.1, 0.04), abs=1e-3)
+
+
+def test_right_promises_hold_about_as_often_as_is_told() -> None:
+    """Twelve hundred prompts whose success is told rightly, forty at a time: .05 is a third of the error."""
+    rng, held, chance = np.random.default_rng(0), [], []
+    weights = bootstrap_weights(40, n_replicates=200, seed=0)
+    for _ in range(30):
+        told = rng.uniform(0.2, 0.8, 40)
+        value = (rng.random(40) < told).astype(float)
+        plan = Planned(1.0, np.zeros(40, dtype=np.intp), told, told, value, told)
+        (row,) = promise_rows([plan], weights, SURE)
+        held += [fifth["held"] for fifth in row["fifths"]]
+        chance += [fifth["chance"] for fifth in row["fifths"]]
+    # Of 150 fifths; standard error .02, and intervals of eight prompts are too narrow.
+    assert np.mean(chance) == pytest.approx(np.mean(held), abs=0.1)
+    assert np.mean(held) < 1
 
 
 def test_budgets_are_told_both_ways() -> None:
@@ -76,7 +108,7 @@ def test_prompts_whose_course_is_not_known_are_left_out_and_counted() -> None:
     left = np.setdiff1d(np.arange(N), rows)
     assert row["n_prompts"] == len(left)
     assert row["realised_value"] == pytest.approx(plan.value[left].mean())
-    (row,) = promise_rows([plan], WEIGHTS)
+    (row,) = promise_rows([plan], WEIGHTS, VAGUE)
     assert sum(fifth["n_prompts"] for fifth in row["fifths"]) == len(left)
 
 

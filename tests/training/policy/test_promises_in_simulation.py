@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from difficulty.log.sample_log import SampleLog
+from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
 from policies.cost.budget import Budget, check_unit
 from policies.cost.cost_model import CostModel
@@ -39,6 +40,11 @@ class Truth(NamedTuple):
         return float(((told[:, 0] <= self.cost * 1.001) & (self.cost <= told[:, 1] * 1.001)).mean())
 
     @property
+    def mean(self) -> float:
+        """What all plans bring on average."""
+        return float(self.value.mean())
+
+    @property
     def widest_error(self) -> float:
         """Largest difference between promise and truth over fifths of the promise."""
         told = np.array([plan.expected_accuracy for plan in self.plans])
@@ -65,12 +71,23 @@ def truths(planner: Planner, log: SampleLog, n_budgets: int) -> list[Truth]:
     return found
 
 
+def mean_interval(bundle: PolicyBundle, plans: list[AllocationPlan]) -> tuple[float, float]:
+    """Return the interval that is told of the mean of plans."""
+    told = np.array([plan.expected_accuracy for plan in plans])
+    like = np.array([plan.familiarity for plan in plans if plan.familiarity is not None])
+    return bundle.policy.telling.mean_interval(told, like if len(like) else None)
+
+
 def test_stated_intervals_hold_the_truth(trained: Any) -> None:
     fresh = simulated_log(100, n_samples=60, seed=101)
     found = truths(Planner(bundle=trained.bundle), fresh, n_budgets=3)
     # Of 100 plans of 95 % each, fewer than 85 hold in one of 10,000 batches.
     assert min(truth.value_held for truth in found) >= 0.85
     assert min(truth.cost_held for truth in found) >= 0.85
+    for truth in found:
+        low, high = mean_interval(trained.bundle, truth.plans)
+        assert low <= truth.mean <= high
+        assert high - low < 0.25
     told = np.array([[plan.expected_accuracy for plan in truth.plans] for truth in found])
     assert (np.diff(told, axis=0) >= -1e-12).all()
     width = [np.diff(plan.accuracy_interval)[0] for truth in found for plan in truth.plans]
@@ -103,6 +120,11 @@ def test_stated_intervals_hold_the_truth_whatever_was_recorded(
     found = truths(Planner.load(tmp_path / "policy"), fresh, n_budgets=6)
     assert min(truth.value_held for truth in found) >= 0.9
     assert min(truth.cost_held for truth in found) >= 0.9
+    bundle = PolicyBundle.load(tmp_path / "policy")
+    intervals = [mean_interval(bundle, truth.plans) for truth in found]
+    # Budgets are of the same prompts: all hold, or the split was unlucky, one in twenty.
+    held = [low <= truth.mean <= high for truth, (low, high) in zip(found, intervals, strict=True)]
+    assert all(held)
     errors = [truth.widest_error for truth in found]
     # Of 50 prompts that nobody can tell apart, the mean alone is off by .05.
     assert np.mean(errors) < (0.06 if n_prompts >= 250 and tells else 0.12)
