@@ -1,0 +1,85 @@
+"""The courses of a new generator: which are kept, and what is foretold of them on the reference prompts.
+
+They are measured on the labelled prompts and spread by the process of `training.extension.factors`; lengths
+follow those of the other generators in proportion. What plans may use is left to `training.extension.offers`.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difficulty.log.sample_log import SampleLog
+from planner.bundle.policy_bundle import PolicyBundle
+from policies.course.course import Course
+from policies.course.selection import NO_SIGNAL
+from policies.menu.curves import row_mean
+from policies.table.table import CourseTable
+from training.extension.factors import Fit
+from training.policy.columns import Columns, screen
+
+__all__ = ["foretold", "kept", "picks_without_scores"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+_MOST_COURSES: Final = 40
+
+
+def picks_without_scores(course: Course) -> bool:
+    """Say whether a course picks its answer without scores."""
+    return course.selection.signal == NO_SIGNAL
+
+
+def kept(columns: Columns) -> NDArray[np.intp]:
+    """Return the courses of samples, picked without scores, that are near the best at some price."""
+    plain = np.array(
+        [
+            picks_without_scores(course) and all(step.kind == "sample" for step in course.steps)
+            for course in columns.table.courses
+        ]
+    )
+    near = [at for at in screen(columns, None).tolist() if plain[at]]
+    if len(near) <= _MOST_COURSES:
+        return np.array(near, dtype=np.intp)
+    worth = columns.value.mean(axis=0) - columns.prices[:, None] * columns.cost.mean(axis=0)
+    best = np.sort(worth[:, near].argsort(axis=1)[:, ::-1][:, :2].ravel())
+    one_shot = [place for place, at in enumerate(near) if columns.table.courses[at].one_shot]
+    chosen = list(dict.fromkeys([*best.tolist(), *one_shot]))[:_MOST_COURSES]
+    return np.array(sorted(near[place] for place in chosen), dtype=np.intp)
+
+
+def foretold(bundle: PolicyBundle, log: SampleLog, name: str, columns: Columns, fit: Fit) -> CourseTable:
+    """Return the table of the new courses on the reference prompts."""
+    places = fit.factors.references
+    size, measured = len(places.rates), columns.table
+    table = CourseTable.empty(measured.courses, size)
+
+    def spread(values: NDArray[np.floating]) -> FloatArray:
+        target = np.asarray(values, dtype=np.float64)
+        known = ~np.isnan(target)
+        mean = np.where(known, target, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        target = np.where(known, target, mean)
+        return fit.predict(places, target).clip(target.min(axis=0), target.max(axis=0))
+
+    table.value[:] = spread(columns.value).clip(0.0, 1.0)
+    for field in ("rounds", "samples", "requests"):
+        getattr(table, field)[:] = spread(getattr(measured, field))
+    table.output_tokens[:] = table.samples * _lengths(bundle, log, name, fit)[:, None]
+    table.resent_tokens[:] = 0.0
+    table.verifier_tokens[:] = 0.0
+    return table
+
+
+def _lengths(bundle: PolicyBundle, log: SampleLog, name: str, fit: Fit) -> FloatArray:
+    """Return output tokens per sample on the references: those of the others, in proportion."""
+    own = row_mean(log.pool(name).output_tokens)
+    others = row_mean(bundle.references.output_tokens)
+    size = len(others)
+    if np.isnan(own).all() or np.isnan(others).all():
+        return np.full(size, np.nan if np.isnan(own).all() else float(np.nanmean(own)))
+    others = np.where(np.isnan(others), np.nanmean(others), others)
+    expected = np.square(fit.places.leaves) @ others
+    known = ~np.isnan(own)
+    return np.asarray(others * own[known].sum() / expected[known].sum())
