@@ -34,7 +34,7 @@ from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
 from policies.menu.curves import row_mean
 from policies.plan.objective import Objective, check_objective, valued
-from policies.table.measure import prompt_lengths
+from policies.table.measure import prompt_lengths, prompt_token_fit
 from policies.table.table import CourseTable
 from training.answering.learn import with_answering
 from training.labels.labelled import labelled
@@ -322,7 +322,7 @@ def _bundle(
         prompt_tokens=np.stack([lengths[name][rows] for name in log.generators], axis=1),
         features=None if read is None else read.features,
         belief=None if read is None else read.fitted.belief.take(rows),
-        prompt_token_fit=_token_fit(log),
+        prompt_token_fit=prompt_token_fit(log),
         training={
             **record,
             "n_prompts": len(log.prompts),
@@ -377,17 +377,3 @@ def _trained_hashes(prompts: Sequence[Prompt], families: Families | None) -> NDA
     if families is not None:
         hashes += [family_hash(name) for name in families.names if name is not None]
     return np.unique(np.array(hashes, dtype=np.uint64))
-
-
-def _token_fit(log: SampleLog) -> dict[str, tuple[float, float]]:
-    """Fit prompt tokens against characters, per generator, by least squares; absent where not recorded."""
-    fits = {}
-    characters = np.array([np.nan if p.content is None else len(p.content) for p in log.prompts])
-    for name in log.generators:
-        tokens = log.pool(name).prompt_tokens
-        known = ~np.isnan(tokens) & ~np.isnan(characters)
-        if known.sum() >= 2:
-            design = np.column_stack([np.ones(known.sum()), characters[known]])
-            intercept, slope = np.linalg.lstsq(design, tokens[known], rcond=None)[0]
-            fits[name] = (float(intercept), float(slope))
-    return fits

@@ -26,7 +26,7 @@ from policies.table.static import static_table
 from policies.table.table import CourseTable
 from policies.verifier.learned_verifier import LearnedScorer
 
-__all__ = ["measure", "prompt_lengths"]
+__all__ = ["measure", "prompt_lengths", "prompt_token_fit"]
 
 
 def measure(
@@ -105,6 +105,20 @@ def prompt_lengths(log: SampleLog) -> dict[str, NDArray[np.float64]]:
         own = pool.own_prompt_tokens
         lengths[name] = pool.prompt_tokens if own is None else np.zeros(len(pool.n))
     return lengths
+
+
+def prompt_token_fit(log: SampleLog) -> dict[str, tuple[float, float]]:
+    """Fit prompt tokens against characters, per generator, by least squares; absent where not recorded."""
+    fits = {}
+    characters = np.array([np.nan if p.content is None else len(p.content) for p in log.prompts])
+    for name in log.generators:
+        tokens = log.pool(name).prompt_tokens
+        known = ~np.isnan(tokens) & ~np.isnan(characters)
+        if known.sum() >= 2:
+            design = np.column_stack([np.ones(known.sum()), characters[known]])
+            intercept, slope = np.linalg.lstsq(design, tokens[known], rcond=None)[0]
+            fits[name] = (float(intercept), float(slope))
+    return fits
 
 
 def _twin(course: Course) -> Course | None:

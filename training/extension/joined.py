@@ -15,7 +15,7 @@ from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle, prompt_hash
 from policies.answering.evidence import Usual
 from policies.menu.curves import row_mean
-from policies.table.measure import prompt_lengths
+from policies.table.measure import prompt_lengths, prompt_token_fit
 from policies.table.table import CourseTable
 from training.extension.factors import Fit
 
@@ -64,5 +64,6 @@ def joined(
         ),
         prompt_tokens=np.concatenate([bundle.prompt_tokens, length[:, None]], axis=1),
         trained=np.unique(np.concatenate([bundle.trained, np.array(hashes, dtype=np.uint64)])),
+        prompt_token_fit={**bundle.prompt_token_fit, **prompt_token_fit(log)},
         answering=answering,
     )

@@ -108,6 +108,14 @@ def test_plans_use_the_new_generator_where_it_pays(bed: Bed, tmp_path: Path) -> 
     assert worth(after) > worth(before) + 0.05
 
 
+def test_prompts_are_as_long_for_it_as_their_text_says(bed: Bed) -> None:
+    grown = extend(bed.bundle, bed.labelled(100)).bundle
+    intercept, slope = grown.prompt_token_fit[NEW]
+    pool = bed.right.pool(NEW)
+    texts = np.array([len(prompt.content or "") for prompt in bed.right.prompts])
+    assert intercept + slope * texts.mean() == pytest.approx(float(pool.prompt_tokens.mean()), rel=0.05)
+
+
 def test_prompts_that_were_never_trained_on_will_do(bed: Bed) -> None:
     found = extend(bed.bundle, bed.labelled(60, bed.right))
     assert found.skill > 0.2
