@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.belief.reference_prompts import Belief
-from difficulty.errors import InvalidBudgetError, InvalidInputError
+from difficulty.errors import InvalidBudgetError
 from difficulty.generator import Generator
 from difficulty.logger import logger_of
 from difficulty.prompt import Prompt, as_prompts
@@ -34,7 +34,7 @@ from policies.cost.cost_model import CostModel
 from policies.cost.latency import DecodeModel
 from policies.groups.group_planner import GroupPlanner
 from policies.groups.values import GroupValue
-from policies.plan.objective import GROUP_OBJECTIVES, Objective, check_objective
+from policies.plan.objective import Objective
 from policies.plan.plan import AllocationPlan
 
 if TYPE_CHECKING:  # running loads the drivers; planning does not need them
@@ -153,20 +153,10 @@ class Planner:
             When no generator is named, one is named twice, a number is out of range, or groups of rollouts
             are asked for: `policies.groups.group_planner.GroupPlanner` starts without a bundle.
         """
-        if objective == "reward":
-            raise InvalidInputError(
-                "what rewards look like is not known without a log: train(log, objective='reward') on one "
-                "that records them, or plan for accuracy"
-            )
-        if objective in GROUP_OBJECTIVES:
-            raise InvalidInputError(
-                f"there is nothing to tell prompts apart by before the first rollouts ({objective}): "
-                "GroupPlanner.start(n_prompts) in policies.groups.group_planner learns from them as it goes"
-            )
         return cls(
             bundle=untrained_bundle(
                 generators,
-                objective=check_objective(objective),
+                objective=objective,
                 output_tokens_per_sample=output_tokens_per_sample,
                 output_tokens=output_tokens,
                 max_samples=max_samples,

@@ -25,7 +25,7 @@ from policies.choice.course_policy import CoursePolicy
 from policies.choice.telling import Telling
 from policies.course.course import Course, Selection, waves
 from policies.course.stop import Agreement, Beta, Evidence, Share, Success, Unanimous
-from policies.plan.objective import Objective
+from policies.plan.objective import GROUP_OBJECTIVES, Objective, check_objective
 from policies.solver.hull import upper_hull
 from policies.table.recorded import Recorded
 from policies.table.replay import replay
@@ -124,8 +124,10 @@ def untrained_bundle(
     Raises
     ------
     InvalidInputError
-        When no generator is named, one is named twice, or a number is out of range.
+        When no generator is named, one is named twice, a number is out of range, or nothing can be planned
+        for the objective without a log.
     """
+    _check_objective(objective)
     _check(generators, output_tokens_per_sample, output_tokens or {}, max_samples)
     lengths = {name: (output_tokens or {}).get(name, output_tokens_per_sample) for name in generators}
     drawn = tuple(dict.fromkeys((generators[0], generators[-1])))
@@ -171,6 +173,21 @@ def untrained_bundle(
         prompt_token_fit=dict.fromkeys(generators, (0.0, 1 / _CHARACTERS_PER_TOKEN)),
         training={},
     )
+
+
+def _check_objective(objective: str) -> None:
+    """Refuse objectives that need a log, or rollouts."""
+    check_objective(objective)
+    if objective == "reward":
+        raise InvalidInputError(
+            "what rewards look like is not known without a log: train(log, objective='reward') on one "
+            "that records them, or plan for accuracy"
+        )
+    if objective in GROUP_OBJECTIVES:
+        raise InvalidInputError(
+            f"there is nothing to tell prompts apart by before the first rollouts ({objective}): "
+            "GroupPlanner.start(n_prompts) in policies.groups.group_planner learns from them as it goes"
+        )
 
 
 def _check(generators: Sequence[str], length: float, lengths: Mapping[str, float], most: int) -> None:
