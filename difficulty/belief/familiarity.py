@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from difficulty.arithmetic.row_product import row_product
 from difficulty.errors import InvalidInputError
+from difficulty.predictor.gaussian_process import compressed
 
-__all__ = ["Block", "Familiarity", "blocks_of", "compressed", "distances", "standardised"]
+__all__ = ["Block", "Familiarity", "blocks_of", "distances", "standardised"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
@@ -154,12 +155,6 @@ class Familiarity:
             raise InvalidInputError("the fall of a familiarity must be two numbers")
         knee, reach = fall.tolist()
         return cls(knee=knee, reach=reach, **{name: arrays[name] for name in names - {"fall"}})
-
-
-def compressed(features: NDArray[np.floating]) -> FloatArray:
-    """Return sign(x) log(1 + abs(x)): counts and lengths have long tails."""
-    table = np.asarray(features, dtype=np.float64)
-    return np.asarray(np.sign(table) * np.log1p(np.abs(table)))
 
 
 def standardised(features: NDArray[np.floating], centre: FloatArray, spread: FloatArray) -> FloatArray:

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.belief.belief_options import BeliefOptions
-from difficulty.belief.familiarity import Familiarity, blocks_of, compressed, distances, standardised
+from difficulty.belief.familiarity import Familiarity, blocks_of, distances, standardised
 from difficulty.belief.grown_forest import grow_trees
 from difficulty.belief.skill import equal_weights
+from difficulty.predictor.gaussian_process import compressed
 from difficulty.predictor.success_rates import SuccessRates
 
 __all__ = [

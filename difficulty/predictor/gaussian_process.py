@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from difficulty.arithmetic.row_product import row_product
 from difficulty.errors import InvalidInputError
 
-__all__ = ["FittedProcess", "GaussianProcess", "fit_gaussian_process"]
+__all__ = ["FittedProcess", "GaussianProcess", "compressed", "fit_gaussian_process"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
@@ -96,7 +96,7 @@ class GaussianProcess:
         result = np.broadcast_to(self.offset, (len(features), len(self.offset))).copy()
         transposed, lengths = self._prepared
         for start in range(0, len(features), _CHUNK_ROWS):
-            part = _compress(features[start : start + _CHUNK_ROWS])
+            part = compressed(features[start : start + _CHUNK_ROWS])
             some = np.isfinite(part).any(axis=1)
             rows = _scaled(part[some], self.centre, self.spread, self.bend)
             squared = np.square(rows).sum(axis=1)[:, None] + lengths - 2 * row_product(rows, transposed)
@@ -184,7 +184,7 @@ def fit_gaussian_process(
     from scipy.linalg import lapack
 
     rng = np.random.default_rng(seed)
-    table = _compress(features)
+    table = compressed(features)
     usable = np.flatnonzero(np.isfinite(table).any(axis=1))
     offset = rates[usable].mean(axis=0) if len(usable) else rates.mean(axis=0)
     out_of_fold = np.broadcast_to(offset, rates.shape).copy()
@@ -257,7 +257,7 @@ def _scaling(table: FloatArray, relevance: FloatArray) -> tuple[FloatArray, Floa
     return centre, np.where(varies, spread, 1.0), np.where(varies, bend, 0.0)
 
 
-def _compress(features: NDArray[np.floating]) -> FloatArray:
+def compressed(features: NDArray[np.floating]) -> FloatArray:
     """Return sign(x) log(1 + abs(x)): counts and lengths have long tails."""
     table = np.asarray(features, dtype=np.float64)
     return np.asarray(np.sign(table) * np.log1p(np.abs(table)))
