@@ -23,7 +23,7 @@ from difficulty.log.wire import MAX_COUNT
 from difficulty.prompt import Prompt
 from planner.files.tables import TableRecord, as_prompt_record, is_parquet, prompt_table, table_of_lines
 
-__all__ = ["MAX_PROMPTS", "Form", "PromptFile", "parse_prompts", "prompt_lines", "prompts_of", "read_prompts"]
+__all__ = ["MAX_PROMPTS", "Form", "PromptFile", "prompt_lines", "read_prompts"]
 
 Form: TypeAlias = Literal["auto", "jsonl", "text"]
 
@@ -79,12 +79,21 @@ def read_prompts(path: str | os.PathLike[str], *, form: Form = "auto") -> Prompt
         When the file cannot be read, holds no prompt, or a line is not one; the message names file and line.
     InvalidLogError
         When the file is a sample log with a fault.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "prompts.jsonl"
+    >>> _ = path.write_text('{"id": "a", "prompt": "1 + 1?", "level": 2}')
+    >>> found = read_prompts(path)
+    >>> found.prompts[0].text, found.unused_fields
+    ('1 + 1?', ('level',))
     """
     name = os.fspath(path)
     if name == "-":
         lines = _bounded(numbered_lines_of(_stdin(), name=_STDIN), _STDIN)
         table = table_of_lines(lines, name=_STDIN, most=MAX_PROMPTS) if form == "auto" else None
-        return prompts_of(lines, name=_STDIN, form=form) if table is None else _of_table(table, _STDIN)
+        return _prompts_of(lines, name=_STDIN, form=form) if table is None else _of_table(table, _STDIN)
     if form == "auto":
         table = prompt_table(Path(path), most=MAX_PROMPTS)
         if table is not None:
@@ -94,34 +103,7 @@ def read_prompts(path: str | os.PathLike[str], *, form: Form = "auto") -> Prompt
     lines = prompt_lines(Path(path))
     if form == "auto" and _is_log(lines[0][1]):
         return _of_log(path)
-    return prompts_of(lines, name=name, form=form)
-
-
-def parse_prompts(content: bytes, *, name: str, form: Form = "auto") -> PromptFile:
-    """Parse prompts, one per line; blank lines are skipped.
-
-    Parameters
-    ----------
-    content : bytes
-        UTF-8, plain or gzip.
-    name : str
-        Where it came from, for messages.
-    form : {"auto", "jsonl", "text"}
-        See `read_prompts`.
-
-    Raises
-    ------
-    InvalidPromptError
-        When there is no prompt, or a line is not one.
-
-    Examples
-    --------
-    >>> found = parse_prompts(b'{"id": "a", "prompt": "1 + 1?", "level": 2}', name="example")
-    >>> found.prompts[0].text, found.unused_fields
-    ('1 + 1?', ('level',))
-    """
-    stream = BufferedReader(BytesIO(content))
-    return prompts_of(_bounded(numbered_lines_of(stream, name=name), name), name=name, form=form)
+    return _prompts_of(lines, name=name, form=form)
 
 
 def prompt_lines(path: Path) -> list[tuple[int, bytes]]:
@@ -135,8 +117,8 @@ def prompt_lines(path: Path) -> list[tuple[int, bytes]]:
     return _bounded(numbered_lines(path), str(path))
 
 
-def prompts_of(lines: list[tuple[int, bytes]], *, name: str, form: Form) -> PromptFile:
-    """Read prompts from numbered lines; see `parse_prompts`."""
+def _prompts_of(lines: list[tuple[int, bytes]], *, name: str, form: Form) -> PromptFile:
+    """Read prompts from numbered lines."""
     unused: set[str] = set()
     if form == "auto" and _ARRAY.match(lines[0][1]):
         raise InvalidPromptError(

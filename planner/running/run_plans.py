@@ -18,7 +18,7 @@ from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 from planner.answers.rule import AnswerRule
 from planner.answers.rules import Boxed, FirstOf, LastNumber
-from planner.drivers import Limits, Progress, RunLog, run_concurrently, run_lockstep
+from planner.drivers import Limits, RunLog, run_concurrently, run_lockstep
 from planner.drivers.session import DriverName, OnProgress
 from planner.drivers.turns import Turns
 from planner.ports.outcome import Outcome
@@ -38,7 +38,7 @@ from policies.course.course import Course
 from policies.plan.plan import AllocationPlan
 from policies.verifier.learned_verifier import LEARNED, CorrectnessModel
 
-__all__ = ["Progress", "run_plans"]
+__all__ = ["run_plans"]
 
 _DEFAULT_EXTRACTOR: Final = FirstOf(rules=(Boxed(), LastNumber()))
 

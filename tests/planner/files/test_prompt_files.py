@@ -1,6 +1,7 @@
 """Prompts from files: forms, ids, and what is said of bad ones."""
 
 import gzip
+from collections.abc import Callable
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
@@ -9,14 +10,26 @@ import pytest
 from difficulty.errors import InvalidLogError, InvalidPromptError
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
-from planner.files.prompts import parse_prompts, read_prompts
+from planner.files.prompts import Form, PromptFile, read_prompts
+
+Read = Callable[..., PromptFile]
 
 
-def test_json_lines_keep_ids_groups_and_gold() -> None:
-    found = parse_prompts(
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    """Read what a file of these bytes holds."""
+
+    def read(content: bytes, form: Form = "auto") -> PromptFile:
+        (tmp_path / "file").write_bytes(content)
+        return read_prompts(tmp_path / "file", form=form)
+
+    return read
+
+
+def test_json_lines_keep_ids_groups_and_gold(read: Read) -> None:
+    found = read(
         b'{"id": "a", "prompt": "1 + 1?", "group": "sums", "gold": 2}\n\n'
         b'{"prompt_id": 7, "text": "2 + 2?"}\n',
-        name="file",
     )
     first, second = found.prompts
     assert (first.id, first.text, first.group, first.gold) == ("a", "1 + 1?", "sums", "2")
@@ -24,24 +37,24 @@ def test_json_lines_keep_ids_groups_and_gold() -> None:
     assert found.unused_fields == ()
 
 
-def test_messages_make_a_prompt() -> None:
+def test_messages_make_a_prompt(read: Read) -> None:
     line = b'{"messages": [{"role": "user", "content": "hello"}]}'
-    assert parse_prompts(line, name="file").prompts[0].content == "hello"
+    assert read(line).prompts[0].content == "hello"
 
 
-def test_text_lines_are_stripped_and_repeats_are_numbered_in_one_group() -> None:
-    prompts = parse_prompts("\ufeffWas ist 1 + 1?\r\n\n  Was ist 1 + 1?\n".encode(), name="file").prompts
+def test_text_lines_are_stripped_and_repeats_are_numbered_in_one_group(read: Read) -> None:
+    prompts = read("\ufeffWas ist 1 + 1?\r\n\n  Was ist 1 + 1?\n".encode()).prompts
     assert [prompt.text for prompt in prompts] == ["Was ist 1 + 1?"] * 2
     assert prompts[1].id == f"{prompts[0].id}#2"
     assert prompts[1].group == prompts[0].group
 
 
-def test_form_text_takes_lines_that_look_like_json() -> None:
-    assert parse_prompts(b"{x} is a set?", name="file", form="text").prompts[0].text == "{x} is a set?"
+def test_form_text_takes_lines_that_look_like_json(read: Read) -> None:
+    assert read(b"{x} is a set?", form="text").prompts[0].text == "{x} is a set?"
 
 
-def test_fields_that_are_not_used_are_named() -> None:
-    assert parse_prompts(b'{"prompt": "x", "level": 3, "dataset": "d"}', name="f").unused_fields == (
+def test_fields_that_are_not_used_are_named(read: Read) -> None:
+    assert read(b'{"prompt": "x", "level": 3, "dataset": "d"}').unused_fields == (
         "dataset",
         "level",
     )
@@ -65,9 +78,9 @@ def test_fields_that_are_not_used_are_named() -> None:
         (b"caf\xe9", "line 1: not UTF-8"),
     ],
 )
-def test_bad_prompts_are_refused_by_file_and_line(content: bytes, said: str) -> None:
+def test_bad_prompts_are_refused_by_file_and_line(content: bytes, said: str, read: Read) -> None:
     with pytest.raises(InvalidPromptError, match=said):
-        parse_prompts(content, name="file")
+        read(content)
 
 
 def test_gzip_and_missing_files(tmp_path: Path) -> None:
@@ -126,10 +139,10 @@ def test_files_that_no_one_means_are_refused_by_name(content: bytes, said: str, 
         read_prompts(path)
 
 
-def test_numbers_of_repeats_pass_over_ids_that_are_given() -> None:
-    first = parse_prompts(b'{"prompt": "x"}', name="f").prompts[0].id
+def test_numbers_of_repeats_pass_over_ids_that_are_given(read: Read) -> None:
+    first = read(b'{"prompt": "x"}').prompts[0].id
     lines = [b'{"prompt": "x"}', b'{"id": "%s#2", "prompt": "y"}' % first.encode(), b'{"prompt": "x"}']
-    assert [prompt.id for prompt in parse_prompts(b"\n".join(lines), name="f").prompts] == [
+    assert [prompt.id for prompt in read(b"\n".join(lines)).prompts] == [
         first,
         f"{first}#2",
         f"{first}#3",
@@ -212,6 +225,6 @@ def test_a_table_comes_through_a_pipe(
     assert found == (texts or content.decode().splitlines())
 
 
-def test_prompts_of_messages_may_be_called_prompt() -> None:
+def test_prompts_of_messages_may_be_called_prompt(read: Read) -> None:
     line = b'{"prompt": [{"role": "user", "content": "hello"}]}'
-    assert parse_prompts(line, name="file").prompts[0].content == "hello"
+    assert read(line).prompts[0].content == "hello"
