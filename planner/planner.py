@@ -320,7 +320,7 @@ class Planner:
             least=None if least is None else [LeastAnswer(*one) for one in least],
             levels=None
             if budget is None or one_shot or max_rounds is not None or asked.withholds
-            else ready.levels(budget.total(n_prompts=len(batch))),
+            else ready.levels(budget.total(n_prompts=len(batch)), cap=budget.max_per_prompt),
             max_rounds=max_rounds,
             verifier=verifier,
             learned=self.bundle.verifiers,

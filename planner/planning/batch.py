@@ -18,6 +18,7 @@ from difficulty.prompt import Prompt
 from planner.planning.menu import Chooser, Menu
 from planner.planning.plans import Writer
 from planner.planning.request import Request
+from planner.planning.until_right import UntilRight, until_right
 from policies.choice.levels import Levelled, reach, spend
 from policies.plan.plan import AllocationPlan
 
@@ -129,10 +130,11 @@ class Batch:
         best = cost.argmin(axis=1)
         return [(generators[column], float(cost[row, column])) for row, column in enumerate(best)]
 
-    def levels(self, budget: float) -> Levels | None:
+    def levels(self, budget: float, *, cap: float | None = None) -> UntilRight | None:
         """Return what each prompt takes at prices from which on one generator draws until a checker accepts.
 
-        None where that is so at no price that everybody can be given for half of the budget.
+        No prompt goes on beyond the `cap`. None where that is so at no price that everybody can be given for
+        half of the budget.
         """
         if self.price is not None:
             return None
@@ -148,7 +150,16 @@ class Batch:
             return None
         if start and float(self.menu.cost[:, start].sum()) > _AT_ONCE * budget:
             return None
-        return Levels(batch=self, start=start)
+        names, costs = self.chooser.single_samples(self.prompts) or ([], self.menu.cost)
+        (name,) = last
+        return until_right(
+            self.menu,
+            self.writer.courses,
+            self.written_at,
+            start=start,
+            each=costs[:, names.index(name)] if name in names else None,
+            cap=cap,
+        )
 
     def _spent(self, rows: NDArray[np.intp] | slice, budget: float, *, per_prompt: bool = False) -> Levelled:
         return spend(
@@ -174,35 +185,3 @@ class Batch:
         prompts = self.prompts if everybody else [self.prompts[row] for row in rows]
         menu = self.menu if everybody else self.menu.take(rows)
         return self.writer.write(prompts, menu, found.level, price=found.price, levels=levels)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Levels:
-    """What each prompt of a batch takes at each price; implements `planner.running.deepening.Levels`.
-
-    Parameters
-    ----------
-    batch : Batch
-        With a menu of all prices.
-    start : int
-        The first of its levels that counts.
-    """
-
-    batch: Batch
-    start: int = 0
-
-    @property
-    def value(self) -> NDArray[np.float64]:
-        """Told value, shape (N, L)."""
-        return self.batch.menu.value[:, self.start :]
-
-    @property
-    def cost(self) -> NDArray[np.float64]:
-        """Expected cost, shape (N, L)."""
-        return self.batch.menu.cost[:, self.start :]
-
-    def at(self, rows: Sequence[int], levels: Sequence[int]) -> list[AllocationPlan]:
-        """Return the plans of some prompts, each at a level of its own."""
-        return self.batch.written_at(
-            np.asarray(rows, dtype=np.intp), self.start + np.asarray(levels, dtype=np.intp)
-        )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from difficulty.logger import logger_of
 from planner.drivers.turns import Part, Standing, Turn
+from planner.planning.until_right import LEAST_FAILING
 from planner.running.parts import LeastAnswer
 from planner.strategies.task import Task
 from policies.plan.plan import AllocationPlan
@@ -33,8 +34,6 @@ _ROUNDS: Final = 6
 _MOST_ROUNDS: Final = 12
 # What may be left unspent, as a share of the budget.
 _UNSPENT: Final = 0.002
-# What a prompt that was all but sure and failed is taken to have had as its chance of failing.
-_SURPRISE: Final = 0.02
 # Share of the budget at the expected cost that the ratio of actual to expected costs starts from, and how far
 # it may go.
 _PRIOR: Final = 0.02
@@ -168,5 +167,5 @@ class Deepening:
         at = np.arange(len(rows)), np.maximum(now, 0)
         value, cost = self._levels.value[rows], self._levels.cost[rows]
         spent = np.where(drawn, cost[at], 0.0)
-        failing = np.where(drawn, np.maximum(1 - value[at], _SURPRISE), 1.0)
+        failing = np.where(drawn, np.maximum(1 - value[at], LEAST_FAILING), 1.0)
         return np.asarray(np.maximum(cost - spent[:, None], 0.0) / failing[:, None])

@@ -52,8 +52,16 @@ def test_a_policy_of_several_goes_on_where_one_of_them_is_left(tmp_path: Path) -
     assert levels is not None and levels.start > 0 and used[0] != used[-1] == {"model-1"}
     assert all(names == used[-1] for names in used[levels.start :])
     assert used[levels.start - 1] != used[-1]
-    assert levels.cost.shape[1] == len(used) - levels.start
-    (plan,) = levels.at([3], [0])
-    assert plan.course is not None and set(plan.course.generators) == used[-1]
+    n_further = levels.samples.shape[1]
+    assert levels.cost.shape[1] - n_further == len(used) - levels.start and n_further > 0
+    widest = len(used) - levels.start - 1
+    first, last, further = levels.at([3, 3, 3], [0, widest, widest + n_further])
+    assert first.course is not None and set(first.course.generators) == used[-1]
+    # Beyond the widest course it goes on with more samples, for which no value is promised.
+    assert last.course is not None and further.course is not None
+    n = len(last.course.steps)
+    assert further.course.steps[:n] == last.course.steps and set(further.course.generators) == used[-1]
+    assert further.expected_accuracy == last.expected_accuracy
+    assert further.expected_cost > last.expected_cost
     # Too dear for everybody before it is known who needs it:
     assert batch.levels(1.9 * float(levels.cost[:, 0].sum())) is None

@@ -53,13 +53,16 @@ def run(
     driver: DriverName = "lockstep",
     seed: int = 0,
     log: Path | None = None,
+    most: int = 32,
+    cap: float | None = None,
 ) -> list[Outcome]:
-    return Planner.untrained(objective="coverage", output_tokens_per_sample=40).run(
+    planner = Planner.untrained(objective="coverage", output_tokens_per_sample=40, max_samples=most)
+    return planner.run(
         PROMPTS,
         backend=source,
         verifier=source,
         extractor=SimulatedExtractor(),
-        budget=Budget(limit=limit, unit=unit),
+        budget=Budget(limit=limit, unit=unit, max_per_prompt=cap),
         driver=driver,
         seed=seed,
         run_log=log,
@@ -87,6 +90,29 @@ def test_a_budget_covers_as_much_as_the_cap_for_everybody_that_costs_the_same(li
         covered = np.mean([outcome.answer == "right" for outcome in outcomes])
         differences.append(covered - until_right(success, float(cost) / 40))
     assert np.mean(differences) > -5 * 0.02
+
+
+@both
+def test_money_beyond_the_widest_course_goes_on_with_what_is_unsolved(driver: DriverName) -> None:
+    """As above, over 400 prompts: standard error below .025."""
+    differences = []
+    for seed in range(2):
+        success = chances(seed)
+        source = Counting(success)
+        outcomes = run(source, 600.0, seed=seed, most=4, driver=driver)
+        cost = np.mean([outcome.cost for outcome in outcomes])
+        assert 0.98 * 600 <= cost <= 600 and set(source.drawn.values()) == {1}
+        failed = [len(outcome.candidates) for outcome in outcomes if outcome.answer != "right"]
+        assert min(failed) > 4 and max(failed) <= 2.5 * min(failed)
+        covered = np.mean([outcome.answer == "right" for outcome in outcomes])
+        differences.append(covered - until_right(success, float(cost) / 40))
+    assert np.mean(differences) > -5 * 0.025
+
+
+def test_no_prompt_goes_on_beyond_its_cap() -> None:
+    outcomes = run(Counting(chances(0)), 600.0, most=4, cap=400.0)
+    assert 4 < max(len(outcome.candidates) for outcome in outcomes) <= 14
+    assert max(outcome.cost for outcome in outcomes) <= 400
 
 
 @both
