@@ -1,9 +1,9 @@
 """Time what the OpenAI backend adds to its bare HTTP client, for the same requests to the same server.
 
 The server is a stand-in in a process of its own that takes a fixed time per request, as an engine would, or
-with ``--base-url`` a real one; the bare client is aiohttp, whose replies nobody reads. Requests that may be
-cancelled are streamed, which is a row of its own. What bounds it: the client's own
-work per request, which all pay.
+with ``--base-url`` a real one. The bare client is aiohttp, twice: it throws its replies away, or it decodes
+their JSON (by msgspec, the fastest reader that we know), as everybody must who wants an answer. Requests that
+may be cancelled are streamed, whole and in the same two ways. Rounds take turns; CPU is the client's alone.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import multiprocessing
+import os
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from statistics import median
@@ -79,15 +80,15 @@ def serve(ready: multiprocessing.Queue[int], seconds: float, n: int) -> None:
     asyncio.run(run())
 
 
-async def bare(load: Load) -> None:
-    """Post the same requests and throw the replies away."""
+async def bare(load: Load, *, streamed: bool = False, read: Callable[[bytes], object] = len) -> None:
+    """Post the same requests, and read the replies as told: by default not at all."""
     from aiohttp import ClientSession
 
     slots = asyncio.Semaphore(load.concurrency)
     async with ClientSession() as client:
 
-        async def one(index: int) -> int:
-            body = {
+        async def one(index: int) -> None:
+            body: dict[str, object] = {
                 "model": load.model,
                 "messages": [{"role": "user", "content": f"prompt {index}"}],
                 "n": load.choices,
@@ -95,10 +96,19 @@ async def bare(load: Load) -> None:
                 "logprobs": True,
                 "max_tokens": TOKENS,
             }
+            if streamed:
+                body |= {"stream": True, "stream_options": {"include_usage": True}}
             async with slots, client.post(f"{load.url}/chat/completions", json=body) as reply:
-                return len(await reply.read())
+                read(await reply.read())
 
         await asyncio.gather(*map(one, range(load.requests)))
+
+
+def decode_events(stream: bytes) -> None:
+    """Decode the events of a stream, and keep none."""
+    for event in stream.split(b"\n\n"):
+        if event.startswith(b"data: {"):
+            msgspec.json.decode(event[6:])
 
 
 async def through(load: Load, *, revocable: bool = False) -> None:
@@ -139,7 +149,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     load = Load(url, options.model, options.requests, options.choices, options.concurrency)
     runs: dict[str, Callable[[], Coroutine[object, object, None]]] = {
         "bare client": lambda: bare(load),
+        "bare client, decoded": lambda: bare(load, read=msgspec.json.decode),
         "backend": lambda: through(load),
+        "bare client, streamed": lambda: bare(load, streamed=True),
+        "bare client, streamed, decoded": lambda: bare(load, streamed=True, read=decode_events),
         "backend, streamed": lambda: through(load, revocable=True),
     }
     wall: dict[str, list[float]] = {name: [] for name in runs}
@@ -153,11 +166,15 @@ def main(argv: Sequence[str] | None = None) -> None:
                 busy[name].append(time.process_time() - begun)
     if server is not None:
         server.kill()
+    load_now = ", ".join(f"{one:.1f}" for one in os.getloadavg())
     print(f"{load.requests} requests for {load.choices} samples each, {load.concurrency} in flight")
-    for name in wall:
-        ratio = median(wall[name]) / median(wall["bare client"])
-        cpu = 1000 * median(busy[name]) / load.requests
-        print(f"  {name:18s} {median(wall[name]):7.3f} s  {ratio:6.3f} x  {cpu:6.2f} ms CPU a request")
+    print(f"(load {load_now})")
+    print(f"  {'':30s} {'wall s':>7s} {'CPU ms a request':>17s} {'x bare':>7s} {'x decoded':>10s}")
+    cpu = {name: 1000 * median(busy[name]) / load.requests for name in busy}
+    for name in runs:
+        least = "bare client, streamed" if "streamed" in name else "bare client"
+        ratios = f"{cpu[name] / cpu[least]:7.2f} {cpu[name] / cpu[least + ', decoded']:10.2f}"
+        print(f"  {name:30s} {median(wall[name]):7.3f} {cpu[name]:17.3f} {ratios}")
 
 
 if __name__ == "__main__":

@@ -179,7 +179,6 @@ class Asking:
             echo=self._server.style.echo(self._request),
             secret=self._server.secret,
         )
-        unused = [one for one in completions if one.finish_reason == "error"]
         used = Usage(
             samples=len(completions),
             requests=1,
@@ -187,14 +186,17 @@ class Asking:
             cached_prompt_tokens=counts.cached,
             output_tokens=sum(counts.output),
         )
-        lost = Usage(
-            prompt_tokens=bill.broken_streams * counts.prompt,
-            output_tokens=counts.surplus,
-        )
+        meter, books = self._meter, self._server.books
+        unused = [one for one in completions if one.finish_reason == "error"]
+        if not (unused or bill.broken_streams or counts.surplus):
+            meter.complete(used)
+            books.complete(used)
+            return list(completions)
+        lost = Usage(prompt_tokens=bill.broken_streams * counts.prompt, output_tokens=counts.surplus)
         wasted = Usage(samples=len(unused), output_tokens=sum(one.output_tokens for one in unused))
-        self._meter.complete(used + lost)
-        self._server.books.complete(used - wasted)
-        self._server.books.fail(wasted + lost)
+        meter.complete(used + lost)
+        books.complete(used - wasted)
+        books.fail(wasted + lost)
         return list(completions)
 
     async def _after(self, failure: Failed | InvalidResponseError) -> list[Drawn] | None:

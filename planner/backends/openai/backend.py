@@ -210,8 +210,11 @@ class OpenAIBackend:
             self._style.body(request, n=request.n, seed=request.seed, traits=self.traits)
         meter = Meter()
         try:
-            async with self._line() as line, asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._draw(line, request, meter)) for request in requests]
+            async with self._line() as line:
+                if len(requests) == 1:
+                    return assemble([await self._draw(line, requests[0], meter)])
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(self._draw(line, request, meter)) for request in requests]
         except asyncio.CancelledError as error:
             # The same error again: `asyncio.timeout` knows its own by their type.
             error.args = meter.read()
@@ -258,8 +261,10 @@ class OpenAIBackend:
         # Without log-probabilities nobody could say how the usage of one request splits over its choices.
         if request.n > 1 and not _singly(known):
             first = await ask(request.n, 0).drawn()
+        offsets = range(len(first), request.n)
+        if len(offsets) <= 1:
+            return first + [drawn for offset in offsets for drawn in await ask(1, offset).drawn()]
         async with asyncio.TaskGroup() as group:
-            offsets = range(len(first), request.n)
             rest = [group.create_task(ask(1, offset).drawn()) for offset in offsets]
         return first + [drawn for task in rest for drawn in task.result()]
 

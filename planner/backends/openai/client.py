@@ -77,6 +77,7 @@ class Line:
         self.slots = asyncio.Semaphore(connection.max_concurrency)
         self.finding_out = asyncio.Lock()
         self.users = 0
+        self._addresses: dict[str, Any] = {}
 
     async def close(self) -> None:
         """Close all connections."""
@@ -122,7 +123,7 @@ class Line:
     ) -> None:
         connection = self._connection
         async with self._session.post(
-            connection.url(style.path) if style.url is None else style.url,
+            self._address(style.path) if style.url is None else style.url,
             data=in_parts(msgspec.json.encode(body)),
             headers={"Authorization": connection.secret.header(), **style.headers},
             allow_redirects=False,  # a redirect could carry the prompt, or the key, to another host
@@ -145,6 +146,15 @@ class Line:
                 if done:
                     await self._end(response)
                     break
+
+    def _address(self, path: str) -> Any:
+        """Return the address of an endpoint, read once."""
+        known = self._addresses.get(path)
+        if known is None:
+            from yarl import URL
+
+            known = self._addresses[path] = URL(self._connection.url(path))
+        return known
 
     async def _end(self, response: Any) -> None:
         """Wait a moment for the end of a reply that has said all, so that the connection can be kept."""

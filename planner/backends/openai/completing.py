@@ -9,8 +9,9 @@ from __future__ import annotations
 from planner.answers.tool_calls import calls_text
 from planner.backends.openai.calls import sent_call
 from planner.backends.openai.counting import Counts
+from planner.backends.openai.ends import finish_of
 from planner.backends.openai.secret import Secret
-from planner.backends.openai.wire import Choice, Reply, finish_of
+from planner.backends.openai.wire import Choice, Reply
 from planner.ports.ports import Completion
 
 __all__ = ["completions_of"]
@@ -52,7 +53,9 @@ def completions_of(
         error = choice.error
         if error is None and finish == "error":
             error = f"InvalidResponseError: the server ended the choice with {choice.finish!r}"
-        text = "\n".join(filter(None, (choice.text.removeprefix(echo), calls_text(choice.calls))))
+        text, calls = choice.text.removeprefix(echo), choice.calls
+        if calls:
+            text = "\n".join(filter(None, (text, calls_text(calls))))
         completions.append(
             Completion(
                 text="" if choice.error else secret.removed_from(text),
@@ -61,7 +64,7 @@ def completions_of(
                 finish_reason="error" if error else finish,
                 mean_logprob=_mean(choice),
                 cached_prompt_tokens=counts.cached if first else 0,
-                reasoning=secret.removed_from(choice.reasoning) or None,
+                reasoning=secret.removed_from(choice.reasoning) if choice.reasoning else None,
                 error=secret.removed_from(error) if error else None,
                 failed_requests=failed_requests if first else 0,
                 stop_string=_stop_string(choice),
@@ -69,7 +72,9 @@ def completions_of(
                 lost_output_tokens=lost[1] if first else 0,
                 remarks=remarks if first else (),
                 reasoning_tokens=min(thought, tokens),
-                tool_calls=() if choice.error else tuple(sent_call(call, secret) for call in choice.calls),
+                tool_calls=tuple(sent_call(call, secret) for call in calls)
+                if calls and not choice.error
+                else (),
             )
         )
         thought -= completions[-1].reasoning_tokens

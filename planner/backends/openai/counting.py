@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 
 from difficulty.errors import InvalidResponseError
 from planner.answers.tool_calls import calls_text
-from planner.backends.openai.wire import Choice, Reply, finish_of
+from planner.backends.openai.ends import finish_of
+from planner.backends.openai.wire import Choice, Reply
 from policies.cost.usage import Usage
 
 __all__ = ["Asked", "Counts", "UsageMissing", "count_tokens", "plausible"]

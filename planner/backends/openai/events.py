@@ -35,6 +35,10 @@ class Events:
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """Yield the data that is complete with this chunk."""
+        whole = self._usual(chunk)
+        if whole is not None:
+            yield from whole
+            return
         # A last "\r" may be the first half of an end.
         if b"\n" not in chunk and b"\r" not in chunk:
             self._rest.append(chunk)
@@ -43,6 +47,16 @@ class Events:
         self._rest = [] if lines[-1].endswith(b"\n") else [lines.pop()]
         for line in lines:
             yield from self._line(line.rstrip(b"\r\n"))
+
+    def _usual(self, chunk: bytes) -> list[bytes] | None:
+        """Cut whole events of one line each, as servers mostly send them; None for all else."""
+        if self._rest or self._open or not chunk.startswith(b"data: ") or not chunk.endswith(b"\n\n"):
+            return None
+        events = chunk[6:-2].split(b"\n\ndata: ")
+        if b"\r" in chunk or chunk.count(b"\n") != 2 * len(events):
+            return None
+        self._begun = True
+        return [data for event in events if (data := event.strip(b" \t"))]
 
     def end(self) -> Iterator[bytes]:
         """Yield what stands on a last line without an end."""

@@ -13,17 +13,8 @@ from typing import Final
 from difficulty.errors import InvalidResponseError
 from planner.backends.openai.events import DONE, Events
 from planner.backends.openai.failure import Failed, Way
-from planner.backends.openai.wire import (
-    Choice,
-    Envelope,
-    Part,
-    Reply,
-    Stated,
-    open_envelope,
-    read_part,
-    read_reply,
-    read_stated,
-)
+from planner.backends.openai.stated import NOTHING_STATED, Stated, stated_in
+from planner.backends.openai.wire import Choice, Part, Reply, Word, read_event, read_reply, read_word
 from policies.cost.usage import Usage
 
 __all__ = ["Pieces", "stream_fields"]
@@ -35,6 +26,44 @@ def stream_fields(*, running_usage: bool) -> dict[str, object]:
     """Return the fields that make a server send its reply in pieces, with its counts."""
     options = {"include_usage": True} | ({"continuous_usage_stats": True} if running_usage else {})
     return {"stream": True, "stream_options": options}
+
+
+class _Growing:
+    """One choice as far as it has come; a piece of text is at least one token."""
+
+    __slots__ = ("choice", "texts", "thoughts", "tokens")
+
+    def __init__(self) -> None:
+        self.choice = Choice()
+        self.texts: list[str] = []
+        self.thoughts: list[str] = []
+        self.tokens = 0
+
+    def add(self, part: Part) -> None:
+        self.choice.add(part)
+        text, thought = part.text, part.reasoning
+        if text:
+            self.texts.append(text)
+        if thought:
+            self.thoughts.append(thought)
+        if text or thought or part.calls:
+            self.tokens += 1
+
+    def say(self, word: Word) -> None:
+        if word.text:
+            self.texts.append(word.text)
+            self.tokens += 1
+        choice = self.choice
+        if word.stop_stated:
+            choice.stop_string, choice.stop_stated = "", True
+        if word.logprob is not None:
+            if choice.logprobs is None:
+                choice.logprobs = [word.logprob]
+            else:
+                choice.logprobs.append(word.logprob)
+
+    def raise_to(self, count: int) -> None:
+        self.tokens = max(self.tokens, count)
 
 
 class Pieces:
@@ -66,13 +95,10 @@ class Pieces:
         # A reply that begins like an object is a whole one, although pieces were asked for.
         self._is_whole: bool | None = None if streamed else True
         self._events = Events()
-        self._choices: dict[int, Choice] = {}
-        self._texts: dict[int, list[str]] = {}
-        self._thoughts: dict[int, list[str]] = {}
-        self._tokens: dict[int, int] = {}
+        self._choices: dict[int, _Growing] = {}
         self._prompt: int | None = None
         self._cached, self._output = 0, 0
-        self._stated = Stated()
+        self._stated = NOTHING_STATED
         self._done = False
         self.empty = False  # the reply had no choices
         self.mixed_up = False  # pieces of several choices came under one index: no text can be trusted
@@ -85,7 +111,7 @@ class Pieces:
     @property
     def settled(self) -> bool:
         """Whether all pieces and their counts have come, so that a break after them loses nothing."""
-        ended = all(choice.finish is not None for choice in self._choices.values())
+        ended = all(one.choice.finish is not None for one in self._choices.values())
         return len(self._choices) >= self._n and ended and self._stated.output is not None
 
     @property
@@ -129,25 +155,24 @@ class Pieces:
             return self._with_choices(read_reply(self._whole))
         for data in self._events.end():
             self._take(data)
-        ended = bool(self._choices) and all(one.finish is not None for one in self._choices.values())
+        growing = self._choices.values()
+        ended = bool(growing) and all(one.choice.finish is not None for one in growing)
         if not self._done and not ended:
             raise Failed(Way.BROKEN, "it ended before its last piece")
         # A server that ignores `n` and one that mixes its choices look alike.
         self.mixed_up |= 0 < len(self._choices) < self._n
         if self.mixed_up:
             raise InvalidResponseError("pieces of several choices came under one index")
-        for index, choice in self._choices.items():
-            choice.text = "".join(self._texts.get(index, ()))
-            choice.reasoning = "".join(self._thoughts.get(index, ()))
-        choices = [self._choices[index] for index in sorted(self._choices)]
+        for one in growing:
+            one.choice.text, one.choice.reasoning = "".join(one.texts), "".join(one.thoughts)
+        choices = [self._choices[index].choice for index in sorted(self._choices)]
         return self._with_choices(Reply(choices, self._stated))
 
     def usage(self) -> Usage:
         """Return what was seen so far; once the last piece has come it is what the server says in all."""
         if not self.begun and self._prompt is None:
             return Usage(samples=self._n, requests=1)
-        shown = {index: len(choice.logprobs or ()) for index, choice in self._choices.items()}
-        total = sum(max(count, self._tokens.get(index, 0)) for index, count in shown.items())
+        total = sum(max(len(one.choice.logprobs or ()), one.tokens) for one in self._choices.values())
         prompt = self._prompt or 0
         return Usage(
             samples=self._n,
@@ -174,40 +199,43 @@ class Pieces:
             return
         if len(data) < _SHORT and b"{" not in data:
             return  # a sign of life
-        envelope = open_envelope(data)
-        parts = [read_part(raw) for raw in envelope.choices or ()]
-        for part in parts:
+        word = read_word(data)
+        if word is not None:
+            self._growing(word.place).say(word)
+            if word.usage is not None:
+                self._count(stated_in(word.usage), [word.place])
+            return
+        event = read_event(data)
+        for part in event.parts:
             if part.error is not None and part.place is None and self._n > 1:
                 raise InvalidResponseError(part.error.removeprefix("InvalidResponseError: "))
-        places = [part.place or 0 for part in parts]
-        self.mixed_up |= len(set(places)) < len(places)
-        for place, part in zip(places, parts, strict=True):
-            self._add(place, part)
-        self._count(envelope, places)
+        places = [part.place or 0 for part in event.parts]
+        if len(places) > 1:
+            self.mixed_up |= len(set(places)) < len(places)
+        for part in event.parts:
+            self._growing(part.place or 0).add(part)
+        if isinstance(event.timings, dict):
+            self._time(event.timings, places)
+        self._count(event.stated, places)
 
-    def _add(self, place: int, part: Part) -> None:
-        choice = self._choices.setdefault(place, Choice())
-        choice.add(part)
-        if part.text:
-            self._texts.setdefault(place, []).append(part.text)
-        if part.reasoning:
-            self._thoughts.setdefault(place, []).append(part.reasoning)
-        if part.text or part.reasoning or part.calls:
-            # A piece of text is at least one token.
-            self._tokens[place] = self._tokens.get(place, 0) + 1
+    def _growing(self, place: int) -> _Growing:
+        known = self._choices.get(place)
+        if known is None:
+            known = self._choices[place] = _Growing()
+        return known
 
-    def _count(self, envelope: Envelope, places: list[int]) -> None:
+    def _time(self, timings: dict[str, object], places: list[int]) -> None:
+        """Take the counts of llama.cpp, which come with its timings."""
+        cached, read, written = (
+            value if type(value := timings.get(name)) is int and value >= 0 else 0
+            for name in ("cache_n", "prompt_n", "predicted_n")
+        )
+        self._prompt, self._cached = cached + read, cached
+        if self._n == 1 and places:
+            self._choices[places[0]].raise_to(written)
+
+    def _count(self, stated: Stated, places: list[int]) -> None:
         """Take the server's own counts, as far as they can be."""
-        timings = envelope.timings
-        if isinstance(timings, dict):
-            cached, read, written = (
-                value if type(value := timings.get(name)) is int and value >= 0 else 0
-                for name in ("cache_n", "prompt_n", "predicted_n")
-            )
-            self._prompt, self._cached = cached + read, cached
-            if self._n == 1 and places:
-                self._raise(places[0], written)
-        stated = read_stated(envelope.usage)
         if stated.prompt is not None:
             self._prompt = max(stated.prompt, 0)
         if stated.cached is not None:
@@ -216,10 +244,7 @@ class Pieces:
             return
         # A running count is that of the choice which the piece belongs to.
         if len(places) == 1:
-            self._raise(places[0], stated.output)
+            self._choices[places[0]].raise_to(stated.output)
         if self._n == 1 or not places:
             self._stated = stated
             self._output = max(stated.output, 0)
-
-    def _raise(self, place: int, count: int) -> None:
-        self._tokens[place] = max(self._tokens.get(place, 0), count)

@@ -16,83 +16,51 @@ import msgspec
 
 from difficulty.errors import InvalidResponseError
 from planner.backends.openai.calls import add_call, read_calls
+from planner.backends.openai.ends import name_of_end
 from planner.backends.openai.failure import refusal_in, words_of
-from planner.ports.ports import FinishReason
+from planner.backends.openai.logprobs import Logprobs, read_logprobs
+from planner.backends.openai.stated import BROKEN_JSON, NOTHING_STATED, Stated, read_stated, stated_in
 
-__all__ = ["BROKEN_JSON", "Choice", "Envelope", "Part", "Reply", "Stated", "finish_of", "open_envelope"]
-__all__ += ["read_part", "read_reply", "read_stated"]
+__all__ = ["Choice", "Event", "Part", "Reply", "Word", "read_event", "read_reply", "read_word"]
 
-# Everything that a decoder is known to raise on what servers send: bad JSON, bad UTF-8, depth, huge numbers.
-BROKEN_JSON: Final = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
-
-# Log-probabilities are rounded; what is above 0 by more than that is none.
-_ROUNDING: Final = 1e-3
 _NULL: Final = msgspec.Raw(b"null")
-_FINISH: Final[dict[str, FinishReason]] = {
-    "stop": "stop",
-    "eos": "stop",
-    "eos_token": "stop",
-    "end_of_text": "stop",
-    "endoftext": "stop",
-    "stop_sequence": "stop",
-    "stop_string": "stop",
-    "stop_token": "stop",
-    "end_turn": "stop",
-    "end": "stop",
-    "complete": "stop",
-    "completed": "stop",
-    "finished": "stop",
-    "tool_calls": "stop",
-    "tool_use": "stop",
-    "function_call": "stop",
-    "length": "length",
-    "max_length": "length",
-    "max_tokens": "length",
-    "max_new_tokens": "length",
-    "max_output_tokens": "length",
-    "max_completion_tokens": "length",
-    "model_length": "length",
-    "context_length": "length",
-    "context_length_exceeded": "length",
-    "model_context_window_exceeded": "length",
-    "token_limit": "length",
-    "truncated": "length",
-    "incomplete": "length",
-    "abort": "cancelled",
-    "aborted": "cancelled",
-    "cancelled": "cancelled",
-    "canceled": "cancelled",
-}
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, gc=False):
     content: Any = None
     reasoning_content: Any = None
     reasoning: Any = None
     tool_calls: Any = None
 
 
-class _WireChoice(msgspec.Struct):
+class _WireChoice(msgspec.Struct, gc=False):
     index: Any = None
     finish_reason: Any = None
     message: _Message | None = None
     delta: _Message | None = None
     text: Any = None
-    logprobs: msgspec.Raw = _NULL
     stop_reason: Any = msgspec.UNSET
 
 
-class _TokenLogprob(msgspec.Struct):
-    logprob: float | None = None
+class _UsualChoice(_WireChoice, gc=False):
+    logprobs: Logprobs | None = None
 
 
-class _Logprobs(msgspec.Struct):
-    content: list[_TokenLogprob] | None = None
-    token_logprobs: list[float | None] | None = None
+class _OddChoice(_WireChoice, gc=False):
+    logprobs: msgspec.Raw = _NULL
 
 
-class Envelope(msgspec.Struct):
-    """The outside of a reply, or of an event of one; what is inside is read choice by choice."""
+class _Usual(msgspec.Struct, gc=False):
+    """A reply, or an event of one, as servers mostly send it: read at once."""
+
+    choices: list[_UsualChoice]
+    usage: Any = None
+    error: None = None
+    timings: Any = None
+
+
+class _Envelope(msgspec.Struct):
+    """The outside of any other one; what is inside is read choice by choice."""
 
     choices: list[msgspec.Raw] | None = None
     usage: msgspec.Raw = _NULL
@@ -100,16 +68,7 @@ class Envelope(msgspec.Struct):
     timings: Any = None
 
 
-class Stated(NamedTuple):
-    """Token counts as the server states them, believable or not; None where it states none."""
-
-    prompt: int | None = None
-    output: int | None = None
-    cached: int | None = None
-    reasoning: int | None = None
-
-
-_NOTHING_STATED: Final = Stated()
+_USUAL: Final = msgspec.json.Decoder(_Usual)
 
 
 class Part(NamedTuple):
@@ -141,15 +100,18 @@ class Choice:
 
     def add(self, part: Part) -> None:
         """Take what an event adds; texts are joined by the caller, who has many."""
-        self.finish = part.finish or self.finish
-        self.error = self.error or part.error
+        if part.finish is not None:
+            self.finish = part.finish
+        if part.error is not None and self.error is None:
+            self.error = part.error
         for call in part.calls:
             add_call(self.calls, call)
         if part.stop_stated:
             self.stop_string, self.stop_stated = part.stop_string, True
         if part.logprobs is not None:
-            self.logprobs = part.logprobs if self.logprobs is None else self.logprobs
-            if self.logprobs is not part.logprobs:
+            if self.logprobs is None:
+                self.logprobs = part.logprobs
+            else:
                 self.logprobs += part.logprobs
 
     @classmethod
@@ -160,12 +122,21 @@ class Choice:
         return choice
 
 
+class Event(NamedTuple):
+    """What an event of a stream brings: parts of choices, the server's counts, and llama.cpp's timings."""
+
+    parts: list[Part]
+    stated: Stated
+    timings: object
+    has_choices: bool
+
+
 @dataclass(slots=True)
 class Reply:
     """A whole answer: its choices in order, and what the server says that they cost."""
 
     choices: list[Choice] = field(default_factory=list)
-    stated: Stated = _NOTHING_STATED
+    stated: Stated = NOTHING_STATED
 
 
 def read_reply(content: bytes | bytearray) -> Reply:
@@ -184,27 +155,82 @@ def read_reply(content: bytes | bytearray) -> Reply:
     >>> reply.choices[0].text
     '4'
     """
-    envelope = open_envelope(content)
-    if envelope.choices is None:
+    event = read_event(content)
+    if not event.has_choices:
         raise _broken("the reply has no choices", content)
-    parts = [read_part(raw) for raw in envelope.choices]
+    parts = event.parts
     places = [part.place for part in parts]
     if len(set(places)) == len(parts) and None not in places:
         parts.sort(key=lambda part: part.place or 0)
-    return Reply([Choice.of(part) for part in parts], read_stated(envelope.usage))
+    return Reply([Choice.of(part) for part in parts], event.stated)
 
 
-def open_envelope(content: bytes | bytearray) -> Envelope:
-    """Read the outside of a reply or event.
+class Word(NamedTuple):
+    """What most events of a stream are: one more piece of text of one choice, and nothing else."""
+
+    place: int
+    text: str
+    logprob: float | None
+    stop_stated: bool
+    usage: object
+
+
+def read_word(content: bytes) -> Word | None:
+    """Read an event that is one more piece of text; None for all others, which are read with more care.
+
+    Examples
+    --------
+    >>> read_word(b'{"choices": [{"index": 0, "delta": {"content": "4"}}]}')
+    Word(place=0, text='4', logprob=None, stop_stated=False, usage=None)
+    >>> read_word(b'{"choices": [{"index": 0, "delta": {"reasoning": "4"}}]}') is None
+    True
+    """
+    try:
+        event = _USUAL.decode(content)
+        (choice,) = event.choices
+    except BROKEN_JSON:
+        return None
+    delta, logprobs, stop, logprob = choice.delta, choice.logprobs, choice.stop_reason, None
+    if delta is None or choice.message is not None or choice.finish_reason is not None or event.timings:
+        return None
+    if type(delta.content) is not str or delta.reasoning_content or delta.reasoning or delta.tool_calls:
+        return None
+    if type(choice.index) is not int or (stop is not None and stop is not msgspec.UNSET):
+        return None
+    if logprobs is not None:
+        if logprobs.content is None or len(logprobs.content) != 1:
+            return None
+        logprob = logprobs.content[0].logprob
+        if not -math.inf < logprob <= 0:
+            return None
+    return Word(choice.index, delta.content, logprob, stop is None, event.usage)
+
+
+def read_event(content: bytes | bytearray) -> Event:
+    """Read a reply, or an event of one.
 
     Raises
     ------
     InvalidResponseError, Failed
         As `read_reply`.
     """
+    try:
+        usual = _USUAL.decode(content)
+    except BROKEN_JSON:
+        usual = None
+    if usual is not None and usual.choices:
+        parts = [_part(choice) for choice in usual.choices]
+        return Event(parts, stated_in(usual.usage), usual.timings, True)
+    envelope = _open_envelope(content)
+    parts = [_read_part(raw) for raw in envelope.choices or ()]
+    return Event(parts, read_stated(envelope.usage), envelope.timings, envelope.choices is not None)
+
+
+def _open_envelope(content: bytes | bytearray) -> _Envelope:
+    """Read the outside of a reply or event."""
     data = bytes(content).removeprefix(b"\xef\xbb\xbf")
     try:
-        envelope = msgspec.json.decode(data, type=Envelope)
+        envelope = msgspec.json.decode(data, type=_Envelope)
     except BROKEN_JSON as error:
         _raise_refusal(data)
         start = words_of(data[:80].decode("utf-8", "replace"))
@@ -216,78 +242,36 @@ def open_envelope(content: bytes | bytearray) -> Envelope:
     return envelope
 
 
-def read_part(raw: msgspec.Raw) -> Part:
+def _read_part(raw: msgspec.Raw) -> Part:
     """Read one choice, or what an event adds to one; what is wrong with it is its `error`."""
     try:
-        wire = msgspec.json.decode(raw, type=_WireChoice)
+        wire = msgspec.json.decode(raw, type=_OddChoice)
     except BROKEN_JSON as error:
         return Part(error=f"InvalidResponseError: a choice cannot be read ({error})")
-    place, finish = wire.index if type(wire.index) is int else None, _finish_name(wire.finish_reason)
+    return _part(wire)
+
+
+def _part(wire: _UsualChoice | _OddChoice) -> Part:
+    place, finish = wire.index if type(wire.index) is int else None, name_of_end(wire.finish_reason)
+    message = wire.delta if wire.message is None else wire.message
+    calls: tuple[dict[str, Any], ...] = ()
     try:
-        message = wire.delta if wire.message is None else wire.message
         text, thought = _content(wire.text if message is None else message.content)
         if message is not None:
-            thought += _content(message.reasoning_content or message.reasoning)[0]
-        logprobs = _read_logprobs(wire.logprobs)
-        calls = () if message is None else read_calls(message.tool_calls)
+            more = message.reasoning_content or message.reasoning
+            if more:
+                thought += _content(more)[0]
+            if message.tool_calls:
+                calls = read_calls(message.tool_calls)
+        logprobs = wire.logprobs
+        values = None if logprobs is None else read_logprobs(logprobs)
     except (*BROKEN_JSON, InvalidResponseError) as error:
         reason = f"InvalidResponseError: a choice cannot be read ({error})"
         return Part(place=place, finish=finish, error=reason)
-    stated = wire.stop_reason is None or isinstance(wire.stop_reason, str | int)
-    return Part(
-        place=place,
-        text=text,
-        reasoning=thought,
-        finish=finish,
-        logprobs=logprobs,
-        stop_string=wire.stop_reason if isinstance(wire.stop_reason, str) else "" if stated else None,
-        stop_stated=stated,
-        calls=calls,
-    )
-
-
-def read_stated(raw: msgspec.Raw) -> Stated:
-    """Read the counts that a server states, under the names that are in use.
-
-    Examples
-    --------
-    >>> read_stated(msgspec.Raw(b'{"prompt_tokens": 5, "completion_tokens": null}'))
-    Stated(prompt=5, output=None, cached=None, reasoning=None)
-    """
-    try:
-        usage = msgspec.json.decode(raw)
-    except BROKEN_JSON:
-        return _NOTHING_STATED
-    if not isinstance(usage, dict):
-        return _NOTHING_STATED
-    details = usage.get("prompt_tokens_details") or usage.get("input_tokens_details")
-    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
-    written = usage.get("completion_tokens_details") or usage.get("output_tokens_details")
-    prompt, output = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    return Stated(
-        prompt=_count(usage.get("input_tokens")) if prompt is None else prompt,
-        output=_count(usage.get("output_tokens")) if output is None else output,
-        cached=_count(usage.get("prompt_cache_hit_tokens")) if cached is None else cached,
-        reasoning=_count(written.get("reasoning_tokens")) if isinstance(written, dict) else None,
-    )
-
-
-def finish_of(name: str | None) -> FinishReason:
-    """Return what a server's name for an end means; an unknown one is an error, never an answer.
-
-    Examples
-    --------
-    >>> finish_of("MAX_TOKENS"), finish_of("eos_token"), finish_of("content_filter")
-    ('length', 'stop', 'error')
-    """
-    plain = (name or "").lower().replace("-", "_").replace(" ", "_").removeprefix("finish_reason_")
-    return _FINISH.get(plain, "error")
-
-
-def _finish_name(value: object) -> str | None:
-    if isinstance(value, dict):
-        value = value.get("type") or value.get("reason")
-    return value[:80] if isinstance(value, str) and value else None
+    stop = wire.stop_reason
+    stated = stop is None or isinstance(stop, str | int)
+    said = stop if isinstance(stop, str) else "" if stated else None
+    return Part(place, text, thought, finish, values, said, stated, None, calls)
 
 
 def _content(value: object, depth: int = 0) -> tuple[str, str]:
@@ -312,33 +296,6 @@ def _content(value: object, depth: int = 0) -> tuple[str, str]:
     return text, thought
 
 
-def _read_logprobs(raw: msgspec.Raw) -> list[float] | None:
-    """Return the log-probability of each token, in nats, None where none were sent."""
-    if not bytes(raw).startswith(b"{"):
-        return None
-    held = msgspec.json.decode(raw, type=_Logprobs)
-    if held.content is not None:
-        values = [token.logprob for token in held.content]
-    elif held.token_logprobs is not None:
-        values = held.token_logprobs
-    else:
-        return None
-    known = [value for value in values if value is not None]
-    if known and not max(known) <= 0:
-        if not max(known) <= _ROUNDING:
-            raise InvalidResponseError(f"a log-probability of {max(known)!r} is above 0")
-        known = [min(value, 0.0) for value in known]
-    if not math.isfinite(sum(known)):
-        raise InvalidResponseError("a log-probability is not finite")
-    return known
-
-
-def _count(value: object) -> int | None:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
 def _plain(data: bytes) -> object:
     try:
         return msgspec.json.decode(data)
@@ -361,5 +318,5 @@ def _broken(reason: str, content: bytes | bytearray) -> InvalidResponseError:
         if at >= 0
         else None
     )
-    stated = _NOTHING_STATED if found is None else read_stated(msgspec.Raw(found[1]))
+    stated = NOTHING_STATED if found is None else read_stated(msgspec.Raw(found[1]))
     return InvalidResponseError(reason, prompt_tokens=stated.prompt or 0, output_tokens=stated.output or 0)

@@ -77,8 +77,12 @@ async def test_a_cancelled_call_says_how_many_tokens_it_has_seen() -> None:
 
 def one_has_seen(call: asyncio.Task[Any], one: OpenAIBackend, tokens: int) -> bool:
     """Say whether a call in flight has taken so many tokens off the line."""
-    frames = [task.get_coro().cr_frame for task in asyncio.all_tasks() if not task.done()]  # type: ignore[union-attr]
-    asking = [frame.f_locals.get("self") for frame in frames if frame is not None]
+    asking = []
+    for one_task in asyncio.all_tasks():
+        awaited: Any = one_task.get_coro()
+        while hasattr(awaited, "cr_frame"):
+            asking.append(awaited.cr_frame and awaited.cr_frame.f_locals.get("self"))
+            awaited = awaited.cr_await
     held = [one._in_flight for one in asking if isinstance(one, Asking)]
     return any(pieces.usage().output_tokens >= tokens for pieces in held if isinstance(pieces, Pieces))
 
