@@ -7,7 +7,7 @@ reads a filled gap.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -18,6 +18,8 @@ from policies.table.table import CourseTable
 __all__ = ["filled", "filled_table"]
 
 FloatArray: TypeAlias = NDArray[np.float32]
+
+_BLOCK = 256  # columns whose likeness to all others is held at once
 
 
 def filled(values: FloatArray, *, lower: float = -np.inf, upper: float = np.inf) -> FloatArray:
@@ -30,33 +32,55 @@ def filled(values: FloatArray, *, lower: float = -np.inf, upper: float = np.inf)
     lower, upper : float
         Between which filled numbers are kept.
     """
-    gaps = np.isnan(values)
-    if not gaps.any():
-        return values
+    known = ~np.isnan(values)
+    gaps = np.flatnonzero(~known.all(axis=0))
     result = values.copy()
-    share = 1 - gaps.mean(axis=0)
-    order = np.argsort(-share, kind="stable")
-    for column in order:
-        missing = np.flatnonzero(np.isnan(result[:, column]))
-        # Columns of the same reach have the same gaps, so the donor is looked for among those that reach
-        # further.
-        while len(missing):
-            known = ~gaps[:, column]
-            donors = ~gaps[missing[0]]
-            both = known[:, None] & ~gaps
-            n = both.sum(axis=0)
-            donors &= n > 0
-            if not donors.any():
-                result[missing, column] = np.nanmean(values[:, column])
-                break
-            apart = np.where(both, values - values[:, [column]], 0.0)
-            mean = apart.sum(axis=0) / np.maximum(n, 1)
-            spread = np.where(both, (apart - mean) ** 2, 0.0).sum(axis=0) / np.maximum(n, 1)
-            donor = int(np.where(donors, spread, np.inf).argmin())
-            here = missing[~gaps[missing, donor]]
-            result[here, column] = np.clip(values[here, donor] - mean[donor], lower, upper)
-            missing = missing[gaps[missing, donor]]
+    if not len(gaps):
+        return result
+    spreads = _Spreads.of(values, known)
+    for block in np.array_split(gaps, -(-len(gaps) // _BLOCK)):
+        for column, spread in zip(block, spreads.of_columns(block), strict=True):
+            missing = np.flatnonzero(~known[:, column])
+            # Columns of the same reach have the same gaps, so the donor is looked for among those that reach
+            # further.
+            while len(missing):
+                near = np.where(known[missing[0]], spread, np.inf)
+                donor = int(near.argmin())
+                if np.isinf(near[donor]):
+                    result[missing, column] = np.nanmean(values[:, column])
+                    break
+                both = known[:, column] & known[:, donor]
+                apart = float((values[both, donor] - values[both, column]).mean(dtype=np.float64))
+                told = known[missing, donor]
+                here = missing[told]
+                result[here, column] = np.clip(values[here, donor] - apart, lower, upper)
+                missing = missing[~told]
     return result
+
+
+@dataclass(frozen=True)
+class _Spreads:
+    """How much the difference of two columns varies over the prompts that both tell, by matrix products."""
+
+    known: FloatArray  # shape (P, C)
+    values: FloatArray  # shape (P, C), about their columns' means, 0 where unknown
+    squares: FloatArray
+
+    @classmethod
+    def of(cls, values: FloatArray, known: NDArray[np.bool_]) -> _Spreads:
+        centred = np.where(known, values - np.nanmean(values, axis=0, dtype=np.float64), 0.0)
+        centred = np.asarray(centred / max(float(np.abs(centred).max()), 1e-30), dtype=np.float32)
+        return cls(known=known.astype(np.float32), values=centred, squares=centred**2)
+
+    def of_columns(self, columns: NDArray[np.int64]) -> FloatArray:
+        """Return variances of the difference, shape (columns, C): infinite where no prompt tells both."""
+        known, values, squares = (array[:, columns].T for array in (self.known, self.values, self.squares))
+        n = known @ self.known
+        total = known @ self.values - values @ self.known
+        squared = known @ self.squares + squares @ self.known - 2 * (values @ self.values)
+        told = np.maximum(n, 1)
+        variance = np.maximum(squared / told - (total / told) ** 2, 0.0)
+        return np.where(n > 0, variance, np.float32(np.inf))
 
 
 def filled_table(table: CourseTable, value: FloatArray) -> CourseTable:

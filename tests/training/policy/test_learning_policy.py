@@ -240,6 +240,22 @@ def test_gaps_are_filled_by_the_most_similar_course() -> None:
     assert filled(full, upper=0.75)[2, 1] == pytest.approx(0.75)
 
 
+def test_each_gap_is_filled_by_the_column_whose_difference_varies_least() -> None:
+    """Against the definition, column by column, where whole blocks and single cells are unknown."""
+    rng = np.random.default_rng(0)
+    table = (100 * rng.random((30, 1)) + 10 * rng.normal(size=(30, 40))).astype(np.float32)
+    table[np.ix_(rng.random(30) < 0.3, rng.random(40) < 0.4)] = np.nan
+    table[rng.random(table.shape) < 0.02] = np.nan
+    result = filled(table)
+    known = ~np.isnan(table)
+    assert np.array_equal(result[known], table[known]) and not np.isnan(result).any()
+    for column in np.flatnonzero(~known.all(axis=0)):
+        row = np.flatnonzero(~known[:, column])[0]
+        apart = table - table[:, [column]]
+        donor = np.where(known[row], np.nanvar(apart, axis=0), np.inf).argmin()
+        assert result[row, column] == pytest.approx(table[row, donor] - np.nanmean(apart[:, donor]), abs=1e-3)
+
+
 def test_a_log_is_learned_from_and_nothing_is_lost_on_the_way() -> None:
     log = simulated_log(80, n_samples=6, n_generators=2, seed=0)
     folds = np.arange(80) % 5
