@@ -42,7 +42,7 @@ from training.menu.learned_verifiers import LearnedVerifiers, fit_learned_verifi
 from training.menu.study_name import study_name
 from training.policy.belief_search import search_belief
 from training.policy.bench import Bench
-from training.policy.gaps import filled_table
+from training.policy.gaps import filled_table, filled_where_known
 from training.policy.learn import Learned, Weighed, learn
 from training.policy.learnable import check_learnable
 from training.policy.overoptimised import overoptimised
@@ -319,7 +319,7 @@ def _bundle(
                 [row_mean(log.pool(name).output_tokens)[rows] for name in log.generators], axis=1
             ),
         ),
-        prompt_tokens=np.stack([lengths[name][rows] for name in log.generators], axis=1),
+        prompt_tokens=filled_where_known(np.stack(list(lengths.values()), axis=1))[rows],
         features=None if read is None else read.features,
         belief=None if read is None else read.fitted.belief.take(rows),
         prompt_token_fit=prompt_token_fit(log),

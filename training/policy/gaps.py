@@ -8,26 +8,27 @@ reads a filled gap.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from policies.table.table import CourseTable
 
-__all__ = ["filled", "filled_table"]
+__all__ = ["filled", "filled_table", "filled_where_known"]
 
 FloatArray: TypeAlias = NDArray[np.float32]
+Float = TypeVar("Float", np.float32, np.float64)
 
 _BLOCK = 256  # columns whose likeness to all others is held at once
 
 
-def filled(values: FloatArray, *, lower: float = -np.inf, upper: float = np.inf) -> FloatArray:
+def filled(values: NDArray[Float], *, lower: float = -np.inf, upper: float = np.inf) -> NDArray[Float]:
     """Return a table, shape (P, C), without NaN.
 
     Parameters
     ----------
-    values : ndarray of float32, shape (P, C)
+    values : ndarray of float, shape (P, C)
         Every column has some number, and so has every row.
     lower, upper : float
         Between which filled numbers are kept.
@@ -67,7 +68,7 @@ class _Spreads:
     squares: FloatArray
 
     @classmethod
-    def of(cls, values: FloatArray, known: NDArray[np.bool_]) -> _Spreads:
+    def of(cls, values: NDArray[Float], known: NDArray[np.bool_]) -> _Spreads:
         centred = np.where(known, values - np.nanmean(values, axis=0, dtype=np.float64), 0.0)
         centred = np.asarray(centred / max(float(np.abs(centred).max()), 1e-30), dtype=np.float32)
         return cls(known=known.astype(np.float32), values=centred, squares=centred**2)
@@ -93,12 +94,16 @@ def filled_table(table: CourseTable, value: FloatArray) -> CourseTable:
     value : ndarray of float32, shape (P, C)
         Its values, filled.
     """
-    usage = {}
+    usage: dict[str, Any] = {}
     for name in ("rounds", "samples", "requests", "output_tokens", "resent_tokens", "verifier_tokens"):
-        array = getattr(table, name)
-        known = ~np.isnan(array).all(axis=0)
-        whole = array.copy()
-        if known.any():
-            whole[:, known] = filled(array[:, known], lower=0.0)
-        usage[name] = whole
+        usage[name] = filled_where_known(getattr(table, name))
     return replace(table, value=value, **usage)
+
+
+def filled_where_known(counts: NDArray[Float]) -> NDArray[Float]:
+    """Return counts, shape (P, C), without gaps but in columns that hold nothing else."""
+    known = ~np.isnan(counts).all(axis=0)
+    whole = counts.copy()
+    if known.any():
+        whole[:, known] = filled(counts[:, known], lower=0.0)
+    return whole

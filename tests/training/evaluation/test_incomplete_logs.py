@@ -59,3 +59,18 @@ def test_ragged_samples_are_compared_where_they_are_known(tmp_path: Path) -> Non
     assert "20 prompts that lack samples" in report.to_markdown()
     alone = evaluate(bundle, whole, n_bootstrap=100)
     assert alone.comparison["plateau"] == report.comparison["plateau"]
+
+
+def test_missing_lines_are_priced_by_tokens_of_prompts_too(tmp_path: Path) -> None:
+    """Where prompts cost money and some lack a generator, their tokens for it are unknown as well."""
+    path = tmp_path / "log.jsonl"
+    simulated_log(120, n_samples=4, n_generators=3, seed=1).write(path)
+    header, *lines = map(json.loads, path.read_text().splitlines())
+    for generator in header["generators"].values():
+        generator |= {"usd_per_mtok_in": 1.0, "usd_per_mtok_out": 4.0}
+    kept = [line for at, line in enumerate(lines) if line["generator"] != "model-1" or at % 7]
+    path.write_text("\n".join(map(json.dumps, [header, *kept])))
+    train_log, test_log = SampleLog.read(path).split(0.4)
+    bundle = train(train_log, tmp_path / "policy", unit="usd", n_trials=1, seed=0)
+    report = evaluate(bundle, test_log, n_bootstrap=100)
+    assert report.data["unit"] == "usd" and report.data["n_prompts"] > 0
