@@ -123,7 +123,7 @@ def evaluate(
     tell("table", 0, 1)
     judged = judge(planner, unseen, model, seed=seed)
     tell("table", 1, 1)
-    bed, kept = judged.bed, judged.log
+    bed, kept, planner = judged.bed, judged.log, judged.planner
     near = kept.near_duplicates()
     weights = bootstrap_weights(len(bed), n_replicates=n_bootstrap, seed=seed, groups=near.groups)
     tell("hindsight", 0, 1)
@@ -160,6 +160,7 @@ def evaluate(
             "n_groups": len(set(near.groups)),
             "n_samples": kept.n_samples,
             "n_courses": len(bed.subject.courses),
+            "n_courses_given_up": judged.n_given_up,
             "unit": loaded.unit,
             "objective": loaded.objective,
             "scale": [scale.lower, scale.upper],

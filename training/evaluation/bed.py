@@ -110,6 +110,15 @@ class Measured(NamedTuple):
         """Return the courses of some prompts."""
         return Measured(*(array[rows] for array in self))
 
+    def columns(self, columns: NDArray[np.intp]) -> Measured:
+        """Return some of the courses."""
+        return Measured(*(array[:, columns] for array in self))
+
+    @property
+    def told(self) -> FloatArray:
+        """The share of prompts that tell each course, shape (C,)."""
+        return np.asarray((~np.isnan(self.value)).mean(axis=0))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TestBed:

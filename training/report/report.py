@@ -174,6 +174,11 @@ class Report:
                 f"- Left out: {data['n_left_out']} prompts that lack samples of what the policy or the "
                 "static mix draws."
             )
+        if data["n_courses_given_up"]:
+            lines.append(
+                f"- Not compared: {data['n_courses_given_up']} courses that too few of these prompts have "
+                "samples for; the policy and the static mix do without them here."
+            )
         if data["n_renamed"]:
             lines.append(
                 f"- Left out: {data['n_renamed']} prompts whose text was trained on under another id."

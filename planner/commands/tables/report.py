@@ -34,6 +34,10 @@ def print_report(console: Console, report: Report) -> None:
     if report.data["n_left_out"]:
         left = f"{report.data['n_left_out']} prompts lack samples of what is compared and are left out"
         console.print(left, style="dim")
+    if report.data["n_courses_given_up"]:
+        n = report.data["n_courses_given_up"]
+        left = f"{n} ways to spend samples are not compared, as few prompts have the samples for them"
+        console.print(left, style="dim")
     renamed = report.data["n_renamed"] + report.data["n_reworded"]
     if renamed:
         left = f"{renamed} prompts were trained on under other ids, in nearly these words, and are left out"

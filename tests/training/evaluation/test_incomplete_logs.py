@@ -74,3 +74,18 @@ def test_missing_lines_are_priced_by_tokens_of_prompts_too(tmp_path: Path) -> No
     bundle = train(train_log, tmp_path / "policy", unit="usd", n_trials=1, seed=0)
     report = evaluate(bundle, test_log, n_bootstrap=100)
     assert report.data["unit"] == "usd" and report.data["n_prompts"] > 0
+
+
+def test_courses_that_few_prompts_tell_are_given_up_before_most_prompts_are(tmp_path: Path) -> None:
+    """Each model has all samples of most prompts, and hardly any prompt has them of all models."""
+    path = tmp_path / "log.jsonl"
+    simulated_log(160, n_samples=6, n_generators=4, seed=1).write(path)
+    header, *lines = map(json.loads, path.read_text().splitlines())
+    for at, line in enumerate(lines):
+        line["samples"] = line["samples"][: 2 if at % 7 in (0, 2, 5) else 6]
+    path.write_text("\n".join(map(json.dumps, [header, *lines])))
+    train_log, test_log = SampleLog.read(path).split(0.4)
+    report = evaluate(train(train_log, tmp_path / "policy", n_trials=1, seed=0), test_log, n_bootstrap=100)
+    assert report.data["n_courses_given_up"] > 0
+    assert report.data["n_prompts"] >= 0.5 * len(test_log.prompts)
+    assert "courses that too few of these prompts have samples for" in report.to_markdown()
