@@ -144,6 +144,7 @@ class Route:
             planned = await self._plan(planning, asked, options, payment.price)
             seen.plan_seconds = planned.seconds
             seen.expected_cost, seen.unit = planned.plan.expected_cost, planned.plan.unit
+            seen.price = planning.price if payment.price is None else payment.price
             seen.familiarity = planned.plan.familiarity
             seen.expected_accuracy = planned.plan.expected_accuracy
             course = planned.plan.course

@@ -51,6 +51,8 @@ class Seen:
         In [0, 1]: how much the prompt is like those of the training, and the share of the winning answer.
     expected_accuracy : float, optional
         What the plan expects.
+    price : float, optional
+        That the route planned at: its window's, or its own.
     """
 
     endpoint: str = "other"
@@ -68,6 +70,7 @@ class Seen:
     thinking_ignored: int = 0
     cost: float | None = None
     expected_cost: float | None = None
+    price: float | None = None
     familiarity: float | None = None
     agreement: float | None = None
     expected_accuracy: float | None = None
@@ -150,10 +153,6 @@ class Watch:
                 self._shadow.labels(route, what).inc(max(value, 0.0))
                 self._shadow.labels(route, f"{what}_count").inc()
 
-    def price(self, route: str, price: float) -> None:
-        """Note the price that a route's plans are made at."""
-        self._price.labels(route).set(price)
-
     def call(self, seen: Seen) -> None:
         """Count a call."""
         route = seen.route
@@ -178,6 +177,8 @@ class Watch:
             self._unjudged.labels(route).inc(seen.judge_failures)
         if seen.thinking_ignored:
             self._thinking.labels(route).inc(seen.thinking_ignored)
+        if seen.price is not None:
+            self._price.labels(route).set(seen.price)
         if seen.samples:
             self._samples.labels(route).observe(seen.samples)
         if seen.stop_reason:

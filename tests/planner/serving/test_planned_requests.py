@@ -77,6 +77,7 @@ async def test_a_plan_of_one_sample_streams_through() -> None:
     assert with_usage.events[-1]["usage"]["completion_tokens"] == 10
     assert all(asked.json["stream_options"] == {"include_usage": True} for asked in up.asked)
     assert 'planner_tokens_total{kind="output",route="*"} 20.0' in page
+    assert 'planner_price{route="*"} 1e-05' in page
 
 
 async def test_where_nothing_can_select_the_plan_is_one_sample_and_says_so() -> None:
