@@ -174,17 +174,6 @@ class Trees:
         ]
         return np.concatenate(parts) if parts else np.zeros((0, self.value.shape[1]))
 
-    def take(self, n_trees: int) -> Trees:
-        """Return the first trees, at least one."""
-        if not 1 <= n_trees <= self.n_trees:
-            raise InvalidInputError(f"n_trees must be between 1 and {self.n_trees}, got {n_trees}")
-        end = len(self.feature) if n_trees == self.n_trees else int(self.root[n_trees])
-        n_leaves = int(np.count_nonzero(self.feature[:end] < 0))
-        nodes = {name: getattr(self, name)[:end] for name in _KINDS if name != "value"}
-        return Trees(
-            n_features=self.n_features, root=self.root[:n_trees], **nodes, value=self.value[:n_leaves]
-        )
-
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return what `from_arrays` needs, without pickle."""
         arrays = {name: getattr(self, name) for name in _KINDS}

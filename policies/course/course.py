@@ -8,7 +8,7 @@ replays it, how it is carried out to `planner.strategies.follow`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Final, Literal, TypeAlias, get_args
@@ -200,42 +200,9 @@ class Course(_Hashed):
         """Names of the generators in order of first use."""
         return tuple(dict.fromkeys(step.generator for step in self.steps))
 
-    def needs(self, generator: str) -> int:
-        """Return how many samples of a generator the whole course draws."""
-        return sum(step.n for step in self.steps if step.generator == generator)
-
     def prefix(self, n_steps: int) -> Course:
         """Return the course of the first `n_steps` steps, at least 1; of all where there are no more."""
         return self if n_steps >= len(self.steps) else replace(self, steps=self.steps[:n_steps])
-
-    def within(self, cap: float, most: Sequence[float]) -> Course | None:
-        """Return the longest prefix that cannot cost more than a hard cap.
-
-        Parameters
-        ----------
-        cap : float
-            The most that one prompt may cost.
-        most : sequence of float
-            The most that each step can cost, one per step.
-
-        Returns
-        -------
-        Course or None
-            None where not even the first step fits.
-
-        Examples
-        --------
-        >>> course = Course(steps=waves("small", (2, 2)) + waves("large", (1,)))
-        >>> str(course.within(25.0, [2.0, 2.0, 40.0]))
-        'small x2 2 times; vote'
-        """
-        spent, fits = 0.0, 0
-        for cost in most[: len(self.steps)]:
-            spent += cost
-            if not spent <= cap:
-                break
-            fits += 1
-        return self.prefix(fits) if fits else None
 
     def within_rounds(self, max_rounds: int) -> Course:
         """Return the longest prefix of at most `max_rounds` rounds, at least 1."""

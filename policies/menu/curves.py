@@ -70,30 +70,6 @@ class CurveTable:
     output_tokens: FloatArray
     verifier_tokens: FloatArray | None = None
 
-    def take(self, rows: NDArray[np.intp]) -> CurveTable:
-        """Return the table of the prompts at `rows`."""
-        return replace(
-            self,
-            prompt_ids=tuple(self.prompt_ids[row] for row in rows),
-            value=self.value[rows],
-            samples=self.samples[rows],
-            prompt_tokens=self.prompt_tokens[rows],
-            output_tokens=self.output_tokens[rows],
-            verifier_tokens=None if self.verifier_tokens is None else self.verifier_tokens[rows],
-        )
-
-    def columns(self, columns: NDArray[np.intp]) -> CurveTable:
-        """Return the table of the allocations at `columns`."""
-        return replace(
-            self,
-            allocations=tuple(self.allocations[column] for column in columns),
-            value=self.value[:, columns],
-            samples=self.samples[:, columns],
-            prompt_tokens=self.prompt_tokens[:, columns],
-            output_tokens=self.output_tokens[:, columns],
-            verifier_tokens=None if self.verifier_tokens is None else self.verifier_tokens[:, columns],
-        )
-
 
 def measure_curves(
     log: SampleLog,

@@ -216,10 +216,6 @@ class LearnedScorer:
         """Recorded quantities that the models need."""
         return self.models[0].columns
 
-    def take(self, rows: NDArray[np.intp]) -> LearnedScorer:
-        """Return the scorer of the prompts at `rows`."""
-        return self if self.folds is None else LearnedScorer(models=self.models, folds=self.folds[rows])
-
     def score(
         self, prompts: NDArray[np.intp], answer: NDArray[np.int32], **columns: NDArray[np.float64]
     ) -> NDArray[np.float64]:

@@ -76,7 +76,6 @@ def test_the_first_trees_are_those_of_fewer_rounds() -> None:
     booster = grown(rows)
     few = booster.predict(rows, raw_score=True, num_iteration=7)
     assert_array_equal(trees_of_booster(booster, n_trees=7).predict(rows)[:, 0], few)
-    assert_array_equal(trees_of_booster(booster).take(7).predict(rows)[:, 0], few)
 
 
 def test_a_model_that_learned_nothing_is_one_leaf() -> None:

@@ -92,15 +92,6 @@ def test_a_row_is_predicted_alike_alone_and_among_many() -> None:
     assert_array_equal(together[:, 0], np.ceil(known.clip(0, 60)))
 
 
-def test_the_first_trees_can_be_taken() -> None:
-    trees = Trees.from_arrays(ARRAYS)
-    assert trees.take(1).predict([[2.1, 0.6]]).tolist() == [[4.0]]
-    assert trees.take(2).predict([[2.1, 0.6]]).tolist() == [[12.0]]
-    for count in (0, 3):
-        with pytest.raises(InvalidInputError, match="between 1 and 2"):
-            trees.take(count)
-
-
 def test_trees_survive_their_arrays() -> None:
     trees = Trees.from_arrays(Trees.from_arrays(ARRAYS).to_arrays())
     assert {name: array.tolist() for name, array in trees.to_arrays().items()} == {

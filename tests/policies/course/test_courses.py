@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from difficulty.errors import InvalidInputError
 from policies.course.course import Course, Selection, Step, waves
@@ -42,18 +40,6 @@ def test_rounds_count_what_waits_for_an_earlier_step(course: Course, rounds: int
     if rounds > 1:
         shorter = course.within_rounds(rounds - 1)
         assert shorter.rounds <= rounds - 1 and shorter.steps == course.steps[: len(shorter.steps)]
-
-
-@given(sizes=st.lists(st.integers(1, 4), min_size=1, max_size=6), cap=st.integers(0, 30))
-def test_a_cap_leaves_the_longest_prefix_that_fits(sizes: list[int], cap: int) -> None:
-    course = Course(steps=waves("a", tuple(sizes)), stop=Beta(threshold=0.9))
-    fits = [k for k in range(1, len(sizes) + 1) if sum(sizes[:k]) <= cap]
-    found = course.within(float(cap), [float(size) for size in sizes])
-    assert found == (course.prefix(fits[-1]) if fits else None)
-
-
-def test_costs_that_nobody_knows_fit_no_cap() -> None:
-    assert Course(steps=waves("a", (1,))).within(9.0, [float("nan")]) is None
 
 
 def test_words_say_all_of_it() -> None:

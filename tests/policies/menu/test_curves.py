@@ -263,8 +263,6 @@ def test_what_a_reward_model_read_is_measured_where_it_scores() -> None:
     assert_array_equal(read("best_of_n", 2), [40, 80])
     assert_array_equal(read("weighted_best_of_n", 3), [60, 120])
     assert_array_equal(read("majority_vote", 1), [np.nan, np.nan])
-    part = curves.take(np.array([1])).columns(np.array([0]))
-    assert_array_equal(part.verifier_tokens, curves.verifier_tokens[1:, :1])
 
 
 def test_attempts_of_chains_are_read_where_scores_select_among_them() -> None:
@@ -289,17 +287,6 @@ def test_a_log_without_it_has_none() -> None:
     log = log_of(line([sample("1", True, score=0.5)] * 4), line([sample("1", True)], **BEAM))
     curves = measure_curves(log, build_menu(log))
     assert curves.verifier_tokens is None
-    assert curves.take(np.array([0])).columns(np.array([0])).verifier_tokens is None
-
-
-def test_rows_and_columns_are_taken_with_their_names() -> None:
-    log = simulated_log(5, n_samples=4)
-    curves = measure_curves(log, build_menu(log))
-    part = curves.take(np.array([3, 1])).columns(np.array([2, 0]))
-    assert part.prompt_ids == (curves.prompt_ids[3], curves.prompt_ids[1])
-    assert part.allocations == (curves.allocations[2], curves.allocations[0])
-    for name in ("value", "samples", "prompt_tokens", "output_tokens"):
-        assert_array_equal(getattr(part, name), getattr(curves, name)[[3, 1]][:, [2, 0]])
 
 
 def test_the_order_of_allocations_does_not_matter() -> None:
