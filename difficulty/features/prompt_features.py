@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError, InvalidPromptError, NotFittedError
 from difficulty.features.text.embedding import TextEmbedding
-from difficulty.features.text.statistics import TEXT_STATISTICS, text_statistics
+from difficulty.features.text.statistics import TEXT_STATISTICS, statistics_of, with_last_lines
+from difficulty.features.text.tokens import chunks, tokenize
 from difficulty.prompt import Prompt
 
 __all__ = ["PromptFeatures"]
@@ -144,10 +145,7 @@ class PromptFeatures:
         texts = [content for content in contents if content is not None]
         if texts:
             rows = np.flatnonzero([content is not None for content in contents])
-            blocks = [text_statistics(texts)]
-            if self._embedding is not None:
-                blocks.append(self._embedding.transform(texts))
-            table = np.concatenate(blocks, axis=1)
+            table = np.concatenate([self._read(texts[part]) for part in chunks(texts)])
             result[rows, : table.shape[1]] = table
         if hidden is not None and self._hidden_axes is not None and self._hidden_mean is not None:
             states = _check_hidden(hidden, len(prompts))
@@ -157,6 +155,15 @@ class PromptFeatures:
                 )
             result[:, -self._hidden_axes.shape[1] :] = (states - self._hidden_mean) @ self._hidden_axes
         return result
+
+    def _read(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return statistics and wording of P texts, which are cut into tokens once."""
+        both = with_last_lines(texts)
+        tokens = tokenize(both)
+        statistics = statistics_of(both, tokens)
+        if self._embedding is None:
+            return statistics
+        return np.concatenate([statistics, self._embedding.embed(tokens.part(0, len(texts)))], axis=1)
 
     def to_arrays(self) -> dict[str, NDArray[np.float64]]:
         """Return what `from_arrays` needs, without pickle.

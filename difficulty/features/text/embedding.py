@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError, NotFittedError
-from difficulty.features.text.tokens import DIGIT, SPACE, mix, spread, tokenize
+from difficulty.features.text.tokens import DIGIT, SPACE, TextTokens, chunks, mix, spread, tokenize
 
 __all__ = ["TextEmbedding"]
 
@@ -84,6 +84,8 @@ class TextEmbedding:
     dims_: int
     inverse_frequency_: NDArray[np.float64]
     projection_: NDArray[np.float64]
+    _squared: NDArray[np.float64]
+    _weighed: NDArray[np.float64]
 
     def __init__(self, *, dims: int = 32, n_buckets: int = 2048, seed: int = 0) -> None:
         if not 1 <= dims <= _MAX_DIMS:
@@ -110,16 +112,16 @@ class TextEmbedding:
         if len(texts) > _MAX_FIT_TEXTS:
             chosen = np.sort(rng.choice(len(texts), _MAX_FIT_TEXTS, replace=False))
             texts = [texts[index] for index in chosen]
-        roots = np.concatenate(
-            [self._roots(texts[start : start + _CHUNK_TEXTS]) for start in range(0, len(texts), _CHUNK_TEXTS)]
-        )
+        roots = np.concatenate([np.sqrt(self._counts(tokenize(texts[part]))) for part in chunks(texts)])
         n_with = np.count_nonzero(roots, axis=0)
         self.inverse_frequency_ = np.log((1.0 + len(texts)) / (1.0 + n_with)) + 1.0
         self.dims_ = min(self.dims, max(1, len(texts) // _TEXTS_PER_DIMENSION))
-        rows = self._weigh(roots)
-        _, _, right = randomized_svd(rows, self.dims_, n_iter=4, random_state=self.seed)
+        roots *= self.inverse_frequency_
+        blocks = roots.reshape(len(roots), 2, self.n_buckets)
+        blocks /= np.maximum(np.sqrt(np.einsum("pbn,pbn->pb", blocks, blocks)), 1e-12)[:, :, None]
+        _, _, right = randomized_svd(roots, self.dims_, n_iter=4, random_state=self.seed)
         self.projection_ = np.ascontiguousarray(right.T.round(_DECIMALS) + 0.0, dtype=np.float64)
-        return self
+        return self._prepare()
 
     def transform(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed P texts.
@@ -133,12 +135,24 @@ class TextEmbedding:
         NotFittedError
             Before `fit`.
         """
+        empty = np.empty((0, getattr(self, "dims_", 0)), dtype=np.float32)
+        return np.concatenate([empty, *(self.embed(tokenize(texts[part])) for part in chunks(texts))])
+
+    def embed(self, tokens: TextTokens) -> NDArray[np.float32]:
+        """Embed P texts that were cut into tokens, as in `transform`."""
         if not hasattr(self, "projection_"):
             raise NotFittedError("this TextEmbedding is not fitted; call fit(texts) or from_arrays(arrays)")
-        result = np.empty((len(texts), self.dims_), dtype=np.float32)
-        for start in range(0, len(texts), _CHUNK_TEXTS):
-            part = slice(start, start + _CHUNK_TEXTS)
-            result[part] = self._weigh(self._roots(texts[part])) @ self.projection_
+        result = np.empty((len(tokens), self.dims_), dtype=np.float32)
+        for start in range(0, len(tokens), _CHUNK_TEXTS):
+            counts = self._counts(tokens.part(start, start + _CHUNK_TEXTS)).astype(np.float64)
+            lengths = [np.sqrt(counts[:, block] @ self._squared[block]) for block in self._blocks]
+            roots = np.sqrt(counts, out=counts)
+            # Words and characters of each text have unit length.
+            words, characters = (
+                (roots[:, block] @ self._weighed[block]) / np.maximum(length, 1e-12)[:, None]
+                for block, length in zip(self._blocks, lengths, strict=True)
+            )
+            result[start : start + _CHUNK_TEXTS] = words + characters
         return result
 
     def to_arrays(self) -> dict[str, NDArray[np.float64]]:
@@ -187,20 +201,22 @@ class TextEmbedding:
         if not ((weights >= 0) & (weights <= _MAX_NUMBER)).all():
             raise InvalidInputError(f"weights of buckets must lie between 0 and {_MAX_NUMBER:g}")
         embedding.dims_ = shape[1]
-        return embedding
+        return embedding._prepare()
 
-    def _weigh(self, roots: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Weigh the buckets and give the words and the characters of each text unit length; in place."""
-        roots *= self.inverse_frequency_
-        blocks = roots.reshape(len(roots), 2, self.n_buckets)
-        length = np.sqrt(np.einsum("pbn,pbn->pb", blocks, blocks))
-        blocks /= np.maximum(length, 1e-12)[:, :, None]
-        return roots
+    @property
+    def _blocks(self) -> tuple[slice, slice]:
+        """Buckets of words, and of characters."""
+        return slice(0, self.n_buckets), slice(self.n_buckets, 2 * self.n_buckets)
 
-    def _roots(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return the root of the count of each bucket in each text; shape (P, 2 * n_buckets)."""
-        tokens = tokenize(texts)
-        width = 2 * self.n_buckets
+    def _prepare(self) -> TextEmbedding:
+        """Work out what is the same for all texts."""
+        self._squared = np.square(self.inverse_frequency_)
+        self._weighed = self.inverse_frequency_[:, None] * self.projection_
+        return self
+
+    def _counts(self, tokens: TextTokens) -> NDArray[np.int64]:
+        """Return the count of each bucket in each text; shape (P, 2 * n_buckets)."""
+        n_texts, width = len(tokens), 2 * self.n_buckets
         shift = np.uint64(64 - (self.n_buckets.bit_length() - 1))
         kind = tokens.classes[tokens.start]
         words = tokens.hashes.copy()
@@ -218,7 +234,7 @@ class TextEmbedding:
         classes = np.concatenate([np.array([SPACE], dtype=np.uint8), tokens.classes])
         codes[classes == DIGIT] = _ZERO
         codes[classes == SPACE] = _BLANK
-        base = np.repeat(np.arange(len(texts)) * width + self.n_buckets, np.diff(tokens.offsets))
+        base = np.repeat(np.arange(n_texts) * width + self.n_buckets, np.diff(tokens.offsets))
         mixed = mix(codes)
         solid = classes != SPACE
         grams = mixed[:-1] * _PLACES[0] + mixed[1:] * _PLACES[1]
@@ -231,5 +247,4 @@ class TextEmbedding:
             base = base[1:]
             keys.append((base + (grams >> shift).astype(np.int64))[whole])
             whole = whole[:-1] & solid[place:-1]
-        counts = np.bincount(np.concatenate(keys), minlength=len(texts) * width)
-        return np.sqrt(counts).reshape(len(texts), width)
+        return np.bincount(np.concatenate(keys), minlength=n_texts * width).reshape(n_texts, width)

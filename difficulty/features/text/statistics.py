@@ -29,7 +29,7 @@ from difficulty.features.text.tokens import (
 )
 from difficulty.features.text.words import WORD_STATISTICS, word_statistics
 
-__all__ = ["TEXT_STATISTICS", "text_statistics"]
+__all__ = ["TEXT_STATISTICS", "statistics_of", "text_statistics", "with_last_lines"]
 
 _N_CODES = 129  # ASCII, and one for everything beyond it
 _NEWLINE = ord("\n")
@@ -147,14 +147,23 @@ def text_statistics(texts: Sequence[str]) -> NDArray[np.float32]:
     >>> row["numbers"], row["most_digits"], row["times_marks"], round(row["log_product"], 2)
     (2.0, 3.0, 1.0, 3.82)
     """
-    result = np.empty((len(texts), len(TEXT_STATISTICS)), dtype=np.float32)
-    for part in chunks(texts):
-        pieces = texts[part]
-        # One pass over texts and last lines together: for one prompt, calls cost more than characters.
-        table = _measure([*pieces, *(_last_line(text) for text in pieces)])
-        result[part, : len(_WHOLE)] = table[: len(pieces)]
-        result[part, len(_WHOLE) :] = table[len(pieces) :, _LAST_LINE_COLUMNS]
-    return result
+    parts = [with_last_lines(texts[part]) for part in chunks(texts)]
+    empty = np.empty((0, len(TEXT_STATISTICS)), dtype=np.float32)
+    return np.concatenate([empty, *(statistics_of(part, tokenize(part)) for part in parts)])
+
+
+def with_last_lines(texts: Sequence[str]) -> list[str]:
+    """Return P texts and after them their last lines, (2P,): cut in one pass, since for one prompt calls cost
+    more than characters.
+    """
+    return [*texts, *(_last_line(text) for text in texts)]
+
+
+def statistics_of(both: Sequence[str], tokens: TextTokens) -> NDArray[np.float32]:
+    """Return `text_statistics` of P texts, given as `with_last_lines` and cut into tokens."""
+    n_texts = len(both) // 2
+    table = _measure(both, tokens)
+    return np.concatenate([table[:n_texts], table[n_texts:, _LAST_LINE_COLUMNS]], axis=1, dtype=np.float32)
 
 
 def _last_line(text: str) -> str:
@@ -163,9 +172,8 @@ def _last_line(text: str) -> str:
     return last if before and not before.isspace() else ""
 
 
-def _measure(texts: Sequence[str]) -> NDArray[np.float64]:
+def _measure(texts: Sequence[str], tokens: TextTokens) -> NDArray[np.float64]:
     """Measure P texts as they are; shape (P, len(_WHOLE))."""
-    tokens = tokenize(texts)
     histogram = _histogram(tokens)
     return np.concatenate(
         [

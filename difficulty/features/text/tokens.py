@@ -76,6 +76,30 @@ class TextTokens:
     hashes: NDArray[np.uint64]
     upper_case: NDArray[np.int64]
 
+    def __len__(self) -> int:
+        return len(self.upper_case)
+
+    def part(self, first: int, last: int) -> TextTokens:
+        """Return the texts from `first` up to `last`, as if they had been cut alone.
+
+        Examples
+        --------
+        >>> tokenize(["a b", "c", "d e"]).part(1, 3).start.tolist()
+        [0, 2, 4]
+        """
+        begin, end = self.offsets[[first, min(last, len(self))]]
+        some = slice(*np.searchsorted(self.start, (begin, end)))
+        return TextTokens(
+            codes=self.codes[begin:end],
+            classes=self.classes[begin:end],
+            offsets=self.offsets[first : last + 1] - begin,
+            owner=self.owner[some] - first,
+            start=self.start[some] - begin,
+            end=self.end[some] - begin,
+            hashes=self.hashes[some],
+            upper_case=self.upper_case[first:last],
+        )
+
 
 def chunks(texts: Sequence[str]) -> Iterator[slice]:
     """Yield slices of `texts` of about a quarter of a million characters each, and at least one text."""
