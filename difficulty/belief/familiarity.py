@@ -26,7 +26,7 @@ FloatArray: TypeAlias = NDArray[np.float64]
 
 # Standardised features are clipped here: far enough to tell strangers, near enough for one not to decide.
 _CLIP: Final = 5.0
-_CHUNK_ROWS: Final = 1024
+_CHUNK_ROWS: Final = 256
 _MAX_ENTRIES: Final = 1 << 24
 
 

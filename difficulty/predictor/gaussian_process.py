@@ -33,7 +33,7 @@ _MAX_ROWS: Final = 2000
 _CLIP: Final = 4.0
 # A feature that the forest never splits on still counts a little.
 _LEAST_RELEVANCE: Final = 0.1
-_CHUNK_ROWS: Final = 1024
+_CHUNK_ROWS: Final = 128
 _MAX_ENTRIES: Final = 1 << 26
 
 

@@ -25,6 +25,8 @@ LARGEST: Final = float(np.finfo(np.float64).max)
 ZERO: Final = float(np.float32(1e-35))
 """LightGBM takes numbers of at most this size for 0."""
 
+# Levels that are walked before the ways that have ended are left out.
+_LEVELS: Final = 4
 # Rows walked at a time, times trees: what they need stays in the processor's cache.
 _WALKED: Final = 1 << 14
 
@@ -86,15 +88,27 @@ class Descent:
         found = np.empty((n_rows, len(self.root)), dtype=np.int64)
         step = max(_WALKED // len(self.root), 1)
         for start in range(0, n_rows, step):
-            part = columns[start : start + step].ravel()
-            n_part = min(step, n_rows - start)
-            first = (np.arange(n_part) * n_columns)[:, None]
-            node = np.broadcast_to(self.root, (n_part, len(self.root)))
-            for _ in range(self.depth):
-                below = part.take(first + self._column.take(node)) <= self.threshold.take(node)
-                node = self._children.take(2 * node + below)
-            found[start : start + step] = self._number.take(node)
+            part = columns[start : start + step]
+            found[start : start + step] = self._walk(part.ravel(), len(part), n_columns)
         return found
+
+    def _walk(self, part: FloatArray, n_rows: int, n_columns: int) -> NDArray[np.int64]:
+        """Return the leaves of a few rows, given flat, shape (P, T)."""
+        node = np.tile(self.root, n_rows)
+        first = np.repeat(np.arange(n_rows) * n_columns, len(self.root))
+        result, place = node, np.arange(len(node))
+        for level in range(1, self.depth + 1):
+            below = part.take(first + self._column.take(node)) <= self.threshold.take(node)
+            node = self._children.take(2 * node + below)
+            if level % _LEVELS and level < self.depth:
+                continue
+            # Most ways end long before the longest: only those that go on are walked further.
+            result[place] = node
+            on = np.flatnonzero(self.feature.take(node) >= 0)
+            if not len(on):
+                break
+            node, first, place = node[on], first[on], place[on]
+        return self._number.take(result).reshape(n_rows, len(self.root))
 
     @cached_property
     def _keys(self) -> NDArray[np.int64]:
