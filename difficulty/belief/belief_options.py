@@ -89,6 +89,11 @@ class BeliefOptions:
         return cls(min_leaf=5, nearest=1.0, kernel=1.0)
 
     @property
+    def total(self) -> float:
+        """Sum of the parts of the mixture."""
+        return self.forest + self.nearest + self.kernel
+
+    @property
     def needs_rates(self) -> bool:
         """Whether the mixture asks for predicted success rates."""
         return self.nearest > 0 or self.kernel > 0

@@ -18,7 +18,7 @@ from difficulty.belief.belief_options import BeliefOptions
 from difficulty.belief.rate_weights import RateReferences
 from difficulty.belief.skill import equal_weights
 
-__all__ = ["OutOfFold", "draw_to_equal", "mixture", "placed", "sharp_weights"]
+__all__ = ["OutOfFold", "add_by_rates", "drawn_to_equal", "mixture", "sharp_weights"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 Weights: TypeAlias = NDArray[np.float32]
@@ -50,15 +50,24 @@ def mixture(
     share : ndarray of float64, shape (T,)
         0 for references that no prompt resembles.
     """
-    total = options.forest + options.nearest + options.kernel
-    mixed = shared * np.float32(options.forest / total)
+    mixed = shared * np.float32(options.forest / options.total)
+    add_by_rates(mixed, options, rates, references)
+    return _shared_out(mixed, share)
+
+
+def add_by_rates(
+    weights: Weights, options: BeliefOptions, rates: FloatArray, references: RateReferences
+) -> None:
+    """Add the two parts of a mixture that predicted rates decide to weights, shape (N, T), in place.
+
+    Parameters as in `mixture`.
+    """
     if options.nearest:
         near = references.nearest(rates, n_nearest=options.n_nearest)
-        mixed += near * np.float32(options.nearest / total)
+        weights += near * np.float32(options.nearest / options.total)
     if options.kernel:
         near = references.kernel(rates, bandwidth=options.bandwidth, floor=options.floor)
-        mixed += near * np.float32(options.kernel / total)
-    return _shared_out(mixed, share)
+        weights += near * np.float32(options.kernel / options.total)
 
 
 def sharp_weights(rates: FloatArray, references: RateReferences, share: FloatArray) -> Weights:
@@ -78,19 +87,13 @@ def _shared_out(weights: Weights, share: FloatArray) -> Weights:
     return weights
 
 
-def draw_to_equal(weights: Weights, familiarity: FloatArray) -> None:
-    """Draw rows to equal weights as familiarity, shape (N,), falls, in place."""
+def drawn_to_equal(weights: Weights, familiarity: FloatArray) -> Weights:
+    """Return weights (N, T) drawn to equal ones as familiarity, shape (N,), falls; in place."""
     strange = np.flatnonzero(familiarity < 1)
     if len(strange):
         keep = familiarity[strange].astype(np.float32)[:, None]
         weights[strange] = keep * weights[strange] + (1 - keep) / np.float32(weights.shape[1])
-
-
-def placed(weights: Weights, told: NDArray[np.bool_]) -> Weights:
-    """Return rows in the places of those prompts that are `told`, shape (N,), and equal weights elsewhere."""
-    result = np.full((len(told), weights.shape[1]), 1 / weights.shape[1], dtype=np.float32)
-    result[told] = weights
-    return result
+    return weights
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

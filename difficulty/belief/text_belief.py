@@ -2,8 +2,8 @@
 
 A forest that predicts the pass rates of all generators at once says which training prompts share its leaves
 with a prompt; on small logs it is mixed with neighbours in predicted success rates. The expectation of
-whatever was measured on the training prompts is one product with these weights. Fitting is left to
-`difficulty.belief.text_belief_fit`.
+whatever was measured on the training prompts is its weighted mean, which sums over leaves give without
+spreading weights out. Fitting is left to `difficulty.belief.text_belief_fit`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,9 @@ from difficulty.arithmetic.threads import on_one_thread
 from difficulty.belief.belief_options import BeliefOptions
 from difficulty.belief.familiarity import Familiarity
 from difficulty.belief.leaf_weights import LeafWeights
-from difficulty.belief.mixture import draw_to_equal, mixture, placed, sharp_weights
+from difficulty.belief.mixture import add_by_rates, drawn_to_equal, mixture, sharp_weights
 from difficulty.belief.rate_weights import RateReferences
+from difficulty.belief.weighing import DenseWeights, ReferenceColumns
 from difficulty.errors import InvalidInputError
 from difficulty.predictor.success_predictor import SuccessPredictor
 
@@ -31,26 +32,9 @@ FloatArray: TypeAlias = NDArray[np.float64]
 Weights: TypeAlias = NDArray[np.float32]
 
 _MAX_REFERENCES: Final = 1_000_000
+# Leaves × columns that are added up at most, 256 MB; beyond, weights are spread out.
+_MOST_SUMS: Final = 1 << 26
 _LARGEST: Final = float(np.finfo(np.float32).max)
-
-
-class TextReading(NamedTuple):
-    """What a belief makes of N prompts.
-
-    Attributes
-    ----------
-    weights : ndarray of float32, shape (N, T)
-        Rows sum to 1; drawn to equal weights as familiarity falls.
-    familiarity : ndarray of float64, shape (N,)
-        In [0, 1]: about 1 for prompts like those of training, near 0 for strangers, 0 without features.
-    sharp : ndarray of float32, shape (N, T), or None
-        Narrower weights, likewise, which tell better and choose worse; None where no success rates are
-        predicted.
-    """
-
-    weights: Weights
-    familiarity: FloatArray
-    sharp: Weights | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -107,17 +91,17 @@ class TextBelief:
         return len(self.share)
 
     def weights(self, features: NDArray[np.floating]) -> Weights:
-        """Return the weights of N prompts, shape (N, T), float32; parameters as in `read`."""
-        return self.read(features).weights
+        """Return the weights of N prompts as a matrix, shape (N, T), float32; parameters as in `read`."""
+        return self.read(features).weights()
 
     @on_one_thread
     def read(self, features: NDArray[np.floating]) -> TextReading:
-        """Return the weights of N prompts, and how familiar they are.
+        """Return what features say of N prompts.
 
         Parameters
         ----------
         features : ndarray, shape (N, F)
-            Features; NaN where unknown. A prompt without any gets equal weights.
+            Features; NaN where unknown. A prompt without any is like all references alike.
 
         Raises
         ------
@@ -126,35 +110,24 @@ class TextBelief:
         """
         if features.ndim != 2:
             raise InvalidInputError(f"features must have shape (N, F), got {features.shape}")
+        n_prompts = len(features)
+        rates, leaves = np.zeros((n_prompts, 0)), np.zeros((n_prompts, 0), dtype=np.int64)
         if self.forest is None or self.success is None or self.known is None:
-            equal = np.full((len(features), len(self)), 1 / len(self), dtype=np.float32)
-            return TextReading(equal, np.zeros(len(features)))
+            return TextReading(belief=self, familiarity=np.zeros(n_prompts), leaves=leaves, rates=rates)
         table = finite(features)
-        told = np.asarray(~np.isnan(table).all(axis=1))
-        asked = table if told.all() else table[told]
-        rates = self.success.predict(asked) if self.options.needs_rates else np.zeros((len(asked), 0))
-        leaves = self.forest.trees.leaves(asked)
-        mixed = mixture(self.options, self.forest.spread(leaves), rates, self._by_rate, self.share)
-        sharp = sharp_weights(rates, self._by_rate, self.share) if self.options.needs_rates else None
-        known = self.known.of(asked)
-        draw_to_equal(mixed, known)
-        if sharp is not None:
-            draw_to_equal(sharp, known)
-        if told.all():
-            return TextReading(mixed, known, sharp)
-        familiarity = np.zeros(len(features))
-        familiarity[told] = known
-        return TextReading(placed(mixed, told), familiarity, None if sharp is None else placed(sharp, told))
+        if self.options.needs_rates:
+            rates = self.success.predict(table)
+        return TextReading(
+            belief=self,
+            familiarity=self.known.of(table),
+            leaves=self.forest.trees.leaves(table),
+            rates=rates,
+        )
 
     @on_one_thread
     def familiarity(self, features: NDArray[np.floating]) -> FloatArray:
         """Return how familiar N prompts are, shape (N,), as in `read`."""
-        familiarity = np.zeros(len(features))
-        if self.known is not None:
-            table = finite(features)
-            told = ~np.isnan(table).all(axis=1)
-            familiarity[told] = self.known.of(table[told])
-        return familiarity
+        return np.zeros(len(features)) if self.known is None else self.known.of(finite(features))
 
     @on_one_thread
     def success_rates(self, features: NDArray[np.floating]) -> FloatArray:
@@ -169,7 +142,8 @@ class TextBelief:
         return np.asarray(mean + self.known.of(table)[:, None] * (self.success.predict(table) - mean))
 
     @cached_property
-    def _by_rate(self) -> RateReferences:
+    def by_rate(self) -> RateReferences:
+        """The references by their predicted rates."""
         return RateReferences(rates=self.rates)
 
     def take(self, rows: NDArray[np.intp]) -> TextBelief:
@@ -228,6 +202,80 @@ class TextBelief:
             success=SuccessPredictor.from_arrays(parts["success"]) if parts["success"] else None,
             known=Familiarity.from_arrays(parts["known"]) if parts["known"] else None,
         )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TextReading:
+    """What a belief makes of N prompts: weights over T references that are hardly ever spread out.
+
+    Parameters
+    ----------
+    belief : TextBelief
+        What read the prompts.
+    familiarity : ndarray of float64, shape (N,)
+        In [0, 1]: about 1 for prompts like those of training, near 0 for strangers, 0 without features.
+        Weights are drawn to equal ones as it falls.
+    leaves : ndarray of int64, shape (N, B)
+        Leaf of each prompt in each tree.
+    rates : ndarray of float64, shape (N, G)
+        Predicted success rates; G is 0 where they are not needed.
+    """
+
+    belief: TextBelief
+    familiarity: FloatArray
+    leaves: NDArray[np.int64]
+    rates: FloatArray
+
+    def mean(self, of: ReferenceColumns, columns: NDArray[np.intp] | None = None) -> FloatArray:
+        """Return what is expected of some columns of the references, or of all, shape (N, A)."""
+        belief, asked = self.belief, slice(None) if columns is None else columns
+        forest, share, options = belief.forest, belief.share, belief.options
+        usual = of.usual[asked]
+        if forest is None:
+            return np.tile(usual, (len(self.familiarity), 1))
+        if forest.trees.n_leaves * of.values.shape[1] > _MOST_SUMS:
+            return DenseWeights(self.weights()).mean(of, columns)
+        sums = of.by_leaf(forest, share)
+        total, lent = sums.mean(self.leaves)
+        total = total[:, asked]
+        if options.needs_rates:
+            near, part = self._near.astype(np.float64), options.forest / options.total
+            total = part * total + near @ of.values[:, asked]
+            lent = part * lent + near.sum(axis=1, keepdims=True)
+        alone = lent[:, 0] == 0
+        total[alone], lent[alone] = sums.alike[2:][asked], sums.alike[1]
+        mean = total / lent
+        if options.needs_rates:  # as in `difficulty.arithmetic.row_product`
+            mean = mean.astype(np.float32).astype(np.float64)
+        return np.asarray(mean + (1 - self.familiarity[:, None]) * (usual - mean))
+
+    def weights(self) -> Weights:
+        """Return the weights as a matrix, shape (N, T), float32; rows sum to 1."""
+        belief = self.belief
+        if belief.forest is None:
+            return np.full((len(self.familiarity), len(belief)), 1 / len(belief), dtype=np.float32)
+        shared = belief.forest.spread(self.leaves)
+        mixed = mixture(belief.options, shared, self.rates, belief.by_rate, belief.share)
+        return drawn_to_equal(mixed, self.familiarity)
+
+    def sharp(self) -> Weights | None:
+        """Return narrower weights likewise, which tell better and choose worse.
+
+        None where no success rates are predicted.
+        """
+        belief = self.belief
+        if belief.forest is None or not belief.options.needs_rates:
+            return None
+        narrow = sharp_weights(self.rates, belief.by_rate, belief.share)
+        return drawn_to_equal(narrow, self.familiarity)
+
+    @cached_property
+    def _near(self) -> Weights:
+        """The part of the mixture by predicted rates, without references that lend no weight, (N, T)."""
+        belief = self.belief
+        near = np.zeros((len(self.rates), len(belief)), dtype=np.float32)
+        add_by_rates(near, belief.options, self.rates, belief.by_rate)
+        return near if belief.share.all() else near * belief.share.astype(np.float32)
 
 
 def finite(features: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""What each course is expected to bring and to cost each prompt: beliefs times the table.
+"""What each course is expected to bring and to cost each prompt: means of the table by beliefs.
 
 Usage comes from the reference prompts that a prompt is believed to be like; prompt tokens are its own. Costs
 are those of `policies.cost.cost_model`, so that plans and ledgers share one formula. Choosing is left to
@@ -8,13 +8,13 @@ are those of `policies.cost.cost_model`, so that plans and ledgers share one for
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.arithmetic.row_product import row_product
+from difficulty.belief.weighing import ReferenceColumns, Weighing
 from difficulty.errors import UnknownUnitError
 from difficulty.prompt import Prompt
 from policies.cost.cost_model import CostModel
@@ -41,16 +41,31 @@ class Lengths:
 
     reference: Mapping[str, FloatArray]
     fit: Mapping[str, tuple[float, float]]
+    _known: dict[str, float] = field(init=False, repr=False, default_factory=dict)
 
-    def of(self, prompts: Sequence[Prompt], generator: str) -> FloatArray:
-        """Return the tokens of prompts, shape (N,): own, else by length, else the usual; 0 if unknown."""
+    def of(self, prompts: Sequence[Prompt], generators: Sequence[str]) -> FloatArray:
+        """Return the tokens of prompts by generator, shape (N, G).
+
+        Their own, else by their characters, else the usual number; 0 if unknown.
+        """
         own = np.array([np.nan if p.prompt_tokens is None else p.prompt_tokens for p in prompts])
+        told = ~np.isnan(own)
+        if told.all():
+            return np.repeat(own[:, None], len(generators), axis=1)
         characters = np.array([np.nan if p.content is None else len(p.content) for p in prompts])
-        intercept, slope = self.fit.get(generator, (np.nan, np.nan))
-        fitted = np.maximum(intercept + slope * characters, 1.0)
-        known = self.reference[generator]
-        usual = float(np.nanmean(known)) if not np.isnan(known).all() else 0.0
-        return np.where(np.isnan(own), np.where(np.isnan(fitted), usual, fitted), own)
+        tokens = np.empty((len(prompts), len(generators)))
+        for at, name in enumerate(generators):
+            intercept, slope = self.fit.get(name, (np.nan, np.nan))
+            fitted = np.maximum(intercept + slope * characters, 1.0)
+            tokens[:, at] = np.where(told, own, np.where(np.isnan(fitted), self._usual(name), fitted))
+        return tokens
+
+    def _usual(self, generator: str) -> float:
+        """Return the mean over the references; 0 if unknown."""
+        if generator not in self._known:
+            known = self.reference[generator]
+            self._known[generator] = 0.0 if np.isnan(known).all() else float(np.nanmean(known))
+        return self._known[generator]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -59,10 +74,8 @@ class Expectation:
 
     Parameters
     ----------
-    measured : ndarray of float64, shape (T, 2 C + S)
-        Value of each course; its cost without prompts; requests of each slot.
-    usual : ndarray of float64, shape (2 C + S,)
-        Its mean over the reference prompts.
+    measured : ReferenceColumns
+        Value of each of C courses; its cost without prompts; requests of each of S slots.
     courses : sequence of Course
         The C columns.
     slots : Slots
@@ -75,8 +88,7 @@ class Expectation:
         Of prompts.
     """
 
-    measured: FloatArray
-    usual: FloatArray
+    measured: ReferenceColumns
     courses: Sequence[Course]
     slots: Slots
     exact: NDArray[np.bool_]
@@ -116,8 +128,7 @@ class Expectation:
             )
         measured = np.concatenate([table.value, cost, table.requests], axis=1, dtype=np.float64)
         return cls(
-            measured=measured,
-            usual=measured.mean(axis=0),
+            measured=ReferenceColumns(measured),
             courses=table.courses,
             slots=table.slots,
             exact=np.array([model.unit == "samples" and course.one_shot for course in table.courses]),
@@ -125,33 +136,42 @@ class Expectation:
             lengths=lengths,
         )
 
-    def expect(
-        self, weights: NDArray[np.float32], prompts: Sequence[Prompt]
-    ) -> tuple[FloatArray, FloatArray]:
-        """Return value and cost of every course for N prompts with weights (N, T), shape (N, C) each."""
-        mean = row_product(weights, self.measured, weight=np.ones((len(self.measured), 1)))
-        return self._split(np.asarray(mean, dtype=np.float64), prompts)
+    def sent(self, prompts: Sequence[Prompt]) -> FloatArray | None:
+        """Return what sending N prompts costs in each slot, shape (N, S); None where it costs nothing."""
+        if not any(self.per_request.values()):
+            return None
+        names = list(self.per_request)
+        price = self.lengths.of(prompts, names) * np.array(list(self.per_request.values()))
+        return np.take(price, [names.index(slot) for slot in self.slots.generator], axis=1)
 
-    def expect_value(self, weights: NDArray[np.float32], course: NDArray[np.intp]) -> FloatArray:
-        """Return the values alone of the courses that N prompts with weights (N, T) take, shape (N, L)."""
+    def expect(self, weights: Weighing, sent: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+        """Return value and cost of every course for N prompts, shape (N, C) each.
+
+        Parameters
+        ----------
+        weights : Weighing
+            Of the prompts over the T references.
+        sent : ndarray of float64, shape (N, S), or None
+            From `sent`.
+        """
+        return self._split(weights.mean(self.measured), sent)
+
+    def expect_value(self, weights: Weighing, course: NDArray[np.intp]) -> FloatArray:
+        """Return the values alone of the courses that N prompts take, shape (N, L)."""
         columns, place = np.unique(course, return_inverse=True)
-        mean = row_product(weights, self.measured[:, columns], weight=np.ones((len(self.measured), 1)))
-        return mean[np.arange(len(course))[:, None], place.reshape(course.shape)].astype(np.float64)
+        mean = weights.mean(self.measured, columns)
+        return mean[np.arange(len(course))[:, None], place.reshape(course.shape)]
 
-    def expect_alike(self, prompts: Sequence[Prompt]) -> tuple[FloatArray, FloatArray]:
-        """Return the same for prompts that are like all reference prompts alike."""
-        mean = np.broadcast_to(self.usual, (len(prompts), len(self.usual)))
-        return self._split(mean, prompts)
+    def expect_alike(self, sent: FloatArray | None, n_prompts: int) -> tuple[FloatArray, FloatArray]:
+        """Return the same for N prompts that are like all reference prompts alike."""
+        usual = self.measured.usual
+        return self._split(np.broadcast_to(usual, (n_prompts, len(usual))), sent)
 
-    def _split(self, mean: FloatArray, prompts: Sequence[Prompt]) -> tuple[FloatArray, FloatArray]:
+    def _split(self, mean: FloatArray, sent: FloatArray | None) -> tuple[FloatArray, FloatArray]:
         c = len(self.courses)
-        value, cost, requests = mean[:, :c], mean[:, c : 2 * c], mean[:, 2 * c :]
-        if any(self.per_request.values()):
-            sent = np.empty_like(requests)
-            for name, price in self.per_request.items():
-                mine = np.array([slot == name for slot in self.slots.generator])
-                sent[:, mine] = price * self.lengths.of(prompts, name)[:, None] * requests[:, mine]
-            cost = cost + self.slots.total(sent, c)
+        value, cost = mean[:, :c], mean[:, c : 2 * c]
+        if sent is not None:
+            cost = cost + self.slots.total(sent * mean[:, 2 * c :], c)
         return value, cost
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.belief.weighing import DenseWeights, ReferenceColumns
 from difficulty.errors import InvalidInputError
 from difficulty.prompt import Prompt
 from planner.bundle.policy_bundle import PolicyBundle
@@ -32,14 +33,14 @@ class Likenesses:
     ----------
     bundle : PolicyBundle
         Features and belief.
-    success : ndarray of float64, shape (T,)
+    success : ReferenceColumns
         Mean success of each reference prompt over its generators.
     ranked : ndarray of float64, shape (T,)
         What is expected of each reference prompt out of fold, rising.
     """
 
     bundle: PolicyBundle
-    success: NDArray[np.float64]
+    success: ReferenceColumns
     ranked: NDArray[np.float64]
 
     @classmethod
@@ -48,7 +49,7 @@ class Likenesses:
         success = bundle.references.success()
         known = ~np.isnan(success)
         mean = np.where(known, success, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-        return cls(bundle=bundle, success=mean, ranked=np.sort(mean))
+        return cls(bundle=bundle, success=ReferenceColumns(mean[:, None]), ranked=np.sort(mean))
 
     def of_prompts(self, prompts: Sequence[Prompt], hidden_states: HiddenStates | None) -> Likeness:
         """Return what is believed of N prompts."""
@@ -58,10 +59,10 @@ class Likenesses:
         features = self._features(prompts, hidden_states)
         if not (bundle.policy.by_text.any() or bundle.policy.telling.by_prompt):
             return Likeness(None, None, bundle.belief.familiarity(features), np.full(len(prompts), 0.5))
-        weights, familiarity, sharp = bundle.belief.read(features)
-        expected = weights.astype(np.float64) @ self.success
-        ease = np.searchsorted(self.ranked, expected) / len(self.ranked)
-        return Likeness(weights, sharp, familiarity, ease)
+        read = bundle.belief.read(features)
+        sharp = read.sharp()
+        ease = np.searchsorted(self.ranked, read.mean(self.success)[:, 0]) / len(self.ranked)
+        return Likeness(read, None if sharp is None else DenseWeights(sharp), read.familiarity, ease)
 
     def weights(self, prompts: Sequence[Prompt], hidden_states: HiddenStates | None) -> NDArray[np.float32]:
         """Return weights over the T reference prompts, shape (N, T); alike where text says nothing."""

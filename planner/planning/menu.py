@@ -1,7 +1,7 @@
 """What each prompt would take at each price, with what is told of it: the menu that one price is chosen from.
 
-Beliefs are formed a chunk of prompts at a time, since weights over reference prompts take much memory. Which
-level each prompt gets is left to `policies.choice.levels`, writing plans to `planner.planning.plans`.
+Beliefs are formed a chunk of prompts at a time, since what is expected of all courses takes much memory.
+Which level each prompt gets is left to `policies.choice.levels`, writing plans to `planner.planning.plans`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.belief.weighing import Weighing
 from difficulty.errors import InvalidBudgetError
 from difficulty.prompt import Prompt
 from planner.planning.expectation import Expectation
@@ -22,7 +23,7 @@ __all__ = ["CHUNK", "Chooser", "Likeness", "Menu", "Taken", "menu_of"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
-# Prompts whose weights over the reference prompts are held at a time.
+# Prompts whose beliefs are held at a time.
 CHUNK: Final = 2048
 
 
@@ -31,9 +32,9 @@ class Likeness(NamedTuple):
 
     Attributes
     ----------
-    weights : ndarray of float32, shape (N, T), or None
+    weights : Weighing or None
         None where all reference prompts count alike.
-    sharp : ndarray of float32, shape (N, T), or None
+    sharp : Weighing or None
         Narrower weights, which tell better what a chosen course brings; None where there are none.
     familiarity : ndarray of float64, shape (N,), or None
         In [0, 1]; None where nobody can tell.
@@ -41,8 +42,8 @@ class Likeness(NamedTuple):
         Share of the reference prompts that look harder, in [0, 1]; 0.5 where nobody can tell.
     """
 
-    weights: NDArray[np.float32] | None
-    sharp: NDArray[np.float32] | None
+    weights: Weighing | None
+    sharp: Weighing | None
     familiarity: FloatArray | None
     ease: FloatArray
 
@@ -133,10 +134,11 @@ class Chooser:
 
         What is told at a price is told of its level, so that it never falls with the price.
         """
-        alike = self.expectation.expect_alike(prompts)
+        sent = self.expectation.sent(prompts)
+        alike = self.expectation.expect_alike(sent, len(prompts))
         # Where nobody chooses by text, values are told by it, and budgets treat all alike.
         choosing = like.weights if self.by_text.any() else None
-        value, cost = alike if choosing is None else self.expectation.expect(choosing, prompts)
+        value, cost = alike if choosing is None else self.expectation.expect(choosing, sent)
         # Whatever the price, what is told keeps to the cap.
         exact, ratio = self.expectation.exact, self.policy.telling.cost
         most = cost * np.where(exact, 1.0, max(1.0, float(ratio.max())))
@@ -179,7 +181,7 @@ class Chooser:
         alone = [at for at, course in enumerate(courses) if course.n == 1 and self.allowed[at]]
         if not alone:
             return None
-        _, cost = self.expectation.expect_alike(prompts)
+        _, cost = self.expectation.expect_alike(self.expectation.sent(prompts), len(prompts))
         return [courses[at].generators[0] for at in alone], cost[:, alone]
 
 

@@ -112,7 +112,8 @@ class Preparer:
         size = len(ready.prompts)
         panels = Panels(np.empty((size, 0)), np.empty((size, 0)))
         if len(columns):
-            panels = Panels(*self._priced_columns(columns, ready.writer.unit).expect_alike(ready.prompts))
+            priced = self._priced_columns(columns, ready.writer.unit)
+            panels = Panels(*priced.expect_alike(priced.sent(ready.prompts), size))
         plans, threshold = plan_at_risk(
             ready,
             known,

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.belief.reference_prompts import ReferencePrompts
+from difficulty.belief.weighing import DenseWeights
 from difficulty.log.sample_log import SampleLog
 from difficulty.prompt import Prompt
 from planner.planning.expectation import Expectation
@@ -170,7 +171,8 @@ class TestBed:
 
     def believed(self) -> tuple[FloatArray, FloatArray]:
         """Return what planning expects of every course for each prompt: value and cost, shape (P, C) each."""
-        return self.subject.expectation.expect(self.weights, self.prompts)
+        expectation = self.subject.expectation
+        return expectation.expect(DenseWeights(self.weights), expectation.sent(self.prompts))
 
     def chosen(
         self,
@@ -205,7 +207,7 @@ class TestBed:
             place=np.arange(len(self.subject.courses)),
             by_text=by_text,
         )
-        believed = (self.weights if weights is None else weights) if by_text.any() else None
+        believed = DenseWeights(self.weights if weights is None else weights) if by_text.any() else None
         taken = chooser.take(self.prompts, Likeness(believed, None, None, np.full(len(self), 0.5)), None)
         return taken.course[:, _rising(taken.value, taken.cost)].astype(np.intp)
 

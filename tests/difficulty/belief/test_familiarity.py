@@ -190,6 +190,6 @@ def test_foreign_texts_are_told_what_the_population_is(
     row = read.transform([Prompt(text=text)])
     reading = belief.read(row)
     assert reading.familiarity[0] < 0.05
-    assert_allclose(reading.weights, 1 / 160, atol=0.01)
+    assert_allclose(reading.weights(), 1 / 160, atol=0.01)
     assert belief.success is not None
     assert_allclose(belief.success_rates(row)[0], belief.success.process.offset, atol=0.05)

@@ -63,14 +63,15 @@ def test_rows_sum_to_one_and_own_folds_get_nothing(fitted: FittedBelief) -> None
 def test_narrow_weights_are_sharper_and_only_where_rates_are_predicted(fitted: FittedBelief) -> None:
     features, n, n_correct, folds = planted()
     reading = fitted.belief.read(np.concatenate([features, np.full((1, 6), np.nan)]))
+    narrow = reading.sharp()
     if not fitted.belief.options.needs_rates:
-        assert reading.sharp is None and fitted.sharp is None
+        assert narrow is None and fitted.sharp is None
         return
-    assert reading.sharp is not None and fitted.sharp is not None
-    for sharp, wide in ((reading.sharp[:-1], reading.weights[:-1]), (fitted.sharp, fitted.out_of_fold)):
+    assert narrow is not None and fitted.sharp is not None
+    for sharp, wide in ((narrow[:-1], reading.weights()[:-1]), (fitted.sharp, fitted.out_of_fold)):
         assert_allclose(sharp.sum(axis=1), 1, atol=1e-5)
         assert np.median((sharp**2).sum(axis=1) / (wide**2).sum(axis=1)) > 1.5
-    assert_allclose(reading.sharp[-1], 1 / len(features))
+    assert_allclose(narrow[-1], 1 / len(features))
     assert not fitted.sharp[folds[:, None] == folds].any()
     told = fitted.sharp @ (n_correct / n)
     assert np.corrcoef(told[:, 0], n_correct[:, 0])[0, 1] > 0.7
@@ -79,8 +80,9 @@ def test_narrow_weights_are_sharper_and_only_where_rates_are_predicted(fitted: F
 def test_strangers_are_like_all_references_also_by_narrow_weights() -> None:
     belief = fit_text_belief(*planted(), seed=0, options=MIXTURE).belief
     reading = belief.read(np.full((1, 6), 1e6))
-    assert reading.sharp is not None and reading.familiarity[0] < 0.01
-    assert_allclose(reading.sharp, 1 / len(belief), rtol=0.05)
+    narrow = reading.sharp()
+    assert narrow is not None and reading.familiarity[0] < 0.01
+    assert_allclose(narrow, 1 / len(belief), rtol=0.05)
 
 
 def test_a_prompts_own_outcome_does_not_move_its_forest_weights() -> None:

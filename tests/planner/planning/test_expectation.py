@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from difficulty.belief.weighing import DenseWeights
 from difficulty.errors import UnknownUnitError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
@@ -53,7 +54,7 @@ def table(**changes: Any) -> CourseTable:
 
 def expected(unit: Any, prompts: list[Prompt], weights: list[list[float]], **model: Any) -> np.ndarray:
     priced = Expectation.of(table(), CostModel(unit=unit, generators=GENERATORS, **model), LENGTHS)
-    return priced.expect(np.array(weights, dtype=np.float32), prompts)[1]
+    return priced.expect(DenseWeights(np.array(weights, dtype=np.float32)), priced.sent(prompts))[1]
 
 
 def test_costs_are_the_recorded_usage() -> None:
@@ -67,10 +68,12 @@ def test_costs_are_the_recorded_usage() -> None:
 
 def test_values_and_costs_are_weighted_over_reference_prompts() -> None:
     priced = Expectation.of(table(), CostModel(unit="output_tokens", generators=GENERATORS), LENGTHS)
-    value, cost = priced.expect(np.array([[0.5, 0.5], [1.0, 0.0]], dtype=np.float32), FIRST * 2)
+    weights = DenseWeights(np.array([[0.5, 0.5], [1.0, 0.0]], dtype=np.float32))
+    value, cost = priced.expect(weights, priced.sent(FIRST * 2))
     assert_allclose(value, [[0.4, 0.6, 0.7, 0.8], [0.2, 0.4, 0.5, 0.6]], rtol=1e-6)
     assert_allclose(cost[:, 1], [100, 50], rtol=1e-6)
-    alike = priced.expect_alike(FIRST)
+    assert_allclose(priced.expect_value(weights, np.array([[3, 0], [1, 1]])), [[0.8, 0.4], [0.4, 0.4]])
+    alike = priced.expect_alike(priced.sent(FIRST), 1)
     assert_allclose(alike[0], value[:1], rtol=1e-6)
     assert_allclose(alike[1], cost[:1], rtol=1e-6)
 
@@ -103,7 +106,8 @@ def test_a_reward_model_is_charged_for_what_it_reads() -> None:
 
     def cost(unit: Any, **more: Any) -> np.ndarray:
         model = CostModel(unit=unit, generators=GENERATORS, **more)
-        return Expectation.of(read, model, LENGTHS).expect_alike(FIRST)[1][0]
+        priced = Expectation.of(read, model, LENGTHS)
+        return priced.expect_alike(priced.sent(FIRST), 1)[1][0]
 
     assert_allclose(
         cost("usd", usd_per_mtok_verifier=3.0) - cost("usd"), [0, 550 * 3e-6, 0, 0], rtol=1e-5, atol=1e-10
@@ -116,7 +120,7 @@ def test_seconds_go_step_after_step_and_need_a_decode_model() -> None:
     with pytest.raises(UnknownUnitError, match=r"seconds need a decode model.*DecodeModel\.fit"):
         Expectation.of(table(), model, LENGTHS)
     decode = DecodeModel(per_step=0.01, per_prompt_token=0.001)
-    seconds = Expectation.of(table(), model, LENGTHS, decode=decode).measured[:, 4:8]
+    seconds = Expectation.of(table(), model, LENGTHS, decode=decode).measured.values[:, 4:8]
     one = float(decode.seconds(width=1, depth=1, output_tokens=10, prompt_tokens=100))
     assert_allclose(seconds[0, [0, 2]], [one, 2.5 * one], rtol=1e-6)
 
@@ -126,7 +130,7 @@ def test_what_was_not_recorded_cannot_be_priced() -> None:
     with pytest.raises(UnknownUnitError, match=r"did not record.*unit 'samples'"):
         Expectation.of(unrecorded, CostModel(unit="output_tokens", generators=GENERATORS), LENGTHS)
     samples = Expectation.of(unrecorded, CostModel(unit="samples", generators=GENERATORS), LENGTHS)
-    assert_allclose(samples.expect_alike(FIRST)[1], [[1, 5, 2.5, 2]])
+    assert_allclose(samples.expect_alike(None, 1)[1], [[1, 5, 2.5, 2]])
     nowhere = Lengths(reference={name: np.full(2, np.nan) for name in GENERATORS}, fit={})
     with pytest.raises(UnknownUnitError, match="prompt_tokens were not recorded"):
         Expectation.of(table(), CostModel(unit="total_tokens", generators=GENERATORS), nowhere)
