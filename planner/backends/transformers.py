@@ -103,6 +103,15 @@ class TransformersBackend:
     ) -> Self:
         """Load a model from a folder or hub name: bfloat16 on a GPU, float32 on the CPU, safetensors only.
 
+        Parameters
+        ----------
+        path : str or path
+            Folder, or name on the hub.
+        device : str, optional
+            Where it runs; by default a GPU where there is one.
+        max_batch_tokens, max_output_tokens, chat_options, thinking_tags
+            As in the class.
+
         Raises
         ------
         MissingDependencyError

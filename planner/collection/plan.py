@@ -92,7 +92,7 @@ class Recording:
         runs: int = 1,
         params: Mapping[str, ParameterValue] | None = None,
     ) -> list[Self]:
-        """Return one recording per width."""
+        """Return one recording per width; parameters as in the class."""
         return [
             cls(strategy=strategy, width=width, depth=depth, runs=runs, params=params or {})
             for width in widths

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from functools import wraps
+from inspect import cleandoc
 from typing import Any, ParamSpec, TypeVar
 
 from difficulty.errors import InvalidInputError
@@ -50,11 +51,10 @@ def blocking(
 
     run.__name__ = name
     run.__qualname__ = function.__qualname__.removesuffix(asynchronous) + name
-    run.__doc__ = f"""Do as `{asynchronous}` does, and wait for its end; parameters and returns are the same.
+    run.__doc__ = f"""{cleandoc(function.__doc__ or "")}
 
-        Raises
-        ------
-        InvalidInputError
-            When called inside a running event loop: use ``await {asynchronous}(...)`` there.
-        """
+Notes
+-----
+It waits for the end; inside a running event loop use ``await {asynchronous}(...)``.
+"""
     return run

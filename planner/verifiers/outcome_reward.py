@@ -53,7 +53,22 @@ class OutcomeRewardModel:
     def load(
         cls, path: str | PathLike[str], *, device: str | None = None, max_batch_tokens: int = 16_384
     ) -> Self:
-        """Load a model from a folder or hub name; safetensors only, no code of the model's own."""
+        """Load a model from a folder or hub name; safetensors only, no code of the model's own.
+
+        Parameters
+        ----------
+        path : str or path
+            Folder, or name on the hub.
+        device : str, optional
+            Where it runs; by default a GPU where there is one.
+        max_batch_tokens : int
+            Tokens that are read at once, padding included.
+
+        Raises
+        ------
+        MissingDependencyError
+            When torch or transformers is not installed.
+        """
         torch, transformers = require("torch", extra="local"), require("transformers", extra="local")
         place = device or ("cuda" if torch.cuda.is_available() else "cpu")
         model = transformers.AutoModelForSequenceClassification.from_pretrained(

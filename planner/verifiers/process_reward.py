@@ -105,8 +105,14 @@ class ProcessRewardModel:
 
         Parameters
         ----------
+        path : str or path
+            Folder, or name on the hub.
         form : str
             A key of `STEP_FORMATS`.
+        aggregation, max_batch_tokens
+            As in the class.
+        device : str, optional
+            Where it runs; by default a GPU where there is one.
         trust_remote_code : bool
             Some families bring code of their own; it runs only when this is True.
 

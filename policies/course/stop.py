@@ -85,7 +85,12 @@ class Never:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Agreement:
-    """Stop when one answer has `count` votes; 1 stops at the first answer that is not an abstention.
+    """Stop when one answer has `count` votes.
+
+    Parameters
+    ----------
+    count : int
+        At least 1, which stops at the first answer that is not an abstention.
 
     Raises
     ------
@@ -109,7 +114,14 @@ class Agreement:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Share:
-    """Stop when the leader has at least `share` of at least `least` votes (its_hub's doubling until 75 %).
+    """Stop when the leader has a share of the votes (its_hub's doubling until 75 %).
+
+    Parameters
+    ----------
+    share : float
+        In (0, 1].
+    least : int
+        Votes that there must be, at least 1.
 
     Raises
     ------
@@ -182,6 +194,11 @@ class Beta:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unanimous:
     """Stop when the latest `window` samples agree (early-stopping self-consistency, on steps of that size).
+
+    Parameters
+    ----------
+    window : int
+        At least 1.
 
     Raises
     ------

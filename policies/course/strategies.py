@@ -37,30 +37,24 @@ class StrategyTraits(NamedTuple):
         In words, for reports.
     kind : {"parallel", "revision", "search"}
         What it can be valued from: independent samples, recorded chains, or recorded runs of its own.
-    scored : bool
-        It selects by the scores of a verifier.
-    steered : bool
-        A verifier decides what is drawn next, so that one which only ranks complete samples cannot serve.
     """
 
     title: str
     kind: StrategyKind
-    scored: bool = False
-    steered: bool = False
 
 
 TRAITS: Final[Mapping[StrategyName, StrategyTraits]] = MappingProxyType(
     {
         "greedy": StrategyTraits("greedy", "parallel"),
         "majority_vote": StrategyTraits("majority vote", "parallel"),
-        "best_of_n": StrategyTraits("best-of-N", "parallel", scored=True),
-        "weighted_best_of_n": StrategyTraits("weighted best-of-N", "parallel", scored=True),
-        "first_success": StrategyTraits("first success", "parallel", steered=True),
+        "best_of_n": StrategyTraits("best-of-N", "parallel"),
+        "weighted_best_of_n": StrategyTraits("weighted best-of-N", "parallel"),
+        "first_success": StrategyTraits("first success", "parallel"),
         "sequential_revision": StrategyTraits("revision", "revision"),
-        "beam_search": StrategyTraits("beam search", "search", scored=True, steered=True),
-        "dvts": StrategyTraits("DVTS", "search", scored=True, steered=True),
-        "lookahead": StrategyTraits("lookahead", "search", scored=True, steered=True),
-        "rebase": StrategyTraits("REBASE", "search", scored=True, steered=True),
+        "beam_search": StrategyTraits("beam search", "search"),
+        "dvts": StrategyTraits("DVTS", "search"),
+        "lookahead": StrategyTraits("lookahead", "search"),
+        "rebase": StrategyTraits("REBASE", "search"),
     }
 )
 

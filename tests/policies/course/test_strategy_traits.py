@@ -13,10 +13,6 @@ def test_each_strategy_has_traits_and_a_class() -> None:
 
 
 def test_kinds_are_told_by_what_a_strategy_is_valued_from() -> None:
-    vote = Allocation(generator="a", strategy="majority_vote", width=4).traits
-    assert not vote.scored and not vote.steered
-    assert Allocation(generator="a", strategy="best_of_n", width=4).traits.scored
+    vote = Allocation(generator="a", strategy="majority_vote", width=4)
+    assert vote.traits.kind == "parallel"
     assert strategies_of_kind("revision") == ("sequential_revision",)
-    assert [name for name in STRATEGIES if TRAITS[name].steered] == [
-        "first_success", *strategies_of_kind("search")
-    ]  # fmt: skip
