@@ -146,8 +146,8 @@ def measure_columns(
     known = ~(np.isnan(value) | np.isnan(cost)).all(axis=0)
     if not known.any():
         raise UnknownUnitError(
-            f"no course can be priced in {model.unit}: the log does not record what the unit needs; record "
-            "it, or choose another unit"
+            f"no course can be priced in {model.unit}: the log does not record {_unrecorded(log, model)}; "
+            "record it, or choose another unit"
         )
     if not known.all():
         table = table.columns(np.flatnonzero(known))
@@ -161,6 +161,18 @@ def measure_columns(
         prices=_prices(table.courses, value, cost, scale),
         scale=scale,
     )
+
+
+def _unrecorded(log: SampleLog, model: CostModel) -> str:
+    """Name what a unit counts and no generator's samples record."""
+    lengths = prompt_lengths(log)
+    found = {
+        "output_tokens": any(not np.isnan(log.pool(name).output_tokens).all() for name in log.generators),
+        "prompt_tokens": any(not np.isnan(lengths[name]).all() for name in log.generators),
+    }
+    read = {field for name in log.generators for field in model.reads(name)}
+    lacking = " and ".join(field for field, known in found.items() if field in read and not known)
+    return lacking or "all that the unit counts for any one generator"
 
 
 def _prices(

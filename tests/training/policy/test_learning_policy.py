@@ -230,8 +230,12 @@ def test_a_unit_that_nothing_can_be_priced_in_is_refused() -> None:
         for at in range(30)
     ]
     log = SampleLog.from_records(records, {"g": Generator(name="g")})
-    with pytest.raises(UnknownUnitError, match="output_tokens"):
-        measure_columns(log, CostModel(unit="output_tokens", generators=log.generators), objective="accuracy")
+    for unit, lacking in (
+        ("output_tokens", "does not record output_tokens;"),
+        ("total_tokens", "does not record output_tokens and prompt_tokens;"),
+    ):
+        with pytest.raises(UnknownUnitError, match=lacking):
+            measure_columns(log, CostModel(unit=unit, generators=log.generators), objective="accuracy")
 
 
 def test_gaps_are_filled_by_the_most_similar_course() -> None:
