@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from difficulty.scale import UNIT, Scale
 
-__all__ = ["Bench", "paired"]
+__all__ = ["Bench", "paired", "paired_at"]
 
 FloatArray: TypeAlias = NDArray[np.float32]
 IntArray: TypeAlias = NDArray[np.intp]
@@ -108,3 +108,37 @@ def paired(gain: NDArray[np.floating], groups: IntArray) -> tuple[float, float]:
     if n < 2:
         return mean, float("inf")
     return mean, float(np.sqrt((total**2).sum() * n / (n - 1)) / len(gain))
+
+
+def paired_at(
+    bench: Bench, now: int, columns: NDArray[np.intp], prices: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return what columns gain over one at each price, and standard errors over groups, shape (L, C) each.
+
+    As `paired` of each, from the moments of value and cost.
+
+    Parameters
+    ----------
+    bench : Bench
+        P prompts.
+    now : int
+        Column that gains are over.
+    columns : ndarray of intp, shape (C,)
+    prices : ndarray of float64, shape (L,)
+    """
+    n, n_groups = len(bench), int(bench.groups.max()) + 1
+    order = np.argsort(bench.groups, kind="stable")
+    starts = np.searchsorted(bench.groups[order], np.arange(n_groups))
+    means, off = [], []
+    for table in (bench.value, bench.cost):
+        more = table[:, columns].astype(np.float64) - table[:, [now]]
+        means.append(more.mean(axis=0))
+        off.append(np.add.reduceat((more - means[-1])[order], starts, axis=0))
+    (value, cost), (by_value, by_cost) = means, off
+    price = prices[:, None]
+    squares = (by_value**2).sum(axis=0) - 2 * price * (by_value * by_cost).sum(axis=0)
+    squares = np.maximum(squares + price**2 * (by_cost**2).sum(axis=0), 0.0)
+    error = (
+        np.sqrt(squares * n_groups / (n_groups - 1)) / n if n_groups > 1 else np.full_like(squares, np.inf)
+    )
+    return value - price * cost, error
