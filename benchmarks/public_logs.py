@@ -23,7 +23,7 @@ from benchmarks.public.prices import LIST_PRICES, read_prices
 from benchmarks.public.source import ALL, Convert, Options
 from benchmarks.public.suite import Split, Summary, run_split, summary
 from benchmarks.public.table import overall, print_lines
-from difficulty.errors import PlannerError, UnknownUnitError
+from difficulty.errors import InvalidInputError, PlannerError
 from difficulty.log.sample_log import SampleLog
 from policies.cost.budget import UNITS
 from policies.plan.objective import OBJECTIVES, Objective
@@ -76,18 +76,19 @@ def report(
     lines : list of Summary
         One per log and unit.
     splits : dict of str to list of Split
-        By log and unit. A log that does not have what a unit needs is left out, and told on the console.
+        By log and unit. A log that cannot be learned from, or lacks what a unit needs, is left out; the
+        console says so.
     """
     console = console or Console(stderr=True)
     lines, splits = [], {}
     with ExitStack() as stack:
         folder = out or Path(stack.enter_context(TemporaryDirectory()))
         for path in paths:
-            log = SampleLog.read(path)
             name = path.name.removesuffix(".gz").removesuffix(".jsonl").removesuffix(".parquet")
             for unit in units:
                 runs = []
                 try:
+                    log = SampleLog.read(path)
                     for seed in seeds:
                         start = perf_counter()
                         runs.append(
@@ -103,8 +104,9 @@ def report(
                         )
                         told = f"{name}, {runs[-1].unit}, seed {seed}: {perf_counter() - start:.0f} s"
                         console.print(escape(told))
-                except UnknownUnitError as error:
-                    console.print(escape(f"{name} is left out in {unit}: {error}"))
+                except InvalidInputError as error:
+                    where = "" if unit is None else f" in {unit}"
+                    console.print(escape(f"{name} is left out{where}: {error}"))
                     continue
                 lines.append(summary(name, runs))
                 splits[f"{name}, {runs[0].unit}"] = runs
@@ -182,7 +184,7 @@ def _report(arguments: argparse.Namespace) -> None:
         out=arguments.out,
     )
     if not lines:
-        raise UnknownUnitError("no log has what the unit needs; see what was left out, or give other units")
+        raise InvalidInputError("every log was left out, for the reasons above")
     if arguments.json:
         content = {
             "lines": [line._asdict() for line in lines],

@@ -170,13 +170,29 @@ def test_the_suite_reports_every_log_unit_and_seed(
     simulated_log(60, n_samples=4, n_generators=2).write(path)
     out = tmp_path / "kept"
     units = ["--unit", "samples", "--unit", "usd"]
+    few = tmp_path / "few.jsonl.gz"
+    simulated_log(12, n_samples=4).write(few)
     public_logs.main(
-        ["report", str(path), *units, "--seeds", "0", "1", "--trials", "1", "--json", "--out", str(out)]
+        [
+            "report",
+            str(few),
+            str(path),
+            *units,
+            "--seeds",
+            "0",
+            "1",
+            "--trials",
+            "1",
+            "--json",
+            "--out",
+            str(out),
+        ]
     )
     captured = capsys.readouterr()
     told = json.loads(captured.out)
     # The log has no prices.
     assert "toy is left out in usd" in captured.err
+    assert "few is left out in samples: only 7 prompts" in captured.err
     assert [(line["log"], line["unit"], line["n_splits"]) for line in told["lines"]] == [
         ("toy", "samples", 2)
     ]
@@ -189,6 +205,7 @@ def test_the_suite_reports_every_log_unit_and_seed(
     assert split["n_test"] == 24
     with pytest.raises(SystemExit):
         public_logs.main(["report", str(path), "--unit", "usd"])
+    assert "every log was left out" in capsys.readouterr().err
 
 
 def test_the_table_shows_means_and_what_did_the_work(
