@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from training.report.markdown import as_text, table_lines
+from training.report.markdown import as_text, document, table
 
 __all__ = ["families_section", "unseen_in_words"]
 
@@ -31,18 +31,13 @@ def families_section(families: Mapping[str, Any], calibration: Mapping[str, Any]
     rows = [
         [as_text(name), *(_number(shares.get(name)) for shares in shown.values())] for name in calibration
     ]
-    return "\n".join(
-        [
-            "## Known and unseen families",
-            "",
-            f"The log names families of prompts (`meta.{as_text(families['key'])}`). Share of the "
-            "differences in success between prompts that the belief explains, 1 at best, 0 where it tells no "
-            "more than the mean:",
-            "",
-            *table_lines(["generator", *shown], rows),
-            "",
-            unseen_in_words(families),
-        ]
+    return document(
+        "## Known and unseen families",
+        f"The log names families of prompts (`meta.{as_text(families['key'])}`). Share of the "
+        "differences in success between prompts that the belief explains, 1 at best, 0 where it tells no "
+        "more than the mean:",
+        table(["generator", *shown], rows),
+        unseen_in_words(families),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from training.report.markdown import document, table
 from training.report.words import difference
 
 __all__ = ["labels_section", "labels_sentence"]
@@ -51,17 +52,7 @@ def labels_section(labels: Mapping[str, Any]) -> str:
     """
     if not labels:
         return ""
-    lines = [
-        "## Labels",
-        "",
-        labels_sentence(labels),
-        "",
-        "Mended values add to what labels say of all prompts what they are off on graded ones; their "
-        "intervals include that error. Without graded prompts nobody knows how far labels are off.",
-        "",
-        "| budget | by labels | mended | labels say more by | graded |",
-        "|---|---|---|---|---|",
-    ]
+    rows = []
     for row in labels["rows"]:
         mended = "–"
         if row["mended"] is not None:
@@ -69,5 +60,11 @@ def labels_section(labels: Mapping[str, Any]) -> str:
             mended = f"{row['mended']:.3f} [{low:.3f}, {high:.3f}]"
         off = difference(row["off"], row["off_interval"])
         graded = f"{row['n_graded']} of {row['n_prompts']}"
-        lines.append(f"| {row['budget']:.4g} | {row['labels']:.3f} | {mended} | {off} | {graded} |")
-    return "\n".join(lines)
+        rows.append([f"{row['budget']:.4g}", f"{row['labels']:.3f}", mended, off, graded])
+    return document(
+        "## Labels",
+        labels_sentence(labels),
+        "Mended values add to what labels say of all prompts what they are off on graded ones; their "
+        "intervals include that error. Without graded prompts nobody knows how far labels are off.",
+        table(["budget", "by labels", "mended", "labels say more by", "graded"], rows),
+    )

@@ -1,4 +1,4 @@
-"""Write names that others chose into Markdown: as text, never as markup, HTML or the end of a cell.
+"""Write Markdown, with names that others chose as text, never as markup, HTML or the end of a cell.
 
 Labels of figures are here too. It assumes one line per name; what steers a terminal is left to
 `difficulty.printable`.
@@ -7,12 +7,12 @@ Labels of figures are here too. It assumes one line per name; what steers a term
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from difficulty.printable import printable
 
-__all__ = ["as_text", "figure_label", "table_lines"]
+__all__ = ["as_text", "document", "figure_label", "table"]
 
 _MARKUP: Final = re.compile(r"([\\`*\[\]|~])")
 
@@ -29,13 +29,24 @@ def as_text(name: str) -> str:
     return printable(_MARKUP.sub(r"\\\1", line))
 
 
-def table_lines(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a table."""
-    return [
-        f"| {' | '.join(header)} |",
-        "|" + "---|" * len(header),
-        *(f"| {' | '.join(row)} |" for row in rows),
-    ]
+def document(*parts: str) -> str:
+    """Return headings, paragraphs and tables with a blank line between them; empty ones are left out."""
+    return "\n\n".join(part for part in parts if part)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table.
+
+    Examples
+    --------
+    >>> print(table(["n", "value"], [["1", "0.5"]]))
+    | n | value |
+    |---|---|
+    | 1 | 0.5 |
+    """
+    lines = [header, *rows]
+    first, *others = (f"| {' | '.join(cells)} |" for cells in lines)
+    return "\n".join([first, "|" + "---|" * len(header), *others])
 
 
 def figure_label(name: str) -> str:

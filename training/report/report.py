@@ -16,7 +16,7 @@ from difficulty.printable import html_facts
 from training.report import sections
 from training.report.families import families_section
 from training.report.labels import labels_section, labels_sentence
-from training.report.markdown import as_text
+from training.report.markdown import as_text, document
 from training.report.names import OURS
 from training.report.verdict import verdict_of
 from training.report.verifier import verifier_section
@@ -152,7 +152,7 @@ class Report:
             verifier_section(self.learned_verifier),
             labels_section(self.labels),
         ]
-        return "\n\n".join(part for part in parts if part) + "\n"
+        return document(*parts) + "\n"
 
     def _head(self) -> str:
         data, training = self.data, self.bundle["training"]

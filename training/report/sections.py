@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from training.report.markdown import as_text, table_lines
+from training.report.markdown import as_text, document, table
 from training.report.names import BEST_RULE, OURS, STATIC
 from training.report.words import difference, multiple, shares
 
@@ -48,17 +48,13 @@ def equal_cost_section(comparison: Table, data: Table) -> str:
     for name, cells in comparison["at_equal_cost"].items():
         told = [_value(cell, static=name == STATIC) for cell in cells]
         rows.append([_named(name, comparison["n_prompts"], data["n_prompts"]), *told])
-    return "\n".join(
-        [
-            f"## {data['objective'].capitalize()} at equal cost",
-            "",
-            f"Difference to the best static mix in brackets, with its 95 % interval. Budgets are mean "
-            f"{data['unit']} per prompt; a dash means that the policy cannot be bought at that budget. A "
-            "policy that the log cannot tell of every prompt is compared on the others, with the static mix "
-            "on the same ones.",
-            "",
-            *table_lines(["policy", *(f"{budget:.4g}" for budget in budgets)], rows),
-        ]
+    return document(
+        f"## {data['objective'].capitalize()} at equal cost",
+        f"Difference to the best static mix in brackets, with its 95 % interval. Budgets are mean "
+        f"{data['unit']} per prompt; a dash means that the policy cannot be bought at that budget. A "
+        "policy that the log cannot tell of every prompt is compared on the others, with the static mix "
+        "on the same ones.",
+        table(["policy", *(f"{budget:.4g}" for budget in budgets)], rows),
     )
 
 
@@ -79,18 +75,14 @@ def multiples_section(comparison: Table, data: Table) -> str:
         mean = means[name]
         told = [multiple(cell) for cell in cells]
         rows.append([_named(name, comparison["n_prompts"], data["n_prompts"]), *told, _averaged(mean)])
-    return "\n".join(
-        [
-            f"## Cost multiple at equal {data['objective']}",
-            "",
-            "Cost of the interpolated best static frontier over the policy's, at shares of the way from its "
-            f"cheapest point ({plateau['cheapest_value']:.3f} at {plateau['cheapest_cost']:.4g}) to its "
-            f"plateau ({plateau['plateau_value']:.3f} at {plateau['plateau_cost']:.4g}). Above 1 saves. "
-            "Where a target is never reached: the share of bootstrap replicates that reach it, and how much "
-            "is missing at best. The mean over 50, 75 and 90 % is geometric.",
-            "",
-            *table_lines(["policy", *(f"{row['way_to_plateau']:.0%}" for row in first), "mean"], rows),
-        ]
+    return document(
+        f"## Cost multiple at equal {data['objective']}",
+        "Cost of the interpolated best static frontier over the policy's, at shares of the way from its "
+        f"cheapest point ({plateau['cheapest_value']:.3f} at {plateau['cheapest_cost']:.4g}) to its "
+        f"plateau ({plateau['plateau_value']:.3f} at {plateau['plateau_cost']:.4g}). Above 1 saves. "
+        "Where a target is never reached: the share of bootstrap replicates that reach it, and how much "
+        "is missing at best. The mean over 50, 75 and 90 % is geometric.",
+        table(["policy", *(f"{row['way_to_plateau']:.0%}" for row in first), "mean"], rows),
     )
 
 
@@ -118,21 +110,17 @@ def uniform_section(uniform: Table, data: Table) -> str:
                 share,
             ]
         )
-    return "\n".join(
-        [
-            "## Against the same number of samples for every prompt",
-            "",
-            f"At most, equally many samples for everybody reach {data['objective']} {most['value']:.3f}, at "
-            f"{most['cost']:.4g} {data['unit']} per prompt ({most['n']} samples, "
-            f"{as_text(most['name'].removeprefix('uniform '))}). What shares of the way there cost, from one "
-            "sample of the cheapest. Generator, selector and number are the cheapest in hindsight at each "
-            "share, which favours uniform sampling.",
-            "",
-            *table_lines(
-                ["way there", data["objective"], "uniform N", "costs", "the policy", "saved", "share saved"],
-                rows,
-            ),
-        ]
+    return document(
+        "## Against the same number of samples for every prompt",
+        f"At most, equally many samples for everybody reach {data['objective']} {most['value']:.3f}, at "
+        f"{most['cost']:.4g} {data['unit']} per prompt ({most['n']} samples, "
+        f"{as_text(most['name'].removeprefix('uniform '))}). What shares of the way there cost, from one "
+        "sample of the cheapest. Generator, selector and number are the cheapest in hindsight at each "
+        "share, which favours uniform sampling.",
+        table(
+            ["way there", data["objective"], "uniform N", "costs", "the policy", "saved", "share saved"],
+            rows,
+        ),
     )
 
 
@@ -159,13 +147,13 @@ def work_section(work: Table, data: Table) -> str:
     )
 
 
-def _versus(table: Table, title: str, words: str) -> str:
-    if not table:
+def _versus(others: Table, title: str, words: str) -> str:
+    if not others:
         return ""
-    first = next(iter(table.values()))
+    first = next(iter(others.values()))
     costs = [
         [_bold(name), *(multiple(row) for row in rows["cost_multiples"]), _averaged(rows["mean_multiple"])]
-        for name, rows in table.items()
+        for name, rows in others.items()
     ]
     gains = [
         [
@@ -173,24 +161,19 @@ def _versus(table: Table, title: str, words: str) -> str:
             *(difference(row["difference"], row["interval"]) for row in rows["at_equal_cost"]),
             difference(rows["mean_difference"]["difference"], rows["mean_difference"]["interval"]),
         ]
-        for name, rows in table.items()
+        for name, rows in others.items()
     ]
-    return "\n".join(
-        [
-            title,
-            "",
-            words,
-            "",
-            *table_lines(
-                ["against", *(f"{row['way_to_plateau']:.0%}" for row in first["cost_multiples"]), "mean"],
-                costs,
-            ),
-            "",
-            *table_lines(
-                ["against", *(f"{row['budget']:.4g}" for row in first["at_equal_cost"]), "mean"],
-                gains,
-            ),
-        ]
+    return document(
+        title,
+        words,
+        table(
+            ["against", *(f"{row['way_to_plateau']:.0%}" for row in first["cost_multiples"]), "mean"],
+            costs,
+        ),
+        table(
+            ["against", *(f"{row['budget']:.4g}" for row in first["at_equal_cost"]), "mean"],
+            gains,
+        ),
     )
 
 
@@ -214,19 +197,14 @@ def promises_section(promises: Rows, data: Table) -> str:
     n = max(len(row["fifths"]) for row in promises)
     fifths = [fifth for row in promises for fifth in row["fifths"]]
     held, as_told = (sum(fifth[name] for fifth in fifths) for name in ("held", "held_as_told"))
-    return "\n".join(
-        [
-            "## Promises kept",
-            "",
-            f"Expected {data['objective']} that plans told → realised, by fifth of what was told, lowest "
-            "first, per budget. ✗ marks a promise more than .05 off and outside the interval of what came.",
-            "",
-            f"**{held} of {len(fifths)} held**, where right promises would hold in "
-            f"{sum(fifth['chance'] for fifth in fifths):.1f}: tested prompts are a sample, and so were those "
-            f"of training. {as_told} lie within .05 or the interval that was told of their mean.",
-            "",
-            *table_lines(["budget", "all", *(str(number + 1) for number in range(n))], rows),
-        ]
+    return document(
+        "## Promises kept",
+        f"Expected {data['objective']} that plans told → realised, by fifth of what was told, lowest "
+        "first, per budget. ✗ marks a promise more than .05 off and outside the interval of what came.",
+        f"**{held} of {len(fifths)} held**, where right promises would hold in "
+        f"{sum(fifth['chance'] for fifth in fifths):.1f}: tested prompts are a sample, and so were those "
+        f"of training. {as_told} lie within .05 or the interval that was told of their mean.",
+        table(["budget", "all", *(str(number + 1) for number in range(n))], rows),
     )
 
 
@@ -248,26 +226,22 @@ def budgets_section(budgets: Rows, data: Table) -> str:
         ]
         for row in budgets
     ]
-    return "\n".join(
-        [
-            "## Budgets kept",
-            "",
-            "Realised over budget is above 1 where more was spent than asked for, and below where money was "
-            "left. Rounds wait for each other: their mean, and what 95 % of the prompts stay within.",
-            "",
-            *table_lines(
-                [
-                    f"budget ({data['unit']} per prompt)",
-                    "expected cost",
-                    "realised cost",
-                    "realised / budget",
-                    f"expected {data['objective']}",
-                    "realised",
-                    "rounds",
-                ],
-                rows,
-            ),
-        ]
+    return document(
+        "## Budgets kept",
+        "Realised over budget is above 1 where more was spent than asked for, and below where money was "
+        "left. Rounds wait for each other: their mean, and what 95 % of the prompts stay within.",
+        table(
+            [
+                f"budget ({data['unit']} per prompt)",
+                "expected cost",
+                "realised cost",
+                "realised / budget",
+                f"expected {data['objective']}",
+                "realised",
+                "rounds",
+            ],
+            rows,
+        ),
     )
 
 
@@ -282,17 +256,13 @@ def gap_section(gap: Table) -> str:
         ]
         for row in gap["per_budget"]
     ]
-    return "\n".join(
-        [
-            "## Share of the gap to hindsight",
-            "",
-            *table_lines(["budget", "share closed"], rows),
-            "",
-            "Hindsight chooses each prompt's course with one half of its samples, drawn towards the "
-            "training prompts that they make likely, at the cost that these had; it is scored on the other "
-            "half, among the courses that a half can tell. With few samples per prompt it can lie below a "
-            "policy: it is a bound only where it lies above.",
-        ]
+    return document(
+        "## Share of the gap to hindsight",
+        table(["budget", "share closed"], rows),
+        "Hindsight chooses each prompt's course with one half of its samples, drawn towards the "
+        "training prompts that they make likely, at the cost that these had; it is scored on the other "
+        "half, among the courses that a half can tell. With few samples per prompt it can lie below a "
+        "policy: it is a bound only where it lies above.",
     )
 
 
@@ -303,17 +273,12 @@ def bands_section(bands: Table) -> str:
          f"{row['static_value']:.3f}"]
         for row in bands["bands"]
     ]  # fmt: skip
-    return "\n".join(
-        [
-            "## Who gets what",
-            "",
-            "Prompts in fifths of observed success of one sample, easiest first, at a budget of "
-            f"{bands['budget']:.4g}.",
-            "",
-            *table_lines(["band", "one sample", "cost", "value", "best single static course"], rows),
-            "",
-            "![What the policy gives](allocation.png)",
-        ]
+    return document(
+        "## Who gets what",
+        "Prompts in fifths of observed success of one sample, easiest first, at a budget of "
+        f"{bands['budget']:.4g}.",
+        table(["band", "one sample", "cost", "value", "best single static course"], rows),
+        "![What the policy gives](allocation.png)",
     )
 
 
@@ -332,16 +297,12 @@ def flops_section(match: Table) -> str:
         used = f"{row['samples_freed']} ({row['samples_used']}{limited})"
         rows.append(["inference only" if ratio is None else str(ratio), used, *cells])
     bands = [str(number + 1) for number in range(len(match["rows"][0]["bands"]))]
-    return "\n".join(
-        [
-            "## A small model with test-time compute against a bigger one",
-            "",
-            f"{as_text(match['small'])} with N samples against {as_text(match['large'])} "
-            f"({match['size_ratio']:.3g} times larger) answering once, at equal FLOPs; "
-            f"difference in value per difficulty band, easiest first.{assumed}",
-            "",
-            *table_lines(["inference per pre-training token", "N freed (used)", "all", *bands], rows),
-        ]
+    return document(
+        "## A small model with test-time compute against a bigger one",
+        f"{as_text(match['small'])} with N samples against {as_text(match['large'])} "
+        f"({match['size_ratio']:.3g} times larger) answering once, at equal FLOPs; "
+        f"difference in value per difficulty band, easiest first.{assumed}",
+        table(["inference per pre-training token", "N freed (used)", "all", *bands], rows),
     )
 
 
@@ -355,4 +316,4 @@ def belief_section(calibration: Table) -> str:
         for name, row in calibration.items()
     ]  # fmt: skip
     header = ["generator", "Brier", "constant", "explained share", "CRPS", "constant"]
-    return "\n".join(["## Belief", "", *table_lines(header, rows), "", "![Reliability](reliability.png)"])
+    return document("## Belief", table(header, rows), "![Reliability](reliability.png)")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from training.report.markdown import as_text
+from training.report.markdown import as_text, document, table
 from training.report.words import difference
 
 __all__ = ["verifier_section"]
@@ -31,39 +31,56 @@ def verifier_section(verifiers: Mapping[str, Mapping[str, Any]]) -> str:
     measured = {name: row for name, row in verifiers.items() if "brier" in row}
     if not measured:
         return ""
-    lines = [
+    scores = [
+        [
+            as_text(name),
+            as_text(", ".join(row["reads"])),
+            f"{row['brier']:.4f}",
+            f"{row['brier_constant']:.4f}",
+            f"{row['calibration_error']:.3f}",
+            "–" if row["auc_within_prompt"] is None else f"{row['auc_within_prompt']:.2f}",
+            row["offered"] or "no",
+        ]
+        for name, row in measured.items()
+    ]
+    picks = [
+        [
+            as_text(name),
+            str(row["n"]),
+            f"{row['vote']:.3f}",
+            f"{row['rival_value']:.3f} ({as_text(row['rival'])})",
+            _gain(row, "best_of_n"),
+            _gain(row, "weighted_best_of_n"),
+        ]
+        for name, found in measured.items()
+        for row in found["selection"]
+    ]
+    about = (
         "## Picking by a learned verifier",
-        "",
         "It scores each sample with its chance of being right, from what the training log recorded beside "
         "the answers. Brier score and calibration error of that chance, in sets of up to 16 samples; AUC is "
         "the chance that a right sample is scored above a wrong one of the same prompt.",
-        "",
-        "| generator | reads | Brier | constant | calibration error | AUC within prompts | in plans |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name, row in measured.items():
-        auc = "–" if row["auc_within_prompt"] is None else f"{row['auc_within_prompt']:.2f}"
-        lines.append(
-            f"| {as_text(name)} | {as_text(', '.join(row['reads']))} | {row['brier']:.4f} | "
-            f"{row['brier_constant']:.4f} | {row['calibration_error']:.3f} | {auc} | "
-            f"{row['offered'] or 'no'} |"
-        )
-    picks = [(name, one) for name, row in measured.items() for one in row["selection"]]
-    if picks:
-        lines += [
-            "",
-            "Accuracy of N samples picked by it and by the plain vote, difference to the vote with its 95 % "
-            "interval in brackets.",
-            "",
-            "| generator | N | vote | best other pick | best of N | weighted vote |",
-            "|---|---|---|---|---|---|",
-        ]
-        lines.extend(
-            f"| {as_text(name)} | {row['n']} | {row['vote']:.3f} | {row['rival_value']:.3f} "
-            f"({as_text(row['rival'])}) | {_gain(row, 'best_of_n')} | {_gain(row, 'weighted_best_of_n')} |"
-            for name, row in picks
-        )
-    return "\n".join(lines)
+        table(
+            [
+                "generator",
+                "reads",
+                "Brier",
+                "constant",
+                "calibration error",
+                "AUC within prompts",
+                "in plans",
+            ],
+            scores,
+        ),
+    )
+    if not picks:
+        return document(*about)
+    return document(
+        *about,
+        "Accuracy of N samples picked by it and by the plain vote, difference to the vote with its 95 % "
+        "interval in brackets.",
+        table(["generator", "N", "vote", "best other pick", "best of N", "weighted vote"], picks),
+    )
 
 
 def _gain(row: Mapping[str, Any], pick: str) -> str:

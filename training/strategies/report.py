@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from training.report.markdown import as_text
+from training.report.markdown import as_text, document, table
 from training.strategies.sections import SELECTIONS, ends, family_section, over, share_section
 
 __all__ = ["STRATEGIES_SCHEMA", "StrategyComparison"]
@@ -70,7 +70,7 @@ class StrategyComparison:
         """Return the comparison for people."""
         sections = [self._head(), self._kinds(), self._choice(), share_section(self.groups)]
         sections += [family_section(group, self.data["unit"]) for group in self.groups]
-        return "\n\n".join(section for section in sections if section) + "\n"
+        return document(*sections) + "\n"
 
     def _share_sentences(self) -> list[str]:
         sentences = []
@@ -79,8 +79,8 @@ class StrategyComparison:
             if not all(tables):
                 continue
             parts = []
-            for group, table in zip(self.groups[1:], tables, strict=True):
-                row = table[-1]
+            for group, rows in zip(self.groups[1:], tables, strict=True):
+                row = rows[-1]
                 depth, wins = next(iter(row["winners"].items()))
                 parts.append(f"{depth} in bin {group['name']} (best in {wins:.0%} of replicates)")
             sentences.append(
@@ -105,76 +105,66 @@ class StrategyComparison:
         left_out = f" ({data['n_left_out']} left out: something is missing)" if data["n_left_out"] else ""
         cached = " with a prefix cache" if data["prefix_cache"] else ""
         told = "share of right ones" if data["difficulty"] == "observed" else "mean score"
-        lines = [
+        rows = []
+        for group in self.groups:
+            low, high = group["easiness"]
+            one_sample = f"{group['one_sample']:.3f} {ends(group['one_sample_interval'], signed=False)}"
+            rows.append([group["name"], str(group["n_prompts"]), f"{low:.2f} to {high:.2f}", one_sample])
+        return document(
             "# Strategies across difficulty",
-            "",
-            *[f"- **{sentence}**" for sentence in self.findings],
-            "",
+            "\n".join(f"- **{sentence}**" for sentence in self.findings),
             f"Generator {as_text(data['generator'])}, {data['n_prompts']} prompts{left_out}; cost in "
             f"{data['unit'].replace('_', ' ')} per prompt{cached}; 95 % intervals by {data['n_bootstrap']} "
             f"bootstrap replicates over prompts, paired, seed {data['seed']}. Difficulty is the {told} among "
             f"up to {data['n_difficulty_samples']} samples of each prompt that score nothing; bins are "
             f"quantiles.{_scoring_sentence(data['scoring'])}",
-            "",
             "![Accuracy against cost, by difficulty](strategies.png)",
-            "",
-            "| bin | prompts | " + told + " | one sample |",
-            "|---|---|---|---|",
-        ]
-        for group in self.groups:
-            low, high = group["easiness"]
-            one_sample = f"{group['one_sample']:.3f} {ends(group['one_sample_interval'], signed=False)}"
-            lines.append(
-                f"| {group['name']} | {group['n_prompts']} | {low:.2f} to {high:.2f} | {one_sample} |"
-            )
-        return "\n".join(lines)
+            table(["bin", "prompts", told, "one sample"], rows),
+        )
 
     def _kinds(self) -> str:
-        lines = [
+        parts = [
             "## Parallel, revision, search at equal cost",
-            "",
             "The best strategy of each kind, chosen on half of the group's prompts and scored on the other "
             "half (five splits, both ways). Budgets are the cost of a vote over N samples; "
             "differences are to the best parallel strategy.",
         ]
         names = [name for name in self.groups[0]["kinds"][-1]["kinds"] if name != "parallel"]
         for name in names:
-            lines += ["", f"**{name.capitalize()}** over parallel:", "", *self._difference_table(name)]
-        return "\n".join(lines)
+            parts += [f"**{name.capitalize()}** over parallel:", self._difference_table(name)]
+        return document(*parts)
 
-    def _difference_table(self, name: str) -> list[str]:
-        sizes = [row["n"] for row in self.groups[0]["kinds"]]
-        lines = [
-            "| bin | " + " | ".join(f"N = {n}" for n in sizes) + " |",
-            "|---|" + "---|" * len(sizes),
-        ]
+    def _difference_table(self, name: str) -> str:
+        rows = []
         for group in self.groups:
-            cells = []
+            cells = [group["name"]]
             for row in group["kinds"]:
                 found = row["kinds"].get(name)
                 cells.append(
                     "–" if found is None or found["over_parallel"] is None else over(found, "parallel")
                 )
-            lines.append(f"| {group['name']} | " + " | ".join(cells) + " |")
-        return lines
+            rows.append(cells)
+        return table(["bin", *(f"N = {row['n']}" for row in self.groups[0]["kinds"])], rows)
 
     def _choice(self) -> str:
-        lines = [
-            "## A strategy per bin",
-            "",
-            "Chosen per bin, or once for all, on half of the prompts and scored on the other half; budgets "
-            "as above, bin by bin.",
-            "",
-            "| cost of | majority vote | best parallel | best for all | per bin | over best for all | over "
-            "parallel |",
-            "|---|---|---|---|---|---|---|",
-        ]
-        lines += [
-            f"| N = {row['n']} | {row['vote']:.3f} | {row['parallel']:.3f} | {row['single']:.3f} | "
-            f"{row['per_bin']:.3f} | {over(row, 'single')} | {over(row, 'parallel')} |"
+        if len(self.groups) <= 2:
+            return ""
+        rows = [
+            [
+                f"N = {row['n']}",
+                *(f"{row[name]:.3f}" for name in ("vote", "parallel", "single", "per_bin")),
+                over(row, "single"),
+                over(row, "parallel"),
+            ]
             for row in self.choice
         ]
-        return "\n".join(lines) if len(self.groups) > 2 else ""
+        header = ["cost of", "majority vote", "best parallel", "best for all", "per bin"]
+        return document(
+            "## A strategy per bin",
+            "Chosen per bin, or once for all, on half of the prompts and scored on the other half; budgets "
+            "as above, bin by bin.",
+            table([*header, "over best for all", "over parallel"], rows),
+        )
 
 
 def _scoring_sentence(scoring: Mapping[str, str]) -> str:
