@@ -60,8 +60,9 @@ class Kept:
     ----------
     output_tokens : dict
         Of `/metrics`, by route.
-    windows : list of (float, float)
-        What each window has spent, and what it has lost track of, in order.
+    windows : list of (float, float, int)
+        What each window has spent, what it has lost track of, and how many of its prompts drew nothing when
+        it was too late for others to take their place; in order.
     poor : float
         What the key with a limit has spent.
     in_flight : int
@@ -69,7 +70,7 @@ class Kept:
     """
 
     output_tokens: dict[str, float]
-    windows: list[tuple[float, float]]
+    windows: list[tuple[float, float, int]]
     poor: float
     in_flight: int
 
@@ -116,12 +117,16 @@ class Found:
         poor = books.read["planned:poor"] + books.unsure["planned:poor"]
         if poor > _POOR:
             found.append(f"the key with a limit of {_POOR:g} has cost {poor} tokens")
-        for at, (spent, _) in enumerate(kept.windows):
-            if spent > 1.02 * _WINDOW[0]:
-                found.append(f"window {at} has spent {spent:g} of {_WINDOW[0]:g}")
-        short = [spent for spent, lost in kept.windows[1:-1] if spent + lost < 0.98 * _WINDOW[0]]
-        if len(short) > _OUTAGES:  # prompts that fail for want of an upstream spend nothing
-            found.append(f"{len(short)} windows of {_WINDOW[0]:g} are short: {short}")
+        limit, n_prompts = _WINDOW
+        for at, (spent, _, _) in enumerate(kept.windows):
+            if spent > 1.02 * limit:
+                found.append(f"window {at} has spent {spent:g} of {limit:g}")
+        # Nothing can be bought while the upstream is down. Prompts that draw nothing then do not count, and
+        # others take their place; where the next window has begun, their even share is what may be left.
+        # The first window learns what prompts cost, and the last one is cut.
+        for at, (spent, lost, unserved) in enumerate(kept.windows[:-1]):
+            if at and spent + lost < 0.98 * limit * (1 - unserved / n_prompts):
+                found.append(f"window {at} has spent {spent:g} of {limit:g}, {unserved} prompts drew nothing")
         if most_drawn := [nonce for nonce, n in books.samples.items() if n > _MOST_SAMPLES]:
             found.append(f"more than {_MOST_SAMPLES} samples: {most_drawn[:5]}")
         if self.broken > books.streams_broken:
@@ -191,7 +196,10 @@ def _serve_proxy(pipe: Connection, upstream: int) -> None:
         assert till is not None and keys is not None
         kept = Kept(
             output_tokens=tokens,
-            windows=[(purse.spent, purse.lost) for purse in till.purses],
+            windows=[
+                (purse.spent, purse.lost, unserved)
+                for purse, unserved in zip(till.purses, till.unserved, strict=True)
+            ],
             poor=sum(purse.spent for _, purse in keys._purses.values()),
             in_flight=service.handler.in_flight,
         )
@@ -348,7 +356,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"broken off {dict(books.broken)}"
     )
     print(f"proxy: booked {kept.output_tokens}, key with a limit {kept.poor:g} of {_POOR:g}")
-    print(f"windows of {_WINDOW[0]:g}: {[(round(spent), round(lost)) for spent, lost in kept.windows]}")
+    print(f"windows of {_WINDOW[0]:g}, spent + lost (prompts that drew nothing):")
+    print("  " + ", ".join(f"{spent:.0f} + {lost:.0f} ({n})" for spent, lost, n in kept.windows))
     faults = found.faults()
     print("\n".join(["", *faults]) if faults else "everything held")
     sys.exit(bool(faults))

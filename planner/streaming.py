@@ -20,8 +20,8 @@ from planner.drivers import Limits
 from planner.planner import Planner
 from planner.ports.outcome import Outcome
 from planner.ports.ports import AnswerExtractor, Backend, Verifier
-from planner.running.remembering import Remembering
-from planner.running.till import Till
+from planner.running.remembering import Remembering, longer
+from planner.running.till import Slot, Till
 from policies.control.stream import StreamState
 from policies.cost.budget import Unit, check_unit
 from policies.cost.cost_model import CostModel
@@ -163,17 +163,24 @@ class Stream:
         """Answer one prompt; hundreds may be in flight at a time, on one event loop.
 
         Where the window's budget leaves too little for even one sample, the outcome has no answer and the
-        stop reason ``"budget"``. What a prompt costs counts for the window that it was opened in.
+        stop reason ``"budget"``; where the window is full as well, the prompt goes to the next one. What a
+        prompt costs counts for the window that it was opened in.
         """
         (given,) = as_prompts([prompt])
         slot = self._till.open()
+        outcome = await self._paid(given, slot)
+        if self._till.goes_on(slot):
+            outcome = await self._paid(given, self._till.open())
+        return outcome
+
+    async def _paid(self, prompt: Prompt, slot: Slot) -> Outcome:
         cost: float | None = None
         try:
             backend = Remembering(slot.paying(self._backend))
-            outcome = await self._run(given, slot.price, backend)
+            outcome = await self._run(prompt, slot.price, backend)
             # A verifier would have to score what it has scored again.
             while self._verifier is None and (lower := self._till.lower(slot)) is not None:
-                outcome = await self._run(given, lower, backend)
+                outcome = longer(outcome, await self._run(prompt, lower, backend), slot.account)
             cost = max(outcome.cost or 0.0, slot.account.cost)
         finally:
             self._till.settle(slot, cost=cost)

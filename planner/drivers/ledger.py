@@ -55,6 +55,8 @@ class Account:
     reserve : float
         Set aside of the run's `max_cost` until the prompt's first request is sent: other prompts do not
         spend it.
+    refused : bool
+        Whether it was refused money for a sample.
     """
 
     usage: Usage = _NOTHING
@@ -65,6 +67,7 @@ class Account:
     longest_prompt: float = 0
     longest_written: int = 0
     reserve: float = 0.0
+    refused: bool = False
 
 
 class Hold(NamedTuple):

@@ -94,6 +94,11 @@ class Purse:
         Permit
             Without a hold where nothing may be sent any more.
         """
+        permit = await self._permit(account, request, n)
+        account.refused |= permit.hold is None
+        return permit
+
+    async def _permit(self, account: Account, request: SampleRequest, n: int) -> Permit:
         ledger = self._ledger
         while True:
             permit = ledger.admit(account, request, n)

@@ -10,10 +10,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from difficulty.errors import BackendError, BudgetSpentError
+from planner.drivers.ledger import Account
 from planner.drivers.run_log import sample_key
+from planner.ports.outcome import Outcome
 from planner.ports.ports import AnswerExtractor, Backend, Completion, SampleRequest
+from policies.cost.usage import Usage
 
-__all__ = ["Remembering"]
+__all__ = ["Remembering", "longer"]
 
 
 class Remembering:
@@ -73,3 +76,35 @@ class Remembering:
             raise
         self._known.update(zip(keys, row, strict=False))
         return list(row)
+
+
+def longer(known: Outcome, again: Outcome, paid: Account, *, beside: Usage | None = None) -> Outcome:
+    """Return the outcome of a prompt that was planned again, with all that was paid for it.
+
+    A plan at a lower price may be satisfied by fewer samples than have been drawn already; those that were
+    paid for are not given up.
+
+    Parameters
+    ----------
+    known, again : Outcome
+        Of the earlier plan and of the later one.
+    paid : Account
+        The books of the prompt.
+    beside : Usage, optional
+        What was paid for anything but samples; outcomes do not hold it.
+    """
+    best = again if again.usage.samples >= known.usage.samples else known
+    used = paid.usage if beside is None else paid.usage - beside
+    if used.output_tokens + used.prompt_tokens <= best.usage.output_tokens + best.usage.prompt_tokens:
+        return best
+    unused = used.output_tokens - best.usage.output_tokens
+    usage = replace(
+        best.usage,
+        samples=used.samples,
+        requests=used.requests,
+        prompt_tokens=used.prompt_tokens,
+        cached_prompt_tokens=used.cached_prompt_tokens,
+        output_tokens=used.output_tokens,
+        wasted_tokens=best.usage.wasted_tokens + max(unused, 0),
+    )
+    return replace(best, usage=usage, cost=max(paid.cost, best.cost or 0.0))

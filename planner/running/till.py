@@ -65,10 +65,11 @@ class _Saved(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 @dataclass(slots=True, eq=False)
 class _Window:
     """A window: its purse, what its settled prompts have cost, and what those in flight would cost by
-    prediction, each and together."""
+    prediction, each and together; and how many prompts drew nothing when it was full already."""
 
     purse: Purse
     settled: float
+    unserved: int = 0
     open: dict[int, float] = field(default_factory=dict)
     predicted: float = 0.0
 
@@ -186,6 +187,11 @@ class Till:
         return [window.purse for window in self._windows.values()]
 
     @property
+    def unserved(self) -> list[int]:
+        """How many prompts of each of these windows drew nothing, too late for others to take their place."""
+        return [window.unserved for window in self._windows.values()]
+
+    @property
     def price(self) -> float:
         """Price that the next prompt would be planned at, as far as that is known before it comes."""
         return self._control.latest
@@ -232,17 +238,35 @@ class Till:
         window.expect(slot, control.predicted(price))
         return price
 
+    def goes_on(self, slot: Slot) -> bool:
+        """Return whether a prompt goes to the next window: its own is full, and could not pay one sample."""
+        account = slot.account
+        unpaid = account.refused and not account.usage.samples and not account.cost
+        return unpaid and self._control.is_closed(slot.ticket.window, now=self._now())
+
     def settle(self, slot: Slot, *, cost: float | None) -> None:
-        """Book what a prompt has cost; None where nobody knows, and what was expected is booked."""
+        """Book what a prompt has cost; None where nobody knows, and what was expected is booked.
+
+        A prompt that drew nothing teaches nothing. Where nobody refused it money it has met no upstream: it
+        does not count, and the next prompt takes its place.
+        """
         slot.purse.close(slot.account)
+        window = self._windows.get(slot.ticket.window)
+        if window is not None:
+            window.expect(slot, 0.0)
+        account = slot.account
+        if cost == 0.0 and account.cost == 0.0 and not account.usage.samples:
+            current = self._control.withdraw(slot.ticket, counts=account.refused)
+            if window is not None and not (current or account.refused):
+                window.unserved += 1
+            self._save()
+            return
         if slot.account.usage.samples:
             each = slot.account.cost / slot.account.usage.samples
             self._least += (each - self._least) / _MEMORY
         known = slot.account.cost if cost is None else cost
         booked = max(known, slot.ticket.expected) if cost is None else cost
-        window = self._windows.get(slot.ticket.window)
         if window is not None:
-            window.expect(slot, 0.0)
             window.settled += booked
         self._control.settle(slot.ticket, cost=booked, price=slot.price)
         self._save()

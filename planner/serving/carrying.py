@@ -16,7 +16,7 @@ from planner.backends.openai.nested import merged
 from planner.ports.outcome import Outcome
 from planner.ports.ports import Backend
 from planner.running.purse import Purse, Pursed
-from planner.running.remembering import Remembering
+from planner.running.remembering import Remembering, longer
 from planner.serving.drawing import Drawing
 from planner.serving.embedding import Embedding, compared_by
 from planner.serving.exchange import Call, beside
@@ -132,12 +132,14 @@ async def carry(
         )
 
     outcome = await run(plan, deadline_seconds)
+    books = None if payment is None else payment.account
     while outcome.stop_reason in ("complete", "satisfied") and _follows_window(options, selecting):
         lower = None if payment is None else payment.lower()
         left = _left(deadline_seconds, options, time.monotonic() - started)
-        if lower is None or (left is not None and left <= 0):
+        if books is None or lower is None or (left is not None and left <= 0):
             break
-        outcome = await run(planning.plan(prompt, options, price=lower), left)
+        again = await run(planning.plan(prompt, options, price=lower), left)
+        outcome = longer(outcome, again, books, beside=None if embedding is None else embedding.spent)
     told: dict[str, Any] = {}
     if judge is not None:
         outcome = _with(outcome, judge.untold, priced.price(judge.untold, judge.generator.name))

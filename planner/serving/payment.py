@@ -120,6 +120,20 @@ class Payment:
         return None if self._slot is None or self.till is None else self.till.lower(self._slot)
 
     @property
+    def account(self) -> Account | None:
+        """The request's books in its window, None where no window pays."""
+        return None if self._slot is None else self._slot.account
+
+    def goes_on(self) -> bool:
+        """Move to the next window where its own is full and could not pay one sample; say whether it did."""
+        slot, till = self._slot, self.till
+        if slot is None or till is None or not till.goes_on(slot):
+            return False
+        till.settle(slot, cost=0.0)
+        self._slot = till.open()
+        return True
+
+    @property
     def any(self) -> bool:
         """Whether anybody pays."""
         return self._slot is not None or self._account is not None

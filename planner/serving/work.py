@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -121,6 +122,8 @@ class Work:
             assert asked.prompt is not None
             sample = SampleRequest(prompt=asked.prompt, generator=generator, n=1, seed=0)
             may, cap = await payment.hold(sample)
+            if not may and payment.goes_on():
+                may, cap = await payment.hold(sample)
             if not may:
                 payment.close(0.0)
                 return await self.unpaid()
@@ -211,18 +214,22 @@ class Work:
         generators = planning.generators(asked, name)
         drawing = drawing_of(planning, asked, call, generators)
         cost: float | None = None
+        carried = partial(
+            carry,
+            planning,
+            planned.plan,
+            asked=asked,
+            options=planned.options,
+            call=call,
+            model=name,
+            drawing=drawing,
+            payment=payment,
+            deadline_seconds=self.limits.deadline_seconds,
+        )
         try:
-            outcome, _, told = await carry(
-                planning,
-                planned.plan,
-                asked=asked,
-                options=planned.options,
-                call=call,
-                model=name,
-                drawing=drawing,
-                payment=payment,
-                deadline_seconds=self.limits.deadline_seconds,
-            )
+            outcome, _, told = await carried()
+            if payment.goes_on():
+                outcome, _, told = await carried()
             cost = outcome.cost
         except asyncio.CancelledError:
             seen.samples, seen.usage = drawing.n_samples, drawing.usage

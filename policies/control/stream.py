@@ -208,6 +208,29 @@ class StreamControl:
         state.squares = keep * state.squares + (cost - expected) ** 2
         state.settled = keep * state.settled + 1
 
+    def withdraw(self, ticket: Ticket, *, counts: bool = False) -> bool:
+        """Take back a prompt that nothing was drawn for: it says nothing of what prompts cost.
+
+        Parameters
+        ----------
+        ticket : Ticket
+            From `open`.
+        counts : bool
+            Whether it keeps its place in the window; otherwise the next prompt takes it.
+
+        Returns
+        -------
+        bool
+            False where the next window has begun, so that nobody can take its place.
+        """
+        state = self.state
+        if ticket.window != state.window_start:
+            return False
+        state.opened = max(state.opened - (not counts), 0)
+        state.pending = max(state.pending - ticket.expected, 0.0)
+        state.in_flight = max(state.in_flight - 1, 0)
+        return True
+
     def expected(self, price: float) -> float:
         """Return what a prompt is expected to cost really at a price."""
         return self.predicted(price) * self.drift

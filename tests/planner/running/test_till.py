@@ -10,10 +10,13 @@ import pytest
 from difficulty.errors import BackendError, BudgetSpentError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
+from planner.drivers.ledger import Account
+from planner.ports.outcome import Outcome
 from planner.ports.ports import Completion, SampleRequest
-from planner.running.remembering import Remembering
+from planner.running.remembering import Remembering, longer
 from planner.running.till import Slot, Till
 from policies.cost.usage import Usage
+from policies.course.allocation import Allocation
 
 FRONTIER = [(1.0, 10.0), (0.1, 20.0), (0.01, 40.0), (0.001, 80.0)]
 
@@ -86,6 +89,74 @@ def test_a_prompt_is_planned_again_a_few_times_only() -> None:
     while till.lower(slots[4]) is not None:
         times += 1
     assert 1 <= times <= 8
+
+
+@pytest.mark.parametrize("clock", ["prompts", "seconds"])
+def test_a_prompt_that_met_no_upstream_leaves_its_place_and_teaches_nothing(clock: str) -> None:
+    till = till_of(clock=clock, now=lambda: 0.0)
+    spend(paid := till.open(), 8.0)
+    till.settle(paid, cost=8.0)
+    before, price = till.state.opened, till.open()
+    till.settle(price, cost=0.0)
+    drift = till._control.drift
+    for _ in range(20):
+        till.settle(till.open(), cost=0.0)
+    assert till.state.opened == before
+    assert till.state.pending == pytest.approx(0.0)
+    assert till._control.drift == drift
+    assert till.unserved == [0]
+
+
+def test_a_prompt_that_fails_when_the_next_window_has_begun_is_counted_apart() -> None:
+    till = till_of(window=2.0)
+    slots = [till.open() for _ in range(3)]
+    till.settle(slots[0], cost=0.0)
+    assert till.state.opened == 1
+    assert till.unserved == [1, 0]
+
+
+def test_a_prompt_that_was_refused_money_keeps_its_place_or_goes_on_when_its_window_is_full() -> None:
+    till = till_of(limit=100.0, window=2.0)
+    first = till.open()
+    spend(first, 101.0)
+    refused: list[Slot] = []
+
+    async def ask_for_money(slot: Slot) -> None:
+        with pytest.raises(BudgetSpentError):
+            await slot.paying(Counting()).sample([ask(0)])
+        refused.append(slot)
+
+    early = till_of(limit=100.0, window=3.0)
+    spend(early.open(), 101.0)
+    slot = early.open()
+    asyncio.run(ask_for_money(slot))
+    # More prompts come into its window: it does not take what is theirs of the next one.
+    assert not early.goes_on(slot)
+    early.settle(slot, cost=0.0)
+    assert early.state.opened == 2
+    last = till.open()
+    asyncio.run(ask_for_money(last))
+    assert till.goes_on(last)
+    till.settle(last, cost=0.0)
+    assert till.open().ticket.window == 2.0
+
+
+def test_what_was_paid_for_is_not_given_up_for_a_plan_that_is_satisfied_earlier() -> None:
+    def outcome(n: int, cost: float) -> Outcome:
+        allocation = Allocation(generator="tiny", strategy="majority_vote", width=n)
+        usage = Usage(samples=n, requests=n, output_tokens=cost)
+        return Outcome(
+            prompt_id="p", allocation=allocation, answer=str(n), text=None, candidates=(), selected=None,
+            selected_by="vote", usage=usage, cost=cost,
+        )  # fmt: skip
+
+    paid = Account(usage=Usage(samples=6, requests=6, output_tokens=60), cost=60.0)
+    assert longer(outcome(6, 60.0), outcome(2, 20.0), paid) == outcome(6, 60.0)
+    assert longer(outcome(3, 30.0), outcome(6, 60.0), paid) == outcome(6, 60.0)
+    # Samples of another generator may have been drawn for the plan that was satisfied.
+    mixed = longer(outcome(4, 40.0), outcome(4, 30.0), paid)
+    assert (mixed.answer, mixed.cost, mixed.usage.output_tokens) == ("4", 60.0, 60)
+    assert mixed.usage.wasted_tokens == 30
 
 
 class Counting:

@@ -11,6 +11,7 @@ from serving_bed import Got, chat, serving
 
 from planner.serving.payment import KeyLimit, KeyPurses
 from planner.serving.refusal import Refusal
+from planner.serving.upstream import Upstream
 
 ASK = chat(max_tokens=20)
 
@@ -101,6 +102,30 @@ async def test_a_window_gives_the_price_and_is_spent_to_its_end() -> None:
     assert max(shares) <= 1.01
     assert min(shares[1:]) >= 0.9
     assert len({one.json["planner"]["price"] for one in got}) > 5
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_window_is_spent_by_those_who_met_an_upstream_that_lived(stream: bool) -> None:
+    route = {"price": None, "limit": 60 * 30.0, "window": 60.0, "clock": "prompts"}
+    body, no = chat(max_tokens=20, stream=stream), Said(status=500, body=b"no")
+    async with ScriptedUpstream(behave) as up, serving(up, upstream={"max_retries": 0}, **route) as bed:
+        till = bed.service.routes["*"].till
+        assert till is not None
+        for _ in range(3):
+            await together(bed, 30, body)
+        up.behave = lambda *_: no
+        down = [one for _ in range(4) for one in await together(bed, 30, body)]
+        assert all(one.status >= 500 or b"error" in one.body for one in down)
+        up.behave = behave
+        for upstream in bed.service.opened:
+            if isinstance(upstream, Upstream):
+                upstream.addresses[0].answered()  # it would rest for seconds
+        for _ in range(3):
+            await together(bed, 30, body)
+        spent = [purse.spent for purse in till.purses]
+    assert len(spent) == 3
+    assert max(spent) <= 1.01 * 60 * 30.0
+    assert min(spent[1:]) >= 0.95 * 60 * 30.0
 
 
 async def test_the_plan_of_a_window_shows_its_price() -> None:
