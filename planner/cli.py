@@ -18,7 +18,7 @@ from typing import Final, TextIO
 import click
 
 from difficulty.errors import InvalidInputError, MissingDependencyError, PlannerError
-from difficulty.printable import printable
+from planner.commands.terminal.terminal import say
 
 __all__ = ["COMMANDS", "main"]
 
@@ -104,16 +104,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             error.show()
             return _BAD_INPUT
         except (InvalidInputError, MissingDependencyError) as error:
-            click.echo(printable(f"error: {error}"), err=True)
+            say(f"error: {error}", error=True)
             return _BAD_INPUT
         except PlannerError as error:
-            click.echo(printable(f"error: {error}"), err=True)
+            say(f"error: {error}", error=True)
             return 1
         except OSError as error:
             if isinstance(error, BrokenPipeError):
                 sys.stderr.close()  # the reader has left; so would a message of the interpreter at exit
                 return 1
-            click.echo(printable(f"error: {_of_file(error, argv)}"), err=True)
+            say(f"error: {_of_file(error, argv)}", error=True)
             return _BAD_INPUT
 
 
@@ -136,7 +136,7 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     """Print a warning as one line, without the source line that raised it."""
-    click.echo(printable(f"warning: {message}"), err=True)
+    say(f"warning: {message}", error=True)
 
 
 if __name__ == "__main__":

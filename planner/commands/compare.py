@@ -129,26 +129,27 @@ def _print(console: Console, report: StrategyComparison) -> None:
 
     from planner.commands.tables.shared import new_table
 
+    for sentence in report.answers:
+        console.print(Text(sentence), style="bold")
+    console.print()
     largest = report.groups[0]["kinds"][-1]
     names = [name for name in largest["kinds"] if name != "parallel"]
     table = new_table(
         f"Difference to the best parallel strategy at the cost of {largest['n']} samples, "
         f"{report.data['n_prompts']} prompts"
     )
-    for heading in ("difficulty", "prompts", "one sample", "parallel", *names):
+    for heading in ("difficulty", "prompts", "parallel", *names):
         table.add_column(heading, justify="left" if heading == "difficulty" else "right")
     for group in report.groups:
         kinds = group["kinds"][-1]["kinds"]
         cells = [_difference(kinds.get(name)) for name in names]
         parallel = f"{kinds['parallel']['value']:.3f}"
-        table.add_row(group["name"], str(group["n_prompts"]), f"{group['one_sample']:.3f}", parallel, *cells)
+        table.add_row(group["name"], str(group["n_prompts"]), parallel, *cells)
     console.print(table)
-    for sentence in report.findings:
-        console.print(Text(f"- {sentence}"))
 
 
 def _difference(found: dict[str, Any] | None) -> str:
     if found is None or found["over_parallel"] is None:
         return "–"
     low, high = found["over_parallel_interval"]
-    return f"{found['over_parallel']:+z.3f} [{low:+z.3f}, {high:+z.3f}]"
+    return f"{found['over_parallel']:+z.3f}\n[{low:+z.3f}, {high:+z.3f}]"

@@ -54,12 +54,12 @@ def command(
         table.add_column(heading, justify="right")
     for point in curve:
         low, high = point.interval
-        accuracy = f"{point.expected_accuracy:.3f} \\[{low:.2f}, {high:.2f}]"
+        accuracy = f"{point.expected_accuracy:.3f} [{low:.2f}, {high:.2f}]"
         table.add_row(f"{point.price:.2g}", accuracy, number(point.expected_cost))
     console = results()
     console.print(table)
+    console.print("A price is what one more unit of cost must bring. Take the row that you would pay for:")
     console.print(
-        "A price is what one more unit of cost must bring. Take the row that you would pay for: "
-        f"planner serve --bundle {bundle} --price PRICE, or planner plan {bundle} {prompts} --price PRICE",
+        f"planner serve --bundle {bundle} --price PRICE\nplanner plan {bundle} {prompts} --price PRICE",
         soft_wrap=True,
     )

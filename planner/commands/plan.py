@@ -6,6 +6,7 @@ left to `planner.planner`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -140,7 +141,8 @@ def command(
     "group", "gold"), a file of plain text, one prompt per line, a sample log, or - for standard input. Give
     one of --budget, --price and --target-accuracy, or --target-risk.
 
-    Without --out the plans go to standard output and the table to standard error. With --json the table is
+    Without --out the plans go to standard output, unless that is a terminal, and the table to standard error.
+    With --json the table is
     left out or, with --out, printed as one JSON document.
     """
     if out is None and out_format != "plans":
@@ -174,9 +176,10 @@ def command(
             f"{len(plans)} of {len(found.prompts)} prompts have a group of {sizes[0]} to {sizes[1]} rollouts"
         )
     files = [] if out is None else [out]
-    if out is None:
+    seen = out is None and not as_json and sys.stdout.isatty()  # a table tells people more than JSON does
+    if out is None and not seen:
         say_json(b"".join(plan_to_json(plan) + b"\n" for plan in plans))
-    else:
+    elif out is not None:
         planned = {plan.prompt_id for plan in plans}
         asked_of = [prompt for prompt in found.prompts if prompt.id in planned]
         files = _write(out, out_format, plans, asked_of, _with_models(planner.bundle.generators, models))
@@ -188,11 +191,13 @@ def command(
     if as_json:
         print_json({"out": ", ".join(map(str, files)), "asked": asked, **plan_summary(plans)})
         return
-    console = results(error=out is None)
+    console = results(error=out is None and not seen)
     console.print(plan_table(plans, title=f"Plans for {len(plans)} prompts, {asked}"))
     if out is not None:
         what = {"plans": "Plans", "openai-batch": "Batch", "rollouts": "Rollouts"}[out_format]
         console.print(f"{what}: {', '.join(map(str, files))}", soft_wrap=True)
+    elif seen:
+        console.print("The plans themselves go to a file with --out plans.jsonl, or into a pipe.")
 
 
 def _groups(

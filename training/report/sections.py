@@ -259,10 +259,11 @@ def gap_section(gap: Table) -> str:
     return document(
         "## Share of the gap to hindsight",
         table(["budget", "share closed"], rows),
-        "Hindsight chooses each prompt's course with one half of its samples, drawn towards the "
-        "training prompts that they make likely, at the cost that these had; it is scored on the other "
-        "half, among the courses that a half can tell. With few samples per prompt it can lie below a "
-        "policy: it is a bound only where it lies above.",
+        "Of what hindsight gains over the best static mix at a budget, the policy gains this share: below 0 "
+        "it is worse than the static mix there, by that share of the gap. Hindsight chooses each prompt's "
+        "course with one half of its samples, drawn towards the training prompts that they make likely, at "
+        "the cost that these had; it is scored on the other half, among the courses that a half can tell. "
+        "With few samples per prompt it can lie below a policy: it is a bound only where it lies above.",
     )
 
 

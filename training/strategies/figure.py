@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from training.report.canvas import FigureFormat, new_figure, save
+from training.report.canvas import FigureFormat, new_figure, plain_numbers, save
 from training.report.markdown import figure_label
 from training.strategies.report import StrategyComparison
 
@@ -35,6 +35,7 @@ def draw_strategies(report: StrategyComparison, folder: Path, formats: Sequence[
             line = _curve(axes, group["points"][name], colour, marker, with_band=with_band)
             handles.setdefault(name, line)
         axes.set_xscale("log")
+        plain_numbers(axes.xaxis)
         axes.set_title(f"bin {group['name']}: {group['n_prompts']} prompts", fontsize=9)
         axes.set_xlabel(report.data["unit"].replace("_", " "), fontsize=9)
         axes.tick_params(labelsize=8)

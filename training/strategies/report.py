@@ -47,6 +47,11 @@ class StrategyComparison:
     @property
     def findings(self) -> list[str]:
         """Sentences that answer the three questions, with intervals: search, revision, sequential share."""
+        return [*self.answers, *self._share_sentences(), *self._choice_sentences()]
+
+    @property
+    def answers(self) -> list[str]:
+        """Sentences that say where search and revision pay, with intervals."""
         easiest, hardest = self.groups[1], self.groups[-1]
         sentences = []
         for kind, group, place in (("search", hardest, "hardest"), ("revision", easiest, "easiest")):
@@ -55,7 +60,7 @@ class StrategyComparison:
                 other, elsewhere = (easiest, "easiest") if group is hardest else (hardest, "hardest")
                 if other is not group:
                     sentences.append(_kind_sentence(kind, other, elsewhere))
-        return [*sentences, *self._share_sentences(), *self._choice_sentences()]
+        return sentences
 
     def to_json(self) -> bytes:
         """Return the comparison as JSON; equal comparisons give equal bytes."""

@@ -27,9 +27,9 @@ __all__ = [
     "verifier_table",
 ]
 
-_LEVELS_SHOWN: Final = 8
+_LEVELS_SHOWN: Final = 6
 # Of the courses on offer at one price.
-_MOST_OFFERS: Final = 4
+_MOST_OFFERS: Final = 2
 
 
 def training_table(bundle: PolicyBundle) -> Table:
@@ -76,19 +76,18 @@ def bundle_table(bundle: PolicyBundle, path: str) -> Table:
     table.add_column(overflow="fold")
     deployed = int(bundle.deployed.sum())
     rows: list[tuple[str, str]] = [
-        ("objective", _objective(bundle)),
-        ("unit of cost", bundle.unit),
-        ("generators", ", ".join(bundle.generators)),
+        ("plans for", f"{_objective(bundle)}, cost in {bundle.unit.replace('_', ' ')}"),
         (
             "table",
-            f"{len(bundle.table.courses)} courses on {len(bundle.references)} prompts, {deployed} in use",
+            f"{len(bundle.table.courses)} courses (ways to spend samples) on {len(bundle.references)} "
+            f"prompts, {deployed} in use",
         ),
     ]
     if training:
-        rows += [
-            ("trained on", f"{training['n_prompts']} prompts, {training['n_samples']:,} samples"),
-            ("settings", f"{training['n_trials']} trials, seed {training['seed']}"),
-        ]
+        drawn = f"{training['n_prompts']} prompts, {training['n_samples']:,} samples"
+        near = training.get("n_near_duplicates")
+        kept = f"; {near} near-duplicates, kept together" if near else ""
+        rows.append(("trained on", f"{drawn}; {training['n_trials']} trials, seed {training['seed']}{kept}"))
         skill = training.get("skill", {})
         # Below 0 it says less than the mean of all would.
         known = {name: share for name, share in skill.items() if share is not None and share > 0}
@@ -100,10 +99,9 @@ def bundle_table(bundle: PolicyBundle, path: str) -> Table:
         if training.get("labels"):
             rows.append(("labels", _labels(training["labels"])))
         rows += [("more is worse", _fall(row)) for row in training.get("overoptimised", [])]
-        if training.get("n_near_duplicates"):
-            rows.append(("near-duplicates", f"{training['n_near_duplicates']} prompts, kept in one fold"))
         about = training.get("about", {})
-        rows += [(name, str(about[name])) for name in ("source", "licence") if name in about]
+        origin = [str(about[name]) for name in ("source", "licence") if name in about]
+        rows += [("source", "; ".join(origin))] if origin else []
     for row in rows:
         table.add_row(*row)
     return table
@@ -142,7 +140,7 @@ _IN_WORDS: Final = {
     "courses for all": "the best courses of all kinds, the same for everybody",
     "sure choices by text": "other courses for prompts whose text surely asks for them",
     "choices by text": "other courses for prompts whose text asks for them",
-    "static courses by text": "one-shot courses, each prompt's by its text",
+    "static courses by text": "numbers of samples fixed beforehand, each prompt's by its text",
     "all courses by text": "courses of all kinds, each prompt's by its text",
 }
 
@@ -199,7 +197,7 @@ def generator_table(bundle: PolicyBundle) -> Table:
 
 def course_table(bundle: PolicyBundle) -> Table:
     """Return what the policy offers at prices from dear to cheap, with means over the training prompts."""
-    table = new_table("Courses on offer, from dear compute to cheap")
+    table = new_table("Courses on offer, from dear compute to cheap (some)")
     for heading in ("samples", bundle.objective):
         table.add_column(heading, justify="right")
     table.add_column("course", overflow="fold")
@@ -219,31 +217,19 @@ def course_table(bundle: PolicyBundle) -> Table:
 
 
 def verifier_table(bundle: PolicyBundle) -> Table:
-    """Return the learned verifiers with what picking by them delivers on prompts that they did not see."""
-    table = new_table("Learned verifiers (cross-fitted)")
+    """Return what picking by the learned scores delivers on prompts that they did not see."""
+    table = new_table("Learned scores, on prompts that were left out")
     table.add_column("generator", overflow="fold")
-    for heading in ("Brier", "constant", "AUC", "N", "vote", "other pick", "its pick", "in plans"):
+    for heading in ("samples", "by vote", "by this score", "in plans"):
         table.add_column(heading, justify="right")
     record = bundle.training.get("learned_verifier", {})
     for name in bundle.verifiers:
         row = record.get(name, {})
-        if "brier" not in row:
+        if not row.get("selection"):
             continue
-        auc = row.get("auc_within_prompt")
-        widest = row["selection"][-1] if row.get("selection") else None
-        picked: tuple[str, ...] = ("–",) * 4
-        if widest is not None:
-            rule = row.get("offered") or "best_of_n"
-            values = (widest["vote"], widest["rival_value"], widest[rule])
-            picked = (str(widest["n"]), *map(_share, values))
-        table.add_row(
-            name,
-            _share(row["brier"]),
-            _share(row.get("brier_constant")),
-            "–" if auc is None else f"{auc:.2f}",
-            *picked,
-            row.get("offered") or "no",
-        )
+        widest, offered = row["selection"][-1], row.get("offered")
+        picked = _share(widest[offered or "best_of_n"])
+        table.add_row(name, str(widest["n"]), _share(widest["vote"]), picked, "yes" if offered else "no")
     return table
 
 
@@ -254,13 +240,13 @@ def verdict_of_verifiers(bundle: PolicyBundle) -> str:
     ]
     if offered:
         return (
-            "Picking by the learned verifier beats the plain vote in cross-fitted replay, and plans may use "
-            f"it: {', '.join(offered)}."
+            "A score that training learned picks better answers than the vote on prompts that were left out, "
+            f"and plans may use it: {', '.join(offered)}."
         )
     if bundle.verifiers:
-        return "Picking by the learned verifier was not shown to pay: no plan uses it."
+        return "A score that training learned was not shown to pick better than the vote: no plan uses it."
     return (
-        "There is no learned verifier: it needs marked answers, right and wrong ones, and accuracy, and "
+        "No score of answers was learned: it needs marked answers, right and wrong ones, and accuracy, and "
         "--no-learned-verifier leaves it out."
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.table import Table
 
-from planner.commands.tables.shared import new_table, number, strategy_name
+from planner.commands.tables.shared import new_table, number, strategy_in_words
 from policies.plan.plan import AllocationPlan
 
 __all__ = ["plan_summary", "plan_table"]
@@ -46,12 +46,13 @@ def plan_table(plans: Sequence[AllocationPlan], *, title: str) -> Table:
     """Return what the plans buy, by generator and strategy, cheapest first, with a total."""
     groups: dict[tuple[str, str], list[AllocationPlan]] = {}
     for plan in plans:
-        groups.setdefault((plan.allocation.generator, strategy_name(plan.allocation)), []).append(plan)
+        kind = plan.allocation.strategy if plan.course is None else strategy_in_words(plan.course)
+        groups.setdefault((plan.allocation.generator, kind), []).append(plan)
     table = new_table(title, show_footer=True)
     table.add_column("generator", footer="all", overflow="fold")
     table.add_column("strategy", overflow="fold")
     for heading, footer in zip(
-        ("N", "prompts", f"expected {plans[0].objective}", "cost each", "cost"), _cells(plans), strict=True
+        ("N", "prompts", f"expected\n{plans[0].objective}", "cost each", "cost"), _cells(plans), strict=True
     ):
         table.add_column(heading, footer=footer, justify="right")
     for (generator, kind), group in sorted(groups.items(), key=lambda item: (_mean_cost(item[1]), item[0])):

@@ -92,7 +92,7 @@ def _table(found: Savings) -> Table:
         table.add_row(
             way["name"],
             number(way["cost"]),
-            _percent(way["saved_share"]),
+            _saved(way["saved_share"]),
             _ends(way),
             style="bold" if last else "",
         )
@@ -135,6 +135,10 @@ def _sure(way: Mapping[str, Any]) -> bool:
 
 def _percent(share: float) -> str:
     return "nothing" if abs(share) < _LEAST else f"{100 * share:.0f} %"
+
+
+def _saved(share: float) -> str:
+    return _percent(share) if share > -_LEAST else f"costs {_percent(-share)} more"
 
 
 def _ends(way: Mapping[str, Any]) -> str:

@@ -11,8 +11,9 @@ from rich import box
 from rich.table import Table
 
 from policies.course.allocation import Allocation
+from policies.course.course import Course
 
-__all__ = ["allocation_name", "counted", "new_table", "number", "strategy_name"]
+__all__ = ["allocation_name", "counted", "new_table", "number", "strategy_in_words"]
 
 
 def new_table(title: str, *, show_header: bool = True, show_footer: bool = False) -> Table:
@@ -31,29 +32,19 @@ def allocation_name(allocation: Allocation) -> str:
     return f"{allocation.generator} {allocation.strategy} {size}"
 
 
-def strategy_name(allocation: Allocation) -> str:
-    """Name the strategy and its parameters, without the size; of a course, how it selects and when it ends.
+def strategy_in_words(course: Course) -> str:
+    """Name how a course selects and when it ends; its steps, too, where they are of several generators.
 
     Examples
     --------
-    >>> words = "tiny x1 4 times; best by mean logprob; until one answers"
-    >>> strategy_name(Allocation(generator="tiny", strategy="best_of_n", width=4, params={"course": words}))
-    'best by mean logprob; until one answers'
+    >>> from policies.course.course import waves
+    >>> strategy_in_words(Course(steps=waves("tiny", (4,))))
+    'vote'
     """
-    if allocation.n == 1:
+    if course.n == 1:
         return "one sample"
-    course = allocation.parameters.get("course")
-    if course is not None:
-        return _all_but_first(str(course), allocation.generator)
-    params = [str(value) for key, value in allocation.parameters.items() if key != "n"]
-    return allocation.strategy + (f" ({', '.join(params)})" if params else "")
-
-
-def _all_but_first(course: str, generator: str) -> str:
-    """Return the words of a course without its steps, where all are of the generator that is named anyhow."""
-    steps, _, rest = course.partition("; ")
-    others = [step for step in steps.split(", ") if not step.startswith(f"{generator} x")]
-    return rest if not others else course
+    words = str(course)
+    return words if len(course.generators) > 1 else words.partition("; ")[2]
 
 
 def counted(kinds: Mapping[str, int]) -> str:

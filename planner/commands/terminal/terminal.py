@@ -6,6 +6,9 @@ It assumes a terminal of any width, or none. Which tables there are is left to
 
 from __future__ import annotations
 
+import shutil
+import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 import click
@@ -27,8 +30,18 @@ def results(*, error: bool = False) -> Console:
 
 
 def say(message: str, *, error: bool = False) -> None:
-    """Print a line for people, without what would steer their terminal; to standard error where asked."""
-    click.echo(printable(message), err=error)
+    """Print a line for people, without what would steer their terminal; to standard error where asked.
+
+    A terminal gets it broken between words, whatever reads a pipe or a file in one piece.
+    """
+    text = printable(message)
+    if (sys.stderr if error else sys.stdout).isatty():
+        width = shutil.get_terminal_size().columns
+        text = "\n".join(
+            textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+            for line in text.split("\n")
+        )
+    click.echo(text, err=error)
 
 
 def note(message: str) -> None:

@@ -334,7 +334,7 @@ def test_unused_fields_are_mentioned(
 def test_inspect_tells_what_a_bundle_is(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(bundle)]) == 0
     shown = capsys.readouterr().out
-    assert "tiny" in shown and "tiny x1; vote" in shown and "output_tokens" in shown
+    assert "tiny" in shown and "tiny x1; vote" in shown and "cost in output tokens" in shown
     assert main(["inspect", str(bundle), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["policy_bundle"] >= 1
 

@@ -53,10 +53,12 @@ def test_training_and_inspecting_say_what_it_is_worth(
     bundle: Path, log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train", str(log), "--out", str(tmp_path / "b"), "--trials", "1"]) == 0
-    assert "learned verifier beats the plain vote" in " ".join(capsys.readouterr().out.split())
+    assert "score that training learned picks better answers than the vote" in " ".join(
+        capsys.readouterr().out.split()
+    )
     assert main(["inspect", str(bundle)]) == 0
     shown = capsys.readouterr().out
-    assert "Learned verifiers" in shown and "by learned" in shown
+    assert "Learned scores" in shown and "by learned" in shown
 
 
 def test_a_plan_that_needs_it_needs_no_option(
@@ -80,7 +82,7 @@ def test_training_can_leave_it_out(log: Path, tmp_path: Path, capsys: pytest.Cap
     options = ["--trials", "1", "--unit", "samples", "--no-learned-verifier"]
     assert main(["train", str(log), "--out", str(tmp_path / "b"), *options]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "There is no learned verifier" in shown and "--no-learned-verifier" in shown
+    assert "No score of answers was learned" in shown and "--no-learned-verifier" in shown
     assert not (tmp_path / "b" / "verifiers.json").exists()
 
 

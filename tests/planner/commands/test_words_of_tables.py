@@ -8,21 +8,20 @@ from typing import Any
 import pytest
 
 from planner.commands.tables.bundle import verdict_of_training
-from planner.commands.tables.shared import strategy_name
-from policies.course.allocate import summary_of
+from planner.commands.tables.shared import strategy_in_words
 from policies.course.course import Course, waves
 from policies.course.stop import Agreement
 
 
 def test_a_course_of_one_generator_is_named_by_its_choice_and_its_end() -> None:
     course = Course(steps=waves("tiny", (2, 2)), stop=Agreement(count=2))
-    assert strategy_name(summary_of(course)) == "vote; until 2 agree"
-    assert strategy_name(summary_of(Course(steps=waves("tiny", (1,))))) == "one sample"
+    assert strategy_in_words(course) == "vote; until 2 agree"
+    assert strategy_in_words(Course(steps=waves("tiny", (1,)))) == "one sample"
 
 
 def test_a_course_of_several_generators_is_named_in_full() -> None:
     course = Course(steps=waves("tiny", (2,)) + waves("tinier", (1,)), stop=Agreement(count=2))
-    assert strategy_name(summary_of(course)) == str(course)
+    assert strategy_in_words(course) == str(course)
 
 
 @pytest.mark.parametrize(
