@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
 from difficulty.trees.descent import LARGEST, ZERO
-from difficulty.trees.trees import Missing, Trees
+from difficulty.trees.trees import MAX_TREES, Missing, Trees
 
 if TYPE_CHECKING:
     import lightgbm
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["read_lightgbm", "trees_of_booster"]
 
 _MAX_CHARACTERS: Final = 64_000_000
-_MAX_TREES: Final = 20_000
 # What must be so in the header and in each tree, where it is said at all.
 _HEADER: Final = {"num_class": "1", "num_tree_per_iteration": "1"}
 _TREE: Final = {"num_cat": "0", "is_linear": "0"}
@@ -76,8 +75,8 @@ def read_lightgbm(text: str) -> Trees:
     for block in blocks:
         parts.append(_nodes(block, first=root[-1]))
         root.append(root[-1] + len(parts[-1]["feature"]))
-        if len(parts) > _MAX_TREES:
-            raise InvalidInputError(f"a LightGBM model has more than {_MAX_TREES:,} trees")
+        if len(parts) > MAX_TREES:
+            raise InvalidInputError(f"a LightGBM model has more than {MAX_TREES:,} trees")
     if not parts:
         raise InvalidInputError("a LightGBM model has no trees")
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

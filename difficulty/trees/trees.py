@@ -19,14 +19,14 @@ from numpy.typing import ArrayLike, NDArray
 from difficulty.errors import InvalidInputError
 from difficulty.trees.descent import Descent, Missing
 
-__all__ = ["Missing", "Trees"]
+__all__ = ["MAX_TREES", "Missing", "Trees"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
 # Far beyond what is grown here (150 trees of 7 leaves, forests of some hundred trees of some hundred leaves);
 # they bound the time and memory of models that others wrote.
 _MAX_NODES: Final = 4_000_000
-_MAX_TREES: Final = 20_000
+MAX_TREES: Final = 20_000
 _MAX_DEPTH: Final = 200
 _MAX_FEATURES: Final = 1_000_000
 # Leaves found at a time: some tens of MB, whatever the number of rows.
@@ -226,9 +226,9 @@ class Trees:
                 raise InvalidInputError(f"{name} of trees has another kind of numbers or another shape")
         n_nodes = len(self.feature)
         sizes = {len(getattr(self, name)) for name in _KINDS if name != "value"}
-        if sizes != {n_nodes} or not 1 <= n_nodes <= _MAX_NODES or not 1 <= len(self.root) <= _MAX_TREES:
+        if sizes != {n_nodes} or not 1 <= n_nodes <= _MAX_NODES or not 1 <= len(self.root) <= MAX_TREES:
             raise InvalidInputError(
-                f"trees must have one entry per node, 1 to {_MAX_NODES:,} nodes and 1 to {_MAX_TREES:,} "
+                f"trees must have one entry per node, 1 to {_MAX_NODES:,} nodes and 1 to {MAX_TREES:,} "
                 f"trees; got {sorted(sizes)} entries and {len(self.root)} trees"
             )
         n_leaves = int(np.count_nonzero(self.feature < 0))

@@ -25,6 +25,7 @@ from planner.answers.tool_calls import ToolCalls
 from planner.ports.ports import FinishReason
 
 __all__ = [
+    "USUAL_RULE",
     "Boxed",
     "FirstOf",
     "JsonField",
@@ -250,6 +251,10 @@ _NAMED: Final[dict[str, AnswerRule]] = {
     "tool_calls": ToolCalls(),
     "whole_text": WholeText(),
 }
+
+
+USUAL_RULE: Final = FirstOf(rules=(Boxed(), LastNumber()))
+"""The last box, else the last number: what finds answers where nobody says how."""
 
 
 def extractor_named(name: str) -> AnswerRule:

@@ -13,7 +13,7 @@ from typing import Final
 from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt, as_prompts
-from planner.answers.rules import Boxed, FirstOf, LastNumber
+from planner.answers.rules import USUAL_RULE
 from planner.collection.collected import Collected, OnCollect
 from planner.collection.estimate import Estimate
 from planner.collection.grade import GoldGrader
@@ -27,7 +27,6 @@ from planner.ports.ports import AnswerExtractor, Backend, Grader, Verifier
 
 __all__ = ["acollect", "collect"]
 
-_DEFAULT_EXTRACTOR: Final = FirstOf(rules=(Boxed(), LastNumber()))
 _NO_LIMITS: Final = Limits()
 
 
@@ -39,7 +38,7 @@ async def acollect(
     backend: Backend,
     samples: int = 16,
     recordings: Sequence[Recording] = (),
-    extractor: AnswerExtractor = _DEFAULT_EXTRACTOR,
+    extractor: AnswerExtractor = USUAL_RULE,
     grader: Grader | None = None,
     verifier: Verifier | None = None,
     texts: bool = False,

@@ -15,14 +15,14 @@ from dataclasses import replace
 
 from planner.drivers.desk import BACKEND_ERRORS, VERIFIER_ERRORS, Clock, Desk, Part, refused
 from planner.drivers.exchange import failure_of
-from planner.drivers.ledger import Permit
+from planner.drivers.ledger import TIME_IS_UP, Permit
 from planner.drivers.limits import Limits
 from planner.drivers.run_log import RunLog
 from planner.drivers.session import OnProgress, Session, delivered
 from planner.drivers.turns import Turns
 from planner.ports.outcome import Outcome
 from planner.ports.ports import Backend, Metered, SampleRequest, ScoreRequest, Verifier
-from planner.strategies.flow import Arrival, Ask, Failure, Scored
+from planner.strategies.flow import Arrival, Ask, Scored
 from planner.strategies.task import Task
 from policies.cost.usage import Usage
 
@@ -31,7 +31,6 @@ __all__ = ["run_concurrently"]
 _NO_LIMITS = Limits()
 # Seconds that a request may take, before one was seen.
 _UNKNOWN = 120.0
-_TIME = Failure(kind="TimeLimitReached", reason="the run reached max_seconds", refused=True)
 
 
 async def run_concurrently(
@@ -187,9 +186,9 @@ class _Driver:
         arrivals: list[Arrival] = []
         for ask, indices in missing.items():
             if isinstance(ask.request, ScoreRequest):
-                arrivals += [Scored(ask=ask, reply=_TIME)] if indices else []
+                arrivals += [Scored(ask=ask, reply=TIME_IS_UP)] if indices else []
             else:
-                arrivals += refused(ask, sorted(indices), _TIME)
+                arrivals += refused(ask, sorted(indices), TIME_IS_UP)
         return arrivals
 
     def _send(self, session: Session, ask: Ask) -> list[asyncio.Task[tuple[Arrival, ...]]]:
@@ -213,7 +212,7 @@ class _Driver:
         while n:
             permit = await self._admit(session, request, n)
             if permit.hold is None:
-                return (*arrivals, *refused(ask, range(first, first + n), permit.refusal or _TIME))
+                return (*arrivals, *refused(ask, range(first, first + n), permit.refusal or TIME_IS_UP))
             granted = permit.n
             own = replace(permit.of(request, first), revocable=self._may_be_cancelled(ask))
             part = Part(session=session, ask=ask, whole=request, request=own, first=first, hold=permit.hold)

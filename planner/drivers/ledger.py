@@ -18,10 +18,10 @@ from planner.ports.ports import SampleRequest
 from planner.strategies.flow import Failure
 from policies.cost.usage import Usage
 
-__all__ = ["Account", "Hold", "Ledger", "Permit"]
+__all__ = ["TIME_IS_UP", "Account", "Hold", "Ledger", "Permit"]
 
 _NOTHING = Usage()
-_TIME = Failure(kind="TimeLimitReached", reason="the run reached max_seconds", refused=True)
+TIME_IS_UP = Failure(kind="TimeLimitReached", reason="the run reached max_seconds", refused=True)
 # Sums of many floating-point costs may exceed a limit by rounding alone.
 _ROUNDING = 1 + 1e-12
 # Samples that must fit at a time, or caps on them are lowered to what hardly any meets.
@@ -155,7 +155,7 @@ class Ledger:
             Samples wanted, at least 1.
         """
         if self.time_is_up:
-            return Permit(0, None, _TIME, True)
+            return Permit(0, None, TIME_IS_UP, True)
         self.set_aside -= account.reserve
         draw = self._draw(account, request)
         if not self.limits.any:

@@ -11,13 +11,13 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Literal
 
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 from planner.answers.rule import AnswerRule
-from planner.answers.rules import Boxed, FirstOf, LastNumber
+from planner.answers.rules import USUAL_RULE
 from planner.drivers import Limits, RunLog, run_concurrently, run_lockstep
 from planner.drivers.session import DriverName, OnProgress
 from planner.drivers.turns import Turns
@@ -39,8 +39,6 @@ from policies.plan.plan import AllocationPlan
 from policies.verifier.learned_verifier import LEARNED, CorrectnessModel
 
 __all__ = ["run_plans"]
-
-_DEFAULT_EXTRACTOR: Final = FirstOf(rules=(Boxed(), LastNumber()))
 
 
 async def run_plans(
@@ -123,7 +121,7 @@ async def run_plans(
         raise InvalidInputError("plans and prompts must be the same prompts in the same order")
     if driver not in ("lockstep", "concurrent"):
         raise InvalidInputError(f"driver must be 'lockstep' or 'concurrent', got {driver!r}")
-    found = extractor or getattr(backend, "extractor", None) or _DEFAULT_EXTRACTOR
+    found = extractor or getattr(backend, "extractor", None) or USUAL_RULE
     models = dict(learned or {})
     work = _Work(
         generators=generators,

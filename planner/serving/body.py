@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import msgspec
 
+from planner.backends.openai.stated import BROKEN_JSON
 from planner.serving.refusal import Refusal
 
 __all__ = ["read_object", "too_deep"]
 
-_BROKEN: Final = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _NO_BRACKET: Final = re.compile(rb"[^\[\]{}]+")
 
@@ -36,7 +36,7 @@ def read_object(body: bytes, *, max_depth: int) -> dict[str, Any]:
         raise Refusal(400, f"the body is nested deeper than {max_depth} levels; send a flatter one")
     try:
         value = msgspec.json.decode(body)
-    except _BROKEN:
+    except BROKEN_JSON:
         raise Refusal(400, "the body is not JSON in UTF-8; send one JSON object") from None
     if not isinstance(value, dict):
         raise Refusal(400, f"the body must be one JSON object, got {type(value).__name__}")

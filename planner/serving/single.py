@@ -12,13 +12,13 @@ from typing import Any, Final
 
 import msgspec
 
+from planner.backends.openai.stated import BROKEN_JSON
 from planner.serving.exchange import Answer, Pieces
 from planner.serving.watched import Watched
 from policies.cost.usage import Usage
 
 __all__ = ["EXHAUSTED", "Counted", "counted", "stop_reason", "usage_in"]
 
-_BROKEN: Final = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
 # An event larger than this is not looked into.
 _LONGEST: Final = 2**20
 EXHAUSTED: Final = "thinking_exhausted"
@@ -82,7 +82,7 @@ def usage_in(data: bytes) -> tuple[Usage | None, int, str | None, bool]:
     """
     try:
         reply = msgspec.json.decode(data, type=_Reply)
-    except _BROKEN:
+    except BROKEN_JSON:
         return None, 0, None, True
     if reply.response is not None or reply.object == "response":
         held = reply.response or _Response(reply.usage, reply.status)
@@ -159,7 +159,7 @@ def counted(
         return answer
     try:
         value = msgspec.json.decode(answer.body)
-    except _BROKEN:
+    except BROKEN_JSON:
         return answer
     if not isinstance(value, dict):
         return answer

@@ -14,12 +14,12 @@ from typing import Final, NamedTuple
 
 from policies.course.selection import LOGPROB, NO_SIGNAL, Selection
 
-__all__ = ["Decision", "Draw", "decide"]
+__all__ = ["MOST_SURPRISE", "SAME", "Decision", "Draw", "decide"]
 
 # Sums of weights that differ by less count as equal, as in the replay, which adds in single precision.
-_SAME: Final = 1e-5
+SAME: Final = 1e-5
 # The exponential of more than this has no single-precision number.
-_MOST: Final = 60.0
+MOST_SURPRISE: Final = 60.0
 
 
 class Draw(NamedTuple):
@@ -102,7 +102,7 @@ def _heaviest(
     # fsum rounds once, so that totals do not depend on the order of arrival.
     totals = {answer: fsum(weight for weight, _ in rows) for answer, rows in members.items()}
     top = max(totals.values(), default=0.0)
-    winners = [answer for answer, total in totals.items() if total >= top * (1 - _SAME)]
+    winners = [answer for answer, total in totals.items() if total >= top * (1 - SAME)]
     return tuple(min(members[answer], key=lambda row: (-row[0], row[1]))[1] for answer in winners)
 
 
@@ -110,7 +110,7 @@ def _weight(selection: Selection, draw: Draw) -> float:
     signal = 0.0 if draw.signal is None else draw.signal
     if selection.signal == LOGPROB:
         surprise = selection.power * (signal - selection.usual_of(draw.generator))
-        factor = math.exp(min(max(surprise, -_MOST), _MOST))
+        factor = math.exp(min(max(surprise, -MOST_SURPRISE), MOST_SURPRISE))
     else:
         factor = max(signal, 0.0) ** selection.power
     return selection.weight(draw.generator) * factor

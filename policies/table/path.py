@@ -7,11 +7,12 @@ replayed once, and any number of waves, caps and rules are then read off it by `
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from policies.course.decide import MOST_SURPRISE, SAME
 from policies.course.selection import LOGPROB, NO_SIGNAL, Selection
 from policies.course.stop import Evidence
 from policies.table.recorded import OrderedSamples, Recorded, Source
@@ -21,11 +22,6 @@ __all__ = ["Path", "follow"]
 
 FloatArray: TypeAlias = NDArray[np.float32]
 IntArray: TypeAlias = NDArray[np.int64]
-
-# The exponential of more than this has no single-precision number.
-_MOST: Final = 60.0
-# Weighted votes that differ by less are tied.
-_SAME: Final = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -145,7 +141,7 @@ def _signal(
         return np.asarray(raw, dtype=np.float32)
     if selection.signal == LOGPROB:
         usual = np.array([selection.usual_of(name) for name in owners], dtype=np.float32)[:, None, None]
-        return np.asarray(np.exp(np.clip(selection.power * (raw - usual), -_MOST, _MOST)))
+        return np.asarray(np.exp(np.clip(selection.power * (raw - usual), -MOST_SURPRISE, MOST_SURPRISE)))
     return np.asarray(np.maximum(raw, 0.0) ** np.float32(selection.power))
 
 
@@ -243,7 +239,7 @@ class _Count:
                 weight = np.float32(self.selection.weight(name)) * (1.0 if signal is None else signal[at])
                 weights[self.first(at), rows, orders] += np.where(self.voting[at], weight, 0.0)
                 part = weights[start : at + 1]
-                tied = (part >= part.max(axis=0) * (1 - _SAME)) & (counts > 0)
+                tied = (part >= part.max(axis=0) * (1 - SAME)) & (counts > 0)
             value[at] = self._share(tied, at, before)
             if at + 1 < n and self.start[at + 1] == at + 1:
                 before = value[at]
@@ -278,14 +274,14 @@ class _Count:
             part = np.where(self.voting[start : at + 1], chance[start : at + 1], 0.0)
             self.best[at] = part.max(axis=0)
             if self.selection.by == "best":
-                tied = (part >= part.max(axis=0) - _SAME) & self.voting[start : at + 1]
+                tied = (part >= part.max(axis=0) - SAME) & self.voting[start : at + 1]
             else:
                 sums = np.zeros_like(part)
                 rows, orders = np.ogrid[:p, :r]
                 for place in range(start, at + 1):
                     first = self.same[place, start : place + 1].argmax(axis=0)
                     sums[first, rows, orders] += part[place - start] ** np.float32(self.selection.power)
-                tied = (sums >= sums.max(axis=0) * (1 - _SAME)) & (self.counts[at] > 0)
+                tied = (sums >= sums.max(axis=0) * (1 - SAME)) & (self.counts[at] > 0)
             value[at] = self._share(tied, at, before)
             if at + 1 < n and self.start[at + 1] == at + 1:
                 before = value[at]

@@ -19,7 +19,7 @@ import numpy as np
 
 from difficulty.errors import BackendError
 from difficulty.prompt import Prompt
-from planner.answers.rules import Boxed, FirstOf, LastNumber
+from planner.answers.rules import USUAL_RULE
 from planner.backends.transformers import TransformersBackend
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.collection.collected import Collected, CollectProgress
@@ -42,7 +42,6 @@ from training.train import train
 __all__ = ["LiveDemo", "LiveRun", "lab_batches", "live_budgets", "run_live"]
 
 
-_EXTRACTOR: Final = FirstOf(rules=(Boxed(), LastNumber()))
 _N_BUDGETS: Final = 3
 # Whether plans are one-shot: rehearsed and run both ways.
 _MODES: Final = (True, False)
@@ -209,7 +208,7 @@ def run_live(
         generators={generator.name: generator for generator in lab_generators()},
         backend=backend,
         samples=n_samples,
-        extractor=_EXTRACTOR,
+        extractor=USUAL_RULE,
         seed=seed,
         driver="lockstep",
         progress=on_collect,
@@ -251,7 +250,7 @@ def run_live(
             budget=rehearsal.budget,
             one_shot=rehearsal.one_shot,
             backend=backend,
-            extractor=_EXTRACTOR,
+            extractor=USUAL_RULE,
             seed=seed,
             progress=tick,
         )
@@ -275,7 +274,7 @@ def _run(
     outcomes: Sequence[Outcome],
     seconds: float,
 ) -> LiveRun:
-    grader = GoldGrader(extractor=_EXTRACTOR)
+    grader = GoldGrader(extractor=USUAL_RULE)
     marks = [bool(grader.grade(p, outcome.answer)) for p, outcome in zip(prompts, outcomes, strict=True)]
     return LiveRun(
         budget=budget,

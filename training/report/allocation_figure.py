@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from textwrap import fill
 from typing import Any, Final
 
-from training.report.canvas import COLOURS, new_figure, plain_numbers
+from training.report.canvas import COLOURS, NARROW, new_figure, plain_numbers
 from training.report.markdown import figure_label
 from training.report.report import Report
 
@@ -20,7 +20,6 @@ _MOST_KINDS: Final = 6
 _REST: Final = "other kinds"
 _HEIGHT: Final = 0.5
 _TALL: Final = 1.25  # of a figure as narrow as a column, whose panels stand above each other
-_NARROW: Final = 4.5
 _LINE: Final = 0.12  # height of a line in a panel
 _LEAST: Final = 0.02  # share of the prompts at some budget, below which a kind is one of the others
 _LONGEST: Final = 34  # characters of a line of the legend
@@ -29,7 +28,7 @@ _ALIKE: Final = 1.15  # ratio of samples up to which difficulties get about the 
 
 def allocation_figure(report: Report, width: float) -> Any:
     """Return the figure, `width` inches wide."""
-    narrow = width < _NARROW
+    narrow = width < NARROW
     small = 7 if narrow else 8.5
     figure = new_figure(width, (_TALL if narrow else _HEIGHT) * width)
     panels = figure.subplots(2, 1) if narrow else figure.subplots(1, 2, width_ratios=(1, 1.1))

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
 from difficulty.errors import InvalidInputError, require
 
-__all__ = ["COLOURS", "FigureFormat", "FigureStyle", "new_figure", "plain_numbers", "save"]
+__all__ = ["COLOURS", "NARROW", "FigureFormat", "FigureStyle", "new_figure", "plain_numbers", "save"]
 
 FigureFormat: TypeAlias = Literal["png", "svg", "pdf"]
 
@@ -23,6 +23,8 @@ COLOURS: Final = (
 
 _DPI: Final = 200
 _NARROWEST, _WIDEST = 2.0, 20.0
+NARROW: Final = 4.5
+"""Inches, below which letters are smaller and panels stand above each other."""
 # Letters as letters, not as outlines, so that they can be searched for and set in the paper's own type.
 _SETTINGS: Final = {"svg.fonttype": "none", "svg.hashsalt": "figure", "pdf.fonttype": 42}
 _NO_DATE: Final = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from training.report.allocation_figure import allocation_figure
-from training.report.canvas import COLOURS, FigureStyle, new_figure, save
+from training.report.canvas import COLOURS, NARROW, FigureStyle, new_figure, save
 from training.report.frontier_figure import frontier_figure
 from training.report.markdown import figure_label
 from training.report.report import Report
@@ -19,7 +19,6 @@ __all__ = ["draw_figures"]
 
 _PLAIN: Final = FigureStyle()
 _MOST_PANELS: Final = 3
-_NARROW: Final = 4.5
 
 
 def draw_figures(report: Report, folder: Path, style: FigureStyle = _PLAIN) -> None:
@@ -39,7 +38,7 @@ def draw_figures(report: Report, folder: Path, style: FigureStyle = _PLAIN) -> N
 def _reliability(report: Report, width: float) -> Any:
     names = list(report.calibration)[:_MOST_PANELS]
     n_panels = max(len(names), 1)
-    stacked = width < _NARROW
+    stacked = width < NARROW
     small = 7 if stacked else 8.5
     side = width if stacked else width / max(n_panels, 2)
     figure = new_figure(side if stacked else side * n_panels, side * (n_panels if stacked else 1) + 0.3)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from textwrap import fill
 from typing import Any, Final
 
-from training.report.canvas import COLOURS, new_figure, plain_numbers
+from training.report.canvas import COLOURS, NARROW, new_figure, plain_numbers
 from training.report.markdown import figure_label
 from training.report.names import BEST_RULE, OURS, STATIC
 from training.report.report import Report
@@ -22,7 +22,6 @@ _HEIGHT: Final = 0.72  # of the width
 _TALL: Final = 1.0  # of a narrow figure
 _LETTER: Final = 0.62  # width of a letter, of its size
 _WAY: Final = 0.75  # to the plateau of fixed numbers of samples
-_NARROW: Final = 4.5  # inches, below which letters are smaller
 # How far apart the points of two rivals at one budget stand, as a factor of the cost.
 _APART: Final = 1.03
 _LINE: Final = 1.35  # height of a line, of the size of its letters
@@ -30,7 +29,7 @@ _LINE: Final = 1.35  # height of a line, of the size of its letters
 
 def frontier_figure(report: Report, width: float) -> Any:
     """Return the figure, `width` inches wide."""
-    narrow = width < _NARROW
+    narrow = width < NARROW
     small = 7 if narrow else 8.5
     height = (_TALL if narrow else _HEIGHT) * width
     figure = new_figure(width, height)

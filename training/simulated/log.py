@@ -16,7 +16,7 @@ from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 
-__all__ = ["simulated_log"]
+__all__ = ["WRONG_SHARES", "simulated_log"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
@@ -25,7 +25,7 @@ _MOST_TERMS: Final = 9
 # Log-odds of success lost per term, and their spread over prompts with equally many terms.
 _SLOPE: Final = 0.9
 _SPREAD: Final = 0.4
-_WRONG_SHARES: Final = np.array([0.5, 0.25, 0.125, 0.125])
+WRONG_SHARES: Final = np.array([0.5, 0.25, 0.125, 0.125])
 _ABSTAINS: Final = 0.03
 
 
@@ -122,7 +122,7 @@ def _samples(
     """Draw the samples of one prompt and generator."""
     right = rng.random(n_samples) < success
     abstains = ~right & (rng.random(n_samples) < _ABSTAINS)
-    wrong = gold + 1 + rng.choice(len(_WRONG_SHARES), p=_WRONG_SHARES, size=n_samples)
+    wrong = gold + 1 + rng.choice(len(WRONG_SHARES), p=WRONG_SHARES, size=n_samples)
     tokens = 1 + rng.poisson(mean_tokens, size=n_samples)
     answers = np.where(right, gold, wrong).tolist()
     samples: list[dict[str, object]] = [

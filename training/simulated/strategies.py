@@ -14,12 +14,12 @@ import numpy as np
 from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
+from training.simulated.log import WRONG_SHARES
 
 __all__ = ["simulated_strategies"]
 
 _PROMPT_TOKENS: Final = 20
 _OUTPUT_TOKENS: Final = 50
-_WRONG_SHARES: Final = np.array([0.5, 0.25, 0.125, 0.125])
 
 
 def simulated_strategies(
@@ -74,7 +74,7 @@ def simulated_strategies(
     records: list[dict[str, object]] = []
 
     def sample(right: bool, **more: object) -> dict[str, object]:
-        answer = "right" if right else f"wrong-{rng.choice(len(_WRONG_SHARES), p=_WRONG_SHARES)}"
+        answer = "right" if right else f"wrong-{rng.choice(len(WRONG_SHARES), p=WRONG_SHARES)}"
         score = {"score": float(1 / (1 + np.exp(-rng.normal(1.0 if right else -1.0))))} if scores else {}
         return {"answer": answer, "correct": right, "output_tokens": _OUTPUT_TOKENS, **score, **more}
 

@@ -247,11 +247,11 @@ def extractor_of(name: str | None, *, replayed: object = None) -> AnswerRule:
         The default where a log is replayed, whose answers are extracted already.
     """
     from planner.answers.rule import AnswerRule
-    from planner.answers.rules import Boxed, FirstOf, LastNumber, extractor_named
+    from planner.answers.rules import USUAL_RULE, extractor_named
 
     if name is not None:
         return extractor_named(_SHORT.get(name, name))
-    return replayed if isinstance(replayed, AnswerRule) else FirstOf(rules=(Boxed(), LastNumber()))
+    return replayed if isinstance(replayed, AnswerRule) else USUAL_RULE
 
 
 def _packed(
