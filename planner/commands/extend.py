@@ -65,7 +65,7 @@ def command(
     """Add a generator to a bundle from labelled samples of a hundred prompts or so.
 
     LOG holds the samples of the new generator; the old log is not needed. Prompts of the old training are the
-    best to label, others will do.
+    best to label, others will do. Samples of more prompts help without being graded, by how far they agree.
     """
     from planner.bundle.policy_bundle import PolicyBundle
     from planner.collection.tasks import read_tasks
@@ -92,6 +92,7 @@ def command(
                 "bundle": str(out),
                 "generator": found.generator,
                 "n_labelled": found.n_labelled,
+                "n_drawn": found.n_drawn,
                 "skill": found.skill,
                 "rate": found.rate,
                 "deviation": found.deviation,
@@ -101,10 +102,12 @@ def command(
         )
         return
     console = results()
+    ungraded = found.n_drawn - found.n_labelled
+    rest = f" and {ungraded:,} that nobody graded" if ungraded else ""
     console.print(
-        f"{found.generator}, from {found.n_labelled} labelled prompts: {found.skill:.0%} of the differences "
-        f"between prompts are foretold; success {found.rate:.2f} on average, of a single prompt known to "
-        f"± {found.deviation:.2f}",
+        f"{found.generator}, from {found.n_labelled} labelled prompts{rest}: {found.skill:.0%} of the "
+        f"differences between prompts are foretold; success {found.rate:.2f} on average, of a single prompt "
+        f"known to ± {found.deviation:.2f}",
         markup=False,
         soft_wrap=True,
     )

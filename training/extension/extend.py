@@ -22,7 +22,8 @@ from planner.bundle.policy_bundle import PolicyBundle
 from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
 from policies.plan.objective import check_objective
-from training.extension.factors import Factors, fit_process
+from training.extension.agreement import fit_with_agreement
+from training.extension.factors import Factors
 from training.extension.foretold import foretold, kept, picks_without_scores
 from training.extension.joined import joined
 from training.extension.next_prompts import next_prompts
@@ -47,8 +48,8 @@ class Extended:
         With the new generator.
     generator : str
         Its name.
-    n_labelled : int
-        Prompts that it was learned from.
+    n_labelled, n_drawn : int
+        Prompts with verdicts that it was learned from, and all of which samples told how far they agree.
     skill : float
         Share of the true variance of its success that is foretold for labelled prompts left out; below 0
         where nothing is.
@@ -63,6 +64,7 @@ class Extended:
     bundle: PolicyBundle
     generator: str
     n_labelled: int
+    n_drawn: int
     skill: float
     rate: float
     deviation: float
@@ -88,7 +90,8 @@ def extend(
     bundle : PolicyBundle
         Whose text tells something.
     log : SampleLog
-        Labelled samples of the new generator on L prompts, a hundred or so.
+        Labelled samples of the new generator on L prompts, a hundred or so. Samples of other prompts that
+        nobody graded tell by how far they agree.
     generator : str, optional
         Which of the log's; needed where several are new.
     candidates : sequence of Prompt
@@ -119,28 +122,28 @@ def extend(
         raise InvalidInputError(
             f"a bundle is extended for {' or '.join(_KNOWN)}, not for {objective}: train on all logs together"
         )
-    own = log.select_generators([name])
-    known = own.pool(name).n_known > 0
+    drawn = _with_samples(log.select_generators([name]), name)
+    known = drawn.pool(name).n_known > 0
     if known.sum() < _FEWEST:
         raise InvalidInputError(
             f"only {int(known.sum())} prompts have labelled samples of {name!r}; {_FEWEST} are needed, and a "
             "hundred are a good start"
         )
-    own = own.select([prompt.id for prompt, told in zip(own.prompts, known, strict=True) if told])
+    own = drawn.select([prompt.id for prompt, graded in zip(drawn.prompts, known, strict=True) if graded])
     unit = check_unit(bundle.unit)
     described = {**bundle.generators, name: log.generators[name]}
     model = replace(cost_model or CostModel(unit=unit, generators=described), unit=unit)
     columns = measure_columns(own, model, objective=objective, wanted=picks_without_scores, seed=seed)
     columns = columns.keep(kept(columns))
-    factors = Factors.of(bundle)
-    fit = fit_process(factors, factors.place(own.prompts))
+    fit = fit_with_agreement(Factors.of(bundle), drawn, name)
+    references = fit.factors.references
     rates = _rates(own, name)
     table = foretold(bundle, own, name, columns, fit)
     offered = offers(bundle, columns, table, fit, model)
     pool = own.pool(name)
-    grown = joined(bundle, own, name, table, offered, fit)
-    deviation = fit.deviation(factors.references, rates)
-    asked = factors.place(candidates) if len(candidates) else None
+    grown = joined(bundle, own, name, table, offered, fit, drawn.prompts)
+    deviation = fit.deviation(references, rates)
+    asked = fit.factors.place(candidates) if len(candidates) else None
     skill = _skill(fit.left_out(rates[:, None])[:, 0], rates, pool.n_known)
     return Extended(
         bundle=replace(
@@ -155,8 +158,9 @@ def extend(
         ),
         generator=name,
         n_labelled=len(own.prompts),
+        n_drawn=len(drawn.prompts),
         skill=skill,
-        rate=float(fit.predict(factors.references, rates[:, None]).clip(0, 1).mean()),
+        rate=float(fit.predict(references, rates[:, None]).clip(0, 1).mean()),
         deviation=float(deviation.mean()),
         offered=float(offered.any(axis=1).mean()),
         next_prompts=()
@@ -183,6 +187,11 @@ def _new_name(bundle: PolicyBundle, log: SampleLog, generator: str | None) -> st
             + (f"{', '.join(new)}; say which" if new else "none")
         )
     return new[0]
+
+
+def _with_samples(log: SampleLog, name: str) -> SampleLog:
+    some = log.pool(name).n > 0
+    return log.select([prompt.id for prompt, drawn in zip(log.prompts, some, strict=True) if drawn])
 
 
 def _rates(log: SampleLog, name: str) -> FloatArray:

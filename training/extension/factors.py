@@ -29,6 +29,9 @@ FloatArray: TypeAlias = NDArray[np.float64]
 # within a factor of 2 explain as much within .01 (notebooks/LOG.md, 2026-11-29).
 _SHARED: Final = 3.0
 _OWN: Final = 1.0
+# Likewise of how far its samples agree, and of what agreement means where the others are often right.
+_AGREEING: Final = 3.0
+_TOGETHER: Final = 10.0
 
 
 class Places(NamedTuple):
@@ -44,16 +47,21 @@ class Places(NamedTuple):
         Square roots of weights over the references.
     matched : ndarray of intp, shape (N,)
         The reference that a prompt is; -1 where it is none.
+    agreement : ndarray of float64, shape (N,)
+        How far samples of the new generator agree, more or less than usual; 0 where nobody knows.
     """
 
     rates: FloatArray
     told: FloatArray
     leaves: FloatArray
     matched: NDArray[np.intp]
+    agreement: FloatArray
 
     def take(self, rows: NDArray[np.intp]) -> Places:
         """Return some of the prompts."""
-        return Places(self.rates[rows], self.told[rows], self.leaves[rows], self.matched[rows])
+        return Places(
+            self.rates[rows], self.told[rows], self.leaves[rows], self.matched[rows], self.agreement[rows]
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -107,7 +115,9 @@ class Factors:
             belief=belief,
             forest=belief.forest,
             success=success,
-            references=Places(success, belief.rates, np.sqrt(_normal(weights)), np.arange(size)),
+            references=Places(
+                success, belief.rates, np.sqrt(_normal(weights)), np.arange(size), np.zeros(size)
+            ),
         )
 
     def place(self, prompts: Sequence[Prompt]) -> Places:
@@ -124,19 +134,25 @@ class Factors:
                 matched[row] = same[0]
                 told[row] = self.belief.rates[same[0]]
         weights = _normal(weights)
-        return Places(weights @ self.success, told, np.sqrt(weights), matched)
+        return Places(weights @ self.success, told, np.sqrt(weights), matched, np.zeros(len(weights)))
 
     def kernel(self, first: Places, second: Places) -> FloatArray:
         """Return how alike a new generator is on prompts (N,) and (M,), shape (N, M)."""
-        mean, told = self.success.mean(axis=0), self.belief.rates.mean(axis=0)
-        shared = (first.rates - mean) @ (second.rates - mean).T + (first.told - told) @ (second.told - told).T
-        return np.asarray(1.0 + _SHARED / 2 * shared + _OWN * np.square(first.leaves @ second.leaves.T))
+        one, other = self._linear(first), self._linear(second)
+        return np.asarray(1.0 + one @ other.T + _OWN * np.square(first.leaves @ second.leaves.T))
 
     def own(self, places: Places) -> FloatArray:
         """Return the kernel of each prompt with itself, shape (N,)."""
-        mean, told = self.success.mean(axis=0), self.belief.rates.mean(axis=0)
-        shared = np.square(places.rates - mean).sum(axis=1) + np.square(places.told - told).sum(axis=1)
-        return np.asarray(1.0 + _SHARED / 2 * shared + _OWN * np.square(np.square(places.leaves).sum(axis=1)))
+        linear = np.square(self._linear(places)).sum(axis=1)
+        return np.asarray(1.0 + linear + _OWN * np.square(np.square(places.leaves).sum(axis=1)))
+
+    def _linear(self, places: Places) -> FloatArray:
+        """Return what counts in proportion, weighted, shape (N, F)."""
+        rates = places.rates - self.success.mean(axis=0)
+        told = places.told - self.belief.rates.mean(axis=0)
+        shared = np.concatenate([rates, told], axis=1) * np.sqrt(_SHARED / 2)
+        together = np.sqrt(_TOGETHER) * rates.mean(axis=1) * places.agreement
+        return np.column_stack([shared, np.sqrt(_AGREEING) * places.agreement, together])
 
 
 class Fit(NamedTuple):
@@ -148,12 +164,15 @@ class Fit(NamedTuple):
         What it rests on.
     places : Places
         Of the labelled prompts.
+    unseen : Places
+        The same as if nothing had been drawn for them.
     inverse : ndarray of float64, shape (L, L)
         Of kernel plus noise.
     """
 
     factors: Factors
     places: Places
+    unseen: Places
     inverse: FloatArray
 
     def predict(self, places: Places, target: FloatArray) -> FloatArray:
@@ -162,9 +181,11 @@ class Fit(NamedTuple):
         return np.asarray(mean + self.factors.kernel(places, self.places) @ (self.inverse @ (target - mean)))
 
     def left_out(self, target: FloatArray) -> FloatArray:
-        """Return what each labelled prompt is foretold without itself, shape (L, C)."""
+        """Return what each labelled prompt is foretold without its label and its samples, shape (L, C)."""
         residual = self.inverse @ (target - target.mean(axis=0))
-        return np.asarray(target - residual / np.diag(self.inverse)[:, None])
+        cross = self.factors.kernel(self.unseen, self.places)
+        own = np.einsum("ij,ji->i", cross, self.inverse) / np.diag(self.inverse)
+        return np.asarray(target.mean(axis=0) + cross @ residual - own[:, None] * residual)
 
     def deviation(self, places: Places, target: FloatArray) -> FloatArray:
         """Return how far N prompts may lie from what is foretold of a target (L,), shape (N,)."""
@@ -175,11 +196,12 @@ class Fit(NamedTuple):
         return np.asarray(np.sqrt(scale * np.maximum(left, 0.0)))
 
 
-def fit_process(factors: Factors, places: Places) -> Fit:
-    """Fit the process on labelled prompts."""
+def fit_process(factors: Factors, places: Places, *, unseen: Places | None = None) -> Fit:
+    """Fit the process on labelled prompts, which may stand elsewhere before anything is drawn for them."""
     kernel = factors.kernel(places, places)
     kernel[np.diag_indices(len(kernel))] += 1.0
-    return Fit(factors, places, np.asarray(np.linalg.inv(kernel), dtype=np.float64))
+    inverse = np.asarray(np.linalg.inv(kernel), dtype=np.float64)
+    return Fit(factors, places, places if unseen is None else unseen, inverse)
 
 
 def _normal(weights: FloatArray) -> FloatArray:

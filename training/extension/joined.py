@@ -5,6 +5,7 @@ Nothing of the old policy is taken away; what is foretold and offered is left to
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from difficulty.belief.reference_prompts import ReferencePrompts
 from difficulty.log.sample_log import SampleLog
+from difficulty.prompt import Prompt
 from planner.bundle.policy_bundle import PolicyBundle, prompt_hash
 from policies.answering.evidence import Usual
 from policies.menu.curves import row_mean
@@ -29,8 +31,9 @@ def joined(
     table: CourseTable,
     offered: NDArray[np.bool_],
     fit: Fit,
+    drawn: Sequence[Prompt],
 ) -> PolicyBundle:
-    """Return the bundle with the new generator."""
+    """Return the bundle with the new generator, whose samples of some `drawn` prompts are labelled."""
     references, pool = bundle.references, log.pool(name)
     n, n_correct = (np.zeros((len(references), 1), dtype=np.int64) for _ in range(2))
     tokens = np.full((len(references), 1), np.nan)
@@ -49,7 +52,7 @@ def joined(
     answering = bundle.answering
     if answering is not None:
         answering = replace(answering, usual={**answering.usual, name: Usual(np.nan, np.nan)})
-    hashes = [prompt_hash(each) for prompt in log.prompts for each in (prompt.id, prompt.group)]
+    hashes = [prompt_hash(each) for prompt in drawn for each in (prompt.id, prompt.group)]
     return replace(
         bundle,
         generators={**bundle.generators, name: log.generators[name]},

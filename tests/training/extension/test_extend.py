@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
+from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 from planner import Budget, Planner
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.cli import main
 from training import train
+from training.extension.agreement import fit_with_agreement, self_agreement
 from training.extension.extend import extend
 from training.extension.factors import Factors, fit_process
 from training.extension.next_prompts import next_prompts
@@ -80,6 +82,50 @@ def test_left_out_is_a_refit_without_the_prompt(bed: Bed) -> None:
     inverse = np.linalg.inv(kernel[np.ix_(rest, rest)] + np.eye(29))
     expected = target.mean() + kernel[0, rest] @ inverse @ (target[rest] - target.mean())
     assert found.left_out(target[:, None])[0, 0] == pytest.approx(expected)
+
+
+def test_left_out_knows_nothing_of_a_prompts_own_samples(bed: Bed) -> None:
+    found = fit_with_agreement(Factors.of(bed.bundle), bed.labelled(30), NEW)
+    assert not np.allclose(found.unseen.agreement, found.places.agreement)
+    target = truth(bed.labelled(30))
+    rest = np.arange(1, 30)
+    inverse = np.linalg.inv(found.factors.kernel(found.places, found.places)[np.ix_(rest, rest)] + np.eye(29))
+    cross = found.factors.kernel(found.unseen, found.places)[0, rest]
+    expected = target.mean() + cross @ inverse @ (target[rest] - target.mean())
+    assert found.left_out(target[:, None])[0, 0] == pytest.approx(expected)
+
+
+def test_samples_that_nobody_graded_tell_by_their_agreement(bed: Bed) -> None:
+    chosen = {prompt.id for prompt in bed.labelled(30).prompts}
+    few = bed.left.select([p.id for p in bed.left.prompts if p.id in chosen]).select_generators([NEW])
+    everything = bed.left.select_generators([NEW]).without_verdicts([prompt.id for prompt in few.prompts])
+    places = Factors.of(bed.bundle).place(bed.right.prompts)
+
+    def error(log: SampleLog) -> float:
+        found = fit_with_agreement(Factors.of(bed.bundle), log, NEW)
+        told = found.predict(found.factors.references, truth(few)[:, None])[:, 0].clip(0, 1)
+        return float(np.mean((np.square(places.leaves) @ told - truth(bed.right)) ** 2))
+
+    assert error(everything) < error(few) - 0.005
+    found = extend(bed.bundle, everything)
+    assert found.n_labelled == 30 and found.n_drawn == len(bed.left.prompts)
+    # What was drawn was learned from, graded or not.
+    assert all(found.bundle.was_trained_on(prompt) for prompt in everything.prompts)
+
+
+def test_agreement_is_the_chance_that_two_samples_meet() -> None:
+    answers: list[list[str | None]] = [["a", "a", "b"], ["a", None, None], ["a"]]
+    records: list[dict[str, object]] = [
+        {
+            "prompt_id": str(at),
+            "prompt": str(at),
+            "generator": "other",
+            "samples": [{"answer": answer, "correct": None} for answer in row],
+        }
+        for at, row in enumerate(answers)
+    ]
+    pool = SampleLog.from_records(records, {"other": Generator(name="other", model="m")}).pool("other")
+    assert self_agreement(pool) == pytest.approx([1 / 3, 0.0, np.nan], nan_ok=True)
 
 
 def test_plans_use_the_new_generator_where_it_pays(bed: Bed, tmp_path: Path) -> None:
@@ -194,4 +240,10 @@ def test_the_command_line_extends(bed: Bed, tmp_path: Path, capsys: pytest.Captu
     assert "60 labelled prompts" in told and "Label next: " in told
     assert NEW in PolicyBundle.load(tmp_path / "out").generators
     assert main(["inspect", str(tmp_path / "out")]) == 0
+    graded = [prompt.id for prompt in bed.labelled(60).prompts]
+    bed.left.select_generators([NEW]).without_verdicts(graded).write(tmp_path / "more.jsonl.gz")
+    arguments[2] = str(tmp_path / "more.jsonl.gz")
+    capsys.readouterr()
+    assert main(arguments) == 0
+    assert "60 labelled prompts and 190 that nobody graded" in capsys.readouterr().out.replace("\n", " ")
     assert main([*arguments, "--generator", "nobody"]) == 2
