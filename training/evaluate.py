@@ -131,7 +131,7 @@ def evaluate(
         bed,
         kept,
         model,
-        objective=check_objective(loaded.objective),
+        objective=objective,
         verifiers=loaded.verifiers,
         seed=seed,
     )

@@ -99,12 +99,12 @@ _pools = st.lists(st.tuples(st.integers(-1, 4), st.integers(0, 1)), min_size=1, 
 
 
 @settings(max_examples=60, deadline=None)
-@given(_pools, st.randoms(use_true_random=False))
-def test_permutation_renaming_and_padding_change_nothing(pool: list[tuple[int, int]], random: object) -> None:
+@given(_pools, st.integers(0, 99))
+def test_permutation_renaming_and_padding_change_nothing(pool: list[tuple[int, int]], seed: int) -> None:
     answer, correct = np.array(pool).T
     widths = np.arange(1, len(pool) + 1)
     accuracy = majority_vote_accuracy(answer[None], correct[None], widths)[0]
-    order = np.random.default_rng(len(pool)).permutation(len(pool))
+    order = np.random.default_rng(seed).permutation(len(pool))
     renamed = np.where(answer >= 0, 40 - 3 * answer, answer)[order]
     padded = majority_vote_accuracy(
         np.r_[renamed, -2, -2][None], np.r_[correct[order], -1, -1][None], widths

@@ -38,7 +38,7 @@ def test_a_log_without_them_has_the_digest_that_it_had() -> None:
     assert log.digest == "dbc62587cfdc59fa9418825b71dcb67a37495011b67c056fc30813af9533e2e4"
 
 
-def test_more_than_was_sent_is_refused(tmp_path: Path) -> None:
+def test_more_than_was_sent_is_refused() -> None:
     samples = [
         {"prompt_tokens": 5, "cached_prompt_tokens": 5},
         {"prompt_tokens": 5, "cached_prompt_tokens": 6},

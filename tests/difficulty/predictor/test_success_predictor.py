@@ -62,7 +62,7 @@ def test_a_predictor_survives_its_arrays(fitted: FittedSuccess) -> None:
     assert_array_equal(restored.predict(fresh), fitted.predictor.predict(fresh))
 
 
-def test_a_prompt_without_features_is_told_about_the_mean(fitted: FittedSuccess) -> None:
+def test_a_prompt_without_features_is_told_about_the_mean() -> None:
     features, n, n_correct, folds, _ = planted()
     features = features.copy()
     features[::5] = np.nan

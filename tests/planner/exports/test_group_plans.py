@@ -72,7 +72,7 @@ def test_the_command_writes_plans_and_the_frame_of_rollouts(
     assert sum(row["rollout.n"] for row in rows) <= 2 * 96
 
 
-def test_what_cannot_be_is_refused(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_is_refused(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     planner, prompts = Planner.load(files / "policy"), simulated_log(5).prompts
     with pytest.raises(InvalidInputError, match="not in total_tokens"):
         group_plans(planner, prompts, budget=Budget(limit=100, unit="total_tokens"))

@@ -145,7 +145,7 @@ for path in glob.glob("/proc/[0-9]*/environ") + glob.glob("/proc/[0-9]*/cmdline"
 
 
 @linux
-def test_secrets_of_the_planner_are_out_of_reach(tmp_path: Path) -> None:
+def test_secrets_of_the_planner_are_out_of_reach() -> None:
     script = (
         "from planner.verifiers.sandbox import Limits, run_python\n"
         f"print(run_python({READS_SECRETS!r}, limits=Limits(seconds=5.0)))"

@@ -77,7 +77,7 @@ def test_what_stands_in_the_question_is_not_judged(untrained, tokenizer):
     assert answered < 0.2
 
 
-def test_only_the_layer_above_the_comparison_learns(untrained, language):
+def test_only_the_layer_above_the_comparison_learns(untrained):
     learns = {name for name, weight in untrained.named_parameters() if weight.requires_grad}
     assert {name.split(".")[2] for name in learns if ".layers." in name} == {"6"}
     assert {name for name in learns if ".layers." not in name} == {
