@@ -171,6 +171,7 @@ class Planner:
         price: float | None = None,
         target_accuracy: float | None = None,
         target_risk: float | None = None,
+        answer_price: AnswerPrice | None = None,
         max_per_prompt: float | None = None,
         one_shot: bool = False,
         max_rounds: int | None = None,
@@ -195,6 +196,9 @@ class Planner:
         target_risk : float, optional
             Greatest share of errors among answered prompts, in (0, 1): plans give the most answers at that
             risk. Which answers are given is settled by `run`, from what was drawn.
+        answer_price : AnswerPrice, optional
+            Beside a budget or a price: what a wrong answer costs and what none does. Prompts for which no
+            answer is expected to be worth it draw nothing.
         max_per_prompt : float, optional
             Hard cap on each plan, in the unit of the bundle, beside a price or a target; budgets have their
             own.
@@ -222,6 +226,7 @@ class Planner:
             price=price,
             target_accuracy=target_accuracy,
             target_risk=target_risk,
+            answer_price=answer_price,
             max_per_prompt=max_per_prompt,
             one_shot=one_shot,
             max_rounds=max_rounds,
@@ -271,7 +276,8 @@ class Planner:
             the share of errors stays below it, in 95 of 100 batches; outcomes say how sure each is and, of
             those withheld, whether more samples may help (docs/risk.md).
         answer_price : AnswerPrice, optional
-            In place of a risk: what a wrong answer costs and what none does, a right one being worth 1.
+            In place of a risk: what a wrong answer costs and what none does, a right one being worth 1. No
+            token is spent on prompts for which no answer is expected to be worth it (`plan`).
         verifier, extractor, limits, driver, run_log, progress
             As in `planner.running.run_plans.run_plans`.
         seed : int

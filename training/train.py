@@ -263,7 +263,8 @@ def _train(
     answering = None
     if objective == "accuracy" and log.has_answers and "labels" not in record:
         tell("answers", 0, 1)
-        learned, answering = with_answering(log, learned, groups=groups, seed=seed)
+        sharp = None if read is None else read.weighed.sharp
+        learned, answering = with_answering(log, learned, sharp=sharp, groups=groups, seed=seed)
         tell("answers", 1, 1)
     bundle = _bundle(
         log,

@@ -14,6 +14,11 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import click
 
+from planner.commands.terminal.answer_prices import (
+    answer_price_of,
+    no_answer_costs_option,
+    wrong_costs_option,
+)
 from planner.commands.terminal.options import (
     as_json,
     bundle_argument,
@@ -70,6 +75,8 @@ __all__ = ["OutFormat", "budget_of", "command"]
     default=None,
     help="Alone or with a budget: most answers at this share of errors among those given.",
 )
+@wrong_costs_option
+@no_answer_costs_option
 @one_shot_option
 @max_rounds_option
 @click.option(
@@ -123,6 +130,8 @@ def command(
     price: float | None,
     target_accuracy: float | None,
     target_risk: float | None,
+    wrong_costs: float | None,
+    no_answer_costs: float | None,
     one_shot: bool,
     max_rounds: int | None,
     form: Literal["auto", "jsonl", "text"],
@@ -165,6 +174,7 @@ def command(
             price=price,
             target_accuracy=target_accuracy,
             target_risk=target_risk,
+            answer_price=answer_price_of(wrong_costs, no_answer_costs, target_risk),
             one_shot=one_shot or out_format != "plans",
             max_rounds=max_rounds,
             seed=seed,
@@ -175,11 +185,13 @@ def command(
         note(
             f"{len(plans)} of {len(found.prompts)} prompts have a group of {sizes[0]} to {sizes[1]} rollouts"
         )
-    files = [] if out is None else [out]
+    files: list[Path] = []
     seen = out is None and not as_json and sys.stdout.isatty()  # a table tells people more than JSON does
     if out is None and not seen:
         say_json(b"".join(plan_to_json(plan) + b"\n" for plan in plans))
     elif out is not None:
+        if out_format != "plans":
+            plans = [plan for plan in plans if plan.draws]
         planned = {plan.prompt_id for plan in plans}
         asked_of = [prompt for prompt in found.prompts if prompt.id in planned]
         files = _write(out, out_format, plans, asked_of, _with_models(planner.bundle.generators, models))

@@ -16,6 +16,11 @@ import click
 
 from difficulty.errors import InvalidInputError
 from planner.commands.plan import budget_of
+from planner.commands.terminal.answer_prices import (
+    answer_price_of,
+    no_answer_costs_option,
+    wrong_costs_option,
+)
 from planner.commands.terminal.draw_options import (
     BackendOptions,
     TaskOptions,
@@ -45,7 +50,6 @@ if TYPE_CHECKING:
     from planner.ports.outcome import Outcome
     from planner.ports.ports import Verifier
     from planner.running.summary import RunSummary
-    from policies.answering.answering import AnswerPrice
     from policies.plan.plan import AllocationPlan
 
 __all__ = ["command"]
@@ -84,18 +88,8 @@ _WHY: Final = {
     default=None,
     help="Alone or with --budget: withhold answers, so that errors among those given stay below this share.",
 )
-@click.option(
-    "--wrong-costs",
-    type=float,
-    default=None,
-    help="Cost of a wrong answer, a right one being worth 1: answers not worth it are withheld.",
-)
-@click.option(
-    "--no-answer-costs",
-    type=float,
-    default=None,
-    help="Beside --wrong-costs: cost of no answer; 0 by default.",
-)
+@wrong_costs_option
+@no_answer_costs_option
 @one_shot_option
 @max_rounds_option
 @click.option(
@@ -183,7 +177,7 @@ def command(
     if out.exists() and not journal.exists():
         raise InvalidInputError(f"{out} exists and is complete; take another output or remove it")
     planner = Planner.load(bundle)
-    answer_price = _answer_price(wrong_costs, no_answer_costs, target_risk)
+    answer_price = answer_price_of(wrong_costs, no_answer_costs, target_risk)
     anew = (max_rounds, price, target_accuracy, target_risk, answer_price)
     if plan_file is not None and (one_shot or any(value is not None for value in anew)):
         raise click.UsageError(
@@ -205,6 +199,7 @@ def command(
             price=price,
             target_accuracy=target_accuracy,
             target_risk=target_risk,
+            answer_price=answer_price,
             one_shot=one_shot,
             max_rounds=max_rounds,
             seed=seed,
@@ -266,19 +261,6 @@ def command(
     else:
         _print(summary, out, journal if unfinished else None)
     return 0 if summary.n_answered else 1
-
-
-def _answer_price(wrong: float | None, none: float | None, target_risk: float | None) -> AnswerPrice | None:
-    """Return the price of errors and silence, where one is given."""
-    from policies.answering.answering import AnswerPrice
-
-    if wrong is None:
-        if none is not None:
-            raise click.UsageError("--no-answer-costs goes with --wrong-costs")
-        return None
-    if target_risk is not None:
-        raise click.UsageError("give --target-risk or --wrong-costs, not both")
-    return AnswerPrice(wrong=wrong, none=0.0 if none is None else none)
 
 
 def _plans_of(file: Path, prompts: Sequence[Prompt], unit: str | None) -> list[AllocationPlan]:

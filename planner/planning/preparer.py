@@ -25,6 +25,7 @@ from planner.planning.expectation import Expectation, Lengths
 from planner.planning.likeness import Likenesses
 from planner.planning.menu import CHUNK, Chooser, Menu, menu_of
 from planner.planning.plans import Ground, Writer
+from planner.planning.priced_answers import plan_at_price_of_errors
 from planner.planning.request import Request, warn_of_strangers
 from policies.answering.answering import Answering
 from policies.cost.budget import Unit, check_unit
@@ -76,7 +77,9 @@ class Preparer:
             return None
         unit = asked.unit(self.bundle.unit)
         chooser = self.chooser(asked, unit)
-        menu = self.menu(chooser, prompts, asked.price)
+        # Under a price of errors any level may be worth most, or none.
+        price = asked.price if asked.answer_price is None else None
+        menu = self.menu(chooser, prompts, price)
         warn_of_strangers(menu.familiarity)
         return Batch(
             prompts=prompts,
@@ -90,7 +93,7 @@ class Preparer:
                 objective=check_objective(self.bundle.objective),
                 unit=unit,
             ),
-            price=asked.price,
+            price=price,
             seed=asked.seed,
         )
 
@@ -104,9 +107,14 @@ class Preparer:
         InvalidInputError
             When a risk is asked for, and the bundle does not know how sure its answers are.
         """
+        price = asked.answer_price
+        if price is not None:
+            known = self.answering()
+            if asked.target_accuracy is not None:
+                return Planned(ready.plans(asked), price.threshold)
+            return Planned(plan_at_price_of_errors(ready, known, price, asked), price.threshold)
         if asked.target_risk is None:
-            price = asked.answer_price
-            return Planned(ready.plans(asked), 0.0 if price is None else price.threshold)
+            return Planned(ready.plans(asked), 0.0)
         known = self.answering()
         columns = known.columns[known.columns >= 0]
         size = len(ready.prompts)

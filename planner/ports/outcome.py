@@ -8,12 +8,13 @@ that no usable answer was found; failures are listed and never turned into an an
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, Self, TypeAlias
 
 from difficulty.printable import html_facts, printable
 from policies.answering.answering import Verdict
 from policies.cost.usage import Usage
 from policies.course.allocation import Allocation
+from policies.plan.plan import AllocationPlan
 
 __all__ = ["Candidate", "CandidateStatus", "Outcome", "OutcomeError", "StopReason"]
 
@@ -151,6 +152,19 @@ class Outcome:
     errors: tuple[OutcomeError, ...] = ()
     confidence: float | None = None
     verdict: Verdict | None = None
+
+    @classmethod
+    def of_nothing(cls, plan: AllocationPlan) -> Self:
+        """Return what comes of a plan that draws nothing."""
+        return cls(
+            prompt_id=plan.prompt_id,
+            allocation=plan.allocation,
+            answer=None,
+            text=None,
+            candidates=(),
+            expected_cost=plan.expected_cost,
+            cost=0.0,
+        )
 
     @property
     def n_abstained(self) -> int:

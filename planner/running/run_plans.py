@@ -67,7 +67,8 @@ async def run_plans(
     Parameters
     ----------
     plans : sequence of AllocationPlan
-        One per prompt, in the order of `prompts`.
+        One per prompt, in the order of `prompts`; those that draw nothing cost nothing, and go with plans
+        that stand as they are.
     prompts : sequence of Prompt
         The questions.
     backend : Backend
@@ -121,6 +122,11 @@ async def run_plans(
         raise InvalidInputError("plans and prompts must be the same prompts in the same order")
     if driver not in ("lockstep", "concurrent"):
         raise InvalidInputError(f"driver must be 'lockstep' or 'concurrent', got {driver!r}")
+    whole = plans
+    if not all(plan.draws for plan in plans):
+        drawn = [number for number, plan in enumerate(plans) if plan.draws]
+        plans, prompts = [plans[number] for number in drawn], [prompts[number] for number in drawn]
+        least = None if least is None else [least[number] for number in drawn]
     found = extractor or getattr(backend, "extractor", None) or USUAL_RULE
     models = dict(learned or {})
     work = _Work(
@@ -157,7 +163,7 @@ async def run_plans(
         )
     drive = run_lockstep if driver == "lockstep" else run_concurrently
     with nullcontext() if run_log is None else RunLog.open(run_log, resume=os.path.exists(run_log)) as log:
-        return await drive(
+        outcomes = await drive(
             tasks,
             backend=backend,
             verifiers=_verifiers(tasks, verifier, LearnedVerifier(models=models, extractor=found)),
@@ -166,6 +172,8 @@ async def run_plans(
             progress=progress,
             turns=turns,
         )
+    came = iter(outcomes)
+    return [next(came) if plan.draws else Outcome.of_nothing(plan) for plan in whole]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.ports.outcome import Outcome
-from policies.answering.answering import Answering
+from policies.answering.answering import Answering, Verdict
 from policies.answering.evidence import Given, evidence_of
 from policies.plan.plan import AllocationPlan
 
@@ -62,7 +62,10 @@ def withhold(
         ]
     )
     sure = answering.right.chance(rows).tolist()
-    verdicts = answering.verdict(rows, least)
+    verdicts: list[Verdict] = [
+        verdict if plan.draws else "unsolvable"
+        for verdict, plan in zip(answering.verdict(rows, least), plans, strict=True)
+    ]
     return [
         replace(outcome, confidence=one, verdict=verdict)
         if verdict == "answered"

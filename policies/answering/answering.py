@@ -94,6 +94,8 @@ class Answering:
         played.
     correct : ndarray of bool, shape (Q, K)
         Whether their answers were right.
+    told : ndarray of float64, shape (Q, K)
+        Chance of it that plans told before anything was drawn, out of fold; NaN for panels.
 
     Raises
     ------
@@ -108,6 +110,7 @@ class Answering:
     columns: NDArray[np.int64]
     confidence: FloatArray
     correct: NDArray[np.bool_]
+    told: FloatArray
 
     def __post_init__(self) -> None:
         n_levels = len(self.levels) if self.levels.ndim == 1 else 0
@@ -120,14 +123,18 @@ class Answering:
             raise InvalidInputError(f"confidence and correct must be {shape}, of numbers and of truths")
         if not 1 <= len(self.confidence) <= _MOST_PROMPTS:
             raise InvalidInputError(f"answers must be of 1 to {_MOST_PROMPTS:,} prompts")
-        known = self.confidence[~np.isnan(self.confidence)]
-        if ((known < 0) | (known > 1)).any():
-            raise InvalidInputError("confidence must lie in [0, 1], or be NaN")
+        if self.told.shape != shape:
+            raise InvalidInputError(f"what was told must be {shape}, got {self.told.shape}")
+        for name, array in (("confidence", self.confidence), ("what was told", self.told)):
+            known = array[~np.isnan(array)]
+            if ((known < 0) | (known > 1)).any():
+                raise InvalidInputError(f"{name} must lie in [0, 1], or be NaN")
 
     def threshold(
         self, way: int, target_risk: float, *, sure: float = CONFIDENCE, batch: int | None = None
     ) -> Threshold:
-        """Return from which confidence on the answers of one way keep a target of risk.
+        """Return from which confidence on the answers of one way keep a target of risk, were it the one to be
+        taken of all K.
 
         Parameters
         ----------
@@ -149,6 +156,7 @@ class Answering:
             columns=self.columns[ways],
             confidence=self.confidence[:, ways],
             correct=self.correct[:, ways],
+            told=self.told[:, ways],
         )
 
     def _known(self, way: int) -> tuple[FloatArray, NDArray[np.bool_]]:
@@ -172,6 +180,7 @@ class Answering:
             "columns": self.columns,
             "confidence": self.confidence,
             "correct": self.correct,
+            "told": self.told,
             **{f"right.{name}": array for name, array in self.right.to_arrays().items()},
             **{f"solvable.{name}": array for name, array in self.solvable.to_arrays().items()},
         }
@@ -185,7 +194,7 @@ class Answering:
         InvalidInputError
             When an array is missing or foreign, or they do not fit together.
         """
-        own = {"usual", "levels", "columns", "confidence", "correct"}
+        own = {"usual", "levels", "columns", "confidence", "correct", "told"}
         parts: dict[str, dict[str, NDArray[Any]]] = {"right": {}, "solvable": {}}
         for name, array in arrays.items():
             part, _, rest = name.partition(".")
@@ -209,6 +218,7 @@ class Answering:
             columns=np.asarray(arrays["columns"], dtype=np.int64),
             confidence=np.asarray(arrays["confidence"], dtype=np.float64),
             correct=np.asarray(arrays["correct"]),
+            told=np.asarray(arrays["told"], dtype=np.float64),
         )
 
 
@@ -217,7 +227,8 @@ def _threshold(known: Answering, way: int, target_risk: float, sure: float, batc
     confidence, correct = known._known(way)
     if not len(confidence):
         return Threshold(math.inf, 0.0, math.nan)
-    return choose_threshold(confidence, correct, target_risk, sure=sure, batch=batch)
+    several = len(known.levels) > 1
+    return choose_threshold(confidence, correct, target_risk, sure=sure, batch=batch, several=several)
 
 
 def _answerable(rows: FloatArray) -> FloatArray:

@@ -25,9 +25,10 @@ CONFIDENCE: Final = 0.95
 
 # The strictest threshold that is tried lets as many prompts through as make this many errors at the target.
 _FIRST: Final = 4.0
-# Of the chance to miss a target, the part that each test may use; the rest pays for choosing among tests and
-# among ways to answer. That .8 is enough was found on three real logs, each split a hundred times.
+# Of the chance to miss a target, the part that each test may use; the rest pays for choosing among tests, and
+# half of it for choosing among ways to answer. From simulations: notebooks/LOG.md, 2026-11-29.
 _KEPT: Final = 0.8
+_OF_SEVERAL: Final = 0.5
 # Thresholds tried.
 _STEPS: Final = 200
 
@@ -64,6 +65,7 @@ def choose_threshold(
     *,
     sure: float = CONFIDENCE,
     batch: int | None = None,
+    several: bool = False,
 ) -> Threshold:
     """Return the least confidence that keeps the risk.
 
@@ -80,6 +82,8 @@ def choose_threshold(
     batch : int, optional
         Prompts to come, of which the share of errors is to be kept, at least half as many as P; a larger
         batch is surer. By default as many as P.
+    several : bool
+        Whether this is one of several ways to answer, of which the one that answers most will be taken.
 
     Notes
     -----
@@ -89,7 +93,8 @@ def choose_threshold(
     m with that chance, exactly and for any distribution. For endless m this is the binomial test of
     Learn-then-Test. Thresholds are tested from strict to loose, and the last one of the longest stretch of
     passed tests is taken: tests of neighbours share nearly all of their prompts, and the strictest rest on
-    the fewest. A test may use .8 of the chance to miss; the rest pays for this choice, which is not exact.
+    the fewest. A test may use .8 of the chance to miss, and .4 where there are several ways; the rest pays
+    for these choices. That it is enough was found by simulation and is not exact.
 
     References
     ----------
@@ -119,7 +124,8 @@ def choose_threshold(
     tests = _Tests.of(ranked, target_risk, batch)
     if tests is None:
         return found
-    passed = tests.chances(wrong[tests.n - 1]) <= _KEPT * (1 - sure)
+    kept = _KEPT * (_OF_SEVERAL if several else 1.0)
+    passed = tests.chances(wrong[tests.n - 1]) <= kept * (1 - sure)
     at = _end_of_longest(passed)
     if at is None:
         return found

@@ -7,7 +7,7 @@ left to `policies.plan.wire`, and how it is carried out to `planner`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from difficulty.errors import InvalidInputError
 from difficulty.printable import html_facts, printable
@@ -53,6 +53,9 @@ class AllocationPlan:
     course : Course, optional
         What it gets, in full; by default the course that the allocation is. None only where the allocation
         has parameters that nothing here knows: such a plan can be read and shown, and is never carried out.
+    draws : bool
+        Whether it is carried out at all; not where errors have a price and no answer is worth it. The course
+        is then the least that it would have been.
 
     Raises
     ------
@@ -87,6 +90,7 @@ class AllocationPlan:
     familiarity: float | None = None
     reason: str = ""
     course: Course | None = None
+    draws: bool = True
 
     def __post_init__(self) -> None:
         if self.course is None:
@@ -142,22 +146,37 @@ class AllocationPlan:
                     f"plan of {self.prompt_id!r}: price must be finite and >= 0, or None, got {self.price!r}"
                 )
 
+    def undrawn(self, reason: str) -> AllocationPlan:
+        """Return the plan to draw nothing, and to give no answer."""
+        return replace(
+            self,
+            expected_accuracy=0.0,
+            accuracy_interval=(0.0, 0.0),
+            expected_cost=0.0,
+            cost_interval=(0.0, 0.0),
+            reason=reason,
+            draws=False,
+        )
+
     def __repr__(self) -> str:
         """Say in one line what is planned and expected; `policies.plan.wire` writes all of it."""
         return printable(
-            f"AllocationPlan({self.prompt_id!r}: {self.course or self.allocation}; expected {self.objective} "
+            f"AllocationPlan({self.prompt_id!r}: {self._what()}; expected {self.objective} "
             f"{self._value()}, cost {self._cost()})"
         )
 
     def _repr_html_(self) -> str:
         """Return the plan for a notebook."""
         facts = [
-            ("course", str(self.course or self.allocation)),
+            ("course", self._what()),
             (f"expected {self.objective}", self._value()),
             ("expected cost", self._cost()),
             ("why", self.reason),
         ]
         return html_facts(f"Plan for {self.prompt_id}", [(name, told) for name, told in facts if told])
+
+    def _what(self) -> str:
+        return str(self.course or self.allocation) if self.draws else "nothing"
 
     def _value(self) -> str:
         low, high = self.accuracy_interval

@@ -51,6 +51,7 @@ class _Plan2(_Plan1, kw_only=True, forbid_unknown_fields=True):
     course: CourseWire | None
     cost_interval: tuple[float, float] | None
     familiarity: float | None
+    draws: bool | msgspec.UnsetType = msgspec.UNSET  # written where nothing is drawn
 
 
 class _Schema(msgspec.Struct):
@@ -95,6 +96,7 @@ def plan_to_json(plan: AllocationPlan) -> bytes:
             reason=plan.reason,
             course=None if plan.course is None else course_to_wire(plan.course),
             familiarity=plan.familiarity,
+            draws=msgspec.UNSET if plan.draws else False,
         )
     )
 
@@ -131,7 +133,7 @@ def _read_1(line: bytes | str) -> AllocationPlan:
 def _read_2(line: bytes | str) -> AllocationPlan:
     wire = msgspec.json.decode(line, type=_Plan2)
     course = None if wire.course is None else course_from_wire(wire.course)
-    return replace(_plan(wire, course), familiarity=wire.familiarity)
+    return replace(_plan(wire, course), familiarity=wire.familiarity, draws=wire.draws is not False)
 
 
 def _plan(wire: _Plan1, course: Course | None = None) -> AllocationPlan:

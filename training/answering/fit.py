@@ -58,6 +58,7 @@ def fit_answering(
     courses: tuple[Course, ...],
     chosen: NDArray[np.intp],
     *,
+    told: FloatArray,
     panels: Sequence[int] = (),
     rates: FloatArray,
     folds: NDArray[np.intp],
@@ -74,6 +75,8 @@ def fit_answering(
         The C courses.
     chosen : ndarray of intp, shape (P, L)
         What each prompt takes at each level, by beliefs out of fold.
+    told : ndarray of float64, shape (P, L)
+        Chance that its answer is right, as plans tell it, by the same beliefs.
     panels : sequence of int
         Columns of courses that everybody may get (`panels_of`).
     rates : ndarray of float64, shape (P, G)
@@ -131,6 +134,7 @@ def fit_answering(
         columns=np.concatenate([np.full(len(levels), -1), np.array(panels, dtype=np.int64)]),
         confidence=confidence[calibrating, :, 0],
         correct=right[calibrating, :, 0] > 0.5,
+        told=np.hstack([told[:, levels], np.full((size, len(panels)), np.nan)])[calibrating],
     )
 
 

@@ -28,7 +28,12 @@ FloatArray: TypeAlias = NDArray[np.float64]
 
 
 def with_answering(
-    log: SampleLog, learned: Learned, *, groups: NDArray[np.str_], seed: int = 0
+    log: SampleLog,
+    learned: Learned,
+    *,
+    sharp: NDArray[np.float32] | None = None,
+    groups: NDArray[np.str_],
+    seed: int = 0,
 ) -> tuple[Learned, Answering | None]:
     """Return what was learned with the columns of panels, which no plan takes by itself, and how sure it is.
 
@@ -38,6 +43,8 @@ def with_answering(
         P training prompts.
     learned : Learned
         From the same log.
+    sharp : ndarray of float32, shape (P, P), optional
+        Narrower weights out of fold, by which plans tell what they bring; None where there are none.
     groups : ndarray, shape (P,)
         Near-duplicates share one.
     seed : int
@@ -53,6 +60,12 @@ def with_answering(
     believed = Believed(bench.weights @ learned.value, bench.weights @ cost)
     chosen = choose(believed, learned.policy.offered, learned.policy.prices)
     more = [course for course in panels_of(log) if course not in learned.table.courses]
+    rows = np.arange(len(chosen))[:, None]
+    told = learned.policy.telling.tell(
+        learned.value.mean(axis=0, dtype=np.float64)[chosen],
+        believed.value[rows, chosen].astype(np.float64),
+        None if sharp is None else (sharp @ learned.value)[rows, chosen].astype(np.float64),
+    )
     whole = learned
     if more:
         panels = measure(log, Recorded.of(log, seed=seed), [], more, seed=seed)
@@ -74,6 +87,7 @@ def with_answering(
         log,
         whole.table.courses,
         chosen,
+        told=told.clip(0.0, 1.0),
         panels=[at for at, course in enumerate(whole.table.courses) if course in wanted],
         rates=_rates(log, bench.weights),
         folds=bench.folds,

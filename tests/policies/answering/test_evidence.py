@@ -33,6 +33,7 @@ def answering(**fields: object) -> Answering:
         "columns": np.array([-1, -1, 3]),
         "confidence": np.tile(np.linspace(0, 1, 200)[:, None], (1, 3)),
         "correct": np.tile((np.linspace(0, 1, 200) > 0.4)[:, None], (1, 3)),
+        "told": np.column_stack([np.linspace(0, 1, 200), np.linspace(0, 1, 200), np.full(200, np.nan)]),
     }
     return Answering(**{**parts, **fields})  # type: ignore[arg-type]
 
@@ -108,6 +109,8 @@ def test_arrays_restore_it() -> None:
         ({"levels": np.array([0, 5, 6])}, "a level or a panel"),
         ({"columns": np.array([-1, -1])}, "ways to answer"),
         ({"confidence": np.full((200, 3), 2.0)}, "confidence must lie"),
+        ({"told": np.full((200, 3), -1.0)}, "what was told must lie"),
+        ({"told": np.zeros((200, 2))}, "what was told must be"),
         ({"correct": np.zeros((200, 2), dtype=bool)}, "confidence and correct"),
     ],
 )

@@ -62,7 +62,12 @@ def test_the_target_is_kept_in_as_many_splits_as_promised(bed: tuple[Planner, Sa
         order = rng.permutation(len(known.confidence))
         here, there = np.split(order, [int(0.6 * len(order))])
         parts = [
-            replace(known, confidence=known.confidence[rows], correct=known.correct[rows])
+            replace(
+                known,
+                confidence=known.confidence[rows],
+                correct=known.correct[rows],
+                told=known.told[rows],
+            )
             for rows in (here, there)
         ]
         tests = [parts[0].threshold(way, TARGET, batch=len(there)) for way in range(len(known.levels))]
@@ -71,7 +76,7 @@ def test_the_target_is_kept_in_as_many_splits_as_promised(bed: tuple[Planner, Sa
         kept.append(not given.any() or (~parts[1].correct[given, way]).mean() <= TARGET)
         answered.append(given.mean())
     # 95 are promised of splits of fresh draws; these share their prompts, so that they miss together.
-    assert np.mean(kept) >= 0.88
+    assert np.mean(kept) >= 0.9
     assert np.mean(answered) > 0.2
 
 
@@ -114,9 +119,7 @@ def test_unsolvable_is_wrong_at_any_budget(tmp_path: Path) -> None:
     planner = Planner.load(tmp_path / "policy")
     replay = ReplayBackend(log, seed=4)
     votes = planner.run(log.prompts, price=0.0, backend=replay, seed=4)
-    outcomes = planner.run(
-        log.prompts, price=0.01, answer_price=AnswerPrice(wrong=4.0), backend=replay, seed=4
-    )
+    outcomes = planner.run(log.prompts, target_risk=0.2, backend=replay, seed=4)
     right = {
         (prompt.id, sample.answer)
         for prompt in log.prompts
@@ -132,8 +135,10 @@ def test_unsolvable_is_wrong_at_any_budget(tmp_path: Path) -> None:
         ]
         for verdict in ("hard", "unsolvable")
     }
-    assert min(len(best["hard"]), len(best["unsolvable"])) > 20
-    assert np.mean(best["unsolvable"]) < 0.12 < 0.3 < np.mean(best["hard"])
+    assert min(len(best["hard"]), len(best["unsolvable"])) > 5
+    assert np.mean(best["unsolvable"]) < 0.12 < 0.3 < np.mean(best["hard"]), {
+        verdict: (len(found), np.mean(found)) for verdict, found in best.items()
+    }
 
 
 def test_budgets_bind(bed: tuple[Planner, SampleLog]) -> None:
