@@ -46,8 +46,8 @@ def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
     <re.Match object; span=(9, 10), match='3'>
     """
     last = None
-    for last in pattern.finditer(text):  # noqa: B007 - the last one is what is wanted
-        pass
+    for match in pattern.finditer(text):
+        last = match
     return last
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, cast, final
 
 import numpy as np
 
@@ -166,9 +166,8 @@ class ReplayBackend:
         return drawn
 
     def _completion(self, sample: SampleWire, pool: _Pool, *, first: bool) -> Completion:
-        finish: FinishReason = "stop"
-        if sample.finish in ("length", "error", "cancelled"):
-            finish = sample.finish  # type: ignore[assignment]
+        known = sample.finish in ("length", "error", "cancelled")
+        finish = cast(FinishReason, sample.finish if known else "stop")
         return Completion(
             text=self._text(sample, pool),
             prompt_tokens=pool.prompt_tokens if first else 0,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,7 +146,7 @@ def build_menu(
             menu += _family(name, learned[name], _learned_widths(n_samples), verifier=LEARNED)
     if objective not in GROUP_OBJECTIVES:
         menu += _chains(log, objective, share)
-        menu += _recorded_runs(log, objective, share)
+        menu += _recorded_runs(log, share)
     if not menu:
         labelled = {
             name: float((log.values().n[:, place] > 0).mean()) for place, name in enumerate(log.generators)
@@ -182,10 +182,9 @@ def _available(n: np.ndarray[tuple[int], np.dtype[np.int64]], share: float) -> i
     return int(np.sort(n)[len(n) - n_needed])
 
 
-def _family(generator: str, strategy: str, widths: Sequence[int], **params: str) -> list[Allocation]:
+def _family(generator: str, strategy: StrategyName, widths: Sequence[int], **params: str) -> list[Allocation]:
     return [
-        Allocation(generator=generator, strategy=strategy, width=width, params=params)  # type: ignore[arg-type]
-        for width in widths
+        Allocation(generator=generator, strategy=strategy, width=width, params=params) for width in widths
     ]
 
 
@@ -221,13 +220,12 @@ def _chains(log: SampleLog, objective: Objective, share: float) -> list[Allocati
     return menu
 
 
-def _recorded_runs(log: SampleLog, objective: Objective, share: float) -> list[Allocation]:
+def _recorded_runs(log: SampleLog, share: float) -> list[Allocation]:
     """Return one allocation per recorded search run; it gives one answer, so coverage is its accuracy."""
-    del objective
     return [
         Allocation(
             generator=runs.generator,
-            strategy=runs.strategy,  # type: ignore[arg-type]
+            strategy=cast(StrategyName, runs.strategy),
             width=int(dict(runs.params).get("n", 1)),
             params=runs.params,
         )

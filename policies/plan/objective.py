@@ -7,7 +7,7 @@ Contrast and variance are for groups of rollouts of reinforcement learning, of w
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, cast, get_args
 
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
@@ -30,7 +30,7 @@ def check_objective(objective: str) -> Objective:
     """
     if objective not in OBJECTIVES:
         raise InvalidInputError(f"objective must be one of {', '.join(OBJECTIVES)}; got {objective!r}")
-    return objective  # type: ignore[return-value]
+    return cast(Objective, objective)
 
 
 def valued(log: SampleLog, objective: Objective, *, reward: str = "reward") -> SampleLog:

@@ -44,7 +44,7 @@ def _value(operation: Callable[..., object], texts: list[str]) -> object:
     try:
         return operation(*texts)
     # sympy raises errors of any type on odd input; each of them means "not shown".
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 - as said
         return None
 
 
