@@ -1,8 +1,9 @@
 """Time planning: one prompt at a time as a server does, a batch of 10,000, and a stream of many in chunks.
 
-The bundle is trained on a simulated log of 400 prompts and 4 generators. The alternative plans a batch as a
-server would, one call per prompt at a price; the same plans must come out. A stream is planned with text and
-by the same bundle without it, which tells what reading costs.
+Bundles are trained on simulated logs of 400 and of 2,700 prompts and 4 generators. The alternatives plan a
+batch as a server would, one call per prompt at a price, and spread weights over all reference prompts where
+planning adds up leaves; the same must come out. A stream is planned with text and by the same bundle without
+it, which tells what reading costs.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from difficulty.belief.weighing import DenseWeights, ReferenceColumns
 from difficulty.prompt import Prompt
 from planner.planner import Planner
 from policies.cost.budget import Budget
@@ -33,6 +35,8 @@ __all__ = ["Measurement", "main", "run"]
 _ONE_MS: Final = 1.5
 _BATCH_SECONDS: Final = 1.5
 _N_SINGLE: Final = 300
+_N_LARGE: Final = 2700
+_N_REPEATS: Final = 5
 # Of a million prompts.
 _STREAM_CPU_SECONDS: Final = 120.0
 _STREAM_GIGABYTES: Final = 4.0
@@ -69,9 +73,9 @@ def fresh_prompts(n_prompts: int) -> list[Prompt]:
     return [Prompt(id=prompt.id, text=prompt.text) for prompt in log.prompts]
 
 
-def trained(folder: Path) -> Planner:
-    """Train the bundle that plans are made with, with choices by text."""
-    log = simulated_log(400, n_samples=10, n_generators=4)
+def trained(folder: Path, n_prompts: int, n_samples: int) -> Planner:
+    """Train a bundle that plans are made with, with choices by text."""
+    log = simulated_log(n_prompts, n_samples=n_samples, n_generators=4)
     bundle = train(log, folder, n_trials=1)
     if not bundle.policy.by_text.any():
         raise RuntimeError("the simulated log must deploy choices by text, or there is nothing to time")
@@ -125,6 +129,30 @@ def run(planner: Planner, n_prompts: int) -> tuple[list[Measurement], float]:
     return rows, float(np.median(clock)) * n_prompts / together.milliseconds
 
 
+def expected(planner: Planner, n_prompts: int) -> float:
+    """Return how many times faster leaves are added up than weights spread over references and multiplied."""
+    bundle, prompts = planner.bundle, fresh_prompts(n_prompts)
+    if bundle.features is None or bundle.belief is None:
+        raise RuntimeError("the simulated log must leave a belief from text, or there is nothing to time")
+    table = bundle.table
+    columns = ReferenceColumns(
+        np.concatenate([table.value, table.requests, table.output_tokens], axis=1, dtype=np.float64)
+    )
+    read = bundle.belief.read(bundle.features.transform(prompts))
+    spread = read.mean(columns).std(axis=0) + 1e-9
+    seconds: dict[str, list[float]] = {"leaves": [], "weights": []}
+    for _ in range(_N_REPEATS):
+        start = process_time()
+        leaves = read.mean(columns)
+        middle = process_time()
+        weights = DenseWeights(read.weights()).mean(columns)
+        seconds["leaves"].append(middle - start)
+        seconds["weights"].append(process_time() - middle)
+        if not np.allclose(leaves / spread, weights / spread, atol=1e-3):
+            raise RuntimeError("leaves and weights expect different things")
+    return float(np.median(seconds["weights"]) / np.median(seconds["leaves"]))
+
+
 def stream(planner: Planner, n_prompts: int, name: str) -> Measurement:
     """Measure planning at a price, a chunk after the other, as a pipeline does; plans are dropped."""
     texts = [prompt.text for prompt in fresh_prompts(min(n_prompts, _CHUNK))]
@@ -154,10 +182,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     n_prompts = 1_000 if arguments.quick else 10_000
     n_stream = 1_000_000 if arguments.million else 2 * n_prompts
     with TemporaryDirectory() as folder:
-        planner = trained(Path(folder) / "policy")
+        planner = trained(Path(folder) / "policy", 400, 10)
+        large = trained(Path(folder) / "large", _N_LARGE, 3)
         rows, ratio = run(planner, n_prompts)
+        more, _ = run(large, n_prompts)
+        rows += [row._replace(name=f"{row.name}, {_N_LARGE:,} references") for row in more]
+        by_leaf = expected(large, n_prompts)
         streams = [
             stream(planner, n_stream, "with text"),
+            stream(large, n_stream, f"{_N_LARGE:,} references"),
             stream(
                 Planner(bundle=replace(planner.bundle, features=None, belief=None)), n_stream, "without text"
             ),
@@ -178,13 +211,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     console.print(
         f"A prompt in the batch is planned {ratio:.0f} times faster than alone "
         f"(OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'unset')}). One prompt is bound by text "
-        "statistics and "
-        "calls into numpy; a batch by text statistics and by prompts × references products."
+        "statistics and calls into numpy; a batch by text statistics and by walking trees."
     )
-    with_text, without = (1e3 * row.cpu_milliseconds / n_stream for row in streams)
+    with_text, by_many, without = (1e3 * row.cpu_milliseconds / n_stream for row in streams)
     console.print(
-        f"A million prompts in chunks take {with_text:.0f} s of CPU with text (limit "
-        f"{_STREAM_CPU_SECONDS:g}) and {without:.0f} without, {with_text / without:.1f} times less; peak "
+        f"With {_N_LARGE:,} references leaves are added up {by_leaf:.1f} times faster than weights are "
+        "spread over references and multiplied with what was measured there."
+    )
+    console.print(
+        f"A million prompts in chunks take {with_text:.0f} s of CPU with text, {by_many:.0f} with "
+        f"{_N_LARGE:,} references (limit {_STREAM_CPU_SECONDS:g}) and {without:.0f} without text; peak "
         f"memory {_peak_gigabytes():.2f} GB (limit {_STREAM_GIGABYTES:g})."
     )
 
