@@ -1,7 +1,8 @@
 """Which reacting courses to try: the columns of the table that training chooses from.
 
-Caps, waves and stop rules are laid out on a grid; known rules stand on it at their own numbers. Which of the
-columns are worth anything is left to the table, and what may be believed of them to `training.policy`.
+Caps, waves and stop rules are laid out on a grid, a fine one or a coarse one that is a small part of it;
+known rules stand on it at their own numbers. Which of the columns are worth anything is left to the table,
+and what may be believed of them to `training.policy`.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ from policies.course.course import PLAIN_VOTE, Course, Selection, Step, waves
 from policies.course.stop import Agreement, BestScore, Beta, Share, StopRule, Success, Unanimous
 from policies.table.recorded import Recorded
 
-__all__ = ["available", "cascades", "early_stopping"]
+__all__ = ["available", "cascades", "early_stopping", "pair"]
 
 _CAPS: Final = (2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 100, 128)
 # First wave, later waves.
 _WAVES: Final = ((1, 1), (2, 1), (2, 2), (3, 1), (3, 3), (4, 2), (4, 4), (6, 3), (8, 8))
 _MOST_STEPS: Final = 20
+# Of the coarse grid: caps, and sizes of the first and second step of a cascade.
+_COARSE_CAPS: Final = (3, 5, 10, 20, 40, 80)
+_COARSE_FIRST: Final = (1, 2, 4)
+_COARSE_SECOND: Final = (1, 2, 5)
 # A course is offered where at least this share of the prompts has the samples for it.
 _SHARE: Final = 0.3
 _SCORES: Final = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
@@ -40,19 +45,21 @@ def available(recorded: Recorded, generator: str) -> int:
     return int(n[min(len(n) - 1, int(np.ceil(_SHARE * len(n))) - 1)])
 
 
-def _caps(most: int) -> list[int]:
-    return sorted({cap for cap in _CAPS if cap <= most} | ({most} if most > 1 else set()))
+def _caps(most: int, *, coarse: bool) -> list[int]:
+    caps = _COARSE_CAPS if coarse else _CAPS
+    return sorted({cap for cap in caps if cap <= most} | ({most} if most > 1 else set()))
 
 
-def _cuts(n: int) -> list[tuple[int, ...]]:
+def _cuts(n: int, *, coarse: bool) -> list[tuple[int, ...]]:
     """Return ways to draw n samples in more than one wave."""
     found = []
-    for first, later in _WAVES:
+    for first, later in ((1, 1), (2, 1), (4, 4)) if coarse else _WAVES:
         sizes = [min(first, n)]
         while sum(sizes) < n:
             sizes.append(min(later, n - sum(sizes)))
         found.append(tuple(sizes))
-    found += [(first, n - first) for first in (1, 2, 3, 4) if n > first]
+    if not coarse:
+        found += [(first, n - first) for first in (1, 2, 3, 4) if n > first]
     doubling = [min(2, n)]
     while sum(doubling) < n:
         doubling.append(min(sum(doubling), n - sum(doubling)))
@@ -60,15 +67,22 @@ def _cuts(n: int) -> list[tuple[int, ...]]:
     return [cut for cut in dict.fromkeys(found) if 1 < len(cut) <= _MOST_STEPS]
 
 
-def _rules(n: int) -> list[StopRule]:
+def _rules(n: int, *, coarse: bool) -> list[StopRule]:
+    share = Share(share=0.75, least=2)
+    if coarse:
+        return [*(Agreement(count=k) for k in (2, 3, 5) if k < n), Beta(threshold=0.85), share]
     rules: list[StopRule] = [Agreement(count=k) for k in (1, 2, 3, 4, 5, 6, 8) if k < n]
     rules += [Beta(threshold=sure) for sure in (0.75, 0.85, 0.95)]
     rules += [Beta(threshold=0.9, futile_from=m, futile_below=p) for m, p in ((4, 0.6), (8, 0.7)) if m < n]
-    return [*rules, Share(share=0.75, least=2)]
+    return [*rules, share]
 
 
 def early_stopping(
-    recorded: Recorded, *, coverage: bool = False, generators: Sequence[str] | None = None
+    recorded: Recorded,
+    *,
+    coverage: bool = False,
+    generators: Sequence[str] | None = None,
+    coarse: bool = False,
 ) -> list[Course]:
     """Return courses that draw one generator in waves and may stop early.
 
@@ -80,16 +94,19 @@ def early_stopping(
         A checker recognises a correct sample.
     generators : sequence of str, optional
         Those to consider; all by default.
+    coarse : bool
+        Fewer caps, waves and rules.
     """
     names = list(recorded.samples) if generators is None else generators
-    return list(dict.fromkeys(course for name in names for course in _early(recorded, name, coverage)))
+    found = (course for name in names for course in _early(recorded, name, coverage, coarse))
+    return list(dict.fromkeys(found))
 
 
-def _early(recorded: Recorded, name: str, coverage: bool) -> Iterator[Course]:
+def _early(recorded: Recorded, name: str, coverage: bool, coarse: bool) -> Iterator[Course]:
     samples, most = recorded.samples[name], available(recorded, name)
     if coverage:
-        for cap in _caps(most):
-            for cut in _cuts(cap):
+        for cap in _caps(most, coarse=coarse):
+            for cut in _cuts(cap, coarse=coarse):
                 yield Course(steps=waves(name, cut), selection=Selection(by="first_success"), stop=Success())
         return
     selections = [PLAIN_VOTE] if samples.answered else []
@@ -105,21 +122,21 @@ def _early(recorded: Recorded, name: str, coverage: bool) -> Iterator[Course]:
     for selection in selections:
         widest = min(most, _MOST_JUDGED) if selection.signal == "learned" else most
         if samples.answered:
-            yield from _waved(name, selection, widest)
+            yield from _waved(name, selection, widest, coarse)
         if selection.by == "best":
-            levels = _levels(recorded, name, selection)
-            for cap in _caps(widest):
-                for cut in _cuts(cap):
+            levels = _levels(recorded, name, selection)[:: 2 if coarse else 1]
+            for cap in _caps(widest, coarse=coarse):
+                for cut in _cuts(cap, coarse=coarse):
                     for level in levels:
                         yield Course(
                             steps=waves(name, cut), selection=selection, stop=BestScore(threshold=level)
                         )
 
 
-def _waved(name: str, selection: Selection, most: int) -> Iterator[Course]:
-    for cap in _caps(most):
-        for cut in _cuts(cap):
-            for rule in _rules(cap):
+def _waved(name: str, selection: Selection, most: int, coarse: bool) -> Iterator[Course]:
+    for cap in _caps(most, coarse=coarse):
+        for cut in _cuts(cap, coarse=coarse):
+            for rule in _rules(cap, coarse=coarse):
                 yield Course(steps=waves(name, cut), selection=selection, stop=rule)
     for window in (2, 3, 4, 5, 8):
         if most // window > 1:
@@ -144,6 +161,7 @@ def cascades(
     cost: Mapping[str, float],
     *,
     coverage: bool = False,
+    coarse: bool = False,
 ) -> list[Course]:
     """Return courses over several generators, the cheaper first.
 
@@ -157,25 +175,33 @@ def cascades(
         Cost of one sample of each, in any unit.
     coverage : bool
         A checker recognises a correct sample.
+    coarse : bool
+        Fewer sizes and rules of pairs that vote.
     """
-    return list(dict.fromkeys(_cascades(recorded, generators, cost, coverage)))
-
-
-def _cascades(
-    recorded: Recorded, generators: Sequence[str], cost: Mapping[str, float], coverage: bool
-) -> Iterator[Course]:
-    for first, second in permutations(generators, 2):
-        if cost[first] <= _SLACK * cost[second]:
-            if coverage:
-                yield from _covering(recorded, first, second)
-            else:
-                if _answered(recorded, (first, second)):
-                    yield from _pair(recorded, first, second)
-                yield from _ranked(recorded, first, second)
+    found = [
+        course
+        for first, second in permutations(generators, 2)
+        if cost[first] <= _SLACK * cost[second]
+        for course in pair(recorded, first, second, coverage=coverage, coarse=coarse)
+    ]
     if not coverage:
         for trio in combinations(sorted(generators, key=lambda name: cost[name]), 3):
             if _answered(recorded, trio):
-                yield from _trio(recorded, trio)
+                found += _trio(recorded, trio)
+    return list(dict.fromkeys(found))
+
+
+def pair(
+    recorded: Recorded, first: str, second: str, *, coverage: bool = False, coarse: bool = False
+) -> list[Course]:
+    """Return courses that ask a first generator and then, where that is not enough, a second one."""
+    if coverage:
+        return list(_covering(recorded, first, second))
+    voting = _answered(recorded, (first, second))
+    return [
+        *(_pair(recorded, first, second, coarse) if voting else ()),
+        *_ranked(recorded, first, second),
+    ]
 
 
 def _answered(recorded: Recorded, generators: Sequence[str]) -> bool:
@@ -211,26 +237,26 @@ def _ranked(recorded: Recorded, first: str, second: str) -> Iterator[Course]:
                     yield Course(steps=steps, selection=selection, stop=BestScore(threshold=level))
 
 
-def _pair(recorded: Recorded, first: str, second: str) -> Iterator[Course]:
+def _pair(recorded: Recorded, first: str, second: str, coarse: bool) -> Iterator[Course]:
     ways = [Selection(pooled=False)]
     if recorded.pooled:
         ways += [PLAIN_VOTE, Selection(weights={second: 2.0})]
     for selection in ways:
-        for a in (1, 2, 3, 4, 6):
-            for b in (1, 2, 3, 5, 8):
+        for a in _COARSE_FIRST if coarse else (1, 2, 3, 4, 6):
+            for b in _COARSE_SECOND if coarse else (1, 2, 3, 5, 8):
                 if a > available(recorded, first) or b > available(recorded, second):
                     continue
                 last = waves(second, (b,))
                 if selection.pooled:
                     yield Course(steps=waves(first, (a,)) + last, selection=selection)
-                starts = {(a,)} | ({(1,) * a, (2,) + (1,) * (a - 2)} if 2 <= a <= 4 else set())
-                for start in sorted(starts):
+                singles = {(1,) * a, (2,) + (1,) * (a - 2)} if 2 <= a <= 4 and not coarse else set()
+                for start in sorted({(a,)} | singles):
                     opening = waves(first, start)
-                    for k in sorted({1, 2, 3, a, a - 1}):
+                    for k in sorted({min(a, 2)} if coarse else {1, 2, 3, a, a - 1}):
                         if 1 <= k <= max(a, 2):
                             stop = Agreement(count=k)
                             yield Course(steps=opening + last, selection=selection, stop=stop)
-                            if b > 1 and selection.pooled:
+                            if b > 1 and selection.pooled and not coarse:
                                 singly = waves(second, (1,) * b)
                                 yield Course(steps=opening + singly, selection=selection, stop=stop)
                     if a >= 3:

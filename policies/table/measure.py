@@ -62,9 +62,24 @@ def measure(
         Of the estimates that draw.
     """
     exact = static_table(log, allocations, objective=objective, learned=learned, half=half, seed=seed)
-    lengths = prompt_lengths(log)
-    if not courses:
-        return with_reading(exact, lengths)
+    table = with_reading(exact, prompt_lengths(log))
+    return CourseTable.joined([table, measure_more(log, recorded, exact, courses)]) if courses else table
+
+
+def measure_more(
+    log: SampleLog, recorded: Recorded, exact: CourseTable, courses: Sequence[Course]
+) -> CourseTable:
+    """Return the table of courses that are replayed, corrected by those of another table that are exact.
+
+    Parameters
+    ----------
+    log, recorded
+        As in `measure`.
+    exact : CourseTable
+        Of the same prompts; only courses that are decided beforehand are looked up.
+    courses : sequence of Course
+        At least one.
+    """
     place = {course: at for at, course in enumerate(exact.courses)}
     twins = [_twin(course) for course in courses]
     controls = list(dict.fromkeys(twin for twin in twins if twin in place))
@@ -78,7 +93,7 @@ def measure(
             drawn = measured.samples[:, measured.slots.of(column)].sum(axis=1) / courses[column].n
             measured.value[:, column] += np.nan_to_num(drawn * error[twin])
     _charge(log, measured)
-    return with_reading(CourseTable.joined([exact, measured.columns(np.arange(len(courses)))]), lengths)
+    return with_reading(measured.columns(np.arange(len(courses))), prompt_lengths(log))
 
 
 def _charge(log: SampleLog, table: CourseTable) -> None:

@@ -1,8 +1,8 @@
 """The columns of a training log: every course worth trying, measured, and screened to those that may pay.
 
 One-shot courses and early stopping are measured for every generator; cascades among the few generators that
-come nearest to the best at some price. Screening keeps what is near the best at some price, for everybody or
-by text.
+come nearest to the best at some price. Where that makes too many courses, a coarse grid tells for whom a fine
+one is worth its time. Screening keeps what is near the best at some price, for everybody or by text.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from policies.course.strategies import StrategyName
 from policies.menu.build import build_menu
 from policies.plan.objective import GROUP_OBJECTIVES, Objective
 from policies.solver.hull import upper_hull
-from policies.solver.prices import price_grid
-from policies.table.grid import cascades, early_stopping
+from policies.table.grid import cascades, early_stopping, pair
 from policies.table.grid_deeper import deeper
-from policies.table.measure import measure, prompt_lengths
+from policies.table.measure import measure, measure_more, prompt_lengths
 from policies.table.recorded import Recorded
 from policies.table.table import CourseTable
 from policies.verifier.learned_verifier import LearnedScorer
 from training.policy.gaps import filled
+from training.policy.narrowing import best_first
 
 __all__ = ["Columns", "measure_columns", "screen"]
 
@@ -39,6 +39,8 @@ FloatArray: TypeAlias = NDArray[np.float32]
 # Share of the prompts that must have the samples for a course.
 _SHARE: Final = 0.3
 _MOST_GENERATORS: Final = 6
+# Courses of a fine grid that are measured at most, of one generator and of several, beyond those of the best.
+_MOST_FINE: Final = 4000
 _N_PRICES: Final = 40
 # Text may see prompts that gain this many times more, or less, per unit of cost than all do on average.
 _STEEPER: Final = 30.0
@@ -89,6 +91,7 @@ def measure_columns(
     learned: Mapping[str, LearnedScorer] | None = None,
     offered: Mapping[str, StrategyName] | None = None,
     wanted: Callable[[Course], bool] | None = None,
+    weights: FloatArray | None = None,
     seed: int = 0,
 ) -> Columns:
     """Measure every course worth trying on every prompt of a log.
@@ -107,6 +110,8 @@ def measure_columns(
         Generators whose samples they may pick from, and how they pick best alone.
     wanted : callable, optional
         Tells which of the courses that react or draw several generators are worth their time; all by default.
+    weights : ndarray of float32, shape (P, P), optional
+        Beliefs out of fold, by which many courses are narrowed down.
     seed : int
         Of orders and of estimates that draw.
 
@@ -122,12 +127,28 @@ def measure_columns(
     recorded = Recorded.of(log, learned=judges, seed=seed)
     menu = build_menu(log, objective=objective, learned=offered, share=_SHARE)
     grouped = objective in GROUP_OBJECTIVES  # a group is drawn whole: stopping early would bias its rewards
-    early = [] if grouped else early_stopping(recorded, coverage=coverage)
     going_deeper = objective == "accuracy"
+    lengths, trying = prompt_lengths(log), wanted or (lambda course: True)
+
+    def refined(table: CourseTable, of: Callable[[tuple[str, ...]], Sequence[Course]]) -> CourseTable:
+        """Add the fine grids of the best generators, or of the best pairs."""
+        tried, more = set(table.courses), list[Course]()
+        for owners in best_first(table, table.cost(model, lengths), weights, seed=seed):
+            fine = [course for course in of(owners) if trying(course) and course not in tried]
+            if more and len(more) + len(fine) > _MOST_FINE:
+                break
+            more += fine
+        return CourseTable.joined([table, measure_more(log, recorded, table, more)]) if more else table
+
+    early = [] if grouped else early_stopping(recorded, coverage=coverage)
+    coarse = len(early) > _MOST_FINE
+    if coarse:
+        early = early_stopping(recorded, coverage=coverage, coarse=True)
     early += deeper(recorded, {}) if going_deeper else []
-    early = early if wanted is None else [course for course in early if wanted(course)]
+    early = [course for course in early if trying(course)]
     table = measure(log, recorded, menu, early, objective=objective, learned=learned, seed=seed)
-    lengths = prompt_lengths(log)
+    if coarse:
+        table = refined(table, lambda owners: early_stopping(recorded, coverage=coverage, generators=owners))
     alone = table.cost(model, lengths)
     single = {
         course.generators[0]: float(np.nanmean(alone[:, at]))
@@ -137,11 +158,21 @@ def measure_columns(
     more = []
     if going_deeper and len(recorded.samples) > 1:
         more += [course for course in deeper(recorded, single) if len(course.generators) > 1]
+    coarse = False
     if len(single) > 1 and not grouped:
-        more += cascades(recorded, _near_the_best(table, alone, single), single, coverage=coverage)
-    more = more if wanted is None else [course for course in more if wanted(course)]
+        ranked = best_first(table, alone, weights, seed=seed)
+        best = [owners[0] for owners in ranked if len(owners) == 1 and owners[0] in single]
+        best = best[:_MOST_GENERATORS]
+        crossed = cascades(recorded, best, single, coverage=coverage)
+        coarse = len(crossed) > _MOST_FINE
+        more += cascades(recorded, best, single, coverage=coverage, coarse=True) if coarse else crossed
+    more = [course for course in more if trying(course)]
     if more:
-        table = CourseTable.joined([table, measure(log, recorded, [], more, seed=seed)])
+        table = CourseTable.joined([table, measure_more(log, recorded, table, more)])
+    if coarse:
+        table = refined(
+            table, lambda owners: pair(recorded, *owners, coverage=coverage) if len(owners) == 2 else []
+        )
     value, cost = table.value, table.cost(model, lengths)
     known = ~(np.isnan(value) | np.isnan(cost)).all(axis=0)
     if not known.any():
@@ -196,21 +227,6 @@ def _prices(
     top, bottom = max(slopes), min(slopes)
     grid = np.geomspace(_STEEPER * top, bottom / _FLATTER, _N_PRICES)
     return np.unique(np.concatenate([[_STEEPER**2 * top], grid, between, [bottom / 2]]))[::-1]
-
-
-def _near_the_best(table: CourseTable, cost: FloatArray, single: Mapping[str, float]) -> list[str]:
-    """Return the generators whose own courses come nearest to the best of all at some price."""
-    value, spent = np.nanmean(table.value, axis=0), np.nanmean(cost, axis=0)
-    known = np.isfinite(value) & np.isfinite(spent)
-    prices = price_grid(value[known].astype(float), spent[known].astype(float), n_prices=_N_PRICES)
-    worth = value - prices[:, None] * spent
-    best = np.nanmax(worth, axis=1)
-    owner = np.array([course.generators[0] for course in table.courses])
-    behind = {}
-    for name in single:
-        mine = np.where(owner == name, worth, -np.inf)
-        behind[name] = float(np.min(best - np.nanmax(mine, axis=1)))
-    return sorted(single, key=lambda name: (behind[name], single[name]))[:_MOST_GENERATORS]
 
 
 def screen(columns: Columns, weights: FloatArray | None, *, seed: int = 0) -> NDArray[np.intp]:

@@ -127,8 +127,10 @@ def learn(
     """
     tell = progress or silent
     tell("table", 0, 1)
-    measured = measure_columns(log, model, objective=objective, learned=learned, offered=offered, seed=seed)
     choosing = None if weights is None else weights.choosing
+    measured = measure_columns(
+        log, model, objective=objective, learned=learned, offered=offered, weights=choosing, seed=seed
+    )
     columns = measured.keep(screen(measured, choosing, seed=seed))
     tell("table", 1, 1)
     named = np.array([prompt.group for prompt in log.prompts]) if groups is None else groups

@@ -16,7 +16,7 @@ from policies.course.course import Course, Step, waves
 from policies.course.selection import Selection
 from policies.course.stop import Agreement, Success
 from policies.menu.build import build_menu
-from policies.table.grid import cascades, early_stopping
+from policies.table.grid import cascades, early_stopping, pair
 from policies.table.measure import measure, prompt_lengths
 from policies.table.recorded import Recorded
 from policies.table.replay import replay
@@ -182,6 +182,18 @@ def test_tables_are_joined_cut_and_put_in_order() -> None:
     turned = whole.columns(np.array([2, 1]))
     assert turned.courses == (courses[2], cascade)
     assert turned.samples.tolist() == [[2.0, 1.0, 1.0]]
+
+
+def test_a_coarse_grid_is_a_small_part_of_the_fine_one() -> None:
+    recorded = Recorded.of(log_of(*({"a": "xyxzxyxzxy", "b": "xxyxyzxxyx"} for _ in range(4))))
+    fine, coarse = early_stopping(recorded), early_stopping(recorded, coarse=True)
+    assert set(coarse) < set(fine) and len(coarse) < len(fine) / 5
+    assert {type(course.stop) for course in coarse} == {type(course.stop) for course in fine}
+    both, cost = ["a", "b"], {"a": 1.0, "b": 5.0}
+    pairs, few = cascades(recorded, both, cost), cascades(recorded, both, cost, coarse=True)
+    assert set(few) < set(pairs) and len(few) < len(pairs) / 8
+    assert {course.selection for course in few} == {course.selection for course in pairs}
+    assert pair(recorded, "a", "b") == pairs
 
 
 def test_the_grid_holds_known_rules_and_only_what_is_recorded() -> None:
