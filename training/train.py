@@ -39,6 +39,7 @@ from policies.table.table import CourseTable
 from training.answering.learn import with_answering
 from training.labels.labelled import labelled
 from training.menu.learned_verifiers import LearnedVerifiers, fit_learned_verifiers
+from training.menu.storage import study_storage
 from training.menu.study_name import study_name
 from training.policy.belief_search import search_belief
 from training.policy.bench import Bench
@@ -153,6 +154,7 @@ def train(
         learned_verifier = False  # it needs verdicts
     check_learnable(graded, objective)
     unit = check_unit(unit or default_unit(graded))
+    study_storage(storage)  # what cannot be used is refused before anything is fitted
     with open_folder(out) as folder:
         return _train(
             graded,

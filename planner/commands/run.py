@@ -7,7 +7,6 @@ Deciding and drawing are left to `planner.planner`.
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -329,15 +328,11 @@ def _served(
 
 
 def _write(out: Path, outcomes: Sequence[Outcome]) -> None:
-    """Write beside the target and move, so that a kill leaves no half of a file under its name."""
+    from difficulty.files.whole import written_whole
     from planner.ports.outcome_wire import outcome_to_json
 
-    part = out.with_name(f".{os.getpid()}.{out.name}")
-    try:
+    with written_whole(out) as part:
         part.write_bytes(b"".join(outcome_to_json(outcome) + b"\n" for outcome in outcomes))
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _document(summary: RunSummary) -> dict[str, object]:

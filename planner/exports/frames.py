@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from difficulty.errors import InvalidInputError, require
+from difficulty.files.whole import written_whole
 from difficulty.log.tables.frames import FrameKind, frame_of_table
 from difficulty.prompt import Prompt
 from planner.ports.outcome import Outcome
@@ -184,12 +185,13 @@ def write_rollouts(path: Path, prompts: Sequence[Prompt], n: Sequence[int]) -> N
         For Parquet, when pyarrow is not installed.
     """
     if path.suffix == ".parquet":
-        require("pyarrow.parquet", extra="parquet").write_table(
-            rollouts_frame(prompts, n, kind="arrow"), path
-        )
+        table = rollouts_frame(prompts, n, kind="arrow")
+        with written_whole(path) as part:
+            require("pyarrow.parquet", extra="parquet").write_table(table, part)
     elif path.suffix == ".jsonl":
         rows = _rollout_rows(prompts, n)
-        path.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+        with written_whole(path) as part:
+            part.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
     else:
         raise InvalidInputError(f"rollouts are written as .parquet or .jsonl; got {path.name}")
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
+from difficulty.files.whole import written_whole
 from difficulty.generator import Generator
 from difficulty.importers.openai_batch import custom_id
 from difficulty.prompt import Prompt
@@ -136,7 +137,8 @@ def write_openai_batch(
                 plain = "".join(sign if sign.isalnum() or sign in "._-" else "-" for sign in model)
                 again = f"-{number}" if number > 1 else ""
                 name = path.with_name(f"{path.stem}-{plain}{again}{path.suffix}")
-            name.write_bytes(b"".join(lines))
+            with written_whole(name) as part:
+                part.write_bytes(b"".join(lines))
             written.append(name)
     return written
 

@@ -7,7 +7,6 @@ the cap, sample by sample. The state is a small file that a restart goes on from
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import Final
 import msgspec
 
 from difficulty.errors import InvalidBudgetError, InvalidInputError
+from difficulty.files.whole import written_whole
 from planner.drivers.ledger import Account
 from planner.drivers.limits import Price
 from planner.ports.ports import Backend
@@ -272,13 +272,11 @@ class Till:
         self._save()
 
     def _save(self) -> None:
-        """Write beside the file and move, so that a kill leaves the old state or the new one."""
         if self._path is None:
             return
         saved = _Saved(stream=_SCHEMA, unit=self.unit, clock=self._control.clock, state=self._control.saved())
-        part = self._path.with_name(f".{os.getpid()}.{self._path.name}")
-        part.write_bytes(msgspec.json.encode(saved))
-        part.replace(self._path)
+        with written_whole(self._path) as part:
+            part.write_bytes(msgspec.json.encode(saved))
 
     def _resume(self, path: Path) -> None:
         """Take over a saved state; what was in flight is booked as expected."""

@@ -15,6 +15,7 @@ import msgspec
 
 from difficulty.errors import InvalidInputError
 from difficulty.files.lines import numbered_lines
+from difficulty.files.whole import written_whole
 from policies.course.allocation import Allocation, ParameterValue
 from policies.course.course import Course
 from policies.course.wire import CourseWire, course_from_wire, course_to_wire
@@ -164,8 +165,9 @@ _READERS: Final[Mapping[int, Callable[[bytes | str], AllocationPlan]]] = {1: _re
 
 
 def write_plans(path: str | Path, plans: Iterable[AllocationPlan]) -> None:
-    """Write plans to a JSON Lines file, replacing it."""
-    Path(path).write_bytes(b"".join(plan_to_json(plan) + b"\n" for plan in plans))
+    """Write plans to a JSON Lines file, replacing it as a whole."""
+    with written_whole(Path(path)) as part:
+        part.write_bytes(b"".join(plan_to_json(plan) + b"\n" for plan in plans))
 
 
 def read_plans(path: str | Path) -> list[AllocationPlan]:

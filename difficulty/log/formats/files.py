@@ -6,12 +6,12 @@ It assumes local files. What the forms hold is left to `difficulty.log.formats.j
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 
 from difficulty.errors import InvalidLogError
+from difficulty.files.whole import written_whole
 from difficulty.generator import Generator
 from difficulty.log.columns import LogColumns
 from difficulty.log.formats.jsonl import ParsedLog, read_jsonl, write_lines
@@ -74,15 +74,12 @@ def write_file(
             f"the file name must end in .jsonl, .jsonl.gz or .parquet, got {path.name!r}", path=str(path)
         )
     header = encode_header(generators, about)
-    # Written beside the target and moved, so that an interrupted run leaves no half of a log under its name.
-    part = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        if path.suffix == ".parquet":
-            write_parquet(part, columns, header=header)
-        else:
-            write_lines(part, chain((header,), encode_lines(columns)))
-        part.replace(path)
+        with written_whole(path) as part:
+            if path.suffix == ".parquet":
+                write_parquet(part, columns, header=header)
+            else:
+                write_lines(part, chain((header,), encode_lines(columns)))
     except OSError as error:
-        raise InvalidLogError(f"cannot write the file: {error.strerror or error}", path=str(path)) from error
-    finally:
-        part.unlink(missing_ok=True)
+        reason = f"cannot write the file: {error.strerror or error}; make room there, or take another path"
+        raise InvalidLogError(reason, path=str(path)) from error

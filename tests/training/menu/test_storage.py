@@ -11,6 +11,8 @@ import pytest
 
 from difficulty.errors import InvalidInputError, MissingDependencyError
 from training.menu.storage import enqueue_missing, study_storage
+from training.simulated.log import simulated_log
+from training.train import train
 
 
 def study(storage: str | Path) -> optuna.Study:
@@ -149,3 +151,16 @@ def test_a_journal_in_another_folder_is_locked_by_its_full_name(
     monkeypatch.chdir(tmp_path)
     assert run("studies/journal", 1) == 1
     assert run(Path("studies/journal"), 1) == 2
+
+
+def test_training_refuses_a_storage_before_it_fits_anything(tmp_path: Path) -> None:
+    told: list[str] = []
+    with pytest.raises(InvalidInputError, match="redis"):
+        train(
+            simulated_log(30, n_samples=4, seed=0),
+            tmp_path / "policy",
+            unit="samples",
+            storage="redis://localhost/0",
+            progress=lambda stage, done, total: told.append(stage),
+        )
+    assert not told and not (tmp_path / "policy").exists()
