@@ -85,4 +85,5 @@ def _route(
         votes=votes_of(None if one.extract is None else extractor_named(one.extract)),
         ready=one.mode == "off",
         when_spent=one.when_spent,
+        most_choices=settings.limits.max_samples,
     )

@@ -159,7 +159,7 @@ class Handler:
             raise Refusal(404, f"no such endpoint: {call.method} {call.path[:200]}", code="unknown_url")
         route = self._route(_model_in(call))
         seen.route, seen.mode = route.name, "pass"
-        return await route.forward(call)
+        return await route.forward(call, seen, client=client)
 
     def _told(self, call: Call) -> Answer:
         """Answer what everybody may ask."""
@@ -181,7 +181,7 @@ class Handler:
         route = self._route(model if isinstance(model, str) else _model_in(call))
         seen.route = route.name
         if not isinstance(model, str) or (route.planning is None and "planner" not in body):
-            return await route.forward(call)
+            return await route.forward(call, seen, client=client)
         request = Request(call=call, body=body, chat=True, client=client, as_chat=as_chat(body))
         return await route.answer(request, request_id, seen)
 

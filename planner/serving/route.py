@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from secrets import token_hex
 from typing import Final, Literal
@@ -18,15 +18,14 @@ from typing import Final, Literal
 import msgspec
 
 from difficulty.errors import InvalidResponseError
-from difficulty.generator import Generator
-from difficulty.prompt import Prompt
 from planner.backends.openai.failure import Failed
 from planner.backends.openai.wire import read_reply
-from planner.ports.ports import SampleRequest
 from planner.running.till import Till
+from planner.serving.body import check_once, read_object
 from planner.serving.exchange import Answer, Call, json_answer
 from planner.serving.options import Options, read_options
 from planner.serving.origin import Origin
+from planner.serving.passing import COSTLY, Most, check_caps, most_choices, pay, poor, renamed, untouched
 from planner.serving.payment import KeyPurses, Payment
 from planner.serving.plannable import NO_VOTES, Asked, Request, read_request
 from planner.serving.planning import Planning
@@ -42,7 +41,7 @@ from planner.serving.settings import Limits
 from planner.serving.shadow import Shadow
 from planner.serving.single import counted
 from planner.serving.watch import Seen
-from planner.serving.work import POOR, SPENT, Planned, WindowSpent, Work
+from planner.serving.work import SPENT, Planned, WindowSpent, Work
 from policies.cost.usage import Usage
 
 __all__ = ["Route"]
@@ -83,6 +82,8 @@ class Route:
         Keeps what planned requests drew.
     shadow : Shadow, optional
         Nothing is planned for clients, and planning goes on beside the traffic.
+    most_choices : int, optional
+        The most choices that a request may ask for by itself.
     """
 
     name: str
@@ -97,13 +98,33 @@ class Route:
     when_spent: Literal["pass", "refuse"] = "pass"
     log: RequestLog | None = None
     shadow: Shadow | None = None
+    most_choices: int | None = None
 
-    async def forward(self, call: Call) -> Answer:
-        """Pass a call of another endpoint through."""
-        body = None
-        if self.model is not None and call.body:
-            body = _renamed(call.body, self.model)
-        return await self.origin.forward(call, body=body)
+    async def forward(self, call: Call, seen: Seen, *, client: str = "") -> Answer:
+        """Pass a call of another endpoint through; a key with a limit pays for what costs something.
+
+        Raises
+        ------
+        Refusal
+            400, where its body says something twice; 402 and 429, where its key cannot pay.
+        """
+        check_once(call.body)
+        body = None if self.model is None or not call.body else renamed(call.body, self.model)
+        key = None if self.keys is None else self.keys.of(client)
+        if key is None or self.planning is None or call.method != "POST" or call.path not in COSTLY:
+            return await self.origin.forward(call, body=body)
+        content, name = read_object(body or call.body, max_depth=self.limits.max_depth), COSTLY[call.path]
+        given = content.get(name) if name is not None else 1
+        output = given if type(given) is int and given >= 1 else None
+
+        def capped(content: dict[str, object], cap: int) -> None:
+            if name is not None:
+                content[name] = cap
+
+        return await pay(
+            self.origin, call, content, payment=Payment(key=key), planning=self.planning,
+            most=Most(1, output), capped=capped, seen=seen,
+        )  # fmt: skip
 
     async def show(self, request: Request) -> Answer:
         """Return the plan of a request; nothing is spent."""
@@ -130,6 +151,7 @@ class Route:
         """
         planning = self.planning
         options = read_options(request.call.headers, request.body)
+        self._bound(request)
         if planning is None:
             return await self._passed(request, None, seen)
         asked = None if options.mode == "off" else read_request(request, votes=self.votes)
@@ -139,6 +161,9 @@ class Route:
         if self.shadow is not None:
             return await self._shadowed(self.shadow, planning, request, asked, seen)
         key = None if self.keys is None else self.keys.of(request.client)
+        held = (key, self.till, planning.max_per_request, options.budget)
+        if any(one is not None for one in held):
+            check_caps(request.body)
         payment = Payment(till=self.till, key=key)
         try:
             planned = await self._plan(planning, asked, options, payment.price)
@@ -181,10 +206,17 @@ class Route:
     async def unpaid(self, request: Request, seen: Seen) -> Answer:
         """Answer a request that the window, or the key, cannot pay: by the operator's choice."""
         if self.till is None:
-            raise POOR
+            raise poor()
         if self.when_spent == "refuse":
             raise SPENT
         return await self._passed(request, None, seen)
+
+    def _bound(self, request: Request) -> None:
+        """Refuse more choices than the operator lets one request have."""
+        for name in ("n", "best_of"):
+            value, most = request.body.get(name), self.most_choices
+            if most is not None and type(value) is int and value > most:
+                raise Refusal(400, f"{name} must be at most {most}, got {value}", param=name)
 
     def _planning(self) -> Planning:
         if self.planning is None:
@@ -240,7 +272,7 @@ class Route:
     async def _passed(self, request: Request, payment: Payment | None, seen: Seen) -> Answer:
         """Pass a request through with one call, untouched where nobody pays for it."""
         seen.mode = "pass"
-        body = self._untouched(request)
+        body = untouched(request, self.model)
         if self.planning is None:
             return await self.origin.forward(request.call, body=body)
         if payment is None:
@@ -249,57 +281,20 @@ class Route:
                 seen.usage = usage
 
             return counted(await self.origin.forward(request.call, body=body), seen_usage)
+        check_caps(request.body)
         asked = read_request(request, votes=self.votes)
-        name = next(iter(self.planning.sources))
-        model = self.planning.cost_model
-        generator = Generator(name=name, max_output_tokens=asked.max_output_tokens)
-        written = request.call.body.decode("utf-8", "replace")
-        n = request.body.get("n") or 1
-        try:
-            sample = SampleRequest(prompt=Prompt(text=written), generator=generator, n=n, seed=0)
-            may, cap = await payment.hold(sample)
-            if not may:
-                raise POOR
-            content = dict(msgspec.json.decode(body or request.call.body))
-            if cap is not None:
-                # The budget reaches for no more than that.
-                with_cap(content, cap, responses=request.as_chat is not None)
-            hides = asked.stream and not asked.include_usage and request.as_chat is None
-            if hides:
-                content["stream_options"] = {**(content.get("stream_options") or {}), "include_usage": True}
-            call = replace(request.call, headers={**request.call.headers, "accept-encoding": "identity"})
-            answer = await self.origin.forward(call, body=msgspec.json.encode(content))
-        except Refusal as refusal:
-            if refusal.unsent:
-                payment.settle(Usage())
-            payment.close(0.0)
-            raise
-        except BaseException:
-            payment.close(0.0)
-            raise
-
-        def told(usage: Usage | None, reasoning: int, finish: str | None) -> None:
-            seen.usage = usage
-            payment.settle(usage if answer.status == 200 else Usage())
-            payment.close(None if usage is None else model.price(usage, name))
-
-        return counted(answer, told, hides_usage=hides)
-
-    def _untouched(self, request: Request) -> bytes | None:
-        """Return the body that passes through, None for the client's own bytes."""
-        body = request.body
-        model = self.model if self.model is not None and self.model != body["model"] else None
-        auto = request.asks.get("reasoning_effort") == "auto"
-        if model is None and "planner" not in body and not auto:
-            return None
-        kept = {name: value for name, value in body.items() if name != "planner"}
-        if auto and request.as_chat is None:
-            del kept["reasoning_effort"]
-        elif auto:
-            kept["reasoning"] = {key: value for key, value in kept["reasoning"].items() if key != "effort"}
-        if model is not None:
-            kept["model"] = model
-        return msgspec.json.encode(kept)
+        responses = request.as_chat is not None
+        return await pay(
+            self.origin,
+            request.call,
+            dict(msgspec.json.decode(body or request.call.body)),
+            payment=payment,
+            planning=self.planning,
+            most=Most(most_choices(request.body), asked.max_output_tokens),
+            capped=partial(with_cap, responses=responses),
+            seen=seen,
+            hides_usage=asked.stream and not asked.include_usage and not responses,
+        )
 
 
 def _plannable(asked: Asked, planning: Planning) -> bool:
@@ -313,13 +308,3 @@ def _text_of(body: bytes) -> str | None:
         return read_reply(body).choices[0].text
     except (InvalidResponseError, Failed, IndexError):
         return None
-
-
-def _renamed(body: bytes, model: str) -> bytes | None:
-    try:
-        value = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None
-    if not isinstance(value, dict) or "model" not in value:
-        return None
-    return msgspec.json.encode(value | {"model": model})

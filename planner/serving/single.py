@@ -58,7 +58,7 @@ class _Choice(msgspec.Struct):
 
 
 class _Response(msgspec.Struct):
-    """The object of the endpoint for responses, which its last event holds."""
+    """The object of the endpoint for responses, in its last event; in the first one of that for messages."""
 
     usage: _Usage | None = None
     status: Any = None
@@ -68,6 +68,7 @@ class _Reply(msgspec.Struct):
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
     response: _Response | None = None
+    message: _Response | None = None
     object: Any = None
     status: Any = None
 
@@ -90,6 +91,8 @@ def usage_in(data: bytes) -> tuple[Usage | None, int, str | None, bool]:
         usage, reasoning = _used(held.usage, 1) if held.usage is not None else (None, 0)
         return usage, reasoning, finish, True
     choices, stated = reply.choices or [], reply.usage
+    if stated is None and reply.message is not None:
+        stated = reply.message.usage
     finish = next((one.finish_reason for one in choices if isinstance(one.finish_reason, str)), None)
     if finish == "length" and all(one.message and one.message.content in (None, "") for one in choices):
         finish = EXHAUSTED
@@ -229,6 +232,14 @@ class _Counting:
             )
             self._finish = finish or self._finish
             if usage is not None:
+                known = self._usage
+                if known is not None and not usage.prompt_tokens:
+                    # The endpoint for messages says what was read first, and what was written last.
+                    usage = replace(
+                        usage,
+                        prompt_tokens=known.prompt_tokens,
+                        cached_prompt_tokens=known.cached_prompt_tokens,
+                    )
                 self._usage, self._reasoning = usage, reasoning
                 if self._hides and not has_choices:
                     continue

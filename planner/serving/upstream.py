@@ -31,6 +31,8 @@ _REST: Final = (1.0, 30.0)
 # Replies up to this size are read whole, so that they are sent with their length.
 _WHOLE: Final = 2**20
 _WRITTEN: Final = ("content-type", "accept", "accept-encoding", "content-encoding")
+# A server that knows a key of this kind would answer all samples of a request by the first.
+_ONCE: Final = ("idempotency-key",)
 _OURS: Final = ("authorization", "api-key", "x-api-key", "cookie")
 
 
@@ -214,7 +216,7 @@ class Upstream:
         headers = {
             name: value
             for name, value in sent.items()
-            if name not in _WRITTEN and not (name == "authorization" and self.secret.known)
+            if name not in (*_WRITTEN, *_ONCE) and not (name == "authorization" and self.secret.known)
         }
         return _Sampling(self, call.path, fields, headers)
 

@@ -47,7 +47,7 @@ from planner.serving.watch import Seen
 from policies.cost.usage import Usage
 from policies.plan.plan import AllocationPlan
 
-__all__ = ["POOR", "SPENT", "Planned", "WindowSpent", "Work"]
+__all__ = ["SPENT", "Planned", "WindowSpent", "Work"]
 
 # What a server answers that has no such endpoint.
 _NO_SUCH: Final = (404, 405, 501)
@@ -281,9 +281,6 @@ class Work:
         )
 
 
-POOR: Final = Refusal(
-    402, "the budget of this key does not reach for this request", code="insufficient_quota"
-)
 SPENT: Final = Refusal(
     429, "the budget of this window is spent; try again later", code="insufficient_quota", retry_after=1
 )
