@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, final
 
+from difficulty.prompt import Prompt
 from planner.answers.likeness import LexicalLikeness, Likeness
 from planner.answers.rule import AnswerRule
 from planner.answers.text import canonical_answer
@@ -93,7 +94,7 @@ class SemanticAnswer(AnswerRule):
     likeness: Likeness = field(default_factory=LexicalLikeness)
     clusters: Clusters | None = None
 
-    def fresh(self) -> SemanticAnswer:
+    def fresh(self, prompt: Prompt | None = None) -> SemanticAnswer:
         """Return the rule for one prompt, which has no groups yet."""
         return SemanticAnswer(likeness=self.likeness, clusters=Clusters(likeness=self.likeness))
 

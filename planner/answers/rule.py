@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from difficulty.prompt import Prompt
 from planner.answers.text import canonical_answer, variable_of
 from planner.answers.thought import without_thought
 from planner.answers.units import unit_of
@@ -33,8 +34,8 @@ class AnswerRule(ABC):
         """Whether extraction and comparison may take seconds, so that no event loop may wait for them."""
         return False
 
-    def fresh(self) -> AnswerRule:
-        """Return the rule for one prompt; only rules that compare the samples of a prompt differ."""
+    def fresh(self, prompt: Prompt | None = None) -> AnswerRule:
+        """Return the rule for one prompt; only rules that read it, or compare its samples, differ."""
         return self
 
     @abstractmethod

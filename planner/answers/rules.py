@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from difficulty.errors import InvalidInputError
+from difficulty.prompt import Prompt
 from planner.answers.boxes import boxed_answer
 from planner.answers.characters import plain
 from planner.answers.choices import choice_in, choice_of
@@ -220,9 +221,9 @@ class FirstOf(AnswerRule):
         """Whether one of the rules does."""
         return any(rule.blocks for rule in self.rules)
 
-    def fresh(self) -> FirstOf:
+    def fresh(self, prompt: Prompt | None = None) -> FirstOf:
         """Return the rules for one prompt."""
-        return FirstOf(rules=tuple(rule.fresh() for rule in self.rules))
+        return FirstOf(rules=tuple(rule.fresh(prompt) for rule in self.rules))
 
     def extract(self, text: str, finish_reason: FinishReason) -> str | None:
         """Return the first answer found, canonical by the rule that found it, or None."""

@@ -17,6 +17,7 @@ from difficulty.generator import Generator
 from difficulty.log.lines import generator_record
 from difficulty.log.wire import encode_json
 from difficulty.prompt import Prompt
+from planner.answers.rule import AnswerRule
 from planner.ports.ports import AnswerExtractor, Grader
 from planner.strategies.registry import strategy_of
 from planner.strategies.task import Task
@@ -229,11 +230,12 @@ class CollectPlan:
         # Each recording and run draws samples of its own: none is in the log twice, and what one costs does
         # not depend on which other ones a killed session had drawn.
         place = sum(one.runs for one in self.recordings[: piece.recording]) + piece.run
+        prompt, extractor = self.prompts[piece.prompt], self.extractor
         return Task(
-            prompt=self.prompts[piece.prompt],
+            prompt=prompt,
             allocation=recording.allocation(piece.generator),
             generator=self.generators[piece.generator],
-            extractor=self.extractor,
+            extractor=extractor.fresh(prompt) if isinstance(extractor, AnswerRule) else extractor,
             seed=self.seed if recording.strategy is None else self.seed + _RUN_SEEDS * (1 + place),
             wave_size=self.samples_per_request,
         )

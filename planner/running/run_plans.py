@@ -208,7 +208,9 @@ class _Work:
             prompt=prompt,
             allocation=allocation,
             generator=self._generator(plan, allocation.generator),
-            extractor=self.extractor.fresh() if isinstance(self.extractor, AnswerRule) else self.extractor,
+            extractor=self.extractor.fresh(prompt)
+            if isinstance(self.extractor, AnswerRule)
+            else self.extractor,
             seed=self.seed,
             strategy=strategy,
             expected_cost=plan.expected_cost,

@@ -27,7 +27,7 @@ from typing import Final, Literal, TypeAlias
 
 from difficulty.errors import InvalidInputError, VerifierError
 
-__all__ = ["Limits", "Verdict", "run_python"]
+__all__ = ["Limits", "Verdict", "hear_python", "run_python"]
 
 Verdict: TypeAlias = Literal["passed", "failed", "timeout"]
 
@@ -138,10 +138,56 @@ def run_python(
     ('passed', 'failed')
     """
     mark = secrets.token_hex(16)
-    work = {
-        "program": source, "tests": tests, "mark": mark, "parts": _parts(), "wrapped": bool(wrapper),
-        **asdict(limits),
-    }  # fmt: skip
+    work = {"program": source, "tests": tests, "mark": mark, "speaks": False}
+    said, in_time = _run(work, limits=limits, wrapper=wrapper, python=python)
+    if said == b"R" + mark.encode():
+        return "passed"
+    return "failed" if in_time else "timeout"
+
+
+def hear_python(
+    source: str, *, probe: str, limits: Limits, wrapper: Sequence[str] = (), python: str | None = None
+) -> str | None:
+    """Run a program, then a probe in the same module, and return the text that the probe leaves in ``SAID``.
+
+    Parameters
+    ----------
+    source : str
+        The program; it may exit, find no input, and fail under ``if __name__ == "__main__":``.
+    probe : str
+        Python code that assigns ``SAID``; at most 400 bytes of it are read. A program can make it say
+        anything, of itself only.
+    limits, wrapper, python
+        As in `run_python`.
+
+    Returns
+    -------
+    str or None
+        None where the program or the probe came to no end.
+
+    Raises
+    ------
+    VerifierError
+        When the process cannot be started or isolated as asked.
+
+    Examples
+    --------
+    >>> hear_python("def f(n): return n + 1", probe="SAID = f(41)", limits=Limits())
+    '42'
+    """
+    mark = secrets.token_hex(16)
+    work = {"program": source, "tests": probe, "mark": mark, "speaks": True}
+    said, in_time = _run(work, limits=limits, wrapper=wrapper, python=python)
+    head = b"R" + mark.encode()
+    return said[len(head) :].decode(errors="replace") if in_time and said.startswith(head) else None
+
+
+def _run(
+    work: dict[str, object], *, limits: Limits, wrapper: Sequence[str], python: str | None
+) -> tuple[bytes, bool]:
+    """Return what the process of a program said, and whether it ended before its time did."""
+    mark = str(work["mark"])
+    work = {**work, "parts": _parts(), "wrapped": bool(wrapper), **asdict(limits)}
     environment = {"LANG": "C.UTF-8", "OMP_NUM_THREADS": "1"}
     if wrapper:
         environment["PATH"] = os.environ.get("PATH", os.defpath)
@@ -163,7 +209,12 @@ def run_python(
         assert process.stdout is not None
         with process.stdout as pipe:
             try:
-                said, in_time = _listen(pipe.fileno(), seconds=limits.seconds, mark=b"R" + mark.encode())
+                said, in_time = _listen(
+                    pipe.fileno(),
+                    seconds=limits.seconds,
+                    mark=b"R" + mark.encode(),
+                    speaks=bool(work["speaks"]),
+                )
             finally:
                 _kill(process, pipe.fileno())
     if said[:1] != b"R":
@@ -172,9 +223,7 @@ def run_python(
             "the process for the program could not be set up: "
             + (reason or f"the interpreter {'ended' if in_time else 'did not come'} before the program began")
         )
-    if said == b"R" + mark.encode():
-        return "passed"
-    return "failed" if in_time else "timeout"
+    return said, in_time
 
 
 @cache
@@ -183,7 +232,7 @@ def _parts() -> tuple[tuple[str, str], ...]:
     return tuple((name, Path(__file__).with_name(name).read_text(encoding="utf-8")) for name in _PARTS)
 
 
-def _listen(pipe: int, *, seconds: float, mark: bytes) -> tuple[bytes, bool]:
+def _listen(pipe: int, *, seconds: float, mark: bytes, speaks: bool) -> tuple[bytes, bool]:
     """Read at most some hundred bytes; return them, and whether they ended before the time did."""
     said, deadline = b"", time.monotonic() + _START_SECONDS
     with selectors.DefaultSelector() as selector:
@@ -195,8 +244,8 @@ def _listen(pipe: int, *, seconds: float, mark: bytes) -> tuple[bytes, bool]:
             if not said and piece[:1] == b"R":
                 deadline = time.monotonic() + seconds
             said += piece
-            spoiled = said[:1] == b"R" and not mark.startswith(said)
-            if not piece or said == mark or spoiled or len(said) > 512:
+            spoiled = said[:1] == b"R" and not mark.startswith(said[: len(mark)])
+            if not piece or (said == mark and not speaks) or spoiled or len(said) > 512:
                 return said, True
 
 
