@@ -38,6 +38,7 @@ from policies.table.measure import prompt_lengths, prompt_token_fit
 from policies.table.table import CourseTable
 from training.answering.learn import with_answering
 from training.labels.labelled import labelled
+from training.labels.rivals import rivals
 from training.menu.learned_verifiers import LearnedVerifiers, fit_learned_verifiers
 from training.menu.storage import study_storage
 from training.menu.study_name import study_name
@@ -150,7 +151,7 @@ def train(
     if labels is None:
         graded = valued(log, objective, reward=reward)
     else:
-        graded, record["labels"] = _labelled(log, labels, objective)
+        graded, record["labels"] = _labelled(log, labels, objective, seed)
         learned_verifier = False  # it needs verdicts
     check_learnable(graded, objective)
     unit = check_unit(unit or default_unit(graded))
@@ -176,7 +177,9 @@ def train(
         )
 
 
-def _labelled(log: SampleLog, labels: Labels, objective: Objective) -> tuple[SampleLog, dict[str, Any]]:
+def _labelled(
+    log: SampleLog, labels: Labels, objective: Objective, seed: int
+) -> tuple[SampleLog, dict[str, Any]]:
     """Return a log whose samples are worth their labels, and the record of these."""
     if objective != "accuracy":
         raise InvalidInputError(
@@ -184,7 +187,7 @@ def _labelled(log: SampleLog, labels: Labels, objective: Objective) -> tuple[Sam
             f"{objective!r}"
         )
     found = labelled(log, labels)
-    return found.log, found.record
+    return found.log, found.record | {"rivals": rivals(log, labels, seed=seed)}
 
 
 def _train(

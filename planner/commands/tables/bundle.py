@@ -30,6 +30,7 @@ __all__ = [
 _LEVELS_SHOWN: Final = 6
 # Of the courses on offer at one price.
 _MOST_OFFERS: Final = 2
+_SHOWN_RIVALS: Final = 3
 
 
 def training_table(bundle: PolicyBundle) -> Table:
@@ -45,6 +46,7 @@ def training_table(bundle: PolicyBundle) -> Table:
         ("plans for", f"{bundle.objective}, cost in {unit}"),
         ("courses", f"{int(bundle.deployed.sum())} ways to spend samples, of {bundle.table.value.shape[1]}"),
         ("text", _text(training)),
+        *_labels(training),
     ):
         table.add_row(*row)
     return table
@@ -96,8 +98,7 @@ def bundle_table(bundle: PolicyBundle, path: str) -> Table:
             rows.append(("text", f"tells how prompts differ in success, on those left out: {told}"))
         else:
             rows.append(("text", "tells nothing about success"))
-        if training.get("labels"):
-            rows.append(("labels", _labels(training["labels"])))
+        rows += _labels(training)
         rows += [("more is worse", _fall(row)) for row in training.get("overoptimised", [])]
         about = training.get("about", {})
         origin = [str(about[name]) for name in ("source", "licence") if name in about]
@@ -117,12 +118,36 @@ def _objective(bundle: PolicyBundle) -> str:
     )
 
 
-def _labels(record: Mapping[str, Any]) -> str:
-    """Return what stood for right and wrong in training."""
+def _labels(training: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what stood for right and wrong in training, if no verdicts did, and what it does not tell."""
+    record = training.get("labels")
+    if not record:
+        return []
     graded = record["correction"]["n_prompts"]
     corrected = f"corrected on {graded:g} graded prompts" if graded else "taken at their word"
-    return (
+    told = (
         f"by {record['by']}, {corrected}; samples are right with a chance of {record['mean']:.3f} on average"
+    )
+    rivals = record.get("rivals", {})
+    return [
+        ("labels", told),
+        *([("not settled", _unsettled(rivals))] if rivals.get("unsettled") else []),
+    ]
+
+
+def _unsettled(rivals: Mapping[str, Any]) -> str:
+    """Return which generators may be better than the one that labels call best, and what would settle it."""
+    rows = rivals["unsettled"]
+    ends = [tuple(row["interval"]) for row in rows]
+    near = ", ".join(
+        f"{row['generator']} ({row['behind']:.2f} behind, {low:+.2f} to {high:+.2f})"
+        for row, (low, high) in zip(rows[:_SHOWN_RIVALS], ends, strict=False)
+    )
+    near += f" and {len(rows) - _SHOWN_RIVALS} more" if len(rows) > _SHOWN_RIVALS else ""
+    text = f"which generator is best: by labels {rivals['best']}, but it may be {near}"
+    n = len(rivals["grade_first"])
+    return text + (
+        f". Grade {n} prompts drawn at random (rivals.grade_first with --json) and train again" if n else ""
     )
 
 
