@@ -86,7 +86,8 @@ __all__ = ["command"]
     "--extract",
     default=None,
     metavar="HOW",
-    help="number, boxed, math, choice, json, json:FIELD, tool_calls, clusters, whole_text or regex:PATTERN; "
+    help="number, boxed, math, choice, json, json:FIELD, tool_calls, clusters, program_outputs (runs the "
+    "programs on this machine), whole_text or regex:PATTERN; "
     "by default the last box, else the last number.",
 )
 @click.option(

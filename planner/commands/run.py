@@ -103,7 +103,8 @@ _WHY: Final = {
     "--extract",
     default=None,
     metavar="HOW",
-    help="number, boxed, math, choice, json, json:FIELD, tool_calls, clusters, whole_text or regex:PATTERN; "
+    help="number, boxed, math, choice, json, json:FIELD, tool_calls, clusters, program_outputs (runs the "
+    "programs on this machine), whole_text or regex:PATTERN; "
     "by default the last box, else the last number. Take the way that the bundle's log was collected with.",
 )
 @click.option(

@@ -242,13 +242,18 @@ def extractor_of(name: str | None, *, replayed: object = None) -> AnswerRule:
     Parameters
     ----------
     name : str, optional
-        As for `planner.answers.rules.extractor_named`, or ``number`` or ``choice`` for short.
+        As for `planner.answers.rules.extractor_named`, or ``number`` or ``choice`` for short; or
+        ``program_outputs``, which runs programs here, as whoever writes it knows.
     replayed : AnswerRule, optional
         The default where a log is replayed, whose answers are extracted already.
     """
     from planner.answers.rule import AnswerRule
     from planner.answers.rules import USUAL_RULE, extractor_named
 
+    if name == "program_outputs":
+        from planner.verifiers.program_outputs import ProgramOutputs
+
+        return ProgramOutputs(allow_execution=True)
     if name is not None:
         return extractor_named(_SHORT.get(name, name))
     return replayed if isinstance(replayed, AnswerRule) else USUAL_RULE

@@ -15,6 +15,7 @@ from difficulty.errors import InvalidInputError
 from planner.answers.rules import FirstOf, LastNumber
 from planner.answers.signatures import AskedFunction, asked_function
 from planner.collection.run import collect
+from planner.commands.terminal.draw_options import extractor_of
 from planner.ports.ports import Completion, SampleRequest
 from planner.running.run_plans import run_plans
 from planner.verifiers.output_probe import said_of
@@ -212,6 +213,7 @@ def test_it_runs_only_where_that_is_meant() -> None:
         ProgramOutputs()
     with pytest.raises(InvalidInputError, match="n_inputs"):
         ProgramOutputs(allow_execution=True, n_inputs=0)
+    assert isinstance(extractor_of("program_outputs"), ProgramOutputs)
     assert RULE.extract("I do not know.", "stop") is None
     assert RULE.extract("```python\ndef f(n): return n\n```", "length") is None
     assert RULE.blocks
