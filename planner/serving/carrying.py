@@ -143,6 +143,10 @@ async def carry(
     told: dict[str, Any] = {}
     if judge is not None:
         outcome = _with(outcome, judge.untold, priced.price(judge.untold, judge.generator.name))
+        if planning.judging is not None and priced.unit == planning.unit and drawing.n_samples > 1:
+            paid = priced.price(judge.spent, judge.generator.name)
+            drawn = max((outcome.cost or 0.0) - paid, 0.0)
+            planning.judging.learn(n=drawing.n_samples, samples=drawn, judgements=paid)
         told["judge"] = _told(judge.spent, judge.n_failed)
     if embedding is not None and selecting.embedding is not None:
         name = selecting.embedding.generator.name

@@ -22,7 +22,7 @@ from planner.running.till import Till
 from planner.serving.options import Options
 from planner.serving.origin import Source
 from planner.serving.payment import KeyLimit, KeyPurses
-from planner.serving.planning import Planning
+from planner.serving.planning import EXAMPLE, Planning
 from planner.serving.request_log import RequestLog
 from planner.serving.route import Route
 from planner.serving.selection_settings import selecting_of
@@ -34,7 +34,6 @@ __all__ = ["Loading", "planning_of"]
 
 _LOG: Final = logger_of("planner.serving")
 _UNTRAINED: Final = "default"
-_EXAMPLE: Final = Prompt(text="What is 6 times 7?")
 _N_POINTS: Final = 40
 
 
@@ -87,7 +86,7 @@ def planning_of(
         if way is not None:
             # What its tokens cost must be known before any is spent.
             planning.cost_model.price(Usage(prompt_tokens=1, output_tokens=1), way.generator.name)
-    planning.plan(_EXAMPLE, Options(), price=None)
+    planning.plan(EXAMPLE, Options(), price=None)
     for key in sources:
         given = one.generators.get(key)
         named = one.upstream if given is None or given.upstream is None else given.upstream
@@ -104,12 +103,12 @@ def _till_of(one: RouteSettings, planning: Planning) -> Till | None:
     """Return a route's budget per window, None where it has a price."""
     if one.limit is None or one.window is None:
         return None
-    typical: list[Prompt] = [_EXAMPLE]
+    typical: list[Prompt] = [EXAMPLE]
     if one.typical is not None:
         typical = list(read_prompts(one.typical).prompts)
-    points = planning.planner.frontier(typical, n_points=_N_POINTS)
+    points, dearer = planning.planner.frontier(typical, n_points=_N_POINTS), planning.dearer
     return Till.of(
-        [(point.price, point.expected_cost) for point in points],
+        [(point.price / dearer, point.expected_cost * dearer) for point in points],
         planning.cost_model.price,
         limit=one.limit,
         window=one.window,

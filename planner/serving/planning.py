@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from difficulty.errors import UnknownGeneratorError
+from difficulty.errors import InvalidBudgetError, UnknownGeneratorError
 from difficulty.generator import Generator
+from difficulty.prompt import Prompt
 from planner.drivers import Limits as RunLimits
 from planner.planner import Planner
 from planner.ports.outcome import Outcome
 from planner.ports.ports import AnswerExtractor, Backend, FinishReason, Verifier
 from planner.running.run_plans import run_plans
+from planner.serving.judging import JudgeCost
 from planner.serving.options import Options
 from planner.serving.origin import Source
 from planner.serving.plannable import Asked
@@ -31,12 +33,11 @@ from policies.course.selection import LOGPROB, Selection
 from policies.plan.plan import AllocationPlan
 from policies.verifier.learned_verifier import LEARNED
 
-if TYPE_CHECKING:
-    from difficulty.prompt import Prompt
-
-__all__ = ["WHOLE", "Planning", "WholeText"]
+__all__ = ["EXAMPLE", "WHOLE", "Planning", "WholeText"]
 
 _SEEDS: Final = Random()
+EXAMPLE: Final = Prompt(text="What is 6 times 7?")
+"""A prompt as short as most."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +66,21 @@ class Planning:
     max_per_request: float | None = None
     selecting: Selecting = field(default_factory=Selecting)
     max_samples: int = 64
+    judging: JudgeCost | None = field(init=False, repr=False, default=None)
+
+    def __post_init__(self) -> None:
+        way = self.selecting.judge
+        if self.selecting.select != JUDGE or way is None:
+            return
+        one = self.least(EXAMPLE)
+        sample = one.expected_cost / (one.course.n if one.course else 1)
+        judging = JudgeCost.of(way.generator, way.prompt, self.cost_model, sample=sample)
+        object.__setattr__(self, "judging", judging)
+
+    @property
+    def dearer(self) -> float:
+        """By which factor a sample of a plan of several costs more than planners know: it is judged."""
+        return 1.0 if self.judging is None else self.judging.factor
 
     @property
     def unit(self) -> Unit:
@@ -101,17 +117,44 @@ class Planning:
             When the client's budget, or the route's cap, does not reach for one sample.
         """
         cap = self.max_per_request
+        at = options.price if options.price is not None else price if price is not None else self.price
+        if self.judging is None:
+            return self.within(self._planned(prompt, options, at, cap, 1.0), options)
+        try:
+            plan = self.within(self._planned(prompt, options, at, cap, self.dearer), options)
+        except InvalidBudgetError:
+            # One sample is not judged.
+            plan = self._planned(prompt, options, at, cap, 1.0)
+            return plan if plan.course is None else _one(plan, plan.course, "nothing is left for a judge")
+        judged = plan.course is not None and plan.course.n > 1
+        return self._with_judge(plan, at) if judged else replace(plan, price=plan.price and at)
+
+    def _planned(
+        self, prompt: Prompt, options: Options, at: float | None, cap: float | None, dearer: float
+    ) -> AllocationPlan:
+        """Plan where a sample costs more, by a factor, than the planner knows: so much less is bought."""
+        cap = None if cap is None else cap / dearer
         if options.budget is not None:
             own = options.unit is None or options.unit == self.unit
-            most = options.budget if cap is None or not own else min(options.budget, cap)
+            given = options.budget / dearer
+            most = given if cap is None or not own else min(given, cap)
             budget = Budget(limit=most, unit=check_unit(options.unit or self.unit), max_per_prompt=most)
             (plan,) = self.planner.plan([prompt], budget=budget)
         elif options.target_accuracy is not None:
             (plan,) = self.planner.plan([prompt], target_accuracy=options.target_accuracy, max_per_prompt=cap)
         else:
-            at = options.price if options.price is not None else price if price is not None else self.price
-            (plan,) = self.planner.plan([prompt], price=at or 0.0, max_per_prompt=cap)
-        return self.within(plan, options)
+            (plan,) = self.planner.plan([prompt], price=(at or 0.0) * dearer, max_per_prompt=cap)
+        return plan
+
+    def _with_judge(self, plan: AllocationPlan, at: float | None) -> AllocationPlan:
+        """Return a plan that says what is expected of its samples and of judging them."""
+        dearer, interval = self.dearer, plan.cost_interval
+        return replace(
+            plan,
+            expected_cost=dearer * plan.expected_cost,
+            cost_interval=None if interval is None else (dearer * interval[0], dearer * interval[1]),
+            price=plan.price and at,
+        )
 
     def least(self, prompt: Prompt) -> AllocationPlan:
         """Return the cheapest plan that there is: what a request gets when nothing is left for more."""

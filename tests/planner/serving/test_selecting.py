@@ -242,13 +242,31 @@ async def test_a_budget_covers_the_judge_too() -> None:
         ScriptedUpstream(judged(["it is 41", "it is 42"], ["Score: 9"])) as up,
         serving(
             up, select="judge", judge={"model": "judge-8b", "max_output_tokens": 5000},
-            max_per_request=1100.0,
+            max_per_request=3000.0,
         ) as bed,
     ):  # fmt: skip
         got = await bed.ask(chat(max_tokens=8))
     assert got.status == 200
-    assert got.json["planner"]["cost"] <= 1100
-    assert all(asked.json["max_tokens"] <= 1100 for asked in of_judge(up))
+    assert got.json["planner"]["cost"] <= 3000
+    assert of_judge(up)
+    assert all(asked.json["max_tokens"] <= 3000 for asked in of_judge(up))
+
+
+async def test_what_a_judge_costs_is_learned_and_expected() -> None:
+    marks = ["x" * 190 + "Score: 9"]
+    texts = [f"it is {41 + place % 2}, {place}" for place in range(2000)]
+    async with (
+        ScriptedUpstream(judged(texts, marks)) as up,
+        serving(up, price=1e-7, select="judge", judge={"model": "judge-8b", "max_output_tokens": 20}) as bed,
+    ):
+        first = (await bed.ask(chat(max_tokens=20), path="/v1/plan")).json
+        for _ in range(20):
+            await bed.ask(chat(max_tokens=20))
+        last = (await bed.ask(chat(max_tokens=20), path="/v1/plan")).json
+    # A judgement costs more than ten times what its sample does, and was guessed at two per cent: so much
+    # less is drawn, and is expected to cost more.
+    assert last["expected_accuracy"] < first["expected_accuracy"]
+    assert last["expected_cost"] > 1.5 * first["expected_cost"]
 
 
 async def test_a_judge_may_be_asked_at_another_upstream_with_its_own_key(

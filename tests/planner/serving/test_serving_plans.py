@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from conftest import Trained
@@ -16,7 +16,7 @@ from difficulty.prompt import Prompt
 from planner.answers.rules import LastNumber
 from planner.planner import Planner
 from planner.serving.options import Options
-from planner.serving.origin import Source
+from planner.serving.origin import Origin, Source
 from planner.serving.planning import Planning
 from planner.serving.selecting import JudgeWay, Selecting
 from planner.verifiers.mean_logprob import MeanLogprob
@@ -122,3 +122,58 @@ async def test_a_long_prompt_does_not_hold_up_the_others(trained: Trained) -> No
     assert got.json["mode"] == "plan"
     assert during > 10
     assert not up.asked
+
+
+def judging(*, said: int, **more: Any) -> Planning:
+    """A route with a judge whose replies are thought to have about half of `said` tokens."""
+    source = Source(cast(Origin, None), "judge-8b")
+    way = JudgeWay(source, Generator(name="judge/judge-8b", max_output_tokens=said))
+    selecting = Selecting(extractor=LastNumber(), select="judge", judge=way)
+    return Planning(planner=PLANNER, sources={}, selecting=selecting, **{"price": 1e-4, **more})
+
+
+def n_of(plan: AllocationPlan) -> int:
+    assert plan.course is not None
+    return plan.course.n
+
+
+def test_a_price_buys_fewer_samples_where_a_judge_reads_each() -> None:
+    prompt = Prompt(text="6 x 7?")
+    bare = Planning(planner=PLANNER, sources={}, price=1e-4, selecting=Selecting(extractor=LastNumber()))
+    plans = [one.plan(prompt, Options(), price=None) for one in (bare, *map_judges())]
+    counts = [n_of(plan) for plan in plans]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > counts[-1] == 1
+    # Each says the price that was asked for; one sample alone is not judged.
+    assert {plan.price for plan in plans} == {1e-4}
+    least = bare.least(prompt).expected_cost
+    assert plans[-1].expected_cost == pytest.approx(least)
+
+
+def map_judges() -> list[Planning]:
+    judges = [judging(said=said) for said in (4, 40, 400, 400)]
+    assert judges[-1].judging is not None
+    judges[-1].judging.learn(n=100, samples=1000.0, judgements=1e6)
+    return judges
+
+
+def test_what_a_plan_is_expected_to_cost_holds_its_judge() -> None:
+    planning = judging(said=40, price=1e-6)
+    assert planning.judging is not None
+    plan = planning.plan(Prompt(text="6 x 7?"), Options(), price=None)
+    (alone,) = PLANNER.plan([Prompt(text="6 x 7?")], price=1e-6 * planning.dearer)
+    assert n_of(plan) > 1
+    # 20 tokens of a judge for each sample of 10.
+    assert plan.expected_cost == pytest.approx(3 * alone.expected_cost)
+    for _ in range(30):
+        planning.judging.learn(n=10, samples=100.0, judgements=500.0)
+    assert planning.dearer == pytest.approx(6.0, abs=0.1)
+
+
+def test_a_budget_buys_samples_and_their_judge_or_one_sample() -> None:
+    planning = judging(said=40)
+    for budget in (12.0, 40.0, 90.0, 300.0):
+        plan = planning.plan(Prompt(text="6 x 7?"), Options(budget=budget), price=None)
+        assert plan.expected_cost <= budget
+    assert n_of(planning.plan(Prompt(text="6 x 7?"), Options(budget=12.0), price=None)) == 1
+    assert n_of(plan) > 1
