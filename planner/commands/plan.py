@@ -14,71 +14,26 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import click
 
-from planner.commands.terminal.answer_prices import (
-    answer_price_of,
-    no_answer_costs_option,
-    wrong_costs_option,
-)
-from planner.commands.terminal.options import (
-    as_json,
-    bundle_argument,
-    max_rounds_option,
-    one_shot_option,
-    seed_option,
-)
+from planner.commands.terminal.asking import Asking, asking_options
+from planner.commands.terminal.options import as_json, bundle_argument, seed_option
 from planner.commands.terminal.terminal import note, print_json, results, say_json
-from policies.cost.budget import UNITS, Budget, check_unit
 
 if TYPE_CHECKING:
     from difficulty.generator import Generator
     from difficulty.prompt import Prompt
     from planner.planner import Planner
+    from policies.cost.budget import Budget
     from policies.plan.plan import AllocationPlan
 
 OutFormat: TypeAlias = Literal["plans", "openai-batch", "rollouts"]
 
-__all__ = ["OutFormat", "budget_of", "command"]
+__all__ = ["OutFormat", "command"]
 
 
 @click.command("plan")
 @bundle_argument
 @click.argument("prompts", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
-@click.option(
-    "--budget", type=float, default=None, help="Limit per prompt on average, or for the batch (--scope)."
-)
-@click.option(
-    "--unit",
-    type=click.Choice(UNITS),
-    default=None,
-    help="Unit of --budget; by default the one that the bundle was trained in.",
-)
-@click.option(
-    "--scope",
-    type=click.Choice(["prompt", "batch"]),
-    default="prompt",
-    show_default=True,
-    help="Whether --budget is the average per prompt or the total.",
-)
-@click.option("--max-per-prompt", type=float, default=None, help="Hard cap on any plan's expected cost.")
-@click.option(
-    "--price", type=float, default=None, help="In place of a budget: value that a unit of cost must bring."
-)
-@click.option(
-    "--target-accuracy",
-    type=float,
-    default=None,
-    help="In place of a budget: mean expected accuracy to reach at least cost.",
-)
-@click.option(
-    "--target-risk",
-    type=float,
-    default=None,
-    help="Alone or with a budget: most answers at this share of errors among those given.",
-)
-@wrong_costs_option
-@no_answer_costs_option
-@one_shot_option
-@max_rounds_option
+@asking_options
 @click.option(
     "--format",
     "form",
@@ -123,17 +78,7 @@ __all__ = ["OutFormat", "budget_of", "command"]
 def command(
     bundle: Path,
     prompts: Path,
-    budget: float | None,
-    unit: str | None,
-    scope: Literal["prompt", "batch"],
-    max_per_prompt: float | None,
-    price: float | None,
-    target_accuracy: float | None,
-    target_risk: float | None,
-    wrong_costs: float | None,
-    no_answer_costs: float | None,
-    one_shot: bool,
-    max_rounds: int | None,
+    asking: Asking,
     form: Literal["auto", "jsonl", "text"],
     out: Path | None,
     out_format: OutFormat,
@@ -163,25 +108,16 @@ def command(
     from policies.plan.wire import plan_to_json
 
     planner = Planner.load(bundle)
-    limit = budget_of(planner, budget, unit, scope, max_per_prompt, [price, target_accuracy], target_risk)
+    asked = asking.of(planner.bundle)
     found = read_tasks(str(prompts), form=form)  # the files that run and collect read, with the same ids
     if found.unused_fields:
         note(f"fields of {prompts} that planning does not use: {', '.join(found.unused_fields)}")
     if floor is None and cap is None:
-        plans = planner.plan(
-            found.prompts,
-            budget=limit,
-            price=price,
-            target_accuracy=target_accuracy,
-            target_risk=target_risk,
-            answer_price=answer_price_of(wrong_costs, no_answer_costs, target_risk),
-            one_shot=one_shot or out_format != "plans",
-            max_rounds=max_rounds,
-            seed=seed,
-        )
+        asked["one_shot"] |= out_format != "plans"
+        plans = planner.plan(found.prompts, **asked, seed=seed)
     else:
         sizes = floor or 2, cap or 32
-        plans = _groups(planner, found.prompts, generator, limit, price, sizes, seed)
+        plans = _groups(planner, found.prompts, generator, asked["budget"], asked["price"], sizes, seed)
         note(
             f"{len(plans)} of {len(found.prompts)} prompts have a group of {sizes[0]} to {sizes[1]} rollouts"
         )
@@ -199,12 +135,12 @@ def command(
         return
     from planner.commands.tables.plan import plan_summary, plan_table
 
-    asked = _asked(planner, limit, price, target_accuracy, target_risk)
+    words = asking.in_words(planner.bundle)
     if as_json:
-        print_json({"out": ", ".join(map(str, files)), "asked": asked, **plan_summary(plans)})
+        print_json({"out": ", ".join(map(str, files)), "asked": words, **plan_summary(plans)})
         return
     console = results(error=out is None and not seen)
-    console.print(plan_table(plans, title=f"Plans for {len(plans)} prompts, {asked}"))
+    console.print(plan_table(plans, title=f"Plans for {len(plans)} prompts, {words}"))
     if out is not None:
         what = {"plans": "Plans", "openai-batch": "Batch", "rollouts": "Rollouts"}[out_format]
         console.print(f"{what}: {', '.join(map(str, files))}", soft_wrap=True)
@@ -266,41 +202,3 @@ def _with_models(generators: Mapping[str, Generator], models: Sequence[str]) -> 
             )
         found[name] = replace(found[name], model=model)
     return found
-
-
-def budget_of(
-    planner: Planner,
-    budget: float | None,
-    unit: str | None,
-    scope: Literal["prompt", "batch"],
-    cap: float | None,
-    others: list[float | None],
-    target_risk: float | None = None,
-) -> Budget | None:
-    """Return the budget, or None where a price or target is given instead."""
-    given = [value for value in (budget, *others) if value is not None]
-    if target_risk is not None and any(value is not None for value in others):
-        raise click.UsageError("--target-risk goes alone or with --budget")
-    if len(given) + (target_risk is not None and not given) != 1:
-        raise click.UsageError("give one of --budget, --price, --target-accuracy and --target-risk")
-    if budget is None:
-        for name, value in (("--unit", unit), ("--max-per-prompt", cap)):
-            if value is not None:
-                raise click.UsageError(f"{name} goes with --budget")
-        return None
-    return Budget(limit=budget, unit=check_unit(unit or planner.bundle.unit), scope=scope, max_per_prompt=cap)
-
-
-def _asked(
-    planner: Planner, limit: Budget | None, price: float | None, target: float | None, risk: float | None
-) -> str:
-    """Say in words what was asked for."""
-    if limit is None:
-        if risk is not None:
-            return f"target risk {risk:g}"
-        if price is not None:
-            return f"price {price:g} per {planner.bundle.unit.rstrip('s').replace('_', ' ')}"
-        return f"target {planner.bundle.objective} {target:g}"
-    where = "per prompt on average" if limit.scope == "prompt" else "for the batch"
-    cap = "" if limit.max_per_prompt is None else f", at most {limit.max_per_prompt:g} each"
-    return f"budget {limit.limit:g} {limit.unit.replace('_', ' ')} {where}{cap}"

@@ -14,12 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import click
 
 from difficulty.errors import InvalidInputError
-from planner.commands.plan import budget_of
-from planner.commands.terminal.answer_prices import (
-    answer_price_of,
-    no_answer_costs_option,
-    wrong_costs_option,
-)
+from planner.commands.terminal.asking import Asking, asking_options
 from planner.commands.terminal.draw_options import (
     BackendOptions,
     TaskOptions,
@@ -28,16 +23,9 @@ from planner.commands.terminal.draw_options import (
     limit_options,
     tasks_options,
 )
-from planner.commands.terminal.options import (
-    as_json,
-    bundle_argument,
-    max_rounds_option,
-    one_shot_option,
-    seed_option,
-)
+from planner.commands.terminal.options import as_json, bundle_argument, seed_option
 from planner.commands.terminal.terminal import note, print_json, results
 from planner.progress import Teller, progress_bars
-from policies.cost.budget import UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,26 +59,7 @@ _WHY: Final = {
     type=click.Path(dir_okay=False, path_type=Path),
     help="Outcomes, JSON Lines, in the order of the prompts.",
 )
-@click.option(
-    "--budget", type=float, default=None, help="Limit per prompt on average, or for the batch (--scope)."
-)
-@click.option(
-    "--unit", type=click.Choice(UNITS), default=None, help="Unit of --budget; the bundle's by default."
-)
-@click.option("--scope", type=click.Choice(["prompt", "batch"]), default="prompt", show_default=True)
-@click.option("--max-per-prompt", type=float, default=None, help="Hard cap on any prompt's cost.")
-@click.option("--price", type=float, default=None, help="In place of a budget: value of a unit of cost.")
-@click.option("--target-accuracy", type=float, default=None, help="In place of a budget: accuracy to reach.")
-@click.option(
-    "--target-risk",
-    type=float,
-    default=None,
-    help="Alone or with --budget: withhold answers, so that errors among those given stay below this share.",
-)
-@wrong_costs_option
-@no_answer_costs_option
-@one_shot_option
-@max_rounds_option
+@asking_options
 @click.option(
     "--plans",
     "plan_file",
@@ -137,17 +106,7 @@ def command(
     bundle: Path,
     prompts: str,
     out: Path,
-    budget: float | None,
-    unit: str | None,
-    scope: Literal["prompt", "batch"],
-    max_per_prompt: float | None,
-    price: float | None,
-    target_accuracy: float | None,
-    target_risk: float | None,
-    wrong_costs: float | None,
-    no_answer_costs: float | None,
-    one_shot: bool,
-    max_rounds: int | None,
+    asking: Asking,
     plan_file: Path | None,
     extract: str | None,
     verifier: str | None,
@@ -177,33 +136,20 @@ def command(
     if out.exists() and not journal.exists():
         raise InvalidInputError(f"{out} exists and is complete; take another output or remove it")
     planner = Planner.load(bundle)
-    answer_price = answer_price_of(wrong_costs, no_answer_costs, target_risk)
-    anew = (max_rounds, price, target_accuracy, target_risk, answer_price)
-    if plan_file is not None and (one_shot or any(value is not None for value in anew)):
+    if plan_file is not None and asking.plans_anew:
         raise click.UsageError(
             "--plans says all of it; --one-shot, --max-rounds, --price, --target-accuracy, --target-risk and "
             "--wrong-costs plan anew"
         )
-    limit = None
-    if plan_file is None or budget is not None:
-        limit = budget_of(planner, budget, unit, scope, max_per_prompt, [price, target_accuracy], target_risk)
+    settled = plan_file is not None and asking.budget is None
+    limit = None if settled else asking.limit(planner.bundle)
     tasks = task_options.read(prompts)
     served, spec = _served(planner.bundle.generators, tasks.prompts, backend, templates)
     planner = replace(planner, bundle=replace(planner.bundle, generators=served))
     if plan_file is not None:
         plans = _plans_of(plan_file, tasks.prompts, None if limit is None else limit.unit)
     else:
-        plans = planner.plan(
-            tasks.prompts,
-            budget=limit,
-            price=price,
-            target_accuracy=target_accuracy,
-            target_risk=target_risk,
-            answer_price=answer_price,
-            one_shot=one_shot,
-            max_rounds=max_rounds,
-            seed=seed,
-        )
+        plans = planner.plan(tasks.prompts, **asking.of(planner.bundle), seed=seed)
     opened = spec.open()
     extractor = extractor_of(extract, replayed=getattr(opened, "extractor", None))
     grader = tasks.grader or GoldGrader(extractor=extractor)
@@ -236,13 +182,7 @@ def command(
             outcomes = planner.run(
                 tasks.prompts,
                 backend=opened,
-                budget=limit,
-                price=price,
-                target_accuracy=target_accuracy,
-                target_risk=target_risk,
-                answer_price=answer_price,
-                one_shot=one_shot,
-                max_rounds=max_rounds,
+                **asking.of(planner.bundle),
                 verifier=scoring,
                 extractor=extractor,
                 limits=limits,

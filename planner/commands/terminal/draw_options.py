@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import wraps
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
+from planner.commands.terminal.options import packed
 from planner.commands.terminal.terminal import note
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ __all__ = [
     "limit_options",
     "tasks_options",
 ]
-
-Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 # Short names of the ways to find an answer, beside the full ones.
 _SHORT: Final = {"number": "last_number", "choice": "multiple_choice"}
@@ -203,7 +201,7 @@ def backend_options(function: Callable[..., Any]) -> Callable[..., Any]:
             )
         }
 
-    return _packed(function, pack, _BACKEND)
+    return packed(function, pack, _BACKEND)
 
 
 def tasks_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -213,7 +211,7 @@ def tasks_options(function: Callable[..., Any]) -> Callable[..., Any]:
         names = ("form", "size", "task_seed", "task_options")
         return {"task_options": TaskOptions(**{name: values.pop(name) for name in names})}
 
-    return _packed(function, pack, _TASKS)
+    return packed(function, pack, _TASKS)
 
 
 def limit_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -233,7 +231,7 @@ def limit_options(function: Callable[..., Any]) -> Callable[..., Any]:
             )
         }
 
-    return _packed(function, pack, _LIMITS)
+    return packed(function, pack, _LIMITS)
 
 
 def extractor_of(name: str | None, *, replayed: object = None) -> AnswerRule:
@@ -257,20 +255,3 @@ def extractor_of(name: str | None, *, replayed: object = None) -> AnswerRule:
     if name is not None:
         return extractor_named(_SHORT.get(name, name))
     return replayed if isinstance(replayed, AnswerRule) else USUAL_RULE
-
-
-def _packed(
-    function: Callable[..., Any],
-    pack: Callable[[dict[str, Any]], dict[str, Any]],
-    options: tuple[Decorator, ...],
-) -> Callable[..., Any]:
-    """Declare options and hand their values to the function as one."""
-
-    @wraps(function)
-    def wrapper(**values: Any) -> Any:
-        return function(**pack(values), **values)
-
-    wrapped: Callable[..., Any] = wrapper
-    for option in reversed(options):
-        wrapped = option(wrapped)
-    return wrapped

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -20,6 +21,7 @@ __all__ = [
     "max_rounds_option",
     "on_duplicate_option",
     "one_shot_option",
+    "packed",
     "reward_option",
     "seed_option",
     "unit_option",
@@ -93,3 +95,20 @@ def folder_option(default: str, meaning: str) -> Decorator:
         show_default=True,
         help=meaning,
     )
+
+
+def packed(
+    function: Callable[..., Any],
+    pack: Callable[[dict[str, Any]], dict[str, Any]],
+    options: tuple[Decorator, ...],
+) -> Callable[..., Any]:
+    """Declare options and hand their values to the function as one."""
+
+    @wraps(function)
+    def wrapper(**values: Any) -> Any:
+        return function(**pack(values), **values)
+
+    wrapped: Callable[..., Any] = wrapper
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped
