@@ -7,7 +7,7 @@ to beat it. What the policy is worth on prompts that it never saw is told by `tr
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -16,26 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.threads import on_one_thread
-from difficulty.belief.belief_options import BeliefOptions
-from difficulty.belief.reference_prompts import ReferencePrompts
 from difficulty.errors import InvalidInputError
 from difficulty.features.hidden_states import HiddenStates
 from difficulty.log.families import Families
-from difficulty.log.known_texts import KnownTexts
 from difficulty.log.label_signals import Labels
 from difficulty.log.sample_log import SampleLog
 from difficulty.logger import logger_of
 from difficulty.predictor.group_folds import group_folds
-from difficulty.prompt import Prompt
 from planner.bundle.folder import open_folder
-from planner.bundle.policy_bundle import PolicyBundle, family_hash, prompt_hash
+from planner.bundle.policy_bundle import PolicyBundle
 from planner.progress import Progress, silent
 from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
-from policies.menu.curves import row_mean
 from policies.plan.objective import Objective, check_objective, valued
-from policies.table.measure import prompt_lengths, prompt_token_fit
-from policies.table.table import CourseTable
 from training.answering.learn import with_answering
 from training.labels.labelled import labelled
 from training.labels.rivals import rivals
@@ -44,12 +37,11 @@ from training.menu.storage import study_storage
 from training.menu.study_name import study_name
 from training.policy.belief_search import search_belief
 from training.policy.bench import Bench
-from training.policy.gaps import filled_table, filled_where_known
-from training.policy.learn import Learned, Weighed, learn
+from training.policy.learn import Weighed, learn
 from training.policy.learnable import check_learnable
-from training.policy.overoptimised import overoptimised
+from training.policy.made_bundle import made_bundle
 from training.policy.own_numbers import OwnNumbers
-from training.policy.text_read import TextRead, read_text, successes
+from training.policy.text_read import read_text
 
 __all__ = ["default_unit", "train"]
 
@@ -60,8 +52,6 @@ FloatArray: TypeAlias = NDArray[np.float64]
 _N_FOLDS: Final = 5
 # A few samples without a token count do not make a log one without token counts.
 _RECORDED: Final = 0.95
-# Reference prompts that a bundle keeps: planning time and memory grow with them, precision hardly does.
-_MAX_REFERENCES: Final = 3000
 
 
 @on_one_thread
@@ -271,7 +261,7 @@ def _train(
         sharp = None if read is None else read.weighed.sharp
         learned, answering = with_answering(log, learned, sharp=sharp, groups=groups, seed=seed)
         tell("answers", 1, 1)
-    bundle = _bundle(
+    bundle = made_bundle(
         log,
         learned,
         read,
@@ -289,81 +279,6 @@ def _train(
     return bundle
 
 
-def _bundle(
-    log: SampleLog,
-    learned: Learned,
-    read: TextRead | None,
-    families: Families | None,
-    verifiers: LearnedVerifiers,
-    model: CostModel,
-    *,
-    record: Mapping[str, object],
-    objective: Objective,
-    seed: int,
-    n_trials: int,
-) -> PolicyBundle:
-    """Put the bundle together, with at most `_MAX_REFERENCES` reference prompts."""
-    n, n_good = successes(log)
-    rows = np.arange(len(log.prompts))
-    if len(rows) > _MAX_REFERENCES:
-        rows = np.sort(np.random.default_rng(seed).permutation(rows)[:_MAX_REFERENCES])
-    lengths = prompt_lengths(log)
-    table: CourseTable = filled_table(learned.table, learned.value).take(rows)
-    verdict = learned.verdict
-    return PolicyBundle(
-        objective=objective,
-        unit=model.unit,
-        generators=dict(log.generators),
-        policy=learned.policy,
-        table=table,
-        deployed=learned.deployed,
-        references=ReferencePrompts(
-            generators=tuple(log.generators),
-            n=n[rows],
-            n_correct=n_good[rows],
-            output_tokens=np.stack(
-                [row_mean(log.pool(name).output_tokens)[rows] for name in log.generators], axis=1
-            ),
-        ),
-        prompt_tokens=filled_where_known(np.stack(list(lengths.values()), axis=1))[rows],
-        features=None if read is None else read.features,
-        belief=None if read is None else read.fitted.belief.take(rows),
-        prompt_token_fit=prompt_token_fit(log),
-        training={
-            **record,
-            "n_prompts": len(log.prompts),
-            "n_samples": log.n_samples,
-            "n_near_duplicates": log.near_duplicates().n_prompts,
-            "seed": seed,
-            "n_trials": n_trials,
-            "about": {k: v for k, v in log.about.items() if k in ("source", "licence", "split")},
-            "verdict": [
-                {
-                    "deployed": name,
-                    "gain": round(verdict.gain[name][at], 6),
-                    "error": round(verdict.error[name][at], 6),
-                }
-                for at, name in enumerate(verdict.chosen)
-            ],
-            "skill": {} if read is None else read.skill(log.generators),
-            "families": {} if read is None else read.unseen,
-            "mixture": {} if read is None else _parts(read.fitted.belief.options),
-            "learned_verifier": verifiers.record,
-            "overoptimised": overoptimised(learned.columns, learned.bench.groups),
-        },
-        trained=_trained_hashes(log.prompts, families),
-        texts=KnownTexts.of([prompt.content for prompt in log.prompts] if log.has_text else []),
-        verifiers={name: made for name, made in verifiers.models.items() if name in log.generators},
-    )
-
-
-def _parts(options: BeliefOptions) -> dict[str, float]:
-    """Return how much each part of a belief's mixture counts; shares of 1."""
-    parts = {"forest": options.forest, "nearest": options.nearest, "kernel": options.kernel}
-    total = sum(parts.values())
-    return {name: round(part / total, 4) for name, part in parts.items()}
-
-
 def default_unit(log: SampleLog) -> str:
     """Return ``output_tokens`` where at least 95 % of the samples of each generator record them, else
     ``samples``.
@@ -375,11 +290,3 @@ def default_unit(log: SampleLog) -> str:
         ):
             return "samples"
     return "output_tokens"
-
-
-def _trained_hashes(prompts: Sequence[Prompt], families: Families | None) -> NDArray[np.uint64]:
-    """Return what tells a prompt that was trained on, ids and groups, and the families that were seen."""
-    hashes = [prompt_hash(name) for prompt in prompts for name in (prompt.id, prompt.group)]
-    if families is not None:
-        hashes += [family_hash(name) for name in families.names if name is not None]
-    return np.unique(np.array(hashes, dtype=np.uint64))

@@ -211,7 +211,7 @@ def test_near_duplicates_share_a_fold_and_are_counted(tmp_path: Path) -> None:
 
 
 def test_references_are_capped_and_stay_aligned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["training.train"], "_MAX_REFERENCES", 25)
+    monkeypatch.setattr(sys.modules["training.policy.made_bundle"], "_MAX_REFERENCES", 25)
     log = simulated_log(60, n_samples=3, n_generators=1)
     bundle = quickly(log, tmp_path / "policy")
     assert len(bundle.references) == len(bundle.table.value) == len(bundle.prompt_tokens) == 25
