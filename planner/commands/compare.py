@@ -13,6 +13,8 @@ import click
 
 from planner.commands.terminal.options import (
     as_json,
+    bootstrap_option,
+    figures_option,
     folder_option,
     logs_argument,
     on_duplicate_option,
@@ -63,19 +65,8 @@ __all__ = ["command"]
     is_flag=True,
     help="Count a question once, and what is re-sent not at all, as where caches hold it.",
 )
-@click.option(
-    "--bootstrap",
-    type=click.IntRange(min=100),
-    default=1000,
-    show_default=True,
-    help="Replicates of the paired bootstrap over prompts.",
-)
-@click.option(
-    "--figures",
-    type=click.Choice(["png", "svg", "pdf"]),
-    multiple=True,
-    help="Types of file of the figure, beside PNG.",
-)
+@bootstrap_option(1000)
+@figures_option
 @seed_option
 @as_json
 def command(

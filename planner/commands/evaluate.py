@@ -15,6 +15,7 @@ from planner.commands.terminal.options import (
     as_json,
     bootstrap_option,
     bundle_argument,
+    figures_option,
     folder_option,
     logs_argument,
     on_duplicate_option,
@@ -32,13 +33,8 @@ __all__ = ["command"]
 @logs_argument
 @on_duplicate_option
 @folder_option("report", "Folder of report.json, report.md and the figures.")
-@bootstrap_option
-@click.option(
-    "--figures",
-    type=click.Choice(["png", "svg", "pdf"]),
-    multiple=True,
-    help="Types of file of the figures, beside PNG.",
-)
+@bootstrap_option()
+@figures_option
 @click.option(
     "--figure-width",
     type=click.FloatRange(2, 20),

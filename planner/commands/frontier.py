@@ -9,7 +9,12 @@ from pathlib import Path
 
 import click
 
-from planner.commands.terminal.options import as_json, bundle_argument, one_shot_option
+from planner.commands.terminal.options import (
+    as_json,
+    bundle_argument,
+    one_shot_option,
+    prompts_argument,
+)
 from planner.commands.terminal.terminal import print_json, results
 from policies.cost.budget import UNITS
 
@@ -18,7 +23,7 @@ __all__ = ["command"]
 
 @click.command("frontier")
 @bundle_argument
-@click.argument("prompts", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@prompts_argument
 @click.option(
     "--unit",
     type=click.Choice(UNITS),

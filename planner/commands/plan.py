@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import click
 
 from planner.commands.terminal.asking import Asking, asking_options
-from planner.commands.terminal.options import as_json, bundle_argument, seed_option
+from planner.commands.terminal.options import (
+    as_json,
+    bundle_argument,
+    prompts_argument,
+    seed_option,
+)
 from planner.commands.terminal.terminal import note, print_json, results, say_json
 
 if TYPE_CHECKING:
@@ -32,7 +37,7 @@ __all__ = ["OutFormat", "command"]
 
 @click.command("plan")
 @bundle_argument
-@click.argument("prompts", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@prompts_argument
 @asking_options
 @click.option(
     "--format",

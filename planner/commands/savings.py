@@ -53,7 +53,7 @@ __all__ = ["command"]
     help="Samples that everybody gets today; by default the fewest that get 90 % of the way from one to the "
     "best.",
 )
-@bootstrap_option
+@bootstrap_option()
 @seed_option
 @as_json
 def command(

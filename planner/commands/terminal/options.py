@@ -16,12 +16,14 @@ __all__ = [
     "bootstrap_option",
     "bundle_argument",
     "by_family_option",
+    "figures_option",
     "folder_option",
     "logs_argument",
     "max_rounds_option",
     "on_duplicate_option",
     "one_shot_option",
     "packed",
+    "prompts_argument",
     "reward_option",
     "seed_option",
     "unit_option",
@@ -34,6 +36,9 @@ _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 as_json: Final[Decorator] = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 bundle_argument: Final[Decorator] = click.argument(
     "bundle", type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+prompts_argument: Final[Decorator] = click.argument(
+    "prompts", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 )
 logs_argument: Final[Decorator] = click.argument("log", nargs=-1, required=True, type=_FILE)
 on_duplicate_option: Final[Decorator] = click.option(
@@ -74,16 +79,26 @@ unit_option: Final[Decorator] = click.option(
     default=None,
     help="Unit of cost; output_tokens where recorded, else samples.",
 )
-bootstrap_option: Final[Decorator] = click.option(
-    "--bootstrap",
-    type=click.IntRange(min=100),
-    default=2000,
-    show_default=True,
-    help="Replicates of the paired bootstrap over prompts.",
+figures_option: Final[Decorator] = click.option(
+    "--figures",
+    type=click.Choice(["png", "svg", "pdf"]),
+    multiple=True,
+    help="Types of file of the figures, beside PNG.",
 )
 seed_option: Final[Decorator] = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed."
 )
+
+
+def bootstrap_option(n_replicates: int = 2000) -> Decorator:
+    """Return the option ``--bootstrap``."""
+    return click.option(
+        "--bootstrap",
+        type=click.IntRange(min=100),
+        default=n_replicates,
+        show_default=True,
+        help="Replicates of the paired bootstrap over prompts.",
+    )
 
 
 def folder_option(default: str, meaning: str) -> Decorator:
