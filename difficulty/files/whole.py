@@ -1,7 +1,7 @@
 """Write a file as a whole: beside its name, and moved there when all of it is written.
 
 A kill or a full disk then leaves the old file or the new one, and no half under its name. It assumes that the
-folder is there; what is written is left to the caller.
+folder is there; what is no file, such as a pipe or a device, is written to as it is.
 """
 
 from __future__ import annotations
@@ -33,10 +33,14 @@ def written_whole(path: Path) -> Iterator[Path]:
     ...     path.read_text()
     'all of it'
     """
-    part = path.with_name(f".{os.getpid()}.{path.name}")
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    target = path.resolve()  # a link stays, and points to what is new
+    part = target.with_name(f".{os.getpid()}.{target.name}")
     try:
         yield part
-        part.replace(path)
+        part.replace(target)
     except OSError as error:
         error.filename = str(path)
         raise

@@ -48,3 +48,13 @@ def test_commands_leave_no_half_of_a_file_and_name_it(
     error = capsys.readouterr().err
     assert "log.jsonl: cannot write the file: File too large; make room there, or take another path" in error
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_links_stay_and_what_is_no_file_is_written_to(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to("real")
+    with written_whole(tmp_path / "link") as part:
+        part.write_text("new")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real").read_text() == "new"
+    with written_whole(Path("/dev/null")) as part:
+        assert part == Path("/dev/null")
