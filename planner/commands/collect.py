@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial as bound
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from planner.commands.terminal.collecting_bar import CollectingBar, collecting_bar
 from planner.commands.terminal.draw_options import (
     BackendOptions,
     TaskOptions,
@@ -25,15 +24,14 @@ from planner.commands.terminal.draw_options import (
     tasks_options,
 )
 from planner.commands.terminal.options import as_json, seed_option
-from planner.commands.terminal.terminal import note, print_json, say
+from planner.commands.terminal.terminal import note, say
 from policies.course.strategies import strategies_of_kind
 
 if TYPE_CHECKING:
     from difficulty.generator import Generator
     from planner.backends.specs import BackendSpec
-    from planner.collection.collected import Collected, CollectProgress
     from planner.collection.estimate import Estimate
-    from planner.collection.plan import CollectPlan, Recording
+    from planner.collection.plan import CollectPlan
     from planner.collection.worker import CollectWorker
     from planner.drivers import Limits
     from planner.ports.ports import Backend
@@ -158,13 +156,15 @@ def command(
     from planner.collection.grade import GoldGrader
     from planner.collection.plan import CollectPlan, Recording
     from planner.collection.session import carry_out, checked_path
+    from planner.commands.tables.collected import print_collected
+    from planner.commands.terminal.recording_options import recordings_of
 
     checked_path(out)  # before a model is loaded
     tasks = task_options.read(prompts)
     spec = backend.with_one_model()
     opened = spec.open() if not use_ray else None
     extractor = extractor_of(extract, replayed=getattr(opened, "extractor", None))
-    recordings = _recordings(strategy, widths, depth, runs, params) + _recordings_of(recordings_file)
+    recordings = recordings_of(strategy, widths, depth, runs, params, recordings_file)
     plan = CollectPlan(
         prompts=tasks.prompts,
         generators=_generators(generators_file, spec, temperature, max_output_tokens),
@@ -180,7 +180,7 @@ def command(
         note("no prompt has a reference answer: samples are not graded, and nothing can be trained on them")
     note(what_it_tells(len(plan.prompts), samples))
     worker = _worker(plan, spec, opened, verifier, workers if use_ray else 0, gpus_per_worker)
-    with _bar() as bar:
+    with collecting_bar() as bar:
         done = asyncio.run(
             carry_out(
                 plan,
@@ -193,59 +193,8 @@ def command(
                 progress=bar.tell,
             )
         )
-    _report(done, as_json=as_json)
+    print_collected(done, as_json=as_json)
     return 0 if done.declined or not done.n_missing else 1
-
-
-def _recordings(
-    strategy: str | None, widths: str, depth: int | None, runs: int, params: tuple[str, ...]
-) -> tuple[Recording, ...]:
-    """Return what is recorded beside independent samples."""
-    from planner.collection.plan import Recording
-
-    if strategy is None:
-        for name, given in (("--depth", depth is not None), ("--runs", runs > 1), ("--param", bool(params))):
-            if given:
-                raise click.UsageError(f"{name} goes with --strategy")
-        return ()
-    try:
-        sizes = [int(width) for width in widths.split(",")]
-    except ValueError as error:
-        raise click.UsageError(f"--widths must be whole numbers such as 4,16; got {widths!r}") from error
-    chains = strategy in strategies_of_kind("revision")
-    if chains and len(sizes) > 1:
-        raise click.UsageError(
-            "chains are resampled: give --widths the largest number of chains, and --depth their length"
-        )
-    return tuple(
-        Recording.grid(
-            strategy,  # type: ignore[arg-type]
-            widths=sizes,
-            depth=depth or (4 if chains else 1),
-            runs=runs,
-            params=dict(_param(param) for param in params),
-        )
-    )
-
-
-def _recordings_of(path: Path | None) -> tuple[Recording, ...]:
-    """Return what the file of recordings asks for."""
-    from planner.collection.recordings import read_recordings
-
-    return () if path is None else read_recordings(path)
-
-
-def _param(text: str) -> tuple[str, str | int | float | bool]:
-    """Read NAME=VALUE; values are JSON where they can be, else text."""
-    import msgspec
-
-    name, mark, value = text.partition("=")
-    if not mark or not name:
-        raise click.UsageError(f"--param must be NAME=VALUE, got {text!r}")
-    try:
-        return name, msgspec.json.decode(value, type=int | float | bool)
-    except msgspec.DecodeError:
-        return name, value.encode().decode("unicode_escape") if "\\" in value else value
 
 
 def _generators(
@@ -302,104 +251,10 @@ def _worker(
     )
 
 
-class _Bar:
-    """The progress bar: pieces, rate and failures; it rests while a question is asked."""
-
-    def __init__(self, progress: Any) -> None:
-        self._progress = progress
-        self._task = progress.add_task("collecting", total=None, rate="")
-        self._begun = False
-
-    def tell(self, progress: CollectProgress) -> None:
-        """Show how far the collection is."""
-        if not self._begun:
-            self._begun = True
-            self._progress.start()
-        seconds = max(progress.seconds, 1e-9)
-        usage = progress.usage
-        rate = f"{usage.samples / seconds:,.1f} samples/s {usage.output_tokens / seconds:,.0f} tok/s"
-        failed = f", {progress.n_failures} requests failed" if progress.n_failures else ""
-        self._progress.update(
-            self._task, completed=progress.n_done, total=progress.n_pieces, rate=rate + failed
-        )
-
-    @contextmanager
-    def resting(self) -> Iterator[None]:
-        """Stop drawing the bar for a while."""
-        self._progress.stop()
-        yield
-        self._begun = False
-
-
-@contextmanager
-def _bar() -> Iterator[_Bar]:
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    from planner.commands.terminal.console import PlainConsole
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    progress = Progress(*columns, console=PlainConsole(stderr=True))
-    try:
-        yield _Bar(progress)
-    finally:
-        progress.stop()
-
-
-def _approved(bar: _Bar, yes: bool, estimate: Estimate) -> bool:
+def _approved(bar: CollectingBar, yes: bool, estimate: Estimate) -> bool:
     """Say what is left to spend, and ask where somebody can answer."""
     with bar.resting():
         say(f"to spend: {estimate}", error=True)
         if yes or not sys.stdin.isatty():
             return True
         return click.confirm("go on?", default=True, err=True)
-
-
-def _report(done: Collected, *, as_json: bool) -> None:
-    if as_json:
-        print_json(
-            {
-                "out": str(done.path) if done.log is not None else None,
-                "n_pieces": done.n_pieces,
-                "n_missing": done.n_missing,
-                "n_samples": done.n_samples,
-                "failures": dict(done.failures),
-                "missing": dict(done.missing),
-                "usage": done.usage,
-                "seconds": done.seconds,
-                "declined": done.declined,
-            }
-        )
-        return
-    from planner.commands.tables.shared import counted
-
-    usage = done.usage
-    say(
-        f"{done.n_pieces - done.n_missing} of {done.n_pieces} pieces, {done.n_samples} samples recorded; "
-        f"{usage.output_tokens:,.0f} output and {usage.prompt_tokens:,.0f} prompt tokens in "
-        f"{usage.requests:,.0f} requests"
-    )
-    if done.failures:
-        say("failed for good: " + counted(done.failures))
-    if done.n_missing:
-        why = f" ({counted(done.missing)})" if done.missing else ""
-        say(f"{done.n_missing} pieces are missing{why}: start again with the same arguments to go on")
-    if done.log is not None:
-        say(repr(done.log))
-        if done.log.counts().n.any():
-            say(f"Next: planner train {done.path}")
-        else:
-            say("Nothing is graded, so nothing can be trained on it: collect prompts with answers")

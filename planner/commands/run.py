@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -24,15 +24,13 @@ from planner.commands.terminal.draw_options import (
     tasks_options,
 )
 from planner.commands.terminal.options import as_json, bundle_argument, seed_option
-from planner.commands.terminal.terminal import note, print_json, results
+from planner.commands.terminal.terminal import note, print_json
 from planner.progress import Teller, progress_bars
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from difficulty.generator import Generator
     from difficulty.prompt import Prompt
-    from planner.backends.specs import BackendSpec
     from planner.drivers import Limits, Progress
     from planner.ports.outcome import Outcome
     from planner.ports.ports import Verifier
@@ -40,14 +38,6 @@ if TYPE_CHECKING:
     from policies.plan.plan import AllocationPlan
 
 __all__ = ["command"]
-
-_WHY: Final = {
-    "complete": "with all planned samples",
-    "satisfied": "early by their rule",
-    "budget": "at the budget",
-    "limit": "at a limit of the run",
-    "time": "at their deadline",
-}
 
 
 @click.command("run")
@@ -126,6 +116,8 @@ def command(
     only. Exit code 1 says that no prompt was answered.
     """
     from planner.collection.grade import GoldGrader
+    from planner.commands.tables.run import print_run
+    from planner.commands.terminal.served import served_generators
     from planner.planner import Planner
     from planner.running.run_plans import run_plans
     from planner.running.summary import summarise
@@ -144,7 +136,7 @@ def command(
     settled = plan_file is not None and asking.budget is None
     limit = None if settled else asking.limit(planner.bundle)
     tasks = task_options.read(prompts)
-    served, spec = _served(planner.bundle.generators, tasks.prompts, backend, templates)
+    served, spec = served_generators(planner.bundle.generators, tasks.prompts, backend, templates)
     planner = replace(planner, bundle=replace(planner.bundle, generators=served))
     if plan_file is not None:
         plans = _plans_of(plan_file, tasks.prompts, None if limit is None else limit.unit)
@@ -199,7 +191,7 @@ def command(
     if as_json:
         print_json({"out": str(out), **_document(summary)})
     else:
-        _print(summary, out, journal if unfinished else None)
+        print_run(summary, out, journal if unfinished else None)
     return 0 if summary.n_answered else 1
 
 
@@ -236,38 +228,6 @@ class _Told:
         self._quiet = True
 
 
-def _served(
-    generators: Mapping[str, Generator],
-    prompts: Sequence[Prompt],
-    backend: BackendOptions,
-    templates: tuple[str, ...],
-) -> tuple[dict[str, Generator], BackendSpec]:
-    """Return the generators as this run draws from them, and the backend; a log is replayed as it is."""
-    from planner.running.serving import named_values, with_models, with_templates
-
-    models = named_values(backend.models, generators, option="--model")
-    spec = backend.spec(models.get("", next(iter(models.values()), None)))
-    if spec.kind == "replay":
-        return dict(generators), spec
-    named = with_models(generators, models)
-    if spec.kind == "openai":
-        for name, generator in named.items():
-            if generators[name].model not in (None, generator.model):
-                note(
-                    f"generator {name!r} draws from {generator.model}; its log names {generators[name].model}"
-                )
-    else:
-        spec.check(named.values() if len(set(models.values())) > 1 else generators.values())
-        named = dict(generators)  # a model in this process is loaded by its path, whatever the log calls it
-    changed = with_templates(
-        named,
-        named_values(templates, generators, option="--template"),
-        check=not all(prompt.messages for prompt in prompts),
-    )
-    spec.check(changed.values())
-    return changed, spec
-
-
 def _write(out: Path, outcomes: Sequence[Outcome]) -> None:
     from difficulty.files.whole import written_whole
     from planner.ports.outcome_wire import outcome_to_json
@@ -281,47 +241,3 @@ def _document(summary: RunSummary) -> dict[str, object]:
 
     document: dict[str, object] = msgspec.to_builtins(summary)
     return document
-
-
-def _print(summary: RunSummary, out: Path, journal: Path | None) -> None:
-    from planner.commands.tables.shared import counted, new_table, number
-
-    table = new_table(f"Run of {summary.n_prompts} prompts", show_header=False)
-    table.add_column("what")
-    table.add_column("figure")
-    if summary.accuracy is not None and summary.accuracy_interval is not None:
-        low, high = summary.accuracy_interval
-        table.add_row(
-            "accuracy",
-            f"{summary.accuracy:.3f} (95 % interval {low:.3f} to {high:.3f}, {summary.n_graded} graded); "
-            f"expected {summary.objective} {summary.expected_accuracy:.3f}",
-        )
-    else:
-        table.add_row("accuracy", f"not known; expected {summary.objective} {summary.expected_accuracy:.3f}")
-    withheld = summary.n_hard + summary.n_unsolvable
-    told = f"; withheld {withheld}: {summary.n_hard} hard, {summary.n_unsolvable} unsolvable at any budget"
-    table.add_row("answered", f"{summary.n_answered} of {summary.n_prompts}" + (told if withheld else ""))
-    unit = summary.unit.replace("_", " ")
-    table.add_row("cost", f"{number(summary.cost)} {unit}; expected {number(summary.expected_cost)}")
-    table.add_row("stopped", counted(_in_words(summary.stop_reasons)))
-    table.add_row("failures", counted(summary.failures) or "none")
-    usage = summary.usage
-    table.add_row(
-        "ledger",
-        f"{usage.samples:,.0f} samples, {usage.output_tokens:,.0f} output tokens ({usage.wasted_tokens:,.0f} "
-        f"of them wasted), {usage.prompt_tokens:,.0f} prompt tokens ({usage.cached_prompt_tokens:,.0f} "
-        f"cached), {usage.verifier_tokens:,.0f} verifier tokens, {usage.requests:,.0f} requests "
-        f"({usage.failed_requests:,.0f} failed)",
-    )
-    console = results()
-    console.print(table)
-    console.print(f"Outcomes: {out}", soft_wrap=True)
-    if journal is not None:
-        console.print(
-            f"Not all is done: start again to go on; what is paid for is in {journal}", soft_wrap=True
-        )
-
-
-def _in_words(reasons: Mapping[str, int]) -> dict[str, int]:
-    """Return why prompts stopped, said so that it explains itself."""
-    return {_WHY.get(reason, reason): n for reason, n in reasons.items()}

@@ -1,0 +1,69 @@
+"""The screen of ``planner run``: what came beside what was expected, why prompts stopped, and the ledger.
+
+Every number comes from the summary of the run; a terminal of 80 columns shows all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from planner.commands.tables.shared import counted, new_table, number
+from planner.commands.terminal.terminal import results
+
+if TYPE_CHECKING:
+    from planner.running.summary import RunSummary
+
+__all__ = ["print_run"]
+
+_WHY: Final = {
+    "complete": "with all planned samples",
+    "satisfied": "early by their rule",
+    "budget": "at the budget",
+    "limit": "at a limit of the run",
+    "time": "at their deadline",
+}
+
+
+def print_run(summary: RunSummary, out: Path, journal: Path | None) -> None:
+    """Print the summary of a run, and where it goes on where not all is done."""
+    table = new_table(f"Run of {summary.n_prompts} prompts", show_header=False)
+    table.add_column("what")
+    table.add_column("figure")
+    if summary.accuracy is not None and summary.accuracy_interval is not None:
+        low, high = summary.accuracy_interval
+        table.add_row(
+            "accuracy",
+            f"{summary.accuracy:.3f} (95 % interval {low:.3f} to {high:.3f}, {summary.n_graded} graded); "
+            f"expected {summary.objective} {summary.expected_accuracy:.3f}",
+        )
+    else:
+        table.add_row("accuracy", f"not known; expected {summary.objective} {summary.expected_accuracy:.3f}")
+    withheld = summary.n_hard + summary.n_unsolvable
+    told = f"; withheld {withheld}: {summary.n_hard} hard, {summary.n_unsolvable} unsolvable at any budget"
+    table.add_row("answered", f"{summary.n_answered} of {summary.n_prompts}" + (told if withheld else ""))
+    unit = summary.unit.replace("_", " ")
+    table.add_row("cost", f"{number(summary.cost)} {unit}; expected {number(summary.expected_cost)}")
+    table.add_row("stopped", counted(_in_words(summary.stop_reasons)))
+    table.add_row("failures", counted(summary.failures) or "none")
+    usage = summary.usage
+    table.add_row(
+        "ledger",
+        f"{usage.samples:,.0f} samples, {usage.output_tokens:,.0f} output tokens ({usage.wasted_tokens:,.0f} "
+        f"of them wasted), {usage.prompt_tokens:,.0f} prompt tokens ({usage.cached_prompt_tokens:,.0f} "
+        f"cached), {usage.verifier_tokens:,.0f} verifier tokens, {usage.requests:,.0f} requests "
+        f"({usage.failed_requests:,.0f} failed)",
+    )
+    console = results()
+    console.print(table)
+    console.print(f"Outcomes: {out}", soft_wrap=True)
+    if journal is not None:
+        console.print(
+            f"Not all is done: start again to go on; what is paid for is in {journal}", soft_wrap=True
+        )
+
+
+def _in_words(reasons: Mapping[str, int]) -> dict[str, int]:
+    """Return why prompts stopped, said so that it explains itself."""
+    return {_WHY.get(reason, reason): n for reason, n in reasons.items()}
