@@ -107,7 +107,8 @@ class Asking:
     @property
     def plans_anew(self) -> bool:
         """Whether anything but a budget was given, which plans of a file have settled already."""
-        other = (self.max_rounds, self.price, self.target_accuracy, self.target_risk, self.wrong_costs)
+        risks = (self.target_risk, self.wrong_costs, self.no_answer_costs)
+        other = (self.max_rounds, self.price, self.target_accuracy, *risks)
         return self.one_shot or any(value is not None for value in other)
 
     def limit(self, bundle: PolicyBundle) -> Budget | None:

@@ -181,7 +181,9 @@ def test_plans_of_a_file_are_carried_out_as_they_are(
     write_plans(file, plans[1:])
     assert main([*run, os.fspath(tmp_path / "none.jsonl"), *replay]) == 2
     assert "has no plan for 1 of 24 prompts" in capsys.readouterr().err
-    assert main([*run, os.fspath(tmp_path / "none.jsonl"), *replay, "--price", "1"]) == 2
+    for anew in (["--price", "1"], ["--one-shot"], ["--target-risk", ".1"], ["--no-answer-costs", "1"]):
+        assert main([*run, os.fspath(tmp_path / "none.jsonl"), *replay, *anew]) == 2
+        assert "plan anew" in " ".join(capsys.readouterr().err.split())
 
 
 def test_keys_come_from_the_environment_and_stay_out_of_files(
