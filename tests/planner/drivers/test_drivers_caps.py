@@ -216,7 +216,8 @@ def test_cancelled_samples_of_unknown_length_count_against_the_budget() -> None:
     ],
 )
 def test_limits_that_cannot_be_meant_are_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(InvalidBudgetError):
+    (name, *others) = wrong
+    with pytest.raises(InvalidBudgetError, match=name if name != "max_cost" or others else "needs a price"):
         Limits(**wrong)  # type: ignore[arg-type]
 
 

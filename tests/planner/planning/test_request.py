@@ -24,7 +24,7 @@ from policies.cost.budget import Budget
     ],
 )
 def test_what_is_no_budget_price_or_target_is_refused(asked: dict[str, Any]) -> None:
-    with pytest.raises(InvalidBudgetError):
+    with pytest.raises(InvalidBudgetError, match=list(asked)[-1]):
         Planner.untrained().plan(["6 * 7?"], **asked)
 
 

@@ -160,7 +160,7 @@ def test_unknown_generators_are_named(unit: str) -> None:
     ],
 )
 def test_figures_that_cannot_be(change: dict[str, object]) -> None:
-    with pytest.raises(InvalidInputError):
+    with pytest.raises(InvalidInputError, match=next(iter(change))):
         replace(MODEL, **change)
 
 

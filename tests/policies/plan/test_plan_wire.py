@@ -253,7 +253,8 @@ def test_files(tmp_path: Path) -> None:
     ],
 )
 def test_plans_that_cannot_be_meant(change: dict[str, object]) -> None:
-    with pytest.raises(InvalidInputError):
+    (name,) = change
+    with pytest.raises(InvalidInputError, match="accuracy" if name == "accuracy_interval" else name):
         replace(PLAN, **change)
 
 

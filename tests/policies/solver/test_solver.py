@@ -231,37 +231,37 @@ def test_overrun_holds_money_back() -> None:
 
 
 @pytest.mark.parametrize(
-    "limits",
+    ("limits", "message"),
     [
-        {},
-        {"budget": 1.0, "price": 1.0},
-        {"budget": math.nan},
-        {"price": -1.0},
-        {"price": math.inf},
-        {"price": 1.0, "exact": True},
-        {"budget": 5.0, "overrun": 0.1},
-        {"budget": 5.0, "overrun": 0.7, "cost_variance": [1, 1]},
+        ({}, "exactly one"),
+        ({"budget": 1.0, "price": 1.0}, "exactly one"),
+        ({"budget": math.nan}, "budget must be"),
+        ({"price": -1.0}, "price must be"),
+        ({"price": math.inf}, "price must be"),
+        ({"price": 1.0, "exact": True}, "need a budget"),
+        ({"budget": 5.0, "overrun": 0.1}, "go together"),
+        ({"budget": 5.0, "overrun": 0.7, "cost_variance": [1, 1]}, "below 0.5"),
     ],
 )
-def test_limits_that_cannot_be_meant(limits: dict[str, object]) -> None:
-    with pytest.raises(InvalidBudgetError):
+def test_limits_that_cannot_be_meant(limits: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidBudgetError, match=message):
         solve([[0.1, 0.2]], [1, 2], **limits)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("value", "cost"),
+    ("value", "cost", "message"),
     [
-        ([[0.1, 0.2]], [1, -2]),
-        ([[0.1, 0.2]], [1, math.nan]),
-        ([[0.1, math.inf]], [1, 2]),
-        ([[0.1, -math.inf], [math.nan, 1.0]], [1, 2]),
-        ([0.1, 0.2], [1, 2]),
-        ([[0.1, 0.2]], [1, 2, 3]),
-        ([["a", "b"]], [1, 2]),
+        ([[0.1, 0.2]], [1, -2], "every cost must be finite"),
+        ([[0.1, 0.2]], [1, math.nan], "every cost must be finite"),
+        ([[0.1, math.inf]], [1, 2], "every value must be finite"),
+        ([[0.1, -math.inf], [math.nan, 1.0]], [1, 2], "every value must be finite"),
+        ([0.1, 0.2], [1, 2], "value must have shape"),
+        ([[0.1, 0.2]], [1, 2, 3], "cost must have shape"),
+        ([["a", "b"]], [1, 2], "array of numbers"),
     ],
 )
-def test_arrays_that_cannot_be_meant(value: list[object], cost: list[float]) -> None:
-    with pytest.raises(InvalidInputError):
+def test_arrays_that_cannot_be_meant(value: list[object], cost: list[float], message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
         solve(value, cost, budget=5.0)  # type: ignore[arg-type]
 
 
