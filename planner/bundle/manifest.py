@@ -87,8 +87,21 @@ class _Correction(msgspec.Struct, forbid_unknown_fields=True):
     intercept: float
     slope: float
     weights: dict[str, float]
+    shifts: dict[str, float]
     n_prompts: int
     n_samples: int
+
+
+class _Rival(msgspec.Struct):
+    generator: str
+    behind: float
+    interval: tuple[float, float]
+
+
+class _Rivals(msgspec.Struct):
+    best: str = ""
+    unsettled: list[_Rival] = []
+    grade_first: list[str] = []
 
 
 class _Labels(msgspec.Struct):
@@ -96,6 +109,7 @@ class _Labels(msgspec.Struct):
     correction: _Correction
     mean: float
     n_graded: int = 0
+    rivals: _Rivals = msgspec.field(default_factory=_Rivals)
 
 
 class _Fall(msgspec.Struct):

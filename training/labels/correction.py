@@ -2,15 +2,15 @@
 
 A label is not taken at its word where some prompts were graded: the chance that a sample is right, given what
 its label rests on, is a logistic curve. For a verdict of yes or no its two numbers are the rates of error. In
-agreement, each generator's votes have a weight of their own, since some share their errors with one another.
-Where labels may be wrong in a way that the curve cannot see, the error of means is left to
-`training.labels.rectify`.
+agreement, each generator's votes have a weight of their own, since some share their errors with one another;
+and whatever labels rest on, those of each generator are moved to where its graded samples are. Where labels
+may be wrong in a way that the curve cannot see, the error of means is left to `training.labels.rectify`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self, TypeAlias
 
 import numpy as np
@@ -30,6 +30,9 @@ _CLIP: Final = 0.01
 # generators at 0: on three logs and 50 graded prompts 4 to 16 did best.
 _HOLD: Final = 1.0
 _APART: Final = 8.0
+# Graded prompts at which what a generator is off on them is believed by half: 25 to 50 did best on
+# reasoning-gym and CRUXEval-O, more on GSM8K, where labels are right (`notebooks/LOG.md`, 2026-11-29).
+_HALF: Final = 50.0
 _STEPS: Final = 50
 _FEWEST: Final = 5
 _MOST: Final = 10.0
@@ -50,6 +53,9 @@ class Correction:
     weights : mapping of str to float
         What a generator adds to the log-odds of an answer that all of its samples gave; 0 for those that are
         not named.
+    shifts : mapping of str to float
+        By which the log-odds of all answered samples of a generator are moved in the end; 0 for those that
+        are not named.
     n_prompts, n_samples : int
         Graded ones that it was learned from; 0 where none were.
     """
@@ -59,6 +65,7 @@ class Correction:
     intercept: float = 0.0
     slope: float = 1.0
     weights: Mapping[str, float] = field(default_factory=dict)
+    shifts: Mapping[str, float] = field(default_factory=dict)
     n_prompts: int = 0
     n_samples: int = 0
 
@@ -96,7 +103,7 @@ class Correction:
         if weighed:
             design = np.column_stack([design, signals.support[signals.answer[known]]])
         found = _careful(design, (signals.correct[known] == 1).astype(float), weight)
-        return cls(
+        fitted = cls(
             lower=scale.lower,
             upper=scale.upper,
             intercept=float(found[0]),
@@ -105,10 +112,13 @@ class Correction:
             n_prompts=n_prompts,
             n_samples=int(known.sum()),
         )
+        if len(signals.generators) == 1:
+            return fitted
+        return replace(fitted, shifts=_shifts(signals, fitted.chance(signals)))
 
     def chance(self, signals: LabelSignals) -> FloatArray:
         """Return the chance of each sample to be right, shape (S,); NaN where there is no signal, 0 for the
-        silent ones.
+        silent ones. Samples of a generator with the same answer to a prompt have the same chance.
         """
         share = Scale(self.lower, self.upper).share(signals.signal)
         if self.n_prompts:
@@ -117,11 +127,18 @@ class Correction:
                 weights = np.array([self.weights.get(name, 0.0) for name in signals.generators])
                 odds = odds + np.where(signals.answer >= 0, (signals.support @ weights)[signals.answer], 0.0)
             share = 1 / (1 + np.exp(-odds))
-        return np.where(signals.silent, 0.0, share)
+        chance = _of_answers(signals, np.where(signals.silent, 0.0, share))
+        if not self.shifts:
+            return chance
+        shift = np.array([self.shifts.get(name, 0.0) for name in signals.generators])[signals.generator]
+        return np.where(signals.silent, chance, _moved(chance, shift))
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers as JSON values."""
-        return {name: getattr(self, name) for name in self.__slots__} | {"weights": dict(self.weights)}
+        return {name: getattr(self, name) for name in self.__slots__} | {
+            "weights": dict(self.weights),
+            "shifts": dict(self.shifts),
+        }
 
     @classmethod
     def from_json(cls, record: object) -> Self:
@@ -141,6 +158,45 @@ class Correction:
 def _log_odds(share: FloatArray) -> FloatArray:
     kept = share.clip(_CLIP, 1 - _CLIP)
     return np.asarray(np.log(kept / (1 - kept)))
+
+
+def _of_answers(signals: LabelSignals, chance: FloatArray) -> FloatArray:
+    """Return the mean chance of all samples with the same answer: it is right for all of them or for none."""
+    known = (signals.answer >= 0) & ~np.isnan(chance)
+    total = np.bincount(signals.answer[known], weights=chance[known])
+    n = np.bincount(signals.answer[known])
+    result = chance.copy()
+    result[known] = (total / np.maximum(n, 1))[signals.answer[known]]
+    return result
+
+
+def _moved(chance: FloatArray, shift: FloatArray) -> FloatArray:
+    return np.asarray(1 / (1 + np.exp(-_log_odds(chance) - shift)))
+
+
+def _shifts(signals: LabelSignals, chance: FloatArray) -> dict[str, float]:
+    """Return by what the labels of each generator are to be moved.
+
+    On graded prompts they are off by some mean, of which a part is believed that grows with their number.
+    """
+    graded = (signals.correct >= 0) & ~np.isnan(chance)
+    found = {}
+    for at, name in enumerate(signals.generators):
+        mine = graded & (signals.generator == at)
+        if not mine.any():
+            continue
+        place = np.unique(signals.prompt[mine], return_inverse=True)[1]
+        n = np.bincount(place)
+        off = np.bincount(place, weights=signals.correct[mine] - chance[mine]) / n
+        wanted = float(off.mean()) * len(n) / (len(n) + _HALF)
+        spoken = chance[(signals.generator == at) & ~signals.silent & ~np.isnan(chance)]
+        mean = float(np.clip(spoken.mean() + wanted, _CLIP, 1 - _CLIP))
+        low, high = -_MOST, _MOST
+        for _ in range(_STEPS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if _moved(spoken, np.array(middle)).mean() < mean else (low, middle)
+        found[name] = (low + high) / 2
+    return found
 
 
 def _careful(design: FloatArray, right: FloatArray, weight: FloatArray) -> FloatArray:

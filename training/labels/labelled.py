@@ -68,19 +68,9 @@ def labelled(log: SampleLog, by: Labels, *, correction: Correction | None = None
             "grade a few prompts (correct: true or false), so that it can be learned what they mean, or plan "
             "for them with objective='reward'"
         )
-    chance = _of_answers(signals, found.chance(signals))
+    chance = found.chance(signals)
     record = {"by": by, "correction": found.to_json(), **_compared(signals, chance)}
     return Labelled(log.with_labels(chance), found, record)
-
-
-def _of_answers(signals: LabelSignals, chance: FloatArray) -> FloatArray:
-    """Return the mean chance of all samples with the same answer: it is right for all of them or for none."""
-    known = (signals.answer >= 0) & ~np.isnan(chance)
-    total = np.bincount(signals.answer[known], weights=chance[known])
-    n = np.bincount(signals.answer[known])
-    result = chance.copy()
-    result[known] = (total / np.maximum(n, 1))[signals.answer[known]]
-    return result
 
 
 def _compared(signals: LabelSignals, chance: FloatArray) -> dict[str, Any]:

@@ -89,9 +89,41 @@ def test_a_generator_that_shares_its_errors_is_seen_through() -> None:
     assert np.argmax(means[1]) == 2 and means[1] == pytest.approx([0.4, 0.4, 0.6], abs=0.1)
 
 
+def test_each_generator_is_moved_to_where_its_graded_samples_are() -> None:
+    """A judge that takes one generator's style for right: told by its signal alone, both look alike."""
+    rng = np.random.default_rng(6)
+    lines = [
+        {
+            "prompt_id": f"p{at}",
+            "generator": name,
+            "samples": [
+                {"answer": str(k), "score": float(np.clip(rng.normal(0.6, 0.1), 0, 1)), "correct": bool(ok)}
+                for k, ok in enumerate(rng.random(4) < rate)
+            ],
+        }
+        for at in range(200)
+        for name, rate in (("plain", 0.7), ("glib", 0.3))
+    ]
+    log = SampleLog.from_records(lines, {name: Generator(name=name) for name in ("plain", "glib")})
+    found = {}
+    for n in (0, 25, 100):
+        few = [prompt.id for prompt in log.prompts[:n]]
+        told = labelled(log.without_verdicts(few), "verifier").log
+        found[n] = told.pool("plain").value.mean() - told.pool("glib").value.mean()
+    assert abs(found[0]) < 0.03 < found[25] < found[100]  # few verdicts are believed less
+    assert found[100] == pytest.approx(0.4 * 100 / 150, abs=0.06)
+
+
 def test_corrections_are_written_and_read() -> None:
     found = Correction(
-        lower=-2.0, upper=3.0, intercept=0.5, slope=2.0, weights={"g": 0.5}, n_prompts=7, n_samples=20
+        lower=-2.0,
+        upper=3.0,
+        intercept=0.5,
+        slope=2.0,
+        weights={"g": 0.5},
+        shifts={"g": -0.5},
+        n_prompts=7,
+        n_samples=20,
     )
     assert Correction.from_json(found.to_json()) == found
     with pytest.raises(InvalidInputError, match="a correction of labels has the numbers"):

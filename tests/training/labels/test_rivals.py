@@ -1,8 +1,10 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from difficulty.errors import InvalidBundleError
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle
@@ -52,7 +54,15 @@ def test_training_says_whom_labels_do_not_tell_apart(
     told = " ".join(capsys.readouterr().out.split())
     assert "which generator is best: by labels direct, but it may be " in told
     assert "Grade 90 prompts drawn at random" in told
-    assert len(PolicyBundle.load(tmp_path / "policy").training["labels"]["rivals"]["grade_first"]) == 90
+    bundle = PolicyBundle.load(tmp_path / "policy")
+    assert len(bundle.training["labels"]["rivals"]["grade_first"]) == 90
+    broken = {
+        **bundle.training["labels"],
+        "rivals": {"unsettled": [{"generator": "direct", "behind": "much"}]},
+    }
+    replace(bundle, training={**bundle.training, "labels": broken}).save(tmp_path / "broken")
+    with pytest.raises(InvalidBundleError, match="rivals"):
+        PolicyBundle.load(tmp_path / "broken")
 
 
 def test_a_hundred_graded_prompts_settle_a_gap_that_is_wide() -> None:
