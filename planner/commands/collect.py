@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("collect")
+@click.command("collect", short_help="Draw samples of prompts, grade them, write a sample log.")
 @click.argument("prompts")
 @click.option(
     "--out",

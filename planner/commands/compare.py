@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("compare")
+@click.command("compare", short_help="Compare sampling, revision and search at equal cost.")
 @logs_argument
 @on_duplicate_option
 @folder_option("strategies", "Folder of strategies.json, strategies.md and strategies.png.")

@@ -28,7 +28,7 @@ from planner.progress import progress_bars
 __all__ = ["command"]
 
 
-@click.command("evaluate")
+@click.command("evaluate", short_help="Tell what a policy is worth on held-out prompts.")
 @bundle_argument
 @logs_argument
 @on_duplicate_option

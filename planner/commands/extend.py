@@ -27,7 +27,7 @@ __all__ = ["command"]
 _SHOWN: Final = 5
 
 
-@click.command("extend")
+@click.command("extend", short_help="Add a generator to a policy, from about 100 prompts.")
 @bundle_argument
 @logs_argument
 @on_duplicate_option

@@ -21,7 +21,7 @@ from policies.cost.budget import UNITS
 __all__ = ["command"]
 
 
-@click.command("frontier")
+@click.command("frontier", short_help="Tell what each price buys for your prompts.")
 @bundle_argument
 @prompts_argument
 @click.option(

@@ -30,7 +30,7 @@ def _column_options(function: click.decorators.FC) -> click.decorators.FC:
     return function
 
 
-@click.command("import")
+@click.command("import", short_help="Make a sample log of tables and of evaluation logs.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @_column_options
 @click.option(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("inspect")
+@click.command("inspect", short_help="Tell what a policy is and was trained on.")
 @bundle_argument
 @click.option(
     "--decisions",
@@ -59,6 +59,7 @@ def command(bundle: Path, decisions: Path | None, prompts: Path | None, as_json:
     console = results()
     console.print(bundle_table(loaded, str(bundle)))
     console.print(verdict_of_training(loaded))
+    console.print()
     console.print(generator_table(loaded))
     console.print(course_table(loaded))
     if loaded.verifiers:

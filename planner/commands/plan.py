@@ -35,7 +35,7 @@ OutFormat: TypeAlias = Literal["plans", "openai-batch", "rollouts"]
 __all__ = ["OutFormat", "command"]
 
 
-@click.command("plan")
+@click.command("plan", short_help="Plan compute for prompts, before a token is spent.")
 @bundle_argument
 @prompts_argument
 @asking_options

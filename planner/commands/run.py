@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("run")
+@click.command("run", short_help="Plan, draw and select for prompts, on a real backend.")
 @bundle_argument
 @click.argument("prompts")
 @click.option(

@@ -26,7 +26,7 @@ from policies.plan.objective import GROUP_OBJECTIVES, OBJECTIVES, Objective
 __all__ = ["command"]
 
 
-@click.command("savings")
+@click.command("savings", short_help="Tell from a log what could be saved, before training.")
 @logs_argument
 @on_duplicate_option
 @unit_option

@@ -24,7 +24,7 @@ from planner.commands.terminal.terminal import print_json, say
 __all__ = ["command"]
 
 
-@click.command("split")
+@click.command("split", short_help="Split sample logs into a train and a test side.")
 @logs_argument
 @on_duplicate_option
 @click.option(

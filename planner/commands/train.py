@@ -35,7 +35,7 @@ __all__ = ["command"]
 _TEST_FRACTION: Final = 0.4
 
 
-@click.command("train")
+@click.command("train", short_help="Train a policy on sample logs.")
 @logs_argument
 @on_duplicate_option
 @folder_option("policy", "Folder of the bundle.")

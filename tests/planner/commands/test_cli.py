@@ -392,3 +392,9 @@ def test_plan_reads_the_files_that_run_and_collect_read(
         ids = [json.loads(line)["prompt_id"] for line in out.read_text().splitlines()]
         assert ids == [prompt.id for prompt in read_tasks(str(tmp_path / name)).prompts] and len(ids) == n
     capsys.readouterr()
+
+
+def test_help_says_what_each_command_does_without_cutting_it_off(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"  {name} " in shown for name in COMMANDS) and "..." not in shown.partition("Commands:")[2]
