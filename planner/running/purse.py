@@ -61,6 +61,11 @@ class Purse:
         return self._ledger.total_cost
 
     @property
+    def lost(self) -> float:
+        """What cancelled requests may have cost, beyond what is known."""
+        return self._ledger.lost_cost
+
+    @property
     def left(self) -> float:
         """What is neither spent nor held."""
         return max(self._limit - self._ledger.committed, 0.0)
