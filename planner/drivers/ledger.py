@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from planner.drivers.lengths import Draw, Seen
 from planner.drivers.limits import Limits
 from planner.ports.ports import SampleRequest
 from planner.strategies.flow import Failure
@@ -130,7 +131,7 @@ class Ledger:
         self.lost_cost = 0.0
         self._held = _NOTHING
         self._held_cost = 0.0
-        self._tokens: dict[str, _Seen] = {}
+        self._tokens: dict[str, Seen] = {}
 
     @property
     def nothing_in_flight(self) -> bool:
@@ -172,7 +173,7 @@ class Ledger:
             raise AssertionError("a request that fits no cap has a refusal")
         return Permit(0, None, refusal.failure, refusal.for_all)
 
-    def _grant(self, account: Account, draw: _Draw, request: SampleRequest, n: int) -> Permit:
+    def _grant(self, account: Account, draw: Draw, request: SampleRequest, n: int) -> Permit:
         account.reserve = 0.0
         worst = draw.usage(n)
         written = _bytes_of(request) if request.prompt.prompt_tokens is None else 0
@@ -180,7 +181,7 @@ class Ledger:
         self._shift_held(account, worst, hold.cost)
         return Permit(n, hold, None, max_output_tokens=draw.cap)
 
-    def _fit(self, account: Account, draw: _Draw, n: int) -> tuple[int, _Refusal | None]:
+    def _fit(self, account: Account, draw: Draw, n: int) -> tuple[int, _Refusal | None]:
         """Return how many of `n` samples the caps permit, and what refuses one more."""
         refusal = self._refusal(account, draw, n)
         low, high = (n, n) if refusal is None else (0, n)
@@ -203,7 +204,7 @@ class Ledger:
         """Book samples, also those of an earlier session, and learn from them how long samples are."""
         known = [length for length in lengths if length > 0]
         if known:
-            self._tokens[generator] = self._tokens.get(generator, _Seen()).add(known)
+            self._tokens[generator] = self._tokens.get(generator, Seen()).add(known)
         self.release(account)
         account.longest_prompt = max(account.longest_prompt, usage.prompt_tokens)
         self.spend(account, usage, generator)
@@ -247,7 +248,7 @@ class Ledger:
         account.held += usage
         account.held_cost += cost
 
-    def _draw(self, account: Account, request: SampleRequest) -> _Draw:
+    def _draw(self, account: Account, request: SampleRequest) -> Draw:
         """Return what a sample of a request may use: the most, or what is usual, as `limits.hold` says."""
         own, general = request.max_output_tokens, request.generator.max_output_tokens
         known = general if own is None else own if general is None else min(own, general)
@@ -256,20 +257,20 @@ class Ledger:
         seen = self._tokens.get(name)
         if seen is None:
             if known is not None or not self._counts_tokens:
-                return _Draw(name, prompt, float(known or 0), None)
+                return Draw(name, prompt, float(known or 0), None)
             # Nothing is known of samples without a cap: the first one may take all that is left.
-            draw = _Draw(name, prompt, _UNSEEN, None)
+            draw = Draw(name, prompt, _UNSEEN, None)
             return self._shortened(account, draw) if self.nothing_in_flight else draw
         if self.limits.hold == "expected":
-            return _Draw(name, prompt, min(seen.usual, seen.most if known is None else known), None)
-        draw = _Draw(name, prompt, seen.bound if known is None else float(known), None)
+            return Draw(name, prompt, min(seen.usual, seen.most if known is None else known), None)
+        draw = Draw(name, prompt, seen.bound if known is None else float(known), None)
         bound = min(seen.bound, draw.tokens)
         if (known is None or bound < known) and self._refusal(account, draw, _ABREAST) is not None:
             # The end of a budget: with caps that hardly any sample meets, more of them go at a time.
-            return _Draw(name, prompt, bound, int(bound))
+            return Draw(name, prompt, bound, int(bound))
         return draw
 
-    def _shortened(self, account: Account, draw: _Draw) -> _Draw:
+    def _shortened(self, account: Account, draw: Draw) -> Draw:
         """Return the sample with the highest cap on its output that the caps permit."""
         low, high = 0, int(draw.tokens)
         while low < high:
@@ -302,7 +303,7 @@ class Ledger:
         prefix = sum(len(part.encode()) for part in request.prefix)
         return sent + min(prefix, account.usage.output_tokens + len(request.prefix))
 
-    def _refusal(self, account: Account, draw: _Draw, n: int) -> _Refusal | None:
+    def _refusal(self, account: Account, draw: Draw, n: int) -> _Refusal | None:
         """Return the cap that `n` more samples could break, or None."""
         worst = draw.usage(n)
         limits = self.limits
@@ -332,46 +333,6 @@ class Ledger:
         if self.limits.price is None or usage == _NOTHING:
             return 0.0
         return self.limits.price(usage, generator)
-
-
-class _Draw(NamedTuple):
-    """What one sample may use, and the cap on its output that it has to be sent with."""
-
-    generator: str
-    prompt: float
-    tokens: float
-    cap: int | None
-
-    def usage(self, n: int) -> Usage:
-        return Usage(samples=n, prompt_tokens=self.prompt, output_tokens=n * self.tokens, requests=1)
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """Output tokens per sample of one generator so far."""
-
-    most: float = 0.0
-    samples: float = 0.0
-    tokens: float = 0.0
-
-    @property
-    def mean(self) -> float:
-        """Mean length."""
-        return self.tokens / self.samples
-
-    @property
-    def usual(self) -> float:
-        """Mean plus two standard errors: output lengths spread about as much as their mean."""
-        return self.mean * (1 + 2 / math.sqrt(self.samples))
-
-    @property
-    def bound(self) -> float:
-        """A length that hardly any sample reaches."""
-        hardly = 8 * self.mean * (1 + 8 / math.sqrt(self.samples))
-        return float(math.ceil(max(hardly, 1.5 * self.most, 1.0)))
-
-    def add(self, lengths: Sequence[float]) -> _Seen:
-        return _Seen(max(self.most, *lengths), self.samples + len(lengths), self.tokens + sum(lengths))
 
 
 def _bytes_of(request: SampleRequest) -> int:

@@ -20,8 +20,9 @@ from planner.ports.outcome import Outcome
 from planner.ports.ports import Backend
 from planner.running.run_plans import run_plans
 from planner.serving.options import Options
-from planner.serving.planning import WHOLE, Planning
+from planner.serving.planning import Planning
 from planner.serving.reply import agreement_of, plan_fields, stop_reason_of
+from planner.serving.selecting import WHOLE
 from policies.cost.budget import Budget
 from policies.course.allocate import summary_of
 from policies.course.course import Course, waves

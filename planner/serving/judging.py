@@ -7,13 +7,15 @@ prices and caps at first, and from what was spent as soon as it is known. Asking
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final, Self, final
 
 from difficulty.generator import Generator
 from policies.cost.cost_model import CostModel
 from policies.cost.usage import Usage
+from policies.plan.plan import AllocationPlan
 
-__all__ = ["JudgeCost"]
+__all__ = ["JudgeCost", "with_judge"]
 
 # Samples that the first guess counts for, and that are remembered.
 _DOUBT: Final = 5.0
@@ -83,3 +85,24 @@ class JudgeCost:
             self._n, self._samples, self._judgements = (
                 keep * one for one in (self._n, self._samples, self._judgements)
             )
+
+
+def with_judge(plan: AllocationPlan, dearer: float, price: float | None) -> AllocationPlan:
+    """Return a plan that says what is expected of its samples and their judge, and which price was asked for.
+
+    Parameters
+    ----------
+    plan : AllocationPlan
+        Made at a price that is so much higher.
+    dearer : float
+        By which factor its samples cost more than it says.
+    price : float, optional
+        The one that was asked for.
+    """
+    interval = plan.cost_interval
+    return replace(
+        plan,
+        expected_cost=dearer * plan.expected_cost,
+        cost_interval=None if interval is None else (dearer * interval[0], dearer * interval[1]),
+        price=plan.price and price,
+    )

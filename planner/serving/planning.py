@@ -17,13 +17,13 @@ from difficulty.prompt import Prompt
 from planner.drivers import Limits as RunLimits
 from planner.planner import Planner
 from planner.ports.outcome import Outcome
-from planner.ports.ports import AnswerExtractor, Backend, FinishReason, Verifier
+from planner.ports.ports import AnswerExtractor, Backend, Verifier
 from planner.running.run_plans import run_plans
-from planner.serving.judging import JudgeCost
+from planner.serving.judging import JudgeCost, with_judge
 from planner.serving.options import Options
 from planner.serving.origin import Source
 from planner.serving.plannable import Asked
-from planner.serving.selecting import JUDGE, Selecting
+from planner.serving.selecting import JUDGE, WHOLE, Selecting
 from planner.strategies.follow import Follow
 from policies.cost.budget import Budget, Unit, check_unit
 from policies.cost.cost_model import CostModel
@@ -33,7 +33,7 @@ from policies.course.selection import LOGPROB, Selection
 from policies.plan.plan import AllocationPlan
 from policies.verifier.learned_verifier import LEARNED
 
-__all__ = ["EXAMPLE", "WHOLE", "Planning", "WholeText"]
+__all__ = ["EXAMPLE", "Planning"]
 
 _SEEDS: Final = Random()
 EXAMPLE: Final = Prompt(text="What is 6 times 7?")
@@ -127,7 +127,7 @@ class Planning:
             plan = self._planned(prompt, options, at, cap, 1.0)
             return plan if plan.course is None else _one(plan, plan.course, "nothing is left for a judge")
         judged = plan.course is not None and plan.course.n > 1
-        return self._with_judge(plan, at) if judged else replace(plan, price=plan.price and at)
+        return with_judge(plan, self.dearer if judged else 1.0, at)
 
     def _planned(
         self, prompt: Prompt, options: Options, at: float | None, cap: float | None, dearer: float
@@ -145,16 +145,6 @@ class Planning:
         else:
             (plan,) = self.planner.plan([prompt], price=(at or 0.0) * dearer, max_per_prompt=cap)
         return plan
-
-    def _with_judge(self, plan: AllocationPlan, at: float | None) -> AllocationPlan:
-        """Return a plan that says what is expected of its samples and of judging them."""
-        dearer, interval = self.dearer, plan.cost_interval
-        return replace(
-            plan,
-            expected_cost=dearer * plan.expected_cost,
-            cost_interval=None if interval is None else (dearer * interval[0], dearer * interval[1]),
-            price=plan.price and at,
-        )
 
     def least(self, prompt: Prompt) -> AllocationPlan:
         """Return the cheapest plan that there is: what a request gets when nothing is left for more."""
@@ -281,17 +271,6 @@ class Planning:
             seed=seed,
         )
         return outcome
-
-
-class WholeText:
-    """Every text that came to its end is its own answer."""
-
-    def extract(self, text: str, finish_reason: FinishReason) -> str | None:
-        """Return the text, None where it is cut or empty."""
-        return text if finish_reason == "stop" and text else None
-
-
-WHOLE: Final = WholeText()
 
 
 def _one(plan: AllocationPlan, course: Course, reason: str) -> AllocationPlan:

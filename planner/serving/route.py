@@ -40,8 +40,9 @@ from planner.serving.sent_body import with_cap
 from planner.serving.settings import Limits
 from planner.serving.shadow import Shadow
 from planner.serving.single import counted
+from planner.serving.telling import Planned
 from planner.serving.watch import Seen
-from planner.serving.work import SPENT, Planned, WindowSpent, Work
+from planner.serving.work import SPENT, WindowSpent, Work
 from policies.cost.usage import Usage
 
 __all__ = ["Route"]

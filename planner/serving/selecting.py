@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from difficulty.generator import Generator
 from planner.answers.clusters import SemanticAnswer
 from planner.answers.rules import FirstOf, JsonField, JsonFields, JsonValue, ToolCalls, WholeText
-from planner.ports.ports import AnswerExtractor, Verifier
+from planner.ports.ports import AnswerExtractor, FinishReason, Verifier
 from planner.serving.origin import Source
 from planner.verifiers.judge import JUDGE_PROMPT
 from policies.course.course import Course, waves
@@ -22,7 +22,7 @@ from policies.course.selection import LOGPROB, Selection, SelectionName
 from policies.course.stop import BestScore, Never, Success
 from policies.verifier.learned_verifier import LEARNED
 
-__all__ = ["JUDGE", "EmbeddingWay", "JudgeWay", "SelectName", "Selecting", "Votes", "votes_of"]
+__all__ = ["JUDGE", "WHOLE", "EmbeddingWay", "JudgeWay", "SelectName", "Selecting", "Votes", "votes_of"]
 
 SelectName: TypeAlias = Literal["plan", "logprob", "learned", "verifier", "judge"]
 
@@ -138,3 +138,15 @@ class Selecting:
         known = course.selection
         of_chain = known.of_chain if any(step.kind == "revise" for step in course.steps) else "all"
         return replace(course, selection=Selection(by=by, signal=signal, of_chain=of_chain), stop=stop)
+
+
+class _WholeText:
+    """Every text that came to its end is its own answer."""
+
+    def extract(self, text: str, finish_reason: FinishReason) -> str | None:
+        """Return the text, None where it is cut or empty."""
+        return text if finish_reason == "stop" and text else None
+
+
+WHOLE: Final = _WholeText()
+"""Where nothing else is known of answers."""

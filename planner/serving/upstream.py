@@ -1,88 +1,37 @@
 """The servers behind the proxy: requests are sent on as they are, round robin over addresses that answer.
 
-An address that fails several times in a row gets no requests for a while, and then one to try it. Bytes of
-bodies and of streams are not touched. Which request goes to which upstream is left to the routes.
+Bytes of bodies and of streams are not touched. When an address rests is left to `planner.serving.address`,
+which request goes to which upstream to the routes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from functools import cache
 from typing import Any, Final, Literal, Self
 
-from difficulty.errors import RetryableBackendError, require
+from difficulty.errors import require
 from planner.backends.openai import OpenAIBackend
 from planner.backends.openai.client import KEPT_SECONDS, in_parts
 from planner.backends.openai.secret import Secret
-from planner.ports.ports import Backend, Completion, SampleRequest
+from planner.ports.ports import Backend
+from planner.serving.address import Address
 from planner.serving.exchange import Answer, Call, end_to_end
 from planner.serving.refusal import Refusal
+from planner.serving.sampling import Sampling
 from planner.serving.settings import UpstreamSettings
 
-__all__ = ["Address", "Upstream"]
+__all__ = ["Upstream"]
 
-# Failures in a row after which an address rests, and for how long at first and at most.
-_FAILURES: Final = 5
-_REST: Final = (1.0, 30.0)
 # Replies up to this size are read whole, so that they are sent with their length.
 _WHOLE: Final = 2**20
 _WRITTEN: Final = ("content-type", "accept", "accept-encoding", "content-encoding")
 # A server that knows a key of this kind would answer all samples of a request by the first.
 _ONCE: Final = ("idempotency-key",)
 _OURS: Final = ("authorization", "api-key", "x-api-key", "cookie")
-
-
-class Address:
-    """One address of an upstream, and whether it answers.
-
-    Parameters
-    ----------
-    base_url : str
-        Up to ``/v1``.
-    clock : callable
-        Monotonic seconds.
-
-    Examples
-    --------
-    >>> address = Address("http://127.0.0.1:8000/v1", clock=lambda: 0.0)
-    >>> for _ in range(5):
-    ...     address.failed()
-    >>> address.rests
-    True
-    """
-
-    def __init__(self, base_url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.base_url = base_url.rstrip("/")
-        self._clock = clock
-        self._failures = 0
-        self._rests_until = 0.0
-
-    @property
-    def rests(self) -> bool:
-        """Whether it gets no requests now."""
-        return self._failures >= _FAILURES and self._clock() < self._rests_until
-
-    @property
-    def seconds_left(self) -> float:
-        """Seconds until it is tried again."""
-        return max(self._rests_until - self._clock(), 0.0) if self.rests else 0.0
-
-    def answered(self) -> None:
-        """Note that it has answered."""
-        self._failures = 0
-
-    def failed(self) -> None:
-        """Note that it could not be reached, broke off or failed."""
-        if self.rests:
-            return  # one of many that were in flight: it says nothing new
-        self._failures += 1
-        if self._failures >= _FAILURES:
-            rest = min(_REST[0] * 2.0 ** min(self._failures - _FAILURES, 8), _REST[1])
-            self._rests_until = self._clock() + rest
 
 
 class Upstream:
@@ -218,7 +167,7 @@ class Upstream:
             for name, value in sent.items()
             if name not in (*_WRITTEN, *_ONCE) and not (name == "authorization" and self.secret.known)
         }
-        return _Sampling(self, call.path, fields, headers)
+        return Sampling(self, call.path, fields, headers)
 
     def backend(self, address: Address, api: Literal["chat", "completions"]) -> OpenAIBackend:
         """Return what draws samples from one address, the same one every time."""
@@ -250,46 +199,6 @@ class Upstream:
         return Answer(
             status=response.status, headers=headers, body=_Pieces(aiohttp, address, response, self.name)
         )
-
-
-class _Sampling:
-    """Draws the samples of one call; an address that cannot be reached is passed over for the next."""
-
-    draws_singly = True
-
-    def __init__(
-        self, upstream: Upstream, path: str, fields: Mapping[str, object], headers: Mapping[str, str]
-    ) -> None:
-        self._upstream, self._fields, self._headers = upstream, fields, headers
-        self._api: Literal["chat", "completions"] = (
-            "chat" if path.endswith("/chat/completions") else "completions"
-        )
-
-    async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
-        """Return the completions of each request."""
-        try:
-            addresses = list(self._upstream.choose())
-        except Refusal as refusal:
-            raise RetryableBackendError(refusal.message, status=refusal.status) from None
-        failed: RetryableBackendError | None = None
-        for address in addresses:
-            view = self._upstream.backend(address, self._api).sending(
-                fields=self._fields, headers=self._headers
-            )
-            try:
-                rows = await view.sample(requests)
-            except RetryableBackendError as error:
-                address.failed()
-                if failed is not None:
-                    error.failed_requests += failed.failed_requests
-                    error.prompt_tokens += failed.prompt_tokens
-                    error.output_tokens += failed.output_tokens
-                failed = error
-                continue
-            address.answered()
-            return rows
-        assert failed is not None
-        raise failed
 
 
 class _Pieces:

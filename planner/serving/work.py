@@ -11,21 +11,18 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import msgspec
 
 from planner.backends.openai.nested import merged
 from planner.drivers.thinking import IGNORED, is_exceeded
-from planner.ports.outcome import Candidate, Outcome
 from planner.ports.ports import SampleRequest
 from planner.serving.carrying import carry, drawing_of
-from planner.serving.drawing import Said
 from planner.serving.exchange import Answer, drop
-from planner.serving.options import Options
 from planner.serving.payment import Payment
-from planner.serving.plannable import Asked, Request
-from planner.serving.planning import WHOLE, Planning
+from planner.serving.plannable import Request
+from planner.serving.planning import Planning
 from planner.serving.refusal import Refusal
 from planner.serving.reply import (
     CompletionWriter,
@@ -34,34 +31,24 @@ from planner.serving.reply import (
     Writer,
     agreement_of,
     chosen_of,
-    plan_fields,
     stop_reason_of,
     usage_field,
 )
 from planner.serving.request_log import RequestLog
 from planner.serving.responses import Response
+from planner.serving.selecting import WHOLE
 from planner.serving.sent_body import with_response_settings, with_settings
 from planner.serving.settings import Limits
 from planner.serving.single import counted, stop_reason
+from planner.serving.telling import Planned, extension_of, finish_of, headers_of, nothing
 from planner.serving.watch import Seen
 from policies.cost.usage import Usage
-from policies.plan.plan import AllocationPlan
 
-__all__ = ["SPENT", "Planned", "WindowSpent", "Work"]
+__all__ = ["SPENT", "WindowSpent", "Work"]
 
 # What a server answers that has no such endpoint.
 _NO_SUCH: Final = (404, 405, 501)
 _EVENTS: Final = (("content-type", "text/event-stream"), ("cache-control", "no-cache"))
-
-
-class Planned(NamedTuple):
-    """A plan and all that was read to make it."""
-
-    plan: AllocationPlan
-    asked: Asked
-    options: Options
-    id: str
-    seconds: float
 
 
 class WindowSpent(Exception):
@@ -167,9 +154,9 @@ class Work:
         def added(usage: Usage | None, reasoning: int, finish: str | None) -> Mapping[str, object]:
             more = {"thinking_ignored": 1} if ignored(reasoning) else {}
             reason = stop_reason(usage, reasoning, finish)
-            return {"planner": _extension(planned, reason, 1, "only", note) | {"cost": seen.cost} | more}
+            return {"planner": extension_of(planned, reason, 1, "only", note) | {"cost": seen.cost} | more}
 
-        headers = (*answer.headers, *_headers(planned, 1, overhead))
+        headers = (*answer.headers, *headers_of(planned, 1, overhead))
         answer = counted(replace(answer, headers=headers), told, added=added, hides_usage=hides)
         if isinstance(answer.body, bytes) and seen.cost is not None:
             headers = (
@@ -250,9 +237,9 @@ class Work:
         if chosen is None:
             if outcome.stop_reason == "budget" and not drawing.n_samples and payment.till is not None:
                 raise SPENT if self.refuses else WindowSpent
-            raise drawing.refused or _nothing(outcome)
+            raise drawing.refused or nothing(outcome)
         note = planning.selecting.why_not
-        extension = _extension(planned, reason, drawing.n_samples, outcome.selected_by, note) | {
+        extension = extension_of(planned, reason, drawing.n_samples, outcome.selected_by, note) | {
             "cost": outcome.cost,
             "agreement": agreement_of(outcome),
             "wasted_tokens": int(outcome.usage.wasted_tokens),
@@ -264,7 +251,7 @@ class Work:
         overhead = planned.seconds + time.perf_counter() - started - drawing.waited
         said = drawing.said(chosen.text)
         headers = (
-            *_headers(planned, drawing.n_samples, overhead),
+            *headers_of(planned, drawing.n_samples, overhead),
             ("x-planner-cost", f"{outcome.cost or 0.0:g}"),
             ("x-planner-stop-reason", reason),
         )
@@ -273,7 +260,7 @@ class Work:
             model=generators[outcome.allocation.generator].model or name,
             text=said.content,
             calls=said.calls,
-            finish_reason=_finish(chosen, said),
+            finish_reason=finish_of(chosen, said),
             reasoning=drawing.thought_of(chosen.text),
             usage=usage_field(outcome.usage, reasoning_tokens=drawing.reasoning_tokens),
             extension=extension,
@@ -284,41 +271,3 @@ class Work:
 SPENT: Final = Refusal(
     429, "the budget of this window is spent; try again later", code="insufficient_quota", retry_after=1
 )
-
-
-def _extension(planned: Planned, reason: str, n_samples: int, selected_by: str, note: str) -> dict[str, Any]:
-    return {
-        "plan_id": planned.id,
-        "samples": n_samples,
-        "stop_reason": reason,
-        "selected_by": selected_by,
-        **plan_fields(planned.plan, explain=planned.options.explain),
-        **({"note": note} if note else {}),
-    }
-
-
-def _headers(planned: Planned, n_samples: int, overhead: float) -> tuple[tuple[str, str], ...]:
-    return (
-        ("x-planner-plan-id", planned.id),
-        ("x-planner-unit", planned.plan.unit),
-        ("x-planner-samples", str(n_samples)),
-        ("x-planner-overhead-duration-ms", f"{1000 * max(overhead, 0.0):.2f}"),
-    )
-
-
-def _finish(chosen: Candidate, said: Said) -> str:
-    if chosen.status == "truncated":
-        return "length"
-    return "tool_calls" if said.calls else "stop"
-
-
-def _nothing(outcome: Outcome) -> Refusal:
-    """Return why there is no answer at all."""
-    if outcome.stop_reason == "budget":
-        return Refusal(402, "the budget does not reach for one sample", code="insufficient_budget")
-    if outcome.stop_reason == "time":
-        return Refusal(504, "no sample came before the deadline", code="deadline_exceeded")
-    kinds = {error.kind for error in outcome.errors}
-    if kinds and kinds <= {"RetryableBackendError", "ConnectionError", "TimeoutError"}:
-        return Refusal(503, "the upstream does not answer; try again later", code="upstream_unavailable")
-    return Refusal(502, "the upstream gave no usable answer", code="upstream_error")

@@ -7,13 +7,10 @@ in this process are left to the modules beside this one.
 
 from __future__ import annotations
 
-import asyncio
 import sys
-import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from typing import Any, Final, TypeVar
 
 from difficulty.errors import InvalidBudgetError, InvalidInputError
@@ -23,7 +20,6 @@ from planner.ports.ports import AnswerExtractor, Verifier
 from planner.serving.client_origin import ClientOrigin
 from planner.serving.doors import Doors
 from planner.serving.engines import Engine
-from planner.serving.exchange import Answer, Call, Pieces
 from planner.serving.handler import Handler
 from planner.serving.origin import Source
 from planner.serving.planning import Planning
@@ -32,6 +28,7 @@ from planner.serving.route_settings import JudgeSettings
 from planner.serving.selecting import Selecting, SelectName, votes_of
 from planner.serving.selection_settings import judge_of
 from planner.serving.settings import EVERY_MODEL, Limits
+from planner.serving.transports import asynchronous, synchronous
 from planner.serving.wrapped_llm import is_llm, wrap_llm
 from planner.serving.wrapped_pipeline import is_pipeline, wrap_pipeline
 from policies.cost.budget import Budget
@@ -39,7 +36,6 @@ from policies.cost.budget import Budget
 __all__ = ["wrap"]
 
 Client = TypeVar("Client")
-_Result = TypeVar("_Result")
 
 _CLIENTS: Final = ("OpenAI", "AsyncOpenAI")
 _LIBRARIES: Final = ("httpx", "httpx2")
@@ -151,10 +147,10 @@ def _wrap_client(
     client: Any, planning: Planning, models: Mapping[str, str], judge: JudgeSettings | None
 ) -> Any:
     """Return a client of the same type whose transport is a handler of its own."""
-    asynchronous = _kind_of(client)
+    is_async = _kind_of(client)
     inner = client._client
     library = _library_of(inner)
-    executor = None if asynchronous else ThreadPoolExecutor(_THREADS, thread_name_prefix="planner-wrap")
+    executor = None if is_async else ThreadPoolExecutor(_THREADS, thread_name_prefix="planner-wrap")
     origin = ClientOrigin(inner, library, executor=executor)
     generators = planning.planner.bundle.generators
     unknown = sorted(set(models) - set(generators))
@@ -175,7 +171,7 @@ def _wrap_client(
     votes = votes_of(selecting.extractor)
     route = Route(name=EVERY_MODEL, origin=origin, planning=planning, limits=limits, votes=votes)
     handler = Handler({EVERY_MODEL: route}, limits=limits, doors=Doors({}))
-    make = _asynchronous if executor is None else _synchronous
+    make = asynchronous if executor is None else synchronous
     return client.with_options(http_client=make(library, handler, origin, inner))
 
 
@@ -204,132 +200,3 @@ def _library_of(http_client: object) -> Any:
     raise InvalidInputError(
         f"the client's http_client must be one of httpx or httpx2, got {type(http_client).__name__}"
     )
-
-
-def _call_of(request: Any, body: bytes) -> Call | None:
-    """Return a request as a call, None where nothing of it can be planned."""
-    path = request.url.path
-    if request.method != "POST":
-        return None
-    for end in ("/chat/completions", "/completions", "/responses"):
-        # The older addresses of Azure know no chat beside their responses.
-        if path.endswith(end) and not path.endswith("/openai/responses"):
-            headers = {name.lower(): value for name, value in request.headers.items()}
-            return Call(
-                method="POST",
-                path=f"/v1{end}",
-                headers=headers,
-                body=body,
-                url=str(request.url),
-                seconds=_seconds(request),
-            )
-    return None
-
-
-def _seconds(request: Any) -> float | None:
-    """Return the client's own limit on a request."""
-    limit = request.extensions.get("timeout", {}).get("read")
-    return None if limit is None else float(limit)
-
-
-def _asynchronous(library: Any, handler: Handler, origin: ClientOrigin, inner: Any) -> Any:
-    """Return an asynchronous HTTP client whose transport is the handler."""
-
-    class Stream(library.AsyncByteStream):  # type: ignore[misc]  # a class of whichever library it is
-        def __init__(self, pieces: Pieces) -> None:
-            self._pieces = pieces
-
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            async for piece in self._pieces:
-                yield piece
-
-        async def aclose(self) -> None:
-            await self._pieces.aclose()
-
-    class Transport(library.AsyncBaseTransport):  # type: ignore[misc]  # a class of whichever library it is
-        async def handle_async_request(self, request: Any) -> Any:
-            call = _call_of(request, await request.aread())
-            if call is None:
-                response = await origin.send(request)
-                return library.Response(
-                    response.status_code, headers=response.headers.raw, stream=response.stream
-                )
-            try:
-                async with asyncio.timeout(call.seconds):
-                    answer = await handler.handle(call)
-            except TimeoutError:
-                raise library.ReadTimeout("no answer in time", request=request) from None
-            body = answer.body
-            if isinstance(body, bytes):
-                return library.Response(answer.status, headers=list(answer.headers), content=body)
-            return library.Response(answer.status, headers=list(answer.headers), stream=Stream(body))
-
-    return library.AsyncClient(
-        transport=Transport(), timeout=inner.timeout, follow_redirects=inner.follow_redirects
-    )
-
-
-def _synchronous(library: Any, handler: Handler, origin: ClientOrigin, inner: Any) -> Any:
-    """Return a synchronous HTTP client whose transport is the handler, on a loop of its own."""
-    loop = _Loop()
-
-    class Stream(library.SyncByteStream):  # type: ignore[misc]  # a class of whichever library it is
-        def __init__(self, pieces: Pieces) -> None:
-            self._pieces, self._iterator = pieces, aiter(pieces)
-
-        def __iter__(self) -> Iterator[bytes]:
-            while (piece := loop.run(self._next())) is not None:
-                yield piece
-
-        async def _next(self) -> bytes | None:
-            return await anext(self._iterator, None)
-
-        def close(self) -> None:
-            loop.run(self._pieces.aclose())
-
-    class Transport(library.BaseTransport):  # type: ignore[misc]  # a class of whichever library it is
-        def handle_request(self, request: Any) -> Any:
-            call = _call_of(request, request.read())
-            if call is None:
-                response = inner.send(request, stream=True)
-                return library.Response(
-                    response.status_code, headers=response.headers.raw, stream=response.stream
-                )
-            try:
-                answer: Answer = loop.run(_in_time(partial(handler.handle, call), call.seconds))
-            except TimeoutError:
-                raise library.ReadTimeout("no answer in time", request=request) from None
-            body = answer.body
-            if isinstance(body, bytes):
-                return library.Response(answer.status, headers=list(answer.headers), content=body)
-            return library.Response(answer.status, headers=list(answer.headers), stream=Stream(body))
-
-    return library.Client(
-        transport=Transport(), timeout=inner.timeout, follow_redirects=inner.follow_redirects
-    )
-
-
-async def _in_time(work: Any, seconds: float | None) -> Any:
-    async with asyncio.timeout(seconds):
-        return await work()
-
-
-class _Loop:
-    """An event loop on a thread of its own, started with the first call; it ends with the process."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """Return the result of a coroutine; where the caller is interrupted, it is cancelled."""
-        with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._loop.run_forever, name="planner-wrap", daemon=True).start()
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planner.serving.upstream import Address
+from planner.serving.address import Address
 
 
 def test_one_outage_counts_once() -> None:
