@@ -78,16 +78,35 @@ def _gain(report: Report) -> str:
     if row["cost"] is None:
         return (
             f" What {samples} for everybody ({how}) reach, {target} for {number(row['uniform_cost'])} {unit} "
-            f"per prompt, the policy never reaches: {row['missing']:.3f} is missing."
+            f"per prompt, the policy never reaches: {row['missing']:.3f} is missing.{_surely(report)}"
         )
     saved, (low, high) = row["saved_share"], row["saved_share_interval"]
     word, told = ("less", saved) if saved >= 0 else ("more", -saved)
     ends = (low, high) if saved >= 0 else (_negative(high), _negative(low))
     chance = ", which may be chance" if (ends[0] is None or ends[0] <= 0) else ""
+    below = _surely(report) if chance or saved < 0 else ""
     return (
         f" For {target}, {samples} for everybody ({how}) cost {number(row['uniform_cost'])} {unit} per "
         f"prompt and the policy {number(row['cost'])}: {_percent(told)} {word} [{_percent(ends[0])}, "
-        f"{_percent(ends[1])}]{chance}."
+        f"{_percent(ends[1])}]{chance}.{below}"
+    )
+
+
+def _surely(report: Report) -> str:
+    """Return what is surely saved at less accuracy than most of the way to the best, if anything."""
+    sure = [
+        row
+        for row in report.uniform["rows"]
+        if row["share"] < _SHARE and row["cost"] is not None and (row["saved_share_interval"][0] or 0) > 0
+    ]
+    if not sure:
+        return ""
+    row = max(sure, key=lambda row: float(row["share"]))
+    low, high = row["saved_share_interval"]
+    kind = report.data["objective"]
+    return (
+        f" For {kind} {row['value']:.3f} it surely costs less: {_percent(row['saved_share'])} "
+        f"[{_percent(low)}, {_percent(high)}]."
     )
 
 

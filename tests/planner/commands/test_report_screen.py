@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -70,6 +71,14 @@ def report_of(work: dict[str, Any], deployed: str = "courses for all", **changes
 )
 def test_what_is_saved_is_said_as_it_is(work: dict[str, Any], changes: dict[str, Any], words: str) -> None:
     assert saved_message(report_of(work, **changes)).endswith(words)
+
+
+def test_a_doubtful_saving_is_told_with_the_sure_one_below_it() -> None:
+    report = report_of({}, saved_share=0.05, saved_share_interval=[-0.1, 0.2])
+    less = {"share": 0.75, "value": 0.65, "saved_share": 0.7, "saved_share_interval": [0.6, 0.8]}
+    rows = [{**report.uniform["rows"][0], **less}, *report.uniform["rows"]]
+    message = saved_message(replace(report, uniform={"rows": rows}))
+    assert message.endswith("may be chance. For accuracy 0.650 it surely costs less: 70 % [60 %, 80 %].")
 
 
 def test_a_policy_that_learned_nothing_says_so_first() -> None:
