@@ -15,14 +15,17 @@ from numpy.typing import NDArray
 
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import SamplePool
+from planner.bundle.policy_bundle import PolicyBundle
 from training.extension.factors import Factors, Fit, Places, fit_process
 
-__all__ = ["Agreeing", "fit_with_agreement", "self_agreement"]
+__all__ = ["Agreeing", "fit_with_agreement", "self_agreement", "worth_reading"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
 # Weight of drawn prompts near a reference from which on their agreement counts more than the usual one.
 _HELD: Final = 0.02
+# As many as a bundle keeps reference prompts: memory grows with their number times that of references.
+_MOST_UNGRADED: Final = 3000
 
 
 def self_agreement(pool: SamplePool) -> FloatArray:
@@ -37,6 +40,18 @@ def self_agreement(pool: SamplePool) -> FloatArray:
     pairs = pool.n * (pool.n - 1)
     met = same.sum(axis=(1, 2)) - answered.sum(axis=1)
     return np.where(pairs > 0, met / np.maximum(pairs, 1), np.nan)
+
+
+def worth_reading(bundle: PolicyBundle, log: SampleLog, name: str) -> SampleLog:
+    """Return the prompts of which a generator has samples: all that are labelled, and as many others as can
+    be weighed, those that the bundle was trained on first.
+    """
+    pool = log.pool(name)
+    old = np.array([bundle.was_trained_on(prompt) for prompt in log.prompts], dtype=bool)
+    ungraded = np.flatnonzero((pool.n > 0) & (pool.n_known == 0))
+    ungraded = ungraded[np.argsort(~old[ungraded], kind="stable")][:_MOST_UNGRADED]
+    kept = np.sort(np.concatenate([np.flatnonzero(pool.n_known > 0), ungraded]))
+    return log.select([log.prompts[row].id for row in kept])
 
 
 class Agreeing(NamedTuple):

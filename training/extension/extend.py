@@ -22,7 +22,7 @@ from planner.bundle.policy_bundle import PolicyBundle
 from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
 from policies.plan.objective import check_objective
-from training.extension.agreement import fit_with_agreement
+from training.extension.agreement import fit_with_agreement, worth_reading
 from training.extension.factors import Factors
 from training.extension.foretold import foretold, kept, picks_without_scores
 from training.extension.joined import joined
@@ -91,7 +91,7 @@ def extend(
         Whose text tells something.
     log : SampleLog
         Labelled samples of the new generator on L prompts, a hundred or so. Samples of other prompts that
-        nobody graded tell by how far they agree.
+        nobody graded tell by how far they agree, of 3,000 prompts at most, those of the old training first.
     generator : str, optional
         Which of the log's; needed where several are new.
     candidates : sequence of Prompt
@@ -122,7 +122,7 @@ def extend(
         raise InvalidInputError(
             f"a bundle is extended for {' or '.join(_KNOWN)}, not for {objective}: train on all logs together"
         )
-    drawn = _with_samples(log.select_generators([name]), name)
+    drawn = worth_reading(bundle, log.select_generators([name]), name)
     known = drawn.pool(name).n_known > 0
     if known.sum() < _FEWEST:
         raise InvalidInputError(
@@ -187,11 +187,6 @@ def _new_name(bundle: PolicyBundle, log: SampleLog, generator: str | None) -> st
             + (f"{', '.join(new)}; say which" if new else "none")
         )
     return new[0]
-
-
-def _with_samples(log: SampleLog, name: str) -> SampleLog:
-    some = log.pool(name).n > 0
-    return log.select([prompt.id for prompt, drawn in zip(log.prompts, some, strict=True) if drawn])
 
 
 def _rates(log: SampleLog, name: str) -> FloatArray:

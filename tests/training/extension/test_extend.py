@@ -11,7 +11,7 @@ from planner import Budget, Planner
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.cli import main
 from training import train
-from training.extension.agreement import fit_with_agreement, self_agreement
+from training.extension.agreement import fit_with_agreement, self_agreement, worth_reading
 from training.extension.extend import extend
 from training.extension.factors import Factors, fit_process
 from training.extension.next_prompts import next_prompts
@@ -111,6 +111,16 @@ def test_samples_that_nobody_graded_tell_by_their_agreement(bed: Bed) -> None:
     assert found.n_labelled == 30 and found.n_drawn == len(bed.left.prompts)
     # What was drawn was learned from, graded or not.
     assert all(found.bundle.was_trained_on(prompt) for prompt in everything.prompts)
+
+
+def test_ungraded_prompts_are_as_many_as_can_be_weighed(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.extension.agreement._MOST_UNGRADED", 40)
+    both = bed.right.select([p.id for p in bed.right.prompts[:60]])
+    log = SampleLog.merge([both, bed.left]).select_generators([NEW])
+    graded = [prompt.id for prompt in bed.right.prompts[:25]]
+    kept = worth_reading(bed.bundle, log.without_verdicts(graded), NEW)
+    assert len(kept.prompts) == 65 and {prompt.id for prompt in kept.prompts} > set(graded)
+    assert sum(bed.bundle.was_trained_on(prompt) for prompt in kept.prompts) == 40
 
 
 def test_agreement_is_the_chance_that_two_samples_meet() -> None:
