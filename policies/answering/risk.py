@@ -1,7 +1,7 @@
 """From which confidence on to answer, so that the error among answered prompts stays below a target.
 
-Learn-then-Test: ever looser thresholds are tried, each by an exact test on calibration prompts, and the last
-of the longest stretch that passes is taken. It assumes that calibration prompts and those to come are
+Learn-then-Test: ever looser thresholds are tried, each by an exact test on calibration prompts, and the
+loosest that passes is taken. It assumes that calibration prompts and those to come are
 exchangeable, and one prompt per group of near-duplicates. Where confidence comes from is left to
 `policies.answering.confidence`.
 """
@@ -25,10 +25,10 @@ CONFIDENCE: Final = 0.95
 
 # The strictest threshold that is tried lets as many prompts through as make this many errors at the target.
 _FIRST: Final = 4.0
-# Of the chance to miss a target, the part that each test may use; the rest pays for choosing among tests, and
-# half of it for choosing among ways to answer. From simulations: notebooks/LOG.md, 2026-11-29.
+# Of the chance to miss a target, the part that each test may use, where one way to answer is tested, and
+# where the best of several is taken; the rest pays for the choice (notebooks/LOG.md, 2026-11-29).
 _KEPT: Final = 0.8
-_OF_SEVERAL: Final = 0.5
+_OF_SEVERAL: Final = 0.3
 # Thresholds tried.
 _STEPS: Final = 200
 
@@ -91,10 +91,9 @@ def choose_threshold(
     the errors of both together, those of the calibration are hypergeometric, so that a threshold whose chance
     of at most e errors among n, of e + floor(r m) + 1 in n + m, is at most 1 - `sure` keeps the risk r of the
     m with that chance, exactly and for any distribution. For endless m this is the binomial test of
-    Learn-then-Test. Thresholds are tested from strict to loose, and the last one of the longest stretch of
-    passed tests is taken: tests of neighbours share nearly all of their prompts, and the strictest rest on
-    the fewest. A test may use .8 of the chance to miss, and .4 where there are several ways; the rest pays
-    for these choices. That it is enough was found by simulation and is not exact.
+    Learn-then-Test. The loosest threshold that passes is taken. A test may use .8 of the chance to miss, and
+    .3 where there are several ways; the rest pays for these choices. That it is enough was found by
+    simulation and is not exact.
 
     References
     ----------
@@ -124,11 +123,11 @@ def choose_threshold(
     tests = _Tests.of(ranked, target_risk, batch)
     if tests is None:
         return found
-    kept = _KEPT * (_OF_SEVERAL if several else 1.0)
-    passed = tests.chances(wrong[tests.n - 1]) <= kept * (1 - sure)
-    at = _end_of_longest(passed)
-    if at is None:
+    kept = _OF_SEVERAL if several else _KEPT
+    passed = np.flatnonzero(tests.chances(wrong[tests.n - 1]) <= kept * (1 - sure))
+    if not len(passed):
         return found
+    at = passed[-1]
     n = int(tests.n[at])
     return Threshold(float(ranked[n - 1]), n / len(ranked), int(wrong[n - 1]) / n)
 
@@ -160,12 +159,3 @@ class _Tests(NamedTuple):
 
         both = self.n + self.ahead
         return np.asarray(hypergeom.cdf(errors, both, np.minimum(errors + self.too_many, both), self.n))
-
-
-def _end_of_longest(passed: NDArray[np.bool_]) -> int | None:
-    """Return the last place of the longest stretch of tests that passed; None where none did."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], passed, [False]]).astype(np.int8)))
-    if not len(edges):
-        return None
-    starts, ends = edges[::2], edges[1::2]
-    return int(ends[(ends - starts).argmax()]) - 1

@@ -29,11 +29,12 @@ def test_batches_to_come_keep_the_risk(ahead: int) -> None:
 
 
 def test_the_best_of_several_ways_keeps_the_risk() -> None:
-    # Ways of equal merit, whose confidence differs by noise: the luckiest one is taken.
+    # Ways of equal merit, whose confidence errs together and a little apart: the luckiest one is taken.
     rng, kept, lucky = np.random.default_rng(7), 0, 0
     for _ in range(300):
         chance, correct = draw(rng, 700)
-        seen = [chance + 0.2 * rng.standard_normal(700) for _ in range(12)]
+        together = chance + 0.15 * rng.standard_normal(700)
+        seen = [together + 0.07 * rng.standard_normal(700) for _ in range(8)]
         for several in (True, False):
             found = [
                 choose_threshold(one[:300], correct[:300], 0.2, batch=400, several=several) for one in seen
@@ -44,8 +45,8 @@ def test_the_best_of_several_ways_keeps_the_risk() -> None:
                 kept += not broken
             else:
                 lucky += broken
-    # 95 % are promised: fewer than 90 % would come up once in ten thousand. Half as much leave is not enough.
-    assert kept >= 270 and lucky > 300 - kept
+    # 95 % are promised: fewer than 90 % would come up once in ten thousand. Tested as one way, too many miss.
+    assert kept >= 270 and lucky > 30
 
 
 def test_answers_more_where_confidence_tells_more() -> None:
