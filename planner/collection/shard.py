@@ -18,7 +18,7 @@ from planner.collection.journal import JournaledBackend, JournaledVerifier
 from planner.collection.piece_record import record_of
 from planner.collection.plan import CollectPlan, Piece
 from planner.collection.scoring import scored
-from planner.drivers import Limits, Progress, RunLog, run_concurrently, run_lockstep
+from planner.drivers import Limits, Progress, RunLog, drive
 from planner.drivers.session import DriverName, OnProgress
 from planner.ports.ports import Backend, Verifier
 from planner.verifiers.mean_logprob import MeanLogprob
@@ -86,9 +86,9 @@ async def draw_shard(
     drawing = JournaledBackend(backend, journal)
     scoring = None if verifier is None else JournaledVerifier(verifier, journal)
     tasks = [plan.task(piece) for piece in pieces]
-    drive = run_lockstep if driver == "lockstep" else run_concurrently
     outcomes = await drive(
         tasks,
+        driver=driver,
         backend=drawing,
         verifiers={"mean_logprob": MeanLogprob()} | ({} if scoring is None else {"score": scoring}),
         limits=limits,

@@ -8,80 +8,30 @@ then, or as unmetered.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from planner.drivers.desk import BACKEND_ERRORS, VERIFIER_ERRORS, Clock, Desk, Part, refused
+from planner.drivers.desk import BACKEND_ERRORS, VERIFIER_ERRORS, Desk, Part, refused
 from planner.drivers.exchange import failure_of
 from planner.drivers.ledger import TIME_IS_UP, Permit
-from planner.drivers.limits import Limits
-from planner.drivers.run_log import RunLog
-from planner.drivers.session import OnProgress, Session, delivered
-from planner.drivers.turns import Turns
-from planner.ports.outcome import Outcome
+from planner.drivers.session import Session, delivered
 from planner.ports.ports import Backend, Metered, SampleRequest, ScoreRequest, Verifier
 from planner.strategies.flow import Arrival, Ask, Scored
-from planner.strategies.task import Task
 from policies.cost.usage import Usage
 
-__all__ = ["run_concurrently"]
+__all__ = ["send_as_they_come"]
 
-_NO_LIMITS = Limits()
 # Seconds that a request may take, before one was seen.
 _UNKNOWN = 120.0
 
 
-async def run_concurrently(
-    tasks: Sequence[Task],
-    *,
-    backend: Backend,
-    verifiers: Mapping[str, Verifier] | None = None,
-    limits: Limits = _NO_LIMITS,
-    run_log: RunLog | None = None,
-    progress: OnProgress | None = None,
-    clock: Clock = time.monotonic,
-    turns: Turns | None = None,
-) -> list[Outcome]:
-    """Run every task and return the outcomes in the order of `tasks`.
-
-    Parameters
-    ----------
-    tasks : sequence of Task
-        Prompts and their allocations; as many are worked on at a time as requests may be in flight.
-    backend : Backend
-        Draws samples; it is called with one request at a time, many times at once.
-    verifiers : mapping of str to Verifier, optional
-        Verifiers by the name that strategies ask for; ``"score"`` is the default name.
-    limits : Limits
-        Hard caps on the run and on each prompt.
-    run_log : RunLog, optional
-        Where to record; a resumed log gives what was paid for earlier.
-    progress : callable, optional
-        Called after each outcome.
-    clock : callable
-        Monotonic seconds.
-    turns : Turns, optional
-        Which prompts are opened next, and with which tasks; by default all as given, in order.
-
-    Raises
-    ------
-    InvalidInputError
-        When a strategy's parameters are wrong or a verifier is missing; nothing has been spent then.
-    """
-    verifiers = verifiers or {}
-    desk = Desk(
-        tasks,
-        verifiers=verifiers,
-        limits=limits,
-        run_log=run_log,
-        progress=progress,
-        clock=clock,
-        turns=turns,
-    )
-    driver = _Driver(desk, backend, verifiers, limits.max_concurrency)
-    workers = [asyncio.create_task(driver.work()) for _ in range(min(limits.max_concurrency, len(tasks)))]
+async def send_as_they_come(
+    desk: Desk, backend: Backend, verifiers: Mapping[str, Verifier], *, max_concurrency: int, n_workers: int
+) -> None:
+    """Send what the tasks of a desk want, one request at a time and many at once, until the run is over."""
+    shared = _Driver(desk, backend, verifiers, max_concurrency)
+    workers = [asyncio.create_task(shared.work()) for _ in range(n_workers)]
     try:
         if workers:
             done, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
@@ -91,7 +41,6 @@ async def run_concurrently(
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
-    return desk.outcomes()
 
 
 class _Driver:

@@ -7,28 +7,21 @@ limit on seconds is kept between rounds.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from difficulty.errors import BackendError
-from planner.drivers.desk import BACKEND_ERRORS, VERIFIER_ERRORS, Clock, Desk, Part, refused
+from planner.drivers.desk import BACKEND_ERRORS, VERIFIER_ERRORS, Desk, Part, refused
 from planner.drivers.exchange import failure_of
-from planner.drivers.limits import Limits
-from planner.drivers.run_log import RunLog
-from planner.drivers.session import OnProgress, Session, delivered
-from planner.drivers.turns import Turns
-from planner.ports.outcome import Outcome
+from planner.drivers.session import Session, delivered
 from planner.ports.ports import Backend, SampleRequest, ScoreRequest, Verifier
 from planner.strategies.flow import Arrival, Ask, Scored
-from planner.strategies.task import Task
 
-__all__ = ["run_lockstep"]
+__all__ = ["send_in_rounds"]
 
 # A failing call for many prompts is halved to find the one at fault; an outage shows by failing this often.
 _MAX_FAILED_CALLS = 16
-_NO_LIMITS = Limits()
 
 
 @dataclass(kw_only=True, slots=True)
@@ -41,53 +34,8 @@ class _Open:
     left: deque[int]
 
 
-async def run_lockstep(
-    tasks: Sequence[Task],
-    *,
-    backend: Backend,
-    verifiers: Mapping[str, Verifier] | None = None,
-    limits: Limits = _NO_LIMITS,
-    run_log: RunLog | None = None,
-    progress: OnProgress | None = None,
-    clock: Clock = time.monotonic,
-    turns: Turns | None = None,
-) -> list[Outcome]:
-    """Run every task and return the outcomes in the order of `tasks`.
-
-    Parameters
-    ----------
-    tasks : sequence of Task
-        Prompts and their allocations.
-    backend : Backend
-        Draws samples.
-    verifiers : mapping of str to Verifier, optional
-        Verifiers by the name that strategies ask for; ``"score"`` is the default name.
-    limits : Limits
-        Hard caps on the run and on each prompt.
-    run_log : RunLog, optional
-        Where to record; a resumed log gives what was paid for earlier.
-    progress : callable, optional
-        Called after each outcome.
-    clock : callable
-        Monotonic seconds.
-    turns : Turns, optional
-        Which prompts are opened next, and with which tasks; by default all as given, in order.
-
-    Raises
-    ------
-    InvalidInputError
-        When a strategy's parameters are wrong or a verifier is missing; nothing has been spent then.
-    """
-    verifiers = verifiers or {}
-    desk = Desk(
-        tasks,
-        verifiers=verifiers,
-        limits=limits,
-        run_log=run_log,
-        progress=progress,
-        clock=clock,
-        turns=turns,
-    )
+async def send_in_rounds(desk: Desk, backend: Backend, verifiers: Mapping[str, Verifier]) -> None:
+    """Send what the tasks of a desk want, one call per round, until the run is over."""
     sessions: dict[Session, int] = {}
     samples: list[_Open] = []
     early: dict[Session, list[Arrival]] = {}
@@ -126,7 +74,6 @@ async def run_lockstep(
             if session.outcome is not None:
                 desk.close(sessions.pop(session), session)
         samples = [entry for entry in samples if entry.session in sessions]
-    return desk.outcomes()
 
 
 def _admit(desk: Desk, samples: Sequence[_Open], inbox: Mapping[Session, list[Arrival]]) -> list[Part]:

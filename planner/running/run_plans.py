@@ -18,7 +18,7 @@ from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 from planner.answers.rule import AnswerRule
 from planner.answers.rules import USUAL_RULE
-from planner.drivers import Limits, RunLog, run_concurrently, run_lockstep
+from planner.drivers import Limits, RunLog, drive
 from planner.drivers.session import DriverName, OnProgress
 from planner.drivers.turns import Turns
 from planner.ports.outcome import Outcome
@@ -161,10 +161,10 @@ async def run_plans(
             least=least or (),
             seed=seed,
         )
-    drive = run_lockstep if driver == "lockstep" else run_concurrently
     with nullcontext() if run_log is None else RunLog.open(run_log, resume=os.path.exists(run_log)) as log:
         outcomes = await drive(
             tasks,
+            driver=driver,
             backend=backend,
             verifiers=_verifiers(tasks, verifier, LearnedVerifier(models=models, extractor=found)),
             limits=limits,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from backend_contract import request
+from both_drivers import run_concurrently
 from fake_openai_server import FakeOpenAIServer, Response, completion, in_pieces, refusal
 from strategy_contract import task
 
@@ -19,7 +20,7 @@ from planner.backends.openai import OpenAIBackend
 from planner.backends.openai.asking import Asking
 from planner.backends.openai.failure import Failed
 from planner.backends.openai.stream import Pieces
-from planner.drivers import Limits, run_concurrently
+from planner.drivers import Limits
 from planner.ports.ports import Metered, SampleRequest
 
 pytest.importorskip("aiohttp", reason="extra 'openai' is not installed")

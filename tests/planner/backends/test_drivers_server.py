@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from both_drivers import run_concurrently, run_lockstep
 from fake_openai_server import FakeOpenAIServer, Response, completion, refusal
 from strategy_contract import task
 
 from planner.answers.rules import LastNumber
 from planner.backends.openai import OpenAIBackend
-from planner.drivers import Limits, run_concurrently, run_lockstep
+from planner.drivers import Limits
 from planner.ports.outcome import Outcome
 from planner.ports.ports import ScoreRequest
 from planner.strategies import Task

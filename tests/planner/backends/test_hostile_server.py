@@ -12,13 +12,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from both_drivers import run_concurrently, run_lockstep
 from fake_openai_server import FakeOpenAIServer, Response, in_pieces, refusal
 
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 from planner.answers.rules import LastNumber
 from planner.backends.openai import OpenAIBackend, patience
-from planner.drivers import Limits, run_concurrently, run_lockstep
+from planner.drivers import Limits
 from planner.ports.outcome import Outcome
 from planner.strategies.task import Task
 from policies.cost.usage import Usage

@@ -21,6 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from both_drivers import run_concurrently
 
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
@@ -28,7 +29,7 @@ from difficulty.prompt import Prompt
 from planner.answers.rules import LastNumber
 from planner.backends.openai import OpenAIBackend
 from planner.cli import main
-from planner.drivers import Limits, run_concurrently
+from planner.drivers import Limits
 from planner.strategies.task import Task
 from policies.course.allocation import Allocation
 

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from both_drivers import run_concurrently, run_lockstep
 from strategy_contract import ALL, backend, task
 
 from difficulty.errors import BackendError, InvalidInputError, VerifierError
-from planner.drivers import Limits, Progress, run_concurrently, run_lockstep
+from planner.drivers import Limits, Progress
 from planner.ports.ports import Completion, SampleRequest, ScoreRequest, Scores
 from planner.simulated import SimulatedBackend, SimulatedExtractor, SimulatedVerifier
 from policies.cost.usage import Usage

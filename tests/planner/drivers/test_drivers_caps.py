@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from both_drivers import run_concurrently, run_lockstep
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategy_contract import ALL, GENERATOR, backend, task
@@ -14,7 +15,7 @@ from strategy_contract import ALL, GENERATOR, backend, task
 from difficulty.errors import InvalidBudgetError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
-from planner.drivers import Ledger, Limits, run_concurrently, run_lockstep
+from planner.drivers import Ledger, Limits
 from planner.drivers.ledger import Account
 from planner.ports.outcome import Outcome
 from planner.ports.ports import Completion, SampleRequest

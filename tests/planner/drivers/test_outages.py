@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from both_drivers import run_concurrently, run_lockstep
 from strategy_contract import task
 
 from difficulty.errors import RetryableBackendError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
-from planner.drivers import RunLog, run_concurrently, run_lockstep
+from planner.drivers import RunLog
 from planner.ports.ports import Completion, SampleRequest
 from planner.simulated import SimulatedExtractor, SimulatedVerifier
 from planner.strategies.follow import Follow

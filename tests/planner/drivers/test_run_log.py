@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from both_drivers import run_concurrently, run_lockstep
 from strategy_contract import ALL, backend, task
 
 from difficulty.errors import InvalidInputError
-from planner.drivers import Limits, RunLog, run_concurrently, run_lockstep
+from planner.drivers import Limits, RunLog
 from planner.ports.ports import Completion, SampleRequest
 from planner.simulated import SimulatedBackend, SimulatedVerifier
 from planner.strategies import Task
@@ -196,7 +197,8 @@ def test_two_runs_cannot_share_a_log(tmp_path: Path) -> None:
 _CHILD = """
 import asyncio, os, signal, sys
 sys.path[:0] = sys.argv[3:]
-from planner.drivers import Limits, RunLog, run_concurrently
+from both_drivers import run_concurrently
+from planner.drivers import Limits, RunLog
 from planner.simulated import SimulatedBackend, SimulatedVerifier
 from strategy_contract import task
 
@@ -262,7 +264,8 @@ def test_a_recorded_usage_is_whole(tmp_path: Path) -> None:
 _SLOW_CHILD = """
 import asyncio, os, sys
 sys.path[:0] = sys.argv[3:]
-from planner.drivers import Limits, RunLog, run_concurrently
+from both_drivers import run_concurrently
+from planner.drivers import Limits, RunLog
 from planner.simulated import SimulatedBackend, SimulatedVerifier
 from strategy_contract import task
 

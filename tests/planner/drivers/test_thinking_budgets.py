@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from both_drivers import run_concurrently, run_lockstep
 
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
-from planner.drivers import run_concurrently, run_lockstep
 from planner.drivers.thinking import IGNORED, ignored_budget, thought_tokens
 from planner.ports.ports import Completion, SampleRequest
 from planner.simulated import SimulatedExtractor

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import pytest
+from both_drivers import run_concurrently, run_lockstep
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategy_contract import GENERATOR, Played, backend, play
@@ -15,7 +16,7 @@ from strategy_contract import GENERATOR, Played, backend, play
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
-from planner.drivers import Limits, run_concurrently, run_lockstep
+from planner.drivers import Limits
 from planner.ports.ports import Backend, Completion, SampleRequest, ScoreRequest, Verifier
 from planner.simulated import SimulatedExtractor, SimulatedVerifier
 from planner.strategies.follow import Follow

@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from both_drivers import run_lockstep
 
 from difficulty import SampleLog
 from difficulty.errors import VerifierError
 from difficulty.generator import Generator
 from planner.answers.rules import RecordedAnswer
 from planner.backends.replay import ReplayBackend
-from planner.drivers import Limits, RunLog, run_lockstep
+from planner.drivers import Limits, RunLog
 from planner.ports.outcome import Outcome
 from planner.ports.ports import ScoreRequest
 from planner.strategies.task import Task

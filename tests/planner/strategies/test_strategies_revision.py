@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from both_drivers import run_concurrently, run_lockstep
 from strategy_contract import backend, play, task
 
 from difficulty.prompt import Prompt
-from planner.drivers import Limits, RunLog, run_concurrently, run_lockstep
+from planner.drivers import Limits, RunLog
 from planner.ports.ports import Completion, SampleRequest, ScoreRequest
 
 

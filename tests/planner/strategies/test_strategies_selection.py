@@ -9,6 +9,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from both_drivers import run_lockstep
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategy_contract import task
@@ -19,7 +20,6 @@ from difficulty.estimators.majority_vote import majority_vote_accuracy
 from difficulty.estimators.pass_at_k import pass_at_k
 from difficulty.estimators.weighted_vote import weighted_vote_accuracy
 from planner.backends.replay import ReplayBackend
-from planner.drivers import run_lockstep
 from planner.ports.outcome import Candidate
 from planner.ports.ports import ScoreRequest
 from planner.strategies import Task
