@@ -6,7 +6,7 @@ It assumes that all plans are in one unit and under one objective, as a planner 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from rich.table import Table
 
@@ -15,12 +15,14 @@ from policies.plan.plan import AllocationPlan
 
 __all__ = ["plan_summary", "plan_table"]
 
+_NOTHING: Final = "nothing"
+
 
 def plan_summary(plans: Sequence[AllocationPlan]) -> dict[str, Any]:
     """Return the histogram of allocations and the means, as JSON values."""
     groups: dict[str, list[AllocationPlan]] = {}
     for plan in plans:
-        groups.setdefault(str(plan.allocation), []).append(plan)
+        groups.setdefault(str(plan.allocation) if plan.draws else _NOTHING, []).append(plan)
     ordered = sorted(groups.items(), key=lambda item: (_mean_cost(item[1]), item[0]))
     return {
         "n_prompts": len(plans),
@@ -47,7 +49,8 @@ def plan_table(plans: Sequence[AllocationPlan], *, title: str) -> Table:
     groups: dict[tuple[str, str], list[AllocationPlan]] = {}
     for plan in plans:
         kind = plan.allocation.strategy if plan.course is None else strategy_in_words(plan.course)
-        groups.setdefault((plan.allocation.generator, kind), []).append(plan)
+        what = (plan.allocation.generator, kind) if plan.draws else (_NOTHING, "no answer is worth it")
+        groups.setdefault(what, []).append(plan)
     table = new_table(title, show_footer=True)
     table.add_column("generator", footer="all", overflow="fold")
     table.add_column("strategy", overflow="fold")
@@ -62,7 +65,7 @@ def plan_table(plans: Sequence[AllocationPlan], *, title: str) -> Table:
 
 def _cells(plans: Sequence[AllocationPlan]) -> list[str]:
     """Return sizes, number of prompts, mean accuracy, mean and total cost."""
-    sizes = sorted({plan.allocation.n for plan in plans})
+    sizes = sorted({plan.allocation.n if plan.draws else 0 for plan in plans})
     return [
         str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]}–{sizes[-1]}",
         str(len(plans)),

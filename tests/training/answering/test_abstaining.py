@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from difficulty import SampleLog
-from planner import Budget, Planner
+from planner import Budget, Planner, plans_frame
 from planner.backends.replay import ReplayBackend
 from planner.cli import main
 from planner.ports.outcome import Outcome
@@ -133,7 +133,10 @@ def test_plans_of_a_file_draw_nothing_either(
     files = [f"{folder}/policy", f"{folder}/test.jsonl.gz"]
     priced = ["--price", "0.03", "--wrong-costs", "4"]
     assert main(["plan", *files, *priced, "--out", f"{tmp_path}/plans.jsonl"]) == 0
+    assert "no answer is worth it" in " ".join(capsys.readouterr().out.split())
     plans = read_plans(tmp_path / "plans.jsonl")
+    (shown,) = plans_frame([plan for plan in plans if not plan.draws][:1], kind="arrow").to_pylist()
+    assert (shown["n"], shown["course"], shown["expected_cost"]) == (0, "", 0.0)
     drawn = ["--backend", "replay", "--log", files[1], "--plans", f"{tmp_path}/plans.jsonl"]
     assert main(["run", *files, *drawn, "--out", f"{tmp_path}/out.jsonl"]) == 0
     outcomes = [outcome_from_json(line) for line in (tmp_path / "out.jsonl").read_bytes().splitlines()]
