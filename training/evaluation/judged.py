@@ -106,8 +106,9 @@ def judge(planner: Planner, log: SampleLog, model: CostModel, *, seed: int = 0) 
             bed, rows, columns, planner = tried, more, kept, replace(planner, bundle=narrow)
     if not len(rows):
         raise InvalidInputError(
-            f"no prompt of the test log has the samples of all that the bundle plans (generators "
-            f"{', '.join(bundle.generators)}); evaluate on a log that was recorded like the training log"
+            "no prompt of the test log has the samples of all that the bundle plans: the bundle draws from "
+            f"{', '.join(bundle.generators)}, the log holds {', '.join(log.generators)}; evaluate on a log "
+            "that was recorded like the training log, under the same names"
         )
     table = table.columns(columns)
     if len(rows) < len(bed):
