@@ -71,6 +71,7 @@ def planning_of(
         planner=planner,
         sources=sources,
         price=one.price,
+        target_risk=one.target_risk,
         max_per_request=one.max_per_request,
         selecting=selecting_of(
             one,

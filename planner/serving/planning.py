@@ -6,18 +6,18 @@ sent to the client is left to `planner.serving.route`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final
 
-from difficulty.errors import InvalidBudgetError, UnknownGeneratorError
+from difficulty.errors import InvalidBudgetError, InvalidInputError, UnknownGeneratorError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 from planner.drivers import Limits as RunLimits
 from planner.planner import Planner
 from planner.ports.outcome import Outcome
-from planner.ports.ports import AnswerExtractor, Backend, Verifier
+from planner.ports.ports import AnswerExtractor, Backend, Completion, SampleRequest, Verifier
 from planner.running.run_plans import run_plans
 from planner.serving.judging import JudgeCost, with_judge
 from planner.serving.options import Options
@@ -58,6 +58,8 @@ class Planning:
         How one of several samples is selected; where nothing can, plans are one sample.
     max_samples : int
         The most samples of one request.
+    target_risk : float, optional
+        Greatest share of errors among the answers that are given, in place of a price: others are withheld.
     """
 
     planner: Planner
@@ -66,6 +68,7 @@ class Planning:
     max_per_request: float | None = None
     selecting: Selecting = field(default_factory=Selecting)
     max_samples: int = 64
+    target_risk: float | None = None
     judging: JudgeCost | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
@@ -91,6 +94,8 @@ class Planning:
     def reads_logprobs(self) -> bool:
         """Whether some plan selects by log-probabilities, which samples must then bring."""
         bundle = self.planner.bundle
+        if self.target_risk is not None:
+            return True  # how sure an answer is may rest on them
         signals = {self.selecting.signal, *(course.selection.signal for course in bundle.table.courses)}
         return bool(signals & {LOGPROB, LEARNED})
 
@@ -116,6 +121,8 @@ class Planning:
         InvalidBudgetError
             When the client's budget, or the route's cap, does not reach for one sample.
         """
+        if self.target_risk is not None:
+            return self._at_risk(prompt, options, self.target_risk)
         cap = self.max_per_request
         at = options.price if options.price is not None else price if price is not None else self.price
         if self.judging is None:
@@ -128,6 +135,23 @@ class Planning:
             return plan if plan.course is None else _one(plan, plan.course, "nothing is left for a judge")
         judged = plan.course is not None and plan.course.n > 1
         return with_judge(plan, self.dearer if judged else 1.0, at)
+
+    def _at_risk(self, prompt: Prompt, options: Options, target_risk: float) -> AllocationPlan:
+        """Plan for a target of risk, as the bundle was judged: nothing of it is cut or chosen anew."""
+        for name in ("price", "budget", "target_accuracy", "max_samples"):
+            if getattr(options, name) is not None:
+                raise InvalidInputError(
+                    f"planner.{name} cannot be set: this model plans for a target of risk"
+                )
+        (plan,) = self.planner.plan([prompt], target_risk=target_risk)
+        course = plan.course
+        lacking = [] if course is None else sorted(set(Follow(course=course).verifiers) - self.scorers)
+        if lacking or (course is not None and course.n > self.max_samples):
+            raise InvalidInputError(
+                f"the target of risk asks for {course}; the server allows {self.max_samples} samples"
+                + (f", and nothing here scores by {', '.join(lacking)}" if lacking else "")
+            )
+        return plan
 
     def _planned(
         self, prompt: Prompt, options: Options, at: float | None, cap: float | None, dearer: float
@@ -251,6 +275,25 @@ class Planning:
         seconds = options.deadline_seconds
         if deadline_seconds is not None:
             seconds = deadline_seconds if seconds is None else min(seconds, deadline_seconds)
+        limits = RunLimits(
+            max_cost_per_prompt=cap,
+            price=model.price,
+            max_seconds=seconds,
+            max_samples_per_prompt=min(self.max_samples, options.max_samples or self.max_samples),
+            max_concurrency=self.max_samples,
+        )
+        rule = extractor or self.selecting.extractor or WHOLE
+        if self.target_risk is not None:
+            (outcome,) = await self.planner.arun(
+                [prompt],
+                target_risk=self.target_risk,
+                backend=_As(backend, generators),
+                extractor=rule,
+                limits=limits,
+                driver="concurrent",
+                seed=seed,
+            )
+            return outcome
         (outcome,) = await run_plans(
             [plan],
             [prompt],
@@ -259,18 +302,25 @@ class Planning:
             cost_model=model,
             verifier={**self.selecting.verifiers, **({} if judge is None else {JUDGE: judge})},
             learned=self.planner.bundle.verifiers,
-            extractor=extractor or self.selecting.extractor or WHOLE,
-            limits=RunLimits(
-                max_cost_per_prompt=cap,
-                price=model.price,
-                max_seconds=seconds,
-                max_samples_per_prompt=min(self.max_samples, options.max_samples or self.max_samples),
-                max_concurrency=self.max_samples,
-            ),
+            extractor=rule,
+            limits=limits,
             driver="concurrent",
             seed=seed,
         )
         return outcome
+
+
+class _As:
+    """A backend whose requests are drawn with the settings of one request's generators."""
+
+    draws_singly = True
+
+    def __init__(self, backend: Backend, generators: Mapping[str, Generator]) -> None:
+        self._backend, self._generators = backend, generators
+
+    async def sample(self, requests: Sequence[SampleRequest]) -> Sequence[Sequence[Completion]]:
+        own = [replace(one, generator=self._generators[one.generator.name]) for one in requests]
+        return await self._backend.sample(own)
 
 
 def _one(plan: AllocationPlan, course: Course, reason: str) -> AllocationPlan:

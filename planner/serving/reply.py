@@ -52,6 +52,8 @@ class Reply:
         The answer, and how it ended.
     reasoning : str, optional
         Thinking that came with it.
+    refusal : str, optional
+        What is said in the place of an answer that is withheld.
     calls : tuple of mapping
         Calls of tools that came with it.
     usage : mapping
@@ -71,13 +73,14 @@ class Reply:
     extension: dict[str, Any]
     headers: tuple[tuple[str, str], ...]
     calls: tuple[Mapping[str, object], ...] = ()
+    refusal: str | None = None
 
     def whole(self) -> Answer:
         """Return it as one object."""
         choice: dict[str, Any] = {"index": 0, "logprobs": None, "finish_reason": self.finish_reason}
         if self.chat:
-            content = self.text or (None if self.calls else "")
-            message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
+            content = self.text or (None if self.calls or self.refusal else "")
+            message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": self.refusal}
             if self.calls:
                 message["tool_calls"] = list(self.calls)
             if self.reasoning:
@@ -111,6 +114,8 @@ class Reply:
             parts.append(piece({"reasoning_content": self.reasoning}, None))
         if self.text:
             parts.append(piece({"content": self.text}, None))
+        if self.chat and self.refusal:
+            parts.append(piece({"refusal": self.refusal}, None))
         if self.calls:
             calls = [{"index": place, **call} for place, call in enumerate(self.calls)]
             parts.append(piece({"tool_calls": calls}, None))

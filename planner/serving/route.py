@@ -185,7 +185,9 @@ class Route:
                 payment=payment,
                 seen=seen,
             )
-            if course is None or (course.n == 1 and not course.selection.verifiers):
+            alone = course is None or (course.n == 1 and not course.selection.verifiers)
+            # What may be withheld must be there before it is sent.
+            if alone and planning.target_risk is None:
                 seen.mode = "one"
                 return await work.one()
             seen.mode = "plan"

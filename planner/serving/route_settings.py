@@ -16,6 +16,7 @@ from difficulty.errors import InvalidInputError
 from planner.backends.openai.nested import check_fields
 from planner.serving.selecting import SelectName
 from planner.verifiers.judge import JUDGE_PROMPT
+from policies.answering.risk import check_risk
 
 __all__ = ["ClusterSettings", "GeneratorSettings", "JudgeSettings", "Mode", "RouteSettings"]
 
@@ -129,6 +130,9 @@ class RouteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Who draws for each generator of the bundle, where that is not `upstream` and `model`.
     price : float, optional
         Value that a unit of cost must bring; in place of `limit`.
+    target_risk : float, optional
+        Greatest share of errors among the answers that are given, in (0, 1), in place of price and limit: the
+        others are withheld. It needs a bundle, and the extraction that the bundle was trained with.
     limit, window : float, optional
         Budget per window, and its length in `clock`.
     clock : {"seconds", "prompts"}
@@ -174,6 +178,7 @@ class RouteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     bundle: str | None = None
     generators: dict[str, GeneratorSettings] = {}
     price: float | None = None
+    target_risk: float | None = None
     limit: float | None = None
     window: float | None = None
     clock: Literal["seconds", "prompts"] = "seconds"
@@ -216,9 +221,23 @@ class RouteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise InvalidInputError(f"price of a route must be a finite number >= 0, got {self.price!r}")
         if (self.limit is None) != (self.window is None):
             raise InvalidInputError("a route has both limit and window, or none of them")
-        if self.mode != "off" and (self.price is None) == (self.limit is None):
+        aims = sum(one is not None for one in (self.price, self.limit, self.target_risk))
+        if self.mode != "off" and aims != 1:
             raise InvalidInputError(
-                "a route that plans needs either a price, or a limit and a window; or set mode = 'off'"
+                "a route that plans needs either a price, or a limit and a window, or a target_risk; or set "
+                "mode = 'off'"
+            )
+        if self.target_risk is not None:
+            self._check_risk(self.target_risk)
+
+    def _check_risk(self, target_risk: float) -> None:
+        check_risk(target_risk)
+        if self.bundle is None or self.extract is None:
+            raise InvalidInputError("target_risk needs a bundle, and extract as it was trained with")
+        if self.mode != "plan" or self.select != "plan" or self.max_per_request is not None:
+            raise InvalidInputError(
+                "target_risk needs mode = 'plan' and select = 'plan', and no max_per_request: it holds for "
+                "what the bundle's plans select"
             )
 
     def _check_selection(self) -> None:

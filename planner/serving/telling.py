@@ -5,7 +5,7 @@ Costs and counts of what was drawn are added by `planner.serving.work`, which ca
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from planner.ports.outcome import Candidate, Outcome
 from planner.serving.drawing import Said
@@ -15,7 +15,11 @@ from planner.serving.refusal import Refusal
 from planner.serving.reply import plan_fields
 from policies.plan.plan import AllocationPlan
 
-__all__ = ["Planned", "extension_of", "finish_of", "headers_of", "nothing"]
+__all__ = ["WITHHELD", "Planned", "extension_of", "finish_of", "headers_of", "nothing"]
+
+
+WITHHELD: Final = "No answer is sure enough for the share of errors that is allowed here."
+"""What is said in the place of an answer that is withheld."""
 
 
 class Planned(NamedTuple):

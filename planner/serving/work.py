@@ -19,6 +19,7 @@ from planner.backends.openai.nested import merged
 from planner.drivers.thinking import IGNORED, is_exceeded
 from planner.ports.ports import SampleRequest
 from planner.serving.carrying import carry, drawing_of
+from planner.serving.drawing import Said
 from planner.serving.exchange import Answer, drop
 from planner.serving.payment import Payment
 from planner.serving.plannable import Request
@@ -40,7 +41,7 @@ from planner.serving.selecting import WHOLE
 from planner.serving.sent_body import with_response_settings, with_settings
 from planner.serving.settings import Limits
 from planner.serving.single import counted, stop_reason
-from planner.serving.telling import Planned, extension_of, finish_of, headers_of, nothing
+from planner.serving.telling import WITHHELD, Planned, extension_of, finish_of, headers_of, nothing
 from planner.serving.watch import Seen
 from policies.cost.usage import Usage
 
@@ -246,10 +247,17 @@ class Work:
             "verifier_tokens": int(outcome.usage.verifier_tokens),
             "failures": len(outcome.errors) - seen.thinking_ignored,
             **({"thinking_ignored": seen.thinking_ignored} if seen.thinking_ignored else {}),
+            **(
+                {}
+                if outcome.verdict is None
+                else {"verdict": outcome.verdict, "confidence": outcome.confidence}
+            ),
             **told,
         }
         overhead = planned.seconds + time.perf_counter() - started - drawing.waited
-        said = drawing.said(chosen.text)
+        said, withheld = drawing.said(chosen.text), outcome.verdict in ("hard", "unsolvable")
+        if withheld:
+            said = Said("")
         headers = (
             *headers_of(planned, drawing.n_samples, overhead),
             ("x-planner-cost", f"{outcome.cost or 0.0:g}"),
@@ -261,7 +269,8 @@ class Work:
             text=said.content,
             calls=said.calls,
             finish_reason=finish_of(chosen, said),
-            reasoning=drawing.thought_of(chosen.text),
+            reasoning=None if withheld else drawing.thought_of(chosen.text),
+            refusal=WITHHELD if withheld else None,
             usage=usage_field(outcome.usage, reasoning_tokens=drawing.reasoning_tokens),
             extension=extension,
             headers=headers,
