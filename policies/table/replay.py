@@ -30,7 +30,7 @@ FloatArray: TypeAlias = NDArray[np.float32]
 Draws: TypeAlias = tuple[Source, ...]
 
 # Draws that are replayed at a time: bounds memory to some hundred MB.
-_CHUNK: Final = 1 << 21
+_CHUNK: Final = 1 << 24
 
 
 class _Read(NamedTuple):
@@ -135,6 +135,7 @@ class _Reader:
 
     def __init__(self, path: Path, recorded: Recorded) -> None:
         self._path, self._recorded = path, recorded
+        self._owners = path.generators
         self._fires: dict[StopRule, NDArray[np.bool_]] = {}
         n_draws, self._n_prompts, self._n_orders = path.value.shape
         # Where each replay of a prompt is after each draw, in arrays laid out flat.
@@ -148,9 +149,9 @@ class _Reader:
 
     def read(self, course: Course) -> _Read:
         """Return the means of one course, its usage in the order of its own generators."""
-        path, names, steps = self._path, course.generators, _followed(course)
+        path, names, steps, owners = self._path, course.generators, _followed(course), self._owners
         ends = (np.cumsum([step.n for step in steps]) - 1).tolist()
-        columns = [path.generators.index(name) if name in path.generators else None for name in names]
+        columns = [owners.index(name) if name in owners else None for name in names]
         drawn = np.zeros((len(ends), len(names)), dtype=np.float32)
         sent = np.zeros_like(drawn)
         for at, step in enumerate(steps):
