@@ -67,11 +67,17 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> tuple[SampleLog, Polic
     return log, train(log, folder, n_trials=1, learned_verifier=False)
 
 
+@pytest.fixture(scope="module")
+def usual(verdicts: tuple[SampleLog, PolicyBundle], tmp_path_factory: pytest.TempPathFactory) -> PolicyBundle:
+    """What is learned from the same verdicts as rewards of 0 and 1."""
+    folder = tmp_path_factory.mktemp("usual")
+    return train(verdicts[0], folder, n_trials=1, objective="reward", reward="correct")
+
+
 def test_verdicts_as_rewards_give_the_same_policy(
-    verdicts: tuple[SampleLog, PolicyBundle], tmp_path: Path
+    verdicts: tuple[SampleLog, PolicyBundle], usual: PolicyBundle
 ) -> None:
-    log, accuracy = verdicts
-    reward = train(log, tmp_path, n_trials=1, objective="reward", reward="correct")
+    accuracy, reward = verdicts[1], usual
     n = len(reward.table.courses)  # accuracy has panels behind them, which no plan takes by itself
     assert reward.table.courses == accuracy.table.courses[:n]
     assert_array_equal(reward.table.value, accuracy.table.value[:, :n])
@@ -82,10 +88,13 @@ def test_verdicts_as_rewards_give_the_same_policy(
 
 @pytest.mark.parametrize(("lower", "span"), [(-30.0, 40.0), (1e6, 0.5), (10000.1, 3e-5)])
 def test_another_scale_gives_the_same_policy_in_its_own_numbers(
-    verdicts: tuple[SampleLog, PolicyBundle], tmp_path: Path, lower: float, span: float
+    verdicts: tuple[SampleLog, PolicyBundle],
+    usual: PolicyBundle,
+    tmp_path: Path,
+    lower: float,
+    span: float,
 ) -> None:
     log, _ = verdicts
-    usual = train(log, tmp_path / "usual", n_trials=1, objective="reward", reward="correct")
     other = train(regraded(log, lower, span), tmp_path / "other", n_trials=1, objective="reward")
     other = PolicyBundle.load(tmp_path / "other")
     span = lower + span - lower  # as numbers of 64 bits have it
