@@ -125,10 +125,7 @@ def _print(console: Console, report: StrategyComparison) -> None:
     console.print()
     largest = report.groups[0]["kinds"][-1]
     names = [name for name in largest["kinds"] if name != "parallel"]
-    table = new_table(
-        f"Difference to the best parallel strategy at the cost of {largest['n']} samples, "
-        f"{report.data['n_prompts']} prompts"
-    )
+    table = new_table(f"Difference to the best parallel strategy at the cost of {largest['n']} samples")
     for heading in ("difficulty", "prompts", "parallel", *names):
         table.add_column(heading, justify="left" if heading == "difficulty" else "right")
     for group in report.groups:

@@ -106,13 +106,12 @@ def command(
     rest = f" and {ungraded:,} that nobody graded" if ungraded else ""
     console.print(
         f"{found.generator}, from {found.n_labelled} labelled prompts{rest}: {found.skill:.0%} of the "
-        f"differences between prompts are foretold; success {found.rate:.2f} on average, of a single prompt "
-        f"known to ± {found.deviation:.2f}",
-        markup=False,
-        soft_wrap=True,
+        f"differences between prompts are foretold; success is {found.rate:.2f} on average, and known to ± "
+        f"{found.deviation:.2f} for a single prompt.",
+        style="bold",
     )
-    used = f"plans may use it at {found.offered:.0%} of the prices"
-    console.print(used if found.offered else "plans do not use it: it was not shown to pay at any price")
+    used = f"Plans may use it at {found.offered:.0%} of the prices."
+    console.print(used if found.offered else "Plans do not use it: it was not shown to pay at any price.")
     if found.next_prompts:
         more = "" if len(found.next_prompts) <= _SHOWN else ", … (all with --json)"
         console.print(

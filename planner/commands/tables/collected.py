@@ -35,7 +35,8 @@ def print_collected(done: Collected, *, as_json: bool) -> None:
         return
     usage = done.usage
     say(
-        f"{done.n_pieces - done.n_missing} of {done.n_pieces} pieces, {done.n_samples} samples recorded; "
+        f"{done.n_pieces - done.n_missing} of {done.n_pieces} pieces (one prompt, generator and strategy), "
+        f"{done.n_samples} samples recorded; "
         f"{usage.output_tokens:,.0f} output and {usage.prompt_tokens:,.0f} prompt tokens in "
         f"{usage.requests:,.0f} requests"
     )
