@@ -256,21 +256,12 @@ class _Count:
         """Return the value where a learned verifier judges a generator's samples anew after each draw."""
         n, p, r = self.shape
         value = np.zeros(self.shape, dtype=np.float32)
-        owner = np.repeat(prompts, r)
         chance = np.zeros(self.shape, dtype=np.float32)
         before: FloatArray | None = None
         for at, name in enumerate(self.draws):
             start = self.start[at]
             mine = [place for place in range(at + 1) if self.draws[place] == name]
-            samples = recorded.samples[name]
-            assert samples.judge is not None
-            k = len(mine)
-            read = {
-                column: _of(samples, column)[prompts, :, :k].reshape(p * r, k).astype(np.float64)
-                for column in samples.judge.columns
-            }
-            codes = samples.answer[prompts, :, :k].reshape(p * r, k)
-            chance[mine] = np.moveaxis(samples.judge.score(owner, codes, **read).reshape(p, r, k), 2, 0)
+            chance[mine] = np.moveaxis(recorded.judged(name, len(mine))[prompts], 2, 0)
             part = np.where(self.voting[start : at + 1], chance[start : at + 1], 0.0)
             self.best[at] = part.max(axis=0)
             if self.selection.by == "best":
@@ -286,9 +277,3 @@ class _Count:
             if at + 1 < n and self.start[at + 1] == at + 1:
                 before = value[at]
         return value
-
-
-def _of(samples: Any, column: str) -> FloatArray:
-    """Return what a learned verifier reads, shape (P, R, M)."""
-    found: FloatArray = samples.output_tokens if column == "output_tokens" else samples.signals[column]
-    return found

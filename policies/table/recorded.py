@@ -119,6 +119,7 @@ class Recorded:
     pooled: bool
     chains: Mapping[str, OrderedChains] = field(default_factory=dict)
     searches: Mapping[Step, RecordedSearch] = field(default_factory=dict)
+    _judged: dict[tuple[str, int], FloatArray] = field(init=False, repr=False, default_factory=dict)
 
     @property
     def n_prompts(self) -> int:
@@ -144,6 +145,32 @@ class Recorded:
             prompt_tokens=self.samples[source.generator].prompt_tokens,
             resent_tokens=chains.side_by_side(chains.resent_tokens, width),
         )
+
+    def judged(self, generator: str, k: int) -> FloatArray:
+        """Return how likely each of the first k samples is correct, by the judge, shape (P, R, k).
+
+        The judge sees those k together. It is asked once and answers all selections; prompts with fewer
+        samples are 0.
+        """
+        if (generator, k) not in self._judged:
+            samples = self.samples[generator]
+            assert samples.judge is not None
+            rows = np.flatnonzero(samples.n >= k)
+            read = {
+                name: (samples.output_tokens if name == "output_tokens" else samples.signals[name])[
+                    rows, :, :k
+                ]
+                for name in samples.judge.columns
+            }
+            chance = samples.judge.score(
+                np.repeat(rows, self.n_orders),
+                samples.answer[rows, :, :k].reshape(-1, k),
+                **{name: values.reshape(-1, k).astype(np.float64) for name, values in read.items()},
+            )
+            found = np.zeros((self.n_prompts, self.n_orders, k), dtype=np.float32)
+            found[rows] = chance.reshape(len(rows), self.n_orders, k)
+            self._judged[generator, k] = found
+        return self._judged[generator, k]
 
     def lacks(self, course: Course) -> str | None:
         """Return what a replay of a course would need and the log does not have; None where it has all."""

@@ -22,6 +22,7 @@ from policies.course.strategies import StrategyName
 from policies.menu.build import build_menu
 from policies.menu.curves import measure_curves
 from policies.plan.plan import AllocationPlan
+from policies.table.recorded import Recorded
 from policies.verifier.learned_verifier import LearnedScorer, read_models, write_models
 from policies.verifier.selection import selection_accuracy
 from training import train
@@ -192,6 +193,18 @@ def test_a_run_scores_and_picks_as_training_valued_it(strategy: StrategyName) ->
         assert value[row] in (0.0, 1.0), "a tie would be broken by chance"
         assert (outcome.answer == "right") == (value[row] == 1.0)
     assert 0.1 < value.mean() < 0.96
+
+
+def test_the_judge_is_asked_once_for_all_ways_to_pick_and_says_what_it_says_of_each_prompt() -> None:
+    log, scorer = planted(), fitted().cross_fitted["tiny"]
+    recorded = Recorded.of(log, learned={"tiny": scorer}, n_orders=3)
+    found, samples = recorded.judged("tiny", 4), recorded.samples["tiny"]
+    read = {"output_tokens": samples.output_tokens, **samples.signals}
+    assert found.shape == (N_PROMPTS, 3, 4) and recorded.judged("tiny", 4) is found
+    for row in (0, 41, 89):
+        signals = {name: read[name][row, :, :4].astype(float) for name in scorer.columns}
+        alone = scorer.score(np.full(3, row), samples.answer[row, :, :4], **signals)
+        assert found[row] == pytest.approx(alone, abs=1e-6)
 
 
 def test_the_curve_is_the_mean_over_all_sets_that_can_be_drawn() -> None:
