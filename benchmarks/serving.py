@@ -1,7 +1,8 @@
 """What the proxy adds: latency at a fixed rate, time to the first token, and requests per second of one core.
 
 A mock of a server, the proxy and the client each have a process of their own. Every other request goes to the
-mock directly, so that both are measured in the same seconds. ``python -m benchmarks.serving`` prints a table.
+mock directly, so that both are measured in the same seconds. ``python -m benchmarks.serving`` prints a table,
+and the load of the machine (1.0 is one core at work).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
@@ -178,6 +180,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     given = parser.parse_args(argv)
     if given.quick:
         given.seconds = 2.0
+    print(f"load before: {_load()}")
     mock, _, upstream = started(_serve_mock)
     messages = {"model": "tiny", "messages": [{"role": "user", "content": "6 x 7?"}]}
     whole, streamed = (json.dumps(messages | {"stream": on}).encode() for on in (False, True))
@@ -216,6 +219,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         proxy.terminate()
         proxy.join()
     mock.terminate()
+    print(f"load after: {_load()}")
+
+
+def _load() -> str:
+    return ", ".join(f"{one:.1f}" for one in os.getloadavg())
 
 
 if __name__ == "__main__":

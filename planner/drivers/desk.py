@@ -15,7 +15,8 @@ from difficulty.errors import BackendError, VerifierError
 from planner.drivers.exchange import Draws, failure_of, read_completions, read_scores
 from planner.drivers.ledger import Account, Hold, Ledger
 from planner.drivers.limits import Limits
-from planner.drivers.run_log import RunLog, sample_key, score_key
+from planner.drivers.memory import Memory
+from planner.drivers.run_log import RunLog
 from planner.drivers.session import OnProgress, Progress, Session, check_tasks
 from planner.drivers.thinking import IGNORED, ignored_budget
 from planner.drivers.turns import Standing, Turns
@@ -101,10 +102,7 @@ class Desk:
         self._turns = turns
         self._queue = deque(range(len(tasks))) if turns is None else deque[int]()
         self._accounts: dict[int, Account] = {}
-        self._memory: dict[str, dict[int, Completion]] | None = None
-        self._marks: dict[str, tuple[float, ...]] = {}
-        if turns is not None and turns.comes_back:
-            self._memory = {}
+        self._memory = Memory() if turns is not None and turns.comes_back else None
         self._run_log = run_log
         self._progress = progress
         self._outcomes: dict[int, Outcome] = {}
@@ -176,13 +174,15 @@ class Desk:
 
     def recorded_samples(self, session: Session, ask: Ask, request: SampleRequest) -> dict[int, Sampled]:
         """Return the completions of an ask that the run log has, booked, by index."""
-        drawn = self._remembered(ask, request)
+        known = {} if self._memory is None else self._memory.samples(request)
+        drawn = {index: Sampled(ask=ask, index=index, reply=one) for index, one in known.items()}
         if self._run_log is None:
             return drawn
         for index in range(request.n):
             recorded = None if index in drawn else self._run_log.sample(request, index)
             if recorded is not None:
-                self._remember(request, {index: recorded.completion})
+                if self._memory is not None:
+                    self._memory.keep(request, {index: recorded.completion})
                 usage = usage_of_completion(recorded.completion)
                 usage += Usage(requests=recorded.requests, seconds=recorded.seconds)
                 lengths = _lengths([recorded.completion])
@@ -191,32 +191,16 @@ class Desk:
                 drawn[index] = Sampled(ask=ask, index=index, reply=recorded.completion)
         return drawn
 
-    def _remembered(self, ask: Ask, request: SampleRequest) -> dict[int, Sampled]:
-        """Return the completions of an ask that this run has drawn, and paid for, before."""
-        if not self._memory:
-            return {}
-        known = self._memory.get(sample_key(request), {})
-        return {
-            index: Sampled(ask=ask, index=index, reply=known[request.seed + index])
-            for index in range(request.n)
-            if request.seed + index in known
-        }
-
-    def _remember(self, request: SampleRequest, completions: Mapping[int, Completion]) -> None:
-        if self._memory is not None:
-            known = self._memory.setdefault(sample_key(request), {})
-            known.update((request.seed + index, one) for index, one in completions.items())
-
     def recorded_scores(self, session: Session, ask: Ask, request: ScoreRequest) -> Scored | None:
         """Return the scores that an ask had before in this run, or that the run log has, booked."""
-        key = score_key(request) if self._memory is not None else ""
-        if key in self._marks:
-            return Scored(ask=ask, reply=self._marks[key])
+        known = None if self._memory is None else self._memory.scores(request)
+        if known is not None:
+            return Scored(ask=ask, reply=known)
         recorded = None if self._run_log is None else self._run_log.scores(request)
         if recorded is None:
             return None
         if self._memory is not None:
-            self._marks[key] = recorded.scores
+            self._memory.keep_scores(request, recorded.scores)
         usage = Usage(verifier_tokens=recorded.verifier_tokens)
         self.ledger.spend(session.account, usage, session.task.generator.name)
         return Scored(ask=ask, reply=recorded.scores)
@@ -278,7 +262,7 @@ class Desk:
         usage = marks.usage + Usage(seconds=seconds)
         self.ledger.spend(session.account, usage, marks.generator or session.task.generator.name)
         if self._memory is not None and not isinstance(marks.reply, Failure):
-            self._marks[score_key(request)] = marks.reply
+            self._memory.keep_scores(request, marks.reply)
         if self._run_log is not None:
             tokens = int(marks.usage.verifier_tokens)
             if isinstance(marks.reply, Failure):
@@ -296,7 +280,8 @@ class Desk:
         kept = [
             (part.first + i, reply) for i, reply in enumerate(draws.replies) if isinstance(reply, Completion)
         ]
-        self._remember(part.whole, dict(kept))
+        if self._memory is not None:
+            self._memory.keep(part.whole, dict(kept))
         if self._run_log is None:
             return
         usage = draws.usage
