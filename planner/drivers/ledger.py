@@ -143,7 +143,7 @@ class Ledger:
         """What has been spent, and what may still be charged for cancelled or open requests."""
         return self.total_cost + self._held_cost
 
-    def admit(self, account: Account, request: SampleRequest, n: int) -> Permit:
+    def admit(self, account: Account, request: SampleRequest, n: int, *, shorter: bool = False) -> Permit:
         """Hold the cost of as many of `n` samples of `request` as the caps permit.
 
         Parameters
@@ -154,6 +154,8 @@ class Ledger:
             What would be sent.
         n : int
             Samples wanted, at least 1.
+        shorter : bool
+            Whether one with a lower cap will do now; without requests in flight it has to.
         """
         if self.time_is_up:
             return Permit(0, None, TIME_IS_UP, True)
@@ -162,7 +164,7 @@ class Ledger:
         if not self.limits.any:
             return self._grant(account, draw, request, n)
         fits, refusal = self._fit(account, draw, n)
-        if not fits and self.nothing_in_flight:
+        if not fits and (shorter or self.nothing_in_flight):
             # Nothing comes back any more: what is left is worth a shorter sample, or nothing.
             draw = self._shortened(account, draw)
             fits, _ = self._fit(account, draw, 1)

@@ -111,6 +111,8 @@ class Purse:
                 permit = self._before_later_ones(account, request, permit)
             # What is set aside for prompts in flight soon comes back in part, what is for later ones not.
             spent = ledger.total_cost + self._for_later >= self._limit
+            if permit.hold is None and account.reserve and self._too_many_wait:
+                permit = ledger.admit(account, request, 1, shorter=True)
             if permit.hold is not None:
                 return permit
             if ledger.nothing_in_flight or spent:
@@ -119,6 +121,19 @@ class Purse:
             self._waiters.append((account, waiter))
             if not await waiter:
                 return permit
+
+    @property
+    def _too_many_wait(self) -> bool:
+        """Whether an even share of all that is left would be less than a sample costs, if all came back.
+
+        Waiting then brings nobody more than what is set aside for it, and one after the other would wait for
+        that.
+        """
+        if not self._n_paid:
+            return False
+        ledger = self._ledger
+        left = self._limit - ledger.total_cost - ledger.lost_cost - self._for_later
+        return left * self._n_paid < self._paid * (1 + len(self._waiters))
 
     def _before_later_ones(self, account: Account, request: SampleRequest, refused: Permit) -> Permit:
         """Hold a prompt's first sample out of what is set aside for prompts that have not come yet."""

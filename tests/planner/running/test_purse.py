@@ -72,3 +72,25 @@ async def test_nobody_waits_for_money_that_cannot_come() -> None:
     for one in waiting:
         one.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_the_last_first_samples_of_a_budget_do_not_wait_for_each_other() -> None:
+    purse = purse_of(1000.0)
+    for _ in range(45):
+        permit = await purse.hold(purse.open(), REQUEST, 1)
+        assert permit.hold is not None
+        purse.settle(permit.hold, Usage(samples=1, requests=1, output_tokens=20), lengths=[20.0])
+    # A hundred tokens are left for twenty prompts: less than one sample of twenty tokens each.
+    accounts = [purse.open(least=5.0) for _ in range(20)]
+    waiting = [asyncio.ensure_future(purse.hold(account, REQUEST, 1)) for account in accounts]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    granted = [one.result() for one in waiting if one.done()]
+    assert len(granted) >= 12
+    assert all(permit.max_output_tokens for permit in granted)
+    held = [permit.hold.cost for permit in granted if permit.hold is not None]
+    assert len(held) == len(granted)
+    assert sum(held) <= 100.0
+    for one in waiting:
+        one.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
