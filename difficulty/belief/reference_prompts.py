@@ -21,8 +21,6 @@ __all__ = ["Belief", "ReferencePrompts"]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
-# Prompts worked on at a time where an intermediate has P × T entries.
-_CHUNK: Final = 4096
 _ROUNDING: Final = 1e-6
 
 
@@ -111,36 +109,6 @@ class Belief:
         weight = np.ones((len(values), 1)) if known.all() else known
         mean = row_product(self.weights, np.where(known, values, 0.0), weight=weight)
         return np.asarray(mean, dtype=np.float64)
-
-    def standard_error(self, values: FloatArray, columns: NDArray[np.intp]) -> FloatArray:
-        """Return the standard error of one expectation per prompt.
-
-        Parameters
-        ----------
-        values : ndarray of float64, shape (T, A)
-            NaN where not measured.
-        columns : ndarray of intp, shape (P,)
-            The column that each prompt asks for.
-
-        Returns
-        -------
-        ndarray of float64, shape (P,)
-
-        Notes
-        -----
-        It is the error of a weighted mean, ``sqrt(sum w² (v - mean)²)``: the noise of the recorded values and
-        the spread of the reference prompts are both in it; that new prompts may differ in kind is not.
-        """
-        result = np.empty(len(columns))
-        for start in range(0, len(columns), _CHUNK):
-            rows = slice(start, start + _CHUNK)
-            picked = values.T[columns[rows]]
-            weights = np.where(np.isnan(picked), 0.0, self.weights[rows])
-            weights /= weights.sum(axis=1, keepdims=True)
-            picked = np.nan_to_num(picked)
-            mean = np.einsum("pt,pt->p", weights, picked)
-            result[rows] = np.sqrt(((weights * (picked - mean[:, None])) ** 2).sum(axis=1))
-        return result
 
     def mean(self, generator: str) -> FloatArray:
         """Return the expected success of one sample, shape (P,)."""

@@ -97,26 +97,6 @@ def test_quantile_outside_the_unit_interval_is_refused(q: float) -> None:
         thought.quantile("g0", q)
 
 
-def test_standard_error_is_that_of_a_weighted_mean() -> None:
-    thought = belief([[0.5, 0.25, 0.25], [0.0, 0.5, 0.5]], references([[1]] * 3, [[1]] * 3))
-    values = np.array([[0.0, 1.0], [1.0, np.nan], [1.0, 0.0]])
-    mean = 0.5
-    first = np.sqrt((0.5 * (0 - mean)) ** 2 + 2 * (0.25 * (1 - mean)) ** 2)
-    # The second prompt asks for the second column, where one of its references has no value.
-    assert_allclose(thought.standard_error(values, np.array([0, 1])), [first, 0.0], rtol=1e-6)
-
-
-def test_standard_error_does_not_depend_on_how_prompts_are_cut_into_chunks() -> None:
-    rng = np.random.default_rng(0)
-    weights = rng.dirichlet(np.ones(5), size=5000).astype(np.float32)
-    thought = Belief(weights=weights, references=references([[1]] * 5, [[1]] * 5))
-    values, columns = rng.random((5, 3)), rng.integers(0, 3, size=5000)
-    late = Belief(weights=weights[4090:], references=thought.references)
-    assert_allclose(
-        thought.standard_error(values, columns)[4090:], late.standard_error(values, columns[4090:])
-    )
-
-
 def test_expected_tokens_are_those_of_the_references() -> None:
     thought = belief([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]], references([[1]] * 3, [[1]] * 3))
     assert_allclose(thought.expected_output_tokens("g0"), [15.0, 10.0])
