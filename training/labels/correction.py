@@ -54,8 +54,8 @@ class Correction:
         What a generator adds to the log-odds of an answer that all of its samples gave; 0 for those that are
         not named.
     shifts : mapping of str to float
-        By which the log-odds of all answered samples of a generator are moved in the end; 0 for those that
-        are not named.
+        What a generator adds in the end to the log-odds of an answer that all of its samples gave; 0 for
+        those that are not named.
     n_prompts, n_samples : int
         Graded ones that it was learned from; 0 where none were.
     """
@@ -130,8 +130,9 @@ class Correction:
         chance = _of_answers(signals, np.where(signals.silent, 0.0, share))
         if not self.shifts:
             return chance
-        shift = np.array([self.shifts.get(name, 0.0) for name in signals.generators])[signals.generator]
-        return np.where(signals.silent, chance, _moved(chance, shift))
+        shifts = np.array([self.shifts.get(name, 0.0) for name in signals.generators])
+        shift = (signals.support @ shifts)[signals.answer]
+        return np.where(signals.answer >= 0, _moved(chance, shift), chance)
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers as JSON values."""
@@ -175,28 +176,37 @@ def _moved(chance: FloatArray, shift: FloatArray) -> FloatArray:
 
 
 def _shifts(signals: LabelSignals, chance: FloatArray) -> dict[str, float]:
-    """Return by what the labels of each generator are to be moved.
+    """Return what generators' votes add to the log-odds of answers, so that labels of each are where its
+    graded samples are.
 
-    On graded prompts they are off by some mean, of which a part is believed that grows with their number.
+    On graded prompts its labels are off by some mean, of which a part is believed that grows with their
+    number. Equal answers keep equal labels, whoever gave them; of such labels these are the nearest to the
+    old ones (their entropy against them is least), found by Newton's method.
     """
+    told = (signals.answer >= 0) & ~np.isnan(chance)
+    if not told.any():
+        return {}
+    label = np.full(len(signals.support), np.nan)
+    label[signals.answer[told]] = chance[told]
+    support = signals.support[~np.isnan(label)]
+    label = label[~np.isnan(label)]
     graded = (signals.correct >= 0) & ~np.isnan(chance)
-    found = {}
-    for at, name in enumerate(signals.generators):
+    wanted = support.T @ label
+    for at in range(len(signals.generators)):
         mine = graded & (signals.generator == at)
-        if not mine.any():
-            continue
-        place = np.unique(signals.prompt[mine], return_inverse=True)[1]
-        n = np.bincount(place)
-        off = np.bincount(place, weights=signals.correct[mine] - chance[mine]) / n
-        wanted = float(off.mean()) * len(n) / (len(n) + _HALF)
-        spoken = chance[(signals.generator == at) & ~signals.silent & ~np.isnan(chance)]
-        mean = float(np.clip(spoken.mean() + wanted, _CLIP, 1 - _CLIP))
-        low, high = -_MOST, _MOST
-        for _ in range(_STEPS):
-            middle = (low + high) / 2
-            low, high = (middle, high) if _moved(spoken, np.array(middle)).mean() < mean else (low, middle)
-        found[name] = (low + high) / 2
-    return found
+        if mine.any():
+            place = np.unique(signals.prompt[mine], return_inverse=True)[1]
+            n = np.bincount(place)
+            off = np.bincount(place, weights=signals.correct[mine] - chance[mine]) / n
+            n_prompts = len(np.unique(signals.prompt[signals.generator == at]))
+            wanted[at] += n_prompts * float(off.mean()) * len(n) / (len(n) + _HALF)
+    found = np.zeros(support.shape[1])
+    for _ in range(_STEPS):
+        now = _moved(label, support @ found)
+        curvature = (support * (now * (1 - now))[:, None]).T @ support + _HOLD * np.eye(len(found))
+        step = np.linalg.solve(curvature, support.T @ now - wanted + _HOLD * found)
+        found = np.clip(found - step / max(float(np.abs(step).max()), 1.0), -_MOST, _MOST)
+    return dict(zip(signals.generators, found.tolist(), strict=True))
 
 
 def _careful(design: FloatArray, right: FloatArray, weight: FloatArray) -> FloatArray:

@@ -87,6 +87,14 @@ def test_a_generator_that_shares_its_errors_is_seen_through() -> None:
     means = [[found.log.pool(name).value.mean() for name in names] for found in (blind, seeing)]
     assert np.argmax(means[0]) != 2  # agreement alone takes shared errors for truth
     assert np.argmax(means[1]) == 2 and means[1] == pytest.approx([0.4, 0.4, 0.6], abs=0.1)
+    # Whoever gave an answer, it is as likely to be right: courses pick answers, not samples.
+    for prompt in log.prompts[:20]:
+        told = {
+            (sample.answer, round(float(sample.reward or 0.0), 9))
+            for name in names[:2]  # the third one's answers hardly ever meet theirs, and are told apart
+            for sample in seeing.log.samples(prompt.id, name)
+        }
+        assert len(told) == len({answer for answer, _ in told})
 
 
 def test_each_generator_is_moved_to_where_its_graded_samples_are() -> None:
@@ -97,7 +105,11 @@ def test_each_generator_is_moved_to_where_its_graded_samples_are() -> None:
             "prompt_id": f"p{at}",
             "generator": name,
             "samples": [
-                {"answer": str(k), "score": float(np.clip(rng.normal(0.6, 0.1), 0, 1)), "correct": bool(ok)}
+                {
+                    "answer": f"{name} {k}",
+                    "score": float(np.clip(rng.normal(0.6, 0.1), 0, 1)),
+                    "correct": bool(ok),
+                }
                 for k, ok in enumerate(rng.random(4) < rate)
             ],
         }
