@@ -29,7 +29,7 @@ Write: TypeAlias = Callable[[NDArray[np.intp], NDArray[np.intp]], list[Allocatio
 # What a prompt that was all but sure and failed is taken to have had as its chance of failing.
 LEAST_FAILING: Final = 0.02
 # Samples of each further level over those of the one before.
-_MORE: Final = 1.25
+_MORE: Final = 1.1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
