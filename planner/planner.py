@@ -232,8 +232,12 @@ class Planner:
             max_rounds=max_rounds,
             seed=seed,
         )
-        ready = self._preparer.batch(as_prompts(prompts), asked)
-        plans = [] if ready is None else self._preparer.plans(ready, asked).plans
+        batch = as_prompts(prompts)
+        reading = self._preparer.reading(batch, asked.unit(self.bundle.unit))
+        asked = reading.left_of(asked)
+        ready = self._preparer.batch(batch, asked)
+        with reading.paid_first():
+            plans = [] if ready is None else reading.plans(self._preparer.plans(ready, asked).plans)
         cost = sum(plan.expected_cost for plan in plans)
         _LOG.info("planned %d prompts, expected to cost %.6g", len(plans), cost)
         return plans
@@ -306,10 +310,14 @@ class Planner:
             max_rounds=max_rounds,
             seed=seed,
         )
+        reading = self._preparer.reading(batch, asked.unit(self.bundle.unit))
+        asked = reading.left_of(asked)
+        budget, max_per_prompt = asked.budget, asked.max_per_prompt
         ready = self._preparer.batch(batch, asked)
         if ready is None:
             return []
-        planned = self._preparer.plans(ready, asked)
+        with reading.paid_first():
+            planned = self._preparer.plans(ready, asked)
         least = None if budget is None else ready.least()
         model = self._preparer.cost_model_in(asked.unit(self.bundle.unit))
         limits = limits or Limits()
@@ -337,6 +345,7 @@ class Planner:
             seed=seed,
             progress=progress,
         )
+        outcomes = reading.outcomes(outcomes)
         if not asked.withholds:
             return outcomes
         known = self._preparer.answering()
@@ -378,7 +387,8 @@ class Planner:
             return []
         unit = check_unit(self.bundle.unit if unit is None else unit)
         menu = self._preparer.menu(self._preparer.chooser(Request(one_shot=one_shot), unit), batch)
-        return frontier_of(menu, self.bundle.policy, n_points=n_points)
+        points = frontier_of(menu, self.bundle.policy, n_points=n_points)
+        return self._preparer.reading(batch, unit).points(points)
 
     def belief(self, prompts: Iterable[Prompt | str]) -> Belief:
         """Return what is believed about prompts: a distribution over per-sample success, per generator."""

@@ -241,7 +241,7 @@ def _play(
     without = {f"without {part}": part for part in left}
     uniform = base.uniform(bed)
     rules = base.rivals(bed)
-    played = {OURS: bed.realise(choice), STATIC: base.static_mix(bed)}
+    played = {OURS: bed.realise(choice, by_text=True), STATIC: base.static_mix(bed)}
     if BEST_RULE in rules:
         played[BEST_RULE] = rules[BEST_RULE]
     played |= rules

@@ -180,6 +180,23 @@ class HiddenStates:
             result[index] = state
         return ReadStates(result, n_prompt_tokens, truncated)
 
+    def n_tokens(self, prompts: Sequence[Prompt]) -> NDArray[np.int64]:
+        """Return how many tokens the model reads of each of P prompts, shape (P,); 0 without text.
+
+        Raises
+        ------
+        MissingDependencyError
+            When torch or transformers is not installed.
+        """
+        texts = [self._render(prompt) for prompt in prompts]
+        return np.array(
+            [
+                0 if text is None else min(len(self._encode(prompt, text)), self.max_prompt_tokens)
+                for prompt, text in zip(prompts, texts, strict=True)
+            ],
+            dtype=np.int64,
+        )
+
     def _render(self, prompt: Prompt) -> str | None:
         """Return the text that the model reads for `prompt`."""
         if prompt.messages:

@@ -56,8 +56,11 @@ class Likenesses:
         bundle = self.bundle
         if bundle.features is None or bundle.belief is None:
             return Likeness(None, None, None, np.full(len(prompts), 0.5))
+        useful = bundle.policy.reads_text
+        if hidden_states is not None and not useful:  # familiarity alone is not worth a model's reading
+            return Likeness(None, None, None, np.full(len(prompts), 0.5))
         features = self._features(prompts, hidden_states)
-        if not (bundle.policy.by_text.any() or bundle.policy.telling.by_prompt):
+        if not useful:
             return Likeness(None, None, bundle.belief.familiarity(features), np.full(len(prompts), 0.5))
         read = bundle.belief.read(features)
         sharp = read.sharp()

@@ -26,6 +26,7 @@ from planner.planning.likeness import Likenesses
 from planner.planning.menu import CHUNK, Chooser, Menu, menu_of
 from planner.planning.plans import Ground, Writer
 from planner.planning.priced_answers import plan_at_price_of_errors
+from planner.planning.reading import Reading
 from planner.planning.request import Request, warn_of_strangers
 from policies.answering.answering import Answering
 from policies.cost.budget import Unit, check_unit
@@ -96,6 +97,11 @@ class Preparer:
             price=price,
             seed=asked.seed,
         )
+
+    def reading(self, prompts: Sequence[Prompt], unit: Unit) -> Reading:
+        """Return what a language model reads of prompts before they are planned, and what that costs."""
+        reader = self.hidden_states if self.bundle.policy.reads_text else None
+        return Reading.of(prompts, reader, self.cost_model_in(unit))
 
     def plans(self, ready: Batch, asked: Request) -> Planned:
         """Return plans for what was asked.

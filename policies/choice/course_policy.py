@@ -70,6 +70,11 @@ class CoursePolicy:
         """Whether prompts choose at each price, shape (L,); else everybody gets the same."""
         return np.asarray(self.offered.sum(axis=1) > 1)
 
+    @property
+    def reads_text(self) -> bool:
+        """Whether what a prompt's text says is of any use: to choose by, or to tell what is expected."""
+        return bool(self.by_text.any() or self.telling.by_prompt)
+
     def level_of(self, price: float) -> int:
         """Return the level of a price: the lowest price that is not below it, or the highest of all."""
         return max(int(np.searchsorted(-self.prices, -price, side="right")) - 1, 0)

@@ -85,7 +85,9 @@ def tiny_bed(
         rounds=np.ones((n_prompts, n_courses)),
     )
     prompts = [Prompt(id=f"p{row}", text=f"question {row}") for row in range(n_prompts)]
-    return TestBed(subject=subject, prompts=prompts, measured=measured, weights=weights)
+    return TestBed(
+        subject=subject, prompts=prompts, measured=measured, weights=weights, reading=np.zeros(len(prompts))
+    )
 
 
 def with_gaps(bed: TestBed, rows: Sequence[int], column: int) -> TestBed:

@@ -49,7 +49,7 @@ def ablations(bed: TestBed) -> dict[str, Played]:
         found[POOLING] = _within(subject, np.broadcast_to(alone, offered.shape))
     if len({name for course in courses for name in course.generators}) > 1:
         found[CHOICE] = _within(subject, _of_one_model(subject))
-    return {part: bed.realise(bed.chosen(left)) for part, left in found.items()}
+    return {part: bed.realise(bed.chosen(left), by_text=part != TEXT) for part, left in found.items()}
 
 
 def _for_all(subject: Subject) -> BoolArray:

@@ -70,7 +70,7 @@ def random_histogram(bed: TestBed, choice: NDArray[np.intp], *, seed: int) -> Pl
 def placebo(bed: TestBed, *, seed: int) -> Played:
     """Return our policy with the beliefs of other prompts: what is left is not the work of the text."""
     order = np.random.default_rng(seed).permutation(len(bed))
-    return bed.realise(bed.chosen(weights=bed.weights[order]))
+    return bed.realise(bed.chosen(weights=bed.weights[order]), by_text=True)
 
 
 def snell_bins(bed: TestBed) -> Played:
@@ -89,7 +89,7 @@ def snell_bins(bed: TestBed) -> Played:
     for rows in np.array_split(np.argsort(level, kind="stable"), _SNELL_BINS):
         mean, spent = value[rows][:, columns].mean(axis=0), cost[rows][:, columns].mean(axis=0)
         choice[rows] = columns[(mean - prices[:, None] * spent).argmax(axis=1)]
-    return bed.realise(choice)
+    return bed.realise(choice, by_text=True)
 
 
 def marginal_greedy(bed: TestBed) -> dict[str, Played]:
@@ -129,7 +129,10 @@ def marginal_greedy(bed: TestBed) -> dict[str, Played]:
         "Damani greedy, distribution": distribution,
     }
     cost = bed.believed()[1][:, columns]
-    return {name: bed.realise(columns[_choose(value, cost, bed)]) for name, value in predicted.items()}
+    return {
+        name: bed.realise(columns[_choose(value, cost, bed)], by_text=True)
+        for name, value in predicted.items()
+    }
 
 
 def _choose(value: FloatArray, cost: FloatArray, bed: TestBed) -> NDArray[np.intp]:

@@ -135,6 +135,8 @@ class TestBed:
         The subject's courses on them.
     weights : ndarray of float32, shape (P, T)
         Belief about each prompt over the training prompts; rows sum to 1.
+    reading : ndarray of float64, shape (P,)
+        What it costs that a language model reads each prompt, where the policy's features need it.
     """
 
     __test__ = False
@@ -143,6 +145,7 @@ class TestBed:
     prompts: Sequence[Prompt]
     measured: Measured
     weights: NDArray[np.float32]
+    reading: FloatArray
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -154,12 +157,14 @@ class TestBed:
             prompts=[self.prompts[row] for row in rows],
             measured=self.measured.take(rows),
             weights=self.weights[rows],
+            reading=self.reading[rows],
         )
 
-    def realise(self, choice: NDArray[np.intp]) -> Played:
-        """Return cost and value of chosen columns, shape (P, L)."""
+    def realise(self, choice: NDArray[np.intp], *, by_text: bool = False) -> Played:
+        """Return cost and value of chosen columns, shape (P, L); choices by text pay for its reading."""
         rows = np.arange(len(self))[:, None]
-        return Played(self.measured.cost[rows, choice], self.measured.value[rows, choice])
+        cost = self.measured.cost[rows, choice]
+        return Played(cost + self.reading[:, None] if by_text else cost, self.measured.value[rows, choice])
 
     def for_all(self, columns: NDArray[np.intp]) -> Played:
         """Return what courses cost and are worth that everybody gets, one per point."""

@@ -17,6 +17,7 @@ from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
 from planner.planning.expectation import Expectation, Lengths
+from planner.planning.reading import Reading
 from policies.cost.cost_model import CostModel
 from policies.plan.objective import check_objective
 from policies.table.table import CourseTable
@@ -87,7 +88,14 @@ def judge(planner: Planner, log: SampleLog, model: CostModel, *, seed: int = 0) 
     )
     measured = Measured.of(table, log, model)
     weights = planner.belief(log.prompts).weights
-    bed = TestBed(subject=_subject(bundle, model), prompts=log.prompts, measured=measured, weights=weights)
+    reader = planner.hidden_states if bundle.policy.reads_text else None
+    bed = TestBed(
+        subject=_subject(bundle, model),
+        prompts=log.prompts,
+        measured=measured,
+        weights=weights,
+        reading=Reading.of(log.prompts, reader, model).cost,
+    )
     rows, columns = _known(bed), np.arange(len(bundle.table.courses))
     told = measured.told
     whole = set(bundle.generators) <= set(

@@ -91,7 +91,7 @@ def _plan_batch(planner: Planner, bed: TestBed, budgets: Sequence[float], seed: 
                 np.array([plan.expected_accuracy for plan in plans]),
                 np.array([plan.expected_cost for plan in plans]),
                 bed.measured.value[rows, column],
-                bed.measured.cost[rows, column],
+                bed.measured.cost[rows, column] + bed.reading,
                 int((like < STRANGE).sum()),
                 like if len(like) else None,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -100,7 +101,7 @@ def test_prompts_take_what_they_believe_in_at_each_price() -> None:
 def test_a_policy_never_sees_what_it_is_judged_by() -> None:
     bed = tiny_bed(seed=3)
     measured = bed.measured._replace(value=1 - bed.measured.value, cost=2 * bed.measured.cost)
-    other = TestBed(subject=bed.subject, prompts=bed.prompts, measured=measured, weights=bed.weights)
+    other = replace(bed, measured=measured)
     assert_array_equal(bed.chosen(), other.chosen())
     for name in ("Damani greedy, plug-in", "Damani greedy, binned", "Damani greedy, distribution"):
         assert_allclose(base.marginal_greedy(other)[name].cost, 2 * base.marginal_greedy(bed)[name].cost)

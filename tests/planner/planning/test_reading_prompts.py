@@ -1,0 +1,127 @@
+"""A bundle that needs hidden states: what reading the prompts costs is planned, charged and judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from difficulty.errors import InvalidBudgetError, UnknownUnitError
+from difficulty.features.hidden_states import HiddenStates
+from difficulty.log.sample_log import SampleLog
+from planner.backends.replay import ReplayBackend
+from planner.planner import Planner
+from policies.cost.budget import Budget
+from policies.cost.cost_model import CostModel
+from training.evaluate import evaluate
+from training.report.names import OURS, STATIC
+from training.simulated.log import simulated_log
+from training.train import train
+
+torch = pytest.importorskip("torch", reason="needs the extra [local]")
+transformers = pytest.importorskip("transformers", reason="needs the extra [local]")
+
+
+class Read(NamedTuple):
+    folder: Path
+    test_log: SampleLog
+    reader: HiddenStates
+
+
+@pytest.fixture(scope="module")
+def read(tmp_path_factory: Any) -> Read:
+    """Return a bundle that chooses by text and by the states of a tiny Llama over characters."""
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+
+    signs = ["<unk>", *(chr(code) for code in range(32, 127))]
+    core = Tokenizer(models.WordLevel({sign: at for at, sign in enumerate(signs)}, unk_token="<unk>"))
+    core.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=core, unk_token="<unk>")
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=len(signs),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=256,
+    )
+    reader = HiddenStates(transformers.LlamaForCausalLM(config).eval(), tokenizer=tokenizer)
+    train_log, test_log = simulated_log(200, n_samples=8, seed=3).split(0.4)
+    folder = tmp_path_factory.mktemp("read") / "policy"
+    bundle = train(train_log, folder, unit="total_tokens", hidden_states=reader, n_trials=1, seed=0)
+    assert bundle.policy.by_text.any()
+    return Read(folder, test_log, reader)
+
+
+def test_tokens_that_are_read_are_counted_without_reading(read: Read) -> None:
+    prompts = read.test_log.prompts[:3]
+    assert read.reader.n_tokens(prompts).tolist() == [len(prompt.content or "") for prompt in prompts]
+    assert read.reader.n_tokens(prompts).tolist() == read.reader.read(prompts).n_prompt_tokens.tolist()
+
+
+def test_plans_and_outcomes_hold_the_reading_within_the_budget(read: Read) -> None:
+    planner = Planner.load(read.folder, hidden_states=read.reader)
+    log = read.test_log
+    tokens = read.reader.n_tokens(log.prompts)
+    budget = Budget(limit=400.0, unit="total_tokens")
+    plans = planner.plan(log.prompts, budget=budget)
+    assert np.mean([plan.expected_cost for plan in plans]) <= 400
+    at_price = planner.plan(log.prompts, price=1e-3)
+    inner = planner._preparer.batch(log.prompts, _asked())
+    assert inner is not None
+    for plan, bare, n in zip(at_price, inner.plans(_asked()), tokens, strict=True):
+        assert plan.expected_cost == pytest.approx(bare.expected_cost + n)
+    outcomes = planner.run(log.prompts, budget=budget, backend=ReplayBackend(log))
+    assert [outcome.usage.predictor_tokens for outcome in outcomes] == tokens.tolist()
+    assert sum(outcome.cost or 0.0 for outcome in outcomes) <= 400 * len(outcomes)
+    for outcome in outcomes:
+        spent = outcome.usage.prompt_tokens + outcome.usage.output_tokens + outcome.usage.predictor_tokens
+        assert outcome.cost == pytest.approx(spent)
+
+
+def test_a_frontier_begins_above_what_reading_costs(read: Read) -> None:
+    planner = Planner.load(read.folder, hidden_states=read.reader)
+    tokens = read.reader.n_tokens(read.test_log.prompts).mean()
+    assert planner.frontier(read.test_log.prompts)[0].expected_cost > tokens
+
+
+def test_a_budget_that_reading_takes_is_refused(read: Read) -> None:
+    planner = Planner.load(read.folder, hidden_states=read.reader)
+    prompts = read.test_log.prompts
+    tokens = float(read.reader.n_tokens(prompts).mean())
+    with pytest.raises(InvalidBudgetError, match="reading the prompts with the language model"):
+        planner.plan(prompts, budget=Budget(limit=tokens / 2, unit="total_tokens"))
+    with pytest.raises(InvalidBudgetError, match=r"after \d+ for reading") as refused:
+        planner.plan(prompts, budget=Budget(limit=tokens + 1, unit="total_tokens"))
+    least = refused.value.least
+    assert least is not None
+    plans = planner.plan(prompts, budget=Budget(limit=least * (1 + 1e-9), unit="total_tokens", scope="batch"))
+    assert sum(plan.expected_cost for plan in plans) == pytest.approx(least)
+
+
+def test_a_unit_that_counts_it_asks_for_its_price(read: Read) -> None:
+    model = CostModel(unit="flops", generators=read.test_log.generators)
+    planner = Planner.load(read.folder, hidden_states=read.reader, cost_model=model)
+    with pytest.raises(UnknownUnitError, match="predictor_params"):
+        planner.plan(read.test_log.prompts, budget=Budget(limit=1e15, unit="flops"))
+    free = Planner.load(read.folder, hidden_states=read.reader).plan(
+        read.test_log.prompts, budget=Budget(limit=4, unit="samples")
+    )
+    assert sum(plan.expected_cost for plan in free) <= 4 * len(free)
+
+
+def test_the_report_charges_our_policy_alone(read: Read) -> None:
+    report = evaluate(read.folder, read.test_log, hidden_states=read.reader, n_bootstrap=100)
+    cheapest = {name: points[0]["cost"] for name, points in report.comparison["frontiers"].items()}
+    tokens = read.reader.n_tokens(read.test_log.prompts).mean()
+    assert cheapest[OURS] >= cheapest[STATIC] + 0.9 * tokens
+
+
+def _asked() -> Any:
+    from planner.planning.request import Request
+
+    return Request(price=1e-3)
