@@ -233,8 +233,7 @@ class Planner:
             seed=seed,
         )
         batch = as_prompts(prompts)
-        reading = self._preparer.reading(batch, asked.unit(self.bundle.unit))
-        asked = reading.left_of(asked)
+        reading, asked = self._preparer.read(batch, asked)
         ready = self._preparer.batch(batch, asked)
         with reading.paid_first():
             plans = [] if ready is None else reading.plans(self._preparer.plans(ready, asked).plans)
@@ -310,8 +309,7 @@ class Planner:
             max_rounds=max_rounds,
             seed=seed,
         )
-        reading = self._preparer.reading(batch, asked.unit(self.bundle.unit))
-        asked = reading.left_of(asked)
+        reading, asked = self._preparer.read(batch, asked)
         budget, max_per_prompt = asked.budget, asked.max_per_prompt
         ready = self._preparer.batch(batch, asked)
         if ready is None:

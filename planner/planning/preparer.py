@@ -103,6 +103,18 @@ class Preparer:
         reader = self.hidden_states if self.bundle.policy.reads_text else None
         return Reading.of(prompts, reader, self.cost_model_in(unit))
 
+    def read(self, prompts: Sequence[Prompt], asked: Request) -> tuple[Reading, Request]:
+        """Return what reading prompts costs, and what is asked for of the rest.
+
+        Raises
+        ------
+        InvalidBudgetError, InvalidInputError, UnknownUnitError
+            As in `planner.planner.Planner.plan`.
+        """
+        asked.check(self.bundle.policy.telling.own_scale)
+        reading = self.reading(prompts, asked.unit(self.bundle.unit))
+        return reading, reading.left_of(asked)
+
     def plans(self, ready: Batch, asked: Request) -> Planned:
         """Return plans for what was asked.
 
