@@ -139,6 +139,11 @@ class Ledger:
         return self._held.requests == 0
 
     @property
+    def requests_in_flight(self) -> float:
+        """Holds that are open."""
+        return self._held.requests
+
+    @property
     def committed(self) -> float:
         """What has been spent, and what may still be charged for cancelled or open requests."""
         return self.total_cost + self._held_cost

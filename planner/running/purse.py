@@ -126,14 +126,14 @@ class Purse:
     def _too_many_wait(self) -> bool:
         """Whether an even share of all that is left would be less than a sample costs, if all came back.
 
-        Waiting then brings nobody more than what is set aside for it, and one after the other would wait for
-        that.
+        Waiting then brings hardly anybody more than what is set aside for it, and one after the other would
+        wait for that. A third of them go at a time: what they leave over is for the next.
         """
-        if not self._n_paid:
+        ledger, waiting = self._ledger, len(self._waiters)
+        if not self._n_paid or 2 * ledger.requests_in_flight > waiting:
             return False
-        ledger = self._ledger
         left = self._limit - ledger.total_cost - ledger.lost_cost - self._for_later
-        return left * self._n_paid < self._paid * (1 + len(self._waiters))
+        return left * self._n_paid < self._paid * (1 + waiting)
 
     def _before_later_ones(self, account: Account, request: SampleRequest, refused: Permit) -> Permit:
         """Hold a prompt's first sample out of what is set aside for prompts that have not come yet."""

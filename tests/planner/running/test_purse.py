@@ -86,7 +86,7 @@ async def test_the_last_first_samples_of_a_budget_do_not_wait_for_each_other() -
     for _ in range(3):
         await asyncio.sleep(0)
     granted = [one.result() for one in waiting if one.done()]
-    assert len(granted) >= 12
+    assert 4 <= len(granted) <= 10
     assert all(permit.max_output_tokens for permit in granted)
     held = [permit.hold.cost for permit in granted if permit.hold is not None]
     assert len(held) == len(granted)
