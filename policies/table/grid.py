@@ -116,7 +116,7 @@ def _early(recorded: Recorded, name: str, coverage: bool, coarse: bool) -> Itera
             selections += [Selection(signal=signal)]
         if samples.answered and signal == "mean_logprob":
             selections += [Selection(signal="mean_logprob", power=10.0)]
-    if samples.judge is not None:
+    if samples.judge is not None and not coarse:  # judging takes long; one-shot courses tell who is worth it
         selections += [Selection(signal="learned", power=power) for power in (1.0, 4.0)]
         selections += [Selection(by="best", signal="learned")]
     for selection in selections:
