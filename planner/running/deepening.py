@@ -27,8 +27,10 @@ FloatArray: TypeAlias = NDArray[np.float64]
 
 _LOG: Final = logger_of(__name__)
 
-# Share of what is left that a round spends; the last rounds spend all of it.
+# Share of what is left that a round spends; the last rounds spend all of it, and the first one less, since
+# expected costs may be half of what comes.
 _SHARE: Final = 0.5
+_FIRST_SHARE: Final = 0.25
 # Rounds that spend a share, and all.
 _ROUNDS: Final = 6
 _MOST_ROUNDS: Final = 12
@@ -110,6 +112,7 @@ class Deepening:
         settled[list(standing.settled)] = True
         rows = np.flatnonzero(~settled)
         share = _SHARE if self._n_rounds < _ROUNDS else 1.0
+        share = share if self._n_rounds else _FIRST_SHARE
         chosen, cost = self._deeper(rows, share * left / ratio)
         if share < 1 and not len(chosen):
             chosen, cost = self._deeper(rows, left / ratio)

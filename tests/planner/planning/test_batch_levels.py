@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from difficulty.prompt import Prompt
@@ -35,7 +36,7 @@ def generators_at(batch: Batch, level: int) -> set[str]:
 
 def test_one_generator_goes_on_from_the_first_price() -> None:
     levels = batch_of(Planner.untrained(objective="coverage")).levels(1e9)
-    assert levels is not None and levels.start == 0
+    assert levels is not None and levels.base[0] == 0
 
 
 def test_several_generators_or_votes_do_not_go_on() -> None:
@@ -49,13 +50,14 @@ def test_a_policy_of_several_goes_on_where_one_of_them_is_left(tmp_path: Path) -
     batch = batch_of(Planner.load(tmp_path / "policy"))
     used = [generators_at(batch, level) for level in range(batch.menu.cost.shape[1])]
     levels = batch.levels(1e9)
-    assert levels is not None and levels.start > 0 and used[0] != used[-1] == {"model-1"}
-    assert all(names == used[-1] for names in used[levels.start :])
-    assert used[levels.start - 1] != used[-1]
-    n_further = levels.samples.shape[1]
-    assert levels.cost.shape[1] - n_further == len(used) - levels.start and n_further > 0
-    widest = len(used) - levels.start - 1
-    first, last, further = levels.at([3, 3, 3], [0, widest, widest + n_further])
+    assert levels is not None
+    start, own = int(levels.base[0]), np.flatnonzero(np.diff(levels.base, prepend=-1))
+    assert start > 0 and used[0] != used[-1] == {"model-1"} and used[start - 1] != used[-1]
+    assert all(names == used[-1] for names in used[start:])
+    assert levels.base[own].tolist() == list(range(start, len(used)))
+    widest = int(own[-1])
+    assert widest < levels.cost.shape[1] - 1
+    first, last, further = levels.at([3, 3, 3], [0, widest, levels.cost.shape[1] - 1])
     assert first.course is not None and set(first.course.generators) == used[-1]
     # Beyond the widest course it goes on with more samples, for which no value is promised.
     assert last.course is not None and further.course is not None
@@ -65,3 +67,16 @@ def test_a_policy_of_several_goes_on_where_one_of_them_is_left(tmp_path: Path) -
     assert further.expected_cost > last.expected_cost
     # Too dear for everybody before it is known who needs it:
     assert batch.levels(1.9 * float(levels.cost[:, 0].sum())) is None
+
+
+def test_between_two_courses_prompts_go_on_by_single_samples() -> None:
+    """No prompt may draw half as much again as another one that is as unsolved."""
+    levels = batch_of(Planner.untrained(objective="coverage")).levels(1e9)
+    assert levels is not None
+    drawn = levels.samples[0]
+    assert (np.diff(drawn) >= 0).all() and (drawn[1:] <= np.ceil(1.1 * drawn[:-1]).clip(drawn[:-1] + 1)).all()
+    assert (np.diff(levels.cost, axis=1) >= -1e-9).all() and (np.diff(levels.value, axis=1) >= -1e-9).all()
+    for column in np.flatnonzero(drawn <= 32).tolist():
+        (plan,) = levels.at([0], [column])
+        assert plan.course is not None and plan.course.n == drawn[column]
+        assert plan.expected_cost == pytest.approx(levels.cost[0, column])
