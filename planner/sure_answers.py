@@ -88,10 +88,13 @@ class SureAnswers:
             answer_price=self._price,
             max_per_prompt=max_per_prompt,
         )
-        ready = self._planner._preparer.batch(as_prompts([prompt]), asked)
+        batch = as_prompts([prompt])
+        reading, asked = self._planner._preparer.read(batch, asked)
+        ready = self._planner._preparer.batch(batch, asked)
         assert ready is not None
-        planned = self._planner._preparer.plans(ready, asked)
-        return SurePlan(planned.plans[0], planned.confidence)
+        with reading.paid_first():
+            planned = self._planner._preparer.plans(ready, asked)
+        return SurePlan(reading.plans(planned.plans)[0], planned.confidence)
 
     def settle(self, prompt: Prompt | str, asked: SurePlan, outcome: Outcome) -> Outcome:
         """Return an outcome with confidence and verdict, its answer withheld where it is not sure enough.

@@ -13,6 +13,8 @@ from difficulty.features.hidden_states import HiddenStates
 from difficulty.log.sample_log import SampleLog
 from planner.backends.replay import ReplayBackend
 from planner.planner import Planner
+from planner.sure_answers import SureAnswers
+from policies.answering.answering import AnswerPrice
 from policies.cost.budget import Budget
 from policies.cost.cost_model import CostModel
 from training.evaluate import evaluate
@@ -81,6 +83,16 @@ def test_plans_and_outcomes_hold_the_reading_within_the_budget(read: Read) -> No
     for outcome in outcomes:
         spent = outcome.usage.prompt_tokens + outcome.usage.output_tokens + outcome.usage.predictor_tokens
         assert outcome.cost == pytest.approx(spent)
+
+
+def test_one_prompt_at_a_time_is_charged_too(read: Read) -> None:
+    prompt = read.test_log.prompts[0]
+    priced = AnswerPrice(wrong=1.0, none=0.0)
+    reads = Planner.load(read.folder, hidden_states=read.reader)
+    told = SureAnswers(reads, answer_price=priced).plan(prompt).plan
+    (whole,) = reads.plan([prompt], price=0.0, answer_price=priced)
+    assert told.expected_cost == pytest.approx(whole.expected_cost)
+    assert told.expected_cost >= read.reader.n_tokens([prompt])[0]
 
 
 def test_a_frontier_begins_above_what_reading_costs(read: Read) -> None:
