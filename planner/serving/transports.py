@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
@@ -75,10 +75,7 @@ def asynchronous(library: Any, handler: Handler, origin: ClientOrigin, inner: An
                     answer = await handler.handle(call)
             except TimeoutError:
                 raise library.ReadTimeout("no answer in time", request=request) from None
-            body = answer.body
-            if isinstance(body, bytes):
-                return library.Response(answer.status, headers=list(answer.headers), content=body)
-            return library.Response(answer.status, headers=list(answer.headers), stream=Stream(body))
+            return _response(library, answer, Stream)
 
     return library.AsyncClient(
         transport=Transport(), timeout=inner.timeout, follow_redirects=inner.follow_redirects
@@ -115,10 +112,7 @@ def synchronous(library: Any, handler: Handler, origin: ClientOrigin, inner: Any
                 answer: Answer = loop.run(_in_time(partial(handler.handle, call), call.seconds))
             except TimeoutError:
                 raise library.ReadTimeout("no answer in time", request=request) from None
-            body = answer.body
-            if isinstance(body, bytes):
-                return library.Response(answer.status, headers=list(answer.headers), content=body)
-            return library.Response(answer.status, headers=list(answer.headers), stream=Stream(body))
+            return _response(library, answer, Stream)
 
     return library.Client(
         transport=Transport(), timeout=inner.timeout, follow_redirects=inner.follow_redirects
@@ -149,3 +143,11 @@ class _Loop:
         except BaseException:
             future.cancel()
             raise
+
+
+def _response(library: Any, answer: Answer, stream: Callable[[Pieces], Any]) -> Any:
+    """Return an answer of the handler as the library's own; pieces come as its kind of stream."""
+    body = answer.body
+    if isinstance(body, bytes):
+        return library.Response(answer.status, headers=list(answer.headers), content=body)
+    return library.Response(answer.status, headers=list(answer.headers), stream=stream(body))
