@@ -109,8 +109,6 @@ def run(n_prompts: int, n_allocations: int) -> list[Measurement]:
     ours = timed(lambda: solve(small, cost[:12], budget=650.0).total_value)
     proved = timed(lambda: integer_program(small, cost[:12], 650.0))
     rows.append(Measurement("200 × 12", *ours, "integer program, HiGHS", *proved))
-    exact = timed(lambda: solve(small, cost[:12], budget=650.0, exact=True).total_value)
-    rows.append(Measurement("200 × 12, exact", *exact, "integer program, HiGHS", *proved))
     one = simulate(1, 50, seed=2)
     fifty = np.arange(1, 51, dtype=np.float64)
 

@@ -192,7 +192,7 @@ class _End:
         self.choice[index] = choice
         self.value[index] = value[here, choice]
         self.cost[index] = cost[0, choice] if cost.shape[0] == 1 else cost[here, choice]
-        if menu.masked and (empty := self.value[index] == -np.inf).any():
+        if menu.has_nan and (empty := self.value[index] == -np.inf).any():
             prompts = np.arange(menu.n_prompts)[index]
             menu.refuse_empty(int(prompts[empty.argmax()]))
 

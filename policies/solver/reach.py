@@ -5,7 +5,6 @@ It assumes known values and costs. The last step is exchanged for the cheapest s
 
 from __future__ import annotations
 
-import math
 from typing import NoReturn
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from difficulty.errors import InvalidBudgetError
 from policies.solver.feasible import Feasible
 from policies.solver.leftover import cheapest_upgrade
-from policies.solver.solution import ROUNDING, Fractional, Solution
+from policies.solver.solution import ROUNDING, Solution
 from policies.solver.steps import apply_steps, ordered_steps
 
 __all__ = ["reach"]
@@ -49,7 +48,7 @@ def reach(menu: Feasible, target: float, *, seed: int) -> Solution:
     if bracket.base_value >= wanted - slack:
         taken = -1
     choice = apply_steps(bracket.start, steps, max(taken, 0))
-    price, fractional = 0.0, None
+    price = 0.0
     worth, paid = menu.at(choice)
     total_value, total_cost = float(worth.sum()), float(paid.sum())
     bound = total_value
@@ -58,12 +57,6 @@ def reach(menu: Feasible, target: float, *, seed: int) -> Solution:
             _refuse_unreachable(target, total_value / menu.n_prompts, total_cost, menu.n_prompts)
         price = float(steps.slope[taken])
         need = wanted - slack - total_value
-        fractional = Fractional(
-            int(steps.prompt[taken]),
-            int(steps.lower[taken]),
-            int(steps.upper[taken]),
-            min(max(need / float(steps.gain[taken]), 0.0), math.nextafter(1.0, 0.0)),
-        )
         prompt, allocation = cheapest_upgrade(menu, choice, need, order)
         choice[prompt] = allocation
         cheaper = total_cost
@@ -76,7 +69,6 @@ def reach(menu: Feasible, target: float, *, seed: int) -> Solution:
         total_cost=total_cost,
         total_value=total_value,
         upper_bound=bound,
-        fractional=fractional,
     )
 
 
@@ -88,8 +80,7 @@ def _refuse_unreachable(target: float, reachable: float, least: float, n_prompts
     shown = Context(prec=6, rounding=ROUND_FLOOR).create_decimal_from_float(reachable)
     raise InvalidBudgetError(
         f"target {target:g} cannot be reached: the best allocations of these {n_prompts} prompts give "
-        f"{shown:g} on average, at a cost of {least:g}; lower the target, raise the cap or add "
-        "allocations",
+        f"{shown:g} on average, at a cost of {least:g}; lower the target or add allocations",
         least=least,
         reachable=reachable,
     )

@@ -17,7 +17,7 @@ from difficulty.errors import InvalidBudgetError
 from policies.solver.feasible import Feasible
 from policies.solver.reach import reach
 from policies.solver.solution import Solution
-from policies.solver.spend import spend, spend_safely
+from policies.solver.spend import spend
 
 __all__ = ["solve"]
 
@@ -29,13 +29,6 @@ def solve(
     budget: float | None = None,
     price: float | None = None,
     target: float | None = None,
-    cap: ArrayLike | None = None,
-    floor: ArrayLike | None = None,
-    floor_cost: ArrayLike | None = None,
-    overrun: float | None = None,
-    cost_variance: ArrayLike | None = None,
-    fill_leftover: bool = True,
-    exact: bool = False,
     seed: int = 0,
 ) -> Solution:
     """Choose one allocation per prompt.
@@ -43,8 +36,8 @@ def solve(
     Parameters
     ----------
     value : (P, A) array_like
-        Value of each allocation for each prompt, e.g. expected accuracy; NaN where it is not available.
-        float32 and float64 are used as they are.
+        Value of each allocation for each prompt, e.g. expected accuracy; NaN where it is not to be had, be it
+        that nothing was recorded or that it costs too much. float32 and float64 are used as they are.
     cost : (P, A) or (A,) array_like
         Its cost, finite and at least 0.
     budget : float, optional
@@ -53,21 +46,6 @@ def solve(
         Value that a unit of cost must bring, at least 0.
     target : float, optional
         Mean value over the prompts that is to be reached at least cost. Exactly one of these three is given.
-    cap : float or (P,) array_like, optional
-        Hard cap on the cost of each prompt.
-    floor : float or (P,) array_like, optional
-        Least value of each prompt; allocations below it are not considered.
-    floor_cost : float or (P,) array_like, optional
-        Least cost of each prompt; allocations below it are not considered.
-    overrun : float, optional
-        With a budget and `cost_variance`: the chance, above 0 and below 0.5, that the actual total exceeds
-        the budget.
-    cost_variance : (P, A) or (A,) array_like, optional
-        Variance of the actual cost of each allocation, at least 0; `cost` is then its mean.
-    fill_leftover : bool
-        Spend what the relaxation leaves on the steepest upgrades that fit.
-    exact : bool
-        With a budget and a small batch: the true optimum by dynamic programming.
     seed : int
         Decides between prompts that are equally worth lifting.
 
@@ -95,9 +73,7 @@ def solve(
     differs within the bracket.
 
     Equal inputs and seed give equal bytes. Reordering prompts reorders the choice, except among prompts
-    with equal slopes. With `overrun`, the limit is the budget minus z times the standard deviation of the
-    total cost, costs of different prompts being independent and their sum normal; that is crude for a handful
-    of prompts with heavy tails.
+    with equal slopes.
 
     References
     ----------
@@ -113,8 +89,8 @@ def solve(
     >>> sorted(solution.choice.tolist()), solution.total_cost
     ([0, 1, 1], 9.0)
     """
-    menu = Feasible.of(value, cost, cap=cap, floor=floor, floor_cost=floor_cost)
-    _refuse_contradictions(budget, price, target, overrun, cost_variance, exact)
+    menu = Feasible.of(value, cost)
+    _refuse_contradictions(budget, price, target)
     if menu.n_prompts == 0:
         return Solution(
             choice=np.zeros(0, dtype=np.intp),
@@ -128,27 +104,10 @@ def solve(
     if target is not None:
         return reach(menu, target, seed=seed)
     assert budget is not None  # _refuse_contradictions has seen to it
-    if overrun is not None and cost_variance is not None:
-        return spend_safely(
-            menu,
-            budget,
-            variance=Feasible.of(menu.value, cost_variance),
-            overrun=overrun,
-            seed=seed,
-            fill_leftover=fill_leftover,
-            exact=exact,
-        )
-    return spend(menu, budget, seed=seed, fill_leftover=fill_leftover, exact=exact)
+    return spend(menu, budget, seed=seed)
 
 
-def _refuse_contradictions(
-    budget: float | None,
-    price: float | None,
-    target: float | None,
-    overrun: float | None,
-    cost_variance: ArrayLike | None,
-    exact: bool,
-) -> None:
+def _refuse_contradictions(budget: float | None, price: float | None, target: float | None) -> None:
     """Raise `InvalidBudgetError` where the arguments of `solve` do not go together."""
     given = {"budget": budget, "price": price, "target": target}
     named = {name: number for name, number in given.items() if number is not None}
@@ -162,12 +121,6 @@ def _refuse_contradictions(
         raise InvalidBudgetError(
             f"{name} must be a finite number{' >= 0' * (name != 'target')}, got {number!r}"
         )
-    if budget is None and (overrun is not None or exact):
-        raise InvalidBudgetError("overrun and exact need a budget; a price or a target has no limit to keep")
-    if (overrun is None) != (cost_variance is None):
-        raise InvalidBudgetError("overrun and cost_variance go together; give both or none")
-    if overrun is not None and not 0 < overrun < 0.5:
-        raise InvalidBudgetError(f"overrun must be above 0 and below 0.5, got {overrun!r}")
 
 
 def _buy(menu: Feasible, price: float) -> Solution:

@@ -46,7 +46,6 @@ def test_dominated_allocations_are_used_where_the_hull_does_not_fit() -> None:
     value, cost = [[0.1, 0.2, 0.9], [0.5, 0.5, 0.5]], [1, 3, 10]
     solution = solve(value, cost, budget=5.0)
     assert solution.choice.tolist() == [1, 0]
-    assert solve(value, cost, budget=5.0, fill_leftover=False).choice.tolist() == [0, 0]
 
 
 def test_equal_upgrades_go_by_the_order_given() -> None:

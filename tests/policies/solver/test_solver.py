@@ -67,7 +67,7 @@ def check_totals(solution: Solution, value: NDArray[np.float64], cost: NDArray[n
 
 @settings(max_examples=150, deadline=None)
 @given(case=cases(), budget=st.integers(0, 40), seed=st.integers(0, 3))
-def test_fast_and_exact_solvers_against_exhaustive_search(case: Case, budget: int, seed: int) -> None:
+def test_the_solver_against_exhaustive_search(case: Case, budget: int, seed: int) -> None:
     value, cost = case
     optimum = best_by_search(value, cost, budget)
     if optimum == -math.inf:
@@ -80,10 +80,6 @@ def test_fast_and_exact_solvers_against_exhaustive_search(case: Case, budget: in
     assert solution.total_cost <= budget
     assert optimum - largest_gain(value) - 1e-9 <= solution.total_value <= optimum + 1e-9
     assert solution.upper_bound >= optimum - 1e-9
-    exact = solve(value, cost, budget=budget, exact=True)
-    check_totals(exact, value, cost)
-    assert exact.total_cost <= budget
-    assert exact.total_value == pytest.approx(optimum)
 
 
 @settings(max_examples=40, deadline=None)
@@ -97,11 +93,12 @@ def test_value_never_falls_when_the_budget_grows(case: Case, seed: int) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(case=cases(), cap=st.integers(0, 12), budget=st.integers(0, 40))
-def test_never_over_the_cap(case: Case, cap: int, budget: int) -> None:
+def test_never_over_a_cap_that_is_told_by_gaps(case: Case, cap: int, budget: int) -> None:
     value, cost = case
+    value = np.where(cost > cap, np.nan, value)
     for limits in ({"budget": float(budget)}, {"price": 0.01}, {"target": 0.4}):
         try:
-            solution = solve(value, cost, cap=cap, **limits)
+            solution = solve(value, cost, **limits)
         except InvalidBudgetError:
             continue
         assert cost[np.arange(value.shape[0]), solution.choice].max() <= cap
@@ -156,25 +153,15 @@ def test_equal_prompts_become_a_mix() -> None:
     assert not np.array_equal(solution.choice, solve(value, [1, 2, 4], budget=230.0, seed=6).choice)
 
 
-def test_fractional_prompt_spends_the_budget_in_expectation() -> None:
-    value = np.array([[0.1, 0.4, 0.9], [0.2, 0.3, 0.5]])
-    solution = solve(value, [1, 3, 10], budget=6.0, fill_leftover=False)
-    part = solution.fractional
-    assert part is not None
-    extra = np.array([1, 3, 10])[part.upper] - np.array([1, 3, 10])[part.lower]
-    assert solution.total_cost + part.probability * extra == pytest.approx(6.0)
-    gain = value[part.prompt, part.upper] - value[part.prompt, part.lower]
-    assert solution.total_value + part.probability * gain == pytest.approx(solution.upper_bound)
-
-
-def test_price_of_a_budget_reproduces_the_choice_without_leftovers() -> None:
+def test_price_of_a_budget_reproduces_the_choice_but_for_what_leftovers_lift() -> None:
     rng = np.random.default_rng(2)
     p = rng.beta(0.5, 0.5, size=(500, 1))
     n = np.array([1, 2, 4, 8, 16])
     value = 1 - (1 - p) ** n
-    solution = solve(value, n, budget=2000.0, fill_leftover=False)
+    solution = solve(value, n, budget=2000.0)
     again = solve(value, n, price=solution.price)
-    assert np.array_equal(solution.choice, again.choice)
+    assert (solution.choice >= again.choice).all()
+    assert 0 < np.count_nonzero(solution.choice != again.choice) < 10
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -205,31 +192,6 @@ def test_large_batches_of_equal_prompts(monkeypatch: pytest.MonkeyPatch) -> None
     assert np.bincount(solution.choice).tolist() == [0, 4500, 500]
 
 
-def test_floors_are_kept() -> None:
-    value = np.array([[0.1, 0.6, 0.7], [0.8, 0.9, 0.95]])
-    solution = solve(value, [1, 4, 9], budget=5.0, floor=0.5)
-    assert solution.choice.tolist() == [1, 0]
-    solution = solve(value, [1, 4, 9], price=10.0, floor_cost=[0, 2])
-    assert solution.choice.tolist() == [0, 1]
-    with pytest.raises(InvalidBudgetError, match=r"prompt 0 has no allocation within floor=0.75") as caught:
-        solve(value, [1, 4, 9], budget=50.0, floor=0.75)
-    assert caught.value.reachable == 0.7
-
-
-def test_overrun_holds_money_back() -> None:
-    rng = np.random.default_rng(4)
-    n = np.array([1.0, 2.0, 4.0, 8.0])
-    value = 1 - (1 - rng.random((200, 1))) ** n
-    plain = solve(value, n, budget=600.0)
-    careful = solve(value, n, budget=600.0, overrun=0.05, cost_variance=0.25 * n)
-    spread = math.sqrt((0.25 * n)[careful.choice].sum())
-    assert careful.total_cost + 1.6448 * spread <= 600.0 < plain.total_cost + 1.6448 * spread
-    assert careful.total_cost > 600.0 - 3 * 1.6448 * spread
-    with pytest.raises(InvalidBudgetError, match="chance of overrun") as caught:
-        solve(value, n, budget=201.0, overrun=0.05, cost_variance=0.25 * n)
-    assert caught.value.least == pytest.approx(200 + 1.6448536 * math.sqrt(50))
-
-
 @pytest.mark.parametrize(
     ("limits", "message"),
     [
@@ -238,9 +200,6 @@ def test_overrun_holds_money_back() -> None:
         ({"budget": math.nan}, "budget must be"),
         ({"price": -1.0}, "price must be"),
         ({"price": math.inf}, "price must be"),
-        ({"price": 1.0, "exact": True}, "need a budget"),
-        ({"budget": 5.0, "overrun": 0.1}, "go together"),
-        ({"budget": 5.0, "overrun": 0.7, "cost_variance": [1, 1]}, "below 0.5"),
     ],
 )
 def test_limits_that_cannot_be_meant(limits: dict[str, object], message: str) -> None:
