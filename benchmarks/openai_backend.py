@@ -1,9 +1,10 @@
 """Time what the OpenAI backend adds to its bare HTTP client, for the same requests to the same server.
 
 The server is a stand-in in a process of its own that takes a fixed time per request, as an engine would, or
-with ``--base-url`` a real one. The bare client is aiohttp, twice: it throws its replies away, or it decodes
-their JSON (by msgspec, the fastest reader that we know), as everybody must who wants an answer. Requests that
-may be cancelled are streamed, whole and in the same two ways. Rounds take turns; CPU is the client's alone.
+with ``--base-url`` a real one. The bare client is aiohttp, twice: it decodes the JSON of its replies (by
+msgspec, the fastest reader that we know), as everybody must who wants an answer, or it throws them away,
+which nobody does and which shows what the network alone costs. Requests that may be cancelled are streamed,
+whole and in the same two ways. Rounds take turns; CPU is the client's alone.
 """
 
 from __future__ import annotations

@@ -7,27 +7,32 @@ are there count. What cannot be (above 0, not finite) is an error of the choice.
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
 from difficulty.errors import InvalidResponseError
 
-__all__ = ["Logprobs", "read_logprobs"]
+__all__ = ["Logprobs", "TokenLogprob", "read_logprobs"]
 
 # Log-probabilities are rounded; what is above 0 by more than that is none.
 _ROUNDING: Final = 1e-3
 
 
-class _TokenLogprob(msgspec.Struct, gc=False):
-    logprob: float
+_Usual: TypeAlias = Annotated[float, msgspec.Meta(le=0)]
+
+
+class TokenLogprob(msgspec.Struct, gc=False):
+    """The log-probability of a token, in nats, as nearly all are; the decoder lets none pass that is not."""
+
+    logprob: _Usual
 
 
 class Logprobs(msgspec.Struct, gc=False):
     """The log-probabilities of a choice, as chat or legacy completions have them."""
 
-    content: list[_TokenLogprob] | None = None
-    token_logprobs: list[float] | None = None
+    content: list[TokenLogprob] | None = None
+    token_logprobs: list[_Usual] | None = None
 
 
 class _OddLogprob(msgspec.Struct, gc=False):
@@ -43,9 +48,7 @@ def read_logprobs(held: Logprobs | msgspec.Raw) -> list[float] | None:
     """Return the log-probability of each token, in nats, None where none were sent."""
     if isinstance(held, msgspec.Raw):
         return _checked(_odd_logprobs(held)) if bytes(held).startswith(b"{") else None
-    return _checked(
-        held.token_logprobs if held.content is None else [token.logprob for token in held.content]
-    )
+    return held.token_logprobs if held.content is None else [token.logprob for token in held.content]
 
 
 def _odd_logprobs(raw: msgspec.Raw) -> list[float] | None:

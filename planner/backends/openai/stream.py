@@ -14,7 +14,8 @@ from difficulty.errors import InvalidResponseError
 from planner.backends.openai.events import DONE, Events
 from planner.backends.openai.failure import Failed, Way
 from planner.backends.openai.stated import NOTHING_STATED, Stated, stated_in
-from planner.backends.openai.wire import Choice, Part, Reply, Word, read_event, read_reply, read_word
+from planner.backends.openai.wire import Choice, Part, Reply, read_event, read_reply
+from planner.backends.openai.words import Word, read_word
 from policies.cost.usage import Usage
 
 __all__ = ["Pieces", "stream_fields"]
@@ -31,13 +32,14 @@ def stream_fields(*, running_usage: bool) -> dict[str, object]:
 class _Growing:
     """One choice as far as it has come; a piece of text is at least one token."""
 
-    __slots__ = ("choice", "texts", "thoughts", "tokens")
+    __slots__ = ("choice", "logprobs", "n_tokens", "texts", "thoughts")
 
     def __init__(self) -> None:
         self.choice = Choice()
         self.texts: list[str] = []
         self.thoughts: list[str] = []
-        self.tokens = 0
+        self.logprobs: list[float] = []
+        self.n_tokens = 0
 
     def add(self, part: Part) -> None:
         self.choice.add(part)
@@ -46,24 +48,19 @@ class _Growing:
             self.texts.append(text)
         if thought:
             self.thoughts.append(thought)
+        if part.logprobs:
+            self.logprobs += part.logprobs
         if text or thought or part.calls:
-            self.tokens += 1
-
-    def say(self, word: Word) -> None:
-        if word.text:
-            self.texts.append(word.text)
-            self.tokens += 1
-        choice = self.choice
-        if word.stop_stated:
-            choice.stop_string, choice.stop_stated = "", True
-        if word.logprob is not None:
-            if choice.logprobs is None:
-                choice.logprobs = [word.logprob]
-            else:
-                choice.logprobs.append(word.logprob)
+            self.n_tokens += 1
 
     def raise_to(self, count: int) -> None:
-        self.tokens = max(self.tokens, count)
+        self.n_tokens = max(self.n_tokens, count)
+
+    def whole(self) -> Choice:
+        choice = self.choice
+        choice.text, choice.reasoning = "".join(self.texts), "".join(self.thoughts)
+        choice.logprobs = self.logprobs
+        return choice
 
 
 class Pieces:
@@ -163,16 +160,14 @@ class Pieces:
         self.mixed_up |= 0 < len(self._choices) < self._n
         if self.mixed_up:
             raise InvalidResponseError("pieces of several choices came under one index")
-        for one in growing:
-            one.choice.text, one.choice.reasoning = "".join(one.texts), "".join(one.thoughts)
-        choices = [self._choices[index].choice for index in sorted(self._choices)]
+        choices = [self._choices[index].whole() for index in sorted(self._choices)]
         return self._with_choices(Reply(choices, self._stated))
 
     def usage(self) -> Usage:
         """Return what was seen so far; once the last piece has come it is what the server says in all."""
         if not self.begun and self._prompt is None:
             return Usage(samples=self._n, requests=1)
-        total = sum(max(len(one.choice.logprobs or ()), one.tokens) for one in self._choices.values())
+        total = sum(max(len(one.logprobs), one.n_tokens) for one in self._choices.values())
         prompt = self._prompt or 0
         return Usage(
             samples=self._n,
@@ -194,17 +189,15 @@ class Pieces:
 
     def _take(self, data: bytes) -> None:
         """Take the data of one event."""
+        word = read_word(data)
+        if word is not None:
+            self._say(word)
+            return
         if data == DONE:
             self._done = True
             return
         if len(data) < _SHORT and b"{" not in data:
             return  # a sign of life
-        word = read_word(data)
-        if word is not None:
-            self._growing(word.place).say(word)
-            if word.usage is not None:
-                self._count(stated_in(word.usage), [word.place])
-            return
         event = read_event(data)
         for part in event.parts:
             if part.error is not None and part.place is None and self._n > 1:
@@ -217,6 +210,20 @@ class Pieces:
         if isinstance(event.timings, dict):
             self._time(event.timings, places)
         self._count(event.stated, places)
+
+    def _say(self, word: Word) -> None:
+        """Take one more piece of text; streams are made of these, so that little is done for each."""
+        (said,) = word.choices
+        growing = self._choices.get(said.index) or self._growing(said.index)
+        if text := said.delta.content:
+            growing.texts.append(text)
+            growing.n_tokens += 1
+        if said.logprobs is not None:
+            growing.logprobs.append(said.logprobs.content[0].logprob)
+        if said.stop_reason is None:
+            growing.choice.stop_string, growing.choice.stop_stated = "", True
+        if word.usage is not None:
+            self._count(stated_in(word.usage), [said.index])
 
     def _growing(self, place: int) -> _Growing:
         known = self._choices.get(place)

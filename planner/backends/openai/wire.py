@@ -7,7 +7,6 @@ be; each is taken as it is meant, or named. What tokens cost is left to `planner
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -21,7 +20,7 @@ from planner.backends.openai.failure import refusal_in, words_of
 from planner.backends.openai.logprobs import Logprobs, read_logprobs
 from planner.backends.openai.stated import BROKEN_JSON, NOTHING_STATED, Stated, read_stated, stated_in
 
-__all__ = ["Choice", "Event", "Part", "Reply", "Word", "read_event", "read_reply", "read_word"]
+__all__ = ["Choice", "Event", "Part", "Reply", "read_event", "read_reply"]
 
 _NULL: Final = msgspec.Raw(b"null")
 
@@ -99,7 +98,7 @@ class Choice:
     calls: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, part: Part) -> None:
-        """Take what an event adds; texts are joined by the caller, who has many."""
+        """Take what an event adds; texts and log-probabilities are joined by the caller, who has many."""
         if part.finish is not None:
             self.finish = part.finish
         if part.error is not None and self.error is None:
@@ -108,16 +107,11 @@ class Choice:
             add_call(self.calls, call)
         if part.stop_stated:
             self.stop_string, self.stop_stated = part.stop_string, True
-        if part.logprobs is not None:
-            if self.logprobs is None:
-                self.logprobs = part.logprobs
-            else:
-                self.logprobs += part.logprobs
 
     @classmethod
     def of(cls, part: Part) -> Choice:
         """Return the choice that one part is all of."""
-        choice = cls(text=part.text, reasoning=part.reasoning)
+        choice = cls(text=part.text, reasoning=part.reasoning, logprobs=part.logprobs)
         choice.add(part)
         return choice
 
@@ -165,47 +159,6 @@ def read_reply(content: bytes | bytearray) -> Reply:
     return Reply([Choice.of(part) for part in parts], event.stated)
 
 
-class Word(NamedTuple):
-    """What most events of a stream are: one more piece of text of one choice, and nothing else."""
-
-    place: int
-    text: str
-    logprob: float | None
-    stop_stated: bool
-    usage: object
-
-
-def read_word(content: bytes) -> Word | None:
-    """Read an event that is one more piece of text; None for all others, which are read with more care.
-
-    Examples
-    --------
-    >>> read_word(b'{"choices": [{"index": 0, "delta": {"content": "4"}}]}')
-    Word(place=0, text='4', logprob=None, stop_stated=False, usage=None)
-    >>> read_word(b'{"choices": [{"index": 0, "delta": {"reasoning": "4"}}]}') is None
-    True
-    """
-    try:
-        event = _USUAL.decode(content)
-        (choice,) = event.choices
-    except BROKEN_JSON:
-        return None
-    delta, logprobs, stop, logprob = choice.delta, choice.logprobs, choice.stop_reason, None
-    if delta is None or choice.message is not None or choice.finish_reason is not None or event.timings:
-        return None
-    if type(delta.content) is not str or delta.reasoning_content or delta.reasoning or delta.tool_calls:
-        return None
-    if type(choice.index) is not int or (stop is not None and stop is not msgspec.UNSET):
-        return None
-    if logprobs is not None:
-        if logprobs.content is None or len(logprobs.content) != 1:
-            return None
-        logprob = logprobs.content[0].logprob
-        if not -math.inf < logprob <= 0:
-            return None
-    return Word(choice.index, delta.content, logprob, stop is None, event.usage)
-
-
 def read_event(content: bytes | bytearray) -> Event:
     """Read a reply, or an event of one.
 
@@ -218,7 +171,8 @@ def read_event(content: bytes | bytearray) -> Event:
         usual = _USUAL.decode(content)
     except BROKEN_JSON:
         usual = None
-    if usual is not None and usual.choices:
+    # Where nothing was drawn and nothing is counted it may be a refusal.
+    if usual is not None and (usual.choices or usual.usage):
         parts = [_part(choice) for choice in usual.choices]
         return Event(parts, stated_in(usual.usage), usual.timings, True)
     envelope = _open_envelope(content)

@@ -35,6 +35,13 @@ _CHOICES: dict[str, dict[str, Any]] = {
     "parts": {"message": {"content": [{"type": "text", "text": "4"}, {"type": "thinking", "thinking": "h"}]}},
     "no index": {"delta": {"content": "4"}},
     "an index in words": {"index": "0", "delta": {"content": "4"}},
+    "an index with a point": {"index": 1.0, "delta": {"content": "4"}},
+    "a rounded log-probability": {
+        "index": 0,
+        "delta": {"content": "4"},
+        "logprobs": {"content": [{"logprob": 1e-5}]},
+    },
+    "no calls": {"index": 0, "delta": {"content": "4", "reasoning": "", "tool_calls": []}},
     "a number for a text": {"index": 0, "delta": {"content": 42}},
 }
 _USAGES: list[Any] = [None, {}, {"prompt_tokens": 3, "completion_tokens": 2}, "much", [1]]
