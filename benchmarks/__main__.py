@@ -13,9 +13,6 @@ from time import perf_counter
 
 from rich.console import Console
 
-__all__ = ["main", "modules"]
-
-
 # What takes minutes, or logs that the user has, is run by its own name.
 _ON_REQUEST = {"chaos", "public_logs", "soak"}
 

@@ -17,8 +17,6 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from typing import Any
 
-__all__ = ["BABBLE", "EMPTY", "Books", "serve"]
-
 BABBLE = b"<html>a proxy of somebody else</html>"
 EMPTY = b'{"choices":[]}'
 

@@ -9,8 +9,6 @@ import multiprocessing
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
-__all__ = ["started"]
-
 
 def started(
     target: Callable[..., None], *more: object

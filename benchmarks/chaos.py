@@ -27,8 +27,6 @@ from benchmarks import _bad_upstream
 from benchmarks._bad_upstream import Books
 from benchmarks._processes import started
 
-__all__ = ["Found", "Kept", "chaos"]
-
 _UPSTREAM_KEY, _KEYS = "upstream-secret", {"app": "app-secret", "poor": "poor-secret"}
 _NONCE: Final = re.compile(rb"nonce-\d{7}")
 # Most tokens of an answer, and of samples per request.

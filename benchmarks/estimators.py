@@ -24,8 +24,6 @@ from difficulty.estimators.majority_vote import majority_vote_accuracy, vote_acc
 from difficulty.estimators.pass_at_k import pass_at_k_curve
 from difficulty.estimators.weighted_vote import weighted_vote_accuracy
 
-__all__ = ["Measurement", "main", "run"]
-
 _Ints = NDArray[np.int64]
 _Floats = NDArray[np.float64]
 

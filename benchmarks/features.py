@@ -27,8 +27,6 @@ from difficulty.features.text.embedding import TextEmbedding
 from difficulty.features.text.statistics import text_statistics
 from difficulty.prompt import Prompt
 
-__all__ = ["Measurement", "main", "run", "simulate"]
-
 _WORD = re.compile(r"\w+|[^\w\s]")
 _NUMBER = re.compile(r"\d+")
 

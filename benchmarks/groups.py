@@ -18,8 +18,6 @@ from difficulty.log.sample_log import SampleLog
 from training.groups.compare import OURS, Planted, compare_groups, recorded_truth
 from training.groups.rivals import RIVALS
 
-__all__ = ["main"]
-
 FloatArray = NDArray[np.float64]
 
 _PLANTED: dict[str, Callable[[np.random.Generator, int], FloatArray]] = {

@@ -15,8 +15,6 @@ from typing import Final, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["Measurement", "main", "run"]
-
 # Statement, what it shows, and the most milliseconds that it may add to numpy (None: no bound).
 _ROWS: Final = (
     ("import planner", "the package", 50.0),

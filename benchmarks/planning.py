@@ -30,8 +30,6 @@ from policies.plan.plan import AllocationPlan
 from training.simulated.log import simulated_log
 from training.train import train
 
-__all__ = ["Measurement", "main", "run"]
-
 _ONE_MS: Final = 1.5
 _BATCH_SECONDS: Final = 1.5
 _N_SINGLE: Final = 300

@@ -28,8 +28,6 @@ from difficulty.log.sample_log import SampleLog
 from policies.cost.budget import UNITS
 from policies.plan.objective import OBJECTIVES, Objective
 
-__all__ = ["SOURCES", "main", "report"]
-
 SOURCES: Final[Mapping[str, Convert]] = {
     "reasoning-gym": reasoning_gym.convert,
     "crux-eval": crux_eval.convert,

@@ -22,8 +22,6 @@ from rich.table import Table
 from difficulty import Generator, Prompt, SampleLog
 from difficulty.log.columns import LineColumns, LogColumns, SampleColumns, recode
 
-__all__ = ["Measurement", "main", "run", "simulate"]
-
 _OURS: Final = "from difficulty import SampleLog\ndef read(path):\n    return SampleLog.read(path)\n"
 _JSON: Final = """
 import gzip, json

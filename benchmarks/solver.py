@@ -22,8 +22,6 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from policies.solver.solver import solve
 
-__all__ = ["Measurement", "main", "run"]
-
 
 class Measurement(NamedTuple):
     """One row: the solver's seconds and value, and those of the alternative on the same instance."""

@@ -20,8 +20,6 @@ from policies.course.selection import Selection
 from policies.course.stop import Agreement, Beta, Share, StopRule
 from policies.course.tally import Tally
 
-__all__ = ["Measurement", "main", "run"]
-
 _RULES: Final[tuple[StopRule, ...]] = (Agreement(count=4), Share(share=0.75, least=4), Beta())
 
 

@@ -28,8 +28,6 @@ from planner.streaming import Stream
 from training.demo.recorded import embedded_log
 from training.train import train
 
-__all__ = ["Measurement", "arrivals", "main", "measure"]
-
 # Output tokens per hour and per prompt, and prompts of an ordinary hour.
 LIMIT, MOST, PER_HOUR = 60_000.0, 600.0, 1000
 HOUR: Final = 3600.0

@@ -28,8 +28,6 @@ from training.evaluate import evaluate
 from training.simulated.log import simulated_log
 from training.train import train
 
-__all__ = ["Measurement", "main", "run"]
-
 _LIMIT_SECONDS: Final = 120.0
 _N_COURSES: Final = 200
 

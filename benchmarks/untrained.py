@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -31,9 +30,6 @@ from policies.table.recorded import Recorded
 from training.frontier import Frontier, bootstrap_weights, interval
 from training.simulated.log import simulated_log
 
-__all__ = ["Row", "Side", "compare", "main"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 Side: TypeAlias = Literal["all", "first", "second"]
 
 # What Adaptive-Consistency and early-stopping self-consistency draw at most.

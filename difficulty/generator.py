@@ -11,8 +11,6 @@ from dataclasses import dataclass, fields
 
 from difficulty.errors import InvalidInputError
 
-__all__ = ["Generator"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Generator:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import logging
 
-__all__ = ["logger_of"]
-
 
 def logger_of(module: str) -> logging.Logger:
     """Return the logger of a module, ``planner.running.parts`` say.

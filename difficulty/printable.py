@@ -11,8 +11,6 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["html_facts", "printable", "printable_json"]
-
 # Control characters but tab and line feed, marks and overrides of writing direction, other line ends, the
 # byte order mark, and halves of surrogate pairs, which no encoding can write.
 _STEERS: Final = re.compile(

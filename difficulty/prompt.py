@@ -13,8 +13,6 @@ from hashlib import sha256
 
 from difficulty.errors import InvalidPromptError
 
-__all__ = ["Prompt", "as_prompts"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prompt:

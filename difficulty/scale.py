@@ -15,8 +15,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from difficulty.errors import InvalidInputError
 
-__all__ = ["UNIT", "Scale"]
-
 FloatArray = NDArray[np.float64]
 
 

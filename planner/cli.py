@@ -20,8 +20,6 @@ import click
 from difficulty.errors import InvalidInputError, MissingDependencyError, PlannerError
 from planner.commands.terminal.terminal import say
 
-__all__ = ["COMMANDS", "main"]
-
 # In the order of a first visit: try it, learn, judge, use.
 COMMANDS: Final = (
     "demo",

@@ -44,8 +44,6 @@ if TYPE_CHECKING:  # running loads the drivers; planning does not need them
     from planner.ports.outcome import Outcome
     from planner.ports.ports import AnswerExtractor, Backend, Verifier
 
-__all__ = ["Planner"]
-
 _LOG = logger_of(__name__)
 
 

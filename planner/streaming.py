@@ -26,8 +26,6 @@ from policies.control.stream import StreamState
 from policies.cost.budget import Unit, check_unit
 from policies.cost.cost_model import CostModel
 
-__all__ = ["Stream"]
-
 _N_POINTS: Final = 40
 
 

@@ -41,9 +41,6 @@ from training.report.names import BEST_RULE, OURS, STATIC
 from training.report.report import Report
 from training.report.write import write_report
 
-__all__ = ["evaluate"]
-
-
 _FEWEST_REPLICATES: Final = 100
 _HINDSIGHT: Final = "hindsight (half B)"
 _PLACEBO: Final = "shuffled text"

@@ -10,14 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["Frontier", "bootstrap_weights", "interval"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
+from difficulty.arithmetic.arrays import FloatArray
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

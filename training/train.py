@@ -10,10 +10,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.errors import InvalidInputError
@@ -43,11 +42,8 @@ from training.policy.made_bundle import made_bundle
 from training.policy.own_numbers import OwnNumbers
 from training.policy.text_read import read_text
 
-__all__ = ["default_unit", "train"]
-
 _LOG: Final = logger_of(__name__)
 
-FloatArray: TypeAlias = NDArray[np.float64]
 
 _N_FOLDS: Final = 5
 # A few samples without a token count do not make a log one without token counts.

@@ -19,8 +19,6 @@ from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 
-__all__ = ["PARTS", "convert"]
-
 PARTS: Final = ("output", "input")
 _RESULTS: Final = "evaluation_results"
 _TEMPERATURE: Final = "0.8"

@@ -12,8 +12,6 @@ from typing import Final, NamedTuple
 
 from difficulty.errors import InvalidInputError
 
-__all__ = ["LIST_PRICES", "Price", "read_prices"]
-
 
 class Price(NamedTuple):
     """Dollars per million prompt tokens and output tokens."""

@@ -19,8 +19,6 @@ from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 
-__all__ = ["PARTS", "convert", "estimated_tokens"]
-
 PARTS: Final = ("easy", "hard")
 _RUNS: Final = Path("reasoninggym-paper-experiments", "zero-shot")
 _RUN: Final = re.compile(r"[^_]+_(?P<model>.+)_\d{8}_\d{6}")

@@ -17,8 +17,6 @@ from benchmarks.public.prices import LIST_PRICES, Price
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
 
-__all__ = ["ALL", "Convert", "Options", "chosen", "read_json"]
-
 ALL: Final = "all"
 
 

@@ -20,9 +20,6 @@ from training.report.names import BEST_RULE, OURS
 from training.report.report import Report
 from training.train import train
 
-__all__ = ["SHARES", "Number", "Split", "Summary", "geometric", "mean", "read", "run_split", "summary"]
-
-
 # Shares of the way from the cheapest static point to the static plateau.
 SHARES: Final = (0.5, 0.75, 0.9)
 

@@ -16,8 +16,6 @@ from rich.table import Table
 from benchmarks.public.suite import SHARES, Number, Summary, geometric
 from training.report.words import difference, ends, named, times
 
-__all__ = ["overall", "print_lines", "work_words"]
-
 _SHOWN_TO_RULE: Final = 0.75
 
 

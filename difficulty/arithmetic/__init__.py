@@ -1,1 +1,1 @@
-"""Sums and products that are equal to the last bit for equal prompts, whatever the size of the batch."""
+"""Names of array types; sums and products that are equal to the last bit for equal prompts in any batch."""

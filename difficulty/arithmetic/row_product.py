@@ -11,8 +11,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["row_product"]
-
 
 def row_product(
     rows: NDArray[np.floating], matrix: NDArray[np.floating], *, weight: NDArray[np.floating] | None = None

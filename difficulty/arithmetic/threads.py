@@ -11,8 +11,6 @@ from contextlib import AbstractContextManager
 from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["on_one_thread", "one_thread"]
-
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
 
-__all__ = ["BeliefOptions"]
-
 # Measured on ten logs: above this many prompts, leaves of 10 and the forest alone.
 _MANY: Final = 1000
 

@@ -11,18 +11,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.arithmetic.row_product import row_product
 from difficulty.errors import InvalidInputError
 from difficulty.predictor.gaussian_process import compressed
-
-__all__ = ["Block", "Familiarity", "blocks_of", "distances", "standardised"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 # Standardised features are clipped here: far enough to tell strangers, near enough for one not to decide.
 _CLIP: Final = 5.0

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.belief.belief_options import BeliefOptions
 from difficulty.belief.familiarity import Familiarity, blocks_of, distances, standardised
 from difficulty.belief.grown_forest import grow_trees
@@ -20,16 +21,6 @@ from difficulty.belief.skill import equal_weights
 from difficulty.predictor.gaussian_process import compressed
 from difficulty.predictor.success_rates import SuccessRates
 
-__all__ = [
-    "HeldOut",
-    "Strangeness",
-    "fit_familiarity",
-    "fit_strangeness",
-    "fitted_fall",
-    "wording_clusters",
-]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 Weights: TypeAlias = NDArray[np.float32]
 
 # Kinds of training prompts that distances are measured to. Means of a kind tell strangers better than single

@@ -6,18 +6,15 @@ It assumes features in float32, NaN where unknown, and a rate for every prompt a
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.belief.belief_options import BeliefOptions
 from difficulty.trees.forest import trees_of_forest
 from difficulty.trees.trees import Trees
-
-__all__ = ["GrownForest", "grow_trees"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 
 class GrownForest(NamedTuple):

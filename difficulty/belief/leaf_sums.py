@@ -7,16 +7,13 @@ Reading the leaves of prompts is left to `difficulty.trees`.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, Self, TypeAlias
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.belief.leaf_weights import LeafWeights
-
-__all__ = ["LeafSums"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 # Rows added up at a time: with the leaves of one tree they stay in the processor's cache.
 _ROWS: Final = 512

@@ -19,8 +19,6 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError
 from difficulty.trees.trees import Trees
 
-__all__ = ["LeafWeights"]
-
 # Far beyond what is grown here (10,000 references in 200 trees); it bounds what others' files take.
 _MAX_ENTRIES: Final = 1 << 26
 # Pairs of a prompt and a reference weighed at a time: 2 MB, which stay in the processor's cache.

@@ -14,13 +14,11 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.belief.belief_options import BeliefOptions
 from difficulty.belief.rate_weights import RateReferences
 from difficulty.belief.skill import equal_weights
 
-__all__ = ["OutOfFold", "add_by_rates", "drawn_to_equal", "mixture", "sharp_weights"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 Weights: TypeAlias = NDArray[np.float32]
 
 # Deviations of predicted rates: choosing wants wide weights, telling narrow ones (`notebooks/LOG.md`,

@@ -6,14 +6,10 @@ prompt; what to do about it is left to `policies.course.stop`.
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-__all__ = ["leads"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
+from difficulty.arithmetic.arrays import FloatArray
 
 
 def leads(leader: ArrayLike, runner_up: ArrayLike) -> FloatArray:

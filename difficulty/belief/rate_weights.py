@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RateReferences"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
+from difficulty.arithmetic.arrays import FloatArray
 
 _CHUNK_ROWS: Final = 256
 # Rates are kept this far from 0 and 1 before their log-odds are taken.

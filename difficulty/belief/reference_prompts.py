@@ -9,17 +9,14 @@ assumes that new prompts resemble the reference prompts; which weights to use is
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.arithmetic.row_product import row_product
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
-
-__all__ = ["Belief", "ReferencePrompts"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 _ROUNDING: Final = 1e-6
 

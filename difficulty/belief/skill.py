@@ -11,11 +11,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.predictor.success_rates import SuccessRates
 
-__all__ = ["equal_weights", "pooled_skill", "skill_of"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 Weights: TypeAlias = NDArray[np.float32]
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.belief.belief_options import BeliefOptions
 from difficulty.belief.familiarity import Familiarity
@@ -26,9 +27,6 @@ from difficulty.belief.weighing import DenseWeights, ReferenceColumns
 from difficulty.errors import InvalidInputError
 from difficulty.predictor.success_predictor import SuccessPredictor
 
-__all__ = ["TextBelief", "TextReading", "finite"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 Weights: TypeAlias = NDArray[np.float32]
 
 _MAX_REFERENCES: Final = 1_000_000

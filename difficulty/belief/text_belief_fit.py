@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.belief.belief_options import BeliefOptions
 from difficulty.belief.familiarity_fit import fit_familiarity
@@ -24,9 +25,6 @@ from difficulty.errors import InvalidInputError
 from difficulty.predictor.success_predictor import fit_success_predictor
 from difficulty.predictor.success_rates import SuccessRates, success_rates
 
-__all__ = ["FittedBelief", "fit_text_belief"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 Weights: TypeAlias = NDArray[np.float32]
 
 _MIN_PROMPTS: Final = 10

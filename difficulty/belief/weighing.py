@@ -7,18 +7,15 @@ out. Forming weights is left to `difficulty.belief.text_belief`.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.arithmetic.row_product import row_product
 from difficulty.belief.leaf_sums import LeafSums
 from difficulty.belief.leaf_weights import LeafWeights
-
-__all__ = ["DenseWeights", "ReferenceColumns", "Weighing"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 
 class ReferenceColumns:

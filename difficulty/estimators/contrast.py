@@ -7,16 +7,11 @@ what was recorded need a belief about the prompt, and are left to `policies.grou
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.estimators.pass_at_k import pass_at_k_curve
-
-__all__ = ["contrast_curve", "variance_curve"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 
 def contrast_curve(n: ArrayLike, n_correct: ArrayLike, ks: ArrayLike) -> FloatArray:

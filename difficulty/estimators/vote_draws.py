@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
 
-__all__ = ["all_subsets", "subsets", "tally"]
-
 _Floats = NDArray[np.float64]
 _Ints = NDArray[np.int64]
 

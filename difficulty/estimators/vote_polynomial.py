@@ -13,8 +13,6 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MAX_POOL", "binomials", "tied_product"]
-
 MAX_POOL = 1000
 """Most samples in a pool: C(1000, 500) is 2.7e299, the last round size whose binomials float64 can hold."""
 

@@ -13,8 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from difficulty.errors import InvalidInputError
 
-__all__ = ["as_codes", "as_labels", "as_values", "as_widths", "undefined_votes"]
-
 _Floats = NDArray[np.float64]
 _Ints = NDArray[np.int64]
 

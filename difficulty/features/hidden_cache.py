@@ -23,8 +23,6 @@ from difficulty.errors import InvalidInputError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["HiddenCache", "fingerprint_files", "fingerprint_weights", "state_key"]
-
 # So many values of each parameter enter the fingerprint of a loaded model: enough to tell any two trainings
 # apart.
 _VALUES_PER_PARAMETER = 64

@@ -19,8 +19,6 @@ from difficulty.features.text.statistics import TEXT_STATISTICS, statistics_of, 
 from difficulty.features.text.tokens import chunks, tokenize
 from difficulty.prompt import Prompt
 
-__all__ = ["PromptFeatures"]
-
 # Changes with the names and the order of the text statistics, on which every fitted predictor rests.
 _FINGERPRINT = crc32("\n".join(TEXT_STATISTICS).encode())
 # Saved numbers beyond this would overflow.

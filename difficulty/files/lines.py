@@ -16,19 +16,6 @@ from typing import Any, Final
 
 from difficulty.errors import InvalidFileError
 
-__all__ = [
-    "MAX_LINE_BYTES",
-    "MAX_LINE_VALUES",
-    "MOST_SHRUNK",
-    "UNPACKED_FREELY",
-    "WRITE_UTF8",
-    "decode_text",
-    "not_utf8",
-    "numbered_lines",
-    "numbered_lines_of",
-    "read_text",
-]
-
 MAX_LINE_BYTES: Final = 64 * 1024 * 1024
 MAX_LINE_VALUES: Final = 3_000_000  # an empty JSON value takes 2 bytes in a file and up to 120 in memory
 WRITE_UTF8: Final = "write the file again as UTF-8 (for example: iconv -f {} -t UTF-8 FILE)"

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["written_whole"]
-
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:

@@ -18,8 +18,6 @@ from difficulty.importers.inspect_wire import Evaluation, Settings, read_file
 from difficulty.importers.shared import Extract, LineGroups, Wanted, refuse_copies, warn_of_whole_texts
 from difficulty.log.sample_log import SampleLog
 
-__all__ = ["read_inspect"]
-
 
 def read_inspect(
     *paths: str | os.PathLike[str],

@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["is_number", "is_whole_text", "short_answer"]
-
 _STATED: Final = re.compile(r"(?im)^.*\banswer\s*(?:is\s*)?:\s*(\S.*?)\s*$")
 _BOXED: Final = re.compile(r"\\boxed\{([^{}]+)\}")
 _NUMBER: Final = re.compile(r"-?\d[\d,]*(?:\.\d+)?")

@@ -16,8 +16,6 @@ from typing import Final
 from difficulty.errors import InvalidLogError, require
 from difficulty.files.lines import MOST_SHRUNK, UNPACKED_FREELY
 
-__all__ = ["read_members"]
-
 _MOST_BYTES: Final = 1024 * 1024 * 1024
 _ZSTANDARD: Final = 93
 _LOCAL_HEADER: Final = 30  # bytes before the name of a member

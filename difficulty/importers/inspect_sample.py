@@ -15,8 +15,6 @@ from difficulty.importers.inspect_wire import Choice, Content, Output, Sample, S
 from difficulty.importers.shared import Extract, Wanted
 from difficulty.log.tables.cells import as_verdict
 
-__all__ = ["Reading", "line_of", "sample_of", "with_prompt_tokens"]
-
 _CLOCKS: Final = ("time", "working", "operator")  # what stopped these says nothing of the model
 _CUT: Final = ("max_tokens", "model_length", "length")
 _ATTACHMENT: Final = "attachment://"

@@ -16,20 +16,6 @@ from difficulty.files.lines import read_text
 from difficulty.importers.shared import loads
 from difficulty.log.wire import canonical_json
 
-__all__ = [
-    "Choice",
-    "Content",
-    "Evaluation",
-    "Event",
-    "Header",
-    "Output",
-    "Sample",
-    "Score",
-    "Settings",
-    "Usage",
-    "read_file",
-]
-
 _MOST_BYTES: Final = 1024 * 1024 * 1024
 
 Content: TypeAlias = str | list[dict[str, Any]] | None

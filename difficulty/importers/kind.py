@@ -16,8 +16,6 @@ from typing import Final, Literal, TypeAlias
 from difficulty.errors import InvalidFileError, InvalidLogError
 from difficulty.files.lines import numbered_lines
 
-__all__ = ["Kind", "files_of", "kind_of"]
-
 Kind: TypeAlias = Literal["table", "lm_eval", "inspect_ai", "reasoning_gym", "openai_batch", "sample_log"]
 
 _TABLES: Final = (".csv", ".tsv", ".parquet", ".jsonl", ".json", ".csv.gz", ".tsv.gz", ".jsonl.gz")

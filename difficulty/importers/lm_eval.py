@@ -31,8 +31,6 @@ from difficulty.log.formats.jsonl import log_lines
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.tables.cells import as_verdict
 
-__all__ = ["read_lm_eval"]
-
 _NO_MATCH: Final = "[invalid]"  # what the harness's regex filters give where nothing matches
 _FIELDS: Final = {"doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics"}
 _NOT_METRICS: Final = frozenset(_FIELDS | {"doc_hash", "prompt_hash", "target_hash"})

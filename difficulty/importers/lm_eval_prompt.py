@@ -13,8 +13,6 @@ from typing import Any, Final
 from difficulty.errors import InvalidLogError
 from difficulty.importers.shared import reference
 
-__all__ = ["prompt_fields", "shared_examples", "without_examples"]
-
 _BREAK: Final = "\n\n"
 _TELLING: Final = 8  # letters from which on a text of a document is looked for
 

@@ -17,8 +17,6 @@ from difficulty.errors import InvalidFileError, InvalidLogError
 from difficulty.files.lines import read_text
 from difficulty.importers.shared import loads
 
-__all__ = ["TaskRules", "task_rules"]
-
 _MOST_BYTES: Final = 256 * 1024 * 1024
 _NEUTRAL: Final = frozenset(("take_first", "take_first_k", "majority_vote", "remove_whitespace"))
 _DIGITS: Final = str.maketrans("", "", string.digits)

@@ -20,8 +20,6 @@ from difficulty.importers.shared import Extract, LineGroups, loads, refuse_copie
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.tables.judged import find_answers
 
-__all__ = ["custom_id", "read_openai_batch"]
-
 _SEPARATOR: Final = "#"
 
 

@@ -22,8 +22,6 @@ from difficulty.importers.shared import LineGroups, loads, reference, refuse_cop
 from difficulty.log.sample_log import SampleLog
 from difficulty.prompt import Prompt
 
-__all__ = ["read_reasoning_gym"]
-
 _MOST_BYTES: Final = 1024 * 1024 * 1024
 _FULL_CREDIT: Final = 0.999
 # Folder of a run: provider, model and time.

@@ -19,17 +19,6 @@ from typing import Any, Final, TypeAlias
 from difficulty.errors import InvalidFileError, InvalidInputError, InvalidLogError
 from difficulty.files.lines import decode_text
 
-__all__ = [
-    "Extract",
-    "Grade",
-    "LineGroups",
-    "Wanted",
-    "loads",
-    "reference",
-    "refuse_copies",
-    "warn_of_whole_texts",
-]
-
 Extract: TypeAlias = Callable[[str], str | None]
 """Finds the answer in a completion; None where there is none."""
 Grade: TypeAlias = Callable[[str, str], bool]

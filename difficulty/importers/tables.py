@@ -23,8 +23,6 @@ from difficulty.log.tables.cells import Row
 from difficulty.log.tables.choice import choose_columns
 from difficulty.log.tables.rows import lines_of_rows
 
-__all__ = ["parquet_rows", "read_table", "rows_of_lines", "separated_rows"]
-
 _MOST_BYTES: Final = 1024 * 1024 * 1024
 _DELIMITERS: Final = ("\t", ",", ";", "|")
 _PARQUET: Final = b"PAR1"

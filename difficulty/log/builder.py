@@ -20,8 +20,6 @@ from difficulty.log.line_table import LineTable, name_chains
 from difficulty.log.sample_checks import check_cached, check_chains
 from difficulty.log.wire import LineWire, SampleWire
 
-__all__ = ["LogBuilder"]
-
 _BATCH: Final = 65_536  # samples held as objects before they become columns; bounds peak memory
 _CORRECT: Final = {True: 1, False: 0, None: -1}
 

@@ -18,16 +18,6 @@ from numpy.typing import NDArray
 from difficulty.log.wire import canonical_json
 from difficulty.prompt import Prompt
 
-__all__ = [
-    "OPTIONAL_COLUMNS",
-    "LineColumns",
-    "LogColumns",
-    "SampleColumns",
-    "StrategyKey",
-    "column_or_none",
-    "recode",
-]
-
 _LATER_COLUMNS: Final = ("verifier_tokens", "cached_prompt_tokens", "reward")  # older logs have none
 OPTIONAL_COLUMNS: Final = ("text", "step_scores", *_LATER_COLUMNS)
 _PLAIN_COLUMNS: Final = (

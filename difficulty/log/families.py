@@ -13,8 +13,6 @@ from typing import Final, NamedTuple
 from difficulty.errors import InvalidInputError
 from difficulty.log.near_duplicates import join_groups
 
-__all__ = ["FAMILY_KEYS", "Families", "find_families"]
-
 FAMILY_KEYS: Final = ("family", "task")
 """Keys of `meta` that name families by themselves, the first that a log has."""
 

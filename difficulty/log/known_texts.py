@@ -19,8 +19,6 @@ from difficulty.log.near_duplicates import Overlap, few_texts, groups_of_texts, 
 from difficulty.log.shingles import Ragged, Shingles, shingles
 from difficulty.log.sketches import Sketches
 
-__all__ = ["Found", "KnownTexts"]
-
 # Hashes per text: a Jaccard index of .75 is then estimated to ± .06.
 _SKETCH: Final = 48
 # Of all texts together: 16 MB. From 83,000 texts on, each keeps fewer hashes.

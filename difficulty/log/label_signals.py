@@ -12,12 +12,10 @@ from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError
 from difficulty.log.columns import LogColumns
 
-__all__ = ["LABELS", "LabelSignals", "Labels", "label_signals"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 Labels: TypeAlias = Literal["agreement", "verifier", "judge"]
 
 LABELS: Final[tuple[str, ...]] = get_args(Labels)

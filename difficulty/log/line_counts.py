@@ -13,17 +13,6 @@ from numpy.typing import NDArray
 
 from difficulty.log.columns import LogColumns
 
-__all__ = [
-    "CHAIN",
-    "INDEPENDENT",
-    "RUN",
-    "Values",
-    "line_counts",
-    "line_kinds",
-    "line_values",
-    "local_answers",
-]
-
 INDEPENDENT: Final = 0
 CHAIN: Final = 1
 RUN: Final = 2

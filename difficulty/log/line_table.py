@@ -19,8 +19,6 @@ from difficulty.log.columns import LineColumns, LogColumns, SampleColumns, Strat
 from difficulty.log.wire import LineWire, canonical_json
 from difficulty.prompt import Prompt
 
-__all__ = ["LineTable", "PromptTable", "agreed_tokens", "name_chains", "prompts_of"]
-
 
 class PromptTable:
     """Prompts by id; later lines may add what earlier ones left out, and may not contradict them."""

@@ -19,14 +19,6 @@ from difficulty.generator import Generator
 from difficulty.log.columns import LogColumns
 from difficulty.log.wire import FORMAT_VERSION, LineWire, SampleWire, encode_json
 
-__all__ = [
-    "encode_header",
-    "encode_lines",
-    "generator_record",
-    "lines_of",
-    "samples_of",
-]
-
 
 def generator_record(generator: Generator) -> dict[str, object]:
     """Return what a header says about a generator: all fields that are known, without the name.

@@ -17,8 +17,6 @@ from difficulty.log.columns import LineColumns, LogColumns, SampleColumns, Strat
 from difficulty.log.line_table import PromptTable, agreed_tokens
 from difficulty.log.lines import generator_record
 
-__all__ = ["left_out", "merge_about", "merge_columns", "merge_generators"]
-
 _LEFT_OUT: Final = "duplicates_left_out"
 
 

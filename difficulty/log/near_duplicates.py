@@ -19,16 +19,6 @@ from numpy.typing import NDArray
 from difficulty.log.shingles import Ragged, Shingles, n_shared, shingles
 from difficulty.prompt import Prompt
 
-__all__ = [
-    "NearDuplicates",
-    "Overlap",
-    "few_texts",
-    "find_near_duplicates",
-    "groups_of_texts",
-    "is_similar",
-    "join_groups",
-]
-
 # Chosen by looking at what they group: 250 questions of BBH's dates (contexts of about seven questions),
 # 4,530 of reasoning-gym (about 50 per template), GSM8K, SVAMP and MBPP. Contexts are found; templates only
 # where they are the whole text but for a few numbers.

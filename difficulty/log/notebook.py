@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from difficulty.printable import printable
 
-__all__ = ["log_html"]
-
 
 def log_html(
     title: str,

@@ -18,8 +18,6 @@ from difficulty.log.columns import LogColumns, column_or_none
 from difficulty.log.line_counts import CHAIN, INDEPENDENT, RUN
 from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
 
-__all__ = ["chain_pool", "recorded_runs", "sample_pool"]
-
 _MAX_CELLS: Final = 2**24  # of a padded table, some 40 bytes each
 
 

@@ -36,8 +36,6 @@ from difficulty.log.wire import SampleWire
 from difficulty.prompt import Prompt
 from difficulty.scale import UNIT, Scale
 
-__all__ = ["Counts", "RecordedLog"]
-
 
 class Counts(NamedTuple):
     """Counts of independent samples, for P prompts and G generators.

@@ -14,8 +14,6 @@ from difficulty.errors import InvalidLogError
 if TYPE_CHECKING:
     from difficulty.log.sample_log import SampleLog
 
-__all__ = ["REMOVED", "SERVER", "refuse_redacted"]
-
 REMOVED: Final = "[removed]"
 """What stands in the place of what was taken out."""
 SERVER: Final = "planner serve"

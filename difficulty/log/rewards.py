@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError, InvalidLogError
 from difficulty.log.columns import LogColumns
 
-__all__ = ["with_rewards"]
-
 FloatArray = NDArray[np.float64]
 
 _META: Final = "meta."

@@ -9,8 +9,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["check_cached", "check_chains"]
-
 
 def check_cached(
     prompt_tokens: NDArray[np.float64], cached: NDArray[np.float64] | None, offsets: NDArray[np.int64]

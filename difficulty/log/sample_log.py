@@ -33,8 +33,6 @@ from difficulty.log.tables.frames import FrameKind, frame_of, rows_of_frame
 from difficulty.log.tables.rows import lines_of_rows
 from difficulty.log.wire import decode_about, decode_line, encode_record
 
-__all__ = ["SampleLog"]
-
 
 @final
 class SampleLog(RecordedLog):

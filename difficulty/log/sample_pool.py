@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from difficulty.log.wire import ParameterScalar
 
-__all__ = ["ChainPool", "RecordedRuns", "SamplePool"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SamplePool:

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError
 from difficulty.log.columns import LogColumns
 
-__all__ = ["lines_of_prompts"]
-
 
 def lines_of_prompts(columns: LogColumns, prompt_ids: Iterable[str]) -> NDArray[np.int64]:
     """Return the numbers of the lines of some prompts, in the order of `prompt_ids`.

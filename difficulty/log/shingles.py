@@ -16,8 +16,6 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Ragged", "Shingles", "n_shared", "shingles"]
-
 _RUN: Final = 3
 _MOST_WORDS: Final = 20_000
 # Texts that are cut into words at a time: their words are Python objects.

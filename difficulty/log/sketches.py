@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError
 from difficulty.log.shingles import Ragged, n_shared
 
-__all__ = ["Sketches"]
-
 _ALL: Final = np.uint64(0xFFFFFFFF)
 
 

@@ -12,8 +12,6 @@ from hashlib import sha256
 
 from difficulty.errors import InvalidInputError
 
-__all__ = ["held_out_groups"]
-
 
 def held_out_groups(groups: Sequence[str], *, test_fraction: float, seed: int) -> frozenset[str]:
     """Choose the groups of the test side.

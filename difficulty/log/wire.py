@@ -19,24 +19,6 @@ from difficulty.errors import InvalidInputError, InvalidLogError
 from difficulty.files.lines import not_utf8
 from difficulty.generator import Generator
 
-__all__ = [
-    "FORMAT_VERSION",
-    "MAX_COUNT",
-    "MAX_SAMPLES",
-    "GeneratorWire",
-    "HeaderWire",
-    "LineWire",
-    "ParameterScalar",
-    "SampleWire",
-    "canonical_json",
-    "contradiction",
-    "decode_about",
-    "decode_header",
-    "decode_line",
-    "encode_json",
-    "encode_record",
-]
-
 FORMAT_VERSION: Final = 1
 MAX_COUNT: Final = 2**53  # the largest integer that a float64 column keeps exactly
 MAX_SAMPLES: Final = (

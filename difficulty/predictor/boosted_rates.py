@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError
 from difficulty.trees.lightgbm_text import trees_of_booster
 from difficulty.trees.trees import Trees
@@ -21,9 +22,6 @@ from difficulty.trees.trees import Trees
 if TYPE_CHECKING:
     import lightgbm
 
-__all__ = ["BoostedRates", "FittedBoosting", "fit_boosted_rates"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 # Out of fold, rounds of .1 on few features explain as much as twice as many of .05 on a third of them, in a
 # third of the time (reasoning-gym, CRUXEval-O, word problems, arithmetic); rounds of .2 explain .02 less.

@@ -14,16 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from difficulty.errors import InvalidInputError
 
-__all__ = [
-    "BrierScore",
-    "ReliabilityCurve",
-    "brier_score",
-    "check_counts",
-    "explained_share",
-    "rate_crps",
-    "reliability_curve",
-]
-
 
 class BrierScore(NamedTuple):
     """Mean squared error of predicted rates.

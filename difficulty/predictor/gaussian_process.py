@@ -11,17 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.arithmetic.row_product import row_product
 from difficulty.errors import InvalidInputError
-
-__all__ = ["FittedProcess", "GaussianProcess", "compressed", "fit_gaussian_process"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 # Length scales, in medians of the distance between prompts, and ratios of noise to signal that are tried.
 _SCALES: Final = (0.5, 1.0, 2.0)

@@ -9,8 +9,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["group_folds"]
-
 
 def group_folds(groups: NDArray[np.str_], *, n_folds: int, seed: int) -> NDArray[np.intp]:
     """Assign each prompt to a fold so that a group is never cut.

@@ -10,19 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError
 from difficulty.predictor.boosted_rates import BoostedRates, fit_boosted_rates
 from difficulty.predictor.gaussian_process import GaussianProcess, fit_gaussian_process
 from difficulty.predictor.success_rates import success_rates
-
-__all__ = ["FittedSuccess", "SuccessPredictor", "fit_success_predictor"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 _MIN_PROMPTS: Final = 10
 # Predicted rates are kept this far from 0 and 1 before their log-odds are averaged.

@@ -8,16 +8,13 @@ assumes counts that were checked when the log was read; predicting rates is left
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError
-
-__all__ = ["SuccessRates", "success_rates"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 
 class SuccessRates(NamedTuple):

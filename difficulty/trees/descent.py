@@ -10,14 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LARGEST", "ZERO", "Descent", "Missing"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
+from difficulty.arithmetic.arrays import FloatArray
 
 LARGEST: Final = float(np.finfo(np.float64).max)
 """The largest threshold: every number is at or below it, and a missing one can still be above."""

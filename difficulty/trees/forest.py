@@ -7,18 +7,15 @@ scikit-learn takes them. It assumes a fitted forest; growing it is left to sciki
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError
-from difficulty.trees.descent import LARGEST
-from difficulty.trees.trees import Missing, Trees
-
-__all__ = ["Forest", "trees_of_forest"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
+from difficulty.trees.descent import LARGEST, Missing
+from difficulty.trees.trees import Trees
 
 
 class Forest(Protocol):

@@ -14,13 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
-from difficulty.trees.descent import LARGEST, ZERO
-from difficulty.trees.trees import MAX_TREES, Missing, Trees
+from difficulty.trees.descent import LARGEST, ZERO, Missing
+from difficulty.trees.trees import MAX_TREES, Trees
 
 if TYPE_CHECKING:
     import lightgbm
-
-__all__ = ["read_lightgbm", "trees_of_booster"]
 
 _MAX_CHARACTERS: Final = 64_000_000
 # What must be so in the header and in each tree, where it is said at all.

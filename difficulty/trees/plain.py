@@ -12,8 +12,6 @@ import numpy as np
 
 from difficulty.trees.trees import Trees
 
-__all__ = ["PlainTrees"]
-
 
 class PlainTrees(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """`Trees` with one number per leaf; see there for what the fields mean.

@@ -11,17 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError
 from difficulty.trees.descent import Descent, Missing
-
-__all__ = ["MAX_TREES", "Missing", "Trees"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 # Far beyond what is grown here (150 trees of 7 leaves, forests of some hundred trees of some hundred leaves);
 # they bound the time and memory of models that others wrote.

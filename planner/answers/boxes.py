@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-__all__ = ["boxed_answer", "boxed_contents"]
-
 # Up to four backslashes: some models escape them. A box without braces holds what comes before a space.
 _TOKEN: Final = re.compile(
     r"\\{1,4}(?P<box>f?boxed|fbox)(?![A-Za-z])\s{0,8}(?:(?P<brace>\{)|(?P<bare>(?:[^\s{}$]|\{[^\s{}$]{0,80}\}){1,80}))?"

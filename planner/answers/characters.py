@@ -11,8 +11,6 @@ import re
 import unicodedata
 from typing import Final
 
-__all__ = ["plain"]
-
 _DASHES: Final = "\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d\u207b\u208b"
 _INVISIBLE: Final = (
     "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\ufeff\u202a\u202b\u202c\u202d\u202e"

@@ -13,8 +13,6 @@ from typing import Final, NamedTuple
 from planner.answers.boxes import boxed_contents
 from planner.answers.statements import STATEMENT, last_match
 
-__all__ = ["choice_in", "choice_of"]
-
 _OPEN: Final = (
     r"(?:\\(?:text|textbf|textit|mathrm|mathbf|boxed|fbox|mbox)\s?\{|\\[(\[]|[\s*_`\"'$(\[{<]){0,8}"
 )

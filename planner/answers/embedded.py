@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError
 from planner.answers.likeness import LexicalLikeness, Likeness
 
-__all__ = ["EmbeddedLikeness"]
-
 
 @final
 @dataclass(kw_only=True, slots=True)

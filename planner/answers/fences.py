@@ -12,8 +12,6 @@ import textwrap
 from dataclasses import dataclass
 from typing import Final, final
 
-__all__ = ["OTHER_LANGUAGES", "Piece", "pieces_of"]
-
 # Tags of blocks that are no Python programs; a tag that nobody knows may be one.
 OTHER_LANGUAGES: Final = frozenset({
     "asm", "assembly", "bash", "bat", "batch", "c", "c#", "c++", "clojure", "cmd", "coffee", "console",

@@ -15,8 +15,6 @@ from planner.answers.final_number import final_number
 from planner.answers.numbers import join_thousands, numbers_in
 from planner.answers.statements import end_of_statement
 
-__all__ = ["final_formula"]
-
 _FORMULA: Final = re.compile(
     r"\$\$(?P<display>[^$]{1,2000}+)\$\$|\$(?P<inline>[^$\n]{1,2000}+)\$"
     r"|\\\((?P<round>(?:[^\\\n]|\\[^()\n]){1,1000}+)\\\)"

@@ -14,8 +14,6 @@ from planner.answers.characters import plain
 from planner.answers.numbers import join_thousands, numbers_in
 from planner.answers.statements import end_of_statement
 
-__all__ = ["final_number"]
-
 # What may stand between "the answer is" and the number.
 _LEAD: Final = re.compile(
     r"(?:[\s*_`\"'(\[{:=]|\\[(\[{]|\\?\$(?!\\?\$\d)|\\(?:text|textbf|mathbf|boxed)\{"

@@ -12,8 +12,6 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-__all__ = ["decoded", "objects_from_last"]
-
 _DEEPEST: Final = 200  # levels; the decoder recurses
 _LONGEST_NUMBER: Final = 300  # characters; a longer one stays as it is written
 _TOKEN: Final = re.compile(

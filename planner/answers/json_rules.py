@@ -15,8 +15,6 @@ from planner.answers.json_objects import decoded, objects_from_last
 from planner.answers.json_values import as_answer, canonical_json, field_of
 from planner.answers.rule import AnswerRule
 
-__all__ = ["JsonField", "JsonFields", "JsonValue"]
-
 
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,8 +12,6 @@ from collections.abc import Callable
 
 from planner.answers.text import canonical_answer
 
-__all__ = ["as_answer", "canonical_json", "field_of"]
-
 
 def canonical_json(value: object, *, text: Callable[[str], str] = str) -> str:
     """Return the one way to write a value.

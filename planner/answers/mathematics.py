@@ -20,8 +20,6 @@ from planner.answers.symbolic.process import ask
 from planner.answers.text import canonical_answer, undressed, variable_of
 from planner.answers.words import are_words, same_words
 
-__all__ = ["MathAnswer"]
-
 
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)

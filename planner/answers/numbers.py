@@ -15,8 +15,6 @@ from typing import Final
 from planner.answers.characters import plain
 from planner.answers.units import without_unit
 
-__all__ = ["canonical_number", "join_thousands", "numbers_in"]
-
 _MAX_DIGITS: Final = 300  # keeps exact arithmetic cheap for "1e999999999"
 _DECIMAL: Final = r"(?:(?:[0-9]{1,3}(?:,[0-9]{3})++(?![0-9])|[0-9]++)(?:\.[0-9]++)?|(?<![0-9])\.[0-9]++)"
 _TIMES: Final = r"\s{0,3}(?:×|\\times|\\cdot|\*|·|x)\s{0,3}"

@@ -14,8 +14,6 @@ from typing import Final, final
 from planner.answers.fences import OTHER_LANGUAGES, Piece, pieces_of
 from planner.answers.thought import without_thought
 
-__all__ = ["names_called_by", "program_of"]
-
 _PYTHON: Final = re.compile(
     r"(?:i?python|py|pypy|cython|micropython|sage|sagemath|jupyter|tool_code)[\d.]*(?:-exec)?"
 )

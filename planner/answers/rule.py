@@ -14,8 +14,6 @@ from planner.answers.thought import without_thought
 from planner.answers.units import unit_of
 from planner.ports.ports import FinishReason
 
-__all__ = ["AnswerRule", "named_otherwise"]
-
 
 class AnswerRule(ABC):
     """How answers of one kind of task are found and compared; implements the port `AnswerExtractor`.

@@ -11,8 +11,6 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-__all__ = ["AskedFunction", "asked_function"]
-
 # More of a prompt is not read, more examples are not kept, and longer calls are no examples.
 _LONGEST: Final = 20_000
 _EXAMPLES: Final = 8

@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["STATEMENT", "end_of_statement", "last_match"]
-
 _VERB: Final = (
     r"(?:(?:is|are|was|be|equals?|becomes|as)\b"
     r"(?:\s{1,4}(?:simply|just|exactly|therefore|thus|indeed|then|now)\b)?"

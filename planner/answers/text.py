@@ -13,8 +13,6 @@ from planner.answers.characters import plain
 from planner.answers.numbers import canonical_number, join_thousands
 from planner.answers.units import without_unit
 
-__all__ = ["LAYOUT", "canonical_answer", "undressed", "variable_of"]
-
 LAYOUT: Final = re.compile(
     r"\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z])(?:\s?\.)?"
     r"|\\(?:q?quad|displaystyle|textstyle|limits)(?![A-Za-z])|(?<!\\)\\[,;:! ]|(?<!\\)~"

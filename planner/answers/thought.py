@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["without_thought"]
-
 _NAMES: Final = r"(?:seed:)?(?:think|thinking|thought|thoughts|reasoning|reflection|scratchpad|analysis)"
 _MARK: Final = re.compile(
     rf"(?P<open><\s?{_NAMES}\s?>|<\|begin_of_thought\|>|\[THINK\]|\u25c1think\u25b7"

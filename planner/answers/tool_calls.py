@@ -17,8 +17,6 @@ from planner.answers.json_objects import decoded
 from planner.answers.json_values import canonical_json
 from planner.answers.rule import AnswerRule
 
-__all__ = ["ToolCalls", "calls_text"]
-
 _BLOCK: Final = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
 _ARGUMENTS: Final = ("arguments", "parameters", "input")
 

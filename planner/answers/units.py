@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["unit_of", "without_unit"]
-
 _ALIASES: Final[dict[str, str]] = {
     spelling: symbol
     for symbol, spellings in {

@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["are_words", "same_words"]
-
 _ELLIPSIS: Final = re.compile(r"\\[lcvd]?dots(?![A-Za-z])|\.\.\.?|…")
 _CLOCK: Final = re.compile(r"[0-9]\s?:\s?[0-9]")
 _COMMAND: Final = re.compile(r"\\(?:begin|end)\s?\{[^{}]*\}|\\[A-Za-z]+")

@@ -16,8 +16,6 @@ from difficulty.errors import InvalidInputError
 from planner.backends.prompt_text import check_request, messages_of
 from planner.ports.ports import Completion, SampleRequest
 
-__all__ = ["CallableBackend", "Speaks"]
-
 Speaks: TypeAlias = Callable[[list[Mapping[str, object]]], str | Awaitable[str]]
 
 # Bytes of a token, roughly, in the languages that models are mostly asked in.

@@ -20,8 +20,6 @@ from planner.ports.ports import FinishReason
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Row", "decode", "plan_groups"]
-
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class Row:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-__all__ = ["cache_argument", "cache_of"]
-
 _NEW, _OLD = "cache", "past_key_values"
 
 

@@ -13,8 +13,6 @@ from typing import Any
 from difficulty.errors import InvalidInputError, InvalidPromptError
 from planner.ports.ports import SampleRequest
 
-__all__ = ["check_request", "messages_of", "render_chat", "text_of"]
-
 
 def check_request(request: SampleRequest, *, sent: bool = True) -> None:
     """Check once, before anything is spent, that a request can be meant.

@@ -13,8 +13,6 @@ from difficulty.errors import BackendError
 from planner.ports.ports import Completion, Metered
 from policies.cost.usage import Usage
 
-__all__ = ["Books", "Drawn", "Meter", "Spent", "assemble", "failed_completion"]
-
 Drawn: TypeAlias = Completion | BackendError
 
 

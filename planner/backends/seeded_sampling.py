@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Chosen", "choose_tokens", "sample_key"]
-
 _GOLDEN: Final = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed integer, the increment of SplitMix64
 _HEAD: Final = 128  # likeliest tokens that race one by one in a large vocabulary
 _SECOND_RACE: Final = 2**40  # past every position, so that a second race has noise of its own

@@ -19,8 +19,6 @@ from difficulty.generator import Generator
 from planner.drivers.session import DriverName
 from planner.ports.ports import Backend
 
-__all__ = ["BACKENDS", "BackendKind", "BackendSpec"]
-
 BackendKind: TypeAlias = Literal["openai", "transformers", "vllm", "replay"]
 BACKENDS: Final[tuple[str, ...]] = get_args(BackendKind)
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["StopStrings"]
-
 
 class StopStrings:
     """Finds stop strings in tokens as they come, and cuts a text at the first of them."""

@@ -17,8 +17,6 @@ from collections.abc import Callable, Sequence
 
 from difficulty.errors import InvalidInputError
 
-__all__ = ["Thought"]
-
 # Tokens within which a text that thinks has shown its opening tag.
 _OPENS_WITHIN = 12
 

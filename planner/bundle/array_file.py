@@ -21,8 +21,6 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidBundleError
 
-__all__ = ["MAX_ARRAY_BYTES", "Arrays", "pack", "unpack"]
-
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 
 MAX_ARRAY_BYTES: Final = 160 << 20

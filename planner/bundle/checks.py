@@ -14,8 +14,6 @@ from difficulty.errors import InvalidBundleError
 from difficulty.scale import UNIT, Scale
 from planner.bundle.array_file import Arrays
 
-__all__ = ["MAX_NUMBER", "TABLE", "check_references"]
-
 MAX_NUMBER: Final = 1e15
 """Tokens and samples beyond this are no measurements."""
 TABLE: Final = "table."

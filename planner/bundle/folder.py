@@ -16,8 +16,6 @@ from typing import Final
 
 from difficulty.errors import InvalidBundleError, InvalidInputError
 
-__all__ = ["MANIFEST", "check_folder", "open_folder", "read_file", "read_files", "write_files"]
-
 MANIFEST: Final = "manifest.json"
 # Being written; and complete, but not all moved to its place.
 _DRAFT: Final = ".draft"

@@ -13,8 +13,6 @@ import numpy as np
 
 from difficulty.errors import InvalidBundleError
 
-__all__ = ["MAX_JSON_BYTES", "read_json"]
-
 _Kind = TypeVar("_Kind")
 
 MAX_JSON_BYTES: Final = 48 << 20

@@ -14,8 +14,6 @@ from difficulty.errors import InvalidBundleError
 from planner.bundle.folder import MANIFEST, read_file
 from planner.bundle.json_file import read_json
 
-__all__ = ["SCHEMA", "Manifest", "parse_manifest", "read_manifest"]
-
 SCHEMA: Final = 3
 # Schemas 1 and 2 held two half-policies and no course; what they lack cannot be made up.
 _READS: Final = (SCHEMA,)

@@ -32,8 +32,6 @@ from policies.plan.objective import Objective, check_objective
 from policies.table.table import CourseTable, Slots
 from policies.verifier.learned_verifier import LEARNED, CorrectnessModel, read_models
 
-__all__ = ["TABLE", "Parts", "read_parts"]
-
 _MAX_COURSES: Final = 20_000
 
 

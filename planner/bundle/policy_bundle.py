@@ -27,16 +27,15 @@ from difficulty.generator import Generator
 from difficulty.log.known_texts import KnownTexts
 from difficulty.prompt import Prompt
 from planner.bundle.array_file import pack
+from planner.bundle.checks import TABLE
 from planner.bundle.folder import MANIFEST, open_folder, read_files, write_files
-from planner.bundle.manifest import SCHEMA, Manifest, parse_manifest, read_manifest
-from planner.bundle.parts import TABLE, read_parts
+from planner.bundle.manifest import SCHEMA, Manifest, parse_manifest
+from planner.bundle.parts import read_parts
 from policies.answering.answering import Answering
 from policies.choice.course_policy import CoursePolicy
 from policies.course.wire import course_to_plain
 from policies.table.table import CourseTable
 from policies.verifier.learned_verifier import CorrectnessModel, write_models
-
-__all__ = ["SCHEMA", "Manifest", "PolicyBundle", "family_hash", "prompt_hash", "read_manifest"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)

@@ -16,8 +16,6 @@ from difficulty.errors import UnknownGeneratorError
 from difficulty.generator import Generator
 from planner.bundle.policy_bundle import PolicyBundle
 
-__all__ = ["restrict"]
-
 
 def restrict(bundle: PolicyBundle, generators: Mapping[str, Generator]) -> PolicyBundle:
     """Keep the allocations of the given generators, and warn where these are not those of training.

@@ -13,8 +13,6 @@ from typing import TypeAlias
 from difficulty.log.sample_log import SampleLog
 from policies.cost.usage import Usage
 
-__all__ = ["CollectProgress", "Collected", "OnCollect"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CollectProgress:

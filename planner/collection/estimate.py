@@ -15,8 +15,6 @@ from typing import Final
 from planner.collection.file import PieceRecord
 from planner.collection.plan import CollectPlan, Piece
 
-__all__ = ["Estimate", "estimate_from_guess", "estimate_from_records", "what_it_tells"]
-
 # Half-widths of intervals that people ask for.
 _ASKED: Final = (0.1, 0.05, 0.02, 0.01)
 

@@ -21,8 +21,6 @@ from planner.collection.plan import CollectPlan
 from planner.files.append import AppendFile
 from policies.cost.usage import Usage
 
-__all__ = ["COLLECTION_SCHEMA", "CollectFile", "PieceRecord"]
-
 COLLECTION_SCHEMA: Final = 1
 
 

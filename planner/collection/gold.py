@@ -11,8 +11,6 @@ from typing import Final
 
 from planner.answers.boxes import boxed_answer, boxed_contents
 
-__all__ = ["gold_of"]
-
 _LONGEST: Final = 200
 _MARK: Final = re.compile(r"(?<!#)####(?!#)[ \t]*([^\n]*)")
 _LABEL: Final = re.compile(r"(?:the\s+)?(?:final\s+)?answer\s*(?:is\b|[:=])?\s*", re.IGNORECASE)

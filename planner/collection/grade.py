@@ -13,8 +13,6 @@ from difficulty.prompt import Prompt
 from planner.answers.rule import AnswerRule
 from planner.ports.ports import AnswerExtractor
 
-__all__ = ["GoldGrader"]
-
 
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)

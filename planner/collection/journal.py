@@ -18,8 +18,6 @@ from planner.drivers.run_log import RunLog
 from planner.ports.ports import Backend, Completion, SampleRequest, ScoreRequest, Scores, Verifier
 from planner.verifiers.step_scores import StepScores
 
-__all__ = ["JournaledBackend", "JournaledVerifier"]
-
 _KEPT = ("stop", "length")
 
 

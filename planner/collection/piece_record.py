@@ -19,8 +19,6 @@ from planner.collection.plan import CollectPlan, Piece, Recording
 from planner.ports.outcome import Candidate, Outcome
 from planner.strategies.task import Task
 
-__all__ = ["kept", "record_of"]
-
 _CAME: Final = ("ok", "truncated")
 
 

@@ -24,8 +24,6 @@ from planner.strategies.task import Task
 from policies.course.allocation import Allocation, ParameterValue
 from policies.course.strategies import TRAITS, StrategyName, strategies_of_kind
 
-__all__ = ["CollectPlan", "Piece", "Recording"]
-
 # Runs of strategies get seeds far from those of independent samples, whose draws they would repeat otherwise.
 _RUN_SEEDS: Final = 1_000_003
 

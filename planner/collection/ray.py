@@ -20,8 +20,6 @@ from planner.drivers import Limits
 from planner.drivers.session import DriverName, OnProgress
 from planner.ports.ports import Backend, Verifier
 
-__all__ = ["RayWorker"]
-
 # A shard that brings its worker down this often would do so for ever.
 _MAX_RESTARTS: Final = 4
 

@@ -18,8 +18,6 @@ from planner.files.settings import read_settings
 from policies.course.allocation import ParameterValue
 from policies.course.strategies import STRATEGIES, TRAITS, StrategyName
 
-__all__ = ["read_recordings"]
-
 _CHAIN_STEPS: Final = 4
 
 

@@ -25,8 +25,6 @@ from planner.drivers.blocking import blocking
 from planner.drivers.session import DriverName
 from planner.ports.ports import AnswerExtractor, Backend, Grader, Verifier
 
-__all__ = ["acollect", "collect"]
-
 _NO_LIMITS: Final = Limits()
 
 

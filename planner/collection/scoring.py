@@ -21,8 +21,6 @@ from planner.strategies.task import Task
 from planner.verifiers.step_scores import StepScores
 from policies.cost.usage import Usage
 
-__all__ = ["scored"]
-
 _SCORED_AT_ONCE = 64
 
 

@@ -27,8 +27,6 @@ from planner.collection.worker import CollectWorker
 from planner.drivers import Limits, Progress
 from policies.cost.usage import Usage
 
-__all__ = ["carry_out", "checked_path", "working_path"]
-
 _PROBE_PROMPTS: Final = 4
 
 

@@ -24,8 +24,6 @@ from planner.ports.ports import Backend, Verifier
 from planner.verifiers.mean_logprob import MeanLogprob
 from policies.cost.usage import Usage
 
-__all__ = ["ShardResult", "draw_shard"]
-
 # This many prompts in a row without a single sample are an outage, not bad luck.
 _OUTAGE = 24
 _UNFINISHED = ("budget", "limit", "time", "failed")

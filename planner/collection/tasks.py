@@ -22,8 +22,6 @@ from planner.files.prompts import MAX_PROMPTS, Form, prompt_lines, read_prompts
 from planner.files.tables import prompt_table
 from planner.ports.ports import Grader
 
-__all__ = ["GYM", "GymGrader", "TaskSource", "read_tasks"]
-
 GYM: Final = "reasoning-gym:"
 _QUESTIONS: Final = ("question", "problem")
 _ANSWERS: Final = ("answer", "solution")

@@ -17,8 +17,6 @@ from planner.drivers import Limits, RunLog
 from planner.drivers.session import DriverName, OnProgress
 from planner.ports.ports import Backend, Verifier
 
-__all__ = ["CollectWorker", "LocalWorker"]
-
 # A server sees few stragglers at the end of a large shard; an engine in this process draws a shard in one
 # call, so that a kill loses no more than that.
 _SHARD_SIZE: Final[Mapping[str, int]] = {"concurrent": 2048, "lockstep": 64}

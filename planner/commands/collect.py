@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from planner.drivers import Limits
     from planner.ports.ports import Backend
 
-__all__ = ["command"]
-
 
 @click.command("collect", short_help="Draw samples of prompts, grade them, write a sample log.")
 @click.argument("prompts")

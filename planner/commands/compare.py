@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from training.strategies.report import StrategyComparison
 
-__all__ = ["command"]
-
 
 @click.command("compare", short_help="Compare sampling, revision and search at equal cost.")
 @logs_argument

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from training.demo.live import LiveDemo
     from training.demo.recorded import Demo
 
-__all__ = ["command"]
-
 _LIVE: Final = ("torch", "transformers", "safetensors")
 # Four bundles are trained in the live half.
 _LIVE_TRIALS: Final = 8

@@ -25,8 +25,6 @@ from planner.commands.terminal.recorded import note_near_duplicates, read_logs
 from planner.commands.terminal.terminal import note, results, say_json
 from planner.progress import progress_bars
 
-__all__ = ["command"]
-
 
 @click.command("evaluate", short_help="Tell what a policy is worth on held-out prompts.")
 @bundle_argument

@@ -22,8 +22,6 @@ from planner.commands.terminal.recorded import read_logs
 from planner.commands.terminal.terminal import print_json, results
 from planner.progress import progress_bars
 
-__all__ = ["command"]
-
 _SHOWN: Final = 5
 
 

@@ -18,8 +18,6 @@ from planner.commands.terminal.options import (
 from planner.commands.terminal.terminal import print_json, results
 from policies.cost.budget import UNITS
 
-__all__ = ["command"]
-
 
 @click.command("frontier", short_help="Tell what each price buys for your prompts.")
 @bundle_argument

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from difficulty.generator import Generator
     from difficulty.importers.kind import Kind
 
-__all__ = ["command"]
-
 
 def _column_options(function: click.decorators.FC) -> click.decorators.FC:
     for field, (name, meaning) in reversed(COLUMN_OPTIONS.items()):

@@ -16,8 +16,6 @@ from planner.commands.terminal.terminal import print_json, results
 if TYPE_CHECKING:
     from planner.bundle.policy_bundle import PolicyBundle
 
-__all__ = ["command"]
-
 
 @click.command("inspect", short_help="Tell what a policy is and was trained on.")
 @bundle_argument
@@ -38,7 +36,8 @@ def command(bundle: Path, decisions: Path | None, prompts: Path | None, as_json:
     """Tell what a bundle is and was trained on, after checking its files."""
     import msgspec
 
-    from planner.bundle.policy_bundle import PolicyBundle, read_manifest
+    from planner.bundle.manifest import read_manifest
+    from planner.bundle.policy_bundle import PolicyBundle
 
     loaded = PolicyBundle.load(bundle)
     if decisions is not None:

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 OutFormat: TypeAlias = Literal["plans", "openai-batch", "rollouts"]
 
-__all__ = ["OutFormat", "command"]
-
 
 @click.command("plan", short_help="Plan compute for prompts, before a token is spent.")
 @bundle_argument

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from planner.running.summary import RunSummary
     from policies.plan.plan import AllocationPlan
 
-__all__ = ["command"]
-
 
 @click.command("run", short_help="Plan, draw and select for prompts, on a real backend.")
 @bundle_argument

@@ -23,8 +23,6 @@ from planner.commands.terminal.recorded import note_near_duplicates, read_logs
 from planner.commands.terminal.terminal import results, say_json
 from policies.plan.objective import GROUP_OBJECTIVES, OBJECTIVES, Objective
 
-__all__ = ["command"]
-
 
 @click.command("savings", short_help="Tell from a log what could be saved, before training.")
 @logs_argument

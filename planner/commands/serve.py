@@ -21,8 +21,6 @@ from planner.commands.terminal.terminal import note
 if TYPE_CHECKING:
     from planner.serving.settings import ServeSettings
 
-__all__ = ["command"]
-
 # Connections that wait to be taken.
 _BACKLOG: Final = 2048
 

@@ -21,8 +21,6 @@ from planner.commands.terminal.options import (
 from planner.commands.terminal.recorded import note_near_duplicates, read_logs
 from planner.commands.terminal.terminal import print_json, say
 
-__all__ = ["command"]
-
 
 @click.command("split", short_help="Split sample logs into a train and a test side.")
 @logs_argument

@@ -30,8 +30,6 @@ from policies.plan.objective import OBJECTIVES, Objective
 if TYPE_CHECKING:
     from difficulty.log.sample_log import SampleLog
 
-__all__ = ["command"]
-
 _TEST_FRACTION: Final = 0.4
 
 

@@ -20,8 +20,6 @@ from planner.ports.ports import Backend, Metered, SampleRequest, ScoreRequest, V
 from planner.strategies.flow import Arrival, Ask, Scored
 from policies.cost.usage import Usage
 
-__all__ = ["send_as_they_come"]
-
 # Seconds that a request may take, before one was seen.
 _UNKNOWN = 120.0
 

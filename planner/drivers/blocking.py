@@ -13,8 +13,6 @@ from typing import Any, ParamSpec, TypeVar
 
 from difficulty.errors import InvalidInputError
 
-__all__ = ["blocking"]
-
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 

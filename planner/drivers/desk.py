@@ -27,8 +27,6 @@ from planner.strategies.flow import Arrival, Ask, Failure, Sampled, Scored
 from planner.strategies.task import Task
 from policies.cost.usage import Usage
 
-__all__ = ["BACKEND_ERRORS", "VERIFIER_ERRORS", "Clock", "Desk", "Part"]
-
 Clock: TypeAlias = Callable[[], float]
 BACKEND_ERRORS = (BackendError, ConnectionError, TimeoutError)
 VERIFIER_ERRORS = (VerifierError, BackendError, ConnectionError, TimeoutError)

@@ -21,8 +21,6 @@ from planner.ports.outcome import Outcome
 from planner.ports.ports import Backend, Verifier
 from planner.strategies.task import Task
 
-__all__ = ["drive"]
-
 _NO_LIMITS: Final = Limits()
 
 

@@ -17,8 +17,6 @@ from planner.ports.spending import usage_of_completion
 from planner.strategies.flow import Failure
 from policies.cost.usage import Usage
 
-__all__ = ["Draws", "Marks", "failure_of", "read_completions", "read_scores"]
-
 
 class Draws(NamedTuple):
     """One reply per sample asked for, what all of it cost, and failures that belong to no sample."""

@@ -19,8 +19,6 @@ from planner.ports.ports import SampleRequest
 from planner.strategies.flow import Failure
 from policies.cost.usage import Usage
 
-__all__ = ["TIME_IS_UP", "Account", "Hold", "Ledger", "Permit"]
-
 _NOTHING = Usage()
 TIME_IS_UP = Failure(kind="TimeLimitReached", reason="the run reached max_seconds", refused=True)
 # Sums of many floating-point costs may exceed a limit by rounding alone.

@@ -13,8 +13,6 @@ from typing import NamedTuple
 
 from policies.cost.usage import Usage
 
-__all__ = ["Draw", "Seen"]
-
 
 class Draw(NamedTuple):
     """What one sample may use, and the cap on its output that it has to be sent with."""

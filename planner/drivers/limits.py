@@ -14,8 +14,6 @@ from typing import Literal, TypeAlias
 from difficulty.errors import InvalidBudgetError
 from policies.cost.usage import Usage
 
-__all__ = ["Limits", "Price"]
-
 Price: TypeAlias = Callable[[Usage, str], float]
 
 

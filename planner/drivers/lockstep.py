@@ -18,8 +18,6 @@ from planner.drivers.session import Session, delivered
 from planner.ports.ports import Backend, SampleRequest, ScoreRequest, Verifier
 from planner.strategies.flow import Arrival, Ask, Scored
 
-__all__ = ["send_in_rounds"]
-
 # A failing call for many prompts is halved to find the one at fault; an outage shows by failing this often.
 _MAX_FAILED_CALLS = 16
 

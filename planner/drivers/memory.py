@@ -12,8 +12,6 @@ from typing import final
 from planner.drivers.run_log import sample_key, score_key
 from planner.ports.ports import Completion, SampleRequest, ScoreRequest
 
-__all__ = ["Memory"]
-
 
 @final
 class Memory:

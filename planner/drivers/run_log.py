@@ -25,8 +25,6 @@ from planner.ports.ports import Completion, SampleRequest, ScoreRequest
 from planner.strategies.task import Task
 from policies.cost.usage import Usage
 
-__all__ = ["Recorded", "RecordedScores", "Recovery", "RunLog", "sample_key", "score_key"]
-
 RUN_LOG_SCHEMA: Final = 1
 _FINAL: Final = ("complete", "satisfied")
 

@@ -21,8 +21,6 @@ from planner.strategies.registry import strategy_of
 from planner.strategies.task import Strategy, Task
 from policies.cost.usage import Usage
 
-__all__ = ["DriverName", "OnProgress", "Progress", "Session", "check_tasks", "delivered"]
-
 DriverName: TypeAlias = Literal["lockstep", "concurrent"]
 
 # Failures of the connection or the server, and not of the sample: asking again later may bring it.

@@ -12,8 +12,6 @@ from typing import Final
 from planner.answers.thought import without_thought
 from planner.ports.ports import Completion
 
-__all__ = ["IGNORED", "ignored_budget", "is_exceeded", "thought_tokens"]
-
 IGNORED: Final = "ThinkingBudgetIgnored"
 """Kind of the entry in an outcome's errors."""
 

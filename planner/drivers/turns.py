@@ -11,8 +11,6 @@ from typing import NamedTuple, Protocol
 
 from planner.strategies.task import Task
 
-__all__ = ["Part", "Standing", "Turn", "Turns"]
-
 
 class Standing(NamedTuple):
     """What a run has come to.

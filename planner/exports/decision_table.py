@@ -17,8 +17,6 @@ from difficulty.printable import printable
 from difficulty.prompt import Prompt
 from planner.planner import Planner
 
-__all__ = ["Decision", "DecisionForm", "decision_table", "decisions_as_text"]
-
 DecisionForm: TypeAlias = Literal["csv", "markdown"]
 
 _ANY: Final = "any prompt at all"

@@ -19,8 +19,6 @@ from difficulty.prompt import Prompt
 from planner.ports.outcome import Outcome
 from policies.plan.plan import AllocationPlan
 
-__all__ = ["outcomes_frame", "plans_frame", "rollouts_frame", "write_rollouts"]
-
 ROLLOUTS: Final = "rollout.n"
 """Column of the number of rollouts, as verl calls it."""
 SOURCE: Final = "ttc-planner"

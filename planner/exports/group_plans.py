@@ -7,11 +7,12 @@ A prompt that promises too little is left out and has no plan. Beliefs and sizes
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError
 from difficulty.prompt import Prompt
 from planner.planner import Planner
@@ -25,7 +26,6 @@ from policies.plan.plan import AllocationPlan
 
 __all__ = ["group_plans"]
 
-FloatArray: TypeAlias = NDArray[np.float64]
 
 _UNITS: Final = ("output_tokens", "samples")
 _ENDS: Final = (0.025, 0.975)

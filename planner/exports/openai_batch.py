@@ -24,8 +24,6 @@ from planner.ports.ports import SampleRequest
 from policies.course.course import Course
 from policies.plan.plan import AllocationPlan
 
-__all__ = ["BATCH_LIMITS", "batch_requests", "write_openai_batch"]
-
 BATCH_LIMITS: Final = (50_000, 200 * 1000 * 1000)
 """Requests and bytes that one file may have."""
 

@@ -13,8 +13,6 @@ from typing import Self
 
 from difficulty.errors import InvalidInputError
 
-__all__ = ["AppendFile"]
-
 
 class AppendFile:
     """An open file to append lines to; use `AppendFile.open`.

@@ -14,8 +14,6 @@ from difficulty.generator import Generator
 from difficulty.log.wire import FORMAT_VERSION, decode_header, encode_record
 from planner.files.settings import read_settings
 
-__all__ = ["read_generators"]
-
 
 def read_generators(path: str | os.PathLike[str]) -> dict[str, Generator]:
     """Read generators by name.

@@ -23,8 +23,6 @@ from difficulty.log.wire import MAX_COUNT
 from difficulty.prompt import Prompt
 from planner.files.tables import TableRecord, as_prompt_record, is_parquet, prompt_table, table_of_lines
 
-__all__ = ["MAX_PROMPTS", "Form", "PromptFile", "prompt_lines", "read_prompts"]
-
 Form: TypeAlias = Literal["auto", "jsonl", "text"]
 
 MAX_PROMPTS: Final = 1_000_000  # of one file, which is held in memory: some 400 MB

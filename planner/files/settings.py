@@ -14,8 +14,6 @@ import msgspec
 from difficulty.errors import InvalidInputError
 from difficulty.files.lines import read_text
 
-__all__ = ["read_settings"]
-
 _LIMIT: Final = 16 * 1024 * 1024
 
 

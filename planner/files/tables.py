@@ -19,8 +19,6 @@ from difficulty.log.formats.parquet import PARQUET_MAGIC, is_parquet_log
 from difficulty.log.tables.cells import Row, as_list, is_missing
 from difficulty.log.tables.choice import choose_columns
 
-__all__ = ["TableRecord", "as_prompt_record", "is_header", "is_parquet", "prompt_table", "table_of_lines"]
-
 _SUFFIXES: Final = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 _NAME: Final = re.compile(r"[^\W\d][\w .\-]{0,39}")
 _SEPARATORS: Final = re.compile(r"[,;\t|]")

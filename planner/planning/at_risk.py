@@ -7,11 +7,12 @@ for the choice among them (`policies.answering.risk`). Withholding answers is le
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidBudgetError
 from planner.planning.batch import Batch
 from planner.planning.menu import Menu
@@ -19,10 +20,6 @@ from policies.answering.answering import Answering
 from policies.answering.risk import Threshold, check_risk
 from policies.choice.levels import Levelled
 from policies.plan.plan import AllocationPlan
-
-__all__ = ["AtRisk", "Panels", "plan_at_risk", "thresholds"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 # A way that gives so many fewer answers and costs less is as good.
 _AS_GOOD: Final = 0.01

@@ -22,8 +22,6 @@ from planner.planning.until_right import UntilRight, until_right
 from policies.choice.levels import Levelled, reach, spend
 from policies.plan.plan import AllocationPlan
 
-__all__ = ["Batch"]
-
 # Share of the budget that everybody may be given before it is known who needs more.
 _AT_ONCE: Final = 0.5
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self, TypeAlias
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.belief.weighing import ReferenceColumns, Weighing
 from difficulty.errors import UnknownUnitError
 from difficulty.prompt import Prompt
@@ -21,10 +22,6 @@ from policies.cost.cost_model import CostModel
 from policies.cost.latency import DecodeModel
 from policies.course.course import Course
 from policies.table.table import CourseTable, Slots
-
-__all__ = ["Expectation", "Lengths"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -14,8 +14,6 @@ from planner.planning.menu import Menu
 from policies.choice.course_policy import CoursePolicy
 from policies.solver.hull import upper_hull
 
-__all__ = ["FrontierPoint", "frontier_of"]
-
 
 class FrontierPoint(NamedTuple):
     """A point of the expected frontier.

@@ -18,8 +18,6 @@ from policies.groups.group_planner import GroupPlanner
 from policies.groups.rate_belief import RateBelief
 from policies.groups.values import GroupValue
 
-__all__ = ["first_groups"]
-
 
 def first_groups(
     weights: Iterable[NDArray[np.float32]],

@@ -22,8 +22,6 @@ from planner.planning.menu import Likeness
 if TYPE_CHECKING:
     from difficulty.features.hidden_states import HiddenStates
 
-__all__ = ["Likenesses"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Likenesses:

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.belief.weighing import Weighing
 from difficulty.errors import InvalidBudgetError
 from difficulty.prompt import Prompt
 from planner.planning.expectation import Expectation
 from policies.choice.course_policy import CoursePolicy
-
-__all__ = ["CHUNK", "Chooser", "Likeness", "Menu", "Taken", "menu_of"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 # Prompts whose beliefs are held at a time.
 CHUNK: Final = 2048

@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.prompt import Prompt
 from planner.planning.menu import Menu
 from planner.planning.request import STRANGE
@@ -23,9 +24,6 @@ from policies.course.course import Course
 from policies.plan.objective import Objective
 from policies.plan.plan import AllocationPlan
 
-__all__ = ["Ground", "Writer"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 Ground: TypeAlias = Literal["nothing", "everybody", "text"]
 
 

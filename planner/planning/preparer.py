@@ -38,8 +38,6 @@ from policies.plan.plan import AllocationPlan
 if TYPE_CHECKING:
     from difficulty.features.hidden_states import HiddenStates
 
-__all__ = ["Planned", "Preparer"]
-
 
 class Planned(NamedTuple):
     """Plans, and from which confidence on their answers are given, in [0, 1]."""

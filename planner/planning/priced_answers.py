@@ -16,8 +16,6 @@ from policies.answering.worth import worth_over_silence
 from policies.plan.plan import AllocationPlan
 from policies.solver.solver import solve
 
-__all__ = ["plan_at_price_of_errors"]
-
 
 def plan_at_price_of_errors(
     ready: Batch, known: Answering, price: AnswerPrice, asked: Request

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidBudgetError
 from difficulty.prompt import Prompt
 from planner.planning.frontier import FrontierPoint
@@ -27,10 +28,6 @@ from policies.plan.plan import AllocationPlan
 
 if TYPE_CHECKING:
     from difficulty.features.hidden_states import HiddenStates
-
-__all__ = ["Reading"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -21,8 +21,6 @@ from policies.answering.answering import AnswerPrice
 from policies.answering.risk import check_risk
 from policies.cost.budget import Budget, Unit, check_unit
 
-__all__ = ["STRANGE", "Request", "UnfamiliarPromptsWarning", "warn_of_strangers"]
-
 # Below this familiarity a prompt is unlike those that were trained on.
 STRANGE: Final = 0.5
 # Of a batch like those of training, a few in a hundred look strange; more than this share is said.

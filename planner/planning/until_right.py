@@ -21,8 +21,6 @@ from policies.course.course import MAX_STEPS, Course, waves
 from policies.course.stop import Success
 from policies.plan.plan import AllocationPlan
 
-__all__ = ["LEAST_FAILING", "UntilRight", "until_right"]
-
 Write: TypeAlias = Callable[[NDArray[np.intp], NDArray[np.intp]], list[AllocationPlan]]
 """Writes the plans of some prompts (first) at levels of the policy (second)."""
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.belief.reference_prompts import ReferencePrompts
 from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
@@ -23,16 +24,13 @@ from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle
 from policies.choice.course_policy import CoursePolicy
 from policies.choice.telling import Telling
-from policies.course.course import Course, Selection, waves
+from policies.course.course import Course, waves
+from policies.course.selection import Selection
 from policies.course.stop import Agreement, Beta, Evidence, Share, Success, Unanimous
 from policies.plan.objective import GROUP_OBJECTIVES, Objective, check_objective
 from policies.solver.hull import upper_hull
 from policies.table.recorded import Recorded
 from policies.table.replay import replay
-
-__all__ = ["shipped_rules", "untrained_bundle"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 _N_PROMPTS: Final = 240
 _WRONG_ANSWERS: Final = 8

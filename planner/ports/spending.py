@@ -9,8 +9,6 @@ from difficulty.errors import BackendError
 from planner.ports.ports import Completion
 from policies.cost.usage import Usage
 
-__all__ = ["usage_of_completion", "usage_of_failure"]
-
 
 def usage_of_completion(completion: Completion) -> Usage:
     """Return the tokens and failed attempts of one completion; its request is counted once, by the caller."""

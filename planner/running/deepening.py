@@ -9,21 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.logger import logger_of
 from planner.drivers.turns import Part, Standing, Turn
 from planner.planning.until_right import LEAST_FAILING
 from planner.running.parts import LeastAnswer
 from planner.strategies.task import Task
 from policies.plan.plan import AllocationPlan
-
-__all__ = ["Deepening", "Levels"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 _LOG: Final = logger_of(__name__)
 

@@ -18,8 +18,6 @@ from planner.drivers.turns import Part, Standing, Turn
 from planner.strategies.task import Task
 from policies.plan.plan import AllocationPlan
 
-__all__ = ["LeastAnswer", "Parts", "Replan"]
-
 _LOG: Final = logger_of(__name__)
 
 # What the last part may leave unspent: its spread, about that of one prompt times the root of their number.

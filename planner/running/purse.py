@@ -22,8 +22,6 @@ from planner.ports.ports import AnswerExtractor, Backend, Completion, Metered, S
 from planner.ports.spending import usage_of_failure
 from policies.cost.usage import Usage
 
-__all__ = ["Purse", "Pursed"]
-
 # Samples that may be waited for, as a multiple of those of usual cost that what is left would pay.
 _HOPE: Final = 3.0
 

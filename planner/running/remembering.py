@@ -16,8 +16,6 @@ from planner.ports.outcome import Outcome
 from planner.ports.ports import AnswerExtractor, Backend, Completion, SampleRequest
 from policies.cost.usage import Usage
 
-__all__ = ["Remembering", "longer"]
-
 
 class Remembering:
     """A backend that draws each sample once; implements the port `Backend`.

@@ -38,8 +38,6 @@ from policies.course.course import Course
 from policies.plan.plan import AllocationPlan
 from policies.verifier.learned_verifier import LEARNED, CorrectnessModel
 
-__all__ = ["run_plans"]
-
 
 async def run_plans(
     plans: Sequence[AllocationPlan],

@@ -13,8 +13,6 @@ from dataclasses import replace
 from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
 
-__all__ = ["named_values", "with_models", "with_templates"]
-
 
 def named_values(given: Iterable[str], generators: Mapping[str, Generator], *, option: str) -> dict[str, str]:
     """Read values of the form ``GENERATOR=VALUE``; one without a name is meant for all, under the key "".

@@ -16,8 +16,6 @@ from planner.ports.ports import Grader
 from policies.cost.usage import Usage
 from policies.plan.plan import AllocationPlan
 
-__all__ = ["RunSummary", "summarise"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunSummary:

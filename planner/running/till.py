@@ -24,8 +24,6 @@ from planner.running.purse import Purse, Pursed
 from policies.control.stream import ClockName, StreamControl, StreamState, Ticket
 from policies.cost.budget import Unit
 
-__all__ = ["Slot", "Till"]
-
 _SCHEMA: Final = 2
 _EARLIER: Final = 1
 # Windows end no further above their limit than this.

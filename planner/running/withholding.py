@@ -9,19 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from planner.ports.outcome import Outcome
 from policies.answering.answering import Answering, Verdict
 from policies.answering.evidence import Given, evidence_of
 from policies.plan.plan import AllocationPlan
-
-__all__ = ["withhold"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 
 def withhold(

@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["Address"]
-
 # Failures in a row after which an address rests, and for how long at first and at most.
 _FAILURES: Final = 5
 _REST: Final = (1.0, 30.0)

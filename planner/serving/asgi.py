@@ -16,8 +16,6 @@ from planner.serving.handler import Handler
 from planner.serving.refusal import Refusal
 from planner.serving.settings import Limits
 
-__all__ = ["MOST_HEADER_BYTES", "Application", "Opened"]
-
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]

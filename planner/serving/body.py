@@ -14,8 +14,6 @@ import msgspec
 from planner.backends.openai.stated import BROKEN_JSON
 from planner.serving.refusal import Refusal
 
-__all__ = ["check_once", "read_object", "too_deep"]
-
 # Objects, lists and fields of a body, and values of its lists: 16 MiB may hold millions, and each takes
 # about a hundred bytes once it is read.
 _MOST_PARTS, _MOST_VALUES = 2**18, 2**20

@@ -15,13 +15,12 @@ from planner.serving.doors import Doors
 from planner.serving.handler import Handler
 from planner.serving.loading import Loading
 from planner.serving.route import Route
+from planner.serving.route_settings import RouteSettings
 from planner.serving.selecting import votes_of
-from planner.serving.settings import RouteSettings, ServeSettings
+from planner.serving.settings import ServeSettings
 from planner.serving.shadow import Shadow
 from planner.serving.upstream import Upstream
 from planner.serving.watch import Watch
-
-__all__ = ["Service", "build"]
 
 
 @dataclass(kw_only=True, slots=True)

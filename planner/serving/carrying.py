@@ -29,8 +29,6 @@ from planner.verifiers.judge import JudgeModel
 from policies.cost.usage import Usage
 from policies.plan.plan import AllocationPlan
 
-__all__ = ["Carried", "carry", "drawing_of"]
-
 _CHAT = "/chat/completions"
 
 

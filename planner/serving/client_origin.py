@@ -17,8 +17,6 @@ from planner.backends.openai import OpenAIBackend
 from planner.ports.ports import Backend, Completion, SampleRequest
 from planner.serving.exchange import Answer, Call, end_to_end
 
-__all__ = ["ClientOrigin"]
-
 # What the samples' requests write themselves, or what was meant for one request alone.
 _WRITTEN: Final = ("content-type", "accept", "accept-encoding", "content-encoding", "idempotency-key")
 # A thread that waits for a server cannot be cancelled: it waits no longer than the client would.

@@ -17,8 +17,6 @@ import msgspec
 from planner.serving.options import Options
 from policies.cost.budget import UNITS
 
-__all__ = ["openapi", "page"]
-
 _JSON: Final = "application/json"
 _REFUSALS: Final = {
     400: "A field is wrong; `param` names it.",

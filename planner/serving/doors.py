@@ -12,8 +12,6 @@ from hashlib import sha256
 from planner.serving.exchange import Call
 from planner.serving.refusal import Refusal
 
-__all__ = ["Doors"]
-
 
 class Doors:
     """Knows clients by their keys; without any key everybody may come in.

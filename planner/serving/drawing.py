@@ -20,8 +20,6 @@ from planner.ports.spending import usage_of_failure
 from planner.serving.refusal import Refusal
 from policies.cost.usage import Usage
 
-__all__ = ["Drawing", "Read", "Said"]
-
 Read: TypeAlias = Callable[[Sequence[Completion]], Awaitable[None]]
 
 

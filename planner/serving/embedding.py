@@ -25,8 +25,6 @@ from planner.serving.refusal import Refusal
 from planner.serving.selecting import EmbeddingWay
 from policies.cost.usage import Usage
 
-__all__ = ["Embedding", "compared_by", "open_text"]
-
 _MOST: Final = 8 * 2**20
 # Characters of one text that are sent: models read a few hundred tokens at least.
 _LONGEST: Final = 8000

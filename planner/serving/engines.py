@@ -29,8 +29,6 @@ from policies.course.course import Course, waves
 from policies.course.selection import PLAIN_VOTE
 from policies.plan.plan import AllocationPlan
 
-__all__ = ["Engine", "Planned", "distinct"]
-
 _Result = TypeVar("_Result")
 _AS_SAMPLES = "revisions and searches are drawn as samples here"
 

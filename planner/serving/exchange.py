@@ -12,8 +12,6 @@ from typing import Final, Protocol
 
 import msgspec
 
-__all__ = ["Answer", "Call", "Pieces", "beside", "drop", "end_to_end", "json_answer"]
-
 _ONE_HOP: Final = frozenset(
     {
         "connection", "host", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection",

@@ -28,8 +28,6 @@ from planner.serving.settings import EVERY_MODEL, Limits
 from planner.serving.watch import Seen, Watch
 from planner.serving.watched import Watched
 
-__all__ = ["Handler"]
-
 _LOG: Final = logger_of("planner.serving")
 
 _PLANNED: Final = {"/v1/chat/completions": "chat", "/v1/completions": "completions"}

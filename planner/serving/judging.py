@@ -15,8 +15,6 @@ from policies.cost.cost_model import CostModel
 from policies.cost.usage import Usage
 from policies.plan.plan import AllocationPlan
 
-__all__ = ["JudgeCost", "with_judge"]
-
 # Samples that the first guess counts for, and that are remembered.
 _DOUBT: Final = 5.0
 _MEMORY: Final = 500.0

@@ -25,12 +25,11 @@ from planner.serving.payment import KeyLimit, KeyPurses
 from planner.serving.planning import EXAMPLE, Planning
 from planner.serving.request_log import RequestLog
 from planner.serving.route import Route
+from planner.serving.route_settings import RouteSettings
 from planner.serving.selection_settings import selecting_of
-from planner.serving.settings import EVERY_MODEL, RouteSettings, ServeSettings
+from planner.serving.settings import EVERY_MODEL, ServeSettings
 from planner.serving.upstream import Upstream
 from policies.cost.usage import Usage
-
-__all__ = ["Loading", "planning_of"]
 
 _LOG: Final = logger_of("planner.serving")
 _UNTRAINED: Final = "default"

@@ -15,8 +15,6 @@ import msgspec
 from planner.serving.refusal import Refusal
 from policies.cost.budget import UNITS
 
-__all__ = ["Options", "read_options"]
-
 _HEADERS: Final = {"mode": str, "budget": float, "unit": str, "price": float}
 
 

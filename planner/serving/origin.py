@@ -14,8 +14,6 @@ from planner.backends.openai.nested import filled, merged, placed
 from planner.ports.ports import Backend
 from planner.serving.exchange import Answer, Call
 
-__all__ = ["Origin", "Source"]
-
 
 class Origin(Protocol):
     """Sends calls on."""

@@ -26,8 +26,6 @@ from planner.serving.single import counted
 from planner.serving.watch import Seen
 from policies.cost.usage import Usage
 
-__all__ = ["COSTLY", "Most", "check_caps", "most_choices", "pay", "poor", "renamed", "untouched"]
-
 COSTLY: Final[Mapping[str, str | None]] = {"/v1/messages": "max_tokens", "/v1/embeddings": None}
 """Endpoints that pass and cost something, and their cap on output tokens."""
 

@@ -18,8 +18,6 @@ from planner.running.till import Slot, Till
 from planner.serving.refusal import Refusal
 from policies.cost.usage import Usage
 
-__all__ = ["KeyLimit", "KeyPurses", "Payment"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeyLimit:

@@ -18,8 +18,6 @@ from planner.serving.refusal import Refusal
 from planner.serving.responses import AsChat
 from planner.serving.selecting import Votes
 
-__all__ = ["NO_VOTES", "Asked", "Request", "read_request"]
-
 NO_VOTES: Final = Votes(json=False, calls=False)
 """Nothing but plain answers can be compared."""
 

@@ -33,8 +33,6 @@ from policies.course.selection import LOGPROB, Selection
 from policies.plan.plan import AllocationPlan
 from policies.verifier.learned_verifier import LEARNED
 
-__all__ = ["EXAMPLE", "Planning"]
-
 _SEEDS: Final = Random()
 EXAMPLE: Final = Prompt(text="What is 6 times 7?")
 """A prompt as short as most."""

@@ -9,8 +9,6 @@ from typing import Final
 
 from planner.serving.exchange import Answer, json_answer
 
-__all__ = ["Refusal"]
-
 _TYPES: Final = {
     400: "invalid_request_error",
     401: "authentication_error",

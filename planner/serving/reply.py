@@ -21,20 +21,6 @@ from planner.serving.refusal import Refusal
 from policies.cost.usage import Usage
 from policies.plan.plan import AllocationPlan
 
-__all__ = [
-    "DONE",
-    "CompletionWriter",
-    "Reply",
-    "Waiting",
-    "Writer",
-    "agreement_of",
-    "chosen_of",
-    "event",
-    "plan_fields",
-    "stop_reason_of",
-    "usage_field",
-]
-
 DONE: Final = b"data: [DONE]\n\n"
 
 

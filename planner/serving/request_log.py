@@ -23,8 +23,6 @@ from planner.files.append import AppendFile
 from planner.ports.outcome import Outcome
 from planner.ports.ports import AnswerExtractor, Completion
 
-__all__ = ["Labels", "RequestLog"]
-
 _LOG: Final = logger_of("planner.serving")
 Labels: TypeAlias = Literal["none", "agreement"]
 

@@ -19,8 +19,6 @@ from planner.serving.exchange import Answer, json_answer
 from planner.serving.refusal import Refusal
 from planner.serving.reply import Reply
 
-__all__ = ["AsChat", "Response", "as_chat", "text_of_response"]
-
 # What makes an answer depend on more than the request, or more than one text; absent or empty means nothing.
 _PASSING: Final = (
     "previous_response_id", "conversation", "background", "tools", "tool_choice", "include", "prompt",

@@ -45,8 +45,6 @@ from planner.serving.watch import Seen
 from planner.serving.work import SPENT, WindowSpent, Work
 from policies.cost.usage import Usage
 
-__all__ = ["Route"]
-
 # Features of prompts of more characters take milliseconds to seconds: one at a time, beside the event loop.
 _LONG: Final = 20_000
 _APART: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="planner-long-prompts")

@@ -18,8 +18,6 @@ from planner.serving.selecting import SelectName
 from planner.verifiers.judge import JUDGE_PROMPT
 from policies.answering.risk import check_risk
 
-__all__ = ["ClusterSettings", "GeneratorSettings", "JudgeSettings", "Mode", "RouteSettings"]
-
 Mode: TypeAlias = Literal["plan", "shadow", "off"]
 
 

@@ -15,8 +15,6 @@ from planner.ports.ports import Completion, SampleRequest
 from planner.serving.address import Address
 from planner.serving.refusal import Refusal
 
-__all__ = ["Addressed", "Sampling"]
-
 
 class Addressed(Protocol):
     """Knows the addresses that may be tried, and what draws from each."""

@@ -22,8 +22,6 @@ from policies.course.selection import LOGPROB, Selection, SelectionName
 from policies.course.stop import BestScore, Never, Success
 from policies.verifier.learned_verifier import LEARNED
 
-__all__ = ["JUDGE", "WHOLE", "EmbeddingWay", "JudgeWay", "SelectName", "Selecting", "Votes", "votes_of"]
-
 SelectName: TypeAlias = Literal["plan", "logprob", "learned", "verifier", "judge"]
 
 JUDGE = "judge"

@@ -18,8 +18,6 @@ from planner.serving.route_settings import ClusterSettings, JudgeSettings, Route
 from planner.serving.selecting import EmbeddingWay, JudgeWay, Selecting
 from planner.verifiers.specs import open_verifier
 
-__all__ = ["judge_of", "selecting_of"]
-
 SourceOf = Callable[[str | None, str | None], Source]
 
 

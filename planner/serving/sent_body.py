@@ -11,8 +11,6 @@ from typing import Any
 from difficulty.generator import Generator
 from planner.serving.plannable import Asked
 
-__all__ = ["with_cap", "with_response_settings", "with_settings"]
-
 
 def with_settings(body: dict[str, Any], generator: Generator, asked: Asked) -> dict[str, Any]:
     """Return a body for a completion with the generator's settings where the client has none of its own."""

@@ -16,8 +16,6 @@ from typing import Any, Final
 from difficulty.errors import require
 from planner.serving.asgi import MOST_HEADER_BYTES, Application
 
-__all__ = ["prepare_process", "server_of"]
-
 # Other servers close connections that are kept after a minute: clients that expect so find this one open.
 _KEPT_SECONDS: Final = 75
 _END_SECONDS: Final = 30

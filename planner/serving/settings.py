@@ -18,25 +18,8 @@ import msgspec
 from difficulty.errors import InvalidInputError
 from planner.backends.openai.nested import check_fields
 from planner.serving.route_settings import (
-    ClusterSettings,
-    GeneratorSettings,
-    JudgeSettings,
-    Mode,
     RouteSettings,
 )
-
-__all__ = [
-    "EVERY_MODEL",
-    "ClusterSettings",
-    "GeneratorSettings",
-    "JudgeSettings",
-    "KeySettings",
-    "Limits",
-    "Mode",
-    "RouteSettings",
-    "ServeSettings",
-    "UpstreamSettings",
-]
 
 EVERY_MODEL: Final = "*"
 """Name of the route that takes every model which no other route names; the client's name is sent on."""

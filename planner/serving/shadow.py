@@ -23,8 +23,6 @@ from planner.serving.planning import Planning
 from planner.serving.watch import Shadowed, Watch
 from policies.plan.plan import AllocationPlan
 
-__all__ = ["Shadow"]
-
 _LOG: Final = logger_of("planner.serving")
 # Draws beside the traffic at a time; further ones are left out.
 _AT_A_TIME: Final = 64

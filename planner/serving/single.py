@@ -17,8 +17,6 @@ from planner.serving.exchange import Answer, Pieces
 from planner.serving.watched import Watched
 from policies.cost.usage import Usage
 
-__all__ = ["EXHAUSTED", "Counted", "counted", "stop_reason", "usage_in"]
-
 # An event larger than this is not looked into.
 _LONGEST: Final = 2**20
 EXHAUSTED: Final = "thinking_exhausted"

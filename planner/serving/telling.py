@@ -15,9 +15,6 @@ from planner.serving.refusal import Refusal
 from planner.serving.reply import plan_fields
 from policies.plan.plan import AllocationPlan
 
-__all__ = ["WITHHELD", "Planned", "extension_of", "finish_of", "headers_of", "nothing"]
-
-
 WITHHELD: Final = "No answer is sure enough for the share of errors that is allowed here."
 """What is said in the place of an answer that is withheld."""
 

@@ -17,8 +17,6 @@ from planner.serving.client_origin import ClientOrigin
 from planner.serving.exchange import Answer, Call, Pieces
 from planner.serving.handler import Handler
 
-__all__ = ["asynchronous", "synchronous"]
-
 _Result = TypeVar("_Result")
 
 

@@ -24,8 +24,6 @@ from planner.serving.refusal import Refusal
 from planner.serving.sampling import Sampling
 from planner.serving.settings import UpstreamSettings
 
-__all__ = ["Upstream"]
-
 # Replies up to this size are read whole, so that they are sent with their length.
 _WHOLE: Final = 2**20
 _WRITTEN: Final = ("content-type", "accept", "accept-encoding", "content-encoding")

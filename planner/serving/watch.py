@@ -14,8 +14,6 @@ from planner.serving.exchange import Answer
 if TYPE_CHECKING:
     from policies.cost.usage import Usage
 
-__all__ = ["Seen", "Shadowed", "Watch"]
-
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _FEW_SECONDS: Final = (0.0005, 0.001, 0.0015, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5)
 _SAMPLES: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)

@@ -10,8 +10,6 @@ from typing import final
 
 from planner.serving.exchange import Pieces
 
-__all__ = ["Watched"]
-
 
 @final
 class Watched:

@@ -45,8 +45,6 @@ from planner.serving.telling import WITHHELD, Planned, extension_of, finish_of, 
 from planner.serving.watch import Seen
 from policies.cost.usage import Usage
 
-__all__ = ["SPENT", "WindowSpent", "Work"]
-
 # What a server answers that has no such endpoint.
 _NO_SUCH: Final = (404, 405, 501)
 _EVENTS: Final = (("content-type", "text/event-stream"), ("cache-control", "no-cache"))

@@ -21,8 +21,6 @@ from planner.serving.engines import Engine, Planned, distinct
 from planner.serving.reply import chosen_of
 from planner.serving.selecting import Votes, votes_of
 
-__all__ = ["is_llm", "wrap_llm"]
-
 _Draw: TypeAlias = Callable[[list[Any], list[Any]], Sequence[Any]]
 _SEEDS: Final = 2**31
 # Sampling parameters that a plan cannot do without losing what they ask for.

@@ -18,8 +18,6 @@ from planner.ports.ports import Completion, FinishReason, SampleRequest
 from planner.serving.engines import Engine, Planned, distinct
 from planner.serving.reply import chosen_of
 
-__all__ = ["is_pipeline", "wrap_pipeline"]
-
 # What makes a call ask for something else than one plain text; absent or empty means nothing.
 _PASSING: Final = (
     "return_tensors", "return_dict_in_generate", "output_scores", "output_logits", "streamer", "tools",

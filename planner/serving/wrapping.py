@@ -33,8 +33,6 @@ from planner.serving.wrapped_llm import is_llm, wrap_llm
 from planner.serving.wrapped_pipeline import is_pipeline, wrap_pipeline
 from policies.cost.budget import Budget
 
-__all__ = ["wrap"]
-
 Client = TypeVar("Client")
 
 _CLIENTS: Final = ("OpenAI", "AsyncOpenAI")

@@ -18,8 +18,6 @@ from planner.strategies.flow import Failure, Flow, draw, together
 from planner.strategies.task import Task
 from policies.course.course import Step
 
-__all__ = ["Chains"]
-
 _CONTEXT: Final = 4
 _DELIMITER: Final = "\n\n"
 

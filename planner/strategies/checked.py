@@ -16,8 +16,6 @@ from planner.ports.ports import Completion, SampleRequest, ScoreRequest
 from planner.strategies.flow import Ask, Failure, Flow, Scored
 from planner.strategies.task import Task
 
-__all__ = ["Checked", "draw_checked", "is_accepted"]
-
 
 class Checked(NamedTuple):
     """Candidates in the order of the requests, and whether a cap refused one of them."""

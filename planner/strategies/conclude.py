@@ -14,8 +14,6 @@ from planner.strategies.flow import Flow, score
 from planner.strategies.selection import Selected
 from planner.strategies.task import Task
 
-__all__ = ["conclude", "score_candidates"]
-
 
 def score_candidates(
     task: Task, candidates: Sequence[Candidate], *, verifier: str, generator: str = ""

@@ -26,8 +26,6 @@ from policies.course.selection import LOGPROB
 from policies.course.tally import Tally
 from policies.verifier.learned_verifier import LEARNED
 
-__all__ = ["Drawn"]
-
 
 @dataclass(kw_only=True, slots=True)
 class Drawn:

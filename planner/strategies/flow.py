@@ -15,20 +15,6 @@ from typing import TypeAlias, TypeVar
 from planner.ports.ports import Completion, SampleRequest, ScoreRequest
 from policies.verifier.learned_verifier import LEARNED
 
-__all__ = [
-    "Arrival",
-    "Ask",
-    "Failure",
-    "Flow",
-    "Request",
-    "Sampled",
-    "Scored",
-    "draw",
-    "gather",
-    "score",
-    "together",
-]
-
 Request: TypeAlias = SampleRequest | ScoreRequest
 T = TypeVar("T")
 

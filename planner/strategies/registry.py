@@ -6,8 +6,6 @@ from planner.strategies.follow import Follow
 from policies.course.allocate import course_of
 from policies.course.allocation import Allocation
 
-__all__ = ["strategy_of"]
-
 
 def strategy_of(allocation: Allocation) -> Follow:
     """Return the strategy that `allocation` names, with its parameters.

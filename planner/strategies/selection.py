@@ -15,8 +15,6 @@ import numpy as np
 
 from planner.ports.outcome import Candidate
 
-__all__ = ["Aggregate", "Selected", "Selection", "select", "select_best", "select_by_vote", "select_weighted"]
-
 Aggregate: TypeAlias = Literal["sum", "max"]
 Selection: TypeAlias = Literal["majority_vote", "best_of_n", "weighted_best_of_n"]
 

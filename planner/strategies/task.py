@@ -21,8 +21,6 @@ from planner.strategies.flow import Failure, Flow
 from policies.cost.usage import Usage
 from policies.course.allocation import Allocation
 
-__all__ = ["OwnStrategy", "Strategy", "Task"]
-
 
 class Strategy(Protocol):
     """A way to spend samples; frozen parameters, no state."""

@@ -21,8 +21,6 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-__all__ = ["confine"]
-
 _NEW_NS, _NEW_UTS, _NEW_IPC = 0x20000, 0x4000000, 0x8000000
 _NEW_USER, _NEW_PID, _NEW_NET = 0x10000000, 0x20000000, 0x40000000
 _NO_SUID_DEV_EXEC: Final = 2 | 4 | 8

@@ -18,8 +18,6 @@ import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-__all__ = ["said_of"]
-
 # Processor time of one call, whatever else the machine does; and how many may take all of it.
 _SECONDS: Final = 0.5
 _PATIENCE: Final = 3

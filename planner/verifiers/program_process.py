@@ -19,8 +19,6 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-__all__ = ["steps_of"]
-
 # Ways to find an object that nothing names, and ways to jump over a line of the tests (doctest needs these).
 _NEVER: Final = frozenset({"gc.get_objects", "gc.get_referrers", "gc.get_referents"})
 _NOT_BY_PROGRAMS: Final = frozenset({"sys.settrace", "sys.setprofile"})

@@ -27,8 +27,6 @@ from typing import Final, Literal, TypeAlias
 
 from difficulty.errors import InvalidInputError, VerifierError
 
-__all__ = ["Limits", "Verdict", "hear_python", "run_python"]
-
 Verdict: TypeAlias = Literal["passed", "failed", "timeout"]
 
 # The whole of what the interpreter is told on its command line. The parts are sent as text, so that a

@@ -10,8 +10,6 @@ from difficulty.prompt import Prompt
 from planner.ports.ports import AnswerExtractor, Grader, Verifier
 from policies.verifier.learned_verifier import LEARNED
 
-__all__ = ["open_verifier"]
-
 
 def open_verifier(name: str, *, extractor: AnswerExtractor, grader: Grader) -> Verifier:
     """Return a verifier by name; reward models are loaded now.

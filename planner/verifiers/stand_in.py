@@ -14,8 +14,6 @@ from policies.course.course import Course
 from policies.plan.plan import AllocationPlan
 from policies.verifier.learned_verifier import LEARNED, CorrectnessModel
 
-__all__ = ["check_learned", "picked_by_learned"]
-
 
 def picked_by_learned(course: Course) -> Course:
     """Return the course with the learned verifier in the place of another score; others unchanged.

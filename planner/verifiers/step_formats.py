@@ -13,8 +13,6 @@ from typing import Any, Final, Literal, NamedTuple
 
 from difficulty.errors import InvalidInputError, VerifierError
 
-__all__ = ["STEP_FORMATS", "EncodedSteps", "StepFormat", "encode_steps", "step_format"]
-
 
 class EncodedSteps(NamedTuple):
     """Tokens of a question with its steps, and the position at which each step's score is read."""

@@ -11,8 +11,6 @@ from typing import Self, final
 
 from planner.ports.ports import Scores
 
-__all__ = ["StepScores", "split_steps"]
-
 
 @final
 class StepScores(Scores):

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError
 from policies.answering.confidence import ConfidenceModel
 from policies.answering.evidence import Usual
@@ -23,7 +24,6 @@ from policies.answering.risk import CONFIDENCE, Threshold, choose_threshold
 
 __all__ = ["AnswerPrice", "Answering", "Verdict"]
 
-FloatArray: TypeAlias = NDArray[np.float64]
 Verdict: TypeAlias = Literal["answered", "hard", "unsolvable"]
 
 # Below this chance that the dearest course would be right, no budget is expected to help.

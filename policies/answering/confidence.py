@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError
 from difficulty.trees.trees import Trees
 from policies.answering.evidence import FEATURES
-
-__all__ = ["ConfidenceModel"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 _MOST: Final = 30.0
 

@@ -9,14 +9,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["FEATURES", "Given", "Usual", "evidence_of"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
+from difficulty.arithmetic.arrays import FloatArray
 
 FEATURES: Final = (
     "answered",

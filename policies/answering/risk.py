@@ -9,16 +9,13 @@ exchangeable, and one prompt per group of near-duplicates. Where confidence come
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError
-
-__all__ = ["CONFIDENCE", "Threshold", "check_risk", "choose_threshold"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 CONFIDENCE: Final = 0.95
 """How sure it is, by default, that the target is kept."""

@@ -7,16 +7,12 @@ what is told out of fold. Choosing by it is left to `planner.planning.priced_ans
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from policies.answering.answering import Answering, AnswerPrice
-
-__all__ = ["worth_over_silence"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 # Calibration prompts whose mean tells what a told chance is worth: a share of them, and so many at least.
 _SHARE: Final = 0.1

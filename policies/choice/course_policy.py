@@ -9,17 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError
 from policies.choice.telling import Telling
-
-__all__ = ["CoursePolicy"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 # More than any training leaves; bounds what a stranger's bundle may ask for.
 _MOST_LEVELS: Final = 4096

@@ -8,19 +8,16 @@ single upgrades (`policies.solver.leftover`).
 from __future__ import annotations
 
 from decimal import ROUND_CEILING, Context
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidBudgetError
 from policies.solver.feasible import Feasible
 from policies.solver.hull import upper_hull
 from policies.solver.leftover import fill
-
-__all__ = ["Levelled", "reach", "spend"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 _ROUNDING: Final = 1 + 1e-9
 # Batches of more prompts have next to nothing to gain by trying every level as the start.

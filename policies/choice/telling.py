@@ -10,17 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError
 from difficulty.scale import UNIT, Scale
-
-__all__ = ["Telling", "rising"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 # More than any training leaves; bounds what a stranger's bundle may ask for.
 _MOST_KNOTS: Final = 1024

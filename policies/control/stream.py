@@ -17,8 +17,6 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 
-__all__ = ["StreamControl", "StreamState", "Ticket"]
-
 ClockName: TypeAlias = Literal["prompts", "seconds"]
 
 # How fast the control forgets: prompts of memory for cost drift and for the arrival rate.

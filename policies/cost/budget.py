@@ -14,8 +14,6 @@ from typing import Final, Literal, NamedTuple, TypeAlias, cast, get_args
 
 from difficulty.errors import InvalidBudgetError, UnknownUnitError
 
-__all__ = ["UNITS", "UNIT_TRAITS", "Budget", "Unit", "UnitTraits", "check_unit"]
-
 Unit: TypeAlias = Literal["output_tokens", "total_tokens", "flops", "usd", "seconds", "joules", "samples"]
 UNITS: Final[tuple[str, ...]] = get_args(Unit)
 

@@ -21,8 +21,6 @@ from policies.cost.budget import Unit, check_unit
 from policies.cost.flops import attention_flops, forward_flops
 from policies.cost.usage import Usage
 
-__all__ = ["CostModel"]
-
 _Floats: TypeAlias = NDArray[np.float64]
 _Fields: TypeAlias = Mapping[str, _Floats]
 

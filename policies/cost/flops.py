@@ -10,8 +10,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["attention_flops", "forward_flops"]
-
 
 def forward_flops(tokens: ArrayLike, *, active_params: float) -> NDArray[np.float64]:
     """Return the operations of a forward pass over `tokens`: 2 × parameters × tokens.

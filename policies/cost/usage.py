@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Usage"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Usage:

@@ -17,8 +17,6 @@ from policies.course.course import MAX_STEPS, Course, Step
 from policies.course.selection import NO_SIGNAL, Selection
 from policies.course.strategies import StrategyName
 
-__all__ = ["course_of", "summary_of"]
-
 # The words of a course that is more than its summary can say.
 _WORDS: Final = "course"
 _GREEDY: Final = (("temperature", 0.0),)

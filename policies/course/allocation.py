@@ -15,8 +15,6 @@ from difficulty.errors import InvalidInputError
 from difficulty.log.wire import MAX_SAMPLES
 from policies.course.strategies import STRATEGIES, TRAITS, StrategyName, StrategyTraits
 
-__all__ = ["Allocation", "ParameterValue"]
-
 ParameterValue: TypeAlias = str | int | float | bool
 
 

@@ -20,8 +20,6 @@ from policies.course.selection import NO_SIGNAL, PLAIN_VOTE, Selection
 from policies.course.stop import BestScore, Never, StopRule, Success
 from policies.course.strategies import strategies_of_kind
 
-__all__ = ["MAX_STEPS", "PLAIN_VOTE", "Course", "Selection", "Step", "StepKind", "waves"]
-
 StepKind: TypeAlias = Literal["sample", "revise", "search"]
 
 MAX_STEPS: Final = 1024

@@ -14,8 +14,6 @@ from typing import Final, NamedTuple
 
 from policies.course.selection import LOGPROB, NO_SIGNAL, Selection
 
-__all__ = ["MOST_SURPRISE", "SAME", "Decision", "Draw", "decide"]
-
 # Sums of weights that differ by less count as equal, as in the replay, which adds in single precision.
 SAME: Final = 1e-5
 # The exponential of more than this has no single-precision number.

@@ -13,8 +13,6 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from difficulty.errors import InvalidInputError
 
-__all__ = ["LOGPROB", "NO_SIGNAL", "PLAIN_VOTE", "ChainPart", "Selection", "SelectionName"]
-
 SelectionName: TypeAlias = Literal["vote", "best", "first_success"]
 ChainPart: TypeAlias = Literal["all", "last", "best"]
 

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import BoolArray
 from difficulty.belief.posterior import leads
 from difficulty.errors import InvalidInputError
 
@@ -30,7 +31,6 @@ __all__ = [
     "Unanimous",
 ]
 
-BoolArray: TypeAlias = NDArray[np.bool_]
 Counts: TypeAlias = NDArray[np.int64] | int
 
 

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
-__all__ = ["STRATEGIES", "TRAITS", "StrategyKind", "StrategyName", "StrategyTraits", "strategies_of_kind"]
-
 StrategyName: TypeAlias = Literal[
     "greedy",
     "majority_vote",

@@ -11,8 +11,6 @@ import math
 from policies.course.selection import Selection
 from policies.course.stop import Evidence
 
-__all__ = ["Tally"]
-
 
 class Tally:
     """Counts of one prompt.

@@ -18,8 +18,6 @@ from policies.course.course import Course, Step, StepKind
 from policies.course.selection import ChainPart, Selection, SelectionName
 from policies.course.stop import RULES, StopRule
 
-__all__ = ["CourseWire", "course_from_plain", "course_from_wire", "course_to_plain", "course_to_wire"]
-
 _BY_NAME: Final[Mapping[str, type[StopRule]]] = {rule.__name__: rule for rule in RULES}
 
 

@@ -14,6 +14,7 @@ from typing import Final, Self, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 from policies.groups.rate_belief import RATES, Drift, RateBelief
 from policies.groups.values import GROUP_VALUES, GroupValue, expected_values
@@ -21,7 +22,6 @@ from policies.solver.solver import solve
 
 __all__ = ["GroupPlan", "GroupPlanner"]
 
-FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int64]
 
 _MOST: Final = 1024

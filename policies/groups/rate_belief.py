@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Final, Self, TypeAlias
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError
-
-__all__ = ["RATES", "Drift", "RateBelief"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 # Equally spaced on the arcsine scale, where binomial noise is the same everywhere: dense near 0 and 1.
 _N_RATES: Final = 41

@@ -11,11 +11,9 @@ from typing import Final, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError
 
-__all__ = ["GROUP_VALUES", "GroupValue", "expected_values", "values_at"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 GroupValue: TypeAlias = Literal["contrast", "variance", "signal", "knapsack"]
 
 GROUP_VALUES: Final[tuple[str, ...]] = get_args(GroupValue)

@@ -23,8 +23,6 @@ from policies.course.strategies import StrategyName
 from policies.plan.objective import GROUP_OBJECTIVES, Objective
 from policies.verifier.learned_verifier import LEARNED
 
-__all__ = ["build_menu", "chain_settings", "width_grid"]
-
 # Dense where curves bend, then about six steps per doubling of cost. Votes take odd ones only: between two
 # answers the expected vote of 2k samples, ties broken at random, equals that of 2k - 1.
 _WIDTHS: Final = (

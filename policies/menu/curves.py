@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.estimators.best_of_n import best_of_n_accuracy
 from difficulty.estimators.contrast import contrast_curve, variance_curve
 from difficulty.estimators.majority_vote import majority_vote_accuracy
@@ -28,9 +29,6 @@ from policies.plan.objective import GROUP_OBJECTIVES, Objective
 from policies.verifier.learned_verifier import LEARNED, LearnedScorer
 from policies.verifier.selection import PICKS, selection_accuracy
 
-__all__ = ["CurveTable", "Half", "half_pool", "measure_curves", "row_mean"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 Half: TypeAlias = Literal["all", "even", "odd"]
 
 _USAGE_FIELDS = ("samples", "prompt_tokens", "output_tokens", "verifier_tokens")

@@ -12,8 +12,6 @@ from typing import Final, Literal, TypeAlias, cast, get_args
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
 
-__all__ = ["GROUP_OBJECTIVES", "OBJECTIVES", "Objective", "check_objective", "valued"]
-
 Objective: TypeAlias = Literal["accuracy", "coverage", "reward", "contrast", "variance"]
 OBJECTIVES: Final[tuple[str, ...]] = get_args(Objective)
 GROUP_OBJECTIVES: Final = ("contrast", "variance")

@@ -17,8 +17,6 @@ from policies.course.allocation import Allocation
 from policies.course.course import Course
 from policies.plan.objective import Objective, check_objective
 
-__all__ = ["AllocationPlan"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class AllocationPlan:

@@ -21,8 +21,6 @@ from policies.course.course import Course
 from policies.course.wire import CourseWire, course_from_wire, course_to_wire
 from policies.plan.plan import AllocationPlan
 
-__all__ = ["PLAN_SCHEMA", "plan_from_json", "plan_to_json", "read_plans", "write_plans"]
-
 PLAN_SCHEMA: Final = 2
 
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["balanced_orders"]
-
 
 def balanced_orders(usable: NDArray[np.bool_], *, n_orders: int, seed: int) -> NDArray[np.intp]:
     """Return random orders of each prompt's samples, shape (P, R, M), unusable columns last.

@@ -7,17 +7,13 @@ in which order, is left to those who replay them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.log.sample_pool import SamplePool
-
-__all__ = ["answer_values", "comparable", "filled_tokens"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
-
 
 # Share of the answers that two generators share which may disagree about what they are worth.
 _TOLERANCE: Final = 0.05

@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 from policies.solver.feasible import Feasible, IntArray
 from policies.solver.hull import cheapest, hull_increments
 
-__all__ = ["Bracket", "bracket_price", "whole_range"]
-
 # Values looked at to guess the price; 4,096 prompts of 32 allocations put the mean cost within some per cent.
 _SAMPLE_VALUES: Final = 1 << 17
 _LEAST_SAMPLE: Final = 512

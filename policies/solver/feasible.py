@@ -15,8 +15,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 
-__all__ = ["Feasible", "FloatArray", "IntArray"]
-
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 IntArray: TypeAlias = NDArray[np.intp]
 

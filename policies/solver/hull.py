@@ -15,8 +15,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from policies.solver.feasible import Feasible, FloatArray, IntArray
 
-__all__ = ["Increments", "cheapest", "hull_increments", "upper_hull"]
-
 # Slopes that differ by less are one slope: points on a straight line then all stay, which makes finer steps.
 _SAME_SLOPE: Final = 1 - 1e-12
 

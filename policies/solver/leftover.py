@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from policies.solver.feasible import Feasible, IntArray
 
-__all__ = ["cheapest_upgrade", "fill"]
-
 # Upgrades kept in the queue between two scans of the whole batch.
 _QUEUE: Final = 4096
 

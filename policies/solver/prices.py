@@ -6,16 +6,10 @@ therefore traces the frontier of a whole batch. Meeting a budget exactly is left
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
-from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from policies.solver.hull import upper_hull
-
-__all__ = ["price_grid"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 
 def price_grid(value: FloatArray, cost: FloatArray, *, n_prices: int) -> FloatArray:

@@ -15,8 +15,6 @@ from policies.solver.leftover import cheapest_upgrade
 from policies.solver.solution import ROUNDING, Solution
 from policies.solver.steps import apply_steps, ordered_steps
 
-__all__ = ["reach"]
-
 
 def reach(menu: Feasible, target: float, *, seed: int) -> Solution:
     """Choose the least cost whose mean value reaches a target.

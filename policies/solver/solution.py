@@ -12,8 +12,6 @@ from typing import Final
 
 from policies.solver.feasible import IntArray
 
-__all__ = ["ROUNDING", "Solution"]
-
 # Sums of a million costs differ in their last digits by the order of adding; a limit is kept up to this share
 # of it.
 ROUNDING: Final = 1e-12

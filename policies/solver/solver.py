@@ -19,8 +19,6 @@ from policies.solver.reach import reach
 from policies.solver.solution import Solution
 from policies.solver.spend import spend
 
-__all__ = ["solve"]
-
 
 def solve(
     value: ArrayLike,

@@ -16,8 +16,6 @@ from policies.solver.leftover import fill
 from policies.solver.solution import ROUNDING, Solution
 from policies.solver.steps import apply_steps, ordered_steps
 
-__all__ = ["spend"]
-
 
 def spend(menu: Feasible, budget: float, *, seed: int) -> Solution:
     """Choose under a budget for the batch.

@@ -14,8 +14,6 @@ from policies.solver.bracket import Bracket, bracket_price, whole_range
 from policies.solver.feasible import Feasible, IntArray
 from policies.solver.hull import Increments, hull_increments
 
-__all__ = ["apply_steps", "ordered_steps"]
-
 # Above this many values the price is bracketed on a sample of prompts first; below, one pass over all is
 # quicker.
 _LARGE: Final = 1 << 17

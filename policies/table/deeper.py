@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import Float32Array
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import ChainPool, RecordedRuns
 from policies.course.allocate import course_of
@@ -24,10 +25,6 @@ from policies.menu.build import chain_settings
 from policies.menu.curves import row_mean
 from policies.replay.orders import balanced_orders
 from policies.replay.recorded_answers import filled_tokens
-
-__all__ = ["OrderedChains", "RecordedSearch", "ordered_chains", "recorded_searches"]
-
-FloatArray: TypeAlias = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -59,15 +56,15 @@ class OrderedChains:
     params: tuple[tuple[str, ParameterValue], ...]
     n: NDArray[np.int64]
     n_steps: NDArray[np.int64]
-    correct: FloatArray
-    worth: FloatArray
+    correct: Float32Array
+    worth: Float32Array
     answer: NDArray[np.int32]
     answered: bool
-    right: FloatArray
-    nothing: FloatArray
-    output_tokens: FloatArray
-    resent_tokens: FloatArray
-    signals: Mapping[str, FloatArray]
+    right: Float32Array
+    nothing: Float32Array
+    output_tokens: Float32Array
+    resent_tokens: Float32Array
+    signals: Mapping[str, Float32Array]
 
     def side_by_side(self, values: NDArray[Any], width: int) -> NDArray[Any]:
         """Return the attempts of `width` chains in the order of drawing, shape (P, R, S × width)."""
@@ -89,11 +86,11 @@ class RecordedSearch:
         All that its requests drew, sent, and had read.
     """
 
-    value: FloatArray
-    silent: FloatArray
-    output_tokens: FloatArray
-    prompt_tokens: FloatArray
-    verifier_tokens: FloatArray
+    value: Float32Array
+    silent: Float32Array
+    output_tokens: Float32Array
+    prompt_tokens: Float32Array
+    verifier_tokens: Float32Array
 
 
 def ordered_chains(
@@ -180,7 +177,7 @@ def _ordered(
     )
 
 
-def _share(right: NDArray[np.float64], answer: NDArray[np.int32], value: NDArray[np.float64]) -> FloatArray:
+def _share(right: NDArray[np.float64], answer: NDArray[np.int32], value: NDArray[np.float64]) -> Float32Array:
     """Return what each attempt's answer is worth; as it was labelled where no sample gave it."""
     p = len(answer)
     flat = np.minimum(np.maximum(answer, 0), right.shape[1] - 1).reshape(p, -1)
@@ -221,7 +218,7 @@ def _search(runs: RecordedRuns, columns: slice) -> RecordedSearch:
     if runs.worth is None:
         silent &= value == 0
 
-    def mean(values: NDArray[Any]) -> FloatArray:
+    def mean(values: NDArray[Any]) -> Float32Array:
         return row_mean(np.where(known, values, np.nan).astype(np.float64)).astype(np.float32)
 
     return RecordedSearch(

@@ -13,11 +13,10 @@ from typing import Final
 
 import numpy as np
 
-from policies.course.course import PLAIN_VOTE, Course, Selection, Step, waves
+from policies.course.course import Course, Step, waves
+from policies.course.selection import PLAIN_VOTE, Selection
 from policies.course.stop import Agreement, BestScore, Beta, Share, StopRule, Success, Unanimous
 from policies.table.recorded import Recorded
-
-__all__ = ["available", "cascades", "early_stopping", "pair"]
 
 _CAPS: Final = (2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 100, 128)
 # First wave, later waves.

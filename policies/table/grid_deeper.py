@@ -11,13 +11,12 @@ from typing import Final
 
 import numpy as np
 
-from policies.course.course import PLAIN_VOTE, Course, Selection, Step, waves
+from policies.course.course import Course, Step, waves
+from policies.course.selection import PLAIN_VOTE, Selection
 from policies.course.stop import Agreement, BestScore, Beta, Share, StopRule, Unanimous
 from policies.table.deeper import OrderedChains
 from policies.table.grid import available
 from policies.table.recorded import Recorded
-
-__all__ = ["deeper"]
 
 _SHARE: Final = 0.3
 _SCORES: Final = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)

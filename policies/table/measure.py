@@ -26,8 +26,6 @@ from policies.table.static import static_table
 from policies.table.table import CourseTable
 from policies.verifier.learned_verifier import LearnedScorer
 
-__all__ = ["measure", "prompt_lengths", "prompt_token_fit"]
-
 
 def measure(
     log: SampleLog,

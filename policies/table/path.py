@@ -12,15 +12,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import Float32Array
 from policies.course.decide import MOST_SURPRISE, SAME
 from policies.course.selection import LOGPROB, NO_SIGNAL, Selection
 from policies.course.stop import Evidence
 from policies.table.recorded import OrderedSamples, Recorded, Source
 from policies.verifier.learned_verifier import LEARNED
 
-__all__ = ["Path", "follow"]
-
-FloatArray: TypeAlias = NDArray[np.float32]
 IntArray: TypeAlias = NDArray[np.int64]
 
 
@@ -48,9 +46,9 @@ class Path:
     draws: tuple[Source, ...]
     prompts: NDArray[np.intp]
     evidence: Evidence
-    value: FloatArray
-    output_tokens: FloatArray
-    resent_tokens: FloatArray | None
+    value: Float32Array
+    output_tokens: Float32Array
+    resent_tokens: Float32Array | None
 
     @property
     def generators(self) -> tuple[str, ...]:
@@ -86,7 +84,7 @@ def follow(
     def drawn(attribute: str) -> NDArray[Any]:
         return np.stack([getattr(samples, attribute)[prompts, :, at] for samples, at in places])
 
-    def so_far(each: NDArray[Any]) -> FloatArray:
+    def so_far(each: NDArray[Any]) -> Float32Array:
         total = np.empty((len(names), *shape), dtype=np.float32)
         for index, name in enumerate(names):
             mine = np.array([source.generator == name for source in draws])[:, None, None]
@@ -132,7 +130,7 @@ def _signal(
     places: list[tuple[OrderedSamples, int]],
     prompts: NDArray[np.intp],
     selection: Selection,
-) -> FloatArray | None:
+) -> Float32Array | None:
     """Return the weight of each vote, or what ranks samples, shape (N, P, R); None for a plain vote."""
     if selection.signal == NO_SIGNAL:
         return None
@@ -152,9 +150,9 @@ class _Count:
         self,
         draws: tuple[str, ...],
         answer: NDArray[np.int32],
-        right: FloatArray,
-        worth: FloatArray,
-        nothing: FloatArray,
+        right: Float32Array,
+        worth: Float32Array,
+        nothing: Float32Array,
         answered: NDArray[np.bool_],
         selection: Selection,
     ) -> None:
@@ -209,7 +207,7 @@ class _Count:
             self.streak[at] = run
             self.counts.append(part.copy())
 
-    def weighed(self, signal: FloatArray | None) -> FloatArray:
+    def weighed(self, signal: Float32Array | None) -> Float32Array:
         """Return the value of the selection after each draw, by votes or by the best signal."""
         n, p, r = self.shape
         rows, orders = np.ogrid[:p, :r]
@@ -227,7 +225,7 @@ class _Count:
             return value
         plain = signal is None and not self.selection.weights
         weights = np.zeros(self.shape, dtype=np.float32)
-        before: FloatArray | None = None
+        before: Float32Array | None = None
         for at, name in enumerate(self.draws):
             start = self.start[at]
             counts = self.counts[at]
@@ -245,19 +243,19 @@ class _Count:
                 before = value[at]
         return value
 
-    def _share(self, tied: NDArray[np.bool_], at: int, before: FloatArray | None) -> FloatArray:
+    def _share(self, tied: NDArray[np.bool_], at: int, before: Float32Array | None) -> Float32Array:
         """Return the mean worth of tied answers; that of what was selected before where none is given yet."""
         right = self.right[self.start[at] : at + 1]
         mean = (tied * right).sum(axis=0) / np.maximum(tied.sum(axis=0), 1)
         other = self.nothing[at] if before is None else before
         return np.asarray(np.where(tied.any(axis=0), mean, other), dtype=np.float32)
 
-    def judged(self, recorded: Recorded, prompts: NDArray[np.intp]) -> FloatArray:
+    def judged(self, recorded: Recorded, prompts: NDArray[np.intp]) -> Float32Array:
         """Return the value where a learned verifier judges a generator's samples anew after each draw."""
         n, p, r = self.shape
         value = np.zeros(self.shape, dtype=np.float32)
         chance = np.zeros(self.shape, dtype=np.float32)
-        before: FloatArray | None = None
+        before: Float32Array | None = None
         for at, name in enumerate(self.draws):
             start = self.start[at]
             mine = [place for place in range(at + 1) if self.draws[place] == name]

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from policies.course.course import Course
 from policies.table.table import CourseTable
 
-__all__ = ["REWARD_MODEL", "is_scored", "with_reading"]
-
 REWARD_MODEL: Final = "score"
 
 

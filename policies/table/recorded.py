@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import Float32Array
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import SamplePool
 from policies.course.course import Course, Step
@@ -24,10 +25,6 @@ from policies.replay.orders import balanced_orders
 from policies.replay.recorded_answers import answer_values, comparable, filled_tokens
 from policies.table.deeper import OrderedChains, RecordedSearch, ordered_chains, recorded_searches
 from policies.verifier.learned_verifier import LEARNED, LearnedScorer
-
-__all__ = ["OrderedSamples", "Recorded", "Source"]
-
-FloatArray: TypeAlias = NDArray[np.float32]
 
 # Replayed draws in all, and the orders of one prompt that they are dealt to.
 _DRAWS: Final = 12_000
@@ -83,17 +80,17 @@ class OrderedSamples:
     """
 
     n: NDArray[np.int64]
-    correct: FloatArray
-    worth: FloatArray
+    correct: Float32Array
+    worth: Float32Array
     answer: NDArray[np.int32]
     answered: bool
-    right: FloatArray
-    nothing: FloatArray
-    output_tokens: FloatArray
-    signals: Mapping[str, FloatArray]
+    right: Float32Array
+    nothing: Float32Array
+    output_tokens: Float32Array
+    signals: Mapping[str, Float32Array]
     judge: LearnedScorer | None
     prompt_tokens: NDArray[np.float64]
-    resent_tokens: FloatArray | None = None
+    resent_tokens: Float32Array | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -119,7 +116,7 @@ class Recorded:
     pooled: bool
     chains: Mapping[str, OrderedChains] = field(default_factory=dict)
     searches: Mapping[Step, RecordedSearch] = field(default_factory=dict)
-    _judged: dict[tuple[str, int], FloatArray] = field(init=False, repr=False, default_factory=dict)
+    _judged: dict[tuple[str, int], Float32Array] = field(init=False, repr=False, default_factory=dict)
 
     @property
     def n_prompts(self) -> int:
@@ -146,7 +143,7 @@ class Recorded:
             resent_tokens=chains.side_by_side(chains.resent_tokens, width),
         )
 
-    def judged(self, generator: str, k: int) -> FloatArray:
+    def judged(self, generator: str, k: int) -> Float32Array:
         """Return how likely each of the first k samples is correct, by the judge, shape (P, R, k).
 
         The judge sees those k together. It is asked once and answers all selections; prompts with fewer

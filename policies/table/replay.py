@@ -15,8 +15,10 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import Float32Array
 from difficulty.errors import InvalidInputError
-from policies.course.course import Course, Selection, Step
+from policies.course.course import Course, Step
+from policies.course.selection import Selection
 from policies.course.stop import Never, StopRule
 from policies.table.deeper import RecordedSearch
 from policies.table.path import Path, follow
@@ -24,9 +26,6 @@ from policies.table.reading import REWARD_MODEL, is_scored
 from policies.table.recorded import Recorded, Source
 from policies.table.table import CourseTable
 
-__all__ = ["replay"]
-
-FloatArray: TypeAlias = NDArray[np.float32]
 Draws: TypeAlias = tuple[Source, ...]
 
 # Draws that are replayed at a time: bounds memory to some hundred MB.
@@ -36,13 +35,13 @@ _CHUNK: Final = 1 << 24
 class _Read(NamedTuple):
     """Means over orders: value and rounds (P,), usage of G generators (P, G)."""
 
-    value: FloatArray
-    rounds: FloatArray
-    samples: FloatArray
-    requests: FloatArray
-    output_tokens: FloatArray
-    resent_tokens: FloatArray
-    verifier_tokens: FloatArray
+    value: Float32Array
+    rounds: Float32Array
+    samples: Float32Array
+    requests: Float32Array
+    output_tokens: Float32Array
+    resent_tokens: Float32Array
+    verifier_tokens: Float32Array
 
 
 def replay(recorded: Recorded, courses: Sequence[Course]) -> CourseTable:
@@ -142,7 +141,7 @@ class _Reader:
         self._place = np.arange(path.value.size).reshape(n_draws, -1)
         self._ones = np.ones(self._n_orders, dtype=np.float32)
 
-    def _mean(self, replays: FloatArray) -> FloatArray:
+    def _mean(self, replays: Float32Array) -> Float32Array:
         """Return the mean over orders, shape (P,)."""
         total = replays.reshape(self._n_prompts, self._n_orders) @ self._ones
         return np.asarray(total / np.float32(self._n_orders))
@@ -241,12 +240,14 @@ class _Reader:
                 usage["verifier_tokens"][:, at] += own * read.samples[:, at] + read.output_tokens[:, at]
         return read._replace(value=value, rounds=read.rounds + share, **usage)
 
-    def _tokens(self, tokens: FloatArray, columns: list[int | None], place: NDArray[np.intp]) -> FloatArray:
+    def _tokens(
+        self, tokens: Float32Array, columns: list[int | None], place: NDArray[np.intp]
+    ) -> Float32Array:
         """Return the mean tokens of each generator, shape (P, G); 0 of one that the path does not draw."""
         none = np.zeros(self._n_prompts, dtype=np.float32)
         each = [none if g is None else self._mean(tokens[g].reshape(-1).take(place)) for g in columns]
         return np.stack(each, axis=1)
 
-    def _sent(self, sent: FloatArray, stop: NDArray[np.intp]) -> FloatArray:
+    def _sent(self, sent: Float32Array, stop: NDArray[np.intp]) -> Float32Array:
         """Return the mean requests of each generator, shape (P, G)."""
         return np.stack([self._mean(column.take(stop)) for column in sent.T], axis=1)

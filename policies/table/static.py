@@ -19,8 +19,6 @@ from policies.table.reading import is_scored
 from policies.table.table import CourseTable
 from policies.verifier.learned_verifier import LearnedScorer
 
-__all__ = ["static_table"]
-
 
 def static_table(
     log: SampleLog,

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Self, TypeAlias
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import Float32Array
 from difficulty.errors import InvalidInputError
 from policies.cost.cost_model import CostModel
 from policies.course.course import Course
-
-__all__ = ["CourseTable", "Slots"]
-
-FloatArray: TypeAlias = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -83,13 +80,13 @@ class CourseTable:
 
     courses: tuple[Course, ...]
     slots: Slots
-    value: FloatArray
-    rounds: FloatArray
-    samples: FloatArray
-    requests: FloatArray
-    output_tokens: FloatArray
-    resent_tokens: FloatArray
-    verifier_tokens: FloatArray
+    value: Float32Array
+    rounds: Float32Array
+    samples: Float32Array
+    requests: Float32Array
+    output_tokens: Float32Array
+    resent_tokens: Float32Array
+    verifier_tokens: Float32Array
 
     @classmethod
     def empty(cls, courses: Sequence[Course], n_prompts: int) -> Self:
@@ -136,7 +133,7 @@ class CourseTable:
         arrays = {name: getattr(self, name)[:, columns if name in _BY_COURSE else slots] for name in _ARRAYS}
         return replace(self, courses=tuple(courses), slots=Slots.for_courses(courses), **arrays)
 
-    def cost(self, model: CostModel, prompt_tokens: Mapping[str, NDArray[np.float64]]) -> FloatArray:
+    def cost(self, model: CostModel, prompt_tokens: Mapping[str, NDArray[np.float64]]) -> Float32Array:
         """Return the expected cost of every course on every prompt, shape (P, C).
 
         Parameters

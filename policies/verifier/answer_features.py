@@ -13,8 +13,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["COLUMNS", "answer_features", "feature_names", "group_codes", "group_sums"]
-
 COLUMNS: Final = ("mean_logprob", "output_tokens")
 """Recorded quantities that features are made of, beside the answers."""
 

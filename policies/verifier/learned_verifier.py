@@ -22,8 +22,6 @@ from difficulty.trees.lightgbm_text import read_lightgbm
 from difficulty.trees.plain import PlainTrees
 from policies.verifier.answer_features import COLUMNS, answer_features, feature_names
 
-__all__ = ["LEARNED", "CorrectnessModel", "LearnedScorer", "read_models", "write_models"]
-
 LEARNED: Final = "learned"
 """Name of the learned verifier in allocations, requests and on the command line."""
 

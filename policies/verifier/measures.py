@@ -15,8 +15,6 @@ from difficulty.errors import InvalidInputError
 from difficulty.log.sample_pool import SamplePool
 from policies.verifier.learned_verifier import LearnedScorer
 
-__all__ = ["ScoreMeasures", "calibration_error", "measure_scores"]
-
 # The samples of a prompt that are scored together, at most.
 _TOGETHER: Final = 16
 _N_BINS: Final = 10

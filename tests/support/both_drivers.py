@@ -9,8 +9,6 @@ from planner.drivers import drive
 from planner.ports.outcome import Outcome
 from planner.strategies.task import Task
 
-__all__ = ["run_concurrently", "run_lockstep"]
-
 
 async def run_lockstep(tasks: Sequence[Task], **settings: Any) -> list[Outcome]:
     """Run tasks in rounds."""

@@ -9,8 +9,6 @@ from typing import Final
 
 import numpy as np
 
-__all__ = ["damaged"]
-
 _VALUES: Final = [
     *(b"null", b"true", b"-1", b"0", b"1e999", b"-0.0", b"NaN", b'""', b'"\\ud800"', b"[]", b"{}", b"[[]]"),
     *(b'["42"]', b'{"a": 1}', b"1" + b"0" * 400, b"9007199254740993", b"1e-400", b"1000000", b'"\xff\xfe"'),

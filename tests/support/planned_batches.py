@@ -25,8 +25,6 @@ from policies.course.course import Course, waves
 from policies.course.stop import Agreement
 from policies.plan.plan import AllocationPlan
 
-__all__ = ["Batch"]
-
 _PROMPT_TOKENS = 30
 
 

@@ -19,8 +19,6 @@ from policies.course.stop import Agreement, Beta, Share, Unanimous
 from policies.table.table import CourseTable
 from training.evaluation.bed import Measured, Subject, TestBed
 
-__all__ = ["COURSES", "PRICES", "tiny_bed"]
-
 COURSES: tuple[Course, ...] = (
     Course(steps=waves("small", (1,))),
     Course(steps=waves("small", (3,))),

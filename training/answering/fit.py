@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.log.sample_log import SampleLog
 from difficulty.trees.lightgbm_text import trees_of_booster
 from policies.answering.answering import Answering
@@ -21,10 +22,6 @@ from policies.answering.evidence import FEATURES, Usual, evidence_of
 from policies.course.course import Course, Step
 from policies.table.recorded import Recorded
 from training.answering.replays import play, playable
-
-__all__ = ["fit_answering", "panels_of"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 # Levels of the policy that are played, from its dearest price to the cheapest.
 _LEVELS: Final = 6

@@ -6,11 +6,11 @@ It assumes the beliefs out of fold that chose the policy. Fitting is left to `tr
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.belief.reference_prompts import ReferencePrompts
 from difficulty.log.sample_log import SampleLog
 from policies.answering.answering import Answering
@@ -21,10 +21,6 @@ from training.answering.fit import fit_answering, panels_of
 from training.policy.gaps import filled
 from training.policy.learn import Learned
 from training.policy.offers import Believed, choose
-
-__all__ = ["with_answering"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 
 def with_answering(

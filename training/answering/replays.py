@@ -19,8 +19,6 @@ from policies.course.stop import Never
 from policies.course.tally import Tally
 from policies.table.recorded import OrderedSamples, Recorded
 
-__all__ = ["Play", "play", "playable"]
-
 
 class Play(NamedTuple):
     """One play of a course on a prompt.

@@ -33,14 +33,12 @@ from planner.ports.outcome_wire import outcome_to_json
 from planner.progress import Progress, silent
 from policies.cost.budget import Budget, check_unit
 from policies.cost.usage import Usage
-from training.lab import LANGUAGE_MODEL, draw_problems
+from training.lab import LANGUAGE_MODEL
 from training.lab.prompts import lab_generators, lab_prompts
+from training.lab.tasks import draw_problems
 from training.rehearsal.forecast import Forecast
 from training.rehearsal.rehearse import rehearse
 from training.train import train
-
-__all__ = ["LiveDemo", "LiveRun", "lab_batches", "live_budgets", "run_live"]
-
 
 _N_BUDGETS: Final = 3
 # Whether plans are one-shot: rehearsed and run both ways.

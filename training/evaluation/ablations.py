@@ -7,17 +7,13 @@ off and is left out.
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import BoolArray
 from training.evaluation.bed import Played, Subject, TestBed
 from training.policy import masks
-
-__all__ = ["CHOICE", "POOLING", "REACTING", "TEXT", "ablations"]
-
-BoolArray: TypeAlias = NDArray[np.bool_]
 
 TEXT: Final = "the text"
 REACTING: Final = "reacting to samples"

@@ -17,8 +17,6 @@ from training.evaluation.bed import TestBed
 from training.evaluation.promises import Planned
 from training.policy import masks
 
-__all__ = ["allocation_table", "kind_of"]
-
 _N_BANDS: Final = 5
 
 

@@ -7,19 +7,16 @@ realised on the test prompts. Drawing intervals around these numbers is left to
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from policies.course.allocate import summary_of
 from policies.course.course import Course
 from training.evaluation.bed import Played, TestBed
 from training.policy import masks
-
-__all__ = ["marginal_greedy", "placebo", "random_histogram", "rivals", "snell_bins", "static_mix", "uniform"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 _SNELL_BINS: Final = 5
 _DAMANI_BINS: Final = 10

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.belief.reference_prompts import ReferencePrompts
 from difficulty.belief.weighing import DenseWeights
 from difficulty.log.sample_log import SampleLog
@@ -27,10 +28,6 @@ from policies.course.course import Course
 from policies.solver.hull import upper_hull
 from policies.table.measure import prompt_lengths
 from policies.table.table import CourseTable
-
-__all__ = ["Measured", "Played", "Subject", "TestBed"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 
 class Played(NamedTuple):

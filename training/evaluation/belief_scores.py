@@ -6,19 +6,16 @@ Scores are beside those of the constant belief in all training prompts alike. Th
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.belief.reference_prompts import Belief
 from difficulty.log.sample_log import SampleLog
 from difficulty.predictor.calibration import brier_score, explained_share, rate_crps, reliability_curve
 from difficulty.scale import UNIT, Scale
-
-__all__ = ["score_belief"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 
 def score_belief(belief: Belief, log: SampleLog, *, scale: Scale = UNIT) -> dict[str, Any]:

@@ -8,17 +8,14 @@ policy that some prompts cannot tell is compared on the others alone, with the r
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from training.evaluation.bed import Played
 from training.frontier import Frontier, interval
-
-__all__ = ["QUANTILES", "Comparison", "compare", "gap_closed", "head_to_head", "on"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 QUANTILES: Final = (0.25, 0.50, 0.75, 0.90)
 # Multiples at these are averaged; at a quarter of the way, all that differs is often the first sample.

@@ -17,8 +17,6 @@ from difficulty.scale import UNIT, Scale
 from planner.bundle.policy_bundle import PolicyBundle
 from training.evaluation.belief_scores import score_belief
 
-__all__ = ["family_scores"]
-
 # Of fewer prompts, a share of variance is noise.
 _FEWEST: Final = 20
 

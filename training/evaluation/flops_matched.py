@@ -10,21 +10,17 @@ models are taken as equally long, and the result says so.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.generator import Generator
 from policies.table.table import CourseTable
 from training.evaluation.bed import TestBed
 from training.evaluation.comparison import on
 from training.frontier import interval
 from training.policy import masks
-
-__all__ = ["flops_matched"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 # Inference tokens per pre-training token that Snell et al. consider, and infinity: inference alone.
 _RATIOS: Final = (np.inf, 22.0, 0.79, 0.16)

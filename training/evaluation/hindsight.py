@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.log.sample_log import SampleLog
 from policies.cost.cost_model import CostModel
 from policies.menu.curves import Half, half_pool
@@ -21,10 +21,6 @@ from policies.plan.objective import Objective
 from policies.verifier.learned_verifier import CorrectnessModel
 from training.evaluation.bed import Measured, Played, TestBed
 from training.evaluation.measured import measure_courses
-
-__all__ = ["hindsight", "posterior"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 # Weight of the prompt's own numbers beside those of the prompts that resemble it. On recorded logs a quarter
 # to three quarters beat both ends, by up to .06 of value at equal cost; on simulated ones, where the text

@@ -26,8 +26,6 @@ from training.evaluation.bed import Measured, Subject, TestBed
 from training.evaluation.measured import measure_courses
 from training.policy import masks
 
-__all__ = ["Judged", "judge"]
-
 # Below this share of the test prompts, courses that the log tells of few are given up to keep prompts.
 _ENOUGH: Final = 0.5
 # Of the test prompts: courses that fewer tell are given up, the mildest first.

@@ -8,11 +8,12 @@ labels come about is left to `training.labels`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle
 from training.evaluation.bed import Subject, TestBed
@@ -23,10 +24,6 @@ from training.labels.correction import Correction
 from training.labels.labelled import labelled
 from training.labels.rectify import rectified
 from training.policy import masks
-
-__all__ = ["LabelledTest", "label_rows", "lost_by_labels"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 _FEWEST: Final = 5
 # Share of test prompts with verdicts from which on policies are judged by these alone.

@@ -23,8 +23,6 @@ from policies.table.recorded import Recorded
 from policies.table.table import CourseTable
 from policies.verifier.learned_verifier import LEARNED, CorrectnessModel, LearnedScorer
 
-__all__ = ["measure_courses"]
-
 
 def measure_courses(
     log: SampleLog,

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidBudgetError
 from planner.planner import Planner
 from planner.planning.request import STRANGE, UnfamiliarPromptsWarning
@@ -21,10 +22,6 @@ from policies.cost.budget import Budget, check_unit
 from training.evaluation.bed import TestBed
 from training.evaluation.comparison import on
 from training.frontier import interval
-
-__all__ = ["Planned", "budget_rows", "plan_batch", "promise_rows"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 _N_FIFTHS: Final = 5
 # Share of the scale within which a promise holds, however small its error is.

@@ -9,17 +9,14 @@ price in the same way. Numbers between those of the table are mixed from their n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from training.evaluation.bed import Played
 from training.frontier import Frontier, interval
-
-__all__ = ["against_uniform"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 _SHARES: Final = (0.5, 0.75, 0.9, 1.0)
 

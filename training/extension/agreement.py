@@ -8,19 +8,15 @@ of `training.extension.factors`.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import SamplePool
 from planner.bundle.policy_bundle import PolicyBundle
 from training.extension.factors import Factors, Fit, Places, fit_process
-
-__all__ = ["Agreeing", "fit_with_agreement", "self_agreement", "worth_reading"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 # Weight of drawn prompts near a reference from which on their agreement counts more than the usual one.
 _HELD: Final = 0.02

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.log.sample_log import SampleLog
@@ -29,10 +30,6 @@ from training.extension.joined import joined
 from training.extension.next_prompts import next_prompts
 from training.extension.offers import offers
 from training.policy.columns import measure_columns
-
-__all__ = ["Extended", "extend"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 _FEWEST: Final = 20
 _KNOWN: Final = ("accuracy", "coverage")

@@ -9,21 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Self, TypeAlias
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.belief.leaf_weights import LeafWeights
 from difficulty.belief.text_belief import TextBelief
 from difficulty.errors import InvalidInputError
 from difficulty.features.prompt_features import PromptFeatures
 from difficulty.prompt import Prompt
 from planner.bundle.policy_bundle import PolicyBundle
-
-__all__ = ["Factors", "Fit", "Places", "fit_process"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 # Weights of the shared factors and of the residual against noise of 1; chosen on reasoning-gym, where any
 # within a factor of 2 explain as much within .01 (notebooks/LOG.md, 2026-11-29).

@@ -6,11 +6,12 @@ follow those of the other generators in proportion. What plans may use is left t
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle
 from policies.course.course import Course
@@ -19,10 +20,6 @@ from policies.menu.curves import row_mean
 from policies.table.table import CourseTable
 from training.extension.factors import Fit
 from training.policy.columns import Columns, screen
-
-__all__ = ["foretold", "kept", "picks_without_scores"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 _MOST_COURSES: Final = 40
 

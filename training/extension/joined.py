@@ -21,8 +21,6 @@ from policies.table.measure import prompt_lengths, prompt_token_fit
 from policies.table.table import CourseTable
 from training.extension.factors import Fit
 
-__all__ = ["joined"]
-
 
 def joined(
     bundle: PolicyBundle,

@@ -6,16 +6,9 @@ resemble come first. Labels play no part; what labelling costs is left to the ca
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
-from numpy.typing import NDArray
 
 from training.extension.factors import Fit, Places
-
-__all__ = ["next_prompts"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 
 def next_prompts(fit: Fit, candidates: Places, n: int) -> list[int]:

@@ -6,20 +6,17 @@ is foretold is left to `training.extension.foretold`.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from planner.bundle.policy_bundle import PolicyBundle
 from policies.cost.cost_model import CostModel
 from policies.table.table import CourseTable
 from training.extension.factors import Fit
 from training.policy.columns import Columns
-
-__all__ = ["offers"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 _MOST_OFFERS: Final = 6
 # Value per prompt that offers must be foretold to gain: less is not worth a change.

@@ -14,15 +14,13 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
 from policies.groups.group_planner import GroupPlanner
 from policies.groups.values import GroupValue
 from training.groups.rivals import RIVALS, Ask, Rival, Seen
 
-__all__ = ["OURS", "GroupResult", "Planted", "compare_groups", "recorded_truth"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int64]
 Move: TypeAlias = Callable[[FloatArray, np.random.Generator], FloatArray]
 

@@ -13,12 +13,10 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from policies.groups.values import GroupValue, values_at
 from policies.solver.solver import solve
 
-__all__ = ["RIVALS", "Ask", "Rival", "Seen"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int64]
 
 # Chance that a prompt is skipped whose last group had no contrast.

@@ -9,22 +9,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from training.lab.tasks import ANSWER_MARK, STEP_DELIMITER, WordProblem, draw_problems, grade
-
-__all__ = [
-    "ANSWER_MARK",
-    "DIRECT_TEMPLATE",
-    "LANGUAGE_MODEL",
-    "REVISION_REQUEST",
-    "REVISION_SEPARATOR",
-    "REWARD_MODEL",
-    "STEPS_TEMPLATE",
-    "STEP_DELIMITER",
-    "WordProblem",
-    "draw_problems",
-    "grade",
-]
-
 LANGUAGE_MODEL = Path(__file__).parent / "weights" / "language_model"
 """Folder of the shipped language model (`transformers.AutoModelForCausalLM`, `AutoTokenizer`, vLLM)."""
 

@@ -15,8 +15,6 @@ from typing import Any, NamedTuple
 
 from difficulty.errors import InvalidInputError, require
 
-__all__ = ["LOOK_BACK", "N_EXTRA", "set_up_comparison", "widen"]
-
 N_EXTRA = 40
 """Places beside the language model's hidden state, in which the comparison is worked out."""
 

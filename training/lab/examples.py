@@ -17,19 +17,6 @@ from numpy.typing import NDArray
 from training.lab.tasks import MAX_DIGITS, MAX_STEPS, STEP_DELIMITER, WordProblem, draw_problem
 from training.lab.writers import write_solution
 
-__all__ = [
-    "Batch",
-    "Example",
-    "base_examples",
-    "batches",
-    "chat",
-    "draw_shard",
-    "drill_examples",
-    "encode",
-    "padded_width",
-    "revision_example",
-]
-
 _NOT_LEARNED = -100
 _DIGIT_WEIGHTS = np.array([0.30, 0.40, 0.30])
 _DRILL_DIGIT_WEIGHTS = np.array([0.10, 0.40, 0.50])  # long numbers have the most facts to learn

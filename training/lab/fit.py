@@ -18,8 +18,6 @@ from typing import Any
 from difficulty.errors import InvalidInputError, MissingDependencyError, require
 from training.lab.examples import Batch
 
-__all__ = ["FitConfig", "fit", "language_model", "next_token_loss"]
-
 _LOG = logging.getLogger(__name__)
 _REPORT_EVERY = 50
 _DECAY = 0.05

@@ -20,8 +20,6 @@ from training.lab.rewards import score_steps, split_steps
 from training.lab.sampling import sample
 from training.lab.tasks import MAX_DIGITS, MAX_STEPS, WordProblem, draw_problems, grade
 
-__all__ = ["best_of_n_table", "measure", "pass_at_1_table", "revision_table", "step_auc"]
-
 _RULES = ("vote", "best_of_n", "weighted_best_of_n", "coverage")
 _GREEDY = 1e-4  # a temperature at which the likeliest token is all but certain
 

@@ -14,8 +14,6 @@ from difficulty.prompt import Prompt
 from training.lab import DIRECT_TEMPLATE, LANGUAGE_MODEL, STEPS_TEMPLATE
 from training.lab.tasks import WordProblem
 
-__all__ = ["N_PARAMS", "lab_generators", "lab_prompts"]
-
 N_PARAMS = 921_856
 """Parameters of the shipped language model, embeddings included."""
 

@@ -25,8 +25,6 @@ from training.lab.sampling import sample
 from training.lab.tasks import WordProblem
 from training.lab.writers import write_solution
 
-__all__ = ["Attempts", "draw_attempts", "revision_examples"]
-
 _PLAIN = 0.35  # share of first answers in the mixture: without them the first attempt gets worse
 _DRILLS = 0.15
 

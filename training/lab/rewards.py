@@ -24,16 +24,6 @@ from training.lab.examples import Batch, chat, group_by_length, padded_width
 from training.lab.sampling import sample
 from training.lab.tasks import ANSWER_MARK, STEP_DELIMITER, WordProblem, draw_problems, grade
 
-__all__ = [
-    "LabelledSteps",
-    "label_steps",
-    "reward_batches",
-    "reward_loss",
-    "reward_model",
-    "score_steps",
-    "split_steps",
-]
-
 _JUDGED = (*"0123456789=+-*/", ":Ġ")  # what of a step is compared with what was expected
 
 

@@ -13,8 +13,6 @@ from typing import Any
 from difficulty.errors import InvalidInputError, require
 from planner.backends.kv_cache import cache_argument, cache_of
 
-__all__ = ["sample"]
-
 _BATCH = 384  # rows; more gains nothing on one core
 _SHRINK = 0.75  # drop finished rows when at most this share is alive: copying the cache costs about one step
 

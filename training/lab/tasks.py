@@ -14,19 +14,6 @@ import numpy as np
 
 from difficulty.errors import InvalidInputError
 
-__all__ = [
-    "ANSWER_MARK",
-    "LIMITS",
-    "MAX_DIGITS",
-    "MAX_STEPS",
-    "STEP_DELIMITER",
-    "WordProblem",
-    "draw_problem",
-    "draw_problems",
-    "grade",
-    "vocabulary_texts",
-]
-
 ANSWER_MARK = "#### "
 """Stands before the final answer, as in GSM8K."""
 

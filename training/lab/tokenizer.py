@@ -11,8 +11,6 @@ from typing import Any
 from difficulty.errors import require
 from training.lab.tasks import ANSWER_MARK, vocabulary_texts
 
-__all__ = ["CHAT_TEMPLATE", "SPECIAL_TOKENS", "build_tokenizer"]
-
 SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<user>", "<assistant>")
 
 CHAT_TEMPLATE = (

@@ -29,8 +29,6 @@ from training.lab.rewards import LabelledSteps, label_steps, reward_batches, rew
 from training.lab.tasks import WordProblem, draw_problems
 from training.lab.tokenizer import build_tokenizer
 
-__all__ = ["LabConfig", "main", "train_lab"]
-
 _LOG = logging.getLogger(__name__)
 _TEMPLATES = (DIRECT_TEMPLATE, STEPS_TEMPLATE)
 _T = TypeVar("_T")

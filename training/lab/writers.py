@@ -16,8 +16,6 @@ import numpy as np
 
 from training.lab.tasks import ANSWER_MARK, LIMITS, STEP_DELIMITER, WordProblem
 
-__all__ = ["SLIPS", "write_solution"]
-
 SLIPS = {1: 0.05, 2: 0.12, 3: 0.20}
 """Share of equations that go wrong in first answers, by digits of the problem."""
 

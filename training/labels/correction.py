@@ -11,18 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError
 from difficulty.log.label_signals import LabelSignals
 from difficulty.scale import Scale
-
-__all__ = ["Correction"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 # Signals are kept this far from 0 and 1 before their log-odds are taken.
 _CLIP: Final = 0.01

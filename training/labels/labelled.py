@@ -7,19 +7,15 @@ otherwise left aside.
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError
 from difficulty.log.label_signals import Labels, LabelSignals
 from difficulty.log.sample_log import SampleLog
 from training.labels.correction import Correction
-
-__all__ = ["Labelled", "labelled"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 _DIGITS: Final = 6
 

@@ -6,16 +6,12 @@ noise of these. It assumes that graded prompts were drawn at random; how labels 
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from training.frontier import interval
-
-__all__ = ["Rectified", "rectified"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 
 class Rectified(NamedTuple):

@@ -7,21 +7,17 @@ it is left to who reads it; the policy is learned all the same.
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.log.label_signals import Labels, LabelSignals
 from difficulty.log.sample_log import SampleLog
 from difficulty.scale import Scale
 from training.frontier import bootstrap_weights
 from training.labels.rectify import rectified
-
-__all__ = ["rivals"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 # How far the gap between two generators may be off by labels alone: 70 of 74 gaps between generators of one
 # log were within it (CRUXEval-O, GSM8K and reasoning-gym, `notebooks/LOG.md`, 2026-11-29).

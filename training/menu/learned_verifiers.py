@@ -7,11 +7,12 @@ shown to beat the vote and no other pick looks better. It assumes an objective o
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle
@@ -24,16 +25,6 @@ from policies.verifier.learned_verifier import LEARNED, CorrectnessModel, Learne
 from policies.verifier.measures import ScoreMeasures, measure_scores
 from policies.verifier.selection import PICKS, selection_accuracy
 from training.frontier import bootstrap_weights, interval
-
-__all__ = [
-    "WIDTHS",
-    "LearnedVerifiers",
-    "fit_learned_verifiers",
-    "measure_learned_verifiers",
-    "selection_rows",
-]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 WIDTHS: Final = (2, 4, 8, 16)
 """Samples at which picking is measured."""

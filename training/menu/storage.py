@@ -20,8 +20,6 @@ from difficulty.errors import InvalidInputError, MissingDependencyError
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["enqueue_missing", "study_storage"]
-
 _DATABASES: Final = ("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql")
 # Another worker makes the tables in well under a second.
 _PAUSES: Final = (0.1, 0.2, 0.4, 0.8, 1.6)

@@ -13,8 +13,6 @@ from difficulty.log.sample_log import SampleLog
 from policies.cost.cost_model import CostModel
 from training.menu.learned_verifiers import LearnedVerifiers
 
-__all__ = ["study_name"]
-
 
 def study_name(
     log: SampleLog,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.belief.belief_options import BeliefOptions
 from difficulty.belief.mixture import OutOfFold
 from training.menu.storage import enqueue_missing, study_storage
@@ -25,9 +26,6 @@ from training.policy.population import best_static
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["search_belief"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 Progress: TypeAlias = Callable[[int, int], None]
 
 # Prompts that each trial asks: a trial over thousands takes a second.

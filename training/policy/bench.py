@@ -12,11 +12,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import Float32Array
 from difficulty.scale import UNIT, Scale
 
-__all__ = ["Bench", "paired", "paired_at"]
-
-FloatArray: TypeAlias = NDArray[np.float32]
 IntArray: TypeAlias = NDArray[np.intp]
 
 
@@ -43,9 +41,9 @@ class Bench:
         Of the values.
     """
 
-    value: FloatArray
-    cost: FloatArray
-    weights: FloatArray
+    value: Float32Array
+    cost: Float32Array
+    weights: Float32Array
     groups: IntArray
     folds: IntArray
     static: NDArray[np.bool_]

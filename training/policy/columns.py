@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import Float32Array
 from difficulty.errors import UnknownUnitError
 from difficulty.log.sample_log import SampleLog
 from difficulty.scale import UNIT, Scale
@@ -31,10 +32,6 @@ from policies.table.table import CourseTable
 from policies.verifier.learned_verifier import LearnedScorer
 from training.policy.gaps import filled
 from training.policy.narrowing import best_first
-
-__all__ = ["Columns", "measure_columns", "screen"]
-
-FloatArray: TypeAlias = NDArray[np.float32]
 
 # Share of the prompts that must have the samples for a course.
 _SHARE: Final = 0.3
@@ -67,8 +64,8 @@ class Columns:
     """
 
     table: CourseTable
-    value: FloatArray
-    cost: FloatArray
+    value: Float32Array
+    cost: Float32Array
     prices: NDArray[np.float64]
     scale: Scale = UNIT
 
@@ -91,7 +88,7 @@ def measure_columns(
     learned: Mapping[str, LearnedScorer] | None = None,
     offered: Mapping[str, StrategyName] | None = None,
     wanted: Callable[[Course], bool] | None = None,
-    weights: FloatArray | None = None,
+    weights: Float32Array | None = None,
     seed: int = 0,
 ) -> Columns:
     """Measure every course worth trying on every prompt of a log.
@@ -207,7 +204,7 @@ def _unrecorded(log: SampleLog, model: CostModel) -> str:
 
 
 def _prices(
-    courses: Sequence[Course], value: FloatArray, cost: FloatArray, scale: Scale
+    courses: Sequence[Course], value: Float32Array, cost: Float32Array, scale: Scale
 ) -> NDArray[np.float64]:
     """Return falling prices at which the static mix, or the best courses for all, go from one to the next.
 
@@ -229,7 +226,7 @@ def _prices(
     return np.unique(np.concatenate([[_STEEPER**2 * top], grid, between, [bottom / 2]]))[::-1]
 
 
-def screen(columns: Columns, weights: FloatArray | None, *, seed: int = 0) -> NDArray[np.intp]:
+def screen(columns: Columns, weights: Float32Array | None, *, seed: int = 0) -> NDArray[np.intp]:
     """Return the courses that are near the best at some price, for everybody or for some prompts by text.
 
     Parameters

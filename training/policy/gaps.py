@@ -8,16 +8,14 @@ reads a filled gap.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import Float32Array
 from policies.table.table import CourseTable
 
-__all__ = ["filled", "filled_table", "filled_where_known"]
-
-FloatArray: TypeAlias = NDArray[np.float32]
 Float = TypeVar("Float", np.float32, np.float64)
 
 _BLOCK = 256  # columns whose likeness to all others is held at once
@@ -63,9 +61,9 @@ def filled(values: NDArray[Float], *, lower: float = -np.inf, upper: float = np.
 class _Spreads:
     """How much the difference of two columns varies over the prompts that both tell, by matrix products."""
 
-    known: FloatArray  # shape (P, C)
-    values: FloatArray  # shape (P, C), about their columns' means, 0 where unknown
-    squares: FloatArray
+    known: Float32Array  # shape (P, C)
+    values: Float32Array  # shape (P, C), about their columns' means, 0 where unknown
+    squares: Float32Array
 
     @classmethod
     def of(cls, values: NDArray[Float], known: NDArray[np.bool_]) -> _Spreads:
@@ -73,7 +71,7 @@ class _Spreads:
         centred = np.asarray(centred / max(float(np.abs(centred).max()), 1e-30), dtype=np.float32)
         return cls(known=known.astype(np.float32), values=centred, squares=centred**2)
 
-    def of_columns(self, columns: NDArray[np.int64]) -> FloatArray:
+    def of_columns(self, columns: NDArray[np.int64]) -> Float32Array:
         """Return variances of the difference, shape (columns, C): infinite where no prompt tells both."""
         known, values, squares = (array[:, columns].T for array in (self.known, self.values, self.squares))
         n = known @ self.known
@@ -84,7 +82,7 @@ class _Spreads:
         return np.where(n > 0, variance, np.float32(np.inf))
 
 
-def filled_table(table: CourseTable, value: FloatArray) -> CourseTable:
+def filled_table(table: CourseTable, value: Float32Array) -> CourseTable:
     """Return a table without gaps but for tokens that nobody recorded.
 
     Parameters

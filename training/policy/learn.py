@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import Float32Array
 from difficulty.log.sample_log import SampleLog
 from planner.progress import Progress, silent
 from policies.choice.course_policy import CoursePolicy
@@ -28,9 +29,6 @@ from training.policy.offers import Believed, believe
 from training.policy.told import fit_telling
 from training.policy.verdict import CHECKED, SHOWN, Verdict, on_offer, verdict
 
-__all__ = ["Learned", "Weighed", "bench_of", "learn"]
-
-FloatArray: TypeAlias = NDArray[np.float32]
 Search: TypeAlias = Callable[[Bench], "Weighed | None"]
 
 
@@ -45,8 +43,8 @@ class Weighed(NamedTuple):
         Narrower ones, by which it is told what chosen courses bring; None where there are none.
     """
 
-    choosing: FloatArray
-    sharp: FloatArray | None = None
+    choosing: Float32Array
+    sharp: Float32Array | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -73,7 +71,7 @@ class Learned:
 
     policy: CoursePolicy
     table: CourseTable
-    value: FloatArray
+    value: Float32Array
     deployed: NDArray[np.bool_]
     columns: Columns
     bench: Bench
@@ -163,7 +161,7 @@ def learn(
 
 def bench_of(
     columns: Columns,
-    weights: FloatArray | None,
+    weights: Float32Array | None,
     *,
     groups: NDArray[np.intp],
     folds: NDArray[np.intp],

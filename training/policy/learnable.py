@@ -12,8 +12,6 @@ from difficulty.log.redaction import refuse_redacted
 from difficulty.log.sample_log import SampleLog
 from policies.plan.objective import Objective
 
-__all__ = ["check_learnable"]
-
 _MIN_PROMPTS: Final = 20
 
 

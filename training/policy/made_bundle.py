@@ -29,8 +29,6 @@ from training.policy.learn import Learned
 from training.policy.overoptimised import overoptimised
 from training.policy.text_read import TextRead, successes
 
-__all__ = ["made_bundle"]
-
 # Reference prompts that a bundle keeps: planning time and memory grow with them, precision hardly does.
 _MAX_REFERENCES: Final = 3000
 

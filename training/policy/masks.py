@@ -7,19 +7,15 @@ selectors, caps, generators and samples.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import BoolArray
 from policies.course.course import Course
 from policies.course.stop import Agreement, BestScore, Beta, Share, Unanimous
 from policies.verifier.learned_verifier import LEARNED
 from training.report.names import BEST_RULE
-
-__all__ = ["RULES", "of_one_generator", "one_shot", "rule_masks", "single", "static"]
-
-BoolArray: TypeAlias = NDArray[np.bool_]
 
 
 def of_one_generator(courses: Sequence[Course]) -> BoolArray:

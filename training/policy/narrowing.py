@@ -7,18 +7,14 @@ at no price, neither for everybody nor for prompts of some kind. Measuring is le
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import Float32Array
 from policies.menu.curves import row_mean
 from policies.solver.prices import price_grid
 from policies.table.table import CourseTable
-
-__all__ = ["best_first"]
-
-FloatArray: TypeAlias = NDArray[np.float32]
 
 _N_PRICES: Final = 40
 # Prompts that are asked what they would take by their text, and the share of what they take, over all prices,
@@ -28,7 +24,7 @@ _SOME: Final = 0.005
 
 
 def best_first(
-    table: CourseTable, cost: FloatArray, weights: FloatArray | None = None, *, seed: int = 0
+    table: CourseTable, cost: Float32Array, weights: Float32Array | None = None, *, seed: int = 0
 ) -> list[tuple[str, ...]]:
     """Return the generators of all courses, in order of first use, those first that are best at a price.
 

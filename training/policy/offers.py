@@ -6,16 +6,13 @@ it gained, beyond some standard errors over groups. What no prompt would take is
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import Float32Array
 from training.policy.bench import Bench, paired
-
-__all__ = ["Believed", "believe", "choose", "offers"]
-
-FloatArray: TypeAlias = NDArray[np.float32]
 
 _ROUNDS: Final = 4
 _MOST_OFFERS: Final = 24
@@ -24,11 +21,11 @@ _MOST_OFFERS: Final = 24
 class Believed(NamedTuple):
     """Expected value and cost of every course for N prompts, shape (N, C)."""
 
-    value: FloatArray
-    cost: FloatArray
+    value: Float32Array
+    cost: Float32Array
 
 
-def believe(bench: Bench, weights: FloatArray) -> Believed:
+def believe(bench: Bench, weights: Float32Array) -> Believed:
     """Return what weights over the bench's prompts, shape (N, P), expect."""
     return Believed(weights @ bench.value, weights @ bench.cost)
 

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from training.policy.bench import paired
 from training.policy.columns import Columns
 
-__all__ = ["overoptimised"]
-
 # Standard errors over groups by which the value must fall from its peak to the most samples.
 _SHOWN: Final = 2.5
 

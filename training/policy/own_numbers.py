@@ -16,8 +16,6 @@ from difficulty.log.sample_log import SampleLog
 from difficulty.scale import UNIT, Scale
 from planner.bundle.policy_bundle import PolicyBundle
 
-__all__ = ["OwnNumbers"]
-
 # Ends of a scale that lie so many times its span from 0 leave 32 bits less than five digits.
 _FAR: Final = 100.0
 _OF_A_FALL: Final = ("fall", "error")

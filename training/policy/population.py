@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from training.policy.bench import Bench, paired, paired_at
 
-__all__ = ["best_for_all", "best_static", "stopping_early"]
-
 # Standard errors by which a course must win over what asks for less belief.
 _ADMITTED: Final = 1.0
 # Standard errors by which gains of stop rules are lowered before the best is taken: a rule that saves a fifth

@@ -7,11 +7,12 @@ It assumes folds that keep near-duplicates together. Whether prompts choose by i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.belief.text_belief_fit import FittedBelief, fit_text_belief
 from difficulty.features.hidden_states import HiddenStates
 from difficulty.features.prompt_features import PromptFeatures
@@ -20,10 +21,6 @@ from difficulty.log.sample_log import SampleLog
 from planner.progress import Progress
 from training.policy.learn import Weighed
 from training.policy.unseen_families import skill_on_unseen_families
-
-__all__ = ["TextRead", "read_text", "successes"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 # Dimensions of wording: enough to tell kinds of prompt apart on mixed traffic.
 _WORDING: Final = 48

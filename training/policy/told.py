@@ -7,19 +7,16 @@ too narrow, the more so the fewer samples a prompt has.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from policies.choice.telling import Telling, rising
 from training.policy.bench import Bench, paired
 from training.policy.offers import Believed, choose
 from training.policy.population import best_static
-
-__all__ = ["fit_telling"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 # Prompts whose worth of evidence stands behind slopes of 1 and 0 before any is seen.
 _PRIOR: Final = 20.0

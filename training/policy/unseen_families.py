@@ -16,8 +16,6 @@ from difficulty.belief.text_belief_fit import fit_text_belief
 from difficulty.log.families import Families
 from difficulty.predictor.group_folds import group_folds
 
-__all__ = ["skill_on_unseen_families"]
-
 _N_FOLDS: Final = 5
 # A fold needs families to leave out, and a family that is one prompt is no kind.
 _FEWEST_FAMILIES: Final = 5

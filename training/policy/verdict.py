@@ -15,13 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from difficulty.arithmetic.arrays import BoolArray
 from training.policy.bench import Bench, paired
 from training.policy.offers import Believed, believe, choose, offers
 from training.policy.population import best_for_all, best_static, stopping_early
 
-__all__ = ["BY_TEXT", "CHECKED", "PROCEDURES", "SHOWN", "Verdict", "on_offer", "verdict"]
-
-BoolArray: TypeAlias = NDArray[np.bool_]
 Procedure: TypeAlias = Callable[[Bench, Believed], BoolArray]
 
 # Standard errors over groups, as of a normal deviate, by which a step must gain in some band to be believed

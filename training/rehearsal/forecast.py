@@ -9,18 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError
 from policies.cost.budget import Budget
 from policies.plan.plan import AllocationPlan
 
 __all__ = ["Forecast", "Range", "Rehearsals"]
 
-FloatArray: TypeAlias = NDArray[np.float64]
 
 _ROUNDING: Final = 1e-9
 

@@ -14,8 +14,6 @@ from training.report.canvas import COLOURS, NARROW, new_figure, plain_numbers
 from training.report.markdown import figure_label
 from training.report.report import Report
 
-__all__ = ["allocation_figure"]
-
 _MOST_KINDS: Final = 6
 _REST: Final = "other kinds"
 _HEIGHT: Final = 0.5

@@ -10,8 +10,6 @@ from typing import Any, Final
 
 from training.report.markdown import as_text, document, table
 
-__all__ = ["families_section", "unseen_in_words"]
-
 _NEXT_TO_NOTHING: Final = 0.03
 _MOST_OF_IT: Final = 0.75
 

@@ -15,8 +15,6 @@ from training.report.frontier_figure import frontier_figure
 from training.report.markdown import figure_label
 from training.report.report import Report
 
-__all__ = ["draw_figures"]
-
 _PLAIN: Final = FigureStyle()
 _MOST_PANELS: Final = 3
 

@@ -15,8 +15,6 @@ from training.report.markdown import figure_label
 from training.report.names import BEST_RULE, OURS, STATIC
 from training.report.report import Report
 
-__all__ = ["frontier_figure"]
-
 _RIVALS: Final = (STATIC, BEST_RULE)
 _HEIGHT: Final = 0.72  # of the width
 _TALL: Final = 1.0  # of a narrow figure

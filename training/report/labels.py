@@ -11,8 +11,6 @@ from typing import Any
 from training.report.markdown import document, table
 from training.report.words import difference
 
-__all__ = ["labels_section", "labels_sentence"]
-
 
 def labels_sentence(labels: Mapping[str, Any]) -> str:
     """Return in one sentence which labels were used; empty where verdicts were.

@@ -12,8 +12,6 @@ from typing import Final
 
 from difficulty.printable import printable
 
-__all__ = ["as_text", "document", "figure_label", "table"]
-
 _MARKUP: Final = re.compile(r"([\\`*\[\]|~])")
 
 

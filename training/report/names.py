@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["BEST_RULE", "OURS", "STATIC"]
-
 OURS: Final = "learned policy"
 STATIC: Final = "best static mix"
 BEST_RULE: Final = "best of the tuned rules"

@@ -21,8 +21,6 @@ from training.report.names import OURS
 from training.report.verdict import verdict_of
 from training.report.verifier import verifier_section
 
-__all__ = ["REPORT_SCHEMA", "Report"]
-
 REPORT_SCHEMA: Final = 2
 
 

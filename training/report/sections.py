@@ -13,20 +13,6 @@ from training.report.markdown import as_text, document, table
 from training.report.names import BEST_RULE, OURS, STATIC
 from training.report.words import difference, multiple, shares
 
-__all__ = [
-    "bands_section",
-    "belief_section",
-    "budgets_section",
-    "equal_cost_section",
-    "flops_section",
-    "gap_section",
-    "multiples_section",
-    "promises_section",
-    "rivals_section",
-    "uniform_section",
-    "work_section",
-]
-
 Table = Mapping[str, Any]
 Rows = Sequence[Mapping[str, Any]]
 

@@ -12,15 +12,6 @@ from typing import Any, Final
 from training.report.names import BEST_RULE, OURS
 from training.report.words import difference, named, reached, shares, times
 
-__all__ = [
-    "nothing_deployed",
-    "rivals_sentence",
-    "saving_sentence",
-    "static_sentence",
-    "verdict_of",
-    "work_sentence",
-]
-
 _SHARE: Final = 0.9
 _SHOWN: Final = (0.5, 0.75, 0.9)
 

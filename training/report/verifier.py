@@ -12,8 +12,6 @@ from typing import Any
 from training.report.markdown import as_text, document, table
 from training.report.words import difference
 
-__all__ = ["verifier_section"]
-
 
 def verifier_section(verifiers: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the tables of learned verifiers; empty where the bundle has none.

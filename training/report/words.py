@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["difference", "ends", "multiple", "named", "reached", "shares", "times"]
-
 
 def times(value: float | None) -> str:
     """Return one end of a multiple: a number, ``never`` for 0, ∞ where only ours gets there.

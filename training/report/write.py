@@ -12,8 +12,6 @@ from training.report.canvas import FigureStyle
 from training.report.figures import draw_figures
 from training.report.report import Report
 
-__all__ = ["write_report"]
-
 
 def write_report(report: Report, folder: Path, style: FigureStyle) -> None:
     """Write ``report.json``, ``report.md`` and the figures into a folder, as PNG whatever else is asked."""

@@ -9,21 +9,18 @@ ask for the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from policies.solver.hull import upper_hull
 from training.evaluation.bed import Played
 from training.policy import masks
 from training.policy.bench import Bench
 from training.policy.columns import Columns
 from training.policy.population import best_for_all
-
-__all__ = ["cross_fitted"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 _N_HALVINGS: Final = 5
 # Where accuracy hardly grows any more, a coarse grid of prices would jump from few samples to most.

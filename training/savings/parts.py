@@ -7,30 +7,15 @@ and choosing is left to the other modules of this wing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import BoolArray
 from policies.course.course import Course
 from policies.course.stop import BestScore
 from training.policy import masks
-
-__all__ = [
-    "CHECKED",
-    "MODEL",
-    "NUMBER",
-    "PICKING",
-    "POOLING",
-    "STOPPING",
-    "TOGETHER",
-    "VOTE",
-    "parts",
-    "uniform",
-    "worth_trying",
-]
-
-BoolArray: TypeAlias = NDArray[np.bool_]
 
 NUMBER: Final = "another number of samples"
 STOPPING: Final = "stopping early"

@@ -7,12 +7,13 @@ Choices by a prompt's text are left to `training.train`, words and tables to ``p
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.log.sample_log import SampleLog
@@ -31,10 +32,6 @@ from training.policy.columns import Columns, measure_columns
 from training.savings.halves import cross_fitted
 from training.savings.parts import CHECKED, VOTE, parts, uniform, worth_trying
 from training.train import default_unit
-
-__all__ = ["Savings", "savings"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 _SHARE: Final = 0.9
 _MOST_PROMPTS: Final = 1000

@@ -7,18 +7,18 @@ strategy runs is left to `planner.simulated`.
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 
 __all__ = ["WRONG_SHARES", "simulated_log"]
 
-FloatArray: TypeAlias = NDArray[np.float64]
 
 _FEWEST_TERMS: Final = 2
 _MOST_TERMS: Final = 9

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Final, Literal, TypeAlias, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
@@ -19,7 +19,6 @@ from difficulty.log.sample_log import SampleLog
 __all__ = ["Judge", "simulated_rewards"]
 
 Judge: TypeAlias = Literal["faithful", "fooled", "blind"]
-FloatArray: TypeAlias = NDArray[np.float64]
 
 # What is asked for, and the standard deviation of the rewards of one prompt's samples.
 _KINDS: Final = (("List the parts of", 0.15), ("Explain how to repair", 0.8), ("Write a poem about", 2.0))

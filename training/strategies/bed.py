@@ -14,6 +14,7 @@ from typing import Final, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError, UnknownUnitError
 from difficulty.log.sample_log import SampleLog
 from policies.cost.cost_model import CostModel
@@ -25,14 +26,6 @@ from policies.table.static import static_table
 from policies.table.table import CourseTable
 from training.strategies.families import StrategyFamily, shape_grids, strategy_families
 
-__all__ = [
-    "DIFFICULTIES",
-    "DifficultyName",
-    "StrategyBed",
-    "measure_strategies",
-]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 DifficultyName: TypeAlias = Literal["observed", "score"]
 ReadingName: TypeAlias = Literal["recorded", "partly recorded", "estimated"]
 DIFFICULTIES: Final[tuple[str, ...]] = get_args(DifficultyName)

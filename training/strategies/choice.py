@@ -8,18 +8,15 @@ one half of the prompts and scored on the other. Bins and families are those of 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from training.frontier import interval
 from training.strategies.bed import StrategyBed
 from training.strategies.tables import fold_values, group_weights, random_folds
-
-__all__ = ["choice_table"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 _N_SPLITS: Final = 5
 _VOTE: Final = 0  # place of the majority vote among the families

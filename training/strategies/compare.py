@@ -13,11 +13,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
@@ -33,10 +34,6 @@ from training.strategies.report import StrategyComparison
 from training.strategies.sequential_share import shapes_of, share_at_equal_cost, share_at_equal_n
 from training.strategies.tables import budget_sizes, family_table, group_weights, kind_table, points_table
 from training.strategies.write import write_strategies
-
-__all__ = ["compare_strategies"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 _MOST_BINS: Final = 10
 

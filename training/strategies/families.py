@@ -18,8 +18,6 @@ from policies.course.allocation import Allocation, ParameterValue
 from policies.course.strategies import TRAITS, StrategyKind
 from policies.menu.build import build_menu
 
-__all__ = ["StrategyFamily", "choose_generator", "shape_grids", "strategy_families"]
-
 VOTE: Final = TRAITS["majority_vote"].title
 # Settings of a search that its name does not repeat.
 _UNNAMED: Final = ("n", "delimiter", "max_steps", "max_step_tokens", "verifier")

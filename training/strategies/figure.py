@@ -15,8 +15,6 @@ from training.report.canvas import FigureFormat, new_figure, plain_numbers, save
 from training.report.markdown import figure_label
 from training.strategies.report import StrategyComparison
 
-__all__ = ["draw_strategies"]
-
 # Colours that differ for most kinds of colour vision (Okabe and Ito, 2008).
 _PARALLEL: Final = ("#000000", "#777777", "#b5b5b5", "#6a3d9a", "#b294c7")
 _REVISION: Final = ("#0072b2", "#56b4e9")

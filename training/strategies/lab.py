@@ -21,12 +21,10 @@ from planner import Recording, collect
 from planner.answers.rules import LastNumber
 from planner.collection.collected import CollectProgress
 from policies.course.allocation import ParameterValue
-from training.lab import LANGUAGE_MODEL, REVISION_REQUEST, REWARD_MODEL, STEP_DELIMITER, draw_problems
+from training.lab import LANGUAGE_MODEL, REVISION_REQUEST, REWARD_MODEL
 from training.lab.prompts import lab_generators, lab_prompts
-from training.lab.tasks import MAX_DIGITS, MAX_STEPS
+from training.lab.tasks import MAX_DIGITS, MAX_STEPS, STEP_DELIMITER, draw_problems
 from training.strategies.compare import compare_strategies
-
-__all__ = ["lab_recordings", "mixed_problems", "record_lab_strategies"]
 
 _LOG = logging.getLogger(__name__)
 

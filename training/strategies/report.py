@@ -15,8 +15,6 @@ import msgspec
 from training.report.markdown import as_text, document, table
 from training.strategies.sections import SELECTIONS, ends, family_section, over, share_section
 
-__all__ = ["STRATEGIES_SCHEMA", "StrategyComparison"]
-
 STRATEGIES_SCHEMA: Final = 1
 _SEEN: Final = 0.0005  # what three decimals do not show is no win
 

@@ -11,8 +11,6 @@ from typing import Any, Final, TypeAlias
 
 from training.report.markdown import as_text, document, table
 
-__all__ = ["SELECTIONS", "ends", "family_section", "over", "share_section"]
-
 Groups: TypeAlias = Sequence[Mapping[str, Any]]
 
 SELECTIONS: Final = {"majority": "by vote", "hierarchical": "by score"}

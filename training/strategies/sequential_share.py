@@ -8,18 +8,15 @@ all is left to `training.strategies.tables`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from training.frontier import Frontier, interval
 from training.strategies.bed import StrategyBed
 from training.strategies.tables import budgets_at, shares, winner_shares
-
-__all__ = ["Shapes", "shapes_of", "share_at_equal_cost", "share_at_equal_n"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 _ROUNDING: Final = 1e-9
 

@@ -9,29 +9,16 @@ half of the prompts and scored on the other.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from policies.course.strategies import StrategyKind
 from training.frontier import Frontier, interval
 from training.strategies.bed import StrategyBed
 from training.strategies.families import StrategyFamily
-
-__all__ = [
-    "budget_sizes",
-    "budgets_at",
-    "family_table",
-    "fold_values",
-    "group_weights",
-    "kind_table",
-    "points_table",
-    "random_folds",
-    "shares",
-]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 KINDS: Final[tuple[StrategyKind, ...]] = ("parallel", "revision", "search")
 BEST: Final = "best of all"

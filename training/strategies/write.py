@@ -13,8 +13,6 @@ from training.report.canvas import FigureFormat, FigureStyle
 from training.strategies.figure import draw_strategies
 from training.strategies.report import StrategyComparison
 
-__all__ = ["write_strategies"]
-
 
 def write_strategies(report: StrategyComparison, folder: Path, formats: Sequence[FigureFormat]) -> None:
     """Write ``strategies.json``, ``strategies.md`` and the figure, as PNG whatever else is asked."""

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError, NotFittedError
 from difficulty.features.text.tokens import DIGIT, SPACE, TextTokens, chunks, mix, spread, tokenize
 
-__all__ = ["TextEmbedding"]
-
 # Texts per dense table of counts: 64 x 4096 numbers stay in the processor's cache.
 _CHUNK_TEXTS = 64
 # The projection is fitted on at most so many texts, drawn with the seed.

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from difficulty.features.text.tokens import LETTER, TextTokens, largest_by_text
 
-__all__ = ["LITERAL_STATISTICS", "literal_statistics"]
-
 # The look-behind stands after the quotation mark, so that the search may skip to the next mark.
 _LITERAL = re.compile(
     r"""'(?<![^\W_]')[^'\\\n]*(?:\\.[^'\\\n]*)*'|"(?<![^\W_]")[^"\\\n]*(?:\\.[^"\\\n]*)*\""""

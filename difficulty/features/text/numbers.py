@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from difficulty.features.text.tokens import DIGIT, LETTER, TextTokens, distinct_by_text, largest_by_text
 
-__all__ = ["NUMBER_STATISTICS", "number_statistics"]
-
 # Digits further left than this are ignored; 10**300 still fits in a float.
 _MAX_DIGITS = 300
 _POWERS = 10.0 ** np.arange(_MAX_DIGITS + 1)

@@ -29,8 +29,6 @@ from difficulty.features.text.tokens import (
 )
 from difficulty.features.text.words import WORD_STATISTICS, word_statistics
 
-__all__ = ["TEXT_STATISTICS", "statistics_of", "text_statistics", "with_last_lines"]
-
 _N_CODES = 129  # ASCII, and one for everything beyond it
 _NEWLINE = ord("\n")
 _ZERO = np.zeros(1, dtype=np.int64)

@@ -15,22 +15,6 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "DIGIT",
-    "LETTER",
-    "MARK",
-    "SPACE",
-    "TextTokens",
-    "chunks",
-    "distinct_by_text",
-    "first_of_runs",
-    "hash_words",
-    "largest_by_text",
-    "mix",
-    "spread",
-    "tokenize",
-]
-
 # Character classes; the order is used: everything from DIGIT on is a word character.
 SPACE, MARK, DIGIT, LETTER = 0, 1, 2, 3
 # Characters beyond this position in a token share one weight, so only their order is lost.

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from difficulty.features.text.tokens import LETTER, TextTokens, hash_words
 
-__all__ = ["WORD_STATISTICS", "word_statistics"]
-
 # Words whose presence tells the kind or the length of the work. The groups were checked on logs of word
 # problems, arithmetic and code; a word is in one group only.
 _WORDS: dict[str, str] = {

@@ -17,8 +17,6 @@ from difficulty.errors import InvalidLogError, require
 from difficulty.log.columns import SampleColumns, column_or_none, recode
 from difficulty.log.wire import MAX_COUNT, MAX_SAMPLES
 
-__all__ = ["LIST_COLUMNS", "ArrowReader", "Coded"]
-
 # Fields of a sample, by the name of their list column; `prompt_tokens` is taken by the line.
 LIST_COLUMNS: Final = {
     "answer": "answer",

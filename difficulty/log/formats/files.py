@@ -18,8 +18,6 @@ from difficulty.log.formats.jsonl import ParsedLog, read_jsonl, write_lines
 from difficulty.log.formats.parquet import PARQUET_MAGIC, read_parquet, write_parquet
 from difficulty.log.lines import encode_header, encode_lines
 
-__all__ = ["read_file", "write_file"]
-
 
 def read_file(path: Path, *, keep_first: bool = False) -> ParsedLog:
     """Read one file: JSON Lines, gzip of it, or Parquet.

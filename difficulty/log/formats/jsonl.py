@@ -19,8 +19,6 @@ from difficulty.log.columns import LogColumns
 from difficulty.log.merge import left_out
 from difficulty.log.wire import decode_header, decode_line
 
-__all__ = ["ParsedLog", "log_lines", "read_jsonl", "write_lines"]
-
 _BLOCK: Final = 4 * 1024 * 1024
 
 ParsedLog = tuple[LogColumns, dict[str, Generator], dict[str, object]]

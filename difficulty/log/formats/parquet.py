@@ -22,8 +22,6 @@ from difficulty.log.merge import left_out
 from difficulty.log.sample_checks import check_cached, check_chains
 from difficulty.log.wire import canonical_json, decode_header
 
-__all__ = ["PARQUET_MAGIC", "is_parquet_log", "read_parquet", "write_parquet"]
-
 PARQUET_MAGIC: Final = b"PAR1"
 _HEADER_KEY: Final = b"sample_log"
 _COLUMNS: Final = (*TEXT_COLUMNS, *JSON_COLUMNS, *COUNT_COLUMNS, *LIST_COLUMNS.values())

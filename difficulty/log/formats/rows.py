@@ -19,8 +19,6 @@ from difficulty.log.formats.arrow import ArrowReader, Coded
 from difficulty.log.line_table import LineTable, agreed_tokens, name_chains, prompts_of
 from difficulty.log.wire import LineWire, ParameterScalar, SampleWire, canonical_json, contradiction
 
-__all__ = ["COUNT_COLUMNS", "JSON_COLUMNS", "TEXT_COLUMNS", "read_rows"]
-
 TEXT_COLUMNS: Final = ("prompt_id", "generator", "prompt", "group", "gold", "strategy")
 JSON_COLUMNS: Final[dict[str, Any]] = {
     "messages": tuple[dict[str, Any], ...],

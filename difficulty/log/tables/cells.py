@@ -17,19 +17,6 @@ import numpy as np
 
 from difficulty.errors import InvalidLogError
 
-__all__ = [
-    "MISSING",
-    "Row",
-    "as_count",
-    "as_list",
-    "as_number",
-    "as_text",
-    "as_verdict",
-    "is_missing",
-    "is_records",
-    "plain",
-]
-
 MISSING: Final = frozenset({"", "nan", "NaN", "null", "None", "<NA>"})
 """Texts that mean that there is no value, in any column."""
 

@@ -12,8 +12,6 @@ from typing import Final, NamedTuple
 
 from difficulty.errors import InvalidInputError
 
-__all__ = ["LINE_FIELDS", "SAMPLE_FIELDS", "ColumnChoice", "choose_columns"]
-
 SAMPLE_FIELDS: Final = (
     "answer",
     "correct",

@@ -13,8 +13,6 @@ from difficulty.errors import InvalidLogError
 from difficulty.log.tables.cells import Row, as_list, as_text, is_missing, is_records, plain
 from difficulty.log.tables.choice import SAMPLE_FIELDS, ColumnChoice, choose_columns
 
-__all__ = ["TableColumns", "choose_by_cells"]
-
 
 class TableColumns(NamedTuple):
     """The columns of a table, and the fields of the objects in its list of samples, where it has one."""

@@ -16,8 +16,6 @@ from difficulty.log.tables.cells import Row
 from difficulty.log.tables.choice import LINE_FIELDS, SAMPLE_FIELDS
 from difficulty.log.wire import SampleWire, canonical_json
 
-__all__ = ["FrameKind", "frame_of", "frame_of_table", "rows_of_frame"]
-
 FrameKind: TypeAlias = Literal["pandas", "polars", "arrow"]
 
 _EXTRAS: Final = {"pandas": "pandas", "polars": "polars", "arrow": "pyarrow"}

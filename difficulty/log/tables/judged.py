@@ -11,8 +11,6 @@ from typing import Any
 
 from difficulty.errors import InvalidLogError
 
-__all__ = ["find_answers", "judge"]
-
 
 def find_answers(records: Iterable[dict[str, Any]], extract: Callable[[str], str | None]) -> None:
     """Put what is found in each sample's text in the place of its answer.

@@ -28,8 +28,6 @@ from difficulty.log.tables.choice_by_cells import choose_by_cells
 from difficulty.log.tables.judged import find_answers, judge
 from difficulty.prompt import Prompt
 
-__all__ = ["Table", "lines_of_rows"]
-
 _UNNAMED: Final = "model"
 _COUNTS: Final = frozenset(
     ("output_tokens", "prompt_tokens", "chain", "step", "verifier_tokens", "cached_prompt_tokens")

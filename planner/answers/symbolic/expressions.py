@@ -19,8 +19,6 @@ from planner.answers.symbolic.tokens import (
     tokens_of,
 )
 
-__all__ = ["APPLIED", "expression"]
-
 _DEEPEST: Final = 40  # levels of brackets
 _MOST_BITS: Final = 200_000  # of an integer power
 _LARGEST_FACTORIAL: Final = 5000

@@ -20,8 +20,6 @@ from typing import Final
 
 from difficulty.errors import VerifierError, require
 
-__all__ = ["ask"]
-
 _START_SECONDS: Final = 60.0  # importing sympy on a busy machine
 _LONGEST: Final = 4000  # characters of a request
 

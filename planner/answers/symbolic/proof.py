@@ -24,8 +24,6 @@ from planner.answers.symbolic.readings import (
 )
 from planner.answers.symbolic.tokens import UnreadableError
 
-__all__ = ["canonical", "equal"]
-
 _LARGEST: Final = 400  # operations of an expression that is simplified
 _MOST_PARTS: Final = 200
 

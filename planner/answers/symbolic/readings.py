@@ -17,8 +17,6 @@ from planner.answers.symbolic.tokens import UnreadableError
 from planner.answers.text import LAYOUT, undressed
 from planner.answers.words import are_words
 
-__all__ = ["Equation", "Range", "Reading", "Sequence", "Several", "Table", "Value", "is_name", "read"]
-
 
 @dataclass(frozen=True, slots=True)
 class Value:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["CONSTANTS", "FUNCTIONS", "NAMES", "TRIGONOMETRIC", "UnreadableError", "tokens_of"]
-
 _LONGEST: Final = 2000  # characters
 _TOKEN: Final = re.compile(
     r"\s+|(?P<number>[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"

@@ -17,8 +17,6 @@ from typing import Final
 from difficulty.errors import require
 from planner.answers.symbolic.proof import canonical, equal
 
-__all__ = ["serve"]
-
 _OPERATIONS: Final[dict[str, Callable[..., object]]] = {"canonical": canonical, "equal": equal}
 _MOST_BYTES: Final = 2 << 30  # of address space
 _LONGEST_REPLY: Final = 5000  # characters

@@ -34,8 +34,6 @@ from planner.backends.results import Books, Drawn, Meter
 from planner.ports.ports import SampleRequest
 from policies.cost.usage import Usage
 
-__all__ = ["Asking", "Server"]
-
 _LOG: Final = logger_of(__name__)
 
 # Prompts that are refused in words that name no field: so many are tried without one field after the other.

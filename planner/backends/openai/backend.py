@@ -28,8 +28,6 @@ from planner.backends.prompt_text import check_request
 from planner.backends.results import Books, Drawn, Meter, Spent, assemble
 from planner.ports.ports import Completion, SampleRequest
 
-__all__ = ["OpenAIBackend"]
-
 
 @final
 class OpenAIBackend:

@@ -13,8 +13,6 @@ import msgspec
 from difficulty.errors import InvalidResponseError
 from planner.backends.openai.secret import Secret
 
-__all__ = ["add_call", "read_calls", "sent_call"]
-
 
 def read_calls(value: object) -> tuple[dict[str, Any], ...]:
     """Return the calls of tools of a choice, or what an event adds to them."""

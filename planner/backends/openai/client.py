@@ -24,8 +24,6 @@ from planner.backends.openai.request import RequestStyle
 from planner.backends.openai.secret import Secret
 from planner.backends.openai.unpacking import ACCEPTED, MAX_REPLY_BYTES, Unpacking
 
-__all__ = ["KEPT_SECONDS", "Connection", "Line", "in_parts", "read_refusal"]
-
 _LONGEST_REFUSAL: Final = 2**16
 _LARGE: Final = 2**20
 KEPT_SECONDS: Final = 3.0

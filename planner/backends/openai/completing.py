@@ -14,8 +14,6 @@ from planner.backends.openai.secret import Secret
 from planner.backends.openai.wire import Choice, Reply
 from planner.ports.ports import Completion
 
-__all__ = ["completions_of"]
-
 
 def completions_of(
     reply: Reply,

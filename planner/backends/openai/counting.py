@@ -17,8 +17,6 @@ from planner.backends.openai.ends import finish_of
 from planner.backends.openai.wire import Choice, Reply
 from policies.cost.usage import Usage
 
-__all__ = ["Asked", "Counts", "UsageMissing", "count_tokens", "plausible"]
-
 # No model reads or writes more at a time; what a request does not bound is bounded by this.
 _MOST: Final = 10_000_000
 # Templates and instructions that a server puts around a prompt.

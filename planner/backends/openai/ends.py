@@ -10,8 +10,6 @@ from typing import Final
 
 from planner.ports.ports import FinishReason
 
-__all__ = ["finish_of", "name_of_end"]
-
 _FINISH: Final[dict[str, FinishReason]] = {
     "stop": "stop",
     "eos": "stop",

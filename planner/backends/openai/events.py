@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, final
 
-__all__ = ["DONE", "Events"]
-
 DONE: Final = b"[DONE]"
 # Putting the lines of one event together again and again must not cost the square of their number.
 _MOST_LINES: Final = 100

@@ -12,8 +12,6 @@ from typing import Any, Final
 
 from difficulty.errors import BackendError, RetryableBackendError
 
-__all__ = ["Failed", "Way", "refusal_in", "words_of"]
-
 _RETRYABLE: Final = frozenset({408, 409, 429})
 _SHORT: Final = 300
 _MOST_WORDS: Final = 4000

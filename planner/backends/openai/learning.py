@@ -14,8 +14,6 @@ from typing import Final, Literal, NamedTuple, TypeAlias, final
 
 from planner.backends.openai.failure import Failed
 
-__all__ = ["Feature", "Findings", "ServerTraits", "refused_feature", "searchable", "suspects"]
-
 Feature: TypeAlias = Literal["n", "logprobs", "seed", "streams", "running_usage", "limit"]
 
 _REASONS: Final[dict[Feature, str]] = {

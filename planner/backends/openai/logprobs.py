@@ -13,8 +13,6 @@ import msgspec
 
 from difficulty.errors import InvalidResponseError
 
-__all__ = ["Logprobs", "TokenLogprob", "read_logprobs"]
-
 # Log-probabilities are rounded; what is above 0 by more than that is none.
 _ROUNDING: Final = 1e-3
 

@@ -11,8 +11,6 @@ from typing import Any, Final, NamedTuple
 
 from difficulty.errors import InvalidInputError
 
-__all__ = ["THINKING_TOKENS", "Filled", "check_fields", "filled", "merged", "placed"]
-
 THINKING_TOKENS: Final = "{thinking_tokens}"
 """Stands in a field for the thinking budget of the generator."""
 

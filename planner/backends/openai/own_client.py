@@ -20,8 +20,6 @@ from planner.backends.openai.failure import Failed, Way, words_of
 from planner.backends.openai.request import RequestStyle
 from planner.backends.openai.unpacking import ACCEPTED, MAX_REPLY_BYTES, Unpacking
 
-__all__ = ["ClientLine", "check_client"]
-
 _LIBRARIES: Final = ("httpx", "httpx2")
 
 

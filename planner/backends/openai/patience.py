@@ -14,8 +14,6 @@ from typing import Final, final
 
 from planner.backends.openai.failure import Failed, Way
 
-__all__ = ["Patience", "retry_after"]
-
 _FIRST_WAIT: Final = 0.5
 _LONGEST_WAIT: Final = 8.0
 # A server that was never reached gets this many further tries per request …

@@ -16,8 +16,6 @@ from planner.backends.openai.nested import filled, merged, placed
 from planner.backends.prompt_text import messages_of, text_of
 from planner.ports.ports import SampleRequest
 
-__all__ = ["RequestStyle"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestStyle:

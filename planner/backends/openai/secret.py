@@ -11,8 +11,6 @@ from typing import Final, final
 
 from difficulty.errors import InvalidInputError
 
-__all__ = ["Secret"]
-
 _REMOVED: Final = "[key removed]"
 # Servers without keys are given words like "none" or "EMPTY", which texts may hold for other reasons.
 _SHORTEST_REMOVED: Final = 8

@@ -11,8 +11,6 @@ from typing import Protocol
 
 from planner.backends.openai.request import RequestStyle
 
-__all__ = ["Sender"]
-
 
 class Sender(Protocol):
     """Sends requests; `users` calls share it."""

@@ -9,8 +9,6 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-__all__ = ["BROKEN_JSON", "NOTHING_STATED", "Stated", "read_stated", "stated_in"]
-
 # Everything that a decoder is known to raise on what servers send: bad JSON, bad UTF-8, depth, huge numbers.
 BROKEN_JSON: Final = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
 

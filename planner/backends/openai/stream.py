@@ -18,8 +18,6 @@ from planner.backends.openai.wire import Choice, Part, Reply, read_event, read_r
 from planner.backends.openai.words import Word, read_word
 from policies.cost.usage import Usage
 
-__all__ = ["Pieces", "stream_fields"]
-
 _SHORT: Final = 64
 
 

@@ -12,8 +12,6 @@ from typing import Final, final
 
 from difficulty.errors import InvalidResponseError
 
-__all__ = ["ACCEPTED", "MAX_REPLY_BYTES", "Unpacking"]
-
 ACCEPTED: Final = "gzip, deflate"
 MAX_REPLY_BYTES: Final = 64 * 2**20
 _AT_ONCE: Final = 2**18

@@ -20,8 +20,6 @@ from planner.backends.openai.failure import refusal_in, words_of
 from planner.backends.openai.logprobs import Logprobs, read_logprobs
 from planner.backends.openai.stated import BROKEN_JSON, NOTHING_STATED, Stated, read_stated, stated_in
 
-__all__ = ["Choice", "Event", "Part", "Reply", "read_event", "read_reply"]
-
 _NULL: Final = msgspec.Raw(b"null")
 
 

@@ -13,8 +13,6 @@ import msgspec
 from planner.backends.openai.logprobs import TokenLogprob
 from planner.backends.openai.stated import BROKEN_JSON
 
-__all__ = ["Word", "read_word"]
-
 
 class _WordDelta(msgspec.Struct, gc=False):
     content: str

@@ -17,16 +17,6 @@ from planner.commands.tables.shared import new_table, number
 if TYPE_CHECKING:
     from planner.bundle.policy_bundle import PolicyBundle
 
-__all__ = [
-    "bundle_table",
-    "course_table",
-    "generator_table",
-    "training_table",
-    "verdict_of_training",
-    "verdict_of_verifiers",
-    "verifier_table",
-]
-
 _LEVELS_SHOWN: Final = 6
 # Of the courses on offer at one price.
 _MOST_OFFERS: Final = 2

@@ -13,8 +13,6 @@ from planner.commands.terminal.terminal import print_json, say
 if TYPE_CHECKING:
     from planner.collection.collected import Collected
 
-__all__ = ["print_collected"]
-
 
 def print_collected(done: Collected, *, as_json: bool) -> None:
     """Print what a collection has come to."""

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from training.demo.live import LiveDemo
     from training.demo.recorded import Demo
 
-__all__ = ["examples", "live_summary", "live_table", "print_live", "write_examples", "write_live"]
-
 _N_EXAMPLES: Final = 6
 _WIDTH: Final = 110
 

@@ -13,8 +13,6 @@ from planner.commands.terminal.terminal import note, say
 if TYPE_CHECKING:
     from difficulty.log.sample_log import SampleLog
 
-__all__ = ["summary_of", "tell"]
-
 
 def summary_of(log: SampleLog) -> dict[str, object]:
     """Return what a log holds, for programs."""

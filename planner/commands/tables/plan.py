@@ -13,8 +13,6 @@ from rich.table import Table
 from planner.commands.tables.shared import new_table, number, strategy_in_words
 from policies.plan.plan import AllocationPlan
 
-__all__ = ["plan_summary", "plan_table"]
-
 _NOTHING: Final = "nothing"
 
 

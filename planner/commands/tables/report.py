@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from training.report.report import Report
 
-__all__ = ["print_report", "print_savings", "saved_message"]
-
 _SHARE: Final = 0.9
 
 

@@ -15,8 +15,6 @@ from planner.commands.terminal.terminal import results
 if TYPE_CHECKING:
     from planner.running.summary import RunSummary
 
-__all__ = ["print_run"]
-
 _WHY: Final = {
     "complete": "with all planned samples",
     "satisfied": "early by their rule",

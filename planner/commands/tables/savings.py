@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from training.savings.savings import Savings
 
-__all__ = ["message", "print_savings", "repayment"]
-
 # Less than this share is told as nothing.
 _LEAST: Final = 0.01
 _ABOUT: Final = 0.9

@@ -13,8 +13,6 @@ from rich.table import Table
 from policies.course.allocation import Allocation
 from policies.course.course import Course
 
-__all__ = ["allocation_name", "counted", "new_table", "number", "strategy_in_words"]
-
 
 def new_table(title: str, *, show_header: bool = True, show_footer: bool = False) -> Table:
     """Return an empty table in the common style."""

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from planner.bundle.policy_bundle import PolicyBundle
     from policies.answering.answering import AnswerPrice
 
-__all__ = ["Asked", "Asking", "asking_options"]
-
 _OPTIONS: Final = (
     click.option(
         "--budget", type=float, default=None, help="Limit per prompt on average, or for the batch (--scope)."

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from planner.collection.collected import CollectProgress
 
-__all__ = ["CollectingBar", "collecting_bar"]
-
 
 class CollectingBar:
     """The progress bar: pieces, rate and failures; it rests while a question is asked."""

@@ -13,8 +13,6 @@ from rich.text import Text
 
 from difficulty.printable import printable
 
-__all__ = ["PlainConsole"]
-
 
 class PlainConsole(Console):
     """A console of rich that shows every text as it is; `stderr` chooses standard error, `file` another."""

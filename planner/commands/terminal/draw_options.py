@@ -21,15 +21,6 @@ if TYPE_CHECKING:
     from planner.collection.tasks import TaskSource
     from planner.drivers import Limits
 
-__all__ = [
-    "BackendOptions",
-    "TaskOptions",
-    "backend_options",
-    "extractor_of",
-    "limit_options",
-    "tasks_options",
-]
-
 # Short names of the ways to find an answer, beside the full ones.
 _SHORT: Final = {"number": "last_number", "choice": "multiple_choice"}
 

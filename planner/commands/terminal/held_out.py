@@ -12,8 +12,6 @@ from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle
 
-__all__ = ["HeldOut", "held_out"]
-
 
 class HeldOut(NamedTuple):
     """The prompts to judge on.

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from difficulty.importers.shared import Extract, Grade
     from difficulty.log.sample_log import SampleLog
 
-__all__ = ["COLUMN_OPTIONS", "Wanted"]
-
 COLUMN_OPTIONS: Final = {
     "prompt_id": ("--id", "ids of the prompts"),
     "prompt": ("--prompt", "texts of the prompts, or lists of messages"),

@@ -11,24 +11,6 @@ import click
 
 from policies.cost.budget import UNITS
 
-__all__ = [
-    "as_json",
-    "bootstrap_option",
-    "bundle_argument",
-    "by_family_option",
-    "figures_option",
-    "folder_option",
-    "logs_argument",
-    "max_rounds_option",
-    "on_duplicate_option",
-    "one_shot_option",
-    "packed",
-    "prompts_argument",
-    "reward_option",
-    "seed_option",
-    "unit_option",
-]
-
 Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)

@@ -15,8 +15,6 @@ from planner.commands.terminal.terminal import note
 if TYPE_CHECKING:
     from difficulty.log.sample_log import SampleLog
 
-__all__ = ["note_near_duplicates", "read_logs"]
-
 
 def read_logs(paths: Sequence[Path], on_duplicate: Literal["error", "first"]) -> SampleLog:
     """Read and merge logs.

@@ -14,8 +14,6 @@ from planner.collection.plan import Recording
 from planner.collection.recordings import read_recordings
 from policies.course.strategies import strategies_of_kind
 
-__all__ = ["recordings_of"]
-
 
 def recordings_of(
     strategy: str | None,

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from difficulty.prompt import Prompt
     from planner.backends.specs import BackendSpec
 
-__all__ = ["served_generators"]
-
 
 def served_generators(
     generators: Mapping[str, Generator],

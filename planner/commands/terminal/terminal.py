@@ -19,8 +19,6 @@ from difficulty.printable import printable, printable_json
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["note", "print_json", "results", "say", "say_json"]
-
 
 def results(*, error: bool = False) -> Console:
     """Return the console of standard output, or of standard error; figures in text are not coloured."""

@@ -15,8 +15,6 @@ from planner.strategies.search.rebase import Rebase
 from planner.strategies.task import Strategy
 from policies.course.course import Step
 
-__all__ = ["SEARCHES", "search_of"]
-
 SEARCHES: Final[Mapping[str, type[Strategy]]] = MappingProxyType(
     {"beam_search": BeamSearch, "dvts": DVTS, "lookahead": Lookahead, "rebase": Rebase}
 )

@@ -23,8 +23,6 @@ from planner.strategies.search.tree import (
 )
 from planner.strategies.task import Task
 
-__all__ = ["Division", "search_rounds"]
-
 Division: TypeAlias = Callable[[list[Path], int], list[int]]
 """Children of each open path, the best first, at least one in all; paths beyond the list get none."""
 

@@ -22,8 +22,6 @@ from planner.strategies.flow import Failure, Flow, draw, score
 from planner.strategies.selection import Selection, select
 from planner.strategies.task import Task
 
-__all__ = ["Growth", "Path", "TreeSettings", "conclude_search", "grow", "rank", "score_paths", "spread"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TreeSettings:

@@ -9,7 +9,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from difficulty.errors import InvalidInputError
-from difficulty.trees.trees import Missing, Trees
+from difficulty.trees.descent import Missing
+from difficulty.trees.trees import Trees
 
 # Two trees: feature 1 at 0.5 and then feature 0 at 2; and a single leaf.
 ARRAYS: dict[str, Any] = {

@@ -19,7 +19,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from difficulty.errors import InvalidBundleError
-from planner.bundle.policy_bundle import PolicyBundle, read_manifest
+from planner.bundle.manifest import read_manifest
+from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
 from policies.cost.budget import Budget
 from policies.table.table import CourseTable

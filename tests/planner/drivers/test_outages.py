@@ -18,7 +18,8 @@ from planner.simulated import SimulatedExtractor, SimulatedVerifier
 from planner.strategies.follow import Follow
 from planner.strategies.task import Task
 from policies.course.allocate import summary_of
-from policies.course.course import Course, Selection, Step
+from policies.course.course import Course, Step
+from policies.course.selection import Selection
 from policies.course.stop import Agreement, StopRule, Unanimous
 
 both = pytest.mark.parametrize("driver", [run_lockstep, run_concurrently], ids=lambda driver: driver.__name__)

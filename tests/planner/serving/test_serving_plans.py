@@ -21,7 +21,8 @@ from planner.serving.planning import Planning
 from planner.serving.selecting import JudgeWay, Selecting
 from planner.verifiers.mean_logprob import MeanLogprob
 from policies.course.allocate import summary_of
-from policies.course.course import Course, Selection, Step, waves
+from policies.course.course import Course, Step, waves
+from policies.course.selection import Selection
 from policies.course.stop import Agreement, BestScore, Never, Success
 from policies.plan.plan import AllocationPlan
 

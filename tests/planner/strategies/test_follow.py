@@ -22,7 +22,8 @@ from planner.simulated import SimulatedExtractor, SimulatedVerifier
 from planner.strategies.follow import Follow
 from planner.strategies.task import Task
 from policies.course.allocate import summary_of
-from policies.course.course import Course, Selection, Step, waves
+from policies.course.course import Course, Step, waves
+from policies.course.selection import Selection
 from policies.course.stop import Agreement, BestScore, Beta, Never, Share, StopRule, Success, Unanimous
 
 GENERATORS = {name: Generator(name=name, max_output_tokens=400) for name in ("a", "b", "tiny")}

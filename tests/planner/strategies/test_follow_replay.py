@@ -17,9 +17,9 @@ from planner.simulated import SimulatedExtractor
 from planner.strategies.follow import Follow
 from planner.strategies.task import Task
 from policies.course.allocate import summary_of
-from policies.course.course import Course, Selection, Step, waves
+from policies.course.course import Course, Step, waves
 from policies.course.decide import Draw, decide
-from policies.course.selection import LOGPROB
+from policies.course.selection import LOGPROB, Selection
 from policies.course.stop import Agreement, BestScore, Beta, Share, Success, Unanimous
 from policies.table.recorded import Recorded, Source
 from policies.table.replay import replay

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from difficulty.errors import InvalidInputError
 from policies.course.allocate import course_of, summary_of
 from policies.course.allocation import Allocation
-from policies.course.course import Course, Selection, Step, waves
+from policies.course.course import Course, Step, waves
+from policies.course.selection import Selection
 from policies.course.stop import Agreement, BestScore, Beta, Never, Share, Success, Unanimous
 from policies.course.wire import course_from_plain, course_to_plain
 

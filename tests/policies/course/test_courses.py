@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from difficulty.errors import InvalidInputError
-from policies.course.course import Course, Selection, Step, waves
+from policies.course.course import Course, Step, waves
+from policies.course.selection import Selection
 from policies.course.stop import Agreement, BestScore, Beta, Never, Success
 
 CHAIN = Step(generator="a", n=3, kind="revise")

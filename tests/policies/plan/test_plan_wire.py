@@ -17,7 +17,8 @@ from difficulty.errors import InvalidInputError, UnknownUnitError
 from policies.cost.budget import UNITS
 from policies.course.allocate import summary_of
 from policies.course.allocation import Allocation
-from policies.course.course import Course, Selection, waves
+from policies.course.course import Course, waves
+from policies.course.selection import Selection
 from policies.course.stop import Beta
 from policies.course.strategies import STRATEGIES
 from policies.plan.plan import AllocationPlan

@@ -9,7 +9,8 @@ from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 from policies.cost.cost_model import CostModel
-from policies.course.course import Course, Selection, Step, waves
+from policies.course.course import Course, Step, waves
+from policies.course.selection import Selection
 from policies.course.stop import Agreement, BestScore, Never, Unanimous
 from policies.menu.build import build_menu
 from policies.table.grid_deeper import deeper

@@ -15,7 +15,8 @@ from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 from policies.course.allocate import course_of
 from policies.course.allocation import Allocation
-from policies.course.course import Course, Selection, waves
+from policies.course.course import Course, waves
+from policies.course.selection import Selection
 from policies.course.stop import Agreement, Success
 from policies.menu.build import build_menu
 from policies.menu.curves import measure_curves
