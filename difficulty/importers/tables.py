@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from difficulty.errors import InvalidFileError, InvalidLogError, require
-from difficulty.files.lines import decode_text, numbered_lines, read_text
+from difficulty.files.lines import decode_text, numbered_lines, numbered_lines_of, read_text
 from difficulty.generator import Generator
 from difficulty.importers.shared import Extract, Grade, loads, refuse_copies
 from difficulty.log.sample_log import SampleLog
@@ -27,6 +29,16 @@ _MOST_BYTES: Final = 1024 * 1024 * 1024
 _DELIMITERS: Final = ("\t", ",", ";", "|")
 _PARQUET: Final = b"PAR1"
 _LONGEST_CELL: Final = 64 * 1024 * 1024
+_TOLD: Final = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+_WIDE: Final = (b"\xff\xfe", b"\xfe\xff")  # of UTF-16, as spreadsheets write texts with tabs
+_FOREIGN: Final = {
+    b"\xd0\xcf\x11\xe0": "a workbook of a spreadsheet; save it as CSV in UTF-8",
+    b"SQLite format 3": "a database; write the table as CSV or Parquet",
+    b"ARROW1": "an Arrow file; write it as Parquet, or give the frame to SampleLog.from_frame",
+    b"\xff\xff\xff\xff": "an Arrow stream; write it as Parquet, or give the data set to SampleLog.from_frame",
+    b"\x93NUMPY": "an array of numpy; write a table as CSV, JSON Lines or Parquet",
+    b"\x80": "a pickle, which may run what it likes; write the table as CSV, JSON Lines or Parquet",
+}
 
 
 def read_table(
@@ -81,33 +93,34 @@ def read_table(
     """
     refuse_copies(paths)
     rows: list[Row] = []
-    files: list[tuple[int, Path]] = []  # the number of rows before each file
     for path in map(Path, paths):
-        files.append((len(rows), path))
         try:
-            rows.extend(_rows(path))
+            rows.extend(row._replace(path=str(path)) for row in _rows(path))
         except InvalidFileError as error:
             raise InvalidLogError(error.reason, path=str(path), line=error.line) from error
-    placed = [Row(number, row.cells) for number, row in enumerate(rows, start=1)]
     try:
         table = lines_of_rows(
-            placed, columns=columns, generators=generators, threshold=threshold, extract=extract, grade=grade
+            rows, columns=columns, generators=generators, threshold=threshold, extract=extract, grade=grade
         )
     except InvalidLogError as error:
-        if error.line is None:
-            raise InvalidLogError(error.reason, path=str(files[0][1])) from error
-        path = next(path for before, path in reversed(files) if before < error.line)
-        raise InvalidLogError(error.reason, path=str(path), line=rows[error.line - 1].place) from error
-    about = {"imported_from": "tables", "files": [path.name for _, path in files], **table.about}
+        raise InvalidLogError(error.reason, path=error.path or str(paths[0]), line=error.line) from error
+    about = {"imported_from": "tables", "files": [Path(path).name for path in paths], **table.about}
     return SampleLog.from_records(table.records, table.generators, about=about)
 
 
 def _rows(path: Path) -> list[Row]:
     with path.open("rb") as file:
-        head = file.read(len(_PARQUET))
-    if head == _PARQUET:
+        head = file.read(16)
+    if head.startswith(_PARQUET):
         return parquet_rows(path)
-    lines = numbered_lines(path)
+    for mark, what in _FOREIGN.items():
+        if head.startswith(mark):
+            raise InvalidLogError(f"the file is {what}", path=str(path))
+    if head.startswith(b"PK\x03\x04") and path.suffix.lower() in (".xlsx", ".xlsm", ".ods", ".numbers"):
+        raise InvalidLogError(
+            "the file is a workbook of a spreadsheet; save it as CSV in UTF-8", path=str(path)
+        )
+    lines = _lines(path)
     first = next(lines, None)
     if first is None:
         raise InvalidLogError("the file is empty; there is nothing to read", path=str(path))
@@ -145,12 +158,30 @@ def _json_rows(path: Path) -> list[Row]:
     if isinstance(found, dict):
         lists = [value for value in found.values() if _are_objects(value)]
         named = [found[name] for name in ("results", "rows", "data") if _are_objects(found.get(name))]
-        records = (named or lists or [[found]])[0] if len(lists) < 2 or named else None
+        records = (named or lists or [_of_columns(found) or [found]])[0] if len(lists) < 2 or named else None
     if not _are_objects(records):
         raise InvalidLogError(
             "the document must be a list of objects, or an object with one such list", path=str(path)
         )
     return [Row(place, record) for place, record in enumerate(records, start=1)]
+
+
+def _of_columns(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the records of an object that holds columns or rows by name, as pandas writes; else none."""
+    names, data = found.get("columns"), found.get("data")
+    if isinstance(names, list) and isinstance(data, list) and all(isinstance(row, list) for row in data):
+        return [dict(zip(map(str, names), row, strict=False)) for row in data]
+    fields = choose_columns(found).columns
+    told_by = found.get(fields.get("prompt_id", fields.get("prompt", "")))
+    values = list(found.values())
+    if all(isinstance(value, dict) for value in values) and len(set(map(tuple, values))) == 1:
+        if len(fields) > 1:
+            return [{name: column[key] for name, column in found.items()} for key in values[0]]
+        return [{"prompt_id": key, **row} for key, row in found.items()]
+    sizes = {len(value) if isinstance(value, list) else -1 for value in values}
+    if isinstance(told_by, list) and len(sizes) == 1 and not _are_objects(told_by):
+        return [dict(zip(found, row, strict=True)) for row in zip(*values, strict=True)]
+    return []
 
 
 def _are_objects(value: object) -> bool:
@@ -159,7 +190,19 @@ def _are_objects(value: object) -> bool:
 
 def separated_rows(path: Path) -> Iterator[Row]:
     """Yield the rows of a file of CSV or TSV; see `rows_of_lines`."""
-    return rows_of_lines(numbered_lines(path), name=str(path))
+    return rows_of_lines(_lines(path), name=str(path))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the numbered lines of a table, in whatever form spreadsheets write Unicode."""
+    with path.open("rb") as file:
+        if file.read(2) not in _WIDE or path.stat().st_size > _MOST_BYTES:
+            return numbered_lines(path)
+    try:
+        content = path.read_bytes().decode("utf-16")
+    except UnicodeDecodeError:
+        return numbered_lines(path)  # which says what is wrong
+    return numbered_lines_of(BufferedReader(BytesIO(content.encode())), name=str(path))
 
 
 def rows_of_lines(lines: Iterable[tuple[int, bytes]], *, name: str) -> Iterator[Row]:
@@ -181,7 +224,11 @@ def rows_of_lines(lines: Iterable[tuple[int, bytes]], *, name: str) -> Iterator[
     """
     text = _text(lines, name)
     header = next((line for line in text if line.strip()), "")
-    delimiter = max(_DELIMITERS, key=header.count)
+    told = _TOLD.fullmatch(header.strip())  # as spreadsheets read it
+    if told is not None:
+        text[text.index(header)] = "\n"
+        header = next((line for line in text if line.strip()), "")
+    delimiter = told.group(1) if told is not None else max(_DELIMITERS, key=header.count)
     if delimiter not in header and not choose_columns([header.strip().strip('"')]).columns:
         raise InvalidLogError(
             "this is no table: the first line has one column; a table starts with the names of its columns, "
@@ -198,7 +245,7 @@ def rows_of_lines(lines: Iterable[tuple[int, bytes]], *, name: str) -> Iterator[
             if not cells:  # a blank line
                 continue
             if not names:
-                names = [cell.strip() for cell in cells]
+                names = [cell.strip() or f"column {i}" for i, cell in enumerate(cells, start=1)]
                 twice = {name for name in names if names.count(name) > 1}
                 if twice:
                     raise InvalidLogError(
@@ -207,7 +254,7 @@ def rows_of_lines(lines: Iterable[tuple[int, bytes]], *, name: str) -> Iterator[
                         line=1,
                     )
                 continue
-            if len(cells) > len(names):
+            if any(cell.strip() for cell in cells[len(names) :]):
                 raise InvalidLogError(
                     f"the row has {len(cells)} cells and the table {len(names)} columns; put cells with "
                     f"{delimiter!r} in quotation marks",
@@ -225,6 +272,8 @@ def _text(numbered: Iterable[tuple[int, bytes]], name: str) -> list[str]:
     for place, line in numbered:
         lines.extend("\n" for _ in range(place - 1 - len(lines)))
         lines.append(decode_text(line, path=name, line=place) + "\n")
+    if len(lines) == 1:  # lines may end as on old machines
+        return lines[0].rstrip().replace("\r", "\n").splitlines(keepends=True)
     return lines
 
 

@@ -1,7 +1,8 @@
 """Read one cell of a row of somebody's table: a name, a text, a count, a number, a verdict, or nothing.
 
 It assumes what CSV readers, dataframes and JSON make of values: numbers as text, whole numbers as floats, NaN
-and the usual words for what is missing. Which column means what is left to `difficulty.log.tables.choice`.
+and the usual words for what is missing. Which column means what is left to `difficulty.log.tables.choice`,
+how numbers are written to `difficulty.log.tables.numbers`.
 """
 
 from __future__ import annotations
@@ -16,30 +17,30 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from difficulty.errors import InvalidLogError
+from difficulty.log.tables.numbers import number_of
 
-MISSING: Final = frozenset({"", "nan", "NaN", "null", "None", "<NA>"})
-"""Texts that mean that there is no value, in any column."""
+MISSING: Final = frozenset({"", "nan", "NaN", "null", "None", "<NA>", "NA", "N/A", "n/a", "#N/A"})
+"""Texts that mean that there is no value, in any column but one whose answers they are."""
 
+_NOTHING: Final = frozenset(
+    ("", "nan", "null", "none", "nil", "<na>", "na", "n/a", "#n/a", "-", "--", "\u2013", "\u2014", "?")
+)
+"""What stands in the place of a number or a verdict that nobody knows; an answer may be such a word."""
+
+_RIGHT: Final = (
+    "c correct right true t yes y pass passed ok success successful succeeded solved accept accepted "
+    "\u2713 \u2714 \u2705 "
+    "wahr vrai verdadero vero waar verdadeiro prawda sant sand tosi истина"  # as spreadsheets write TRUE
+)
+_WRONG: Final = (
+    "i incorrect wrong false f no n fail failed failure unsuccessful unsolved reject rejected "
+    "\u2717 \u2718 \u2716 \u274c \u2715 "
+    "falsch faux falso onwaar fałsz falskt falsk usann epätosi ложь"
+)
 _WORDS: Final = {
-    "c": 1.0,
-    "correct": 1.0,
-    "right": 1.0,
-    "true": 1.0,
-    "t": 1.0,
-    "yes": 1.0,
-    "y": 1.0,
-    "pass": 1.0,
-    "passed": 1.0,
+    **dict.fromkeys(_RIGHT.split(), 1.0),
+    **dict.fromkeys(_WRONG.split(), 0.0),
     "p": 0.5,  # partly right, as inspect_ai writes it
-    "i": 0.0,
-    "incorrect": 0.0,
-    "wrong": 0.0,
-    "false": 0.0,
-    "f": 0.0,
-    "no": 0.0,
-    "n": 0.0,
-    "fail": 0.0,
-    "failed": 0.0,
 }
 _LONGEST_LIST: Final = 1_000_000  # characters of a list that is written in one cell
 
@@ -53,10 +54,13 @@ class Row(NamedTuple):
         Number of the row, or of its line in a file, counted from 1.
     cells : mapping of str to object
         Values by column; a column that is not there is empty.
+    path : str, optional
+        The file.
     """
 
     place: int
     cells: Mapping[str, Any]
+    path: str | None = None
 
 
 def plain(value: Any) -> Any:
@@ -83,6 +87,10 @@ def is_missing(value: Any) -> bool:
     return isinstance(value, float) and math.isnan(value)
 
 
+def _is_unknown(value: Any) -> bool:
+    return value.strip().lower() in _NOTHING if isinstance(value, str) else is_missing(value)
+
+
 def is_records(cell: Any) -> bool:
     """Say whether a cell is a list of objects."""
     return isinstance(cell, list) and bool(cell) and all(isinstance(one, Mapping) for one in cell)
@@ -105,7 +113,7 @@ def as_text(value: Any) -> str | None:
     return str(value)
 
 
-def as_number(value: Any, what: str) -> float | None:
+def as_number(value: Any, what: str, *, decimal_comma: bool = False) -> float | None:
     """Return a finite number, or None where the cell holds none.
 
     Raises
@@ -113,16 +121,16 @@ def as_number(value: Any, what: str) -> float | None:
     InvalidLogError
         When the cell holds something that is no number.
     """
-    if is_missing(value):
+    if _is_unknown(value):
         return None
     try:
-        number = float(value.replace(",", "") if isinstance(value, str) else value)
+        number = number_of(value, decimal_comma=decimal_comma) if isinstance(value, str) else float(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidLogError(f"{what} must be a number, got {str(value)[:60]!r}") from error
     return number if math.isfinite(number) else None
 
 
-def as_count(value: Any, what: str) -> int | None:
+def as_count(value: Any, what: str, *, decimal_comma: bool = False) -> int | None:
     """Return a whole number; below 0, which tools write where they did not count, is None.
 
     Raises
@@ -135,7 +143,7 @@ def as_count(value: Any, what: str) -> int | None:
     >>> as_count("1,024", "tokens"), as_count(33.0, "tokens"), as_count(-1, "tokens")
     (1024, 33, None)
     """
-    number = as_number(value, what)
+    number = as_number(value, what, decimal_comma=decimal_comma)
     if number is None or number < 0:
         return None
     if not number.is_integer():
@@ -143,17 +151,22 @@ def as_count(value: Any, what: str) -> int | None:
     return int(number)
 
 
-def as_verdict(value: Any, what: str, *, threshold: float | None = None) -> bool | None:
+def as_verdict(
+    value: Any, what: str, *, threshold: float | None = None, decimal_comma: bool = False
+) -> bool | None:
     """Read a recorded verdict as right, wrong, or (NaN, null and empty) unknown.
 
     Parameters
     ----------
     value : object
-        A boolean, 0 or 1, or a usual word: true, yes, correct, pass, C and their opposites.
+        A boolean, 0 or 1, or a usual word, alone or before a colon: true, yes, correct, pass, C and their
+        opposites.
     what : str
         What the value is, for messages.
     threshold : float, optional
         The least mark that counts as right, where marks lie between 0 and 1 or on another scale.
+    decimal_comma : bool
+        How numbers are written; see `difficulty.log.tables.numbers`.
 
     Raises
     ------
@@ -166,15 +179,17 @@ def as_verdict(value: Any, what: str, *, threshold: float | None = None) -> bool
     [True, True, False, None, True, False]
     >>> as_verdict("P", "score", threshold=0.5), as_verdict(0.4, "score", threshold=0.5)
     (True, False)
+    >>> as_verdict("failed: timed out", "result"), as_verdict("N/A", "result")
+    (False, None)
     """
-    if is_missing(value):
+    if _is_unknown(value):
         return None
     if isinstance(value, bool):
         return value
-    mark = _WORDS.get(value.strip().lower()) if isinstance(value, str) else None
+    mark = _WORDS.get(value.partition(":")[0].strip().lower()) if isinstance(value, str) else None
     if mark is None:
         try:
-            mark = float(value)
+            mark = number_of(value, decimal_comma=decimal_comma) if isinstance(value, str) else float(value)
         except (TypeError, ValueError, OverflowError):
             mark = None
     if mark is not None and threshold is not None:

@@ -7,6 +7,7 @@ looks at names only; what the cells say against a guess is left to `difficulty.l
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
@@ -45,7 +46,7 @@ LINE_FIELDS: Final = (
 # In order of preference; a field without an entry is found under its own name. A column is taken once, by the
 # first field here that wants it: `answer` is the model's where no column says so more clearly, else the key.
 _COMMON: Final[dict[str, tuple[str, ...]]] = {
-    "samples": ("samples", "completions", "responses", "generations", "outputs", "rollouts"),
+    "samples": ("samples", "completions", "responses", "generations", "outputs", "rollouts", "choices"),
     "prompt_id": (
         "prompt_id", "question_id", "problem_id", "task_id", "doc_id", "example_id", "unique_id", "qid",
         "uid", "id", "idx", "index",
@@ -58,11 +59,11 @@ _COMMON: Final[dict[str, tuple[str, ...]]] = {
     ),
     "gold": (
         "gold", "gold_answer", "target", "reference", "reference_answer", "expected_answer", "expected",
-        "ground_truth", "correct_answer", "answer", "solution",
+        "ground_truth", "correct_answer", "gt", "gt_answer", "answer", "solution",
     ),
     "correct": (
-        "correct", "is_correct", "is_right", "right", "passed", "pass", "exact_match", "accuracy", "acc",
-        "success", "verdict",
+        "correct", "is_correct", "correctness", "is_right", "right", "passed", "is_passed", "pass",
+        "exact_match", "accuracy", "acc", "success", "solved", "is_solved", "verdict",
     ),
     "output_tokens": (
         "output_tokens", "completion_tokens", "n_output_tokens", "num_output_tokens", "generated_tokens",
@@ -70,16 +71,17 @@ _COMMON: Final[dict[str, tuple[str, ...]]] = {
         "response_length",
     ),
     "prompt_tokens": ("prompt_tokens", "input_tokens", "n_prompt_tokens", "num_prompt_tokens"),
-    "generator": ("generator", "model", "model_name", "model_id"),
+    "generator": ("generator", "model", "model_name", "model_id", "llm"),
     "reward": ("reward", "graded_reward", "partial_credit"),
-    "score": ("score", "verifier_score", "reward_score", "rm_score", "prm_score", "scores"),
+    "score": ("score", "verifier_score", "reward_score", "rm_score", "prm_score"),
     "mean_logprob": ("mean_logprob", "avg_logprob", "mean_log_prob"),
     "text": (
-        "text", "completion", "response", "output", "generation", "generated_text", "model_response",
-        "full_model_response", "raw_output", "completions", "responses", "generations", "outputs",
+        "text", "completion", "response", "output", "generation", "generated_text", "generated_response",
+        "model_response", "full_model_response", "model_output", "raw_output",
     ),
     "finish": ("finish", "finish_reason", "stop_reason"),
 }  # fmt: skip
+_INSIDE: Final = {"text": ("content", "message")}  # of one sample; elsewhere these are the prompt's
 
 
 class ColumnChoice(NamedTuple):
@@ -137,7 +139,8 @@ def choose_columns(
     ('seed',)
     """
     table = list(dict.fromkeys(names))
-    given = dict(given or {})
+    composed = {_composed(name): name for name in table}
+    given = {field: composed.get(_composed(column), column) for field, column in (given or {}).items()}
     fields = ["samples", *LINE_FIELDS, *SAMPLE_FIELDS]
     for field, column in given.items():
         if field not in fields:
@@ -148,17 +151,25 @@ def choose_columns(
             )
     found = {field: column for field, column in given.items() if column in table}
     taken = set(found.values())
-    by_name: dict[str, str] = {}
-    for name in table:
-        by_name.setdefault(_usual(name), name)
-    for field in [*_COMMON, *(field for field in fields if field not in _COMMON)]:
-        if field in found or (nested and field not in SAMPLE_FIELDS):
-            continue
-        common = (by_name[name] for name in _COMMON.get(field, (field,)) if name in by_name)
-        free = next((column for column in common if column not in taken), None)
-        if free is not None:
-            found[field] = free
-            taken.add(free)
+    open_fields = [
+        field
+        for field in [*_COMMON, *(field for field in fields if field not in _COMMON)]
+        if field not in found and (not nested or field in SAMPLE_FIELDS)
+    ]
+    for written in (_usual, _singular, _last_part):  # exact names go before what only resembles them
+        by_name: dict[str, str] = {}
+        for name in table:
+            by_name.setdefault(written(name), name)
+        if written is _last_part:  # of one object only, or nobody knows whose it is
+            ends = list(map(_last_part, table))
+            by_name = {end: name for end, name in by_name.items() if ends.count(end) == 1}
+        for field in open_fields:
+            common = _COMMON.get(field, (field,)) + (_INSIDE.get(field, ()) if nested else ())
+            free = (by_name[name] for name in common if name in by_name and by_name[name] not in taken)
+            first = next(free, None) if field not in found else None
+            if first is not None:
+                found[field] = first
+                taken.add(first)
     for one, other in (("n", "n_correct"), ("n_correct", "n")):  # either alone means something else
         if one in found and one not in given and other not in found:
             taken.discard(found.pop(one))
@@ -178,3 +189,32 @@ def _usual(name: str) -> str:
     """
     split = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())
     return re.sub(r"[\s\-.]+", "_", split).lower()
+
+
+def _singular(name: str) -> str:
+    """Write the name of a column of lists as that of one of their values.
+
+    Examples
+    --------
+    >>> _singular("Predictions"), _singular("is_corrects"), _singular("correctness")
+    ('prediction', 'is_correct', 'correctness')
+    """
+    usual = _usual(name)
+    return usual if usual.endswith("ss") else usual.removesuffix("s")
+
+
+def _last_part(name: str) -> str:
+    """Write the last part of a name that was put together from those of nested objects.
+
+    Examples
+    --------
+    >>> _last_part("usage.completion_tokens"), _last_part("result/is correct"), _last_part("answer")
+    ('completion_tokens', 'is_correct', '')
+    """
+    parts = re.split(r"[./:]|__", name.strip())
+    return _usual(parts[-1]) if len(parts) > 1 else ""
+
+
+def _composed(name: str) -> str:
+    """Write a name with its accents in one way."""
+    return unicodedata.normalize("NFC", name.strip())

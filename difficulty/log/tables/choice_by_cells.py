@@ -64,17 +64,27 @@ def _looked_at(choice: ColumnChoice, rows: Sequence[Row]) -> ColumnChoice:
         becomes = "text" if "text" not in columns else None
         choice = choice.without("samples", becomes=becomes)
         columns = choice.columns
-    if "answer" in choice.guessed:
-        listed = [
-            field
-            for field in SAMPLE_FIELDS
-            if field in columns
-            and field not in ("score", "step_scores")  # of the steps of one sample
-            and _first(rows, columns[field], lambda cell: isinstance(cell, list))
-        ]
-        if listed and "answer" not in listed:  # one answer to many samples is the right one, or that of all
-            choice = choice.without("answer", becomes=None if "gold" in columns else "gold")
-            columns = choice.columns
+    judged = {"correct", "reward"} & columns.keys()
+    if "score" in choice.guessed and not judged and _first(rows, columns["score"], _is_flag):
+        choice = choice.without("score", becomes="correct")  # true and false are no scores
+        columns = choice.columns
+    listed = [
+        field
+        for field in SAMPLE_FIELDS
+        if field in columns
+        and field not in ("score", "step_scores")  # of the steps of one sample
+        and _first(rows, columns[field], lambda cell: isinstance(cell, list))
+    ]
+    if listed and "output_tokens" in choice.guessed and "output_tokens" not in listed:
+        choice = choice.without("output_tokens")  # of one of them, or of all: nobody knows
+        columns = choice.columns
+    if listed and "answer" in choice.guessed and "answer" not in listed:
+        # One answer to many samples is the right one, or that of all; a solution is the right one explained.
+        worked_out = "gold" in choice.guessed and choice.columns["gold"] != choice.columns["answer"]
+        if worked_out and "solution" in choice.columns["gold"].lower():
+            choice = choice.without("gold")
+        choice = choice.without("answer", becomes=None if "gold" in choice.columns else "gold")
+        columns = choice.columns
     content = columns.get("prompt")
     if "prompt_id" in choice.guessed and content is not None:
         ids = [as_text(plain(row.cells.get(columns["prompt_id"]))) for row in rows]
@@ -82,6 +92,10 @@ def _looked_at(choice: ColumnChoice, rows: Sequence[Row]) -> ColumnChoice:
         if len(set(ids)) == len(ids) and len(texts) < len(ids):  # it numbers the rows
             choice = choice.without("prompt_id")
     return choice
+
+
+def _is_flag(cell: Any) -> bool:
+    return isinstance(cell[0] if isinstance(cell, list) and cell else cell, bool)
 
 
 def _names_inside(rows: Sequence[Row]) -> set[str]:

@@ -40,8 +40,8 @@ def rows_of_frame(frame: Any) -> list[Row]:
 
     Examples
     --------
-    >>> rows_of_frame({"id": ["a", "b"], "correct": [1, 0]})[1]
-    Row(place=2, cells={'id': 'b', 'correct': 0})
+    >>> rows_of_frame({"id": ["a", "b"], "correct": [1, 0]})[1].cells
+    {'id': 'b', 'correct': 0}
     """
     if isinstance(frame, Sequence) and not isinstance(frame, str):
         for place, cells in enumerate(frame, start=1):
@@ -117,15 +117,31 @@ def _sample_columns(columns: LogColumns) -> dict[str, list[Any]]:
 def _columns(frame: Any) -> dict[str, list[Any]]:
     """Return the values of each column, by what the object offers."""
     if isinstance(frame, Mapping):
+        if frame and all(hasattr(each, "column_names") for each in frame.values()):
+            raise InvalidInputError(
+                f"these are several frames, {', '.join(map(repr, frame))}; give one of them, or "
+                "concatenate them"
+            )
         return {str(name): _values(column) for name, column in frame.items()}
+    if hasattr(frame, "collect_schema") and hasattr(frame, "collect") and not hasattr(frame, "get_column"):
+        raise InvalidInputError("the frame is lazy; give what its collect() returns")
+    if hasattr(frame, "with_format") and not hasattr(frame, "__len__"):
+        raise InvalidInputError("the data set streams; give list(dataset), or load it without streaming")
     if hasattr(frame, "columns") and (hasattr(frame, "iloc") or hasattr(frame, "get_column")):
+        if hasattr(frame, "reset_index"):  # what pandas groups by, or was told to index by
+            held = [name for name in frame.index.names if name is not None and name not in frame.columns]
+            frame = frame.reset_index(level=held) if held else frame
         names = list(frame.columns)  # pandas or polars, which need no Arrow
         _refuse_twice(names)
         return {str(name): _values(frame[name]) for name in names}
     if hasattr(frame, "with_format") and hasattr(frame, "column_names"):  # rows as the dataset shows them
         frame = frame.with_format("arrow")[:]
     elif hasattr(frame, "__arrow_c_stream__"):
-        frame = require("pyarrow", extra="parquet").table(frame)
+        arrow = require("pyarrow", extra="parquet")
+        try:
+            frame = arrow.table(frame)
+        except arrow.ArrowException as error:
+            raise InvalidInputError(f"{type(frame).__name__} is no table of columns: {error}") from error
     elif hasattr(frame, "__dataframe__"):
         frame = require("pyarrow.interchange", extra="parquet").from_dataframe(frame)
     if not hasattr(frame, "to_pydict"):

@@ -16,23 +16,20 @@ from difficulty.log.tables.cells import (
     Row,
     as_count,
     as_list,
-    as_number,
     as_text,
-    as_verdict,
     is_missing,
     is_records,
     plain,
 )
 from difficulty.log.tables.choice import SAMPLE_FIELDS, ColumnChoice
 from difficulty.log.tables.choice_by_cells import choose_by_cells
+from difficulty.log.tables.habits import Habits, habits_of, refuse_repeated
 from difficulty.log.tables.judged import find_answers, judge
+from difficulty.log.tables.sample_cells import read_sample
+from difficulty.log.tables.wide import as_long, opened
 from difficulty.prompt import Prompt
 
 _UNNAMED: Final = "model"
-_COUNTS: Final = frozenset(
-    ("output_tokens", "prompt_tokens", "chain", "step", "verifier_tokens", "cached_prompt_tokens")
-)
-_NUMBERS: Final = frozenset(("score", "mean_logprob", "reward"))
 # Cells of these hold no "[" unless they are lists.
 _TELLING: Final = ("correct", "output_tokens", "score", "mean_logprob", "reward")
 
@@ -94,14 +91,17 @@ def lines_of_rows(
     """
     if not rows:
         raise InvalidLogError("there are no rows; there is nothing to read")
+    rows, parts = as_long(opened(rows), columns)
     choice, nested = choose_by_cells(rows, columns)
-    reader = _Reader(choice, nested, generators or {}, threshold)
+    refuse_repeated(rows, choice)
+    habits = habits_of(rows, choice, threshold=threshold)
+    reader = _Reader(choice, nested, generators or {}, threshold, habits)
     for row in rows:
         try:
             reader.add(row)
         except (InvalidLogError, InvalidPromptError) as error:
             reason = error.reason if isinstance(error, InvalidLogError) else str(error)
-            raise InvalidLogError(reason, line=row.place) from error
+            raise InvalidLogError(reason, path=row.path, line=row.place) from error
     records = reader.records()
     if not records:
         raise InvalidLogError("all rows are empty; there is nothing to read")
@@ -112,8 +112,13 @@ def lines_of_rows(
     about: dict[str, object] = {"columns": dict(choice.columns)}
     if nested is not None:
         about["sample_fields"] = dict(nested.columns)
-    if choice.unused:
-        about["unused_columns"] = list(choice.unused)
+    if parts:
+        about["one_column_each"] = list(parts)
+    unused = [
+        name for name in choice.unused if any(not is_missing(plain(row.cells.get(name))) for row in rows)
+    ]
+    if unused:
+        about["unused_columns"] = unused
     if reader.n_empty:
         about["empty_rows_left_out"] = reader.n_empty
     return Table(records, reader.generators, about)
@@ -128,6 +133,7 @@ class _Reader:
         nested: ColumnChoice | None,
         known: Mapping[str, Generator],
         threshold: float | None,
+        habits: Habits,
     ) -> None:
         self.generators: dict[str, Generator] = {}
         self.n_empty = 0
@@ -137,8 +143,9 @@ class _Reader:
         self._known = known
         self._alone = next(iter(known)) if len(known) == 1 else _UNNAMED
         self._threshold = threshold
+        self._habits = habits
         self._lines: dict[tuple[str, ...], dict[str, Any]] = {}
-        self._places: dict[str, tuple[int, dict[str, Any]]] = {}
+        self._places: dict[str, tuple[Row, dict[str, Any]]] = {}
 
     def add(self, row: Row) -> None:
         """Add the samples of one row."""
@@ -151,7 +158,10 @@ class _Reader:
             self._lines[(*self._key(line), str(row.place))] = line | counts
             return
         known = self._lines.setdefault(self._key(line), line | {"samples": []})
-        known["samples"].extend(map(self._sample, self._samples(row)))
+        known["samples"].extend(
+            read_sample(cells, self._habits, threshold=self._threshold, name=self._sample_name)
+            for cells in self._samples(row)
+        )
 
     def records(self) -> list[dict[str, Any]]:
         """Return one record per prompt × generator, with the prompt's length where all samples agree."""
@@ -172,26 +182,30 @@ class _Reader:
         column = self._columns.get(field)
         return None if column is None else plain(row.cells.get(column))
 
+    def _text(self, row: Row, field: str) -> str | None:
+        return as_text(self._habits.text(field, self._cell(row, field)))
+
     def _line(self, row: Row) -> dict[str, Any]:
         """Return the prompt's fields of a row, which must agree with those of earlier rows."""
-        fields: dict[str, Any] = {name: as_text(self._cell(row, name)) for name in ("group", "gold")}
+        fields: dict[str, Any] = {name: self._text(row, name) for name in ("group", "gold")}
         content, messages = self._cell(row, "prompt"), as_list(self._cell(row, "messages"))
         if is_records(content):
             content, messages = None, content
         fields["prompt"] = as_text(content)
         fields["messages"] = messages if is_records(messages) else None
-        prompt_id = as_text(self._cell(row, "prompt_id"))
+        prompt_id = self._text(row, "prompt_id")
         if prompt_id is None:
             if fields["prompt"] is None and fields["messages"] is None:
                 raise InvalidLogError("the row has neither an id nor a prompt; give it one of them")
             prompt_id = Prompt(text=fields["prompt"], messages=tuple(fields["messages"] or ())).id
-        place, earlier = self._places.setdefault(prompt_id, (row.place, fields))
+        first, earlier = self._places.setdefault(prompt_id, (row, fields))
         for name, value in fields.items():
             if value is None or earlier[name] == value:
                 continue
             if earlier[name] is not None:
+                where = f"line {first.place}" + ("" if first.path == row.path else f" of {first.path}")
                 raise InvalidLogError(
-                    f"prompt {prompt_id!r} has another {name} here than on line {place}; one id stands for "
+                    f"prompt {prompt_id!r} has another {name} here than on {where}; one id stands for "
                     "one prompt: name another column as the id, or none, so that texts tell prompts apart"
                 )
             earlier[name] = value
@@ -209,7 +223,10 @@ class _Reader:
         if self._nested is not None:
             inner = self._nested
             found = plain(row.cells.get(self._columns["samples"])) or []
-            return [cells | {field: plain(one.get(name)) for field, name in inner.items()} for one in found]
+            return [
+                _of_sample(cells, place, len(found)) | {f: plain(one.get(name)) for f, name in inner.items()}
+                for place, one in enumerate(found)
+            ]
         if any(_begins_list(cells.get(field)) for field in _TELLING):
             cells = {field: as_list(cell) for field, cell in cells.items()}
         lists = {f: cell for f, cell in cells.items() if isinstance(cell, list) and f != "step_scores"}
@@ -222,34 +239,20 @@ class _Reader:
                 f"the lists of the row differ in length ({listed}): nobody knows which belong together"
             )
         n = next(iter(sizes.values()))
-        return [
-            {field: plain(cell[i]) if field in lists else cell for field, cell in cells.items()}
-            for i in range(n)
-        ]
-
-    def _sample(self, cells: Mapping[str, Any]) -> dict[str, Any]:
-        sample: dict[str, Any] = {}
-        for field, cell in cells.items():
-            if field == "correct":
-                value: Any = as_verdict(cell, self._sample_name(field), threshold=self._threshold)
-            elif field in _COUNTS:
-                value = as_count(cell, self._sample_name(field))
-            elif field == "step_scores" or (field == "score" and isinstance(cell, list)):
-                value = _steps(as_list(cell), self._sample_name(field))
-                if field == "score" and value:
-                    sample["step_scores"], value = value, value[-1]
-            elif field in _NUMBERS:
-                value = as_number(cell, self._sample_name(field))
-            else:
-                value = as_text(cell)
-            if value is not None:
-                sample[field] = value
-        if self._threshold is not None and "reward" in sample and "correct" not in sample:
-            sample["correct"] = sample["reward"] >= self._threshold
-        return sample
+        return [_of_sample(cells, place, n) for place in range(n)]
 
     def _sample_name(self, field: str) -> str:
         return (self._nested or {}).get(field) or self._columns.get(field, field)
+
+
+def _of_sample(cells: Mapping[str, Any], place: int, n: int) -> dict[str, Any]:
+    """Return the cells of one of the `n` samples of a row, which has its place in lists of that length."""
+    return {
+        field: plain(cell[place])
+        if isinstance(cell, list) and len(cell) == n and field != "step_scores"
+        else cell
+        for field, cell in cells.items()
+    }
 
 
 def _begins_list(cell: Any) -> bool:
@@ -263,12 +266,3 @@ def _object(cell: Any, name: str) -> dict[str, Any] | None:
     if not isinstance(found, Mapping):
         raise InvalidLogError(f"{name} must be an object, got {str(cell)[:60]!r}")
     return dict(found) or None
-
-
-def _steps(cell: Any, name: str) -> list[float] | None:
-    if is_missing(cell):
-        return None
-    if not isinstance(cell, list):
-        raise InvalidLogError(f"{name} must be a list of numbers, got {str(cell)[:60]!r}")
-    steps = [as_number(plain(one), name) for one in cell]
-    return [step for step in steps if step is not None] or None

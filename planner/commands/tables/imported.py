@@ -38,6 +38,9 @@ def tell(log: SampleLog) -> None:
         if isinstance(taken, dict):
             for field, column in taken.items():
                 say(f"  {field:<14} <- {'samples: ' if name == 'sample_fields' else ''}{column}", error=True)
+    parts = about.get("one_column_each")
+    if isinstance(parts, list):
+        say(f"  one column each: {', '.join(map(str, parts))}", error=True)
     unused = about.get("unused_columns")
     if isinstance(unused, list):
         note(f"not used: {', '.join(unused)}")
@@ -46,7 +49,9 @@ def tell(log: SampleLog) -> None:
     if about.get("empty_rows_left_out"):
         note(f"left out: {about['empty_rows_left_out']} empty rows")
     if summary["unknown_verdicts"]:
-        remedy = "; --grade HOW compares answers with the right ones" if not log.counts().n.any() else ""
+        remedy = "" if log.counts().n.any() else "; --grade HOW compares answers with the right ones"
+        if remedy and log.has_rewards:
+            remedy = "; --threshold 1 takes rewards from 1 on as right"
         note(f"{summary['unknown_verdicts']:,} of {log.n_samples:,} samples have no verdict{remedy}")
     least, most = log.n_recorded().min(), log.n_recorded().max()
     if least != most:

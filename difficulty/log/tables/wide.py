@@ -1,0 +1,176 @@
+"""Make one row per generator, or per sample, of tables that have a column for each of them.
+
+It assumes that common names say what a column is. Names are taken apart into a field and the rest:
+``gpt-4o_correct``, ``answer_0``; a table whose other columns all hold verdicts has a generator in each.
+Objects in cells, which JSON has, are opened likewise.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from difficulty.errors import InvalidLogError
+from difficulty.log.tables.cells import Row, as_text, as_verdict, is_missing, plain
+from difficulty.log.tables.choice import choose_columns
+
+_TELLING: Final = frozenset(("answer", "correct", "score", "reward", "text", "samples"))
+_OPENED: Final = frozenset(("samples", "text", "correct", "score", "reward", "output_tokens"))
+_BREAK: Final = re.compile(r"[\s_\-.:/|]+")
+_NUMBERING: Final = frozenset(("seed", "sample", "epoch", "run", "repeat", "attempt", "level", "fold"))
+
+
+class LongTable(NamedTuple):
+    """Rows of a long table.
+
+    Attributes
+    ----------
+    rows : list of Row
+        With the place of the row that they come from.
+    parts : tuple of str
+        What had columns of its own: generators, or numbers of samples; empty where nothing had.
+    """
+
+    rows: Sequence[Row]
+    parts: tuple[str, ...] = ()
+
+
+def opened(rows: Sequence[Row]) -> list[Row]:
+    """Return rows without objects in cells: their fields become columns, ``usage.completion_tokens``.
+
+    Objects with a field for each generator, ``{"responses": {"small": …, "large": …}}``, become rows.
+    Answers, parameters and messages may be objects, and stay.
+
+    Examples
+    --------
+    >>> cells = {"id": 1, "usage": {"completion_tokens": 7}, "correct": {"small": 0, "large": 1}}
+    >>> [row.cells for row in opened([Row(1, cells)])]  # doctest: +NORMALIZE_WHITESPACE
+    [{'id': 1, 'usage.completion_tokens': 7, 'correct': 0, 'generator': 'small'},
+     {'id': 1, 'usage.completion_tokens': 7, 'correct': 1, 'generator': 'large'}]
+    """
+    found: list[Row] = []
+    for row in rows:
+        objects = {name: cell for name, cell in row.cells.items() if isinstance(cell, Mapping) and cell}
+        field_of = {column: field for field, column in _fields(tuple(row.cells))} if objects else {}
+        generators = () if "generator" in field_of.values() else _generators_of(objects, field_of)
+        shared: dict[str, Any] = {}
+        own: dict[str, Mapping[str, Any]] = {}
+        for name, cell in row.cells.items():
+            if name in objects and generators and set(cell) == set(generators):
+                own[name] = cell
+            elif name in objects and field_of.get(name) in (None, *_OPENED) and not _is_message(cell):
+                shared |= {f"{name}.{inner}": value for inner, value in cell.items()}
+            else:
+                shared[name] = cell
+        for generator in generators:
+            mine = {name: cell[generator] for name, cell in own.items()}
+            found.append(row._replace(cells={**shared, **mine, "generator": generator}))
+        if not generators:
+            found.append(row._replace(cells=shared))
+    return found
+
+
+@lru_cache(maxsize=64)
+def _fields(names: tuple[str, ...], nested: bool = False) -> tuple[tuple[str, str], ...]:
+    return tuple(choose_columns(names, nested=nested).columns.items())
+
+
+def _generators_of(objects: Mapping[str, Mapping[str, Any]], field_of: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the generators whose samples, verdicts or texts stand in objects, where some do."""
+    for name, cell in objects.items():
+        if field_of.get(name) in _OPENED and not _is_message(cell) and not _fields(tuple(map(str, cell))):
+            return tuple(map(str, cell))
+    return ()
+
+
+def _is_message(cell: Mapping[str, Any]) -> bool:
+    return "content" in cell or "message" in cell
+
+
+def as_long(rows: Sequence[Row], given: Mapping[str, str] | None = None) -> LongTable:
+    """Return a wide table as a long one, and any other as it is.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+    given : mapping of str to str, optional
+        Column of each field, where its name does not say it.
+
+    Examples
+    --------
+    >>> wide = [Row(1, {"id": "a", "big_correct": 1, "big_tokens": 30, "small_correct": 0})]
+    >>> [row.cells for row in as_long(wide).rows]  # doctest: +NORMALIZE_WHITESPACE
+    [{'id': 'a', 'correct': 1, 'output_tokens': 30, 'generator': 'big'},
+     {'id': 'a', 'correct': 0, 'generator': 'small'}]
+    >>> as_long([Row(1, {"id": "a", "big": 1, "small": 0})]).parts
+    ('big', 'small')
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row.cells))
+    known = {field: column for field, column in (given or {}).items() if column in names}
+    chosen = choose_columns(names, known).columns
+    if chosen.keys() & {*_TELLING, "n_correct", "generator"} - {"answer"} or "answer" in known:
+        return LongTable(rows)
+    free = [name for name in names if name not in chosen.values()]
+    parts = _parts_of_names(free) or _parts_of_verdicts(rows, free, chosen)
+    if len(parts) < 2:
+        return LongTable(rows)
+    renamed = {"gold": chosen["answer"]} if "answer" in chosen and "gold" not in chosen else {}
+    used = {column for columns in (*parts.values(), renamed) for column in columns.values()}
+    numbered = all(part.isdecimal() for part in parts)
+    long: list[Row] = []
+    for row in rows:
+        shared = {name: cell for name, cell in row.cells.items() if name not in used}
+        shared |= {field: row.cells.get(column) for field, column in renamed.items()}
+        for part, columns in parts.items():
+            cells = {field: row.cells.get(column) for field, column in columns.items()}
+            if any(not is_missing(plain(cell)) for cell in cells.values()):
+                named = {} if numbered else {"generator": part}
+                long.append(row._replace(cells=shared | cells | named))
+    return LongTable(long, tuple(parts))
+
+
+def _parts_of_names(names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return the columns of each part, by field, where parts have columns that tell something."""
+    parts: dict[str, dict[str, str]] = {}
+    for name in names:
+        for match in _BREAK.finditer(name):
+            before, after = name[: match.start()], name[match.end() :]
+            for part, rest in ((before, after), (after, before)):
+                for field, _ in _fields((rest,), True) if part and rest else ():
+                    parts.setdefault(part, {}).setdefault(field, name)
+    taken: set[str] = set()
+    found: dict[str, dict[str, str]] = {}
+    for part in sorted(parts, key=len):  # the longest field of a name goes first
+        own = {field: column for field, column in parts[part].items() if column not in taken}
+        if own.keys() & _TELLING:
+            found[part] = own
+            taken.update(own.values())
+    return {part: found[part] for part in parts if part in found}
+
+
+def _parts_of_verdicts(
+    rows: Sequence[Row], names: Sequence[str], chosen: Mapping[str, str]
+) -> dict[str, dict[str, str]]:
+    """Return a part for each other column, where all of them hold verdicts and no prompt has two rows."""
+    told_by = chosen.get("prompt_id", chosen.get("prompt"))
+    if told_by is None or len({as_text(plain(row.cells.get(told_by))) for row in rows}) < len(rows):
+        return {}
+    others = [
+        name
+        for name in names
+        if _BREAK.split(name.strip().lower())[0] not in _NUMBERING
+        and any(not is_missing(plain(row.cells.get(name))) for row in rows)
+    ]
+    if all(_is_verdict(plain(row.cells.get(name))) for name in others for row in rows):
+        return {name: {"correct": name} for name in others}
+    return {}
+
+
+def _is_verdict(cell: Any) -> bool:
+    try:
+        as_verdict(cell, "a verdict")
+    except InvalidLogError:
+        return False
+    return not isinstance(cell, (list, Mapping))

@@ -1,0 +1,196 @@
+"""Tables as spreadsheets, scripts and frames leave them: what they mean is read, what cannot be is said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas
+import polars
+import pytest
+
+from difficulty import SampleLog, read_table
+from difficulty.errors import InvalidInputError, InvalidLogError
+
+Seen = list[tuple[str, str, list[tuple[str | None, bool | None, int | None]]]]
+
+
+def seen(log: SampleLog) -> Seen:
+    """Return what came of each line: answer, verdict and tokens of its samples."""
+    return [
+        (prompt.id, name, [(s.answer, s.correct, s.output_tokens) for s in samples])
+        for prompt in log.prompts
+        for name in log.generators
+        if (samples := log.samples(prompt.id, name))
+    ]
+
+
+def read(folder: Path, name: str, content: str | bytes, **options: Any) -> SampleLog:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_table(path, **options)
+
+
+PLAIN: Seen = [("1", "model", [("4", True, 12), ("5", False, 1024)])]
+LINES = ("id,pred,correct,tokens", "1,4,1,12", "1,5,0,1024")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\ufeff" + "\n".join(LINES),
+        "sep=;\r\n" + "\r\n".join(LINES).replace(",", ";"),
+        '"sep=\t"\r\n' + "\r\n".join(LINES).replace(",", "\t"),
+        "\r\n".join(LINES).replace(",", "\t").encode("utf-16"),
+        "\r".join(LINES),
+        "\n".join(line + "," for line in LINES),
+        "\n".join((LINES[0], LINES[1] + ",,", LINES[2] + ", ,")),
+        "\n".join("," + line for line in LINES),
+        "id;pred;correct;tokens\n1;4;WAHR;12\n1;5;FALSCH;1.024",
+        "id;pred;correct;tokens\n1.0;4;1,0;12\n1.0;5;0,0;1024",
+        'id,pred,correct,tokens\n1.0,4,pass,12.0\n1,5,FAIL,"1,024"',
+        "id,pred,correct,tokens\n1,4, Yes ,12\n1,5,failed: timed out,1 024",
+        "id,pred,correct,tokens\n1,4,\u2713,12\n1,5,\u2717,1\u202f024",
+        "id,pred,correct,tokens\n1,4.0,1.0,12\n1,5.0,0.0,1024",
+    ],
+)
+def test_one_table_as_spreadsheets_write_it(content: str | bytes, tmp_path: Path) -> None:
+    assert seen(read(tmp_path, "a.csv", content)) == PLAIN
+
+
+def test_decimal_commas_are_told_by_the_column_and_never_guessed(tmp_path: Path) -> None:
+    log = read(tmp_path, "a.csv", 'id,correct,score\na,1,"0,83"\na,0,"1.024,5"\n')
+    assert log.pool("model").score.tolist() == [[pytest.approx(0.83), 1024.5]]
+    with pytest.raises(InvalidLogError, match=r"line 3: score must be a number, got '0,83'"):
+        read(tmp_path, "b.csv", 'id,correct,score\na,1,0.83\na,0,"0,83"\n')
+    with pytest.raises(InvalidLogError, match=r"tokens must be a whole number, got '12\.500'"):
+        read(tmp_path, "c.csv", "id,correct,tokens\na,1,12.500\na,0,13.000\n")
+
+
+def test_words_for_nothing_are_nothing_unless_they_were_right(tmp_path: Path) -> None:
+    text = "id,pred,correct,tokens\na,N/A,?,NA\na,NA,0,-\na,7,n/a,none\n"
+    assert seen(read(tmp_path, "a.csv", text)) == [
+        ("a", "model", [(None, None, None), (None, False, None), ("7", None, None)])
+    ]
+    said = read(tmp_path, "b.csv", "id,pred,correct\na,None,1\na,None,0\na,,0\n")
+    assert [sample[:2] for sample in seen(said)[0][2]] == [("None", True), ("None", False), (None, False)]
+
+
+def test_a_row_that_is_there_twice_is_refused_where_samples_are_numbered(tmp_path: Path) -> None:
+    text = "id,sample_idx,pred,correct\na,0,4,1\na,1,4,1\n"
+    assert read(tmp_path, "a.csv", text).n_samples == 2
+    with pytest.raises(InvalidLogError, match=r"line 4: the row is that of line 2 again, sample_idx '0'"):
+        read(tmp_path, "b.csv", text + "a,0,4,1\n")
+    assert read(tmp_path, "c.csv", "id,pred,correct\na,4,1\na,4,1\n").n_samples == 2
+
+
+def test_another_text_under_an_id_names_the_line_in_the_file(tmp_path: Path) -> None:
+    with pytest.raises(InvalidLogError, match=r"b\.csv, line 4: .* than on line 2;"):
+        read(tmp_path, "b.csv", "id,prompt,correct\na,x,1\nb,y,1\na,z,1\n")
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "expected"),
+    [
+        ("id,big,small", "a,1,0", [("big", None, True, None), ("small", None, False, None)]),
+        (
+            "id,answer,big,small 8B",
+            "a,4,yes,\nb,5,no,1",
+            [("big", None, True, None), ("big", None, False, None), ("small 8B", None, True, None)],
+        ),
+        (
+            "id,big_correct,big_completion_tokens,small_correct,small_answer",
+            "a,1,30,0,5",
+            [("big", None, True, 30), ("small", "5", False, None)],
+        ),
+        ("id,correct.big,correct.m-2", "a,1,0", [("big", None, True, None), ("m-2", None, False, None)]),
+        (
+            "id,answer_0,answer_1,is_correct_0,is_correct_1",
+            "a,4,5,1,0",
+            [("model", "4", True, None), ("model", "5", False, None)],
+        ),
+    ],
+)
+def test_a_column_for_each_generator_or_sample(
+    header: str, rows: str, expected: list[tuple[object, ...]], tmp_path: Path
+) -> None:
+    log = read(tmp_path, "a.csv", f"{header}\n{rows}\n")
+    found = [(name, *sample) for _, name, samples in seen(log) for sample in samples]
+    assert found == expected
+    assert log.about["one_column_each"]
+
+
+def test_features_of_prompts_are_no_generators(tmp_path: Path) -> None:
+    log = read(tmp_path, "a.csv", "id,answer,is_math,hard\na,4,1,0\na,5,1,0\n")
+    assert list(log.generators) == ["model"] and log.about["unused_columns"] == ["is_math", "hard"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"q": 1, "usage": {"completion_tokens": 7}, "response": "x", "correct": True},
+        {"doc.id": 1, "result/is correct": "yes", "usage.completion_tokens": 7},
+        {"id": 1, "completions": [{"role": "assistant", "content": "x"}], "corrects": [1], "n_tokens": [7]},
+        {"id": 1, "response": {"model": "m", "choices": [{"message": {"content": "x"}}]}, "correct": [True]},
+        {"id": 1, "pred": ["x"], "score": [True]},
+        {"id": 1, "responses": {"m": [{"text": "x", "passed": 1}]}},
+    ],
+)
+def test_objects_in_cells_are_opened(row: dict[str, Any], tmp_path: Path) -> None:
+    log = read(tmp_path, "a.json", json.dumps([{"question": "1 + 1?", **row}]))
+    (name,) = log.generators
+    assert log.pool(name).correct.ravel().tolist()[:1] == [1]
+    assert "okens" not in str(row) or log.pool(name).output_tokens.tolist() == [[7]]
+    assert {sample.text for sample in log.samples(log.prompts[0].id, name)} <= {"x", None}
+
+
+def test_the_tokens_of_a_row_are_not_those_of_each_of_its_samples(tmp_path: Path) -> None:
+    row = {"id": 1, "completions": ["x", "y"], "correct": [1, 0], "tokens": 100}
+    assert not read(tmp_path, "a.jsonl", json.dumps(row) + "\n" + json.dumps({**row, "id": 2})).has_tokens
+    named = read(tmp_path, "a.jsonl", json.dumps(row) + "\n", columns={"output_tokens": "tokens"})
+    assert named.pool("model").output_tokens.tolist() == [[100, 100]]
+
+
+def test_a_worked_solution_is_not_taken_for_the_right_answer_beside_it(tmp_path: Path) -> None:
+    row = {
+        "problem": "x?",
+        "solution": "so 4",
+        "answer": "4",
+        "generated_responses": ["a"],
+        "correctness": [1],
+    }
+    (prompt,) = read(tmp_path, "a.json", json.dumps([row])).prompts
+    assert prompt.gold == "4"
+
+
+@pytest.mark.parametrize("orient", ["columns", "index", "split", "records", "table"])
+def test_json_as_pandas_writes_it(orient: Any, tmp_path: Path) -> None:
+    frame = pandas.DataFrame({"id": ["a", "b"], "pred": ["4", None], "correct": [True, False]})
+    frame.to_json(tmp_path / "a.json", orient=orient)
+    assert [line[2][0][:2] for line in seen(read_table(tmp_path / "a.json"))] == [("4", True), (None, False)]
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "reason"),
+    [
+        ("a.xlsx", b"PK\x03\x04", "workbook of a spreadsheet; save it as CSV in UTF-8"),
+        ("a.xls", b"\xd0\xcf\x11\xe0", "workbook"),
+        ("a.db", b"SQLite format 3\x00", "a database"),
+        ("a.pkl", b"\x80\x04\x95", "a pickle"),
+        ("a.feather", b"ARROW1\x00\x00", "an Arrow file; write it as Parquet"),
+    ],
+)
+def test_other_forms_are_named_with_the_way_out(name: str, head: bytes, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidLogError, match=reason):
+        read(tmp_path, name, head + b"\x00" * 64)
+
+
+def test_frames_bring_their_index_and_names_with_accents(tmp_path: Path) -> None:
+    frame = pandas.DataFrame({"id": ["a", "a"], "Länge": [1, 2], "correct": [True, None]}).set_index("id")
+    log = SampleLog.from_frame(frame, columns={"output_tokens": "La\u0308nge"})
+    assert seen(log) == [("a", "model", [(None, True, 1), (None, None, 2)])]
+    with pytest.raises(InvalidInputError, match="lazy; give what its collect"):
+        SampleLog.from_frame(polars.DataFrame({"id": [1]}).lazy())
+    with pytest.raises(InvalidInputError, match="Series is no table of columns"):
+        SampleLog.from_frame(pandas.Series([1]))
