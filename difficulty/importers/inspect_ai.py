@@ -15,7 +15,7 @@ from difficulty.errors import InvalidInputError, InvalidLogError
 from difficulty.generator import Generator
 from difficulty.importers.inspect_sample import Reading, line_of, sample_of, with_prompt_tokens
 from difficulty.importers.inspect_wire import Evaluation, Settings, read_file
-from difficulty.importers.shared import Extract, LineGroups, Wanted, refuse_copies, warn_of_whole_texts
+from difficulty.importers.shared import Extract, Grade, LineGroups, Wanted, refuse_copies, warn_of_whole_texts
 from difficulty.log.sample_log import SampleLog
 
 
@@ -25,6 +25,7 @@ def read_inspect(
     failed_samples: Literal["refuse", "leave_out"] = "refuse",
     threshold: float | None = None,
     extract: Extract | None = None,
+    grade: Grade | None = None,
 ) -> SampleLog:
     """Read logs of inspect_ai; each epoch of a sample id is one sample of that prompt.
 
@@ -43,6 +44,8 @@ def read_inspect(
     extract : callable, optional
         Finds the answer in a completion; by default the scorer's answer is taken, and the end of the
         completion where that is the whole of it.
+    grade : callable, optional
+        Compares an answer with a target, where no scorer judged a sample.
 
     Returns
     -------
@@ -85,7 +88,7 @@ def read_inspect(
     refuse_copies(paths)
     groups = LineGroups()
     generators: dict[str, Generator] = {}
-    reading = Reading(Wanted(scorer, what="scorer"), threshold, extract)
+    reading = Reading(Wanted(scorer, what="scorer"), threshold, extract, grade)
     n_left_out = 0
     logs = [(path, *read_file(path)) for path in map(Path, paths)]
     solvers: dict[str, set[tuple[str, ...]]] = {}
@@ -132,6 +135,9 @@ def read_inspect(
     warn_of_whole_texts(groups.records())
     if n_left_out:
         about["failed_samples_left_out"] = n_left_out
+    unfinished = [Path(path).name for path, header, _ in logs if header.status not in (None, "success")]
+    if unfinished:
+        about["unfinished"] = unfinished
     return SampleLog.from_records(map(with_prompt_tokens, groups.records()), generators, about=about)
 
 

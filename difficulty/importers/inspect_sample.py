@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from difficulty.importers.inspect_answers import is_number, is_whole_text, short_answer
 from difficulty.importers.inspect_wire import Choice, Content, Output, Sample, Score, Usage
-from difficulty.importers.shared import Extract, Wanted
+from difficulty.importers.shared import Extract, Grade, Wanted
 from difficulty.log.tables.cells import as_verdict
 
 _CLOCKS: Final = ("time", "working", "operator")  # what stopped these says nothing of the model
@@ -21,17 +21,18 @@ _ATTACHMENT: Final = "attachment://"
 
 
 class Reading(NamedTuple):
-    """How samples are read: which scorer counts, from which mark on, and where the answer is."""
+    """How samples are read: which scorer counts, from which mark on, where the answer is, what judges it."""
 
     scorer: Wanted
     threshold: float | None
     extract: Extract | None
+    grade: Grade | None
 
 
 def line_of(sample: Sample, task: str, generator: str) -> dict[str, Any]:
     """Return the prompt's fields of a line."""
     attachments = sample.attachments or {}
-    targets = [sample.target] if isinstance(sample.target, str) else (sample.target or [])
+    targets = _targets(sample)
     line: dict[str, Any] = {
         "prompt_id": f"{task}/{sample.id}",
         "generator": generator,
@@ -53,6 +54,10 @@ def line_of(sample: Sample, task: str, generator: str) -> dict[str, Any]:
     return {**line, "messages": messages or None}
 
 
+def _targets(sample: Sample) -> list[str]:
+    return [sample.target] if isinstance(sample.target, str) else (sample.target or [])
+
+
 def sample_of(sample: Sample, model: str, reading: Reading) -> dict[str, Any]:
     output = sample.output or Output()
     choice = output.choices[0] if output.choices else Choice()
@@ -62,10 +67,14 @@ def sample_of(sample: Sample, model: str, reading: Reading) -> dict[str, Any]:
     score = scores[reading.scorer.among(list(scores))] if scores else Score()
     usage = _usage(sample, model, output)
     known = usage.output_tokens is not None and usage.total_tokens
+    answer = _answer(sample, score, text, reading.extract)
     correct = as_verdict(score.value, "the score", threshold=reading.threshold)
+    if not scores and reading.grade is not None and _targets(sample):
+        grade = reading.grade
+        correct = answer is not None and any(grade(answer, target) for target in _targets(sample))
     limit = sample.limit.type if sample.limit is not None else None
     return {
-        "answer": _answer(sample, score, text, reading.extract),
+        "answer": answer,
         "correct": None if limit in _CLOCKS else correct,
         "output_tokens": usage.output_tokens,
         "prompt_tokens": (usage.total_tokens or 0) - (usage.output_tokens or 0) if known else None,
@@ -93,9 +102,11 @@ def _answer(sample: Sample, score: Score, text: str, extract: Extract | None) ->
     if extract is not None:
         return extract(text)
     recorded = None if score.answer in (None, "") else str(score.answer)
+    if not sample.scores:
+        recorded = text
     if recorded is None or not is_whole_text(recorded, text):
-        return recorded
-    target = sample.target if isinstance(sample.target, str) else "".join(sample.target or [])
+        return recorded or None
+    target = "".join(_targets(sample))
     return short_answer(text, target) or (None if is_number(target) else recorded)
 
 

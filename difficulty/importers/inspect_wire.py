@@ -49,6 +49,7 @@ class Plan(msgspec.Struct):
 
 class Header(msgspec.Struct):
     eval: Evaluation
+    status: str | None = None
     plan: Plan | None = None
 
     @property

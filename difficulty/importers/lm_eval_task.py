@@ -34,6 +34,8 @@ class TaskRules(NamedTuple):
         What is taken out of answer and target before they are compared.
     ignore_case, ignore_punctuation, ignore_numbers : bool
         As the metric has them.
+    judges : bool
+        Whether ``exact_match`` is what judges; else only answers are found.
     """
 
     patterns: tuple[tuple[re.Pattern[str], int, str], ...]
@@ -41,6 +43,7 @@ class TaskRules(NamedTuple):
     ignore_case: bool = False
     ignore_punctuation: bool = False
     ignore_numbers: bool = False
+    judges: bool = True
 
     def found(self, response: str) -> str:
         """Return what the filter leaves of one response."""
@@ -73,28 +76,43 @@ class TaskRules(NamedTuple):
         return text.translate(_DIGITS) if self.ignore_numbers else text
 
 
-def task_rules(samples: Path, task: str, filter_name: str) -> TaskRules | None:
-    """Return the rules of a task's filter from the ``results_*.json`` beside its samples.
-
-    Returns
-    -------
-    TaskRules, optional
-        None where there are no such results, or the filter does something that is not covered here.
+def results_beside(samples: Path) -> Mapping[str, Any]:
+    """Return the ``results_*.json`` beside a file of samples; empty where there is none.
 
     Raises
     ------
     InvalidLogError
-        When the results are there and are not JSON.
+        When it is there and is not JSON.
     """
     date = re.fullmatch(r"samples_.+?_(\d{4}-\d\d-\d\dT.*)\.jsonl", samples.name)
     results = samples.with_name(f"results_{date.group(1)}.json") if date else samples
     if date is None or not results.is_file():
-        return None
+        return {}
     try:
-        document = loads(read_text(results, limit=_MOST_BYTES).encode(), path=str(results))
+        return _inside(loads(read_text(results, limit=_MOST_BYTES).encode(), path=str(results)))
     except InvalidFileError as error:
         raise InvalidLogError(error.reason, path=str(results)) from error
-    config = _inside(document, "configs", task)
+
+
+def task_rules(
+    results: Mapping[str, Any], task: str, filter_name: str, *, judging: bool = True
+) -> TaskRules | None:
+    """Return the rules of a task's filter from the results beside its samples.
+
+    Parameters
+    ----------
+    results : mapping
+        As `results_beside` returns them.
+    task, filter_name : str
+    judging : bool
+        Whether verdicts are wanted, too; they are never to be had of runs with ``--predict_only``.
+
+    Returns
+    -------
+    TaskRules, optional
+        None where the results do not tell, or the filter does something that is not covered here.
+    """
+    config = _inside(results, "configs", task)
     steps = next(
         (
             each.get("filter")
@@ -107,8 +125,11 @@ def task_rules(samples: Path, task: str, filter_name: str) -> TaskRules | None:
         (each for each in _listed(config.get("metric_list")) if _inside(each).get("metric") == "exact_match"),
         None,
     )
-    if metric is None or steps is None:
+    named = [_inside(each).get("metric") for each in _listed(config.get("metric_list"))]
+    judges = judging and named != ["bypass"]
+    if steps is None or (judges and metric is None):
         return None
+    metric = metric or {}
     try:
         patterns = _patterns(_listed(steps))
         ignored = tuple(map(re.compile, _listed(metric.get("regexes_to_ignore"))))
@@ -122,6 +143,7 @@ def task_rules(samples: Path, task: str, filter_name: str) -> TaskRules | None:
         ignore_case=metric.get("ignore_case") is True,
         ignore_punctuation=metric.get("ignore_punctuation") is True,
         ignore_numbers=metric.get("ignore_numbers") is True,
+        judges=judges,
     )
 
 

@@ -25,6 +25,8 @@ MAX_SAMPLES: Final = (
     1_000_000  # of a counts-only line, which pools spread out: a typing error must not eat memory
 )
 
+IMPORT_IT: Final = "a table or another tool's log becomes one with `planner import FILE`"
+
 _Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 _Drawn: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_SAMPLES)]
 _Index: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
@@ -121,14 +123,15 @@ def decode_header(
         raise InvalidLogError(_not_utf8(error), path=path, line=1) from error
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidLogError(
-            f"not a sample log: the first line is not JSON ({error}); it must be the header "
-            '{"sample_log": 1, "generators": {...}}',
+            "not a sample log: the first line is not JSON, and must be the header "
+            f'{{"sample_log": 1, "generators": {{...}}}}; {IMPORT_IT}',
             path=path,
             line=1,
         ) from error
     if not isinstance(first, dict) or "sample_log" not in first:
         raise InvalidLogError(
-            'the header is missing: the first line must be {"sample_log": 1, "generators": {...}}',
+            'the header is missing: the first line must be {"sample_log": 1, "generators": {...}}; '
+            + IMPORT_IT,
             path=path,
             line=1,
         )

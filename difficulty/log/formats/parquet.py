@@ -20,7 +20,7 @@ from difficulty.log.formats.jsonl import ParsedLog
 from difficulty.log.formats.rows import COUNT_COLUMNS, JSON_COLUMNS, TEXT_COLUMNS, read_rows
 from difficulty.log.merge import left_out
 from difficulty.log.sample_checks import check_cached, check_chains
-from difficulty.log.wire import canonical_json, decode_header
+from difficulty.log.wire import IMPORT_IT, canonical_json, decode_header
 
 PARQUET_MAGIC: Final = b"PAR1"
 _HEADER_KEY: Final = b"sample_log"
@@ -76,7 +76,7 @@ def _parse(reader: ArrowReader, table: Any, name: str, *, keep_first: bool) -> P
     header = (table.schema.metadata or {}).get(_HEADER_KEY)
     if header is None:
         raise InvalidLogError(
-            "not a sample log: the schema has no 'sample_log' metadata; write the file with SampleLog.write",
+            f"not a sample log: the schema has no 'sample_log' metadata; {IMPORT_IT}",
             path=name,
         )
     generators, about = decode_header(header, path=name)

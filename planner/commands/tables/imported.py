@@ -6,12 +6,15 @@ It assumes a log that an importer made, whose header tells what was read. Readin
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from planner.commands.terminal.terminal import note, say
 
 if TYPE_CHECKING:
     from difficulty.log.sample_log import SampleLog
+
+
+_GRADED: Final = ("tables", "lm-evaluation-harness", "inspect_ai")  # logs that --grade is for
 
 
 def summary_of(log: SampleLog) -> dict[str, object]:
@@ -44,14 +47,22 @@ def tell(log: SampleLog) -> None:
     unused = about.get("unused_columns")
     if isinstance(unused, list):
         note(f"not used: {', '.join(unused)}")
+    without = about.get("without_samples")
+    if isinstance(without, list):
+        note(f"left out, as log-likelihoods are no samples: {', '.join(map(str, without))}")
     if about.get("failed_samples_left_out"):
         note(f"left out: {about['failed_samples_left_out']} samples that failed")
     if about.get("empty_rows_left_out"):
         note(f"left out: {about['empty_rows_left_out']} empty rows")
+    unfinished = about.get("unfinished")
+    if isinstance(unfinished, list):
+        note(f"the run did not finish, so that samples may be missing: {', '.join(map(str, unfinished))}")
     if summary["unknown_verdicts"]:
-        remedy = "" if log.counts().n.any() else "; --grade HOW compares answers with the right ones"
-        if remedy and log.has_rewards:
-            remedy = "; --threshold 1 takes rewards from 1 on as right"
+        remedy = ""
+        if not log.counts().n.any() and about.get("imported_from") in _GRADED:
+            remedy = "; --grade HOW compares answers with the right ones"
+            if log.has_rewards:
+                remedy = "; --threshold 1 takes rewards from 1 on as right"
         note(f"{summary['unknown_verdicts']:,} of {log.n_samples:,} samples have no verdict{remedy}")
     least, most = log.n_recorded().min(), log.n_recorded().max()
     if least != most:

@@ -144,6 +144,7 @@ def _read_inspect(wanted: Wanted) -> SampleLog:
         failed_samples=wanted.failed_samples,
         threshold=wanted.threshold,
         extract=wanted.finds,
+        grade=wanted.judges,
     )
 
 
@@ -152,7 +153,8 @@ def _read_lm_eval(wanted: Wanted) -> SampleLog:
 
     return read_lm_eval(
         *wanted.paths,
-        generator=wanted.drew(wanted.paths[0].absolute().parent.name),
+        generator=wanted.drew("") if wanted.generator is not None or len(wanted.known) == 1 else None,
+        generators=wanted.known,
         filter=wanted.filter_name,
         metric=wanted.scorer,
         prompt_field=wanted.prompt_field,
@@ -208,7 +210,7 @@ _DREW: Final = frozenset(("--generator", "--generators"))
 _MEANT: Final[Mapping[Kind, frozenset[str]]] = {
     "table": _DREW | {"--threshold", "--extract", "--grade"},
     "lm_eval": _DREW | {"--filter", "--scorer", "--prompt-field", "--extract", "--grade"},
-    "inspect_ai": frozenset(("--scorer", "--threshold", "--extract", "--failed-samples")),
+    "inspect_ai": frozenset(("--scorer", "--threshold", "--extract", "--grade", "--failed-samples")),
     "reasoning_gym": _DREW | {"--threshold"},
     "openai_batch": frozenset(("--extract",)),
     "sample_log": frozenset(),

@@ -21,13 +21,22 @@ def read_logs(paths: Sequence[Path], on_duplicate: Literal["error", "first"]) ->
 
     Raises
     ------
+    InvalidInputError
+        When a file is a log of another tool.
     InvalidLogError
         When a file is not a valid log, has lines that repeat and `on_duplicate` is ``"error"``, or is a
         server's with too much taken out.
     """
+    from difficulty.errors import InvalidInputError
+    from difficulty.importers.kind import kind_of
     from difficulty.log.redaction import refuse_redacted
     from difficulty.log.sample_log import SampleLog
 
+    for path in filter(Path.is_file, paths):
+        if kind_of(path) not in ("table", "sample_log"):
+            raise InvalidInputError(
+                f"{path} is another tool's log; make a sample log of it first: planner import {path}"
+            )
     log = SampleLog.read(*paths, on_duplicate=on_duplicate)
     refuse_redacted(log)
     n_left_out = log.about.get("duplicates_left_out")

@@ -142,6 +142,6 @@ def test_a_folder_of_the_harness_is_imported(
     for given in ("out", str(path), f"out/tiny/results_{DATE}.json"):
         assert main(["import", given, "--filter", "strict-match"]) == 0
         log = SampleLog.read("samples.jsonl.gz")
-        assert list(log.generators) == ["tiny"] and log.n_samples == 6
+        assert list(log.generators) == ["m"] and log.n_samples == 6
     assert main(["import", "out", "--answer", "x"]) == 2
     assert "a log of lm-evaluation-harness, for which --answer means nothing" in capsys.readouterr().err

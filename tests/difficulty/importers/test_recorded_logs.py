@@ -123,3 +123,66 @@ def test_a_truncated_file_of_the_harness_names_file_line_and_a_remedy(
     assert main(["import", str(path), "--filter", "strict-match", "--out", str(tmp_path / "x.jsonl")]) == 2
     error = capsys.readouterr().err
     assert f"{path.name}, line 9: broken JSON" in error and "evaluate again" in error
+
+
+def test_runs_without_verdicts_have_their_answers_and_are_judged_when_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(RECORDED / "lm_eval" / "predicted", tmp_path / "predicted")
+    shutil.copy(RECORDED / "inspect_ai" / "unscored.eval", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for name, options in (("predicted", ["--filter", "strict-match"]), ("unscored.eval", [])):
+        assert main(["import", name, *options]) == 0
+        assert "have no verdict; --grade HOW compares" in capsys.readouterr().err
+        log = SampleLog.read("samples.jsonl.gz")
+        assert log.has_answers and not log.counts().n.any()
+        assert main(["import", name, *options, "--grade", "number"]) == 0
+        graded = SampleLog.read("samples.jsonl.gz")
+        for prompt in graded.prompts:
+            for sample in graded.samples(prompt.id, next(iter(graded.generators))):
+                assert sample.correct == (sample.answer == prompt.gold)
+    assert main(["import", "predicted", "--extract", "number", "--grade", "number"]) == 0  # and no --filter
+
+
+def test_tasks_of_log_likelihoods_are_left_out_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("choice", "completions"):
+        shutil.copytree(RECORDED / "lm_eval" / name, tmp_path / "out" / name)
+    monkeypatch.chdir(tmp_path)
+    assert main(["import", "out", "--filter", "strict-match", "--scorer", "exact_match"]) == 0
+    assert "left out, as log-likelihoods are no samples: samples_mychoice_" in capsys.readouterr().err
+    assert SampleLog.read("samples.jsonl.gz").n_samples == 3 * 4 + 3
+    assert main(["import", "out/choice"]) == 2
+    assert "samples_mychoice_2026" in (error := capsys.readouterr().err)
+    assert "tasks draw no samples; evaluate with a task that generates its answers" in error
+
+
+def test_a_folder_of_several_models_has_a_generator_for_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(RECORDED / "lm_eval" / "chat", tmp_path / "out")
+    other = shutil.copytree(tmp_path / "out" / "tiny", tmp_path / "out" / "org__other")
+    (results,) = other.glob("results_*.json")
+    results.write_text(results.read_text().replace('"model_name": "tiny"', '"model_name": "org/other"'))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sizes.json").write_text(json.dumps({"org/other": {"params": 1e9}, "x": {"params": 2e9}}))
+    options = ["--filter", "maj@4", "--generators", "sizes.json"]
+    assert main(["import", "out", *options]) == 0
+    log = SampleLog.read("samples.jsonl.gz")
+    assert log.n_recorded().tolist() == [[4, 4]] * 3
+    assert {name: log.generators[name].params for name in log.generators} == {"org/other": 1e9, "tiny": None}
+    assert main(["import", "out", *options, "--generator", "x"]) == 2
+    assert "the files are of several models, org/other, tiny, which one" in capsys.readouterr().err
+
+
+def test_a_run_that_did_not_finish_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sample = {"id": 1, "input": "2 + 2?", "target": "4", "output": {"completion": "4"},
+              "scores": {"match": {"value": "C", "answer": "4"}}}  # fmt: skip
+    path = tmp_path / "log.json"
+    evaluation = {"task": "sums", "model": "m"}
+    path.write_text(
+        json.dumps({"version": 2, "status": "cancelled", "eval": evaluation, "samples": [sample]})
+    )
+    assert main(["import", str(path), "--out", str(tmp_path / "x.jsonl")]) == 0
+    assert "the run did not finish, so that samples may be missing: log.json" in capsys.readouterr().err
