@@ -6,7 +6,7 @@ and choosing is left to the other modules of this wing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import numpy as np
@@ -32,8 +32,14 @@ _FIRST: Final = (1, 2, 4)
 _SIGNALS_CAP: Final = 32
 
 
-def worth_trying(course: Course) -> bool:
+def worth_trying(course: Course, *, widest: Collection[int] = ()) -> bool:
     """Tell whether a course belongs to the thin grid that a first look measures.
+
+    Parameters
+    ----------
+    course : Course
+    widest : collection of int
+        Most samples of each generator: what stops early must be able to draw as many as anybody does today.
 
     Examples
     --------
@@ -45,7 +51,7 @@ def worth_trying(course: Course) -> bool:
     if len(course.generators) > 1:
         opening = sum(step.n for step in course.steps if step.generator == course.generators[0])
         return opening in _FIRST and not course.selection.weights
-    if course.n not in _CAPS or sizes[0] not in _FIRST:
+    if course.n not in {*_CAPS, *widest} or sizes[0] not in _FIRST:
         return False
     if course.selection.signal != "none" and course.n > _SIGNALS_CAP:
         return False

@@ -7,6 +7,7 @@ Choices by a prompt's text are left to `training.train`, words and tables to ``p
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -23,6 +24,7 @@ from policies.course.allocate import summary_of
 from policies.course.allocation import Allocation
 from policies.course.course import Course
 from policies.plan.objective import GROUP_OBJECTIVES, Objective, check_objective, valued
+from policies.table.grid import available
 from policies.table.measure import measure, prompt_lengths
 from policies.table.recorded import Recorded
 from training.evaluation.bed import Played
@@ -145,7 +147,10 @@ def savings(
     used = _sampled(valued(log, objective, reward=reward), seed)
     cost_unit = check_unit(unit or default_unit(used))
     model = replace(cost_model or CostModel(unit=cost_unit, generators=log.generators), unit=cost_unit)
-    whole = measure_columns(used, model, objective=objective, wanted=worth_trying, seed=seed)
+    recorded = Recorded.of(used, seed=seed)
+    widest = {n or 1, *(available(recorded, name) for name in recorded.samples)}
+    wanted = partial(worth_trying, widest=widest)
+    whole = measure_columns(used, model, objective=objective, wanted=wanted, seed=seed)
     columns, rows = _complete(whole, used, model)
     groups = np.unique(np.array(used.near_duplicates().groups)[rows], return_inverse=True)[1]
     n_groups = int(groups.max()) + 1

@@ -91,7 +91,7 @@ def _table(found: Savings) -> Table:
             way["name"],
             number(way["cost"]),
             _saved(way["saved_share"]),
-            _ends(way),
+            "" if set(way["saved_share_interval"]) == {0.0} else _ends(way),
             style="bold" if last else "",
         )
     return table
@@ -145,7 +145,7 @@ def _ends(way: Mapping[str, Any]) -> str:
 
 
 def _end(share: float | None) -> str:
-    return "none" if share is None else f"{100 * share:.0f} %".replace("-0 %", "0 %")
+    return "nothing" if share is None else f"{100 * share:.0f} %".replace("-0 %", "0 %")
 
 
 def _large(cost: float) -> str:

@@ -48,6 +48,17 @@ def test_stopping_at_the_one_right_sample_of_eight_saves_what_is_not_drawn() -> 
     assert way(found, NUMBER)["saved_share"] == pytest.approx(0.0, abs=1e-6)
 
 
+def test_what_stops_early_may_draw_as_many_as_anybody_does_today() -> None:
+    drawn = [{"answer": "right", "correct": True}] * 6 + [{"answer": "wrong", "correct": False}] * 4
+    records = [
+        {"prompt_id": f"p{row}", "prompt": f"word{row} " * 8, "generator": "m", "samples": drawn}
+        for row in range(40)
+    ]
+    found = savings(SampleLog.from_records(records, {"m": Generator(name="m")}), unit="samples", n=9)
+    # A vote of 8 ties and loses, so only what may draw beyond it can stop where the vote of 9 is decided.
+    assert found.today["n"] == 9 and way(found, STOPPING)["saved_share"] > 0.1
+
+
 def test_a_cheaper_model_that_is_as_good_saves_the_difference_in_price() -> None:
     rng = np.random.default_rng(0)
     right = (rng.random((60, 1)) < 0.5) & np.ones((60, 4), dtype=bool)
