@@ -23,7 +23,7 @@ from planner.commands.terminal.draw_options import (
     limit_options,
     tasks_options,
 )
-from planner.commands.terminal.options import as_json, seed_option
+from planner.commands.terminal.options import FILE_TO_READ, FILE_TO_WRITE, as_json, seed_option
 from planner.commands.terminal.terminal import note, say
 from policies.course.strategies import strategies_of_kind
 
@@ -39,48 +39,37 @@ if TYPE_CHECKING:
 
 @click.command("collect", short_help="Draw samples of prompts, grade them, write a sample log.")
 @click.argument("prompts")
-@click.option(
-    "--out",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The log: .jsonl, .jsonl.gz or .parquet.",
-)
+@click.option("--out", required=True, type=FILE_TO_WRITE, help="The log: .jsonl, .jsonl.gz or .parquet.")
 @click.option(
     "--generators",
     "generators_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    default=None,
+    type=FILE_TO_READ,
     help="JSON or TOML file: name of each generator, with its model, prompt_template, temperature …",
 )
-@click.option("--temperature", type=float, default=None, help="Without --generators: of the only one.")
-@click.option(
-    "--max-output-tokens", type=int, default=None, help="Without --generators: cap of the only one."
-)
+@click.option("--temperature", type=float, help="Without --generators: of the only one.")
+@click.option("--max-output-tokens", type=int, help="Without --generators: cap of the only one.")
 @click.option(
     "--samples", type=click.IntRange(min=0), default=16, show_default=True, help="Independent samples each."
 )
 @click.option(
     "--strategy",
     type=click.Choice([*strategies_of_kind("search"), *strategies_of_kind("revision")]),
-    default=None,
     help="Record runs of this strategy too; for several, see --recordings.",
 )
 @click.option(
     "--recordings",
     "recordings_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    default=None,
+    type=FILE_TO_READ,
     help="JSON or TOML file of strategies to record, each with widths, depth, runs and params.",
 )
 @click.option("--widths", default="4", show_default=True, help="Sizes of the strategy: 4,16.")
-@click.option("--depth", type=click.IntRange(min=1), default=None, help="Attempts per revision chain.")
+@click.option("--depth", type=click.IntRange(min=1), help="Attempts per revision chain.")
 @click.option("--runs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs of each search.")
 @click.option(
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="Parameter of the strategy: beam_width=4."
 )
 @click.option(
     "--extract",
-    default=None,
     metavar="HOW",
     help="number, boxed, math, choice, json, json:FIELD, tool_calls, clusters, program_outputs (runs the "
     "programs on this machine), whole_text or regex:PATTERN; "
@@ -88,7 +77,6 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--verifier",
-    default=None,
     metavar="NAME",
     help="Scores every sample, and serves searches: mean_logprob, checker, reward:MODEL, process:FORM:MODEL.",
 )
@@ -98,7 +86,6 @@ if TYPE_CHECKING:
 @click.option(
     "--tokens-per-sample",
     type=click.FloatRange(min=0, min_open=True),
-    default=None,
     help="Your guess of the mean length of an answer; otherwise a few prompts are collected and measured.",
 )
 @click.option("--ray", "use_ray", is_flag=True, help="Draw on Ray: actors hold a backend each.")

@@ -16,11 +16,9 @@ from planner.commands.terminal.options import (
     bootstrap_option,
     figures_option,
     folder_option,
-    logs_argument,
-    on_duplicate_option,
     seed_option,
 )
-from planner.commands.terminal.recorded import read_logs
+from planner.commands.terminal.recorded import Logs, logs_argument
 from planner.commands.terminal.terminal import results, say_json
 from planner.progress import progress_bars
 
@@ -32,11 +30,8 @@ if TYPE_CHECKING:
 
 @click.command("compare", short_help="Compare sampling, revision and search at equal cost.")
 @logs_argument
-@on_duplicate_option
 @folder_option("strategies", "Folder of strategies.json, strategies.md and strategies.png.")
-@click.option(
-    "--generator", default=None, metavar="NAME", help="By default the only one with chains or runs."
-)
+@click.option("--generator", metavar="NAME", help="By default the only one with chains or runs.")
 @click.option(
     "--unit",
     type=click.Choice(["total_tokens", "output_tokens", "samples"]),
@@ -45,11 +40,7 @@ if TYPE_CHECKING:
     help="total_tokens: with re-sent prompts and what a reward model reads; else scoring is free.",
 )
 @click.option(
-    "--bins",
-    type=click.IntRange(1, 10),
-    default=4,
-    show_default=True,
-    help="Quantiles of difficulty.",
+    "--bins", type=click.IntRange(1, 10), default=4, show_default=True, help="Quantiles of difficulty."
 )
 @click.option(
     "--difficulty",
@@ -68,8 +59,7 @@ if TYPE_CHECKING:
 @seed_option
 @as_json
 def command(
-    log: tuple[Path, ...],
-    on_duplicate: Literal["error", "first"],
+    logs: Logs,
     out: Path,
     generator: str | None,
     unit: str,
@@ -92,7 +82,7 @@ def command(
     require("matplotlib", extra="train")
     with progress_bars() as tell:
         report = compare_strategies(
-            read_logs(log, on_duplicate),
+            logs.read(),
             out,
             generator=generator,
             unit=unit,

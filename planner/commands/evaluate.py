@@ -17,11 +17,9 @@ from planner.commands.terminal.options import (
     bundle_argument,
     figures_option,
     folder_option,
-    logs_argument,
-    on_duplicate_option,
     seed_option,
 )
-from planner.commands.terminal.recorded import note_near_duplicates, read_logs
+from planner.commands.terminal.recorded import Logs, logs_argument, note_near_duplicates
 from planner.commands.terminal.terminal import note, results, say_json
 from planner.progress import progress_bars
 
@@ -29,7 +27,6 @@ from planner.progress import progress_bars
 @click.command("evaluate", short_help="Tell what a policy is worth on held-out prompts.")
 @bundle_argument
 @logs_argument
-@on_duplicate_option
 @folder_option("report", "Folder of report.json, report.md and the figures.")
 @bootstrap_option()
 @figures_option
@@ -44,8 +41,7 @@ from planner.progress import progress_bars
 @as_json
 def command(
     bundle: Path,
-    log: tuple[Path, ...],
-    on_duplicate: Literal["error", "first"],
+    logs: Logs,
     out: Path,
     bootstrap: int,
     figures: tuple[Literal["png", "svg", "pdf"], ...],
@@ -66,7 +62,7 @@ def command(
 
     require("matplotlib", extra="train")
     loaded = PolicyBundle.load(bundle)
-    unseen = held_out(loaded, read_logs(log, on_duplicate))
+    unseen = held_out(loaded, logs.read())
     if unseen.n_left_out:
         renamed = f", {unseen.n_renamed} of them under other ids" if unseen.n_renamed else ""
         note(

@@ -6,19 +6,18 @@ The old bundle stays as it is. Learning is left to `training.extension.extend`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import click
 
 from planner.commands.terminal.options import (
+    FILE_TO_READ,
     as_json,
     bundle_argument,
     folder_option,
-    logs_argument,
-    on_duplicate_option,
     seed_option,
 )
-from planner.commands.terminal.recorded import read_logs
+from planner.commands.terminal.recorded import Logs, logs_argument
 from planner.commands.terminal.terminal import print_json, results
 from planner.progress import progress_bars
 
@@ -28,15 +27,11 @@ _SHOWN: Final = 5
 @click.command("extend", short_help="Add a generator to a policy, from about 100 prompts.")
 @bundle_argument
 @logs_argument
-@on_duplicate_option
 @folder_option("extended", "Folder of the extended bundle.")
-@click.option(
-    "--generator", default=None, metavar="NAME", help="Which generator of LOG, where several are new."
-)
+@click.option("--generator", metavar="NAME", help="Which generator of LOG, where several are new.")
 @click.option(
     "--candidates",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    default=None,
+    type=FILE_TO_READ,
     help="File of prompts that could be labelled next, as for `planner plan`.",
 )
 @click.option(
@@ -51,8 +46,7 @@ _SHOWN: Final = 5
 @as_json
 def command(
     bundle: Path,
-    log: tuple[Path, ...],
-    on_duplicate: Literal["error", "first"],
+    logs: Logs,
     out: Path,
     generator: str | None,
     candidates: Path | None,
@@ -70,7 +64,7 @@ def command(
     from training.extension.extend import extend
 
     known = PolicyBundle.load(bundle)
-    recorded = read_logs(log, on_duplicate)
+    recorded = logs.read()
     asked = [] if candidates is None else read_tasks(str(candidates), form="auto").prompts
     with progress_bars() as tell:
         tell("extension", 0, 1)

@@ -25,7 +25,6 @@ from policies.cost.budget import UNITS
 @click.option(
     "--unit",
     type=click.Choice(UNITS),
-    default=None,
     help="Unit of cost; by default the one that the bundle was trained in.",
 )
 @click.option("--points", type=click.IntRange(min=2), default=10, show_default=True, help="Points at most.")

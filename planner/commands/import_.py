@@ -13,7 +13,7 @@ import click
 
 from planner.commands.tables.imported import summary_of, tell
 from planner.commands.terminal.importing import COLUMN_OPTIONS, Wanted
-from planner.commands.terminal.options import as_json
+from planner.commands.terminal.options import FILE_TO_READ, FILE_TO_WRITE, as_json
 from planner.commands.terminal.terminal import print_json, say
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def _column_options(function: click.decorators.FC) -> click.decorators.FC:
     for field, (name, meaning) in reversed(COLUMN_OPTIONS.items()):
-        option = click.option(name, field, default=None, metavar="COLUMN", help=f"Column of the {meaning}.")
+        option = click.option(name, field, metavar="COLUMN", help=f"Column of the {meaning}.")
         function = option(function)
     return function
 
@@ -33,54 +33,35 @@ def _column_options(function: click.decorators.FC) -> click.decorators.FC:
 @_column_options
 @click.option(
     "--generator",
-    default=None,
     metavar="COLUMN|NAME",
     help="Column of the generators' names, or the name of the one that drew everything.",
 )
 @click.option(
     "--generators",
     "generators_file",
-    default=None,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FILE_TO_READ,
     help="JSON or TOML file with sizes, prices and settings of the generators.",
 )
 @click.option(
-    "--threshold",
-    type=float,
-    default=None,
-    help="The least mark or reward that counts as right, where they are graded.",
+    "--threshold", type=float, help="The least mark or reward that counts as right, where they are graded."
 )
 @click.option(
     "--reward-from",
-    default=None,
     metavar="meta.KEY|score|correct",
     help="Take the rewards of samples from a list in the meta of each line, or from another field; a sample "
     "log may be given for this.",
 )
-@click.option(
-    "--filter", "filter_name", default=None, help="Filter of lm-evaluation-harness whose answers are taken."
-)
-@click.option(
-    "--scorer",
-    default=None,
-    help="Scorer of inspect_ai, or metric of the harness, that says what is correct.",
-)
-@click.option(
-    "--prompt-field",
-    default=None,
-    metavar="FIELD",
-    help="Field of the harness's documents with the question.",
-)
+@click.option("--filter", "filter_name", help="Filter of lm-evaluation-harness whose answers are taken.")
+@click.option("--scorer", help="Scorer of inspect_ai, or metric of the harness, that says what is correct.")
+@click.option("--prompt-field", metavar="FIELD", help="Field of the harness's documents with the question.")
 @click.option(
     "--extract",
-    default=None,
     metavar="HOW",
     help="How answers are found in whole completions: number, boxed, math, choice, whole_text, json:FIELD or "
     "regex:PATTERN; by default recorded answers are taken.",
 )
 @click.option(
     "--grade",
-    default=None,
     metavar="HOW",
     help="How answers are compared with the right ones (as --extract), where samples have no verdict.",
 )
@@ -93,7 +74,7 @@ def _column_options(function: click.decorators.FC) -> click.decorators.FC:
 )
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE_TO_WRITE,
     default=Path("samples.jsonl.gz"),
     show_default=True,
     help="Sample log to write (.jsonl, .jsonl.gz or .parquet).",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.terminal.options import as_json, bundle_argument
+from planner.commands.terminal.options import FILE_TO_READ, FILE_TO_WRITE, as_json, bundle_argument
 from planner.commands.terminal.terminal import print_json, results
 
 if TYPE_CHECKING:
@@ -21,14 +21,12 @@ if TYPE_CHECKING:
 @bundle_argument
 @click.option(
     "--decisions",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=None,
+    type=FILE_TO_WRITE,
     help="Write the policy as a table of decisions: which course at which price, as .csv or .md.",
 )
 @click.option(
     "--prompts",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    default=None,
+    type=FILE_TO_READ,
     help="Prompts like those to come, for --decisions of a policy that reads texts.",
 )
 @as_json

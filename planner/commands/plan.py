@@ -16,6 +16,7 @@ import click
 
 from planner.commands.terminal.asking import Asking, asking_options
 from planner.commands.terminal.options import (
+    FILE_TO_WRITE,
     as_json,
     bundle_argument,
     prompts_argument,
@@ -45,12 +46,7 @@ OutFormat: TypeAlias = Literal["plans", "openai-batch", "rollouts"]
     show_default=True,
     help="Form of PROMPTS; auto takes lines that start with { for JSON.",
 )
-@click.option(
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=None,
-    help="File of the plans, JSON Lines; standard output by default.",
-)
+@click.option("--out", type=FILE_TO_WRITE, help="File of the plans, JSON Lines; standard output by default.")
 @click.option(
     "--out-format",
     type=click.Choice(["plans", "openai-batch", "rollouts"]),
@@ -69,13 +65,10 @@ OutFormat: TypeAlias = Literal["plans", "openai-batch", "rollouts"]
 @click.option(
     "--floor",
     type=click.IntRange(min=1),
-    default=None,
     help="Groups of rollouts: the least of a group; prompts that promise too little are left out. [2]",
 )
-@click.option(
-    "--cap", type=click.IntRange(min=2), default=None, help="Groups of rollouts: the most of a group. [32]"
-)
-@click.option("--generator", default=None, help="Whose rollouts they are, with --floor or --cap.")
+@click.option("--cap", type=click.IntRange(min=2), help="Groups of rollouts: the most of a group. [32]")
+@click.option("--generator", help="Whose rollouts they are, with --floor or --cap.")
 @seed_option
 @as_json
 def command(

@@ -23,7 +23,13 @@ from planner.commands.terminal.draw_options import (
     limit_options,
     tasks_options,
 )
-from planner.commands.terminal.options import as_json, bundle_argument, seed_option
+from planner.commands.terminal.options import (
+    FILE_TO_READ,
+    FILE_TO_WRITE,
+    as_json,
+    bundle_argument,
+    seed_option,
+)
 from planner.commands.terminal.terminal import note, print_json
 from planner.progress import Teller, progress_bars
 
@@ -42,23 +48,18 @@ if TYPE_CHECKING:
 @bundle_argument
 @click.argument("prompts")
 @click.option(
-    "--out",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Outcomes, JSON Lines, in the order of the prompts.",
+    "--out", required=True, type=FILE_TO_WRITE, help="Outcomes, JSON Lines, in the order of the prompts."
 )
 @asking_options
 @click.option(
     "--plans",
     "plan_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    default=None,
+    type=FILE_TO_READ,
     help="Carry out the plans of a file of `planner plan`, one for each prompt by its id, instead of "
     "planning; --budget then only holds actual usage.",
 )
 @click.option(
     "--extract",
-    default=None,
     metavar="HOW",
     help="number, boxed, math, choice, json, json:FIELD, tool_calls, clusters, program_outputs (runs the "
     "programs on this machine), whole_text or regex:PATTERN; "
@@ -66,15 +67,13 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--verifier",
-    default=None,
     metavar="NAME",
     help="mean_logprob, checker, reward:MODEL or process:FORM:MODEL, for plans that need one; learned "
     "puts the bundle's own in their place. Plans that pick by the learned verifier need no option.",
 )
 @click.option(
     "--run-log",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=None,
+    type=FILE_TO_WRITE,
     help="Record of answered requests, from which a run that is started again goes on; OUT.requests by "
     "default, removed when all is done.",
 )

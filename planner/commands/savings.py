@@ -5,28 +5,22 @@ Measuring and choosing are left to `training.savings`, the screen to `planner.co
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal
-
 import click
 
 from planner.commands.terminal.options import (
     as_json,
     bootstrap_option,
-    logs_argument,
-    on_duplicate_option,
     reward_option,
     seed_option,
     unit_option,
 )
-from planner.commands.terminal.recorded import note_near_duplicates, read_logs
+from planner.commands.terminal.recorded import Logs, logs_argument, note_near_duplicates
 from planner.commands.terminal.terminal import results, say_json
 from policies.plan.objective import GROUP_OBJECTIVES, OBJECTIVES, Objective
 
 
 @click.command("savings", short_help="Tell from a log what could be saved, before training.")
 @logs_argument
-@on_duplicate_option
 @unit_option
 @click.option(
     "--objective",
@@ -39,14 +33,12 @@ from policies.plan.objective import GROUP_OBJECTIVES, OBJECTIVES, Objective
 @reward_option
 @click.option(
     "--generator",
-    default=None,
     metavar="NAME",
     help="Who is sampled today; by default the one that gets furthest with the same N for everybody.",
 )
 @click.option(
     "--n",
     type=click.IntRange(min=1),
-    default=None,
     metavar="N",
     help="Samples that everybody gets today; by default the fewest that get 90 % of the way from one to the "
     "best.",
@@ -55,8 +47,7 @@ from policies.plan.objective import GROUP_OBJECTIVES, OBJECTIVES, Objective
 @seed_option
 @as_json
 def command(
-    log: tuple[Path, ...],
-    on_duplicate: Literal["error", "first"],
+    logs: Logs,
     unit: str | None,
     objective: Objective,
     reward: str,
@@ -74,7 +65,7 @@ def command(
     from planner.commands.tables.savings import print_savings
     from training.savings.savings import savings
 
-    recorded = read_logs(log, on_duplicate)
+    recorded = logs.read()
     if not as_json:
         note_near_duplicates(recorded)
     found = savings(
@@ -90,4 +81,4 @@ def command(
     if as_json:
         say_json(found.to_json())
     else:
-        print_savings(results(), found, " ".join(str(path) for path in log))
+        print_savings(results(), found, str(logs))

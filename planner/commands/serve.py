@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from difficulty.errors import InvalidInputError
+from planner.commands.terminal.options import FILE_TO_READ
 from planner.commands.terminal.terminal import note
 
 if TYPE_CHECKING:
@@ -29,18 +30,16 @@ _BACKLOG: Final = 2048
 @click.option(
     "--settings",
     "path",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    default=None,
+    type=FILE_TO_READ,
     help="TOML file with upstreams, routes, keys and limits; in place of the options below.",
 )
-@click.option("--upstream", default=None, metavar="URL", help="Address of the server behind, up to /v1.")
-@click.option("--key-variable", default=None, metavar="NAME", help="Environment variable of its key.")
-@click.option("--model", default=None, metavar="NAME", help="Only requests for this model; by default all.")
-@click.option("--bundle", default=None, metavar="FOLDER", help="What `planner train` left.")
-@click.option("--price", type=float, default=None, help="Value that a unit of cost must bring.")
+@click.option("--upstream", metavar="URL", help="Address of the server behind, up to /v1.")
+@click.option("--key-variable", metavar="NAME", help="Environment variable of its key.")
+@click.option("--model", metavar="NAME", help="Only requests for this model; by default all.")
+@click.option("--bundle", metavar="FOLDER", help="What `planner train` left.")
+@click.option("--price", type=float, help="Value that a unit of cost must bring.")
 @click.option(
     "--extract",
-    default=None,
     metavar="HOW",
     help="last_number, boxed, math, multiple_choice, json, json:FIELD, tool_calls, clusters, whole_text or "
     "regex:PATTERN: how samples can vote. Where nothing selects, every plan is one sample.",
@@ -48,13 +47,10 @@ _BACKLOG: Final = 2048
 @click.option(
     "--select",
     type=click.Choice(["plan", "logprob", "learned", "verifier", "judge"]),
-    default=None,
     help="What selects: the plan, log-probabilities, the learned verifier, --verifier or --judge.",
 )
-@click.option("--judge", default=None, metavar="NAME", help="Model of the server that marks answers.")
-@click.option(
-    "--verifier", default=None, metavar="NAME", help="Reward model: reward:MODEL or process:FORM:MODEL."
-)
+@click.option("--judge", metavar="NAME", help="Model of the server that marks answers.")
+@click.option("--verifier", metavar="NAME", help="Reward model: reward:MODEL or process:FORM:MODEL.")
 @click.option("--off", is_flag=True, help="Pass everything through, unplanned.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(

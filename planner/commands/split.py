@@ -7,38 +7,29 @@ is left to `SampleLog.split`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import click
 
 from planner.commands.terminal.options import (
+    FILE_TO_WRITE,
     as_json,
     by_family_option,
-    logs_argument,
-    on_duplicate_option,
     seed_option,
 )
-from planner.commands.terminal.recorded import note_near_duplicates, read_logs
+from planner.commands.terminal.recorded import Logs, logs_argument, note_near_duplicates
 from planner.commands.terminal.terminal import print_json, say
 
 
 @click.command("split", short_help="Split sample logs into a train and a test side.")
 @logs_argument
-@on_duplicate_option
 @click.option(
     "--train",
     "train_path",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE_TO_WRITE,
     help="File of the train side (.jsonl, .jsonl.gz or .parquet).",
 )
-@click.option(
-    "--test",
-    "test_path",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File of the test side.",
-)
+@click.option("--test", "test_path", required=True, type=FILE_TO_WRITE, help="File of the test side.")
 @click.option(
     "--test-fraction", type=float, default=0.4, show_default=True, help="Share of prompts, by group."
 )
@@ -46,8 +37,7 @@ from planner.commands.terminal.terminal import print_json, say
 @seed_option
 @as_json
 def command(
-    log: tuple[Path, ...],
-    on_duplicate: Literal["error", "first"],
+    logs: Logs,
     train_path: Path,
     test_path: Path,
     test_fraction: float,
@@ -56,7 +46,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Split sample logs into a train and a test side, by group of prompts or by family."""
-    whole = read_logs(log, on_duplicate)
+    whole = logs.read()
     sides = whole.split(test_fraction=test_fraction, seed=seed, by=by_family)
     near = whole.near_duplicates()
     for side, path in zip(sides, (train_path, test_path), strict=True):

@@ -7,7 +7,7 @@ never trained on. Learning is left to `training.train`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -16,13 +16,11 @@ from planner.commands.terminal.options import (
     as_json,
     by_family_option,
     folder_option,
-    logs_argument,
-    on_duplicate_option,
     reward_option,
     seed_option,
     unit_option,
 )
-from planner.commands.terminal.recorded import note_near_duplicates, read_logs
+from planner.commands.terminal.recorded import Logs, logs_argument, note_near_duplicates
 from planner.commands.terminal.terminal import note, print_json, results
 from planner.progress import progress_bars
 from policies.plan.objective import OBJECTIVES, Objective
@@ -35,7 +33,6 @@ _TEST_FRACTION: Final = 0.4
 
 @click.command("train", short_help="Train a policy on sample logs.")
 @logs_argument
-@on_duplicate_option
 @folder_option("policy", "Folder of the bundle.")
 @click.option("--trials", type=click.IntRange(min=1), default=200, show_default=True, help="Optuna trials.")
 @seed_option
@@ -52,21 +49,18 @@ _TEST_FRACTION: Final = 0.4
 @click.option(
     "--labels",
     type=click.Choice(LABELS),
-    default=None,
     help="What stands for right and wrong where nobody graded: agreement of the samples, their scores "
     "(verifier), or their rewards (judge); recorded verdicts then only correct it.",
 )
 @unit_option
 @click.option(
     "--storage",
-    default=None,
     metavar="PATH|URL",
     help="Journal file or Optuna RDB URL: resumable, shared by several workers.",
 )
 @click.option(
     "--test-fraction",
     type=click.FloatRange(0, 1, max_open=True),
-    default=None,
     help="Share of the prompts, by group, that is set aside for `planner evaluate`; 0 trains on all. "
     f"By default {_TEST_FRACTION}, and 0 for the train side of `planner split`.",
 )
@@ -79,8 +73,7 @@ _TEST_FRACTION: Final = 0.4
 )
 @as_json
 def command(
-    log: tuple[Path, ...],
-    on_duplicate: Literal["error", "first"],
+    logs: Logs,
     out: Path,
     trials: int,
     seed: int,
@@ -106,7 +99,7 @@ def command(
     require("optuna", extra="train")
     with open_folder(out):  # find out before the work whether the bundle can be written there
         pass
-    recorded = read_logs(log, on_duplicate)
+    recorded = logs.read()
     training_side, n_test = _set_aside(recorded, test_fraction, seed, by_family)
     _warn_of_single_samples(training_side, objective)
     try:
@@ -149,8 +142,7 @@ def command(
     console.print(verdict_of_verifiers(bundle))
     console.print(f"\nAll of it: planner inspect {out}", soft_wrap=True)
     if n_test:
-        files = " ".join(str(path) for path in log)
-        files += " --on-duplicate first" if on_duplicate == "first" else ""
+        files = f"{logs}{' --on-duplicate first' * (logs.on_duplicate == 'first')}"
         console.print(
             f"{n_test} prompts were set aside. Next: planner evaluate {out} {files}", soft_wrap=True
         )

@@ -20,13 +20,10 @@ if TYPE_CHECKING:
     from policies.answering.answering import AnswerPrice
 
 _OPTIONS: Final = (
-    click.option(
-        "--budget", type=float, default=None, help="Limit per prompt on average, or for the batch (--scope)."
-    ),
+    click.option("--budget", type=float, help="Limit per prompt on average, or for the batch (--scope)."),
     click.option(
         "--unit",
         type=click.Choice(UNITS),
-        default=None,
         help="Unit of --budget; by default the one that the bundle was trained in.",
     ),
     click.option(
@@ -36,38 +33,27 @@ _OPTIONS: Final = (
         show_default=True,
         help="Whether --budget is the average per prompt or the total.",
     ),
-    click.option("--max-per-prompt", type=float, default=None, help="Hard cap on the cost of any prompt."),
-    click.option(
-        "--price",
-        type=float,
-        default=None,
-        help="In place of a budget: value that a unit of cost must bring.",
-    ),
+    click.option("--max-per-prompt", type=float, help="Hard cap on the cost of any prompt."),
+    click.option("--price", type=float, help="In place of a budget: value that a unit of cost must bring."),
     click.option(
         "--target-accuracy",
         type=float,
-        default=None,
         help="In place of a budget: mean expected accuracy to reach at least cost.",
     ),
     click.option(
         "--target-risk",
         type=float,
-        default=None,
         help="Alone or with --budget: the most answers among which the share of errors stays below this; "
         "others are withheld.",
     ),
     click.option(
         "--wrong-costs",
         type=float,
-        default=None,
         help="Cost of a wrong answer, a right one being worth 1: answers not worth it are withheld, and "
         "nothing is drawn where none is expected to be.",
     ),
     click.option(
-        "--no-answer-costs",
-        type=float,
-        default=None,
-        help="Beside --wrong-costs: cost of no answer; 0 by default.",
+        "--no-answer-costs", type=float, help="Beside --wrong-costs: cost of no answer; 0 by default."
     ),
     one_shot_option,
     max_rounds_option,

@@ -32,7 +32,7 @@ _BACKEND: Final = (
         required=True,
         help="openai: an OpenAI-like server; transformers, vllm: a model in this process; replay: a log.",
     ),
-    click.option("--base-url", default=None, metavar="URL", help="Address of the server, up to /v1."),
+    click.option("--base-url", metavar="URL", help="Address of the server, up to /v1."),
     click.option(
         "--model",
         "models",
@@ -40,7 +40,7 @@ _BACKEND: Final = (
         metavar="[GENERATOR=]NAME|PATH",
         help="Model on the server, folder or hub name; planner run takes one for each generator.",
     ),
-    click.option("--log", default=None, metavar="PATH", help="Sample log to replay."),
+    click.option("--log", metavar="PATH", help="Sample log to replay."),
     click.option(
         "--api",
         type=click.Choice(["chat", "completions"]),
@@ -59,7 +59,6 @@ _BACKEND: Final = (
     ),
     click.option(
         "--thinking-field",
-        default=None,
         metavar="FIELD",
         help="Field of the server for thinking budgets; by default thinking_token_budget.",
     ),
@@ -74,7 +73,6 @@ _BACKEND: Final = (
     ),
     click.option(
         "--key-variable",
-        default=None,
         metavar="NAME",
         help="Environment variable of the server's key; by default PLANNER_API_KEY, and OPENAI_API_KEY for "
         "that company's own address.",
@@ -103,7 +101,7 @@ _TASKS: Final = (
         show_default=True,
         help="Form of a file of prompts.",
     ),
-    click.option("--size", type=click.IntRange(min=1), default=None, help="Only the first so many tasks."),
+    click.option("--size", type=click.IntRange(min=1), help="Only the first so many tasks."),
     click.option("--task-seed", type=int, default=0, show_default=True, help="Seed of a reasoning-gym task."),
     click.option(
         "--task-options",
@@ -113,17 +111,11 @@ _TASKS: Final = (
     ),
 )
 _LIMITS: Final = (
-    click.option("--max-samples", type=click.IntRange(min=1), default=None, help="Hard cap on samples."),
-    click.option(
-        "--max-output-tokens-total",
-        type=click.IntRange(min=1),
-        default=None,
-        help="Hard cap on output tokens.",
-    ),
+    click.option("--max-samples", type=click.IntRange(min=1), help="Hard cap on samples."),
+    click.option("--max-output-tokens-total", type=click.IntRange(min=1), help="Hard cap on output tokens."),
     click.option(
         "--max-seconds",
         type=click.FloatRange(min=0, min_open=True),
-        default=None,
         help="Hard cap on the seconds of this session.",
     ),
 )

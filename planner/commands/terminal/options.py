@@ -13,7 +13,8 @@ from policies.cost.budget import UNITS
 
 Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-_FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
+FILE_TO_READ: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
+FILE_TO_WRITE: Final = click.Path(dir_okay=False, path_type=Path)
 
 as_json: Final[Decorator] = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 bundle_argument: Final[Decorator] = click.argument(
@@ -22,24 +23,13 @@ bundle_argument: Final[Decorator] = click.argument(
 prompts_argument: Final[Decorator] = click.argument(
     "prompts", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 )
-logs_argument: Final[Decorator] = click.argument("log", nargs=-1, required=True, type=_FILE)
-on_duplicate_option: Final[Decorator] = click.option(
-    "--on-duplicate",
-    type=click.Choice(["error", "first"]),
-    default="error",
-    show_default=True,
-    help="Lines that repeat a prompt and generator: refuse the log, or keep the first of them.",
-)
 one_shot_option: Final[Decorator] = click.option(
     "--one-shot",
     is_flag=True,
     help="Only plans that decide everything before the first sample, as batch interfaces need.",
 )
 max_rounds_option: Final[Decorator] = click.option(
-    "--max-rounds",
-    type=click.IntRange(min=1),
-    default=None,
-    help="The most steps of a plan that wait for one another.",
+    "--max-rounds", type=click.IntRange(min=1), help="The most steps of a plan that wait for one another."
 )
 reward_option: Final[Decorator] = click.option(
     "--reward",
@@ -50,16 +40,12 @@ reward_option: Final[Decorator] = click.option(
 )
 by_family_option: Final[Decorator] = click.option(
     "--by-family",
-    default=None,
     metavar="KEY",
     help="Leave whole families of prompts out, named by this key of meta (task, subject ...): the test side "
     "then asks what is known of kinds that training never saw, and so does training itself.",
 )
 unit_option: Final[Decorator] = click.option(
-    "--unit",
-    type=click.Choice(UNITS),
-    default=None,
-    help="Unit of cost; output_tokens where recorded, else samples.",
+    "--unit", type=click.Choice(UNITS), help="Unit of cost; output_tokens where recorded, else samples."
 )
 figures_option: Final[Decorator] = click.option(
     "--figures",

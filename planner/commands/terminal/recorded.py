@@ -6,43 +6,77 @@ about reading is left to `difficulty.log.sample_log`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+import click
+
+from planner.commands.terminal.options import FILE_TO_READ, packed
 from planner.commands.terminal.terminal import note
 
 if TYPE_CHECKING:
     from difficulty.log.sample_log import SampleLog
 
+_LOGS: Final = (
+    click.argument("log", nargs=-1, required=True, type=FILE_TO_READ),
+    click.option(
+        "--on-duplicate",
+        type=click.Choice(["error", "first"]),
+        default="error",
+        show_default=True,
+        help="Lines that repeat a prompt and generator: refuse the log, or keep the first of them.",
+    ),
+)
 
-def read_logs(paths: Sequence[Path], on_duplicate: Literal["error", "first"]) -> SampleLog:
-    """Read and merge logs.
 
-    Raises
-    ------
-    InvalidInputError
-        When a file is a log of another tool.
-    InvalidLogError
-        When a file is not a valid log, has lines that repeat and `on_duplicate` is ``"error"``, or is a
-        server's with too much taken out.
-    """
-    from difficulty.errors import InvalidInputError
-    from difficulty.importers.kind import kind_of
-    from difficulty.log.redaction import refuse_redacted
-    from difficulty.log.sample_log import SampleLog
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Logs:
+    """The files of logs that were given, and what is done about lines that repeat."""
 
-    for path in filter(Path.is_file, paths):
-        if kind_of(path) not in ("table", "sample_log"):
-            raise InvalidInputError(
-                f"{path} is another tool's log; make a sample log of it first: planner import {path}"
-            )
-    log = SampleLog.read(*paths, on_duplicate=on_duplicate)
-    refuse_redacted(log)
-    n_left_out = log.about.get("duplicates_left_out")
-    if n_left_out:
-        note(f"left out: {n_left_out} that repeat the prompt and generator of an earlier line")
-    return log
+    paths: tuple[Path, ...]
+    on_duplicate: Literal["error", "first"]
+
+    def read(self) -> SampleLog:
+        """Read and merge the logs.
+
+        Raises
+        ------
+        InvalidInputError
+            When a file is a log of another tool.
+        InvalidLogError
+            When a file is not a valid log, has lines that repeat and `on_duplicate` is ``"error"``, or is a
+            server's with too much taken out.
+        """
+        from difficulty.errors import InvalidInputError
+        from difficulty.importers.kind import kind_of
+        from difficulty.log.redaction import refuse_redacted
+        from difficulty.log.sample_log import SampleLog
+
+        for path in filter(Path.is_file, self.paths):
+            if kind_of(path) not in ("table", "sample_log"):
+                raise InvalidInputError(
+                    f"{path} is another tool's log; make a sample log of it first: planner import {path}"
+                )
+        log = SampleLog.read(*self.paths, on_duplicate=self.on_duplicate)
+        refuse_redacted(log)
+        n_left_out = log.about.get("duplicates_left_out")
+        if n_left_out:
+            note(f"left out: {n_left_out} that repeat the prompt and generator of an earlier line")
+        return log
+
+    def __str__(self) -> str:
+        return " ".join(map(str, self.paths))
+
+
+def logs_argument(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the files of sample logs; the command gets them as one `Logs` in ``logs``."""
+
+    def pack(values: dict[str, Any]) -> dict[str, Logs]:
+        return {"logs": Logs(paths=values.pop("log"), on_duplicate=values.pop("on_duplicate"))}
+
+    return packed(function, pack, _LOGS)
 
 
 def note_near_duplicates(log: SampleLog) -> None:
