@@ -7,7 +7,7 @@ unknown generators, repeated lines and prompts that contradict themselves; sampl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,24 +55,18 @@ class PromptTable:
 
     def prompts(self, prompt_tokens: Sequence[int | None]) -> tuple[Prompt, ...]:
         """Return all prompts in order of first appearance."""
-        return prompts_of(self._index, self._rows, prompt_tokens)
-
-
-def prompts_of(
-    ids: Iterable[str], fields: Iterable[tuple[Any, ...]], prompt_tokens: Iterable[int | None]
-) -> tuple[Prompt, ...]:
-    """Return prompts of their ids, their texts, messages, groups and answers, and their lengths."""
-    return tuple(
-        Prompt(
-            id=prompt_id,
-            text=text,
-            messages=messages or (),
-            group=group or "",
-            gold=gold,
-            prompt_tokens=tokens,
+        told = zip(self._index, self._rows, prompt_tokens, strict=True)
+        return tuple(
+            Prompt(
+                id=prompt_id,
+                text=text,
+                messages=messages or (),
+                group=group or "",
+                gold=gold,
+                prompt_tokens=tokens,
+            )
+            for prompt_id, (text, messages, group, gold), tokens in told
         )
-        for prompt_id, (text, messages, group, gold), tokens in zip(ids, fields, prompt_tokens, strict=True)
-    )
 
 
 def _agreed(prompt_id: str, name: str, old: object, new: object) -> object:
