@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from difficulty.estimators.best_of_n import best_of_n_accuracy
-from difficulty.estimators.majority_vote import majority_vote_accuracy, vote_accuracy_iid
+from difficulty.estimators.majority_vote import majority_vote_accuracy
 from difficulty.estimators.pass_at_k import pass_at_k_curve
 from difficulty.estimators.weighted_vote import weighted_vote_accuracy
 
@@ -75,7 +75,6 @@ def run(*, full: bool = True) -> list[Measurement]:
     small, large = simulate(7200 // scale, 10), simulate(400 // scale, 64)
     hundred = simulate(max(100 // scale, 10), 100)
     every, odd = np.arange(1, 11), np.arange(1, 65, 2)
-    distributions = np.random.default_rng(1).dirichlet(np.ones(8), size=1000 // scale)
     counts = large.correct.sum(axis=1)
     size = np.full(len(counts), 64)
     return [
@@ -102,14 +101,6 @@ def run(*, full: bool = True) -> list[Measurement]:
             lambda rows: _drawn(hundred, np.arange(1, 101), rows, 1000),
             len(hundred.answer),
             n_alternative=1,
-        ),
-        _compare(
-            "vote of 1-32 independent draws, 8 answers",
-            lambda: vote_accuracy_iid(distributions, np.arange(1, 33)),
-            "10,000 multinomial draws, vectorised",
-            lambda rows: _multinomial(distributions[:rows], np.arange(1, 33), 10_000),
-            len(distributions),
-            n_alternative=5,
         ),
         _compare(
             "best-of-N, 64 samples, odd widths",
@@ -228,17 +219,6 @@ def _drawn_best(pools: Pools, widths: _Ints, rows: int, n_draws: int) -> _Floats
             drawn = order[:, :width]
             best = np.take_along_axis(drawn, np.argmax(pools.score[row][drawn], axis=1)[:, None], axis=1)
             result[row, column] = pools.correct[row][best].mean()
-    return result
-
-
-def _multinomial(distributions: _Floats, widths: _Ints, n_draws: int) -> _Floats:
-    rng = np.random.default_rng(4)
-    result = np.empty((len(distributions), widths.size))
-    for row, chance in enumerate(distributions):
-        for column, width in enumerate(widths):
-            votes = rng.multinomial(int(width), chance, size=n_draws)
-            leads = votes == votes.max(axis=1, keepdims=True)
-            result[row, column] = (leads[:, 0] / leads.sum(axis=1)).mean()
     return result
 
 

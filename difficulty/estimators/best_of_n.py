@@ -27,7 +27,6 @@ def best_of_n_accuracy(
     widths: ArrayLike,
     *,
     answer: ArrayLike | None = None,
-    n_samples: ArrayLike | None = None,
 ) -> _Floats:
     """Compute the accuracy of the best-scored of N samples of each recorded pool.
 
@@ -41,10 +40,8 @@ def best_of_n_accuracy(
         Samples that compete, each >= 1.
     answer : array_like of int, shape (P, M), optional
         Answer codes: samples with -1 abstain, they never win, need no score, and are wrong if nobody else is
-        there; -2 is padding. Leave it out where answers were not recorded.
-    n_samples : array_like of int, shape (P,), optional
-        Samples of each pool; columns from there on are padding. By default padding is every position with
-        neither a score nor a correctness.
+        there; -2 is padding. Leave it out where answers were not recorded: then padding is every position
+        with neither a score nor a correctness.
 
     Returns
     -------
@@ -75,7 +72,7 @@ def best_of_n_accuracy(
     labels = as_values(correct)
     scores, values, drawn = _scored(score, labels, widths)
     if answer is None:
-        present = _present(scores, values, n_samples)
+        present = ~(np.isnan(scores) & np.isnan(values))
         return _winner_mean(scores, values, drawn, present, np.zeros(scores.shape, dtype=np.bool_))
     codes = as_codes(answer)
     if codes.shape != scores.shape:
@@ -122,20 +119,6 @@ def _scored(score: ArrayLike, value: ArrayLike, widths: ArrayLike) -> tuple[_Flo
     if np.isinf(scores).any() or np.isinf(values).any():
         raise InvalidInputError("scores and values must be finite, or NaN where missing; got an infinite one")
     return scores, values, as_widths(widths)
-
-
-def _present(scores: _Floats, values: _Floats, n_samples: ArrayLike | None) -> NDArray[np.bool_]:
-    """Return (P, M): whether a position holds a sample."""
-    if n_samples is None:
-        inferred: NDArray[np.bool_] = ~(np.isnan(scores) & np.isnan(values))
-        return inferred
-    counts = np.asarray(n_samples)
-    if counts.shape != scores.shape[:1] or counts.dtype.kind not in "iu" or (counts > scores.shape[1]).any():
-        raise InvalidInputError(
-            f"n_samples must hold {scores.shape[0]} counts from 0 to {scores.shape[1]}, got {n_samples!r}"
-        )
-    stated: NDArray[np.bool_] = np.arange(scores.shape[1])[None, :] < counts[:, None]
-    return stated
 
 
 def _tie_bounds(scores: _Floats, level: _Ints) -> tuple[_Ints, _Ints]:

@@ -15,7 +15,7 @@ from difficulty.errors import InvalidInputError
 from difficulty.estimators.vote_polynomial import MAX_POOL, binomials, tied_product
 from difficulty.estimators.vote_pool import as_codes, as_values, as_widths, undefined_votes
 
-__all__ = ["majority_vote_accuracy", "vote_accuracy_iid"]
+__all__ = ["majority_vote_accuracy"]
 
 _Floats = NDArray[np.float64]
 _Ints = NDArray[np.int64]
@@ -118,72 +118,6 @@ def majority_vote_accuracy(answer: ArrayLike, correct: ArrayLike, widths: ArrayL
     return np.asarray(np.minimum(accuracy, max(1.0, float(np.nan_to_num(labels).max(initial=1.0)))))
 
 
-def vote_accuracy_iid(probability: ArrayLike, widths: ArrayLike) -> _Floats:
-    """Compute the accuracy of a majority vote over N independent draws of known answer distributions.
-
-    Parameters
-    ----------
-    probability : array_like of float, shape (G, K)
-        Probability of each of K answers under G distributions; column 0 is the correct answer. What a row
-        lacks to 1 is the probability of abstaining.
-    widths : array_like of int, shape (L,)
-        Samples that vote, each 1 to 1,000.
-
-    Returns
-    -------
-    numpy.ndarray of float64, shape (G, L)
-        Probability in [0, 1] that the correct answer wins, ties broken uniformly.
-
-    Raises
-    ------
-    InvalidInputError
-        When `probability` is not a matrix with at least one column, an entry is negative or NaN, a row sums
-        to more than 1, or a width is outside 1 to 1,000.
-
-    Notes
-    -----
-    The generating function of `majority_vote_accuracy` with Poisson terms in place of binomials: independent
-    Poisson counts, given their total N, are multinomial, so this is exact and needs no enumeration.
-
-    Examples
-    --------
-    >>> vote_accuracy_iid([[0.6, 0.4], [0.4, 0.5]], [1, 3]).round(3).tolist()
-    [[0.6, 0.648], [0.4, 0.424]]
-    """
-    q = np.asarray(probability, dtype=np.float64)
-    drawn = as_widths(widths)
-    if q.ndim != 2 or q.shape[1] < 1:
-        raise InvalidInputError(f"probability must have shape (G, K) with K >= 1, got {q.shape}")
-    if not (q >= 0).all() or (q.sum(axis=1) > 1 + 1e-9).any():
-        raise InvalidInputError(
-            "each row of probability must be >= 0 and sum to at most 1 (the rest abstains)"
-        )
-    if drawn.max(initial=1) > MAX_POOL:
-        raise InvalidInputError(f"widths must be at most {MAX_POOL}, got {drawn.max()}")
-    accuracy = np.zeros((q.shape[0], drawn.size))
-    if accuracy.size == 0:
-        return accuracy
-    largest = int(drawn.max())
-    # Any rate gives the same ratio; this one keeps both ends of the range inside float64.
-    rate = float(min(largest, 300))
-    pmf = _poisson(q * rate, largest)
-    abstaining = _poisson(np.clip(1.0 - q.sum(axis=1), 0.0, 1.0) * rate, largest)
-    anything_else = _poisson((1.0 - q[:, 0]) * rate, largest)
-    for votes in range(1, largest + 1):
-        # Past half of the widest vote no rival can catch up: all other draws are free.
-        contested = 2 * votes <= largest
-        rivals = pmf[:, 1 : q.shape[1] if contested else 1, : votes + 1]
-        free = abstaining if contested else anything_else
-        product = tied_product(rivals, votes, largest - votes)
-        for column in np.flatnonzero(drawn >= votes):
-            left = int(drawn[column]) - votes
-            used = min(left + 1, product.shape[1])
-            ways = (product[:, :used] * free[:, left - np.arange(used)]).sum(axis=1)
-            accuracy[:, column] += pmf[:, 0, votes] * ways
-    total = _poisson(np.array(rate), largest)
-    return np.minimum(accuracy / total[drawn], 1.0)
-
-
 def _win_chance(counts: _Ints, own: _Ints, n_abstain: _Ints, widths: _Ints) -> _Floats:
     """Return (T, L): the chance that a class of `own` samples wins, per task.
 
@@ -220,12 +154,3 @@ def _win_chance(counts: _Ints, own: _Ints, n_abstain: _Ints, widths: _Ints) -> _
         chance /= table[n_samples[:, None], np.minimum(widths, table.shape[1] - 1)]
     chance[widths[None, :] > n_samples[:, None]] = np.nan
     return np.minimum(chance, 1.0)
-
-
-def _poisson(rate: _Floats, largest: int) -> _Floats:
-    """Return the Poisson probabilities of 0 to `largest`, along a new last axis."""
-    terms = np.empty((*rate.shape, largest + 1))
-    terms[..., 0] = np.exp(-rate)
-    for s in range(1, largest + 1):
-        terms[..., s] = terms[..., s - 1] * rate / s
-    return terms

@@ -177,9 +177,7 @@ def _flat_vote(answer: _Ints, correct: _Floats, widths: _Ints, *, n_draws: int, 
             widths,
             units,
             n_draws=n_draws,
-            limit=n_draws,
             seed=seed,
-            largest=False,
         )
     return accuracy
 

@@ -90,15 +90,7 @@ def all_subsets(n_samples: int, width: int, limit: int) -> _Ints | None:
     return np.array(list(combinations(range(n_samples), width)), dtype=np.int64)
 
 
-def tally(
-    answer: _Ints,
-    weight: _Floats,
-    correct: _Floats,
-    draws: _Ints,
-    checkpoints: _Ints,
-    *,
-    largest: bool = False,
-) -> _Floats:
+def tally(answer: _Ints, weight: _Floats, correct: _Floats, draws: _Ints, checkpoints: _Ints) -> _Floats:
     """Compute how right the winner is of votes that grow draw by draw.
 
     Parameters
@@ -113,8 +105,6 @@ def tally(
         Positions in the order in which they vote.
     checkpoints : numpy.ndarray of int64, shape (L,)
         Rising numbers of votes after which the winner is judged, each 1 to V.
-    largest : bool
-        An answer weighs as much as its heaviest vote, instead of the sum of its votes.
 
     Returns
     -------
@@ -139,9 +129,7 @@ def tally(
     step = max(1, _BLOCK // max(1, n_draws * n_answers))
     for start in range(0, n_prompts, step):
         rows = slice(start, start + step)
-        result[rows] = _tally_block(
-            code[rows], weight[rows], correct[rows], draws, checkpoints, n_answers, largest=largest
-        )
+        result[rows] = _tally_block(code[rows], weight[rows], correct[rows], draws, checkpoints, n_answers)
     return result
 
 
@@ -152,8 +140,6 @@ def _tally_block(
     draws: _Ints,
     checkpoints: _Ints,
     n_answers: int,
-    *,
-    largest: bool,
 ) -> _Floats:
     n_prompts, n_draws = code.shape[0], draws.shape[0]
     # Column 0 collects the abstentions and never leads.
@@ -174,9 +160,6 @@ def _tally_block(
             key = code.take(position, axis=1).ravel() + case
             added = weight.take(position, axis=1).ravel()
             before = total.take(key)
-            if largest:
-                total[key] = np.maximum(before, added)
-                continue
             before[np.isneginf(before)] = 0.0
             after = before + added
             bigger = np.where(np.abs(before) >= np.abs(added), before, added)

@@ -8,7 +8,7 @@ verifiers.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,7 +38,6 @@ def weighted_vote_accuracy(
     *,
     n_draws: int = 200,
     seed: int = 0,
-    vote: Literal["sum", "max"] = "sum",
 ) -> WeightedVoteAccuracy:
     """Estimate the accuracy of a score-weighted vote over N samples of each recorded pool.
 
@@ -56,8 +55,6 @@ def weighted_vote_accuracy(
         Subsets per width, >= 2; widths with at most as many subsets are enumerated.
     seed : int
         Seed >= 0. The subsets depend on it, on the samples of the pool and on the width alone.
-    vote : {"sum", "max"}
-        An answer weighs the sum of its scores, or as much as its best one.
 
     Returns
     -------
@@ -73,7 +70,7 @@ def weighted_vote_accuracy(
 
     Notes
     -----
-    With ``vote="sum"``, scores should be >= 0, best in [0, 1]: a sum of negative scores (logits,
+    Scores should be >= 0, best in [0, 1]: a sum of negative scores (logits,
     log-probabilities) punishes answers for being given often. It is computed as asked all the same. The
     standard error covers the drawn subsets only, not the finite pool, and is 0 where all draws agreed.
 
@@ -100,8 +97,6 @@ def weighted_vote_accuracy(
         raise InvalidInputError(
             f"score must be finite or NaN, of shape {codes.shape}, got shape {weight.shape}"
         )
-    if vote not in ("sum", "max"):
-        raise InvalidInputError(f"vote must be 'sum' or 'max', got {vote!r}")
     if n_draws < 2:
         raise InvalidInputError(f"n_draws must be >= 2 for a standard error, got {n_draws}")
     unknown = undefined_votes(codes, labels) | ((codes >= 0) & np.isnan(weight)).any(axis=1)
@@ -122,9 +117,7 @@ def weighted_vote_accuracy(
             drawn,
             np.arange(size)[:, None],
             n_draws=n_draws,
-            limit=n_draws,
             seed=seed,
-            largest=vote == "max",
         )
     return WeightedVoteAccuracy(mean, error)
 
@@ -137,9 +130,7 @@ def draw_votes(
     units: _Ints,
     *,
     n_draws: int,
-    limit: int,
     seed: int,
-    largest: bool,
 ) -> tuple[_Floats, _Floats]:
     """Average votes over subsets of units, where a unit is a sample or a chain of samples.
 
@@ -151,12 +142,10 @@ def draw_votes(
         Units that vote.
     units : numpy.ndarray of int64, shape (U, S)
         Positions of the S samples of each unit.
-    n_draws, limit : int
+    n_draws : int
         Subsets drawn per width, and the most that are enumerated instead.
     seed : int
         Seed >= 0.
-    largest : bool
-        As in `difficulty.estimators.vote_draws.tally`.
 
     Returns
     -------
@@ -168,17 +157,17 @@ def draw_votes(
     error = np.full_like(mean, np.nan)
     sampled = []
     for width in np.unique(widths[widths <= n_units]):
-        every = all_subsets(n_units, int(width), limit)
+        every = all_subsets(n_units, int(width), n_draws)
         if every is None:
             sampled.append(int(width))
             continue
         votes = units[every].reshape(len(every), -1)
-        judged = tally(answer, weight, correct, votes, np.array([votes.shape[1]]), largest=largest)
+        judged = tally(answer, weight, correct, votes, np.array([votes.shape[1]]))
         mean[:, widths == width] = judged.mean(axis=1)
         error[:, widths == width] = 0.0
     if sampled:
         draws = units[subsets(n_units, max(sampled), n_draws, seed)].reshape(n_draws, -1)
-        judged = tally(answer, weight, correct, draws, np.array(sampled) * depth, largest=largest)
+        judged = tally(answer, weight, correct, draws, np.array(sampled) * depth)
         for column, width in enumerate(sampled):
             mean[:, widths == width] = judged[:, :, [column]].mean(axis=1)
             error[:, widths == width] = judged[:, :, [column]].std(axis=1, ddof=1) / np.sqrt(n_draws)

@@ -18,10 +18,10 @@ from planner.strategies.chains import Chains
 from planner.strategies.checked import draw_checked, is_accepted
 from planner.strategies.conclude import conclude, score_candidates
 from planner.strategies.flow import Failure, Flow, draw, together
-from planner.strategies.selection import Selected
+from planner.strategies.selection import Selected, select_draws
 from planner.strategies.task import Task
 from policies.course.course import Course, Step
-from policies.course.decide import Draw, decide
+from policies.course.decide import Draw
 from policies.course.selection import LOGPROB
 from policies.course.tally import Tally
 from policies.verifier.learned_verifier import LEARNED
@@ -142,14 +142,7 @@ class Drawn:
             )
             for place, one in enumerate(self.candidates)
         ]
-        tied, by_signal = decide(chosen, draws)
-        if not tied:
-            return Selected(None, "none")
-        at = 0 if len(tied) == 1 else int(self.task.tie_breaker().integers(len(tied)))
-        rule = "majority_vote"
-        if by_signal:
-            rule = "best_of_n" if chosen.by == "best" else "weighted_best_of_n"
-        return Selected(tied[at], rule)
+        return select_draws(chosen, draws, self.task.tie_breaker())
 
     def end(self, selected: Selected, *, satisfied: bool) -> Outcome:
         """Return the outcome."""

@@ -19,7 +19,7 @@ from planner.ports.outcome import Candidate, CandidateStatus, Outcome
 from planner.ports.ports import Completion, ScoreRequest
 from planner.strategies.conclude import conclude
 from planner.strategies.flow import Failure, Flow, draw, score
-from planner.strategies.selection import Selection, select
+from planner.strategies.selection import SelectionRule, select
 from planner.strategies.task import Task
 
 
@@ -50,7 +50,7 @@ class TreeSettings:
     delimiter: str = "\n\n"
     max_step_tokens: int | None = None
     verifier: str = "score"
-    selection: Selection = "weighted_best_of_n"
+    selection: SelectionRule = "weighted_best_of_n"
 
     def __post_init__(self) -> None:
         if self.max_steps < 1 or not self.delimiter:

@@ -53,10 +53,6 @@ def test_padding_and_missing() -> None:
     accuracy = best_of_n_accuracy(score, correct, [1, 2, 3])
     np.testing.assert_allclose(accuracy[0], [0.5, 1.0, nan])
     assert np.isnan(accuracy[1:]).all()
-    # Told that three samples were recorded, the first pool lacks a score and a label.
-    stated = best_of_n_accuracy(score, correct, [1, 2], n_samples=[3, 2, 2, 0])
-    assert np.isnan(stated[0]).all() and np.isnan(stated[1]).all() and np.isnan(stated[3]).all()
-    np.testing.assert_allclose(stated[2], [0.5, 1.0])
 
 
 @settings(max_examples=60, deadline=None)
@@ -80,8 +76,6 @@ def test_bad_input_raises() -> None:
         best_of_n_accuracy([[np.inf]], [[1]], [1])
     with pytest.raises(InvalidInputError, match="correct must hold"):
         best_of_n_accuracy([[0.1]], [[3]], [1])
-    with pytest.raises(InvalidInputError, match="n_samples"):
-        best_of_n_accuracy([[0.1]], [[1]], [1], n_samples=[2])
     with pytest.raises(InvalidInputError, match="widths"):
         best_of_n_accuracy([[0.1]], [[1]], [0])
 

@@ -1,17 +1,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import combinations, product
-from math import prod
+from itertools import combinations
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
-from difficulty.estimators.majority_vote import majority_vote_accuracy, vote_accuracy_iid
+from difficulty.estimators.majority_vote import majority_vote_accuracy
 
 
 def _enumerate(answer: list[int], correct: list[int], width: int) -> float:
@@ -115,34 +113,6 @@ def test_permutation_renaming_and_padding_change_nothing(pool: list[tuple[int, i
     assert ((accuracy >= 0) & (accuracy <= 1)).all()
 
 
-def test_iid_agrees_with_enumeration_of_all_sequences() -> None:
-    grid = np.array([[0.5, 0.3, 0.2], [0.2, 0.5, 0.1], [0.3, 0.3, 0.0], [0.0, 0.6, 0.4], [1.0, 0.0, 0.0]])
-    expected: NDArray[np.float64] = np.zeros((len(grid), 6))
-    for row, q in enumerate(grid):
-        chance = np.r_[q, 1 - q.sum()]
-        for n in range(1, 7):
-            for drawn in product(range(4), repeat=n):
-                votes = Counter(a for a in drawn if a < 3)
-                leaders = [a for a in votes if votes[a] == max(votes.values())]
-                expected[row, n - 1] += (0 in leaders) / max(len(leaders), 1) * prod(chance[list(drawn)])
-    np.testing.assert_allclose(vote_accuracy_iid(grid, np.arange(1, 7)), expected, atol=1e-12)
-
-
-def test_iid_two_answers_is_a_binomial_tail_up_to_large_widths() -> None:
-    from scipy.stats import binom
-
-    widths = np.array([1, 3, 41, 301, 999])
-    for p in (0.02, 0.45, 0.5, 0.7):
-        expected = binom.sf((widths - 1) // 2, widths, p)
-        np.testing.assert_allclose(vote_accuracy_iid([[p, 1 - p]], widths)[0], expected, atol=1e-9)
-
-
-def test_pool_approaches_iid_as_it_grows() -> None:
-    answer = np.repeat([0, 1, 2, -1], [400, 300, 200, 100])[None]
-    pool = majority_vote_accuracy(answer, answer == 0, [1, 4, 7])
-    np.testing.assert_allclose(pool, vote_accuracy_iid([[0.4, 0.3, 0.2]], [1, 4, 7]), atol=0.01)
-
-
 @pytest.mark.parametrize(
     ("answer", "correct", "widths", "message"),
     [
@@ -158,9 +128,3 @@ def test_bad_pools_raise(
 ) -> None:
     with pytest.raises(InvalidInputError, match=message):
         majority_vote_accuracy(answer, correct, widths)
-
-
-@pytest.mark.parametrize("probability", [[0.5, 0.5], [[0.7, 0.7]], [[-0.1, 0.5]], [[np.nan, 0.5]]])
-def test_bad_distributions_raise(probability: object) -> None:
-    with pytest.raises(InvalidInputError, match="probability"):
-        vote_accuracy_iid(probability, [1])  # type: ignore[arg-type]

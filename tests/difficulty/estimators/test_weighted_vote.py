@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from itertools import combinations
 from math import fsum
-from typing import Literal
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from difficulty.estimators.vote_draws import all_subsets, subsets
 from difficulty.estimators.weighted_vote import weighted_vote_accuracy
 
 
-def _enumerate(answer: list[int], score: list[float], correct: list[int], width: int, vote: str) -> float:
+def _enumerate(answer: list[int], score: list[float], correct: list[int], width: int) -> float:
     worth = {
         a: np.mean([c for b, c in zip(answer, correct, strict=True) if b == a]) for a in answer if a >= 0
     }
@@ -25,15 +24,14 @@ def _enumerate(answer: list[int], score: list[float], correct: list[int], width:
         for i in subset:
             if answer[i] >= 0:
                 scores.setdefault(answer[i], []).append(score[i])
-        weight = {a: fsum(s) if vote == "sum" else max(s) for a, s in scores.items()}
+        weight = {a: fsum(s) for a, s in scores.items()}
         total.append(
             np.mean([worth[a] for a in weight if weight[a] == max(weight.values())]) if weight else 0.0
         )
     return float(np.mean(total)) if total else float("nan")
 
 
-@pytest.mark.parametrize("vote", ["sum", "max"])
-def test_enumerated_widths_agree_with_brute_force(vote: Literal["sum", "max"]) -> None:
+def test_enumerated_widths_agree_with_brute_force() -> None:
     rng = np.random.default_rng(6)
     answer = rng.integers(-1, 3, size=(12, 8))
     answer[rng.random(answer.shape) < 0.1] = -2
@@ -42,9 +40,9 @@ def test_enumerated_widths_agree_with_brute_force(vote: Literal["sum", "max"]) -
     )  # tenths: equal totals that float64 adds up differently
     correct = np.where(answer >= 0, rng.integers(0, 2, size=answer.shape), 0)
     widths = np.arange(1, 9)
-    result = weighted_vote_accuracy(answer, score, correct, widths, vote=vote)
+    result = weighted_vote_accuracy(answer, score, correct, widths)
     expected = [
-        [_enumerate(list(a), list(s), list(c), n, vote) for n in widths]
+        [_enumerate(list(a), list(s), list(c), n) for n in widths]
         for a, s, c in zip(answer, score, correct, strict=True)
     ]
     np.testing.assert_allclose(result.mean, expected, atol=1e-12)
@@ -93,24 +91,19 @@ def test_draws_are_common_across_strategies_prompts_and_widths() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    st.lists(st.tuples(st.integers(-1, 3), st.integers(0, 5), st.integers(0, 1)), min_size=1, max_size=9),
-    st.sampled_from(["sum", "max"]),
-)
-def test_order_changes_nothing_and_end_points(
-    pool: list[tuple[int, int, int]], vote: Literal["sum", "max"]
-) -> None:
+@given(st.lists(st.tuples(st.integers(-1, 3), st.integers(0, 5), st.integers(0, 1)), min_size=1, max_size=9))
+def test_order_changes_nothing_and_end_points(pool: list[tuple[int, int, int]]) -> None:
     answer, tenths, correct = np.array(pool).T
     correct = np.where(answer >= 0, correct, 0)
     score, widths = tenths / 10, np.arange(1, len(pool) + 1)
-    mean = weighted_vote_accuracy(answer[None], score[None], correct[None], widths, vote=vote).mean[0]
+    mean = weighted_vote_accuracy(answer[None], score[None], correct[None], widths).mean[0]
     order = np.random.default_rng(len(pool)).permutation(len(pool))
     moved = weighted_vote_accuracy(
-        answer[order][None], score[order][None], correct[order][None], widths, vote=vote
+        answer[order][None], score[order][None], correct[order][None], widths
     ).mean[0]
     np.testing.assert_allclose(moved, mean, atol=1e-12)
     assert mean[0] == pytest.approx(correct.mean(), abs=1e-12)
-    full = _enumerate(list(answer), list(score), list(correct), len(pool), vote)
+    full = _enumerate(list(answer), list(score), list(correct), len(pool))
     assert mean[-1] == pytest.approx(full, abs=1e-12)
 
 
@@ -138,8 +131,6 @@ def test_subsets_are_nested_distinct_and_stable() -> None:
 def test_bad_input_raises() -> None:
     with pytest.raises(InvalidInputError, match="score must be finite"):
         weighted_vote_accuracy([[0, 1]], [[np.inf, 0.1]], [[1, 0]], [1])
-    with pytest.raises(InvalidInputError, match="vote must be"):
-        weighted_vote_accuracy([[0]], [[0.1]], [[1]], [1], vote="mean")  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match="n_draws"):
         weighted_vote_accuracy([[0]], [[0.1]], [[1]], [1], n_draws=1)
     with pytest.raises(InvalidInputError, match="subsets need"):
