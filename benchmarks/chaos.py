@@ -58,9 +58,9 @@ class Kept:
     ----------
     output_tokens : dict
         Of `/metrics`, by route.
-    windows : list of (float, float, int)
-        What each window has spent, what it has lost track of, and how many of its prompts drew nothing when
-        it was too late for others to take their place; in order.
+    windows : list of (float, float, float)
+        What each window has spent, what it has lost track of, and how many of its places no upstream served
+        and nobody has taken yet; in order.
     poor : float
         What the key with a limit has spent.
     in_flight : int
@@ -68,7 +68,7 @@ class Kept:
     """
 
     output_tokens: dict[str, float]
-    windows: list[tuple[float, float, int]]
+    windows: list[tuple[float, float, float]]
     poor: float
     in_flight: int
 
@@ -119,12 +119,12 @@ class Found:
         for at, (spent, _, _) in enumerate(kept.windows):
             if spent > 1.02 * limit:
                 found.append(f"window {at} has spent {spent:g} of {limit:g}")
-        # Nothing can be bought while the upstream is down. Prompts that draw nothing then do not count, and
-        # others take their place; where the next window has begun, their even share is what may be left.
-        # The first window learns what prompts cost, and the last one is cut.
+        # Nothing can be bought while the upstream is down: others take the place of what it fails, and an
+        # even share may be left for each that is still to come. The first window learns what prompts cost,
+        # and the last one is cut.
         for at, (spent, lost, unserved) in enumerate(kept.windows[:-1]):
             if at and spent + lost < 0.98 * limit * (1 - unserved / n_prompts):
-                found.append(f"window {at} has spent {spent:g} of {limit:g}, {unserved} prompts drew nothing")
+                found.append(f"window {at} has spent {spent:g} of {limit:g}, {unserved:.1f} places are free")
         if most_drawn := [nonce for nonce, n in books.samples.items() if n > _MOST_SAMPLES]:
             found.append(f"more than {_MOST_SAMPLES} samples: {most_drawn[:5]}")
         if self.broken > books.streams_broken:
@@ -355,8 +355,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"broken off {dict(books.broken)}"
     )
     print(f"proxy: booked {kept.output_tokens}, key with a limit {kept.poor:g} of {_POOR:g}")
-    print(f"windows of {_WINDOW[0]:g}, spent + lost (prompts that drew nothing):")
-    print("  " + ", ".join(f"{spent:.0f} + {lost:.0f} ({n})" for spent, lost, n in kept.windows))
+    print(f"windows of {_WINDOW[0]:g}, spent + lost (places that no upstream served):")
+    print("  " + ", ".join(f"{spent:.0f} + {lost:.0f} ({n:.1f})" for spent, lost, n in kept.windows))
     faults = found.faults()
     print("\n".join(["", *faults]) if faults else "everything held")
     sys.exit(bool(faults))

@@ -56,6 +56,8 @@ class Account:
         spend it.
     refused : bool
         Whether it was refused money for a sample.
+    failed : bool
+        Whether a sample that was paid for failed to come.
     """
 
     usage: Usage = _NOTHING
@@ -67,6 +69,7 @@ class Account:
     longest_written: int = 0
     reserve: float = 0.0
     refused: bool = False
+    failed: bool = False
 
 
 class Hold(NamedTuple):

@@ -227,6 +227,7 @@ class Pursed:
         try:
             (row,) = await self._backend.sample([request])
         except BackendError as error:
+            self._account.failed = True
             purse.settle(hold, usage_of_failure(error))
             raise
         except asyncio.CancelledError as error:

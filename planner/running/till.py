@@ -9,23 +9,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from difficulty.errors import InvalidBudgetError, InvalidInputError
-from difficulty.files.whole import written_whole
-from planner.drivers.ledger import Account
 from planner.drivers.limits import Price
-from planner.ports.ports import Backend
-from planner.running.purse import Purse, Pursed
+from planner.running.purse import Purse
+from planner.running.till_state import resumed, write_state
+from planner.running.window import Slot, Window
 from policies.control.stream import ClockName, StreamControl, StreamState, Ticket
 from policies.cost.budget import Unit
 
-_SCHEMA: Final = 2
-_EARLIER: Final = 1
 # Windows end no further above their limit than this.
 _ABOVE: Final = 1.01
 # Set aside for a prompt that has drawn nothing: so much more than what a sample cost lately, on average over
@@ -45,55 +39,10 @@ _EARLY: Final = 2.0
 _FEW: Final = 40
 # Times that one prompt is planned again: each takes milliseconds.
 _TIMES: Final = 8
+# Whoever takes the place of one that no upstream served costs at most so many times an even share.
+_DEAREST: Final = 8.0
 # Windows whose prompts may still be in flight; what is older has long been answered or given up.
 _WINDOWS: Final = 1024
-
-
-class _Saved(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """The file; `stale` was reserved by a dead process, which earlier versions kept."""
-
-    stream: int
-    unit: str
-    clock: str
-    state: dict[str, float]
-    stale: float = 0.0
-    stale_window: float = 0.0
-
-
-@dataclass(slots=True, eq=False)
-class _Window:
-    """A window: its purse, what its settled prompts have cost, and what those in flight would cost by
-    prediction, each and together; and how many prompts drew nothing when it was full already."""
-
-    purse: Purse
-    settled: float
-    unserved: int = 0
-    open: dict[int, float] = field(default_factory=dict)
-    predicted: float = 0.0
-
-    def expect(self, slot: Slot, predicted: float) -> None:
-        """Note what a prompt in flight would cost by prediction, 0 for one that is settled."""
-        self.predicted += predicted - self.open.pop(id(slot), 0.0)
-        if predicted:
-            self.open[id(slot)] = predicted
-
-
-@dataclass(slots=True, eq=False)
-class Slot:
-    """Leave to spend on one prompt: its price, its window's purse and its books there.
-
-    `price` is the ticket's, or a lower one that `Till.lower` has found since, so many times.
-    """
-
-    ticket: Ticket
-    purse: Purse
-    account: Account
-    price: float
-    lowered: int = 0
-
-    def paying(self, backend: Backend) -> Pursed:
-        """Return a backend whose samples are paid from the window."""
-        return Pursed(backend, self.purse, self.account)
 
 
 class Till:
@@ -133,11 +82,12 @@ class Till:
         if hard_cap is not None and not (math.isfinite(hard_cap) and hard_cap > 0):
             raise InvalidBudgetError(f"hard_cap must be finite and above 0, got {hard_cap!r}")
         self._cap = min(math.inf if hard_cap is None else hard_cap, _ABOVE * control.limit)
-        self._control, self._price, self.unit, self._path, self._now = control, price, unit, path, now
-        self._windows: dict[float, _Window] = {}
-        self._least = self._control.least
         if path is not None and path.exists():
-            self._resume(path)
+            control = resumed(path, control, unit)
+        self._control, self._price, self.unit, self._path, self._now = control, price, unit, path, now
+        self._windows: dict[float, Window] = {}
+        self._free: set[float] = set()
+        self._least = self._control.least
 
     @classmethod
     def of(
@@ -185,9 +135,9 @@ class Till:
         return [window.purse for window in self._windows.values()]
 
     @property
-    def unserved(self) -> list[int]:
-        """How many prompts of each of these windows drew nothing, too late for others to take their place."""
-        return [window.unserved for window in self._windows.values()]
+    def unserved(self) -> list[float]:
+        """How many places of each of these windows no upstream served, and nobody has taken yet."""
+        return [window.places for window in self._windows.values()]
 
     @property
     def price(self) -> float:
@@ -195,22 +145,55 @@ class Till:
         return self._control.latest
 
     def open(self) -> Slot:
-        """Return leave to spend on the next prompt."""
+        """Return leave to spend on the next prompt.
+
+        It comes into the current window; but where an upstream failed prompts of one that is full, it takes
+        their place there.
+        """
         control = self._control
-        ticket = control.open(now=self._now())
-        window = self._windows.get(ticket.window)
-        if window is None:
-            spent = control.state.spent
-            window = self._windows[ticket.window] = _Window(Purse(self._cap, self._price, spent=spent), spent)
-            while len(self._windows) > _WINDOWS:
-                del self._windows[next(iter(self._windows))]
-        least = min(_MORE * max(control.least, self._least), _SET_ASIDE * control.nominal)
-        purse = window.purse
-        purse.set_aside(least * control.remaining)
-        slot = Slot(ticket, purse, purse.open(least=least), ticket.price)
+        ticket = self._free_place()
+        if ticket is None:
+            ticket = control.open(now=self._now())
+            self._begin(ticket.window)
+            least = min(_MORE * max(control.least, self._least), _SET_ASIDE * control.nominal)
+            self._windows[ticket.window].purse.set_aside(least * control.remaining)
+        else:
+            least = min(_MORE * max(control.least, self._least), _SET_ASIDE * ticket.expected)
+        window = self._windows[ticket.window]
+        slot = Slot(ticket, window.purse, window.purse.open(least=least), ticket.price)
         window.expect(slot, control.predicted(slot.price))
         self._save()
         return slot
+
+    def _begin(self, start: float) -> None:
+        if start not in self._windows:
+            spent = self._control.state.spent
+            self._windows[start] = Window(Purse(self._cap, self._price, spent=spent), spent)
+            while len(self._windows) > _WINDOWS:
+                oldest = next(iter(self._windows))
+                del self._windows[oldest]
+                self._free.discard(oldest)
+
+    def _free_place(self) -> Ticket | None:
+        """Return the place of a prompt that no upstream served, in a window that is full."""
+        control = self._control
+        for start in sorted(self._free):
+            window = self._windows[start]
+            left = self._left(window)
+            if window.places < 1 or not control.is_closed(start, now=self._now()):
+                continue
+            if left <= control.least:
+                self._free.discard(start)
+                continue
+            price = control.price_for(min(left / window.sharing, _DEAREST * control.nominal))
+            window.places -= 1
+            return Ticket(price=price, expected=control.expected(price), window=start)
+        return None
+
+    def _left(self, window: Window) -> float:
+        """Return what a window has left beside what its prompts in flight would cost by prediction."""
+        control = self._control
+        return _FULL * control.limit - window.settled - window.predicted * control.drift
 
     def lower(self, slot: Slot) -> float | None:
         """Return a lower price for a prompt that is done, where its window would be left with money.
@@ -223,13 +206,12 @@ class Till:
             return None
         if not control.is_closed(slot.ticket.window, now=self._now()):
             return None
-        n_open, own = len(window.open), window.open.get(id(slot), 0.0)
-        coming = max(window.predicted - own, 0.0) * control.drift
-        left = _FULL * control.limit - window.settled - coming - slot.account.cost
-        if left <= control.least or left <= _LEFT * control.limit / n_open:
+        own, n_sharing = window.open.get(id(slot), 0.0), window.sharing
+        left = self._left(window) + own * control.drift - slot.account.cost
+        if left <= control.least or left <= _LEFT * control.limit / n_sharing:
             return None
-        shares = _EARLY if n_open <= _FEW else 1.0
-        price = control.price_for(control.expected(slot.price) + shares * left / n_open)
+        shares = _EARLY if n_sharing <= _FEW else 1.0
+        price = control.price_for(control.expected(slot.price) + shares * left / n_sharing)
         if not price < _LOWER * slot.price:
             return None
         slot.price, slot.lowered = price, slot.lowered + 1
@@ -246,56 +228,40 @@ class Till:
         """Book what a prompt has cost; None where nobody knows, and what was expected is booked.
 
         A prompt that drew nothing teaches nothing. Where nobody refused it money it has met no upstream: it
-        does not count, and the next prompt takes its place.
+        does not count, and the next prompt takes its place. So it is with what an upstream failed to bring
+        to a prompt of a window that is full.
         """
-        slot.purse.close(slot.account)
-        window = self._windows.get(slot.ticket.window)
+        control, account, ticket = self._control, slot.account, slot.ticket
+        slot.purse.close(account)
+        window = self._windows.get(ticket.window)
         if window is not None:
             window.expect(slot, 0.0)
-        account = slot.account
         if cost == 0.0 and account.cost == 0.0 and not account.usage.samples:
-            current = self._control.withdraw(slot.ticket, counts=account.refused)
-            if window is not None and not (current or account.refused):
-                window.unserved += 1
+            if not control.withdraw(ticket, counts=account.refused) and window is not None:
+                if account.refused:  # who would take a place there would be refused, too
+                    self._free.discard(ticket.window)
+                else:
+                    self._leave(window, ticket, 1.0)
             self._save()
             return
-        if slot.account.usage.samples:
-            each = slot.account.cost / slot.account.usage.samples
+        if account.usage.samples:
+            each = account.cost / account.usage.samples
             self._least += (each - self._least) / _MEMORY
-        known = slot.account.cost if cost is None else cost
-        booked = max(known, slot.ticket.expected) if cost is None else cost
+        known = account.cost if cost is None else cost
+        booked = max(known, ticket.expected) if cost is None else cost
         if window is not None:
             window.settled += booked
-        self._control.settle(slot.ticket, cost=booked, price=slot.price)
+            if account.failed and control.is_closed(ticket.window, now=self._now()):
+                self._leave(window, ticket, max(1 - booked / max(ticket.expected, 1e-300), 0.0))
+        control.settle(ticket, cost=booked, price=slot.price)
         self._save()
 
-    def _save(self) -> None:
-        if self._path is None:
-            return
-        saved = _Saved(stream=_SCHEMA, unit=self.unit, clock=self._control.clock, state=self._control.saved())
-        with written_whole(self._path) as part:
-            part.write_bytes(msgspec.json.encode(saved))
+    def _leave(self, window: Window, ticket: Ticket, place: float) -> None:
+        """Note which part of its place a prompt of a full window leaves to the next ones."""
+        if self._control.clock == "prompts":
+            window.places += place
+            self._free.add(ticket.window)
 
-    def _resume(self, path: Path) -> None:
-        """Take over a saved state; what was in flight is booked as expected."""
-        try:
-            saved = msgspec.json.decode(path.read_bytes(), type=_Saved)
-        except msgspec.MsgspecError as error:
-            raise InvalidInputError(
-                f"{path} is not the state of a stream: {error}; take another path"
-            ) from error
-        control = self._control
-        ours, theirs = (self.unit, control.clock), (saved.unit, saved.clock)
-        if saved.stream not in (_SCHEMA, _EARLIER) or ours != theirs:
-            raise InvalidInputError(
-                f"{path} is the state of another stream: schema, unit and clock are {saved.stream}, "
-                f"{saved.unit}, {saved.clock}, here {_SCHEMA}, {', '.join(ours)}; take another path"
-            )
-        self._control = StreamControl.resumed(
-            saved.state,
-            limit=control.limit,
-            window=control.window,
-            prices=control.prices,
-            costs=control.costs,
-            clock=control.clock,
-        )
+    def _save(self) -> None:
+        if self._path is not None:
+            write_state(self._path, self._control, self.unit)

@@ -144,7 +144,7 @@ async def pay(
     name, model = next(iter(planning.sources)), planning.cost_model
     generator = Generator(name=name, max_output_tokens=most.output_tokens)
     written = Prompt(text=call.body.decode("utf-8", "replace"))
-    try:
+    with payment.given_back():
         may, cap = await payment.hold(SampleRequest(prompt=written, generator=generator, n=most.n, seed=0))
         if not may:
             raise poor()
@@ -155,14 +155,6 @@ async def pay(
         # What comes is looked into, so that it must not be packed.
         call = replace(call, headers={**call.headers, "accept-encoding": "identity"})
         answer = await origin.forward(call, body=msgspec.json.encode(content))
-    except Refusal as refusal:
-        if refusal.unsent:
-            payment.settle(Usage())
-        payment.close(0.0)
-        raise
-    except BaseException:
-        payment.close(0.0)
-        raise
 
     def told(usage: Usage | None, reasoning: int, finish: str | None) -> None:
         seen.usage = usage

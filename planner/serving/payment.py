@@ -7,14 +7,16 @@ what comes of requests that it cannot pay is the operator's choice. Costs are in
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from planner.drivers.ledger import Account, Hold
 from planner.drivers.limits import Price
 from planner.ports.ports import Backend, SampleRequest
 from planner.running.purse import Purse, Pursed
-from planner.running.till import Slot, Till
+from planner.running.till import Till
+from planner.running.window import Slot
 from planner.serving.refusal import Refusal
 from policies.cost.usage import Usage
 
@@ -175,6 +177,17 @@ class Payment:
                 purse.write_off(hold, Usage(requests=1))
             else:
                 purse.settle(hold, usage)
+
+    @contextmanager
+    def given_back(self) -> Iterator[None]:
+        """Close the books of a request that fails; one that was never sent gets back what it holds."""
+        try:
+            yield
+        except BaseException as error:
+            if isinstance(error, Refusal) and error.unsent:
+                self.settle(Usage())
+            self.close(0.0)
+            raise
 
     def close(self, cost: float | None) -> None:
         """Book what the request has cost, None where nobody knows."""

@@ -164,7 +164,7 @@ class Route:
         if any(one is not None for one in held):
             check_caps(request.body)
         payment = Payment(till=self.till, key=key)
-        try:
+        with payment.given_back():
             planned = await self._plan(planning, asked, options, payment.price)
             seen.plan_seconds = planned.seconds
             seen.expected_cost, seen.unit = planned.plan.expected_cost, planned.plan.unit
@@ -191,14 +191,6 @@ class Route:
             seen.mode = "plan"
             if planned.asked.stream:
                 return work.streamed()
-        except Refusal as refusal:
-            if refusal.unsent:
-                payment.settle(Usage())
-            payment.close(0.0)
-            raise
-        except BaseException:
-            payment.close(0.0)
-            raise
         try:
             return work.writer.whole(await work.drawn())
         except WindowSpent:

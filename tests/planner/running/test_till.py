@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -14,7 +16,8 @@ from planner.drivers.ledger import Account
 from planner.ports.outcome import Outcome
 from planner.ports.ports import Completion, SampleRequest
 from planner.running.remembering import Remembering, longer
-from planner.running.till import Slot, Till
+from planner.running.till import Till
+from planner.running.window import Slot
 from policies.cost.usage import Usage
 from policies.course.allocation import Allocation
 
@@ -107,12 +110,106 @@ def test_a_prompt_that_met_no_upstream_leaves_its_place_and_teaches_nothing(cloc
     assert till.unserved == [0]
 
 
-def test_a_prompt_that_fails_when_the_next_window_has_begun_is_counted_apart() -> None:
+def test_who_met_no_upstream_in_a_full_window_leaves_a_place_there() -> None:
     till = till_of(window=2.0)
     slots = [till.open() for _ in range(3)]
     till.settle(slots[0], cost=0.0)
     assert till.state.opened == 1
     assert till.unserved == [1, 0]
+    spend(slots[1], 40.0)
+    till.settle(slots[1], cost=40.0)
+    late = till.open()
+    assert (late.ticket.window, till.unserved, till.state.opened) == (0.0, [0, 0], 1)
+    # It is the only one to share what is left there, 60.5.
+    assert till._control.expected(late.price) == pytest.approx(60.5, rel=1e-6)
+    till.settle(late, cost=0.0)
+    spend(again := till.open(), 30.0)
+    till.settle(again, cost=30.0)
+    assert again.ticket.window == 0.0
+    assert till.open().ticket.window == 2.0
+
+
+def test_what_an_upstream_failed_to_bring_is_a_part_of_a_place() -> None:
+    till = till_of(limit=200.0, window=4.0)
+    slots = [till.open() for _ in range(4)]
+    for slot in slots:
+        spend(slot, slot.ticket.expected / 4)
+        slot.account.failed = slot is not slots[3]
+        till.settle(slot, cost=slot.account.cost)
+    assert till.unserved == pytest.approx([2.25])
+    assert [till.open().ticket.window for _ in range(3)] == [0.0, 0.0, 4.0]
+    assert till.unserved == pytest.approx([0.25, 0])
+
+
+def test_nobody_takes_a_place_where_there_is_no_money_or_time_is_over() -> None:
+    spent = till_of(window=2.0)
+    slots = [spent.open() for _ in range(3)]
+    spend(slots[1], 100.0)
+    spent.settle(slots[1], cost=100.0)
+    spent.settle(slots[0], cost=0.0)
+    assert spent.open().ticket.window == 2.0
+    refused = till_of(window=2.0)
+    slots = [refused.open() for _ in range(3)]
+    refused.settle(slots[0], cost=0.0)
+    late = refused.open()
+    late.account.refused = True
+    refused.settle(slots[1], cost=0.0)
+    refused.settle(late, cost=0.0)
+    assert refused.open().ticket.window == 2.0
+    now = [0.0]
+    timed = till_of(limit=30.0, window=10.0, clock="seconds", now=lambda: now[0])
+    slot = timed.open()
+    now[0] = 11.0
+    timed.open()
+    timed.settle(slot, cost=0.0)
+    assert timed.open().ticket.window == 10.0
+
+
+@pytest.mark.parametrize("n_at_a_time", [1, 16, 40])
+def test_windows_in_which_an_upstream_dies_are_spent(n_at_a_time: int) -> None:
+    """The upstream dies just after a window began, when prompts of the one before it are in flight."""
+    till, rng, dead = till_of(limit=4_000.0, window=100.0), random.Random(5), 0
+
+    class Dying:
+        async def sample(self, requests: list[SampleRequest]) -> list[list[Completion]]:
+            for _ in range(50 if dead else rng.randrange(1, 9)):
+                await asyncio.sleep(0)
+            if dead:
+                raise BackendError("down")
+            n_tokens = min(rng.randrange(5, 15), requests[0].max_output_tokens or 15)
+            one = Completion(text="4", prompt_tokens=1, output_tokens=n_tokens, finish_reason="stop")
+            return [[one]]
+
+    async def answer() -> None:
+        slot = till.open()
+        backend, n, drawn = slot.paying(Dying()), 0, 0
+        while True:
+            wanted = round(till._control.predicted(slot.price) / 10)
+            while n < wanted:
+                n += 1
+                with suppress(BackendError, BudgetSpentError):
+                    drawn += len((await backend.sample([ask(n)]))[0])
+            if till.lower(slot) is None:
+                break
+        till.settle(slot, cost=slot.account.cost)
+
+    async def run() -> None:
+        nonlocal dead
+        places = asyncio.Semaphore(n_at_a_time)
+
+        async def one(at: int) -> None:
+            nonlocal dead
+            async with places:
+                dead += any(at == start for start in (402, 660, 1005))
+                dead -= any(at == end for end in (430, 820, 1050))
+                await answer()
+
+        await asyncio.gather(*(one(at) for at in range(1_400)))
+
+    asyncio.run(run())
+    spent = [purse.spent / 4_000 for purse in till.purses]
+    assert len(spent) >= 12
+    assert all(0.98 <= share <= 1.01 + 1e-9 for share in spent[1:11]), spent[1:11]
 
 
 def test_a_prompt_that_was_refused_money_keeps_its_place_or_goes_on_when_its_window_is_full() -> None:
