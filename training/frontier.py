@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -108,3 +109,21 @@ def interval(replicates: FloatArray, *, level: float = 0.95) -> tuple[float, flo
     low = ordered[int(np.floor((1 - level) / 2 * (len(ordered) - 1)))]
     high = ordered[int(np.ceil((1 + level) / 2 * (len(ordered) - 1)))]
     return (float(low), float(high))
+
+
+def number(value: float, *, digits: int = 6) -> float | None:
+    """Return a number as reports hold it: rounded, None where it is not finite."""
+    return round(float(value), digits) if np.isfinite(value) else None
+
+
+def ends(replicates: FloatArray, *, digits: int = 6) -> list[float | None]:
+    """Return the interval of replicates as reports hold it."""
+    return [number(end, digits=digits) for end in interval(replicates)]
+
+
+def estimate(
+    name: str, replicates: FloatArray, *, under: str | None = None, digits: int = 6
+) -> dict[str, Any]:
+    """Return what replicate 0, the sample itself, says, and its interval: as NAME_interval, or as `under`."""
+    of_sample, others = number(replicates[0], digits=digits), ends(replicates[1:], digits=digits)
+    return {name: of_sample, under or f"{name}_interval": others}

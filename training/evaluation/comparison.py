@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
 from training.evaluation.bed import Played
-from training.frontier import Frontier, interval
+from training.frontier import Frontier, ends, estimate, interval, number
 
 QUANTILES: Final = (0.25, 0.50, 0.75, 0.90)
 # Multiples at these are averaged; at a quarter of the way, all that differs is often the first sample.
@@ -185,7 +185,7 @@ def gap_closed(
         share = np.divide(gain, gap, out=np.full(gap.shape, np.nan), where=gap > 0.002 * span)
         # Without a gap there is nothing to share, even where some replicates have one.
         known = share[1:] if np.isfinite(share[0]) else share[:0]
-        rows.append({"budget": budget, "share": _number(share[0]), "interval": _interval(known)})
+        rows.append({"budget": budget, "share": number(share[0]), "interval": ends(known)})
     return rows
 
 
@@ -212,10 +212,8 @@ def _at_budget(frontier: Frontier, static: Frontier, budget: float) -> dict[str,
     difference = value - _value(static, budget)
     return {
         "budget": budget,
-        "value": _number(value[0]),
-        "interval": _interval(value[1:]),
-        "difference": _number(difference[0]),
-        "difference_interval": _interval(difference[1:]),
+        **estimate("value", value, under="interval"),
+        **estimate("difference", difference),
     }
 
 
@@ -231,7 +229,7 @@ def _ratio(theirs: FloatArray, ours: FloatArray) -> FloatArray:
 
 
 def _multiple(ratio: FloatArray) -> dict[str, Any]:
-    return {"multiple": _number(ratio[0]), "interval": _interval(ratio[1:])}
+    return estimate("multiple", ratio, under="interval")
 
 
 def _shortfall(frontier: Frontier, target: FloatArray) -> dict[str, Any]:
@@ -251,7 +249,7 @@ def _mean_multiple(ratios: FloatArray) -> dict[str, Any]:
     reached = np.asarray((ratios > 0).all(axis=0))
     mean = np.where(reached, np.exp(np.log(np.where(ratios > 0, ratios, 1.0)).mean(axis=0)), 0.0)
     # Where only one of both gets there the mean is 0 or infinite, which is an end of an interval and no mean.
-    return {"multiple": _number(mean[0]) if reached[0] else None, "interval": _interval(mean[1:])}
+    return {"multiple": number(mean[0]) if reached[0] else None, "interval": ends(mean[1:])}
 
 
 def _either(theirs: FloatArray, ours: FloatArray) -> dict[str, Any]:
@@ -266,11 +264,7 @@ def _difference(ours: Frontier, theirs: Frontier, budget: float) -> dict[str, An
     if not (_affordable(ours, budget) and _affordable(theirs, budget)):
         return {"budget": budget, "difference": None, "interval": [None, None]}
     difference = _value(ours, budget) - _value(theirs, budget)
-    return {
-        "budget": budget,
-        "difference": _number(difference[0]),
-        "interval": _interval(difference[1:]),
-    }
+    return {"budget": budget, **estimate("difference", difference, under="interval")}
 
 
 def _mean_difference(ours: Frontier, theirs: Frontier, budgets: Sequence[float]) -> dict[str, Any]:
@@ -279,7 +273,7 @@ def _mean_difference(ours: Frontier, theirs: Frontier, budgets: Sequence[float])
     if not shared:
         return {"difference": None, "interval": [None, None]}
     mean = np.mean([_value(ours, b) - _value(theirs, b) for b in shared], axis=0)
-    return {"difference": _number(mean[0]), "interval": _interval(mean[1:])}
+    return estimate("difference", mean, under="interval")
 
 
 def _points(frontier: Frontier) -> list[dict[str, float]]:
@@ -292,12 +286,3 @@ def _points(frontier: Frontier) -> list[dict[str, float]]:
         low, high = interval(_value(frontier, cost)[1:])
         points.append({"cost": cost, "value": float(frontier.value[0, column]), "lower": low, "upper": high})
     return points
-
-
-def _number(value: float) -> float | None:
-    return None if not np.isfinite(value) else round(float(value), 6)
-
-
-def _interval(replicates: FloatArray) -> list[float | None]:
-    low, high = interval(replicates)
-    return [_number(low), _number(high)]

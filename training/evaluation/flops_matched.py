@@ -19,7 +19,7 @@ from difficulty.generator import Generator
 from policies.table.table import CourseTable
 from training.evaluation.bed import TestBed
 from training.evaluation.comparison import on
-from training.frontier import interval
+from training.frontier import estimate
 from training.policy import masks
 
 # Inference tokens per pre-training token that Snell et al. consider, and infinity: inference alone.
@@ -132,9 +132,7 @@ def _pair(
 
 
 def _difference(difference: FloatArray, weights: FloatArray) -> dict[str, Any]:
-    replicates = weights @ difference
-    low, high = interval(replicates[1:])
-    return {"difference": round(float(replicates[0]), 4), "interval": [round(low, 4), round(high, 4)]}
+    return estimate("difference", weights @ difference, under="interval", digits=4)
 
 
 def _renormalised(weights: FloatArray) -> FloatArray:

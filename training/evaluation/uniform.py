@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
 from training.evaluation.bed import Played
-from training.frontier import Frontier, interval
+from training.frontier import Frontier, estimate, number
 
 _SHARES: Final = (0.5, 0.75, 0.9, 1.0)
 
@@ -78,28 +78,17 @@ def against_uniform(
         table.append(
             {
                 "share": share,
-                "value": _number(target[0]),
+                "value": number(target[0], digits=9),
                 "name": names[which],
                 "n": int(widths[int((frontier.cost[0] < spent[0] * (1 - 1e-9)).sum())]),
-                "uniform_cost": _number(spent[0]),
-                "cost": _number(paid[0]),
+                "uniform_cost": number(spent[0], digits=9),
+                "cost": number(paid[0], digits=9),
                 "missing": round(max(float(target[0] - mine.value[0].max()), 0.0), 9),
-                "saved": _number(saved[0]),
-                "saved_interval": _interval(saved),
-                "saved_share": _number((saved / spent)[0]),
-                "saved_share_interval": _interval(saved / spent),
-                "multiple": _number(ratio[0]),
-                "multiple_interval": _interval(ratio),
+                **estimate("saved", saved, digits=9),
+                **estimate("saved_share", saved / spent, digits=9),
+                **estimate("multiple", ratio, digits=9),
             }
         )
     last = table[-1]
     most = {"value": last["value"], "cost": last["uniform_cost"], "name": last["name"], "n": last["n"]}
     return {"most": most, "rows": table}
-
-
-def _interval(replicates: FloatArray) -> list[float | None]:
-    return [_number(end) for end in interval(replicates[1:])]
-
-
-def _number(value: float) -> float | None:
-    return round(float(value), 9) if np.isfinite(value) else None

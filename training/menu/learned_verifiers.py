@@ -24,7 +24,7 @@ from policies.verifier.fit import fit_correctness
 from policies.verifier.learned_verifier import LEARNED, CorrectnessModel, LearnedScorer
 from policies.verifier.measures import ScoreMeasures, measure_scores
 from policies.verifier.selection import PICKS, selection_accuracy
-from training.frontier import bootstrap_weights, interval
+from training.frontier import bootstrap_weights, estimate, interval
 
 WIDTHS: Final = (2, 4, 8, 16)
 """Samples at which picking is measured."""
@@ -172,9 +172,8 @@ def selection_rows(
         row: dict[str, Any] = {"n": WIDTHS[column], "vote": round(float(np.nanmean(vote[:, place])), 4)}
         for pick, value in values.items():
             gain = _weighted_mean(weights, value[:, place] - vote[:, place])
-            low, high = interval(gain[1:])
             row[pick] = round(float(np.nanmean(value[:, place])), 4)
-            row[f"gain_{pick}"] = [round(float(gain[0]), 4), [round(low, 4), round(high, 4)]]
+            row[f"gain_{pick}"] = list(estimate("gain", gain, digits=4).values())
         row |= {"rival": rival, "rival_value": round(float(np.nanmean(without[:, place])), 4)}
         rows.append(row)
     best: StrategyName = "best_of_n"

@@ -28,7 +28,7 @@ from policies.table.grid import available
 from policies.table.measure import measure, prompt_lengths
 from policies.table.recorded import Recorded
 from training.evaluation.bed import Played
-from training.frontier import Frontier, bootstrap_weights, interval
+from training.frontier import Frontier, bootstrap_weights, estimate, number
 from training.policy import masks
 from training.policy.columns import Columns, measure_columns
 from training.savings.halves import cross_fitted
@@ -185,8 +185,8 @@ def savings(
             "generator": today.course.generators[0],
             "picking": today.picking,
             "n": today.course.n,
-            "value": _number(target[0]),
-            "cost": _number(spent[0]),
+            "value": number(target[0], digits=9),
+            "cost": number(spent[0], digits=9),
         },
         ways=ways,
         collecting=_collecting(log, columns, ways, cost_unit),
@@ -284,12 +284,10 @@ def _way(
     share = saved / np.maximum(spent, 1e-300)
     return {
         "name": name,
-        "cost": _number(paid[0]),
-        "missing": _number(max(float(target[0] - (weights[0] @ played.value).max()), 0.0)),
-        "saved": _number(saved[0]),
-        "saved_interval": _interval(saved),
-        "saved_share": _number(share[0]),
-        "saved_share_interval": _interval(share),
+        "cost": number(paid[0], digits=9),
+        "missing": number(max(float(target[0] - (weights[0] @ played.value).max()), 0.0), digits=9),
+        **estimate("saved", saved, digits=9),
+        **estimate("saved_share", share, digits=9),
     }
 
 
@@ -305,7 +303,7 @@ def _collecting(log: SampleLog, columns: Columns, ways: list[dict[str, Any]], un
     )
     low, high = ways[-1]["saved_interval"]
     return {
-        "cost": _number(cost),
+        "cost": number(cost, digits=9),
         "repaid_after": _repaid(cost, ways[-1]["saved"]),
         "repaid_after_interval": [_repaid(cost, high), _repaid(cost, low)],
     }
@@ -313,12 +311,3 @@ def _collecting(log: SampleLog, columns: Columns, ways: list[dict[str, Any]], un
 
 def _repaid(cost: float, saved: float | None) -> int | None:
     return None if saved is None or saved <= 0 else int(np.ceil(cost / saved))
-
-
-def _number(value: float) -> float | None:
-    return round(float(value), 9) if np.isfinite(value) else None
-
-
-def _interval(replicates: FloatArray) -> list[float | None]:
-    low, high = interval(replicates[1:])
-    return [_number(low), _number(high)]

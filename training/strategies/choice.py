@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
-from training.frontier import interval
+from training.frontier import estimate, number
 from training.strategies.bed import StrategyBed
 from training.strategies.tables import fold_values, group_weights, random_folds
 
@@ -75,16 +75,12 @@ def choice_table(
         table.append(
             {
                 "n": size,
-                **{name: round(float(value[0]), 6) for name, value in here.items()},
+                **{name: number(value[0]) for name, value in here.items()},
                 **{
-                    f"over_{name}": round(float(per_bin[0] - value[0]), 6)
+                    key: told
                     for name, value in here.items()
                     if name != "per_bin"
-                },
-                **{
-                    f"over_{name}_interval": [round(end, 6) for end in interval((per_bin - value)[1:])]
-                    for name, value in here.items()
-                    if name != "per_bin"
+                    for key, told in estimate(f"over_{name}", per_bin - value).items()
                 },
             }
         )

@@ -25,7 +25,7 @@ from difficulty.log.sample_log import SampleLog
 from planner.progress import Progress, silent
 from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
-from training.frontier import bootstrap_weights, interval
+from training.frontier import bootstrap_weights, estimate
 from training.report.canvas import FigureFormat
 from training.strategies.bed import DIFFICULTIES, DifficultyName, StrategyBed, measure_strategies
 from training.strategies.choice import choice_table
@@ -191,14 +191,12 @@ def _group(
     inside = inside[~np.isnan(inside).any(axis=1)]  # replicates that drew nobody of a small group
     sizes = budget_sizes(bed)
     single = inside @ bed.value[rows][:, bed.columns[bed.families[0].allocations[0]]]
-    low, high = interval(single[1:])
     easiness = bed.easiness[rows]
     return {
         "name": name,
         "n_prompts": len(rows),
         "easiness": [round(float(easiness.min()), 4), round(float(easiness.max()), 4)],
-        "one_sample": round(float(single[0]), 6),
-        "one_sample_interval": [round(low, 6), round(high, 6)],
+        **estimate("one_sample", single),
         "kinds": kind_table(bed, rows, inside, sizes, seed=seed),
         "at_equal_cost": family_table(bed, rows, inside, sizes),
         "points": points_table(bed, rows, inside),

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
-from training.frontier import Frontier, interval
+from training.frontier import Frontier, estimate
 from training.strategies.bed import StrategyBed
 from training.strategies.tables import budgets_at, shares, winner_shares
 
@@ -68,6 +68,7 @@ def share_at_equal_n(
         value = (weights @ bed.value[np.ix_(rows, columns)]).T
         cost = (weights @ bed.cost[np.ix_(rows, columns)]).T
         wins = winner_shares(value)
+        unknown = {"over_parallel": None, "over_parallel_interval": None}
         flat = found[0][1] == 1
         table.append(
             {
@@ -80,10 +81,8 @@ def share_at_equal_n(
                         "depth": depth,
                         "share": depth / n,
                         "cost": round(float(cost[place, 0]), 4),
-                        "value": round(float(value[place, 0]), 6),
-                        "interval": _interval(value[place]),
-                        "over_parallel": round(float(value[place, 0] - value[0, 0]), 6) if flat else None,
-                        "over_parallel_interval": _interval(value[place] - value[0]) if flat else None,
+                        **estimate("value", value[place], under="interval"),
+                        **(estimate("over_parallel", value[place] - value[0]) if flat else unknown),
                         "wins": round(float(wins[place]), 4),
                     }
                     for place, (width, depth) in enumerate(found)
@@ -135,11 +134,9 @@ def share_at_equal_cost(
                     "depth": depth,
                     "chains": round(chains, 3),
                     "share": round(1 / chains, 4),
-                    "value": round(float(value[0]), 6),
-                    "interval": _interval(value),
+                    **estimate("value", value, under="interval"),
                     "all_spent": bool(frontier.cost[0, -1] < budget[0] * (1 - _ROUNDING)),
-                    "over_parallel": round(float(value[0] - values[0][0]), 6),
-                    "over_parallel_interval": _interval(value - values[0]),
+                    **estimate("over_parallel", value - values[0]),
                 }
             )
         if len(values) < 2:
@@ -181,8 +178,3 @@ def shapes_of(bed: StrategyBed) -> tuple[Shapes, ...]:
         columns.setdefault((1, 1), bed.columns[bed.families[0].allocations[0]])
         found.append(Shapes(selection, columns))
     return tuple(found)
-
-
-def _interval(replicates: FloatArray) -> list[float]:
-    low, high = interval(replicates[1:])
-    return [round(low, 6), round(high, 6)]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
 from policies.course.strategies import StrategyKind
-from training.frontier import Frontier, interval
+from training.frontier import Frontier, estimate, number
 from training.strategies.bed import StrategyBed
 from training.strategies.families import StrategyFamily
 
@@ -129,14 +129,13 @@ def family_table(
                 continue
             strategies[family.name] = {
                 "kind": family.kind,
-                "value": _number(here[index, 0]),
-                "interval": _interval(here[index]),
-                **_difference("vote", here[index] - here[0]),
-                **_difference("parallel", here[index] - best_parallel),
-                "wins": _number(wins[index]),
+                **estimate("value", here[index], under="interval"),
+                **estimate("over_vote", here[index] - here[0]),
+                **estimate("over_parallel", here[index] - best_parallel),
+                "wins": number(wins[index]),
                 "all_spent": bool(spent[index, place]),
             }
-        table.append({"n": size, "budget": _number(budgets[0, place]), "strategies": strategies})
+        table.append({"n": size, "budget": number(budgets[0, place]), "strategies": strategies})
     return table
 
 
@@ -183,11 +182,14 @@ def kind_table(
             if np.isnan(here[0]):
                 continue
             kinds[name] = {
-                "value": _number(here[0]),
-                "interval": _interval(here),
-                **({} if name == "parallel" else _difference("parallel", here - value["parallel"][:, place])),
+                **estimate("value", here, under="interval"),
+                **(
+                    {}
+                    if name == "parallel"
+                    else estimate("over_parallel", here - value["parallel"][:, place])
+                ),
             }
-        table.append({"n": size, "budget": _number(budgets[0, place]), "kinds": kinds})
+        table.append({"n": size, "budget": number(budgets[0, place]), "kinds": kinds})
     return table
 
 
@@ -204,9 +206,8 @@ def points_table(
             {
                 "width": family.allocations[place].width,
                 "depth": family.allocations[place].depth,
-                "cost": _number(cost[0, place]),
-                "value": _number(value[0, place]),
-                "interval": _interval(value[:, place]),
+                "cost": number(cost[0, place]),
+                **estimate("value", value[:, place], under="interval"),
             }
             for place in np.argsort(cost[0], kind="stable")
         ]
@@ -271,16 +272,3 @@ def _chosen(told: FloatArray, scored: FloatArray) -> FloatArray:
     best = np.where(usable, told, -np.inf).argmax(axis=0)
     value = np.take_along_axis(scored, best[None], axis=0)[0]
     return np.where(usable.any(axis=0), value, np.nan)
-
-
-def _difference(name: str, replicates: FloatArray) -> dict[str, Any]:
-    return {f"over_{name}": _number(replicates[0]), f"over_{name}_interval": _interval(replicates)}
-
-
-def _number(value: float) -> float | None:
-    return None if not np.isfinite(value) else round(float(value), 6)
-
-
-def _interval(replicates: FloatArray) -> list[float | None]:
-    low, high = interval(replicates[1:])
-    return [_number(low), _number(high)]
