@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError
-from difficulty.trees.lightgbm_text import trees_of_booster
+from difficulty.trees.grown_boosters import trees_of_booster
 from difficulty.trees.trees import Trees
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 Arrays that come from a file are checked as a whole when the value is made, so that walking them always ends,
 reads nothing out of range and executes nothing. It assumes numeric features. Growing trees is left to
-LightGBM and scikit-learn, turning their models into this to `difficulty.trees.lightgbm_text` and
+LightGBM and scikit-learn, turning their models into this to `difficulty.trees.grown_boosters` and
 `difficulty.trees.forest`.
 """
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import SamplePool
-from difficulty.trees.lightgbm_text import trees_of_booster
+from difficulty.trees.grown_boosters import trees_of_booster
 from difficulty.trees.plain import PlainTrees
 from policies.verifier.answer_features import COLUMNS, answer_features
 from policies.verifier.learned_verifier import CorrectnessModel, LearnedScorer

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -18,16 +18,13 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidBundleError, InvalidInputError
 from difficulty.log.sample_pool import SamplePool
-from difficulty.trees.lightgbm_text import read_lightgbm
 from difficulty.trees.plain import PlainTrees
 from policies.verifier.answer_features import COLUMNS, answer_features, feature_names
 
 LEARNED: Final = "learned"
 """Name of the learned verifier in allocations, requests and on the command line."""
 
-# Schema 1 held trees as LightGBM's text.
 _SCHEMA: Final = 2
-_TEXT_SCHEMA: Final = 1
 # Sums of weights beyond this are not log-odds of anything; they would only overflow.
 _MAX_LOGIT: Final = 1e6
 _MIN_SCALE: Final = 1e-12
@@ -140,9 +137,7 @@ class CorrectnessModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             When the text is not a model of this schema.
         """
         try:
-            schema = msgspec.json.decode(text, type=_Schema).schema
-            read = _read_text_schema if schema == _TEXT_SCHEMA else _read_schema
-            model = read(text)
+            model = msgspec.json.decode(text, type=cls)
         except (msgspec.DecodeError, RecursionError) as error:
             raise InvalidBundleError(f"not a learned verifier: {error}") from error
         model.check()
@@ -259,25 +254,3 @@ def read_models(content: bytes) -> dict[str, CorrectnessModel]:
     if strangers:
         raise InvalidBundleError(f"learned verifiers under another generator's name: {', '.join(strangers)}")
     return models
-
-
-class _Schema(msgspec.Struct):
-    schema: int
-
-
-def _read_schema(text: str | bytes) -> CorrectnessModel:
-    return msgspec.json.decode(text, type=CorrectnessModel)
-
-
-def _read_text_schema(text: str | bytes) -> CorrectnessModel:
-    """Read a model of schema 1: its trees are LightGBM's text, which LightGBM never gets to see."""
-    fields = msgspec.json.decode(text, type=dict[str, Any])
-    grown = fields.get("trees")
-    if not isinstance(grown, str):
-        raise InvalidBundleError("the trees of a learned verifier of schema 1 are a text; fit it again")
-    try:
-        trees = PlainTrees.of(read_lightgbm(grown)) if grown else None
-    except InvalidInputError as error:
-        raise InvalidBundleError(f"the trees of a learned verifier cannot be read: {error}") from error
-    plain = None if trees is None else msgspec.to_builtins(trees)
-    return msgspec.convert({**fields, "trees": plain, "schema": _SCHEMA}, CorrectnessModel)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.log.sample_log import SampleLog
-from difficulty.trees.lightgbm_text import trees_of_booster
+from difficulty.trees.grown_boosters import trees_of_booster
 from policies.answering.answering import Answering
 from policies.answering.confidence import ConfidenceModel
 from policies.answering.evidence import FEATURES, Usual, evidence_of

@@ -17,7 +17,7 @@ from difficulty import SampleLog
 from difficulty.errors import InvalidBundleError, InvalidInputError, VerifierError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
-from difficulty.trees.lightgbm_text import trees_of_booster
+from difficulty.trees.grown_boosters import trees_of_booster
 from difficulty.trees.plain import PlainTrees
 from planner.answers.rules import RecordedAnswer
 from planner.ports.ports import ScoreRequest
@@ -237,16 +237,6 @@ def test_trees_add_what_lightgbm_adds_and_survive_json() -> None:
     again = CorrectnessModel.from_json(model.to_json())
     assert again == model
     assert_array_equal(again.predict(pool.answer, **given), model.predict(pool.answer, **given))
-
-
-def test_models_of_the_previous_schema_hold_lightgbms_text_and_are_read() -> None:
-    booster, model = grown()
-    old = json.loads(model.to_json()) | {"schema": 1, "trees": booster.model_to_string()}
-    assert CorrectnessModel.from_json(json.dumps(old)) == model
-    assert CorrectnessModel.from_json(json.dumps(old | {"trees": ""})).trees is None
-    for text in ("tree", None, booster.model_to_string()[:900], {"n_features": 1}):
-        with pytest.raises(InvalidBundleError):
-            CorrectnessModel.from_json(json.dumps(old | {"trees": text}))
 
 
 @pytest.mark.parametrize(

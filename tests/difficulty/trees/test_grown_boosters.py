@@ -1,8 +1,7 @@
-"""LightGBM's text: read without LightGBM, predicted as LightGBM does to the bit, refused where it lies."""
+"""Trees that LightGBM grew: predicted without it as it does, to the bit."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import lightgbm
@@ -11,8 +10,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from difficulty.errors import InvalidInputError
-from difficulty.trees.lightgbm_text import read_lightgbm, trees_of_booster
-from difficulty.trees.trees import Trees
+from difficulty.trees.grown_boosters import trees_of_booster
 
 QUIET: dict[str, Any] = {"verbosity": -1, "num_threads": 1, "deterministic": True, "min_data_in_leaf": 5}
 
@@ -86,71 +84,23 @@ def test_a_model_that_learned_nothing_is_one_leaf() -> None:
     assert_array_equal(trees.predict(rows)[:, 0], booster.predict(rows, raw_score=True))
 
 
-@pytest.fixture(scope="module")
-def text() -> str:
-    return grown(table(0, 300, holes=0.1), rounds=3, num_leaves=5).model_to_string()
+def other_models() -> list[lightgbm.Booster]:
+    rows = table(0, 300, holes=0.0)
+    label = rows[:, 1].astype(int)
+    return [
+        lightgbm.train(
+            {**QUIET, **parameters}, lightgbm.Dataset(rows, label=label, **more), num_boost_round=2
+        )
+        for parameters, more in (
+            ({"objective": "multiclass", "num_class": 3}, {}),
+            ({"objective": "regression", "linear_tree": True}, {}),
+            ({"objective": "regression", "min_data_per_group": 1}, {"categorical_feature": [1]}),
+            ({"objective": "regression", "boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.5}, {}),
+        )
+    ]
 
 
-@pytest.mark.parametrize(
-    ("pattern", "replacement"),
-    [
-        (r"left_child=\S+", "left_child=0"),  # a cycle
-        (r"left_child=\S+", "left_child=99"),
-        (r"right_child=\S+", "right_child=-99"),
-        (r"right_child=\S+", "right_child=999999999999999999999"),
-        (r"split_feature=\S+", "split_feature=6"),
-        (r"split_feature=\S+", "split_feature=-1"),
-        (r"threshold=\S+", "threshold=nan"),
-        (r"leaf_value=\S+", "leaf_value=inf"),
-        (r"leaf_value=\S+", "leaf_value="),
-        (r"decision_type=\S+", "decision_type=1"),
-        (r"decision_type=\S+", "decision_type=12"),
-        ("num_leaves=5", "num_leaves=0"),
-        ("num_leaves=5", "num_leaves=1000000000"),
-        ("num_leaves=5", "num_leaves=10000000000"),
-        ("num_leaves=5", "num_leaves=-1"),
-        ("num_cat=0", "num_cat=1"),
-        ("is_linear=0", "is_linear=1"),
-        ("num_class=1", "num_class=1000000000"),
-        ("num_tree_per_iteration=1", "num_tree_per_iteration=2"),
-        ("max_feature_idx=5", "max_feature_idx=1"),
-        ("max_feature_idx=5", "max_feature_idx=999999999999"),
-        ("max_feature_idx=5", ""),
-        ("label_index=0", "average_output"),
-        ("^tree", "bush"),
-        ("end of trees", ""),
-        ("(?s)Tree=0.*end of trees", "end of trees"),
-        ("(?s)^.*$", ""),
-    ],
-)
-def test_texts_that_lie_are_refused(text: str, pattern: str, replacement: str) -> None:
-    changed, count = re.subn(pattern, replacement, text, count=1)
-    assert count == 1
-    with pytest.raises(InvalidInputError):
-        read_lightgbm(changed)
-
-
-def test_every_cut_of_a_text_is_refused(text: str) -> None:
-    whole = text.index("end of trees") + len("end of trees")
-    assert isinstance(read_lightgbm(text[:whole]), Trees)
-    for end in range(0, whole, 37):
-        with pytest.raises(InvalidInputError):
-            read_lightgbm(text[:end])
-
-
-def test_texts_that_are_changed_at_random_are_trees_or_refused(text: str) -> None:
-    rng = np.random.default_rng(0)
-    rows = table(3, 20, holes=0.2)
-    words = ["-1", "0", "1", "4", "7", "1e308", "nan", "-inf", "99999999999", "", "\n", "=", " ", "Tree=9\n"]
-    for _ in range(400):
-        pieces = re.split(r"(\s|=)", text[: text.index("end of trees") + 12])
-        for _ in range(rng.integers(1, 4)):
-            pieces[rng.integers(len(pieces))] = words[rng.integers(len(words))]
-        try:
-            trees = read_lightgbm("".join(pieces))
-        except InvalidInputError:
-            continue
-        if trees.n_features == rows.shape[1]:
-            leaves = trees.leaves(rows)
-            assert leaves.min() >= 0
-            assert leaves.max() < trees.n_leaves
+@pytest.mark.parametrize("booster", other_models(), ids=["classes", "linear", "categories", "mean of trees"])
+def test_models_that_predict_in_another_way_are_refused(booster: lightgbm.Booster) -> None:
+    with pytest.raises(InvalidInputError, match="LightGBM must"):
+        trees_of_booster(booster)
