@@ -63,7 +63,6 @@ class CollectFile:
         self._file = file
         self._path = path
         self._done: set[int] = set()
-        self.torn_bytes = 0
         self.usage = Usage()
         self.failures: dict[str, int] = {}
         self.n_samples = 0
@@ -162,7 +161,7 @@ class CollectFile:
                     f"{where}: a broken record before the end ({error}); restore the file or start anew"
                 ) from error
 
-        n_lines, self.torn_bytes = self._file.recover(read_line)
+        n_lines, _ = self._file.recover(read_line)
         if n_lines == 0:
             self._write(msgspec.json.encode(settings) + b"\n")
 

@@ -7,7 +7,7 @@ same order, so that a piece is known by its number. Drawing is left to `planner.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final, NamedTuple, Self
@@ -278,8 +278,3 @@ def name_of(plug_in: object) -> str:
     """
     shown = repr(plug_in)
     return type(plug_in).__qualname__ if " at 0x" in shown else shown
-
-
-def unique(recordings: Iterable[Recording]) -> tuple[Recording, ...]:
-    """Return recordings without repeats, in order."""
-    return tuple(dict.fromkeys(recordings))

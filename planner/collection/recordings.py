@@ -21,7 +21,7 @@ from policies.course.strategies import STRATEGIES, TRAITS, StrategyName
 _CHAIN_STEPS: Final = 4
 
 
-class _Entry(msgspec.Struct, forbid_unknown_fields=True):
+class Entry(msgspec.Struct, forbid_unknown_fields=True):
     """One entry of the file."""
 
     strategy: str
@@ -62,19 +62,19 @@ def read_recordings(path: str | os.PathLike[str]) -> tuple[Recording, ...]:
             'strategy = "beam_search" and widths = [4, 16]'
         )
     try:
-        entries = msgspec.convert(found["recordings"], list[_Entry])
+        entries = msgspec.convert(found["recordings"], list[Entry])
     except msgspec.ValidationError as error:
         raise InvalidInputError(f"{path}: {error}") from error
     recordings: list[Recording] = []
     for place, entry in enumerate(entries, start=1):
         try:
-            recordings += _grid(entry)
+            recordings += grid(entry)
         except InvalidInputError as error:
             raise InvalidInputError(f"{path}, recording {place}: {error}") from error
     return tuple(recordings)
 
 
-def _grid(entry: _Entry) -> list[Recording]:
+def grid(entry: Entry) -> list[Recording]:
     """Return the recordings of one entry."""
     if entry.strategy not in STRATEGIES:
         raise InvalidInputError(f"strategy must be one of {', '.join(STRATEGIES)}; got {entry.strategy!r}")

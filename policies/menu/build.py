@@ -13,11 +13,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
-from difficulty.log.sample_pool import ChainPool, SamplePool
+from difficulty.log.sample_pool import ChainPool
 from policies.course.allocation import Allocation, ParameterValue
 from policies.course.strategies import StrategyName
 from policies.plan.objective import GROUP_OBJECTIVES, Objective
@@ -25,36 +24,7 @@ from policies.verifier.learned_verifier import LEARNED
 
 # Dense where curves bend, then about six steps per doubling of cost. Votes take odd ones only: between two
 # answers the expected vote of 2k samples, ties broken at random, equals that of 2k - 1.
-_WIDTHS: Final = (
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    7,
-    8,
-    9,
-    10,
-    11,
-    12,
-    13,
-    15,
-    16,
-    17,
-    20,
-    21,
-    24,
-    25,
-    28,
-    31,
-    32,
-    40,
-    48,
-    50,
-    56,
-    64,
-)
+_WIDTHS: Final = (*range(1, 14), 15, 16, 17, 20, 21, 24, 25, 28, 31, 32, 40, 48, 50, 56, 64)
 _LARGE_WIDTHS: Final = (72, 80, 96, 100, 112, 128, 160, 192, 200, 256)
 # Fewer for a learned verifier: each width is replayed, and neighbouring ones are worth the same within noise.
 _LEARNED_WIDTHS: Final = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
@@ -121,7 +91,8 @@ def build_menu(
     menu: list[Allocation] = []
     for name in log.generators:
         pool = log.pool(name)
-        n_samples = _available(np.where(_n_known(pool, objective) == pool.n, pool.n, 0), share)
+        n_known = pool.n_known if objective == "coverage" else pool.n_valued
+        n_samples = _available(np.where(n_known == pool.n, pool.n, 0), share)
         if n_samples == 0:
             continue
         if objective == "coverage":
@@ -161,11 +132,6 @@ def build_menu(
             "add 'correct' to the samples or 'n' and 'n_correct' to the lines"
         )
     return tuple(menu)
-
-
-def _n_known(pool: SamplePool, objective: Objective) -> NDArray[np.int64]:
-    """Return the samples of each prompt that an objective can judge."""
-    return pool.n_known if objective == "coverage" else pool.n_valued
 
 
 def _learned_widths(n_samples: int) -> tuple[int, ...]:

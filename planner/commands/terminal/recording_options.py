@@ -11,8 +11,7 @@ import click
 import msgspec
 
 from planner.collection.plan import Recording
-from planner.collection.recordings import read_recordings
-from policies.course.strategies import strategies_of_kind
+from planner.collection.recordings import Entry, grid, read_recordings
 
 
 def recordings_of(
@@ -46,20 +45,8 @@ def _by_options(
         sizes = [int(width) for width in widths.split(",")]
     except ValueError as error:
         raise click.UsageError(f"--widths must be whole numbers such as 4,16; got {widths!r}") from error
-    chains = strategy in strategies_of_kind("revision")
-    if chains and len(sizes) > 1:
-        raise click.UsageError(
-            "chains are resampled: give --widths the largest number of chains, and --depth their length"
-        )
-    return tuple(
-        Recording.grid(
-            strategy,  # type: ignore[arg-type]
-            widths=sizes,
-            depth=depth or (4 if chains else 1),
-            runs=runs,
-            params=dict(_param(param) for param in params),
-        )
-    )
+    settings = dict(_param(param) for param in params)
+    return tuple(grid(Entry(strategy, sizes, depth=depth, runs=runs, params=settings)))
 
 
 def _param(text: str) -> tuple[str, str | int | float | bool]:
