@@ -9,12 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from difficulty.errors import InvalidBudgetError
 from policies.cost.usage import Usage
 
 Price: TypeAlias = Callable[[Usage, str], float]
+
+_COUNTS: Final = (
+    "max_samples", "max_samples_per_prompt", "max_output_tokens", "max_output_tokens_per_prompt",
+)  # fmt: skip
+_COSTS: Final = ("max_cost", "max_cost_per_prompt")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,17 +71,11 @@ class Limits:
     def __post_init__(self) -> None:
         if self.hold not in ("worst", "expected"):
             raise InvalidBudgetError(f"hold must be 'worst' or 'expected', got {self.hold!r}")
-        counts = (
-            "max_samples",
-            "max_samples_per_prompt",
-            "max_output_tokens",
-            "max_output_tokens_per_prompt",
-        )
-        for name in (*counts, "max_concurrency"):
+        for name in (*_COUNTS, "max_concurrency"):
             count = getattr(self, name)
             if count is not None and (not isinstance(count, int) or count < 1):
                 raise InvalidBudgetError(f"{name} must be a whole number of at least 1, got {count!r}")
-        for name in ("max_cost", "max_cost_per_prompt", "max_seconds"):
+        for name in (*_COSTS, "max_seconds"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise InvalidBudgetError(f"{name} must be a finite number above 0, got {value!r}")
@@ -86,12 +85,4 @@ class Limits:
     @property
     def any(self) -> bool:
         """Whether samples, tokens or cost are capped at all."""
-        caps = (
-            self.max_samples,
-            self.max_samples_per_prompt,
-            self.max_output_tokens,
-            self.max_output_tokens_per_prompt,
-            self.max_cost,
-            self.max_cost_per_prompt,
-        )
-        return any(cap is not None for cap in caps)
+        return any(getattr(self, name) is not None for name in (*_COUNTS, *_COSTS))

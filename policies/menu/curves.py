@@ -117,21 +117,21 @@ def measure_curves(
         runs = [run for run in log.runs() if (run.generator, run.strategy, _sized(run.params)) == key]
         chains = log.chains(generator) if family[0].traits.kind == "revision" else None
         if runs:
-            measured = _measure_runs(runs[0], _half_slice(half))
+            measured = _measure_runs(runs[0], half_slice(half))
         elif chains is not None:
-            measured = _measure_chains(chains, log.pool(generator), family, _half_slice(half))
+            measured = _measure_chains(chains, log.pool(generator), family, half_slice(half))
         elif strategy in PICKS and family[0].parameters.get("verifier") == LEARNED:
             scorer = (learned or {}).get(generator)
             if scorer is None:
                 continue
-            measured = _measure_learned(log.pool(generator), family, _half_slice(half), seed, scorer)
+            measured = _measure_learned(log.pool(generator), family, half_slice(half), seed, scorer)
         elif strategy in _ESTIMATORS:
             pool = half_pool(log.pool(generator), half, seed)
             grouped = objective in GROUP_OBJECTIVES and strategy == "majority_vote"
             measured = _measure_pool(
                 pool,
                 family,
-                _half_slice(half),
+                half_slice(half),
                 seed,
                 _GROUPS[objective] if grouped else _ESTIMATORS[strategy],
             )
@@ -178,7 +178,7 @@ def half_pool(pool: SamplePool, half: Half, seed: int) -> SamplePool:
     return replace(pool, correct=correct)
 
 
-def _half_slice(half: Half) -> slice:
+def half_slice(half: Half) -> slice:
     return {"all": slice(None), "even": slice(0, None, 2), "odd": slice(1, None, 2)}[half]
 
 

@@ -20,7 +20,7 @@ from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import SamplePool
 from policies.course.course import Course, Step
 from policies.course.selection import NO_SIGNAL
-from policies.menu.curves import Half, half_pool, row_mean
+from policies.menu.curves import Half, half_pool, half_slice, row_mean
 from policies.replay.orders import balanced_orders
 from policies.replay.recorded_answers import answer_values, comparable, filled_tokens
 from policies.table.deeper import OrderedChains, RecordedSearch, ordered_chains, recorded_searches
@@ -238,16 +238,12 @@ class Recorded:
             chains={
                 name: chains
                 for name, chains in ordered_chains(
-                    log, right, n_orders=n_orders, columns=_columns(half), seed=seed
+                    log, right, n_orders=n_orders, columns=half_slice(half), seed=seed
                 ).items()
                 if name in pools
             },
-            searches=recorded_searches(log, columns=_columns(half)),
+            searches=recorded_searches(log, columns=half_slice(half)),
         )
-
-
-def _columns(half: Half) -> slice:
-    return {"all": slice(None), "even": slice(0, None, 2), "odd": slice(1, None, 2)}[half]
 
 
 def _ordered(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from textwrap import fill
 from typing import Any, Final
 
-from training.report.canvas import COLOURS, NARROW, new_figure, plain_numbers
+from training.report.canvas import COLOURS, NARROW, new_figure, plain, plain_numbers
 from training.report.markdown import figure_label
 from training.report.report import Report
 
@@ -78,7 +78,7 @@ def _kinds(axes: Any, table: Sequence[Mapping[str, Any]], report: Report, small:
         label = fill(figure_label(kind), _LONGEST)
         axes.bar(range(len(table)), values, bottom=bottom, label=label, color=colour, width=0.8)
         bottom = [b + s for b, s in zip(bottom, values, strict=True)]
-    axes.set_xticks(range(len(table)), [_number(row["budget"]) for row in table])
+    axes.set_xticks(range(len(table)), [plain(row["budget"]) for row in table])
     axes.set_xlabel(f"budget per prompt ({report.data['unit'].replace('_', ' ')})", fontsize=small)
     axes.set_ylabel("share of prompts", fontsize=small)
     axes.set_ylim(0, 1)
@@ -112,10 +112,6 @@ def _apart(budgets: Sequence[float]) -> list[float]:
         if budget > 1.25 * kept[-1]:
             kept.append(budget)
     return kept
-
-
-def _number(value: float) -> str:
-    return f"{float(f'{value:.3g}'):,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def _largest(table: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:

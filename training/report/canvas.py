@@ -91,16 +91,16 @@ def plain_numbers(axis: Any, ticks: Iterable[float] | None = None) -> None:
     else:
         axis.set_major_locator(FixedLocator(list(ticks)))
         axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, place: _plain(value)))
+    axis.set_major_formatter(FuncFormatter(lambda value, place: plain(value)))
     axis.set_minor_formatter(NullFormatter())
 
 
-def _plain(value: float) -> str:
+def plain(value: float) -> str:
     """Return a number in three digits, without an exponent where people would write none.
 
     Examples
     --------
-    >>> [_plain(value) for value in (12345.6, 72.4, 0.5, 2.31e-5)]
+    >>> [plain(value) for value in (12345.6, 72.4, 0.5, 2.31e-5)]
     ['12,300', '72.4', '0.5', '2.31e-05']
     """
     if abs(value) >= 1000:

@@ -22,6 +22,18 @@ from training.report.verdict import verdict_of
 from training.report.verifier import verifier_section
 
 REPORT_SCHEMA: Final = 2
+# What is said of counts that are not 0: the count is {0}, the number of groups {1}.
+_NOTES: Final = {
+    "n_left_out": "Left out: {0} prompts that lack samples of what the policy or the static mix draws.",
+    "n_courses_given_up": "Not compared: {0} courses that too few of these prompts have samples for; the "
+    "policy and the static mix do without them here.",
+    "n_renamed": "Left out: {0} prompts whose text was trained on under another id.",
+    "n_reworded": "Left out: {0} prompts that are nearly the same as one that was trained on.",
+    "n_near_duplicates": "Near-duplicates: {0} of the prompts are nearly the same question as another one; "
+    "intervals draw the {1} groups.",
+    "n_strange": "Strangers: {0} prompts are unlike those that were trained on; what plans expect of them "
+    "is near the average.",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -167,35 +179,8 @@ class Report:
             lines.append(f"- Rewards are counted from {data['counted_from']:.12g}.")
         if self.labels:
             lines.append(f"- {labels_sentence(self.labels)}")
-        if data["n_left_out"]:
-            lines.append(
-                f"- Left out: {data['n_left_out']} prompts that lack samples of what the policy or the "
-                "static mix draws."
-            )
-        if data["n_courses_given_up"]:
-            lines.append(
-                f"- Not compared: {data['n_courses_given_up']} courses that too few of these prompts have "
-                "samples for; the policy and the static mix do without them here."
-            )
-        if data["n_renamed"]:
-            lines.append(
-                f"- Left out: {data['n_renamed']} prompts whose text was trained on under another id."
-            )
-        if data["n_reworded"]:
-            lines.append(
-                f"- Left out: {data['n_reworded']} prompts that are nearly the same as one that was trained "
-                "on."
-            )
-        if data["n_near_duplicates"]:
-            lines.append(
-                f"- Near-duplicates: {data['n_near_duplicates']} of the prompts are nearly the same question "
-                f"as another one; intervals draw the {data['n_groups']} groups."
-            )
-        if data["n_strange"]:
-            lines.append(
-                f"- Strangers: {data['n_strange']} prompts are unlike those that were trained on; what plans "
-                "expect of them is near the average."
-            )
+        told = {name: words for name, words in _NOTES.items() if data[name]}
+        lines += [f"- {words.format(data[name], data['n_groups'])}" for name, words in told.items()]
         bands = [band["deployed"] for band in training.get("verdict", [])]
         if bands:
             lines.append(
