@@ -36,6 +36,7 @@ _TEXTS: Final = (
     "(()())",
     "the cat the dog",
     "xYz 9",
+    "Level",
 )
 _LISTS: Final = frozenset(
     {"list", "List", "Sequence", "Iterable", "Collection", "MutableSequence", "Iterator"}
@@ -150,7 +151,10 @@ def _value(node: ast.expr, rng: random.Random) -> Any:
     if name == "Union":
         return _value(rng.choice(inner), rng)
     if name in _LISTS:
-        return [_value(first, rng) for _ in range(_size(rng))]
+        items = [_value(first, rng) for _ in range(_size(rng))]
+        if len(items) > 1 and rng.random() < 0.5:  # what comes twice is where programs differ
+            items[rng.randrange(1, len(items))] = items[0]
+        return items
     if name in ("tuple", "Tuple"):
         endless = len(inner) == 2 and isinstance(inner[1], ast.Constant) and inner[1].value is Ellipsis
         return tuple(_value(one, rng) for one in (inner if inner and not endless else [first] * _size(rng)))
