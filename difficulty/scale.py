@@ -15,6 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from difficulty.errors import InvalidInputError
 
+__all__ = ["UNIT", "Scale"]
+
+# Numbers of 32 bits, as tables and bundles hold them, reach a little further either way.
+_MOST: Final = 1e30
+
 FloatArray = NDArray[np.float64]
 
 
@@ -25,7 +30,7 @@ class Scale:
     Parameters
     ----------
     lower, upper : float
-        Finite, `lower` below `upper`.
+        Within 1e30 of 0 and at least 1e-30 apart, `lower` below `upper`.
 
     Raises
     ------
@@ -47,6 +52,11 @@ class Scale:
         if not (math.isfinite(self.lower) and math.isfinite(self.upper) and self.lower < self.upper):
             raise InvalidInputError(
                 f"a scale needs finite ends, the lower below the upper; got {self.lower} and {self.upper}"
+            )
+        if max(abs(self.lower), abs(self.upper)) > _MOST or self.span < 1 / _MOST:
+            raise InvalidInputError(
+                f"values from {self.lower:g} to {self.upper:g} cannot be reckoned with: they must lie within "
+                f"{_MOST:g} of 0 and at least {1 / _MOST:g} apart; record them in another unit"
             )
 
     @classmethod

@@ -281,8 +281,7 @@ def default_unit(log: SampleLog) -> str:
     """
     for name in log.generators:
         pool = log.pool(name)
-        if np.isnan(pool.output_tokens[~np.isnan(pool.value)]).mean() > 1 - _RECORDED or bool(
-            pool.counts_only.any()
-        ):
+        tokens = pool.output_tokens[~np.isnan(pool.value)]
+        if len(tokens) and (np.isnan(tokens).mean() > 1 - _RECORDED or pool.counts_only.any()):
             return "samples"
     return "output_tokens"

@@ -22,6 +22,7 @@ from difficulty.generator import Generator
 from difficulty.log.builder import LogBuilder
 from difficulty.log.columns import LogColumns
 from difficulty.log.formats.files import read_file, write_file
+from difficulty.log.graded import without_ungraded
 from difficulty.log.known_texts import KnownTexts
 from difficulty.log.label_signals import Labels, LabelSignals, label_signals
 from difficulty.log.merge import merge_about, merge_columns, merge_generators
@@ -406,7 +407,9 @@ class SampleLog(RecordedLog):
         return self._with(columns, about=about)
 
     def valued_by(self, what: Literal["correct", "reward"]) -> SampleLog:
-        """Return the same log, in whose pools a sample is worth its reward, or 1 and 0 for right and wrong.
+        """Return the log in whose pools a sample is worth its reward, or 1 and 0 for right and wrong.
+
+        Samples that nobody graded are left out beside graded ones of the same prompt and generator.
 
         Raises
         ------
@@ -415,12 +418,15 @@ class SampleLog(RecordedLog):
         """
         if what not in ("correct", "reward"):
             raise InvalidInputError(f"samples are valued by 'correct' or 'reward', got {what!r}")
-        if what == "reward" and self._columns.samples.reward is None:
+        samples = self._columns.samples
+        value = samples.correct if what == "correct" else samples.reward
+        if value is None:
             raise InvalidInputError(
                 "no sample of this log has a reward: record it in the samples, or say where it stands, as in "
                 "with_rewards('meta.rubric') or with_rewards('score') (--reward on the command line)"
             )
-        return self._with(self._columns, valued_by=what)
+        known = value >= 0 if what == "correct" else ~np.isnan(value)
+        return self._with(without_ungraded(self._columns, self._independent(), known), valued_by=what)
 
     def counted_from(self, origin: float, *, per: float = 1.0) -> SampleLog:
         """Return the log with each reward less an origin, as a multiple of `per`."""
@@ -455,8 +461,7 @@ class SampleLog(RecordedLog):
         """
         unknown = np.full(len(value), -1, dtype=np.int8)
         samples = replace(self._columns.samples, reward=value.copy(), correct=unknown)
-        columns = replace(self._columns, samples=samples)
-        return self._with(columns, valued_by="reward")
+        return self._with(replace(self._columns, samples=samples)).valued_by("reward")
 
     def without_verdicts(self, keep: Iterable[str] = ()) -> SampleLog:
         """Return the log as if nobody had graded it, but for the prompts to `keep`.

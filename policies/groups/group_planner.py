@@ -104,10 +104,11 @@ class GroupPlanner:
             raise InvalidInputError(
                 f"the value of a group is one of {', '.join(GROUP_VALUES)}; got {self.value!r}"
             )
-        if not (1 <= self.floor <= self.cap and 2 <= self.cap <= _MOST):
+        whole = all(isinstance(size, (int, np.integer)) for size in (self.floor, self.cap))
+        if not (whole and 1 <= self.floor <= self.cap and 2 <= self.cap <= _MOST):
             raise InvalidInputError(
-                f"need 1 <= floor <= cap and 2 <= cap <= {_MOST}, got a floor of {self.floor} and a cap of "
-                f"{self.cap}"
+                f"need whole numbers 1 <= floor <= cap and 2 <= cap <= {_MOST}, got a floor of {self.floor} "
+                f"and a cap of {self.cap}"
             )
 
     @classmethod
@@ -145,7 +146,7 @@ class GroupPlanner:
         InvalidInputError
             When a number is out of range.
         """
-        belief = RateBelief.flat(prompts, drift=drift) if isinstance(prompts, int) else prompts
+        belief = prompts if isinstance(prompts, RateBelief) else RateBelief.flat(int(prompts), drift=drift)
         if drift is not None:
             belief = replace(belief, drift=drift)
         size = len(belief)

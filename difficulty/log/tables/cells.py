@@ -119,7 +119,7 @@ def as_number(value: Any, what: str, *, decimal_comma: bool = False) -> float | 
     Raises
     ------
     InvalidLogError
-        When the cell holds something that is no number.
+        When the cell holds something that is no number, or an infinite one.
     """
     if _is_unknown(value):
         return None
@@ -127,7 +127,11 @@ def as_number(value: Any, what: str, *, decimal_comma: bool = False) -> float | 
         number = number_of(value, decimal_comma=decimal_comma) if isinstance(value, str) else float(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidLogError(f"{what} must be a number, got {str(value)[:60]!r}") from error
-    return number if math.isfinite(number) else None
+    if math.isinf(number):
+        raise InvalidLogError(
+            f"{what} must be finite, got {number}; leave cells empty where nothing is known"
+        )
+    return None if math.isnan(number) else number
 
 
 def as_count(value: Any, what: str, *, decimal_comma: bool = False) -> int | None:

@@ -128,3 +128,35 @@ def test_import_grades_a_log_and_reads_a_column(tmp_path: Path, capsys: pytest.C
     pool = SampleLog.read(out).pool("model")
     assert pool.correct.tolist() == [[1, 0]] and np.nansum(pool.score) == 7
     assert main(["import", str(log), "--out", str(out)]) == 0
+
+
+def test_samples_that_nobody_graded_are_left_out_beside_graded_ones() -> None:
+    log = make(
+        line("a", {"reward": 1.0, "answer": "x"}, {"answer": "y"}, {"reward": 0.5, "answer": "x"}),
+        line("b", {"answer": "x"}, {"answer": "y"}),
+        line("c", {"reward": 0.0}, {"reward": 0.25}),
+    )
+    pool = log.valued_by("reward").pool("g")
+    assert pool.n.tolist() == [2, 2, 2] and pool.n_valued.tolist() == [2, 0, 2]
+    assert pool.answer[0].tolist() == [0, 0] and pool.value[0].tolist() == [1.0, 0.5]
+    assert log.pool("g").n.tolist() == [3, 2, 2]
+    whole = make(line("a", {"reward": 1.0}))
+    assert whole.valued_by("reward") == whole
+
+
+def test_steps_of_chains_are_kept_whole() -> None:
+    steps = [
+        {"chain": 0, "step": 0, "correct": True},
+        {"chain": 0, "step": 1},
+        {"chain": 1, "step": 0, "correct": False},
+    ]
+    log = make(line("a", *steps, strategy="sequential_revision", params={"depth": 2}))
+    chains = log.valued_by("correct").chains("g")
+    assert chains is not None and chains.n.tolist() == [2] and chains.n_steps == 2
+
+
+def test_infinite_rewards_are_refused_in_tables_too() -> None:
+    frame = {"prompt_id": ["a"] * 2, "generator": ["g"] * 2, "reward": [0.5, float("inf")]}
+    with pytest.raises(InvalidLogError, match="reward must be finite, got inf"):
+        SampleLog.from_frame(frame)
+    assert rewards(SampleLog.from_frame({**frame, "reward": [0.5, float("nan")]}), "a") == [0.5, None]

@@ -102,6 +102,12 @@ def test_what_cannot_be_is_refused(arguments: dict[str, object], match: str) -> 
         GroupPlanner.start(2, **arguments)  # type: ignore[arg-type]
 
 
+def test_prompts_are_counted_in_any_kind_of_whole_number() -> None:
+    assert GroupPlanner.start(np.int64(4)).plan(8).n.tolist() == GroupPlanner.start(4).plan(8).n.tolist()  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match="whole numbers 1 <= floor"):
+        GroupPlanner.start(4, floor=2.5, cap=8)  # type: ignore[arg-type]
+
+
 def test_budgets_that_cannot_be_met_say_what_would_be_enough() -> None:
     planner = GroupPlanner.start(10, floor=4, everybody=True)
     with pytest.raises(InvalidBudgetError, match="expected to cost 40") as caught:

@@ -274,3 +274,36 @@ def test_the_commands_train_inspect_and_evaluate(tmp_path: Path, capsys: pytest.
     assert (
         main(["train", str(log), "--objective", "reward", "--reward", "meta.none", "--out", str(bundle)]) == 2
     )
+
+
+def test_rewards_that_a_judge_left_out_cost_no_prompts(tmp_path: Path) -> None:
+    """A third of the samples was not judged, and one writer was never judged at all."""
+    whole, rng = simulated_rewards(80, n_samples=8, n_generators=3, seed=4), np.random.default_rng(0)
+    records = []
+    for prompt in whole.prompts:
+        for name in whole.generators:
+            samples = [
+                {
+                    "output_tokens": sample.output_tokens,
+                    "score": sample.score,
+                    "reward": None if name == "writer-2" or rng.random() < 1 / 3 else sample.reward,
+                }
+                for sample in whole.samples(prompt.id, name)
+            ]
+            records.append(
+                {"prompt_id": prompt.id, "prompt": prompt.text, "generator": name, "samples": samples}
+            )
+    log = SampleLog.from_records(records, whole.generators)
+    bundle = train(log, tmp_path / "policy", n_trials=1, objective="reward")
+    assert bundle.training["n_prompts"] == 80 and bundle.unit == "output_tokens"
+    used = {name for course in bundle.table.courses for name in course.generators}
+    assert used == {"writer-0", "writer-1"}
+    plans = Planner(bundle=bundle).plan(log.prompts, budget=Budget(limit=300, unit="output_tokens"))
+    assert any(plan.course is not None and plan.course.n > 2 for plan in plans)
+
+
+def test_rewards_beyond_all_reckoning_are_refused(tmp_path: Path) -> None:
+    for factor in (1e38, 1e300, 1e-320):
+        log = regraded(simulated_log(40, n_samples=3, seed=1), -factor, 2 * factor)
+        with pytest.raises(InvalidInputError, match="record them in another unit"):
+            train(log, tmp_path / "policy", n_trials=1, objective="reward")
