@@ -96,8 +96,16 @@ class _Rival(msgspec.Struct):
     interval: tuple[float, float]
 
 
+class _Right(msgspec.Struct):
+    labels: float
+    interval: tuple[float, float] | None = None
+
+
 class _Rivals(msgspec.Struct):
     best: str = ""
+    n_graded: int = 0
+    right: _Right | None = None
+    may_lose: float | None = None
     unsettled: list[_Rival] = []
     grade_first: list[str] = []
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.log.sample_log import SampleLog
+from planner.bundle.label_doubt import label_doubt
 from planner.bundle.policy_bundle import PolicyBundle
 from training.evaluation.bed import Subject, TestBed
 from training.evaluation.measured import measure_courses
@@ -37,6 +38,7 @@ class LabelledTest(NamedTuple):
     judged_by: str
     graded: SampleLog
     labelled: SampleLog
+    doubt: str
 
     @classmethod
     def of(cls, bundle: PolicyBundle, log: SampleLog) -> LabelledTest | None:
@@ -47,7 +49,7 @@ class LabelledTest(NamedTuple):
         told = labelled(log, record["by"], correction=Correction.from_json(record["correction"])).log
         share = float((log.counts().n.sum(axis=1) > 0).mean())
         judged_by = "verdicts" if share >= _GRADED else record["by"]
-        return cls(record["by"], judged_by, log.valued_by("correct"), told)
+        return cls(record["by"], judged_by, log.valued_by("correct"), told, label_doubt(record))
 
     @property
     def judging(self) -> SampleLog:
@@ -70,6 +72,7 @@ class LabelledTest(NamedTuple):
         return {
             "trained_by": self.by,
             "judged_by": self.judged_by,
+            "doubt": self.doubt,
             "rows": label_rows(plans, label, truth, weights),
             "lost": lost_by_labels(bed.subject, label, truth, bed.measured.cost, groups, weights),
         }

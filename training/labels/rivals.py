@@ -1,4 +1,4 @@
-"""Which generators labels cannot tell apart, and prompts to grade so that they can.
+"""Which generators labels cannot tell apart, what that may cost, and prompts to grade so that they can.
 
 Generators that repeat each other's errors agree, and seem better than they are: labels alone place two of
 them only roughly. Verdicts on prompts that were drawn at random place them with an interval. What is made of
@@ -22,6 +22,9 @@ from training.labels.rectify import rectified
 # How far the gap between two generators may be off by labels alone: 70 of 74 gaps between generators of one
 # log were within it (CRUXEval-O, GSM8K and reasoning-gym, `notebooks/LOG.md`, 2026-11-29).
 _OFF: Final = 0.16
+# How far means of labels by agreement were off, at most: -.22 to .20 for single samples and votes of six logs
+# with one right answer to a question; CRUXEval-I, where many are right, -.43.
+_MEAN_OFF: Final = 0.22
 # Graded prompts from which on they count here; an interval from fewer is too narrow.
 _FEWEST: Final = 20
 # Graded prompts that mostly settle it.
@@ -31,7 +34,7 @@ _DIGITS: Final = 4
 
 
 def rivals(log: SampleLog, by: Labels, *, seed: int = 0) -> dict[str, Any]:
-    """Return who is best by labels and who may be better, as JSON values; empty for one generator.
+    """Return who is best by labels, who may be better, and how far off labels may be, as JSON values.
 
     Parameters
     ----------
@@ -47,17 +50,20 @@ def rivals(log: SampleLog, by: Labels, *, seed: int = 0) -> dict[str, Any]:
     dict
         ``"best"`` by single samples; ``"unsettled"``, those of whom it is not known that they are worse:
         ``"generator"``, how far it is ``"behind"``, and the 95 % ``"interval"`` of that; ``"grade_first"``,
-        ids of prompts drawn at random, as many as make a hundred with the ``"n_graded"`` that are graded.
+        ids of prompts drawn at random, as many as make a hundred with the ``"n_graded"`` that are graded;
+        ``"right"``: how often single samples of the best are right by its ``"labels"``, and the 95 %
+        ``"interval"`` of the truth; ``"may_lose"``: by how much more than the best some rival may be right.
+        None where nobody knows: without graded prompts, of other labels than agreement.
 
     Notes
     -----
-    With graded prompts the gap is mended by them (`training.labels.rectify`), whatever labels are worth;
-    without, labels may be off by what they were on other logs. Prompts on which contenders differ settle it
+    With graded prompts means are mended by them (`training.labels.rectify`), whatever labels are worth;
+    without, labels may be off by what they were on other logs. What a policy loses that was learned from
+    labels is mostly that it draws from the wrong generator, so that ``"may_lose"`` bounds it; it did on 30 of
+    30 trainings on recorded logs (`notebooks/LOG.md`). Prompts on which contenders differ settle it
     no sooner than those drawn by lot, and what is corrected by them is right for fewer others.
     """
     signals = log.label_signals(by)
-    if len(signals.generators) < 2:
-        return {}
     label = _means(signals, Scale.of(signals.signal).share(signals.signal), signals.generators)
     verdict = np.where(signals.correct >= 0, signals.correct, np.nan)
     truth = _means(signals, verdict.astype(np.float64), signals.generators)
@@ -65,12 +71,15 @@ def rivals(log: SampleLog, by: Labels, *, seed: int = 0) -> dict[str, Any]:
         len(label), n_replicates=_REPLICATES, seed=seed, groups=log.near_duplicates().groups
     )
     graded = ~np.isnan(truth).all(axis=1)
+    n_graded = int(graded.sum())
+    known = n_graded >= _FEWEST or by == "agreement"
     means = [_mended(mine, so, weights)[0] for mine, so in zip(label.T, truth.T, strict=True)]
     best = int(np.nanargmax(means))
     gaps = [
         _mended(label[:, best] - mine, truth[:, best] - so, weights)
         for mine, so in zip(label.T, truth.T, strict=True)
     ]
+    more_right = [-low for at, (_, low, _) in enumerate(gaps) if at != best]
     unsettled = [
         {
             "generator": name,
@@ -81,10 +90,16 @@ def rivals(log: SampleLog, by: Labels, *, seed: int = 0) -> dict[str, Any]:
         if at != best and low <= 0
     ]
     order = np.random.default_rng(seed).permutation(np.flatnonzero(~graded))
-    more = max(_ENOUGH - int(graded.sum()), 0) if unsettled else 0
+    more = max(_ENOUGH - n_graded, 0) if unsettled or n_graded < _FEWEST else 0
+    ends = _mended(label[:, best], truth[:, best], weights, off=_MEAN_OFF)[1:]
     return {
         "best": signals.generators[best],
-        "n_graded": int(graded.sum()),
+        "n_graded": n_graded,
+        "right": {
+            "labels": round(float(np.nanmean(label[:, best])), _DIGITS),
+            "interval": [round(float(np.clip(end, 0.0, 1.0)), _DIGITS) for end in ends] if known else None,
+        },
+        "may_lose": round(max([0.0, *more_right]), _DIGITS) if known else None,
         "unsettled": sorted(unsettled, key=lambda row: row["behind"]),
         "grade_first": [log.prompts[row].id for row in order[:more]],
     }
@@ -101,15 +116,17 @@ def _means(signals: LabelSignals, value: FloatArray, generators: tuple[str, ...]
     return np.where(n > 0, total / np.maximum(n, 1), np.nan).reshape(size)
 
 
-def _mended(label: FloatArray, truth: FloatArray, weights: FloatArray) -> tuple[float, float, float]:
-    """Return a mean over the prompts that have labels, and its 95 % interval."""
+def _mended(
+    label: FloatArray, truth: FloatArray, weights: FloatArray, *, off: float = _OFF
+) -> tuple[float, float, float]:
+    """Return a mean over the prompts that have labels, and its 95 % interval: `off` either way by these."""
     known = ~np.isnan(label)
     if not known.any():
         return np.nan, np.nan, np.nan
     n = int((~np.isnan(truth[known])).sum())
     if n < _FEWEST:
         mean = float(label[known].mean())
-        return mean, mean - _OFF, mean + _OFF
+        return mean, mean - off, mean + off
     found = rectified(label[known], truth[known], weights[:, known])
     wider = float(stats.t.ppf(0.975, n - 1) / stats.norm.ppf(0.975)) * np.sqrt(n / (n - 1))
     low, high = (float(found.mean + wider * (end - found.mean)) for end in found.interval)

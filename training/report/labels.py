@@ -17,7 +17,8 @@ def labels_sentence(labels: Mapping[str, Any]) -> str:
 
     Examples
     --------
-    >>> labels_sentence({"trained_by": "agreement", "judged_by": "verdicts", "rows": [], "lost": {}})
+    >>> judged = {"trained_by": "agreement", "judged_by": "verdicts", "doubt": "", "rows": [], "lost": {}}
+    >>> labels_sentence(judged)
     'The policy was trained on labels by agreement and is judged by recorded verdicts.'
     """
     if not labels:
@@ -37,6 +38,8 @@ def labels_sentence(labels: Mapping[str, Any]) -> str:
             f"; choosing by labels in place of verdicts loses {difference(lost['lost'], lost['interval'])} "
             "of value net of cost"
         )
+    elif labels["doubt"]:
+        text += f". What that leaves open: {labels['doubt']}"
     return text + "."
 
 

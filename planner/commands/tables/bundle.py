@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from rich.table import Table
 
+from planner.bundle.label_doubt import label_doubt
 from planner.commands.tables.shared import new_table, number
 
 if TYPE_CHECKING:
@@ -119,8 +120,10 @@ def _labels(training: Mapping[str, Any]) -> list[tuple[str, str]]:
         f"by {record['by']}, {corrected}; samples are right with a chance of {record['mean']:.3f} on average"
     )
     rivals = record.get("rivals", {})
+    doubt = label_doubt(record)
     return [
         ("labels", told),
+        *([("how far off", doubt)] if doubt else []),
         *([("not settled", _unsettled(rivals))] if rivals.get("unsettled") else []),
     ]
 
