@@ -56,8 +56,9 @@ def command(
 ) -> None:
     """Add a generator to a bundle from labelled samples of a hundred prompts or so.
 
-    LOG holds the samples of the new generator; the old log is not needed. Prompts of the old training are the
-    best to label, others will do. Samples of more prompts help without being graded, by how far they agree.
+    LOG holds the samples of the new generator. Prompts of the old training are the best to label, others will
+    do. Samples of more prompts help without being graded, by how far they agree; and far more if the old log
+    is given as well, since answers that were graded there need no grading again.
     """
     from planner.bundle.policy_bundle import PolicyBundle
     from planner.collection.tasks import read_tasks
@@ -84,6 +85,7 @@ def command(
                 "bundle": str(out),
                 "generator": found.generator,
                 "n_labelled": found.n_labelled,
+                "n_told": found.n_told,
                 "n_drawn": found.n_drawn,
                 "skill": found.skill,
                 "rate": found.rate,
@@ -96,6 +98,7 @@ def command(
     console = results()
     ungraded = found.n_drawn - found.n_labelled
     rest = f" and {ungraded:,} that nobody graded" if ungraded else ""
+    rest += f" ({found.n_told:,} told by graded answers of others)" if found.n_told else ""
     console.print(
         f"{found.generator}, from {found.n_labelled} labelled prompts{rest}: {found.skill:.0%} of the "
         f"differences between prompts are foretold; success is {found.rate:.2f} on average, and known to ± "

@@ -86,7 +86,7 @@ def fit_with_agreement(factors: Factors, log: SampleLog, name: str) -> Fit:
     places = factors.place(log.prompts)
     agreeing = Agreeing.of(factors, places, self_agreement(pool))
     factors = replace(factors, references=factors.references._replace(agreement=agreeing.references))
-    labelled = np.flatnonzero(pool.n_known > 0)
+    labelled = np.flatnonzero(pool.n_valued > 0)
     return fit_process(
         factors,
         places._replace(agreement=agreeing.drawn).take(labelled),

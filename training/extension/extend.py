@@ -22,11 +22,13 @@ from difficulty.prompt import Prompt
 from planner.bundle.policy_bundle import PolicyBundle
 from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
+from policies.menu.curves import row_mean
 from policies.plan.objective import check_objective
 from training.extension.agreement import fit_with_agreement, worth_reading
 from training.extension.factors import Factors
 from training.extension.foretold import foretold, kept, picks_without_scores
 from training.extension.joined import joined
+from training.extension.known_answers import with_known_answers
 from training.extension.next_prompts import next_prompts
 from training.extension.offers import offers
 from training.policy.columns import measure_columns
@@ -45,8 +47,9 @@ class Extended:
         With the new generator.
     generator : str
         Its name.
-    n_labelled, n_drawn : int
-        Prompts with verdicts that it was learned from, and all of which samples told how far they agree.
+    n_labelled, n_told, n_drawn : int
+        Prompts with verdicts that it was learned from; those of which graded answers of other generators
+        tell; and all of which samples told how far they agree.
     skill : float
         Share of the true variance of its success that is foretold for labelled prompts left out; below 0
         where nothing is.
@@ -61,6 +64,7 @@ class Extended:
     bundle: PolicyBundle
     generator: str
     n_labelled: int
+    n_told: int
     n_drawn: int
     skill: float
     rate: float
@@ -88,7 +92,8 @@ def extend(
         Whose text tells something.
     log : SampleLog
         Labelled samples of the new generator on L prompts, a hundred or so. Samples of other prompts that
-        nobody graded tell by how far they agree, of 3,000 prompts at most, those of the old training first.
+        nobody graded tell by how far they agree, of 3,000 prompts at most, those of the old training first;
+        where the log also holds graded samples of other generators, by which of their answers they gave.
     generator : str, optional
         Which of the log's; needed where several are new.
     candidates : sequence of Prompt
@@ -120,28 +125,34 @@ def extend(
             f"a bundle is extended for {' or '.join(_KNOWN)}, not for {objective}: train on all logs together"
         )
     drawn = worth_reading(bundle, log.select_generators([name]), name)
-    known = drawn.pool(name).n_known > 0
-    if known.sum() < _FEWEST:
+    graded = drawn.pool(name).n_known > 0
+    n_labelled = int(graded.sum())
+    if n_labelled < _FEWEST:
         raise InvalidInputError(
-            f"only {int(known.sum())} prompts have labelled samples of {name!r}; {_FEWEST} are needed, and a "
+            f"only {n_labelled} prompts have labelled samples of {name!r}; {_FEWEST} are needed, and a "
             "hundred are a good start"
         )
-    own = drawn.select([prompt.id for prompt, graded in zip(drawn.prompts, known, strict=True) if graded])
+    factors, n_told = Factors.of(bundle), 0
+    if objective == "accuracy":
+        same = log.select([prompt.id for prompt in drawn.prompts])
+        drawn, n_told = with_known_answers(factors, same, name)
+    known = drawn.pool(name).n_valued > 0
+    own = drawn.select([prompt.id for prompt, some in zip(drawn.prompts, known, strict=True) if some])
     unit = check_unit(bundle.unit)
     described = {**bundle.generators, name: log.generators[name]}
     model = replace(cost_model or CostModel(unit=unit, generators=described), unit=unit)
     columns = measure_columns(own, model, objective=objective, wanted=picks_without_scores, seed=seed)
     columns = columns.keep(kept(columns))
-    fit = fit_with_agreement(Factors.of(bundle), drawn, name)
+    fit = fit_with_agreement(factors, drawn, name)
     references = fit.factors.references
     rates = _rates(own, name)
     table = foretold(bundle, own, name, columns, fit)
     offered = offers(bundle, columns, table, fit, model)
-    pool = own.pool(name)
     grown = joined(bundle, own, name, table, offered, fit, drawn.prompts)
     deviation = fit.deviation(references, rates)
     asked = fit.factors.place(candidates) if len(candidates) else None
-    skill = _skill(fit.left_out(rates[:, None])[:, 0], rates, pool.n_known)
+    sure = graded[known]
+    skill = _skill(fit.left_out(rates[:, None])[sure, 0], rates[sure], own.pool(name).n_valued[sure])
     return Extended(
         bundle=replace(
             grown,
@@ -149,12 +160,13 @@ def extend(
                 **bundle.training,
                 "extended": [
                     *bundle.training.get("extended", []),
-                    {"generator": name, "n_labelled": len(own.prompts), "skill": round(skill, 4)},
+                    {"generator": name, "n_labelled": n_labelled, "skill": round(skill, 4)},
                 ],
             },
         ),
         generator=name,
-        n_labelled=len(own.prompts),
+        n_labelled=n_labelled,
+        n_told=n_told,
         n_drawn=len(drawn.prompts),
         skill=skill,
         rate=float(fit.predict(references, rates[:, None]).clip(0, 1).mean()),
@@ -188,7 +200,7 @@ def _new_name(bundle: PolicyBundle, log: SampleLog, generator: str | None) -> st
 
 def _rates(log: SampleLog, name: str) -> FloatArray:
     pool = log.pool(name)
-    return np.asarray(pool.n_correct / np.maximum(pool.n_known, 1))
+    return row_mean(pool.value)
 
 
 def _skill(foretold: FloatArray, rates: FloatArray, n: NDArray[np.int64]) -> float:

@@ -177,6 +177,13 @@ class Fit(NamedTuple):
         mean = target.mean(axis=0)
         return np.asarray(mean + self.factors.kernel(places, self.places) @ (self.inverse @ (target - mean)))
 
+    def spread(self, target: FloatArray) -> FloatArray:
+        """Return targets (L, C) at the references, shape (T, C): their own where labelled, else foretold."""
+        told = self.predict(self.factors.references, target).clip(target.min(axis=0), target.max(axis=0))
+        own = self.places.matched >= 0
+        told[self.places.matched[own]] = target[own]
+        return told
+
     def left_out(self, target: FloatArray) -> FloatArray:
         """Return what each labelled prompt is foretold without its label and its samples, shape (L, C)."""
         residual = self.inverse @ (target - target.mean(axis=0))

@@ -49,8 +49,7 @@ def kept(columns: Columns) -> NDArray[np.intp]:
 
 def foretold(bundle: PolicyBundle, log: SampleLog, name: str, columns: Columns, fit: Fit) -> CourseTable:
     """Return the table of the new courses on the reference prompts."""
-    places = fit.factors.references
-    size, measured = len(places.rates), columns.table
+    size, measured = len(fit.factors.success), columns.table
     table = CourseTable.empty(measured.courses, size)
 
     def spread(values: NDArray[np.floating]) -> FloatArray:
@@ -58,7 +57,7 @@ def foretold(bundle: PolicyBundle, log: SampleLog, name: str, columns: Columns, 
         known = ~np.isnan(target)
         mean = np.where(known, target, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
         target = np.where(known, target, mean)
-        return fit.predict(places, target).clip(target.min(axis=0), target.max(axis=0))
+        return fit.spread(target)
 
     table.value[:] = spread(columns.value).clip(0.0, 1.0)
     for field in ("rounds", "samples", "requests"):

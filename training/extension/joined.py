@@ -37,7 +37,8 @@ def joined(
     tokens = np.full((len(references), 1), np.nan)
     at = fit.places.matched
     some = at >= 0
-    n[at[some], 0], n_correct[at[some], 0] = pool.n_known[some], pool.n_correct[some]
+    right = np.nansum(pool.value, axis=1).round().astype(np.int64)
+    n[at[some], 0], n_correct[at[some], 0] = pool.n_valued[some], right[some]
     tokens[at[some], 0] = row_mean(pool.output_tokens)[some]
     sent = prompt_lengths(log)[name]
     others = row_mean(bundle.prompt_tokens)

@@ -86,7 +86,7 @@ class _Known(NamedTuple):
         came, spent = columns.value.astype(np.float64), columns.cost.astype(np.float64)
         places = fit.factors.references
         alike, near = np.square(places.leaves), np.square(fit.places.leaves)
-        cost = fit.predict(places, spent).clip(spent.min(axis=0), spent.max(axis=0))
+        cost = fit.spread(spent)
         return cls(
             alike @ old[0],
             alike @ old[1],

@@ -1,5 +1,7 @@
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -7,13 +9,16 @@ import pytest
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
+from difficulty.prompt import Prompt
 from planner import Budget, Planner
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.cli import main
+from policies.menu.curves import row_mean
 from training import train
 from training.extension.agreement import fit_with_agreement, self_agreement, worth_reading
 from training.extension.extend import extend
-from training.extension.factors import Factors, fit_process
+from training.extension.factors import Factors, Places, fit_process
+from training.extension.known_answers import with_known_answers
 from training.extension.next_prompts import next_prompts
 from training.simulated.log import simulated_log
 
@@ -257,3 +262,68 @@ def test_the_command_line_extends(bed: Bed, tmp_path: Path, capsys: pytest.Captu
     assert main(arguments) == 0
     assert "60 labelled prompts and 190 that nobody graded" in capsys.readouterr().out.replace("\n", " ")
     assert main([*arguments, "--generator", "nobody"]) == 2
+
+
+def test_answers_that_were_graded_of_others_need_no_grading_again(bed: Bed) -> None:
+    few = [prompt.id for prompt in bed.labelled(30).prompts]
+    ungraded = bed.left.select_generators([NEW]).without_verdicts(few)
+    old = bed.left.select_generators(["model-0"])
+    both = SampleLog.merge([ungraded, old])
+    factors = Factors.of(bed.bundle)
+    known = with_known_answers(factors, both, NEW)
+    assert known.n_told == len(bed.left.prompts) - 30
+    by_id = dict(zip([prompt.id for prompt in bed.left.prompts], truth(bed.left), strict=True))
+    real = np.array([by_id[prompt.id] for prompt in known.log.prompts])
+    told = row_mean(known.log.pool(NEW).value)
+    assert np.corrcoef(told, real)[0, 1] > 0.95 and abs(told.mean() - real.mean()) < 0.03
+    # Verdicts of its own stay; without the old log, or where it was not graded, nothing is told.
+    graded = np.array([prompt.id in few for prompt in known.log.prompts])
+    assert told[graded] == pytest.approx(real[graded])
+    assert with_known_answers(factors, ungraded, NEW).n_told == 0
+    blind = SampleLog.merge([ungraded, old.without_verdicts()])
+    assert with_known_answers(factors, blind, NEW).n_told == 0
+
+    places = factors.place(bed.right.prompts)
+    column = [course.generators == (NEW,) and course.n == 1 for course in _grown(bed, both).table.courses]
+
+    def error(log: SampleLog) -> float:
+        value = _grown(bed, log).table.value[:, column.index(True)]
+        return float(np.mean((np.square(places.leaves) @ value - truth(bed.right)) ** 2))
+
+    assert error(both) < error(ungraded)
+
+
+def _grown(bed: Bed, log: SampleLog) -> PolicyBundle:
+    return extend(bed.bundle, log, generator=NEW).bundle
+
+
+def test_answers_that_nobody_else_gave_have_the_chance_that_such_answers_have() -> None:
+    """Others answered "a" and were right; of the new one's other answers, half of the graded were right."""
+    rng = np.random.default_rng(0)
+    records = []
+    for at in range(120):
+        old = [{"answer": "a", "correct": True}, {"answer": f"w{at % 3}", "correct": False}]
+        records.append(
+            {"prompt_id": str(at), "prompt": f"kind {at % 4}", "generator": "old", "samples": 2 * old}
+        )
+        graded = at < 60
+        answers = ["a", f"w{at % 3}", "b", "c", None]
+        right = [True, False, bool(rng.random() < 0.5), bool(rng.random() < 0.5), False]
+        mine = [
+            {"answer": answer, "correct": ok if graded else None}
+            for answer, ok in zip(answers, right, strict=True)
+        ]
+        records.append(
+            {"prompt_id": str(at), "prompt": f"kind {at % 4}", "generator": "new", "samples": mine}
+        )
+    log = SampleLog.from_records(records, {name: Generator(name=name) for name in ("old", "new")})
+
+    class Alike:
+        def place(self, prompts: Sequence[Prompt]) -> Places:
+            size = len(prompts)
+            leaves = np.sqrt(np.full((size, size), 1 / size))
+            return Places(np.zeros((size, 1)), np.zeros((size, 1)), leaves, np.arange(size), np.zeros(size))
+
+    found = with_known_answers(cast(Factors, Alike()), log, "new").log.pool("new").value[60:]
+    assert (found[:, 0] == 1).all() and (found[:, 1] == 0).all() and (found[:, 4] == 0).all()
+    assert found[:, 2:4].min() == found[:, 2:4].max() and 0.35 < found[0, 2] < 0.65
