@@ -20,12 +20,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.prompt import Prompt
 from planner.verifiers.program_outputs import ProgramOutputs
-
-__all__ = ["Ballots", "Task", "ballots", "main", "tasks", "voted"]
-
-FloatArray = NDArray[np.float64]
 
 _WIDTHS: Final = (1, 3, 5, 9)
 # How often the mistakes of a task are made, the most frequent first.

@@ -15,8 +15,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from difficulty.errors import InvalidInputError
 
-__all__ = ["UNIT", "Scale"]
-
 # Numbers of 32 bits, as tables and bundles hold them, reach a little further either way.
 _MOST: Final = 1e30
 

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from difficulty.log.columns import LogColumns
 
-__all__ = ["without_ungraded"]
-
 
 def without_ungraded(
     columns: LogColumns, independent: NDArray[np.bool_], known: NDArray[np.bool_]

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["label_doubt"]
-
 # From so many graded prompts on, what is said rests on them.
 _CHECKED: Final = 20
 _WHY: Final = {

@@ -7,18 +7,15 @@ answer; what the new generator is worth by it is left to `training.extension.ext
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.log.label_signals import LabelSignals
 from difficulty.log.sample_log import SampleLog
 from training.extension.factors import Factors, Places
-
-__all__ = ["KnownAnswers", "with_known_answers"]
-
-FloatArray: TypeAlias = NDArray[np.float64]
 
 # Graded samples of the new generator that count as much as all that is known of the others.
 _HOLD: Final = 20.0

@@ -59,9 +59,9 @@ def rivals(log: SampleLog, by: Labels, *, seed: int = 0) -> dict[str, Any]:
     -----
     With graded prompts means are mended by them (`training.labels.rectify`), whatever labels are worth;
     without, labels may be off by what they were on other logs. What a policy loses that was learned from
-    labels is mostly that it draws from the wrong generator, so that ``"may_lose"`` bounds it; it did on 30 of
-    30 trainings on recorded logs (`notebooks/LOG.md`). Prompts on which contenders differ settle it
-    no sooner than those drawn by lot, and what is corrected by them is right for fewer others.
+    labels is mostly that it draws from the wrong generator, which ``"may_lose"`` bounds. Prompts on
+    which contenders differ settle it no sooner than those drawn by lot, and what is corrected by them is
+    right for fewer others.
     """
     signals = log.label_signals(by)
     label = _means(signals, Scale.of(signals.signal).share(signals.signal), signals.generators)
