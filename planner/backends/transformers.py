@@ -21,6 +21,7 @@ from planner.backends.results import Drawn, Spent, assemble
 from planner.backends.seeded_sampling import sample_key
 from planner.backends.stop_strings import StopStrings
 from planner.backends.thinking import Thought
+from planner.files.models import load_model
 from planner.ports.ports import Completion, Metered, SampleRequest
 from policies.cost.usage import Usage
 
@@ -117,14 +118,10 @@ class TransformersBackend:
         MissingDependencyError
             When torch or transformers is not installed.
         """
-        torch = require("torch", extra="local")
-        transformers = require("transformers", extra="local")
-        place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        dtype = torch.float32 if place == "cpu" else torch.bfloat16
-        model = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=dtype, use_safetensors=True)
+        model, tokenizer = load_model(path, "AutoModelForCausalLM", device=device)
         return cls(
-            model=model.to(place).eval(),
-            tokenizer=transformers.AutoTokenizer.from_pretrained(path),
+            model=model,
+            tokenizer=tokenizer,
             max_batch_tokens=max_batch_tokens,
             max_output_tokens=max_output_tokens,
             chat_options=chat_options,

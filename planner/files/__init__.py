@@ -1,1 +1,1 @@
-"""Files of prompts, generators and settings, and files that grow by whole lines."""
+"""Files of prompts, generators and settings, files that grow by whole lines, and models of transformers."""

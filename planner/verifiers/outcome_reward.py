@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import Any, Self, final
 
-from difficulty.errors import VerifierError, require
+from difficulty.errors import VerifierError
+from planner.files.models import load_model
 from planner.ports.ports import ScoreRequest, Scores
 from planner.verifiers.model_batches import logits_at
 
@@ -69,16 +70,8 @@ class OutcomeRewardModel:
         MissingDependencyError
             When torch or transformers is not installed.
         """
-        torch, transformers = require("torch", extra="local"), require("transformers", extra="local")
-        place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        model = transformers.AutoModelForSequenceClassification.from_pretrained(
-            path, dtype=torch.float32 if place == "cpu" else torch.bfloat16, use_safetensors=True
-        )
-        return cls(
-            model=model.to(place).eval(),
-            tokenizer=transformers.AutoTokenizer.from_pretrained(path),
-            max_batch_tokens=max_batch_tokens,
-        )
+        model, tokenizer = load_model(path, "AutoModelForSequenceClassification", device=device)
+        return cls(model=model, tokenizer=tokenizer, max_batch_tokens=max_batch_tokens)
 
     async def score(self, requests: Sequence[ScoreRequest]) -> list[Scores]:
         """Return one score per completion.

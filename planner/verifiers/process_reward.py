@@ -14,7 +14,8 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any, Final, Literal, Self, TypeAlias, final
 
-from difficulty.errors import InvalidInputError, VerifierError, require
+from difficulty.errors import InvalidInputError, VerifierError
+from planner.files.models import load_model
 from planner.ports.ports import ScoreRequest
 from planner.verifiers.model_batches import logits_at
 from planner.verifiers.step_formats import StepFormat, answer_tokens, encode_steps, step_format
@@ -122,7 +123,6 @@ class ProcessRewardModel:
             When the format is unknown, or has a head that no class of transformers has: then load the model
             with its own code and pass it to the constructor.
         """
-        torch, transformers = require("torch", extra="local"), require("transformers", extra="local")
         chosen = step_format(form)
         if chosen.head == "value":
             raise InvalidInputError(
@@ -130,16 +130,10 @@ class ProcessRewardModel:
             )
         kinds = {"tokens": "AutoModelForCausalLM", "labels": "AutoModelForTokenClassification"}
         kind = "AutoModel" if trust_remote_code and chosen.head == "labels" else kinds[chosen.head]
-        place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        model = getattr(transformers, kind).from_pretrained(
-            path,
-            dtype=torch.float32 if place == "cpu" else torch.bfloat16,
-            trust_remote_code=trust_remote_code,
-            use_safetensors=True,
-        )
+        model, tokenizer = load_model(path, kind, device=device, trust_remote_code=trust_remote_code)
         return cls(
-            model=model.to(place).eval(),
-            tokenizer=transformers.AutoTokenizer.from_pretrained(path),
+            model=model,
+            tokenizer=tokenizer,
             form=chosen,
             aggregation=aggregation,
             max_batch_tokens=max_batch_tokens,

@@ -1,0 +1,27 @@
+"""Models are loaded ready to be asked, from safetensors alone."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+from tiny_model import tiny_model, tiny_tokenizer, torch
+
+from planner.files.models import load_model
+
+
+def test_a_model_comes_in_single_precision_on_a_cpu_with_its_tokenizer(tmp_path: Path) -> None:
+    deepcopy(tiny_model()).to(torch.bfloat16).save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    model, tokenizer = load_model(tmp_path, "AutoModelForCausalLM", device="cpu")
+    assert model.dtype == torch.float32 and not model.training
+    assert tokenizer.decode(tokenizer("ab")["input_ids"]) == "ab"
+
+
+def test_weights_that_could_execute_are_not_read(tmp_path: Path) -> None:
+    tiny_model().save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(tiny_model().state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(OSError, match="safetensors"):
+        load_model(tmp_path, "AutoModelForCausalLM", device="cpu")
