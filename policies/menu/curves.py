@@ -7,29 +7,24 @@ each other is left to `difficulty.belief`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal, TypeAlias, cast
+from typing import TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
-from difficulty.estimators.best_of_n import best_of_n_accuracy
-from difficulty.estimators.contrast import contrast_curve, variance_curve
-from difficulty.estimators.majority_vote import majority_vote_accuracy
-from difficulty.estimators.pass_at_k import pass_at_k_curve
 from difficulty.estimators.revision_chains import RevisionSelection, revision_accuracy
-from difficulty.estimators.weighted_vote import weighted_vote_accuracy
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
 from policies.course.allocation import Allocation
+from policies.menu.estimates import ESTIMATORS, GROUPS, Estimator, selectable
+from policies.menu.halves import Half, half_pool, half_slice, row_mean
 from policies.plan.objective import GROUP_OBJECTIVES, Objective
 from policies.verifier.learned_verifier import LEARNED, LearnedScorer
 from policies.verifier.selection import PICKS, selection_accuracy
-
-Half: TypeAlias = Literal["all", "even", "odd"]
 
 _USAGE_FIELDS = ("samples", "prompt_tokens", "output_tokens", "verifier_tokens")
 _RECORDED_SCORE = "score"
@@ -125,7 +120,7 @@ def measure_curves(
             if scorer is None:
                 continue
             measured = _measure_learned(log.pool(generator), family, half_slice(half), seed, scorer)
-        elif strategy in _ESTIMATORS:
+        elif strategy in ESTIMATORS:
             pool = half_pool(log.pool(generator), half, seed)
             grouped = objective in GROUP_OBJECTIVES and strategy == "majority_vote"
             measured = _measure_pool(
@@ -133,7 +128,7 @@ def measure_curves(
                 family,
                 half_slice(half),
                 seed,
-                _GROUPS[objective] if grouped else _ESTIMATORS[strategy],
+                GROUPS[objective] if grouped else ESTIMATORS[strategy],
             )
         else:
             continue
@@ -151,7 +146,6 @@ def measure_curves(
 
 
 _Measured: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
-_Estimator: TypeAlias = Callable[[SamplePool, slice, NDArray[np.int_], str, int], FloatArray]
 
 
 def _family_key(allocation: Allocation) -> tuple[str, str, tuple[tuple[str, object], ...]]:
@@ -167,23 +161,8 @@ def _sized(params: Iterable[tuple[str, object]]) -> tuple[tuple[str, object], ..
     return tuple(sorted({"n": 1, **dict(params)}.items()))
 
 
-def half_pool(pool: SamplePool, half: Half, seed: int) -> SamplePool:
-    """Put the recorded counts of counts-only lines in a random order, so that both halves are fair draws."""
-    if half == "all" or not pool.counts_only.any():
-        return pool
-    rng = np.random.default_rng(seed)
-    correct = pool.correct.copy()
-    for row in np.flatnonzero(pool.counts_only):
-        rng.shuffle(correct[row, : pool.n[row]])
-    return replace(pool, correct=correct)
-
-
-def half_slice(half: Half) -> slice:
-    return {"all": slice(None), "even": slice(0, None, 2), "odd": slice(1, None, 2)}[half]
-
-
 def _measure_pool(
-    pool: SamplePool, family: list[Allocation], columns: slice, seed: int, estimate: _Estimator
+    pool: SamplePool, family: list[Allocation], columns: slice, seed: int, estimate: Estimator
 ) -> _Measured:
     """Value independent samples by the family's estimator; usage is width × the prompt's mean sample."""
     widths = np.array([allocation.width for allocation in family])
@@ -219,89 +198,6 @@ def _with_usage(
     return value, samples, prompt_tokens, tokens[:, None] * widths, read
 
 
-def _vote(pool: SamplePool, columns: slice, widths: NDArray[np.int_], _: str, __: int) -> FloatArray:
-    if widths.max() == 1:
-        return _rates(pool, columns)[:, None]
-    worth, nothing = _selectable(pool, columns)
-    value = majority_vote_accuracy(pool.answer[:, columns], worth, widths) + nothing
-    # One sample needs no vote: its correctness counts even where its answer was not recorded.
-    value[:, widths == 1] = _rates(pool, columns)[:, None]
-    value[pool.counts_only[:, None] & (widths > 1)] = np.nan
-    return value
-
-
-def _best(pool: SamplePool, columns: slice, widths: NDArray[np.int_], verifier: str, _: int) -> FloatArray:
-    correct, answer = pool.correct[:, columns], pool.answer[:, columns]
-    scores = _scores(pool, verifier)[:, columns]
-    # Where answers are recorded, a sample without one is never selected, as in the strategy.
-    unrecorded = pool.worth is None and bool(((answer == -1) & (correct == 1)).any())
-    if unrecorded or not bool((answer >= 0).any()):
-        return best_of_n_accuracy(scores, pool.value[:, columns], widths)
-    worth, nothing = _selectable(pool, columns)
-    return best_of_n_accuracy(scores, worth, widths, answer=answer) + nothing
-
-
-def _weighted(
-    pool: SamplePool, columns: slice, widths: NDArray[np.int_], verifier: str, seed: int
-) -> FloatArray:
-    worth, nothing = _selectable(pool, columns)
-    scores = _scores(pool, verifier)[:, columns]
-    return weighted_vote_accuracy(pool.answer[:, columns], scores, worth, widths, seed=seed).mean + nothing
-
-
-def _coverage(pool: SamplePool, columns: slice, widths: NDArray[np.int_], _: str, __: int) -> FloatArray:
-    correct = pool.correct[:, columns]
-    n = (correct >= 0).sum(axis=1)
-    return pass_at_k_curve(n, (correct == 1).sum(axis=1), widths)
-
-
-def _contrast(pool: SamplePool, columns: slice, widths: NDArray[np.int_], _: str, __: int) -> FloatArray:
-    correct = pool.correct[:, columns]
-    return contrast_curve((correct >= 0).sum(axis=1), (correct == 1).sum(axis=1), widths)
-
-
-def _variance(pool: SamplePool, columns: slice, widths: NDArray[np.int_], _: str, __: int) -> FloatArray:
-    correct = pool.correct[:, columns]
-    return variance_curve((correct >= 0).sum(axis=1), (correct == 1).sum(axis=1), widths)
-
-
-_ESTIMATORS: dict[str, _Estimator] = {
-    "majority_vote": _vote,
-    "best_of_n": _best,
-    "weighted_best_of_n": _weighted,
-    "first_success": _coverage,
-}
-_GROUPS: dict[str, _Estimator] = {"contrast": _contrast, "variance": _variance}
-
-
-def _scores(pool: SamplePool, verifier: str) -> FloatArray:
-    """Return the recorded scores; a mean log-probability becomes a probability, so that sums of it make
-    sense.
-    """
-    return np.exp(pool.mean_logprob) if verifier == "mean_logprob" else pool.score
-
-
-def _rates(pool: SamplePool, columns: slice) -> FloatArray:
-    """Return the mean value of the samples whose value is known, shape (P,)."""
-    return row_mean(pool.value[:, columns])
-
-
-def _selectable(
-    recorded: SamplePool | ChainPool, columns: slice
-) -> tuple[FloatArray | NDArray[np.int8], FloatArray]:
-    """Return what samples are worth beyond no answer at all, and what that is worth, shape (P, 1).
-
-    Where nobody answers, nothing is selected: that is never right, and earns the rewards that abstentions
-    earned. Estimators count it as 0.
-    """
-    if recorded.worth is None:
-        return recorded.correct[:, columns], np.zeros((len(recorded.n), 1))
-    value, silent = recorded.worth[:, columns], recorded.answer[:, columns] == -1
-    nothing = np.nan_to_num(row_mean(np.where(silent, value, np.nan).reshape(len(value), -1)))
-    apart = nothing.reshape(-1, *[1] * (value.ndim - 1))
-    return np.where(silent, 0.0, value - apart), nothing[:, None]
-
-
 def _measure_chains(
     chains: ChainPool, pool: SamplePool, family: list[Allocation], columns: slice
 ) -> _Measured:
@@ -309,7 +205,7 @@ def _measure_chains(
     widths = sorted({allocation.width for allocation in family})
     depths = sorted({allocation.depth for allocation in family})
     selection = cast("RevisionSelection", family[0].parameters.get("selection", "majority"))
-    (worth, nothing), answer = _selectable(chains, columns), chains.answer[:, columns]
+    (worth, nothing), answer = selectable(chains, columns), chains.answer[:, columns]
     verifier = family[0].parameters.get("verifier", _RECORDED_SCORE)
     scored = selection in _BY_SCORE and verifier == _RECORDED_SCORE
     score = chains.score[:, columns] if scored else None
@@ -347,12 +243,3 @@ def _measure_runs(runs: RecordedRuns, columns: slice) -> _Measured:
     used = (runs.prompt_tokens, runs.output_tokens, runs.verifier_tokens)
     prompt, output, read = (row_mean(table[:, columns])[:, None] for table in used)
     return value, samples, prompt, output, read
-
-
-def row_mean(values: FloatArray) -> FloatArray:
-    """Return the mean of each row without NaN; NaN where a row has none, shape (P,)."""
-    known = ~np.isnan(values)
-    count = known.sum(axis=1)
-    total = np.where(known, values, 0.0).sum(axis=1)
-    mean = np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
-    return np.asarray(mean, dtype=np.float64)

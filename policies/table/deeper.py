@@ -22,7 +22,7 @@ from policies.course.allocate import course_of
 from policies.course.allocation import Allocation, ParameterValue
 from policies.course.course import Step
 from policies.menu.build import chain_settings
-from policies.menu.curves import row_mean
+from policies.menu.halves import row_mean
 from policies.replay.orders import balanced_orders
 from policies.replay.recorded_answers import filled_tokens
 

@@ -17,7 +17,7 @@ from difficulty.log.sample_log import SampleLog
 from policies.course.allocation import Allocation
 from policies.course.course import Course, Step
 from policies.course.stop import Never
-from policies.menu.curves import Half, row_mean
+from policies.menu.halves import Half, row_mean
 from policies.plan.objective import Objective
 from policies.table.reading import is_scored, with_reading
 from policies.table.recorded import Recorded

@@ -20,7 +20,7 @@ from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import SamplePool
 from policies.course.course import Course, Step
 from policies.course.selection import NO_SIGNAL
-from policies.menu.curves import Half, half_pool, half_slice, row_mean
+from policies.menu.halves import Half, half_pool, half_slice, row_mean
 from policies.replay.orders import balanced_orders
 from policies.replay.recorded_answers import answer_values, comparable, filled_tokens
 from policies.table.deeper import OrderedChains, RecordedSearch, ordered_chains, recorded_searches

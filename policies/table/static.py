@@ -13,7 +13,8 @@ import numpy as np
 from difficulty.log.sample_log import SampleLog
 from policies.course.allocate import course_of
 from policies.course.allocation import Allocation
-from policies.menu.curves import Half, measure_curves
+from policies.menu.curves import measure_curves
+from policies.menu.halves import Half
 from policies.plan.objective import Objective
 from policies.table.reading import is_scored
 from policies.table.table import CourseTable

@@ -16,7 +16,7 @@ import numpy as np
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.log.sample_log import SampleLog
 from policies.cost.cost_model import CostModel
-from policies.menu.curves import Half, half_pool
+from policies.menu.halves import Half, half_pool
 from policies.plan.objective import Objective
 from policies.verifier.learned_verifier import CorrectnessModel
 from training.evaluation.bed import Measured, Played, TestBed

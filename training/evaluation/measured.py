@@ -16,7 +16,7 @@ from difficulty.log.sample_log import SampleLog
 from policies.course.allocate import course_of, summary_of
 from policies.course.allocation import Allocation
 from policies.course.course import Course
-from policies.menu.curves import Half
+from policies.menu.halves import Half
 from policies.plan.objective import Objective
 from policies.table.measure import measure
 from policies.table.recorded import Recorded

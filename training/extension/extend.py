@@ -22,7 +22,7 @@ from difficulty.prompt import Prompt
 from planner.bundle.policy_bundle import PolicyBundle
 from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
-from policies.menu.curves import row_mean
+from policies.menu.halves import row_mean
 from policies.plan.objective import check_objective
 from training.extension.agreement import fit_with_agreement, worth_reading
 from training.extension.factors import Factors

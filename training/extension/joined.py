@@ -16,7 +16,7 @@ from difficulty.log.sample_log import SampleLog
 from difficulty.prompt import Prompt
 from planner.bundle.policy_bundle import PolicyBundle, prompt_hash
 from policies.answering.evidence import Usual
-from policies.menu.curves import row_mean
+from policies.menu.halves import row_mean
 from policies.table.measure import prompt_lengths, prompt_token_fit
 from policies.table.table import CourseTable
 from training.extension.factors import Fit

@@ -20,7 +20,7 @@ from difficulty.log.sample_log import SampleLog
 from difficulty.prompt import Prompt
 from planner.bundle.policy_bundle import PolicyBundle, family_hash, prompt_hash
 from policies.cost.cost_model import CostModel
-from policies.menu.curves import row_mean
+from policies.menu.halves import row_mean
 from policies.plan.objective import Objective
 from policies.table.measure import prompt_lengths, prompt_token_fit
 from training.menu.learned_verifiers import LearnedVerifiers

@@ -13,7 +13,7 @@ from difficulty.prompt import Prompt
 from planner import Budget, Planner
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.cli import main
-from policies.menu.curves import row_mean
+from policies.menu.halves import row_mean
 from training import train
 from training.extension.agreement import fit_with_agreement, self_agreement, worth_reading
 from training.extension.extend import extend
