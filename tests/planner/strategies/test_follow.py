@@ -1,4 +1,4 @@
-"""Courses carried out: as a replay by hand says, in few rounds, and never content with failures."""
+"""Courses are followed step by step: stops, votes, scores, checkers, caps."""
 
 from __future__ import annotations
 
@@ -11,85 +11,19 @@ import pytest
 from both_drivers import run_concurrently, run_lockstep
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategy_contract import GENERATOR, Played, backend, play
+from scripted_samples import Letters, Scripted, follow, work
+from strategy_contract import GENERATOR, play
 
-from difficulty.errors import InvalidInputError, UnknownGeneratorError
-from difficulty.generator import Generator
+from difficulty.errors import UnknownGeneratorError
 from difficulty.prompt import Prompt
 from planner.drivers import Limits
-from planner.ports.ports import Backend, Completion, SampleRequest, ScoreRequest, Verifier
-from planner.simulated import SimulatedExtractor, SimulatedVerifier
+from planner.simulated import SimulatedExtractor
 from planner.strategies.follow import Follow
 from planner.strategies.task import Task
 from policies.course.allocate import summary_of
 from policies.course.course import Course, Step, waves
 from policies.course.selection import Selection
 from policies.course.stop import Agreement, BestScore, Beta, Never, Share, StopRule, Success, Unanimous
-
-GENERATORS = {name: Generator(name=name, max_output_tokens=400) for name in ("a", "b", "tiny")}
-FAILED = Completion(
-    text="", prompt_tokens=1, output_tokens=0, finish_reason="error", error="BackendError: no"
-)
-BEAM = Step(generator="a", n=4, kind="search", strategy="beam_search", params={"beam_width": 2})
-CHAIN = Step(generator="a", n=2, kind="revise")
-
-
-class Scripted:
-    """Gives each generator's samples in a fixed order: an answer, ``-`` for none, ``!`` for a failure."""
-
-    def __init__(
-        self, scripts: Mapping[str, str], logprobs: Mapping[str, Sequence[float]] | None = None
-    ) -> None:
-        self.scripts, self.logprobs = scripts, logprobs or {}
-        self.asked: list[SampleRequest] = []
-        self._first: dict[str, int] = {}
-
-    async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
-        self.asked += requests
-        return [[self._one(request, index) for index in range(request.n)] for request in requests]
-
-    def _one(self, request: SampleRequest, index: int) -> Completion:
-        name = request.generator.name
-        at = request.seed - self._first.setdefault(name, request.seed) + index
-        sign = self.scripts[name][at]
-        if sign == "!":
-            return FAILED
-        text = "nothing" if sign == "-" else f"answer: {sign}"
-        logprobs = self.logprobs.get(name)
-        return Completion(
-            text=text,
-            prompt_tokens=9,
-            output_tokens=at + 1,
-            finish_reason="stop",
-            mean_logprob=None if logprobs is None else logprobs[at],
-        )
-
-
-class Letters:
-    """Scores a text by its answer."""
-
-    def __init__(self, scores: Mapping[str, float]) -> None:
-        self.scores = scores
-        self.seen: list[ScoreRequest] = []
-
-    async def score(self, requests: Sequence[ScoreRequest]) -> list[list[float]]:
-        self.seen += requests
-        return [[self.scores.get("".join(c)[-1], 0.0) for c in request.completions] for request in requests]
-
-
-def work(course: Course, *, seed: int = 0, last_resort: str | None = None) -> Task:
-    return Task(
-        prompt=Prompt(id="p", text="question", prompt_tokens=20),
-        allocation=summary_of(course),
-        generator=GENERATORS[course.steps[0].generator],
-        extractor=SimulatedExtractor(),
-        seed=seed,
-        strategy=Follow(course=course, generators=GENERATORS, last_resort=last_resort),
-    )
-
-
-def follow(course: Course, source: Backend, verifier: Verifier | None = None, *, seed: int = 0) -> Played:
-    return play(work(course, seed=seed), source=source, verifier=verifier)
 
 
 class ByHand(NamedTuple):
@@ -144,9 +78,13 @@ def _stops(rule: StopRule, signs: Sequence[str], votes: Sequence[str]) -> bool:
 
 
 signs = st.text(alphabet="xxyz-!", min_size=8, max_size=8)
+
+
 steps = st.lists(
     st.builds(Step, generator=st.sampled_from("ab"), n=st.integers(1, 3)), min_size=1, max_size=5
 ).filter(lambda found: all(sum(s.n for s in found if s.generator == g) <= 8 for g in "ab"))
+
+
 rules = st.sampled_from(
     [
         Never(),
@@ -211,21 +149,6 @@ def test_what_nothing_is_asked_about_goes_in_one_round() -> None:
     assert follow(asked, Scripted({"a": "xx", "b": "yyy"})).samples_per_round == [2, 3]
 
 
-def test_a_search_draws_other_samples_than_the_probe_before_it() -> None:
-    course = Course(steps=(*waves("a", (2,)), BEAM), stop=Agreement(count=3))
-    asked = [
-        ask.request
-        for asks in play(work(course), source=backend(default_success=0.0)).rounds
-        for ask in asks
-        if isinstance(ask.request, SampleRequest)
-    ]
-    seeds = [{one.seed + at for at in range(one.n)} for one in asked]
-    assert len(asked) > 1 and not seeds[0] & set().union(*seeds[1:])
-
-
-# Failures
-
-
 @pytest.mark.parametrize(
     "rule", [Beta(threshold=0.5), Beta(futile_from=1, futile_below=0.6), Agreement(count=1)]
 )
@@ -245,9 +168,6 @@ def test_a_failure_does_not_break_a_row_and_an_abstention_does() -> None:
     course = Course(steps=waves("a", (3, 1)), stop=Unanimous(window=2))
     assert follow(course, Scripted({"a": "x!xy"})).n_samples == 3
     assert follow(course, Scripted({"a": "x-xy"})).n_samples == 4
-
-
-# Selections
 
 
 def test_votes_weighed_by_log_probability_and_the_best_by_it_need_no_verifier() -> None:
@@ -305,71 +225,6 @@ def test_where_nothing_is_accepted_the_vote_may_decide() -> None:
     course = Course(steps=waves("a", (1, 2)), selection=selection, stop=Success())
     outcome = follow(course, Scripted({"a": "xzz"}), Letters({"y": 1.0})).outcome
     assert (outcome.answer, outcome.selected_by) == ("z", "majority_vote")
-
-
-# Chains and searches
-
-
-def test_chains_are_extended_attempt_by_attempt_until_the_rule_is_content() -> None:
-    one_shot = Course(steps=(CHAIN,) * 3)
-    whole = follow(one_shot, backend())
-    course = Course(steps=(CHAIN,) * 3, stop=Agreement(count=3))
-    played = follow(course, backend(default_success=1.0))
-    assert played.samples_per_round == [2, 2] and played.outcome.stop_reason == "satisfied"
-    places = [(one.chain, one.step) for one in whole.outcome.candidates]
-    assert places == [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2)]
-    # Asked or not, attempts are the same samples.
-    apart = follow(Course(steps=(CHAIN,) * 3, stop=Agreement(count=9)), backend())
-    assert apart.outcome.candidates == whole.outcome.candidates
-
-
-def test_samples_before_a_chain_are_not_drawn_again_by_it() -> None:
-    course = Course(steps=(*waves("a", (2,)), CHAIN), stop=Agreement(count=9))
-    source = Scripted({"a": "xyzw"})
-    answers = [one.answer for one in follow(course, source).outcome.candidates]
-    assert answers == ["x", "y", "z", "w"]
-
-
-def test_a_search_follows_a_probe_that_does_not_agree() -> None:
-    course = Course(steps=(*waves("tiny", (2,)), BEAM), stop=Agreement(count=2))
-    agreed = follow(course, backend(success={"p": 1.0}))
-    assert agreed.n_samples == 2 and agreed.outcome.stop_reason == "satisfied"
-    played = follow(course, backend(success={"p": 0.5}, n_wrong=900), SimulatedVerifier(), seed=1)
-    assert played.n_samples > 2
-    outcome = played.outcome
-    assert outcome.selected is not None and outcome.selected >= 2
-    assert outcome.candidates[outcome.selected].steps
-    assert outcome.allocation == summary_of(course)
-
-
-class NoSearch:
-    """Fails whatever continues a prefix or has a stop string."""
-
-    async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
-        plain = Scripted({"tiny": "xy"})
-        return [
-            [FAILED] * request.n if request.stop else (await plain.sample([request]))[0]
-            for request in requests
-        ]
-
-
-def test_where_a_search_finds_nothing_the_probe_stands() -> None:
-    course = Course(steps=(*waves("tiny", (2,)), BEAM), stop=Agreement(count=2))
-    outcome = follow(course, NoSearch(), SimulatedVerifier()).outcome
-    assert outcome.answer in ("x", "y") and outcome.selected in (0, 1)
-    assert len(outcome.candidates) > 2
-
-
-def test_a_search_needs_its_verifier_and_known_parameters() -> None:
-    assert Follow(course=Course(steps=(BEAM,))).verifiers == ("score",)
-    probed = Course(steps=(*waves("a", (1,)), BEAM), selection=Selection(signal="reward"))
-    assert Follow(course=probed).verifiers == ("reward", "score")
-    wrong = Step(generator="a", kind="search", strategy="dvts", params={"colour": 1})
-    with pytest.raises(InvalidInputError, match="no parameter colour"):
-        Follow(course=Course(steps=(wrong,)))
-
-
-# Caps
 
 
 @pytest.mark.parametrize("driver", [run_lockstep, run_concurrently], ids=lambda driver: driver.__name__)
