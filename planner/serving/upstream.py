@@ -130,7 +130,7 @@ class Upstream:
         """
         aiohttp = require("aiohttp", extra="serve")
         if self._session is None:
-            self._session = _session(aiohttp)
+            self._session = _session(aiohttp, self.settings.timeout_seconds)
         path = call.path.removeprefix("/v1") + (f"?{call.query}" if call.query else "")
         headers, content = self.headers(call), call.body if body is None else body
         headers.setdefault("accept-encoding", "identity")
@@ -190,13 +190,23 @@ class Upstream:
         else:
             address.answered()
         headers = end_to_end((name.decode(), value.decode("latin-1")) for name, value in response.raw_headers)
+        pieces = _Pieces(aiohttp, address, response, self.name)
         length = response.content_length
-        if length is not None and length <= _WHOLE:
-            body = await response.read()
-            return Answer(status=response.status, headers=headers, body=body)
-        return Answer(
-            status=response.status, headers=headers, body=_Pieces(aiohttp, address, response, self.name)
-        )
+        if length is None and response.content_type != "application/json":
+            return Answer(status=response.status, headers=headers, body=pieces)
+        if length is not None and length > _WHOLE:
+            return Answer(status=response.status, headers=headers, body=pieces)
+        # Servers that do not say how long a reply is send no stream for all that: what it has used is in it.
+        begun = bytearray()
+        try:
+            async for piece in pieces:
+                begun += piece
+                if len(begun) > _WHOLE:
+                    return Answer(status=response.status, headers=headers, body=pieces.after(bytes(begun)))
+        except BaseException:
+            await pieces.aclose()
+            raise
+        return Answer(status=response.status, headers=headers, body=bytes(begun))
 
 
 class _Pieces:
@@ -205,11 +215,20 @@ class _Pieces:
     def __init__(self, aiohttp: Any, address: Address, response: Any, name: str) -> None:
         self._broken = (aiohttp.ClientError, OSError)
         self._address, self._response, self._name = address, response, name
+        self._begun = b""
+
+    def after(self, begun: bytes) -> Self:
+        """Begin once more with what has come already."""
+        self._begun = begun
+        return self
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
+        if self._begun:
+            begun, self._begun = self._begun, b""
+            return begun
         try:
             data: bytes = await self._response.content.readany()
         except self._broken:
@@ -226,10 +245,10 @@ class _Pieces:
         self._response.close()
 
 
-def _session(aiohttp: Any) -> Any:
+def _session(aiohttp: Any, seconds: float) -> Any:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=_tls(), keepalive_timeout=KEPT_SECONDS),
-        timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=30.0, sock_read=None),
+        timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=30.0, sock_read=seconds),
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,

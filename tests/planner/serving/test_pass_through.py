@@ -47,6 +47,22 @@ async def test_a_stream_that_breaks_off_does_not_look_whole() -> None:
             await bed.ask(chat(stream=True))
 
 
+async def test_an_upstream_that_says_no_more_is_left() -> None:
+    for kind in ("text/event-stream", "application/json"):
+        said = Said(pieces=[b"data: {}\n\n"], headers={"content-type": kind}, hangs=asyncio.Event())
+        async with (
+            ScriptedUpstream(lambda *_, said=said: said) as up,
+            serving(up, mode="off", upstream={"timeout_seconds": 0.1}) as bed,
+        ):
+            if kind == "application/json":
+                assert (await bed.ask(chat())).status == 504
+            else:
+                with pytest.raises(Exception, match="broke off"):
+                    await bed.ask(chat(stream=True))
+            while not up.dropped:
+                await asyncio.sleep(0)
+
+
 @pytest.mark.parametrize(
     "more",
     [

@@ -56,6 +56,34 @@ async def test_a_key_never_spends_more_than_its_limit(key: dict[str, str], body:
     assert len(up.asked) <= sent + 1
 
 
+@pytest.mark.parametrize("n_bytes", [0, 2**20])
+@pytest.mark.parametrize("more", [{"planner": {"price": 1}}, {"tools": [{}]}])
+async def test_a_reply_of_unknown_length_is_counted(key: dict[str, str], more: Any, n_bytes: int) -> None:
+    """Servers behind a gateway often do not say how long a reply is."""
+    sent: list[bytes] = []
+
+    def in_pieces(asked: Asked, place: int) -> Said:
+        whole = behave(asked, place)
+        sent.append(b" " * n_bytes + whole.body)
+        pieces = [sent[-1][:30], sent[-1][30:]]
+        return Said(pieces=pieces, headers=whole.headers)
+
+    keys = {"app": {"key_variable": "APP_KEY", "limit": 100.0}}
+    async with ScriptedUpstream(in_pieces) as up, serving(up, keys=keys) as bed:
+        got = await bed.ask(ASK | more, headers=key)
+        purses = bed.service.routes["*"].keys
+        assert purses is not None
+        ((_, purse),) = purses._purses.values()
+    # What is too large to be held goes on as it comes, and the most that it may have cost is kept.
+    assert (purse.spent, purse.lost) == ((8.0, 0.0) if not n_bytes else (0.0, 20.0))
+    assert got.status == 200
+    if "planner" in more and not n_bytes:
+        assert got.json["planner"]["cost"] == 8
+        assert got.headers["x-planner-cost"] == "8"
+    else:
+        assert got.body == sent[0]
+
+
 async def test_a_key_with_a_window_is_told_when_to_come_again() -> None:
     now = [0.0]
     purses = KeyPurses(
