@@ -122,7 +122,9 @@ class Application:
             name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
         }
         length = headers.get("content-length", "")
-        if length.isdigit() and int(length) > self._limits.max_body_bytes:
+        if length and "transfer-encoding" in headers:
+            raise Refusal(400, "the body comes in chunks and with a length; servers differ in what they read")
+        if length.isascii() and length.isdigit() and int(length) > self._limits.max_body_bytes:
             raise self._too_large()
         return Call(
             method=scope["method"],

@@ -35,6 +35,8 @@ _RESPONSES: Final = "/v1/responses"
 _PASSED: Final = re.compile(
     r"/v1/(responses|messages|embeddings|models|chat/completions)(/[\w.:-]+)*", re.ASCII
 )
+# What passes; a server that answers TRACE would show its client the upstream's key.
+_METHODS: Final = ("GET", "HEAD", "POST", "DELETE")
 # Without a key.
 _OPEN: Final = ("/health", "/ready", "/openapi.json", "/docs")
 # What servers note where the client went away before its answer.
@@ -155,6 +157,8 @@ class Handler:
             return self._models()
         if not _PASSED.fullmatch(call.path) or ".." in call.path:
             raise Refusal(404, f"no such endpoint: {call.method} {call.path[:200]}", code="unknown_url")
+        if call.method not in _METHODS:
+            raise Refusal(405, f"{call.path[:200]} takes {', '.join(_METHODS)}")
         route = self._route(_model_in(call))
         seen.route, seen.mode = route.name, "pass"
         return await route.forward(call, seen, client=client)
@@ -242,6 +246,9 @@ def _model_in(call: Call) -> str | None:
     if not call.body:
         return None
     try:
+        call.body.decode()  # what is skipped is not looked into
         return msgspec.json.decode(call.body, type=_Named).model
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        raise Refusal(400, "the body must be one JSON object, and model a text", param="model") from None
+        raise Refusal(
+            400, "the body must be one JSON object in UTF-8, and model a text", param="model"
+        ) from None

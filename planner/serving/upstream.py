@@ -29,7 +29,9 @@ _WHOLE: Final = 2**20
 _WRITTEN: Final = ("content-type", "accept", "accept-encoding", "content-encoding")
 # A server that knows a key of this kind would answer all samples of a request by the first.
 _ONCE: Final = ("idempotency-key",)
-_OURS: Final = ("authorization", "api-key", "x-api-key", "cookie")
+_OURS: Final = ("authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie")
+# Which account of the operator's pays is not for clients to say.
+_ACCOUNT: Final = ("openai-organization", "openai-project", "x-goog-user-project")
 
 
 class Upstream:
@@ -105,6 +107,7 @@ class Upstream:
             if name not in _OURS and not name.startswith("x-planner-")
         }
         if self.secret.known:
+            sent = {name: value for name, value in sent.items() if name not in _ACCOUNT}
             sent["authorization"] = self.secret.header()
             for name in ("api-key", "x-api-key"):
                 if name in given:
@@ -126,8 +129,13 @@ class Upstream:
         Raises
         ------
         Refusal
-            502 where no address can be reached, 503 where all rest, 504 where none answers in time.
+            403 for what all clients of the upstream's key share, 502 where no address can be reached, 503
+            where all rest, 504 where none answers in time.
         """
+        if self.secret.known and _is_shared(call):
+            raise Refusal(
+                403, "this shows or changes what all clients of this server share; ask its operator"
+            )
         aiohttp = require("aiohttp", extra="serve")
         if self._session is None:
             self._session = _session(aiohttp, self.settings.timeout_seconds)
@@ -206,7 +214,17 @@ class Upstream:
         except BaseException:
             await pieces.aclose()
             raise
-        return Answer(status=response.status, headers=headers, body=bytes(begun))
+        body = bytes(begun)
+        if response.status >= 400:  # some servers say which key they refuse
+            body = self.secret.removed_from(body.decode("latin-1")).encode("latin-1")
+        return Answer(status=response.status, headers=headers, body=body)
+
+
+def _is_shared(call: Call) -> bool:
+    """Return whether a call shows what others have asked, or changes what others use."""
+    if call.method in ("GET", "HEAD"):
+        return call.path in ("/v1/chat/completions", "/v1/responses")
+    return call.path.startswith("/v1/models")
 
 
 class _Pieces:

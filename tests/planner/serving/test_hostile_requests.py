@@ -170,3 +170,80 @@ def test_the_usage_of_messages_is_read() -> None:
     usage, *_ = usage_in(b'{"type": "message_start", "message": {"usage": {"input_tokens": 3}}}')
     assert usage is not None
     assert usage.prompt_tokens == 3
+
+
+@pytest.fixture
+def shared(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """An upstream whose key is the operator's."""
+    monkeypatch.setenv("UP_KEY", "upstream-secret")
+    return {"upstream": {"key_variable": "UP_KEY"}}
+
+
+@pytest.mark.parametrize("method", ["TRACE", "OPTIONS", "CONNECT", "PUT", "PATCH", "get"])
+async def test_an_upstream_is_not_asked_to_show_what_it_was_sent(method: str) -> None:
+    async with ScriptedUpstream(behave) as up, serving(up) as bed:
+        got = await bed.ask(method=method, path="/v1/models")
+    assert got.status == 405
+    assert not up.asked
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/chat/completions"),
+        ("GET", "/v1/responses"),
+        ("DELETE", "/v1/models/tiny"),
+        ("POST", "/v1/models"),
+    ],
+)
+async def test_nobody_lists_the_requests_of_others_or_deletes_their_models(
+    method: str, path: str, shared: dict[str, Any]
+) -> None:
+    said = Said(body=b'{"object": "list", "data": []}')
+    async with ScriptedUpstream(lambda *_: said) as up, serving(up, **shared) as bed:
+        assert (await bed.ask(method=method, path=path)).status == 403
+        assert not up.asked
+        for way, one in (
+            ("GET", "/v1/models"),
+            ("GET", "/v1/responses/r-1"),
+            ("DELETE", "/v1/responses/r-1"),
+        ):
+            assert (await bed.ask(method=way, path=one)).status == 200
+    # With a key of its own a client sees its own.
+    async with ScriptedUpstream(lambda *_: said) as up, serving(up) as bed:
+        assert (await bed.ask(method=method, path=path)).status == 200
+
+
+async def test_a_client_does_not_choose_which_account_pays(shared: dict[str, Any]) -> None:
+    given = {"openai-organization": "org-2", "openai-project": "p", "x-goog-api-key": "k", "x-own": "1"}
+    bodies = (chat(), chat(n=2), chat(planner={"price": 1}))
+    async with ScriptedUpstream(behave) as up, serving(up, **shared) as bed:
+        for body in bodies:
+            assert (await bed.ask(body, headers=given)).status == 200
+    assert all(one.headers["x-own"] == "1" for one in up.asked)
+    assert not any(name in one.headers for one in up.asked for name in given if name != "x-own")
+    async with ScriptedUpstream(behave) as up, serving(up) as bed:
+        await bed.ask(chat(n=2), headers=given)
+    assert given.items() <= up.asked[0].headers.items()
+
+
+async def test_the_key_that_an_upstream_refuses_is_not_shown(shared: dict[str, Any]) -> None:
+    def refuses(asked: Asked, place: int) -> Said:
+        key = asked.headers["authorization"]
+        return Said(status=401, body=json.dumps({"error": {"message": f"bad: {key} ☃"}}).encode())
+
+    async with ScriptedUpstream(refuses) as up, serving(up, **shared) as bed:
+        for body in (chat(n=2), chat(planner={"price": 1}), chat()):
+            got = await bed.ask(body)
+            assert b"upstream-secret" not in got.body
+            assert got.status == 401
+            assert "error" in got.json
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/messages", "/v1/responses"])
+async def test_what_is_no_text_is_not_sent_on(path: str) -> None:
+    body = b'{"model": "tiny", "max_tokens": 5, "input": "\xff\xfe", "x": "\xc0\xaf"}'
+    async with ScriptedUpstream(behave) as up, serving(up) as bed:
+        got = await bed.ask(body, path=path)
+    assert got.status == 400
+    assert not up.asked

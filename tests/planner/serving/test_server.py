@@ -76,6 +76,7 @@ def status(answer: bytes) -> int:
         (b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n", 404),
         (b"\x16\x03\x01\x00\xa5\x01\x00\x00\r\n\r\n", 400),
         (head("transfer-encoding: chunked") + b"0\r\n\r\nGET /health HTTP/1.1\r\nhost: x\r\n\r\n", 400),
+        (head("transfer-encoding: chunked") + b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY), 400),
         (head("transfer-encoding: gzip, chunked") + BODY, 501),
         (head(length=-1), 400),
         (b"GET http://elsewhere.example/v1/models HTTP/1.1\r\nhost: elsewhere.example\r\n\r\n", 404),
