@@ -29,8 +29,10 @@ SHOWN: Final = (3.5, 2.75)
 CHECKED: Final = (2.5, 2.75)
 """The same where a checker ends a course: it finds what the whole course finds, and little luck is left."""
 
-# What a gain must come to besides, in value: savings that nobody would notice show nothing.
+# What a gain must come to besides, in value: savings that nobody would notice show nothing. Where the static
+# mix was itself shown to be worth more than its cheapest course, a share of its bill is noticed, too.
 _MATERIAL: Final = 0.001
+_NOTICED: Final = 0.05
 # And in each band once it is: over the static mix, other courses for all over early stopping, choices by
 # text, and another way to choose by text.
 _ADMITTED: Final = (1.0, 0.5, 2.5, 2.0)
@@ -66,10 +68,12 @@ def _all(mask: BoolArray, bench: Bench) -> BoolArray:
     return np.tile(mask, (len(bench.prices), 1))
 
 
+_EARLY: Final = "early stopping for all"
+
 # In the order of what they ask to be believed.
 PROCEDURES: Final[Mapping[str, Procedure]] = {
     "static mix": lambda bench, believed: _one(best_static(bench), bench),
-    "early stopping for all": lambda bench, believed: _one(stopping_early(bench), bench),
+    _EARLY: lambda bench, believed: _one(stopping_early(bench), bench),
     "courses for all": lambda bench, believed: _one(best_for_all(bench), bench),
     "sure choices by text": lambda bench, believed: offers(
         bench, best_for_all(bench), believed, admitted=2.0
@@ -118,7 +122,8 @@ def verdict(
     """
     names = [name for name in PROCEDURES if by_text or name not in BY_TEXT]
     realised = {name: np.zeros((len(bench), len(bench.prices))) for name in names}
-    spent = np.maximum(bench.cost.mean(axis=0, dtype=float)[best_static(bench)], 0.0)
+    static = best_static(bench)
+    spent = np.maximum(bench.cost.mean(axis=0, dtype=float)[static], 0.0)
     share = bench.scale.span + bench.prices * spent
     for fold in np.unique(bench.folds):
         held, kept = np.flatnonzero(bench.folds == fold), np.flatnonzero(bench.folds != fold)
@@ -131,6 +136,7 @@ def verdict(
     bands = _bands(bench)
     judged = [_payable(band, bench.prices * spent, bench.scale.span) for band in bands]
     n_groups = int(bench.groups.max()) + 1
+    noticed = _noticed(bench, static, judged, bench.prices * spent / share, _errors(shown[0], n_groups))
     chosen = ["static mix"] * len(bands)
     believed = [False, False]
     for name in names[1:]:
@@ -141,10 +147,12 @@ def verdict(
         ]
         errors = [mean / error if error > 0 else 0.0 for mean, error in pairs]
         enough = _errors(shown[kind], n_groups)
-        believed[kind] |= any(
-            gained > enough and mean > _MATERIAL for gained, (mean, _) in zip(errors, pairs, strict=True)
-        )
-        if believed[kind]:
+        shown_gains = [
+            mean if gained > enough else 0.0 for gained, (mean, _) in zip(errors, pairs, strict=True)
+        ]
+        believed[kind] |= any(mean > _MATERIAL for mean in shown_gains)
+        saving = name == _EARLY and any(mean > some for mean, some in zip(shown_gains, noticed, strict=True))
+        if believed[kind] or saving:
             for place, gained in enumerate(errors):
                 another = chosen[place] in BY_TEXT if kind else chosen[place] != "static mix"
                 if gained > _errors(admitted[2 * kind + another], n_groups):
@@ -159,6 +167,26 @@ def verdict(
         {name: [mean for mean, _ in pairs] for name, pairs in gains.items()},
         {name: [error for _, error in pairs] for name, pairs in gains.items()},
     )
+
+
+def _noticed(
+    bench: Bench,
+    static: NDArray[np.intp],
+    bands: list[NDArray[np.intp]],
+    bill: NDArray[np.float64],
+    enough: float,
+) -> list[float]:
+    """Return the gain by stopping early that is noticed in each band, at equal answers or not.
+
+    Where the static mix is not shown to be worth more than its cheapest course, nobody would pay its bill, so
+    that a share of it is nothing.
+    """
+    more = (bench.value[:, static] - bench.value[:, static[:1]]).astype(np.float64)
+    found = []
+    for band in bands:
+        mean, error = paired(_mean(more, band), bench.groups)
+        found.append(_NOTICED * float(bill[band].mean()) if mean > enough * error else np.inf)
+    return found
 
 
 def _errors(normal: float, n_groups: int) -> float:

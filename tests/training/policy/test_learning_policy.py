@@ -140,6 +140,32 @@ def test_savings_that_nobody_would_notice_show_nothing() -> None:
     assert set(verdict(one).chosen) == {"static mix"}
 
 
+def test_a_share_of_a_bill_that_buys_something_is_noticed() -> None:
+    """An eighth of what four samples cost is no .001 of value, and yet worth having where they are."""
+    four = early(saving=1.0, seed=3)
+    once = (np.random.default_rng(4).random(N) < 0.3).astype(np.float32)
+    prices = np.array([1.0, 5e-4, 4e-4, 3e-4])
+
+    def beside(value: np.ndarray) -> Bench:
+        return replace(
+            four,
+            value=np.column_stack([value, four.value[:, :2]]),
+            cost=np.column_stack([np.ones(N, dtype=np.float32), four.cost[:, :2]]),
+            static=np.array([True, True, False]),
+            owner=np.zeros(3, dtype=np.intp),
+            prices=prices,
+        )
+
+    assert verdict(beside(once)).chosen == ["static mix", "early stopping for all"]
+    # That four answer three more prompts of 300 and one less may be luck: then an eighth less is no more.
+    near = four.value[:, 0].copy()
+    near[np.flatnonzero(near)[:3]], near[np.flatnonzero(near == 0)[0]] = 0.0, 1.0
+    alike = beside(near)
+    assert best_static(alike).tolist() == [0, 1, 1, 1]
+    assert set(verdict(alike).chosen) == {"static mix"}
+
+
+
 def test_without_text_no_choice_by_text_is_considered() -> None:
     plain = verdict(bench(text=True), by_text=False)
     assert not BY_TEXT & (set(plain.chosen) | set(plain.gain))
