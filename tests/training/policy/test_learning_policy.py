@@ -165,7 +165,6 @@ def test_a_share_of_a_bill_that_buys_something_is_noticed() -> None:
     assert set(verdict(alike).chosen) == {"static mix"}
 
 
-
 def test_without_text_no_choice_by_text_is_considered() -> None:
     plain = verdict(bench(text=True), by_text=False)
     assert not BY_TEXT & (set(plain.chosen) | set(plain.gain))
