@@ -12,9 +12,9 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from planner.drivers.accounts import TIME_IS_UP, Permit
 from planner.drivers.desk import BACKEND_ERRORS, VERIFIER_ERRORS, Desk, Part, refused
 from planner.drivers.exchange import failure_of
-from planner.drivers.ledger import TIME_IS_UP, Permit
 from planner.drivers.session import Session, delivered
 from planner.ports.ports import Backend, Metered, SampleRequest, ScoreRequest, Verifier
 from planner.strategies.flow import Arrival, Ask, Scored

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from difficulty.errors import BackendError, VerifierError
+from planner.drivers.accounts import Account, Hold
 from planner.drivers.exchange import Draws, failure_of, read_completions, read_scores
-from planner.drivers.ledger import Account, Hold, Ledger
+from planner.drivers.ledger import Ledger
 from planner.drivers.limits import Limits
 from planner.drivers.memory import Memory
 from planner.drivers.run_log import RunLog

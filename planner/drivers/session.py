@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from difficulty.errors import InvalidInputError
-from planner.drivers.ledger import Account, Ledger
+from planner.drivers.accounts import Account
+from planner.drivers.ledger import Ledger
 from planner.ports.outcome import Outcome, OutcomeError, StopReason
 from planner.ports.ports import SampleRequest, Verifier
 from planner.strategies.flow import Arrival, Ask, Failure, Flow, Sampled

@@ -15,8 +15,9 @@ from typing import Final
 
 from difficulty.errors import BackendError, BudgetSpentError
 from planner.drivers import Limits
+from planner.drivers.accounts import Account, Hold, Permit
 from planner.drivers.exchange import read_completions
-from planner.drivers.ledger import Account, Hold, Ledger, Permit
+from planner.drivers.ledger import Ledger
 from planner.drivers.limits import Price
 from planner.ports.ports import AnswerExtractor, Backend, Completion, Metered, SampleRequest
 from planner.ports.spending import usage_of_failure

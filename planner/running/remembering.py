@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from difficulty.errors import BackendError, BudgetSpentError
-from planner.drivers.ledger import Account
+from planner.drivers.accounts import Account
 from planner.drivers.run_log import sample_key
 from planner.ports.outcome import Outcome
 from planner.ports.ports import AnswerExtractor, Backend, Completion, SampleRequest

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from planner.drivers.ledger import Account
+from planner.drivers.accounts import Account
 from planner.ports.ports import Backend
 from planner.running.purse import Purse, Pursed
 from policies.control.stream import Ticket

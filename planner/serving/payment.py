@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from planner.drivers.ledger import Account, Hold
+from planner.drivers.accounts import Account, Hold
 from planner.drivers.limits import Price
 from planner.ports.ports import Backend, SampleRequest
 from planner.running.purse import Purse, Pursed

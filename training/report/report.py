@@ -15,6 +15,7 @@ import msgspec
 from difficulty.printable import html_facts
 from training.report import sections
 from training.report.families import families_section
+from training.report.kept import budgets_section, promises_section
 from training.report.labels import labels_section, labels_sentence
 from training.report.markdown import as_text, document
 from training.report.names import OURS
@@ -154,8 +155,8 @@ class Report:
             sections.rivals_section(self.rivals, self.data),
             sections.gap_section(self.oracle_gap),
             sections.bands_section(self.bands),
-            sections.promises_section(self.promises, self.data),
-            sections.budgets_section(self.budgets, self.data),
+            promises_section(self.promises, self.data),
+            budgets_section(self.budgets, self.data),
             sections.belief_section(self.calibration),
             families_section(self.families, self.calibration),
             sections.flops_section(self.flops_matched),

@@ -16,7 +16,7 @@ from difficulty.errors import InvalidBudgetError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 from planner.drivers import Ledger, Limits
-from planner.drivers.ledger import Account
+from planner.drivers.accounts import Account
 from planner.ports.outcome import Outcome
 from planner.ports.ports import Completion, SampleRequest
 from planner.simulated import SimulatedVerifier

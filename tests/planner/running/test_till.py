@@ -12,7 +12,7 @@ import pytest
 from difficulty.errors import BackendError, BudgetSpentError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
-from planner.drivers.ledger import Account
+from planner.drivers.accounts import Account
 from planner.ports.outcome import Outcome
 from planner.ports.ports import Completion, SampleRequest
 from planner.running.remembering import Remembering, longer
