@@ -105,6 +105,11 @@ class PromptFeatures:
         self._name_columns()
         return self
 
+    @property
+    def needs_hidden_states(self) -> bool:
+        """Whether `transform` takes hidden states, since they were given to `fit`."""
+        return self._hidden_axes is not None
+
     def transform(
         self, prompts: Sequence[Prompt], hidden: NDArray[np.floating] | None = None
     ) -> NDArray[np.float32]:

@@ -77,5 +77,10 @@ class Likenesses:
         features = self.bundle.features
         if features is None:
             raise InvalidInputError("this bundle has no features of prompts")
+        if hidden_states is None and features.needs_hidden_states:
+            raise InvalidInputError(
+                "this bundle chooses by hidden states of a language model; load it in Python with "
+                "Planner.load(folder, hidden_states=...), or train one without them"
+            )
         hidden = None if hidden_states is None else hidden_states.transform(prompts)
         return features.transform(prompts, hidden)

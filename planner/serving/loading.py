@@ -48,7 +48,12 @@ def planning_of(
     """
     own = one.model or (None if name == EVERY_MODEL else name)
     planner = Planner.untrained([_UNTRAINED]) if one.bundle is None else Planner.load(one.bundle)
-    known = planner.bundle.generators
+    features, known = planner.bundle.features, planner.bundle.generators
+    if features is not None and features.needs_hidden_states:
+        raise InvalidInputError(
+            f"route {name!r}: the bundle {one.bundle} chooses by hidden states of a language model, which no "
+            "server reads here; train one without hidden_states, or plan in Python"
+        )
     unknown = sorted(set(one.generators) - set(known))
     if unknown:
         raise InvalidInputError(

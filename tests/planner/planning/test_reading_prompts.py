@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
-from difficulty.errors import InvalidBudgetError, UnknownUnitError
+from difficulty.errors import InvalidBudgetError, InvalidInputError, UnknownUnitError
 from difficulty.features.hidden_states import HiddenStates
 from difficulty.log.sample_log import SampleLog
 from planner.backends.replay import ReplayBackend
 from planner.planner import Planner
+from planner.serving.build import build
+from planner.serving.settings import ServeSettings
 from planner.sure_answers import SureAnswers
 from policies.answering.answering import AnswerPrice
 from policies.cost.budget import Budget
@@ -63,6 +66,19 @@ def test_tokens_that_are_read_are_counted_without_reading(read: Read) -> None:
     prompts = read.test_log.prompts[:3]
     assert read.reader.n_tokens(prompts).tolist() == [len(prompt.content or "") for prompt in prompts]
     assert read.reader.n_tokens(prompts).tolist() == read.reader.read(prompts).n_prompt_tokens.tolist()
+
+
+def test_who_reads_nothing_is_told_what_the_bundle_needs(read: Read) -> None:
+    planner = Planner.load(read.folder)
+    with pytest.raises(InvalidInputError, match=r"hidden_states=\.\.\."):
+        planner.plan(read.test_log.prompts[:2], price=1e-3)
+    route = {"upstream": "up", "bundle": str(read.folder), "price": 1e-3, "extract": "last_number"}
+    settings = ServeSettings.from_plain(
+        {"upstreams": {"up": {"base_urls": ["http://127.0.0.1:9/v1"]}}, "routes": {"tiny": route}}
+    )
+    service = build(settings)
+    with pytest.raises(InvalidInputError, match=r"route 'tiny': the bundle .* hidden states"):
+        asyncio.run(service.opened[0].start())
 
 
 def test_plans_and_outcomes_hold_the_reading_within_the_budget(read: Read) -> None:
