@@ -6,7 +6,6 @@ runs. Nobody imports this module but the installed script.
 
 from __future__ import annotations
 
-import errno
 import sys
 import warnings
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from typing import Final, TextIO
 import click
 
 from difficulty.errors import InvalidInputError, MissingDependencyError, PlannerError
+from difficulty.files.whole import with_remedy
 from planner.commands.terminal.terminal import say
 
 # In the order of a first visit: try it, learn, judge, use.
@@ -119,10 +119,7 @@ def _of_file(error: OSError, argv: Sequence[str] | None) -> str:
     """Say which file an error is about, the one of ``--out`` where it names none, and what helps."""
     given = list(sys.argv[1:] if argv is None else argv)
     written = next((after for name, after in pairwise(given) if name == "--out"), "the file written to")
-    told = f"{error.filename or written}: {error.strerror or error}"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        told += "; make room there, or write elsewhere with --out, and run it again"
-    return told
+    return f"{error.filename or written}: {with_remedy(error)}"
 
 
 def _show_warning(

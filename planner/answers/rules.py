@@ -244,16 +244,16 @@ class FirstOf(AnswerRule):
 
 _NAMED: Final[dict[str, AnswerRule]] = {
     "boxed": Boxed(),
+    "choice": MultipleChoice(),
     "clusters": SemanticAnswer(),
     "json": JsonValue(),
     "last_number": LastNumber(),
     "multiple_choice": MultipleChoice(),
+    "number": LastNumber(),
     "recorded": RecordedAnswer(),
     "tool_calls": ToolCalls(),
     "whole_text": WholeText(),
 }
-
-
 USUAL_RULE: Final = FirstOf(rules=(Boxed(), LastNumber()))
 """The last box, else the last number: what finds answers where nobody says how."""
 
@@ -264,10 +264,10 @@ def extractor_named(name: str) -> AnswerRule:
     Parameters
     ----------
     name : str
-        ``boxed``, ``last_number``, ``math``, ``multiple_choice``, ``recorded``, ``whole_text``, ``json``,
-        ``json:FIELD`` (of several fields ``json:FIELD,FIELD``), ``tool_calls``, ``clusters``,
-        ``clusters:THRESHOLD`` or ``regex:PATTERN``; of several rules, joined by ``|``, the first that finds
-        something counts.
+        ``boxed``, ``number`` or ``last_number``, ``choice`` or ``multiple_choice``, ``math``, ``recorded``,
+        ``whole_text``, ``json``, ``json:FIELD`` (of several fields ``json:FIELD,FIELD``), ``tool_calls``,
+        ``clusters``, ``clusters:THRESHOLD`` or ``regex:PATTERN``; of several rules, joined by ``|``, the
+        first that finds something counts.
 
     Raises
     ------

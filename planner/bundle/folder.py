@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from difficulty.errors import InvalidBundleError, InvalidInputError
+from difficulty.files.whole import check_writable
 
 MANIFEST: Final = "manifest.json"
 # Being written; and complete, but not all moved to its place.
@@ -84,6 +85,8 @@ def open_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         As for `check_folder`.
     InvalidInputError
         When another training or `save` writes to the folder.
+    OSError
+        When nothing can be written there.
     """
     folder = Path(path)
     made = not folder.exists()
@@ -91,6 +94,7 @@ def open_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     descriptor = _lock(folder)
     try:
         check_folder(folder)
+        check_writable(folder)
         yield folder
     finally:
         if descriptor is not None:

@@ -77,9 +77,11 @@ def command(
     prompts (`planner collect --strategy`); several files are read as one.
     """
     from difficulty.errors import require
+    from difficulty.files.whole import check_writable
     from training.strategies.compare import compare_strategies
 
     require("matplotlib", extra="train")
+    check_writable(out)
     with progress_bars() as tell:
         report = compare_strategies(
             logs.read(),

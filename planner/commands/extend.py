@@ -60,10 +60,12 @@ def command(
     do. Samples of more prompts help without being graded, by how far they agree; and far more if the old log
     is given as well, since answers that were graded there need no grading again.
     """
+    from difficulty.files.whole import check_writable
     from planner.bundle.policy_bundle import PolicyBundle
     from planner.collection.tasks import read_tasks
     from training.extension.extend import extend
 
+    check_writable(out)
     known = PolicyBundle.load(bundle)
     recorded = logs.read()
     asked = [] if candidates is None else read_tasks(str(candidates), form="auto").prompts

@@ -41,7 +41,7 @@ _BACKLOG: Final = 2048
 @click.option(
     "--extract",
     metavar="HOW",
-    help="last_number, boxed, math, multiple_choice, json, json:FIELD, tool_calls, clusters, whole_text or "
+    help="number, boxed, math, choice, json, json:FIELD, tool_calls, clusters, whole_text or "
     "regex:PATTERN: how samples can vote. Where nothing selects, every plan is one sample.",
 )
 @click.option(

@@ -135,9 +135,10 @@ def command(
         )
         return
     from planner.commands.tables.bundle import training_table, verdict_of_training, verdict_of_verifiers
+    from planner.commands.terminal.console import Paragraph
 
     console = results()
-    console.print(verdict_of_training(bundle), style="bold")
+    console.print(Paragraph(verdict_of_training(bundle), style="bold"))
     console.print(training_table(bundle))
     console.print(verdict_of_verifiers(bundle))
     console.print(f"\nAll of it: planner inspect {out}", soft_wrap=True)

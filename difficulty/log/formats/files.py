@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from difficulty.errors import InvalidLogError
-from difficulty.files.whole import written_whole
+from difficulty.files.whole import with_remedy, written_whole
 from difficulty.generator import Generator
 from difficulty.log.columns import LogColumns
 from difficulty.log.formats.jsonl import ParsedLog, read_jsonl, write_lines
@@ -79,5 +79,4 @@ def write_file(
             else:
                 write_lines(part, chain((header,), encode_lines(columns)))
     except OSError as error:
-        reason = f"cannot write the file: {error.strerror or error}; make room there, or take another path"
-        raise InvalidLogError(reason, path=str(path)) from error
+        raise InvalidLogError(f"cannot write the file: {with_remedy(error)}", path=str(path)) from error

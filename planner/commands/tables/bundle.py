@@ -57,7 +57,7 @@ def _text(training: Mapping[str, Any]) -> str:
 
 
 def _ends(shares: Sequence[float]) -> str:
-    low, high = f"{shares[0]:.0%}", f"{shares[-1]:.0%}"
+    low, high = f"{100 * shares[0]:.0f} %", f"{100 * shares[-1]:.0f} %"
     return low if low == high else f"{low} to {high}"
 
 
@@ -85,7 +85,7 @@ def bundle_table(bundle: PolicyBundle, path: str) -> Table:
         # Below 0 it says less than the mean of all would.
         known = {name: share for name, share in skill.items() if share is not None and share > 0}
         if known:
-            told = ", ".join(f"{share:.0%} with {name}" for name, share in known.items())
+            told = ", ".join(f"{100 * share:.0f} % with {name}" for name, share in known.items())
             rows.append(("text", f"tells how prompts differ in success, on those left out: {told}"))
         else:
             rows.append(("text", "tells nothing about success"))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table
 
 from planner.commands.tables.shared import new_table, number
+from planner.commands.terminal.console import Paragraph
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,7 +25,7 @@ _SHARE: Final = 0.9
 def print_report(console: Console, report: Report) -> None:
     """Print the message, the table of what is saved, and what it is compared with."""
     print_savings(console, report)
-    console.print(_standing(report))
+    console.print(Paragraph(_standing(report)))
     if report.labels:
         from training.report.labels import labels_sentence
 
@@ -44,7 +45,7 @@ def print_report(console: Console, report: Report) -> None:
 
 def print_savings(console: Console, report: Report) -> None:
     """Print the message, and the table of what is saved."""
-    console.print(saved_message(report), style="bold")
+    console.print(Paragraph(saved_message(report), style="bold"))
     if report.uniform:
         console.print()
         console.print(_uniform_table(report))
@@ -71,21 +72,24 @@ def _gain(report: Report) -> str:
     unit, kind = report.data["unit"].replace("_", " "), report.data["objective"]
     how = row["name"].removeprefix("uniform ").replace("_", " ")
     how = how.replace("best-of-N by", "the best by").replace("mean logprob", "log-probability")
-    samples = f"up to {row['n']} samples" if row["n"] > 1 else "one sample"
+    samples, reach = (f"up to {row['n']} samples", "reach") if row["n"] > 1 else ("one sample", "reaches")
     target = f"{kind} {row['value']:.3f}"
     if row["cost"] is None:
         return (
-            f" What {samples} for everybody ({how}) reach, {target} for {number(row['uniform_cost'])} {unit} "
-            f"per prompt, the policy never reaches: {row['missing']:.3f} is missing.{_surely(report)}"
+            f" What {samples} for everybody ({how}) {reach}, {target} for {number(row['uniform_cost'])} "
+            f"{unit} per prompt, the policy never reaches: {row['missing']:.3f} is missing.{_surely(report)}"
         )
     saved, (low, high) = row["saved_share"], row["saved_share_interval"]
     word, told = ("less", saved) if saved >= 0 else ("more", -saved)
     ends = (low, high) if saved >= 0 else (_negative(high), _negative(low))
+    today = number(row["uniform_cost"])
+    paid = f" For {target}, {samples} for everybody ({how}) cost {today} {unit} per prompt"
+    if {_percent(end) for end in (saved, low, high)} == {"0 %"}:
+        return f"{paid}, and the policy as much.{_surely(report)}"
     chance = ", which may be chance" if (ends[0] is None or ends[0] <= 0) else ""
     below = _surely(report) if chance or saved < 0 else ""
     return (
-        f" For {target}, {samples} for everybody ({how}) cost {number(row['uniform_cost'])} {unit} per "
-        f"prompt and the policy {number(row['cost'])}: {_percent(told)} {word} [{_percent(ends[0])}, "
+        f"{paid} and the policy {number(row['cost'])}: {_percent(told)} {word} [{_percent(ends[0])}, "
         f"{_percent(ends[1])}]{chance}.{below}"
     )
 
@@ -174,4 +178,4 @@ def _negative(end: float | None) -> float | None:
 
 
 def _percent(end: float | None) -> str:
-    return "none" if end is None else f"{100 * end:.0f} %".replace("-0 %", "0 %")
+    return "nothing" if end is None else f"{100 * end:.0f} %".replace("-0 %", "0 %")

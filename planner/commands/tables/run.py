@@ -1,4 +1,4 @@
-"""The screen of ``planner run``: what came beside what was expected, why prompts stopped, and the ledger.
+"""The screen of ``planner run``: what came beside what was expected, why prompts stopped, and what was spent.
 
 Every number comes from the summary of the run; a terminal of 80 columns shows all of it.
 """
@@ -14,6 +14,7 @@ from planner.commands.terminal.terminal import results
 
 if TYPE_CHECKING:
     from planner.running.summary import RunSummary
+    from policies.cost.usage import Usage
 
 _WHY: Final = {
     "complete": "with all planned samples",
@@ -37,7 +38,11 @@ def print_run(summary: RunSummary, out: Path, journal: Path | None) -> None:
             f"expected {summary.objective} {summary.expected_accuracy:.3f}",
         )
     else:
-        table.add_row("accuracy", f"not known; expected {summary.objective} {summary.expected_accuracy:.3f}")
+        table.add_row(
+            "accuracy",
+            "not known, as no prompt has its right answer; "
+            f"expected {summary.objective} {summary.expected_accuracy:.3f}",
+        )
     withheld = summary.n_hard + summary.n_unsolvable
     told = f"; withheld {withheld}: {summary.n_hard} hard, {summary.n_unsolvable} unsolvable at any budget"
     table.add_row("answered", f"{summary.n_answered} of {summary.n_prompts}" + (told if withheld else ""))
@@ -45,14 +50,7 @@ def print_run(summary: RunSummary, out: Path, journal: Path | None) -> None:
     table.add_row("cost", f"{number(summary.cost)} {unit}; expected {number(summary.expected_cost)}")
     table.add_row("stopped", counted(_in_words(summary.stop_reasons)))
     table.add_row("failures", counted(summary.failures) or "none")
-    usage = summary.usage
-    table.add_row(
-        "ledger",
-        f"{usage.samples:,.0f} samples, {usage.output_tokens:,.0f} output tokens ({usage.wasted_tokens:,.0f} "
-        f"of them wasted), {usage.prompt_tokens:,.0f} prompt tokens ({usage.cached_prompt_tokens:,.0f} "
-        f"cached), {usage.verifier_tokens:,.0f} verifier tokens, {usage.requests:,.0f} requests "
-        f"({usage.failed_requests:,.0f} failed)",
-    )
+    table.add_row("spent", _spent(summary.usage))
     console = results()
     console.print(table)
     console.print(f"Outcomes: {out}", soft_wrap=True)
@@ -60,6 +58,22 @@ def print_run(summary: RunSummary, out: Path, journal: Path | None) -> None:
         console.print(
             f"Not all is done: start again to go on; what is paid for is in {journal}", soft_wrap=True
         )
+
+
+def _spent(usage: Usage) -> str:
+    """List what was spent, without what was not."""
+    parts = (
+        (usage.samples, "samples", 0.0, ""),
+        (usage.output_tokens, "output tokens", usage.wasted_tokens, "of them wasted"),
+        (usage.prompt_tokens, "prompt tokens", usage.cached_prompt_tokens, "of them cached"),
+        (usage.verifier_tokens, "verifier tokens", 0.0, ""),
+        (usage.requests, "requests", usage.failed_requests, "of them failed"),
+    )
+    return ", ".join(
+        f"{amount:,.0f} {what}" + (f" ({part:,.0f} {of_them})" if part else "")
+        for amount, what, part, of_them in parts
+        if amount
+    )
 
 
 def _in_words(reasons: Mapping[str, int]) -> dict[str, int]:

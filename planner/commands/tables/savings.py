@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.table import Table
 
 from planner.commands.tables.shared import new_table, number
+from planner.commands.terminal.console import Paragraph
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,12 +25,12 @@ _ABOUT: Final = 0.9
 
 def print_savings(console: Console, found: Savings, files: str) -> None:
     """Print what would have been saved."""
-    console.print(message(found), style="bold")
+    console.print(Paragraph(message(found), style="bold"))
     console.print()
     console.print(_table(found))
     for line in (repayment(found), _read_on(found)):
         if line:
-            console.print(line)
+            console.print(Paragraph(line))
     console.print(f"Next: planner train {files}", soft_wrap=True)
 
 
@@ -91,7 +92,7 @@ def _table(found: Savings) -> Table:
             way["name"],
             number(way["cost"]),
             _saved(way["saved_share"]),
-            "" if set(way["saved_share_interval"]) == {0.0} else _ends(way),
+            "" if {_end(end) for end in way["saved_share_interval"]} == {"0 %"} else _ends(way),
             style="bold" if last else "",
         )
     return table

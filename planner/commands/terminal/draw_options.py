@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from planner.collection.tasks import TaskSource
     from planner.drivers import Limits
 
-# Short names of the ways to find an answer, beside the full ones.
-_SHORT: Final = {"number": "last_number", "choice": "multiple_choice"}
-
 _BACKEND: Final = (
     click.option(
         "--backend",
@@ -236,5 +233,5 @@ def extractor_of(name: str | None, *, replayed: object = None) -> AnswerRule:
 
         return ProgramOutputs(allow_execution=True)
     if name is not None:
-        return extractor_named(_SHORT.get(name, name))
+        return extractor_named(name)
     return replayed if isinstance(replayed, AnswerRule) else USUAL_RULE

@@ -46,7 +46,7 @@ def test_commands_leave_no_half_of_a_file_and_name_it(
     with no_larger_than(1000):
         assert main(["import", str(table), "--out", str(tmp_path / "log.jsonl")]) == 2
     error = capsys.readouterr().err
-    assert "log.jsonl: cannot write the file: File too large; make room there, or take another path" in error
+    assert "log.jsonl: cannot write the file: File too large; make room there, or write elsewhere" in error
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
 
 

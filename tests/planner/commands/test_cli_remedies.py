@@ -78,7 +78,7 @@ def test_a_full_disk_names_the_file_and_what_helps(
     prompts.write_text("Add up 3 + 4.\n")
     assert main(["plan", str(bundle), str(prompts), "--budget", "400", "--out", "/dev/full"]) == 2
     shown = capsys.readouterr().err
-    assert "/dev/full: No space left on device; make room there, or write elsewhere with --out" in shown
+    assert "/dev/full: No space left on device; make room there, or write elsewhere" in shown
 
 
 def test_a_budget_is_to_be_raised_in_its_own_scope(bundle: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from io import StringIO
 from typing import Any
 
 import pytest
 
 from planner.commands.tables.report import saved_message
+from planner.commands.terminal.console import Paragraph, PlainConsole
 from training.report.report import Report
 
 PART = {"mean_difference": {"difference": 0.02, "interval": [0.01, 0.03]}}
@@ -67,6 +69,13 @@ def report_of(work: dict[str, Any], deployed: str = "courses for all", **changes
             "20 % more [10 %, 30 %].",
         ),
         ({}, {"cost": None, "missing": 0.012}, "the policy never reaches: 0.012 is missing."),
+        (
+            {},
+            {"cost": None, "missing": 0.012, "n": 1},
+            "What one sample for everybody (majority vote, m) reaches, accuracy 0.720 for 1,200 output "
+            "tokens per prompt, the policy never reaches: 0.012 is missing.",
+        ),
+        ({}, {"saved_share": 0.0, "saved_share_interval": [-0.0, 0.001]}, "prompt, and the policy as much."),
     ],
 )
 def test_what_is_saved_is_said_as_it_is(work: dict[str, Any], changes: dict[str, Any], words: str) -> None:
@@ -85,3 +94,14 @@ def test_a_policy_that_learned_nothing_says_so_first() -> None:
     message = saved_message(report_of({}, deployed="static mix"))
     assert message.startswith("Nothing special was shown to pay")
     assert "50 % less" in message
+
+
+@pytest.mark.parametrize("width", range(20, 60))
+def test_intervals_and_percentages_are_not_broken(width: int) -> None:
+    text = "The same would have cost 476.4 tokens: 30 % less [27 %, 33 %]. What did the work: 5 things."
+    file = StringIO()
+    PlainConsole(file=file, width=width).print(Paragraph(text))
+    lines = file.getvalue().splitlines()
+    assert " ".join(line.strip() for line in lines) == text
+    assert all(len(line) <= width for line in lines)
+    assert any("30 %" in line for line in lines) and any("[27 %, 33 %]" in line for line in lines)
