@@ -36,7 +36,7 @@ def kind_of(path: Path) -> Kind:
             head = file.read(_HEAD)
     except OSError as error:
         raise InvalidLogError(f"cannot read the file: {error.strerror or error}", path=str(path)) from error
-    if head.startswith(b"PK") and (path.suffix == ".eval" or zipfile.is_zipfile(path)):
+    if head.startswith(b"PK") and (path.suffix == ".eval" or _holds_samples(path)):
         return "inspect_ai"
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") or head.startswith(b"\x1f\x8b"):
         try:
@@ -56,6 +56,14 @@ def kind_of(path: Path) -> Kind:
     return "table"
 
 
+def _holds_samples(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name == "header.json" or name.startswith("samples/") for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
 def files_of(paths: Iterable[Path]) -> list[Path]:
     """Return files as they are given, and in the place of a folder the files of samples in it.
 
@@ -70,6 +78,12 @@ def files_of(paths: Iterable[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in paths:
+        if (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
+            raise InvalidLogError(
+                "the folder holds a data set of Hugging Face's datasets: write it as Parquet "
+                "(load_from_disk(FOLDER).to_parquet('samples.parquet')), or give it to SampleLog.from_frame",
+                path=str(path),
+            )
         date = re.fullmatch(r"results_(\d{4}-.*)\.json", path.name)
         if date is not None:
             samples = sorted(path.parent.glob(f"samples_*_{date.group(1)}.jsonl"))

@@ -102,12 +102,12 @@ def command(
     rest = f" and {ungraded:,} that nobody graded" if ungraded else ""
     rest += f" ({found.n_told:,} told by graded answers of others)" if found.n_told else ""
     console.print(
-        f"{found.generator}, from {found.n_labelled} labelled prompts{rest}: {found.skill:.0%} of the "
-        f"differences between prompts are foretold; success is {found.rate:.2f} on average, and known to ± "
-        f"{found.deviation:.2f} for a single prompt.",
+        f"{found.generator}, from {found.n_labelled} labelled prompts{rest}: {100 * found.skill:.0f} % of "
+        f"the differences between prompts are foretold; success is {found.rate:.2f} on average, and known "
+        f"to ± {found.deviation:.2f} for a single prompt.",
         style="bold",
     )
-    used = f"Plans may use it at {found.offered:.0%} of the prices."
+    used = f"Plans may use it at {100 * found.offered:.0f} % of the prices."
     console.print(used if found.offered else "Plans do not use it: it was not shown to pay at any price.")
     if found.next_prompts:
         more = "" if len(found.next_prompts) <= _SHOWN else ", … (all with --json)"

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import Float32Array
+from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import SamplePool
 from policies.course.course import Course, Step
@@ -220,9 +221,20 @@ class Recorded:
             All samples, or one of two disjoint halves of each pool.
         seed : int
             Seed of the orders.
+
+        Raises
+        ------
+        InvalidInputError
+            When nothing is known of any sample.
         """
         pools = {name: half_pool(log.pool(name), half, seed) for name in log.generators}
         pools = {name: pool for name, pool in pools.items() if bool(pool.n_valued.any())}
+        if not pools:
+            raise InvalidInputError(
+                "no sample of this log is known to be right or wrong, so that nothing can be measured on it: "
+                "grade them when they are imported (planner import --grade), or take the rewards that they "
+                "have (--objective reward, or planner import --threshold)"
+            )
         if n_orders is None:
             n_orders = int(np.clip(_DRAWS // max(len(log.prompts), 1), _LEAST_ORDERS, _MOST_ORDERS))
         right = answer_values(list(pools.values()))

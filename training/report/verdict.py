@@ -13,6 +13,8 @@ from training.report.names import BEST_RULE, OURS
 from training.report.words import difference, named, reached, shares, times
 
 _SHARE: Final = 0.9
+# Of a share saved: what is less is told as nothing.
+_NOTHING: Final = 0.005
 _SHOWN: Final = (0.5, 0.75, 0.9)
 
 
@@ -62,22 +64,24 @@ def saving_sentence(
         return ""
     row = next(row for row in uniform["rows"] if row["share"] == _SHARE)
     unit, objective = data["unit"].replace("_", " "), data["objective"]
-    samples = f"up to {row['n']} samples" if row["n"] > 1 else "one sample"
+    samples, reach = (f"up to {row['n']} samples", "reach") if row["n"] > 1 else ("one sample", "reaches")
     how = shown(row["name"].removeprefix("uniform "))
     what = f"{samples} for everybody ({how}) at {row['uniform_cost']:.4g} {unit}"
     if row["cost"] is None:
         missing = f"{row['missing']:.3f}".removeprefix("0")
         return (
-            f"What {what} per prompt reach, {objective} {row['value']:.3f}, is never reached by the policy "
+            f"What {what} per prompt {reach}, {objective} {row['value']:.3f}, is never reached by the policy "
             f"({missing} missing)."
         )
     low, high = row["saved_share_interval"]
     verb, more, share, ends = "saves", "", row["saved_share"], (low, high)
     if row["saved"] < 0:
         verb, more, share, ends = "costs", "more ", -share, (_less(high), _less(low))
+    today = f"Where {what} per prompt {reach} {objective} {row['value']:.3f}"
+    if all(end is not None and abs(end) < _NOTHING for end in (share, low, high)):
+        return f"{today}, the policy costs as much."
     return (
-        f"Where {what} per prompt reach {objective} {row['value']:.3f}, the policy {verb} "
-        f"{abs(row['saved']):.4g} {unit} {more}per prompt: {shares(share, ends)}."
+        f"{today}, the policy {verb} {abs(row['saved']):.4g} {unit} {more}per prompt: {shares(share, ends)}."
     )
 
 

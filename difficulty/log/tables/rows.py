@@ -196,7 +196,11 @@ class _Reader:
         prompt_id = self._text(row, "prompt_id")
         if prompt_id is None:
             if fields["prompt"] is None and fields["messages"] is None:
-                raise InvalidLogError("the row has neither an id nor a prompt; give it one of them")
+                there = ", ".join(name for name, cell in row.cells.items() if not is_missing(plain(cell)))
+                raise InvalidLogError(
+                    f"the row has neither an id nor a prompt, but {there}; give it one of them, or import "
+                    "tables with other columns one at a time"
+                )
             prompt_id = Prompt(text=fields["prompt"], messages=tuple(fields["messages"] or ())).id
         first, earlier = self._places.setdefault(prompt_id, (row, fields))
         for name, value in fields.items():

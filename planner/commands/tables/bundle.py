@@ -35,7 +35,7 @@ def training_table(bundle: PolicyBundle) -> Table:
         ("trained on", f"{training['n_prompts']} prompts, {training['n_samples']:,} samples"),
         ("generators", ", ".join(bundle.generators)),
         ("plans for", f"{bundle.objective}, cost in {unit}"),
-        ("courses", f"{int(bundle.deployed.sum())} ways to spend samples, of {bundle.table.value.shape[1]}"),
+        ("courses", f"{int(bundle.deployed.sum())} of {bundle.table.value.shape[1]} ways to spend samples"),
         ("text", _text(training)),
         *_labels(training),
     ):
@@ -264,8 +264,8 @@ def verdict_of_verifiers(bundle: PolicyBundle) -> str:
     if bundle.verifiers:
         return "A score that training learned was not shown to pick better than the vote: no plan uses it."
     return (
-        "No score of answers was learned: it needs marked answers, right and wrong ones, and accuracy, and "
-        "--no-learned-verifier leaves it out."
+        "No score of answers was learned, by which plans could pick: that takes graded answers, right and "
+        "wrong ones, the objective accuracy, and no --no-learned-verifier."
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
 
-from planner.commands.tables.shared import new_table, number
+from planner.commands.tables.shared import amount, new_table, number
 from planner.commands.terminal.console import Paragraph
 
 if TYPE_CHECKING:
@@ -69,22 +69,25 @@ def _gain(report: Report) -> str:
     if not report.uniform:
         return ""
     row = next(row for row in report.uniform["rows"] if row["share"] == _SHARE)
-    unit, kind = report.data["unit"].replace("_", " "), report.data["objective"]
-    how = row["name"].removeprefix("uniform ").replace("_", " ")
-    how = how.replace("best-of-N by", "the best by").replace("mean logprob", "log-probability")
+    kind = report.data["objective"]
+    picking, comma, generator = row["name"].removeprefix("uniform ").partition(", ")
+    picking = picking.replace("_", " ").replace("best-of-N by", "the best by")
+    picking = picking.replace("mean logprob", "log-probability")
+    # One sample needs no picking.
+    how = f"{picking}{comma}{generator}" if row["n"] > 1 or not comma else generator
     samples, reach = (f"up to {row['n']} samples", "reach") if row["n"] > 1 else ("one sample", "reaches")
     target = f"{kind} {row['value']:.3f}"
+    today = f"{amount(row['uniform_cost'], report.data['unit'])} per prompt"
     if row["cost"] is None:
         return (
-            f" What {samples} for everybody ({how}) {reach}, {target} for {number(row['uniform_cost'])} "
-            f"{unit} per prompt, the policy never reaches: {row['missing']:.3f} is missing.{_surely(report)}"
+            f" What {samples} for everybody ({how}) {reach}, {target} for {today}, the policy never reaches: "
+            f"{row['missing']:.3f} is missing.{_surely(report)}"
         )
     saved, (low, high) = row["saved_share"], row["saved_share_interval"]
     word, told = ("less", saved) if saved >= 0 else ("more", -saved)
     ends = (low, high) if saved >= 0 else (_negative(high), _negative(low))
-    today = number(row["uniform_cost"])
-    paid = f" For {target}, {samples} for everybody ({how}) cost {today} {unit} per prompt"
-    if {_percent(end) for end in (saved, low, high)} == {"0 %"}:
+    paid = f" For {target}, {samples} for everybody ({how}) cost {today}"
+    if {_percent(end) for end in (saved, low, high)} - {_percent(None)} == {"0 %"}:
         return f"{paid}, and the policy as much.{_surely(report)}"
     chance = ", which may be chance" if (ends[0] is None or ends[0] <= 0) else ""
     below = _surely(report) if chance or saved < 0 else ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.table import Table
 
-from planner.commands.tables.shared import new_table, number
+from planner.commands.tables.shared import amount, new_table, number
 from planner.commands.terminal.console import Paragraph
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ def print_savings(console: Console, found: Savings, files: str) -> None:
 
 def message(found: Savings) -> str:
     """Return what would have been saved, with its interval, and what did the work."""
-    last, unit = found.ways[-1], _unit(found)
+    last = found.ways[-1]
     target = f"{found.data['objective']} {found.today['value']:.3f}"
-    today = f"{_today(found)}: {target} for {number(found.today['cost'])} {unit} per prompt."
+    today = f"{_today(found)}: {target} for {amount(found.today['cost'], found.data['unit'])} per prompt."
     if not _sure(last):
         if last["cost"] is None or last["saved_share"] < _LEAST:
             return f"{today} Nothing that this log can show would have cost less at equal {_kind(found)}."

@@ -50,6 +50,18 @@ def counted(kinds: Mapping[str, int]) -> str:
     return ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
 
 
+def amount(value: float, unit: str) -> str:
+    """Write a number with its unit, of one in the singular.
+
+    Examples
+    --------
+    >>> amount(1.0, "samples"), amount(1230.2, "output_tokens")
+    ('1 sample', '1,230 output tokens')
+    """
+    told, words = number(value), unit.replace("_", " ")
+    return f"{told} {words.removesuffix('s') if told == '1' else words}"
+
+
 def number(value: float) -> str:
     """Four significant digits, thousands separated, exponents only beyond a billion."""
     if value != value:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from difficulty import SampleLog, read_table
 from difficulty.errors import InvalidInputError, InvalidLogError
+from difficulty.importers.kind import files_of, kind_of
 
 Seen = list[tuple[str, str, list[tuple[str | None, bool | None, int | None]]]]
 
@@ -194,3 +196,21 @@ def test_frames_bring_their_index_and_names_with_accents(tmp_path: Path) -> None
         SampleLog.from_frame(polars.DataFrame({"id": [1]}).lazy())
     with pytest.raises(InvalidInputError, match="Series is no table of columns"):
         SampleLog.from_frame(pandas.Series([1]))
+
+
+def test_folders_and_archives_that_hold_something_else_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text("{}")
+    with pytest.raises(InvalidLogError, match=r"a data set of Hugging Face's datasets: write it as Parquet"):
+        files_of([tmp_path])
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.csv", "id,correct\na,1\n")
+    assert kind_of(tmp_path / "a.zip") == "table"
+    with pytest.raises(InvalidLogError, match=r"the file is packed \(zip\); unpack it first"):
+        read_table(tmp_path / "a.zip")
+
+
+def test_tables_with_other_columns_are_not_read_as_one(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("question,correct\nx?,1\n")
+    (tmp_path / "b.csv").write_text("prompt,correct\ny?,1\n")
+    with pytest.raises(InvalidLogError, match=r"but question, correct; .* other columns one at a time"):
+        read_table(tmp_path / "a.csv", tmp_path / "b.csv")

@@ -48,7 +48,7 @@ def test_a_run_writes_outcomes_and_sums_them_up(
     plain = [argument for argument in drawing(server) if argument != "--json"]
     out.unlink()
     assert main([*arguments, *plain]) == 0
-    assert "accuracy" in (shown := capsys.readouterr().out) and "ledger" in shown
+    assert "accuracy" in (shown := capsys.readouterr().out) and "spent" in shown
 
 
 def test_a_log_replays_without_a_server(bundle: Path, collected: Path, tmp_path: Path) -> None:

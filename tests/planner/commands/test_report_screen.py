@@ -71,11 +71,17 @@ def report_of(work: dict[str, Any], deployed: str = "courses for all", **changes
         ({}, {"cost": None, "missing": 0.012}, "the policy never reaches: 0.012 is missing."),
         (
             {},
-            {"cost": None, "missing": 0.012, "n": 1},
-            "What one sample for everybody (majority vote, m) reaches, accuracy 0.720 for 1,200 output "
-            "tokens per prompt, the policy never reaches: 0.012 is missing.",
+            {"cost": None, "missing": 0.012, "n": 1, "uniform_cost": 1.0},
+            "What one sample for everybody (m) reaches, accuracy 0.720 for 1 output token per prompt, the "
+            "policy never reaches: 0.012 is missing.",
         ),
         ({}, {"saved_share": 0.0, "saved_share_interval": [-0.0, 0.001]}, "prompt, and the policy as much."),
+        (
+            {},
+            {"name": "uniform best-of-N by mean_logprob, my_model, 8b", "saved_share_interval": [None, 0.6]},
+            "(the best by log-probability, my_model, 8b) cost 1,200 output tokens per prompt and the policy "
+            "600: 50 % less [nothing, 60 %], which may be chance.",
+        ),
     ],
 )
 def test_what_is_saved_is_said_as_it_is(work: dict[str, Any], changes: dict[str, Any], words: str) -> None:

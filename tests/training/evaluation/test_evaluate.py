@@ -174,4 +174,4 @@ def test_strangers_are_counted_without_a_warning(trained: Any, tmp_path: Path) -
     path.write_text("\n".join(map(json.dumps, [header, *lines])))
     report = evaluate(trained.bundle, SampleLog.read(path), n_bootstrap=100)
     assert report.data["n_strange"] == len(strange)
-    assert f"{len(strange)} prompts are unlike those that were trained on" in report.to_markdown()
+    assert f"{len(strange)} of the prompts, unlike those that were trained on" in report.to_markdown()

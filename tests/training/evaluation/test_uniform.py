@@ -82,6 +82,14 @@ def test_the_verdict_says_what_is_saved_in_the_unit() -> None:
     assert f"{100 * part['saved_share']:.0f} % [" in text
 
 
+def test_one_sample_reaches_and_equal_cost_is_no_saving() -> None:
+    table = found(Played(UNIFORM.cost, UNIFORM.value))
+    row(table, 0.9).update(n=1, saved=0.0, saved_share=0.0, saved_share_interval=[0.0, 0.0])
+    text = saving_sentence(table, DATA)
+    assert text.startswith("Where one sample for everybody (") and " per prompt reaches coverage " in text
+    assert text.endswith(", the policy costs as much.")
+
+
 def test_what_is_dearer_than_uniform_is_said_to_cost_more() -> None:
     table = found(Played(1.5 * UNIFORM.cost, UNIFORM.value))
     part = row(table, 0.9)

@@ -159,3 +159,12 @@ def test_what_cannot_be_told_is_refused_with_a_remedy(
     correct = np.random.default_rng(0).random(shape) < 0.6
     with pytest.raises(error, match=words):
         savings(log_of({"m": correct}), **arguments)
+
+
+def test_a_log_that_nobody_graded_is_refused_with_what_to_do() -> None:
+    drawn = [{"answer": "4"}, {"answer": "5"}]
+    records = [{"prompt_id": f"p{row}", "generator": "m", "samples": drawn} for row in range(20)]
+    log = SampleLog.from_records(records, {"m": Generator(name="m")})
+    for objective in ("accuracy", "coverage"):
+        with pytest.raises(InvalidInputError, match=r"known to be right or wrong.*import --grade"):
+            savings(log, objective=objective)
