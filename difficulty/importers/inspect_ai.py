@@ -13,6 +13,7 @@ from typing import Literal
 
 from difficulty.errors import InvalidInputError, InvalidLogError
 from difficulty.generator import Generator
+from difficulty.importers.inspect_retries import Log, each_sample_once
 from difficulty.importers.inspect_sample import Reading, line_of, sample_of, with_prompt_tokens
 from difficulty.importers.inspect_wire import Evaluation, Settings, read_file
 from difficulty.importers.shared import Extract, Grade, LineGroups, Wanted, refuse_copies, warn_of_whole_texts
@@ -32,7 +33,8 @@ def read_inspect(
     Parameters
     ----------
     *paths : str or path
-        Logs of one or several models and tasks; logs of the same task and model add samples.
+        Logs of one or several models and tasks; logs of the same task and model add samples. Samples that
+        a retry of a run took over from it are read once.
     scorer : str, optional
         Scorer that says whether a sample is correct; needed where a log has several. A part of a score that
         is an object is ``scorer.part``.
@@ -90,7 +92,8 @@ def read_inspect(
     generators: dict[str, Generator] = {}
     reading = Reading(Wanted(scorer, what="scorer"), threshold, extract, grade)
     n_left_out = 0
-    logs = [(path, *read_file(path)) for path in map(Path, paths)]
+    runs = each_sample_once(Log(path, *read_file(path)) for path in map(Path, paths))
+    logs = runs.logs
     solvers: dict[str, set[tuple[str, ...]]] = {}
     for _, header, _ in logs:
         solvers.setdefault(header.eval.model, set()).add(header.solvers)
@@ -135,9 +138,10 @@ def read_inspect(
     warn_of_whole_texts(groups.records())
     if n_left_out:
         about["failed_samples_left_out"] = n_left_out
-    unfinished = [Path(path).name for path, header, _ in logs if header.status not in (None, "success")]
-    if unfinished:
-        about["unfinished"] = unfinished
+    if runs.n_copies:
+        about["copies_left_out"] = runs.n_copies
+    if runs.unfinished:
+        about["unfinished"] = runs.unfinished
     return SampleLog.from_records(map(with_prompt_tokens, groups.records()), generators, about=about)
 
 

@@ -35,6 +35,7 @@ class Settings(msgspec.Struct):
 class Evaluation(msgspec.Struct):
     task: str
     model: str
+    task_id: str | None = None
     model_generate_config: Settings | None = None
 
 
@@ -114,6 +115,7 @@ class Event(msgspec.Struct):
 class Sample(msgspec.Struct):
     id: str | int
     input: str | list[Message]
+    uuid: str | None = None
     epoch: int = 1
     target: str | list[str] | None = None
     output: Output | None = None

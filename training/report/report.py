@@ -32,8 +32,8 @@ _NOTES: Final = {
     "n_reworded": "Left out: {0} prompts that are nearly the same as one that was trained on.",
     "n_near_duplicates": "Near-duplicates: {0} of the prompts are nearly the same question as another one; "
     "intervals draw the {1} groups.",
-    "n_strange": "Strangers: {0} of the prompts, unlike those that were trained on; what plans expect of such "
-    "is near the average.",
+    "n_strange": "Strangers: {0} of the prompts, unlike those that were trained on; what plans expect of "
+    "them is near the average.",
 }
 
 

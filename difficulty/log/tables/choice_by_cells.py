@@ -75,8 +75,11 @@ def _looked_at(choice: ColumnChoice, rows: Sequence[Row]) -> ColumnChoice:
         and field not in ("score", "step_scores")  # of the steps of one sample
         and _first(rows, columns[field], lambda cell: isinstance(cell, list))
     ]
-    if listed and "output_tokens" in choice.guessed and "output_tokens" not in listed:
-        choice = choice.without("output_tokens")  # of one of them, or of all: nobody knows
+    lists = [*listed, "samples"] if "samples" in columns else listed
+    if any(_holds_several(row, columns[field]) for field in lists for row in rows):
+        for field in ("output_tokens", "correct", "reward"):  # of one of them, or of all: nobody knows
+            if field in choice.guessed and field not in listed:
+                choice = choice.without(field)
         columns = choice.columns
     if listed and "answer" in choice.guessed and "answer" not in listed:
         # One answer to many samples is the right one, or that of all; a solution is the right one explained.
@@ -92,6 +95,11 @@ def _looked_at(choice: ColumnChoice, rows: Sequence[Row]) -> ColumnChoice:
         if len(set(ids)) == len(ids) and len(texts) < len(ids):  # it numbers the rows
             choice = choice.without("prompt_id")
     return choice
+
+
+def _holds_several(row: Row, column: str) -> bool:
+    cell = as_list(plain(row.cells.get(column)))
+    return isinstance(cell, list) and len(cell) > 1
 
 
 def _is_flag(cell: Any) -> bool:

@@ -227,6 +227,7 @@ class _Reader:
         if self._nested is not None:
             inner = self._nested
             found = plain(row.cells.get(self._columns["samples"])) or []
+            self._refuse_one_verdict(cells, len(found))
             return [
                 _of_sample(cells, place, len(found)) | {f: plain(one.get(name)) for f, name in inner.items()}
                 for place, one in enumerate(found)
@@ -243,7 +244,16 @@ class _Reader:
                 f"the lists of the row differ in length ({listed}): nobody knows which belong together"
             )
         n = next(iter(sizes.values()))
+        self._refuse_one_verdict(cells, n)
         return [_of_sample(cells, place, n) for place in range(n)]
+
+    def _refuse_one_verdict(self, cells: Mapping[str, Any], n: int) -> None:
+        verdict = cells.get("correct")
+        if n > 1 and not isinstance(verdict, list) and not is_missing(verdict):
+            raise InvalidLogError(
+                f"{self._columns['correct']} holds one verdict and the row {n} samples: nobody knows of "
+                "which; name a column with a list of verdicts, or none and --grade"
+            )
 
     def _sample_name(self, field: str) -> str:
         return (self._nested or {}).get(field) or self._columns.get(field, field)

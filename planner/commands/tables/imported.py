@@ -52,6 +52,9 @@ def tell(log: SampleLog) -> None:
         note(f"left out, as log-likelihoods are no samples: {', '.join(map(str, without))}")
     if about.get("failed_samples_left_out"):
         note(f"left out: {about['failed_samples_left_out']} samples that failed")
+    n_copies = about.get("copies_left_out")
+    if n_copies:
+        note(f"samples that an earlier log of the same run holds, too, are left out: {n_copies}")
     if about.get("empty_rows_left_out"):
         note(f"left out: {about['empty_rows_left_out']} empty rows")
     unfinished = about.get("unfinished")

@@ -147,11 +147,20 @@ def test_objects_in_cells_are_opened(row: dict[str, Any], tmp_path: Path) -> Non
     assert {sample.text for sample in log.samples(log.prompts[0].id, name)} <= {"x", None}
 
 
-def test_the_tokens_of_a_row_are_not_those_of_each_of_its_samples(tmp_path: Path) -> None:
-    row = {"id": 1, "completions": ["x", "y"], "correct": [1, 0], "tokens": 100}
-    assert not read(tmp_path, "a.jsonl", json.dumps(row) + "\n" + json.dumps({**row, "id": 2})).has_tokens
+def test_one_number_or_verdict_of_a_row_is_not_that_of_each_of_its_samples(tmp_path: Path) -> None:
+    row = {"id": 1, "gold": "x", "completions": ["x", "y"], "tokens": 100, "passed": True, "reward": 0.5}
+    log = read(tmp_path, "a.jsonl", json.dumps(row) + "\n" + json.dumps({**row, "id": 2}))
+    assert not log.has_tokens and not log.has_rewards and not log.counts().n.any()
+    assert log.about["unused_columns"] == ["tokens", "passed", "reward"]
     named = read(tmp_path, "a.jsonl", json.dumps(row) + "\n", columns={"output_tokens": "tokens"})
     assert named.pool("model").output_tokens.tolist() == [[100, 100]]
+    with pytest.raises(InvalidLogError, match=r"passed holds one verdict and the row 2 samples: .*--grade"):
+        read(tmp_path, "a.jsonl", json.dumps(row) + "\n", columns={"correct": "passed"})
+    nested = {"id": 1, "samples": [{"text": "x"}, {"text": "y"}], "passed": True}
+    assert not read(tmp_path, "a.json", json.dumps([nested])).counts().n.any()
+    alone = read(tmp_path, "a.jsonl", json.dumps({**row, "completions": ["x"]}) + "\n")
+    assert alone.pool("model").output_tokens.tolist() == [[100]]
+    assert alone.pool("model").correct.tolist() == [[1]]
 
 
 def test_a_worked_solution_is_not_taken_for_the_right_answer_beside_it(tmp_path: Path) -> None:

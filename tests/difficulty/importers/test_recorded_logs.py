@@ -186,3 +186,28 @@ def test_a_run_that_did_not_finish_is_said(tmp_path: Path, capsys: pytest.Captur
     )
     assert main(["import", str(path), "--out", str(tmp_path / "x.jsonl")]) == 0
     assert "the run did not finish, so that samples may be missing: log.json" in capsys.readouterr().err
+
+
+def test_a_run_that_was_tried_again_counts_its_samples_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def written(name: str, status: str, samples: list[dict[str, object]]) -> str:
+        evaluation = {"task": "sums", "task_id": "T", "model": "m"}
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps({"version": 2, "status": status, "eval": evaluation, "samples": samples}))
+        return str(path)
+
+    def drawn(uuid: str, number: int, **fields: object) -> dict[str, object]:
+        scores = {"match": {"value": "C", "answer": "4"}}
+        return {"id": number, "uuid": uuid, "input": "2 + 2?", "target": "4", "scores": scores, **fields}
+
+    first = written("a", "error", [drawn("u", 1), drawn("v", 2, error={"message": "no luck"})])
+    again = written("b", "success", [drawn("u", 1), drawn("w", 2)])
+    out = str(tmp_path / "x.jsonl")
+    assert main(["import", first, again, "--out", out]) == 0  # and nothing failed for good
+    assert SampleLog.read(out).n_recorded().tolist() == [[1], [1]]
+    told = capsys.readouterr().err
+    assert "samples that an earlier log of the same run holds, too, are left out: 1" in told
+    assert "did not finish" not in told
+    assert main(["import", first, "--out", out]) == 2
+    assert "sample 2, epoch 1 ended in an error" in capsys.readouterr().err
