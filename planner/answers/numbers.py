@@ -38,11 +38,13 @@ _MIXED_IN_TEXT: Final = (
     r"(?P<whole>[0-9]{1,9}+)\s{1,2}(?P<top>[0-9]{1,9}+)\s?/\s?(?P<bottom>[0-9]{1,9}+)"
     r"(?![0-9]|\.[0-9]|\s?/)"
 )
-_IN_TEXT: Final = re.compile(
+_FOUND: Final = (
     rf"(?P<passed>(?:\^|(?<=[A-Za-z}})])_)\s?(?:\{{[^{{}}]{{0,80}}\}}|[-+]?[0-9A-Za-z]++)|\b(?:[cdkm]?m|ft|in|yd)[23]\b)"
     rf"|(?P<number>(?<![0-9])(?:{_SIGN}(?:{_CURRENCY}\s?)?)?"
     rf"(?:{_MIXED_IN_TEXT}|[0-9]{{1,4}}:[0-9]{{1,4}}(?::[0-9]{{1,4}})?(?![0-9])|(?<![0-9]/){_BODY}|[0-9]++))"
 )
+# Nothing of it begins in another way: most of a text is passed over in a sixth of the time.
+_IN_TEXT: Final = re.compile(rf"(?=[0-9.+\-\\$€£¥^_]|[cdkmfiy][mtnd]?[23])(?:{_FOUND})")
 _SHAPES: Final = [re.compile(shape) for shape in (_MIXED, _FRACTION, _POWER, _RATIO, _SCIENTIFIC)]
 _THOUSANDS: Final = re.compile(r"(?<=[0-9])(?:\{,\}|,?\\[,!:; ]|~|['\u2019])\s{0,3}(?=[0-9]{3}(?![0-9]))")
 _DEGREES: Final = r"(?:°|\^\s*\{?\s*\\circ\s*\}?)\s*(?:[CF]|\\(?:text|mathrm)\{\s?[CF]\})?"

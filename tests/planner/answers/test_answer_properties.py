@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import re
 from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planner.answers import numbers
 from planner.answers.characters import plain
 from planner.answers.final_formula import final_formula
 from planner.answers.mathematics import MathAnswer
@@ -138,6 +140,13 @@ def test_every_number_that_is_seen_can_be_written(text: str) -> None:
     clean = plain(text)
     for start, end in numbers_in(clean):
         assert canonical_answer(clean[start:end]) is not None
+
+
+@given(st.text("0123456789 .+-\\$€^_cdkmfiytnr23/:,{}()=×*%é\n"))
+@settings(max_examples=400, derandomize=True)
+def test_what_is_passed_over_holds_no_number(text: str) -> None:
+    everywhere = re.compile(numbers._FOUND).finditer(text)
+    assert [one.span() for one in numbers._IN_TEXT.finditer(text)] == [one.span() for one in everywhere]
 
 
 @pytest.mark.parametrize("seed", range(4))
