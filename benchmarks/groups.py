@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.rollouts.compare import OURS, Planted, compare_groups, recorded_truth
+from benchmarks.rollouts.rivals import RIVALS
 from difficulty.log.sample_log import SampleLog
-from training.groups.compare import OURS, Planted, compare_groups, recorded_truth
-from training.groups.rivals import RIVALS
 
 FloatArray = NDArray[np.float64]
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from benchmarks.rollouts.compare import OURS, Planted, compare_groups, recorded_truth
 from difficulty import Generator, SampleLog
 from difficulty.errors import InvalidInputError
-from training.groups.compare import OURS, Planted, compare_groups, recorded_truth
 
 P = 800
 

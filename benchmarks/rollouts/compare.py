@@ -14,12 +14,12 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.rollouts.rivals import RIVALS, Ask, Rival, Seen
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
 from policies.groups.group_planner import GroupPlanner
 from policies.groups.values import GroupValue
-from training.groups.rivals import RIVALS, Ask, Rival, Seen
 
 IntArray: TypeAlias = NDArray[np.int64]
 Move: TypeAlias = Callable[[FloatArray, np.random.Generator], FloatArray]
@@ -107,7 +107,7 @@ def compare_groups(
     move : callable, optional
         Moves the rates from one epoch to the next; by default they stay.
     rivals : sequence of str
-        Of `training.groups.rivals.RIVALS`.
+        Of `benchmarks.rollouts.rivals.RIVALS`.
     seed : int
         Of truths, draws and ties.
 

@@ -1,1 +1,0 @@
-"""Groups of rollouts compared: ways to allocate them, on planted truths and on recorded logs."""
