@@ -38,6 +38,16 @@ def test_what_the_page_lists_of_a_module_is_in_its_all(module: str) -> None:
     assert MODULES[module] and set(MODULES[module]) <= set(import_module(module).__all__)
 
 
+def test_only_public_modules_say_what_is_public() -> None:
+    said = {
+        str(path.relative_to(ROOT).with_suffix("")).replace("/", ".").removesuffix(".__init__")
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        if re.search("^__all__", path.read_text(), re.MULTILINE)
+    }
+    assert said == {*PACKAGES, *MODULES}
+
+
 def test_public_modules_need_no_package_that_is_optional() -> None:
     code = "import sys, importlib\nfor name in sys.argv[1:]: importlib.import_module(name)\n"
     code += "print('loaded:', *sorted({'openai', 'torch', 'transformers', 'vllm'} & set(sys.modules)))"
