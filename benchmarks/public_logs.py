@@ -21,7 +21,7 @@ from rich.markup import escape
 from benchmarks.public import crux_eval, reasoning_gym
 from benchmarks.public.prices import LIST_PRICES, read_prices
 from benchmarks.public.source import ALL, Convert, Options
-from benchmarks.public.suite import Split, Summary, run_split, summary
+from benchmarks.public.suite import Line, run_split, summary
 from benchmarks.public.table import overall, print_lines
 from difficulty.errors import InvalidInputError, PlannerError
 from difficulty.log.sample_log import SampleLog
@@ -47,7 +47,7 @@ def report(
     n_trials: int = _TRIALS,
     out: Path | None = None,
     console: Console | None = None,
-) -> tuple[list[Summary], dict[str, list[Split]]]:
+) -> tuple[list[Line], dict[str, list[Line]]]:
     """Train and evaluate on each log, in each unit, for each seed.
 
     Parameters
@@ -71,9 +71,9 @@ def report(
 
     Returns
     -------
-    lines : list of Summary
+    lines : list of Line
         One per log and unit.
-    splits : dict of str to list of Split
+    splits : dict of str to list of Line
         By log and unit. A log that cannot be learned from, or lacks what a unit needs, is left out; the
         console says so.
     """

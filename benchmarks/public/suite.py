@@ -35,11 +35,13 @@ class Number(NamedTuple):
 _UNKNOWN: Final = Number(None, None, None)
 
 
-class Split(NamedTuple):
-    """What the report of one split says, of what the suite shows.
+class Line(NamedTuple):
+    """A line of the table: what the report of one split says, or the means over several and their worst.
 
     Attributes
     ----------
+    log : str
+        Name of the log, or the seed of one split.
     static, rule : dict
         What the best static mix, and the best of the tuned rules, cost as a multiple of ours at each of
         `SHARES`; 0 where ours never gets there, None where only ours does.
@@ -52,21 +54,6 @@ class Split(NamedTuple):
     worst_to_rule : Number
         The same to the best of the tuned rules.
     """
-
-    seed: int
-    unit: str
-    n_train: int
-    n_test: int
-    static: dict[float, Number]
-    rule: dict[float, Number]
-    gain: Number
-    work: dict[str, Number]
-    worst: Number
-    worst_to_rule: Number
-
-
-class Summary(NamedTuple):
-    """One line of the table: means over splits, and the worst of them; fields as in `Split`."""
 
     log: str
     unit: str
@@ -91,7 +78,7 @@ def run_split(
     test_fraction: float = 0.4,
     n_trials: int = 200,
     progress: Progress | None = None,
-) -> Split:
+) -> Line:
     """Train on one side of a split, evaluate on the other, and leave bundle and report in a folder.
 
     Parameters
@@ -127,13 +114,14 @@ def run_split(
     return read(report, seed=seed, n_train=len(training.prompts))
 
 
-def read(report: Report, *, seed: int, n_train: int) -> Split:
+def read(report: Report, *, seed: int, n_train: int) -> Line:
     """Return what the suite shows of a report."""
     equal_cost = [row for row in report.comparison["at_equal_cost"][OURS] if row["value"] is not None]
     rule = report.rivals.get(BEST_RULE)
-    return Split(
-        seed=seed,
+    return Line(
+        log=f"seed {seed}",
         unit=report.data["unit"],
+        n_splits=1,
         n_train=n_train,
         n_test=report.data["n_prompts"],
         static=_multiples(report.comparison["cost_multiples"][OURS]),
@@ -145,7 +133,7 @@ def read(report: Report, *, seed: int, n_train: int) -> Split:
     )
 
 
-def summary(name: str, splits: Sequence[Split]) -> Summary:
+def summary(name: str, splits: Sequence[Line]) -> Line:
     """Return the mean of splits: geometric of multiples, arithmetic of differences; the worst as it is.
 
     The ends of a mean's interval are the means of the splits' ends. That is its interval if the splits err
@@ -153,7 +141,7 @@ def summary(name: str, splits: Sequence[Split]) -> Summary:
     """
     first = splits[0]
     parts = [part for part in first.work if all(part in split.work for split in splits)]
-    return Summary(
+    return Line(
         log=name,
         unit=first.unit,
         n_splits=len(splits),

@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from benchmarks.public.suite import SHARES, Number, Summary, geometric
+from benchmarks.public.suite import SHARES, Line, Number, geometric
 from training.report.words import difference, ends, named, times
 
 _SHOWN_TO_RULE: Final = 0.75
 
 
-def print_lines(lines: Sequence[Summary], console: Console) -> None:
+def print_lines(lines: Sequence[Line], console: Console) -> None:
     """Print the table and, below it, what did the work and the worst budget of each line."""
     console.print(_table(lines))
     for line in lines:
@@ -39,7 +39,7 @@ def print_lines(lines: Sequence[Summary], console: Console) -> None:
     )
 
 
-def _table(lines: Sequence[Summary]) -> Table:
+def _table(lines: Sequence[Line]) -> Table:
     """Return one row per line, and the geometric mean over lines."""
     table = Table(title="What the policy is worth on prompts that it never saw")
     table.add_column("log, unit")
@@ -69,7 +69,7 @@ def _table(lines: Sequence[Summary]) -> Table:
     return table
 
 
-def overall(lines: Sequence[Summary]) -> dict[str, float | None]:
+def overall(lines: Sequence[Line]) -> dict[str, float | None]:
     """Return geometric means over lines, by ``static`` or ``rule`` and share; rules where lines have any."""
     found = {}
     for name in ("static", "rule"):
@@ -80,7 +80,7 @@ def overall(lines: Sequence[Summary]) -> dict[str, float | None]:
     return found
 
 
-def work_words(line: Summary) -> str:
+def work_words(line: Line) -> str:
     """Return the parts without which value is lost beyond the interval, and what each part is worth."""
     known = {part: number for part, number in line.work.items() if number.value is not None}
     ranked = sorted(known, key=lambda part: -(known[part].value or 0.0))

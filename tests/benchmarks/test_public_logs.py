@@ -12,7 +12,7 @@ from benchmarks import public_logs
 from benchmarks.public import crux_eval, reasoning_gym
 from benchmarks.public.prices import LIST_PRICES, Price, read_prices
 from benchmarks.public.source import Options
-from benchmarks.public.suite import Number, Split, Summary, geometric, mean, summary
+from benchmarks.public.suite import Line, Number, geometric, mean, summary
 from benchmarks.public.table import overall, work_words
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
@@ -224,11 +224,12 @@ def test_nothing_is_run_without_logs(capsys: pytest.CaptureFixture[str]) -> None
     assert "--help" in capsys.readouterr().out
 
 
-def split_of(multiple: float | None, gain: float, low: float) -> Split:
+def split_of(multiple: float | None, gain: float, low: float) -> Line:
     number = Number(multiple, multiple, multiple)
-    return Split(
-        seed=0,
+    return Line(
+        log="seed 0",
         unit="usd",
+        n_splits=1,
         n_train=6,
         n_test=4,
         static=dict.fromkeys((0.5, 0.75, 0.9), number),
@@ -256,7 +257,7 @@ def test_never_reached_and_unknown_stay_so_in_means() -> None:
 
 
 def test_logs_without_rules_do_not_count_in_the_mean_over_rules() -> None:
-    plain: Summary = summary("log", [split_of(4.0, 0.1, 0.0)])
+    plain: Line = summary("log", [split_of(4.0, 0.1, 0.0)])
     ruled = plain._replace(rule={share: Number(9.0, 8.0, 10.0) for share in (0.5, 0.75, 0.9)})
     total = overall([plain, ruled])
     assert total["static 50%"] == pytest.approx(4.0)
