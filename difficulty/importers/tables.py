@@ -158,7 +158,7 @@ def _json_rows(path: Path) -> list[Row]:
     if isinstance(found, dict):
         lists = [value for value in found.values() if _are_objects(value)]
         named = [found[name] for name in ("results", "rows", "data") if _are_objects(found.get(name))]
-        records = (named or lists or [_of_columns(found) or [found]])[0] if len(lists) < 2 or named else None
+        records = (named or lists)[0] if named or len(lists) == 1 else _of_columns(found) or [found]
     if not _are_objects(records):
         raise InvalidLogError(
             "the document must be a list of objects, or an object with one such list", path=str(path)
@@ -171,6 +171,9 @@ def _of_columns(found: dict[str, Any]) -> list[dict[str, Any]]:
     names, data = found.get("columns"), found.get("data")
     if isinstance(names, list) and isinstance(data, list) and all(isinstance(row, list) for row in data):
         return [dict(zip(map(str, names), row, strict=False)) for row in data]
+    for inner in (found, *found.values()):  # lists of samples by the id of their prompt
+        if isinstance(inner, dict) and inner and all(map(_are_objects, inner.values())):
+            return [{"prompt_id": key, **sample} for key, samples in inner.items() for sample in samples]
     fields = choose_columns(found).columns
     told_by = found.get(fields.get("prompt_id", fields.get("prompt", "")))
     values = list(found.values())

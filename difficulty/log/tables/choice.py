@@ -59,7 +59,7 @@ _COMMON: Final[dict[str, tuple[str, ...]]] = {
     ),
     "gold": (
         "gold", "gold_answer", "target", "reference", "reference_answer", "expected_answer", "expected",
-        "ground_truth", "correct_answer", "gt", "gt_answer", "answer", "solution",
+        "ground_truth", "correct_answer", "gt", "gts", "gt_answer", "answer", "solution",
     ),
     "correct": (
         "correct", "is_correct", "correctness", "is_right", "right", "passed", "is_passed", "pass",

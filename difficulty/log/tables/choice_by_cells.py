@@ -65,8 +65,10 @@ def _looked_at(choice: ColumnChoice, rows: Sequence[Row]) -> ColumnChoice:
         choice = choice.without("samples", becomes=becomes)
         columns = choice.columns
     judged = {"correct", "reward"} & columns.keys()
-    if "score" in choice.guessed and not judged and _first(rows, columns["score"], _is_flag):
-        choice = choice.without("score", becomes="correct")  # true and false are no scores
+    if "score" in choice.guessed and not judged and _are_flags(rows, columns["score"]):
+        choice = choice.without(
+            "score", becomes="correct"
+        )  # only 0 and 1: what came, and no score to pick by
         columns = choice.columns
     listed = [
         field
@@ -102,8 +104,17 @@ def _holds_several(row: Row, column: str) -> bool:
     return isinstance(cell, list) and len(cell) > 1
 
 
-def _is_flag(cell: Any) -> bool:
-    return isinstance(cell[0] if isinstance(cell, list) and cell else cell, bool)
+def _are_flags(rows: Sequence[Row], column: str) -> bool:
+    """Say whether a column holds nothing but true and false, 0 and 1; lists of numbers are those of steps."""
+    cells = [as_list(plain(row.cells.get(column))) for row in rows]
+    held = [cell for cell in cells if not is_missing(cell)]
+    flags = [
+        all(isinstance(one, bool) or one is None for one in cell)
+        if isinstance(cell, list)
+        else str(cell).strip().lower() in ("0", "1", "0.0", "1.0", "true", "false")
+        for cell in held
+    ]
+    return bool(flags) and all(flags)
 
 
 def _names_inside(rows: Sequence[Row]) -> set[str]:

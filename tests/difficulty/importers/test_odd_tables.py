@@ -182,6 +182,24 @@ def test_json_as_pandas_writes_it(orient: Any, tmp_path: Path) -> None:
     assert [line[2][0][:2] for line in seen(read_table(tmp_path / "a.json"))] == [("4", True), (None, False)]
 
 
+def test_samples_stand_under_the_ids_of_their_prompts(tmp_path: Path) -> None:
+    status = [{"solution": "x", "plus_status": "pass"}, {"solution": "y", "plus_status": "fail"}]
+    document = {"date": "2026-11-29", "eval": {"HumanEval/0": status, "HumanEval/1": status[:1]}}
+    for content in (document, document["eval"]):
+        columns = {"correct": "plus_status", "text": "solution"}
+        log = read(tmp_path, "a.json", json.dumps(content), columns=columns)
+        assert [prompt.id for prompt in log.prompts] == ["HumanEval/0", "HumanEval/1"]
+        assert log.pool("model").correct.tolist() == [[1, 0], [1, -1]]
+
+
+def test_scores_of_nothing_but_0_and_1_are_verdicts(tmp_path: Path) -> None:
+    text = "input,output,gts,score\nx?,4,4,1.0\nx?,5,4,0.0\n"
+    log = read(tmp_path, "a.csv", text)
+    assert log.pool("model").correct.tolist() == [[1, 0]] and not log.has_scores
+    assert read(tmp_path, "b.csv", text.replace("0.0", "0.5")).has_scores
+    assert read(tmp_path, "c.csv", "id,correct,score\na,1,1\na,0,0\n").has_scores
+
+
 @pytest.mark.parametrize(
     ("name", "head", "reason"),
     [
