@@ -47,12 +47,13 @@ def command(
     found = read_tasks(str(prompts), form="auto").prompts
     curve = planner.frontier(found, unit=unit, n_points=points, one_shot=one_shot)
     shown = (unit or planner.bundle.unit).replace("_", " ")
+    one = shown.removesuffix("s")
     if as_json:
         print_json({"unit": unit or planner.bundle.unit, "points": [point._asdict() for point in curve]})
         return
     kind = planner.bundle.objective
-    table = new_table(f"What each price buys for {len(found)} prompts, on average")
-    for heading in (f"price per {shown.removesuffix('s')}", f"expected {kind}", f"expected {shown}"):
+    table = new_table(f"What each price buys for {len(found)} prompts, on average, with 95 % intervals")
+    for heading in (f"price per {one}", f"expected {kind}", f"expected {shown}"):
         table.add_column(heading, justify="right")
     for point in curve:
         low, high = point.interval
@@ -60,7 +61,10 @@ def command(
         table.add_row(f"{point.price:.2g}", accuracy, number(point.expected_cost))
     console = results()
     console.print(table)
-    console.print("A price is what one more unit of cost must bring. Take the row that you would pay for:")
+    console.print(
+        f"A price is what one more {one} must bring: 1e-4 spends 100 more for .01 of {kind}. Take the row "
+        "that you would pay for:"
+    )
     console.print(
         f"planner serve --bundle {bundle} --price PRICE\nplanner plan {bundle} {prompts} --price PRICE",
         soft_wrap=True,

@@ -19,7 +19,14 @@ from difficulty.log.tables.choice import choose_columns
 _TELLING: Final = frozenset(("answer", "correct", "score", "reward", "text", "samples"))
 _OPENED: Final = frozenset(("samples", "text", "correct", "score", "reward", "output_tokens"))
 _BREAK: Final = re.compile(r"[\s_\-.:/|]+")
-_NUMBERING: Final = frozenset(("seed", "sample", "epoch", "run", "repeat", "attempt", "level", "fold"))
+_FEATURES: Final = frozenset(("seed", "sample", "epoch", "run", "repeat", "attempt", "level", "fold"))
+# What numbers the samples of a generator, which may stand before it.
+_NUMBERED: Final = re.compile(
+    r"(?:^|[\s_\-.:/|]+)(?:run|sample|attempt|try|trial|seed|rep|repeat|epoch|rollout|completion|[srk])"
+    r"[\s_\-]?\d+|^\d+|#\d+$",
+    re.IGNORECASE,
+)
+_LAST: Final = re.compile(r"[\s_\-.]+(\d+)$")
 
 
 class LongTable(NamedTuple):
@@ -118,7 +125,6 @@ def as_long(rows: Sequence[Row], given: Mapping[str, str] | None = None) -> Long
         return LongTable(rows)
     renamed = {"gold": chosen["answer"]} if "answer" in chosen and "gold" not in chosen else {}
     used = {column for columns in (*parts.values(), renamed) for column in columns.values()}
-    numbered = all(part.isdecimal() for part in parts)
     long: list[Row] = []
     for row in rows:
         shared = {name: cell for name, cell in row.cells.items() if name not in used}
@@ -126,20 +132,23 @@ def as_long(rows: Sequence[Row], given: Mapping[str, str] | None = None) -> Long
         for part, columns in parts.items():
             cells = {field: row.cells.get(column) for field, column in columns.items()}
             if any(not is_missing(plain(cell)) for cell in cells.values()):
-                named = {} if numbered else {"generator": part}
+                generator = _NUMBERED.sub("", part)
+                named = {"generator": generator} if generator else {}
                 long.append(row._replace(cells=shared | cells | named))
-    return LongTable(long, tuple(parts))
+    return LongTable(long, tuple(part.replace("#", " ") for part in parts))
 
 
 def _parts_of_names(names: Sequence[str]) -> dict[str, dict[str, str]]:
     """Return the columns of each part, by field, where parts have columns that tell something."""
     parts: dict[str, dict[str, str]] = {}
     for name in names:
-        for match in _BREAK.finditer(name):
-            before, after = name[: match.start()], name[match.end() :]
-            for part, rest in ((before, after), (after, before)):
-                for field, _ in _fields((rest,), True) if part and rest else ():
-                    parts.setdefault(part, {}).setdefault(field, name)
+        number = _LAST.search(name)
+        for whole, mark in ((name, ""), *([(name[: number.start()], f"#{number[1]}")] if number else ())):
+            for match in _BREAK.finditer(whole):
+                before, after = whole[: match.start()], whole[match.end() :]
+                for part, rest in ((before, after), (after, before)):
+                    for field, _ in _fields((rest,), True) if part and rest else ():
+                        parts.setdefault(part + mark, {}).setdefault(field, name)
     taken: set[str] = set()
     found: dict[str, dict[str, str]] = {}
     for part in sorted(parts, key=len):  # the longest field of a name goes first
@@ -160,7 +169,7 @@ def _parts_of_verdicts(
     others = [
         name
         for name in names
-        if _BREAK.split(name.strip().lower())[0] not in _NUMBERING
+        if (_BREAK.split(name.strip().lower())[0] not in _FEATURES or _NUMBERED.fullmatch(name))
         and any(not is_missing(plain(row.cells.get(name))) for row in rows)
     ]
     if all(_is_verdict(plain(row.cells.get(name))) for name in others for row in rows):

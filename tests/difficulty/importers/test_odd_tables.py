@@ -112,6 +112,18 @@ def test_another_text_under_an_id_names_the_line_in_the_file(tmp_path: Path) -> 
             "a,4,5,1,0",
             [("model", "4", True, None), ("model", "5", False, None)],
         ),
+        ("id,run1,run2,run 3", "a,1,0,1", [("model", None, right, None) for right in (True, False, True)]),
+        (
+            "id,gpt-4 run1,gpt-4 run2,gpt-3 run1",
+            "a,1,0,1",
+            [("gpt-4", None, True, None), ("gpt-4", None, False, None), ("gpt-3", None, True, None)],
+        ),
+        (
+            "id,gpt-4_correct_0,gpt-4_tokens_0,gpt-4_correct_1,gpt-3_correct_0",
+            "a,1,9,0,1",
+            [("gpt-4", None, True, 9), ("gpt-4", None, False, None), ("gpt-3", None, True, None)],
+        ),
+        ("id,gpt-4,gpt-3", "a,1,0", [("gpt-4", None, True, None), ("gpt-3", None, False, None)]),
     ],
 )
 def test_a_column_for_each_generator_or_sample(
