@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError
+from policies.answering.choosing import parts_of_chance
 from policies.answering.confidence import ConfidenceModel
 from policies.answering.evidence import Usual
 from policies.answering.risk import CONFIDENCE, Threshold, choose_threshold
@@ -145,8 +146,7 @@ class Answering:
         sure, batch
             As in `policies.answering.risk.choose_threshold`.
         """
-        size = int((~np.isnan(self.confidence[:, way])).sum())
-        return _threshold(self, way, target_risk, sure, size if batch is None else max(batch, size // 2))
+        return _threshold(self, way, target_risk, sure, batch)
 
     def take(self, ways: NDArray[np.intp]) -> Self:
         """Return what is known of some of the ways."""
@@ -158,11 +158,6 @@ class Answering:
             correct=self.correct[:, ways],
             told=self.told[:, ways],
         )
-
-    def _known(self, way: int) -> tuple[FloatArray, NDArray[np.bool_]]:
-        confidence = self.confidence[:, way]
-        known = ~np.isnan(confidence)
-        return np.where(confidence > 0, confidence, -np.inf)[known], self.correct[known, way]
 
     def verdict(self, rows: FloatArray, least: float) -> list[Verdict]:
         """Return what is said of prompts with evidence (N, F) when answers need a least confidence."""
@@ -223,12 +218,29 @@ class Answering:
 
 
 @lru_cache(maxsize=1024)  # a server asks for the same ones with every prompt
-def _threshold(known: Answering, way: int, target_risk: float, sure: float, batch: int) -> Threshold:
-    confidence, correct = known._known(way)
-    if not len(confidence):
+def _threshold(known: Answering, way: int, target_risk: float, sure: float, batch: int | None) -> Threshold:
+    played = ~np.isnan(known.confidence[:, way])
+    if not played.any():
         return Threshold(math.inf, 0.0, math.nan)
-    several = len(known.levels) > 1
-    return choose_threshold(confidence, correct, target_risk, sure=sure, batch=batch, several=several)
+    confidence, parts = _parts(known, target_risk, sure, batch)
+    return choose_threshold(
+        confidence[played, way],
+        known.correct[played, way],
+        target_risk,
+        sure=sure,
+        batch=batch,
+        part=float(parts[way]),
+    )
+
+
+@lru_cache(maxsize=64)
+def _parts(
+    known: Answering, target_risk: float, sure: float, batch: int | None
+) -> tuple[FloatArray, FloatArray]:
+    """Return the confidence of ways, -inf without an answer, and what each test may use."""
+    confidence = np.where(known.confidence <= 0, -np.inf, known.confidence)
+    parts = parts_of_chance(confidence, known.correct, target_risk, sure=sure, batch=batch)
+    return confidence, parts
 
 
 def _answerable(rows: FloatArray) -> FloatArray:

@@ -22,10 +22,12 @@ CONFIDENCE: Final = 0.95
 
 # The strictest threshold that is tried lets as many prompts through as make this many errors at the target.
 _FIRST: Final = 4.0
-# Of the chance to miss a target, the part that each test may use, where one way to answer is tested, and
-# where the best of several is taken; the rest pays for the choice (notebooks/LOG.md, 2026-11-29).
-_KEPT: Final = 0.8
-_OF_SEVERAL: Final = 0.3
+ALONE: Final = 0.8
+"""Part of the chance to miss a target that the test of one way to answer may use; the rest pays for trying
+many thresholds (notebooks/LOG.md, 2026-11-29)."""
+
+# Chance above which no luck brings a test within reach of passing.
+_OUT_OF_REACH: Final = 0.3
 # Thresholds tried.
 _STEPS: Final = 200
 
@@ -62,7 +64,7 @@ def choose_threshold(
     *,
     sure: float = CONFIDENCE,
     batch: int | None = None,
-    several: bool = False,
+    part: float = ALONE,
 ) -> Threshold:
     """Return the least confidence that keeps the risk.
 
@@ -79,8 +81,9 @@ def choose_threshold(
     batch : int, optional
         Prompts to come, of which the share of errors is to be kept, at least half as many as P; a larger
         batch is surer. By default as many as P.
-    several : bool
-        Whether this is one of several ways to answer, of which the one that answers most will be taken.
+    part : float
+        Of the chance to miss, what each test may use: less where this is one of several ways to answer, of
+        which the one that answers most will be taken (`policies.answering.choosing`).
 
     Notes
     -----
@@ -88,9 +91,8 @@ def choose_threshold(
     the errors of both together, those of the calibration are hypergeometric, so that a threshold whose chance
     of at most e errors among n, of e + floor(r m) + 1 in n + m, is at most 1 - `sure` keeps the risk r of the
     m with that chance, exactly and for any distribution. For endless m this is the binomial test of
-    Learn-then-Test. The loosest threshold that passes is taken. A test may use .8 of the chance to miss, and
-    .3 where there are several ways; the rest pays for these choices. That it is enough was found by
-    simulation and is not exact.
+    Learn-then-Test. The loosest threshold that passes is taken. A test may use .8 of the chance to miss; the
+    rest pays for this choice. That it is enough was found by simulation and is not exact.
 
     References
     ----------
@@ -114,31 +116,54 @@ def choose_threshold(
         raise InvalidInputError(
             f"confidence and correct must be of the same prompts, got {confidence.shape} and {correct.shape}"
         )
-    order = np.argsort(-confidence, kind="stable")
-    ranked, wrong = confidence[order], np.cumsum(~correct[order], dtype=np.int64)
-    found = Threshold(math.inf, 0.0, math.nan)
-    tests = _Tests.of(ranked, target_risk, batch)
+    tests = _Tests.of(confidence, correct, target_risk, batch)
+    nothing = Threshold(math.inf, 0.0, math.nan)
     if tests is None:
-        return found
-    kept = _OF_SEVERAL if several else _KEPT
-    passed = np.flatnonzero(tests.chances(wrong[tests.n - 1]) <= kept * (1 - sure))
+        return nothing
+    passed = np.flatnonzero(tests.chance <= part * (1 - sure))
     if not len(passed):
-        return found
-    at = passed[-1]
-    n = int(tests.n[at])
-    return Threshold(float(ranked[n - 1]), n / len(ranked), int(wrong[n - 1]) / n)
+        return nothing
+    n, wrong = int(tests.n[passed[-1]]), int(tests.wrong[passed[-1]])
+    return Threshold(float(tests.ranked[n - 1]), n / len(tests.ranked), wrong / n)
+
+
+def in_reach(
+    confidence: FloatArray,
+    correct: NDArray[np.bool_],
+    target_risk: float,
+    *,
+    sure: float,
+    batch: int | None = None,
+) -> float | None:
+    """Return from which confidence on a way would answer if it were tested alone, or might with luck; None
+    where it is far from the target at every threshold. Arguments are those of `choose_threshold`.
+    """
+    tests = _Tests.of(confidence, correct, target_risk, batch)
+    if tests is None or tests.chance.min() > _OUT_OF_REACH:
+        return None
+    passed = np.flatnonzero(tests.chance <= ALONE * (1 - sure))
+    at = passed[-1] if len(passed) else tests.chance.argmin()
+    return float(tests.ranked[tests.n[at] - 1])
 
 
 class _Tests(NamedTuple):
-    """The tests of one calibration: how many of P prompts, the surest first, are answered in each."""
+    """The tests of one calibration: how many of P prompts, the surest first, are answered in each, how many
+    of these are wrong, and the chance of no more, were there too many ahead.
+    """
 
-    n: NDArray[np.int64]
-    ahead: NDArray[np.int64]
-    too_many: NDArray[np.int64]
     ranked: FloatArray
+    n: NDArray[np.int64]
+    wrong: NDArray[np.int64]
+    chance: FloatArray
 
     @classmethod
-    def of(cls, ranked: FloatArray, target_risk: float, batch: int | None) -> _Tests | None:
+    def of(
+        cls, confidence: FloatArray, correct: NDArray[np.bool_], target_risk: float, batch: int | None
+    ) -> _Tests | None:
+        from scipy.stats import hypergeom  # scipy costs more than the import budget of the planner
+
+        order = np.argsort(-confidence, kind="stable")
+        ranked, wrong = confidence[order], np.cumsum(~correct[order], dtype=np.int64)
         size, n_answerable = len(ranked), int(np.isfinite(ranked).sum())
         first = math.ceil(_FIRST / target_risk)
         if n_answerable < first:
@@ -146,13 +171,8 @@ class _Tests(NamedTuple):
         share = (size if batch is None else max(int(batch), size // 2, 1)) / size
         tried = np.unique(np.linspace(first, n_answerable, _STEPS).round().astype(int))
         # All prompts that are as sure as the last one are answered with it.
-        tried = np.unique(np.searchsorted(-ranked, -ranked[tried - 1], side="right"))
-        ahead = np.maximum((tried * share).round(), 1).astype(np.int64)
-        return cls(tried, ahead, np.floor(target_risk * ahead).astype(np.int64) + 1, ranked)
-
-    def chances(self, errors: NDArray[np.int64]) -> FloatArray:
-        """Return the chance of at most so many errors, were there too many ahead."""
-        from scipy.stats import hypergeom  # scipy costs more than the import budget of the planner
-
-        both = self.n + self.ahead
-        return np.asarray(hypergeom.cdf(errors, both, np.minimum(errors + self.too_many, both), self.n))
+        n = np.unique(np.searchsorted(-ranked, -ranked[tried - 1], side="right"))
+        ahead = np.maximum((n * share).round(), 1).astype(np.int64)
+        errors, both = wrong[n - 1], n + ahead
+        too_many = np.minimum(errors + np.floor(target_risk * ahead).astype(np.int64) + 1, both)
+        return cls(ranked, n, errors, np.asarray(hypergeom.cdf(errors, both, too_many, n)))
