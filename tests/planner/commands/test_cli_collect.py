@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sums_server
 from fake_openai_server import FakeOpenAIServer, Response, refusal
 from sums_server import answer, drawing
 
 from difficulty.log.sample_log import SampleLog
 from planner.cli import main
+
+server = sums_server.server
+tasks = sums_server.tasks
 
 KEY = "sk-secret-0123456789"
 

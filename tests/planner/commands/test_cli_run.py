@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sums_server
 from fake_openai_server import FakeOpenAIServer, Response, refusal
 from sums_server import answer, drawing
 
@@ -26,6 +27,11 @@ from policies.course.course import Course, waves
 from policies.course.stop import Agreement
 from policies.plan.plan import AllocationPlan
 from policies.plan.wire import write_plans
+
+server = sums_server.server
+tasks = sums_server.tasks
+collected = sums_server.collected
+bundle = sums_server.bundle
 
 
 def test_a_run_writes_outcomes_and_sums_them_up(
