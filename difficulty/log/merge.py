@@ -160,9 +160,8 @@ def _without_repeats(columns: LogColumns, *, keep_first: bool) -> tuple[LogColum
         name, params = columns.strategies[strategy]
         kind = "independent samples" if name is None else f"{name} {params}"
         raise InvalidLogError(
-            f"duplicate: prompt {columns.prompts[prompt].id!r} x generator "
-            f"{columns.generators[generator]!r} ({kind}) is in two of the logs "
-            f"({repeated.size} such pairs in all); keep it in one of them, or read with on_duplicate='first' "
-            "(--on-duplicate first) to keep the first line of each"
+            f"duplicate: prompt {columns.prompts[prompt].id!r} x generator {columns.generators[generator]!r} "
+            f"({kind}) is in two of the logs ({repeated.size} such pairs in all); keep it in one of them, or "
+            "read with on_duplicate='first' (--on-duplicate first) to keep the first line of each"
         )
     return columns, 0

@@ -38,9 +38,8 @@ def restrict(bundle: PolicyBundle, generators: Mapping[str, Generator]) -> Polic
         if changed:
             warnings.warn(
                 f"generator {name!r} differs from the one that the bundle was trained on in "
-                f"{', '.join(changed)}: its "
-                "expected accuracy and cost may not hold; collect a log with the new settings and train "
-                "again",
+                f"{', '.join(changed)}: its expected accuracy and cost may not hold; collect a log with the "
+                "new settings and train again",
                 UserWarning,
                 stacklevel=3,
             )

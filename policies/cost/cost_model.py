@@ -208,8 +208,7 @@ class CostModel:
             if np.isnan(usage[name]).any():
                 raise UnknownUnitError(
                     f"{self.unit} cannot be priced for generator {generator!r}: its {name} were not "
-                    "recorded; record them in "
-                    "the samples of the log, or use the unit 'samples'"
+                    "recorded; record them in the samples of the log, or use the unit 'samples'"
                 )
         return np.broadcast_to(self._formula.price(self, generator, usage), shape).copy()
 
@@ -296,10 +295,9 @@ def _usd(model: CostModel, generator: str, usage: _Fields) -> _Floats:
 def _seconds(model: CostModel, generator: str, usage: _Fields) -> _Floats:
     if np.any((usage["seconds"] == 0) & (usage["samples"] + usage["output_tokens"] > 0)):
         raise UnknownUnitError(
-            f"seconds cannot be priced for generator {generator!r}: its usage has samples but no "
-            "seconds; fit a "
-            "decode model to timed runs (policies.cost.latency) and give it to the expected usage, "
-            "or use another unit"
+            f"seconds cannot be priced for generator {generator!r}: its usage has samples but no seconds; "
+            "fit a decode model to timed runs (policies.cost.latency) and give it to the expected usage, or "
+            "use another unit"
         )
     return usage["seconds"]
 
@@ -308,9 +306,8 @@ def _joules(model: CostModel, generator: str, usage: _Fields) -> _Floats:
     energy = model.joules_per_output_token.get(generator)
     if energy is None:
         raise UnknownUnitError(
-            f"joules cannot be priced for generator {generator!r}: no energy per token is known; measure "
-            "it and add it to "
-            "joules_per_output_token of the cost model"
+            f"joules cannot be priced for generator {generator!r}: no energy per token is known; measure it "
+            "and add it to joules_per_output_token of the cost model"
         )
     total = energy * usage["output_tokens"]
     if generator in model.joules_per_prompt_token:
@@ -378,8 +375,7 @@ def _side(model: CostModel, tokens: _Floats, name: str, factor: float) -> _Float
         if np.any(tokens > 0):
             raise UnknownUnitError(
                 f"{model.unit} cannot be priced: verifier or predictor tokens were used and {name} of the "
-                "cost model is not "
-                "set; set it (0 where they are free)"
+                "cost model is not set; set it (0 where they are free)"
             )
         return np.zeros(())
     return factor * figure * tokens

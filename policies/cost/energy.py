@@ -88,8 +88,7 @@ def fit_energy(runs: Sequence[EnergyRun]) -> EnergyPerToken:
     if np.linalg.matrix_rank(weighted / np.abs(weighted).max()) < 2:
         raise InvalidInputError(
             "all runs have the same ratio of prompt to output tokens, so that their energies cannot be told "
-            "apart; add a "
-            "run with a long prompt and a short completion"
+            "apart; add a run with a long prompt and a short completion"
         )
     solution, _ = nnls(weighted, np.ones(len(runs)))
     return EnergyPerToken(float(solution[0]), float(solution[1]))

@@ -144,8 +144,7 @@ class DecodeModel:
         if len(runs) < len(_COEFFICIENTS):
             raise InvalidInputError(
                 f"a decode model needs at least {len(_COEFFICIENTS)} timed runs over several widths and "
-                "lengths, got "
-                f"{len(runs)}"
+                f"lengths, got {len(runs)}"
             )
         for index, run in enumerate(runs):
             numbers = (
@@ -162,8 +161,7 @@ class DecodeModel:
             if run.width < 1 or run.longest_output_tokens < run.output_tokens:
                 raise InvalidInputError(
                     f"run {index} must have a width of at least 1 and a longest completion that is no "
-                    "shorter than the "
-                    f"mean, got {run}"
+                    f"shorter than the mean, got {run}"
                 )
         features = np.array(
             [

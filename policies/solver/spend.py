@@ -74,7 +74,7 @@ def _refuse_poor(budget: float, least: float, n_prompts: int) -> NoReturn:
     enough = Context(prec=6, rounding=ROUND_CEILING).create_decimal_from_float(least)
     raise InvalidBudgetError(
         f"budget {budget:g} is below {least:g}, the cost of the cheapest allocation of all {n_prompts} "
-        "prompts "
-        f"({least / n_prompts:g} per prompt); raise it to {enough:g} or add cheaper allocations to the menu",
+        f"prompts ({least / n_prompts:g} per prompt); raise it to {enough:g} or add cheaper allocations to "
+        "the menu",
         least=least,
     )

@@ -14,16 +14,10 @@ from training.lab.tasks import ANSWER_MARK, vocabulary_texts
 SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<user>", "<assistant>")
 
 CHAT_TEMPLATE = (
-    "<bos>"
-    "{%- for message in messages -%}"
-    "{%- if message['role'] == 'assistant' -%}"
-    "{{- '<assistant>' + message['content'] -}}"
-    "{%- if not loop.last or add_generation_prompt -%}{{- '<eos>' -}}{%- endif -%}"
-    "{%- else -%}"
-    "{{- '<user>' + message['content'] -}}"
-    "{%- endif -%}"
-    "{%- endfor -%}"
-    "{%- if add_generation_prompt -%}{{- '<assistant>' -}}{%- endif -%}"
+    "<bos>{%- for message in messages -%}{%- if message['role'] == 'assistant' -%}{{- '<assistant>' + "
+    "message['content'] -}}{%- if not loop.last or add_generation_prompt -%}{{- '<eos>' -}}{%- endif -%}{%- "
+    "else -%}{{- '<user>' + message['content'] -}}{%- endif -%}{%- endfor -%}{%- if add_generation_prompt "
+    "-%}{{- '<assistant>' -}}{%- endif -%}"
 )
 """Chat format; a last assistant message stays open, so that ``continue_final_message`` continues it."""
 

@@ -33,9 +33,8 @@ _RIGHT: Final = (
     "wahr vrai verdadero vero waar verdadeiro prawda sant sand tosi истина"  # as spreadsheets write TRUE
 )
 _WRONG: Final = (
-    "i incorrect wrong false f no n fail failed failure unsuccessful unsolved reject rejected "
-    "\u2717 \u2718 \u2716 \u274c \u2715 "
-    "falsch faux falso onwaar fałsz falskt falsk usann epätosi ложь"
+    "i incorrect wrong false f no n fail failed failure unsuccessful unsolved reject rejected \u2717 \u2718 "
+    "\u2716 \u274c \u2715 falsch faux falso onwaar fałsz falskt falsk usann epätosi ложь"
 )
 _WORDS: Final = {
     **dict.fromkeys(_RIGHT.split(), 1.0),

@@ -34,9 +34,8 @@ def print_collected(done: Collected, *, as_json: bool) -> None:
     usage = done.usage
     say(
         f"{done.n_pieces - done.n_missing} of {done.n_pieces} pieces (one prompt, generator and strategy), "
-        f"{done.n_samples} samples recorded; "
-        f"{usage.output_tokens:,.0f} output and {usage.prompt_tokens:,.0f} prompt tokens in "
-        f"{usage.requests:,.0f} requests"
+        f"{done.n_samples} samples recorded; {usage.output_tokens:,.0f} output and "
+        f"{usage.prompt_tokens:,.0f} prompt tokens in {usage.requests:,.0f} requests"
     )
     if done.failures:
         say("failed for good: " + counted(done.failures))
