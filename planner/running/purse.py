@@ -231,16 +231,16 @@ class Pursed:
             self._account.failed = True
             purse.settle(hold, usage_of_failure(error))
             raise
-        except asyncio.CancelledError as error:
-            metered = Metered.of(error)
+        except Exception:
+            purse.settle(hold, Usage())
+            raise
+        except BaseException as error:  # cancelled, or the process ends
+            metered = Metered.of(error) if isinstance(error, asyncio.CancelledError) else None
             if metered is not None and metered.exact:
                 purse.settle(hold, metered.usage if metered.usage.requests else Usage())
             else:
                 used = Usage(requests=1) if metered is None else metered.usage
                 purse.write_off(hold, replace(used, samples=request.n, wasted_tokens=used.output_tokens))
-            raise
-        except BaseException:
-            purse.settle(hold, Usage())
             raise
         draws = read_completions(row, n=request.n)
         lengths = [reply.output_tokens for reply in draws.replies if isinstance(reply, Completion)]

@@ -225,18 +225,19 @@ class Till:
         return unpaid and self._control.is_closed(slot.ticket.window, now=self._now())
 
     def settle(self, slot: Slot, *, cost: float | None) -> None:
-        """Book what a prompt has cost; None where nobody knows, and what was expected is booked.
+        """Book what a prompt has cost; None where it broke off, and the most that it may have cost is booked.
 
-        A prompt that drew nothing teaches nothing. Where nobody refused it money it has met no upstream: it
-        does not count, and the next prompt takes its place. So it is with what an upstream failed to bring
-        to a prompt of a window that is full.
+        A prompt that drew nothing teaches nothing. Where nobody refused it money it has met no upstream, or
+        its client did not wait: it does not count, and the next prompt takes its place. So it is with what an
+        upstream failed to bring, or a client did not wait for, in a window that is full.
         """
         control, account, ticket = self._control, slot.account, slot.ticket
         slot.purse.close(account)
         window = self._windows.get(ticket.window)
         if window is not None:
             window.expect(slot, 0.0)
-        if cost == 0.0 and account.cost == 0.0 and not account.usage.samples:
+        booked = account.cost + account.held_cost if cost is None else cost
+        if booked == 0.0 and account.cost == 0.0 and not account.usage.samples:
             if not control.withdraw(ticket, counts=account.refused) and window is not None:
                 if account.refused:  # who would take a place there would be refused, too
                     self._free.discard(ticket.window)
@@ -247,11 +248,10 @@ class Till:
         if account.usage.samples:
             each = account.cost / account.usage.samples
             self._least += (each - self._least) / _MEMORY
-        known = account.cost if cost is None else cost
-        booked = max(known, ticket.expected) if cost is None else cost
         if window is not None:
             window.settled += booked
-            if account.failed and control.is_closed(ticket.window, now=self._now()):
+            cut = account.failed or cost is None
+            if cut and control.is_closed(ticket.window, now=self._now()):
                 self._leave(window, ticket, max(1 - booked / max(ticket.expected, 1e-300), 0.0))
         control.settle(ticket, cost=booked, price=slot.price)
         self._save()

@@ -186,7 +186,7 @@ def test_what_a_dead_process_had_in_flight_is_charged_once(tmp_path: Path) -> No
     assert sum(costs) + 1.0 < 1.02 * EACH * 100
 
 
-def test_a_run_that_does_not_end_is_booked_as_expected() -> None:
+def test_a_run_that_does_not_end_is_booked_at_the_most_that_it_may_have_cost() -> None:
     stream = stream_of(Dying(0))
     with pytest.raises(KeyboardInterrupt):
         asyncio.run(stream.answer(Prompt(id="p0", text="?")))

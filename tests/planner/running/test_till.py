@@ -141,6 +141,32 @@ def test_what_an_upstream_failed_to_bring_is_a_part_of_a_place() -> None:
     assert till.unserved == pytest.approx([0.25, 0])
 
 
+async def test_a_prompt_that_breaks_off_is_booked_at_the_most_that_it_may_have_cost() -> None:
+    class Slow:
+        async def sample(self, requests: list[SampleRequest]) -> list[list[Completion]]:
+            if requests[0].seed:
+                await asyncio.Event().wait()
+            one = Completion(text="4", prompt_tokens=1, output_tokens=5, finish_reason="stop")
+            return [[one]]
+
+    till, capped = till_of(), Generator(name="tiny", max_output_tokens=15)
+    for seeds, booked, opened in (((0, 1), 20.0, 1), ((1,), 15.0, 2), ((), 0.0, 2)):
+        slot, before = till.open(), till.state.spent
+
+        async def draw(slot: Slot = slot, seeds: tuple[int, ...] = seeds) -> None:
+            for seed in seeds:
+                await slot.paying(Slow()).sample([replace(ask(seed), generator=capped)])
+            await asyncio.Event().wait()
+
+        work = asyncio.create_task(draw())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        till.settle(slot, cost=None)
+        assert (till.state.spent - before, till.state.opened) == (booked, opened)
+
+
 def test_nobody_takes_a_place_where_there_is_no_money_or_time_is_over() -> None:
     spent = till_of(window=2.0)
     slots = [spent.open() for _ in range(3)]
