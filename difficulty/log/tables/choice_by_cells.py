@@ -129,15 +129,24 @@ def _nested_choice(
     column = choice.columns.get("samples")
     if column is None:
         return None
-    names: list[str] = []
-    for row in rows:
-        for sample in plain(row.cells.get(column)) or []:
-            if not isinstance(sample, Mapping):
-                raise InvalidLogError(
-                    f"{column!r} must hold a list of objects, one for each sample", line=row.place
-                )
-            names.extend(sample)
+    names = [name for row in rows for sample in samples_in(row, column) for name in sample]
     return choose_columns(dict.fromkeys(names), given, nested=True)
+
+
+def samples_in(row: Row, column: str) -> list[Mapping[str, Any]]:
+    """Return the objects that a cell lists, one for each sample.
+
+    Raises
+    ------
+    InvalidLogError
+        When the cell holds something else.
+    """
+    cell = as_list(plain(row.cells.get(column)))
+    if is_missing(cell) or cell == []:
+        return []
+    if not is_records(cell):
+        raise InvalidLogError(f"{column!r} must hold a list of objects, one for each sample", line=row.place)
+    return list(cell)
 
 
 def _first(rows: Sequence[Row], column: str, holds: Callable[[Any], bool]) -> bool:

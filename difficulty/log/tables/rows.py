@@ -22,7 +22,7 @@ from difficulty.log.tables.cells import (
     plain,
 )
 from difficulty.log.tables.choice import SAMPLE_FIELDS, ColumnChoice
-from difficulty.log.tables.choice_by_cells import choose_by_cells
+from difficulty.log.tables.choice_by_cells import choose_by_cells, samples_in
 from difficulty.log.tables.habits import Habits, habits_of, refuse_repeated
 from difficulty.log.tables.judged import find_answers, judge
 from difficulty.log.tables.sample_cells import read_sample
@@ -157,11 +157,14 @@ class _Reader:
             counts = {name: as_count(self._cell(row, name), name) for name in ("n", "n_correct")}
             self._lines[(*self._key(line), str(row.place))] = line | counts
             return
-        known = self._lines.setdefault(self._key(line), line | {"samples": []})
-        known["samples"].extend(
+        samples = [
             read_sample(cells, self._habits, threshold=self._threshold, name=self._sample_name)
             for cells in self._samples(row)
-        )
+        ]
+        if samples:
+            self._lines.setdefault(self._key(line), line | {"samples": []})["samples"].extend(samples)
+        else:  # nothing was drawn
+            self.n_empty += 1
 
     def records(self) -> list[dict[str, Any]]:
         """Return one record per prompt × generator, with the prompt's length where all samples agree."""
@@ -226,7 +229,7 @@ class _Reader:
         cells = {field: plain(row.cells.get(column)) for field, column in self._sample_columns.items()}
         if self._nested is not None:
             inner = self._nested
-            found = plain(row.cells.get(self._columns["samples"])) or []
+            found = samples_in(row, self._columns["samples"])
             self._refuse_one_verdict(cells, len(found))
             return [
                 _of_sample(cells, place, len(found)) | {f: plain(one.get(name)) for f, name in inner.items()}

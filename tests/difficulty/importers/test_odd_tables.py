@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,15 @@ def test_samples_stand_under_the_ids_of_their_prompts(tmp_path: Path) -> None:
         assert log.pool("model").correct.tolist() == [[1, 0], [1, -1]]
 
 
+def test_lists_of_samples_may_be_missing_or_written_as_text(tmp_path: Path) -> None:
+    listed = json.dumps([{"text": "x", "correct": 1}]).replace('"', '""')
+    assert read(tmp_path, "a.csv", f'id,samples\na,"{listed}"\nb,\n').n_samples == 1
+    frame = [{"id": "a", "samples": [{"correct": True}]}, {"id": "b", "samples": float("nan")}]
+    assert SampleLog.from_frame(frame).n_samples == 1
+    with pytest.raises(InvalidLogError, match="line 2: 'samples' must hold a list of objects"):
+        SampleLog.from_frame([frame[0], {"id": "b", "samples": 7}])
+
+
 def test_scores_of_nothing_but_0_and_1_are_verdicts(tmp_path: Path) -> None:
     text = "input,output,gts,score\nx?,4,4,1.0\nx?,5,4,0.0\n"
     log = read(tmp_path, "a.csv", text)
@@ -253,3 +263,28 @@ def test_tables_with_other_columns_are_not_read_as_one(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("prompt,correct\ny?,1\n")
     with pytest.raises(InvalidLogError, match=r"but question, correct; .* other columns one at a time"):
         read_table(tmp_path / "a.csv", tmp_path / "b.csv")
+
+
+CELLS: tuple[Any, ...] = (
+    None, "", "NaN", float("nan"), float("inf"), 0, 1, -1, 10**30, True, "yes", "4.0", "0,5", "1.024", "x?",
+    [], [1, 0], "[1, 0]", {}, {"content": "x"}, {"m": [{"text": "x"}]}, [{"text": "x", "correct": 1}], [[1]],
+)  # fmt: skip
+NAMES = (
+    "id question pred correct score reward tokens model gold completions samples messages usage run1 run2 n "
+    "n_correct meta step_scores sample a.b gpt-4_correct"
+).split()
+
+
+def test_tables_of_anything_are_read_or_refused_in_words() -> None:
+    rng = random.Random(0)
+    n_read = 0
+    for _ in range(600):
+        names = rng.sample(NAMES, rng.randint(2, 7))
+        rows = [{name: rng.choice(CELLS) for name in names} for _ in range(rng.randint(1, 4))]
+        for number, row in enumerate(rows):
+            row["id"] = number // 2
+        try:
+            n_read += SampleLog.from_frame(rows, threshold=rng.choice([None, 0.5])).n_samples > 0
+        except InvalidInputError as error:
+            assert str(error).startswith("frame") and len(str(error)) > 20
+    assert n_read > 20
