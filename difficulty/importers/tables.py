@@ -12,13 +12,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from difficulty.errors import InvalidFileError, InvalidLogError, require
-from difficulty.files.lines import decode_text, numbered_lines, numbered_lines_of, read_text
+from difficulty.files.lines import decode_text, numbered_lines, numbered_lines_of
 from difficulty.generator import Generator
+from difficulty.importers.json_tables import json_rows
 from difficulty.importers.shared import Extract, Grade, loads, refuse_copies
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.tables.cells import Row
@@ -105,7 +106,10 @@ def read_table(
     except InvalidLogError as error:
         raise InvalidLogError(error.reason, path=error.path or str(paths[0]), line=error.line) from error
     about = {"imported_from": "tables", "files": [Path(path).name for path in paths], **table.about}
-    return SampleLog.from_records(table.records, table.generators, about=about)
+    try:
+        return SampleLog.from_records(table.records, table.generators, about=about)
+    except InvalidLogError as error:
+        raise table.placed(error, path=str(paths[0])) from error
 
 
 def _rows(path: Path) -> list[Row]:
@@ -126,11 +130,11 @@ def _rows(path: Path) -> list[Row]:
         raise InvalidLogError("the file is empty; there is nothing to read", path=str(path))
     start = first[1].lstrip()[:1]
     if start == b"[" or (start == b"{" and not _is_object(first[1])):
-        return _json_rows(path)
+        return json_rows(path)
     if start == b"{":
         following = next(lines, None)
         if following is None:  # one line may be a whole document
-            return _json_rows(path)
+            return json_rows(path)
         return list(_line_rows(path))
     return list(separated_rows(path))
 
@@ -151,53 +155,13 @@ def _line_rows(path: Path) -> Iterator[Row]:
         yield Row(place, found)
 
 
-def _json_rows(path: Path) -> list[Row]:
-    """Return the objects of a document: of a list, or of the one list in an object."""
-    found = loads(read_text(path, limit=_MOST_BYTES).encode(), path=str(path))
-    records: Any = found
-    if isinstance(found, dict):
-        lists = [value for value in found.values() if _are_objects(value)]
-        named = [found[name] for name in ("results", "rows", "data") if _are_objects(found.get(name))]
-        records = (named or lists)[0] if named or len(lists) == 1 else _of_columns(found) or [found]
-    if not _are_objects(records):
-        raise InvalidLogError(
-            "the document must be a list of objects, or an object with one such list", path=str(path)
-        )
-    return [Row(place, record) for place, record in enumerate(records, start=1)]
-
-
-def _of_columns(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the records of an object that holds columns or rows by name, as pandas writes; else none."""
-    names, data = found.get("columns"), found.get("data")
-    if isinstance(names, list) and isinstance(data, list) and all(isinstance(row, list) for row in data):
-        return [dict(zip(map(str, names), row, strict=False)) for row in data]
-    for inner in (found, *found.values()):  # lists of samples by the id of their prompt
-        if isinstance(inner, dict) and inner and all(map(_are_objects, inner.values())):
-            return [{"prompt_id": key, **sample} for key, samples in inner.items() for sample in samples]
-    fields = choose_columns(found).columns
-    told_by = found.get(fields.get("prompt_id", fields.get("prompt", "")))
-    values = list(found.values())
-    if all(isinstance(value, dict) for value in values) and len(set(map(tuple, values))) == 1:
-        if len(fields) > 1:
-            return [{name: column[key] for name, column in found.items()} for key in values[0]]
-        return [{"prompt_id": key, **row} for key, row in found.items()]
-    sizes = {len(value) if isinstance(value, list) else -1 for value in values}
-    if isinstance(told_by, list) and len(sizes) == 1 and not _are_objects(told_by):
-        return [dict(zip(found, row, strict=True)) for row in zip(*values, strict=True)]
-    return []
-
-
-def _are_objects(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(each, dict) for each in value)
-
-
 def separated_rows(path: Path) -> Iterator[Row]:
     """Yield the rows of a file of CSV or TSV; see `rows_of_lines`."""
     return rows_of_lines(_lines(path), name=str(path))
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield the numbered lines of a table, in whatever form spreadsheets write Unicode."""
+    """Yield the numbered lines of a table, in UTF-16, too, as spreadsheets write it."""
     with path.open("rb") as file:
         if file.read(2) not in _WIDE or path.stat().st_size > _MOST_BYTES:
             return numbered_lines(path)

@@ -192,7 +192,10 @@ class SampleLog(DerivedLog):
             )
         except InvalidLogError as error:
             raise InvalidLogError(error.reason, path="frame", line=error.line) from error
-        return cls.from_records(table.records, table.generators, about={**table.about, **(about or {})})
+        try:
+            return cls.from_records(table.records, table.generators, about={**table.about, **(about or {})})
+        except InvalidLogError as error:
+            raise table.placed(error, path="frame") from error
 
     def to_frame(self, kind: FrameKind = "pandas") -> Any:
         """Return the log as a dataframe, one row a sample, with the columns that hold anything.

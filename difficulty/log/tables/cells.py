@@ -41,6 +41,7 @@ _WORDS: Final = {
     **dict.fromkeys(_WRONG.split(), 0.0),
     "p": 0.5,  # partly right, as inspect_ai writes it
 }
+_MOST: Final = 2**53
 _LONGEST_LIST: Final = 1_000_000  # characters of a list that is written in one cell
 
 
@@ -151,6 +152,8 @@ def as_count(value: Any, what: str, *, decimal_comma: bool = False) -> int | Non
         return None
     if not number.is_integer():
         raise InvalidLogError(f"{what} must be a whole number, got {value!r}")
+    if number > _MOST:
+        raise InvalidLogError(f"{what} must be at most 2**53, got {value!r}")
     return int(number)
 
 

@@ -25,7 +25,7 @@ from difficulty.log.tables.choice import SAMPLE_FIELDS, ColumnChoice
 from difficulty.log.tables.choice_by_cells import choose_by_cells, samples_in
 from difficulty.log.tables.habits import Habits, habits_of, refuse_repeated
 from difficulty.log.tables.judged import find_answers, judge
-from difficulty.log.tables.sample_cells import read_sample
+from difficulty.log.tables.sample_cells import of_sample, read_sample
 from difficulty.log.tables.wide import as_long, opened
 from difficulty.prompt import Prompt
 
@@ -45,11 +45,21 @@ class Table(NamedTuple):
         All that the records name.
     about : dict
         Which column was taken for what, which were not, and how many rows were left out.
+    rows : list of Row
+        The first row of each record.
     """
 
     records: list[dict[str, Any]]
     generators: dict[str, Generator]
     about: dict[str, object]
+    rows: list[Row]
+
+    def placed(self, error: InvalidLogError, *, path: str) -> InvalidLogError:
+        """Return an error about one of the records as one about its first row."""
+        row = self.rows[error.line - 1] if error.line is not None else None
+        if row is None:
+            return InvalidLogError(error.reason, path=path)
+        return InvalidLogError(error.reason, path=row.path or path, line=row.place)
 
 
 def lines_of_rows(
@@ -121,7 +131,7 @@ def lines_of_rows(
         about["unused_columns"] = unused
     if reader.n_empty:
         about["empty_rows_left_out"] = reader.n_empty
-    return Table(records, reader.generators, about)
+    return Table(records, reader.generators, about, reader.rows)
 
 
 class _Reader:
@@ -137,6 +147,7 @@ class _Reader:
     ) -> None:
         self.generators: dict[str, Generator] = {}
         self.n_empty = 0
+        self.rows: list[Row] = []
         self._columns = choice.columns
         self._sample_columns = {f: c for f, c in choice.columns.items() if f in SAMPLE_FIELDS}
         self._nested = None if nested is None else nested.columns
@@ -156,13 +167,17 @@ class _Reader:
         if "n_correct" in self._columns and not is_missing(plain(row.cells.get(self._columns["n_correct"]))):
             counts = {name: as_count(self._cell(row, name), name) for name in ("n", "n_correct")}
             self._lines[(*self._key(line), str(row.place))] = line | counts
+            self.rows.append(row)
             return
         samples = [
             read_sample(cells, self._habits, threshold=self._threshold, name=self._sample_name)
             for cells in self._samples(row)
         ]
         if samples:
-            self._lines.setdefault(self._key(line), line | {"samples": []})["samples"].extend(samples)
+            if self._key(line) not in self._lines:
+                self._lines[self._key(line)] = line | {"samples": []}
+                self.rows.append(row)
+            self._lines[self._key(line)]["samples"].extend(samples)
         else:  # nothing was drawn
             self.n_empty += 1
 
@@ -232,7 +247,7 @@ class _Reader:
             found = samples_in(row, self._columns["samples"])
             self._refuse_one_verdict(cells, len(found))
             return [
-                _of_sample(cells, place, len(found)) | {f: plain(one.get(name)) for f, name in inner.items()}
+                of_sample(cells, place, len(found)) | {f: plain(one.get(name)) for f, name in inner.items()}
                 for place, one in enumerate(found)
             ]
         if any(_begins_list(cells.get(field)) for field in _TELLING):
@@ -248,7 +263,7 @@ class _Reader:
             )
         n = next(iter(sizes.values()))
         self._refuse_one_verdict(cells, n)
-        return [_of_sample(cells, place, n) for place in range(n)]
+        return [of_sample(cells, place, n) for place in range(n)]
 
     def _refuse_one_verdict(self, cells: Mapping[str, Any], n: int) -> None:
         verdict = cells.get("correct")
@@ -260,16 +275,6 @@ class _Reader:
 
     def _sample_name(self, field: str) -> str:
         return (self._nested or {}).get(field) or self._columns.get(field, field)
-
-
-def _of_sample(cells: Mapping[str, Any], place: int, n: int) -> dict[str, Any]:
-    """Return the cells of one of the `n` samples of a row, which has its place in lists of that length."""
-    return {
-        field: plain(cell[place])
-        if isinstance(cell, list) and len(cell) == n and field != "step_scores"
-        else cell
-        for field, cell in cells.items()
-    }
 
 
 def _begins_list(cell: Any) -> bool:

@@ -77,6 +77,16 @@ def read_sample(
     return sample
 
 
+def of_sample(cells: Mapping[str, Any], place: int, n: int) -> dict[str, Any]:
+    """Return the cells of one of the `n` samples of a row, which has its place in lists of that length."""
+    return {
+        field: plain(cell[place])
+        if isinstance(cell, list) and len(cell) == n and field != "step_scores"
+        else cell
+        for field, cell in cells.items()
+    }
+
+
 def _said(cell: Any) -> str | None:
     """Return a completion; of a message its words, of several messages those of the last."""
     if is_records(cell):

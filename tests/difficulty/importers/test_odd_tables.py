@@ -136,6 +136,14 @@ def test_a_column_for_each_generator_or_sample(
     assert log.about["one_column_each"]
 
 
+def test_what_a_log_refuses_names_the_row_of_the_file(tmp_path: Path) -> None:
+    text = "id,prompt,correct,tokens\na,x,1,5\na,x,1,6\nb,y,1,7\nb,y,1,{}\n"
+    with pytest.raises(InvalidLogError, match=r"a\.csv, line 5: tokens must be at most 2\*\*53"):
+        read(tmp_path, "a.csv", text.format(10**20))
+    with pytest.raises(InvalidLogError, match=r"b\.csv, line 4: .*n_correct"):
+        read(tmp_path, "b.csv", "id,n,n_correct\na,4,1\nb,4,2\nc,4,5\n")
+
+
 def test_features_of_prompts_are_no_generators(tmp_path: Path) -> None:
     log = read(tmp_path, "a.csv", "id,answer,is_math,hard\na,4,1,0\na,5,1,0\n")
     assert list(log.generators) == ["model"] and log.about["unused_columns"] == ["is_math", "hard"]
@@ -270,9 +278,10 @@ CELLS: tuple[Any, ...] = (
     [], [1, 0], "[1, 0]", {}, {"content": "x"}, {"m": [{"text": "x"}]}, [{"text": "x", "correct": 1}], [[1]],
 )  # fmt: skip
 NAMES = (
-    "id question pred correct score reward tokens model gold completions samples messages usage run1 run2 n "
-    "n_correct meta step_scores sample a.b gpt-4_correct"
-).split()
+    "id", "question", "pred", "correct", "score", "reward", "tokens", "model", "gold", "completions",
+    "samples", "messages", "usage", "run1", "run2", "n", "n_correct", "meta", "step_scores", "sample", "a.b",
+    "gpt-4_correct",
+)  # fmt: skip
 
 
 def test_tables_of_anything_are_read_or_refused_in_words() -> None:
