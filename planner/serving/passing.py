@@ -30,8 +30,12 @@ COSTLY: Final[Mapping[str, str | None]] = {"/v1/messages": "max_tokens", "/v1/em
 """Endpoints that pass and cost something, and their cap on output tokens."""
 
 
+# Names of the cap on output, of which a server reads the one that it knows.
+_CAPS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 # What servers of one kind take for a cap on output, above the one that everybody knows.
 _OTHER_CAPS: Final = ("n_predict", "num_predict", "max_new_tokens", "max_length")
+# Others cost more than the prices that budgets count with.
+_USUAL_TIERS: Final = ("auto", "default", "standard_only", "flex")
 
 
 class Most(NamedTuple):
@@ -42,7 +46,7 @@ class Most(NamedTuple):
 
 
 def check_caps(body: Mapping[str, Any]) -> None:
-    """Refuse caps on output that budgets do not know: a server may take them for the cap that was held.
+    """Refuse what budgets do not know: caps that a server may take for the one that was held, dearer tokens.
 
     Raises
     ------
@@ -52,6 +56,15 @@ def check_caps(body: Mapping[str, Any]) -> None:
     for name in _OTHER_CAPS:
         if body.get(name) is not None:
             raise Refusal(400, f"{name} is not held against budgets; use max_tokens", param=name)
+    given = [name for name in _CAPS if body.get(name) is not None]
+    if len(given) > 1:
+        raise Refusal(400, f"{' and '.join(given)} are one cap; send one", param=given[1])
+    tier = body.get("service_tier")
+    if tier is not None and tier not in _USUAL_TIERS:
+        allowed = ", ".join(_USUAL_TIERS)
+        raise Refusal(
+            400, f"service_tier must be one of {allowed}: budgets know no other prices", param="service_tier"
+        )
 
 
 def most_choices(body: Mapping[str, Any]) -> int:

@@ -113,6 +113,7 @@ class Route:
         if key is None or self.planning is None or call.method != "POST" or call.path not in COSTLY:
             return await self.origin.forward(call, body=body)
         content, name = read_object(body or call.body, max_depth=self.limits.max_depth), COSTLY[call.path]
+        check_caps(content)
         given = content.get(name) if name is not None else 1
         output = given if type(given) is int and given >= 1 else None
 

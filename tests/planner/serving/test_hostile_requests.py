@@ -158,6 +158,29 @@ async def test_a_cap_of_another_name_does_not_lift_the_one_that_is_held(
     assert taken.status == 200
 
 
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ({"max_completion_tokens": 5}, "max_completion_tokens"),
+        ({"max_output_tokens": 5, "n": 2}, "max_output_tokens"),
+        ({"service_tier": "priority"}, "service_tier"),
+        ({"service_tier": "priority", "n": 2}, "service_tier"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+async def test_two_caps_and_dearer_tokens_are_not_paid_for(
+    poor: dict[str, Any], more: dict[str, Any], named: str, path: str
+) -> None:
+    async with ScriptedUpstream(behave) as up, serving(up, keys=poor) as bed:
+        refused = await bed.ask(chat(max_tokens=90, **more), headers=KEY, path=path)
+        assert (refused.status, refused.json["error"]["param"]) == (400, named)
+        assert not up.asked
+        usual = chat(max_tokens=30, max_completion_tokens=None, service_tier="auto")
+        assert (await bed.ask(usual, headers=KEY, path=path)).status == 200
+    async with ScriptedUpstream(behave) as free, serving(free) as bed:
+        assert (await bed.ask(chat(max_tokens=90, **more), path=path)).status == 200
+
+
 async def test_texts_that_are_asked_for_together_are_held_together(poor: dict[str, Any]) -> None:
     body = {"model": "tiny", "prompt": ["a", "b", "c", "d"], "max_tokens": 30}
     async with ScriptedUpstream(behave) as up, serving(up, keys=poor) as bed:
