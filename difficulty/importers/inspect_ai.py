@@ -16,7 +16,15 @@ from difficulty.generator import Generator
 from difficulty.importers.inspect_retries import Log, each_sample_once
 from difficulty.importers.inspect_sample import Reading, line_of, sample_of, with_prompt_tokens
 from difficulty.importers.inspect_wire import Evaluation, Settings, read_file
-from difficulty.importers.shared import Extract, Grade, LineGroups, Wanted, refuse_copies, warn_of_whole_texts
+from difficulty.importers.shared import (
+    Extract,
+    Grade,
+    LineGroups,
+    Wanted,
+    log_of,
+    refuse_copies,
+    warn_of_whole_texts,
+)
 from difficulty.log.sample_log import SampleLog
 
 
@@ -142,7 +150,8 @@ def read_inspect(
         about["copies_left_out"] = runs.n_copies
     if runs.unfinished:
         about["unfinished"] = runs.unfinished
-    return SampleLog.from_records(map(with_prompt_tokens, groups.records()), generators, about=about)
+    records = [with_prompt_tokens(record) for record in groups.records()]
+    return log_of(records, generators, about=about, path=paths[0])
 
 
 def _generator(spec: Evaluation, solvers: tuple[str, ...]) -> Generator:

@@ -19,7 +19,7 @@ from difficulty.generator import Generator
 from difficulty.importers.lm_eval_prompt import prompt_fields, shared_examples
 from difficulty.importers.lm_eval_samples import has_samples, samples_of
 from difficulty.importers.lm_eval_task import results_beside, task_rules
-from difficulty.importers.shared import Extract, Grade, LineGroups, Wanted, loads, warn_of_whole_texts
+from difficulty.importers.shared import Extract, Grade, LineGroups, Wanted, loads, log_of, warn_of_whole_texts
 from difficulty.log.formats.jsonl import log_lines
 from difficulty.log.sample_log import SampleLog
 
@@ -169,7 +169,7 @@ def read_lm_eval(
     }
     if without:
         about["without_samples"] = without
-    return SampleLog.from_records(groups.records(), drew, about=about)
+    return log_of(groups.records(), drew, about=about, path=paths[0])
 
 
 def _parse(data: bytes, path: str, place: int) -> dict[str, Any]:

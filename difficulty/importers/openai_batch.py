@@ -16,7 +16,7 @@ import msgspec
 from difficulty.errors import InvalidFileError, InvalidLogError
 from difficulty.files.lines import numbered_lines
 from difficulty.generator import Generator
-from difficulty.importers.shared import Extract, LineGroups, loads, refuse_copies
+from difficulty.importers.shared import Extract, LineGroups, loads, log_of, refuse_copies
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.tables.judged import find_answers
 
@@ -148,7 +148,7 @@ def read_openai_batch(*paths: str | os.PathLike[str], extract: Extract | None = 
     about: dict[str, object] = {"imported_from": "openai_batch", "files": [Path(path).name for path in paths]}
     if n_failed:
         about["failed_samples_left_out"] = n_failed
-    return SampleLog.from_records(records, generators, about=about)
+    return log_of(records, generators, about=about, path=paths[0])
 
 
 def _records(path: Path) -> list[tuple[int, Mapping[str, Any]]]:

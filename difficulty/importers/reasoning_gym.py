@@ -18,7 +18,7 @@ import msgspec
 from difficulty.errors import InvalidFileError, InvalidInputError, InvalidLogError
 from difficulty.files.lines import read_text
 from difficulty.generator import Generator
-from difficulty.importers.shared import LineGroups, loads, reference, refuse_copies
+from difficulty.importers.shared import LineGroups, loads, log_of, reference, refuse_copies
 from difficulty.log.sample_log import SampleLog
 from difficulty.prompt import Prompt
 
@@ -142,7 +142,7 @@ def read_reasoning_gym(
     }
     if n_failed:
         about["failed_samples_left_out"] = n_failed
-    return SampleLog.from_records(groups.records(), generators, about=about)
+    return log_of(groups.records(), generators, about=about, path=paths[0])
 
 
 def _open(path: Path) -> _Tasks:

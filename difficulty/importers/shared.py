@@ -18,6 +18,8 @@ from typing import Any, Final, TypeAlias
 
 from difficulty.errors import InvalidFileError, InvalidInputError, InvalidLogError
 from difficulty.files.lines import decode_text
+from difficulty.generator import Generator
+from difficulty.log.sample_log import SampleLog
 
 Extract: TypeAlias = Callable[[str], str | None]
 """Finds the answer in a completion; None where there is none."""
@@ -46,6 +48,27 @@ class LineGroups:
     def records(self) -> list[dict[str, Any]]:
         """Return one record per prompt × generator."""
         return list(self._lines.values())
+
+
+def log_of(
+    records: Sequence[Mapping[str, Any]],
+    generators: Mapping[str, Generator],
+    *,
+    about: Mapping[str, object],
+    path: str | os.PathLike[str],
+) -> SampleLog:
+    """Return the log of some records.
+
+    Raises
+    ------
+    InvalidLogError
+        When a record is not as it should be; it names the prompt, and the first file that was read.
+    """
+    try:
+        return SampleLog.from_records(records, generators, about=about)
+    except InvalidLogError as error:
+        where = "" if error.line is None else f"prompt {records[error.line - 1]['prompt_id']!r}: "
+        raise InvalidLogError(f"{where}{error.reason}", path=os.fspath(path)) from error
 
 
 def loads(data: bytes, *, path: str, line: int | None = None) -> Any:

@@ -211,3 +211,12 @@ def test_a_run_that_was_tried_again_counts_its_samples_once(
     assert "did not finish" not in told
     assert main(["import", first, "--out", out]) == 2
     assert "sample 2, epoch 1 ended in an error" in capsys.readouterr().err
+
+
+def test_what_a_log_refuses_names_file_and_prompt(tmp_path: Path) -> None:
+    usage = {"output_tokens": 9, "total_tokens": 4}  # fewer in all than were written
+    sample = {"id": 7, "input": "2 + 2?", "output": {"completion": "4", "usage": usage}}
+    path = tmp_path / "log.json"
+    path.write_text(json.dumps({"version": 2, "eval": {"task": "sums", "model": "m"}, "samples": [sample]}))
+    with pytest.raises(InvalidLogError, match=r"log\.json: prompt 'sums/7': .*prompt_tokens"):
+        read_inspect(path)
