@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from difficulty.errors import InvalidLogError
 from difficulty.log.tables.cells import Row, as_list, as_text, is_missing, is_records, plain
 from difficulty.log.tables.choice import SAMPLE_FIELDS, ColumnChoice, choose_columns
+from difficulty.log.tables.habits import is_own
 
 
 class TableColumns(NamedTuple):
@@ -64,7 +65,7 @@ def _looked_at(choice: ColumnChoice, rows: Sequence[Row]) -> ColumnChoice:
         becomes = "text" if "text" not in columns else None
         choice = choice.without("samples", becomes=becomes)
         columns = choice.columns
-    judged = {"correct", "reward"} & columns.keys()
+    judged = is_own(choice) or {"correct", "reward"} & columns.keys()
     if "score" in choice.guessed and not judged and _are_flags(rows, columns["score"]):
         choice = choice.without(
             "score", becomes="correct"

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 from difficulty.errors import InvalidLogError
-from difficulty.log.tables.cells import MISSING, Row, as_verdict, is_missing, plain
+from difficulty.log.tables.cells import MISSING, Row, as_text, as_verdict, is_missing, plain
 from difficulty.log.tables.choice import ColumnChoice
 from difficulty.log.tables.numbers import decimals_are_commas
 
@@ -21,6 +21,7 @@ COUNTS: Final = frozenset(
 )
 NUMBERS: Final = frozenset(("score", "mean_logprob", "reward"))
 
+_SAID: Final = ("answer", "gold")
 _ID: Final = re.compile(r"-?\d+(?:\.0)?")
 _FLOAT: Final = re.compile(r"-?\d+\.\d+")
 _NUMBERS_SAMPLES: Final = re.compile(
@@ -41,21 +42,27 @@ class Habits(NamedTuple):
         Fields of texts whose whole numbers end in ``.0``, which is no part of them.
     words : frozenset of str
         Words that mean nothing elsewhere, and are answers here, because some of them were judged right.
+    literal : bool
+        Whether such words stand for themselves in all fields: the table was a log.
     """
 
     decimal_comma: bool
     floats: frozenset[str]
     words: frozenset[str]
+    literal: bool = False
 
-    def text(self, field: str, cell: Any) -> Any:
+    def text(self, field: str, cell: Any) -> str | None:
         """Return a cell of text as it is meant."""
+        if isinstance(cell, str) and cell.strip() in self.words and (self.literal or field in _SAID):
+            return cell.strip()
         if field in self.floats and isinstance(cell, str):
-            return cell.strip().removesuffix(".0")
-        return cell
+            cell = cell.strip().removesuffix(".0")
+        return as_text(cell)
 
-    def is_answer(self, cell: Any) -> bool:
-        """Say whether a cell that seems to be empty is an answer."""
-        return isinstance(cell, str) and cell.strip() in self.words
+
+def is_own(choice: ColumnChoice) -> bool:
+    """Say whether a table has the columns of a log that was written as a frame: it means what it says."""
+    return all(choice.columns.get(field) == field for field in ("prompt_id", "generator"))
 
 
 def habits_of(rows: Sequence[Row], choice: ColumnChoice, *, threshold: float | None = None) -> Habits:
@@ -66,8 +73,10 @@ def habits_of(rows: Sequence[Row], choice: ColumnChoice, *, threshold: float | N
     >>> cells = [{"id": "1.0", "answer": "None", "correct": "1,0"}, {"id": "2.0", "correct": "0,0"}]
     >>> fields = {"prompt_id": "id", "answer": "answer", "correct": "correct"}
     >>> habits_of([Row(1, each) for each in cells], ColumnChoice(fields, frozenset(), ()))
-    Habits(decimal_comma=True, floats=frozenset({'prompt_id'}), words=frozenset({'None'}))
+    Habits(decimal_comma=True, floats=frozenset({'prompt_id'}), words=frozenset({'None'}), literal=False)
     """
+    if is_own(choice):
+        return Habits(False, frozenset(), MISSING - {""}, literal=True)
     columns = {field: [row.cells.get(column) for row in rows] for field, column in choice.columns.items()}
     numbers = [columns[field] for field in columns if field in (*COUNTS, *NUMBERS, "correct")]
     comma = decimals_are_commas(numbers, counts=[columns[field] for field in columns if field in COUNTS])

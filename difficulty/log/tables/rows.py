@@ -201,7 +201,7 @@ class _Reader:
         return None if column is None else plain(row.cells.get(column))
 
     def _text(self, row: Row, field: str) -> str | None:
-        return as_text(self._habits.text(field, self._cell(row, field)))
+        return self._habits.text(field, self._cell(row, field))
 
     def _line(self, row: Row) -> dict[str, Any]:
         """Return the prompt's fields of a row, which must agree with those of earlier rows."""
@@ -209,7 +209,7 @@ class _Reader:
         content, messages = self._cell(row, "prompt"), as_list(self._cell(row, "messages"))
         if is_records(content):
             content, messages = None, content
-        fields["prompt"] = as_text(content)
+        fields["prompt"] = self._habits.text("prompt", content)
         fields["messages"] = messages if is_records(messages) else None
         prompt_id = self._text(row, "prompt_id")
         if prompt_id is None:
@@ -231,7 +231,7 @@ class _Reader:
                     "one prompt: name another column as the id, or none, so that texts tell prompts apart"
                 )
             earlier[name] = value
-        generator = as_text(self._cell(row, "generator")) or self._alone
+        generator = self._text(row, "generator") or self._alone
         if generator not in self.generators:
             self.generators[generator] = self._known.get(generator) or Generator(name=generator)
         line = {"prompt_id": prompt_id, "generator": generator, **fields}

@@ -66,10 +66,8 @@ def read_sample(
             value = as_number(cell, name(field), decimal_comma=comma)
         elif field == "text":
             value = _said(cell)
-        elif field == "answer" and habits.is_answer(cell):
-            value = str(cell).strip()
         else:
-            value = as_text(habits.text(field, cell))
+            value = habits.text(field, cell)
         if value is not None:
             sample[field] = value
     if threshold is not None and "reward" in sample and "correct" not in sample:

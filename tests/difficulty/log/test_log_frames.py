@@ -209,3 +209,16 @@ def test_conversations_are_messages() -> None:
     messages = [{"role": "user", "content": "hi"}]
     log = SampleLog.from_frame({"prompt": [messages, messages], "answer": ["a", "b"]})
     assert len(log) == 1 and log.prompts[0].messages == tuple(messages)
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "arrow"])
+def test_words_and_numbers_of_a_log_come_back_as_they_are(kind: Any) -> None:
+    answers = ("None", "NA", "n/a", "4.0", "nan")
+    records = [
+        {"prompt_id": f"{n}.0", "prompt": "None", "generator": "NA", "gold": "N/A",
+         "samples": [{"answer": answer, "score": float(n % 2)}, {"answer": "0,5", "score": 0.0}]}
+        for n, answer in enumerate(answers)
+    ]  # fmt: skip
+    log = SampleLog.from_records(records, {"NA": Generator(name="NA")})
+    again = SampleLog.from_frame(log.to_frame(kind))
+    assert again.digest == log.digest
