@@ -70,7 +70,8 @@ def test_numbers_out_of_range_are_refused(n_workers: int, shard_size: int, gpus:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'ttc-planner[ray]'")
-    folders = [os.fspath(Path(__file__).parents[3]), os.fspath(Path(__file__).parents[2] / "support")]
+    here = Path(__file__)
+    folders = [os.fspath(one) for one in (here.parents[3], here.parents[2] / "support", here.parent)]
     ray.init(
         num_cpus=2,
         include_dashboard=False,
