@@ -8,9 +8,10 @@ export OMP_NUM_THREADS ?= 1
 .PHONY: demo test check bench docs clean
 
 $(VENV)/.venv:
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; set PYTHON=...") if sys.version_info < (3, 11) else None'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; set PYTHON=...") if sys.version_info < (3, 11) else None'
+	@echo "Set-up: a virtual environment in $(VENV)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@touch $@
 
 # Compiling what is never imported would take half of the time of this set-up.
 $(VENV)/.demo: $(VENV)/.venv pyproject.toml constraints.txt
