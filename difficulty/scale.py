@@ -21,6 +21,15 @@ _MOST: Final = 1e30
 FloatArray = NDArray[np.float64]
 
 
+def check_ends(lower: float, upper: float) -> None:
+    """Raise `InvalidInputError` where values are too great, or too near one another, for 32 bits."""
+    if max(abs(lower), abs(upper)) > _MOST or 0 < upper - lower < 1 / _MOST:
+        raise InvalidInputError(
+            f"values from {lower:g} to {upper:g} cannot be reckoned with: they must lie within {_MOST:g} of "
+            f"0 and be equal or at least {1 / _MOST:g} apart; record them in another unit"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Scale:
     """The lowest and the highest that a sample may be worth.
@@ -51,11 +60,7 @@ class Scale:
             raise InvalidInputError(
                 f"a scale needs finite ends, the lower below the upper; got {self.lower} and {self.upper}"
             )
-        if max(abs(self.lower), abs(self.upper)) > _MOST or self.span < 1 / _MOST:
-            raise InvalidInputError(
-                f"values from {self.lower:g} to {self.upper:g} cannot be reckoned with: they must lie within "
-                f"{_MOST:g} of 0 and at least {1 / _MOST:g} apart; record them in another unit"
-            )
+        check_ends(self.lower, self.upper)
 
     @classmethod
     def of(cls, values: ArrayLike) -> Self:

@@ -21,6 +21,7 @@ from difficulty.log.recorded_log import RecordedLog
 from difficulty.log.rewards import with_rewards
 from difficulty.log.select import lines_of_prompts
 from difficulty.log.split import held_out_groups
+from difficulty.scale import check_ends
 
 
 class DerivedLog(RecordedLog):
@@ -154,7 +155,7 @@ class DerivedLog(RecordedLog):
         Raises
         ------
         InvalidInputError
-            When it is another word, or no sample has a reward.
+            When it is another word, no sample has a reward, or rewards lie beyond all reckoning.
         """
         if what not in ("correct", "reward"):
             raise InvalidInputError(f"samples are valued by 'correct' or 'reward', got {what!r}")
@@ -166,6 +167,8 @@ class DerivedLog(RecordedLog):
                 "with_rewards('meta.rubric') or with_rewards('score') (--reward on the command line)"
             )
         known = value >= 0 if what == "correct" else ~np.isnan(value)
+        if what == "reward" and known.any():
+            check_ends(float(value[known].min()), float(value[known].max()))
         return self._with(without_ungraded(self._columns, self._independent(), known), valued_by=what)
 
     def counted_from(self, origin: float, *, per: float = 1.0) -> Self:

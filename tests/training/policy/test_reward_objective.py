@@ -307,3 +307,5 @@ def test_rewards_beyond_all_reckoning_are_refused(tmp_path: Path) -> None:
         log = regraded(simulated_log(40, n_samples=3, seed=1), -factor, 2 * factor)
         with pytest.raises(InvalidInputError, match="record them in another unit"):
             train(log, tmp_path / "policy", n_trials=1, objective="reward")
+        with pytest.raises(InvalidInputError, match="record them in another unit"):
+            savings(log, objective="reward")
