@@ -27,7 +27,7 @@ from training.policy.columns import Columns, measure_columns, screen
 from training.policy.masks import rule_masks
 from training.policy.offers import Believed, believe
 from training.policy.told import fit_telling
-from training.policy.verdict import CHECKED, SHOWN, Verdict, on_offer, verdict
+from training.policy.verdict import Verdict, on_offer, shown_for, verdict
 
 Search: TypeAlias = Callable[[Bench], "Weighed | None"]
 
@@ -140,7 +140,7 @@ def learn(
         weights = better
         columns = measured.keep(screen(measured, better.choosing, seed=seed))
         bench = bench_of(columns, better.choosing, groups=numbers, folds=folds)
-    shown = CHECKED if objective == "coverage" else SHOWN
+    shown = shown_for(measured.table.courses, objective)
     found = verdict(bench, by_text=weights is not None, shown=shown)
     offered_at = on_offer(bench, found)
     believed = believe(bench, bench.weights)

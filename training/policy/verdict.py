@@ -8,7 +8,7 @@ nothing that was learned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from difficulty.arithmetic.arrays import BoolArray
+from policies.course.course import Course
+from policies.course.selection import NO_SIGNAL
+from policies.plan.objective import Objective
 from training.policy.bench import Bench, paired
 from training.policy.offers import Believed, believe, choose, offers
 from training.policy.population import best_for_all, best_static, stopping_early
@@ -28,6 +31,9 @@ Procedure: TypeAlias = Callable[[Bench, Believed], BoolArray]
 SHOWN: Final = (3.5, 2.75)
 CHECKED: Final = (2.5, 2.75)
 """The same where a checker ends a course: it finds what the whole course finds, and little luck is left."""
+
+VOTED: Final = (2.75, 2.75)
+"""The same where all answers are taken by plain votes: with no scores to pick by, the best is less lucky."""
 
 # What a gain must come to besides, in value: savings that nobody would notice show nothing. Where the static
 # mix was itself shown to be worth more than its cheapest course, a share of its bill is noticed, too.
@@ -85,6 +91,14 @@ PROCEDURES: Final[Mapping[str, Procedure]] = {
 
 BY_TEXT: Final = frozenset(name for name in PROCEDURES if name.endswith("by text"))
 """Procedures that let a prompt's text choose."""
+
+
+def shown_for(courses: Sequence[Course], objective: Objective) -> tuple[float, float]:
+    """Return the standard errors that a gain must exceed before anything of its kind is deployed."""
+    if objective == "coverage":
+        return CHECKED
+    voted = all(item.selection.by == "vote" and item.selection.signal == NO_SIGNAL for item in courses)
+    return VOTED if voted and objective == "accuracy" else SHOWN
 
 
 def on_offer(bench: Bench, verdict: Verdict) -> BoolArray:

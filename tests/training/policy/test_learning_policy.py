@@ -11,6 +11,8 @@ from difficulty.errors import UnknownUnitError
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 from policies.cost.cost_model import CostModel
+from policies.course.course import Course, Step
+from policies.course.selection import Selection
 from training.policy.bench import Bench, paired, paired_at
 from training.policy.columns import measure_columns
 from training.policy.gaps import filled
@@ -18,7 +20,7 @@ from training.policy.learn import learn
 from training.policy.offers import Believed, believe, choose, offers
 from training.policy.population import best_for_all, best_static, stopping_early
 from training.policy.told import fit_telling
-from training.policy.verdict import BY_TEXT, on_offer, verdict
+from training.policy.verdict import BY_TEXT, CHECKED, SHOWN, VOTED, on_offer, shown_for, verdict
 from training.simulated.log import simulated_log
 
 N = 300
@@ -163,6 +165,26 @@ def test_a_share_of_a_bill_that_buys_something_is_noticed() -> None:
     alike = beside(near)
     assert best_static(alike).tolist() == [0, 1, 1, 1]
     assert set(verdict(alike).chosen) == {"static mix"}
+
+
+def test_without_scores_to_pick_by_less_luck_is_asked_for() -> None:
+    """A course that answers better by three errors is believed where votes are all there is to try."""
+    rng = np.random.default_rng(0)
+    better = rng.permutation(np.repeat([1.0, -1.0, 0.0], [14, 2, N - 16]))
+    value = np.full((N, 3), 0.5, dtype=np.float32)
+    value[:, 1] += 0.5 * better
+    one = replace(early(saving=0.0), value=value, owner=np.zeros(3, dtype=np.intp))
+    mean, error = paired(value[:, 1] - value[:, 0], one.groups)
+    assert 2.75 < mean / error < 3.5
+    steps = (Step(generator="g", n=3),)
+    votes = [Course(steps=steps), Course(steps=steps * 2)]
+    by_score = Course(steps=steps, selection=Selection(by="best", signal="score"))
+    assert "static mix" not in verdict(one, by_text=False, shown=shown_for(votes, "accuracy")).chosen
+    asked = shown_for([*votes, by_score], "accuracy")
+    assert set(verdict(one, by_text=False, shown=asked).chosen) == {"static mix"}
+    assert shown_for(votes, "accuracy") == VOTED
+    assert shown_for(votes, "reward") == SHOWN
+    assert shown_for(votes, "coverage") == CHECKED
 
 
 def test_without_text_no_choice_by_text_is_considered() -> None:
