@@ -5,6 +5,7 @@ It reads the record that training left. Where the numbers come from is said in `
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -53,9 +54,8 @@ def label_doubt(record: Mapping[str, Any]) -> str:
         text += (
             f". {single} {_share(right['labels'])} of the time by labels, and may be {low} to {high} in truth"
         )
-    lost = round(100 * rivals["may_lose"])
-    more = f"up to {lost} more of 100 prompts right" if lost else "no more prompts right with other models"
-    text += f". A policy that knew the right answers may get {more}"
+    lost = math.ceil(round(100 * rivals["may_lose"], 6))
+    text += f". A policy that knew the right answers may get up to {lost} more of 100 prompts right"
     if checked:
         return text
     return f"{text}. So far off were labels on other logs; to know, grade prompts by lot and train again"

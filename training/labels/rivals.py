@@ -25,6 +25,9 @@ _OFF: Final = 0.16
 # How far means of labels by agreement were off, at most: -.22 to .20 for single samples and votes of six logs
 # with one right answer to a question; CRUXEval-I, where many are right, -.43.
 _MEAN_OFF: Final = 0.22
+# What labels cost beyond the choice of the generator, in numbers of samples and in stopping: at most .012 in
+# sixteen trainings on four logs (`notebooks/LOG.md`, 2026-11-29).
+_ELSE: Final = 0.015
 # Graded prompts from which on they count here; an interval from fewer is too narrow.
 _FEWEST: Final = 20
 # Graded prompts that mostly settle it.
@@ -52,16 +55,16 @@ def rivals(log: SampleLog, by: Labels, *, seed: int = 0) -> dict[str, Any]:
         ``"generator"``, how far it is ``"behind"``, and the 95 % ``"interval"`` of that; ``"grade_first"``,
         ids of prompts drawn at random, as many as make a hundred with the ``"n_graded"`` that are graded;
         ``"right"``: how often single samples of the best are right by its ``"labels"``, and the 95 %
-        ``"interval"`` of the truth; ``"may_lose"``: by how much more than the best some rival may be right.
-        None where nobody knows: without graded prompts, of other labels than agreement.
+        ``"interval"`` of the truth; ``"may_lose"``: by how much more a policy that knew verdicts may be
+        right. None where nobody knows: without graded prompts, of other labels than agreement.
 
     Notes
     -----
     With graded prompts means are mended by them (`training.labels.rectify`), whatever labels are worth;
     without, labels may be off by what they were on other logs. What a policy loses that was learned from
-    labels is mostly that it draws from the wrong generator, which ``"may_lose"`` bounds. Prompts on
-    which contenders differ settle it no sooner than those drawn by lot, and what is corrected by them is
-    right for fewer others.
+    labels is mostly that it draws from the wrong generator: how much better a rival may be, and a little.
+    Prompts on which contenders differ settle it no sooner than those drawn by lot, and what is corrected by
+    them is right for fewer others.
     """
     signals = log.label_signals(by)
     label = _means(signals, Scale.of(signals.signal).share(signals.signal), signals.generators)
@@ -99,7 +102,7 @@ def rivals(log: SampleLog, by: Labels, *, seed: int = 0) -> dict[str, Any]:
             "labels": round(float(np.nanmean(label[:, best])), _DIGITS),
             "interval": [round(float(np.clip(end, 0.0, 1.0)), _DIGITS) for end in ends] if known else None,
         },
-        "may_lose": round(max([0.0, *more_right]), _DIGITS) if known else None,
+        "may_lose": round(max([0.0, *more_right]) + _ELSE, _DIGITS) if known else None,
         "unsettled": sorted(unsettled, key=lambda row: row["behind"]),
         "grade_first": [log.prompts[row].id for row in order[:more]],
     }
