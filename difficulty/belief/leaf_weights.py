@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.nested import apart, nested
 from difficulty.errors import InvalidInputError
 from difficulty.trees.trees import Trees
 
@@ -88,8 +89,7 @@ class LeafWeights:
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return what `from_arrays` needs, without pickle."""
-        trees = {f"trees.{name}": array for name, array in self.trees.to_arrays().items()}
-        return {"leaves": self.leaves, **trees}
+        return {"leaves": self.leaves, **nested("trees", self.trees.to_arrays())}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> LeafWeights:
@@ -100,12 +100,10 @@ class LeafWeights:
         InvalidInputError
             When an array is missing or foreign, or they do not fit together.
         """
-        trees = {
-            name.removeprefix("trees."): array for name, array in arrays.items() if name.startswith("trees.")
-        }
-        if set(arrays) != {"leaves", *(f"trees.{name}" for name in trees)}:
+        own, trees = apart(arrays, "trees")
+        if set(own) != {"leaves"}:
             raise InvalidInputError(f"arrays of leaf weights are leaves and trees, got {sorted(arrays)}")
-        return cls(trees=Trees.from_arrays(trees), leaves=arrays["leaves"])
+        return cls(trees=Trees.from_arrays(trees), leaves=own["leaves"])
 
     @cached_property
     def _index(self) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:

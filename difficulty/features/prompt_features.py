@@ -13,6 +13,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.nested import apart, nested
 from difficulty.errors import InvalidInputError, InvalidPromptError, NotFittedError
 from difficulty.features.text.embedding import TextEmbedding
 from difficulty.features.text.statistics import TEXT_STATISTICS, statistics_of, with_last_lines
@@ -183,7 +184,7 @@ class PromptFeatures:
             "statistics": np.array([_FINGERPRINT], dtype=np.float64),
         }
         if self._embedding is not None:
-            arrays |= {f"embedding.{name}": array for name, array in self._embedding.to_arrays().items()}
+            arrays |= nested("embedding", self._embedding.to_arrays())
         if self._hidden_mean is not None and self._hidden_axes is not None:
             arrays |= {"hidden.mean": self._hidden_mean, "hidden.axes": self._hidden_axes}
         return arrays
@@ -206,11 +207,9 @@ class PromptFeatures:
             )
         embedding_dims, hidden_dims, seed = (int(value) for value in arrays["parameters"])
         features = cls(embedding_dims=embedding_dims, hidden_dims=hidden_dims, seed=seed)
-        prefix = "embedding."
-        parts = {
-            name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)
-        }
-        features._embedding = TextEmbedding.from_arrays(parts) if embedding_dims else None
+        features._embedding = (
+            TextEmbedding.from_arrays(apart(arrays, "embedding")[1]) if embedding_dims else None
+        )
         features._hidden_mean = arrays.get("hidden.mean")
         features._hidden_axes = arrays.get("hidden.axes")
         _check_axes(features._hidden_mean, features._hidden_axes)

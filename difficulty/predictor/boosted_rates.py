@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
+from difficulty.arithmetic.nested import apart, nested
 from difficulty.errors import InvalidInputError
 from difficulty.trees.grown_boosters import trees_of_booster
 from difficulty.trees.trees import Trees
@@ -101,7 +102,7 @@ class BoostedRates:
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return what `from_arrays` needs, without pickle."""
         trees = {} if self.trees is None else self.trees.to_arrays()
-        return {"base": self.base, "ends": self.ends, **{f"trees.{name}": trees[name] for name in trees}}
+        return {"base": self.base, "ends": self.ends, **nested("trees", trees)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> BoostedRates:
@@ -112,10 +113,8 @@ class BoostedRates:
         InvalidInputError
             When an array is missing or foreign, or they do not fit together.
         """
-        trees = {
-            name.removeprefix("trees."): array for name, array in arrays.items() if name.startswith("trees.")
-        }
-        if set(arrays) != {"base", "ends", *(f"trees.{name}" for name in trees)}:
+        own, trees = apart(arrays, "trees")
+        if set(own) != {"base", "ends"}:
             raise InvalidInputError(f"arrays of boosted rates are base, ends and trees; got {sorted(arrays)}")
         return cls(
             base=arrays["base"], ends=arrays["ends"], trees=Trees.from_arrays(trees) if trees else None

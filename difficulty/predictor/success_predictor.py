@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
+from difficulty.arithmetic.nested import apart, nested
 from difficulty.errors import InvalidInputError
 from difficulty.predictor.boosted_rates import BoostedRates, fit_boosted_rates
 from difficulty.predictor.gaussian_process import GaussianProcess, fit_gaussian_process
@@ -83,8 +84,8 @@ class SuccessPredictor:
             "intercept": self.intercept,
             "slope": self.slope,
             "skill": self.skill,
-            **{f"boosted.{name}": array for name, array in self.boosted.to_arrays().items()},
-            **{f"process.{name}": array for name, array in self.process.to_arrays().items()},
+            **nested("boosted", self.boosted.to_arrays()),
+            **nested("process", self.process.to_arrays()),
         }
 
     @classmethod
@@ -96,16 +97,13 @@ class SuccessPredictor:
         InvalidInputError
             When an array is missing or foreign, or they do not fit together.
         """
-        parts: dict[str, dict[str, NDArray[Any]]] = {"boosted": {}, "process": {}, "": {}}
-        for name, array in arrays.items():
-            part, _, rest = name.partition(".")
-            parts[part if rest and part in parts else ""][rest if rest and part in parts else name] = array
-        if set(parts[""]) != {"intercept", "slope", "skill"}:
-            raise InvalidInputError(f"arrays of a success predictor are others than {sorted(parts[''])}")
+        own, boosted, process = apart(arrays, "boosted", "process")
+        if set(own) != {"intercept", "slope", "skill"}:
+            raise InvalidInputError(f"arrays of a success predictor are others than {sorted(own)}")
         return cls(
-            boosted=BoostedRates.from_arrays(parts["boosted"]),
-            process=GaussianProcess.from_arrays(parts["process"]),
-            **parts[""],
+            boosted=BoostedRates.from_arrays(boosted),
+            process=GaussianProcess.from_arrays(process),
+            **own,
         )
 
 

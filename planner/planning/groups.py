@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.rows import row_shares
 from difficulty.belief.reference_prompts import ReferencePrompts
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from policies.groups.group_planner import GroupPlanner
@@ -62,9 +63,7 @@ def first_groups(
     lengths = np.where(np.isnan(tokens), np.nanmean(tokens) if np.isfinite(tokens).any() else 1.0, tokens)
     shares, expected = [], []
     for part in weights:
-        mine = part[:, known].astype(np.float64)
-        total = mine.sum(axis=1, keepdims=True)
-        mine = np.where(total > 0, mine / np.where(total > 0, total, 1.0), 1 / len(known))
+        mine = row_shares(part[:, known].astype(np.float64))
         shares.append(mine @ recorded.shares)
         expected.append(mine @ lengths)
     if not shares:

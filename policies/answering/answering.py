@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
+from difficulty.arithmetic.nested import apart, nested
 from difficulty.errors import InvalidInputError
 from policies.answering.choosing import parts_of_chance
 from policies.answering.confidence import ConfidenceModel
@@ -176,8 +177,8 @@ class Answering:
             "confidence": self.confidence,
             "correct": self.correct,
             "told": self.told,
-            **{f"right.{name}": array for name, array in self.right.to_arrays().items()},
-            **{f"solvable.{name}": array for name, array in self.solvable.to_arrays().items()},
+            **nested("right", self.right.to_arrays()),
+            **nested("solvable", self.solvable.to_arrays()),
         }
 
     @classmethod
@@ -189,22 +190,19 @@ class Answering:
         InvalidInputError
             When an array is missing or foreign, or they do not fit together.
         """
-        own = {"usual", "levels", "columns", "confidence", "correct", "told"}
-        parts: dict[str, dict[str, NDArray[Any]]] = {"right": {}, "solvable": {}}
-        for name, array in arrays.items():
-            part, _, rest = name.partition(".")
-            if part in parts and rest:
-                parts[part][rest] = array
-            elif name not in own:
+        own, right, solvable = apart(arrays, "right", "solvable")
+        expected = {"usual", "levels", "columns", "confidence", "correct", "told"}
+        for name in own:
+            if name not in expected:
                 raise InvalidInputError(f"what is known of being right has no array {name!r}")
-        if missing := own - set(arrays):
+        if missing := expected - set(own):
             raise InvalidInputError(f"what is known of being right lacks {', '.join(sorted(missing))}")
         usual = arrays["usual"]
         if usual.shape != (len(generators), 2) or usual.dtype.kind != "f" or np.isinf(usual).any():
             raise InvalidInputError(f"what is usual must be ({len(generators)}, 2)")
         return cls(
-            right=ConfidenceModel.from_arrays(parts["right"]),
-            solvable=ConfidenceModel.from_arrays(parts["solvable"]),
+            right=ConfidenceModel.from_arrays(right),
+            solvable=ConfidenceModel.from_arrays(solvable),
             usual={
                 name: Usual(*(float(number) for number in row))
                 for name, row in zip(generators, usual, strict=True)

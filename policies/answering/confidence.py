@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
+from difficulty.arithmetic.nested import apart, nested
 from difficulty.errors import InvalidInputError
 from difficulty.trees.trees import Trees
 from policies.answering.evidence import FEATURES
@@ -78,7 +79,7 @@ class ConfidenceModel:
             "intercept": np.array(self.intercept),
         }
         if self.trees is not None:
-            arrays |= {f"trees.{name}": array for name, array in self.trees.to_arrays().items()}
+            arrays |= nested("trees", self.trees.to_arrays())
         return arrays
 
     @classmethod
@@ -90,16 +91,13 @@ class ConfidenceModel:
         InvalidInputError
             When an array is missing or foreign, or they do not fit together.
         """
-        own = {name: array for name, array in arrays.items() if not name.startswith("trees.")}
+        own, trees = apart(arrays, "trees")
         if set(own) != {"centre", "scale", "weights", "intercept"} or own["intercept"].shape != ():
             raise InvalidInputError(f"arrays of a confidence are not {sorted(own)}")
-        grown = {
-            name.removeprefix("trees."): array for name, array in arrays.items() if name.startswith("trees.")
-        }
         return cls(
             centre=own["centre"],
             scale=own["scale"],
             weights=own["weights"],
             intercept=float(own["intercept"]),
-            trees=Trees.from_arrays(grown) if grown else None,
+            trees=Trees.from_arrays(trees) if trees else None,
         )

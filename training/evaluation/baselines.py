@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
+from difficulty.arithmetic.rows import row_shares
 from policies.course.allocate import summary_of
 from policies.course.course import Course
 from training.evaluation.bed import Played, TestBed
@@ -110,9 +111,7 @@ def marginal_greedy(bed: TestBed) -> dict[str, Played]:
     name = courses[columns[0]].generators[0]
     success = bed.subject.references.success()[:, bed.subject.references.generators.index(name)]
     known = ~np.isnan(success)
-    weights = bed.weights[:, known].astype(np.float64)
-    total = weights.sum(axis=1, keepdims=True)
-    weights = np.where(total > 0, weights / np.where(total > 0, total, 1.0), 1 / weights.shape[1])
+    weights = row_shares(bed.weights[:, known].astype(np.float64))
     p = success[known]
     mean = weights @ p
     distribution = weights @ (1 - (1 - p[:, None]) ** widths)

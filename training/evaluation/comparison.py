@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
+from difficulty.arithmetic.rows import row_shares
 from training.evaluation.bed import Played
 from training.frontier import Frontier, ends, estimate, interval, number
 
@@ -57,11 +58,9 @@ class Comparison(NamedTuple):
     plateau: dict[str, float]
 
 
-def on(weights: FloatArray, rows: NDArray[np.bool_]) -> FloatArray:
+def on(weights: FloatArray, rows: NDArray[np.bool_] | NDArray[np.intp]) -> FloatArray:
     """Return bootstrap weights of some prompts, shape (R, rows); a replicate without any weighs all alike."""
-    part = weights[:, rows]
-    total = part.sum(axis=1, keepdims=True)
-    return np.where(total > 0, part / np.where(total > 0, total, 1.0), 1 / max(part.shape[1], 1))
+    return row_shares(weights[:, rows])
 
 
 def compare(played: Mapping[str, Played], weights: FloatArray, *, reference: str) -> Comparison:

@@ -82,7 +82,7 @@ def flops_matched(
                 "limited_by_log": bool(freed >= 2 * courses[column].n),
                 "all": _difference(difference, by),
                 "bands": [
-                    _difference(difference[band], _renormalised(by[:, band]))
+                    _difference(difference[band], on(by, band))
                     for band in np.array_split(order, _N_BANDS)
                     if len(band)
                 ],
@@ -133,8 +133,3 @@ def _pair(
 
 def _difference(difference: FloatArray, weights: FloatArray) -> dict[str, Any]:
     return estimate("difference", weights @ difference, under="interval", digits=4)
-
-
-def _renormalised(weights: FloatArray) -> FloatArray:
-    total = weights.sum(axis=1, keepdims=True)
-    return np.where(total > 0, weights / np.where(total > 0, total, 1.0), 1 / weights.shape[1])

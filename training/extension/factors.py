@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
+from difficulty.arithmetic.rows import row_shares
 from difficulty.belief.leaf_weights import LeafWeights
 from difficulty.belief.text_belief import TextBelief
 from difficulty.errors import InvalidInputError
@@ -113,7 +114,7 @@ class Factors:
             forest=belief.forest,
             success=success,
             references=Places(
-                success, belief.rates, np.sqrt(_normal(weights)), np.arange(size), np.zeros(size)
+                success, belief.rates, np.sqrt(row_shares(weights)), np.arange(size), np.zeros(size)
             ),
         )
 
@@ -130,7 +131,7 @@ class Factors:
             if len(same) == 1:
                 matched[row] = same[0]
                 told[row] = self.belief.rates[same[0]]
-        weights = _normal(weights)
+        weights = row_shares(weights)
         return Places(weights @ self.success, told, np.sqrt(weights), matched, np.zeros(len(weights)))
 
     def kernel(self, first: Places, second: Places) -> FloatArray:
@@ -206,8 +207,3 @@ def fit_process(factors: Factors, places: Places, *, unseen: Places | None = Non
     kernel[np.diag_indices(len(kernel))] += 1.0
     inverse = np.asarray(np.linalg.inv(kernel), dtype=np.float64)
     return Fit(factors, places, places if unseen is None else unseen, inverse)
-
-
-def _normal(weights: FloatArray) -> FloatArray:
-    total = weights.sum(axis=1, keepdims=True)
-    return np.where(total > 0, weights / np.where(total > 0, total, 1.0), 1 / weights.shape[1])
