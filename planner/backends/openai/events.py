@@ -48,11 +48,14 @@ class Events:
 
     def _usual(self, chunk: bytes) -> list[bytes] | None:
         """Cut whole events of one line each, as servers mostly send them; None for all else."""
-        if self._rest or self._open or not chunk.startswith(b"data: ") or not chunk.endswith(b"\n\n"):
+        cut = chunk.rfind(b"\n\n") + 2
+        if self._open or cut < 2 or b"\n" in chunk[cut:] or b"\r" in chunk:
             return None
-        events = chunk[6:-2].split(b"\n\ndata: ")
-        if b"\r" in chunk or chunk.count(b"\n") != 2 * len(events):
+        whole = b"".join(self._rest) + chunk[:cut] if self._rest else chunk[:cut]
+        events = whole[6:-2].split(b"\n\ndata: ")
+        if b"\r" in whole or not whole.startswith(b"data: ") or whole.count(b"\n") != 2 * len(events):
             return None
+        self._rest = [chunk[cut:]] if cut < len(chunk) else []
         self._begun = True
         return [data for event in events if (data := event.strip(b" \t"))]
 

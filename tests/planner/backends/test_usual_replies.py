@@ -6,11 +6,13 @@ A byte order mark in front of a reply has it read with care, and changes nothing
 from __future__ import annotations
 
 import json
+import random
 from typing import Any
 
 import pytest
 
 from difficulty.errors import InvalidResponseError
+from planner.backends.openai.events import Events
 from planner.backends.openai.failure import Failed
 from planner.backends.openai.stream import Pieces
 from planner.backends.openai.wire import read_event
@@ -79,6 +81,27 @@ def told(events: list[bytes], n: int) -> list[object]:
     except (Failed, InvalidResponseError) as error:
         known.append((type(error), str(error)))
     return known
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_events_are_the_same_wherever_a_stream_is_cut(seed: int) -> None:
+    rng = random.Random(seed)
+    lines = [
+        b'data: {"a": 1}\n\n',
+        b"data: 2\n\n",
+        b": hi\n\n",
+        b'data: {"b": 2}\n',
+        b"data: 3\r\n\r\n",
+        b"data: 4\r\r",
+        b"data:\n\n",
+    ]
+    for _ in range(300):
+        stream = b"".join(rng.choices(lines, [9, 9, 1, 1, 1, 1, 1], k=8)) + b"data: [DONE]\n\n"
+        cuts = sorted(rng.choices(range(len(stream)), k=rng.randrange(5)))
+        pieces, letters = Events(), Events()
+        ends = zip([0, *cuts], [*cuts, len(stream)], strict=True)
+        came = [one for begin, end in ends for one in pieces.feed(stream[begin:end])]
+        assert came == [one for byte in stream for one in letters.feed(bytes([byte]))]
 
 
 def test_events_that_come_at_once_are_those_that_come_letter_by_letter() -> None:
