@@ -7,7 +7,7 @@ templates of tokenizers are applied here, tokens are left to the engines.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from difficulty.errors import InvalidInputError, InvalidPromptError
@@ -80,8 +80,8 @@ def messages_of(request: SampleRequest) -> list[Mapping[str, object]]:
     return [{"role": "user", "content": text_of(request)}]
 
 
-def render_chat(tokenizer: Any, request: SampleRequest, *, options: Mapping[str, object]) -> tuple[str, bool]:
-    """Return the text that a model continues, prefix included, and whether it has its special tokens already.
+def tokens_of(tokenizer: Any, request: SampleRequest, *, options: Mapping[str, object]) -> list[int]:
+    """Return the tokens that a model in this process continues, prefix included.
 
     Parameters
     ----------
@@ -90,7 +90,8 @@ def render_chat(tokenizer: Any, request: SampleRequest, *, options: Mapping[str,
     request : SampleRequest
         The prompt, and in `prefix` the answer so far.
     options : mapping
-        Further variables of the chat template, e.g. ``{"enable_thinking": False}``.
+        Further variables of the chat template, e.g. ``{"enable_thinking": False}``; the generator's effort
+        is one of them where it has any.
 
     Raises
     ------
@@ -99,7 +100,11 @@ def render_chat(tokenizer: Any, request: SampleRequest, *, options: Mapping[str,
     """
     answer_so_far = "".join(request.prefix)
     if getattr(tokenizer, "chat_template", None) is None:
-        return text_of(request) + answer_so_far, False
-    messages: Sequence[Mapping[str, object]] = messages_of(request)
-    rendered = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **options)
-    return str(rendered) + answer_so_far, True
+        return list(tokenizer(text_of(request) + answer_so_far, add_special_tokens=True)["input_ids"])
+    effort = request.generator.reasoning_effort
+    wanted = {**options, **({} if effort is None else {"reasoning_effort": effort})}
+    text = tokenizer.apply_chat_template(
+        messages_of(request), tokenize=False, add_generation_prompt=True, **wanted
+    )
+    # A rendered template has its special tokens already.
+    return list(tokenizer(str(text) + answer_so_far, add_special_tokens=False)["input_ids"])

@@ -16,7 +16,7 @@ from typing import Any, Self, final
 
 from difficulty.errors import BackendError, InvalidInputError, require
 from planner.backends.decoding import Row, decode, plan_groups
-from planner.backends.prompt_text import check_request, render_chat
+from planner.backends.prompt_text import check_request, tokens_of
 from planner.backends.results import Drawn, Spent, assemble
 from planner.backends.seeded_sampling import sample_key
 from planner.backends.stop_strings import StopStrings
@@ -171,10 +171,7 @@ class TransformersBackend:
         return (Metered(usage, exact=True),)
 
     def _encode(self, request: SampleRequest) -> tuple[int, ...]:
-        effort = request.generator.reasoning_effort
-        options = self._chat_options | ({} if effort is None else {"reasoning_effort": effort})
-        text, has_special_tokens = render_chat(self._tokenizer, request, options=options)
-        return tuple(self._tokenizer(text, add_special_tokens=not has_special_tokens)["input_ids"])
+        return tuple(tokens_of(self._tokenizer, request, options=self._chat_options))
 
     def _serve(self, job: _Job) -> None:
         """Run all waiting jobs in one go, unless another thread has run this one meanwhile."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self, final
 
 from difficulty.errors import BackendError, InvalidInputError, InvalidResponseError, require
-from planner.backends.prompt_text import check_request, render_chat
+from planner.backends.prompt_text import check_request, tokens_of
 from planner.backends.results import Drawn, Spent, assemble
 from planner.ports.ports import Completion, FinishReason, SampleRequest
 from policies.cost.usage import Usage
@@ -126,11 +126,7 @@ class VLLMBackend:
         return [self._read(request, output) for request, output in zip(requests, outputs, strict=True)]
 
     def _encode(self, request: SampleRequest) -> list[int]:
-        tokenizer = self._llm.get_tokenizer()
-        effort = request.generator.reasoning_effort
-        options = self._chat_options | ({} if effort is None else {"reasoning_effort": effort})
-        text, has_special_tokens = render_chat(tokenizer, request, options=options)
-        return list(tokenizer(text, add_special_tokens=not has_special_tokens)["input_ids"])
+        return tokens_of(self._llm.get_tokenizer(), request, options=self._chat_options)
 
     def _parameters(self, request: SampleRequest) -> Any:
         generator = request.generator

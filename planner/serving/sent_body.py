@@ -12,27 +12,26 @@ from difficulty.generator import Generator
 from planner.serving.plannable import Asked
 
 
-def with_settings(body: dict[str, Any], generator: Generator, asked: Asked) -> dict[str, Any]:
-    """Return a body for a completion with the generator's settings where the client has none of its own."""
-    _draw(body, generator, asked)
-    if generator.max_output_tokens is not None:
-        with_cap(body, generator.max_output_tokens, responses=False)
-    if asked.reasoning_effort is None:
-        body.pop("reasoning_effort", None)
-        if generator.reasoning_effort is not None:
-            body["reasoning_effort"] = generator.reasoning_effort
-    return body
+def with_settings(
+    body: dict[str, Any], generator: Generator, asked: Asked, *, responses: bool
+) -> dict[str, Any]:
+    """Return a body with the generator's settings where the client has none of its own.
 
-
-def with_response_settings(body: dict[str, Any], generator: Generator, asked: Asked) -> dict[str, Any]:
-    """Return a body of the endpoint for responses with the generator's settings, as `with_settings`."""
-    _draw(body, generator, asked)
+    `responses` says that it goes to the endpoint for responses, else to one for completions.
+    """
+    body["model"] = generator.model
+    if asked.temperature is None and generator.temperature is not None:
+        body["temperature"] = generator.temperature
+    if asked.top_p is None and generator.top_p is not None:
+        body["top_p"] = generator.top_p
     if generator.max_output_tokens is not None:
-        with_cap(body, generator.max_output_tokens, responses=True)
+        with_cap(body, generator.max_output_tokens, responses=responses)
     if asked.reasoning_effort is None:
-        body.pop("reasoning", None)
-        if generator.reasoning_effort is not None:
-            body["reasoning"] = {"effort": generator.reasoning_effort}
+        field = "reasoning" if responses else "reasoning_effort"
+        effort = generator.reasoning_effort
+        body.pop(field, None)
+        if effort is not None:
+            body[field] = {"effort": effort} if responses else effort
     return body
 
 
@@ -42,11 +41,3 @@ def with_cap(body: dict[str, Any], cap: int, *, responses: bool) -> None:
         body["max_output_tokens"] = cap
     else:
         body["max_completion_tokens" if "max_completion_tokens" in body else "max_tokens"] = cap
-
-
-def _draw(body: dict[str, Any], generator: Generator, asked: Asked) -> None:
-    body["model"] = generator.model
-    if asked.temperature is None and generator.temperature is not None:
-        body["temperature"] = generator.temperature
-    if asked.top_p is None and generator.top_p is not None:
-        body["top_p"] = generator.top_p

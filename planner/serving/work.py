@@ -38,7 +38,7 @@ from planner.serving.reply import (
 from planner.serving.request_log import RequestLog
 from planner.serving.responses import Response
 from planner.serving.selecting import WHOLE
-from planner.serving.sent_body import with_response_settings, with_settings
+from planner.serving.sent_body import with_settings
 from planner.serving.settings import Limits
 from planner.serving.single import counted, stop_reason
 from planner.serving.telling import WITHHELD, Planned, extension_of, finish_of, headers_of, nothing
@@ -117,7 +117,7 @@ class Work:
                 generator = replace(generator, max_output_tokens=cap)
         body = {key: value for key, value in self.request.body.items() if key != "planner"}
         responses = self.request.as_chat is not None
-        body = (with_response_settings if responses else with_settings)(body, generator, asked)
+        body = with_settings(body, generator, asked, responses=responses)
         body = merged(body, planning.sources[name].fields_of(generator))
         hides = asked.stream and not asked.include_usage and not responses
         if hides:
