@@ -138,26 +138,20 @@ async def run_plans(
     )
     if work.learned:
         check_learned([], [], models, wanted=True)
-    tasks = [work.task(number, plan, prompts[number]) for number, plan in enumerate(plans)]
+
+    def task_of(number: int, plan: AllocationPlan) -> Task:
+        return work.task(number, plan, prompts[number])
+
+    tasks = [task_of(number, plan) for number, plan in enumerate(plans)]
     limits = _with_budget(limits or Limits(), budget, cost_model, n_prompts=len(prompts))
     turns: Turns | None = None
     if limits.max_cost is not None and levels is not None:
         turns = Deepening(
-            plans,
-            limit=limits.max_cost,
-            task_of=lambda number, plan: work.task(number, plan, prompts[number]),
-            levels=levels,
-            least=least or (),
-            seed=seed,
+            plans, limit=limits.max_cost, task_of=task_of, levels=levels, least=least or (), seed=seed
         )
     elif limits.max_cost is not None and (replan is not None or least is not None):
         turns = Parts(
-            plans,
-            limit=limits.max_cost,
-            task_of=lambda number, plan: work.task(number, plan, prompts[number]),
-            replan=replan,
-            least=least or (),
-            seed=seed,
+            plans, limit=limits.max_cost, task_of=task_of, replan=replan, least=least or (), seed=seed
         )
     with nullcontext() if run_log is None else RunLog.open(run_log, resume=os.path.exists(run_log)) as log:
         outcomes = await drive(
