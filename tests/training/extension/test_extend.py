@@ -261,6 +261,10 @@ def test_the_command_line_extends(bed: Bed, tmp_path: Path, capsys: pytest.Captu
     capsys.readouterr()
     assert main(arguments) == 0
     assert "60 labelled prompts and 190 that nobody graded" in capsys.readouterr().out.replace("\n", " ")
+    bed.left.select_generators(["model-0"]).write(tmp_path / "old.jsonl.gz")
+    assert main([*arguments[:3], str(tmp_path / "old.jsonl.gz"), *arguments[3:]]) == 0
+    told = capsys.readouterr().out.replace("\n", " ")
+    assert "190 that nobody graded (190 told by graded answers of others)" in told
     assert main([*arguments, "--generator", "nobody"]) == 2
 
 
