@@ -130,7 +130,7 @@ class RayWorker:
         if not shards:
             return
         ray = require("ray", extra="ray")
-        actors = self._start(ray, plan, n=min(self.n_workers, len(shards)))
+        shared, actors = self._start(ray, plan, n=min(self.n_workers, len(shards)))
         try:
             waiting = list(reversed(shards))
             idle, running = list(actors), {}
@@ -151,15 +151,16 @@ class RayWorker:
         finally:
             for actor in actors:
                 ray.kill(actor)
+            del shared  # held until here: a worker that is started again asks for the plan
 
-    def _start(self, ray: Any, plan: CollectPlan, *, n: int) -> list[Any]:
-        """Start the actors, and Ray where it does not run yet."""
+    def _start(self, ray: Any, plan: CollectPlan, *, n: int) -> tuple[Any, list[Any]]:
+        """Start the actors, and Ray where it does not run yet; return the plan's reference, too."""
         if not ray.is_initialized():
             ray.init(address=self.address, include_dashboard=False, log_to_driver=False)
         kind = ray.remote(max_restarts=_MAX_RESTARTS, max_task_retries=_MAX_RESTARTS)(_Drawer)
         shared = ray.put(plan)
         options = {"num_gpus": self.gpus_per_worker} if self.gpus_per_worker else {"num_cpus": 1}
-        return [
+        return shared, [
             kind.options(**options).remote(shared, self.open_backend, self.open_verifier, self.driver)
             for _ in range(n)
         ]
