@@ -58,7 +58,7 @@ def lab_prompts(problems: Sequence[WordProblem]) -> tuple[Prompt, ...]:
 
     Examples
     --------
-    >>> from training.lab import draw_problems
+    >>> from training.lab.tasks import draw_problems
     >>> [prompt.id for prompt in lab_prompts(draw_problems(n=2, seed=0, n_steps=3, n_digits=2))]
     ['word-problem-3x2-00000', 'word-problem-3x2-00001']
     """
