@@ -6,7 +6,7 @@ Plain prompt files are left to `planner.files.prompts`, drawing and grading to t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +16,7 @@ import msgspec
 
 from difficulty.errors import InvalidFileError, InvalidInputError, InvalidPromptError, require
 from difficulty.files.lines import decode_text, numbered_lines
+from difficulty.log.tables.choice import choose_columns
 from difficulty.prompt import Prompt
 from planner.collection.gold import gold_of
 from planner.files.prompts import MAX_PROMPTS, Form, prompt_lines, read_prompts
@@ -86,14 +87,20 @@ def read_tasks(
     if records is None:
         prompts, unused = read_prompts(source, form=form)
         return TaskSource(prompts[:size], None, Path(source).name, unused)
-    prompts = tuple(
-        _benchmark_prompt(record, f"{source}, line {number}", f"{_stem(source)}-{place}")
-        for place, (number, record) in enumerate(records[:size])
-    )
-    known = {*_QUESTIONS, *_ANSWERS, *_IDS, "group"}
-    return TaskSource(
-        prompts, None, Path(source).name, tuple(sorted({key for _, r in records for key in r} - known))
-    )
+    fields = list(dict.fromkeys(field for _, record in records for field in record))
+    ids = [*_IDS, *filter(None, [choose_columns(fields).columns.get("prompt_id")])]
+    found: dict[str, Prompt] = {}
+    for place, (number, record) in enumerate(records[:size]):
+        where = f"{source}, line {number}"
+        prompt = _benchmark_prompt(record, where, ids, f"{_stem(source)}-{place}")
+        if prompt.id in found:
+            raise InvalidPromptError(
+                f"{where}: the id {prompt.id!r} is given twice; ids must be unique (a table of samples has "
+                "several rows a prompt: planner import reads it)"
+            )
+        found[prompt.id] = prompt
+    left = set(fields) - {*_QUESTIONS, *_ANSWERS, *ids, "group"}
+    return TaskSource(tuple(found.values()), None, Path(source).name, tuple(sorted(left)))
 
 
 @final
@@ -189,12 +196,12 @@ def _record(line: bytes, where: str) -> Mapping[str, Any]:
         raise InvalidPromptError(f"{where}: {error}; mend the line") from error
 
 
-def _benchmark_prompt(record: Mapping[str, Any], where: str, default_id: str) -> Prompt:
+def _benchmark_prompt(record: Mapping[str, Any], where: str, ids: Sequence[str], default_id: str) -> Prompt:
     question = next((record[name] for name in _QUESTIONS if isinstance(record.get(name), str)), None)
     if question is None:
         raise InvalidPromptError(f"{where}: there is no text under {' or '.join(_QUESTIONS)}")
     try:
-        given = next((record[name] for name in _IDS if record.get(name) is not None), default_id)
+        given = next((record[name] for name in ids if record.get(name) is not None), default_id)
         return Prompt(
             id=_name(given, "an id"),
             text=question,
@@ -233,6 +240,8 @@ def _answer(value: object, name: str) -> str:
 def _name(value: object, what: str) -> str:
     if value is None:
         return ""
+    if isinstance(value, float) and value.is_integer():  # whole numbers in tables with gaps
+        value = int(value)
     if isinstance(value, (str, int)) and not isinstance(value, bool):
         return str(value)
     raise InvalidPromptError(f"{what} must be a text or a whole number, got {str(value)[:60]}")

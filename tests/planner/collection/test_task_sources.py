@@ -55,6 +55,23 @@ def test_a_solution_without_a_final_answer_is_an_error_with_its_line(tmp_path: P
         read_tasks(path)
 
 
+def test_ids_stand_under_any_usual_name(tmp_path: Path) -> None:
+    table = tmp_path / "q.csv"
+    table.write_text("Question ID,question,answer,level\nq7,How many?,7,3\nq8,And now?,8,4\n")
+    tasks = read_tasks(str(table))
+    assert [(prompt.id, prompt.gold) for prompt in tasks.prompts] == [("q7", "7"), ("q8", "8")]
+    assert tasks.unused_fields == ("level",)
+    whole = write(tmp_path / "w.jsonl", {"question": "x?", "question_id": 3.0}, {"question": "y?"})
+    assert [prompt.id for prompt in read_tasks(whole).prompts] == ["3", "w-1"]
+
+
+def test_a_table_of_samples_is_no_table_of_questions(tmp_path: Path) -> None:
+    table = tmp_path / "samples.csv"
+    table.write_text("Question ID,question,is_correct\nq7,How many?,true\nq7,How many?,false\n")
+    with pytest.raises(InvalidPromptError, match=r"line 3: the id 'q7' is given twice.*planner import"):
+        read_tasks(str(table))
+
+
 def test_plain_prompt_files_are_left_as_they_are(tmp_path: Path) -> None:
     path = write(tmp_path / "p.jsonl", {"id": "a", "prompt": "1 + 1?", "gold": 2, "colour": "red"})
     tasks = read_tasks(path)
