@@ -144,6 +144,11 @@ def measure_columns(
     early += deeper(recorded, {}) if going_deeper else []
     early = [course for course in early if trying(course)]
     table = measure(log, recorded, menu, early, objective=objective, learned=learned, seed=seed)
+    if (np.isnan(table.value) | np.isnan(table.cost(model, lengths))).all():
+        raise UnknownUnitError(
+            f"no course can be priced in {model.unit}: the log does not record {_unrecorded(log, model)}; "
+            "record it, or choose another unit"
+        )
     if coarse:
         table = refined(table, lambda owners: early_stopping(recorded, coverage=coverage, generators=owners))
     alone = table.cost(model, lengths)
@@ -172,11 +177,6 @@ def measure_columns(
         )
     value, cost = table.value, table.cost(model, lengths)
     known = ~(np.isnan(value) | np.isnan(cost)).all(axis=0)
-    if not known.any():
-        raise UnknownUnitError(
-            f"no course can be priced in {model.unit}: the log does not record {_unrecorded(log, model)}; "
-            "record it, or choose another unit"
-        )
     if not known.all():
         table = table.columns(np.flatnonzero(known))
         value, cost = value[:, known], cost[:, known]

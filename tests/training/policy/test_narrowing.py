@@ -7,6 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from difficulty.errors import UnknownUnitError
+from difficulty.log.sample_log import SampleLog
 from policies.cost.cost_model import CostModel
 from policies.course.course import Course, waves
 from policies.table.table import CourseTable
@@ -78,3 +80,16 @@ def test_fewer_courses_are_measured_and_nothing_best_is_lost(monkeypatch: pytest
     assert (worth[0] - worth[1]).mean() < 0.001
     owners = Counter(course.generators for course in few.table.courses)
     assert max(owners.values()) > 3 * np.median(list(owners.values()))
+
+
+def test_a_unit_that_nothing_can_be_priced_in_is_refused_before_grids_are_narrowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(columns, "_MOST_FINE", 1)
+    recorded = [
+        {"prompt_id": str(at), "generator": "g", "samples": [{"answer": "1", "correct": True}] * 3}
+        for at in range(30)
+    ]
+    log = SampleLog.from_records(recorded)
+    with pytest.raises(UnknownUnitError, match="does not record output_tokens;"):
+        measure_columns(log, CostModel(unit="output_tokens", generators=log.generators), objective="accuracy")
