@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from difficulty.errors import UnknownUnitError
+from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 from policies.cost.cost_model import CostModel
 from policies.course.course import Course, waves
@@ -90,6 +91,6 @@ def test_a_unit_that_nothing_can_be_priced_in_is_refused_before_grids_are_narrow
         {"prompt_id": str(at), "generator": "g", "samples": [{"answer": "1", "correct": True}] * 3}
         for at in range(30)
     ]
-    log = SampleLog.from_records(recorded)
+    log = SampleLog.from_records(recorded, {"g": Generator(name="g")})
     with pytest.raises(UnknownUnitError, match="does not record output_tokens;"):
         measure_columns(log, CostModel(unit="output_tokens", generators=log.generators), objective="accuracy")
