@@ -94,6 +94,8 @@ def sample_pool(
     said = chosen[~np.isnan(lines.prompt_tokens[chosen])]
     prompt_tokens[lines.prompt[said]] = lines.prompt_tokens[said]
     own = _differ(sent) or (cached is not None and _differ(cached))
+    if own:
+        sent = np.where(np.isnan(sent) & (answer != -2), prompt_tokens[:, None], sent)
     counts_only = np.zeros(len(columns.prompts), dtype=np.bool_)
     counts_only[lines.prompt[table.counted]] = True
     cut = samples.finishes.index("length") if "length" in samples.finishes else -2

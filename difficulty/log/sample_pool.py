@@ -49,10 +49,11 @@ class SamplePool:
         recorded and on padding, None where no sample of the log has them.
     own_prompt_tokens : ndarray of float64, shape (P, M), or None
         Prompt tokens that each sample sent in its own requests, as agents do: to be charged for each sample
-        in place of `prompt_tokens`. NaN where not recorded and on padding; None unless samples of one prompt
-        differ.
+        in place of `prompt_tokens`, which stands where a sample does not say it. NaN on padding; None
+        unless samples of one prompt differ.
     cached_prompt_tokens : ndarray of float64, shape (P, M), or None
-        The part of a sample's prompt tokens that a cache spared; NaN and None as above, by what is recorded.
+        The part of a sample's prompt tokens that a cache spared; NaN where not recorded and on padding, None
+        where no sample of the log has any.
     worth : ndarray of float64, shape (P, M), or None
         What each sample is worth, where that is not its correctness (`SampleLog.valued_by`); NaN where not
         known and on padding.
@@ -89,6 +90,13 @@ class SamplePool:
         padding. The one place where correctness becomes a value; ndarray of float64, shape (P, M).
         """
         return _value(self.correct, self.worth)
+
+    @property
+    def shared_prompt_tokens(self) -> NDArray[np.float64]:
+        """What samples that are asked for at once share of their prompt: all of it, or 0 where each sends its
+        own; ndarray of float64, shape (P,).
+        """
+        return self.prompt_tokens if self.own_prompt_tokens is None else np.zeros(len(self.n))
 
     @property
     def n_valued(self) -> NDArray[np.int64]:

@@ -31,7 +31,8 @@ class Lengths:
     Parameters
     ----------
     reference : mapping of str to ndarray, shape (T,)
-        By generator; NaN where not recorded.
+        By generator; NaN where not recorded, 0 where each sample sends a prompt of its own, which its course
+        is charged for.
     fit : mapping
         Per generator, intercept and slope of prompt tokens against characters.
     """
@@ -47,15 +48,16 @@ class Lengths:
         """
         own = np.array([np.nan if p.prompt_tokens is None else p.prompt_tokens for p in prompts])
         told = ~np.isnan(own)
+        shared = np.array([float(np.any(self.reference[name])) for name in generators])
         if told.all():
-            return np.repeat(own[:, None], len(generators), axis=1)
+            return np.asarray(own[:, None] * shared)
         characters = np.array([np.nan if p.content is None else len(p.content) for p in prompts])
         tokens = np.empty((len(prompts), len(generators)))
         for at, name in enumerate(generators):
             intercept, slope = self.fit.get(name, (np.nan, np.nan))
             fitted = np.maximum(intercept + slope * characters, 1.0)
             tokens[:, at] = np.where(told, own, np.where(np.isnan(fitted), self._usual(name), fitted))
-        return tokens
+        return np.asarray(tokens * shared)
 
     def _usual(self, generator: str) -> float:
         """Return the mean over the references; 0 if unknown."""

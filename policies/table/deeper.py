@@ -115,7 +115,8 @@ def ordered_chains(
     for name in log.generators:
         chains = log.chains(name)
         if chains is not None and chains.n_steps > 1 and chains.correct[:, columns].shape[1]:
-            found[name] = _ordered(chains, log.pool(name).prompt_tokens, right, n_orders, columns, seed)
+            shared = log.pool(name).shared_prompt_tokens
+            found[name] = _ordered(chains, shared, right, n_orders, columns, seed)
     return found
 
 
@@ -153,10 +154,10 @@ def _ordered(
         if bool(drawn.any()) and not bool(np.isnan(values[drawn]).any())
     }
     ordered = put(sent).astype(np.float32)
-    # First attempts are one request, which reads the prompt once; of later steps, one prompt is charged by
-    # whoever counts requests.
-    ordered[..., 0] = 0.0
-    ordered[:, :, 0, 1:] -= prompt[:, None, None].astype(np.float32)
+    # First attempts are one request, which reads the prompt once; of each step, one prompt that is shared is
+    # charged by whoever counts requests.
+    ordered[:, :, 1:, 0] = 0.0
+    ordered[:, :, 0] -= prompt[:, None, None].astype(np.float32)
     reads = chain_settings(chains)
     step = course_of(
         Allocation(generator=chains.generator, strategy="sequential_revision", depth=2, params=reads)

@@ -95,15 +95,13 @@ def measure_more(
 
 
 def _charge(log: SampleLog, table: CourseTable) -> None:
-    """Add what each sample has of its own: a prompt of other length, and what a reward model reads of it."""
+    """Add what a reward model was recorded to read of each sample."""
     for slot, name in enumerate(table.slots.generator):
-        pool, course = log.pool(name), table.courses[table.slots.course[slot]]
+        course = table.courses[table.slots.course[slot]]
         kinds = {step.kind for step in course.steps}
-        if "search" in kinds:
-            continue  # a replay knows what its searches sent and had read
-        if pool.own_prompt_tokens is not None and kinds == {"sample"}:
-            table.resent_tokens[:, slot] = row_mean(pool.own_prompt_tokens) * table.samples[:, slot]
-        if is_scored(course):
+        # A replay knows what its searches had read.
+        if "search" not in kinds and is_scored(course):
+            pool = log.pool(name)
             chains = log.chains(name) if "revise" in kinds else None
             tokens = pool.verifier_tokens if chains is None else chains.verifier_tokens
             read = np.nan if tokens is None else row_mean(tokens.reshape(len(tokens), -1))
@@ -112,12 +110,7 @@ def _charge(log: SampleLog, table: CourseTable) -> None:
 
 def prompt_lengths(log: SampleLog) -> dict[str, NDArray[np.float64]]:
     """Return the tokens of each prompt by generator, shape (P,); 0 where each sample has its own prompt."""
-    lengths = {}
-    for name in log.generators:
-        pool = log.pool(name)
-        own = pool.own_prompt_tokens
-        lengths[name] = pool.prompt_tokens if own is None else np.zeros(len(pool.n))
-    return lengths
+    return {name: log.pool(name).shared_prompt_tokens for name in log.generators}
 
 
 def prompt_token_fit(log: SampleLog) -> dict[str, tuple[float, float]]:

@@ -40,7 +40,7 @@ class Path:
     output_tokens : ndarray of float32, shape (G, N, P, R)
         Tokens so far of each of G generators, in the order of first use.
     resent_tokens : ndarray of float32, shape (G, N, P, R), or None
-        Prompt tokens so far beyond one prompt per step; None where no chain is extended.
+        Prompt tokens so far beyond one prompt per step; None where no source has any.
     """
 
     draws: tuple[Source, ...]
@@ -92,7 +92,7 @@ def follow(
         return total
 
     resent = None
-    if any(source.n_chains for source in draws):
+    if any(samples.resent_tokens is not None for samples in given.values()):
         none = np.zeros(shape[1:], dtype=np.float32)
         parts = [s.resent_tokens[prompts, :, at] if s.resent_tokens is not None else none for s, at in places]
         resent = so_far(np.stack(parts))

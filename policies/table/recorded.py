@@ -77,7 +77,8 @@ class OrderedSamples:
     prompt_tokens : ndarray of float64, shape (P,)
         NaN where not recorded.
     resent_tokens : ndarray of float32, optional
-        Prompt tokens of attempts beyond one prompt per step; None where samples have none.
+        Prompt tokens of attempts beyond one prompt per step, or those that each sample sent of its own; None
+        where samples share their prompt.
     """
 
     n: NDArray[np.int64]
@@ -283,6 +284,7 @@ def _ordered(
     nothing = np.zeros(len(value))
     if answered and pool.worth is not None:
         nothing = np.nan_to_num(row_mean(np.where(usable & (answer < 0), value, np.nan)))
+    own = pool.own_prompt_tokens
     signals = {"mean_logprob": pool.mean_logprob, "score": pool.score}
     signals = {
         name: values
@@ -301,4 +303,5 @@ def _ordered(
         signals={name: put(np.nan_to_num(values).astype(np.float32)) for name, values in signals.items()},
         judge=learned if learned is not None and answered else None,
         prompt_tokens=pool.prompt_tokens,
+        resent_tokens=None if own is None else put(filled_tokens(own, usable).astype(np.float32)),
     )

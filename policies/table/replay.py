@@ -215,7 +215,9 @@ class _Reader:
         value = read.value + share * search.value[prompts]
         value -= (1 - search.silent[prompts]) * self._mean(before.astype(np.float32))
         mine = course.generators.index(step.generator)
-        length = self._recorded.samples[step.generator].prompt_tokens[prompts].astype(np.float32)
+        probed = self._recorded.samples[step.generator]
+        length = probed.prompt_tokens[prompts].astype(np.float32)
+        shared = length if probed.resent_tokens is None else 0.0
         output, sent = search.output_tokens[prompts], search.prompt_tokens[prompts]
         heard = search.verifier_tokens[prompts]
         if is_scored(course):
@@ -227,7 +229,7 @@ class _Reader:
             "samples": step.n * share,
             "requests": share,
             "output_tokens": share * output,
-            "resent_tokens": share * (sent - length),
+            "resent_tokens": share * (sent - shared),
             "verifier_tokens": share * heard,
         }
         usage = {}

@@ -14,7 +14,7 @@ from difficulty.log.sample_log import SampleLog
 from policies.course.allocate import course_of
 from policies.course.allocation import Allocation
 from policies.menu.curves import measure_curves
-from policies.menu.halves import Half
+from policies.menu.halves import Half, row_mean
 from policies.plan.objective import Objective
 from policies.table.reading import is_scored
 from policies.table.table import CourseTable
@@ -55,15 +55,18 @@ def static_table(
     known = ~np.isnan(curves.value)
     read = np.full(known.shape, np.nan) if curves.verifier_tokens is None else curves.verifier_tokens
     for at, course in enumerate(courses):
-        prompt = log.pool(course.generators[0]).prompt_tokens
+        pool = log.pool(course.generators[0])
         chained = course.steps[0].kind == "revise"
         requests = float(len(course.steps)) if chained else 1.0
         sent = curves.prompt_tokens[:, at]
         table.samples[:, at] = np.where(known[:, at], curves.samples[:, at], np.nan)
         table.requests[:, at] = np.where(known[:, at], requests, np.nan)
         table.output_tokens[:, at] = curves.output_tokens[:, at]
-        plain = course.steps[0].kind == "sample"
-        table.resent_tokens[:, at] = 0.0 if plain else sent - prompt * requests
+        if course.steps[0].kind == "sample":
+            own = pool.own_prompt_tokens
+            table.resent_tokens[:, at] = 0.0 if own is None else row_mean(own) * table.samples[:, at]
+        else:
+            table.resent_tokens[:, at] = sent - pool.shared_prompt_tokens * requests
         table.verifier_tokens[:, at] = read[:, at] if is_scored(course) else 0.0
         table.rounds[:, at] = np.where(known[:, at], len(course.steps), np.nan)
     table.value[:] = curves.value

@@ -73,13 +73,15 @@ def test_prompt_tokens_of_samples_that_differ_are_their_own() -> None:
         {"prompt_id": "q", "generator": "a", "prompt_tokens": 30, "samples": [{"prompt_tokens": 40}]},
         {"prompt_id": "p", "generator": "b", "samples": [{"prompt_tokens": 7}, {"prompt_tokens": 7}, {}]},
         {"prompt_id": "q", "generator": "b", "prompt_tokens": 8, "samples": [{}]},
+        {"prompt_id": "r", "generator": "a", "prompt_tokens": 20, "samples": [{}]},
     )
     pool, plain = log.pool("a"), log.pool("b")
-    assert pool.prompt_tokens.tolist() == [70.0, 30.0]
+    assert pool.prompt_tokens.tolist() == [70.0, 30.0, 20.0]
     assert pool.own_prompt_tokens is not None and pool.cached_prompt_tokens is not None
-    np.testing.assert_array_equal(pool.own_prompt_tokens, [[90, 50], [40, np.nan]])
-    np.testing.assert_array_equal(pool.cached_prompt_tokens, [[60, np.nan], [np.nan, np.nan]])
-    assert plain.prompt_tokens.tolist() == [7.0, 8.0]
+    # Where a sample does not say it, its line does.
+    np.testing.assert_array_equal(pool.own_prompt_tokens, [[90, 50], [40, np.nan], [20, np.nan]])
+    np.testing.assert_array_equal(pool.cached_prompt_tokens, [[60, np.nan], [np.nan] * 2, [np.nan] * 2])
+    np.testing.assert_array_equal(plain.prompt_tokens, [7.0, 8.0, np.nan])
     assert plain.own_prompt_tokens is None and plain.cached_prompt_tokens is None
 
 

@@ -66,6 +66,16 @@ def test_costs_are_the_recorded_usage() -> None:
     assert_allclose(expected("usd", FIRST, alone)[0, 3], dollars, rtol=1e-6)
 
 
+def test_prompts_that_samples_send_themselves_are_not_charged_by_request() -> None:
+    """Where no prompt is shared, what was sent stands in the table."""
+    lengths = Lengths(reference={**LENGTHS.reference, "small": np.zeros(2)}, fit=LENGTHS.fit)
+    model = CostModel(unit="total_tokens", generators=GENERATORS)
+    priced = Expectation.of(table(resent_tokens=7 * SAMPLES), model, lengths)
+    for prompt in (FIRST[0], Prompt(id="of unknown length", text="as long as this")):
+        cost = priced.expect(DenseWeights(np.array([[1.0, 0.0]], dtype=np.float32)), priced.sent([prompt]))[1]
+        assert_allclose(cost[0, :3], 17 * SAMPLES[0, :3], rtol=1e-6)
+
+
 def test_values_and_costs_are_weighted_over_reference_prompts() -> None:
     priced = Expectation.of(table(), CostModel(unit="output_tokens", generators=GENERATORS), LENGTHS)
     weights = DenseWeights(np.array([[0.5, 0.5], [1.0, 0.0]], dtype=np.float32))

@@ -156,6 +156,34 @@ def test_resent_prompts_are_charged_for_each_wave() -> None:
     assert cost[0].tolist() == pytest.approx([106.0, 306.0])
 
 
+def test_prompts_that_samples_send_themselves_are_charged_to_every_course() -> None:
+    """As agents do: what one sample sent says nothing of another, and nothing is shared."""
+    samples = [
+        {"answer": sign, "correct": sign == "x", "output_tokens": 10, "prompt_tokens": 100 * (1 + at)}
+        for at, sign in enumerate("xxxxx")
+    ]
+    attempts = [
+        {"answer": "x", "correct": True, "output_tokens": 10, "prompt_tokens": 50, "chain": 0, "step": step}
+        for step in range(2)
+    ]
+    line = {"prompt_id": "p", "generator": "a"}
+    chains = line | {"strategy": "sequential_revision", "samples": attempts}
+    log = SampleLog.from_records([line | {"samples": samples}, chains], {"a": Generator(name="a")})
+    courses = [
+        Course(steps=waves("a", (2, 2)), stop=Agreement(count=2)),
+        Course(steps=waves("a", (2, 2)), stop=Agreement(count=4)),
+    ]
+    table = measure(log, Recorded.of(log, n_orders=5), build_menu(log), courses)
+    cost = table.cost(CostModel(unit="total_tokens"), prompt_lengths(log))
+    # A sample sends 300 tokens on average, both attempts together 100.
+    by_course = {str(course): cost[0, at] for at, course in enumerate(table.courses)}
+    assert by_course["a x1; vote"] == pytest.approx(310)
+    assert by_course["a x3; vote"] == pytest.approx(3 * 310)
+    assert by_course["a revised x1 2 times; vote"] == pytest.approx(120)
+    assert by_course["a x2 2 times; vote; until 2 agree"] == pytest.approx(2 * 310)
+    assert by_course["a x2 2 times; vote; until 4 agree"] == pytest.approx(4 * 310)
+
+
 def test_what_nothing_is_asked_about_is_drawn_in_one_round() -> None:
     table = replay(
         Recorded.of(log_of({"a": "xy", "b": "x"})), [Course(steps=waves("a", (2,)) + waves("b", (1,)))]
