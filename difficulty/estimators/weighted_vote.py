@@ -46,7 +46,7 @@ def weighted_vote_accuracy(
     answer : array_like of int, shape (P, M)
         Code of each sample's answer, >= 0; -1 abstains, -2 is padding.
     score : array_like of float, shape (P, M)
-        Weight of each sample's vote, finite; NaN where missing.
+        Weight of each sample's vote, finite; NaN where missing. One below 0 weighs nothing.
     correct : array_like of int or float, shape (P, M)
         1 correct, 0 wrong, -1 unknown; or floats that say what a sample is worth on any scale, NaN unknown.
     widths : array_like of int, shape (L,)
@@ -71,8 +71,9 @@ def weighted_vote_accuracy(
     Notes
     -----
     Scores should be >= 0, best in [0, 1]: a sum of negative scores (logits,
-    log-probabilities) punishes answers for being given often. It is computed as asked all the same. The
-    standard error covers the drawn subsets only, not the finite pool, and is 0 where all draws agreed.
+    log-probabilities) would punish answers for being given often, so they count as 0; where all do, the
+    answers tie. The standard error covers the drawn subsets only, not the finite pool, and is 0 where all
+    draws agreed.
 
     References
     ----------
@@ -105,7 +106,7 @@ def weighted_vote_accuracy(
     order = np.argsort(codes == -2, axis=1, kind="stable")
     codes = np.take_along_axis(codes, order, axis=1)
     right = np.nan_to_num(np.take_along_axis(labels, order, axis=1))
-    weight = np.nan_to_num(np.take_along_axis(weight, order, axis=1))
+    weight = np.maximum(np.nan_to_num(np.take_along_axis(weight, order, axis=1)), 0.0)
     mean = np.full((codes.shape[0], drawn.size), np.nan)
     error = np.full_like(mean, np.nan)
     for size in np.unique(n_samples[~unknown]):

@@ -23,7 +23,7 @@ def _enumerate(answer: list[int], score: list[float], correct: list[int], width:
         scores: dict[int, list[float]] = {}
         for i in subset:
             if answer[i] >= 0:
-                scores.setdefault(answer[i], []).append(score[i])
+                scores.setdefault(answer[i], []).append(max(score[i], 0.0))
         weight = {a: fsum(s) for a, s in scores.items()}
         total.append(
             np.mean([worth[a] for a in weight if weight[a] == max(weight.values())]) if weight else 0.0

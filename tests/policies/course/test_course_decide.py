@@ -19,7 +19,7 @@ from policies.course.selection import Selection
 
 RIGHT = (0, 3)
 pools = st.lists(
-    st.tuples(st.integers(-1, 4), st.sampled_from([0.1, 0.25, 0.5, 0.75])), min_size=1, max_size=6
+    st.tuples(st.integers(-1, 4), st.sampled_from([-0.5, 0.1, 0.25, 0.5, 0.75])), min_size=1, max_size=6
 )
 
 

@@ -231,3 +231,20 @@ def test_the_grid_holds_known_rules_and_only_what_is_recorded() -> None:
     assert max(course.n for course in early if course.generators == ("a",)) == 4
     pairs = cascades(recorded, ["a", "b"], {"a": 1.0, "b": 5.0})
     assert all(course.generators[0] == "a" for course in pairs)
+
+
+def test_votes_by_scores_below_zero_are_worth_what_a_replay_says() -> None:
+    """Rewards are often below zero; such a vote weighs nothing, however it is measured."""
+    rng = np.random.default_rng(4)
+    records = [
+        {"prompt_id": f"p{at}", "generator": "a", "samples": [
+            {"answer": sign, "correct": sign == "x", "score": float(rng.integers(-3, 3))}
+            for sign in rng.choice(list("xyz"), 4)
+        ]}
+        for at in range(40)
+    ]  # fmt: skip
+    log = SampleLog.from_records(records, {"a": Generator(name="a")})
+    exact = measure(log, Recorded.of(log), build_menu(log), [])
+    weighted = [at for at, course in enumerate(exact.courses) if str(course) == "a x4; vote by score"]
+    replayed = replay(Recorded.of(log), [exact.courses[weighted[0]]])
+    np.testing.assert_allclose(exact.value[:, weighted], replayed.value, atol=1e-6)
