@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from training.lab import DIRECT_TEMPLATE, REVISION_REQUEST, REVISION_SEPARATOR, STEPS_TEMPLATE
 from training.lab.tasks import MAX_DIGITS, MAX_STEPS, STEP_DELIMITER, WordProblem, draw_problem
 from training.lab.writers import write_solution
 
-_NOT_LEARNED = -100
+NOT_LEARNED = -100
+"""Stands where nothing is to be learned, in every batch."""
+
 _DIGIT_WEIGHTS = np.array([0.30, 0.40, 0.30])
 _DRILL_DIGIT_WEIGHTS = np.array([0.10, 0.40, 0.50])  # long numbers have the most facts to learn
 _DIRECT = {1: 0.7, 2: 0.5, 3: 0.1}  # share of direct answers by steps; beyond three they are guesses
@@ -52,38 +55,31 @@ class Batch:
     ----------
     input_ids : ndarray, shape (B, T), dtype int64
         Tokens.
-    targets : ndarray, shape (B, T), dtype float32 or int64
-        What is learned at each position: the next token (-100 for none), or a step's soft label (-1 for
-        none).
+    targets : ndarray, shape (B, T), dtype int64 or float32
+        What is learned at each position: the next token, or a step's soft label; `NOT_LEARNED` for nothing.
     """
 
     input_ids: NDArray[np.int64]
     targets: NDArray[Any]
 
 
-def base_examples(
-    problems: Sequence[WordProblem], rng: np.random.Generator, templates: Sequence[str]
-) -> list[Example]:
-    """Write first answers: direct and right, or step by step with slips; the plain prompt asks for steps too.
+class Encoded(NamedTuple):
+    """The tokens of a sequence, and what is learned at each of them."""
 
-    Parameters
-    ----------
-    problems : sequence of WordProblem
-        Problems.
-    rng : numpy.random.Generator
-        Draws the style and the slips.
-    templates : sequence of str
-        Templates of the direct and of the step-by-step style.
-    """
-    direct, steps = templates
+    tokens: list[int]
+    targets: NDArray[Any]
+
+
+def base_examples(problems: Sequence[WordProblem], rng: np.random.Generator) -> list[Example]:
+    """Write first answers: direct and right, or step by step with slips, as the plain prompt asks, too."""
     result = []
     for problem in problems:
         if rng.random() < _DIRECT.get(problem.n_steps, _DIRECT_BEYOND):
-            result.append(Example(prompt=chat(direct.format(prompt=problem.text)), completion=problem.direct))
+            template, written = DIRECT_TEMPLATE, problem.direct
         else:
-            template = "{prompt}" if rng.random() < 0.2 else steps
+            template = "{prompt}" if rng.random() < 0.2 else STEPS_TEMPLATE
             written = write_solution(problem, rng)
-            result.append(Example(prompt=chat(template.format(prompt=problem.text)), completion=written))
+        result.append(Example(prompt=chat(template.format(prompt=problem.text)), completion=written))
     return result
 
 
@@ -95,9 +91,7 @@ def drill_examples(n: int, rng: np.random.Generator) -> list[Example]:
     return [Example(prompt=chat(""), completion=text, results_only=True) for text in lines]
 
 
-def revision_example(
-    question: str, attempts: Sequence[str], completion: str, *, between: str, as_chat: bool
-) -> Example:
+def revision_example(question: str, attempts: Sequence[str], completion: str, *, as_chat: bool) -> Example:
     """Write a revision: earlier attempts in order, then the answer to learn.
 
     Parameters
@@ -108,19 +102,17 @@ def revision_example(
         Earlier attempts, oldest first, at least one.
     completion : str
         What follows them.
-    between : str
-        What follows each attempt: the user's words (`as_chat`) or the separator.
     as_chat : bool
-        Each attempt is an assistant message and each request a user message; otherwise all is one assistant
-        message.
+        Each attempt is an assistant message, which the user's request follows; otherwise all is one assistant
+        message, with the separator between attempts.
 
     Examples
     --------
-    >>> revision_example("6*7?", ["#### 41"], "#### 42", between="Check.", as_chat=True).prompt
-    '<bos><user>6*7?<assistant>#### 41<eos><user>Check.<assistant>'
+    >>> revision_example("6*7?", ["#### 41"], "#### 42", as_chat=True).prompt
+    '<bos><user>6*7?<assistant>#### 41<eos><user>Check and answer again.<assistant>'
     """
-    turn = "{}<eos><user>{}<assistant>" if as_chat else "{}{}"
-    turns = "".join(turn.format(attempt, between) for attempt in attempts)
+    between = f"<eos><user>{REVISION_REQUEST}<assistant>" if as_chat else REVISION_SEPARATOR
+    turns = "".join(attempt + between for attempt in attempts)
     return Example(prompt=chat(question) + turns, completion=completion)
 
 
@@ -139,8 +131,8 @@ def draw_shard(seed: int, shard: int, *, size: int) -> tuple[list[WordProblem], 
     ], rng
 
 
-def encode(examples: Sequence[Example], tokenizer: Any) -> list[tuple[list[int], list[int]]]:
-    """Return the tokens of each example with the end-of-text token, and what to learn at each or -100."""
+def encode(examples: Sequence[Example], tokenizer: Any) -> list[Encoded]:
+    """Return the tokens of each example with the end-of-text token, and what to learn at each."""
     prompts = tokenizer([example.prompt for example in examples], add_special_tokens=False)["input_ids"]
     answers = tokenizer([example.completion for example in examples], add_special_tokens=False)["input_ids"]
     equals, delimiter = tokenizer.convert_tokens_to_ids(["=", "Ċ"])
@@ -150,11 +142,11 @@ def encode(examples: Sequence[Example], tokenizer: Any) -> list[tuple[list[int],
         if example.results_only:
             learned, inside = [], False
             for token in answer:
-                learned.append(token if inside else _NOT_LEARNED)
+                learned.append(token if inside else NOT_LEARNED)
                 inside = (inside or token == equals) and token != delimiter
-            learned.append(_NOT_LEARNED)
-        targets = [_NOT_LEARNED] * (len(prompt) - 1) + learned + [_NOT_LEARNED]
-        result.append((prompt + answer + [tokenizer.eos_token_id], targets))
+            learned.append(NOT_LEARNED)
+        targets = [NOT_LEARNED] * (len(prompt) - 1) + learned + [NOT_LEARNED]
+        result.append(Encoded(prompt + answer + [tokenizer.eos_token_id], np.array(targets)))
     return result
 
 
@@ -177,10 +169,16 @@ def batches(
     """
     for index in count():
         examples, rng = shards(index)
-        encoded = encode(examples, tokenizer)
-        groups = group_by_length([len(tokens) for tokens, _ in encoded], batch_tokens)
-        for position in rng.permutation(len(groups)):
-            yield _pad([encoded[index] for index in groups[position]], tokenizer.pad_token_id)
+        yield from mixed_batches(encode(examples, tokenizer), rng, tokenizer, batch_tokens=batch_tokens)
+
+
+def mixed_batches(
+    encoded: Sequence[Encoded], rng: np.random.Generator, tokenizer: Any, *, batch_tokens: int
+) -> Iterator[Batch]:
+    """Yield each sequence once, in batches of like length that come in random order."""
+    groups = group_by_length([len(tokens) for tokens, _ in encoded], batch_tokens)
+    for position in rng.permutation(len(groups)):
+        yield padded([encoded[index] for index in groups[position]], tokenizer)
 
 
 def group_by_length(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
@@ -204,10 +202,11 @@ def padded_width(length: int) -> int:
     return -(-length // 16) * 16
 
 
-def _pad(sequences: Sequence[tuple[list[int], list[int]]], pad: int) -> Batch:
+def padded(sequences: Sequence[Encoded], tokenizer: Any) -> Batch:
+    """Pad sequences on the right, to the width of the longest."""
     width = padded_width(max(len(tokens) for tokens, _ in sequences))
-    input_ids = np.full((len(sequences), width), pad, dtype=np.int64)
-    targets = np.full((len(sequences), width), _NOT_LEARNED, dtype=np.int64)
+    input_ids = np.full((len(sequences), width), tokenizer.pad_token_id, dtype=np.int64)
+    targets = np.full((len(sequences), width), NOT_LEARNED, dtype=sequences[0].targets.dtype)
     for row, (tokens, learned) in enumerate(sequences):
         input_ids[row, : len(tokens)] = tokens
         targets[row, : len(tokens)] = learned

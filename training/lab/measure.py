@@ -6,21 +6,25 @@ in `training`; these tables say what the models are, not which strategy to use.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from difficulty.arithmetic.arrays import BoolArray
 from difficulty.errors import require
-from training.lab import DIRECT_TEMPLATE, REVISION_REQUEST, REVISION_SEPARATOR, STEPS_TEMPLATE
-from training.lab.examples import chat, revision_example
+from difficulty.estimators.best_of_n import best_of_n_accuracy
+from difficulty.estimators.majority_vote import majority_vote_accuracy
+from difficulty.estimators.pass_at_k import pass_at_k_curve
+from difficulty.estimators.weighted_vote import weighted_vote_accuracy
+from training.lab import DIRECT_TEMPLATE, STEPS_TEMPLATE
+from training.lab.examples import revision_example
 from training.lab.rewards import score_steps, split_steps
-from training.lab.sampling import sample
+from training.lab.sampling import sample, solutions
 from training.lab.tasks import MAX_DIGITS, MAX_STEPS, WordProblem, draw_problems, grade
 
-_RULES = ("vote", "best_of_n", "weighted_best_of_n", "coverage")
 _GREEDY = 1e-4  # a temperature at which the likeliest token is all but certain
 
 
@@ -53,30 +57,13 @@ def measure(folder: Path, *, n_problems: int, seed: int) -> dict[str, Any]:
                 temperature=temperature,
                 seed=seed + 1,
             )
-    for name, between, as_chat in (("chat", REVISION_REQUEST, True), ("text", REVISION_SEPARATOR, False)):
+    for name, as_chat in (("chat", True), ("text", False)):
         results[f"revision_{name}"] = revision_table(
-            model,
-            tokenizer,
-            problems,
-            template=STEPS_TEMPLATE,
-            between=between,
-            as_chat=as_chat,
-            depth=6,
-            temperature=1.0,
-            seed=seed + 2,
+            model, tokenizer, problems, as_chat=as_chat, depth=6, seed=seed + 2
         )
-    results["step_auc"] = step_auc(
-        model, reward, tokenizer, problems, template=STEPS_TEMPLATE, n=8, seed=seed + 3
-    )
+    results["step_auc"] = step_auc(model, reward, tokenizer, problems, n=8, seed=seed + 3)
     results["best_of_n"] = best_of_n_table(
-        model,
-        reward,
-        tokenizer,
-        problems,
-        template=STEPS_TEMPLATE,
-        sizes=(1, 2, 4, 8, 16),
-        temperature=1.0,
-        seed=seed + 4,
+        model, reward, tokenizer, problems, sizes=(1, 2, 4, 8, 16), seed=seed + 4
     )
     return results
 
@@ -91,10 +78,8 @@ def pass_at_1_table(
         for steps, digits in cells
         for problem in draw_problems(n=n_problems, seed=seed, n_steps=steps, n_digits=digits)
     ]
-    prompts = [chat(template.format(prompt=problem.text)) for problem in problems]
-    drawn = sample(model, tokenizer, prompts, n=n, seed=seed, temperature=temperature)
-    right = np.array([[grade(p, text) for text in texts] for p, texts in zip(problems, drawn, strict=True)])
-    means = right.mean(axis=1).reshape(len(cells), n_problems)
+    drawn = solutions(model, tokenizer, problems, n=n, seed=seed, template=template, temperature=temperature)
+    means = _graded(problems, drawn).mean(axis=1).reshape(len(cells), n_problems)
     return [
         {
             "n_steps": steps,
@@ -108,16 +93,7 @@ def pass_at_1_table(
 
 
 def revision_table(
-    model: Any,
-    tokenizer: Any,
-    problems: Sequence[WordProblem],
-    *,
-    template: str,
-    between: str,
-    as_chat: bool,
-    depth: int,
-    temperature: float,
-    seed: int,
+    model: Any, tokenizer: Any, problems: Sequence[WordProblem], *, as_chat: bool, depth: int, seed: int
 ) -> list[dict[str, float]]:
     """Return the accuracy of each attempt in a chain, and how answers changed since the one before.
 
@@ -129,15 +105,13 @@ def revision_table(
     before = np.zeros(len(problems), dtype=bool)
     for step in range(depth):
         prompts = [
-            revision_example(
-                template.format(prompt=problem.text), chain, "", between=between, as_chat=as_chat
-            ).prompt
+            revision_example(STEPS_TEMPLATE.format(prompt=problem.text), chain, "", as_chat=as_chat).prompt
             for problem, chain in zip(problems, chains, strict=True)
         ]
-        drawn = sample(model, tokenizer, prompts, n=1, seed=seed + step, temperature=temperature)
+        drawn = sample(model, tokenizer, prompts, n=1, seed=seed + step)
         for chain, texts in zip(chains, drawn, strict=True):
-            chain.append(texts[0])
-        right = np.array([grade(problem, chain[-1]) for problem, chain in zip(problems, chains, strict=True)])
+            chain += texts
+        right = _graded(problems, drawn)[:, 0]
         rows.append(
             {
                 "attempt": step,
@@ -156,103 +130,77 @@ def best_of_n_table(
     tokenizer: Any,
     problems: Sequence[WordProblem],
     *,
-    template: str,
     sizes: Sequence[int],
-    temperature: float,
     seed: int,
 ) -> list[dict[str, float]]:
     """Return accuracy at each N: vote, (weighted) best-of-N by the reward model, and coverage.
 
-    One pool of max(sizes) samples per problem; each N is averaged over the disjoint groups of N in it. The
-    score of a solution is that of its last step. ``_over_vote`` is the difference to the vote, and ``_error``
-    a standard error over problems.
+    One pool of max(sizes) samples per problem, of which the estimators of `difficulty` tell each N. The score
+    of a solution is that of its last step. ``_over_vote`` is the difference to the vote, and ``_error`` a
+    standard error over problems.
     """
-    prompts = [chat(template.format(prompt=problem.text)) for problem in problems]
-    drawn = sample(model, tokenizer, prompts, n=max(sizes), seed=seed, temperature=temperature)
-    flat = [
-        (problem.text, split_steps(text))
-        for problem, texts in zip(problems, drawn, strict=True)
-        for text in texts
-    ]
-    values = [scores[-1] if len(scores) else 0.0 for scores in score_steps(reward, tokenizer, flat)]
-    score = np.array(values).reshape(len(problems), -1)
-    right = np.array([[grade(p, text) for text in texts] for p, texts in zip(problems, drawn, strict=True)])
-    rng = np.random.default_rng(seed)
-    return [{"n": size, **_row(problems, drawn, score, right, size, rng)} for size in sizes]
-
-
-def _row(
-    problems: Sequence[WordProblem],
-    drawn: Sequence[Sequence[str]],
-    score: np.ndarray[Any, np.dtype[np.float64]],
-    right: np.ndarray[Any, np.dtype[np.bool_]],
-    size: int,
-    rng: np.random.Generator,
-) -> dict[str, float]:
-    starts = range(0, score.shape[1] - size + 1, size)
-    found = {name: np.zeros((len(problems), len(starts))) for name in _RULES}
-    for index, texts in enumerate(drawn):
-        answers = [(split_steps(text) or ("",))[-1] for text in texts]
-        for place, start in enumerate(starts):
-            group = range(start, start + size)
-            found["coverage"][index, place] = right[index, group].any()
-            found["best_of_n"][index, place] = right[index, max(group, key=lambda i: score[index, i])]
-            for name, weights in (("vote", np.ones_like(score)), ("weighted_best_of_n", score)):
-                totals: Counter[str] = Counter()
-                for i in group:
-                    totals[answers[i]] += weights[index, i] + 1e-9 * rng.random()  # ties at random
-                found[name][index, place] = max(totals, key=totals.__getitem__) == problems[index].direct
-    means = {name: values.mean(axis=1) for name, values in found.items()}
-    means |= {
-        f"{name}_over_vote": means[name] - means["vote"] for name in ("best_of_n", "weighted_best_of_n")
+    drawn = solutions(model, tokenizer, problems, n=max(sizes), seed=seed)
+    steps = [split_steps(text) for texts in drawn for text in texts]
+    questions = [problem.text for problem in problems for _ in range(max(sizes))]
+    scores = score_steps(reward, tokenizer, list(zip(questions, steps, strict=True)))
+    score = np.array([values[-1] if len(values) else 0.0 for values in scores]).reshape(len(problems), -1)
+    answers = np.unique([found[-1] if found else "" for found in steps], return_inverse=True)[1]
+    answer, right = answers.reshape(score.shape), _graded(problems, drawn)
+    counts = np.full(len(problems), max(sizes))
+    values = {
+        "vote": majority_vote_accuracy(answer, right, sizes),
+        "best_of_n": best_of_n_accuracy(score, right, sizes),
+        "weighted_best_of_n": weighted_vote_accuracy(answer, score, right, sizes, seed=seed).mean,
+        "coverage": pass_at_k_curve(counts, right.sum(axis=1), sizes),
     }
-    rows = {name: float(values.mean()) for name, values in means.items()}
-    errors = {f"{name}_error": float(values.std() / np.sqrt(len(values))) for name, values in means.items()}
-    return rows | errors
+    for name in ("best_of_n", "weighted_best_of_n"):
+        values[f"{name}_over_vote"] = values[name] - values["vote"]
+    errors = {f"{name}_error": found.std(axis=0) / np.sqrt(len(problems)) for name, found in values.items()}
+    columns = {name: found.mean(axis=0) for name, found in values.items()} | errors
+    return [
+        {"n": size, **{name: float(column[place]) for name, column in columns.items()}}
+        for place, size in enumerate(sizes)
+    ]
 
 
 def step_auc(
-    model: Any,
-    reward: Any,
-    tokenizer: Any,
-    problems: Sequence[WordProblem],
-    *,
-    template: str,
-    n: int,
-    seed: int,
+    model: Any, reward: Any, tokenizer: Any, problems: Sequence[WordProblem], *, n: int, seed: int
 ) -> Mapping[str, float]:
     """Return how well the reward model tells prefixes without an error from the others.
 
     ``all`` is the area under the ROC curve over all steps; ``within`` is its mean within a problem and a step
     number, over the pairs of samples that differ, which is what a search compares.
     """
-    prompts = [chat(template.format(prompt=problem.text)) for problem in problems]
-    drawn = sample(model, tokenizer, prompts, n=n, seed=seed)
-    flat = [(p.text, split_steps(text)) for p, texts in zip(problems, drawn, strict=True) for text in texts]
-    scores = score_steps(reward, tokenizer, flat)
-    every: list[tuple[float, bool]] = []
-    pairs = 0.0
-    wins = 0.0
-    for index, problem in enumerate(problems):
-        by_place: dict[int, list[tuple[float, bool]]] = {}
-        for sample_index in range(index * n, (index + 1) * n):
-            steps = flat[sample_index][1]
-            for place, value in enumerate(scores[sample_index]):
-                right = steps[: place + 1] == problem.steps[: place + 1]
-                by_place.setdefault(place, []).append((float(value), right))
-        for found in by_place.values():
-            every += found
-            good, bad = ([v for v, right in found if right is kind] for kind in (True, False))
-            pairs += len(good) * len(bad)
-            wins += sum((g > b) + 0.5 * (g == b) for g in good for b in bad)
     metrics = require("sklearn.metrics", extra="local")
-    labels = [right for _, right in every]
+    drawn = solutions(model, tokenizer, problems, n=n, seed=seed)
+    flat = [
+        (problem, split_steps(text)) for problem, texts in zip(problems, drawn, strict=True) for text in texts
+    ]
+    scores = score_steps(reward, tokenizer, [(problem.text, steps) for problem, steps in flat])
+    by_place: dict[tuple[str, int], list[tuple[bool, float]]] = defaultdict(list)
+    for (problem, steps), values in zip(flat, scores, strict=True):
+        for place, value in enumerate(values):
+            flawless = steps[: place + 1] == problem.steps[: place + 1]
+            by_place[problem.text, place].append((flawless, float(value)))
+    pairs, wins = 0, 0.0
+    for found in by_place.values():
+        right, told = map(list, zip(*found, strict=True))
+        n_pairs = sum(right) * (len(right) - sum(right))
+        if n_pairs:
+            pairs += n_pairs
+            wins += n_pairs * metrics.roc_auc_score(right, told)
+    labels, every = map(list, zip(*(row for found in by_place.values() for row in found), strict=True))
     return {
-        "all": float(metrics.roc_auc_score(labels, [value for value, _ in every])),
-        "within": wins / pairs if pairs else float("nan"),
+        "all": float(metrics.roc_auc_score(labels, every)),
+        "within": float(wins / pairs) if pairs else float("nan"),
         "share_right": float(np.mean(labels)),
     }
 
 
-def _share(flags: np.ndarray[Any, np.dtype[np.bool_]]) -> float:
+def _graded(problems: Sequence[WordProblem], drawn: Sequence[Sequence[str]]) -> BoolArray:
+    """Return which of the answers to each problem are right, of shape (problems, answers)."""
+    return np.array([[grade(p, text) for text in texts] for p, texts in zip(problems, drawn, strict=True)])
+
+
+def _share(flags: BoolArray) -> float:
     return float(flags.mean()) if flags.size else float("nan")

@@ -7,6 +7,7 @@ a backend, and what the shipped weights were measured to do is in the folder's R
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from difficulty.generator import Generator
@@ -33,24 +34,17 @@ def lab_generators(model: Path = LANGUAGE_MODEL, *, temperature: float = 1.0) ->
     >>> [generator.name for generator in lab_generators()]
     ['lab/direct', 'lab/steps']
     """
-    return (
-        Generator(
-            name="lab/direct",
-            model=str(model),
-            params=float(N_PARAMS),
-            prompt_template=DIRECT_TEMPLATE,
-            temperature=temperature,
-            max_output_tokens=16,  # the longest answer takes 7
-        ),
-        Generator(
-            name="lab/steps",
-            model=str(model),
-            params=float(N_PARAMS),
-            prompt_template=STEPS_TEMPLATE,
-            temperature=temperature,
-            max_output_tokens=160,  # the longest solution takes 137
-        ),
+    direct = Generator(
+        name="lab/direct",
+        model=str(model),
+        params=float(N_PARAMS),
+        prompt_template=DIRECT_TEMPLATE,
+        temperature=temperature,
+        max_output_tokens=16,  # the longest answer takes 7
     )
+    # the longest solution takes 137
+    steps = replace(direct, name="lab/steps", prompt_template=STEPS_TEMPLATE, max_output_tokens=160)
+    return direct, steps
 
 
 def lab_prompts(problems: Sequence[WordProblem]) -> tuple[Prompt, ...]:

@@ -13,15 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from training.lab.examples import (
-    Example,
-    base_examples,
-    chat,
-    draw_shard,
-    drill_examples,
-    revision_example,
-)
-from training.lab.sampling import sample
+from training.lab import STEPS_TEMPLATE
+from training.lab.examples import Example, base_examples, draw_shard, drill_examples, revision_example
+from training.lab.sampling import solutions
 from training.lab.tasks import WordProblem
 from training.lab.writers import write_solution
 
@@ -46,25 +40,15 @@ class Attempts:
 
 
 def draw_attempts(
-    model: Any, tokenizer: Any, problems: Sequence[WordProblem], *, template: str, n: int, seed: int
+    model: Any, tokenizer: Any, problems: Sequence[WordProblem], *, n: int, seed: int
 ) -> list[Attempts]:
     """Draw `n` step-by-step attempts of each problem at temperature 1."""
-    prompts = [chat(template.format(prompt=problem.text)) for problem in problems]
-    drawn = sample(model, tokenizer, prompts, n=n, seed=seed)
-    return [
-        Attempts(problem=problem, texts=tuple(texts)) for problem, texts in zip(problems, drawn, strict=True)
-    ]
+    drawn = solutions(model, tokenizer, problems, n=n, seed=seed)
+    return [Attempts(problem=p, texts=tuple(texts)) for p, texts in zip(problems, drawn, strict=True)]
 
 
 def revision_examples(
-    pool: Sequence[Attempts],
-    *,
-    seed: int,
-    shard: int,
-    size: int,
-    templates: Sequence[str],
-    request: str,
-    separator: str,
+    pool: Sequence[Attempts], *, seed: int, shard: int, size: int
 ) -> tuple[list[Example], np.random.Generator]:
     """Write one shard of the second stage: first answers, drills, and revisions after one to three attempts.
 
@@ -76,12 +60,6 @@ def revision_examples(
         Which shard; the same numbers give the same examples.
     size : int
         Examples of the shard.
-    templates : sequence of str
-        Templates of the direct and of the step-by-step style.
-    request : str
-        User message that asks for a revision.
-    separator : str
-        What stands between attempts where they are one text.
 
     Returns
     -------
@@ -90,20 +68,14 @@ def revision_examples(
     """
     problems, rng = draw_shard(seed, shard, size=size)
     n_plain, n_drills = round(_PLAIN * len(problems)), round(_DRILLS * len(problems))
-    examples = base_examples(problems[:n_plain], rng, templates) + drill_examples(n_drills, rng)
+    examples = base_examples(problems[:n_plain], rng) + drill_examples(n_drills, rng)
     for index in rng.integers(len(pool), size=len(problems) - n_plain - n_drills):
         entry = pool[index]
         in_sight = min(len(entry.texts), int(rng.choice([1, 2, 3], p=[0.6, 0.2, 0.2])))
         attempts = [entry.texts[place] for place in rng.permutation(len(entry.texts))[:in_sight]]
         as_chat = bool(rng.random() < 0.5)
-        template = "{prompt}" if rng.random() < 0.5 else templates[1]
-        examples.append(
-            revision_example(
-                template.format(prompt=entry.problem.text),
-                attempts,
-                write_solution(entry.problem, rng, n_earlier=in_sight),
-                between=request if as_chat else separator,
-                as_chat=as_chat,
-            )
-        )
+        template = "{prompt}" if rng.random() < 0.5 else STEPS_TEMPLATE
+        question = template.format(prompt=entry.problem.text)
+        written = write_solution(entry.problem, rng, n_earlier=in_sight)
+        examples.append(revision_example(question, attempts, written, as_chat=as_chat))
     return examples, rng

@@ -19,12 +19,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import require
+from training.lab import STEPS_TEMPLATE
 from training.lab.comparison import N_EXTRA, set_up_comparison, widen
-from training.lab.examples import Batch, chat, group_by_length, padded_width
-from training.lab.sampling import sample
+from training.lab.examples import (
+    NOT_LEARNED,
+    Batch,
+    Encoded,
+    chat,
+    group_by_length,
+    mixed_batches,
+    padded,
+)
+from training.lab.sampling import sample, solutions
 from training.lab.tasks import ANSWER_MARK, STEP_DELIMITER, WordProblem, draw_problems, grade
 
 _JUDGED = (*"0123456789=+-*/", ":Ġ")  # what of a step is compared with what was expected
+_SCORED_TOKENS = 8192  # of a batch that is only scored
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +76,6 @@ def label_steps(
     tokenizer: Any,
     problems: Sequence[WordProblem],
     *,
-    template: str,
     n_solutions: int,
     n_rollouts: int,
     seed: int,
@@ -79,8 +88,6 @@ def label_steps(
         Language model, which draws both the solutions and the continuations, at temperature 1.
     problems : sequence of WordProblem
         Problems; the plain text is recorded as the question.
-    template : str
-        Template of the step-by-step style.
     n_solutions : int
         Solutions per problem, at least 1.
     n_rollouts : int
@@ -88,33 +95,30 @@ def label_steps(
     seed : int
         Seed.
     """
-    openings = [chat(template.format(prompt=problem.text)) for problem in problems]
-    drawn = sample(model, tokenizer, openings, n=n_solutions, seed=seed)
-    solutions = [[split_steps(text) for text in texts] for texts in drawn]
+    drawn = solutions(model, tokenizer, problems, n=n_solutions, seed=seed)
+    written = [(index, split_steps(text)) for index, texts in enumerate(drawn) for text in texts]
     ends: dict[tuple[int, tuple[str, ...]], list[bool]] = defaultdict(list)
-    for index, texts in enumerate(solutions):
-        for steps in texts:
-            right = grade(problems[index], STEP_DELIMITER.join(steps))
-            for stop in range(1, len(steps) + 1):
-                ends[index, steps[:stop]].append(right)  # a solution continues each of its own prefixes
-    open_ones = [key for key in ends if not key[1][-1].startswith(ANSWER_MARK)]
-    starts = [
-        openings[index] + "".join(step + STEP_DELIMITER for step in steps) for index, steps in open_ones
-    ]
-    rollouts = (
-        sample(model, tokenizer, starts, n=n_rollouts, seed=seed + 1) if n_rollouts else [[]] * len(starts)
-    )
-    for (index, steps), texts_on in zip(open_ones, rollouts, strict=True):
-        ends[index, steps] += [grade(problems[index], text) for text in texts_on]
-    values = {key: float(np.mean(found)) for key, found in ends.items()}
+    for index, steps in written:
+        right = grade(problems[index], STEP_DELIMITER.join(steps))
+        for stop in range(1, len(steps) + 1):
+            ends[index, steps[:stop]].append(right)  # a solution continues each of its own prefixes
+    if n_rollouts:
+        open_ones = [key for key in ends if not key[1][-1].startswith(ANSWER_MARK)]
+        starts = [
+            chat(STEPS_TEMPLATE.format(prompt=problems[index].text))
+            + "".join(step + STEP_DELIMITER for step in steps)
+            for index, steps in open_ones
+        ]
+        rollouts = sample(model, tokenizer, starts, n=n_rollouts, seed=seed + 1)
+        for (index, steps), texts in zip(open_ones, rollouts, strict=True):
+            ends[index, steps] += [grade(problems[index], text) for text in texts]
     return [
         LabelledSteps(
             question=problems[index].text,
             steps=steps,
-            values=tuple(values[index, steps[:stop]] for stop in range(1, len(steps) + 1)),
+            values=tuple(float(np.mean(ends[index, steps[:stop]])) for stop in range(1, len(steps) + 1)),
         )
-        for index, texts in enumerate(solutions)
-        for steps in texts
+        for index, steps in written
         if steps
     ]
 
@@ -122,29 +126,25 @@ def label_steps(
 def reward_batches(
     labelled: Sequence[LabelledSteps], tokenizer: Any, *, batch_tokens: int, seed: int
 ) -> Iterator[Batch]:
-    """Yield batches without end, pass after pass: a step's result and line end have its value, the rest -1.
+    """Yield batches without end, pass after pass: a step's result and its line end have its value to learn.
 
     Only the line end is read later, but the digits before it show which one spoiled a step.
     """
     openers = tokenizer.convert_tokens_to_ids(["=", "####Ġ"])
-    encoded = [_tokens(tokenizer, item.question, item.steps) for item in labelled]
+    encoded = []
+    for item in labelled:
+        tokens, bounds = _tokens(tokenizer, item.question, item.steps)
+        targets = np.full(len(tokens), NOT_LEARNED, dtype=np.float32)
+        for (before, end), value in zip(pairwise(bounds), item.values, strict=True):
+            line = tokens[before + 1 : end + 1]
+            written = next((place + 1 for place, token in enumerate(line) if token in openers), 0)
+            targets[before + 1 + written : end + 1] = value
+        encoded.append(Encoded(tokens, targets))
     for epoch in count():
         rng = np.random.default_rng([seed, epoch])
-        mixed = rng.permutation(len(labelled))  # so that sequences of one length meet others in every pass
-        groups = group_by_length([len(encoded[index][0]) for index in mixed], batch_tokens)
-        for position in rng.permutation(len(groups)):
-            chosen = [int(mixed[index]) for index in groups[position]]
-            width = padded_width(max(len(encoded[index][0]) for index in chosen))
-            input_ids = np.full((len(chosen), width), tokenizer.pad_token_id, dtype=np.int64)
-            targets = np.full((len(chosen), width), -1.0, dtype=np.float32)
-            for row, index in enumerate(chosen):
-                tokens, bounds = encoded[index]
-                input_ids[row, : len(tokens)] = tokens
-                for (before, end), value in zip(pairwise(bounds), labelled[index].values, strict=True):
-                    line = tokens[before + 1 : end + 1]
-                    written = next((place + 1 for place, token in enumerate(line) if token in openers), 0)
-                    targets[row, before + 1 + written : end + 1] = value
-            yield Batch(input_ids=input_ids, targets=targets)
+        # so that sequences of one length meet others in every pass
+        mixed = [encoded[index] for index in rng.permutation(len(encoded))]
+        yield from mixed_batches(mixed, rng, tokenizer, batch_tokens=batch_tokens)
 
 
 def reward_model(language_model: Path) -> Any:
@@ -241,16 +241,11 @@ def score_steps(
     torch = require("torch", extra="local")
     scores: list[NDArray[np.float64]] = [np.empty(0)] * len(solutions)
     encoded = [_tokens(tokenizer, question, steps) for question, steps in solutions]
-    order = sorted(range(len(solutions)), key=lambda index: len(encoded[index][0]))
-    for start in range(0, len(order), 128):
-        members = order[start : start + 128]
-        input_ids = np.full(
-            (len(members), len(encoded[members[-1]][0])), tokenizer.pad_token_id, dtype=np.int64
-        )
-        for row, index in enumerate(members):
-            input_ids[row, : len(encoded[index][0])] = encoded[index][0]
+    for members in group_by_length([len(tokens) for tokens, _ in encoded], _SCORED_TOKENS):
+        batch = padded([Encoded(encoded[index][0], np.array(NOT_LEARNED)) for index in members], tokenizer)
         with torch.inference_mode():
-            chances = torch.softmax(model(input_ids=torch.from_numpy(input_ids)).logits, dim=-1)[..., 1]
+            logits = model(input_ids=torch.from_numpy(batch.input_ids)).logits
+        chances = torch.softmax(logits, dim=-1)[..., 1]
         for row, index in enumerate(members):
             scores[index] = chances[row, encoded[index][1][1:]].double().numpy()
     return scores

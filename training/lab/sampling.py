@@ -12,9 +12,27 @@ from typing import Any
 
 from difficulty.errors import InvalidInputError, require
 from planner.backends.kv_cache import cache_argument, cache_of
+from training.lab import STEPS_TEMPLATE
+from training.lab.examples import chat
+from training.lab.tasks import WordProblem
 
 _BATCH = 384  # rows; more gains nothing on one core
 _SHRINK = 0.75  # drop finished rows when at most this share is alive: copying the cache costs about one step
+
+
+def solutions(
+    model: Any,
+    tokenizer: Any,
+    problems: Sequence[WordProblem],
+    *,
+    n: int,
+    seed: int,
+    template: str = STEPS_TEMPLATE,
+    temperature: float = 1.0,
+) -> list[list[str]]:
+    """Draw `n` answers to each problem, in the style that the template asks for."""
+    prompts = [chat(template.format(prompt=problem.text)) for problem in problems]
+    return sample(model, tokenizer, prompts, n=n, seed=seed, temperature=temperature)
 
 
 def sample(

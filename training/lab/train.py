@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +21,7 @@ import click
 import msgspec
 
 from difficulty.errors import InvalidInputError, require
-from training.lab import DIRECT_TEMPLATE, REVISION_REQUEST, REVISION_SEPARATOR, STEPS_TEMPLATE
+from training.lab import DIRECT_TEMPLATE, REVISION_REQUEST, STEPS_TEMPLATE
 from training.lab.examples import base_examples, batches, draw_shard, drill_examples
 from training.lab.fit import FitConfig, fit, language_model, next_token_loss
 from training.lab.measure import measure
@@ -30,7 +31,6 @@ from training.lab.tasks import WordProblem, draw_problems
 from training.lab.tokenizer import build_tokenizer
 
 _LOG = logging.getLogger(__name__)
-_TEMPLATES = (DIRECT_TEMPLATE, STEPS_TEMPLATE)
 _T = TypeVar("_T")
 _BASE = FitConfig(n_steps=4400, learning_rate=2e-3)
 _REVISE = FitConfig(n_steps=2000, learning_rate=1e-3)
@@ -74,16 +74,9 @@ class LabConfig:
     n_measure_problems: int = 400
 
     def __post_init__(self) -> None:
-        counts = (
-            self.shard_size,
-            self.n_attempt_problems,
-            self.n_attempts,
-            self.n_label_problems,
-            self.n_solutions,
-            self.n_rollouts,
-            self.n_short_label_problems,
-        )
-        if min(counts) < 1 or self.n_measure_problems < 0:
+        problems = min(self.n_attempt_problems, self.n_label_problems, self.n_short_label_problems)
+        samples = min(self.n_attempts, self.n_solutions, self.n_rollouts)
+        if min(self.shard_size, problems, samples) < 1 or self.n_measure_problems < 0:
             raise InvalidInputError(f"numbers of problems and samples must be positive, got {self!r}")
 
 
@@ -108,69 +101,47 @@ def train_lab(out: Path, work: Path, config: LabConfig) -> None:
     """
     work.mkdir(parents=True, exist_ok=True)
     _claim(work / "config.json", config)
-    tokenizer = build_tokenizer(instructions=(*_TEMPLATES, REVISION_REQUEST))
+    tokenizer = build_tokenizer(instructions=(DIRECT_TEMPLATE, STEPS_TEMPLATE, REVISION_REQUEST))
     ids = {name: getattr(tokenizer, f"{name}_token_id") for name in ("eos", "bos", "pad")}
     model = language_model(vocab_size=len(tokenizer), seed=config.seed, **ids)
 
     def first_answers(shard: int) -> Any:
         problems, rng = draw_shard(config.seed, shard, size=config.shard_size)
         n_drills = round(drill_share(shard) * len(problems))
-        return base_examples(problems[n_drills:], rng, _TEMPLATES) + drill_examples(n_drills, rng), rng
+        return base_examples(problems[n_drills:], rng) + drill_examples(n_drills, rng), rng
 
-    def fresh(n: int, offset: int) -> list[WordProblem]:
-        return draw_shard(config.seed + offset, 0, size=n)[0]
+    def revisions(shard: int) -> Any:
+        return revision_examples(attempts, seed=config.seed + 1_000_002, shard=shard, size=config.shard_size)
 
     def train(name: str, stage: FitConfig, shards: Callable[[int], Any]) -> None:
         stream = batches(shards, tokenizer, batch_tokens=stage.batch_tokens)
         with _timed(name):
             fit(model, stream, stage, loss=next_token_loss, checkpoint=work / f"{name}.pt")
 
-    train("base", config.base, first_answers)
-    # Two draws: what is drawn for training must come from problems that the model has not been fitted to.
-    attempts = _stored(
-        work / "attempts.json",
-        list[Attempts],
-        lambda: draw_attempts(
-            model,
-            tokenizer,
-            fresh(config.n_attempt_problems, 1_000_001),
-            template=STEPS_TEMPLATE,
-            n=config.n_attempts,
-            seed=config.seed,
-        ),
-    )
-    train(
-        "revise",
-        config.revise,
-        lambda shard: revision_examples(
-            attempts,
-            seed=config.seed + 1_000_002,
-            shard=shard,
-            size=config.shard_size,
-            templates=_TEMPLATES,
-            request=REVISION_REQUEST,
-            separator=REVISION_SEPARATOR,
-        ),
-    )
-    save(model, tokenizer, out / "language_model")
-
     def label(problems: Sequence[WordProblem], n_rollouts: int) -> list[LabelledSteps]:
         return label_steps(
             model,
             tokenizer,
             problems,
-            template=STEPS_TEMPLATE,
             n_solutions=config.n_solutions,
             n_rollouts=n_rollouts,
             seed=config.seed,
         )
 
-    labelled = _stored(
-        work / "labels.json",
-        list[LabelledSteps],
-        lambda: label(fresh(config.n_label_problems, 1_000_003), config.n_rollouts),
+    train("base", config.base, first_answers)
+    # Draws of their own: what is drawn for training must come from problems that the model was not fitted to.
+    fresh = draw_shard(config.seed + 1_000_001, 0, size=config.n_attempt_problems)[0]
+    attempts = _stored(
+        work / "attempts.json",
+        list[Attempts],
+        lambda: draw_attempts(model, tokenizer, fresh, n=config.n_attempts, seed=config.seed),
     )
+    train("revise", config.revise, revisions)
+    save(model, tokenizer, out / "language_model")
+
+    mixed = draw_shard(config.seed + 1_000_003, 0, size=config.n_label_problems)[0]
     short = draw_problems(n=config.n_short_label_problems, seed=config.seed + 1_000_004, n_steps=(1, 2))
+    labelled = _stored(work / "labels.json", list[LabelledSteps], lambda: label(mixed, config.n_rollouts))
     labelled += _stored(work / "short_labels.json", list[LabelledSteps], lambda: label(short, 0))
     reward = reward_model(out / "language_model")
 
@@ -208,18 +179,12 @@ def save(model: Any, tokenizer: Any, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-class _timed:
+@contextmanager
+def _timed(name: str) -> Iterator[None]:
     """Log how long a stage took."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.started = 0.0
-
-    def __enter__(self) -> None:
-        self.started = time.monotonic()
-
-    def __exit__(self, *exception: object) -> None:
-        _LOG.info("%s took %.0f s", self.name, time.monotonic() - self.started)
+    started = time.monotonic()
+    yield
+    _LOG.info("%s took %.0f s", name, time.monotonic() - started)
 
 
 def _claim(path: Path, config: LabConfig) -> None:

@@ -46,7 +46,7 @@ def test_chat_template_writes_what_training_wrote():
     assert opened == chat("How many?")
     request = {"role": "user", "content": REVISION_REQUEST}
     again = [*first, {"role": "assistant", "content": "#### 4"}, request]
-    trained = revision_example("How many?", ["#### 4"], "", between=REVISION_REQUEST, as_chat=True).prompt
+    trained = revision_example("How many?", ["#### 4"], "", as_chat=True).prompt
     assert _TOKENIZER.apply_chat_template(again, tokenize=False, add_generation_prompt=True) == trained
     started = [*first, {"role": "assistant", "content": "4+5="}]
     continued = _TOKENIZER.apply_chat_template(started, tokenize=False, continue_final_message=True)

@@ -21,8 +21,7 @@ from training.lab.train import LabConfig, train_lab
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-_TEMPLATES = (DIRECT_TEMPLATE, STEPS_TEMPLATE)
-_TOKENIZER = build_tokenizer(instructions=(*_TEMPLATES, REVISION_REQUEST))
+_TOKENIZER = build_tokenizer(instructions=(DIRECT_TEMPLATE, STEPS_TEMPLATE, REVISION_REQUEST))
 
 
 def _model(seed=0):
@@ -31,7 +30,7 @@ def _model(seed=0):
 
 def _shards(index):
     rng = np.random.default_rng(index)
-    return base_examples(draw_problems(n=64, seed=index), rng, _TEMPLATES), rng
+    return base_examples(draw_problems(n=64, seed=index), rng), rng
 
 
 def test_batches_learn_the_completion_and_its_end_and_nothing_else():
@@ -156,9 +155,7 @@ def test_sampling_with_the_cache_agrees_with_generate():
 def test_revisions_show_attempts_as_often_wrong_as_they_were_and_get_more_careful():
     problems = draw_problems(n=30, seed=4, n_steps=6, n_digits=3)
     pool = [Attempts(problem=p, texts=(p.solution, p.solution, "#### x")) for p in problems]
-    examples, _ = revision_examples(
-        pool, seed=0, shard=0, size=4000, templates=_TEMPLATES, request=REVISION_REQUEST, separator="\n\n"
-    )
+    examples, _ = revision_examples(pool, seed=0, shard=0, size=4000)
     revisions = [e for e in examples if REVISION_REQUEST in e.prompt or "\n\n" in e.prompt]
     assert len(revisions) == 2000  # the rest are first answers and drills
     ends = ("#### x\n\n", f"#### x<eos><user>{REVISION_REQUEST}<assistant>")
@@ -187,7 +184,6 @@ def test_labels_of_a_model_that_knows_nothing_are_zero(n_rollouts):
         _model(),
         _TOKENIZER,
         draw_problems(n=2, seed=0),
-        template=STEPS_TEMPLATE,
         n_solutions=1,
         n_rollouts=n_rollouts,
         seed=0,

@@ -6,9 +6,10 @@ import torch
 from safetensors import safe_open
 from transformers import AutoModelForTokenClassification
 
-from training.lab import LANGUAGE_MODEL, REVISION_REQUEST, REVISION_SEPARATOR, REWARD_MODEL, STEPS_TEMPLATE
+from training.lab import LANGUAGE_MODEL, REVISION_REQUEST, REWARD_MODEL, STEPS_TEMPLATE
 from training.lab.measure import best_of_n_table, pass_at_1_table, revision_table, step_auc
 from training.lab.prompts import N_PARAMS, lab_generators, lab_prompts
+from training.lab.sampling import solutions
 from training.lab.tasks import draw_problems, grade
 from training.lab.tokenizer import build_tokenizer
 
@@ -76,43 +77,23 @@ def test_measurements_have_the_shape_they_claim(language, reward, tokenizer):
     )
     assert [(row["n_digits"], row["n_steps"]) for row in rows[:2]] == [(1, 1), (1, 2)]
     assert all(0 <= row["pass_at_1"] <= 1 for row in rows)
-    for between, as_chat in ((REVISION_REQUEST, True), (REVISION_SEPARATOR, False)):
-        chain = revision_table(
-            language,
-            tokenizer,
-            problems,
-            template=STEPS_TEMPLATE,
-            between=between,
-            as_chat=as_chat,
-            depth=3,
-            temperature=1.0,
-            seed=0,
-        )
+    for as_chat in (True, False):
+        chain = revision_table(language, tokenizer, problems, as_chat=as_chat, depth=3, seed=0)
         assert [row["attempt"] for row in chain] == [0, 1, 2]
         assert np.isnan(chain[0]["mended"])
-    table = best_of_n_table(
-        language,
-        reward,
-        tokenizer,
-        problems,
-        template=STEPS_TEMPLATE,
-        sizes=(1, 4),
-        temperature=1.0,
-        seed=0,
-    )
-    one, four = table
-    assert one["vote"] == one["best_of_n"] == one["coverage"]
+    one, four = best_of_n_table(language, reward, tokenizer, problems, sizes=(1, 4), seed=0)
+    assert one["vote"] == pytest.approx(one["best_of_n"]) == pytest.approx(one["coverage"])
     assert four["coverage"] >= max(
         four["vote"], four["best_of_n"], four["weighted_best_of_n"], one["coverage"]
     )
-    found = step_auc(language, reward, tokenizer, problems, template=STEPS_TEMPLATE, n=4, seed=0)
+    found = step_auc(language, reward, tokenizer, problems, n=4, seed=0)
     assert 0 <= found["share_right"] <= 1
 
 
 def test_the_reward_model_tells_right_from_wrong_steps_of_one_problem(language, reward, tokenizer):
     # 30 problems of all sizes; the README tells of more
     problems = draw_problems(n=30, seed=31)
-    found = step_auc(language, reward, tokenizer, problems, template=STEPS_TEMPLATE, n=6, seed=4)
+    found = step_auc(language, reward, tokenizer, problems, n=6, seed=4)
     assert found["within"] > 0.9
     assert found["all"] > 0.85
 
@@ -120,10 +101,7 @@ def test_the_reward_model_tells_right_from_wrong_steps_of_one_problem(language, 
 @pytest.mark.slow
 def test_choosing_by_the_reward_model_helps(language, reward, tokenizer):
     problems = draw_problems(n=60, seed=32, n_steps=(3, 4, 5), n_digits=(2, 3))
-    one, eight = best_of_n_table(
-        language, reward, tokenizer, problems,
-        template=STEPS_TEMPLATE, sizes=(1, 8), temperature=1.0, seed=5,
-    )  # fmt: skip
+    one, eight = best_of_n_table(language, reward, tokenizer, problems, sizes=(1, 8), seed=5)
     assert eight["best_of_n"] > one["best_of_n"] + 0.15
     assert eight["weighted_best_of_n"] > eight["vote"]
 
@@ -136,11 +114,5 @@ def test_prompts_and_generators_use_the_projects_words():
 
 
 def _drawn(language, tokenizer, *, n_steps, n_digits):
-    from training.lab.examples import chat
-    from training.lab.sampling import sample
-
     problems = draw_problems(n=12, seed=3, n_steps=n_steps, n_digits=n_digits)
-    prompts = [chat(STEPS_TEMPLATE.format(prompt=problem.text)) for problem in problems]
-    return list(
-        zip(problems, sample(language, tokenizer, prompts, n=2, seed=0, temperature=1.0), strict=True)
-    )
+    return list(zip(problems, solutions(language, tokenizer, problems, n=2, seed=0), strict=True))
