@@ -86,21 +86,18 @@ def course_to_wire(course: Course) -> CourseWire:
             )
         )
     chosen = course.selection
-    return CourseWire(
-        steps=steps,
-        selection=_SelectionWire(
-            by=chosen.by,
-            signal=chosen.signal,
-            power=float(chosen.power),
-            pooled=chosen.pooled,
-            weights=dict(chosen.weights),
-            usual=dict(chosen.usual),
-            of_chain=chosen.of_chain,
-            threshold=float(chosen.threshold),
-            or_vote=chosen.or_vote,
-        ),
-        stop=_rule_to_wire(course.stop),
+    selection = _SelectionWire(
+        by=chosen.by,
+        signal=chosen.signal,
+        power=float(chosen.power),
+        pooled=chosen.pooled,
+        weights=dict(chosen.weights),
+        usual=dict(chosen.usual),
+        of_chain=chosen.of_chain,
+        threshold=float(chosen.threshold),
+        or_vote=chosen.or_vote,
     )
+    return CourseWire(steps=steps, selection=selection, stop=_rule_to_wire(course.stop))
 
 
 def course_from_wire(wire: CourseWire) -> Course:
@@ -119,22 +116,8 @@ def course_from_wire(wire: CourseWire) -> Course:
         steps += [step] * one.times
         if len(steps) > 1024:
             break  # the course refuses them
-    chosen = wire.selection
-    return Course(
-        steps=tuple(steps),
-        selection=Selection(
-            by=chosen.by,
-            signal=chosen.signal,
-            power=chosen.power,
-            pooled=chosen.pooled,
-            weights=chosen.weights,
-            usual=chosen.usual,
-            of_chain=chosen.of_chain,
-            threshold=chosen.threshold,
-            or_vote=chosen.or_vote,
-        ),
-        stop=_rule_from_wire(wire.stop),
-    )
+    selection = Selection(**msgspec.structs.asdict(wire.selection))
+    return Course(steps=tuple(steps), selection=selection, stop=_rule_from_wire(wire.stop))
 
 
 def course_to_plain(course: Course) -> dict[str, object]:

@@ -6,8 +6,7 @@ are refused, and the values themselves are checked by `policies.plan.plan`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +16,6 @@ from difficulty.errors import InvalidInputError
 from difficulty.files.lines import numbered_lines
 from difficulty.files.whole import written_whole
 from policies.course.allocation import Allocation, ParameterValue
-from policies.course.course import Course
 from policies.course.wire import CourseWire, course_from_wire, course_to_wire
 from policies.plan.plan import AllocationPlan
 
@@ -53,6 +51,11 @@ class _Plan2(_Plan1, kw_only=True, forbid_unknown_fields=True):
     draws: bool | msgspec.UnsetType = msgspec.UNSET  # written where nothing is drawn
 
 
+# A change of what is written raises `PLAN_SCHEMA` and adds a form; those of earlier schemas stay.
+_WIRES: Final[Mapping[int, type[_Plan1]]] = {1: _Plan1, 2: _Plan2}
+_AS_THEY_ARE: Final = tuple(set(_Plan2.__struct_fields__) - {"schema", "allocation", "course", "draws"})
+
+
 class _Schema(msgspec.Struct):
     schema: int
 
@@ -77,7 +80,6 @@ def plan_to_json(plan: AllocationPlan) -> bytes:
     return msgspec.json.encode(
         _Plan2(
             schema=PLAN_SCHEMA,
-            prompt_id=plan.prompt_id,
             allocation=_AllocationWire(
                 generator=allocation.generator,
                 strategy=allocation.strategy,
@@ -85,17 +87,9 @@ def plan_to_json(plan: AllocationPlan) -> bytes:
                 depth=int(allocation.depth),
                 params=dict(allocation.params),
             ),
-            expected_accuracy=plan.expected_accuracy,
-            accuracy_interval=plan.accuracy_interval,
-            expected_cost=plan.expected_cost,
-            cost_interval=plan.cost_interval,
-            unit=plan.unit,
-            objective=plan.objective,
-            price=plan.price,
-            reason=plan.reason,
             course=None if plan.course is None else course_to_wire(plan.course),
-            familiarity=plan.familiarity,
             draws=msgspec.UNSET if plan.draws else False,
+            **{name: getattr(plan, name) for name in _AS_THEY_ARE},
         )
     )
 
@@ -110,56 +104,27 @@ def plan_from_json(line: bytes | str) -> AllocationPlan:
     """
     try:
         schema = msgspec.json.decode(line, type=_Schema).schema
-        if schema not in _READERS:
+        if schema not in _WIRES:
             raise InvalidInputError(
-                f"a plan of schema {schema} cannot be read, only schema {', '.join(map(str, _READERS))}; "
+                f"a plan of schema {schema} cannot be read, only schema {', '.join(map(str, _WIRES))}; "
                 + (
                     "upgrade ttc-planner"
                     if schema > PLAN_SCHEMA
                     else "write the plan again with this version"
                 )
             )
-        return _READERS[schema](line)
+        return _plan(msgspec.json.decode(line, type=_WIRES[schema]))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInputError(f"not a plan: {error}") from error
 
 
-def _read_1(line: bytes | str) -> AllocationPlan:
-    """Read a plan that names an allocation: a course that asks nothing between its steps."""
-    return _plan(msgspec.json.decode(line, type=_Plan1))
-
-
-def _read_2(line: bytes | str) -> AllocationPlan:
-    wire = msgspec.json.decode(line, type=_Plan2)
-    course = None if wire.course is None else course_from_wire(wire.course)
-    return replace(_plan(wire, course), familiarity=wire.familiarity, draws=wire.draws is not False)
-
-
-def _plan(wire: _Plan1, course: Course | None = None) -> AllocationPlan:
-    allocation = Allocation(
-        generator=wire.allocation.generator,
-        strategy=wire.allocation.strategy,  # type: ignore[arg-type]  # Allocation checks it
-        width=wire.allocation.width,
-        depth=wire.allocation.depth,
-        params=wire.allocation.params,
-    )
-    return AllocationPlan(
-        prompt_id=wire.prompt_id,
-        allocation=allocation,
-        course=course,
-        expected_accuracy=wire.expected_accuracy,
-        accuracy_interval=wire.accuracy_interval,
-        expected_cost=wire.expected_cost,
-        cost_interval=wire.cost_interval,
-        unit=wire.unit,  # type: ignore[arg-type]  # AllocationPlan checks it
-        objective=wire.objective,  # type: ignore[arg-type]  # AllocationPlan checks it
-        price=wire.price,
-        reason=wire.reason,
-    )
-
-
-# A change of what is written raises `PLAN_SCHEMA` and adds a reader; those of earlier schemas stay.
-_READERS: Final[Mapping[int, Callable[[bytes | str], AllocationPlan]]] = {1: _read_1, 2: _read_2}
+def _plan(wire: _Plan1) -> AllocationPlan:
+    given = {name: getattr(wire, name) for name in wire.__struct_fields__ if name != "schema"}
+    given["allocation"] = Allocation(**msgspec.structs.asdict(wire.allocation))
+    if isinstance(wire, _Plan2):  # the first schema named an allocation: nothing is asked between its steps
+        given["course"] = None if wire.course is None else course_from_wire(wire.course)
+        given["draws"] = wire.draws is not False
+    return AllocationPlan(**given)
 
 
 def write_plans(path: str | Path, plans: Iterable[AllocationPlan]) -> None:
