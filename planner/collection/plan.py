@@ -63,8 +63,7 @@ class Recording:
     params: tuple[tuple[str, ParameterValue], ...] | Mapping[str, ParameterValue] = ()
 
     def __post_init__(self) -> None:
-        pairs = self.params.items() if isinstance(self.params, Mapping) else self.params
-        object.__setattr__(self, "params", tuple(sorted(pairs)))
+        object.__setattr__(self, "params", tuple(sorted(dict(self.params).items())))
         if self.width < 1 or self.depth < 1 or self.runs < 1:
             raise InvalidInputError(
                 f"width, depth and runs must be at least 1, got {self.width}, {self.depth} and {self.runs}"

@@ -65,8 +65,7 @@ class Allocation:
             raise InvalidInputError(
                 f"width times depth must be at most {MAX_SAMPLES:,}, got {self.width} times {self.depth}"
             )
-        pairs = self.params.items() if isinstance(self.params, Mapping) else self.params
-        object.__setattr__(self, "params", tuple(sorted(pairs)))
+        object.__setattr__(self, "params", tuple(sorted(dict(self.params).items())))
 
     @property
     def n(self) -> int:

@@ -63,8 +63,7 @@ class Step:
     params: tuple[tuple[str, ParameterValue], ...] | Mapping[str, ParameterValue] = ()
 
     def __post_init__(self) -> None:
-        pairs = self.params.items() if isinstance(self.params, Mapping) else self.params
-        object.__setattr__(self, "params", tuple(sorted(pairs)))
+        object.__setattr__(self, "params", tuple(sorted(dict(self.params).items())))
         if not 1 <= self.n <= MAX_SAMPLES:
             raise InvalidInputError(f"a step draws 1 to {MAX_SAMPLES:,} samples, got n={self.n}")
         if self.kind not in _KINDS:

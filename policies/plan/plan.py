@@ -94,55 +94,46 @@ class AllocationPlan:
         if self.course is None:
             object.__setattr__(self, "course", _course_or_none(self.allocation))
         elif self.allocation != summary_of(self.course) and _course_or_none(self.allocation) != self.course:
-            raise InvalidInputError(
-                f"plan of {self.prompt_id!r}: the allocation {self.allocation} does not sum up its course "
-                f"{self.course}; take summary_of(course)"
+            raise self._wrong(
+                f"the allocation {self.allocation} does not sum up its course {self.course}; take "
+                "summary_of(course)"
             )
-        if self.familiarity is not None:
-            object.__setattr__(self, "familiarity", float(self.familiarity))
-            if not 0 <= self.familiarity <= 1:
-                raise InvalidInputError(
-                    f"plan of {self.prompt_id!r}: familiarity must lie in [0, 1], or be None, got "
-                    f"{self.familiarity!r}"
-                )
         check_unit(self.unit)
         check_objective(self.objective)
-        if len(self.accuracy_interval) != 2:
-            raise InvalidInputError(
-                f"accuracy_interval must be (lower, upper), got {self.accuracy_interval!r}"
-            )
         # Plain floats, so that equal plans are written as equal bytes whatever array they came from.
-        lower, upper = (float(end) for end in self.accuracy_interval)
-        object.__setattr__(self, "accuracy_interval", (lower, upper))
-        object.__setattr__(self, "expected_accuracy", float(self.expected_accuracy))
-        object.__setattr__(self, "expected_cost", float(self.expected_cost))
+        for name in ("expected_accuracy", "expected_cost", "familiarity", "price"):
+            number = getattr(self, name)
+            if number is not None:
+                object.__setattr__(self, name, float(number))
+        for name in ("accuracy_interval", "cost_interval"):
+            ends = getattr(self, name)
+            if ends is not None and len(ends) != 2:
+                raise self._wrong(f"{name} must be (lower, upper), got {ends!r}")
+            if ends is not None:
+                object.__setattr__(self, name, (float(ends[0]), float(ends[1])))
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        lower, upper = self.accuracy_interval
         least, most = (-math.inf, math.inf) if self.objective == "reward" else (0.0, 1.0)
         ordered = least <= lower <= self.expected_accuracy <= upper <= most
         if not (ordered and math.isfinite(lower) and math.isfinite(upper)):
-            raise InvalidInputError(
-                f"plan of {self.prompt_id!r}: need 0 <= lower <= expected_accuracy <= upper <= 1 (for "
-                "rewards, finite numbers in this order), got "
-                f"{self.expected_accuracy!r} in {self.accuracy_interval!r}"
+            raise self._wrong(
+                "need 0 <= lower <= expected_accuracy <= upper <= 1 (for rewards, finite numbers in this "
+                f"order), got {self.expected_accuracy!r} in {self.accuracy_interval!r}"
             )
-        if not (math.isfinite(self.expected_cost) and self.expected_cost >= 0):
-            raise InvalidInputError(
-                f"plan of {self.prompt_id!r}: expected_cost must be finite and >= 0, got "
-                f"{self.expected_cost!r}"
-            )
-        if self.cost_interval is not None:
-            low, high = (float(end) for end in self.cost_interval)
-            object.__setattr__(self, "cost_interval", (low, high))
-            if not 0 <= low <= high < math.inf:
-                raise InvalidInputError(
-                    f"plan of {self.prompt_id!r}: need 0 <= lower <= upper < inf in cost_interval, got "
-                    f"{self.cost_interval!r}"
-                )
-        if self.price is not None:
-            object.__setattr__(self, "price", float(self.price))
-            if not (math.isfinite(self.price) and self.price >= 0):
-                raise InvalidInputError(
-                    f"plan of {self.prompt_id!r}: price must be finite and >= 0, or None, got {self.price!r}"
-                )
+        if not 0 <= self.expected_cost < math.inf:
+            raise self._wrong(f"expected_cost must be finite and >= 0, got {self.expected_cost!r}")
+        low, high = (0.0, 0.0) if self.cost_interval is None else self.cost_interval
+        if not 0 <= low <= high < math.inf:
+            raise self._wrong(f"need 0 <= lower <= upper < inf in cost_interval, got {self.cost_interval!r}")
+        if self.familiarity is not None and not 0 <= self.familiarity <= 1:
+            raise self._wrong(f"familiarity must lie in [0, 1], or be None, got {self.familiarity!r}")
+        if self.price is not None and not 0 <= self.price < math.inf:
+            raise self._wrong(f"price must be finite and >= 0, or None, got {self.price!r}")
+
+    def _wrong(self, what: str) -> InvalidInputError:
+        return InvalidInputError(f"plan of {self.prompt_id!r}: {what}")
 
     def undrawn(self, reason: str) -> AllocationPlan:
         """Return the plan to draw nothing, and to give no answer."""
