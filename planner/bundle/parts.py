@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from difficulty.belief.reference_prompts import ReferencePrompts
 from difficulty.belief.text_belief import TextBelief
@@ -26,37 +25,16 @@ from planner.bundle.json_file import read_json
 from planner.bundle.manifest import Manifest
 from policies.answering.answering import Answering
 from policies.choice.course_policy import CoursePolicy
-from policies.cost.budget import Unit, check_unit
+from policies.cost.budget import check_unit
 from policies.course.wire import course_from_plain
-from policies.plan.objective import Objective, check_objective
+from policies.plan.objective import check_objective
 from policies.table.table import CourseTable, Slots
 from policies.verifier.learned_verifier import LEARNED, CorrectnessModel, read_models
 
 _MAX_COURSES: Final = 20_000
 
 
-class Parts(TypedDict, total=False):
-    """Arguments of `PolicyBundle`."""
-
-    objective: Objective
-    unit: Unit
-    generators: Mapping[str, Generator]
-    policy: CoursePolicy
-    table: CourseTable
-    deployed: NDArray[np.bool_]
-    references: ReferencePrompts
-    prompt_tokens: NDArray[np.float64]
-    features: PromptFeatures | None
-    belief: TextBelief | None
-    prompt_token_fit: Mapping[str, tuple[float, float]]
-    training: Mapping[str, Any]
-    trained: NDArray[np.uint64]
-    texts: KnownTexts
-    verifiers: Mapping[str, CorrectnessModel]
-    answering: Answering | None
-
-
-def read_parts(manifest: Manifest, content: Mapping[str, bytes]) -> Parts:
+def read_parts(manifest: Manifest, content: Mapping[str, bytes]) -> dict[str, Any]:
     """Return the parts of a bundle.
 
     Parameters
@@ -90,7 +68,7 @@ def read_parts(manifest: Manifest, content: Mapping[str, bytes]) -> Parts:
         ) from error
 
 
-def _read_parts(manifest: Manifest, content: Mapping[str, bytes]) -> Parts:
+def _read_parts(manifest: Manifest, content: Mapping[str, bytes]) -> dict[str, Any]:
     packed = unpack({name: data for name, data in content.items() if name.endswith(".npz")})
     arrays = packed["references.npz"]
     generators = {
@@ -136,28 +114,28 @@ def _read_parts(manifest: Manifest, content: Mapping[str, bytes]) -> Parts:
         slots=slots,
         **{name.removeprefix(TABLE): array for name, array in arrays.items() if name.startswith(TABLE)},
     )
-    parts = Parts(
-        objective=check_objective(manifest.objective),
-        unit=check_unit(manifest.unit),
-        generators=generators,
-        policy=policy,
-        table=table,
-        deployed=deployed,
-        references=ReferencePrompts(
+    parts: dict[str, Any] = {
+        "objective": check_objective(manifest.objective),
+        "unit": check_unit(manifest.unit),
+        "generators": generators,
+        "policy": policy,
+        "table": table,
+        "deployed": deployed,
+        "references": ReferencePrompts(
             generators=tuple(generators),
             n=arrays["n"],
             n_correct=arrays["n_correct"],
             output_tokens=arrays["output_tokens_per_sample"],
         ),
-        prompt_tokens=arrays["length"],
-        features=None,
-        belief=None,
-        prompt_token_fit=manifest.prompt_token_fit,
-        training=manifest.training,
-        trained=arrays["trained"],
-        verifiers=verifiers,
-        answering=None,
-    )
+        "prompt_tokens": arrays["length"],
+        "features": None,
+        "belief": None,
+        "prompt_token_fit": manifest.prompt_token_fit,
+        "training": manifest.training,
+        "trained": arrays["trained"],
+        "verifiers": verifiers,
+        "answering": None,
+    }
     if "texts.npz" in packed:
         parts["texts"] = KnownTexts.from_arrays(packed["texts.npz"])
     if "features.npz" in packed:
