@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from planner.drivers.accounts import TIME_IS_UP, Permit
 from planner.drivers.desk import BACKEND_ERRORS, VERIFIER_ERRORS, Desk, Part, refused
-from planner.drivers.exchange import failure_of
+from planner.drivers.exchange import failure_of, sent_singly
 from planner.drivers.session import Session, delivered
 from planner.ports.ports import Backend, Metered, SampleRequest, ScoreRequest, Verifier
 from planner.strategies.flow import Arrival, Ask, Scored
@@ -146,7 +146,7 @@ class _Driver:
         recorded = self._desk.recorded_samples(session, ask, request)
         tasks = [asyncio.create_task(_ready(tuple(recorded.values())))] if recorded else []
         # A backend that sends each sample by itself loses nothing by it, and a kill then loses no reply.
-        one_by_one = ask.one_by_one or bool(getattr(self._backend, "draws_singly", False))
+        one_by_one = ask.one_by_one or sent_singly(self._backend).surely
         for first, n in _runs([index for index in range(request.n) if index not in recorded], one_by_one):
             tasks.append(asyncio.create_task(self._sample(session, ask, request, first, n)))
         return tasks
@@ -179,7 +179,8 @@ class _Driver:
         """Wait until a sample may be sent, or until it is certain that none ever may."""
         ledger = self._desk.ledger
         while True:
-            admission = ledger.admit(session.account, request, n)
+            apart = sent_singly(self._backend).perhaps
+            admission = ledger.admit(session.account, request, n, apart=apart)
             if admission.hold is not None or ledger.nothing_in_flight or ledger.time_is_up:
                 return admission
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -12,10 +12,25 @@ from typing import NamedTuple
 
 from difficulty.errors import BudgetSpentError
 from planner.ports.outcome import OutcomeError
-from planner.ports.ports import Completion, Scores
+from planner.ports.ports import Backend, Completion, Scores
 from planner.ports.spending import usage_of_completion
 from planner.strategies.flow import Failure
 from policies.cost.usage import Usage
+
+
+class Singly(NamedTuple):
+    """Whether each sample is a request of its own, which sends the prompt again: surely, or perhaps."""
+
+    surely: bool
+    perhaps: bool
+
+
+def sent_singly(backend: Backend) -> Singly:
+    """Return what a backend says of its requests: ``draws_singly``, and ``may_draw_singly`` while it cannot
+    know.
+    """
+    surely = bool(getattr(backend, "draws_singly", False))
+    return Singly(surely, surely or bool(getattr(backend, "may_draw_singly", False)))
 
 
 class Draws(NamedTuple):

@@ -79,7 +79,15 @@ class Ledger:
         """What has been spent, and what may still be charged for cancelled or open requests."""
         return self.total_cost + self._held_cost
 
-    def admit(self, account: Account, request: SampleRequest, n: int, *, shorter: bool = False) -> Permit:
+    def admit(
+        self,
+        account: Account,
+        request: SampleRequest,
+        n: int,
+        *,
+        shorter: bool = False,
+        apart: bool = False,
+    ) -> Permit:
         """Hold the cost of as many of `n` samples of `request` as the caps permit.
 
         Parameters
@@ -92,11 +100,13 @@ class Ledger:
             Samples wanted, at least 1.
         shorter : bool
             Whether one with a lower cap will do now; without requests in flight it has to.
+        apart : bool
+            Whether each sample may turn out to be a request of its own.
         """
         if self.time_is_up:
             return Permit(0, None, TIME_IS_UP, True)
         self.set_aside -= account.reserve
-        draw = self._draw(account, request)
+        draw = self._draw(account, request)._replace(apart=apart)
         if not self.limits.any:
             return self._grant(account, draw, request, n)
         fits, refusal = self._fit(account, draw, n)

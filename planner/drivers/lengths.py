@@ -15,16 +15,21 @@ from policies.cost.usage import Usage
 
 
 class Draw(NamedTuple):
-    """What one sample may use, and the cap on its output that it has to be sent with."""
+    """What one sample may use, the cap on its output that it has to be sent with, and whether each may turn
+    out to be a request of its own, which sends the prompt again."""
 
     generator: str
     prompt: float
     tokens: float
     cap: int | None
+    apart: bool = False
 
     def usage(self, n: int) -> Usage:
         """Return what `n` of them may use."""
-        return Usage(samples=n, prompt_tokens=self.prompt, output_tokens=n * self.tokens, requests=1)
+        sent = n if self.apart else 1
+        return Usage(
+            samples=n, prompt_tokens=sent * self.prompt, output_tokens=n * self.tokens, requests=sent
+        )
 
 
 @dataclass(frozen=True, slots=True)

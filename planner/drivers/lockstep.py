@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from difficulty.errors import BackendError
 from planner.drivers.desk import BACKEND_ERRORS, VERIFIER_ERRORS, Desk, Part, refused
-from planner.drivers.exchange import failure_of
+from planner.drivers.exchange import failure_of, sent_singly
 from planner.drivers.session import Session, delivered
 from planner.ports.ports import Backend, SampleRequest, ScoreRequest, Verifier
 from planner.strategies.flow import Arrival, Ask, Scored
@@ -61,7 +61,7 @@ async def send_in_rounds(desk: Desk, backend: Backend, verifiers: Mapping[str, V
     while sessions or open_part():
         desk.seconds_left()
         inbox: dict[Session, list[Arrival]] = {session: early.pop(session, []) for session in sessions}
-        parts = _admit(desk, samples, inbox)
+        parts = _admit(desk, samples, inbox, backend)
         await _sample(desk, backend, parts, inbox)
         await _score(desk, verifiers, scores, inbox)
         samples = [entry for entry in samples if entry.left]
@@ -74,16 +74,19 @@ async def send_in_rounds(desk: Desk, backend: Backend, verifiers: Mapping[str, V
         samples = [entry for entry in samples if entry.session in sessions]
 
 
-def _admit(desk: Desk, samples: Sequence[_Open], inbox: Mapping[Session, list[Arrival]]) -> list[Part]:
+def _admit(
+    desk: Desk, samples: Sequence[_Open], inbox: Mapping[Session, list[Arrival]], backend: Backend
+) -> list[Part]:
     """Take what the caps permit, in order; where that is nothing at all, refuse everything."""
     parts: list[Part] = []
+    singly, apart = sent_singly(backend)
     for entry in samples:
         admission = None
         while entry.left:
             first, run = entry.left[0], 1
-            while run < len(entry.left) and entry.left[run] == first + run:
+            while not singly and run < len(entry.left) and entry.left[run] == first + run:
                 run += 1
-            admission = desk.ledger.admit(entry.session.account, entry.request, run)
+            admission = desk.ledger.admit(entry.session.account, entry.request, run, apart=apart)
             if admission.hold is None:
                 break
             for _ in range(admission.n):

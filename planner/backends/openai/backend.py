@@ -150,6 +150,11 @@ class OpenAIBackend:
         """Whether each sample is a request of its own; a driver then sends and records them one by one."""
         return _singly(self.traits)
 
+    @property
+    def may_draw_singly(self) -> bool:
+        """Whether that may still turn out: no request has brought several samples yet."""
+        return self.draws_singly or self.traits.most_n == 1
+
     def sending(
         self,
         *,

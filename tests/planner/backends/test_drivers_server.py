@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from both_drivers import run_concurrently, run_lockstep
 from fake_openai_server import FakeOpenAIServer, Response, completion, refusal
-from strategy_contract import task
+from strategy_contract import GENERATOR, task
 
 from planner.answers.rules import LastNumber
 from planner.backends.openai import OpenAIBackend
@@ -18,6 +19,7 @@ from planner.drivers import Limits
 from planner.ports.outcome import Outcome
 from planner.ports.ports import ScoreRequest
 from planner.strategies import Task
+from policies.cost.cost_model import CostModel
 from policies.cost.usage import Usage
 
 pytest.importorskip("aiohttp", reason="extra 'openai' is not installed")
@@ -127,3 +129,22 @@ async def test_a_budget_holds_against_what_the_server_counted(driver: type) -> N
     assert 0 < books.output_tokens <= 500
     assert total(outcomes).output_tokens == books.output_tokens
     assert "limit" in {outcome.stop_reason for outcome in outcomes}
+
+
+@both
+@pytest.mark.parametrize("honour_n", [True, False])
+async def test_a_budget_holds_where_nobody_knows_yet_how_many_samples_come_at_once(
+    driver: type, honour_n: bool
+) -> None:
+    """A server that ignores `n` reads the prompt again for every sample, and says so with its first reply."""
+    books, limit = Books(honour_n=honour_n), 160.0
+    generator = replace(GENERATOR, max_output_tokens=9)
+    work = with_numbers(task("majority_vote", width=16, generator=generator))
+    work = replace(work, prompt=replace(work.prompt, prompt_tokens=9))
+    with FakeOpenAIServer(books) as server:
+        async with OpenAIBackend(base_url=server.url, model="tiny", max_retries=0) as backend:
+            limits = Limits(max_cost=limit, price=CostModel(unit="total_tokens").price)
+            (outcome,) = await driver([work], backend=backend, limits=limits)
+    assert outcome.cost == books.prompt_tokens + books.output_tokens <= limit
+    # Eight samples of 9 tokens with a prompt each; seven more where those have come with one prompt.
+    assert books.samples == (15 if honour_n else 8)

@@ -25,6 +25,7 @@ from policies.cost.usage import Usage
 
 DRIVERS = (run_lockstep, run_concurrently)
 VERIFIERS = {"score": SimulatedVerifier(noise=0.5)}
+SHORT = replace(GENERATOR, max_output_tokens=8)
 WIDE = Generator(name="tiny", max_output_tokens=2048)
 both = pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: driver.__name__)
 
@@ -262,6 +263,27 @@ def test_a_budget_holds_in_every_unit_of_the_cost_model(driver: type, unit: str)
     spent = sum(outcome.cost or 0.0 for outcome in half)
     assert 0.3 * whole < spent <= whole / 2 * (1 + 1e-9)
     assert {outcome.stop_reason for outcome in half} == {"complete", "budget"}
+
+
+class OneByOne:
+    """Sends every sample by itself, with its prompt, as functions and many servers do."""
+
+    draws_singly = True
+
+    async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
+        rows = await backend().sample(requests)
+        return [[replace(one, prompt_tokens=20) for one in row] for row in rows]
+
+
+@both
+def test_a_budget_holds_where_every_sample_sends_its_prompt(driver: type) -> None:
+    model = CostModel(unit="total_tokens")
+    tasks = [task("majority_vote", id=f"p{i}", width=9, generator=SHORT) for i in range(6)]
+    for limit in (30.0, 140.0, 400.0, 900.0):
+        limits = Limits(max_cost=limit, price=model.price)
+        outcomes = asyncio.run(driver(tasks, backend=OneByOne(), limits=limits))
+        assert sum(outcome.cost or 0.0 for outcome in outcomes) <= limit
+        assert total(outcomes).requests == total(outcomes).samples > 0
 
 
 def one_sample(generator: Generator, **prompt: object) -> SampleRequest:
