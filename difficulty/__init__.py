@@ -5,36 +5,9 @@ Names are imported on first use, so that planning loads no more of this room tha
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:
-    from difficulty.errors import PlannerError
-    from difficulty.generator import Generator
-    from difficulty.importers.inspect_ai import read_inspect
-    from difficulty.importers.lm_eval import read_lm_eval
-    from difficulty.importers.reasoning_gym import read_reasoning_gym
-    from difficulty.importers.tables import read_table
-    from difficulty.log.recorded_log import Counts
-    from difficulty.log.sample_log import SampleLog
-    from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
-    from difficulty.prompt import Prompt, as_prompts
-
-__all__ = [
-    "ChainPool",
-    "Counts",
-    "Generator",
-    "PlannerError",
-    "Prompt",
-    "RecordedRuns",
-    "SampleLog",
-    "SamplePool",
-    "as_prompts",
-    "read_inspect",
-    "read_lm_eval",
-    "read_reasoning_gym",
-    "read_table",
-]
+from difficulty.lazy import on_first_use
 
 _HOMES: Final = {
     "ChainPool": "difficulty.log.sample_pool",
@@ -52,13 +25,21 @@ _HOMES: Final = {
     "read_table": "difficulty.importers.tables",
 }
 
+if TYPE_CHECKING:
+    from difficulty.errors import PlannerError as PlannerError
+    from difficulty.generator import Generator as Generator
+    from difficulty.importers.inspect_ai import read_inspect as read_inspect
+    from difficulty.importers.lm_eval import read_lm_eval as read_lm_eval
+    from difficulty.importers.reasoning_gym import read_reasoning_gym as read_reasoning_gym
+    from difficulty.importers.tables import read_table as read_table
+    from difficulty.log.recorded_log import Counts as Counts
+    from difficulty.log.sample_log import SampleLog as SampleLog
+    from difficulty.log.sample_pool import ChainPool as ChainPool
+    from difficulty.log.sample_pool import RecordedRuns as RecordedRuns
+    from difficulty.log.sample_pool import SamplePool as SamplePool
+    from difficulty.prompt import Prompt as Prompt
+    from difficulty.prompt import as_prompts as as_prompts
+else:
+    __all__ = list(_HOMES)
 
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+__getattr__, __dir__ = on_first_use(__name__, _HOMES)

@@ -5,83 +5,9 @@ Names are imported on first use, so that ``import planner`` costs little more th
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:
-    from difficulty.errors import PlannerError
-    from difficulty.generator import Generator
-    from difficulty.prompt import Prompt
-    from planner.backends.callable import CallableBackend
-    from planner.bundle.policy_bundle import PolicyBundle
-    from planner.collection.collected import Collected
-    from planner.collection.plan import Recording
-    from planner.collection.run import acollect, collect
-    from planner.exports.decision_table import decision_table
-    from planner.exports.frames import outcomes_frame, plans_frame, rollouts_frame
-    from planner.exports.openai_batch import write_openai_batch
-    from planner.files.prompts import PromptFile, read_prompts
-    from planner.planner import Planner
-    from planner.planning.frontier import FrontierPoint
-    from planner.planning.request import UnfamiliarPromptsWarning
-    from planner.ports.outcome import Candidate, Outcome
-    from planner.ports.ports import (
-        AnswerExtractor,
-        Backend,
-        Completion,
-        SampleRequest,
-        ScoreRequest,
-        Scores,
-        Verifier,
-    )
-    from planner.serving.wrapping import wrap
-    from planner.streaming import Stream
-    from policies.cost.budget import Budget
-    from policies.cost.cost_model import CostModel
-    from policies.cost.usage import Usage
-    from policies.course.allocation import Allocation
-    from policies.plan.plan import AllocationPlan
-    from policies.plan.wire import read_plans, write_plans
-
-__all__ = [
-    "Allocation",
-    "AllocationPlan",
-    "AnswerExtractor",
-    "Backend",
-    "Budget",
-    "CallableBackend",
-    "Candidate",
-    "Collected",
-    "Completion",
-    "CostModel",
-    "FrontierPoint",
-    "Generator",
-    "Outcome",
-    "Planner",
-    "PlannerError",
-    "PolicyBundle",
-    "Prompt",
-    "PromptFile",
-    "Recording",
-    "SampleRequest",
-    "ScoreRequest",
-    "Scores",
-    "Stream",
-    "UnfamiliarPromptsWarning",
-    "Usage",
-    "Verifier",
-    "acollect",
-    "collect",
-    "decision_table",
-    "outcomes_frame",
-    "plans_frame",
-    "read_plans",
-    "read_prompts",
-    "rollouts_frame",
-    "wrap",
-    "write_openai_batch",
-    "write_plans",
-]
+from difficulty.lazy import on_first_use
 
 _HOMES: Final = {
     "Allocation": "policies.course.allocation",
@@ -123,17 +49,53 @@ _HOMES: Final = {
     "write_plans": "policies.plan.wire",
 }
 
+if TYPE_CHECKING:
+    from difficulty.errors import PlannerError as PlannerError
+    from difficulty.generator import Generator as Generator
+    from difficulty.prompt import Prompt as Prompt
+    from planner.backends.callable import CallableBackend as CallableBackend
+    from planner.bundle.policy_bundle import PolicyBundle as PolicyBundle
+    from planner.collection.collected import Collected as Collected
+    from planner.collection.plan import Recording as Recording
+    from planner.collection.run import acollect as acollect
+    from planner.collection.run import collect as collect
+    from planner.exports.decision_table import decision_table as decision_table
+    from planner.exports.frames import outcomes_frame as outcomes_frame
+    from planner.exports.frames import plans_frame as plans_frame
+    from planner.exports.frames import rollouts_frame as rollouts_frame
+    from planner.exports.openai_batch import write_openai_batch as write_openai_batch
+    from planner.files.prompts import PromptFile as PromptFile
+    from planner.files.prompts import read_prompts as read_prompts
+    from planner.planner import Planner as Planner
+    from planner.planning.frontier import FrontierPoint as FrontierPoint
+    from planner.planning.request import UnfamiliarPromptsWarning as UnfamiliarPromptsWarning
+    from planner.ports.outcome import Candidate as Candidate
+    from planner.ports.outcome import Outcome as Outcome
+    from planner.ports.ports import AnswerExtractor as AnswerExtractor
+    from planner.ports.ports import Backend as Backend
+    from planner.ports.ports import Completion as Completion
+    from planner.ports.ports import SampleRequest as SampleRequest
+    from planner.ports.ports import ScoreRequest as ScoreRequest
+    from planner.ports.ports import Scores as Scores
+    from planner.ports.ports import Verifier as Verifier
+    from planner.serving.wrapping import wrap as wrap
+    from planner.streaming import Stream as Stream
+    from policies.cost.budget import Budget as Budget
+    from policies.cost.cost_model import CostModel as CostModel
+    from policies.cost.usage import Usage as Usage
+    from policies.course.allocation import Allocation as Allocation
+    from policies.plan.plan import AllocationPlan as AllocationPlan
+    from policies.plan.wire import read_plans as read_plans
+    from policies.plan.wire import write_plans as write_plans
+else:
+    __all__ = list(_HOMES)
+
+_found, __dir__ = on_first_use(__name__, _HOMES)
+
 
 def __getattr__(name: str) -> object:
     if name == "__version__":  # looked up when asked for: reading the metadata takes longer than the import
         from importlib.metadata import version
 
         return version("ttc-planner")
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return _found(name)

@@ -5,41 +5,9 @@ Names are imported on first use, so that planning loads no more of this room tha
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:
-    from policies.cost.budget import Budget
-    from policies.cost.cost_model import CostModel
-    from policies.cost.latency import DecodeModel
-    from policies.cost.usage import Usage
-    from policies.course.allocation import Allocation
-    from policies.menu.build import build_menu
-    from policies.menu.curves import CurveTable, measure_curves
-    from policies.plan.plan import AllocationPlan
-    from policies.plan.wire import plan_from_json, plan_to_json, read_plans, write_plans
-    from policies.solver.hull import upper_hull
-    from policies.solver.solution import Solution
-    from policies.solver.solver import solve
-
-__all__ = [
-    "Allocation",
-    "AllocationPlan",
-    "Budget",
-    "CostModel",
-    "CurveTable",
-    "DecodeModel",
-    "Solution",
-    "Usage",
-    "build_menu",
-    "measure_curves",
-    "plan_from_json",
-    "plan_to_json",
-    "read_plans",
-    "solve",
-    "upper_hull",
-    "write_plans",
-]
+from difficulty.lazy import on_first_use
 
 _HOMES: Final = {
     "Allocation": "policies.course.allocation",
@@ -60,13 +28,24 @@ _HOMES: Final = {
     "write_plans": "policies.plan.wire",
 }
 
+if TYPE_CHECKING:
+    from policies.cost.budget import Budget as Budget
+    from policies.cost.cost_model import CostModel as CostModel
+    from policies.cost.latency import DecodeModel as DecodeModel
+    from policies.cost.usage import Usage as Usage
+    from policies.course.allocation import Allocation as Allocation
+    from policies.menu.build import build_menu as build_menu
+    from policies.menu.curves import CurveTable as CurveTable
+    from policies.menu.curves import measure_curves as measure_curves
+    from policies.plan.plan import AllocationPlan as AllocationPlan
+    from policies.plan.wire import plan_from_json as plan_from_json
+    from policies.plan.wire import plan_to_json as plan_to_json
+    from policies.plan.wire import read_plans as read_plans
+    from policies.plan.wire import write_plans as write_plans
+    from policies.solver.hull import upper_hull as upper_hull
+    from policies.solver.solution import Solution as Solution
+    from policies.solver.solver import solve as solve
+else:
+    __all__ = list(_HOMES)
 
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+__getattr__, __dir__ = on_first_use(__name__, _HOMES)
