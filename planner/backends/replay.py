@@ -40,6 +40,7 @@ class _Pool:
     samples: list[SampleWire]
     order: list[int]
     prompt_tokens: int
+    shared: bool
     slot_of_seed: dict[int, int] = field(default_factory=dict)
     taken: set[int] = field(default_factory=set)
 
@@ -80,9 +81,9 @@ class ReplayBackend:
     Notes
     -----
     A sample that is longer than a request's cap on output tokens comes cut at the cap, as a model would leave
-    it. Prompt tokens that the log does not record count as 0. A greedy request brings a recorded sample,
-    whatever the temperature it was drawn at. Recorded scores are found by the text, so identical texts may
-    swap theirs.
+    it. Prompt tokens that the log does not record count as 0; what each sample sent of its own comes with it.
+    A greedy request brings a recorded sample, whatever the temperature it was drawn at. Recorded scores are
+    found by the text, so identical texts may swap theirs.
 
     Examples
     --------
@@ -112,6 +113,11 @@ class ReplayBackend:
         self._texts = texts
         self._rows = {prompt.id: row for row, prompt in enumerate(log.prompts)}
         self._pools: dict[tuple[str, str], _Pool] = {}
+
+    @property
+    def draws_singly(self) -> bool:
+        """Whether samples sent prompts of their own, as agents do: then each is a request of its own."""
+        return any(self._log.pool(name).own_prompt_tokens is not None for name in self._log.generators)
 
     async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
         """Return recorded samples for each request.
@@ -168,9 +174,13 @@ class ReplayBackend:
     def _completion(self, sample: SampleWire, pool: _Pool, *, first: bool) -> Completion:
         known = sample.finish in ("length", "error", "cancelled")
         finish = cast(FinishReason, sample.finish if known else "stop")
+        sent = pool.prompt_tokens if first else 0
+        if not pool.shared:
+            sent = pool.prompt_tokens if sample.prompt_tokens is None else sample.prompt_tokens
         return Completion(
             text=self._text(sample, pool),
-            prompt_tokens=pool.prompt_tokens if first else 0,
+            prompt_tokens=sent,
+            cached_prompt_tokens=0 if pool.shared else sample.cached_prompt_tokens or 0,
             output_tokens=sample.output_tokens or 0,
             finish_reason=finish,
             mean_logprob=sample.mean_logprob,
@@ -224,10 +234,16 @@ class ReplayBackend:
             )
         samples = self._log.samples(prompt_id, generator)
         row = self._rows[prompt_id]
-        tokens = float(self._log.pool(generator).prompt_tokens[row])
+        recorded = self._log.pool(generator)
+        tokens = float(recorded.prompt_tokens[row])
         order = np.random.default_rng([self._seed, row]).permutation(len(samples)).tolist()
         known_tokens = 0 if np.isnan(tokens) else int(tokens)
-        self._pools[key] = _Pool(samples=samples, order=order, prompt_tokens=known_tokens)
+        self._pools[key] = _Pool(
+            samples=samples,
+            order=order,
+            prompt_tokens=known_tokens,
+            shared=recorded.own_prompt_tokens is None,
+        )
         return self._pools[key]
 
 

@@ -17,6 +17,7 @@ from difficulty.errors import (
     VerifierError,
 )
 from difficulty.generator import Generator
+from difficulty.prompt import Prompt
 from planner.backends.replay import ReplayBackend
 from planner.ports.ports import SampleRequest, ScoreRequest
 
@@ -156,3 +157,17 @@ async def test_a_cap_on_output_cuts_a_recorded_sample_as_a_model_would_be_cut() 
         [[one]] = await ReplayBackend(log).sample([replace(asked, max_output_tokens=cap)])
         assert (one.output_tokens, one.finish_reason) == (tokens, finish)
         assert (one.text == "it is surely 42") == (finish == "stop")
+
+
+async def test_prompts_that_samples_sent_themselves_come_with_them() -> None:
+    samples = [
+        {"answer": "1", "correct": True, "output_tokens": 5, "prompt_tokens": 100 * at} for at in (1, 2, 6)
+    ]
+    samples[1]["cached_prompt_tokens"] = 150
+    record = {"prompt_id": "p1", "prompt": "what", "generator": "tiny", "samples": samples}
+    replay = ReplayBackend(SampleLog.from_records([record], {"tiny": TINY}))
+    assert replay.draws_singly
+    assert not ReplayBackend(make_log()).draws_singly
+    (completions,) = await replay.sample([replace(request(n=3), prompt=Prompt(id="p1", text="what"))])
+    sent = sorted((one.prompt_tokens, one.cached_prompt_tokens) for one in completions)
+    assert sent == [(100, 0), (200, 150), (600, 0)]
