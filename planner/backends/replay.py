@@ -105,8 +105,8 @@ class ReplayBackend:
     ) -> None:
         if not log.has_tokens and not without_tokens:
             raise UnknownUnitError(
-                "the log does not record the output tokens of every sample; budget in samples and pass "
-                "without_tokens=True"
+                "the log does not record the output tokens of every sample, so that only a budget in samples "
+                "can be kept on it: give one (in Python with without_tokens=True)"
             )
         self._log = log
         self._seed = seed

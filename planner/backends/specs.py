@@ -181,8 +181,13 @@ class BackendSpec:
                     f"generators without a model: {', '.join(nameless)}; name it there or give --model"
                 )
 
-    def open(self) -> Backend:
+    def open(self, *, without_tokens: bool = False) -> Backend:
         """Return the backend; models in this process are loaded now.
+
+        Parameters
+        ----------
+        without_tokens : bool
+            Replay a log without output tokens too, since what is spent is counted in samples.
 
         Raises
         ------
@@ -226,7 +231,7 @@ class BackendSpec:
         from difficulty.log.sample_log import SampleLog
         from planner.backends.replay import ReplayBackend
 
-        return ReplayBackend(SampleLog.read(self.log or ""))
+        return ReplayBackend(SampleLog.read(self.log or ""), without_tokens=without_tokens)
 
     def _key(self) -> str | None:
         """Return the server's key from the environment."""

@@ -139,7 +139,7 @@ def command(
         plans = _plans_of(plan_file, tasks.prompts, None if limit is None else limit.unit)
     else:
         plans = planner.plan(tasks.prompts, **asking.of(planner.bundle), seed=seed)
-    opened = spec.open()
+    opened = spec.open(without_tokens=plans[0].unit == "samples")
     extractor = extractor_of(extract, replayed=getattr(opened, "extractor", None))
     grader = tasks.grader or GoldGrader(extractor=extractor)
     scoring: Verifier | Literal["learned"] | None = None

@@ -84,6 +84,11 @@ def batch_requests(
                     f"{', '.join(generators) or 'none'}"
                 )
             generator = generators[step.generator]
+            if generator.model is None:
+                raise InvalidInputError(
+                    f"generator {generator.name!r} names no model, which a batch needs: name it "
+                    f"(--model {generator.name}=NAME, in Python Generator(model=...))"
+                )
             temperature = step.parameters.get("temperature")
             if temperature is not None:
                 generator = replace(generator, temperature=float(temperature))

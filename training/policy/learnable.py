@@ -35,9 +35,13 @@ def check_learnable(log: SampleLog, objective: Objective) -> None:
         )
     if n_labelled < _MIN_PROMPTS:
         known = "with a reward" if objective == "reward" else "that are known to be right or wrong"
+        split = log.about.get("split")
+        aside = isinstance(split, dict) and split.get("side") == "train"
         raise InvalidInputError(
-            f"only {n_labelled} prompts have samples {known}; at least {_MIN_PROMPTS} are needed to train a "
-            "policy: record more prompts, or label their samples"
+            f"only {n_labelled} prompts{' of the train side' * aside} have samples {known}; at least "
+            f"{_MIN_PROMPTS} are needed to train a policy: record more prompts, or label their samples"
+            + ", or set fewer aside for testing (--test-fraction; 0 trains on all)"
+            * aside
         )
     _check_overlap(log)
 

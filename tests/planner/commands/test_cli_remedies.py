@@ -6,9 +6,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 
 from difficulty.errors import InvalidBudgetError
+from difficulty.generator import Generator
+from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.cli import main
 from planner.planner import Planner
@@ -47,6 +50,18 @@ def test_a_training_that_fails_leaves_no_folder(tmp_path: Path) -> None:
         main(["train", str(tmp_path / "few.jsonl"), "--out", str(tmp_path / "policy"), "--trials", "1"]) == 2
     )
     assert not (tmp_path / "policy").exists()
+
+
+def test_too_few_prompts_after_the_split_say_that_others_were_set_aside(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    simulated_log(30, n_samples=4, seed=1).write(tmp_path / "log.jsonl")
+    command = ["train", str(tmp_path / "log.jsonl"), "--out", str(tmp_path / "policy"), "--trials", "1"]
+    assert main(command) == 2
+    told = capsys.readouterr().err
+    assert "only 18 prompts of the train side" in told
+    assert "--test-fraction; 0 trains on all" in told
+    assert main([*command, "--test-fraction", "0"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -94,3 +109,41 @@ def test_a_budget_is_to_be_raised_in_its_own_scope(bundle: Path) -> None:
     for error, scope in zip((each, whole), scopes, strict=True):
         enough = float(str(error.value).split("raise it to ")[1].split(",")[0])
         assert planner.plan(prompts, budget=Budget(limit=enough, unit="output_tokens", scope=scope))
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A bundle and its log, without token counts and without the name of a model."""
+    rng = np.random.default_rng(0)
+    records = [
+        {
+            "prompt_id": f"q{i}",
+            "prompt": f"What is {i} plus {i * i}?",
+            "generator": "tiny",
+            "samples": [{"answer": str(n), "correct": n == 0} for n in rng.integers(0, 2, 4).tolist()],
+        }
+        for i in range(24)
+    ]
+    folder = tmp_path_factory.mktemp("bare")
+    SampleLog.from_records(records, {"tiny": Generator(name="tiny")}).write(folder / "log.jsonl")
+    train = ["train", str(folder / "log.jsonl"), "--out", str(folder / "policy"), "--trials", "1"]
+    assert main([*train, "--test-fraction", "0"]) == 0
+    return folder / "policy", folder / "log.jsonl"
+
+
+def test_a_log_without_tokens_replays_under_a_budget_in_samples(
+    bare: tuple[Path, Path], tmp_path: Path
+) -> None:
+    policy, log, out = *bare, tmp_path / "out.jsonl"
+    run = ["run", str(policy), str(log), "--backend", "replay", "--log", str(log), "--out", str(out)]
+    assert main([*run, "--budget", "2", "--json"]) == 0
+    assert len(out.read_text().splitlines()) == 24
+
+
+def test_a_batch_whose_model_nobody_named_says_which_option_names_it(
+    bare: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = ["plan", *map(str, bare), "--budget", "2", "--out", str(tmp_path / "batch.jsonl")]
+    assert main([*plan, "--out-format", "openai-batch"]) == 2
+    assert "--model tiny=NAME" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
