@@ -32,7 +32,8 @@ _SHOWN: Final = 5
 @click.option(
     "--candidates",
     type=FILE_TO_READ,
-    help="File of prompts that could be labelled next, as for `planner plan`.",
+    help="File of prompts that could be labelled next, as for `planner plan`; by default those of LOG that "
+    "nobody graded.",
 )
 @click.option(
     "--next",
@@ -40,7 +41,7 @@ _SHOWN: Final = 5
     type=click.IntRange(min=1),
     default=50,
     show_default=True,
-    help="How many of --candidates to name.",
+    help="How many of them to name.",
 )
 @seed_option
 @as_json
@@ -58,7 +59,8 @@ def command(
 
     LOG holds the samples of the new generator. Prompts of the old training are the best to label, others will
     do. Samples of more prompts help without being graded, by how far they agree; and far more if the old log
-    is given as well, since answers that were graded there need no grading again.
+    is given as well, since answers that were graded there need no grading again. Then nothing need be graded
+    at first, and the prompts that are named to be labelled next are those whose labels help most.
     """
     from difficulty.files.whole import check_writable
     from planner.bundle.policy_bundle import PolicyBundle
@@ -76,7 +78,7 @@ def command(
             recorded,
             generator=generator,
             candidates=asked,
-            n_next=n_next if asked else 0,
+            n_next=n_next,
             seed=seed,
         )
         found.bundle.save(out)

@@ -29,11 +29,12 @@ from training.extension.factors import Factors
 from training.extension.foretold import foretold, kept, picks_without_scores
 from training.extension.joined import joined
 from training.extension.known_answers import with_known_answers
-from training.extension.next_prompts import next_prompts
+from training.extension.next_prompts import Asked
 from training.extension.offers import offers
 from training.policy.columns import measure_columns
 
 _FEWEST: Final = 20
+_FEWEST_TOLD: Final = 100
 _KNOWN: Final = ("accuracy", "coverage")
 
 
@@ -51,8 +52,8 @@ class Extended:
         Prompts with verdicts that it was learned from; those of which graded answers of other generators
         tell; and all of which samples told how far they agree.
     skill : float
-        Share of the true variance of its success that is foretold for labelled prompts left out; below 0
-        where nothing is.
+        Share of the true variance of its success that is foretold for labelled and told prompts left out;
+        below 0 where nothing is.
     rate, deviation : float
         Its mean success over the reference prompts, and how far a prompt's may lie from what is foretold.
     offered : float
@@ -97,7 +98,7 @@ def extend(
     generator : str, optional
         Which of the log's; needed where several are new.
     candidates : sequence of Prompt
-        Prompts that could be labelled next.
+        Prompts that could be labelled next; by default those that were drawn and that nobody graded.
     n_next : int
         How many of them to name.
     cost_model : CostModel, optional
@@ -113,11 +114,14 @@ def extend(
     Raises
     ------
     InvalidInputError
-        When the bundle's text tells nothing, its objective is none that this knows, or too few prompts are
-        labelled.
+        When the bundle's text tells nothing, its objective is none that this knows, too few prompts are
+        labelled or most of them are of another kind, or verdicts contradict those of others for the same
+        answers.
     UnknownGeneratorError
         When the generator is not in the log, or is in the bundle already.
     """
+    if n_next < 0:
+        raise InvalidInputError(f"n_next must be at least 0, got {n_next}")
     name = _new_name(bundle, log, generator)
     objective = check_objective(bundle.objective)
     if objective not in _KNOWN:
@@ -126,17 +130,19 @@ def extend(
         )
     drawn = worth_reading(bundle, log.select_generators([name]), name)
     graded = drawn.pool(name).n_known > 0
+    factors, n_told, unknown = Factors.of(bundle), 0, np.zeros(len(drawn.prompts))
+    if objective == "accuracy" and len(drawn.prompts):
+        same = log.select([prompt.id for prompt in drawn.prompts])
+        drawn, n_told, unknown = with_known_answers(factors, same, name)
     n_labelled = int(graded.sum())
-    if n_labelled < _FEWEST:
+    if n_labelled < _FEWEST and n_told < _FEWEST_TOLD:
         raise InvalidInputError(
             f"only {n_labelled} prompts have labelled samples of {name!r}; {_FEWEST} are needed, and a "
-            "hundred are a good start"
+            f"hundred are a good start; or graded answers of the other generators to {_FEWEST_TOLD} prompts "
+            "of which it has samples"
         )
-    factors, n_told = Factors.of(bundle), 0
-    if objective == "accuracy":
-        same = log.select([prompt.id for prompt in drawn.prompts])
-        drawn, n_told = with_known_answers(factors, same, name)
     known = drawn.pool(name).n_valued > 0
+    _check_kind(bundle, [prompt for prompt, some in zip(drawn.prompts, known, strict=True) if some], name)
     own = drawn.select([prompt.id for prompt, some in zip(drawn.prompts, known, strict=True) if some])
     unit = check_unit(bundle.unit)
     described = {**bundle.generators, name: log.generators[name]}
@@ -150,9 +156,8 @@ def extend(
     offered = offers(bundle, columns, table, fit, model)
     grown = joined(bundle, own, name, table, offered, fit, drawn.prompts)
     deviation = fit.deviation(references, rates)
-    asked = fit.factors.place(candidates) if len(candidates) else None
-    sure = graded[known]
-    skill = _skill(fit.left_out(rates[:, None])[sure, 0], rates[sure], own.pool(name).n_valued[sure])
+    asked = Asked.of(candidates, drawn.prompts, graded, unknown if n_told else None)
+    skill = _skill(fit.left_out(rates[:, None])[:, 0], rates, own.pool(name).n_valued)
     return Extended(
         bundle=replace(
             grown,
@@ -172,9 +177,7 @@ def extend(
         rate=float(fit.predict(references, rates[:, None]).clip(0, 1).mean()),
         deviation=float(deviation.mean()),
         offered=float(offered.any(axis=1).mean()),
-        next_prompts=()
-        if asked is None
-        else tuple(candidates[at].id for at in next_prompts(fit, asked, min(n_next, len(candidates)))),
+        next_prompts=asked.first(fit, n_next),
     )
 
 
@@ -196,6 +199,19 @@ def _new_name(bundle: PolicyBundle, log: SampleLog, generator: str | None) -> st
             + (f"{', '.join(new)}; say which" if new else "none")
         )
     return new[0]
+
+
+def _check_kind(bundle: PolicyBundle, labelled: Sequence[Prompt], name: str) -> None:
+    """Refuse labels on prompts of another kind: they would tell plans about prompts that nobody labelled."""
+    if bundle.belief is None or bundle.features is None or bundle.belief.known is None:
+        return
+    familiar = bundle.belief.familiarity(bundle.features.transform(labelled, None)) >= 0.5
+    if familiar.mean() < 0.5:
+        raise InvalidInputError(
+            f"{int((~familiar).sum())} of the {len(familiar)} labelled prompts of {name!r} are of another "
+            "kind than those of the bundle's training: label prompts like these, best the same, or train on "
+            "both logs"
+        )
 
 
 def _rates(log: SampleLog, name: str) -> FloatArray:

@@ -30,6 +30,7 @@ _OWN: Final = 1.0
 # Likewise of how far its samples agree, and of what agreement means where the others are often right.
 _AGREEING: Final = 3.0
 _TOGETHER: Final = 10.0
+_TINY: Final = 1e-12
 
 
 class Places(NamedTuple):
@@ -60,6 +61,15 @@ class Places(NamedTuple):
         return Places(
             self.rates[rows], self.told[rows], self.leaves[rows], self.matched[rows], self.agreement[rows]
         )
+
+
+def likeness(first: Places, second: Places) -> FloatArray:
+    """Return how alike prompts (N,) and (M,) are by their leaves, shape (N, M): 1 for one and itself."""
+    one, other = (
+        places.leaves / np.sqrt(np.square(places.leaves).sum(axis=1, keepdims=True).clip(_TINY))
+        for places in (first, second)
+    )
+    return np.asarray(np.square(one @ other.T))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -13,16 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
+from difficulty.errors import InvalidInputError
 from difficulty.log.label_signals import LabelSignals
 from difficulty.log.sample_log import SampleLog
-from training.extension.factors import Factors, Places
+from training.extension.factors import Factors, Places, likeness
 
 # Graded samples of the new generator that count as much as all that is known of the others.
 _HOLD: Final = 20.0
 # Samples on prompts that are just like one, at which their share counts as much as the usual one.
 _ALIKE: Final = 0.3
-# Verdicts of one answer that may differ, and are still believed by the majority.
+# Verdicts of one answer that may differ, and are still believed by the majority; and of the graded samples of
+# the new generator, whose verdicts may differ from those that others had for the same answers.
 _SURE: Final = 0.1
+# Variance between kinds of prompts of how much more often than foretold such answers are right: .05 to .15
+# did best on a cut of reasoning-gym (`notebooks/LOG.md`, 2026-11-29).
+_SPREAD: Final = 0.05
+_LEAST_NOISE: Final = 0.02
 
 
 class KnownAnswers(NamedTuple):
@@ -34,10 +40,14 @@ class KnownAnswers(NamedTuple):
         Of this generator alone; its samples are worth a chance of being right wherever something is known.
     n_told : int
         Prompts that nobody graded for it, and of which answers of others tell.
+    unknown : ndarray of float64, shape (P,)
+        How much is unknown of its samples of each prompt: the share of those whose answers nobody else gave
+        although others answered, each times the root of the deviation of its verdict.
     """
 
     log: SampleLog
     n_told: int
+    unknown: FloatArray
 
 
 def with_known_answers(factors: Factors, log: SampleLog, name: str) -> KnownAnswers:
@@ -46,12 +56,18 @@ def with_known_answers(factors: Factors, log: SampleLog, name: str) -> KnownAnsw
     A sample whose answer was graded before has that verdict. Another answer to a prompt of which answers were
     graded is worth a chance, learned from such answers of each other generator, seen by the rest: how often
     they were right on prompts like it, and how far samples agree on them; times how much more often those
-    that were graded of the new one are. Prompts whose right answer is known and those where it is not are
-    kept apart. Its own verdicts stay, and prompts that only it answered stay ungraded.
+    that were graded of the new one are, and moved by what these were off on prompts like it. Prompts whose
+    right answer is known and those where it is not are kept apart. Its own verdicts stay, and prompts that
+    only it answered stay ungraded.
+
+    Raises
+    ------
+    InvalidInputError
+        When more than a tenth of its own verdicts contradict those that others had for the same answers.
     """
-    alone = log.select_generators([name])
+    nothing = KnownAnswers(log.select_generators([name]), 0, np.zeros(len(log.prompts)))
     if len(log.generators) < 2 or not log.has_answers:
-        return KnownAnswers(alone, 0)
+        return nothing
     signals = log.label_signals("agreement")
     graded = signals.correct >= 0
     mine = signals.generator == signals.generators.index(name)
@@ -59,26 +75,62 @@ def with_known_answers(factors: Factors, log: SampleLog, name: str) -> KnownAnsw
     strange, right_known = np.zeros((2, len(mine)), dtype=bool)
     for each in range(len(signals.generators)):
         own, seen = signals.generator == each, _Seen.of(signals, each)
+        _check_verdicts(signals, own & mine, seen.verdict, name)
         blank = own & mine & ~graded & seen.told
         value[blank] = np.where(signals.silent, 0.0, seen.verdict)[blank]
         other = own & seen.told & np.isnan(seen.verdict) & ~signals.silent
         strange[other], right_known[other] = True, seen.right_known[other]
-    places, agreeing = factors.place(log.prompts), _agreeing(signals)
+    places, agreeing, chance = factors.place(log.prompts), _agreeing(signals), np.full(len(mine), np.nan)
     for known in (True, False):
         kind = strange & (right_known == known)
-        own, others, blank = kind & mine & graded, kind & ~mine & graded, kind & mine & ~graded
+        own, others = kind & mine & graded, kind & ~mine & graded
         right = int(signals.correct[own].sum())
         if others.any():
-            chance = _chances(signals, kind, others, agreeing, places)
-            usual = _HOLD * float(chance[kind].mean())
-            value[blank] = np.minimum((right + usual) / (chance[own].sum() + usual) * chance[blank], 1.0)
+            found = _chances(signals, kind, others, agreeing, places)
+            usual = _HOLD * float(found[kind].mean())
+            chance[kind] = np.minimum((right + usual) / (found[own].sum() + usual) * found[kind], 1.0)
         else:  # a single other generator is seen by nobody
-            value[blank] = (right + 0.5) / (own.sum() + 1)
+            chance[kind] = (right + 0.5) / (own.sum() + 1)
+    strange &= mine
+    blank = strange & ~graded
+    value[blank] = (chance + _off(signals, chance, strange & graded, places))[blank].clip(0.0, 1.0)
     told = mine & ~graded & ~np.isnan(value)
     if not told.any():
-        return KnownAnswers(alone, 0)
+        return nothing
     n_told = len(np.setdiff1d(signals.prompt[told], signals.prompt[mine & graded]))
-    return KnownAnswers(log.with_labels(np.where(mine, value, np.nan)).select_generators([name]), n_told)
+    size = len(log.prompts)
+    n = np.bincount(signals.prompt[mine], minlength=size)
+    doubt = ((chance * (1 - chance)) ** 0.25)[strange]
+    unknown = np.bincount(signals.prompt[strange], weights=doubt, minlength=size) / np.maximum(n, 1)
+    labelled = log.with_labels(np.where(mine, value, np.nan))
+    return KnownAnswers(labelled.select_generators([name]), n_told, unknown)
+
+
+def _check_verdicts(signals: LabelSignals, mine: NDArray[np.bool_], verdict: FloatArray, name: str) -> None:
+    """Refuse a log whose verdicts do not belong to answers."""
+    both = mine & (signals.correct >= 0) & ~np.isnan(verdict)
+    n, n_other = int(both.sum()), int((signals.correct[both] != verdict[both]).sum())
+    if n_other > max(_SURE * n, 1):
+        raise InvalidInputError(
+            f"{n_other} of {n} graded samples of {name!r} have another verdict than others had for the same "
+            "answer: grade all generators in one way, or extend by a log of the new one alone"
+        )
+
+
+def _off(signals: LabelSignals, chance: FloatArray, graded: NDArray[np.bool_], places: Places) -> FloatArray:
+    """Return by how much more than its chance each sample may be right, shape (S,): what graded ones of
+    prompts like its own were off, by a Gaussian process over prompts.
+    """
+    if not graded.any():
+        return np.zeros(len(chance))
+    rows, at = np.unique(signals.prompt[graded], return_inverse=True)
+    mine, n = chance[graded], np.bincount(at)
+    off = np.bincount(at, weights=signals.correct[graded] - mine) / n
+    # Samples of a prompt mostly err together, so that several say no more than one.
+    noise = np.maximum(np.bincount(at, weights=mine * (1 - mine)) / n, _LEAST_NOISE)
+    known = places.take(rows)
+    process = _SPREAD * likeness(known, known) + np.diag(noise)
+    return np.asarray(_SPREAD * likeness(places, known) @ np.linalg.solve(process, off))[signals.prompt]
 
 
 def _agreeing(signals: LabelSignals) -> FloatArray:

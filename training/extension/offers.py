@@ -35,6 +35,8 @@ def offers(
     """
     known = _Known.of(bundle, columns, table, fit, model)
     offered = np.zeros((len(bundle.policy.prices), len(columns.table.courses)), dtype=bool)
+    if not known.came.any():  # perhaps the cheapest way to be wrong, and nobody's choice
+        return offered
     for level, price in enumerate(bundle.policy.prices):
         before = np.flatnonzero(bundle.policy.offered[level])
         usual = (known.old_value[:, before] - price * known.old_cost[:, before]).max(axis=1)
