@@ -8,14 +8,25 @@ left to the readers.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.ragged import offsets_of
 from difficulty.errors import InvalidLogError
 from difficulty.generator import Generator
-from difficulty.log.columns import OPTIONAL_COLUMNS, LogColumns, SampleColumns, column_or_none
+from difficulty.log.columns import (
+    COUNTS,
+    NUMBERS,
+    OBJECTS,
+    OPTIONAL_COLUMNS,
+    PLACES,
+    LogColumns,
+    SampleColumns,
+    column_or_none,
+)
 from difficulty.log.line_table import LineTable, name_chains
 from difficulty.log.sample_checks import check_cached, check_chains
 from difficulty.log.wire import LineWire, SampleWire
@@ -71,9 +82,7 @@ class LogBuilder:
 
     def _flush(self) -> None:
         part = _columnise(self._samples, self._answers, self._finishes)
-        offsets = np.concatenate(
-            [np.zeros(1, np.int64), np.cumsum(np.array(self._line_sizes, dtype=np.int64))]
-        )
+        offsets = offsets_of(np.array(self._line_sizes, dtype=np.int64))
         broken = check_chains(part["chain"], part["step"], offsets) or check_cached(
             part["prompt_tokens"], part["cached_prompt_tokens"], offsets
         )
@@ -101,23 +110,15 @@ class _Codes(dict[str | None, int]):
 
 
 def _columnise(samples: Sequence[SampleWire], answers: _Codes, finishes: _Codes) -> dict[str, Any]:
-    """Turn sample objects into one array per field; one comprehension per field is the fastest way."""
-    return {
+    """Turn sample objects into one array per field; field by field is the fastest way."""
+    columns: dict[str, Any] = {
         "answer": np.array([answers[s.answer] for s in samples], dtype=np.int32),
         "correct": np.array([_CORRECT[s.correct] for s in samples], dtype=np.int8),
-        "output_tokens": _numbers([s.output_tokens for s in samples]),
-        "prompt_tokens": _numbers([s.prompt_tokens for s in samples]),
-        "score": _numbers([s.score for s in samples]),
-        "mean_logprob": _numbers([s.mean_logprob for s in samples]),
         "finish": np.array([finishes[s.finish] for s in samples], dtype=np.int32),
-        "chain": _indices([s.chain for s in samples]),
-        "step": _indices([s.step for s in samples]),
-        "text": _objects([s.text for s in samples]),
-        "step_scores": _objects([s.step_scores for s in samples]),
-        "verifier_tokens": _numbers([s.verifier_tokens for s in samples]),
-        "cached_prompt_tokens": _numbers([s.cached_prompt_tokens for s in samples]),
-        "reward": _numbers([s.reward for s in samples]),
     }
+    for names, column_of in (((*COUNTS, *NUMBERS), _numbers), (PLACES, _indices), (OBJECTS, _objects)):
+        columns |= {name: column_of(list(map(attrgetter(name), samples))) for name in names}
+    return columns
 
 
 def _numbers(values: list[Any]) -> NDArray[np.float64]:

@@ -15,20 +15,18 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.ragged import offsets_of, places
 from difficulty.log.wire import canonical_json
 from difficulty.prompt import Prompt
 
+# Columns of samples by kind: whole numbers and others, both NaN where unknown; -1 where absent; objects.
+COUNTS: Final = ("output_tokens", "prompt_tokens", "verifier_tokens", "cached_prompt_tokens")
+NUMBERS: Final = ("score", "mean_logprob", "reward")
+PLACES: Final = ("chain", "step")
+OBJECTS: Final = ("text", "step_scores")
 _LATER_COLUMNS: Final = ("verifier_tokens", "cached_prompt_tokens", "reward")  # older logs have none
-OPTIONAL_COLUMNS: Final = ("text", "step_scores", *_LATER_COLUMNS)
-_PLAIN_COLUMNS: Final = (
-    "correct",
-    "output_tokens",
-    "prompt_tokens",
-    "score",
-    "mean_logprob",
-    "chain",
-    "step",
-)
+OPTIONAL_COLUMNS: Final = (*OBJECTS, *_LATER_COLUMNS)
+_ALL_KINDS: Final = ("correct", *COUNTS, *NUMBERS, *PLACES, *OBJECTS)
 
 StrategyKey: TypeAlias = tuple[str | None, str]
 """Strategy name (None for independent samples) and its parameters as canonical JSON."""
@@ -67,8 +65,8 @@ class SampleColumns:
     finish: NDArray[np.int32]
     chain: NDArray[np.int32]
     step: NDArray[np.int32]
-    text: NDArray[np.object_] | None
-    step_scores: NDArray[np.object_] | None
+    text: NDArray[np.object_] | None = None
+    step_scores: NDArray[np.object_] | None = None
     answers: tuple[str, ...]
     finishes: tuple[str, ...]
     verifier_tokens: NDArray[np.float64] | None = None
@@ -82,10 +80,9 @@ class SampleColumns:
         """Return the samples at `index`, with string tables reduced to what is left."""
         answer, answers = recode(self.answer[index], self.answers)
         finish, finishes = recode(self.finish[index], self.finishes)
-        taken = {name: getattr(self, name)[index] for name in _PLAIN_COLUMNS}
-        for name in OPTIONAL_COLUMNS:
-            column = getattr(self, name)
-            taken[name] = None if column is None else column_or_none(column[index])
+        known = {name: getattr(self, name) for name in _ALL_KINDS}
+        taken = {name: column[index] for name, column in known.items() if column is not None}
+        taken |= {name: column_or_none(taken[name]) for name in OPTIONAL_COLUMNS if name in taken}
         return SampleColumns(answer=answer, finish=finish, answers=answers, finishes=finishes, **taken)
 
     @classmethod
@@ -94,7 +91,7 @@ class SampleColumns:
         answer, answers = _join_codes([(part.answer, part.answers) for part in parts])
         finish, finishes = _join_codes([(part.finish, part.finishes) for part in parts])
         joined: dict[str, Any] = {}
-        for name in (*_PLAIN_COLUMNS, *OPTIONAL_COLUMNS):
+        for name in _ALL_KINDS:
             columns = [getattr(part, name) for part in parts]
             known = next((column for column in columns if column is not None), None)
             joined[name] = known
@@ -163,11 +160,8 @@ class LogColumns:
     samples: SampleColumns
 
     def __post_init__(self) -> None:
-        for table in (self.lines, self.samples):
-            for field in fields(table):
-                column = getattr(table, field.name)
-                if isinstance(column, np.ndarray):
-                    column.setflags(write=False)
+        freeze(self.lines)
+        freeze(self.samples)
 
     def take(self, lines: NDArray[np.int64], *, generators: Sequence[str] | None = None) -> LogColumns:
         """Return the lines at `lines`, in that order, with prompts and tables reduced to what is left.
@@ -182,8 +176,6 @@ class LogColumns:
         old = self.lines
         starts, stops = old.offsets[lines], old.offsets[lines + 1]
         sizes = stops - starts
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
-        index = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], sizes)
         prompt, prompts = recode(old.prompt[lines], self.prompts)
         strategy, strategies = recode(old.strategy[lines], self.strategies)
         generator = old.generator[lines]
@@ -202,10 +194,10 @@ class LogColumns:
                 prompt_tokens=old.prompt_tokens[lines],
                 n=old.n[lines],
                 n_correct=old.n_correct[lines],
-                offsets=offsets,
+                offsets=offsets_of(sizes),
                 meta=tuple(old.meta[line] for line in lines.tolist()),
             ),
-            samples=self.samples.take(index),
+            samples=self.samples.take(places(starts, sizes)),
         )
 
     def digest_update(self) -> Iterable[bytes]:
@@ -237,6 +229,14 @@ class LogColumns:
             state.update(len(block).to_bytes(8, "little"))
             state.update(block)
         return state.hexdigest()
+
+
+def freeze(table: Any) -> None:
+    """Make the arrays of a dataclass read-only, since a log hands out the same ones again."""
+    for field in fields(table):
+        column = getattr(table, field.name)
+        if isinstance(column, np.ndarray):
+            column.setflags(write=False)
 
 
 def recode(codes: NDArray[np.int32], table: Sequence[Any]) -> tuple[NDArray[np.int32], tuple[Any, ...]]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.ragged import offsets_of
 from difficulty.log.columns import LogColumns
 
 
@@ -28,9 +29,8 @@ def without_ungraded(
     if kept.all():
         return columns
     sizes = np.bincount(line[kept], minlength=len(lines.prompt))
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
     return replace(
         columns,
-        lines=replace(lines, offsets=offsets),
+        lines=replace(lines, offsets=offsets_of(sizes)),
         samples=columns.samples.take(np.flatnonzero(kept)),
     )

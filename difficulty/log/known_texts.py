@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.ragged import places
 from difficulty.errors import InvalidInputError
 from difficulty.log.near_duplicates import Overlap, few_texts, groups_of_texts, is_similar
 from difficulty.log.shingles import Ragged, Shingles, shingles
@@ -202,10 +203,9 @@ class _Index(NamedTuple):
         """Return pairs of sketches with a few hashes in common: row asked for × T + known row."""
         first = np.searchsorted(self.values, asked.values)
         n_led = np.minimum(np.searchsorted(self.values, asked.values, side="right") - first, _MOST_LED)
-        step = np.arange(n_led.sum()) - np.repeat(np.cumsum(n_led) - n_led, n_led)
-        led = np.repeat(asked.owner, n_led) * self.n_known + self.owner[np.repeat(first, n_led) + step]
+        led = np.repeat(asked.owner, n_led) * self.n_known + self.owner[places(first, n_led)]
         pairs, counts = np.unique(led, return_counts=True)
-        return pairs[counts >= _LEAST_MET]
+        return np.asarray(pairs[counts >= _LEAST_MET])
 
 
 def _similar(one: _Read, two: _Read) -> NDArray[np.bool_]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.ragged import offsets_of
 from difficulty.errors import InvalidLogError
 from difficulty.generator import Generator
 from difficulty.log.columns import LineColumns, LogColumns, SampleColumns, StrategyKey
@@ -171,9 +172,7 @@ class LineTable:
                 prompt_tokens=tokens,
                 n=np.array(columns[4], dtype=np.int64),
                 n_correct=np.array(columns[5], dtype=np.int64),
-                offsets=np.concatenate(
-                    [np.zeros(1, np.int64), np.cumsum(np.array(columns[6], dtype=np.int64))]
-                ),
+                offsets=offsets_of(np.array(columns[6], dtype=np.int64)),
                 meta=tuple(self._meta),
             ),
             samples=samples,

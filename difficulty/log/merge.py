@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from difficulty.arithmetic.ragged import offsets_of
 from difficulty.errors import InvalidLogError
 from difficulty.generator import Generator
 from difficulty.log.columns import LineColumns, LogColumns, SampleColumns, StrategyKey
@@ -107,7 +108,7 @@ def merge_columns(
         prompt_tokens=prompt_tokens,
         n=np.concatenate([part.n for part in lines]),
         n_correct=np.concatenate([part.n_correct for part in lines]),
-        offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)]),
+        offsets=offsets_of(sizes),
         meta=tuple(meta for part in lines for meta in part.meta),
     )
     columns = LogColumns(

@@ -6,15 +6,16 @@ It assumes checked columns; every function is vectorised over samples. What the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.ragged import places
 from difficulty.errors import InvalidLogError
-from difficulty.log.columns import LogColumns, column_or_none
+from difficulty.log.columns import LogColumns, column_or_none, freeze
 from difficulty.log.line_counts import CHAIN, INDEPENDENT, RUN
 from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
 
@@ -40,13 +41,13 @@ class _Table:
         lines = columns.lines
         starts = lines.offsets[chosen]
         sizes = lines.offsets[chosen + 1] - starts
-        before = np.cumsum(sizes) - sizes
-        column = np.arange(int(sizes.sum())) - np.repeat(before, sizes)
+        sample = places(starts, sizes)
+        column = sample - np.repeat(starts, sizes)
         row = np.repeat(lines.prompt[chosen].astype(np.int64), sizes)
         n = np.bincount(row, minlength=len(columns.prompts)).astype(np.int64)
         counted = chosen[lines.n[chosen] >= 0]
         n[lines.prompt[counted]] = lines.n[counted]
-        return cls(np.repeat(starts, sizes) + column, (row, column), n, _table_shape(columns, n), counted)
+        return cls(sample, (row, column), n, _table_shape(columns, n), counted)
 
     def place(self, values: NDArray[Any], padding: float | None = np.nan) -> NDArray[Any]:
         """Return the values of the samples in their cells."""
@@ -116,7 +117,7 @@ def sample_pool(
         cached_prompt_tokens=cached,
         worth=table.place_known(worth),
     )
-    _freeze(pool)
+    freeze(pool)
     return pool
 
 
@@ -164,7 +165,7 @@ def chain_pool(
         verifier_tokens=table.place_known(samples.verifier_tokens),
         worth=table.place_known(worth),
     )
-    _freeze(pool)
+    freeze(pool)
     return pool
 
 
@@ -217,17 +218,9 @@ def recorded_runs(
                 step_scores=None if steps is None else table.place(steps, None),
                 worth=table.place_known(worth),
             )
-            _freeze(run)
+            freeze(run)
             runs.append(run)
     return tuple(runs)
-
-
-def _freeze(table: SamplePool | ChainPool | RecordedRuns) -> None:
-    """Make the arrays read-only, since a log hands out the same ones again."""
-    for field in fields(table):
-        column = getattr(table, field.name)
-        if isinstance(column, np.ndarray):
-            column.setflags(write=False)
 
 
 def _table_shape(columns: LogColumns, n: NDArray[np.int64]) -> tuple[int, int]:

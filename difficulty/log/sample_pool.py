@@ -18,24 +18,57 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class SamplePool:
-    """Independent samples of one generator over the P prompts of a log, padded to M samples.
+class RecordedPool:
+    """What samples, chains and runs have alike; each array has a row per prompt, and is padded.
 
     Parameters
     ----------
     generator : str
         Name of the generator.
     n : ndarray of int64, shape (P,)
-        Samples recorded; 0 where the generator has no line for that prompt.
-    n_correct : ndarray of int64, shape (P,)
-        Correct ones among those whose correctness is known; see `n_known`.
-    correct : ndarray of int8, shape (P, M)
+        How many are recorded; 0 where the generator has no line for that prompt.
+    correct : ndarray of int8
         1 correct, 0 wrong, -1 unknown or padding.
-    answer : ndarray of int32, shape (P, M)
+    answer : ndarray of int32
         Code of the answer within the prompt, shared over all generators of the log, in order of first
         appearance; -1 abstains, -2 padding.
-    output_tokens, score, mean_logprob : ndarray of float64, shape (P, M)
-        NaN where not recorded, and on padding. Log-probabilities are nats per token.
+    output_tokens, score : ndarray of float64
+        NaN where not recorded, and on padding.
+    worth : ndarray of float64, or None
+        What each is worth, where that is not its correctness (`SampleLog.valued_by`); NaN where not known and
+        on padding.
+    """
+
+    generator: str
+    n: NDArray[np.int64]
+    correct: NDArray[np.int8]
+    answer: NDArray[np.int32]
+    output_tokens: NDArray[np.float64]
+    score: NDArray[np.float64]
+    worth: NDArray[np.float64] | None = None
+
+    @property
+    def value(self) -> NDArray[np.float64]:
+        """What each is worth: its reward, or 1 and 0 for right and wrong; NaN where not known and on padding.
+        The one place where correctness becomes a value; ndarray of float64, of the shape of `correct`.
+        """
+        if self.worth is not None:
+            return self.worth
+        return np.where(self.correct < 0, np.nan, self.correct).astype(np.float64)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SamplePool(RecordedPool):
+    """Independent samples of one generator over the P prompts of a log, padded to M samples.
+
+    Parameters
+    ----------
+    n_correct : ndarray of int64, shape (P,)
+        Correct ones among those whose correctness is known; see `n_known`.
+    generator, n, correct, answer, output_tokens, score, worth
+        Of samples, see `RecordedPool`; arrays but `n` have shape (P, M).
+    mean_logprob : ndarray of float64, shape (P, M)
+        Nats per token; NaN where not recorded, and on padding.
     truncated : ndarray of bool, shape (P, M)
         Whether the sample was cut at its token limit (``finish`` is ``"length"``).
     prompt_tokens : ndarray of float64, shape (P,)
@@ -54,9 +87,6 @@ class SamplePool:
     cached_prompt_tokens : ndarray of float64, shape (P, M), or None
         The part of a sample's prompt tokens that a cache spared; NaN where not recorded and on padding, None
         where no sample of the log has any.
-    worth : ndarray of float64, shape (P, M), or None
-        What each sample is worth, where that is not its correctness (`SampleLog.valued_by`); NaN where not
-        known and on padding.
 
     Examples
     --------
@@ -68,13 +98,7 @@ class SamplePool:
     ([1], [[0, -1]])
     """
 
-    generator: str
-    n: NDArray[np.int64]
     n_correct: NDArray[np.int64]
-    correct: NDArray[np.int8]
-    answer: NDArray[np.int32]
-    output_tokens: NDArray[np.float64]
-    score: NDArray[np.float64]
     mean_logprob: NDArray[np.float64]
     truncated: NDArray[np.bool_]
     prompt_tokens: NDArray[np.float64]
@@ -82,14 +106,6 @@ class SamplePool:
     verifier_tokens: NDArray[np.float64] | None = None
     own_prompt_tokens: NDArray[np.float64] | None = None
     cached_prompt_tokens: NDArray[np.float64] | None = None
-    worth: NDArray[np.float64] | None = None
-
-    @property
-    def value(self) -> NDArray[np.float64]:
-        """What each sample is worth: its reward, or 1 and 0 for right and wrong; NaN where not known and on
-        padding. The one place where correctness becomes a value; ndarray of float64, shape (P, M).
-        """
-        return _value(self.correct, self.worth)
 
     @property
     def shared_prompt_tokens(self) -> NDArray[np.float64]:
@@ -111,97 +127,53 @@ class SamplePool:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class ChainPool:
+class ChainPool(RecordedPool):
     """Revision chains of one generator over the P prompts of a log: C chains of S steps, padded.
 
     Parameters
     ----------
-    generator : str
-        Name of the generator.
-    n : ndarray of int64, shape (P,)
-        Chains recorded.
     n_steps : int
         S, the length of the longest chain.
-    correct : ndarray of int8, shape (P, C, S)
-        1 correct, 0 wrong, -1 unknown or padding.
-    answer : ndarray of int32, shape (P, C, S)
-        The same codes as in `SamplePool`: -1 abstains, -2 padding.
-    output_tokens, prompt_tokens, score, mean_logprob : ndarray of float64, shape (P, C, S)
+    generator, n, correct, answer, output_tokens, score, worth
+        Of attempts, see `RecordedPool`; arrays but `n`, which counts chains, have shape (P, C, S).
+    prompt_tokens, mean_logprob : ndarray of float64, shape (P, C, S)
         NaN where not recorded, and on padding; `prompt_tokens` of a step includes the earlier steps, re-sent.
     params : tuple of pairs
         Settings that the attempts were drawn with, sorted by name, without ``depth``.
     verifier_tokens : ndarray of float64, shape (P, C, S), or None
         As in `SamplePool`, for each attempt.
-    worth : ndarray of float64, shape (P, C, S), or None
-        As in `SamplePool`, for each attempt.
     """
 
-    generator: str
-    n: NDArray[np.int64]
     n_steps: int
-    correct: NDArray[np.int8]
-    answer: NDArray[np.int32]
-    output_tokens: NDArray[np.float64]
     prompt_tokens: NDArray[np.float64]
-    score: NDArray[np.float64]
     mean_logprob: NDArray[np.float64]
     params: tuple[tuple[str, ParameterScalar], ...] = ()
     verifier_tokens: NDArray[np.float64] | None = None
-    worth: NDArray[np.float64] | None = None
-
-    @property
-    def value(self) -> NDArray[np.float64]:
-        """What each attempt is worth, as in `SamplePool`; ndarray of float64, shape (P, C, S)."""
-        return _value(self.correct, self.worth)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class RecordedRuns:
+class RecordedRuns(RecordedPool):
     """Complete runs of one strategy with one parameter set over the P prompts of a log, padded to R runs.
 
     Parameters
     ----------
-    generator : str
-        Name of the generator.
     strategy : str
         E.g. ``"beam_search"``.
     params : tuple of pairs
         Strategy parameters, sorted by name.
-    n : ndarray of int64, shape (P,)
-        Runs recorded.
-    correct : ndarray of int8, shape (P, R)
-        Whether the answer that the run returned is correct: 1, 0, or -1 for unknown and padding.
-    answer : ndarray of int32, shape (P, R)
-        The same codes as in `SamplePool`: -1 abstains, -2 padding.
-    output_tokens, prompt_tokens, verifier_tokens, score : ndarray of float64, shape (P, R)
-        All tokens that a run generated, all prompt tokens that its requests sent (the question and what was
-        re-sent after it), all tokens that its verifier's model read, and the score of what it returned; NaN
-        where not recorded.
+    generator, n, correct, answer, output_tokens, score, worth
+        Of runs and what they returned, see `RecordedPool`; arrays but `n` have shape (P, R), and tokens are
+        all that a run generated.
+    prompt_tokens, verifier_tokens : ndarray of float64, shape (P, R)
+        All prompt tokens that the requests of a run sent (the question and what was re-sent after it), and
+        all tokens that its verifier's model read; NaN where not recorded.
     step_scores : ndarray of object, shape (P, R), or None
         Scores of the steps of what the run returned, as tuples; None where not recorded, and altogether where
         no sample of the log has any.
-    worth : ndarray of float64, shape (P, R), or None
-        As in `SamplePool`, for what each run returned.
     """
 
-    generator: str
     strategy: str
     params: tuple[tuple[str, ParameterScalar], ...]
-    n: NDArray[np.int64]
-    correct: NDArray[np.int8]
-    answer: NDArray[np.int32]
-    output_tokens: NDArray[np.float64]
     prompt_tokens: NDArray[np.float64]
     verifier_tokens: NDArray[np.float64]
-    score: NDArray[np.float64]
     step_scores: NDArray[np.object_] | None = None
-    worth: NDArray[np.float64] | None = None
-
-    @property
-    def value(self) -> NDArray[np.float64]:
-        """What each run returned is worth, as in `SamplePool`; ndarray of float64, shape (P, R)."""
-        return _value(self.correct, self.worth)
-
-
-def _value(correct: NDArray[np.int8], worth: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    return np.where(correct < 0, np.nan, correct).astype(np.float64) if worth is None else worth

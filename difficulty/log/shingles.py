@@ -16,6 +16,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.ragged import offsets_of, places
+
 _RUN: Final = 3
 _MOST_WORDS: Final = 20_000
 # Texts that are cut into words at a time: their words are Python objects.
@@ -54,7 +56,7 @@ class Ragged(NamedTuple):
     def keep(self, kept: NDArray[np.bool_]) -> Ragged:
         """Return the rows with only the values that are marked."""
         sizes = np.bincount(self.owner[kept], minlength=len(self.offsets) - 1)
-        return Ragged(_offsets(sizes), self.values[kept])
+        return Ragged(offsets_of(sizes), self.values[kept])
 
     def first(self, most: int) -> Ragged:
         """Return the least `most` values of each row."""
@@ -64,9 +66,7 @@ class Ragged(NamedTuple):
     def take(self, rows: NDArray[np.intp]) -> Ragged:
         """Return some rows."""
         sizes = self.sizes[rows]
-        offsets = _offsets(sizes)
-        place = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][rows] - offsets[:-1], sizes)
-        return Ragged(offsets, self.values[place])
+        return Ragged(offsets_of(sizes), self.values[places(self.offsets[:-1][rows], sizes)])
 
 
 class Shingles(NamedTuple):
@@ -191,16 +191,12 @@ def _distinct(
     owner, values = owner[order], values[order]
     new = np.ones(len(values), dtype=bool)
     new[1:] = (values[1:] != values[:-1]) | (owner[1:] != owner[:-1])
-    return Ragged(_offsets(np.bincount(owner[new], minlength=n_rows)), values[new])
+    return Ragged(offsets_of(np.bincount(owner[new], minlength=n_rows)), values[new])
 
 
 def _joined(parts: Sequence[Ragged]) -> Ragged:
     sizes = [part.sizes for part in parts]
     return Ragged(
-        _offsets(np.concatenate(sizes) if sizes else np.zeros(0, dtype=np.int64)),
+        offsets_of(np.concatenate(sizes) if sizes else np.zeros(0, dtype=np.int64)),
         np.concatenate([part.values for part in parts]) if parts else np.zeros(0, dtype=np.uint64),
     )
-
-
-def _offsets(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(sizes, dtype=np.int64)])

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.ragged import offsets_of
 from difficulty.errors import InvalidInputError
 from difficulty.log.shingles import Ragged, n_shared
 
@@ -53,7 +54,7 @@ class Sketches(NamedTuple):
         InvalidInputError
             When hashes are missing, out of order, or more than the sets have.
         """
-        offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts, dtype=np.int64)])
+        offsets = offsets_of(counts)
         if offsets[-1] != len(values) or np.any(counts > size):
             raise InvalidInputError("sketches of texts have another number of hashes than they say")
         least = Ragged(offsets, values.astype(np.uint64))

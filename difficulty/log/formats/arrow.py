@@ -14,25 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidLogError, require
-from difficulty.log.columns import SampleColumns, column_or_none, recode
-from difficulty.log.wire import MAX_COUNT, MAX_SAMPLES
+from difficulty.log.columns import (
+    COUNTS,
+    NUMBERS,
+    OPTIONAL_COLUMNS,
+    PLACES,
+    SampleColumns,
+    column_or_none,
+    recode,
+)
+from difficulty.log.wire import MAX_COUNT, MAX_SAMPLES, SampleWire
 
 # Fields of a sample, by the name of their list column; `prompt_tokens` is taken by the line.
-LIST_COLUMNS: Final = {
-    "answer": "answer",
-    "correct": "correct",
-    "output_tokens": "output_tokens",
-    "prompt_tokens": "sample_prompt_tokens",
-    "score": "score",
-    "mean_logprob": "mean_logprob",
-    "finish": "finish",
-    "text": "text",
-    "chain": "chain",
-    "step": "step",
-    "step_scores": "step_scores",
-    "verifier_tokens": "verifier_tokens",
-    "cached_prompt_tokens": "cached_prompt_tokens",
-    "reward": "reward",
+LIST_COLUMNS: Final = {name: name for name in SampleWire.__struct_fields__} | {
+    "prompt_tokens": "sample_prompt_tokens"
 }
 _LIMITS: Final = {"chain": 2**31 - 1, "step": 2**31 - 1, "n": MAX_SAMPLES, "n_correct": MAX_SAMPLES}
 
@@ -88,25 +83,17 @@ class ArrowReader:
         answer, answers = self._coded("answer", sizes)
         finish, finishes = self._coded("finish", sizes)
         correct = self._list("correct", sizes, np.dtype(np.int8), -1, self._truths)
-        scores = self._list("step_scores", sizes, np.dtype(object), None, self._step_scores)
-        text = self._list("text", sizes, np.dtype(object), None, self._strings)
+        read = {name: self._counts(name, sizes) for name in COUNTS}
+        read |= {name: self._numbers(name, sizes) for name in NUMBERS}
+        places = {name: np.nan_to_num(self._counts(name, sizes), nan=-1).astype(np.int32) for name in PLACES}
+        objects = {
+            "text": self._list("text", sizes, np.dtype(object), None, self._strings),
+            "step_scores": self._list("step_scores", sizes, np.dtype(object), None, self._step_scores),
+        }
+        columns: dict[str, Any] = {**read, **places, **objects}
+        columns |= {name: column_or_none(columns[name]) for name in OPTIONAL_COLUMNS}
         return SampleColumns(
-            answer=answer,
-            correct=correct,
-            output_tokens=self._counts("output_tokens", sizes),
-            prompt_tokens=self._counts("prompt_tokens", sizes),
-            score=self._numbers("score", sizes),
-            mean_logprob=self._numbers("mean_logprob", sizes),
-            finish=finish,
-            chain=np.nan_to_num(self._counts("chain", sizes), nan=-1).astype(np.int32),
-            step=np.nan_to_num(self._counts("step", sizes), nan=-1).astype(np.int32),
-            text=column_or_none(text),
-            step_scores=column_or_none(scores),
-            answers=answers,
-            finishes=finishes,
-            verifier_tokens=column_or_none(self._counts("verifier_tokens", sizes)),
-            cached_prompt_tokens=column_or_none(self._counts("cached_prompt_tokens", sizes)),
-            reward=column_or_none(self._numbers("reward", sizes)),
+            answer=answer, correct=correct, finish=finish, answers=answers, finishes=finishes, **columns
         )
 
     def _lengths(self, column: str) -> NDArray[np.int64]:

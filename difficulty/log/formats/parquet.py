@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.ragged import offsets_of
 from difficulty.errors import InvalidLogError, require
 from difficulty.log.columns import LogColumns
 from difficulty.log.formats.arrow import LIST_COLUMNS, ArrowReader
@@ -88,7 +89,7 @@ def _parse(reader: ArrowReader, table: Any, name: str, *, keep_first: bool) -> P
         raise InvalidLogError(f"the column {missing[0]!r} is missing; every row needs it", path=name)
     sizes = reader.sizes()
     samples = reader.samples(sizes)
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+    offsets = offsets_of(sizes)
     broken = check_chains(samples.chain, samples.step, offsets) or check_cached(
         samples.prompt_tokens, samples.cached_prompt_tokens, offsets
     )

@@ -12,23 +12,9 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from difficulty.errors import InvalidInputError
+from difficulty.log.wire import SampleWire
 
-SAMPLE_FIELDS: Final = (
-    "answer",
-    "correct",
-    "output_tokens",
-    "prompt_tokens",
-    "score",
-    "mean_logprob",
-    "finish",
-    "text",
-    "chain",
-    "step",
-    "step_scores",
-    "verifier_tokens",
-    "cached_prompt_tokens",
-    "reward",
-)
+SAMPLE_FIELDS: Final = SampleWire.__struct_fields__
 LINE_FIELDS: Final = (
     "prompt_id",
     "prompt",
