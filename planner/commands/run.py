@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from planner.drivers import Limits, Progress
     from planner.ports.outcome import Outcome
     from planner.ports.ports import Verifier
-    from planner.running.summary import RunSummary
     from policies.plan.plan import AllocationPlan
 
 
@@ -112,6 +111,8 @@ def command(
     --target-accuracy, or --plans; or --target-risk, alone or with --budget. Keys come from the environment
     only. Exit code 1 says that no prompt was answered.
     """
+    import msgspec
+
     from planner.collection.grade import GoldGrader
     from planner.commands.tables.run import print_run
     from planner.commands.terminal.served import served_generators
@@ -148,45 +149,29 @@ def command(
     elif verifier is not None:
         scoring = open_verifier(verifier, extractor=extractor, grader=grader)
     with progress_bars() as tell:
-        if plan_file is not None:
-            outcomes = asyncio.run(
-                run_plans(
-                    plans,
-                    tasks.prompts,
-                    backend=opened,
-                    generators=planner.bundle.generators,
-                    cost_model=CostModel(unit=plans[0].unit, generators=planner.bundle.generators),
-                    budget=limit,
-                    verifier=scoring,
-                    learned=planner.bundle.verifiers,
-                    extractor=extractor,
-                    limits=limits,
-                    driver=spec.driver,
-                    run_log=journal,
-                    seed=seed,
-                    progress=_Told(tell),
-                )
-            )
+        how: dict[str, Any] = {
+            "backend": opened,
+            "verifier": scoring,
+            "extractor": extractor,
+            "limits": limits,
+            "driver": spec.driver,
+            "run_log": journal,
+            "seed": seed,
+            "progress": _Told(tell),
+        }
+        if plan_file is None:
+            outcomes = planner.run(tasks.prompts, **asking.of(planner.bundle), **how)
         else:
-            outcomes = planner.run(
-                tasks.prompts,
-                backend=opened,
-                **asking.of(planner.bundle),
-                verifier=scoring,
-                extractor=extractor,
-                limits=limits,
-                driver=spec.driver,
-                run_log=journal,
-                seed=seed,
-                progress=_Told(tell),
-            )
+            model = CostModel(unit=plans[0].unit, generators=served)
+            how |= {"generators": served, "cost_model": model, "learned": planner.bundle.verifiers}
+            outcomes = asyncio.run(run_plans(plans, tasks.prompts, budget=limit, **how))
     _write(out, outcomes)
     unfinished = any(outcome.stop_reason in ("failed", "time", "limit") for outcome in outcomes)
     if run_log is None and not unfinished:
         journal.unlink()
     summary = summarise(plans, tasks.prompts, outcomes, grader=grader)
     if as_json:
-        print_json({"out": str(out), **_document(summary)})
+        print_json({"out": str(out), **msgspec.to_builtins(summary)})
     else:
         print_run(summary, out, journal if unfinished else None)
     return 0 if summary.n_answered else 1
@@ -231,10 +216,3 @@ def _write(out: Path, outcomes: Sequence[Outcome]) -> None:
 
     with written_whole(out) as part:
         part.write_bytes(b"".join(outcome_to_json(outcome) + b"\n" for outcome in outcomes))
-
-
-def _document(summary: RunSummary) -> dict[str, object]:
-    import msgspec
-
-    document: dict[str, object] = msgspec.to_builtins(summary)
-    return document

@@ -6,13 +6,12 @@ is drawn, and where, is left to `planner.commands.terminal.draw_options`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from planner.commands.terminal.options import max_rounds_option, one_shot_option, packed
+from planner.commands.terminal.options import fields_of, max_rounds_option, one_shot_option, packed
 from policies.cost.budget import UNITS, Budget, check_unit
 
 if TYPE_CHECKING:
@@ -60,18 +59,6 @@ _OPTIONS: Final = (
 )
 
 
-class Asked(TypedDict):
-    """What is asked of a planner, by the names of its own arguments."""
-
-    budget: Budget | None
-    price: float | None
-    target_accuracy: float | None
-    target_risk: float | None
-    answer_price: AnswerPrice | None
-    one_shot: bool
-    max_rounds: int | None
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asking:
     """The options as they were given."""
@@ -117,23 +104,23 @@ class Asking:
                 raise click.UsageError(f"{name} goes with --budget")
         return None
 
-    def of(self, bundle: PolicyBundle) -> Asked:
-        """Return what is asked of a planner.
+    def of(self, bundle: PolicyBundle) -> dict[str, Any]:
+        """Return what is asked of a planner, by the names of its own arguments.
 
         Raises
         ------
         click.UsageError
             When options do not go together.
         """
-        return Asked(
-            budget=self.limit(bundle),
-            price=self.price,
-            target_accuracy=self.target_accuracy,
-            target_risk=self.target_risk,
-            answer_price=self._answer_price(),
-            one_shot=self.one_shot,
-            max_rounds=self.max_rounds,
-        )
+        return {
+            "budget": self.limit(bundle),
+            "price": self.price,
+            "target_accuracy": self.target_accuracy,
+            "target_risk": self.target_risk,
+            "answer_price": self._answer_price(),
+            "one_shot": self.one_shot,
+            "max_rounds": self.max_rounds,
+        }
 
     def in_words(self, bundle: PolicyBundle) -> str:
         """Say what is asked for."""
@@ -161,10 +148,5 @@ class Asking:
         return AnswerPrice(wrong=self.wrong_costs, none=self.no_answer_costs or 0.0)
 
 
-def asking_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of what is asked for; the command gets one `Asking` as ``asking``."""
-
-    def pack(values: dict[str, Any]) -> dict[str, Asking]:
-        return {"asking": Asking(**{field.name: values.pop(field.name) for field in fields(Asking)})}
-
-    return packed(function, pack, _OPTIONS)
+asking_options: Final = packed("asking", fields_of(Asking), _OPTIONS)
+"""What is asked for, as the argument ``asking``."""

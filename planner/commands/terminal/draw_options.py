@@ -6,13 +6,13 @@ Each group of options reaches the command as one value. What the values mean is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from planner.commands.terminal.options import packed
+from planner.commands.terminal.options import fields_of, packed
 from planner.commands.terminal.terminal import note
 
 if TYPE_CHECKING:
@@ -85,10 +85,7 @@ _BACKEND: Final = (
         help="Limit for one try of a request.",
     ),
 )
-_BACKEND_NAMES: Final = (
-    "kind", "base_url", "log", "api", "single", "extra_body", "generator_bodies", "thinking_field",
-    "engine_options", "chat_options", "key_variable", "concurrency", "timeout_seconds",
-)  # fmt: skip
+_OF_GENERATORS: Final = ("model", "max_output_tokens")  # fields of a backend that no option is
 _TASKS: Final = (
     click.option(
         "--format",
@@ -170,48 +167,33 @@ class BackendOptions:
         return self.spec(self.models[0] if self.models else None)
 
 
-def backend_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a backend; the command gets one `BackendOptions` as ``backend``."""
+def _backend(values: dict[str, Any]) -> BackendOptions:
+    from planner.backends.specs import BackendSpec
 
-    def pack(values: dict[str, Any]) -> dict[str, BackendOptions]:
-        models = tuple(values.pop("models"))
-        return {
-            "backend": BackendOptions(
-                values={name: values.pop(name) for name in _BACKEND_NAMES}, models=models
-            )
-        }
-
-    return packed(function, pack, _BACKEND)
+    names = [field.name for field in fields(BackendSpec) if field.name not in _OF_GENERATORS]
+    return BackendOptions(models=values.pop("models"), values={name: values.pop(name) for name in names})
 
 
-def tasks_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a task source; the command gets one `TaskOptions` as ``task_options``."""
+def _limits(values: dict[str, Any]) -> Limits:
+    from planner.drivers import Limits
 
-    def pack(values: dict[str, Any]) -> dict[str, TaskOptions]:
-        names = ("form", "size", "task_seed", "task_options")
-        return {"task_options": TaskOptions(**{name: values.pop(name) for name in names})}
+    known = values["concurrency"] if "concurrency" in values else values["backend"].concurrency
+    return Limits(
+        max_samples=values.pop("max_samples"),
+        max_output_tokens=values.pop("max_output_tokens_total"),
+        max_seconds=values.pop("max_seconds"),
+        max_concurrency=known,
+    )
 
-    return packed(function, pack, _TASKS)
 
+backend_options: Final = packed("backend", _backend, _BACKEND)
+"""A backend, as the argument ``backend``."""
 
-def limit_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add hard caps; the command gets one `Limits` as ``limits``, with the concurrency of its backend."""
+tasks_options: Final = packed("task_options", fields_of(TaskOptions), _TASKS)
+"""A source of tasks, as the argument ``task_options``."""
 
-    def pack(values: dict[str, Any]) -> dict[str, Limits]:
-        from planner.drivers import Limits
-
-        return {
-            "limits": Limits(
-                max_samples=values.pop("max_samples"),
-                max_output_tokens=values.pop("max_output_tokens_total"),
-                max_seconds=values.pop("max_seconds"),
-                max_concurrency=values["concurrency"]
-                if "concurrency" in values
-                else values["backend"].concurrency,
-            )
-        }
-
-    return packed(function, pack, _LIMITS)
+limit_options: Final = packed("limits", _limits, _LIMITS)
+"""Hard caps, as the argument ``limits``, with the concurrency of the backend."""
 
 
 def extractor_of(name: str | None, *, replayed: object = None) -> AnswerRule:

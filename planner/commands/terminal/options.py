@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -80,18 +81,32 @@ def folder_option(default: str, meaning: str) -> Decorator:
     )
 
 
-def packed(
-    function: Callable[..., Any],
-    pack: Callable[[dict[str, Any]], dict[str, Any]],
-    options: tuple[Decorator, ...],
-) -> Callable[..., Any]:
-    """Declare options and hand their values to the function as one."""
+def packed(name: str, pack: Callable[[dict[str, Any]], Any], options: tuple[Decorator, ...]) -> Decorator:
+    """Declare options whose values the command gets as one argument.
 
-    @wraps(function)
-    def wrapper(**values: Any) -> Any:
-        return function(**pack(values), **values)
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    pack : callable
+        Takes the values of the options out of all those of the command, and returns the argument.
+    options : tuple of decorators
+        The options, in the order in which they are shown.
+    """
 
-    wrapped: Callable[..., Any] = wrapper
-    for option in reversed(options):
-        wrapped = option(wrapped)
-    return wrapped
+    def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def wrapper(**values: Any) -> Any:
+            return function(**{name: pack(values)}, **values)
+
+        wrapped: Callable[..., Any] = wrapper
+        for option in reversed(options):
+            wrapped = option(wrapped)
+        return wrapped
+
+    return declare
+
+
+def fields_of(kind: type[Any]) -> Callable[[dict[str, Any]], Any]:
+    """Return what takes the fields of a dataclass out of the values of a command and makes one of it."""
+    return lambda values: kind(**{field.name: values.pop(field.name) for field in fields(kind)})

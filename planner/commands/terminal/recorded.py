@@ -6,7 +6,6 @@ about reading is left to `difficulty.log.sample_log`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -70,13 +69,12 @@ class Logs:
         return " ".join(map(str, self.paths))
 
 
-def logs_argument(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the files of sample logs; the command gets them as one `Logs` in ``logs``."""
+def _logs(values: dict[str, Any]) -> Logs:
+    return Logs(paths=values.pop("log"), on_duplicate=values.pop("on_duplicate"))
 
-    def pack(values: dict[str, Any]) -> dict[str, Logs]:
-        return {"logs": Logs(paths=values.pop("log"), on_duplicate=values.pop("on_duplicate"))}
 
-    return packed(function, pack, _LOGS)
+logs_argument: Final = packed("logs", _logs, _LOGS)
+"""Files of sample logs, as the argument ``logs``."""
 
 
 def note_near_duplicates(log: SampleLog) -> None:
