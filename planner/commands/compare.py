@@ -7,7 +7,7 @@ left to `training.strategies.compare`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -109,6 +109,7 @@ def _print(console: Console, report: StrategyComparison) -> None:
     from rich.text import Text
 
     from planner.commands.tables.shared import new_table
+    from training.strategies.sections import over
 
     for sentence in report.answers:
         console.print(Text(sentence), style="bold")
@@ -120,14 +121,8 @@ def _print(console: Console, report: StrategyComparison) -> None:
         table.add_column(heading, justify="left" if heading == "difficulty" else "right")
     for group in report.groups:
         kinds = group["kinds"][-1]["kinds"]
-        cells = [_difference(kinds.get(name)) for name in names]
+        told = [over(kinds[name], "parallel") if name in kinds else "–" for name in names]
+        cells = [words.replace(" ", "\n", 1) for words in told]
         parallel = f"{kinds['parallel']['value']:.3f}"
         table.add_row(group["name"], str(group["n_prompts"]), parallel, *cells)
     console.print(table)
-
-
-def _difference(found: dict[str, Any] | None) -> str:
-    if found is None or found["over_parallel"] is None:
-        return "–"
-    low, high = found["over_parallel_interval"]
-    return f"{found['over_parallel']:+z.3f}\n[{low:+z.3f}, {high:+z.3f}]"

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from training.report.markdown import as_text, document, table
-from training.strategies.sections import SELECTIONS, ends, family_section, over, share_section
+from training.strategies.sections import SELECTIONS, family_section, over, share_section
 
 STRATEGIES_SCHEMA: Final = 1
 _SEEN: Final = 0.0005  # what three decimals do not show is no win
@@ -111,7 +111,8 @@ class StrategyComparison:
         rows = []
         for group in self.groups:
             low, high = group["easiness"]
-            one_sample = f"{group['one_sample']:.3f} {ends(group['one_sample_interval'], signed=False)}"
+            ends = ("–" if end is None else f"{end:.3f}" for end in group["one_sample_interval"])
+            one_sample = f"{group['one_sample']:.3f} [{', '.join(ends)}]"
             rows.append([group["name"], str(group["n_prompts"]), f"{low:.2f} to {high:.2f}", one_sample])
         return document(
             "# Strategies across difficulty",
@@ -140,13 +141,9 @@ class StrategyComparison:
     def _difference_table(self, name: str) -> str:
         rows = []
         for group in self.groups:
-            cells = [group["name"]]
-            for row in group["kinds"]:
-                found = row["kinds"].get(name)
-                cells.append(
-                    "–" if found is None or found["over_parallel"] is None else over(found, "parallel")
-                )
-            rows.append(cells)
+            kinds = [row["kinds"] for row in group["kinds"]]
+            cells = [over(found[name], "parallel") if name in found else "–" for found in kinds]
+            rows.append([group["name"], *cells])
         return table(["bin", *(f"N = {row['n']}" for row in self.groups[0]["kinds"])], rows)
 
     def _choice(self) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from training.report.markdown import as_text, document, table
+from training.report.words import difference
 
 Groups: TypeAlias = Sequence[Mapping[str, Any]]
 
@@ -90,11 +91,5 @@ def _shape(found: Mapping[str, Any]) -> str:
 
 
 def over(found: Mapping[str, Any], name: str) -> str:
-    """Return a difference with its interval: ``+0.031 [+0.002, +0.060]``."""
-    return f"{found[f'over_{name}']:+z.3f} {ends(found[f'over_{name}_interval'])}"
-
-
-def ends(ends: Sequence[float | None], *, signed: bool = True) -> str:
-    """Return an interval; a dash where an end is not known."""
-    sign = "+z" if signed else ""
-    return "[" + ", ".join("–" if end is None else format(end, f"{sign}.3f") for end in ends) + "]"
+    """Return a difference with its interval."""
+    return difference(found[f"over_{name}"], found[f"over_{name}_interval"])
