@@ -14,6 +14,7 @@ from typing import final
 
 from difficulty.errors import BackendError, InvalidResponseError
 from planner.backends.results import failed_completion
+from planner.drivers.neighbours import runs_of
 from planner.drivers.run_log import RunLog
 from planner.ports.ports import Backend, Completion, SampleRequest, ScoreRequest, Scores, Verifier
 from planner.verifiers.step_scores import StepScores
@@ -60,7 +61,7 @@ class JournaledBackend:
         parts = [
             (place, first, replace(request, n=n, seed=request.seed + first))
             for place, request in enumerate(requests)
-            for first, n in _gaps(request.n, rows[place])
+            for first, n in runs_of(index for index in range(request.n) if index not in rows[place])
         ]
         surplus: list[list[Completion]] = [[] for _ in requests]
         for (place, first, part), drawn in zip(parts, await self._draw(parts, any(rows)), strict=True):
@@ -170,16 +171,3 @@ class JournaledVerifier:
             judged = zip(request.completions, results[place].steps, strict=False)
             self.step_scores |= {(request.prompt.id, steps): scores for steps, scores in judged}
         return [results[place] for place in range(len(requests))]
-
-
-def _gaps(n: int, have: dict[int, Completion]) -> list[tuple[int, int]]:
-    """Return runs (first, length) of the indices below `n` that are missing."""
-    gaps: list[tuple[int, int]] = []
-    for index in range(n):
-        if index in have:
-            continue
-        if gaps and sum(gaps[-1]) == index:
-            gaps[-1] = (gaps[-1][0], gaps[-1][1] + 1)
-        else:
-            gaps.append((index, 1))
-    return gaps

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from planner.drivers.accounts import TIME_IS_UP, Permit
 from planner.drivers.desk import BACKEND_ERRORS, VERIFIER_ERRORS, Desk, Part, refused
 from planner.drivers.exchange import failure_of, sent_singly
+from planner.drivers.neighbours import runs_of
 from planner.drivers.session import Session, delivered
 from planner.ports.ports import Backend, Metered, SampleRequest, ScoreRequest, Verifier
 from planner.strategies.flow import Arrival, Ask, Scored
@@ -147,7 +148,8 @@ class _Driver:
         tasks = [asyncio.create_task(_ready(tuple(recorded.values())))] if recorded else []
         # A backend that sends each sample by itself loses nothing by it, and a kill then loses no reply.
         one_by_one = ask.one_by_one or sent_singly(self._backend).surely
-        for first, n in _runs([index for index in range(request.n) if index not in recorded], one_by_one):
+        left = [index for index in range(request.n) if index not in recorded]
+        for first, n in [(index, 1) for index in left] if one_by_one else runs_of(left):
             tasks.append(asyncio.create_task(self._sample(session, ask, request, first, n)))
         return tasks
 
@@ -231,14 +233,3 @@ class _Driver:
 
 async def _ready(arrivals: tuple[Arrival, ...]) -> tuple[Arrival, ...]:
     return arrivals
-
-
-def _runs(indices: Sequence[int], one_by_one: bool) -> list[tuple[int, int]]:
-    """Cut indices into runs (first, length) of neighbours, or into single ones."""
-    runs: list[tuple[int, int]] = []
-    for index in indices:
-        if runs and not one_by_one and sum(runs[-1]) == index:
-            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
-        else:
-            runs.append((index, 1))
-    return runs
