@@ -140,7 +140,8 @@ class TransformersBackend:
         """
         for request in requests:
             check_request(request)
-        job = _Job(requests=requests, prompts=[self._encode(request) for request in requests])
+        prompts = [tuple(tokens_of(self._tokenizer, one, options=self._chat_options)) for one in requests]
+        job = _Job(requests=requests, prompts=prompts)
         with self._lock:
             self._waiting.append(job)
         try:
@@ -169,9 +170,6 @@ class TransformersBackend:
                 output_tokens=completion.output_tokens,
             )
         return (Metered(usage, exact=True),)
-
-    def _encode(self, request: SampleRequest) -> tuple[int, ...]:
-        return tuple(tokens_of(self._tokenizer, request, options=self._chat_options))
 
     def _serve(self, job: _Job) -> None:
         """Run all waiting jobs in one go, unless another thread has run this one meanwhile."""

@@ -115,7 +115,9 @@ class VLLMBackend:
 
     def _generate(self, requests: Sequence[SampleRequest]) -> list[list[Drawn]]:
         with self._engine:
-            prompts = [{"prompt_token_ids": self._encode(request)} for request in requests]
+            tokenizer = self._llm.get_tokenizer()
+            told = [tokens_of(tokenizer, request, options=self._chat_options) for request in requests]
+            prompts = [{"prompt_token_ids": tokens} for tokens in told]
             parameters = [self._parameters(request) for request in requests]
             try:
                 outputs = self._llm.generate(prompts, parameters, use_tqdm=False)
@@ -124,9 +126,6 @@ class VLLMBackend:
         if len(outputs) != len(requests):
             raise InvalidResponseError(f"vLLM returned {len(outputs)} outputs for {len(requests)} requests")
         return [self._read(request, output) for request, output in zip(requests, outputs, strict=True)]
-
-    def _encode(self, request: SampleRequest) -> list[int]:
-        return tokens_of(self._llm.get_tokenizer(), request, options=self._chat_options)
 
     def _parameters(self, request: SampleRequest) -> Any:
         generator = request.generator

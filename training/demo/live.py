@@ -28,7 +28,6 @@ from planner.collection.run import collect
 from planner.collection.session import working_path
 from planner.drivers import Progress as RunProgress
 from planner.planner import Planner
-from planner.ports.outcome import Outcome
 from planner.ports.outcome_wire import outcome_to_json
 from planner.progress import Progress, silent
 from policies.cost.budget import Budget, check_unit
@@ -234,7 +233,7 @@ def run_live(
         )
         for rehearsal in rehearsals
     ]
-    runs = []
+    grader, runs = GoldGrader(extractor=USUAL_RULE), []
     for number, (rehearsal, forecast) in enumerate(zip(rehearsals, forecasts, strict=True)):
         done = number * len(prompts)
         tell("live", done, len(rehearsals) * len(prompts))
@@ -252,9 +251,17 @@ def run_live(
             seed=seed,
             progress=tick,
         )
+        seconds = time.monotonic() - started
+        marks = [bool(grader.grade(p, outcome.answer)) for p, outcome in zip(prompts, outcomes, strict=True)]
         runs.append(
-            _run(
-                rehearsal.budget, rehearsal.one_shot, forecast, prompts, outcomes, time.monotonic() - started
+            LiveRun(
+                budget=rehearsal.budget,
+                one_shot=rehearsal.one_shot,
+                forecast=forecast,
+                accuracy=sum(marks) / len(marks),
+                cost=sum(outcome.cost or 0.0 for outcome in outcomes) / len(outcomes),
+                usage=sum((outcome.usage for outcome in outcomes), Usage()),
+                seconds=seconds,
             )
         )
         name = f"outcomes-{rehearsal.budget.limit:g}{'-one-shot' if rehearsal.one_shot else ''}.jsonl"
@@ -262,27 +269,6 @@ def run_live(
     demo = LiveDemo(collected=collected, bundle=bundle, prompts=prompts, runs=tuple(runs))
     (folder / "live.json").write_bytes(msgspec.json.format(msgspec.json.encode(demo.runs), indent=1) + b"\n")
     return demo
-
-
-def _run(
-    budget: Budget,
-    one_shot: bool,
-    forecast: Forecast,
-    prompts: Sequence[Prompt],
-    outcomes: Sequence[Outcome],
-    seconds: float,
-) -> LiveRun:
-    grader = GoldGrader(extractor=USUAL_RULE)
-    marks = [bool(grader.grade(p, outcome.answer)) for p, outcome in zip(prompts, outcomes, strict=True)]
-    return LiveRun(
-        budget=budget,
-        one_shot=one_shot,
-        forecast=forecast,
-        accuracy=sum(marks) / len(marks),
-        cost=sum(outcome.cost or 0.0 for outcome in outcomes) / len(outcomes),
-        usage=sum((outcome.usage for outcome in outcomes), Usage()),
-        seconds=seconds,
-    )
 
 
 def _rounded(limit: float) -> float:
