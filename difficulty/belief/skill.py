@@ -6,7 +6,7 @@ It assumes weights that give a prompt's own fold nothing.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from difficulty.arithmetic.arrays import FloatArray
 from difficulty.predictor.success_rates import SuccessRates
 
 Weights: TypeAlias = NDArray[np.float32]
+# Squared errors of equal rates that single precision makes are below this, those of one odd sample far above.
+_ROUNDING: Final = 1e-11
 
 
 def equal_weights(folds: NDArray[np.integer]) -> Weights:
@@ -41,10 +43,10 @@ def _errors(
 def skill_of(weights: Weights, counts: SuccessRates, folds: NDArray[np.integer]) -> FloatArray:
     """Return 1 - squared error / squared error of the mean of other folds, (G,); 0 where rates are one."""
     error, plain = _errors(weights, counts, folds)
-    return np.where(plain > 1e-12, 1 - error / np.maximum(plain, 1e-12), 0.0)
+    return np.where(plain > _ROUNDING * len(folds), 1 - error / np.maximum(plain, _ROUNDING), 0.0)
 
 
 def pooled_skill(weights: Weights, counts: SuccessRates, folds: NDArray[np.integer]) -> float:
     """Return the skill over all generators together."""
     error, plain = _errors(weights, counts, folds)
-    return float(1 - error.sum() / plain.sum()) if plain.sum() > 1e-12 else 0.0
+    return float(1 - error.sum() / plain.sum()) if plain.sum() > _ROUNDING * len(folds) else 0.0

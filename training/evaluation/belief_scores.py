@@ -16,6 +16,7 @@ from difficulty.belief.reference_prompts import Belief
 from difficulty.log.sample_log import SampleLog
 from difficulty.predictor.calibration import brier_score, explained_share, rate_crps, reliability_curve
 from difficulty.scale import UNIT, Scale
+from training.frontier import number
 
 
 def score_belief(belief: Belief, log: SampleLog, *, scale: Scale = UNIT) -> dict[str, Any]:
@@ -27,7 +28,8 @@ def score_belief(belief: Belief, log: SampleLog, *, scale: Scale = UNIT) -> dict
         About the P prompts of the log.
     log : SampleLog
         What they turned out to be. Generators without two labelled samples of any prompt are left out, and
-        of each generator the training prompts that have no labelled sample of it.
+        of each generator the training prompts that have no labelled sample of it. Nothing is explained, None,
+        where prompts do not differ.
     scale : Scale
         Of what samples are worth; scores are of shares of it.
     """
@@ -48,12 +50,12 @@ def score_belief(belief: Belief, log: SampleLog, *, scale: Scale = UNIT) -> dict
         by = weights[known][:, order]
         by = by / by.sum(axis=1, keepdims=True)
         flat = np.full_like(by, 1 / by.shape[1])
-        p, prior = by @ support, flat @ support
+        p, prior = (np.clip(each @ support, 0, 1) for each in (by, flat))  # sums may pass 1 by rounding
         table[name] = {
             "n_prompts": int(known.sum()),
             "brier": round(brier_score(p=p, n=n, n_correct=c, noise=noise).corrected, 5),
             "brier_constant": round(brier_score(p=prior, n=n, n_correct=c, noise=noise).corrected, 5),
-            "explained_share": round(explained_share(p=p, n=n, n_correct=c, noise=noise), 4),
+            "explained_share": number(explained_share(p=p, n=n, n_correct=c, noise=noise), digits=4),
             "crps": round(rate_crps(support=support, weights=by, n=n, n_correct=c), 5),
             "crps_constant": round(rate_crps(support=support, weights=flat, n=n, n_correct=c), 5),
             "reliability": _reliability(p, n, c),

@@ -63,7 +63,9 @@ def family_scores(
     }
 
 
-def _explained(belief: Belief, log: SampleLog, chosen: NDArray[np.bool_], scale: Scale) -> dict[str, float]:
+def _explained(
+    belief: Belief, log: SampleLog, chosen: NDArray[np.bool_], scale: Scale
+) -> dict[str, float | None]:
     if chosen.sum() < _FEWEST:
         return {}
     part = Belief(weights=belief.weights[chosen], references=belief.references)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from training.report.markdown import as_text, document, table
+from training.report.words import hundredths
 
 _NEXT_TO_NOTHING: Final = 0.03
 _MOST_OF_IT: Final = 0.75
@@ -27,7 +28,7 @@ def families_section(families: Mapping[str, Any], calibration: Mapping[str, Any]
     if not shown:
         return ""
     rows = [
-        [as_text(name), *(_number(shares.get(name)) for shares in shown.values())] for name in calibration
+        [as_text(name), *(hundredths(shares.get(name)) for shares in shown.values())] for name in calibration
     ]
     return document(
         "## Known and unseen families",
@@ -67,7 +68,3 @@ def unseen_in_words(families: Mapping[str, Any]) -> str:
 def _mean(shares: Mapping[str, float | None]) -> float | None:
     known = [share for share in shares.values() if share is not None]
     return sum(known) / len(known) if known else None
-
-
-def _number(share: float | None) -> str:
-    return "–" if share is None else f"{share:.2f}"

@@ -11,7 +11,7 @@ from typing import Any
 
 from training.report.markdown import as_text, document, table
 from training.report.names import BEST_RULE, OURS, STATIC
-from training.report.words import difference, multiple, shares
+from training.report.words import difference, hundredths, multiple, shares
 
 Table = Mapping[str, Any]
 Rows = Sequence[Mapping[str, Any]]
@@ -231,7 +231,7 @@ def belief_section(calibration: Table) -> str:
         return ""
     rows = [
         [as_text(name), f"{row['brier']:.4f}", f"{row['brier_constant']:.4f}",
-         f"{row['explained_share']:.2f}", f"{row['crps']:.4f}", f"{row['crps_constant']:.4f}"]
+         hundredths(row["explained_share"]), f"{row['crps']:.4f}", f"{row['crps_constant']:.4f}"]
         for name, row in calibration.items()
     ]  # fmt: skip
     header = ["generator", "Brier", "constant", "explained share", "CRPS", "constant"]

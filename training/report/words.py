@@ -77,6 +77,11 @@ def difference(value: float | None, interval: Sequence[float | None]) -> str:
     return f"{value:+z.3f} [{low}, {high}]"
 
 
+def hundredths(value: float | None) -> str:
+    """Return a number to two decimals; a dash where there is none."""
+    return "–" if value is None else f"{value:.2f}"
+
+
 def shares(value: float, interval: Sequence[float | None]) -> str:
     """Return a share in percent with its interval.
 

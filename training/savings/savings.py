@@ -12,7 +12,6 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.arithmetic.threads import on_one_thread
@@ -31,6 +30,7 @@ from training.evaluation.bed import Played
 from training.frontier import Frontier, bootstrap_weights, estimate, number
 from training.policy import masks
 from training.policy.columns import Columns, measure_columns
+from training.savings.complete import complete
 from training.savings.halves import cross_fitted
 from training.savings.parts import CHECKED, VOTE, parts, uniform, worth_trying
 from training.train import default_unit
@@ -38,8 +38,6 @@ from training.train import default_unit
 _SHARE: Final = 0.9
 _MOST_PROMPTS: Final = 1000
 _FEWEST_GROUPS: Final = 10
-# Courses that too few prompts have are left out first, then prompts that lack one of those that remain.
-_COVERED: Final = (0.5, 0.8, 0.95, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,7 +149,7 @@ def savings(
     widest = {n or 1, *(available(recorded, name) for name in recorded.samples)}
     wanted = partial(worth_trying, widest=widest)
     whole = measure_columns(used, model, objective=objective, wanted=wanted, seed=seed)
-    columns, rows = _complete(whole, used, model)
+    columns, rows = complete(whole, used, model, generator)
     groups = np.unique(np.array(used.near_duplicates().groups)[rows], return_inverse=True)[1]
     n_groups = int(groups.max()) + 1
     if n_groups < _FEWEST_GROUPS:
@@ -201,32 +199,6 @@ def _sampled(log: SampleLog, seed: int) -> SampleLog:
     order = np.random.default_rng(seed).permutation(int(groups.max()) + 1)
     rows = np.argsort(order[groups], kind="stable")[:_MOST_PROMPTS]
     return log.select([log.prompts[row].id for row in np.sort(rows)])
-
-
-def _complete(whole: Columns, log: SampleLog, model: CostModel) -> tuple[Columns, NDArray[np.intp]]:
-    """Return courses and the prompts on which all of them are known; nothing of it was filled."""
-    known = ~(np.isnan(whole.table.value) | np.isnan(whole.table.cost(model, prompt_lengths(log))))
-    share = known.mean(axis=0)
-    for least in _COVERED:
-        kept = np.flatnonzero(share >= least)
-        rows = np.flatnonzero(known[:, kept].all(axis=1))
-        if len(kept) and 2 * len(rows) >= len(known):
-            break
-    courses = [whole.table.courses[column] for column in kept]
-    if not len(rows) or all(course.n < 2 or len(course.generators) > 1 for course in courses):
-        raise InvalidInputError(
-            "this log cannot tell what several samples are worth: it needs at least 2 labelled samples of "
-            "most prompts (8 or more say far more), and answers or scores to choose by; where a checker "
-            "recognises right answers, use --objective coverage"
-        )
-    part = whole.keep(kept)
-    return Columns(
-        table=part.table.take(rows),
-        value=part.value[rows],
-        cost=part.cost[rows],
-        prices=part.prices,
-        scale=part.scale,
-    ), rows
 
 
 def _today(

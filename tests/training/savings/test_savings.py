@@ -19,6 +19,8 @@ def log_of(correct: dict[str, Any], *, tokens: dict[str, int] | None = None, tex
     records = []
     for name, right in correct.items():
         for row, samples in enumerate(right):
+            if not len(samples):
+                continue
             drawn = [
                 {
                     "answer": "right" if good else f"wrong-{at}",
@@ -130,6 +132,21 @@ def test_prompts_that_lack_samples_are_left_out_and_counted() -> None:
     right[0], right[1] = right[0][:1], right[1][:2]
     found = savings(log_of({"m": right}))
     assert (found.data["n_prompts"], found.data["n_left_out"]) == (38, 2)
+
+
+def test_generators_that_many_prompts_lack_are_compared_as_far_as_half_of_the_prompts_go() -> None:
+    rng = np.random.default_rng(0)
+    right = {
+        f"m{at}": [
+            (rng.random(rng.choice([0, 5], p=[0.3, 0.7])) < 0.1 + 0.2 * at).tolist() for _ in range(40)
+        ]
+        for at in range(4)
+    }
+    log = log_of(right)
+    found = savings(log, unit="samples", n_bootstrap=100)
+    assert found.today["generator"] == "m3" and found.today["n"] > 1
+    assert 20 <= found.data["n_prompts"] < 40
+    assert savings(log, unit="samples", generator="m0", n_bootstrap=100).today["generator"] == "m0"
 
 
 def test_the_same_seed_gives_the_same_savings() -> None:
