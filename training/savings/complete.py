@@ -73,7 +73,7 @@ def _covered(known: BoolArray) -> NDArray[np.intp] | None:
     share = known.mean(axis=0)
     for least in _COVERED:
         kept = np.flatnonzero(share >= least)
-        if len(kept) and _half(known[:, kept].all(axis=1)):
+        if len(kept) and _half(np.asarray(known[:, kept].all(axis=1))):
             return kept
     return None
 
