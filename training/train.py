@@ -37,7 +37,7 @@ from training.menu.study_name import study_name
 from training.policy.belief_search import search_belief
 from training.policy.bench import Bench
 from training.policy.learn import Weighed, learn
-from training.policy.learnable import check_learnable
+from training.policy.learnable import check_groups, check_learnable
 from training.policy.made_bundle import made_bundle
 from training.policy.own_numbers import OwnNumbers
 from training.policy.text_read import read_text
@@ -205,6 +205,7 @@ def _train(
     groups = np.array(log.near_duplicates().groups)
     if families is not None and whole_families:
         groups = np.array(families.joined(groups.tolist()))
+    check_groups(groups)
     folds = group_folds(groups, n_folds=_N_FOLDS, seed=seed)
     read = read_text(log, folds, hidden_states, families, graded=objective == "reward", seed=seed, tell=tell)
 

@@ -43,7 +43,10 @@ def held_out_groups(groups: Sequence[str], *, test_fraction: float, seed: int) -
         )
     sizes = Counter(groups)
     if len(sizes) < 2:
-        raise InvalidInputError(f"a split needs at least 2 groups of prompts; the log has {len(sizes)}")
+        raise InvalidInputError(
+            f"a split needs at least 2 groups of prompts; the log has {len(sizes)}: record prompts that "
+            "differ, or mend their groups where they are no near-duplicates"
+        )
     order = sorted(sizes, key=lambda group: sha256(f"{seed}\0{group}".encode()).digest())
     wanted = test_fraction * len(groups)
     taken, total = 1, sizes[order[0]]

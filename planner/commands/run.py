@@ -68,7 +68,8 @@ if TYPE_CHECKING:
     "--verifier",
     metavar="NAME",
     help="mean_logprob, checker, reward:MODEL or process:FORM:MODEL, for plans that need one; learned "
-    "puts the bundle's own in their place. Plans that pick by the learned verifier need no option.",
+    "puts the bundle's own in their place. Plans that pick by the learned verifier need no option, nor "
+    "do those that a log with scores is replayed for.",
 )
 @click.option(
     "--run-log",
@@ -113,6 +114,7 @@ def command(
     """
     import msgspec
 
+    from planner.backends.replay import ReplayBackend
     from planner.collection.grade import GoldGrader
     from planner.commands.tables.run import print_run
     from planner.commands.terminal.served import served_generators
@@ -148,6 +150,8 @@ def command(
         scoring = "learned"
     elif verifier is not None:
         scoring = open_verifier(verifier, extractor=extractor, grader=grader)
+    elif isinstance(opened, ReplayBackend):
+        scoring = opened  # its log has the scores that plans pick by
     with progress_bars() as tell:
         how: dict[str, Any] = {
             "backend": opened,

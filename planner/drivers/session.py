@@ -179,7 +179,7 @@ def check_tasks(tasks: Sequence[Task], verifiers: Mapping[str, Verifier]) -> tup
             if name not in verifiers:
                 raise InvalidInputError(
                     f"prompt {task.prompt.id!r}: {task.allocation.strategy} needs the verifier {name!r}; "
-                    f"given: {', '.join(verifiers) or 'none'}"
+                    f"given: {', '.join(verifiers) or 'none'}; give one that scores (--verifier, verifier=)"
                 )
         if task.generator.name != task.allocation.generator:
             raise InvalidInputError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import Any, Final
 
 import msgspec
@@ -87,7 +88,7 @@ def batch_requests(
             if generator.model is None:
                 raise InvalidInputError(
                     f"generator {generator.name!r} names no model, which a batch needs: name it "
-                    f"(--model {generator.name}=NAME, in Python Generator(model=...))"
+                    f"(--model {quote(generator.name + '=NAME')}, in Python Generator(model=...))"
                 )
             temperature = step.parameters.get("temperature")
             if temperature is not None:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from difficulty.errors import InvalidInputError
 from difficulty.log.redaction import refuse_redacted
 from difficulty.log.sample_log import SampleLog
@@ -27,11 +30,14 @@ def check_learnable(log: SampleLog, objective: Objective) -> None:
     refuse_redacted(log)
     n_labelled = int((log.values().n.sum(axis=1) > 0).sum())
     if not n_labelled:
+        ungraded = "verifier" if log.has_scores and not log.has_answers else "agreement"
         raise InvalidInputError(
             "no sample is known to be right or wrong, and a policy learns from nothing else: grade them when "
             "they are imported (planner import --grade), let planner serve mark those that agree "
-            '(log_labels = "agreement"), or train on labels that nobody graded (labels="agreement", --labels '
-            "agreement)"
+            f'(log_labels = "agreement"), or train on labels that nobody graded (labels="{ungraded}", '
+            f"--labels {ungraded})"
+            + ", or on the scores as rewards (--objective reward --reward score)"
+            * log.has_scores
         )
     if n_labelled < _MIN_PROMPTS:
         known = "with a reward" if objective == "reward" else "that are known to be right or wrong"
@@ -44,6 +50,21 @@ def check_learnable(log: SampleLog, objective: Objective) -> None:
             * aside
         )
     _check_overlap(log)
+
+
+def check_groups(groups: NDArray[np.str_]) -> None:
+    """Refuse prompts of which none can be left out while the others are learned from.
+
+    Raises
+    ------
+    InvalidInputError
+        When all of them are of one group.
+    """
+    if len(set(groups.tolist())) < 2:
+        raise InvalidInputError(
+            f"all {len(groups)} prompts are of one group (near-duplicates, or named so by the log), so that "
+            "none can be left out to judge what is learned: record prompts that differ, or mend their groups"
+        )
 
 
 def _check_overlap(log: SampleLog) -> None:

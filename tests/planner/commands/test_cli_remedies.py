@@ -147,3 +147,53 @@ def test_a_batch_whose_model_nobody_named_says_which_option_names_it(
     assert main([*plan, "--out-format", "openai-batch"]) == 2
     assert "--model tiny=NAME" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_log_with_scores_replays_plans_that_pick_by_them(tmp_path: Path) -> None:
+    log, policy, out = tmp_path / "log.jsonl", tmp_path / "policy", tmp_path / "out.jsonl"
+    simulated_log(60, n_samples=8, scores=True, seed=1).write(log)
+    train = ["train", str(log), "--out", str(policy), "--trials", "1", "--test-fraction", "0"]
+    assert main([*train, "--no-learned-verifier"]) == 0
+    run = ["run", str(policy), str(log), "--backend", "replay", "--log", str(log), "--out", str(out)]
+    assert main([*run, "--budget", "1500", "--json"]) == 0
+    assert '"score"' in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("sample", "words"),
+    [
+        ({"score": 0.5, "output_tokens": 3}, "--labels verifier), or on the scores as rewards"),
+        ({"answer": "4", "output_tokens": 3}, "--labels agreement)"),
+    ],
+)
+def test_a_log_that_nobody_graded_says_what_it_can_be_trained_on(
+    sample: dict[str, Any], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    records = [
+        {"prompt_id": f"q{i}", "prompt": f"What is {i * i}?", "generator": "g", "samples": [sample, sample]}
+        for i in range(60)
+    ]
+    SampleLog.from_records(records, {"g": Generator(name="g")}).write(tmp_path / "log.jsonl")
+    assert main(["train", str(tmp_path / "log.jsonl"), "--out", str(tmp_path / "policy")]) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fraction", ["0.4", "0"])
+def test_prompts_that_are_all_of_one_group_are_refused_with_a_remedy(
+    fraction: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sample = {"answer": "4", "correct": True}
+    records = [
+        {
+            "prompt_id": f"q{i}",
+            "prompt": f"What is {i * i}?",
+            "group": "one",
+            "generator": "g",
+            "samples": [sample],
+        }
+        for i in range(60)
+    ]
+    SampleLog.from_records(records, {"g": Generator(name="g")}).write(tmp_path / "log.jsonl")
+    command = ["train", str(tmp_path / "log.jsonl"), "--out", str(tmp_path / "policy"), "--trials", "1"]
+    assert main([*command, "--test-fraction", fraction]) == 2
+    assert "record prompts that differ" in capsys.readouterr().err
