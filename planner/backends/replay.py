@@ -35,7 +35,7 @@ __all__ = ["ReplayBackend"]
 
 @dataclass(kw_only=True, slots=True)
 class _Pool:
-    """Recorded samples of one prompt × generator, and which seed has drawn which."""
+    """Recorded samples of one prompt × generator, which seed has drawn which, and which have been scored."""
 
     samples: list[SampleWire]
     order: list[int]
@@ -43,6 +43,7 @@ class _Pool:
     shared: bool
     slot_of_seed: dict[int, int] = field(default_factory=dict)
     taken: set[int] = field(default_factory=set)
+    scored: set[int] = field(default_factory=set)
 
     def draw(self, seed: int) -> SampleWire | None:
         """Return the sample of a seed, or None when every sample belongs to another seed."""
@@ -54,7 +55,11 @@ class _Pool:
                 return None
             self.slot_of_seed[seed] = free
             self.taken.add(free)
-        return self.samples[self.order[self.slot_of_seed[seed]]]
+        return self.sample(self.slot_of_seed[seed])
+
+    def sample(self, slot: int) -> SampleWire:
+        """Return the sample of a slot."""
+        return self.samples[self.order[slot]]
 
 
 @final
@@ -197,22 +202,30 @@ class ReplayBackend:
 
     def _scores(self, request: ScoreRequest) -> list[float]:
         drawn = [
-            (self._text(sample, pool), sample)
+            (self._text(pool.sample(slot), pool), pool, slot)
             for (prompt_id, _), pool in self._pools.items()
             if prompt_id == request.prompt.id
-            for sample in (pool.samples[pool.order[slot]] for slot in pool.slot_of_seed.values())
+            for slot in pool.slot_of_seed.values()
         ]
+        # Samples that come to be scored one by one are not those that have been.
+        drawn.sort(key=lambda one: one[2] in one[1].scored)
         scores = []
         for index, steps in enumerate(request.completions):
             logprob = request.mean_logprobs[index] if request.mean_logprobs else None
             text = "".join(steps)
-            same = [at for at, (written, _) in enumerate(drawn) if written == text]
-            exact = [at for at in same if logprob is not None and drawn[at][1].mean_logprob == logprob]
+            same = [at for at, (written, _, _) in enumerate(drawn) if written == text]
+            exact = [
+                at
+                for at in same
+                if logprob is not None and drawn[at][1].sample(drawn[at][2]).mean_logprob == logprob
+            ]
             if not same:
                 raise VerifierError(
                     f"prompt {request.prompt.id!r}: completion {index} was not drawn from this log"
                 )
-            score = drawn.pop((exact or same)[0])[1].score
+            _, pool, slot = drawn.pop((exact or same)[0])
+            pool.scored.add(slot)
+            score = pool.sample(slot).score
             if score is None:
                 raise VerifierError(
                     f"prompt {request.prompt.id!r}: the log records no score for completion {index}"

@@ -171,3 +171,18 @@ async def test_prompts_that_samples_sent_themselves_come_with_them() -> None:
     (completions,) = await replay.sample([replace(request(n=3), prompt=Prompt(id="p1", text="what"))])
     sent = sorted((one.prompt_tokens, one.cached_prompt_tokens) for one in completions)
     assert sent == [(100, 0), (200, 150), (600, 0)]
+
+
+async def test_samples_of_one_text_have_their_own_scores_also_when_scored_one_by_one() -> None:
+    samples = [{"answer": "1", "correct": True, "output_tokens": 5, "score": at / 10} for at in range(4)]
+    record = {"prompt_id": "p1", "prompt": "what", "generator": "tiny", "samples": samples}
+    replay = ReplayBackend(SampleLog.from_records([record], {"tiny": TINY}))
+    prompt, found = Prompt(id="p1", text="what"), list[float]()
+    for seed in range(4):
+        [[completion]] = await replay.sample([replace(request(n=1, seed=seed), prompt=prompt)])
+        [[score]] = await replay.score([ScoreRequest(prompt=prompt, completions=((completion.text,),))])
+        found.append(score)
+    assert sorted(found) == [0.0, 0.1, 0.2, 0.3]
+    # Whoever judges all of them anew gets each score once more.
+    [again] = await replay.score([ScoreRequest(prompt=prompt, completions=(("1",),) * 4)])
+    assert sorted(again) == [0.0, 0.1, 0.2, 0.3]
