@@ -90,7 +90,7 @@ def label_signals(columns: LogColumns, independent: NDArray[np.bool_], by: str) 
         field = getattr(samples, _FIELD[by])
         signal = np.full(len(samples), np.nan) if field is None else field
     if np.isnan(signal).all():
-        needs = "two samples of a prompt" if by == "agreement" else f"a {_FIELD[by]} of each sample"
+        needs = "two answers to a prompt" if by == "agreement" else f"a {_FIELD[by]} of each sample"
         raise InvalidInputError(f"labels by {by} need {needs}, and this log has none")
     silent = (samples.answer < 0) & answers[generator]
     return LabelSignals(

@@ -23,7 +23,7 @@ from training.evaluation.promises import Planned
 from training.frontier import interval
 from training.labels.correction import Correction
 from training.labels.labelled import labelled
-from training.labels.rectify import rectified
+from training.labels.rectify import careful_mean, rectified
 from training.policy import masks
 
 _FEWEST: Final = 5
@@ -120,15 +120,12 @@ def label_rows(
         }
         if graded.sum() >= _FEWEST:
             mended = rectified(told, real, by)
-            part = by[:, graded]
-            mass = part.sum(axis=1, keepdims=True)
-            part = np.where(mass > 0, part / np.where(mass > 0, mass, 1.0), 1 / part.shape[1])
-            off = part @ (told - real)[graded]
-            low, high = interval(off[1:])
+            ends = float(told[graded].mean()) - 1, float(told[graded].mean())
+            off, (low, high) = careful_mean((told - real)[graded], by[:, graded], ends)
             row |= {
                 "mended": _number(mended.mean),
                 "interval": [_number(end) for end in mended.interval],
-                "off": _number(off[0]),
+                "off": _number(off),
                 "off_interval": [_number(low), _number(high)],
             }
         table.append(row)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from scipy import stats
 
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.log.label_signals import Labels, LabelSignals
@@ -28,7 +27,9 @@ _MEAN_OFF: Final = 0.22
 # What labels cost beyond the choice of the generator, in numbers of samples and in stopping: at most .012 in
 # sixteen trainings on four logs (`notebooks/LOG.md`, 2026-11-29).
 _ELSE: Final = 0.015
-# Graded prompts from which on they count here; an interval from fewer is too narrow.
+# A gap of one prompt may lie anywhere between; as wide apart as 0 and 1, as for a mean.
+_GAPS: Final = (-0.5, 0.5)
+# Graded prompts from which on they count here; an interval from fewer is too wide to tell anything.
 _FEWEST: Final = 20
 # Graded prompts that mostly settle it.
 _ENOUGH: Final = 100
@@ -94,13 +95,13 @@ def rivals(log: SampleLog, by: Labels, *, seed: int = 0) -> dict[str, Any]:
     ]
     order = np.random.default_rng(seed).permutation(np.flatnonzero(~graded))
     more = max(_ENOUGH - n_graded, 0) if unsettled or n_graded < _FEWEST else 0
-    ends = _mended(label[:, best], truth[:, best], weights, off=_MEAN_OFF)[1:]
+    right = _mended(label[:, best], truth[:, best], weights, off=_MEAN_OFF, ends=(0.0, 1.0))[1:]
     return {
         "best": signals.generators[best],
         "n_graded": n_graded,
         "right": {
             "labels": round(float(np.nanmean(label[:, best])), _DIGITS),
-            "interval": [round(float(np.clip(end, 0.0, 1.0)), _DIGITS) for end in ends] if known else None,
+            "interval": [round(float(np.clip(end, 0.0, 1.0)), _DIGITS) for end in right] if known else None,
         },
         "may_lose": round(max([0.0, *more_right]) + _ELSE, _DIGITS) if known else None,
         "unsettled": sorted(unsettled, key=lambda row: row["behind"]),
@@ -120,7 +121,12 @@ def _means(signals: LabelSignals, value: FloatArray, generators: tuple[str, ...]
 
 
 def _mended(
-    label: FloatArray, truth: FloatArray, weights: FloatArray, *, off: float = _OFF
+    label: FloatArray,
+    truth: FloatArray,
+    weights: FloatArray,
+    *,
+    off: float = _OFF,
+    ends: tuple[float, float] = _GAPS,
 ) -> tuple[float, float, float]:
     """Return a mean over the prompts that have labels, and its 95 % interval: `off` either way by these."""
     known = ~np.isnan(label)
@@ -130,7 +136,5 @@ def _mended(
     if n < _FEWEST:
         mean = float(label[known].mean())
         return mean, mean - off, mean + off
-    found = rectified(label[known], truth[known], weights[:, known])
-    wider = float(stats.t.ppf(0.975, n - 1) / stats.norm.ppf(0.975)) * np.sqrt(n / (n - 1))
-    low, high = (float(found.mean + wider * (end - found.mean)) for end in found.interval)
-    return found.mean, low, high
+    found = rectified(label[known], truth[known], weights[:, known], ends=ends)
+    return found.mean, *found.interval

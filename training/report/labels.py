@@ -20,6 +20,9 @@ def labels_sentence(labels: Mapping[str, Any]) -> str:
     >>> judged = {"trained_by": "agreement", "judged_by": "verdicts", "doubt": "", "rows": [], "lost": {}}
     >>> labels_sentence(judged)
     'The policy was trained on labels by agreement and is judged by recorded verdicts.'
+    >>> judged["rows"] = [{"off": -0.129, "off_interval": [-0.178, -0.073], "n_graded": 80}]
+    >>> labels_sentence(judged).partition("; ")[2]
+    'at the middle budget labels say 0.129 [0.073, 0.178] less than verdicts on 80 graded prompts.'
     """
     if not labels:
         return ""
@@ -28,9 +31,12 @@ def labels_sentence(labels: Mapping[str, Any]) -> str:
     rows = [row for row in labels["rows"] if row["off"] is not None]
     if rows:
         row = rows[len(rows) // 2]
+        off, (low, high), way = row["off"], row["off_interval"], "more"
+        if off < 0:
+            off, low, high, way = -off, -high, -low, "less"
         text += (
-            f"; at the middle budget labels say {difference(row['off'], row['off_interval'])} more than "
-            f"verdicts on {row['n_graded']} graded prompts"
+            f"; at the middle budget labels say {off:.3f} [{low:z.3f}, {high:z.3f}] {way} than verdicts on "
+            f"{row['n_graded']} graded prompts"
         )
     if labels["lost"]:
         lost = labels["lost"]

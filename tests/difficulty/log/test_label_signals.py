@@ -71,7 +71,7 @@ def test_verifiers_and_judges_say_what_was_recorded() -> None:
     assert_allclose(log.label_signals("verifier").signal, 0.7)
     assert_allclose(log.label_signals("judge").signal, -2.0)
     plain = SampleLog.from_records([line("p", "a", "x")], NAMES)
-    for by, needs in (("agreement", "two samples"), ("verifier", "a score"), ("judge", "a reward")):
+    for by, needs in (("agreement", "two answers"), ("verifier", "a score"), ("judge", "a reward")):
         with pytest.raises(InvalidInputError, match=f"labels by {by} need {needs}"):
             plain.label_signals(by)  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match="labels must be by one of"):

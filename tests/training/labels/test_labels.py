@@ -188,6 +188,22 @@ def test_labels_that_know_nothing_are_not_used() -> None:
     assert found.trust < 0.2 and found.mean == pytest.approx(np.nanmean(truth), abs=0.03)
 
 
+def test_few_graded_prompts_that_are_all_right_do_not_show_that_all_are() -> None:
+    """Errors of 3 in 100 are rarely among twenty graded prompts; the interval holds them all the same."""
+    rng, held = np.random.default_rng(6), 0
+    weights = bootstrap_weights(200, n_replicates=200, seed=0)
+    for _ in range(100):
+        truth = (rng.random(200) < 0.97).astype(float)
+        truth[20:] = np.nan
+        found = rectified(rng.uniform(0.9, 1.0, 200), truth, weights)
+        assert found.interval[0] <= found.mean <= found.interval[1]
+        held += found.interval[0] <= 0.97 <= found.interval[1]
+    assert held >= 95
+    # The more are graded, the less is added.
+    all_right = rectified(np.ones(200), np.ones(200), weights)
+    assert all_right.mean == pytest.approx(1.0) and 0.97 < all_right.interval[0] < 1.0
+
+
 def scattered(n_prompts: int, seed: int) -> SampleLog:
     """Draw a log whose wrong answers hardly ever agree."""
     rng = np.random.default_rng(seed)
