@@ -113,6 +113,11 @@ class Expectation:
             names = dict.fromkeys(table.slots.generator)
             per_request = {name: _token_price(model, name) for name in names}
             cost = table.cost(model, {name: np.zeros(n_prompts) for name in names}).astype(np.float64)
+            if model.unit == "flops" and model.attention_widths:
+                # What attention costs beyond so much per token of a prompt, the references' lengths tell.
+                known = {name: np.nan_to_num(lengths.reference[name]) for name in names}
+                linear = np.stack([per_request[name] * known[name] for name in table.slots.generator], axis=1)
+                cost = table.cost(model, known) - table.slots.total(linear * table.requests, cost.shape[1])
             reads = {name for name in names if per_request[name] > 0}
             unknown = [n for n in reads if np.isnan(lengths.reference[n]).all() and n not in lengths.fit]
             if unknown:

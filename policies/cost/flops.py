@@ -42,7 +42,7 @@ def attention_flops(
     requests: ArrayLike,
     attention_width: float,
 ) -> NDArray[np.float64]:
-    """Return the operations of attention over the context: 2 × layers × width × context, for each token.
+    """Return the operations of attention over the context: 4 × layers × width × context, for each token.
 
     Parameters
     ----------
@@ -56,12 +56,13 @@ def attention_flops(
     Notes
     -----
     A usage holds totals, so contexts are means: a prompt has prompt_tokens / requests tokens, of which
-    each sees half on average; a completion has output_tokens / samples tokens, each of which sees the prompt
-    and half of the completion.
+    each sees half on average, and the last of one that is partly cached more; a completion has output_tokens
+    / samples tokens, each of which sees the prompt and half of the completion.
 
     References
     ----------
-    Kaplan et al. 2020, arXiv:2001.08361, table 1 (2 n_layer n_ctx d_attn per token).
+    Kaplan et al. 2020, arXiv:2001.08361, table 1: 2 n_layer n_ctx d_attn per token of a window of n_ctx,
+    which is twice the context that a token sees on average; ours is that context.
 
     Examples
     --------
@@ -75,11 +76,13 @@ def attention_flops(
     ...         attention_width=10.0,
     ...     )
     ... )
-    700000.0
+    1400000.0
     """
     prompt, output = np.asarray(prompt_tokens, dtype=np.float64), np.asarray(output_tokens, dtype=np.float64)
     mean_prompt = prompt / np.maximum(np.asarray(requests, dtype=np.float64), 1)
     mean_output = output / np.maximum(np.asarray(samples, dtype=np.float64), 1)
-    read = prompt - np.asarray(cached_prompt_tokens, dtype=np.float64)
-    context = read * mean_prompt / 2 + output * (mean_prompt + mean_output / 2)
-    return np.asarray(2.0 * attention_width * context)
+    cached = np.asarray(cached_prompt_tokens, dtype=np.float64)
+    mean_cached = cached / np.maximum(np.asarray(requests, dtype=np.float64), 1)
+    context = (prompt - cached) * (mean_prompt + mean_cached) / 2
+    context = context + output * (mean_prompt + mean_output / 2)
+    return np.asarray(4.0 * attention_width * context)

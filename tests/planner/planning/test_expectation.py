@@ -76,6 +76,16 @@ def test_prompts_that_samples_send_themselves_are_not_charged_by_request() -> No
         assert_allclose(cost[0, :3], 17 * SAMPLES[0, :3], rtol=1e-6)
 
 
+def test_attention_over_prompts_is_expected_as_it_is_charged() -> None:
+    """What a token of output costs depends on the prompt before it, of which the references tell."""
+    model = CostModel(unit="flops", generators=GENERATORS, attention_widths={"small": 1e5, "large": 1e6})
+    priced = Expectation.of(table(), model, LENGTHS)
+    sent = priced.sent(FIRST)
+    cost = priced.expect(DenseWeights(np.array([[1.0, 0.0]], dtype=np.float32)), sent)[1]
+    charged = table().cost(model, LENGTHS.reference)[0]
+    assert_allclose(cost[0], charged, rtol=1e-6)
+
+
 def test_values_and_costs_are_weighted_over_reference_prompts() -> None:
     priced = Expectation.of(table(), CostModel(unit="output_tokens", generators=GENERATORS), LENGTHS)
     weights = DenseWeights(np.array([[0.5, 0.5], [1.0, 0.0]], dtype=np.float32))

@@ -13,6 +13,7 @@ from difficulty.errors import InvalidInputError, UnknownGeneratorError, UnknownU
 from difficulty.generator import Generator
 from policies.cost.budget import UNIT_TRAITS, UNITS
 from policies.cost.cost_model import CostModel
+from policies.cost.flops import attention_flops
 from policies.cost.usage import Usage
 
 SMALL = Generator(name="small", params=8e9, active_params=2e9, usd_per_mtok_in=0.5, usd_per_mtok_out=2.0)
@@ -90,8 +91,28 @@ def test_attention_grows_with_the_context() -> None:
     plain = replace(MODEL, unit="flops")
     usage = Usage(samples=1, requests=1, prompt_tokens=100, output_tokens=50)
     # 100 prompt tokens see 50 on average, 50 output tokens see 100 + 25.
-    extra = 2 * 1000.0 * (100 * 50 + 50 * 125)
+    extra = 4 * 1000.0 * (100 * 50 + 50 * 125)
     assert model.price(usage, "small") - plain.price(usage, "small") == pytest.approx(extra)
+    # The last 40 of a prompt of which 60 are cached see 80 on average.
+    cached = replace(usage, cached_prompt_tokens=60)
+    extra = 4 * 1000.0 * (40 * 80 + 50 * 125)
+    assert model.price(cached, "small") - plain.price(cached, "small") == pytest.approx(extra)
+
+
+def test_attention_is_counted_as_two_products_of_matrices() -> None:
+    """Token by token: a query times the keys that it sees, and weights times their values."""
+    prompt, output, layers, width = 300, 200, 3, 16
+    seen = sum(range(1, prompt + 1)) + sum(range(prompt + 1, prompt + output + 1))
+    two_products = layers * seen * (2 * width + 2 * width)
+    counted = attention_flops(
+        prompt_tokens=prompt,
+        cached_prompt_tokens=0,
+        output_tokens=output,
+        samples=1,
+        requests=1,
+        attention_width=layers * width,
+    )
+    assert float(counted) == pytest.approx(two_products, rel=0.01)
 
 
 def test_energy_without_a_prompt_figure_includes_the_prompt() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -21,13 +22,19 @@ TRUE = DecodeModel(
 )
 
 
+# Expected maxima of so many standard normals, by numerical integration.
+NORMAL_MAXIMA = {1: 0.0, 2: 0.5642, 4: 1.0294, 8: 1.4236, 32: 2.0697}
+
+
 def runs(noise: float = 0.0) -> list[DecodeRun]:
     rng = np.random.default_rng(0)
     result = []
     for width in (1, 2, 8, 32):
         for prompt in (20, 500, 3000):
             for output in (30, 300, 900):
-                longest = output * (1 + TRUE.length_spread * math.sqrt(2 * math.log(width)))
+                # As the model takes it to be, so that nothing but noise is in the way of the fit.
+                usual = NormalDist().inv_cdf((width - 0.375) / (width + 0.25))
+                longest = output * (1 + TRUE.length_spread * usual)
                 seconds = float(TRUE.seconds(width=width, prompt_tokens=prompt, output_tokens=output))
                 result.append(
                     DecodeRun(
@@ -39,6 +46,13 @@ def runs(noise: float = 0.0) -> list[DecodeRun]:
                     )
                 )
     return result
+
+
+@pytest.mark.parametrize("width", NORMAL_MAXIMA)
+def test_the_longest_of_many_is_as_long_as_normals_say(width: int) -> None:
+    model = DecodeModel(per_step=1.0, length_spread=0.3)
+    longest = 100 * (1 + 0.3 * NORMAL_MAXIMA[width])
+    assert float(model.seconds(width=width, output_tokens=100)) == pytest.approx(longest, rel=0.01)
 
 
 def test_a_step_by_hand() -> None:
