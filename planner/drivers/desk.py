@@ -295,9 +295,18 @@ class Desk:
             self._run_log.add_lost(part.session.task, usage)
 
     def _hand_in(self, number: int, outcome: Outcome) -> None:
-        again = number in self._outcomes
+        before = self._outcomes.get(number)
+        if before is not None and before.answer is not None and outcome.answer is None:
+            # It could not be paid to go on: what had been answered stands.
+            outcome = replace(
+                before,
+                usage=outcome.usage,
+                cost=outcome.cost,
+                stop_reason=outcome.stop_reason,
+                errors=outcome.errors,
+            )
         self._outcomes[number] = outcome
-        if self._progress is not None and not again:
+        if self._progress is not None and before is None:
             self._progress(
                 Progress(
                     n_done=len(self._outcomes),

@@ -194,7 +194,9 @@ class Parts:
             return _Wider({}, 0.0)
         plans, cost = {}, 0.0
         for number, plan, spent in zip(rows, self._replan(rows, budget), actual, strict=True):
-            if plan.expected_cost > self._plans[number].expected_cost and _keeps_samples(plan):
+            if plan.expected_cost > self._plans[number].expected_cost and _keeps_samples(
+                plan, self._plans[number]
+            ):
                 plans[number] = plan
                 cost += max(ratio * plan.expected_cost - spent, 0.0)
         return _Wider(plans, cost)
@@ -207,10 +209,15 @@ class _Wider(NamedTuple):
     cost: float
 
 
-def _keeps_samples(plan: AllocationPlan) -> bool:
-    """Return whether a longer course pays for its new samples alone: what is scored is scored anew."""
-    course = plan.course
-    return course is not None and course.steps[-1].kind != "search" and not course.selection.verifiers
+def _keeps_samples(plan: AllocationPlan, before: AllocationPlan) -> bool:
+    """Return whether a longer course pays for its new samples alone.
+
+    What is scored is scored anew, and samples of a generator that it does not ask would be paid for in vain.
+    """
+    course, old = plan.course, before.course
+    if course is None or old is None or not set(old.generators) <= set(course.generators):
+        return False
+    return course.steps[-1].kind != "search" and not course.selection.verifiers
 
 
 def part_size(n_left: int, n_prompts: int) -> int:

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,9 @@ from planner.running.run_plans import run_plans
 from planner.simulated import SimulatedBackend, SimulatedExtractor
 from planner.strategies.task import Task
 from policies.cost.budget import Budget
+from policies.course.allocate import summary_of
+from policies.course.course import Course, Step, waves
+from policies.course.stop import Agreement
 from policies.plan.plan import AllocationPlan
 
 DRIVERS: tuple[DriverName, ...] = ("lockstep", "concurrent")
@@ -152,6 +156,43 @@ def test_when_money_runs_out_the_last_prompts_get_a_cheap_answer(driver: DriverN
     assert sum(outcome.answer is not None for outcome in outcomes) >= 36
 
 
+@both
+@pytest.mark.parametrize("later", [waves("large", (3,)), waves("large", (1,)) + waves("small", (1,))])
+def test_who_goes_on_and_is_refused_keeps_the_answer_that_was_paid_for(
+    driver: DriverName, later: tuple[Step, ...]
+) -> None:
+    """The leftover is planned for another generator, whose samples then cost more than there is."""
+    batch = Batch(n_prompts=2, seed=4, unit="usd", cap=None)
+    total = 4 * 2 * batch.least[0].cost
+
+    def planned(rows: Sequence[int], steps: tuple[Step, ...], cost: float) -> list[AllocationPlan]:
+        course = Course(steps=steps, stop=Agreement(count=2))
+        return [
+            replace(plan, course=course, allocation=summary_of(course), expected_cost=cost)
+            for plan in batch.plan(rows, 0.0)
+        ]
+
+    def replan(rows: Sequence[int], budget: float) -> list[AllocationPlan]:
+        wide = len(rows) == 2
+        return planned(rows, later if wide else waves("small", (1,)), total * (0.4 if wide else 0.1))
+
+    outcomes = asyncio.run(
+        run_plans(
+            planned(range(2), waves("small", (1,)), total * 0.1),
+            batch.prompts,
+            backend=SimulatedBackend(success=batch.success, mean_output_tokens=batch.mean_tokens),
+            generators=batch.generators,
+            cost_model=batch.cost_model,
+            budget=Budget(limit=total, unit="usd", scope="batch"),
+            replan=replan,
+            extractor=SimulatedExtractor(),
+            driver=driver,
+        )
+    )
+    assert all(outcome.answer is not None for outcome in outcomes)
+    assert 0 < cost(outcomes) <= total * (1 + 1e-9)
+
+
 # The turns themselves
 
 
@@ -201,6 +242,31 @@ def test_prompts_in_progress_count_as_planned_as_far_as_the_others_did() -> None
     turns.next(Standing({}, {turn.number: 0.0 for turn in first}, 0.0))
     plans = batch.plan(range(200), total)
     assert calls[0][1] == pytest.approx(total - sum(plans[turn.number].expected_cost for turn in first))
+
+
+@pytest.mark.parametrize("generator", ["large", "small"])
+def test_nobody_goes_on_with_another_generator_in_place_of_what_was_paid_for(generator: str) -> None:
+    batch = Batch(n_prompts=2)
+
+    def planned(rows: Sequence[int], course: Course, cost: float) -> list[AllocationPlan]:
+        return [replace(plan, course=course, expected_cost=cost) for plan in batch.plan(rows, 0.0)]
+
+    turns = Parts(
+        planned(range(2), Course(steps=waves("large", (1,))), 40.0),
+        limit=400.0,
+        task_of=lambda number, plan: Task(
+            prompt=batch.prompts[number],
+            allocation=plan.allocation,
+            generator=batch.generators["large"],
+            extractor=SimulatedExtractor(),
+        ),
+        replan=lambda rows, budget: planned(rows, Course(steps=waves(generator, (3,))), 120.0),
+        least=batch.least,
+        seed=0,
+    )
+    assert len(turns.next(Standing({}, {}, 0.0)).turns) == 2
+    more = turns.next(Standing({0: 40.0, 1: 40.0}, {}, 0.0)).turns
+    assert len(more) == (2 if generator == "large" else 0)
 
 
 def test_what_no_budget_binds_is_opened_at_once() -> None:
