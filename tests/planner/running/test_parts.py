@@ -249,7 +249,11 @@ def test_nobody_goes_on_with_another_generator_in_place_of_what_was_paid_for(gen
     batch = Batch(n_prompts=2)
 
     def planned(rows: Sequence[int], course: Course, cost: float) -> list[AllocationPlan]:
-        return [replace(plan, course=course, expected_cost=cost) for plan in batch.plan(rows, 0.0)]
+        allocation = summary_of(course)
+        return [
+            replace(plan, course=course, allocation=allocation, expected_cost=cost)
+            for plan in batch.plan(rows, 0.0)
+        ]
 
     turns = Parts(
         planned(range(2), Course(steps=waves("large", (1,))), 40.0),
