@@ -3,12 +3,13 @@
 Each procedure is learned anew without a fold and realised on it. From the static mix on, the next procedure
 that asks for more belief replaces the present one where it gained some standard errors over groups. The first
 that asks for a new kind of belief must be far beyond them in some band, so that a log without signal deploys
-nothing that was learned.
+nothing that was learned; once more samples are shown to be worth their cost, a log is not without signal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -42,6 +43,12 @@ _NOTICED: Final = 0.05
 # And in each band once it is: over the static mix, other courses for all over early stopping, choices by
 # text, and another way to choose by text.
 _ADMITTED: Final = (1.0, 0.5, 2.5, 2.0)
+# Where the static mix gains this many over the best single samples, answers or scores tell right from wrong,
+# and what is at stake is no longer whether there is anything to learn but which course is better: courses for
+# all need less, and give way in a band only where they lost there.
+_TELLS: Final = 2.5
+_SHOWN_THEN: Final = 2.0
+_ADMITTED_THEN: Final = (-1.0, -1.0, *_ADMITTED[2:])
 _N_BANDS: Final = 4
 
 
@@ -75,6 +82,7 @@ def _all(mask: BoolArray, bench: Bench) -> BoolArray:
 
 
 _EARLY: Final = "early stopping for all"
+_ONCE: Final = "one sample"
 
 # In the order of what they ask to be believed.
 PROCEDURES: Final[Mapping[str, Procedure]] = {
@@ -111,13 +119,7 @@ def on_offer(bench: Bench, verdict: Verdict) -> BoolArray:
     return offered
 
 
-def verdict(
-    bench: Bench,
-    *,
-    by_text: bool = True,
-    shown: tuple[float, float] = SHOWN,
-    admitted: tuple[float, float, float, float] = _ADMITTED,
-) -> Verdict:
+def verdict(bench: Bench, *, by_text: bool = True, shown: tuple[float, float] = SHOWN) -> Verdict:
     """Choose, out of fold, how much is deployed in each band of price.
 
     Parameters
@@ -129,13 +131,18 @@ def verdict(
     shown : tuple of float
         Standard errors that a gain must exceed in some band before anything of its kind is deployed: courses
         for everybody, choices by text. Few groups need more (Student's t).
-    admitted : tuple of float
-        Those that a gain must exceed in each band then: courses for everybody over the static mix, and over
-        early stopping; choices by text where none were made, and where another way to choose by it is
-        deployed.
+
+    Notes
+    -----
+    The best of many courses of equal worth is lucky by three errors, and deployed where there is nothing to
+    learn if no more is asked. That votes or scores are of use is shown with far fewer prompts: the static mix
+    is chosen among few courses. Where it is, an error of two is enough for courses for everybody; asking for
+    more lost .005 on 120 prompts of eleven simulated kinds (`notebooks/LOG.md`, 2026-11-29).
     """
     names = [name for name in PROCEDURES if by_text or name not in BY_TEXT]
-    realised = {name: np.zeros((len(bench), len(bench.prices))) for name in names}
+    learned: dict[str, Procedure] = {name: PROCEDURES[name] for name in names}
+    learned[_ONCE] = lambda bench, believed: _one(best_static(_singles(bench)), bench)
+    realised = {name: np.zeros((len(bench), len(bench.prices))) for name in learned}
     static = best_static(bench)
     spent = np.maximum(bench.cost.mean(axis=0, dtype=float)[static], 0.0)
     share = bench.scale.span + bench.prices * spent
@@ -143,26 +150,31 @@ def verdict(
         held, kept = np.flatnonzero(bench.folds == fold), np.flatnonzero(bench.folds != fold)
         part = bench.take(kept)
         inside, outside = believe(part, part.weights), believe(part, bench.weights[np.ix_(held, kept)])
-        for name in names:
-            taken = choose(outside, PROCEDURES[name](part, inside), bench.prices)
+        for name, procedure in learned.items():
+            taken = choose(outside, procedure(part, inside), bench.prices)
             at = held[:, None], taken
             realised[name][held] = (bench.value[at] - bench.prices * bench.cost[at]) / share
     bands = _bands(bench)
     judged = [_payable(band, bench.prices * spent, bench.scale.span) for band in bands]
     n_groups = int(bench.groups.max()) + 1
-    noticed = _noticed(bench, static, judged, bench.prices * spent / share, _errors(shown[0], n_groups))
+
+    def gains(name: str, over: Sequence[str]) -> list[tuple[float, float]]:
+        """Return mean gain and error in each band, over a procedure for each."""
+        pairs = zip(over, judged, strict=True)
+        return [paired(_mean(realised[name] - realised[now], band), bench.groups) for now, band in pairs]
+
     chosen = ["static mix"] * len(bands)
+    tells = max(_in_errors(gains("static mix", [_ONCE] * len(bands)))) > _errors(_TELLS, n_groups)
+    enough = _errors(min(shown[0], _SHOWN_THEN) if tells else shown[0], n_groups), _errors(shown[1], n_groups)
+    admitted = _ADMITTED_THEN if tells else _ADMITTED
+    noticed = _noticed(bench, static, judged, bench.prices * spent / share, _errors(shown[0], n_groups))
     believed = [False, False]
     for name in names[1:]:
         kind = int(name in BY_TEXT)
-        pairs = [
-            paired(_mean(realised[name] - realised[now], band), bench.groups)
-            for now, band in zip(chosen, judged, strict=True)
-        ]
-        errors = [mean / error if error > 0 else 0.0 for mean, error in pairs]
-        enough = _errors(shown[kind], n_groups)
+        pairs = gains(name, chosen)
+        errors = _in_errors(pairs)
         shown_gains = [
-            mean if gained > enough else 0.0 for gained, (mean, _) in zip(errors, pairs, strict=True)
+            mean if gained > enough[kind] else 0.0 for gained, (mean, _) in zip(errors, pairs, strict=True)
         ]
         believed[kind] |= any(mean > _MATERIAL for mean in shown_gains)
         saving = name == _EARLY and any(mean > some for mean, some in zip(shown_gains, noticed, strict=True))
@@ -171,16 +183,27 @@ def verdict(
                 another = chosen[place] in BY_TEXT if kind else chosen[place] != "static mix"
                 if gained > _errors(admitted[2 * kind + another], n_groups):
                     chosen[place] = name
-    gains = {
-        name: [paired(_mean(realised[name] - realised["static mix"], band), bench.groups) for band in judged]
-        for name in names
-    }
+    told = {name: gains(name, ["static mix"] * len(bands)) for name in names}
     return Verdict(
         bands,
         chosen,
-        {name: [mean for mean, _ in pairs] for name, pairs in gains.items()},
-        {name: [error for _, error in pairs] for name, pairs in gains.items()},
+        {name: [mean for mean, _ in pairs] for name, pairs in told.items()},
+        {name: [error for _, error in pairs] for name, pairs in told.items()},
     )
+
+
+def _in_errors(gains: list[tuple[float, float]]) -> list[float]:
+    """Return gains in their standard errors; what is the same is never better."""
+    return [mean / error if error > 0 else -np.inf for mean, error in gains]
+
+
+def _singles(bench: Bench) -> Bench:
+    """Return the bench with the cheapest static course of each generator as the only static ones."""
+    cost = np.where(bench.static, bench.cost.mean(axis=0, dtype=float), np.inf)
+    cheapest = np.zeros_like(bench.static)
+    for owner in np.unique(bench.owner[bench.static]):
+        cheapest[np.where(bench.owner == owner, cost, np.inf).argmin()] = True
+    return replace(bench, static=cheapest)
 
 
 def _noticed(

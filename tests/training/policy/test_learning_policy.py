@@ -187,6 +187,22 @@ def test_without_scores_to_pick_by_less_luck_is_asked_for() -> None:
     assert shown_for(votes, "coverage") == CHECKED
 
 
+def test_less_is_asked_where_more_samples_are_shown_to_be_worth_their_cost() -> None:
+    """A course that answers better by 2.3 errors may be luck where nothing tells, and votes or scores do."""
+    rng = np.random.default_rng(0)
+    better = rng.permutation(np.repeat([1.0, -1.0, 0.0], [9, 2, N - 11]))
+    four = rng.uniform(0.5, 0.7, N)
+    value = np.column_stack([four - 0.2, four, four + 0.3 * better]).astype(np.float32)
+    cost = np.tile(np.float32([1, 4, 4]), (N, 1))
+    told = replace(early(saving=0.0), value=value, cost=cost, owner=np.zeros(3, dtype=np.intp))
+    told = replace(told, static=np.array([True, True, False]))
+    mean, error = paired(value[:, 2] - value[:, 1], told.groups)
+    assert 2.0 < mean / error < VOTED[0]
+    assert "static mix" not in verdict(told, by_text=False).chosen
+    mute = told.columns(np.array([1, 2]))  # nobody knows what one sample alone is worth
+    assert set(verdict(mute, by_text=False).chosen) == {"static mix"}
+
+
 def test_without_text_no_choice_by_text_is_considered() -> None:
     plain = verdict(bench(text=True), by_text=False)
     assert not BY_TEXT & (set(plain.chosen) | set(plain.gain))
@@ -196,7 +212,7 @@ def test_a_band_may_follow_where_another_has_shown_what_is_to_be_believed() -> N
     one = bench(text=True)
     sure = verdict(one)
     assert any("text" in name for name in sure.chosen)
-    none = verdict(one, shown=(50.0, 50.0), admitted=(0.0, 0.0, 0.0, 0.0))
+    none = verdict(one, shown=(50.0, 50.0))
     assert set(none.chosen) == {"static mix"}
 
 
