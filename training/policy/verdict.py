@@ -137,7 +137,7 @@ def verdict(bench: Bench, *, by_text: bool = True, shown: tuple[float, float] = 
     The best of many courses of equal worth is lucky by three errors, and deployed where there is nothing to
     learn if no more is asked. That votes or scores are of use is shown with far fewer prompts: the static mix
     is chosen among few courses. Where it is, an error of two is enough for courses for everybody; asking for
-    more lost .005 on 120 prompts of eleven simulated kinds (`notebooks/LOG.md`, 2026-11-29).
+    more lost .004 on 120 prompts of eleven simulated kinds (`notebooks/LOG.md`, 2026-11-29).
     """
     names = [name for name in PROCEDURES if by_text or name not in BY_TEXT]
     learned: dict[str, Procedure] = {name: PROCEDURES[name] for name in names}
