@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.errors import InvalidInputError
 from difficulty.features.hidden_states import HiddenStates
+from difficulty.log.arguments import check_log, check_whole
 from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
@@ -97,6 +98,8 @@ def evaluate(
         When no test prompt has the samples that the policy and the static mix need, or one was trained on.
         Prompts whose text, or nearly the same, was trained on under another id are left out and counted.
     """
+    check_log(log)
+    check_whole("seed", seed)
     if n_bootstrap < _FEWEST_REPLICATES:
         raise InvalidInputError(
             f"n_bootstrap must be at least {_FEWEST_REPLICATES} for a 95 % interval, got {n_bootstrap}"

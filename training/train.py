@@ -17,6 +17,7 @@ import numpy as np
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.errors import InvalidInputError
 from difficulty.features.hidden_states import HiddenStates
+from difficulty.log.arguments import check_log, check_whole
 from difficulty.log.families import Families
 from difficulty.log.label_signals import Labels
 from difficulty.log.sample_log import SampleLog
@@ -124,13 +125,14 @@ def train(
     UnknownUnitError
         When the unit cannot be priced from this log.
     """
+    check_log(log)
     check_objective(objective)
+    check_whole("seed", seed)
+    check_whole("n_trials", n_trials, least=1)
     if reward != "reward" and objective != "reward":
         raise InvalidInputError(
             f"reward={reward!r} belongs to objective='reward' (--objective reward), got {objective!r}"
         )
-    if n_trials < 1:
-        raise InvalidInputError(f"n_trials must be at least 1, got {n_trials}")
     record: dict[str, object] = {"log_digest": log.digest}
     if objective == "reward":
         record["reward"] = reward

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, get_args
 
 from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
+from difficulty.log.arguments import check_whole
 from difficulty.prompt import Prompt, as_prompts
 from planner.answers.rules import USUAL_RULE
 from planner.collection.collected import Collected, OnCollect
@@ -113,8 +114,10 @@ async def acollect(
     >>> done.log
     SampleLog(1 prompt, 1 generator, 4 samples; with text, answers, tokens, logprobs)
     """
-    if samples < 0:
-        raise InvalidInputError(f"samples must be at least 0, got {samples}")
+    check_whole("samples", samples)
+    check_whole("seed", seed)
+    if driver not in (names := get_args(DriverName)):
+        raise InvalidInputError(f"driver must be one of {', '.join(names)}, got {driver!r}")
     independent = (Recording(width=samples),) if samples else ()
     plan = CollectPlan(
         prompts=as_prompts(prompts),

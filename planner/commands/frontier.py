@@ -61,10 +61,9 @@ def command(
         table.add_row(f"{point.price:.2g}", accuracy, number(point.expected_cost))
     console = results()
     console.print(table)
-    console.print(
-        f"A price is what one more {one} must bring: 1e-4 spends 100 more for .01 of {kind}. Take the row "
-        "that you would pay for:"
-    )
+    price = curve[len(curve) // 2].price
+    most = f": at {price:.2g}, {number(0.01 / price)} more are spent for .01 of {kind}" if price > 0 else ""
+    console.print(f"A price is what one more {one} must bring{most}. Take the row that you would pay for:")
     console.print(
         f"planner serve --bundle {bundle} --price PRICE\nplanner plan {bundle} {prompts} --price PRICE",
         soft_wrap=True,

@@ -136,7 +136,7 @@ def command(
         print_json({"out": ", ".join(map(str, files)), "asked": words, **plan_summary(plans)})
         return
     console = results(error=out is None and not seen)
-    console.print(plan_table(plans, title=f"Plans for {len(plans)} prompts, {words}"))
+    console.print(plan_table(plans, title=f"Plans for {len(plans)} prompts, {words}", width=console.width))
     if out is not None:
         what = {"plans": "Plans", "openai-batch": "Batch", "rollouts": "Rollouts"}[out_format]
         console.print(f"{what}: {', '.join(map(str, files))}", soft_wrap=True)

@@ -20,6 +20,7 @@ from difficulty.arithmetic.arrays import FloatArray
 from difficulty.belief.reference_prompts import ReferencePrompts
 from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
+from difficulty.log.arguments import check_whole
 from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle
 from policies.choice.course_policy import CoursePolicy
@@ -199,6 +200,7 @@ def _check(generators: Sequence[str], length: float, lengths: Mapping[str, float
     for value in (length, *lengths.values()):
         if not (math.isfinite(value) and value > 0):
             raise InvalidInputError(f"an assumed length must be a finite number above 0, got {value!r}")
+    check_whole("max_samples", most, least=1)
     if not 1 <= most <= _MOST_SAMPLES:
         raise InvalidInputError(f"max_samples must be 1 to {_MOST_SAMPLES}, got {most}")
 

@@ -7,11 +7,12 @@ left to `policies.menu.estimates` and `policies.table`.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
 from difficulty.arithmetic.arrays import FloatArray
+from difficulty.errors import InvalidInputError
 from difficulty.log.sample_pool import SamplePool
 
 Half: TypeAlias = Literal["all", "even", "odd"]
@@ -29,6 +30,8 @@ def half_pool(pool: SamplePool, half: Half, seed: int) -> SamplePool:
 
 
 def half_slice(half: Half) -> slice:
+    if half not in get_args(Half):
+        raise InvalidInputError(f"half must be one of {', '.join(get_args(Half))}, got {half!r}")
     return {"all": slice(None), "even": slice(0, None, 2), "odd": slice(1, None, 2)}[half]
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from difficulty.errors import InvalidBudgetError
+from difficulty.log.arguments import check_whole
 from policies.solver.feasible import Feasible
 from policies.solver.reach import reach
 from policies.solver.solution import Solution
@@ -89,6 +90,7 @@ def solve(
     """
     menu = Feasible.of(value, cost)
     _refuse_contradictions(budget, price, target)
+    check_whole("seed", seed)
     if menu.n_prompts == 0:
         return Solution(
             choice=np.zeros(0, dtype=np.intp),

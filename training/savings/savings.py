@@ -16,6 +16,7 @@ import numpy as np
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
+from difficulty.log.arguments import check_log, check_whole
 from difficulty.log.sample_log import SampleLog
 from policies.cost.budget import UNIT_TRAITS, check_unit
 from policies.cost.cost_model import CostModel
@@ -130,6 +131,8 @@ def savings(
     Intervals are of a paired bootstrap over groups of prompts, conditional on what was chosen and on the
     samples that were recorded.
     """
+    check_log(log)
+    check_whole("seed", seed)
     if check_objective(objective) in GROUP_OBJECTIVES:
         raise InvalidInputError(
             f"savings are told for answers, not for groups of rollouts ({objective}); train for them instead"

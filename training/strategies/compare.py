@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.errors import InvalidInputError
+from difficulty.log.arguments import check_log, check_whole
 from difficulty.log.sample_log import SampleLog
 from planner.progress import Progress, silent
 from policies.cost.budget import check_unit
@@ -118,6 +119,8 @@ def compare_strategies(
         raise InvalidInputError(f"bins must be between 1 and {_MOST_BINS}, got {bins}")
     if difficulty not in DIFFICULTIES:
         raise InvalidInputError(f"difficulty must be one of {', '.join(DIFFICULTIES)}; got {difficulty!r}")
+    check_log(log)
+    check_whole("seed", seed)
     if n_bootstrap < 100:
         raise InvalidInputError(f"n_bootstrap must be at least 100 for a 95 % interval, got {n_bootstrap}")
     tell = progress or silent

@@ -215,7 +215,7 @@ def generator_table(bundle: PolicyBundle) -> Table:
 
 def course_table(bundle: PolicyBundle) -> Table:
     """Return what the policy offers at prices from dear to cheap, with means over the training prompts."""
-    table = new_table("Courses on offer, from dear compute to cheap (some)")
+    table = new_table("Courses on offer, from small budgets to large ones (some)")
     for heading in ("samples", bundle.objective):
         table.add_column(heading, justify="right")
     table.add_column("course", overflow="fold")

@@ -14,6 +14,7 @@ from planner.commands.tables.shared import new_table, number, strategy_in_words
 from policies.plan.plan import AllocationPlan
 
 _NOTHING: Final = "nothing"
+_FULL: Final = 72
 
 
 def plan_summary(plans: Sequence[AllocationPlan]) -> dict[str, Any]:
@@ -42,8 +43,12 @@ def plan_summary(plans: Sequence[AllocationPlan]) -> dict[str, Any]:
     }
 
 
-def plan_table(plans: Sequence[AllocationPlan], *, title: str) -> Table:
-    """Return what the plans buy, by generator and strategy, cheapest first, with a total."""
+def plan_table(plans: Sequence[AllocationPlan], *, title: str, width: int = 80) -> Table:
+    """Return what the plans buy, by generator and strategy, cheapest first, with a total.
+
+    Where fewer than 72 columns would break words, the cost of a prompt stands without that of all.
+    """
+    shown = slice(None if width >= _FULL else -1)
     groups: dict[tuple[str, str], list[AllocationPlan]] = {}
     for plan in plans:
         kind = plan.allocation.strategy if plan.course is None else strategy_in_words(plan.course)
@@ -52,12 +57,11 @@ def plan_table(plans: Sequence[AllocationPlan], *, title: str) -> Table:
     table = new_table(title, show_footer=True)
     table.add_column("generator", footer="all", overflow="fold")
     table.add_column("strategy", overflow="fold")
-    for heading, footer in zip(
-        ("N", "prompts", f"expected\n{plans[0].objective}", "cost each", "cost"), _cells(plans), strict=True
-    ):
+    headings = ("N", "prompts", f"expected\n{plans[0].objective}", "cost each", "cost")
+    for heading, footer in zip(headings[shown], _cells(plans)[shown], strict=True):
         table.add_column(heading, footer=footer, justify="right")
     for (generator, kind), group in sorted(groups.items(), key=lambda item: (_mean_cost(item[1]), item[0])):
-        table.add_row(generator, kind, *_cells(group))
+        table.add_row(generator, kind, *_cells(group)[shown])
     return table
 
 

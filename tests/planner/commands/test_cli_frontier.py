@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ def test_prices_are_those_that_plans_keep_to(
     assert main(["frontier", str(trained.folder), str(prompts)]) == 0
     told = capsys.readouterr().out
     assert "price per output token" in told and "expected accuracy" in told
+    said = re.search(r"bring: at (\S+), (\S+) more are spent for .01 of", " ".join(told.split()))
+    assert said and float(said[1]) * float(said[2].replace(",", "")) == pytest.approx(0.01, rel=0.06)
     low, high = found["points"][0]["interval"]
     assert f"[{low:.2f}, {high:.2f}]" in told
     assert f"planner serve --bundle {trained.folder} --price PRICE" in told

@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 
+from difficulty.prompt import Prompt
 from planner.commands.tables.bundle import verdict_of_training
+from planner.commands.tables.plan import plan_table
 from planner.commands.tables.shared import strategy_in_words
+from planner.planner import Planner
+from policies.cost.budget import Budget
 from policies.course.course import Course, waves
 from policies.course.stop import Agreement
 
@@ -22,6 +26,13 @@ def test_a_course_of_one_generator_is_named_by_its_choice_and_its_end() -> None:
 def test_a_course_of_several_generators_is_named_in_full() -> None:
     course = Course(steps=waves("tiny", (2,)) + waves("tinier", (1,)), stop=Agreement(count=2))
     assert strategy_in_words(course) == str(course)
+
+
+def test_a_narrow_table_of_plans_leaves_the_cost_of_all_out() -> None:
+    prompts = [Prompt(id=f"q{i}", text=f"What is {i}?") for i in range(3)]
+    plans = Planner.untrained().plan(prompts, budget=Budget(limit=3, unit="samples"))
+    headings = [[str(one.header) for one in plan_table(plans, title="", width=w).columns] for w in (80, 60)]
+    assert headings[0][-2:] == ["cost each", "cost"] and headings[1] == headings[0][:-1]
 
 
 @pytest.mark.parametrize(
