@@ -52,8 +52,7 @@ def with_answering(
         What was learned, and None in place of the second where too little is known.
     """
     bench = learned.bench
-    cost = bench.cost[:, _places(learned)]
-    believed = Believed(bench.weights @ learned.value, bench.weights @ cost)
+    believed = Believed(bench.weights @ learned.value, bench.weights @ learned.cost)
     chosen = choose(believed, learned.policy.offered, learned.policy.prices)
     more = [course for course in panels_of(log) if course not in learned.table.courses]
     rows = np.arange(len(chosen))[:, None]
@@ -75,6 +74,7 @@ def with_answering(
             learned,
             table=CourseTable.joined([learned.table, panels]),
             value=np.concatenate([learned.value, filled(panels.value, lower=0.0, upper=1.0)], axis=1),
+            cost=np.concatenate([learned.cost, np.full_like(panels.value, np.nan)], axis=1),
             deployed=np.concatenate([learned.deployed, none]),
             policy=replace(learned.policy, offered=offered),
         )
@@ -91,12 +91,6 @@ def with_answering(
         seed=seed,
     )
     return (learned, None) if answering is None else (whole, answering)
-
-
-def _places(learned: Learned) -> NDArray[np.intp]:
-    """Return where the kept courses stand among those that were screened in."""
-    place = {course: at for at, course in enumerate(learned.columns.table.courses)}
-    return np.array([place[course] for course in learned.table.courses], dtype=np.intp)
 
 
 def _rates(log: SampleLog, weights: NDArray[np.float32]) -> FloatArray:

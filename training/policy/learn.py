@@ -24,7 +24,7 @@ from policies.table.table import CourseTable
 from policies.verifier.learned_verifier import LearnedScorer
 from training.policy.bench import Bench
 from training.policy.columns import Columns, measure_columns, screen
-from training.policy.masks import rule_masks
+from training.policy.masks import rule_masks, static
 from training.policy.offers import Believed, believe
 from training.policy.told import fit_telling
 from training.policy.verdict import Verdict, on_offer, shown_for, verdict
@@ -57,8 +57,8 @@ class Learned:
         What is deployed, over the courses of `table`.
     table : CourseTable
         The courses that are kept, on all P prompts, gaps and all: deployed ones, static ones, known rules.
-    value : ndarray of float32, shape (P, C)
-        Their values without gaps.
+    value, cost : ndarray of float32, shape (P, C)
+        Their values and costs without gaps.
     deployed : ndarray of bool, shape (C,)
         Courses that plans may use.
     columns : Columns
@@ -72,6 +72,7 @@ class Learned:
     policy: CoursePolicy
     table: CourseTable
     value: Float32Array
+    cost: Float32Array
     deployed: NDArray[np.bool_]
     columns: Columns
     bench: Bench
@@ -129,7 +130,8 @@ def learn(
     measured = measure_columns(
         log, model, objective=objective, learned=learned, offered=offered, weights=choosing, seed=seed
     )
-    columns = measured.keep(screen(measured, choosing, seed=seed))
+    screened = screen(measured, choosing, seed=seed)
+    columns = measured.keep(screened)
     tell("table", 1, 1)
     named = np.array([prompt.group for prompt in log.prompts]) if groups is None else groups
     numbers = np.unique(named, return_inverse=True)[1]
@@ -138,21 +140,26 @@ def learn(
     tell("policy", 0, 1)
     if better is not None:
         weights = better
-        columns = measured.keep(screen(measured, better.choosing, seed=seed))
+        screened = screen(measured, better.choosing, seed=seed)
+        columns = measured.keep(screened)
         bench = bench_of(columns, better.choosing, groups=numbers, folds=folds)
     shown = shown_for(measured.table.courses, objective)
     found = verdict(bench, by_text=weights is not None, shown=shown)
     offered_at = on_offer(bench, found)
     believed = believe(bench, bench.weights)
     telling = fit_telling(bench, believed, offered_at, None if weights is None else weights.sharp)
-    useful = _useful(bench, believed, offered_at)
-    kept = np.flatnonzero(useful | _for_comparison(bench, columns.table))
+    deployed = np.zeros(len(measured.table.courses), dtype=bool)
+    offers = np.zeros((len(bench.prices), len(deployed)), dtype=bool)
+    deployed[screened] = _useful(bench, believed, offered_at)
+    offers[:, screened] = offered_at
+    kept = np.flatnonzero(deployed | _for_comparison(measured))
     tell("policy", 1, 1)
     return Learned(
-        policy=CoursePolicy(prices=bench.prices, offered=(offered_at & useful)[:, kept], telling=telling),
-        table=columns.table.columns(kept),
-        value=columns.value[:, kept].clip(columns.scale.lower, columns.scale.upper),
-        deployed=useful[kept],
+        policy=CoursePolicy(prices=bench.prices, offered=(offers & deployed)[:, kept], telling=telling),
+        table=measured.table.columns(kept),
+        value=measured.value[:, kept].clip(columns.scale.lower, columns.scale.upper),
+        cost=measured.cost[:, kept],
+        deployed=deployed[kept],
         columns=columns,
         bench=bench,
         verdict=found,
@@ -200,12 +207,16 @@ def _useful(bench: Bench, believed: Believed, offered: NDArray[np.bool_]) -> NDA
     return kept
 
 
-def _for_comparison(bench: Bench, table: CourseTable) -> NDArray[np.bool_]:
-    """Return the courses that evaluation compares with: static ones, and each known rule at its best."""
-    kept = bench.static.copy()
-    value, cost = bench.value.mean(axis=0, dtype=float), bench.cost.mean(axis=0, dtype=float)
-    for mask in rule_masks(table.courses).values():
+def _for_comparison(measured: Columns) -> NDArray[np.bool_]:
+    """Return the courses that evaluation compares with: static ones, and each known rule at its best.
+
+    Of all that were measured: a rule that is never near the best course has a best of its own.
+    """
+    courses = measured.table.courses
+    kept = static(courses)
+    value, cost = measured.value.mean(axis=0, dtype=float), measured.cost.mean(axis=0, dtype=float)
+    for mask in rule_masks(courses).values():
         columns = np.flatnonzero(mask)
-        worth = value[columns] - bench.prices[:, None] * cost[columns]
+        worth = value[columns] - measured.prices[:, None] * cost[columns]
         kept[columns[np.unique(worth.argmax(axis=1))]] = True
     return kept

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import BoolArray, Float32Array
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
+from policies.cost.cost_model import CostModel
 from policies.course.course import Course
 from policies.course.selection import Selection
 from policies.table.grid import cascades, early_stopping
 from policies.table.recorded import Recorded
 from policies.verifier.learned_verifier import LEARNED
 from training.menu.learned_verifiers import fit_learned_verifiers
+from training.policy.columns import measure_columns
+from training.policy.learn import learn
 from training.policy.masks import rule_masks
 from training.report.names import BEST_RULE
+from training.simulated.log import simulated_log
 
 
 def log_of(n_prompts: int = 60) -> SampleLog:
@@ -76,3 +82,22 @@ def test_the_best_of_the_rules_has_all_of_them_and_what_is_static(courses: list[
     assert all((best | ~mask).all() for mask in masks.values())
     pooled = of_rule(courses, "one vote of several models")
     assert pooled and all(course.one_shot and len(course.generators) > 1 for course in pooled)
+
+
+def test_a_rule_is_compared_at_its_best_also_where_others_are_better_at_every_price() -> None:
+    log = simulated_log(60, n_samples=6, n_generators=3, seed=5)
+    model = CostModel(unit="output_tokens", generators=log.generators)
+    measured = measure_columns(log, model, objective="accuracy")
+    kept = learn(log, model, objective="accuracy", weights=None, folds=np.arange(60) % 5)
+    for name, mask in rule_masks(measured.table.courses).items():
+        best = worth_of(measured.value, measured.cost, mask, measured.prices)
+        mine = rule_masks(kept.table.courses)[name]
+        np.testing.assert_allclose(worth_of(kept.value, kept.cost, mine, measured.prices), best, atol=1e-6)
+
+
+def worth_of(
+    value: Float32Array, cost: Float32Array, mask: BoolArray, prices: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the mean worth of the best course of a mask at each price."""
+    mean, spent = value[:, mask].mean(axis=0, dtype=float), cost[:, mask].mean(axis=0, dtype=float)
+    return np.asarray((mean - prices[:, None] * spent).max(axis=1))
