@@ -13,7 +13,7 @@ import click
 
 from planner.commands.tables.imported import summary_of, tell
 from planner.commands.terminal.importing import COLUMN_OPTIONS, Wanted
-from planner.commands.terminal.options import FILE_TO_READ, FILE_TO_WRITE, as_json
+from planner.commands.terminal.options import FILE_TO_READ, FILE_TO_WRITE, as_json, keep_apart
 from planner.commands.terminal.terminal import print_json, say
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ def command(
     from difficulty.importers.kind import files_of, kind_of
 
     paths = files_of(files)
+    keep_apart([out], paths)
     kinds: dict[Kind, Path] = {}
     for path in paths:
         kinds.setdefault(kind_of(path), path)

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.terminal.options import FILE_TO_READ, FILE_TO_WRITE, as_json, bundle_argument
+from planner.commands.terminal.options import (
+    FILE_TO_READ,
+    FILE_TO_WRITE,
+    as_json,
+    bundle_argument,
+    keep_apart,
+)
 from planner.commands.terminal.terminal import print_json, results
 
 if TYPE_CHECKING:
@@ -39,6 +45,7 @@ def command(bundle: Path, decisions: Path | None, prompts: Path | None, as_json:
 
     loaded = PolicyBundle.load(bundle)
     if decisions is not None:
+        keep_apart([decisions], [prompts] if prompts else [])
         _write_decisions(loaded, decisions, prompts)
     elif prompts is not None:
         raise click.UsageError("--prompts goes with --decisions")

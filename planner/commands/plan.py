@@ -19,6 +19,7 @@ from planner.commands.terminal.options import (
     FILE_TO_WRITE,
     as_json,
     bundle_argument,
+    keep_apart,
     prompts_argument,
     seed_option,
 )
@@ -99,6 +100,7 @@ def command(
         raise click.UsageError(f"--out-format {out_format} goes with --out")
     if models and out_format != "openai-batch":
         raise click.UsageError("--model goes with --out-format openai-batch")
+    keep_apart([out] if out else [], [prompts])
     from planner.collection.tasks import read_tasks
     from planner.planner import Planner
     from policies.plan.wire import plan_to_json

@@ -14,6 +14,7 @@ from planner.commands.terminal.options import (
     FILE_TO_WRITE,
     as_json,
     by_family_option,
+    keep_apart,
     seed_option,
 )
 from planner.commands.terminal.recorded import Logs, logs_argument, note_near_duplicates
@@ -46,6 +47,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Split sample logs into a train and a test side, by group of prompts or by family."""
+    keep_apart((train_path, test_path), logs.paths)
     whole = logs.read()
     sides = whole.split(test_fraction=test_fraction, seed=seed, by=by_family)
     near = whole.near_duplicates()

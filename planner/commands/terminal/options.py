@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import wraps
 from pathlib import Path
@@ -110,3 +110,19 @@ def packed(name: str, pack: Callable[[dict[str, Any]], Any], options: tuple[Deco
 def fields_of(kind: type[Any]) -> Callable[[dict[str, Any]], Any]:
     """Return what takes the fields of a dataclass out of the values of a command and makes one of it."""
     return lambda values: kind(**{field.name: values.pop(field.name) for field in fields(kind)})
+
+
+def keep_apart(outputs: Sequence[Path], inputs: Sequence[Path] = ()) -> None:
+    """Refuse outputs that would take the place of an input, or of one another.
+
+    Raises
+    ------
+    click.UsageError
+        When two of the names are one file.
+    """
+    read = {path.resolve(): path for path in inputs}
+    for number, out in enumerate(outputs):
+        if out.resolve() in read:
+            raise click.UsageError(f"{out} is read here, and writing would lose it: name another file")
+        if out.resolve() in {other.resolve() for other in outputs[:number]}:
+            raise click.UsageError(f"{out} is given for two outputs: name another file for one of them")

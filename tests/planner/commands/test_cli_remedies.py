@@ -197,3 +197,31 @@ def test_prompts_that_are_all_of_one_group_are_refused_with_a_remedy(
     command = ["train", str(tmp_path / "log.jsonl"), "--out", str(tmp_path / "policy"), "--trials", "1"]
     assert main([*command, "--test-fraction", fraction]) == 2
     assert "record prompts that differ" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["split", "log.jsonl", "--train", "log.jsonl", "--test", "test.jsonl"],
+        ["split", "log.jsonl", "--train", "side.jsonl", "--test", "./side.jsonl"],
+        ["import", "log.jsonl", "--out", "log.jsonl"],
+        ["plan", "policy", "log.jsonl", "--budget", "600", "--out", "log.jsonl"],
+        ["inspect", "policy", "--prompts", "prompts.csv", "--decisions", "prompts.csv"],
+    ],
+)
+def test_no_command_writes_over_what_it_reads(
+    command: list[str],
+    log: Path,
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "log.jsonl").write_bytes(log.read_bytes())
+    (tmp_path / "prompts.csv").write_text("id,prompt\n1,What is 6 times 7?\n")
+    (tmp_path / "policy").symlink_to(bundle)
+    monkeypatch.chdir(tmp_path)
+    assert main(command) == 2
+    assert "name another file" in capsys.readouterr().err
+    assert (tmp_path / "log.jsonl").read_bytes() == log.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl", "policy", "prompts.csv"]
