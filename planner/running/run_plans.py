@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from difficulty.errors import InvalidInputError, UnknownGeneratorError
+from difficulty.errors import InvalidInputError, UnknownGeneratorError, UnknownUnitError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 from planner.answers.rule import AnswerRule
@@ -31,7 +31,7 @@ from planner.strategies.task import Task
 from planner.verifiers.learned import LearnedVerifier
 from planner.verifiers.mean_logprob import MeanLogprob
 from planner.verifiers.stand_in import check_learned, picked_by_learned
-from policies.cost.budget import Budget
+from policies.cost.budget import UNIT_TRAITS, Budget
 from policies.cost.cost_model import CostModel
 from policies.course.allocate import summary_of
 from policies.course.course import Course
@@ -115,6 +115,8 @@ async def run_plans(
         When a plan names a generator that is not among `generators`.
     InvalidInputError
         When plans and prompts do not match, or a verifier is missing.
+    UnknownUnitError
+        When the unit is one that no run can be held to.
     """
     if [plan.prompt_id for plan in plans] != [prompt.id for prompt in prompts]:
         raise InvalidInputError("plans and prompts must be the same prompts in the same order")
@@ -247,6 +249,12 @@ def _verifiers(
 
 def _with_budget(limits: Limits, budget: Budget | None, cost_model: CostModel, *, n_prompts: int) -> Limits:
     """Add the budget's caps to the caller's limits."""
+    if not UNIT_TRAITS[cost_model.unit].additive:
+        raise UnknownUnitError(
+            f"{cost_model.unit} can be planned in, but no run is held to them: what a sample takes is known "
+            "only when it has come; run with a budget in another unit, and cap the time of the run with "
+            "Limits(max_seconds=...)"
+        )
     if budget is None:
         return limits if limits.price is not None else replace(limits, price=cost_model.price)
     return replace(

@@ -15,6 +15,7 @@ from difficulty.errors import UnknownGeneratorError, UnknownUnitError
 from difficulty.generator import Generator
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
+from planner.simulated import SimulatedBackend, SimulatedExtractor
 from policies.choice.course_policy import CoursePolicy
 from policies.choice.telling import Telling
 from policies.cost.budget import UNITS, Budget
@@ -66,6 +67,13 @@ def test_a_unit_without_its_figures_says_what_is_missing(planner: Planner, unit:
         planner.plan(texts(2), budget=Budget(limit=1e6, unit=unit))
     with pytest.raises(UnknownUnitError):
         planner.frontier(texts(2), unit="bananas")
+
+
+def test_runs_in_seconds_are_refused_before_anything_is_drawn(trained: Any) -> None:
+    planner = Planner.load(trained.folder, decode=DecodeModel(per_step=0.01, per_sample=1e-3))
+    budget = Budget(limit=100.0, unit="seconds")
+    with pytest.raises(UnknownUnitError, match="can be planned in, but no run is held"):
+        planner.run(texts(2), budget=budget, backend=SimulatedBackend(), extractor=SimulatedExtractor())
 
 
 def static(bundle: PolicyBundle) -> PolicyBundle:
