@@ -1,7 +1,8 @@
 """The courses of a new generator: which are kept, and what is foretold of them on the reference prompts.
 
 They are measured on the labelled prompts and spread by the process of `training.extension.factors`; lengths
-follow those of the other generators in proportion. What plans may use is left to `training.extension.offers`.
+that were not drawn follow those of the other generators in proportion. What plans may use is left to
+`training.extension.offers`.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def foretold(bundle: PolicyBundle, log: SampleLog, name: str, columns: Columns, 
 
 
 def _lengths(bundle: PolicyBundle, log: SampleLog, name: str, fit: Fit) -> FloatArray:
-    """Return output tokens per sample on the references: those of the others, in proportion."""
+    """Return output tokens per sample on the references: its own, else those of the others, in proportion."""
     own = row_mean(log.pool(name).output_tokens)
     others = row_mean(bundle.references.output_tokens)
     size = len(others)
@@ -78,4 +79,7 @@ def _lengths(bundle: PolicyBundle, log: SampleLog, name: str, fit: Fit) -> Float
     others = np.where(np.isnan(others), np.nanmean(others), others)
     expected = np.square(fit.places.leaves) @ others
     known = ~np.isnan(own)
-    return np.asarray(others * own[known].sum() / expected[known].sum())
+    lengths = np.asarray(others * own[known].sum() / expected[known].sum())
+    drawn = known & (fit.places.matched >= 0)
+    lengths[fit.places.matched[drawn]] = own[drawn]
+    return lengths

@@ -174,6 +174,14 @@ def test_prompts_are_as_long_for_it_as_their_text_says(bed: Bed) -> None:
     assert intercept + slope * texts.mean() == pytest.approx(float(pool.prompt_tokens.mean()), rel=0.05)
 
 
+def test_samples_that_were_drawn_are_as_long_as_they_were(bed: Bed) -> None:
+    table = _grown(bed, bed.left.select_generators([NEW])).table
+    one = [course.generators == (NEW,) and course.n == 1 for course in table.courses].index(True)
+    # References are the prompts of the training log, in its order.
+    length = (table.output_tokens / table.samples)[:, table.slots.of(one)[0]]
+    assert length == pytest.approx(row_mean(bed.left.pool(NEW).output_tokens), rel=1e-4)
+
+
 def test_prompts_that_were_never_trained_on_will_do(bed: Bed) -> None:
     found = extend(bed.bundle, bed.labelled(60, bed.right))
     assert found.skill > 0.2
