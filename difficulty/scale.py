@@ -30,6 +30,12 @@ def check_ends(lower: float, upper: float) -> None:
         )
 
 
+def check_threshold(threshold: float | None) -> None:
+    """Raise `InvalidInputError` where a least mark is no number: everything, or nothing, would be right."""
+    if threshold is not None and not math.isfinite(threshold):
+        raise InvalidInputError(f"threshold must be a finite number, got {threshold!r}")
+
+
 @dataclass(frozen=True, slots=True)
 class Scale:
     """The lowest and the highest that a sample may be worth.

@@ -26,6 +26,7 @@ from difficulty.importers.shared import (
     warn_of_whole_texts,
 )
 from difficulty.log.sample_log import SampleLog
+from difficulty.scale import check_threshold
 
 
 def read_inspect(
@@ -95,6 +96,7 @@ def read_inspect(
     >>> log.pool("m").correct.tolist(), log.pool("m").prompt_tokens.tolist()
     ([[1, 0]], [5.0])
     """
+    check_threshold(threshold)
     refuse_copies(paths)
     groups = LineGroups()
     generators: dict[str, Generator] = {}

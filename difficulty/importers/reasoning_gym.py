@@ -21,6 +21,7 @@ from difficulty.generator import Generator
 from difficulty.importers.shared import LineGroups, loads, log_of, reference, refuse_copies
 from difficulty.log.sample_log import SampleLog
 from difficulty.prompt import Prompt
+from difficulty.scale import check_threshold
 
 _MOST_BYTES: Final = 1024 * 1024 * 1024
 _FULL_CREDIT: Final = 0.999
@@ -109,6 +110,7 @@ def read_reasoning_gym(
     >>> log.pool("tiny").correct.tolist(), log.prompts[0].gold
     ([[1]], '4')
     """
+    check_threshold(threshold)
     refuse_copies(paths)
     groups = LineGroups()
     generators: dict[str, Generator] = {}

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError, InvalidLogError
 from difficulty.log.columns import LogColumns
+from difficulty.scale import check_threshold
 
 FloatArray = NDArray[np.float64]
 
@@ -61,9 +62,8 @@ def with_rewards(columns: LogColumns, source: str, *, threshold: float | None = 
     if not known.any():
         raise InvalidInputError(f"no sample of this log has a reward in {source}; record it, or name another")
     correct = samples.correct
+    check_threshold(threshold)
     if threshold is not None:
-        if not math.isfinite(threshold):
-            raise InvalidInputError(f"threshold must be a finite number, got {threshold!r}")
         correct = np.where(known, np.nan_to_num(reward) >= threshold, correct).astype(np.int8)
     return replace(columns, samples=replace(samples, reward=reward.copy(), correct=correct))
 

@@ -28,6 +28,7 @@ from difficulty.log.tables.judged import find_answers, judge
 from difficulty.log.tables.sample_cells import of_sample, read_sample
 from difficulty.log.tables.wide import as_long, opened
 from difficulty.prompt import Prompt
+from difficulty.scale import check_threshold
 
 _UNNAMED: Final = "model"
 # Cells of these hold no "[" unless they are lists.
@@ -99,6 +100,7 @@ def lines_of_rows(
     >>> record["prompt_id"], record["samples"]
     ('7', [{'answer': '4', 'correct': True}, {'answer': '5', 'correct': False}])
     """
+    check_threshold(threshold)
     if not rows:
         raise InvalidLogError("there are no rows; there is nothing to read")
     rows, parts = as_long(opened(rows), columns)

@@ -14,8 +14,19 @@ from policies.cost.budget import UNITS
 
 Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+
+class _FileToWrite(click.Path):
+    """A path that is not empty, as that of a variable is that nobody set."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        if not str(value):
+            self.fail("the name of a file is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 FILE_TO_READ: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
-FILE_TO_WRITE: Final = click.Path(dir_okay=False, path_type=Path)
+FILE_TO_WRITE: Final = _FileToWrite(dir_okay=False, path_type=Path)
 
 as_json: Final[Decorator] = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 bundle_argument: Final[Decorator] = click.argument(

@@ -11,7 +11,7 @@ from typing import Any
 import pandas
 import pytest
 
-from difficulty import Generator
+from difficulty import Generator, SampleLog
 from difficulty.errors import InvalidInputError, InvalidLogError
 from difficulty.importers.tables import read_table
 
@@ -142,3 +142,10 @@ def test_a_broken_parquet_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"PAR1 and nothing of it")
     with pytest.raises(InvalidLogError, match=r"a\.parquet: cannot read the Parquet file"):
         read_table(path)
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), float("inf")])
+def test_a_threshold_that_is_no_number_is_refused_and_grades_nothing(threshold: float) -> None:
+    frame = {"question": ["2 + 2?"], "prediction": ["4"], "mark": [0.7]}
+    with pytest.raises(InvalidInputError, match="threshold must be a finite number"):
+        SampleLog.from_frame(frame, columns={"correct": "mark"}, threshold=threshold)

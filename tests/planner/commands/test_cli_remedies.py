@@ -178,6 +178,15 @@ def test_a_log_that_nobody_graded_says_what_it_can_be_trained_on(
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_a_file_without_a_name_is_refused(
+    command: str, log: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replayed = ["--backend", "replay", "--log", str(log)] if command == "run" else []
+    assert main([command, str(bundle), str(log), "--budget", "600", *replayed, "--out", ""]) == 2
+    assert "the name of a file is empty" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("fraction", ["0.4", "0"])
 def test_prompts_that_are_all_of_one_group_are_refused_with_a_remedy(
     fraction: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
