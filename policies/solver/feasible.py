@@ -135,12 +135,12 @@ class Feasible:
             value = np.where(np.isnan(value), np.asarray(-np.inf, dtype=value.dtype), value)
         return value, cost
 
-    def at(self, choice: IntArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return value and cost of the chosen allocation of each prompt, each (P,) float64."""
+    def totals(self, choice: IntArray) -> tuple[float, float]:
+        """Return value and cost of the chosen allocations of all prompts, added up in float64."""
         prompts = np.arange(self.n_prompts)
-        value = self.value[prompts, choice].astype(np.float64)
+        value = self.value[prompts, choice]
         cost = self.cost[0, choice] if self.cost.shape[0] == 1 else self.cost[prompts, choice]
-        return value, cost.astype(np.float64)
+        return float(value.astype(np.float64).sum()), float(cost.astype(np.float64).sum())
 
     @staticmethod
     def refuse_empty(prompt: int) -> NoReturn:

@@ -47,25 +47,11 @@ class Increments(NamedTuple):
         if not parts:
             empty, none = np.zeros(0, dtype=np.intp), np.zeros(0)
             return cls(empty, empty, empty, none, none, none)
-        return cls(
-            np.concatenate([part.prompt for part in parts]),
-            np.concatenate([part.lower for part in parts]),
-            np.concatenate([part.upper for part in parts]),
-            np.concatenate([part.gain for part in parts]),
-            np.concatenate([part.cost for part in parts]),
-            np.concatenate([part.slope for part in parts]),
-        )
+        return cls._make(map(np.concatenate, zip(*parts, strict=True)))
 
     def take(self, order: IntArray) -> Increments:
         """Return the steps at these places."""
-        return Increments(
-            self.prompt[order],
-            self.lower[order],
-            self.upper[order],
-            self.gain[order],
-            self.cost[order],
-            self.slope[order],
-        )
+        return Increments._make(column[order] for column in self)
 
 
 def cheapest(value: FloatArray, cost: FloatArray) -> IntArray:

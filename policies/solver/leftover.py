@@ -18,7 +18,7 @@ from policies.solver.feasible import Feasible, IntArray
 _QUEUE: Final = 4096
 
 
-def fill(menu: Feasible, choice: IntArray, left: float, order: IntArray) -> float:
+def fill(menu: Feasible, choice: IntArray, left: float, rank: IntArray) -> float:
     """Take the steepest upgrade that fits, again and again, until none does; change `choice` in place.
 
     Parameters
@@ -29,8 +29,8 @@ def fill(menu: Feasible, choice: IntArray, left: float, order: IntArray) -> floa
         Present choice.
     left : float
         What may be spent.
-    order : (P,) int
-        Decides between prompts with equal slopes.
+    rank : (P,) int
+        Place of each prompt; the first decides between prompts with equal slopes.
 
     Returns
     -------
@@ -51,8 +51,6 @@ def fill(menu: Feasible, choice: IntArray, left: float, order: IntArray) -> floa
     >>> fill(menu, choice, 2.5, np.array([0, 1])), choice.tolist()
     (0.5, [1, 1])
     """
-    rank = np.empty_like(order)
-    rank[order] = np.arange(order.size)
     while left > 0:
         slope, least = _scan(menu, choice, left)
         if left < least:
@@ -82,7 +80,7 @@ def fill(menu: Feasible, choice: IntArray, left: float, order: IntArray) -> floa
     return left
 
 
-def cheapest_upgrade(menu: Feasible, choice: IntArray, need: float, order: IntArray) -> tuple[int, int]:
+def cheapest_upgrade(menu: Feasible, choice: IntArray, need: float, rank: IntArray) -> tuple[int, int]:
     """Return the one upgrade that adds at least `need` value at the least extra cost.
 
     Parameters
@@ -93,8 +91,8 @@ def cheapest_upgrade(menu: Feasible, choice: IntArray, need: float, order: IntAr
         Present choice.
     need : float
         Value that is missing.
-    order : (P,) int
-        Decides between equally cheap upgrades.
+    rank : (P,) int
+        Place of each prompt; the first decides between equally cheap upgrades.
 
     Returns
     -------
@@ -107,8 +105,6 @@ def cheapest_upgrade(menu: Feasible, choice: IntArray, need: float, order: IntAr
     >>> cheapest_upgrade(menu, np.array([0, 0]), 0.25, np.array([1, 0]))
     (0, 1)
     """
-    rank = np.empty_like(order)
-    rank[order] = np.arange(order.size)
     found = (np.inf, 0, 0, 0)
     for chunk in menu.chunks():
         gain, extra = _upgrades(menu, choice, chunk)

@@ -40,26 +40,24 @@ def reach(menu: Feasible, target: float, *, seed: int) -> Solution:
     """
     wanted = target * menu.n_prompts
     slack = ROUNDING * abs(wanted)
-    steps, bracket, order = ordered_steps(menu, wanted, by_value=True, seed=seed)
+    steps, bracket, rank = ordered_steps(menu, wanted, by_value=True, seed=seed)
     gained = bracket.base_value + np.cumsum(steps.gain)
     taken = int(np.searchsorted(gained, wanted - slack, side="left"))
     if bracket.base_value >= wanted - slack:
         taken = -1
     choice = apply_steps(bracket.start, steps, max(taken, 0))
     price = 0.0
-    worth, paid = menu.at(choice)
-    total_value, total_cost = float(worth.sum()), float(paid.sum())
+    total_value, total_cost = menu.totals(choice)
     bound = total_value
     if taken >= 0:
         if taken >= steps.slope.size:
             _refuse_unreachable(target, total_value / menu.n_prompts, total_cost, menu.n_prompts)
         price = float(steps.slope[taken])
         need = wanted - slack - total_value
-        prompt, allocation = cheapest_upgrade(menu, choice, need, order)
+        prompt, allocation = cheapest_upgrade(menu, choice, need, rank)
         choice[prompt] = allocation
         cheaper = total_cost
-        worth, paid = menu.at(choice)
-        total_value, total_cost = float(worth.sum()), float(paid.sum())
+        total_value, total_cost = menu.totals(choice)
         bound = max(total_value, bound + price * (total_cost - cheaper))
     return Solution(
         choice=choice,

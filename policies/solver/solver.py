@@ -134,8 +134,5 @@ def _buy(menu: Feasible, price: float) -> Solution:
         if empty.any():
             menu.refuse_empty(chunk.start + int(empty.argmax()))
         choice[chunk] = np.where(net == best, cost, np.inf).argmin(axis=1)
-    worth, spent = menu.at(choice)
-    total = float(worth.sum())
-    return Solution(
-        choice=choice, price=float(price), total_cost=float(spent.sum()), total_value=total, upper_bound=total
-    )
+    worth, spent = menu.totals(choice)
+    return Solution(choice=choice, price=float(price), total_cost=spent, total_value=worth, upper_bound=worth)

@@ -41,22 +41,20 @@ def spend(menu: Feasible, budget: float, *, seed: int) -> Solution:
     [1, 0]
     """
     allowed = budget * (1 + ROUNDING)
-    steps, bracket, order = ordered_steps(menu, budget, by_value=False, seed=seed)
+    steps, bracket, rank = ordered_steps(menu, budget, by_value=False, seed=seed)
     room = allowed - bracket.base_cost
     if room < 0:
         _refuse_poor(budget, bracket.base_cost, menu.n_prompts)
     spent = np.cumsum(steps.cost)
     taken = int(np.searchsorted(spent, room, side="right"))
     choice = apply_steps(bracket.start, steps, taken)
-    worth, paid = menu.at(choice)
-    total_value, total_cost = float(worth.sum()), float(paid.sum())
+    total_value, total_cost = menu.totals(choice)
     bound, price = total_value, 0.0
     if taken < steps.slope.size:
         price = float(steps.slope[taken])
         bound += price * max(budget - total_cost, 0.0)
-        fill(menu, choice, allowed - total_cost, order)
-        worth, paid = menu.at(choice)
-        total_value, total_cost = float(worth.sum()), float(paid.sum())
+        fill(menu, choice, allowed - total_cost, rank)
+        total_value, total_cost = menu.totals(choice)
     return Solution(
         choice=choice,
         price=price,

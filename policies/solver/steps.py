@@ -24,8 +24,8 @@ _AT_ONCE: Final = 1 << 18
 def ordered_steps(
     menu: Feasible, wanted: float, *, by_value: bool, seed: int
 ) -> tuple[Increments, Bracket, IntArray]:
-    """Return the steps that may matter, steepest first, the bracket that they start from, and the order among
-    equals."""
+    """Return the steps that may matter, steepest first, the bracket that they start from, and each prompt's
+    place among equals."""
     order = np.random.default_rng(seed).permutation(menu.n_prompts)
     if menu.value.size <= _LARGE:
         bracket = whole_range(menu)
@@ -50,7 +50,7 @@ def ordered_steps(
             steps = steps._replace(lower=columns[steps.lower], upper=columns[steps.upper])
         parts.append(steps._replace(prompt=index[steps.prompt]))
     steps = Increments.concatenate(parts)
-    return steps.take(np.argsort(-steps.slope, kind="stable")), bracket, order
+    return steps.take(np.argsort(-steps.slope, kind="stable")), bracket, rank
 
 
 def apply_steps(start: IntArray, steps: Increments, taken: int) -> IntArray:

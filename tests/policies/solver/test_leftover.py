@@ -52,9 +52,9 @@ def test_equal_upgrades_go_by_the_order_given() -> None:
     menu = Feasible.of([[0.0, 1.0]] * 4, [0, 1])
     for order in ([2, 0, 1, 3], [3, 1, 0, 2]):
         choice = np.zeros(4, dtype=np.intp)
-        fill(menu, choice, 1.0, np.array(order))
+        fill(menu, choice, 1.0, np.argsort(order))
         assert choice.tolist() == [int(prompt == order[0]) for prompt in range(4)]
-        assert cheapest_upgrade(menu, np.zeros(4, dtype=np.intp), 0.5, np.array(order)) == (order[0], 1)
+        assert cheapest_upgrade(menu, np.zeros(4, dtype=np.intp), 0.5, np.argsort(order)) == (order[0], 1)
 
 
 def test_the_last_step_to_a_target_is_the_cheapest_that_is_enough() -> None:
