@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, Self, TypeAlias
 
+from difficulty.errors import VerifierError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 from policies.cost.usage import Usage
@@ -170,6 +171,13 @@ class ScoreRequest:
     verifier: str = "score"
     generator: str = ""
     answers: tuple[str | None, ...] = ()
+
+    @property
+    def question(self) -> str:
+        """The prompt's text, which a verifier that reads completions needs; without one it cannot judge."""
+        if self.prompt.content is None:
+            raise VerifierError(f"prompt {self.prompt.id!r} has no text, so its completions cannot be judged")
+        return self.prompt.content
 
 
 class Scores(tuple[float, ...]):

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, final
 
-from difficulty.errors import BackendError, InvalidInputError, VerifierError
+from difficulty.errors import BackendError, InvalidInputError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 from planner.ports.ports import Backend, Completion, SampleRequest, ScoreRequest, Scores
@@ -113,11 +113,7 @@ class JudgeModel:
         return [await self._score(request) for request in requests]
 
     async def _score(self, request: ScoreRequest) -> Scores:
-        content = request.prompt.content
-        if content is None:
-            raise VerifierError(
-                f"prompt {request.prompt.id!r} has no text, so its completions cannot be judged"
-            )
+        content = request.question
         texts = ["".join(steps) for steps in request.completions]
         new = [text for text in dict.fromkeys(texts) if (request.prompt.id, text) not in self._known]
         used = sum(

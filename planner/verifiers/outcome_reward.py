@@ -114,11 +114,7 @@ class OutcomeRewardModel:
         return results
 
     def _encode(self, request: ScoreRequest, text: str) -> list[int]:
-        content = request.prompt.content
-        if content is None:
-            raise VerifierError(
-                f"prompt {request.prompt.id!r} has no text, so its completions cannot be judged"
-            )
+        content = request.question
         if getattr(self._tokenizer, "chat_template", None) is None:
             return list(self._tokenizer.encode(f"{content}\n{text}"))
         asked = list(request.prompt.messages) or [{"role": "user", "content": content}]

@@ -172,7 +172,7 @@ class ProcessRewardModel:
     def _run(self, requests: Sequence[ScoreRequest]) -> list[tuple[list[list[float]], list[int]]]:
         """Return for each request the step scores of its completions, and the tokens that each took."""
         encoded = [
-            encode_steps(self._tokenizer, self._form, question=_question(request), steps=steps)
+            encode_steps(self._tokenizer, self._form, question=request.question, steps=steps)
             for request in requests
             for steps in request.completions
         ]
@@ -211,10 +211,3 @@ class ProcessRewardModel:
         if head == "tokens" and width > 2:
             return list(logits[:, answer_tokens(self._tokenizer, self._form)].softmax(-1)[:, 0].tolist())
         raise VerifierError(f"the model gives {width} numbers per step, which does not fit the head {head!r}")
-
-
-def _question(request: ScoreRequest) -> str:
-    content = request.prompt.content
-    if content is None:
-        raise VerifierError(f"prompt {request.prompt.id!r} has no text, so its completions cannot be judged")
-    return content
