@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Mapping
 from secrets import token_hex
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -188,11 +188,7 @@ class Handler:
         return await route.answer(request, request_id, seen)
 
     async def _completion(self, call: Call, client: str, request_id: str, seen: Seen) -> Answer:
-        body = read_object(call.body, max_depth=self._limits.max_depth)
-        model = body.get("model")
-        if not isinstance(model, str):
-            raise Refusal(400, "model must be a name; GET /v1/models lists them", param="model")
-        route = self._route(model)
+        body, route = self._named(call)
         seen.route = route.name
         request = Request(call=call, body=body, chat=_PLANNED[call.path] == "chat", client=client)
         return await route.answer(request, request_id, seen)
@@ -200,14 +196,19 @@ class Handler:
     async def _plan(self, call: Call, client: str) -> Answer:
         if call.method != "POST":
             raise Refusal(405, "send a request for a completion with POST: its plan comes back, unspent")
+        body, route = self._named(call)
+        plain = None if "input" not in body else as_chat(body)
+        chat = "messages" in body or plain is not None
+        request = Request(call=call, body=body, chat=chat, client=client, as_chat=plain)
+        return await route.show(request)
+
+    def _named(self, call: Call) -> tuple[dict[str, Any], Route]:
+        """Return the body of a request, and the route that it names."""
         body = read_object(call.body, max_depth=self._limits.max_depth)
         model = body.get("model")
         if not isinstance(model, str):
             raise Refusal(400, "model must be a name; GET /v1/models lists them", param="model")
-        plain = None if "input" not in body else as_chat(body)
-        chat = "messages" in body or plain is not None
-        request = Request(call=call, body=body, chat=chat, client=client, as_chat=plain)
-        return await self._route(model).show(request)
+        return body, self._route(model)
 
     def _route(self, model: str | None) -> Route:
         routes = self._routes

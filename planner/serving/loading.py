@@ -16,6 +16,7 @@ from difficulty.logger import logger_of
 from difficulty.prompt import Prompt
 from planner.backends.openai.nested import merged
 from planner.bundle.folder import MANIFEST
+from planner.bundle.restriction import restrict
 from planner.files.prompts import read_prompts
 from planner.planner import Planner
 from planner.running.till import Till
@@ -59,12 +60,8 @@ def planning_of(
         raise InvalidInputError(
             f"route {name!r} names the generators {', '.join(unknown)}; the bundle has {', '.join(known)}"
         )
-    if one.generators:
-        planner = (
-            Planner.load(one.bundle or "", generators={key: known[key] for key in one.generators})
-            if one.bundle
-            else planner
-        )
+    if one.generators and one.bundle:
+        planner = Planner(bundle=restrict(planner.bundle, {key: known[key] for key in one.generators}))
     sources = {}
     for key, generator in planner.bundle.generators.items():
         given = one.generators.get(key)

@@ -85,29 +85,27 @@ class Reply:
         """Return it as the events of a stream."""
         outside = self._outside(streamed=True)
 
-        def piece(delta: dict[str, Any], finish: str | None) -> bytes:
+        def piece(delta: dict[str, Any], finish: str | None = None, **more: object) -> bytes:
             choice: dict[str, Any] = {"index": 0, "logprobs": None, "finish_reason": finish}
             if self.chat:
                 choice["delta"] = delta
             else:
                 choice["text"] = delta.get("content", "")
-            return event(outside | {"choices": [choice]})
+            return event(outside | {"choices": [choice], **more})
 
         parts = []
         if self.chat:
-            parts.append(piece({"role": "assistant", "content": ""}, None))
+            parts.append(piece({"role": "assistant", "content": ""}))
         if self.chat and self.reasoning:
-            parts.append(piece({"reasoning_content": self.reasoning}, None))
+            parts.append(piece({"reasoning_content": self.reasoning}))
         if self.text:
-            parts.append(piece({"content": self.text}, None))
+            parts.append(piece({"content": self.text}))
         if self.chat and self.refusal:
-            parts.append(piece({"refusal": self.refusal}, None))
+            parts.append(piece({"refusal": self.refusal}))
         if self.calls:
             calls = [{"index": place, **call} for place, call in enumerate(self.calls)]
-            parts.append(piece({"tool_calls": calls}, None))
-        end: dict[str, Any] = {"index": 0, "logprobs": None, "finish_reason": self.finish_reason}
-        end["delta" if self.chat else "text"] = {} if self.chat else ""
-        parts.append(event(outside | {"choices": [end], "planner": self.extension}))
+            parts.append(piece({"tool_calls": calls}))
+        parts.append(piece({}, self.finish_reason, planner=self.extension))
         if include_usage:
             parts.append(event(outside | {"choices": [], "usage": self.usage}))
         return b"".join([*parts, DONE])
