@@ -7,7 +7,6 @@ used. Which courses extend chains or end in a search is left to `policies.table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -17,59 +16,15 @@ from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import Float32Array
 from difficulty.log.sample_log import SampleLog
-from difficulty.log.sample_pool import ChainPool, RecordedRuns
+from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
 from policies.course.allocate import course_of
-from policies.course.allocation import Allocation, ParameterValue
+from policies.course.allocation import Allocation
 from policies.course.course import Step
 from policies.menu.build import chain_settings
 from policies.menu.halves import row_mean
 from policies.replay.orders import balanced_orders
 from policies.replay.recorded_answers import filled_tokens
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class OrderedChains:
-    """Chains of one generator in R random orders, arrays of shape (P, R, C, S).
-
-    Parameters
-    ----------
-    params : tuple of pairs
-        Settings that the attempts were drawn with, as those of a step.
-    n : ndarray of int64, shape (P,)
-        Chains of each prompt.
-    n_steps : ndarray of int64, shape (P,)
-        Attempts of each prompt's shortest chain.
-    correct, worth, right, output_tokens : ndarray of float32
-        As in `policies.table.recorded.OrderedSamples`.
-    answer : ndarray of int32
-        Code of the answer within the prompt; -1 abstains.
-    answered : bool
-        Whether any attempt has an answer.
-    nothing : ndarray of float32, shape (P,)
-        What no answer at all is worth.
-    resent_tokens : ndarray of float32
-        Prompt tokens beyond one prompt per step; NaN where not recorded.
-    signals : mapping of str to ndarray of float32
-        ``mean_logprob`` and ``score`` where recorded for every attempt.
-    """
-
-    params: tuple[tuple[str, ParameterValue], ...]
-    n: NDArray[np.int64]
-    n_steps: NDArray[np.int64]
-    correct: Float32Array
-    worth: Float32Array
-    answer: NDArray[np.int32]
-    answered: bool
-    right: Float32Array
-    nothing: Float32Array
-    output_tokens: Float32Array
-    resent_tokens: Float32Array
-    signals: Mapping[str, Float32Array]
-
-    def side_by_side(self, values: NDArray[Any], width: int) -> NDArray[Any]:
-        """Return the attempts of `width` chains in the order of drawing, shape (P, R, S × width)."""
-        p, r, _, s = values.shape
-        return np.moveaxis(values[:, :, :width], 2, 3).reshape(p, r, s * min(width, values.shape[2]))
+from policies.table.ordered import OrderedChains, complete
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -115,19 +70,19 @@ def ordered_chains(
     for name in log.generators:
         chains = log.chains(name)
         if chains is not None and chains.n_steps > 1 and chains.correct[:, columns].shape[1]:
-            shared = log.pool(name).shared_prompt_tokens
-            found[name] = _ordered(chains, shared, right, n_orders, columns, seed)
+            found[name] = _ordered(chains, log.pool(name), right, n_orders, columns, seed)
     return found
 
 
 def _ordered(
     chains: ChainPool,
-    prompt: NDArray[np.float64],
+    samples: SamplePool,
     right: NDArray[np.float64],
     n_orders: int,
     columns: slice,
     seed: int,
 ) -> OrderedChains:
+    prompt = samples.shared_prompt_tokens
     correct, answer = chains.correct[:, columns], chains.answer[:, columns]
     value = chains.value[:, columns]
     drawn = ~np.isnan(value)
@@ -148,11 +103,6 @@ def _ordered(
     own = chains.prompt_tokens[:, columns]
     sent = np.where(np.isnan(own), prompt[:, None, None], own).astype(np.float64)
     signals = {"mean_logprob": chains.mean_logprob[:, columns], "score": chains.score[:, columns]}
-    signals = {
-        name: values
-        for name, values in signals.items()
-        if bool(drawn.any()) and not bool(np.isnan(values[drawn]).any())
-    }
     ordered = put(sent).astype(np.float32)
     # First attempts are one request, which reads the prompt once; of each step, one prompt that is shared is
     # charged by whoever counts requests.
@@ -174,7 +124,8 @@ def _ordered(
         nothing=nothing.astype(np.float32),
         output_tokens=put(tokens.reshape(p, c, s).astype(np.float32)),
         resent_tokens=ordered,
-        signals={name: put(np.nan_to_num(values).astype(np.float32)) for name, values in signals.items()},
+        signals={name: put(values) for name, values in complete(signals, drawn).items()},
+        prompt_tokens=samples.prompt_tokens,
     )
 
 

@@ -12,7 +12,9 @@ from itertools import combinations, permutations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import Float32Array
 from policies.course.course import Course, Step, waves
 from policies.course.selection import PLAIN_VOTE, Selection
 from policies.course.stop import Agreement, BestScore, Beta, Share, StopRule, Success, Unanimous
@@ -27,7 +29,8 @@ _COARSE_CAPS: Final = (3, 5, 10, 20, 40, 80)
 _COARSE_FIRST: Final = (1, 2, 4)
 _COARSE_SECOND: Final = (1, 2, 5)
 # A course is offered where at least this share of the prompts has the samples for it.
-_SHARE: Final = 0.3
+SHARE: Final = 0.3
+# Levels of a signal from which on a course stops, as quantiles of what was recorded.
 _SCORES: Final = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
 # And of those of a first generator, from which on a dearer one is not asked.
 _ENOUGH: Final = (0.5, 0.7, 0.9)
@@ -35,13 +38,22 @@ _ENOUGH: Final = (0.5, 0.7, 0.9)
 _MOST_JUDGED: Final = 12
 _SCORE: Final = "score"
 # A cascade goes from the cheaper generator to the dearer one, or between nearly equal ones.
-_SLACK: Final = 1.5
+SLACK: Final = 1.5
+
+
+def usual(n: NDArray[np.int64]) -> int:
+    """Return how many enough prompts have."""
+    return int(np.sort(n)[::-1][min(len(n) - 1, int(np.ceil(SHARE * len(n))) - 1)])
+
+
+def levels_of(values: Float32Array, shares: Sequence[float] = _SCORES) -> list[float]:
+    """Return the levels of a recorded signal that courses stop at."""
+    return [float(level) for level in np.unique(np.quantile(values, shares).astype(np.float32))]
 
 
 def available(recorded: Recorded, generator: str) -> int:
     """Return how many samples of a generator enough prompts have."""
-    n = np.sort(recorded.samples[generator].n)[::-1]
-    return int(n[min(len(n) - 1, int(np.ceil(_SHARE * len(n))) - 1)])
+    return usual(recorded.samples[generator].n)
 
 
 def _caps(most: int, *, coarse: bool) -> list[int]:
@@ -147,11 +159,10 @@ def _levels(
     recorded: Recorded, name: str, selection: Selection, shares: Sequence[float] = _SCORES
 ) -> list[float]:
     if selection.signal == "learned":
-        return [0.3, 0.5, 0.7, 0.8, 0.9, 0.95]
+        return list(_SCORES)  # of chances
     samples = recorded.samples[name]
     drawn = np.arange(samples.answer.shape[2]) < samples.n[:, None]
-    values = samples.signals[selection.signal][:, 0][drawn]
-    return [float(level) for level in np.unique(np.quantile(values, shares).astype(np.float32))]
+    return levels_of(samples.signals[selection.signal][:, 0][drawn], shares)
 
 
 def cascades(
@@ -180,7 +191,7 @@ def cascades(
     found = [
         course
         for first, second in permutations(generators, 2)
-        if cost[first] <= _SLACK * cost[second]
+        if cost[first] <= SLACK * cost[second]
         for course in pair(recorded, first, second, coverage=coverage, coarse=coarse)
     ]
     if not coverage:

@@ -14,18 +14,14 @@ import numpy as np
 from policies.course.course import Course, Step, waves
 from policies.course.selection import PLAIN_VOTE, Selection
 from policies.course.stop import Agreement, BestScore, Beta, Share, StopRule, Unanimous
-from policies.table.deeper import OrderedChains
-from policies.table.grid import available
+from policies.table.grid import SHARE, SLACK, available, levels_of, usual
+from policies.table.ordered import OrderedChains
 from policies.table.recorded import Recorded
 
-_SHARE: Final = 0.3
-_SCORES: Final = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
 _MOST_CHAINS: Final = 8
 # Samples before a chain is begun, and before a search.
 _BEFORE_CHAINS: Final = ((1,), (2,), (1, 1), (3,))
 _PROBES: Final = ((1,), (2,), (1, 1), (3,), (2, 1), (4,), (2, 1, 1), (2, 2, 2), (8,))
-# A generator probes for another one that costs at least nearly as much.
-_SLACK: Final = 1.5
 
 
 def deeper(recorded: Recorded, cost: Mapping[str, float]) -> list[Course]:
@@ -49,7 +45,7 @@ def deeper(recorded: Recorded, cost: Mapping[str, float]) -> list[Course]:
 
 def _chained(recorded: Recorded, cost: Mapping[str, float]) -> Iterator[Course]:
     for name, chains in recorded.chains.items():
-        most, depth = _usual(chains.n), _usual(chains.n_steps)
+        most, depth = usual(chains.n), usual(chains.n_steps)
         for width in range(1, min(most, _MOST_CHAINS) + 1):
             step = Step(generator=name, n=width, kind="revise", params=chains.params)
             for steps in range(2, depth + 1):
@@ -59,7 +55,7 @@ def _chained(recorded: Recorded, cost: Mapping[str, float]) -> Iterator[Course]:
 
 def _searching(recorded: Recorded, cost: Mapping[str, float]) -> Iterator[Course]:
     for step, search in recorded.searches.items():
-        if (~np.isnan(search.value)).mean() >= _SHARE and step.generator in recorded.samples:
+        if (~np.isnan(search.value)).mean() >= SHARE and step.generator in recorded.samples:
             yield from _followed_by(recorded, (step,), _PROBES, cost)
 
 
@@ -71,7 +67,7 @@ def _stopping(steps: tuple[Step, ...], chains: OrderedChains) -> Iterator[Course
         for rule in _agreeing(n):
             yield Course(steps=steps, selection=selection, stop=rule)
     for signal, values in chains.signals.items():
-        for level in _levels(values[chains.answer >= 0]):
+        for level in levels_of(values[chains.answer >= 0]):
             selection = Selection(by="best", signal=signal)
             yield Course(steps=steps, selection=selection, stop=BestScore(threshold=level))
 
@@ -82,7 +78,7 @@ def _followed_by(
     """Return courses that draw samples first, of the same generator or of a cheaper one."""
     owner = last[0].generator
     for name in recorded.samples:
-        if name != owner and not cost.get(name, np.inf) <= _SLACK * cost.get(owner, -np.inf):
+        if name != owner and not cost.get(name, np.inf) <= SLACK * cost.get(owner, -np.inf):
             continue
         samples = recorded.samples[name]
         for sizes in probes:
@@ -94,7 +90,7 @@ def _followed_by(
                 for rule in _agreeing(n):
                     yield Course(steps=steps, selection=selection, stop=rule)
             for signal in signals:
-                for level in _levels(samples.signals[signal][samples.answer >= 0]):
+                for level in levels_of(samples.signals[signal][samples.answer >= 0]):
                     selection = Selection(by="best", signal=signal)
                     yield Course(steps=steps, selection=selection, stop=BestScore(threshold=level))
 
@@ -104,12 +100,3 @@ def _agreeing(n: int) -> list[StopRule]:
     rules += [Beta(threshold=sure) for sure in (0.75, 0.85, 0.95)]
     rules += [Unanimous(window=k) for k in (2, 3) if k <= n]
     return [*rules, Share(share=0.75, least=2)]
-
-
-def _levels(values: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> list[float]:
-    return [float(level) for level in np.unique(np.quantile(values, _SCORES).astype(np.float32))]
-
-
-def _usual(n: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:
-    """Return how many enough prompts have."""
-    return int(np.sort(n)[::-1][min(len(n) - 1, int(np.ceil(_SHARE * len(n))) - 1)])

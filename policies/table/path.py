@@ -7,19 +7,18 @@ replayed once, and any number of waves, caps and rules are then read off it by `
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.arithmetic.arrays import Float32Array
+from difficulty.arithmetic.arrays import BoolArray, Float32Array, IntArray
 from policies.course.decide import MOST_SURPRISE, SAME
 from policies.course.selection import LOGPROB, NO_SIGNAL, Selection
 from policies.course.stop import Evidence
-from policies.table.recorded import OrderedSamples, Recorded, Source
+from policies.table.ordered import OrderedSamples
+from policies.table.recorded import Recorded, Source
 from policies.verifier.learned_verifier import LEARNED
-
-IntArray: TypeAlias = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -153,7 +152,7 @@ class _Count:
         right: Float32Array,
         worth: Float32Array,
         nothing: Float32Array,
-        answered: NDArray[np.bool_],
+        answered: BoolArray,
         selection: Selection,
     ) -> None:
         self.draws, self.answer, self.selection = draws, answer, selection
@@ -243,7 +242,7 @@ class _Count:
                 before = value[at]
         return value
 
-    def _share(self, tied: NDArray[np.bool_], at: int, before: Float32Array | None) -> Float32Array:
+    def _share(self, tied: BoolArray, at: int, before: Float32Array | None) -> Float32Array:
         """Return the mean worth of tied answers; that of what was selected before where none is given yet."""
         right = self.right[self.start[at] : at + 1]
         mean = (tied * right).sum(axis=0) / np.maximum(tied.sum(axis=0), 1)

@@ -24,7 +24,8 @@ from policies.course.selection import NO_SIGNAL
 from policies.menu.halves import Half, half_pool, half_slice, row_mean
 from policies.replay.orders import balanced_orders
 from policies.replay.recorded_answers import answer_values, comparable, filled_tokens
-from policies.table.deeper import OrderedChains, RecordedSearch, ordered_chains, recorded_searches
+from policies.table.deeper import RecordedSearch, ordered_chains, recorded_searches
+from policies.table.ordered import OrderedChains, OrderedSamples, complete
 from policies.verifier.learned_verifier import LEARNED, LearnedScorer
 
 # Replayed draws in all, and the orders of one prompt that they are dealt to.
@@ -46,53 +47,6 @@ class Source(NamedTuple):
 
     generator: str
     n_chains: int = 0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class OrderedSamples:
-    """Samples of one generator in R random orders, shapes (P, R, M); what lies beyond `n` means nothing.
-
-    Parameters
-    ----------
-    n : ndarray of int64, shape (P,)
-        Samples of each prompt whose value is known.
-    correct : ndarray of float32
-        1 where the sample is correct.
-    worth : ndarray of float32
-        What the sample is worth: whether it is correct, or its reward.
-    answer : ndarray of int32
-        Code of the answer within the prompt; -1 abstains.
-    answered : bool
-        Whether any sample has an answer: then one without an answer is never selected.
-    right : ndarray of float32
-        Mean worth of all samples of the log with the same answer; 0 for abstentions.
-    nothing : ndarray of float32, shape (P,)
-        What selecting nothing is worth: 0, or the mean reward of the samples that abstain.
-    output_tokens : ndarray of float32
-        A missing count is the mean of the prompt's others; NaN where none is recorded.
-    signals : mapping of str to ndarray of float32
-        ``mean_logprob`` and ``score`` where recorded for every such sample.
-    judge : LearnedScorer, optional
-        Says how likely each sample is correct, given those that were drawn with it; its rows are prompts.
-    prompt_tokens : ndarray of float64, shape (P,)
-        NaN where not recorded.
-    resent_tokens : ndarray of float32, optional
-        Prompt tokens of attempts beyond one prompt per step, or those that each sample sent of its own; None
-        where samples share their prompt.
-    """
-
-    n: NDArray[np.int64]
-    correct: Float32Array
-    worth: Float32Array
-    answer: NDArray[np.int32]
-    answered: bool
-    right: Float32Array
-    nothing: Float32Array
-    output_tokens: Float32Array
-    signals: Mapping[str, Float32Array]
-    judge: LearnedScorer | None
-    prompt_tokens: NDArray[np.float64]
-    resent_tokens: Float32Array | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -129,21 +83,7 @@ class Recorded:
         """Return what a source gives, draw by draw."""
         if not source.n_chains:
             return self.samples[source.generator]
-        chains, width = self.chains[source.generator], source.n_chains
-        return OrderedSamples(
-            n=np.where(chains.n >= width, width * chains.n_steps, 0),
-            correct=chains.side_by_side(chains.correct, width),
-            worth=chains.side_by_side(chains.worth, width),
-            answer=chains.side_by_side(chains.answer, width),
-            answered=chains.answered,
-            right=chains.side_by_side(chains.right, width),
-            nothing=chains.nothing,
-            output_tokens=chains.side_by_side(chains.output_tokens, width),
-            signals={name: chains.side_by_side(values, width) for name, values in chains.signals.items()},
-            judge=None,
-            prompt_tokens=self.samples[source.generator].prompt_tokens,
-            resent_tokens=chains.side_by_side(chains.resent_tokens, width),
-        )
+        return self.chains[source.generator].side_by_side(source.n_chains)
 
     def judged(self, generator: str, k: int) -> Float32Array:
         """Return how likely each of the first k samples is correct, by the judge, shape (P, R, k).
@@ -285,12 +225,7 @@ def _ordered(
     if answered and pool.worth is not None:
         nothing = np.nan_to_num(row_mean(np.where(usable & (answer < 0), value, np.nan)))
     own = pool.own_prompt_tokens
-    signals = {"mean_logprob": pool.mean_logprob, "score": pool.score}
-    signals = {
-        name: values
-        for name, values in signals.items()
-        if bool(usable.any()) and not bool(np.isnan(values[usable]).any())
-    }
+    signals = complete({"mean_logprob": pool.mean_logprob, "score": pool.score}, usable)
     return OrderedSamples(
         n=usable.sum(axis=1),
         correct=put(np.maximum(pool.correct, 0).astype(np.float32)),
@@ -300,7 +235,7 @@ def _ordered(
         right=put(share.astype(np.float32)),
         nothing=nothing.astype(np.float32),
         output_tokens=put(filled_tokens(pool.output_tokens, usable).astype(np.float32)),
-        signals={name: put(np.nan_to_num(values).astype(np.float32)) for name, values in signals.items()},
+        signals={name: put(values) for name, values in signals.items()},
         judge=learned if learned is not None and answered else None,
         prompt_tokens=pool.prompt_tokens,
         resent_tokens=None if own is None else put(filled_tokens(own, usable).astype(np.float32)),

@@ -96,13 +96,10 @@ class CourseTable:
         return cls(
             courses=tuple(courses),
             slots=slots,
-            value=np.full(by_course, np.nan, dtype=np.float32),
-            rounds=np.full(by_course, np.nan, dtype=np.float32),
-            samples=np.full(by_slot, np.nan, dtype=np.float32),
-            requests=np.full(by_slot, np.nan, dtype=np.float32),
-            output_tokens=np.full(by_slot, np.nan, dtype=np.float32),
-            resent_tokens=np.full(by_slot, np.nan, dtype=np.float32),
-            verifier_tokens=np.full(by_slot, np.nan, dtype=np.float32),
+            **{
+                name: np.full(by_course if name in _BY_COURSE else by_slot, np.nan, dtype=np.float32)
+                for name in _ARRAYS
+            },
         )
 
     @classmethod

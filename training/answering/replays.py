@@ -17,7 +17,8 @@ from policies.course.decide import Draw, decide
 from policies.course.selection import LOGPROB, NO_SIGNAL
 from policies.course.stop import Never
 from policies.course.tally import Tally
-from policies.table.recorded import OrderedSamples, Recorded
+from policies.table.ordered import OrderedSamples
+from policies.table.recorded import Recorded
 
 
 class Play(NamedTuple):
