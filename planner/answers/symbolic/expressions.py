@@ -2,7 +2,8 @@ r"""Read one expression, written in LaTeX or plainly, as a sympy expression: ``\
 
 All of a text is read or none of it, and what can be read in two ways is not read: two numbers side by side,
 ``1/2x``, a word of letters. Readers of whole solutions guess there (one takes ``A`` for ``a`` and ``2 3`` for
-5), which makes unequal answers equal. Values that cannot exist or would not fit into memory are refused too.
+5), which makes unequal answers equal. Which values are refused is left to
+`planner.answers.symbolic.operations`.
 """
 
 from __future__ import annotations
@@ -10,18 +11,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from difficulty.errors import require
-from planner.answers.symbolic.tokens import (
-    CONSTANTS,
-    FUNCTIONS,
-    NAMES,
-    TRIGONOMETRIC,
-    UnreadableError,
-    tokens_of,
-)
+from planner.answers.symbolic.operations import applied, binomial, factorial, power, quotient, root
+from planner.answers.symbolic.tokens import CONSTANTS, FUNCTIONS, NAMES, UnreadableError, tokens_of
 
 _DEEPEST: Final = 40  # levels of brackets
-_MOST_BITS: Final = 200_000  # of an integer power
-_LARGEST_FACTORIAL: Final = 5000
 _PRODUCT: Final = frozenset({"*", "·", "×", r"\cdot", r"\times", r"\ast"})
 _QUOTIENT: Final = frozenset({"/", "÷", r"\div"})
 _GREEK_NAMES: Final = (
@@ -86,6 +79,12 @@ class _Reader:
         self._place += 1
         return token
 
+    def took(self, *tokens: str) -> bool:
+        """Take the next token if it is one of these, and say whether it was."""
+        found = self.peek() in tokens
+        self._place += found
+        return found
+
     def sum(self) -> Any:
         """Read terms and the signs between them."""
         value = self._signed()
@@ -106,30 +105,19 @@ class _Reader:
         value = self._mixed()
         divided = False
         while True:
-            token = self.peek()
-            if token in _PRODUCT:
-                self.take()
+            if self.took(*_PRODUCT):
                 value, divided = value * self._factor_with_sign(), False
-            elif token in _QUOTIENT:
-                self.take()
-                value, divided = self._divided(value, self._factor_with_sign()), True
-            elif self._begins_factor(token):
+            elif self.took(*_QUOTIENT):
+                value, divided = quotient(value, self._factor_with_sign()), True
+            elif self._begins_factor(self.peek()):
                 if divided:
                     raise UnreadableError("1/2x can be read in two ways")
                 value = value * self._factor()
             else:
                 return value
 
-    def _divided(self, top: Any, bottom: Any) -> Any:
-        if bottom.is_zero:
-            raise UnreadableError("no value")
-        return top / bottom
-
     def _factor_with_sign(self) -> Any:
-        if self.peek() == "-":
-            self.take()
-            return -self._factor()
-        return self._factor()
+        return -self._factor() if self.took("-") else self._factor()
 
     def _mixed(self) -> Any:
         """Read a factor, or a whole number and the proper fraction right behind it."""
@@ -154,56 +142,28 @@ class _Reader:
     def _factor(self) -> Any:
         value = self._atom()
         while True:
-            token = self.peek()
-            if token in ("^", "**"):
-                self.take()
-                if self.peek() == r"\circ" or (self.peek() == "{" and self.peek(1) == r"\circ"):
-                    self._degrees()
+            if self.took("^", "**"):
+                braced = self.peek(1) == r"\circ" and self.took("{")
+                if self.took(r"\circ"):
                     value = value * self.sympy.Symbol("degree")
+                    if braced:
+                        self.take("}")
                 else:
-                    value = self._power(value, self._exponent())
-            elif token == "!":
-                self.take()
-                value = self._factorial(value)
-            elif token == "°":
-                self.take()
+                    value = power(value, self._exponent())
+            elif self.took("!"):
+                value = factorial(value)
+            elif self.took("°"):
                 value = value * self.sympy.Symbol("degree")
             else:
                 return value
 
-    def _degrees(self) -> None:
-        if self.peek() == "{":
-            self.take()
-            self.take(r"\circ")
-            self.take("}")
-        else:
-            self.take(r"\circ")
-
     def _exponent(self) -> Any:
         """Read a group, a letter, a command or a number; powers of powers group from the right."""
-        sign = 1
-        if self.peek() == "-":
-            self.take()
-            sign = -1
+        sign = -1 if self.took("-") else 1
         value = self._atom()
-        if self.peek() in ("^", "**"):
-            self.take()
-            value = self._power(value, self._exponent())
+        if self.took("^", "**"):
+            value = power(value, self._exponent())
         return sign * value
-
-    def _power(self, base: Any, exponent: Any) -> Any:
-        if base.is_zero and not exponent.is_positive:
-            raise UnreadableError("no value")
-        if base.is_Rational and exponent.is_Rational and base not in (0, 1, -1):
-            bits = max(int(base.p).bit_length(), int(base.q).bit_length())
-            if abs(exponent) * bits > _MOST_BITS:
-                raise UnreadableError("too large")
-        return base**exponent
-
-    def _factorial(self, value: Any) -> Any:
-        if value.is_number and not (value.is_Integer and 0 <= value <= _LARGEST_FACTORIAL):
-            raise UnreadableError("no factorial, or too large")
-        return self.sympy.factorial(value)
 
     def _atom(self) -> Any:
         self._depth += 1
@@ -229,17 +189,16 @@ class _Reader:
         if name in FUNCTIONS or name in ("log", "lg", "sqrt", "√"):
             return self._function(name)
         if token in (r"\frac", r"\dfrac", r"\tfrac", r"\cfrac"):
-            return self._divided(self._argument(), self._argument())
+            return quotient(self._argument(), self._argument())
         if token in (r"\binom", r"\dbinom", r"\tbinom"):
-            return self._binomial(self._argument(), self._argument())
+            return binomial(self._argument(), self._argument())
         if (len(token) == 1 and token.isalpha()) or (token[0] == "\\" and name in _GREEK):
             return self._letter(name)
         raise UnreadableError(token)
 
     def _argument(self) -> Any:
         """Read a group in braces, or one token; the digits of ``\\frac12`` are two tokens then."""
-        if self.peek() == "{":
-            self.take()
+        if self.took("{"):
             value = self.sum()
             self.take("}")
             return value
@@ -257,37 +216,15 @@ class _Reader:
         name = {r"\lfloor": "floor", r"\lceil": "ceiling"}.get(token, "Abs")
         return getattr(self.sympy, name)(value)
 
-    def _binomial(self, top: Any, bottom: Any) -> Any:
-        if not (top.is_number or bottom.is_number) or abs(top) + abs(bottom) <= _LARGEST_FACTORIAL:
-            return self.sympy.binomial(top, bottom)
-        raise UnreadableError("too large")
-
     def _function(self, name: str) -> Any:
         """Read a function with its base, its power and its argument."""
-        sympy = self.sympy
         if name in ("sqrt", "√"):
             return self._root()
-        base = power = None
-        if name == "log" and self.peek() == "_":
-            self.take()
-            base = self._argument()
-        if self.peek() in ("^", "**"):
-            self.take()
-            power = self._argument() if self.peek() != "-" else self._exponent()
-        value = self._function_argument()
-        if name == "exp" and value.is_number and abs(value.evalf()) > _MOST_BITS:
-            raise UnreadableError("too large")
-        if name in ("log", "lg", "ln") and value.is_zero:
-            raise UnreadableError("no value")
-        if name == "log" and base is None:  # of base e for some and 10 for others
-            result = sympy.Function("log_of_some_base")(value)
-        elif name in ("log", "lg"):
-            result = sympy.log(value, base if base is not None else 10)
-        elif power == -1 and name in TRIGONOMETRIC:
-            return getattr(sympy, f"a{name}")(value)
-        else:
-            result = getattr(sympy, FUNCTIONS[name])(value)
-        return result if power is None else self._power(result, power)
+        base = self._argument() if name == "log" and self.took("_") else None
+        exponent = None
+        if self.took("^", "**"):
+            exponent = self._argument() if self.peek() != "-" else self._exponent()
+        return applied(name, self._function_argument(), base=base, exponent=exponent)
 
     def _function_argument(self) -> Any:
         """Read a bracket, or the factors up to the next function or operator."""
@@ -309,47 +246,34 @@ class _Reader:
 
     def _root(self) -> Any:
         degree = self.sympy.Integer(2)
-        if self.peek() == "[":
-            self.take()
+        if self.took("["):
             degree = self.sum()
             self.take("]")
-        value = self._atom() if self.peek() == "(" else self._argument()
-        if degree.is_Integer and degree % 2 == 1 and value.is_negative:
-            return -self.sympy.root(-value, degree)
-        if degree.is_zero:
-            raise UnreadableError("no value")
-        return self.sympy.root(value, degree)
+        return root(self._atom() if self.peek() == "(" else self._argument(), degree)
 
     def _letter(self, name: str) -> Any:
         """Read a variable with its index, or a function of that name, or e or i."""
-        if self.peek() == "_":
-            self.take()
+        if self.took("_"):
             name = f"{name}_{self._index()}"
         elif name == "e":
             return self.sympy.E
         elif name == "i":
             return self.sympy.I
-        if self.peek() == "(" and name in APPLIED:
-            self.take()
+        if name in APPLIED and self.took("("):
             argument = self.sum()
             self.take(")")
             return self.sympy.Function(name)(argument)
         return self.sympy.Symbol(name)
 
     def _index(self) -> str:
-        if self.peek() != "{":
-            token = self.take()
-            if not token.isalnum():
-                raise UnreadableError(token)
-            return token
-        self.take()
         parts = []
-        while self.peek() != "}":
-            token = self.take()
-            if not token.isalnum():
-                raise UnreadableError(token)
-            parts.append(token)
-        self.take("}")
+        if not self.took("{"):
+            parts.append(self.take())
+        else:
+            while not self.took("}"):
+                parts.append(self.take())
+        if not all(map(str.isalnum, parts)):
+            raise UnreadableError("an index of more than letters and digits")
         return "".join(parts)
 
 
