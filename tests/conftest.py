@@ -40,3 +40,11 @@ def trained_small(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     train_log, test_log = simulated_log(60, n_samples=6, n_generators=1, seed=2).split(test_fraction=0.4)
     folder = tmp_path_factory.mktemp("trained") / "small"
     return Trained(train(train_log, folder, n_trials=1, seed=0), folder, train_log, test_log)
+
+
+@pytest.fixture
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let retries wait for next to nothing, in tests of what comes after them."""
+    from planner.backends.openai import patience
+
+    monkeypatch.setattr(patience, "_FIRST_WAIT", 0.001)

@@ -18,7 +18,7 @@ from fake_openai_server import FakeOpenAIServer, Response, in_pieces, refusal
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 from planner.answers.rules import LastNumber
-from planner.backends.openai import OpenAIBackend, patience
+from planner.backends.openai import OpenAIBackend
 from planner.drivers import Limits
 from planner.ports.outcome import Outcome
 from planner.strategies.task import Task
@@ -26,6 +26,8 @@ from policies.cost.usage import Usage
 from policies.course.allocation import Allocation
 
 pytest.importorskip("aiohttp", reason="extra 'openai' is not installed")
+
+pytestmark = pytest.mark.usefixtures("short_waits")
 
 CAP = 60
 GENERATOR = Generator(name="g", model="m", temperature=1.0, max_output_tokens=CAP)
@@ -164,11 +166,6 @@ def check(outcomes: Sequence[Outcome], n: int) -> None:
         failures = [e for e in outcome.errors if e.kind in ("InvalidResponseError", "BackendError")]
         assert len(failures) >= missing
         assert outcome.answer == str(number) or missing == 3
-
-
-@pytest.fixture(autouse=True)
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "_FIRST_WAIT", 0.001)
 
 
 @pytest.mark.parametrize(

@@ -27,14 +27,12 @@ from server_replies import (
 )
 
 from difficulty.errors import BackendError, InvalidInputError, InvalidResponseError, RetryableBackendError
-from planner.backends.openai import OpenAIBackend, patience
+from planner.backends.openai import OpenAIBackend
 
 pytest.importorskip("aiohttp", reason="extra 'openai' is not installed")
 
 
-@pytest.fixture(autouse=True)
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "_FIRST_WAIT", 0.01)
+pytestmark = pytest.mark.usefixtures("short_waits")
 
 
 KEY = "sk-0123456789abcdef"

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import random
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from collecting import GENERATORS, PROMPTS, Counting, gather
+from kills import KILLS, killed_ten_times, start
 
 from difficulty.errors import BackendError, InvalidInputError
 from difficulty.prompt import Prompt
@@ -175,67 +172,38 @@ def test_two_collections_cannot_share_an_output(tmp_path: Path) -> None:
 
 
 _CHILD = """
-import os, sys
-sys.path[:0] = sys.argv[3:]
+import sys
+from kills import Billed
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 from planner.collection.plan import Recording
 from planner.collection.run import collect
 from planner.drivers import Limits
-from planner.simulated import SimulatedBackend, SimulatedExtractor, SimulatedVerifier
+from planner.simulated import SimulatedExtractor, SimulatedVerifier
 
-class Billed:
-    def __init__(self):
-        self.inner = SimulatedBackend(n_steps=3, seconds_per_token=SPEED)
-        self.bill = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    async def sample(self, requests):
-        rows = await self.inner.sample(requests)
-        for request in requests:
-            for index in range(request.n):
-                key = f"{request.prompt.id} {len(request.stop)} {len(request.prefix)} {request.seed + index}"
-                os.write(self.bill, key.encode() + bytes([10]))
-        return rows
-
+out, bill, speed = sys.argv[3:]
 prompts = [Prompt(id=f"p{i}", text=f"question {i}", gold="42") for i in range(24)]
 print("ready", flush=True)
-collect(prompts, sys.argv[1], generators={"tiny": Generator(name="tiny")}, backend=Billed(), samples=4,
+collect(prompts, out, generators={"tiny": Generator(name="tiny")}, samples=4,
+        backend=Billed(bill, seconds_per_token=float(speed)),
         recordings=[Recording(strategy="beam_search", width=4, params={"beam_width": 2}),
                     Recording(strategy="sequential_revision", width=2, depth=2)],
         extractor=SimulatedExtractor(), verifier=SimulatedVerifier(), limits=Limits(max_concurrency=4))
 """
 
 
-def _start(out: Path, bill: Path, *, speed: float) -> subprocess.Popen[bytes]:
-    folders = [os.fspath(Path(__file__).parents[3])]
-    code = _CHILD.replace("SPEED", repr(speed))
-    return subprocess.Popen(
-        [sys.executable, "-c", code, os.fspath(out), os.fspath(bill), *folders], stdout=subprocess.PIPE
-    )
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_ten_kills_at_random_moments_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
-    with _start(tmp_path / "whole.jsonl", tmp_path / "whole.txt", speed=0.0) as child:
+    with start(_CHILD, tmp_path / "whole.jsonl", tmp_path / "whole.txt", 0.0) as child:
         assert child.wait(timeout=60) == 0
     out, bill = tmp_path / "log.jsonl", tmp_path / "bill.txt"
-    rng = random.Random(0)
-    n_kills = 0
-    while True:
-        with _start(out, bill, speed=4e-3) as child:
-            assert child.stdout is not None and child.stdout.readline() == b"ready\n"
-            try:
-                assert child.wait(timeout=rng.uniform(0.05, 0.4) if n_kills < 10 else 60) == 0
-                break
-            except subprocess.TimeoutExpired:
-                child.kill()
-                n_kills += 1
-    assert n_kills == 10, "the collection was over before the tenth kill"
+    killed_ten_times(lambda: start(_CHILD, out, bill, 4e-3), seconds=(0.05, 0.4))
     assert out.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     paid = bill.read_text().splitlines()
     whole = (tmp_path / "whole.txt").read_text().splitlines()
     assert set(paid) == set(whole) and len(whole) == len(set(whole))
     # Four requests of at most four samples are in flight at a time.
-    assert len(paid) - len(whole) <= n_kills * 4 * 4
+    assert len(paid) - len(whole) <= KILLS * 4 * 4
     header = json.loads(out.read_bytes().splitlines()[0])
     assert header["sample_log"] == 1 and "n_missing" not in header["about"]["collected"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from both_drivers import run_concurrently, run_lockstep
+from kills import KILLS, killed_ten_times, start
 from strategy_contract import ALL, backend, task
 
 from difficulty.errors import InvalidInputError
@@ -262,31 +262,20 @@ def test_a_recorded_usage_is_whole(tmp_path: Path) -> None:
 
 
 _SLOW_CHILD = """
-import asyncio, os, sys
-sys.path[:0] = sys.argv[3:]
+import asyncio, sys
 from both_drivers import run_concurrently
+from kills import Billed
 from planner.drivers import Limits, RunLog
-from planner.simulated import SimulatedBackend, SimulatedVerifier
+from planner.simulated import SimulatedVerifier
 from strategy_contract import task
-
-class Billed:
-    def __init__(self):
-        self.inner = SimulatedBackend(n_steps=3, seconds_per_token=1e-3)
-        self.bill = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    async def sample(self, requests):
-        rows = await self.inner.sample(requests)
-        for request in requests:
-            for index in range(request.n):
-                key = f"{request.prompt.id} {len(request.prefix)} {request.seed + index}"
-                os.write(self.bill, key.encode() + bytes([10]))
-        return rows
 
 names = ["majority_vote", "beam_search", "sequential_revision"] * 20
 tasks = [task(name, id=f"p{i}", width=4) for i, name in enumerate(names)]
 limits = Limits(max_concurrency=4)
-with RunLog.open(sys.argv[1], resume=True) as log:
+backend = Billed(sys.argv[4], seconds_per_token=1e-3)
+with RunLog.open(sys.argv[3], resume=True) as log:
     print("ready", flush=True)
-    asyncio.run(run_concurrently(tasks, backend=Billed(), verifiers={"score": SimulatedVerifier()},
+    asyncio.run(run_concurrently(tasks, backend=backend, verifiers={"score": SimulatedVerifier()},
                                  run_log=log, limits=limits))
 """
 
@@ -295,28 +284,19 @@ with RunLog.open(sys.argv[1], resume=True) as log:
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_ten_kills_at_random_moments(tmp_path: Path) -> None:
     path, bill = tmp_path / "run.jsonl", tmp_path / "bill.txt"
-    folders = [os.fspath(Path(__file__).parents[3]), os.fspath(Path(__file__).parents[2] / "support")]
-    command = [sys.executable, "-c", _SLOW_CHILD, os.fspath(path), os.fspath(bill), *folders]
-    rng = random.Random(0)
-    n_kills, recorded = 0, set()
-    while True:
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
-            assert child.stdout is not None
-            assert child.stdout.readline() == b"ready\n"
-            try:
-                assert child.wait(timeout=rng.uniform(0.02, 0.2) if n_kills < 10 else 60) == 0
-                break
-            except subprocess.TimeoutExpired:
-                child.kill()
-                n_kills += 1
+    recorded: set[tuple[str, int]] = set()
+
+    def nothing_is_lost() -> None:
+        nonlocal recorded
         seen = _samples(path)
         assert len(seen) == len(set(seen))
         assert recorded <= set(seen)
         recorded = set(seen)
-    assert n_kills == 10, "the run was over before the tenth kill"
+
+    killed_ten_times(lambda: start(_SLOW_CHILD, path, bill), seconds=(0.02, 0.2), after_each=nothing_is_lost)
     paid = bill.read_text().splitlines()
     # Four requests of at most four samples are in flight at a time.
-    assert len(paid) - len(set(paid)) <= n_kills * 4 * 4
+    assert len(paid) - len(set(paid)) <= KILLS * 4 * 4
     names = ["majority_vote", "beam_search", "sequential_revision"] * 20
     tasks = [task(name, id=f"p{i}", width=4) for i, name in enumerate(names)]
     verifiers = {"score": SimulatedVerifier()}
