@@ -25,6 +25,7 @@ from difficulty.importers.shared import (
     refuse_copies,
     warn_of_whole_texts,
 )
+from difficulty.log.found_in import found_in
 from difficulty.log.sample_log import SampleLog
 from difficulty.scale import check_threshold
 
@@ -129,31 +130,27 @@ def read_inspect(
                     )
                 n_left_out += 1
                 continue
-            try:
+            with found_in(path, what=where):
                 groups.add(
                     line_of(sample, header.eval.task, generator.name),
                     [sample_of(sample, header.eval.model, reading)],
                 )
-            except InvalidLogError as error:
-                raise InvalidLogError(f"{where}: {error.reason}", path=str(path)) from error
-    try:
+    with found_in(paths[0]):
         reading.scorer.check()
-    except InvalidLogError as error:
-        raise InvalidLogError(error.reason, path=str(paths[0])) from error
-    about: dict[str, object] = {"imported_from": "inspect_ai", "files": [Path(path).name for path in paths]}
     if n_left_out and not groups.records():
         raise InvalidLogError(
             f"all {n_left_out} samples ended in an error; there is nothing to read", path=str(paths[0])
         )
     warn_of_whole_texts(groups.records())
-    if n_left_out:
-        about["failed_samples_left_out"] = n_left_out
-    if runs.n_copies:
-        about["copies_left_out"] = runs.n_copies
-    if runs.unfinished:
-        about["unfinished"] = runs.unfinished
-    records = [with_prompt_tokens(record) for record in groups.records()]
-    return log_of(records, generators, about=about, path=paths[0])
+    return log_of(
+        [with_prompt_tokens(record) for record in groups.records()],
+        generators,
+        "inspect_ai",
+        paths,
+        failed_samples_left_out=n_left_out,
+        copies_left_out=runs.n_copies,
+        unfinished=runs.unfinished,
+    )
 
 
 def _generator(spec: Evaluation, solvers: tuple[str, ...]) -> Generator:

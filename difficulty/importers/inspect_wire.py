@@ -145,8 +145,6 @@ def read_file(path: Path) -> tuple[Header, list[Sample]]:
             samples = (header.get("samples") or []) if isinstance(header, dict) else []
     except InvalidFileError as error:
         raise InvalidLogError(f"not a log of inspect_ai: {error.reason}", path=name) from error
-    except OSError as error:
-        raise InvalidLogError(f"cannot read the file: {error.strerror or error}", path=name) from error
     try:
         evaluation = msgspec.convert(header, Header)
         read = msgspec.convert(list(map(_with_calls, samples)), list[Sample])

@@ -15,6 +15,7 @@ from typing import Final, Literal, TypeAlias
 
 from difficulty.errors import InvalidFileError, InvalidLogError
 from difficulty.files.lines import numbered_lines
+from difficulty.log.found_in import found_in
 
 Kind: TypeAlias = Literal["table", "lm_eval", "inspect_ai", "reasoning_gym", "openai_batch", "sample_log"]
 
@@ -31,11 +32,8 @@ def kind_of(path: Path) -> Kind:
     InvalidLogError
         When the file cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-    except OSError as error:
-        raise InvalidLogError(f"cannot read the file: {error.strerror or error}", path=str(path)) from error
+    with found_in(path), path.open("rb") as file:
+        head = file.read(_HEAD)
     if head.startswith(b"PK") and (path.suffix == ".eval" or _holds_samples(path)):
         return "inspect_ai"
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") or head.startswith(b"\x1f\x8b"):

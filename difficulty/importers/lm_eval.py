@@ -21,6 +21,7 @@ from difficulty.importers.lm_eval_samples import has_samples, samples_of
 from difficulty.importers.lm_eval_task import results_beside, task_rules
 from difficulty.importers.shared import Extract, Grade, LineGroups, Wanted, loads, log_of, warn_of_whole_texts
 from difficulty.log.formats.jsonl import log_lines
+from difficulty.log.found_in import found_in
 from difficulty.log.sample_log import SampleLog
 
 
@@ -122,17 +123,15 @@ def read_lm_eval(
                 f"holds the same samples as {same}, which would count twice; give one", path=str(path)
             )
         filters = list(dict.fromkeys(str(row["filter"]) for _, row in rows if "filter" in row))
-        try:  # what is found in the responses is the same for all filters
+        with found_in(path):  # what is found in the responses is the same for all filters
             wanted = (
                 filters[0] if extract and filters and not filter else wanted_filter.among(filters or [""])
             )
-        except InvalidLogError as error:
-            raise InvalidLogError(error.reason, path=str(path)) from error
         rules = None if extract else task_rules(results, name, wanted, judging=grade is None)
         examples = shared_examples([row for _, row in rows])
         seen: set[str] = set()
         for place, row in rows:
-            try:
+            with found_in(path, place):
                 if "filter" in row and str(row["filter"]) != wanted:
                     continue
                 if str(row["doc_id"]) in seen:
@@ -144,8 +143,6 @@ def read_lm_eval(
                 line |= prompt_fields(row, examples, field=prompt_field)
                 samples = samples_of(row, metric=wanted_metric, extract=extract, grade=grade, rules=rules)
                 groups.add(line, samples)
-            except InvalidLogError as error:
-                raise InvalidLogError(error.reason, path=str(path), line=place) from error
     if without and not groups.records():
         raise InvalidLogError(
             "the responses are log-likelihoods of given texts: log-likelihood and multiple-choice tasks draw "
@@ -157,19 +154,11 @@ def read_lm_eval(
             f"the files are of several models, {', '.join(sorted(models))}, which one generator cannot have "
             "drawn; give the files of one, or no generator"
         )
-    try:
+    with found_in(paths[0]):
         wanted_filter.check()
         wanted_metric.check()
-    except InvalidLogError as error:
-        raise InvalidLogError(error.reason, path=str(paths[0])) from error
     warn_of_whole_texts(groups.records())
-    about: dict[str, object] = {
-        "imported_from": "lm-evaluation-harness",
-        "files": [Path(path).name for path in paths],
-    }
-    if without:
-        about["without_samples"] = without
-    return log_of(groups.records(), drew, about=about, path=paths[0])
+    return log_of(groups.records(), drew, "lm-evaluation-harness", paths, without_samples=without)
 
 
 def _parse(data: bytes, path: str, place: int) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from difficulty.errors import InvalidFileError, InvalidLogError
 from difficulty.files.lines import read_text
 from difficulty.importers.shared import loads
+from difficulty.log.found_in import found_in
 
 _MOST_BYTES: Final = 256 * 1024 * 1024
 _NEUTRAL: Final = frozenset(("take_first", "take_first_k", "majority_vote", "remove_whitespace"))
@@ -88,10 +88,8 @@ def results_beside(samples: Path) -> Mapping[str, Any]:
     results = samples.with_name(f"results_{date.group(1)}.json") if date else samples
     if date is None or not results.is_file():
         return {}
-    try:
+    with found_in(results):
         return _inside(loads(read_text(results, limit=_MOST_BYTES).encode(), path=str(results)))
-    except InvalidFileError as error:
-        raise InvalidLogError(error.reason, path=str(results)) from error
 
 
 def task_rules(

@@ -13,10 +13,10 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from difficulty.errors import InvalidFileError, InvalidLogError
-from difficulty.files.lines import numbered_lines
+from difficulty.errors import InvalidLogError
 from difficulty.generator import Generator
 from difficulty.importers.shared import Extract, LineGroups, loads, log_of, refuse_copies
+from difficulty.log.formats.jsonl import log_lines
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.tables.judged import find_answers
 
@@ -145,24 +145,16 @@ def read_openai_batch(*paths: str | os.PathLike[str], extract: Extract | None = 
         raise InvalidLogError("no request of the batch succeeded", path=str(paths[0]))
     if extract is not None:
         find_answers(records, extract)
-    about: dict[str, object] = {"imported_from": "openai_batch", "files": [Path(path).name for path in paths]}
-    if n_failed:
-        about["failed_samples_left_out"] = n_failed
-    return log_of(records, generators, about=about, path=paths[0])
+    return log_of(records, generators, "openai_batch", paths, failed_samples_left_out=n_failed)
 
 
 def _records(path: Path) -> list[tuple[int, Mapping[str, Any]]]:
     found: list[tuple[int, Mapping[str, Any]]] = []
-    try:
-        for place, line in numbered_lines(path):
-            record = loads(line, path=str(path), line=place)
-            if not isinstance(record, dict) or "custom_id" not in record:
-                raise InvalidLogError(
-                    "not a line of a batch: it has no custom_id", path=str(path), line=place
-                )
-            found.append((place, record))
-    except InvalidFileError as error:
-        raise InvalidLogError(error.reason, path=str(path), line=error.line) from error
+    for place, line in log_lines(path):
+        record = loads(line, path=str(path), line=place)
+        if not isinstance(record, dict) or "custom_id" not in record:
+            raise InvalidLogError("not a line of a batch: it has no custom_id", path=str(path), line=place)
+        found.append((place, record))
     return found
 
 

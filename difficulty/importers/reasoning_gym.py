@@ -138,13 +138,7 @@ def read_reasoning_gym(
                         "meta": {"task": task.name, "category": task.category or ""},
                     }
                     groups.add(line, [_sample(one, threshold) for one in done])
-    about: dict[str, object] = {
-        "imported_from": "reasoning-gym",
-        "files": [Path(path).name for path in paths],
-    }
-    if n_failed:
-        about["failed_samples_left_out"] = n_failed
-    return log_of(groups.records(), generators, about=about, path=paths[0])
+    return log_of(groups.records(), generators, "reasoning-gym", paths, failed_samples_left_out=n_failed)
 
 
 def _open(path: Path) -> _Tasks:
@@ -153,8 +147,6 @@ def _open(path: Path) -> _Tasks:
         found = loads(read_text(path, limit=_MOST_BYTES).encode(), path=name)
     except InvalidFileError as error:
         raise InvalidLogError(f"not a file of results: {error.reason}", path=name) from error
-    except OSError as error:
-        raise InvalidLogError(f"cannot read the file: {error.strerror or error}", path=name) from error
     try:
         if isinstance(found, dict) and "categories" in found:
             categories = msgspec.convert(found["categories"], list[_Category])

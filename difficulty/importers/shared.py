@@ -19,6 +19,7 @@ from typing import Any, Final, TypeAlias
 from difficulty.errors import InvalidFileError, InvalidInputError, InvalidLogError
 from difficulty.files.lines import decode_text
 from difficulty.generator import Generator
+from difficulty.log.found_in import found_in
 from difficulty.log.sample_log import SampleLog
 
 Extract: TypeAlias = Callable[[str], str | None]
@@ -53,22 +54,24 @@ class LineGroups:
 def log_of(
     records: Sequence[Mapping[str, Any]],
     generators: Mapping[str, Generator],
-    *,
-    about: Mapping[str, object],
-    path: str | os.PathLike[str],
+    tool: str,
+    paths: Sequence[str | os.PathLike[str]],
+    **notes: object,
 ) -> SampleLog:
-    """Return the log of some records.
+    """Return the log of some records that a tool wrote, with notes on what was left out, where anything was.
 
     Raises
     ------
     InvalidLogError
         When a record is not as it should be; it names the prompt, and the first file that was read.
     """
+    about: dict[str, object] = {"imported_from": tool, "files": [Path(path).name for path in paths]}
+    about |= {name: value for name, value in notes.items() if value}
     try:
         return SampleLog.from_records(records, generators, about=about)
     except InvalidLogError as error:
         where = "" if error.line is None else f"prompt {records[error.line - 1]['prompt_id']!r}: "
-        raise InvalidLogError(f"{where}{error.reason}", path=os.fspath(path)) from error
+        raise InvalidLogError(f"{where}{error.reason}", path=os.fspath(paths[0])) from error
 
 
 def loads(data: bytes, *, path: str, line: int | None = None) -> Any:
@@ -172,13 +175,9 @@ def refuse_copies(paths: Sequence[str | os.PathLike[str]]) -> None:
     seen: dict[str, Path] = {}
     for path in map(Path, paths):
         digest = sha256()
-        try:
-            with path.open("rb") as file:
-                while block := file.read(1 << 20):
-                    digest.update(block)
-        except OSError as error:
-            reason = f"cannot read the file: {error.strerror or error}"
-            raise InvalidLogError(reason, path=str(path)) from error
+        with found_in(path), path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
         other = seen.setdefault(digest.hexdigest(), path)
         if other is not path:
             raise InvalidInputError(

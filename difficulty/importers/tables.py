@@ -16,11 +16,12 @@ from typing import Final
 
 import msgspec
 
-from difficulty.errors import InvalidFileError, InvalidLogError, require
+from difficulty.errors import InvalidLogError, require
 from difficulty.files.lines import decode_text, numbered_lines, numbered_lines_of
 from difficulty.generator import Generator
 from difficulty.importers.json_tables import json_rows
 from difficulty.importers.shared import Extract, Grade, loads, refuse_copies
+from difficulty.log.found_in import found_in
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.tables.cells import Row
 from difficulty.log.tables.choice import choose_columns
@@ -95,16 +96,12 @@ def read_table(
     refuse_copies(paths)
     rows: list[Row] = []
     for path in map(Path, paths):
-        try:
+        with found_in(path):
             rows.extend(row._replace(path=str(path)) for row in _rows(path))
-        except InvalidFileError as error:
-            raise InvalidLogError(error.reason, path=str(path), line=error.line) from error
-    try:
+    with found_in(paths[0]):
         table = lines_of_rows(
             rows, columns=columns, generators=generators, threshold=threshold, extract=extract, grade=grade
         )
-    except InvalidLogError as error:
-        raise InvalidLogError(error.reason, path=error.path or str(paths[0]), line=error.line) from error
     about = {"imported_from": "tables", "files": [Path(path).name for path in paths], **table.about}
     try:
         return SampleLog.from_records(table.records, table.generators, about=about)

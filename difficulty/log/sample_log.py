@@ -17,6 +17,7 @@ from difficulty.generator import Generator
 from difficulty.log.builder import LogBuilder
 from difficulty.log.derived_log import DerivedLog
 from difficulty.log.formats.files import read_file, write_file
+from difficulty.log.found_in import found_in
 from difficulty.log.known_texts import KnownTexts
 from difficulty.log.merge import merge_about, merge_columns, merge_generators
 from difficulty.log.tables.frames import FrameKind, frame_of, rows_of_frame
@@ -181,7 +182,7 @@ class SampleLog(DerivedLog):
         SampleLog(1 prompt, 1 generator, 2 samples; with text, answers)
         """
         rows = rows_of_frame(frame)
-        try:
+        with found_in("frame"):
             table = lines_of_rows(
                 rows,
                 columns=columns,
@@ -190,8 +191,6 @@ class SampleLog(DerivedLog):
                 extract=extract,
                 grade=grade,
             )
-        except InvalidLogError as error:
-            raise InvalidLogError(error.reason, path="frame", line=error.line) from error
         try:
             return cls.from_records(table.records, table.generators, about={**table.about, **(about or {})})
         except InvalidLogError as error:

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from difficulty.errors import InvalidFileError, InvalidLogError
+from difficulty.errors import InvalidLogError
 from difficulty.files.lines import numbered_lines
 from difficulty.generator import Generator
 from difficulty.log.builder import LogBuilder
 from difficulty.log.columns import LogColumns
+from difficulty.log.found_in import found_in
 from difficulty.log.merge import left_out
 from difficulty.log.wire import decode_header, decode_line
 
@@ -68,10 +69,8 @@ def log_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     InvalidLogError
         When the file cannot be read as lines of text.
     """
-    try:
+    with found_in(path):
         yield from numbered_lines(path)
-    except InvalidFileError as error:
-        raise InvalidLogError(error.reason, path=error.path, line=error.line) from error
 
 
 def write_lines(path: Path, lines: Iterable[bytes]) -> None:
