@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError
 
 # Numbers of 32 bits, as tables and bundles hold them, reach a little further either way.
 _MOST: Final = 1e30
-
-FloatArray = NDArray[np.float64]
 
 
 def check_ends(lower: float, upper: float) -> None:

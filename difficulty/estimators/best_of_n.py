@@ -8,17 +8,15 @@ and votes weighted by score to `difficulty.estimators.weighted_vote`.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from difficulty.arithmetic.arrays import BoolArray, FloatArray, IntArray
 from difficulty.errors import InvalidInputError
 from difficulty.estimators.vote_pool import as_codes, as_values, as_widths, undefined_votes
 
 __all__ = [
     "best_of_n_accuracy",
 ]
-
-_Floats = NDArray[np.float64]
-_Ints = NDArray[np.int64]
 
 
 def best_of_n_accuracy(
@@ -27,7 +25,7 @@ def best_of_n_accuracy(
     widths: ArrayLike,
     *,
     answer: ArrayLike | None = None,
-) -> _Floats:
+) -> FloatArray:
     """Compute the accuracy of the best-scored of N samples of each recorded pool.
 
     Parameters
@@ -83,8 +81,8 @@ def best_of_n_accuracy(
 
 
 def _winner_mean(
-    scores: _Floats, values: _Floats, widths: _Ints, present: NDArray[np.bool_], abstains: NDArray[np.bool_]
-) -> _Floats:
+    scores: FloatArray, values: FloatArray, widths: IntArray, present: BoolArray, abstains: BoolArray
+) -> FloatArray:
     """Average `values` over winners; a winner that abstains, since all do, counts 0."""
     n_recorded = present.sum(axis=1)
     missing = (present & ~abstains & (np.isnan(scores) | np.isnan(values))).any(axis=1)
@@ -109,7 +107,7 @@ def _winner_mean(
     return result
 
 
-def _scored(score: ArrayLike, value: ArrayLike, widths: ArrayLike) -> tuple[_Floats, _Floats, _Ints]:
+def _scored(score: ArrayLike, value: ArrayLike, widths: ArrayLike) -> tuple[FloatArray, FloatArray, IntArray]:
     """Validate scores, values and widths."""
     scores, values = np.asarray(score, dtype=np.float64), np.asarray(value, dtype=np.float64)
     if scores.ndim != 2 or scores.shape != values.shape:
@@ -121,7 +119,7 @@ def _scored(score: ArrayLike, value: ArrayLike, widths: ArrayLike) -> tuple[_Flo
     return scores, values, as_widths(widths)
 
 
-def _tie_bounds(scores: _Floats, level: _Ints) -> tuple[_Ints, _Ints]:
+def _tie_bounds(scores: FloatArray, level: IntArray) -> tuple[IntArray, IntArray]:
     """Return, per position of each rising row, how many are strictly below and how many are not above."""
     n_columns = scores.shape[1]
     position = np.broadcast_to(np.arange(n_columns), scores.shape)
@@ -134,7 +132,7 @@ def _tie_bounds(scores: _Floats, level: _Ints) -> tuple[_Ints, _Ints]:
     return below.astype(np.int64), (last + 1).astype(np.int64)
 
 
-def _subset_chance(pool_size: int, width: int) -> _Floats:
+def _subset_chance(pool_size: int, width: int) -> FloatArray:
     """Return, for R = 0 to M, the chance C(R, N) / C(M, N) that all N draws lie among R given samples."""
     chance = np.zeros(pool_size + 1)
     chance[pool_size] = 1.0

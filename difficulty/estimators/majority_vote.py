@@ -9,21 +9,20 @@ whoever fits a policy.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from difficulty.arithmetic.arrays import FloatArray, IntArray
 from difficulty.errors import InvalidInputError
 from difficulty.estimators.vote_polynomial import MAX_POOL, binomials, tied_product
 from difficulty.estimators.vote_pool import as_codes, as_values, as_widths, undefined_votes
 
 __all__ = ["majority_vote_accuracy"]
 
-_Floats = NDArray[np.float64]
-_Ints = NDArray[np.int64]
 
 _BLOCK = 1 << 18  # numbers held at a time, 2 MB: the fastest of 2^14 to 2^22 where we measured
 
 
-def majority_vote_accuracy(answer: ArrayLike, correct: ArrayLike, widths: ArrayLike) -> _Floats:
+def majority_vote_accuracy(answer: ArrayLike, correct: ArrayLike, widths: ArrayLike) -> FloatArray:
     """Compute the accuracy of a majority vote over N samples of each recorded pool.
 
     Parameters
@@ -118,7 +117,7 @@ def majority_vote_accuracy(answer: ArrayLike, correct: ArrayLike, widths: ArrayL
     return np.asarray(np.minimum(accuracy, max(1.0, float(np.nan_to_num(labels).max(initial=1.0)))))
 
 
-def _win_chance(counts: _Ints, own: _Ints, n_abstain: _Ints, widths: _Ints) -> _Floats:
+def _win_chance(counts: IntArray, own: IntArray, n_abstain: IntArray, widths: IntArray) -> FloatArray:
     """Return (T, L): the chance that a class of `own` samples wins, per task.
 
     `counts` (T, K) are the class sizes of the task's pool, the class itself among them.

@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from difficulty.arithmetic.arrays import FloatArray, IntArray
 from difficulty.errors import InvalidInputError
 from difficulty.estimators.best_of_n import best_of_n_accuracy
 from difficulty.estimators.majority_vote import majority_vote_accuracy
@@ -24,8 +25,6 @@ __all__ = [
     "revision_accuracy",
 ]
 
-_Floats = NDArray[np.float64]
-_Ints = NDArray[np.int64]
 _Number = TypeVar("_Number", np.int64, np.float64)
 
 RevisionSelection: TypeAlias = Literal["last", "majority", "hierarchical", "best"]
@@ -44,7 +43,7 @@ def revision_accuracy(
     selection: RevisionSelection,
     n_draws: int = _ALL_OF_TWELVE,
     seed: int = 0,
-) -> _Floats:
+) -> FloatArray:
     """Compute the accuracy of W chains of S revisions for a grid of widths and depths.
 
     Parameters
@@ -131,15 +130,15 @@ def revision_accuracy(
 
 
 def _at_depth(
-    answer: _Ints,
-    correct: _Floats,
-    score: _Floats | None,
-    widths: _Ints,
+    answer: IntArray,
+    correct: FloatArray,
+    score: FloatArray | None,
+    widths: IntArray,
     selection: RevisionSelection,
     *,
     n_draws: int,
     seed: int,
-) -> _Floats:
+) -> FloatArray:
     """Return (P, W) for chains of one depth, cut to it."""
     if selection == "majority":
         return _flat_vote(answer, correct, widths, n_draws=n_draws, seed=seed)
@@ -157,7 +156,9 @@ def _at_depth(
     return accuracy
 
 
-def _flat_vote(answer: _Ints, correct: _Floats, widths: _Ints, *, n_draws: int, seed: int) -> _Floats:
+def _flat_vote(
+    answer: IntArray, correct: FloatArray, widths: IntArray, *, n_draws: int, seed: int
+) -> FloatArray:
     """Return (P, W): one vote over all steps of the drawn chains."""
     n_prompts, _, depth = answer.shape
     accuracy = np.full((n_prompts, widths.size), np.nan)
@@ -182,32 +183,32 @@ def _flat_vote(answer: _Ints, correct: _Floats, widths: _Ints, *, n_draws: int, 
     return accuracy
 
 
-def _take(values: NDArray[_Number], step: _Ints) -> NDArray[_Number]:
+def _take(values: NDArray[_Number], step: IntArray) -> NDArray[_Number]:
     """Return (P, C): the value of each chain at its selected step."""
     taken: NDArray[_Number] = np.take_along_axis(values, step[:, :, None], axis=2)[:, :, 0]
     return taken
 
 
-def _latest(answer: _Ints) -> _Ints:
+def _latest(answer: IntArray) -> IntArray:
     """Return (P, C): the last step that gave an answer, else the last step."""
     depth = answer.shape[2]
     position = np.where(answer >= 0, np.arange(depth), -1).max(axis=2)
-    step: _Ints = np.where(position < 0, depth - 1, position)
+    step: IntArray = np.where(position < 0, depth - 1, position)
     return step
 
 
-def _most_frequent(answer: _Ints) -> _Ints:
+def _most_frequent(answer: IntArray) -> IntArray:
     """Return (P, C): the latest step that gave the most frequent answer of the chain."""
     same = (answer[:, :, :, None] == answer[:, :, None, :]).sum(axis=3)
     return _last_maximum(np.where(answer >= 0, same, 0))
 
 
-def _best_scored(answer: _Ints, score: _Floats) -> _Ints:
+def _best_scored(answer: IntArray, score: FloatArray) -> IntArray:
     """Return (P, C): the latest step with the best score among those that gave an answer."""
     return _last_maximum(np.where((answer >= 0) & ~np.isnan(score), score, -np.inf))
 
 
-def _last_maximum(values: NDArray[_Number]) -> _Ints:
+def _last_maximum(values: NDArray[_Number]) -> IntArray:
     depth = values.shape[2]
-    position: _Ints = depth - 1 - np.argmax(values[:, :, ::-1], axis=2)
+    position: IntArray = depth - 1 - np.argmax(values[:, :, ::-1], axis=2)
     return position

@@ -12,17 +12,14 @@ from itertools import combinations
 from math import comb
 
 import numpy as np
-from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray, IntArray
 from difficulty.errors import InvalidInputError
-
-_Floats = NDArray[np.float64]
-_Ints = NDArray[np.int64]
 
 _BLOCK = 1 << 16  # totals held at a time, 512 KB: the fastest of 2^14 to 2^22 where we measured
 
 
-def subsets(n_samples: int, width: int, n_draws: int, seed: int) -> _Ints:
+def subsets(n_samples: int, width: int, n_draws: int, seed: int) -> IntArray:
     """Draw subsets of a pool: the shared source of common random numbers.
 
     Parameters
@@ -58,11 +55,11 @@ def subsets(n_samples: int, width: int, n_draws: int, seed: int) -> _Ints:
             f"got width={width}, n_samples={n_samples}, n_draws={n_draws}, seed={seed}"
         )
     keys = np.random.default_rng([seed, n_samples]).random((n_draws, n_samples))
-    order: _Ints = np.argsort(keys, axis=1, kind="stable")[:, :width].astype(np.int64)
+    order: IntArray = np.argsort(keys, axis=1, kind="stable")[:, :width].astype(np.int64)
     return order
 
 
-def all_subsets(n_samples: int, width: int, limit: int) -> _Ints | None:
+def all_subsets(n_samples: int, width: int, limit: int) -> IntArray | None:
     """Enumerate all subsets of a pool, if they are at most `limit`.
 
     Parameters
@@ -90,7 +87,9 @@ def all_subsets(n_samples: int, width: int, limit: int) -> _Ints | None:
     return np.array(list(combinations(range(n_samples), width)), dtype=np.int64)
 
 
-def tally(answer: _Ints, weight: _Floats, correct: _Floats, draws: _Ints, checkpoints: _Ints) -> _Floats:
+def tally(
+    answer: IntArray, weight: FloatArray, correct: FloatArray, draws: IntArray, checkpoints: IntArray
+) -> FloatArray:
     """Compute how right the winner is of votes that grow draw by draw.
 
     Parameters
@@ -134,13 +133,13 @@ def tally(answer: _Ints, weight: _Floats, correct: _Floats, draws: _Ints, checkp
 
 
 def _tally_block(
-    code: _Ints,
-    weight: _Floats,
-    correct: _Floats,
-    draws: _Ints,
-    checkpoints: _Ints,
+    code: IntArray,
+    weight: FloatArray,
+    correct: FloatArray,
+    draws: IntArray,
+    checkpoints: IntArray,
     n_answers: int,
-) -> _Floats:
+) -> FloatArray:
     n_prompts, n_draws = code.shape[0], draws.shape[0]
     # Column 0 collects the abstentions and never leads.
     prompt = np.arange(n_prompts)[:, None]
@@ -175,7 +174,7 @@ def _tally_block(
     return judged
 
 
-def _dense(answer: _Ints) -> _Ints:
+def _dense(answer: IntArray) -> IntArray:
     """Renumber the codes of each row as 1, 2, ...; what abstains becomes 0."""
     order = np.argsort(answer, axis=1, kind="stable")
     ordered = np.take_along_axis(answer, order, axis=1)

@@ -9,15 +9,13 @@ can be replayed. What a vote is worth is left to the estimators.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from difficulty.arithmetic.arrays import BoolArray, FloatArray, IntArray
 from difficulty.errors import InvalidInputError
 
-_Floats = NDArray[np.float64]
-_Ints = NDArray[np.int64]
 
-
-def as_codes(answer: ArrayLike) -> _Ints:
+def as_codes(answer: ArrayLike) -> IntArray:
     """Validate answer codes.
 
     Parameters
@@ -48,7 +46,7 @@ def as_codes(answer: ArrayLike) -> _Ints:
     return codes.astype(np.int64)
 
 
-def as_labels(correct: ArrayLike) -> _Ints:
+def as_labels(correct: ArrayLike) -> IntArray:
     """Validate labels.
 
     Parameters
@@ -76,7 +74,7 @@ def as_labels(correct: ArrayLike) -> _Ints:
     return labels.astype(np.int64)
 
 
-def as_values(correct: ArrayLike) -> _Floats:
+def as_values(correct: ArrayLike) -> FloatArray:
     """Return what samples are worth: labels as 1 and 0, floats as they are; NaN for unknown.
 
     Parameters
@@ -103,7 +101,7 @@ def as_values(correct: ArrayLike) -> _Floats:
     return values.astype(np.float64)
 
 
-def as_widths(widths: ArrayLike) -> _Ints:
+def as_widths(widths: ArrayLike) -> IntArray:
     """Validate widths, the numbers of samples that a selector sees.
 
     Parameters
@@ -131,7 +129,7 @@ def as_widths(widths: ArrayLike) -> _Ints:
     return array.astype(np.int64)
 
 
-def undefined_votes(answer: _Ints, value: _Floats) -> NDArray[np.bool_]:
+def undefined_votes(answer: IntArray, value: FloatArray) -> BoolArray:
     """Find the prompts whose votes cannot be judged.
 
     Parameters
@@ -159,5 +157,5 @@ def undefined_votes(answer: _Ints, value: _Floats) -> NDArray[np.bool_]:
     unrecorded = ((answer == -1) & (value == 1)).any(axis=1)
     if unrecorded.any():
         unrecorded |= ~(answer >= 0).any(axis=1)
-    undefined: NDArray[np.bool_] = unlabelled | unrecorded
+    undefined: BoolArray = unlabelled | unrecorded
     return undefined

@@ -11,23 +11,21 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from difficulty.arithmetic.arrays import FloatArray, IntArray
 from difficulty.errors import InvalidInputError
 from difficulty.estimators.vote_draws import all_subsets, subsets, tally
 from difficulty.estimators.vote_pool import as_codes, as_values, as_widths, undefined_votes
 
 __all__ = ["WeightedVoteAccuracy", "weighted_vote_accuracy"]
 
-_Floats = NDArray[np.float64]
-_Ints = NDArray[np.int64]
-
 
 class WeightedVoteAccuracy(NamedTuple):
     """Expected accuracy and its Monte-Carlo standard error (0 where enumerated), both (P, L)."""
 
-    mean: _Floats
-    standard_error: _Floats
+    mean: FloatArray
+    standard_error: FloatArray
 
 
 def weighted_vote_accuracy(
@@ -124,15 +122,15 @@ def weighted_vote_accuracy(
 
 
 def draw_votes(
-    answer: _Ints,
-    weight: _Floats,
-    correct: _Floats,
-    widths: _Ints,
-    units: _Ints,
+    answer: IntArray,
+    weight: FloatArray,
+    correct: FloatArray,
+    widths: IntArray,
+    units: IntArray,
     *,
     n_draws: int,
     seed: int,
-) -> tuple[_Floats, _Floats]:
+) -> tuple[FloatArray, FloatArray]:
     """Average votes over subsets of units, where a unit is a sample or a chain of samples.
 
     Parameters

@@ -11,13 +11,11 @@ from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError, InvalidLogError
 from difficulty.log.columns import LogColumns
 from difficulty.scale import check_threshold
-
-FloatArray = NDArray[np.float64]
 
 _META: Final = "meta."
 _SOURCES: Final = ("reward", "score", "correct")

@@ -9,12 +9,7 @@ from pathlib import Path
 
 import click
 
-from planner.commands.terminal.options import (
-    as_json,
-    bundle_argument,
-    one_shot_option,
-    prompts_argument,
-)
+from planner.commands.terminal.options import as_json, bundle_argument, one_shot_option, prompts_argument
 from planner.commands.terminal.terminal import print_json, results
 from policies.cost.budget import UNITS
 

@@ -30,9 +30,7 @@ from planner.serving.payment import KeyPurses, Payment
 from planner.serving.plannable import NO_VOTES, Asked, Request, read_request
 from planner.serving.planning import Planning
 from planner.serving.refusal import Refusal
-from planner.serving.reply import (
-    plan_fields,
-)
+from planner.serving.reply import plan_fields
 from planner.serving.request_log import RequestLog
 from planner.serving.responses import text_of_response
 from planner.serving.selecting import Votes

@@ -17,9 +17,7 @@ import msgspec
 
 from difficulty.errors import InvalidInputError
 from planner.backends.openai.nested import check_fields
-from planner.serving.route_settings import (
-    RouteSettings,
-)
+from planner.serving.route_settings import RouteSettings
 
 EVERY_MODEL: Final = "*"
 """Name of the route that takes every model which no other route names; the client's name is sent on."""

@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError, UnknownGeneratorError, UnknownUnitError
 from difficulty.generator import Generator
 from policies.cost.budget import Unit, check_unit
 from policies.cost.flops import attention_flops, forward_flops
 from policies.cost.usage import Usage
 
-_Floats: TypeAlias = NDArray[np.float64]
-_Fields: TypeAlias = Mapping[str, _Floats]
+_Fields: TypeAlias = Mapping[str, FloatArray]
 
 _TOKENS: Final = ("prompt_tokens", "output_tokens", "verifier_tokens", "predictor_tokens")
 
@@ -162,7 +162,7 @@ class CostModel:
         predictor_tokens: ArrayLike = 0.0,
         requests: ArrayLike = 1.0,
         seconds: ArrayLike = 0.0,
-    ) -> NDArray[np.float64]:
+    ) -> FloatArray:
         """Return what many usages cost; the fields of `Usage` as arrays that broadcast.
 
         Parameters
@@ -254,17 +254,17 @@ class _Formula(NamedTuple):
     """
 
     reads: Callable[[CostModel, str], tuple[str, ...]]
-    price: Callable[[CostModel, str, _Fields], _Floats]
+    price: Callable[[CostModel, str, _Fields], FloatArray]
     verifier: str = ""
     counts: bool = False
 
 
-def _count(model: CostModel, generator: str, usage: _Fields) -> _Floats:
+def _count(model: CostModel, generator: str, usage: _Fields) -> FloatArray:
     first, *others = (usage[name] for name in model.reads(generator))
     return sum(others, first)
 
 
-def _flops(model: CostModel, generator: str, usage: _Fields) -> _Floats:
+def _flops(model: CostModel, generator: str, usage: _Fields) -> FloatArray:
     prompt, cached, output = usage["prompt_tokens"], usage["cached_prompt_tokens"], usage["output_tokens"]
     size = _figure(model, _generator(model, generator).size, generator, "params (or active_params)")
     total = forward_flops(prompt - cached + output, active_params=size)
@@ -282,7 +282,7 @@ def _flops(model: CostModel, generator: str, usage: _Fields) -> _Floats:
     return total
 
 
-def _usd(model: CostModel, generator: str, usage: _Fields) -> _Floats:
+def _usd(model: CostModel, generator: str, usage: _Fields) -> FloatArray:
     prompt, cached, output = usage["prompt_tokens"], usage["cached_prompt_tokens"], usage["output_tokens"]
     declared = _generator(model, generator)
     price_in = _figure(model, declared.usd_per_mtok_in, generator, "usd_per_mtok_in")
@@ -292,7 +292,7 @@ def _usd(model: CostModel, generator: str, usage: _Fields) -> _Floats:
     return total + _side(model, usage["predictor_tokens"], "usd_per_mtok_predictor", 1e-6)
 
 
-def _seconds(model: CostModel, generator: str, usage: _Fields) -> _Floats:
+def _seconds(model: CostModel, generator: str, usage: _Fields) -> FloatArray:
     if np.any((usage["seconds"] == 0) & (usage["samples"] + usage["output_tokens"] > 0)):
         raise UnknownUnitError(
             f"seconds cannot be priced for generator {generator!r}: its usage has samples but no seconds; "
@@ -302,7 +302,7 @@ def _seconds(model: CostModel, generator: str, usage: _Fields) -> _Floats:
     return usage["seconds"]
 
 
-def _joules(model: CostModel, generator: str, usage: _Fields) -> _Floats:
+def _joules(model: CostModel, generator: str, usage: _Fields) -> FloatArray:
     energy = model.joules_per_output_token.get(generator)
     if energy is None:
         raise UnknownUnitError(
@@ -368,7 +368,7 @@ def _figure(model: CostModel, figure: float | None, generator: str, name: str) -
     return figure
 
 
-def _side(model: CostModel, tokens: _Floats, name: str, factor: float) -> _Floats:
+def _side(model: CostModel, tokens: FloatArray, name: str, factor: float) -> FloatArray:
     """Price the tokens of the verifier or predictor; nothing where there are none."""
     figure: float | None = getattr(model, name)
     if figure is None:

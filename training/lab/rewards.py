@@ -21,15 +21,7 @@ from numpy.typing import NDArray
 from difficulty.errors import require
 from training.lab import STEPS_TEMPLATE
 from training.lab.comparison import N_EXTRA, set_up_comparison, widen
-from training.lab.examples import (
-    NOT_LEARNED,
-    Batch,
-    Encoded,
-    chat,
-    group_by_length,
-    mixed_batches,
-    padded,
-)
+from training.lab.examples import NOT_LEARNED, Batch, Encoded, chat, group_by_length, mixed_batches, padded
 from training.lab.sampling import sample, solutions
 from training.lab.tasks import ANSWER_MARK, STEP_DELIMITER, WordProblem, draw_problems, grade
 

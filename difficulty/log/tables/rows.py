@@ -12,15 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from difficulty.errors import InvalidLogError, InvalidPromptError
 from difficulty.generator import Generator
-from difficulty.log.tables.cells import (
-    Row,
-    as_count,
-    as_list,
-    as_text,
-    is_missing,
-    is_records,
-    plain,
-)
+from difficulty.log.tables.cells import Row, as_count, as_list, as_text, is_missing, is_records, plain
 from difficulty.log.tables.choice import SAMPLE_FIELDS, ColumnChoice
 from difficulty.log.tables.choice_by_cells import choose_by_cells, samples_in
 from difficulty.log.tables.habits import Habits, habits_of, refuse_repeated

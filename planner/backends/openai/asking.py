@@ -17,13 +17,7 @@ from difficulty.logger import logger_of
 from planner.backends.openai.completing import completions_of
 from planner.backends.openai.counting import Asked, Counts, UsageMissing, count_tokens, plausible
 from planner.backends.openai.failure import Failed, Way
-from planner.backends.openai.learning import (
-    Feature,
-    Findings,
-    refused_feature,
-    searchable,
-    suspects,
-)
+from planner.backends.openai.learning import Feature, Findings, refused_feature, searchable, suspects
 from planner.backends.openai.patience import Patience
 from planner.backends.openai.request import RequestStyle
 from planner.backends.openai.secret import Secret
