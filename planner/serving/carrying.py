@@ -7,16 +7,20 @@ request where it has a cap. Answering the client is left to `planner.serving.wor
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from difficulty.errors import UnknownGeneratorError
 from difficulty.generator import Generator
+from difficulty.prompt import Prompt
 from planner.backends.openai.nested import merged
+from planner.drivers import Limits
 from planner.ports.outcome import Outcome
-from planner.ports.ports import Backend
+from planner.ports.ports import AnswerExtractor, Backend, Completion, SampleRequest, Verifier
 from planner.running.purse import Purse, Pursed
 from planner.running.remembering import Remembering, longer
+from planner.running.run_plans import run_plans
 from planner.serving.drawing import Drawing
 from planner.serving.embedding import Embedding, compared_by
 from planner.serving.exchange import Call, beside
@@ -24,7 +28,7 @@ from planner.serving.options import Options
 from planner.serving.payment import Payment
 from planner.serving.plannable import Asked
 from planner.serving.planning import Planning
-from planner.serving.selecting import Selecting
+from planner.serving.selecting import JUDGE, WHOLE, Selecting
 from planner.verifiers.judge import JudgeModel
 from policies.cost.usage import Usage
 from policies.plan.plan import AllocationPlan
@@ -117,19 +121,20 @@ async def carry(
     backend = Remembering(paying(drawing))
 
     async def run(own: AllocationPlan, seconds: float | None) -> Outcome:
-        return await planning.run(
+        return await _run(
+            planning,
             own,
             prompt,
             options=options,
             backend=backend,
             generators=planning.generators(asked, model),
-            deadline_seconds=seconds,
+            seconds=seconds,
             extractor=extractor,
             judge=judge,
             seed=seed,
         )
 
-    outcome = await run(plan, deadline_seconds)
+    outcome = await run(plan, _left(deadline_seconds, options, 0.0))
     books = None if payment is None else payment.account
     while outcome.stop_reason in ("complete", "satisfied") and _follows_window(options, selecting):
         lower = None if payment is None else payment.lower()
@@ -151,6 +156,77 @@ async def carry(
         outcome = _with(outcome, embedding.spent, priced.price(embedding.spent, name))
         told["clusters"] = _told(embedding.spent, embedding.n_failed)
     return Carried(outcome, drawing, told)
+
+
+async def _run(
+    planning: Planning,
+    plan: AllocationPlan,
+    prompt: Prompt,
+    *,
+    options: Options,
+    backend: Backend,
+    generators: Mapping[str, Generator],
+    seconds: float | None,
+    extractor: AnswerExtractor | None,
+    judge: Verifier | None,
+    seed: int,
+) -> Outcome:
+    """Carry a plan out and return its outcome, the best so far where time is up.
+
+    `extractor` and `judge` are those of this one request, where it has its own; equal seeds ask for equal
+    samples.
+    """
+    course = plan.course
+    missing = [name for name in (course.generators if course else ()) if name not in generators]
+    if missing:
+        raise UnknownGeneratorError(f"nobody draws for the generators {', '.join(missing)}")
+    model, cap = planning.caps(plan, options)
+    limits = Limits(
+        max_cost_per_prompt=cap,
+        price=model.price,
+        max_seconds=seconds,
+        max_samples_per_prompt=min(planning.max_samples, options.max_samples or planning.max_samples),
+        max_concurrency=planning.max_samples,
+    )
+    rule = extractor or planning.selecting.extractor or WHOLE
+    if planning.target_risk is not None:
+        (outcome,) = await planning.planner.arun(
+            [prompt],
+            target_risk=planning.target_risk,
+            backend=_As(backend, generators),
+            extractor=rule,
+            limits=limits,
+            driver="concurrent",
+            seed=seed,
+        )
+        return outcome
+    (outcome,) = await run_plans(
+        [plan],
+        [prompt],
+        backend=backend,
+        generators=generators,
+        cost_model=model,
+        verifier={**planning.selecting.verifiers, **({} if judge is None else {JUDGE: judge})},
+        learned=planning.planner.bundle.verifiers,
+        extractor=rule,
+        limits=limits,
+        driver="concurrent",
+        seed=seed,
+    )
+    return outcome
+
+
+class _As:
+    """A backend whose requests are drawn with the settings of one request's generators."""
+
+    draws_singly = True
+
+    def __init__(self, backend: Backend, generators: Mapping[str, Generator]) -> None:
+        self._backend, self._generators = backend, generators
+
+    async def sample(self, requests: Sequence[SampleRequest]) -> Sequence[Sequence[Completion]]:
+        own = [replace(one, generator=self._generators[one.generator.name]) for one in requests]
+        return await self._backend.sample(own)
 
 
 def _follows_window(options: Options, selecting: Selecting) -> bool:

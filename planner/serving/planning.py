@@ -6,24 +6,20 @@ sent to the client is left to `planner.serving.route`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final
 
-from difficulty.errors import InvalidBudgetError, InvalidInputError, UnknownGeneratorError
+from difficulty.errors import InvalidBudgetError, InvalidInputError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
-from planner.drivers import Limits as RunLimits
 from planner.planner import Planner
-from planner.ports.outcome import Outcome
-from planner.ports.ports import AnswerExtractor, Backend, Completion, SampleRequest, Verifier
-from planner.running.run_plans import run_plans
 from planner.serving.judging import JudgeCost, with_judge
 from planner.serving.options import Options
 from planner.serving.origin import Source
 from planner.serving.plannable import Asked
-from planner.serving.selecting import JUDGE, WHOLE, Selecting
+from planner.serving.selecting import JUDGE, Selecting
 from planner.strategies.follow import Follow
 from policies.cost.budget import Budget, Unit, check_unit
 from policies.cost.cost_model import CostModel
@@ -246,79 +242,6 @@ class Planning:
     def seed(self, asked: Asked) -> int:
         """Return the seed of a request's samples: the client's, or a new one."""
         return _SEEDS.getrandbits(30) if asked.seed is None else asked.seed % 2**30
-
-    async def run(
-        self,
-        plan: AllocationPlan,
-        prompt: Prompt,
-        *,
-        options: Options,
-        backend: Backend,
-        generators: Mapping[str, Generator],
-        deadline_seconds: float | None,
-        extractor: AnswerExtractor | None = None,
-        judge: Verifier | None = None,
-        seed: int = 0,
-    ) -> Outcome:
-        """Carry a plan out and return its outcome, the best so far where time is up.
-
-        `extractor` and `judge` are those of this one request, where it has its own; equal seeds ask for equal
-        samples.
-        """
-        course = plan.course
-        missing = [name for name in (course.generators if course else ()) if name not in generators]
-        if missing:
-            raise UnknownGeneratorError(f"nobody draws for the generators {', '.join(missing)}")
-        model, cap = self.caps(plan, options)
-        seconds = options.deadline_seconds
-        if deadline_seconds is not None:
-            seconds = deadline_seconds if seconds is None else min(seconds, deadline_seconds)
-        limits = RunLimits(
-            max_cost_per_prompt=cap,
-            price=model.price,
-            max_seconds=seconds,
-            max_samples_per_prompt=min(self.max_samples, options.max_samples or self.max_samples),
-            max_concurrency=self.max_samples,
-        )
-        rule = extractor or self.selecting.extractor or WHOLE
-        if self.target_risk is not None:
-            (outcome,) = await self.planner.arun(
-                [prompt],
-                target_risk=self.target_risk,
-                backend=_As(backend, generators),
-                extractor=rule,
-                limits=limits,
-                driver="concurrent",
-                seed=seed,
-            )
-            return outcome
-        (outcome,) = await run_plans(
-            [plan],
-            [prompt],
-            backend=backend,
-            generators=generators,
-            cost_model=model,
-            verifier={**self.selecting.verifiers, **({} if judge is None else {JUDGE: judge})},
-            learned=self.planner.bundle.verifiers,
-            extractor=rule,
-            limits=limits,
-            driver="concurrent",
-            seed=seed,
-        )
-        return outcome
-
-
-class _As:
-    """A backend whose requests are drawn with the settings of one request's generators."""
-
-    draws_singly = True
-
-    def __init__(self, backend: Backend, generators: Mapping[str, Generator]) -> None:
-        self._backend, self._generators = backend, generators
-
-    async def sample(self, requests: Sequence[SampleRequest]) -> Sequence[Sequence[Completion]]:
-        own = [replace(one, generator=self._generators[one.generator.name]) for one in requests]
-        return await self._backend.sample(own)
 
 
 def _one(plan: AllocationPlan, course: Course, reason: str) -> AllocationPlan:
