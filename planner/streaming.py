@@ -23,7 +23,7 @@ from planner.ports.ports import AnswerExtractor, Backend, Verifier
 from planner.running.remembering import Remembering, longer
 from planner.running.till import Till
 from planner.running.window import Slot
-from policies.control.stream import StreamState
+from policies.control.state import StreamState
 from policies.cost.budget import Unit, check_unit
 from policies.cost.cost_model import CostModel
 

@@ -17,7 +17,8 @@ from planner.drivers.limits import Price
 from planner.running.purse import Purse
 from planner.running.till_state import resumed, write_state
 from planner.running.window import Slot, Window
-from policies.control.stream import ClockName, StreamControl, StreamState, Ticket
+from policies.control.state import StreamState
+from policies.control.stream import ClockName, StreamControl, Ticket
 from policies.cost.budget import Unit
 
 # Windows end no further above their limit than this.

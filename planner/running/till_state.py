@@ -5,6 +5,7 @@ It holds the few numbers of the control (`policies.control.stream`), and is writ
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ import msgspec
 
 from difficulty.errors import InvalidInputError
 from difficulty.files.whole import written_whole
+from policies.control.state import StreamState
 from policies.control.stream import StreamControl
 from policies.cost.budget import Unit
 
@@ -32,7 +34,7 @@ class _Saved(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 def write_state(path: Path, control: StreamControl, unit: Unit) -> None:
     """Write the state of a control."""
-    saved = _Saved(stream=_SCHEMA, unit=unit, clock=control.clock, state=control.saved())
+    saved = _Saved(stream=_SCHEMA, unit=unit, clock=control.clock, state=asdict(control.state))
     with written_whole(path) as part:
         part.write_bytes(msgspec.json.encode(saved))
 
@@ -54,11 +56,4 @@ def resumed(path: Path, control: StreamControl, unit: Unit) -> StreamControl:
             f"{path} is the state of another stream: schema, unit and clock are {saved.stream}, "
             f"{saved.unit}, {saved.clock}, here {_SCHEMA}, {unit}, {control.clock}; take another path"
         )
-    return StreamControl.resumed(
-        saved.state,
-        limit=control.limit,
-        window=control.window,
-        prices=control.prices,
-        costs=control.costs,
-        clock=control.clock,
-    )
+    return replace(control, state=StreamState.resumed(saved.state))

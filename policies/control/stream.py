@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from difficulty.errors import InvalidBudgetError, InvalidInputError
+from policies.control.state import StreamState
 
 ClockName: TypeAlias = Literal["prompts", "seconds"]
 
@@ -32,8 +33,6 @@ _SWING: Final = 8.0
 _SHORT: Final = 0.98
 _DEVIATIONS: Final = 2.0
 _HIGHEST_AIM: Final = 1.5
-# What states of earlier versions do not have.
-_NEW_FIELDS: Final = frozenset({"in_flight", "squares", "settled"})
 
 
 class Ticket(NamedTuple):
@@ -52,44 +51,6 @@ class Ticket(NamedTuple):
     price: float
     expected: float
     window: float
-
-
-@dataclass(kw_only=True, slots=True)
-class StreamState:
-    """All that a stream control remembers; plain numbers, for JSON.
-
-    Parameters
-    ----------
-    window_start : float
-        Reading of the clock at which the current window began.
-    opened : int
-        Prompts opened in this window.
-    spent, pending : float
-        Spent in this window, and what its open prompts are expected to cost.
-    actual, predicted : float
-        Fading sums of what settled prompts cost and were predicted to cost.
-    arrivals, elapsed : float
-        Fading sums of prompts and of seconds between them.
-    last_seen : float
-        Clock at the latest prompt; below `window_start` when there was none yet.
-    in_flight : int
-        Open prompts of this window.
-    squares, settled : float
-        Fading sums of squared differences between actual and expected costs, and of prompts.
-    """
-
-    window_start: float = 0.0
-    opened: int = 0
-    spent: float = 0.0
-    pending: float = 0.0
-    actual: float = 0.0
-    predicted: float = 0.0
-    arrivals: float = 0.0
-    elapsed: float = 0.0
-    last_seen: float = -1.0
-    in_flight: int = 0
-    squares: float = 0.0
-    settled: float = 0.0
 
 
 @dataclass(kw_only=True, slots=True)
@@ -246,50 +207,12 @@ class StreamControl:
             return state.opened >= self.window
         return now is not None and now - state.window_start >= self.window
 
-    def saved(self) -> dict[str, float]:
-        """Return the state as plain numbers, for JSON."""
-        return asdict(self.state)
-
-    @classmethod
-    def resumed(
-        cls,
-        saved: Mapping[str, float],
-        *,
-        limit: float,
-        window: float,
-        prices: Sequence[float],
-        costs: Sequence[float],
-        clock: ClockName = "prompts",
-    ) -> StreamControl:
-        """Return a control that goes on where another one was saved; prompts in flight count as expected.
-
-        Raises
-        ------
-        InvalidInputError
-            When the saved state has other fields.
-        """
-        names = {item.name for item in fields(StreamState)}
-        saved = {name: value for name, value in saved.items() if name != "reserved"}
-        if set(saved) | _NEW_FIELDS != names:
-            raise InvalidInputError(f"a saved state has the fields {sorted(names)}; got {sorted(saved)}")
-        whole = {"opened": int(saved["opened"]), "in_flight": int(saved.get("in_flight", 0))}
-        state = StreamState(**{**saved, **whole})  # type: ignore[arg-type]  # whole numbers are whole
-        state.spent, state.pending, state.in_flight = state.spent + state.pending, 0.0, 0
-        return cls(
-            limit=limit,
-            window=window,
-            prices=prices,
-            costs=costs,
-            clock=clock,
-            state=state,
-        )
-
     def _advance(self, now: float | None) -> float:
         """Move the clock, start a window where one is due, and return how many prompts it still expects."""
         state = self.state
         if self.clock == "prompts":
             if state.opened >= self.window:
-                self._new_window(state.window_start + self.window)
+                state.begin(state.window_start + self.window)
             return self.window - state.opened
         if now is None:
             raise InvalidInputError("windows of time need `now`, in seconds")
@@ -301,7 +224,7 @@ class StreamControl:
         state.last_seen = max(now, state.last_seen)
         over = math.floor((now - state.window_start) / self.window)
         if over > 0:
-            self._new_window(state.window_start + over * self.window)
+            state.begin(state.window_start + over * self.window)
         rate = state.arrivals / state.elapsed if state.elapsed > 0 else state.arrivals / self.window
         return max(rate * (state.window_start + self.window - now), 1.0)
 
@@ -312,11 +235,6 @@ class StreamControl:
         state = self.state
         left = state.window_start + self.window - state.last_seen
         return self.limit * max(left, 1e-9) / self.window / max(remaining_prompts, 1.0)
-
-    def _new_window(self, start: float) -> None:
-        state = self.state
-        state.window_start, state.opened, state.spent = start, 0, 0.0
-        state.pending, state.in_flight = 0.0, 0
 
     def _aim(self) -> float:
         """Return what the window should come to, so that what is in flight does not leave it short."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from difficulty.errors import InvalidBudgetError, InvalidInputError
+from policies.control.state import StreamState
 from policies.control.stream import StreamControl
 
 PRICES = np.geomspace(1, 1e-4, 16).tolist()
@@ -27,10 +29,8 @@ def make(clock: str = "prompts") -> StreamControl:
 
 
 def restart(control: StreamControl) -> StreamControl:
-    saved = json.loads(json.dumps(control.saved()))
-    return StreamControl.resumed(
-        saved, limit=LIMIT, window=control.window, clock=control.clock, prices=PRICES, costs=COSTS
-    )
+    saved = json.loads(json.dumps(asdict(control.state)))
+    return replace(control, state=StreamState.resumed(saved))
 
 
 def simulate(clock: str, n: int, *, restarts: int = 0, seed: int = 0) -> tuple[list[float], list[float]]:
@@ -134,4 +134,4 @@ def test_nonsense_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="now"):
         StreamControl(limit=1.0, window=5, clock="seconds", prices=[1.0, 0.1], costs=[1.0, 3.0]).open()
     with pytest.raises(InvalidInputError, match="fields"):
-        StreamControl.resumed({"spent": 1.0}, limit=1.0, window=5, prices=[1.0, 0.1], costs=[1.0, 3.0])
+        StreamState.resumed({"spent": 1.0})
