@@ -7,7 +7,7 @@ left to `training.strategies.compare`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -61,15 +61,9 @@ if TYPE_CHECKING:
 def command(
     logs: Logs,
     out: Path,
-    generator: str | None,
-    unit: str,
-    bins: int,
-    difficulty: Literal["observed", "score"],
-    prefix_cache: bool,
-    bootstrap: int,
     figures: tuple[Literal["png", "svg", "pdf"], ...],
-    seed: int,
     as_json: bool,
+    **how: Any,
 ) -> None:
     """Compare parallel sampling, revision and search at equal cost, by difficulty, with intervals.
 
@@ -83,19 +77,7 @@ def command(
     require("matplotlib", extra="train")
     check_writable(out)
     with progress_bars() as tell:
-        report = compare_strategies(
-            logs.read(),
-            out,
-            generator=generator,
-            unit=unit,
-            bins=bins,
-            difficulty=difficulty,
-            prefix_cache=prefix_cache,
-            n_bootstrap=bootstrap,
-            figures=figures or ("png",),
-            seed=seed,
-            progress=tell,
-        )
+        report = compare_strategies(logs.read(), out, figures=figures or ("png",), progress=tell, **how)
     if as_json:
         say_json(report.to_json())
         return

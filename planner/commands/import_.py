@@ -7,7 +7,7 @@ what was taken for what to `planner.commands.tables.imported`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -82,19 +82,11 @@ def _column_options(function: click.decorators.FC) -> click.decorators.FC:
 @as_json
 def command(
     files: tuple[Path, ...],
-    generator: str | None,
     generators_file: Path | None,
-    threshold: float | None,
     reward_from: str | None,
-    filter_name: str | None,
-    scorer: str | None,
-    prompt_field: str | None,
-    extract: str | None,
-    grade: str | None,
-    failed_samples: Literal["refuse", "leave_out"],
     out: Path,
     as_json: bool,
-    **columns: str | None,
+    **options: Any,
 ) -> None:
     """Make a sample log of CSV, TSV, Parquet, JSON Lines or JSON files, or of an evaluation's logs.
 
@@ -119,23 +111,17 @@ def command(
         from planner.files.generators import read_generators
 
         known = read_generators(generators_file)
+    columns = {field: options.pop(field) for field in COLUMN_OPTIONS}
     wanted = Wanted(
         paths=paths,
         columns={field: column for field, column in columns.items() if column is not None},
-        generator=generator,
         known=known,
-        threshold=threshold,
-        filter_name=filter_name,
-        scorer=scorer,
-        prompt_field=prompt_field,
-        extract=extract,
-        grade=grade,
-        failed_samples=failed_samples,
         rewarded=reward_from is not None,
+        **options,
     )
     log = wanted.read(kind)
     if reward_from is not None:
-        log = log.with_rewards(reward_from, threshold=threshold)
+        log = log.with_rewards(reward_from, threshold=wanted.threshold)
     log.write(out)
     if as_json:
         print_json({"out": str(out), "kind": kind, "files": list(map(str, paths)), **summary_of(log)})

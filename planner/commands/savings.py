@@ -5,6 +5,8 @@ Measuring and choosing are left to `training.savings`, the screen to `planner.co
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from planner.commands.terminal.options import (
@@ -16,7 +18,7 @@ from planner.commands.terminal.options import (
 )
 from planner.commands.terminal.recorded import Logs, logs_argument, note_near_duplicates
 from planner.commands.terminal.terminal import results, say_json
-from policies.plan.objective import GROUP_OBJECTIVES, OBJECTIVES, Objective
+from policies.plan.objective import GROUP_OBJECTIVES, OBJECTIVES
 
 
 @click.command("savings", short_help="Tell from a log what could be saved, before training.")
@@ -46,17 +48,7 @@ from policies.plan.objective import GROUP_OBJECTIVES, OBJECTIVES, Objective
 @bootstrap_option()
 @seed_option
 @as_json
-def command(
-    logs: Logs,
-    unit: str | None,
-    objective: Objective,
-    reward: str,
-    generator: str | None,
-    n: int | None,
-    bootstrap: int,
-    seed: int,
-    as_json: bool,
-) -> None:
+def command(logs: Logs, as_json: bool, **how: Any) -> None:
     """Tell what stopping early, pooling and choosing the model would have saved at equal accuracy.
 
     LOG holds several samples of each prompt. Nothing is trained: all is chosen on one half of the prompts and
@@ -68,16 +60,7 @@ def command(
     recorded = logs.read()
     if not as_json:
         note_near_duplicates(recorded)
-    found = savings(
-        recorded,
-        unit=unit,
-        objective=objective,
-        reward=reward,
-        generator=generator,
-        n=n,
-        n_bootstrap=bootstrap,
-        seed=seed,
-    )
+    found = savings(recorded, **how)
     if as_json:
         say_json(found.to_json())
     else:

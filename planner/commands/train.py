@@ -7,11 +7,11 @@ never trained on. Learning is left to `training.train`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from difficulty.log.label_signals import LABELS, Labels
+from difficulty.log.label_signals import LABELS
 from planner.commands.terminal.options import (
     as_json,
     by_family_option,
@@ -34,7 +34,9 @@ _TEST_FRACTION: Final = 0.4
 @click.command("train", short_help="Train a policy on sample logs.")
 @logs_argument
 @folder_option("policy", "Folder of the bundle.")
-@click.option("--trials", type=click.IntRange(min=1), default=200, show_default=True, help="Optuna trials.")
+@click.option(
+    "--trials", "n_trials", type=click.IntRange(min=1), default=200, show_default=True, help="Optuna trials."
+)
 @seed_option
 @click.option(
     "--objective",
@@ -75,17 +77,13 @@ _TEST_FRACTION: Final = 0.4
 def command(
     logs: Logs,
     out: Path,
-    trials: int,
     seed: int,
     objective: Objective,
-    reward: str,
-    labels: Labels | None,
-    unit: str | None,
     storage: str | None,
     test_fraction: float | None,
     by_family: str | None,
-    learned_verifier: bool,
     as_json: bool,
+    **how: Any,
 ) -> None:
     """Train a policy on sample logs and write it as a bundle.
 
@@ -107,16 +105,12 @@ def command(
             bundle = train(
                 training_side,
                 out=out,
-                n_trials=trials,
                 seed=seed,
                 objective=objective,
-                reward=reward,
-                labels=labels,
-                unit=unit,
                 storage=storage,
-                learned_verifier=learned_verifier,
                 family=by_family,
                 progress=tell,
+                **how,
             )
     except KeyboardInterrupt:
         note(_how_to_resume(storage))

@@ -74,6 +74,7 @@ def bootstrap_option(n_replicates: int = 2000) -> Decorator:
     """Return the option ``--bootstrap``."""
     return click.option(
         "--bootstrap",
+        "n_bootstrap",
         type=click.IntRange(min=100),
         default=n_replicates,
         show_default=True,
