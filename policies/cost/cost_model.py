@@ -25,6 +25,8 @@ from policies.cost.usage import Usage
 _Fields: TypeAlias = Mapping[str, FloatArray]
 
 _TOKENS: Final = ("prompt_tokens", "output_tokens", "verifier_tokens", "predictor_tokens")
+# Fields of a usage that some unit prices.
+_PRICED: Final = (*_TOKENS, "cached_prompt_tokens", "samples", "requests", "seconds")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,19 +138,7 @@ class CostModel:
             total = float(sum(getattr(usage, name) for name in formula.reads(self, generator)))
             if not math.isnan(total):
                 return total
-        return float(
-            self.price_arrays(
-                generator,
-                samples=usage.samples,
-                prompt_tokens=usage.prompt_tokens,
-                cached_prompt_tokens=usage.cached_prompt_tokens,
-                output_tokens=usage.output_tokens,
-                verifier_tokens=usage.verifier_tokens,
-                predictor_tokens=usage.predictor_tokens,
-                requests=usage.requests,
-                seconds=usage.seconds,
-            )
-        )
+        return float(self.price_arrays(generator, **{name: getattr(usage, name) for name in _PRICED}))
 
     def price_arrays(
         self,
