@@ -15,7 +15,7 @@ from typing import Final, Literal, TypeAlias
 
 from difficulty.errors import InvalidFileError, InvalidLogError
 from difficulty.files.lines import numbered_lines
-from difficulty.log.found_in import found_in
+from difficulty.log.found_in import read_from
 
 Kind: TypeAlias = Literal["table", "lm_eval", "inspect_ai", "reasoning_gym", "openai_batch", "sample_log"]
 
@@ -32,7 +32,7 @@ def kind_of(path: Path) -> Kind:
     InvalidLogError
         When the file cannot be read.
     """
-    with found_in(path), path.open("rb") as file:
+    with read_from(path), path.open("rb") as file:
         head = file.read(_HEAD)
     if head.startswith(b"PK") and (path.suffix == ".eval" or _holds_samples(path)):
         return "inspect_ai"

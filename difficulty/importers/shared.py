@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias
 from difficulty.errors import InvalidFileError, InvalidInputError, InvalidLogError
 from difficulty.files.lines import decode_text
 from difficulty.generator import Generator
-from difficulty.log.found_in import found_in
+from difficulty.log.found_in import read_from
 from difficulty.log.sample_log import SampleLog
 
 Extract: TypeAlias = Callable[[str], str | None]
@@ -175,7 +175,7 @@ def refuse_copies(paths: Sequence[str | os.PathLike[str]]) -> None:
     seen: dict[str, Path] = {}
     for path in map(Path, paths):
         digest = sha256()
-        with found_in(path), path.open("rb") as file:
+        with read_from(path), path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
         other = seen.setdefault(digest.hexdigest(), path)

@@ -14,7 +14,7 @@ from difficulty.errors import InvalidFileError, InvalidLogError
 
 @contextmanager
 def found_in(path: str | os.PathLike[str], line: int | None = None, *, what: str = "") -> Iterator[None]:
-    """Let errors that are raised inside name a file; those of the system count as its own.
+    """Let errors that are raised inside name a file.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def found_in(path: str | os.PathLike[str], line: int | None = None, *, what: str
     Raises
     ------
     InvalidLogError
-        For a file or a log that is wrong, and for a file that cannot be read.
+        For a file or a log that is wrong.
 
     Examples
     --------
@@ -44,6 +44,19 @@ def found_in(path: str | os.PathLike[str], line: int | None = None, *, what: str
         raise InvalidLogError(
             reason, path=error.path or os.fspath(path), line=line if error.line is None else error.line
         ) from error
+
+
+@contextmanager
+def read_from(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Say of what the system refuses inside that the file cannot be read.
+
+    Raises
+    ------
+    InvalidLogError
+        When it cannot.
+    """
+    try:
+        yield
     except OSError as error:
         raise InvalidLogError(
             f"cannot read the file: {error.strerror or error}", path=os.fspath(path)

@@ -16,7 +16,7 @@ from difficulty.generator import Generator
 from difficulty.log.columns import LogColumns
 from difficulty.log.formats.jsonl import ParsedLog, read_jsonl, write_lines
 from difficulty.log.formats.parquet import PARQUET_MAGIC, read_parquet, write_parquet
-from difficulty.log.found_in import found_in
+from difficulty.log.found_in import read_from
 from difficulty.log.lines import encode_header, encode_lines
 
 
@@ -44,7 +44,7 @@ def read_file(path: Path, *, keep_first: bool = False) -> ParsedLog:
         raise InvalidLogError(
             "this is not a file; give the path of a .jsonl, .jsonl.gz or .parquet file", path=name
         )
-    with found_in(path), path.open("rb") as file:
+    with read_from(path), path.open("rb") as file:
         magic = file.read(len(PARQUET_MAGIC))
     read = read_parquet if magic == PARQUET_MAGIC else read_jsonl
     parsed = read(path, keep_first=keep_first)
