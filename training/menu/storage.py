@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -114,8 +115,13 @@ def _database(url: str) -> optuna.storages.BaseStorage:
         )
     from optuna.storages import RDBStorage
     from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+    from sqlalchemy.pool import NullPool
 
-    settings = {"connect_args": {"timeout": _SQLITE_SECONDS}} if kind.startswith("sqlite") else {}
+    settings: dict[str, Any] = {}
+    if kind.startswith("sqlite"):
+        settings = {"connect_args": {"timeout": _SQLITE_SECONDS}}
+        if urlsplit(url).path.strip("/") not in ("", ":memory:"):
+            settings["poolclass"] = NullPool  # opening a file is cheap, and nothing closes one in a pool
     for pause in (*_PAUSES, None):
         try:
             return RDBStorage(url, engine_kwargs=settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -64,7 +65,7 @@ BAD_LINES = {
     "too many correct": (line(samples="absent", n=3, n_correct=4), "n_correct must be at most n = 3, got 4"),
     "too many counted": (line(samples="absent", n=10**12, n_correct=4), "<= 1000000"),
     "nested too deeply": (
-        line(meta={}).replace("{}", '{"a": ' + "[" * 5000 + "]" * 5000 + "}"),
+        line(meta={}).replace("{}", '{"a": ' + "[" * 50_000 + "]" * 50_000 + "}"),
         "broken JSON",
     ),
     "nothing counted": (line(samples="absent", n=0, n_correct=0), "n must be at least 1"),
@@ -223,7 +224,8 @@ def test_a_line_without_end_does_not_fill_memory(tmp_path: Path) -> None:
     block = gzip.compress(b" " * (1 << 24), compresslevel=1)
     n_blocks = 2 * (MAX_LINE_BYTES >> 24)  # twice the limit, unpacked, in members of one file
     path.write_bytes(gzip.compress((HEADER + "\n").encode()) + block * n_blocks)
-    assert "unpack to more than" in refusal(path).reason
+    # Newer versions of gzip read so far ahead that the end of the line is missed first.
+    assert re.search("unpack to more than|longer than 64 MiB", refusal(path).reason)
     path.write_bytes((HEADER + "\n").encode() + b" " * (MAX_LINE_BYTES + 1))
     error = refusal(path)
     assert "longer than 64 MiB" in error.reason
@@ -288,7 +290,7 @@ BAD_TABLES: dict[str, tuple[dict[str, object], str, int | None]] = {
         2,
     ),
     "nested too deeply": (
-        {"meta": [None, '{"a":' + "[" * 5000 + "]" * 5000 + "}"]},
+        {"meta": [None, '{"a":' + "[" * 50_000 + "]" * 50_000 + "}"]},
         "must hold JSON text",
         2,
     ),

@@ -132,6 +132,15 @@ def test_workers_may_make_one_storage_at_once(tmp_path: Path, kind: str) -> None
     assert run(storage, 0) == 9
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="open files are looked up in /proc")
+def test_a_study_leaves_no_database_open(tmp_path: Path) -> None:
+    path = tmp_path / "study.db"
+    begun = study(f"sqlite:///{path}")
+    begun.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+    opened = [link.resolve() for link in Path("/proc/self/fd").iterdir()]
+    assert path.exists() and path.resolve() not in opened
+
+
 def test_first_trials_that_a_kill_took_with_it_are_queued_again(tmp_path: Path) -> None:
     first = [{"x": 0.25}, {"x": 0.75}]
     begun = study(tmp_path / "journal")
