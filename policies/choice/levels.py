@@ -176,7 +176,7 @@ def _move(
     below = int(level[0])
     gain, extra = value[:, above] - value[:, below], cost[:, above] - cost[:, below]
     order = _order(gain, extra, seed)
-    order = order[gain[order] > 0]
+    order = order[(gain[order] > 0) | ((gain[order] == 0) & (extra[order] < 0))]
     fits = np.cumsum(extra[order]) <= most - float(cost[:, below].sum())
     level[order[: int(fits.argmin()) if not fits.all() else len(order)]] = above
 

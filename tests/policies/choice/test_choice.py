@@ -195,6 +195,18 @@ def test_a_batch_spends_what_brings_more() -> None:
         assert 0.97 * budget <= spent <= budget * (1 + 1e-6)
 
 
+@pytest.mark.parametrize("n", [20, 80])
+def test_what_some_save_at_no_loss_pays_for_others(n: int) -> None:
+    """Half of the prompts are told the same at the next level and cost less there, the others gain by it."""
+    value = np.tile([[0.5, 0.5], [0.5, 0.9]], (n // 2, 1))
+    cost = np.tile([[3.0, 2.0], [1.0, 2.5]], (n // 2, 1))
+    told = spend(value, cost, budget=float(cost[:, 1].sum()) * 1.0001, prices=np.array([1.0, 0.1]))
+    nearly = spend(value, cost, budget=float(cost[:, 1].sum()) - 2.0, prices=np.array([1.0, 0.1]))
+    worth = [float(value[np.arange(n), one.level].mean()) for one in (told, nearly)]
+    assert worth[0] == pytest.approx(0.7)
+    assert worth[1] == pytest.approx(0.7 - 2 * 0.4 / n)
+
+
 def test_a_target_is_reached_at_least_cost_or_refused() -> None:
     value = np.tile([0.2, 0.5, 0.6], (100, 1))
     cost = np.tile([1.0, 2.0, 9.0], (100, 1))
