@@ -99,7 +99,9 @@ def lines_of_rows(
     choice, nested = choose_by_cells(rows, columns)
     refuse_repeated(rows, choice)
     habits = habits_of(rows, choice, threshold=threshold)
-    reader = _Reader(choice, nested, generators or {}, threshold, habits)
+    column = choice.columns.get("generator")
+    some_named = column is not None and any(not is_missing(plain(row.cells.get(column))) for row in rows)
+    reader = _Reader(choice, nested, generators or {}, threshold, habits, some_named)
     for row in rows:
         try:
             reader.add(row)
@@ -138,6 +140,7 @@ class _Reader:
         known: Mapping[str, Generator],
         threshold: float | None,
         habits: Habits,
+        some_named: bool,
     ) -> None:
         self.generators: dict[str, Generator] = {}
         self.n_empty = 0
@@ -147,6 +150,7 @@ class _Reader:
         self._nested = None if nested is None else nested.columns
         self._known = known
         self._alone = next(iter(known)) if len(known) == 1 else _UNNAMED
+        self._some_named = self._alone == _UNNAMED and some_named
         self._threshold = threshold
         self._habits = habits
         self._lines: dict[tuple[str, ...], dict[str, Any]] = {}
@@ -225,7 +229,12 @@ class _Reader:
                     "one prompt: name another column as the id, or none, so that texts tell prompts apart"
                 )
             earlier[name] = value
-        generator = self._text(row, "generator") or self._alone
+        named = self._text(row, "generator")
+        if named is None and self._some_named and self._columns["generator"] in row.cells:
+            raise InvalidLogError(
+                "the row names no generator, and other rows do; name its own, or leave the row out"
+            )
+        generator = named or self._alone
         if generator not in self.generators:
             self.generators[generator] = self._known.get(generator) or Generator(name=generator)
         line = {"prompt_id": prompt_id, "generator": generator, **fields}

@@ -149,3 +149,10 @@ def test_a_threshold_that_is_no_number_is_refused_and_grades_nothing(threshold: 
     frame = {"question": ["2 + 2?"], "prediction": ["4"], "mark": [0.7]}
     with pytest.raises(InvalidInputError, match="threshold must be a finite number"):
         SampleLog.from_frame(frame, columns={"correct": "mark"}, threshold=threshold)
+
+
+def test_a_row_that_names_no_generator_among_rows_that_do_is_refused() -> None:
+    frame = {"question": ["2 + 2?", "3 + 3?"], "model": ["tiny", None], "correct": [1, 0]}
+    with pytest.raises(InvalidLogError, match="line 2: the row names no generator, and other rows do"):
+        SampleLog.from_frame(frame)
+    assert list(SampleLog.from_frame({**frame, "model": [None, None]}).generators) == ["model"]
