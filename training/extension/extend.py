@@ -52,8 +52,8 @@ class Extended:
         Prompts with verdicts that it was learned from; those of which graded answers of other generators
         tell; and all of which samples told how far they agree.
     skill : float
-        Share of the true variance of its success that is foretold for labelled and told prompts left out;
-        below 0 where nothing is.
+        Share of the true variance of its success that is foretold, at most 1, for prompts left out all of
+        whose samples have a verdict of their own or of others; below 0 where nothing is.
     rate, deviation : float
         Its mean success over the reference prompts, and how far a prompt's may lie from what is foretold.
     offered : float
@@ -157,7 +157,9 @@ def extend(
     grown = joined(bundle, own, name, table, offered, fit, drawn.prompts)
     deviation = fit.deviation(references, rates)
     asked = Asked.of(candidates, drawn.prompts, graded, unknown if n_told else None)
-    skill = _skill(fit.left_out(rates[:, None])[:, 0], rates, own.pool(name).n_valued)
+    value = own.pool(name).value
+    sure = (np.isnan(value) | (value == 0.0) | (value == 1.0)).all(axis=1)
+    skill = _skill(fit.left_out(rates[:, None])[sure, 0], rates[sure], own.pool(name).n_valued[sure])
     return Extended(
         bundle=replace(
             grown,
@@ -223,5 +225,7 @@ def _skill(foretold: FloatArray, rates: FloatArray, n: NDArray[np.int64]) -> flo
     """Return the share of the variance of rates that is foretold, both corrected for their noise."""
     some = n > 1
     noise = float((rates[some] * (1 - rates[some]) / (n[some] - 1)).mean()) if some.any() else 0.0
-    true = float(rates.var()) - noise
-    return 1 - (float(np.mean((foretold - rates) ** 2)) - noise) / true if true > 1e-9 else 0.0
+    true = float(rates.var()) - noise if len(rates) else 0.0
+    if true <= 1e-9:
+        return 0.0
+    return min(1 - (float(np.mean((foretold - rates) ** 2)) - noise) / true, 1.0)

@@ -78,7 +78,7 @@ def with_known_answers(factors: Factors, log: SampleLog, name: str) -> KnownAnsw
         _check_verdicts(signals, own & mine, seen.verdict, name)
         blank = own & mine & ~graded & seen.told
         value[blank] = np.where(signals.silent, 0.0, seen.verdict)[blank]
-        other = own & seen.told & np.isnan(seen.verdict) & ~signals.silent
+        other = own & seen.told & np.isnan(seen.verdict) & (signals.answer >= 0)
         strange[other], right_known[other] = True, seen.right_known[other]
     places, agreeing, chance = factors.place(log.prompts), _agreeing(signals), np.full(len(mine), np.nan)
     for known in (True, False):

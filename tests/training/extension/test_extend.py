@@ -337,7 +337,7 @@ def test_with_graded_answers_of_others_nothing_need_be_graded_at_first(bed: Bed)
     new, old = bed.left.select_generators([NEW]), bed.left.select_generators(["model-0"])
     found = extend(bed.bundle, SampleLog.merge([new.without_verdicts(), old]), n_next=20)
     assert found.n_labelled == 0 and found.n_told == len(bed.left.prompts)
-    assert found.skill > 0.3 and found.offered > 0
+    assert 0.3 < found.skill <= 1.0 and found.offered > 0
     # Named are prompts to which it gave answers that the other did not give.
     mine, others = (bed.left.pool(name).answer for name in (NEW, "model-0"))
     rows = {prompt.id: row for row, prompt in enumerate(bed.left.prompts)}

@@ -84,6 +84,16 @@ def test_such_answers_are_right_as_often_as_those_of_prompts_like_it() -> None:
     assert found.unknown.min() > 0.25 and found.unknown.max() <= 0.5 * 0.25**0.25
 
 
+def test_samples_without_answers_are_told_nothing() -> None:
+    records: list[dict[str, object]] = []
+    for at in range(40):
+        records += lines(at, 0, [(f"a{at}", True), (f"b{at}", False)], [])
+        samples = [{"correct": at % 2 == 0 if at < 10 else None}] * 2
+        records[-1]["samples"] = samples
+    found = with_known_answers(OF_KINDS, log_of(records), "new")
+    assert found.n_told == 0 and not found.unknown.any()
+
+
 def test_verdicts_that_contradict_those_of_others_are_refused() -> None:
     records: list[dict[str, object]] = []
     for at in range(40):
