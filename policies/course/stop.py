@@ -32,6 +32,8 @@ __all__ = [
 ]
 
 Counts: TypeAlias = NDArray[np.int64] | int
+# Thresholds come from tables, which hold scores in single precision: half a unit in its last place, and more.
+_SINGLE: Final = 1e-7
 
 
 class Evidence(NamedTuple):
@@ -247,7 +249,7 @@ class BestScore:
 
     def enough(self, evidence: Evidence) -> BoolArray:
         """Return where the best is good enough."""
-        return np.asarray(evidence.best >= self.threshold)
+        return np.asarray(evidence.best >= self.threshold - _SINGLE * abs(self.threshold))
 
     def __str__(self) -> str:
         return f"until the best reaches {self.threshold:.3g}"

@@ -127,3 +127,13 @@ def test_votes_start_anew_with_a_generator_whose_answers_do_not_compare() -> Non
 def test_numbers_out_of_range_are_refused(make) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(InvalidInputError):
         make()
+
+
+@pytest.mark.parametrize("tenths", range(11))
+def test_a_score_that_a_threshold_was_taken_from_reaches_it(tenths: int) -> None:
+    """Tables hold scores in single precision, and thresholds are some of them; a verifier gives .8 itself."""
+    rule = BestScore(threshold=float(np.float32(tenths / 10)))
+    nothing = Evidence(1, 1, 1, 0, 1, 0, tenths / 10)
+    assert bool(rule.enough(nothing))
+    assert not bool(rule.enough(nothing._replace(best=tenths / 10 - 1e-3)))
+    assert not bool(rule.enough(nothing._replace(best=-np.inf)))
