@@ -111,7 +111,8 @@ class BackendSpec:
             raise InvalidInputError(f"the backend must be one of {', '.join(BACKENDS)}; got {self.kind!r}")
         needed = {"openai": "base_url", "transformers": "model", "vllm": "model", "replay": "log"}[self.kind]
         if not getattr(self, needed):
-            raise InvalidInputError(f"the {self.kind} backend needs {needed}")
+            option = f"--{needed.replace('_', '-')}"
+            raise InvalidInputError(f"the {self.kind} backend needs {option} ({needed}= in Python)")
         for name, kinds in _ONLY.items():
             if getattr(self, name) and self.kind not in kinds:
                 raise InvalidInputError(f"{name} does not go with the {self.kind} backend")

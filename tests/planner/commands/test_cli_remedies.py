@@ -234,3 +234,11 @@ def test_no_command_writes_over_what_it_reads(
     assert "name another file" in capsys.readouterr().err
     assert (tmp_path / "log.jsonl").read_bytes() == log.read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl", "policy", "prompts.csv"]
+
+
+def test_a_replay_without_a_log_names_the_option(
+    bundle: Path, log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = ["run", str(bundle), str(log), "--budget", "600", "--out", str(tmp_path / "out.jsonl")]
+    assert main([*run, "--backend", "replay"]) == 2
+    assert "the replay backend needs --log" in capsys.readouterr().err
