@@ -43,12 +43,13 @@ _NOTICED: Final = 0.05
 # And in each band once it is: over the static mix, other courses for all over early stopping, choices by
 # text, and another way to choose by text.
 _ADMITTED: Final = (1.0, 0.5, 2.5, 2.0)
-# Where the static mix gains this many over the best single samples, answers or scores tell right from wrong,
-# and what is at stake is no longer whether there is anything to learn but which course is better: courses for
-# all need less, and give way in a band only where they lost there.
-_TELLS: Final = 2.5
+# Where the static mix gains the first of these over the best single samples, answers or scores tell right
+# from wrong; where text explains single samples by the second, out of fold, it tells something. What is at
+# stake then is no longer whether there is anything to learn but which course is better: less is asked, and
+# courses for all give way in a band only where they lost there.
+_TELLS: Final = (2.5, 3.0)
 _SHOWN_THEN: Final = 2.0
-_ADMITTED_THEN: Final = (-1.0, -1.0, *_ADMITTED[2:])
+_ADMITTED_THEN: Final = (-1.0, -1.0, 2.0, 2.0)
 _N_BANDS: Final = 4
 
 
@@ -136,8 +137,9 @@ def verdict(bench: Bench, *, by_text: bool = True, shown: tuple[float, float] = 
     -----
     The best of many courses of equal worth is lucky by three errors, and deployed where there is nothing to
     learn if no more is asked. That votes or scores are of use is shown with far fewer prompts: the static mix
-    is chosen among few courses. Where it is, an error of two is enough for courses for everybody; asking for
-    more lost .004 on 120 prompts of eleven simulated kinds (`notebooks/LOG.md`, 2026-11-29).
+    is chosen among few courses; and so it is that text tells right from wrong. Where it is shown, an error of
+    two is enough; asking for more lost .004 on 120 prompts of eleven simulated kinds (`notebooks/LOG.md`,
+    2026-11-29).
     """
     names = [name for name in PROCEDURES if by_text or name not in BY_TEXT]
     learned: dict[str, Procedure] = {name: PROCEDURES[name] for name in names}
@@ -164,9 +166,13 @@ def verdict(bench: Bench, *, by_text: bool = True, shown: tuple[float, float] = 
         return [paired(_mean(realised[name] - realised[now], band), bench.groups) for now, band in pairs]
 
     chosen = ["static mix"] * len(bands)
-    tells = max(_in_errors(gains("static mix", [_ONCE] * len(bands)))) > _errors(_TELLS, n_groups)
-    enough = _errors(min(shown[0], _SHOWN_THEN) if tells else shown[0], n_groups), _errors(shown[1], n_groups)
-    admitted = _ADMITTED_THEN if tells else _ADMITTED
+    signals = (
+        max(_in_errors(gains("static mix", [_ONCE] * len(bands)))),
+        _explained(bench) if by_text else 0.0,
+    )
+    tells = [signal > _errors(least, n_groups) for signal, least in zip(signals, _TELLS, strict=True)]
+    needed = [min(most, _SHOWN_THEN) if told else most for most, told in zip(shown, tells, strict=True)]
+    enough = [_errors(least, n_groups) for least in needed]
     noticed = _noticed(bench, static, judged, bench.prices * spent / share, _errors(shown[0], n_groups))
     believed = [False, False]
     for name in names[1:]:
@@ -181,7 +187,8 @@ def verdict(bench: Bench, *, by_text: bool = True, shown: tuple[float, float] = 
         if believed[kind] or saving:
             for place, gained in enumerate(errors):
                 another = chosen[place] in BY_TEXT if kind else chosen[place] != "static mix"
-                if gained > _errors(admitted[2 * kind + another], n_groups):
+                admitted = (_ADMITTED_THEN if tells[kind] else _ADMITTED)[2 * kind + another]
+                if gained > _errors(admitted, n_groups):
                     chosen[place] = name
     told = {name: gains(name, ["static mix"] * len(bands)) for name in names}
     return Verdict(
@@ -204,6 +211,17 @@ def _singles(bench: Bench) -> Bench:
     for owner in np.unique(bench.owner[bench.static]):
         cheapest[np.where(bench.owner == owner, cost, np.inf).argmin()] = True
     return replace(bench, static=cheapest)
+
+
+def _explained(bench: Bench) -> float:
+    """Return what beliefs out of fold explain of single samples, in its standard errors over groups."""
+    once = bench.value[:, _singles(bench).static].astype(np.float64)
+    usual = np.empty_like(once)
+    for fold in np.unique(bench.folds):
+        held = bench.folds == fold
+        usual[held] = once[~held].mean(axis=0)
+    explained = (once - usual) ** 2 - (once - bench.weights @ once) ** 2
+    return _in_errors([paired(explained.mean(axis=1), bench.groups)])[0]
 
 
 def _noticed(
