@@ -41,8 +41,8 @@ def labels_sentence(labels: Mapping[str, Any]) -> str:
     if labels["lost"]:
         lost = labels["lost"]
         text += (
-            f"; choosing by labels in place of verdicts loses {difference(lost['lost'], lost['interval'])} "
-            "of value net of cost"
+            "; one course for everybody, chosen by labels in place of verdicts, loses "
+            f"{difference(lost['lost'], lost['interval'])} of value net of cost (choices by text not counted)"
         )
     elif labels["doubt"]:
         text += f". What that leaves open: {labels['doubt']}"
