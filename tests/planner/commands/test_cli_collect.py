@@ -86,12 +86,12 @@ def test_missing_pieces_give_exit_code_1_and_come_at_the_next_start(
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--backend", "openai"], "needs base_url"),
+        (["--backend", "openai"], "needs --base-url"),
         (["--backend", "openai", "--base-url", "ftp://x", "--model", "m"], "base_url must look like"),
         (["--backend", "openai", "--base-url", "http://x/v1"], "generators without a model"),
         (["--backend", "openai", "--base-url", "http://k:p@x/v1", "--model", "m"], "no credentials"),
-        (["--backend", "transformers"], "needs model"),
-        (["--backend", "replay"], "needs log"),
+        (["--backend", "transformers"], "needs --model"),
+        (["--backend", "replay"], "needs --log"),
         (["--backend", "replay", "--log", "x", "--base-url", "http://x/v1"], "does not go with"),
         (["--backend", "openai", "--base-url", "http://x/v1", "--extra-body", "[1]"], "extra_body"),
         (["--backend", "openai", "--base-url", "http://x/v1", "--key-variable", "NOT_SET"], "NOT_SET"),
