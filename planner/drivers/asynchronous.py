@@ -161,6 +161,7 @@ class _Driver:
         while n:
             permit = await self._admit(session, request, n)
             if permit.hold is None:
+                self._desk.ledger.give_way(session.account)
                 return (*arrivals, *refused(ask, range(first, first + n), permit.refusal or TIME_IS_UP))
             granted = permit.n
             own = replace(permit.of(request, first), revocable=self._may_be_cancelled(ask))

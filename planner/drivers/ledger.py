@@ -162,6 +162,12 @@ class Ledger:
         self.set_aside -= account.reserve
         account.reserve = 0.0
 
+    def give_way(self, account: Account) -> None:
+        """Set nothing aside for a prompt that was refused, where what is left does not do for all."""
+        most = self.limits.max_cost
+        if most is not None and self.committed + self.set_aside > most:
+            self.release(account)
+
     def write_off(self, hold: Hold, usage: Usage) -> None:
         """Book a cancelled request whose tokens nobody counted to the end; `usage` is what is known of it.
 

@@ -108,6 +108,7 @@ def _admit(
             if admission.for_all:
                 break
             continue
+        desk.ledger.give_way(entry.session.account)
         inbox[entry.session].extend(refused(entry.ask, list(entry.left), admission.refusal))
         entry.left.clear()
     return parts

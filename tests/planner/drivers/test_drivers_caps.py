@@ -17,9 +17,11 @@ from difficulty.generator import Generator
 from difficulty.prompt import Prompt
 from planner.drivers import Ledger, Limits
 from planner.drivers.accounts import Account
+from planner.drivers.turns import Part, Standing, Turn
 from planner.ports.outcome import Outcome
 from planner.ports.ports import Completion, SampleRequest
 from planner.simulated import SimulatedVerifier
+from planner.strategies.task import Task
 from policies.cost.cost_model import CostModel
 from policies.cost.usage import Usage
 
@@ -344,3 +346,26 @@ def test_what_is_set_aside_for_one_prompt_is_not_spent_by_another() -> None:
     assert ledger.admit(greedy, one_sample(GENERATOR), 9).n == 3
     assert ledger.admit(later, one_sample(GENERATOR), 9).n == 2
     assert (ledger.set_aside, later.reserve) == (0.0, 0.0)
+
+
+class _AllAtOnce:
+    """Opens everything at once, with two samples' worth set aside for each prompt."""
+
+    comes_back = False
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self._parts = [Part([Turn(number, one, 2.0) for number, one in enumerate(tasks)])]
+
+    def next(self, standing: Standing) -> Part:
+        return self._parts.pop() if self._parts else Part([])
+
+
+@both
+def test_what_is_set_aside_beyond_the_budget_keeps_nobody_from_an_answer(driver: type) -> None:
+    """Samples may turn out dearer than planned; what some cannot have then is there for others."""
+    model = CostModel(unit="samples")
+    tasks = [task("majority_vote", id=f"p{i}", width=2) for i in range(10)]
+    limits = Limits(max_cost=8.0, price=model.price)
+    outcomes = asyncio.run(driver(tasks, backend=backend(), limits=limits, turns=_AllAtOnce(tasks)))
+    assert sum(outcome.usage.samples for outcome in outcomes) == 8
+    assert sum(outcome.usage.samples > 0 for outcome in outcomes) >= 4
