@@ -98,7 +98,8 @@ def extend(
     generator : str, optional
         Which of the log's; needed where several are new.
     candidates : sequence of Prompt
-        Prompts that could be labelled next; by default those that were drawn and that nobody graded.
+        Prompts that could be labelled next; by default those that were drawn and that nobody graded. Of more
+        than 3,000, some in even steps are weighed.
     n_next : int
         How many of them to name.
     cost_model : CostModel, optional

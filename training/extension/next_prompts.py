@@ -19,6 +19,8 @@ from training.extension.factors import Fit, Places, likeness
 
 # Variance of a verdict, in units of how much kinds of prompts differ by (`training.extension.known_answers`).
 _NOISE: Final = 3.0
+# Prompts that are weighed against each other: of more, some in even steps; memory grows as their square.
+_MOST_ASKED: Final = 3000
 
 
 class Asked(NamedTuple):
@@ -66,6 +68,7 @@ class Asked(NamedTuple):
             chosen = [self.drawn[row].id for row in rows]
             known = {prompt.id for prompt in self.drawn}
             prompts = tuple(prompt for prompt in prompts if prompt.id not in known)
+        prompts = tuple(prompts[at] for at in _some(np.arange(len(prompts))))
         more = min(n - len(chosen), len(prompts))
         if more:
             chosen += [prompts[row].id for row in next_prompts(fit, fit.factors.place(prompts), more)]
@@ -120,13 +123,20 @@ def next_answers(
     Greedy as in `next_prompts`: what is uncertain of a prompt is how much more often than foretold answers
     that nobody else gave are right on prompts like it, times how much is unknown of its samples.
     """
-    rows = np.flatnonzero(unknown > 0)
+    rows = _some(np.flatnonzero(unknown > 0))
     weight, like = unknown[rows], places.take(rows)
     covariance, noise = likeness(like, like) * np.outer(weight, weight), _NOISE * weight
     for row in np.flatnonzero(labelled[rows]).tolist():
         covariance -= _told(covariance, row, float(noise[row]))
     asked = open_to[rows] & ~labelled[rows]
     return [int(rows[row]) for row in _greedy(covariance, noise, asked, min(n, int(asked.sum())))]
+
+
+def _some(rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return all rows, or of many some in even steps."""
+    if len(rows) <= _MOST_ASKED:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, _MOST_ASKED).astype(np.intp)]
 
 
 def _told(covariance: FloatArray, row: int, noise: float) -> FloatArray:

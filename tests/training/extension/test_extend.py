@@ -7,11 +7,13 @@ import pytest
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
+from difficulty.prompt import Prompt
 from planner import Budget, Planner
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.cli import main
 from policies.menu.halves import row_mean
 from training import train
+from training.extension import next_prompts as naming
 from training.extension.agreement import fit_with_agreement, self_agreement, worth_reading
 from training.extension.extend import extend
 from training.extension.factors import Factors, fit_process
@@ -232,6 +234,16 @@ def test_next_prompts_tell_most_of_the_rest(bed: Bed) -> None:
         return float((factors.own(pool) - np.einsum("nl,lm,nm->n", cross, grown.inverse, cross)).sum())
 
     assert left(chosen) < left(by_lot)
+
+
+def test_of_very_many_candidates_some_in_even_steps_are_weighed(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(naming, "_MOST_ASKED", 10)
+    many = [Prompt(id=f"new {at}", text=f"What is {at} plus {at * at}?") for at in range(40)]
+    found = extend(bed.bundle, bed.labelled(30), candidates=many, n_next=20).next_prompts
+    steps = {f"new {int(at)}" for at in np.linspace(0, 39, 10)}
+    assert set(found) == steps and len(found) == 10
 
 
 def test_next_prompts_are_named_once_and_none_that_is_labelled(bed: Bed) -> None:
