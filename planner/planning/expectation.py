@@ -81,6 +81,8 @@ class Expectation:
         The S pairs of course and generator.
     exact : ndarray of bool, shape (C,)
         Courses whose cost is certain before anything is drawn.
+    least : ndarray of float64, shape (C,)
+        What each costs for sure: the samples of its first step where samples are counted, else 0.
     per_request : mapping of str to float
         Cost of one prompt token, by generator.
     lengths : Lengths
@@ -91,6 +93,7 @@ class Expectation:
     courses: Sequence[Course]
     slots: Slots
     exact: NDArray[np.bool_]
+    least: FloatArray
     per_request: Mapping[str, float]
     lengths: Lengths
 
@@ -136,6 +139,9 @@ class Expectation:
             courses=table.courses,
             slots=table.slots,
             exact=np.array([model.unit == "samples" and course.one_shot for course in table.courses]),
+            least=np.array(
+                [least_samples(course) if model.unit == "samples" else 0.0 for course in table.courses]
+            ),
             per_request=per_request,
             lengths=lengths,
         )
@@ -177,6 +183,12 @@ class Expectation:
         if sent is not None:
             cost = cost + self.slots.total(sent * mean[:, 2 * c :], c)
         return value, cost
+
+
+def least_samples(course: Course) -> float:
+    """Return how many samples a course draws for sure."""
+    first = course.steps[0]
+    return 0.0 if first.kind == "search" else float(first.n)
 
 
 def _token_price(model: CostModel, generator: str) -> float:

@@ -169,7 +169,8 @@ class Chooser:
             seen, spent = (value, cost) if self.by_text[level] else alike
             course = policy.choose_at(price, seen, spent, open_to, level=level)[:, None]
             told, decides, ratio = told[:, [level]], decides[:, [level]], ratio[[level]]
-        paid = cost[rows, course] * np.where(self.expectation.exact[course], 1.0, ratio)
+        paid = cost[rows, course] * np.where(exact[course], 1.0, ratio)
+        paid = np.maximum(paid, self.expectation.least[course])
         return Taken(self.place[course].astype(np.int32), decides, told, paid)
 
     def single_samples(self, prompts: Sequence[Prompt]) -> tuple[list[str], FloatArray] | None:

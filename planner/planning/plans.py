@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.prompt import Prompt
+from planner.planning.expectation import least_samples
 from planner.planning.menu import Menu
 from planner.planning.request import STRANGE
 from policies.choice.telling import Telling
@@ -125,13 +126,13 @@ class Writer:
         familiarity: FloatArray | None,
     ) -> list[tuple[float, float] | None]:
         """Return where the expected cost of each plan lies; None where only the mean is known."""
+        exact, sure = np.zeros(len(course), dtype=bool), np.zeros(len(course))
         if self.unit == "samples":
-            exact = np.array([self.courses[at].one_shot for at in course.tolist()], dtype=bool)
-        else:
-            exact = np.zeros(len(course), dtype=bool)
+            exact = np.array([one.one_shot for one in self.courses])[course]
+            sure = np.array([least_samples(one) for one in self.courses])[course]
         low, high = self.telling.cost_interval(level, familiarity)
         known = exact | ~np.isnan(low) & (self.unit == self.learned_unit)
-        lower = np.where(exact, cost, cost * low).tolist()
+        lower = np.where(exact, cost, np.maximum(cost * low, sure)).tolist()
         upper = np.where(exact, cost, cost * high).tolist()
         return [(a, b) if told else None for a, b, told in zip(lower, upper, known.tolist(), strict=True)]
 

@@ -154,3 +154,9 @@ def test_what_was_not_recorded_cannot_be_priced() -> None:
     nowhere = Lengths(reference={name: np.full(2, np.nan) for name in GENERATORS}, fit={})
     with pytest.raises(UnknownUnitError, match="prompt_tokens were not recorded"):
         Expectation.of(table(), CostModel(unit="total_tokens", generators=GENERATORS), nowhere)
+
+
+@pytest.mark.parametrize(("unit", "least"), [("samples", [1, 5, 1, 1]), ("output_tokens", [0, 0, 0, 0])])
+def test_the_samples_of_the_first_step_are_drawn_for_sure(unit: Any, least: list[float]) -> None:
+    priced = Expectation.of(table(), CostModel(unit=unit, generators=GENERATORS), LENGTHS)
+    assert priced.least.tolist() == least

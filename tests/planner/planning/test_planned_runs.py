@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from difficulty.errors import InvalidInputError
+from difficulty.errors import InvalidBudgetError, InvalidInputError
 from planner.backends.replay import ReplayBackend
 from planner.planner import Planner
 from planner.ports.ports import Completion, SampleRequest
@@ -215,3 +216,17 @@ def test_no_answer_is_no_answer() -> None:
 def test_nothing_is_planned_or_run_for_no_prompts() -> None:
     assert Planner.untrained().plan([], price=1.0) == []
     assert Planner.untrained().run([], price=1.0, backend=Silent()) == []
+
+
+def test_no_plan_is_said_to_draw_less_than_its_first_step(planner: Planner, trained: Any) -> None:
+    """Costs that came out lower than expected, in tokens, say nothing of what is drawn for sure."""
+    policy = planner.bundle.policy
+    cheaper = replace(policy, telling=replace(policy.telling, cost=np.full(len(policy.telling), 0.8)))
+    saving = Planner(bundle=replace(planner.bundle, policy=cheaper, unit="samples"))
+    prompts = trained.test_log.prompts[:8]
+    for point in saving.frontier(prompts):
+        for plan in saving.plan(prompts, price=point.price):
+            assert plan.course is not None and plan.expected_cost >= plan.course.steps[0].n
+            assert plan.cost_interval is None or plan.cost_interval[0] >= plan.course.steps[0].n
+    with pytest.raises(InvalidBudgetError, match="raise it to 1"):
+        saving.plan(prompts, budget=Budget(limit=0.95, unit="samples"))
