@@ -54,7 +54,9 @@ def with_answering(
     bench = learned.bench
     believed = Believed(bench.weights @ learned.value, bench.weights @ learned.cost)
     chosen = choose(believed, learned.policy.offered, learned.policy.prices)
-    more = [course for course in panels_of(log) if course not in learned.table.courses]
+    priced = {name for course in learned.table.courses for name in course.generators}
+    wanted = [course for course in panels_of(log) if priced.issuperset(course.generators)]
+    more = [course for course in wanted if course not in learned.table.courses]
     rows = np.arange(len(chosen))[:, None]
     told = learned.policy.telling.tell(
         learned.value.mean(axis=0, dtype=np.float64)[chosen],
@@ -78,7 +80,6 @@ def with_answering(
             deployed=np.concatenate([learned.deployed, none]),
             policy=replace(learned.policy, offered=offered),
         )
-    wanted = set(panels_of(log))
     answering = fit_answering(
         log,
         whole.table.courses,

@@ -47,6 +47,26 @@ def test_a_generator_with_gaps_is_trained_and_judged(gap: str, tmp_path: Path) -
     assert set(report.calibration) <= {"model-0", "model-1"} and "model-0" in report.calibration
 
 
+@pytest.mark.parametrize("gap", ["counts only", "no tokens"])
+def test_what_one_generator_lacks_is_done_without(gap: str, tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    simulated_log(80, n_samples=6, seed=1).write(path)
+    header, *lines = map(json.loads, path.read_text().splitlines())
+    for line in lines:
+        if line["generator"] != "model-1":
+            continue
+        if gap == "counts only":
+            samples = line.pop("samples")
+            line |= {"n": len(samples), "n_correct": sum(sample["correct"] for sample in samples)}
+        for sample in line.get("samples", []):
+            del sample["output_tokens"]
+    path.write_text("\n".join(map(json.dumps, [header, *lines])))
+    train_log, test_log = SampleLog.read(path).split(0.4)
+    bundle = train(train_log, tmp_path / "policy", n_trials=1, seed=0, unit="output_tokens")
+    assert {name for course in bundle.table.courses for name in course.generators} == {"model-0"}
+    assert evaluate(bundle, test_log, n_bootstrap=100).data["n_prompts"] == len(test_log.prompts)
+
+
 def test_ragged_samples_are_compared_where_they_are_known(tmp_path: Path) -> None:
     """Most test prompts have all samples that training saw, the others half of them."""
     train_log = simulated_log(120, n_samples=12, seed=1)
