@@ -47,8 +47,11 @@ def usual(n: NDArray[np.int64]) -> int:
 
 
 def levels_of(values: Float32Array, shares: Sequence[float] = _SCORES) -> list[float]:
-    """Return the levels of a recorded signal that courses stop at."""
-    return [float(level) for level in np.unique(np.quantile(values, shares).astype(np.float32))]
+    """Return the levels of a recorded signal that courses stop at, of its finite values."""
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return []
+    return [float(level) for level in np.unique(np.quantile(finite, shares).astype(np.float32))]
 
 
 def available(recorded: Recorded, generator: str) -> int:

@@ -14,7 +14,7 @@ from difficulty.log.sample_log import SampleLog
 from policies.cost.cost_model import CostModel
 from policies.course.course import Course, Step, waves
 from policies.course.selection import Selection
-from policies.course.stop import Agreement, Success
+from policies.course.stop import Agreement, BestScore, Success
 from policies.menu.build import build_menu
 from policies.table.grid import cascades, early_stopping, pair
 from policies.table.measure import measure, prompt_lengths
@@ -248,3 +248,18 @@ def test_votes_by_scores_below_zero_are_worth_what_a_replay_says() -> None:
     weighted = [at for at, course in enumerate(exact.courses) if str(course) == "a x4; vote by score"]
     replayed = replay(Recorded.of(log), [exact.courses[weighted[0]]])
     np.testing.assert_allclose(exact.value[:, weighted], replayed.value, atol=1e-6)
+
+
+def test_scores_beyond_single_precision_give_no_levels_to_stop_at() -> None:
+    records = [
+        {"prompt_id": f"p{at}", "generator": "a", "samples": [
+            {"answer": "x", "correct": True, "score": score} for score in (1e80, 1e60, 1e50, 2.0)
+        ]}
+        for at in range(4)
+    ]  # fmt: skip
+    with np.errstate(over="ignore"):
+        recorded = Recorded.of(SampleLog.from_records(records, {"a": Generator(name="a")}))
+    levels = {
+        course.stop.threshold for course in early_stopping(recorded) if isinstance(course.stop, BestScore)
+    }
+    assert levels == {2.0}
