@@ -152,7 +152,8 @@ class Desk:
         return session
 
     def close(self, number: int, session: Session) -> None:
-        """Hand in the outcome of a session whose requests are all settled."""
+        """Hand in the outcome of a session whose requests are all settled; free what is set aside for it."""
+        self.ledger.release(session.account)
         outcome = session.close()
         if self._run_log is not None and self._run_log.outcome(session.task) is None:
             self._run_log.add_outcome(session.task, outcome)

@@ -136,12 +136,16 @@ class Parts:
         return Part(turns, factor * sum(self._least[number] for number in self._rest))
 
     def _reserve(self, left: float, ratio: float) -> float:
-        """Return what is set aside for each prompt, in least costs: half of what is left may be in it."""
+        """Return what is set aside for each prompt, in least costs: half of what is left may be in it.
+
+        Where what is left does not do for all, an even share would buy each a sample that is cut off. Whoever
+        comes first is answered then.
+        """
         total = ratio * sum(self._least[number] for number in self._rest)
-        if total <= 0:
+        if not 0 < total <= left:
             return 0.0
         slack = left / total
-        return float(ratio * min(_RESERVE, slack, (1 + slack) / 2))
+        return float(ratio * min(_RESERVE, (1 + slack) / 2))
 
     def _judged(self, standing: Standing, *, prior: float) -> tuple[list[float], float]:
         """Return the costs of the opened prompts, and by how much plans misjudge costs.

@@ -369,3 +369,19 @@ def test_what_is_set_aside_beyond_the_budget_keeps_nobody_from_an_answer(driver:
     outcomes = asyncio.run(driver(tasks, backend=backend(), limits=limits, turns=_AllAtOnce(tasks)))
     assert sum(outcome.usage.samples for outcome in outcomes) == 8
     assert sum(outcome.usage.samples > 0 for outcome in outcomes) >= 4
+
+
+@both
+def test_what_is_set_aside_for_a_prompt_is_free_once_it_has_ended_without_a_sample(driver: type) -> None:
+    too_long, other = (
+        replace(one, prompt=replace(one.prompt, prompt_tokens=tokens))
+        for one, tokens in (
+            (task("majority_vote", id="p0", width=1), 9),
+            (task("majority_vote", id="p1", width=1), 5),
+        )
+    )
+    turns = _AllAtOnce([])
+    turns._parts = [Part([Turn(1, other, 0.0)]), Part([Turn(0, too_long, 5.0)])]
+    limits = Limits(max_cost=9.0, max_cost_per_prompt=5.0, price=lambda usage, _: usage.prompt_tokens)
+    first, second = asyncio.run(driver([too_long, other], backend=backend(), limits=limits, turns=turns))
+    assert (first.usage.samples, second.usage.samples) == (0, 1)

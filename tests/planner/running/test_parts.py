@@ -298,3 +298,41 @@ def test_least_answers_are_set_aside_for_all_that_have_drawn_nothing() -> None:
     assert [turn.reserve for turn in enough.turns] == pytest.approx([4 * least.cost] * 2)
     tight = parts(batch, 1.5 * 16 * least.cost, calls).next(Standing({}, {}, 0.0))
     assert tight.aside == pytest.approx(1.25 * 14 * least.cost)
+
+
+class EvenLengths:
+    """Answers of one length, which take twice what plans expect; those with a lower cap are cut at it."""
+
+    async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
+        rows = []
+        for request in requests:
+            cap = min(request.max_output_tokens or 80, 80)
+            whole = Completion(text="answer: right", prompt_tokens=0, output_tokens=80, finish_reason="stop")
+            cut = replace(whole, text="answ", output_tokens=cap, finish_reason="length")
+            rows.append([whole if cap == 80 else cut] * request.n)
+        return rows
+
+
+@both
+def test_money_that_does_not_do_for_all_answers_those_that_it_does_for(driver: DriverName) -> None:
+    """An even share of it would buy each of them a sample that is cut before its answer."""
+    batch = Batch(n_prompts=100, cap=None)
+    total = 1.2 * sum(one.cost for one in batch.least)
+    outcomes = asyncio.run(
+        run_plans(
+            batch.plan(range(100), total),
+            batch.prompts,
+            backend=EvenLengths(),
+            generators=batch.generators,
+            cost_model=batch.cost_model,
+            budget=Budget(limit=total, unit="output_tokens", scope="batch"),
+            replan=batch.plan,
+            least=batch.least,
+            extractor=SimulatedExtractor(),
+            limits=Limits(hold="worst"),
+            driver=driver,
+        )
+    )
+    assert cost(outcomes) <= total
+    # Of 60 that can be paid; the first part is held to what was planned.
+    assert sum(outcome.answer is not None for outcome in outcomes) >= 45
