@@ -90,8 +90,7 @@ class CoursePolicy:
         value, cost : ndarray, shape (N, C)
             Expected for each prompt.
         allowed : ndarray of bool, shape (N, C) or (1, C), optional
-            Courses that a prompt may take at all; where none of those on offer is, it takes the best of the
-            rest.
+            Courses that a prompt may take at all; where its choice is not, it takes the best of those.
         levels : ndarray of intp, optional
             Some of the L prices in place of all.
 
@@ -137,10 +136,10 @@ class CoursePolicy:
             worth = value[:, columns] - price * cost[:, columns]
             return np.asarray(columns[worth.argmax(axis=1)])
         worth = value - price * cost
-        on_offer = np.broadcast_to(allowed, worth.shape) & self.offered[level]
-        some = on_offer.any(axis=1, keepdims=True)
-        open_to = np.where(some, on_offer, np.broadcast_to(allowed, worth.shape))
-        return np.asarray(np.where(open_to, worth, -np.inf).argmax(axis=1))
+        taken = np.where(self.offered[level], worth, -np.inf).argmax(axis=1)
+        open_to = np.broadcast_to(allowed, worth.shape)
+        rest = np.where(open_to, worth, -np.inf).argmax(axis=1)
+        return np.asarray(np.where(open_to[np.arange(len(worth)), taken], taken, rest))
 
     def _at_once(
         self,
@@ -150,13 +149,13 @@ class CoursePolicy:
         allowed: NDArray[np.bool_] | None,
     ) -> NDArray[np.intp]:
         """Choose at all levels in one step, which is quicker for a few prompts."""
-        on_offer = self.offered[levels]
-        if allowed is not None:
-            mine = np.broadcast_to(allowed, value.shape)[:, None]
-            on_offer = on_offer & mine
-            on_offer = np.where(on_offer.any(axis=2, keepdims=True), on_offer, mine)
         worth = value[:, None] - self.prices[levels, None] * cost[:, None]
-        return np.asarray(np.where(on_offer, worth, -np.inf).argmax(axis=2))
+        taken = np.where(self.offered[levels], worth, -np.inf).argmax(axis=2)
+        if allowed is None:
+            return np.asarray(taken)
+        mine = np.broadcast_to(allowed, value.shape)
+        rest = np.where(mine[:, None], worth, -np.inf).argmax(axis=2)
+        return np.asarray(np.where(np.take_along_axis(mine, taken, axis=1), taken, rest))
 
     def columns(self, columns: NDArray[np.intp]) -> Self:
         """Return the policy over some of the courses; where all offers are gone, over all that are left."""

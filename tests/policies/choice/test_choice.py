@@ -30,6 +30,16 @@ def test_prompts_take_the_best_of_what_is_on_offer() -> None:
     assert found.tolist() == [[0, 1, 2], [0, 1, 2]]
 
 
+def test_what_is_left_of_an_offer_is_not_taken_for_want_of_what_it_was_made_for() -> None:
+    """The first course brings nothing; it was offered beside the last, which would have been taken."""
+    value, cost = np.array([[0.0, 0.5, 0.6]]), np.array([[1.0, 2.0, 3.0]])
+    allowed = np.array([[True, True, False]])
+    found = policy("001", "101", "110")
+    assert found.choose(value, cost).tolist() == [[2, 2, 1]]
+    assert found.choose(value, cost, allowed).tolist() == [[0, 1, 1]]
+    assert found.choose_at(0.1, value, cost, allowed).tolist() == [1]
+
+
 def test_where_nothing_on_offer_is_allowed_the_best_of_the_rest_is_taken() -> None:
     value, cost = np.array([[0.2, 0.5, 0.6]]), np.array([[1.0, 2.0, 4.0]])
     allowed = np.array([[True, True, False]])
