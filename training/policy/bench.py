@@ -34,7 +34,7 @@ class Bench:
         Courses of one generator that decide everything beforehand; those, and the stop rules that people
         know.
     owner : ndarray of intp, shape (C,)
-        Number of the generator that a course begins with.
+        Number of the generator that a course draws from, or of those that it does.
     prices : ndarray of float64, shape (L,)
         Falling.
     scale : Scale

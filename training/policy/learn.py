@@ -24,9 +24,10 @@ from policies.table.table import CourseTable
 from policies.verifier.learned_verifier import LearnedScorer
 from training.policy.bench import Bench
 from training.policy.columns import Columns, measure_columns, screen
-from training.policy.masks import rule_masks, static
+from training.policy.masks import of_one_generator, rule_masks, static, two_agree
 from training.policy.offers import Believed, believe
 from training.policy.told import fit_telling
+from training.policy.told_apart import told_apart
 from training.policy.verdict import Verdict, on_offer, shown_for, verdict
 
 Search: TypeAlias = Callable[[Bench], "Weighed | None"]
@@ -144,7 +145,8 @@ def learn(
         columns = measured.keep(screened)
         bench = bench_of(columns, better.choosing, groups=numbers, folds=folds)
     shown = shown_for(measured.table.courses, objective)
-    found = verdict(bench, by_text=weights is not None, shown=shown)
+    apart = np.inf if objective == "coverage" else told_apart(log, numbers)  # a checker knows
+    found = verdict(bench, by_text=weights is not None, shown=shown, apart=apart)
     offered_at = on_offer(bench, found)
     believed = believe(bench, bench.weights)
     telling = fit_telling(bench, believed, offered_at, None if weights is None else weights.sharp)
@@ -175,8 +177,8 @@ def bench_of(
 ) -> Bench:
     """Return columns as the choice sees them; without weights, prompts believe in all of the other folds."""
     courses = columns.table.courses
-    alone = np.array([len(course.generators) == 1 for course in courses])
     sampled = np.array([all(step.kind == "sample" for step in course.steps) for course in courses])
+    agreeing = np.array([two_agree(course) for course in courses])
     if weights is None:
         apart = (folds[:, None] != folds[None]).astype(np.float32)
         weights = apart / np.maximum(apart.sum(axis=1, keepdims=True), 1)
@@ -186,9 +188,9 @@ def bench_of(
         weights=weights,
         groups=groups,
         folds=folds,
-        static=np.array([course.one_shot for course in courses]) & alone,
-        known=alone & (sampled | np.array([course.one_shot for course in courses])),
-        owner=np.unique([course.generators[0] for course in courses], return_inverse=True)[1],
+        static=static(courses),
+        known=(of_one_generator(courses) & sampled) | static(courses) | agreeing,
+        owner=np.unique(["\0".join(course.generators) for course in courses], return_inverse=True)[1],
         prices=columns.prices,
         scale=columns.scale,
     )

@@ -65,7 +65,8 @@ def _weitzman(course: Course) -> bool:
     return isinstance(course.stop, BestScore) and recorded and _samples(course)
 
 
-def _two_agree(course: Course) -> bool:
+def two_agree(course: Course) -> bool:
+    """Return whether a course ends when two generators agree, and asks another one where they do not."""
     return course.stop == Agreement(count=2) and _samples(course, 2)
 
 
@@ -80,7 +81,7 @@ RULES: Final[Mapping[str, Callable[[Course], bool]]] = {
     "k agree": _k_agree,
     "until 75 % agree": _doubling,
     "until the best score is good enough (Weitzman)": _weitzman,
-    "two agree, else another model": _two_agree,
+    "two agree, else another model": two_agree,
     "one vote of several models": _pooled,
 }
 """Rules that people know, each at any cap, waves and selector that the table holds."""

@@ -1,9 +1,9 @@
 """The best course for everybody at each price, believed in order of what it asks to be believed.
 
-Static courses come first, then stop rules on the same generator, then those on any, then all courses. Where
-samples are other ones, or courses are thousands, the best is lucky, and replaces the one before only where
-its paired gain exceeds its standard error; between generators stop rules compete on equal terms, since a tie
-broken in favour of the static mix's own loses as often as it wins (`notebooks/LOG.md`, 2026-11-29).
+Static courses come first, then stop rules on the same generator, then all that people know, then all courses.
+Where samples are other ones, or courses are thousands, the best is lucky, and replaces the one before only
+where its paired gain exceeds its standard error; known rules compete on equal terms between generators, since
+a tie broken in favour of the static mix's own loses as often as it wins (`notebooks/LOG.md`, 2026-11-29).
 """
 
 from __future__ import annotations

@@ -3,13 +3,12 @@
 Each procedure is learned anew without a fold and realised on it. From the static mix on, the next procedure
 that asks for more belief replaces the present one where it gained some standard errors over groups. The first
 that asks for a new kind of belief must be far beyond them in some band, so that a log without signal deploys
-nothing that was learned; once more samples are shown to be worth their cost, a log is not without signal.
+nothing that was learned; once answers or scores tell right samples from wrong ones, it is not without signal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -43,12 +42,11 @@ _NOTICED: Final = 0.05
 # And in each band once it is: over the static mix, other courses for all over early stopping, choices by
 # text, and another way to choose by text.
 _ADMITTED: Final = (1.0, 0.5, 2.5, 2.0)
-# Where the static mix gains the first of these over the best single samples, answers or scores tell right
-# from wrong; where text explains single samples by the second, out of fold, it tells something. What is at
-# stake then is no longer whether there is anything to learn but which course is better: less is asked, and
-# courses for all give way in a band only where they lost there.
-_TELLS: Final = (2.5, 3.0)
-_SHOWN_THEN: Final = 2.0
+# Where answers or scores tell right samples from wrong ones by the first of these, or text explains single
+# samples by the second, out of fold, what is at stake is no longer whether there is anything to learn but
+# which course is better: less is asked, and courses for all give way in a band only where they lost there.
+_TELLS: Final = (3.0, 3.0)
+_SHOWN_THEN: Final = (1.5, 2.0)
 _ADMITTED_THEN: Final = (-1.0, -1.0, 2.0, 2.0)
 _N_BANDS: Final = 4
 
@@ -83,7 +81,6 @@ def _all(mask: BoolArray, bench: Bench) -> BoolArray:
 
 
 _EARLY: Final = "early stopping for all"
-_ONCE: Final = "one sample"
 
 # In the order of what they ask to be believed.
 PROCEDURES: Final[Mapping[str, Procedure]] = {
@@ -120,7 +117,9 @@ def on_offer(bench: Bench, verdict: Verdict) -> BoolArray:
     return offered
 
 
-def verdict(bench: Bench, *, by_text: bool = True, shown: tuple[float, float] = SHOWN) -> Verdict:
+def verdict(
+    bench: Bench, *, by_text: bool = True, shown: tuple[float, float] = SHOWN, apart: float = 0.0
+) -> Verdict:
     """Choose, out of fold, how much is deployed in each band of price.
 
     Parameters
@@ -132,19 +131,19 @@ def verdict(bench: Bench, *, by_text: bool = True, shown: tuple[float, float] = 
     shown : tuple of float
         Standard errors that a gain must exceed in some band before anything of its kind is deployed: courses
         for everybody, choices by text. Few groups need more (Student's t).
+    apart : float
+        Standard errors by which answers or scores tell right samples from wrong ones
+        (`training.policy.told_apart`).
 
     Notes
     -----
     The best of many courses of equal worth is lucky by three errors, and deployed where there is nothing to
-    learn if no more is asked. That votes or scores are of use is shown with far fewer prompts: the static mix
-    is chosen among few courses; and so it is that text tells right from wrong. Where it is shown, an error of
-    two is enough; asking for more lost .004 on 120 prompts of eleven simulated kinds (`notebooks/LOG.md`,
-    2026-11-29).
+    learn if no more is asked. That votes, scores or text tell right from wrong is shown with far fewer
+    prompts than what any course gains by it. Where it is shown, little more is asked, since that cost .005 on
+    120 prompts of eleven simulated kinds (`notebooks/LOG.md`, 2026-11-29).
     """
     names = [name for name in PROCEDURES if by_text or name not in BY_TEXT]
-    learned: dict[str, Procedure] = {name: PROCEDURES[name] for name in names}
-    learned[_ONCE] = lambda bench, believed: _one(best_static(_singles(bench)), bench)
-    realised = {name: np.zeros((len(bench), len(bench.prices))) for name in learned}
+    realised = {name: np.zeros((len(bench), len(bench.prices))) for name in names}
     static = best_static(bench)
     spent = np.maximum(bench.cost.mean(axis=0, dtype=float)[static], 0.0)
     share = bench.scale.span + bench.prices * spent
@@ -152,8 +151,8 @@ def verdict(bench: Bench, *, by_text: bool = True, shown: tuple[float, float] = 
         held, kept = np.flatnonzero(bench.folds == fold), np.flatnonzero(bench.folds != fold)
         part = bench.take(kept)
         inside, outside = believe(part, part.weights), believe(part, bench.weights[np.ix_(held, kept)])
-        for name, procedure in learned.items():
-            taken = choose(outside, procedure(part, inside), bench.prices)
+        for name in names:
+            taken = choose(outside, PROCEDURES[name](part, inside), bench.prices)
             at = held[:, None], taken
             realised[name][held] = (bench.value[at] - bench.prices * bench.cost[at]) / share
     bands = _bands(bench)
@@ -166,12 +165,11 @@ def verdict(bench: Bench, *, by_text: bool = True, shown: tuple[float, float] = 
         return [paired(_mean(realised[name] - realised[now], band), bench.groups) for now, band in pairs]
 
     chosen = ["static mix"] * len(bands)
-    signals = (
-        max(_in_errors(gains("static mix", [_ONCE] * len(bands)))),
-        _explained(bench) if by_text else 0.0,
-    )
+    signals = apart, _explained(bench) if by_text else 0.0
     tells = [signal > _errors(least, n_groups) for signal, least in zip(signals, _TELLS, strict=True)]
-    needed = [min(most, _SHOWN_THEN) if told else most for most, told in zip(shown, tells, strict=True)]
+    needed = [
+        min(most, then) if told else most for most, then, told in zip(shown, _SHOWN_THEN, tells, strict=True)
+    ]
     enough = [_errors(least, n_groups) for least in needed]
     noticed = _noticed(bench, static, judged, bench.prices * spent / share, _errors(shown[0], n_groups))
     believed = [False, False]
@@ -204,18 +202,12 @@ def _in_errors(gains: list[tuple[float, float]]) -> list[float]:
     return [mean / error if error > 0 else -np.inf for mean, error in gains]
 
 
-def _singles(bench: Bench) -> Bench:
-    """Return the bench with the cheapest static course of each generator as the only static ones."""
-    cost = np.where(bench.static, bench.cost.mean(axis=0, dtype=float), np.inf)
-    cheapest = np.zeros_like(bench.static)
-    for owner in np.unique(bench.owner[bench.static]):
-        cheapest[np.where(bench.owner == owner, cost, np.inf).argmin()] = True
-    return replace(bench, static=cheapest)
-
-
 def _explained(bench: Bench) -> float:
     """Return what beliefs out of fold explain of single samples, in its standard errors over groups."""
-    once = bench.value[:, _singles(bench).static].astype(np.float64)
+    cost = np.where(bench.static, bench.cost.mean(axis=0, dtype=float), np.inf)
+    owners = np.unique(bench.owner[bench.static])
+    cheapest = [np.where(bench.owner == owner, cost, np.inf).argmin() for owner in owners]
+    once = bench.value[:, cheapest].astype(np.float64)
     usual = np.empty_like(once)
     for fold in np.unique(bench.folds):
         held = bench.folds == fold

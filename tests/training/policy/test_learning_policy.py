@@ -16,7 +16,8 @@ from policies.course.selection import Selection
 from training.policy.bench import Bench, paired, paired_at
 from training.policy.columns import measure_columns
 from training.policy.gaps import filled
-from training.policy.learn import learn
+from training.policy.learn import bench_of, learn
+from training.policy.masks import two_agree
 from training.policy.offers import Believed, believe, choose, offers
 from training.policy.population import best_for_all, best_static, stopping_early
 from training.policy.told import fit_telling
@@ -136,6 +137,19 @@ def test_stop_rules_of_other_generators_compete_on_equal_terms_and_cascades_do_n
     assert best_for_all(several)[-1] == 1
 
 
+def test_two_that_agree_compete_on_equal_terms_and_are_no_stop_rule_of_the_first() -> None:
+    one = weak_models(0, tells=True)
+    model = CostModel(unit="samples", generators=one.generators)
+    columns = measure_columns(one, model, objective="accuracy")
+    bench = bench_of(columns, None, groups=np.arange(80), folds=np.arange(80) % 5)
+    agreeing = np.array([two_agree(course) for course in columns.table.courses])
+    assert agreeing.any()
+    assert bench.known[agreeing].all()
+    assert not set(bench.owner[agreeing]) & set(bench.owner[bench.static])
+    several = np.array([len(course.generators) > 1 for course in columns.table.courses])
+    assert not bench.known[several & ~agreeing].any()
+
+
 def test_savings_that_nobody_would_notice_show_nothing() -> None:
     """At a price of a millionth a saving of two tokens in four is beyond any error, and worth nothing."""
     one = replace(early(saving=1.0, seed=3), prices=np.array([1e-6, 5e-7, 1e-8]))
@@ -187,20 +201,45 @@ def test_without_scores_to_pick_by_less_luck_is_asked_for() -> None:
     assert shown_for(votes, "coverage") == CHECKED
 
 
-def test_less_is_asked_where_more_samples_are_shown_to_be_worth_their_cost() -> None:
+def test_less_is_asked_where_answers_or_scores_tell_right_from_wrong() -> None:
     """A course that answers better by 2.3 errors may be luck where nothing tells, and votes or scores do."""
     rng = np.random.default_rng(0)
     better = rng.permutation(np.repeat([1.0, -1.0, 0.0], [9, 2, N - 11]))
     four = rng.uniform(0.5, 0.7, N)
-    value = np.column_stack([four - 0.2, four, four + 0.3 * better]).astype(np.float32)
-    cost = np.tile(np.float32([1, 4, 4]), (N, 1))
-    told = replace(early(saving=0.0), value=value, cost=cost, owner=np.zeros(3, dtype=np.intp))
-    told = replace(told, static=np.array([True, True, False]))
-    mean, error = paired(value[:, 2] - value[:, 1], told.groups)
+    one = replace(
+        early(saving=0.0),
+        value=np.column_stack([four - 0.2, four, four + 0.3 * better]).astype(np.float32),
+        cost=np.tile(np.float32([1, 4, 4]), (N, 1)),
+        static=np.array([True, True, False]),
+        owner=np.zeros(3, dtype=np.intp),
+    )
+    mean, error = paired(one.value[:, 2] - one.value[:, 1], one.groups)
     assert 2.0 < mean / error < VOTED[0]
-    assert "static mix" not in verdict(told, by_text=False).chosen
-    mute = told.columns(np.array([1, 2]))  # nobody knows what one sample alone is worth
-    assert set(verdict(mute, by_text=False).chosen) == {"static mix"}
+    assert "static mix" not in verdict(one, by_text=False, apart=4.0).chosen
+    assert set(verdict(one, by_text=False, apart=2.0).chosen) == {"static mix"}
+
+
+def weak_models(seed: int, *, tells: bool) -> SampleLog:
+    """Eighty prompts, three models near each other, four samples each; answers tell what is right or not."""
+    rng, records = np.random.default_rng(seed), []
+    for row in range(80):
+        level, wrong = 2.2 * rng.normal(), rng.dirichlet(np.full(5, 0.4))
+        for number in range(3):
+            right = rng.random(4) < 1 / (1 + np.exp(0.6 - 0.2 * number - level - rng.normal()))
+            answers = np.where(right, 5, rng.choice(5, 4, p=wrong)) if tells else rng.choice(3, 4)
+            samples = [{"answer": str(a), "correct": bool(r)} for a, r in zip(answers, right, strict=True)]
+            records.append({"prompt_id": f"p{row}", "generator": f"g{number}", "samples": samples})
+    return SampleLog.from_records(records, {f"g{at}": Generator(name=f"g{at}") for at in range(3)})
+
+
+def test_few_prompts_deploy_where_answers_tell_and_never_where_they_do_not() -> None:
+    """The static mix itself is not shown to gain over single samples here; that answers tell is."""
+    for seed in (3, 6):
+        for tells in (True, False):
+            log = weak_models(seed, tells=tells)
+            model = CostModel(unit="samples", generators=log.generators)
+            learned = learn(log, model, objective="accuracy", weights=None, folds=np.arange(80) % 5)
+            assert (set(learned.verdict.chosen) != {"static mix"}) is tells
 
 
 def test_less_is_asked_of_choices_by_text_where_text_is_shown_to_tell() -> None:
