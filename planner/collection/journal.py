@@ -17,7 +17,6 @@ from planner.backends.results import failed_completion
 from planner.drivers.neighbours import runs_of
 from planner.drivers.run_log import RunLog
 from planner.ports.ports import Backend, Completion, SampleRequest, ScoreRequest, Scores, Verifier
-from planner.verifiers.step_scores import StepScores
 
 _KEPT = ("stop", "length")
 
@@ -129,7 +128,7 @@ class JournaledVerifier:
         self._journal = journal
         self.step_scores: dict[tuple[str, tuple[str, ...]], tuple[float, ...]] = {}
 
-    async def score(self, requests: Sequence[ScoreRequest]) -> list[StepScores]:
+    async def score(self, requests: Sequence[ScoreRequest]) -> list[Scores]:
         """Return one score per completion of each request, with those of its steps where there are any.
 
         Raises
@@ -137,36 +136,18 @@ class JournaledVerifier:
         VerifierError
             When a completion cannot be scored.
         """
-        results: dict[int, StepScores] = {}
+        results: dict[int, Scores] = {}
         for place, request in enumerate(requests):
             recorded = None if self._journal is None else self._journal.scores(request)
             if recorded is not None:
-                results[place] = StepScores(
-                    recorded.scores,
-                    verifier_tokens=recorded.verifier_tokens,
-                    tokens_each=recorded.tokens_each,
-                    steps=recorded.steps,
-                )
+                results[place] = recorded
         missing = [place for place in range(len(requests)) if place not in results]
         if missing:
             rows = await self._verifier.score([requests[place] for place in missing])
             for place, row in zip(missing, rows, strict=True):
-                told = row if isinstance(row, Scores) else Scores(row)
-                found = StepScores(
-                    row,
-                    verifier_tokens=told.verifier_tokens,
-                    tokens_each=told.tokens_each,
-                    steps=row.steps if isinstance(row, StepScores) else (),
-                )
-                results[place] = found
-                if self._journal is not None and all(map(math.isfinite, row)):
-                    self._journal.add_scores(
-                        requests[place],
-                        row,
-                        verifier_tokens=found.verifier_tokens,
-                        steps=found.steps,
-                        tokens_each=found.tokens_each,
-                    )
+                results[place] = found = row if isinstance(row, Scores) else Scores(row)
+                if self._journal is not None and all(map(math.isfinite, found)):
+                    self._journal.add_scores(requests[place], found)
         for place, request in enumerate(requests):
             judged = zip(request.completions, results[place].steps, strict=False)
             self.step_scores |= {(request.prompt.id, steps): scores for steps, scores in judged}

@@ -16,9 +16,8 @@ from planner.collection.journal import JournaledVerifier
 from planner.collection.piece_record import kept
 from planner.collection.plan import CollectPlan, Piece
 from planner.ports.outcome import Outcome
-from planner.ports.ports import ScoreRequest
+from planner.ports.ports import ScoreRequest, Scores
 from planner.strategies.task import Task
-from planner.verifiers.step_scores import StepScores
 from policies.cost.usage import Usage
 
 _SCORED_AT_ONCE = 64
@@ -43,7 +42,7 @@ async def scored(
                 output_tokens=tuple(one.output_tokens for one in whole),
             )
     numbers = list(requests)
-    scores: dict[int, StepScores | VerifierError] = {}
+    scores: dict[int, Scores | VerifierError] = {}
     for start in range(0, len(numbers), _SCORED_AT_ONCE):
         batch = numbers[start : start + _SCORED_AT_ONCE]
         try:
@@ -55,14 +54,14 @@ async def scored(
     return [_with_scores(record, scores.get(record.piece)) for record in drafts]
 
 
-async def _score_one(verifier: JournaledVerifier, request: ScoreRequest) -> StepScores | VerifierError:
+async def _score_one(verifier: JournaledVerifier, request: ScoreRequest) -> Scores | VerifierError:
     try:
         return (await verifier.score([request]))[0]
     except VerifierError as error:
         return error
 
 
-def _fits(scores: StepScores, n: int) -> bool:
+def _fits(scores: Scores, n: int) -> bool:
     """Tell whether a reply is about `n` samples in all that it says."""
     return (
         len(scores) == n
@@ -72,7 +71,7 @@ def _fits(scores: StepScores, n: int) -> bool:
     )
 
 
-def _with_scores(record: PieceRecord, scores: StepScores | VerifierError | None) -> PieceRecord:
+def _with_scores(record: PieceRecord, scores: Scores | VerifierError | None) -> PieceRecord:
     if scores is None:
         return record
     if isinstance(scores, VerifierError) or not _fits(scores, len(record.samples)):

@@ -22,7 +22,7 @@ from planner.drivers.session import OnProgress, Progress, Session, check_tasks
 from planner.drivers.thinking import IGNORED, ignored_budget
 from planner.drivers.turns import Standing, Turns
 from planner.ports.outcome import Outcome, OutcomeError
-from planner.ports.ports import Completion, Metered, SampleRequest, ScoreRequest, Verifier
+from planner.ports.ports import Completion, Metered, SampleRequest, ScoreRequest, Scores, Verifier
 from planner.ports.spending import usage_of_completion, usage_of_failure
 from planner.strategies.flow import Arrival, Ask, Failure, Sampled, Scored
 from planner.strategies.task import Task
@@ -200,10 +200,10 @@ class Desk:
         if recorded is None:
             return None
         if self._memory is not None:
-            self._memory.keep_scores(request, recorded.scores)
+            self._memory.keep_scores(request, recorded)
         usage = Usage(verifier_tokens=recorded.verifier_tokens)
         self.ledger.spend(session.account, usage, session.task.generator.name)
-        return Scored(ask=ask, reply=recorded.scores)
+        return Scored(ask=ask, reply=recorded)
 
     def book_completions(
         self, part: Part, completions: Sequence[Completion], *, seconds: float
@@ -268,7 +268,7 @@ class Desk:
             if isinstance(marks.reply, Failure):
                 self._run_log.add_lost(session.task, usage)
             else:
-                self._run_log.add_scores(request, marks.reply, verifier_tokens=tokens)
+                self._run_log.add_scores(request, Scores(marks.reply, verifier_tokens=tokens))
                 more = marks.usage - Usage(verifier_tokens=tokens)
                 if more != Usage():
                     # The line of scores has no place for what a judge model has used.

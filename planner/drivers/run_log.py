@@ -21,7 +21,7 @@ from difficulty.errors import InvalidInputError
 from planner.files.append import AppendFile
 from planner.ports.outcome import Outcome
 from planner.ports.outcome_wire import outcome_from_json, outcome_to_json
-from planner.ports.ports import Completion, SampleRequest, ScoreRequest
+from planner.ports.ports import Completion, SampleRequest, ScoreRequest, Scores
 from planner.strategies.task import Task
 from policies.cost.usage import Usage
 
@@ -35,15 +35,6 @@ class Recorded(NamedTuple):
     completion: Completion
     requests: int
     seconds: float
-
-
-class RecordedScores(NamedTuple):
-    """Scores that were paid for earlier."""
-
-    scores: tuple[float, ...]
-    verifier_tokens: int
-    steps: tuple[tuple[float, ...], ...] = ()
-    tokens_each: tuple[int, ...] = ()
 
 
 class Recovery(NamedTuple):
@@ -66,7 +57,7 @@ class RunLog:
         self.recovery = Recovery(0, 0)
         self._file = file
         self._samples: dict[str, dict[int, Recorded]] = {}
-        self._scores: dict[str, RecordedScores] = {}
+        self._scores: dict[str, Scores] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._lost: dict[str, Usage] = {}
 
@@ -112,7 +103,7 @@ class RunLog:
         """Return completion `index` of `request` where it is recorded."""
         return self._samples.get(sample_key(request), {}).get(request.seed + index)
 
-    def scores(self, request: ScoreRequest) -> RecordedScores | None:
+    def scores(self, request: ScoreRequest) -> Scores | None:
         """Return the scores of `request` where they are recorded."""
         return self._scores.get(score_key(request))
 
@@ -141,18 +132,14 @@ class RunLog:
         }
         self._append(line)
 
-    def add_scores(
-        self,
-        request: ScoreRequest,
-        scores: Sequence[float],
-        *,
-        verifier_tokens: int,
-        steps: Sequence[Sequence[float]] = (),
-        tokens_each: Sequence[int] = (),
-    ) -> None:
+    def add_scores(self, request: ScoreRequest, scores: Scores) -> None:
         """Record the scores of one request."""
-        line = {"scores": score_key(request), "values": list(scores), "verifier_tokens": verifier_tokens}
-        more = {"steps": [list(one) for one in steps], "tokens_each": list(tokens_each)}
+        line = {
+            "scores": score_key(request),
+            "values": list(scores),
+            "verifier_tokens": scores.verifier_tokens,
+        }
+        more = {"steps": scores.steps, "tokens_each": scores.tokens_each}
         self._append(line | {name: values for name, values in more.items() if values})
 
     def add_lost(self, task: Task, usage: Usage) -> None:
@@ -185,11 +172,12 @@ class RunLog:
             elif "samples" in record:
                 self._read_samples(record)
             elif "scores" in record:
-                scores = msgspec.convert(record["values"], tuple[float, ...])
-                steps = msgspec.convert(record.get("steps", ()), tuple[tuple[float, ...], ...])
-                each = msgspec.convert(record.get("tokens_each", ()), tuple[int, ...])
-                tokens = record["verifier_tokens"]
-                self._scores[record["scores"]] = RecordedScores(scores, tokens, steps, each)
+                self._scores[record["scores"]] = Scores(
+                    msgspec.convert(record["values"], tuple[float, ...]),
+                    verifier_tokens=record["verifier_tokens"],
+                    tokens_each=msgspec.convert(record.get("tokens_each", ()), tuple[int, ...]),
+                    steps=msgspec.convert(record.get("steps", ()), tuple[tuple[float, ...], ...]),
+                )
             elif "lost" in record:
                 lost = self._lost.get(record["lost"], Usage())
                 self._lost[record["lost"]] = lost + msgspec.convert(record["usage"], Usage)

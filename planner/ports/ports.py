@@ -193,6 +193,8 @@ class Scores(tuple[float, ...]):
         Tokens that the verifier's model read for this request; by default the sum of `tokens_each`.
     tokens_each : iterable of int
         Tokens that it read for each completion; empty where only their sum is known. Sample logs keep them.
+    steps : iterable of iterable of float
+        The scores of each completion's steps; empty where a verifier scores whole texts.
     usage : Usage, optional
         What a verifier that itself generates has used, a judge model say, beside `verifier_tokens`.
     generator : str
@@ -209,6 +211,7 @@ class Scores(tuple[float, ...]):
 
     verifier_tokens: int
     tokens_each: tuple[int, ...]
+    steps: tuple[tuple[float, ...], ...]
     usage: Usage
     generator: str
     reason: str
@@ -219,13 +222,14 @@ class Scores(tuple[float, ...]):
         *,
         verifier_tokens: int | None = None,
         tokens_each: Iterable[int] = (),
+        steps: Iterable[Iterable[float]] = (),
         usage: Usage | None = None,
         generator: str = "",
         reason: str = "",
     ) -> Self:
         scores = super().__new__(cls, values)
         scores.usage, scores.generator, scores.reason = usage or Usage(), generator, reason
-        scores.tokens_each = tuple(tokens_each)
+        scores.tokens_each, scores.steps = tuple(tokens_each), tuple(map(tuple, steps))
         scores.verifier_tokens = sum(scores.tokens_each) if verifier_tokens is None else verifier_tokens
         return scores
 

@@ -16,10 +16,9 @@ from typing import Any, Final, Literal, Self, TypeAlias, final
 
 from difficulty.errors import InvalidInputError, VerifierError
 from planner.files.models import load_model
-from planner.ports.ports import ScoreRequest
+from planner.ports.ports import ScoreRequest, Scores
 from planner.verifiers.model_batches import logits_at
-from planner.verifiers.step_formats import StepFormat, answer_tokens, encode_steps, step_format
-from planner.verifiers.step_scores import StepScores, split_steps
+from planner.verifiers.step_formats import StepFormat, answer_tokens, encode_steps, split_steps, step_format
 
 __all__ = ["Aggregation", "ProcessRewardModel", "aggregate"]
 
@@ -61,7 +60,7 @@ class ProcessRewardModel:
 
     Notes
     -----
-    `StepScores.tokens_each` counts each completion's tokens in full: nothing is cached between calls.
+    `Scores.tokens_each` counts each completion's tokens in full: nothing is cached between calls.
 
     References
     ----------
@@ -139,7 +138,7 @@ class ProcessRewardModel:
             max_batch_tokens=max_batch_tokens,
         )
 
-    async def score(self, requests: Sequence[ScoreRequest]) -> list[StepScores]:
+    async def score(self, requests: Sequence[ScoreRequest]) -> list[Scores]:
         """Return the aggregated score of each completion, between 0 and 1, with the scores of its steps.
 
         A completion that comes as one step is a whole text: it is split at the format's delimiter.
@@ -151,7 +150,7 @@ class ProcessRewardModel:
         """
         split = [replace(request, completions=self._split(request.completions)) for request in requests]
         return [
-            StepScores([aggregate(one, self._aggregation) for one in steps], tokens_each=tokens, steps=steps)
+            Scores([aggregate(one, self._aggregation) for one in steps], tokens_each=tokens, steps=steps)
             for steps, tokens in await asyncio.to_thread(self._run, split)
         ]
 

@@ -132,6 +132,37 @@ def encode_steps(tokenizer: Any, form: StepFormat, *, question: str, steps: Sequ
     return encoded
 
 
+def split_steps(text: str, delimiter: str) -> tuple[str, ...]:
+    """Cut a text after each delimiter; blank pieces stay with the step before them.
+
+    Parameters
+    ----------
+    text : str
+        A whole completion.
+    delimiter : str
+        What ends a step, not empty.
+
+    Returns
+    -------
+    tuple of str
+        At least one step; joined, they are the text.
+
+    Examples
+    --------
+    >>> split_steps("2*3 = 6\\n\\n\\n\\n1+6 = 7\\n\\n", "\\n\\n")
+    ('2*3 = 6\\n\\n\\n\\n', '1+6 = 7\\n\\n')
+    """
+    *ended, rest = text.split(delimiter)
+    pieces = [piece + delimiter for piece in ended] + [rest]
+    steps: list[str] = []
+    for piece in pieces:
+        if steps and (not piece.strip() or not steps[-1].strip()):
+            steps[-1] += piece
+        else:
+            steps.append(piece)
+    return tuple(steps)
+
+
 def answer_tokens(tokenizer: Any, form: StepFormat) -> tuple[int, int]:
     """Return the tokens of the good and the bad answer, for the head ``"tokens"``."""
     good, bad = (tokenizer.encode(text, add_special_tokens=False)[-1] for text in (form.good, form.bad))

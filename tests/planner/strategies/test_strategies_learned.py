@@ -16,7 +16,7 @@ from planner.answers.rules import RecordedAnswer
 from planner.backends.replay import ReplayBackend
 from planner.drivers import Limits, RunLog
 from planner.ports.outcome import Outcome
-from planner.ports.ports import ScoreRequest
+from planner.ports.ports import ScoreRequest, Scores
 from planner.strategies.task import Task
 from planner.verifiers.learned import LearnedVerifier
 from policies.course.allocation import Allocation
@@ -100,7 +100,7 @@ async def test_a_run_log_keeps_the_scores_of_generators_and_lengths_apart(tmp_pa
     await run("best_of_n", verifier)
     [request] = verifier.seen
     with RunLog.open(tmp_path / "run.log", resume=False) as log:
-        log.add_scores(request, [0.5] * 5, verifier_tokens=0, steps=[[0.1, 0.5]] * 5)
+        log.add_scores(request, Scores([0.5] * 5, verifier_tokens=0, steps=[[0.1, 0.5]] * 5))
     with RunLog.open(tmp_path / "run.log", resume=True) as log:
         found = log.scores(request)
         assert found is not None and found.scores == (0.5,) * 5 and found.steps == ((0.1, 0.5),) * 5

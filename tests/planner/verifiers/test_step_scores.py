@@ -18,7 +18,7 @@ from planner.collection.plan import Recording
 from planner.collection.run import collect
 from planner.ports.ports import Completion, SampleRequest, ScoreRequest, Scores, Verifier
 from planner.simulated import SimulatedBackend, SimulatedExtractor
-from planner.verifiers.step_scores import StepScores, split_steps
+from planner.verifiers.step_formats import split_steps
 
 PROMPTS = [Prompt(id=f"p{i}", text=f"question {i}", gold="42") for i in range(3)]
 GENERATORS = {"small": Generator(name="small", max_output_tokens=300)}
@@ -30,7 +30,7 @@ class PerStep:
     def __init__(self, *, die_at: int | None = None) -> None:
         self.die_at, self.n_calls = die_at, 0
 
-    async def score(self, requests: Sequence[ScoreRequest]) -> list[StepScores]:
+    async def score(self, requests: Sequence[ScoreRequest]) -> list[Scores]:
         if len(requests) > 1:
             raise VerifierError("one at a time")
         if self.n_calls == self.die_at:
@@ -42,7 +42,7 @@ class PerStep:
                 [1 / len(step) for step in (split_steps(one[0], "\n") if len(one) == 1 else one)]
                 for one in request.completions
             ]
-            rows.append(StepScores([one[-1] for one in steps], verifier_tokens=5, steps=steps))
+            rows.append(Scores([one[-1] for one in steps], verifier_tokens=5, steps=steps))
         return rows
 
 
@@ -158,9 +158,9 @@ def search(out: Path, verifier: Verifier | None, *, die_at: int | None = None) -
 class Counted:
     """Scores a step by its length and counts 7 tokens for each step."""
 
-    async def score(self, requests: Sequence[ScoreRequest]) -> list[StepScores]:
+    async def score(self, requests: Sequence[ScoreRequest]) -> list[Scores]:
         return [
-            StepScores(
+            Scores(
                 [1 / len(one[-1]) for one in request.completions],
                 verifier_tokens=7 * sum(map(len, request.completions)),
                 steps=[[1 / len(step) for step in one] for one in request.completions],
