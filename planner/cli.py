@@ -55,7 +55,7 @@ class _Commands(click.Group):
         return command
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(package_name="ttc-planner", prog_name="planner")
 @click.option("-v", "--verbose", is_flag=True, help="Log to standard error what is done on the way.")
 def _planner(verbose: bool) -> None:

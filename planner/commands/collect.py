@@ -48,9 +48,7 @@ if TYPE_CHECKING:
 )
 @click.option("--temperature", type=float, help="Without --generators: of the only one.")
 @click.option("--max-output-tokens", type=int, help="Without --generators: cap of the only one.")
-@click.option(
-    "--samples", type=click.IntRange(min=0), default=16, show_default=True, help="Independent samples each."
-)
+@click.option("--samples", type=click.IntRange(min=0), default=16, help="Independent samples each.")
 @click.option(
     "--strategy",
     type=click.Choice([*strategies_of_kind("search"), *strategies_of_kind("revision")]),
@@ -62,9 +60,9 @@ if TYPE_CHECKING:
     type=FILE_TO_READ,
     help="JSON or TOML file of strategies to record, each with widths, depth, runs and params.",
 )
-@click.option("--widths", default="4", show_default=True, help="Sizes of the strategy: 4,16.")
+@click.option("--widths", default="4", help="Sizes of the strategy: 4,16.")
 @click.option("--depth", type=click.IntRange(min=1), help="Attempts per revision chain.")
-@click.option("--runs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs of each search.")
+@click.option("--runs", type=click.IntRange(min=1), default=1, help="Runs of each search.")
 @click.option(
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="Parameter of the strategy: beam_width=4."
 )
@@ -89,11 +87,13 @@ if TYPE_CHECKING:
     help="Your guess of the mean length of an answer; otherwise a few prompts are collected and measured.",
 )
 @click.option("--ray", "use_ray", is_flag=True, help="Draw on Ray: actors hold a backend each.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, help="With --ray: actors.")
 @click.option(
-    "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="With --ray: actors."
-)
-@click.option(
-    "--gpus-per-worker", type=click.FloatRange(min=0), default=0.0, help="With --ray: GPUs of each."
+    "--gpus-per-worker",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=False,
+    help="With --ray: GPUs of each.",
 )
 @seed_option
 @as_json

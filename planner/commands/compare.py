@@ -36,17 +36,13 @@ if TYPE_CHECKING:
     "--unit",
     type=click.Choice(["total_tokens", "output_tokens", "samples"]),
     default="total_tokens",
-    show_default=True,
     help="total_tokens: with re-sent prompts and what a reward model reads; else scoring is free.",
 )
-@click.option(
-    "--bins", type=click.IntRange(1, 10), default=4, show_default=True, help="Quantiles of difficulty."
-)
+@click.option("--bins", type=click.IntRange(1, 10), default=4, help="Quantiles of difficulty.")
 @click.option(
     "--difficulty",
     type=click.Choice(["observed", "score"]),
     default="observed",
-    show_default=True,
     help="What tells difficulty on the half of the samples that scores nothing: right ones, or mean score.",
 )
 @click.option(

@@ -27,7 +27,7 @@ _LIVE_TRIALS: Final = 8
 
 @click.command("demo", short_help="Show what planning saves: on an embedded log, then live.")
 @folder_option("demo", "Folder of the bundles, logs, reports and plans.")
-@click.option("--trials", type=click.IntRange(min=1), default=60, show_default=True, help="Optuna trials.")
+@click.option("--trials", type=click.IntRange(min=1), default=60, help="Optuna trials.")
 @click.option(
     "--live/--no-live",
     default=None,

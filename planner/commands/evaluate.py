@@ -34,7 +34,6 @@ from planner.progress import progress_bars
     "--figure-width",
     type=click.FloatRange(2, 20),
     default=7.0,
-    show_default=True,
     help="Width of the figures in inches; a column of a paper is 3.35 wide, a page 7.",
 )
 @seed_option

@@ -35,14 +35,7 @@ _SHOWN: Final = 5
     help="File of prompts that could be labelled next, as for `planner plan`; by default those of LOG that "
     "nobody graded.",
 )
-@click.option(
-    "--next",
-    "n_next",
-    type=click.IntRange(min=1),
-    default=50,
-    show_default=True,
-    help="How many of them to name.",
-)
+@click.option("--next", "n_next", type=click.IntRange(min=1), default=50, help="How many of them to name.")
 @seed_option
 @as_json
 def command(

@@ -22,7 +22,7 @@ from policies.cost.budget import UNITS
     type=click.Choice(UNITS),
     help="Unit of cost; by default the one that the bundle was trained in.",
 )
-@click.option("--points", type=click.IntRange(min=2), default=10, show_default=True, help="Points at most.")
+@click.option("--points", type=click.IntRange(min=2), default=10, help="Points at most.")
 @one_shot_option
 @as_json
 def command(

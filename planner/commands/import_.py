@@ -69,14 +69,12 @@ def _column_options(function: click.decorators.FC) -> click.decorators.FC:
     "--failed-samples",
     type=click.Choice(["refuse", "leave_out"]),
     default="refuse",
-    show_default=True,
     help="Samples of inspect_ai that ended in an error: refuse the log, or leave them out and count them.",
 )
 @click.option(
     "--out",
     type=FILE_TO_WRITE,
     default=Path("samples.jsonl.gz"),
-    show_default=True,
     help="Sample log to write (.jsonl, .jsonl.gz or .parquet).",
 )
 @as_json

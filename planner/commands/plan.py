@@ -44,7 +44,6 @@ OutFormat: TypeAlias = Literal["plans", "openai-batch", "rollouts"]
     "form",
     type=click.Choice(["auto", "jsonl", "text"]),
     default="auto",
-    show_default=True,
     help="Form of PROMPTS; auto takes lines that start with { for JSON.",
 )
 @click.option("--out", type=FILE_TO_WRITE, help="File of the plans, JSON Lines; standard output by default.")
@@ -52,7 +51,6 @@ OutFormat: TypeAlias = Literal["plans", "openai-batch", "rollouts"]
     "--out-format",
     type=click.Choice(["plans", "openai-batch", "rollouts"]),
     default="plans",
-    show_default=True,
     help="What --out holds: plans; requests for OpenAI's batch interface; or a table (.parquet, .jsonl) of "
     "prompts with a column rollout.n for trainers. The last two plan one-shot.",
 )

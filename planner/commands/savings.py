@@ -28,7 +28,6 @@ from policies.plan.objective import GROUP_OBJECTIVES, OBJECTIVES
     "--objective",
     type=click.Choice([name for name in OBJECTIVES if name not in GROUP_OBJECTIVES]),
     default="accuracy",
-    show_default=True,
     help="accuracy: what the selector delivers; coverage: one right sample, where a checker finds it; "
     "reward: the graded truth of what is selected.",
 )

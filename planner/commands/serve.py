@@ -52,10 +52,8 @@ _BACKLOG: Final = 2048
 @click.option("--judge", metavar="NAME", help="Model of the server that marks answers.")
 @click.option("--verifier", metavar="NAME", help="Reward model: reward:MODEL or process:FORM:MODEL.")
 @click.option("--off", is_flag=True, help="Pass everything through, unplanned.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=8400, show_default=True, help="0 for a free one."
-)
+@click.option("--host", default="127.0.0.1", help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8400, help="0 for a free one.")
 @click.option("--log-requests", is_flag=True, help="One line per request, without its content.")
 def command(
     path: Path | None,

@@ -31,9 +31,7 @@ from planner.commands.terminal.terminal import print_json, say
     help="File of the train side (.jsonl, .jsonl.gz or .parquet).",
 )
 @click.option("--test", "test_path", required=True, type=FILE_TO_WRITE, help="File of the test side.")
-@click.option(
-    "--test-fraction", type=float, default=0.4, show_default=True, help="Share of prompts, by group."
-)
+@click.option("--test-fraction", type=float, default=0.4, help="Share of prompts, by group.")
 @by_family_option
 @seed_option
 @as_json

@@ -34,15 +34,12 @@ _TEST_FRACTION: Final = 0.4
 @click.command("train", short_help="Train a policy on sample logs.")
 @logs_argument
 @folder_option("policy", "Folder of the bundle.")
-@click.option(
-    "--trials", "n_trials", type=click.IntRange(min=1), default=200, show_default=True, help="Optuna trials."
-)
+@click.option("--trials", "n_trials", type=click.IntRange(min=1), default=200, help="Optuna trials.")
 @seed_option
 @click.option(
     "--objective",
     type=click.Choice(OBJECTIVES),
     default="accuracy",
-    show_default=True,
     help="accuracy: what the selector delivers; coverage: one right sample, where a checker finds it; "
     "reward: the graded truth of what is selected; contrast, variance: what a group of rollouts holds for "
     "reinforcement learning.",
@@ -70,7 +67,6 @@ _TEST_FRACTION: Final = 0.4
 @click.option(
     "--learned-verifier/--no-learned-verifier",
     default=True,
-    show_default=True,
     help="Fit a verifier per generator from the log, and let plans pick by it where that was shown to pay.",
 )
 @as_json

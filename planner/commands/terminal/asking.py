@@ -29,7 +29,6 @@ _OPTIONS: Final = (
         "--scope",
         type=click.Choice(["prompt", "batch"]),
         default="prompt",
-        show_default=True,
         help="Whether --budget is the average per prompt or the total.",
     ),
     click.option("--max-per-prompt", type=float, help="Hard cap on the cost of any prompt."),

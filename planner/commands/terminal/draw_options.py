@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from planner.commands.terminal.options import fields_of, packed
+from planner.commands.terminal.options import fields_of, json_option, packed
 from planner.commands.terminal.terminal import note
 
 if TYPE_CHECKING:
@@ -42,16 +42,13 @@ _BACKEND: Final = (
         "--api",
         type=click.Choice(["chat", "completions"]),
         default="chat",
-        show_default=True,
         help="Endpoint of the server.",
     ),
     click.option("--single", is_flag=True, help="One sample per request."),
-    click.option("--extra-body", default="", metavar="JSON", help='More request fields: {"top_k": 0}.'),
-    click.option(
+    json_option("--extra-body", 'More request fields: {"top_k": 0}.'),
+    json_option(
         "--generator-bodies",
-        default="",
-        metavar="JSON",
-        help='Request fields by generator, nested as its provider wants them: {"deep": {"thinking": '
+        'Request fields by generator, nested as its provider wants them: {"deep": {"thinking": '
         '{"budget_tokens": "{thinking_tokens}"}}}.',
     ),
     click.option(
@@ -59,14 +56,10 @@ _BACKEND: Final = (
         metavar="FIELD",
         help="Field of the server for thinking budgets; by default thinking_token_budget.",
     ),
-    click.option(
-        "--engine-options", default="", metavar="JSON", help='Arguments of vllm.LLM: {"max_model_len": 4096}.'
-    ),
-    click.option(
+    json_option("--engine-options", 'Arguments of vllm.LLM: {"max_model_len": 4096}.'),
+    json_option(
         "--chat-options",
-        default="",
-        metavar="JSON",
-        help='Variables of the chat template, for a model in this process: {"enable_thinking": false}.',
+        'Variables of the chat template, for a model in this process: {"enable_thinking": false}.',
     ),
     click.option(
         "--key-variable",
@@ -74,14 +67,11 @@ _BACKEND: Final = (
         help="Environment variable of the server's key; by default PLANNER_API_KEY, and OPENAI_API_KEY for "
         "that company's own address.",
     ),
-    click.option(
-        "--concurrency", type=click.IntRange(min=1), default=64, show_default=True, help="Requests in flight."
-    ),
+    click.option("--concurrency", type=click.IntRange(min=1), default=64, help="Requests in flight."),
     click.option(
         "--timeout-seconds",
         type=click.FloatRange(min=0, min_open=True),
         default=600.0,
-        show_default=True,
         help="Limit for one try of a request.",
     ),
 )
@@ -92,17 +82,11 @@ _TASKS: Final = (
         "form",
         type=click.Choice(["auto", "jsonl", "text"]),
         default="auto",
-        show_default=True,
         help="Form of a file of prompts.",
     ),
     click.option("--size", type=click.IntRange(min=1), help="Only the first so many tasks."),
-    click.option("--task-seed", type=int, default=0, show_default=True, help="Seed of a reasoning-gym task."),
-    click.option(
-        "--task-options",
-        default="",
-        metavar="JSON",
-        help='Options of a reasoning-gym task: {"min_terms": 2}.',
-    ),
+    click.option("--task-seed", type=int, default=0, help="Seed of a reasoning-gym task."),
+    json_option("--task-options", 'Options of a reasoning-gym task: {"min_terms": 2}.'),
 )
 _LIMITS: Final = (
     click.option("--max-samples", type=click.IntRange(min=1), help="Hard cap on samples."),

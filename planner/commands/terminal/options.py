@@ -47,7 +47,6 @@ reward_option: Final[Decorator] = click.option(
     "--reward",
     default="reward",
     metavar="reward|score|meta.KEY",
-    show_default=True,
     help="Where the rewards of --objective reward stand: their own field, the scores, or a list in meta.",
 )
 by_family_option: Final[Decorator] = click.option(
@@ -65,9 +64,7 @@ figures_option: Final[Decorator] = click.option(
     multiple=True,
     help="Types of file of the figures, beside PNG.",
 )
-seed_option: Final[Decorator] = click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed."
-)
+seed_option: Final[Decorator] = click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed.")
 
 
 def bootstrap_option(n_replicates: int = 2000) -> Decorator:
@@ -77,7 +74,6 @@ def bootstrap_option(n_replicates: int = 2000) -> Decorator:
         "n_bootstrap",
         type=click.IntRange(min=100),
         default=n_replicates,
-        show_default=True,
         help="Replicates of the paired bootstrap over prompts.",
     )
 
@@ -88,9 +84,13 @@ def folder_option(default: str, meaning: str) -> Decorator:
         "--out",
         type=click.Path(file_okay=False, path_type=Path),
         default=Path(default),
-        show_default=True,
         help=meaning,
     )
+
+
+def json_option(name: str, meaning: str) -> Decorator:
+    """Return an option for a JSON object, empty where it is not given."""
+    return click.option(name, default="", show_default=False, metavar="JSON", help=meaning)
 
 
 def packed(name: str, pack: Callable[[dict[str, Any]], Any], options: tuple[Decorator, ...]) -> Decorator:

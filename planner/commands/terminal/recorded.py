@@ -24,7 +24,6 @@ _LOGS: Final = (
         "--on-duplicate",
         type=click.Choice(["error", "first"]),
         default="error",
-        show_default=True,
         help="Lines that repeat a prompt and generator: refuse the log, or keep the first of them.",
     ),
 )
