@@ -7,7 +7,7 @@ when nothing succeeded, the first error is raised. Retries are left to the backe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from difficulty.errors import BackendError
 from planner.ports.ports import Completion, Metered
@@ -27,6 +27,10 @@ class Spent(NamedTuple):
     failed: Usage = Usage()
     cancelled: Usage = Usage()
 
+    def plus(self, kind: Literal["completed", "failed", "cancelled"], usage: Usage) -> Spent:
+        """Return it with more work of one kind."""
+        return self._replace(**{kind: getattr(self, kind) + usage})
+
 
 class Books:
     """What a backend has spent since its construction, as it goes.
@@ -34,7 +38,7 @@ class Books:
     Examples
     --------
     >>> books = Books()
-    >>> books.fail(Usage(output_tokens=2))
+    >>> books.add("failed", Usage(output_tokens=2))
     >>> books.spent.failed.output_tokens
     2
     """
@@ -42,17 +46,9 @@ class Books:
     def __init__(self) -> None:
         self.spent = Spent()
 
-    def complete(self, usage: Usage) -> None:
-        """Add what came to its end."""
-        self.spent = self.spent._replace(completed=self.spent.completed + usage)
-
-    def fail(self, usage: Usage) -> None:
-        """Add what failed."""
-        self.spent = self.spent._replace(failed=self.spent.failed + usage)
-
-    def cancel(self, usage: Usage) -> None:
-        """Add what was cancelled."""
-        self.spent = self.spent._replace(cancelled=self.spent.cancelled + usage)
+    def add(self, kind: Literal["completed", "failed", "cancelled"], usage: Usage) -> None:
+        """Add what came to its end, failed, or was cancelled."""
+        self.spent = self.spent.plus(kind, usage)
 
 
 class Meter:

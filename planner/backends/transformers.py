@@ -220,8 +220,7 @@ class TransformersBackend:
 
     def _rows(self, job: _Job, request: SampleRequest, prompt: tuple[int, ...], place: int) -> list[Row]:
         """Return the rows of a request; none where the prompt does not fit."""
-        limits = (request.max_output_tokens, request.generator.max_output_tokens)
-        limit = min([x for x in limits if x is not None] or [self._max_output_tokens])
+        limit = request.most_output_tokens or self._max_output_tokens
         context = getattr(self._model.config, "max_position_embeddings", None) or len(prompt) + limit
         if len(prompt) >= context:
             return []
@@ -276,7 +275,7 @@ class TransformersBackend:
                 output_tokens=len(row.tokens),
             )  # fmt: skip
             kind = "cancelled" if row.finish == "cancelled" else "completed"
-            self.spent = self.spent._replace(**{kind: getattr(self.spent, kind) + usage})
+            self.spent = self.spent.plus(kind, usage)
             completions.append(
                 Completion(
                     text=text,

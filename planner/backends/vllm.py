@@ -129,11 +129,10 @@ class VLLMBackend:
 
     def _parameters(self, request: SampleRequest) -> Any:
         generator = request.generator
-        limits = [x for x in (request.max_output_tokens, generator.max_output_tokens) if x is not None]
         options: dict[str, object] = {
             "n": request.n,
             "seed": request.seed,
-            "max_tokens": min(limits or [self._max_output_tokens]),
+            "max_tokens": request.most_output_tokens or self._max_output_tokens,
             "temperature": 1.0 if generator.temperature is None else generator.temperature,
             "top_p": 1.0 if generator.top_p is None else generator.top_p,
             "stop": list(request.stop),
@@ -155,7 +154,7 @@ class VLLMBackend:
                 cached_prompt_tokens=completion.cached_prompt_tokens, requests=0 if index else 1,
             )  # fmt: skip
             kind = {"error": "failed", "cancelled": "cancelled"}.get(completion.finish_reason, "completed")
-            self.spent = self.spent._replace(**{kind: getattr(self.spent, kind) + usage})
+            self.spent = self.spent.plus(kind, usage)
             drawn.append(completion)
         return drawn
 

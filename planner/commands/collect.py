@@ -24,8 +24,8 @@ from planner.commands.terminal.draw_options import (
     tasks_options,
 )
 from planner.commands.terminal.options import FILE_TO_READ, FILE_TO_WRITE, as_json, seed_option
+from planner.commands.terminal.recording_options import RecordingOptions, recording_options
 from planner.commands.terminal.terminal import note, say
-from policies.course.strategies import strategies_of_kind
 
 if TYPE_CHECKING:
     from difficulty.generator import Generator
@@ -49,23 +49,7 @@ if TYPE_CHECKING:
 @click.option("--temperature", type=float, help="Without --generators: of the only one.")
 @click.option("--max-output-tokens", type=int, help="Without --generators: cap of the only one.")
 @click.option("--samples", type=click.IntRange(min=0), default=16, help="Independent samples each.")
-@click.option(
-    "--strategy",
-    type=click.Choice([*strategies_of_kind("search"), *strategies_of_kind("revision")]),
-    help="Record runs of this strategy too; for several, see --recordings.",
-)
-@click.option(
-    "--recordings",
-    "recordings_file",
-    type=FILE_TO_READ,
-    help="JSON or TOML file of strategies to record, each with widths, depth, runs and params.",
-)
-@click.option("--widths", default="4", help="Sizes of the strategy: 4,16.")
-@click.option("--depth", type=click.IntRange(min=1), help="Attempts per revision chain.")
-@click.option("--runs", type=click.IntRange(min=1), default=1, help="Runs of each search.")
-@click.option(
-    "--param", "params", multiple=True, metavar="NAME=VALUE", help="Parameter of the strategy: beam_width=4."
-)
+@recording_options
 @click.option(
     "--extract",
     metavar="HOW",
@@ -107,12 +91,7 @@ def command(
     temperature: float | None,
     max_output_tokens: int | None,
     samples: int,
-    strategy: str | None,
-    recordings_file: Path | None,
-    widths: str,
-    depth: int | None,
-    runs: int,
-    params: tuple[str, ...],
+    recordings: RecordingOptions,
     extract: str | None,
     verifier: str | None,
     texts: bool,
@@ -142,18 +121,16 @@ def command(
     from planner.collection.plan import CollectPlan, Recording
     from planner.collection.session import carry_out, checked_path
     from planner.commands.tables.collected import print_collected
-    from planner.commands.terminal.recording_options import recordings_of
 
     checked_path(out)  # before a model is loaded
     tasks = task_options.read(prompts)
     spec = backend.with_one_model()
     opened = spec.open() if not use_ray else None
     extractor = extractor_of(extract, replayed=getattr(opened, "extractor", None))
-    recordings = recordings_of(strategy, widths, depth, runs, params, recordings_file)
     plan = CollectPlan(
         prompts=tasks.prompts,
         generators=_generators(generators_file, spec, temperature, max_output_tokens),
-        recordings=((Recording(width=samples),) if samples else ()) + recordings,
+        recordings=((Recording(width=samples),) if samples else ()) + recordings.read(),
         extractor=extractor,
         grader=tasks.grader or GoldGrader(extractor=extractor),
         texts=texts,

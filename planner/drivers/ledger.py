@@ -204,9 +204,7 @@ class Ledger:
 
     def _draw(self, account: Account, request: SampleRequest) -> Draw:
         """Return what a sample of a request may use: the most, or what is usual, as `limits.hold` says."""
-        own, general = request.max_output_tokens, request.generator.max_output_tokens
-        known = general if own is None else own if general is None else min(own, general)
-        name = request.generator.name
+        known, name = request.most_output_tokens, request.generator.name
         prompt = self._prompt_tokens(account, request)
         seen = self._tokens.get(name)
         if seen is None:

@@ -66,6 +66,12 @@ class SampleRequest:
     stop: tuple[str, ...] = ()
     revocable: bool = False
 
+    @property
+    def most_output_tokens(self) -> int | None:
+        """The lower of its own cap and the generator's; None where there is neither."""
+        own, general = self.max_output_tokens, self.generator.max_output_tokens
+        return general if own is None else own if general is None else min(own, general)
+
 
 class Metered(NamedTuple):
     """What a cancelled call has used; a backend that knows gives it as argument of the `CancelledError`.

@@ -182,13 +182,13 @@ class Asking:
         unused = [one for one in completions if one.finish_reason == "error"]
         if not (unused or bill.broken_streams or counts.surplus):
             meter.complete(used)
-            books.complete(used)
+            books.add("completed", used)
             return list(completions)
         lost = Usage(prompt_tokens=bill.broken_streams * counts.prompt, output_tokens=counts.surplus)
         wasted = Usage(samples=len(unused), output_tokens=sum(one.output_tokens for one in unused))
         meter.complete(used + lost)
-        books.complete(used - wasted)
-        books.fail(wasted + lost)
+        books.add("completed", used - wasted)
+        books.add("failed", wasted + lost)
         return list(completions)
 
     async def _after(self, failure: Failed | InvalidResponseError) -> list[Drawn] | None:
@@ -257,7 +257,7 @@ class Asking:
         bill.failed += 1
         prompt, output = 0, 0
         if pieces.begun:
-            seen = self._believable(pieces.usage())
+            seen = self._asked.bounded(pieces.usage())
             prompt, output = int(seen.prompt_tokens), int(seen.output_tokens)
             bill.broken_streams += not pieces.prompt_is_known
         elif isinstance(failure, InvalidResponseError):
@@ -268,7 +268,7 @@ class Asking:
         bill.output_tokens += output
         lost = Usage(requests=1, failed_requests=1, prompt_tokens=prompt, output_tokens=output)
         self._meter.complete(lost)
-        self._server.books.fail(lost)
+        self._server.books.add("failed", lost)
 
     def _failed(self, failure: Failed | InvalidResponseError) -> list[Drawn]:
         """Return the error that every sample of this request met."""
@@ -285,7 +285,7 @@ class Asking:
             prompt_tokens=bill.prompt_tokens,
             output_tokens=bill.output_tokens,
         )
-        self._server.books.fail(Usage(samples=self._wanted))
+        self._server.books.add("failed", Usage(samples=self._wanted))
         return [told] * self._wanted
 
     def _cancel(self) -> None:
@@ -294,10 +294,6 @@ class Asking:
         if pieces is None:
             self._meter.cancel(Usage(), known=True, exact=True)
             return
-        used = self._believable(pieces.usage()) if self._streamed else Usage(samples=self._n, requests=1)
+        used = self._asked.bounded(pieces.usage()) if self._streamed else Usage(samples=self._n, requests=1)
         self._meter.cancel(used, known=self._streamed, exact=False)
-        self._server.books.cancel(used)
-
-    def _believable(self, used: Usage) -> Usage:
-        """Return counts of a stream within the request's own bounds."""
-        return self._asked.bounded(used)
+        self._server.books.add("cancelled", used)

@@ -10,35 +10,41 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Final, Literal, NamedTuple, TypeAlias, final
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, final
 
 from planner.backends.openai.failure import Failed
 
 Feature: TypeAlias = Literal["n", "logprobs", "seed", "streams", "running_usage", "limit"]
 
-_REASONS: Final[dict[Feature, str]] = {
-    "n": "one request per sample: n is refused",
-    "logprobs": "log-probabilities are refused",
-    "seed": "seeds are refused, so samples cannot be drawn again",
-    "streams": "streaming is refused",
-    "running_usage": "running counts are refused",
-    "limit": "limit renamed",
+# What changes in requests that do without a feature, and what is told of it.
+_REFUSED: Final[dict[Feature, tuple[dict[str, Any], str]]] = {
+    "n": ({"native_n": False}, "one request per sample: n is refused"),
+    "logprobs": ({"logprobs": False}, "log-probabilities are refused"),
+    "seed": ({"seeds": False}, "seeds are refused, so samples cannot be drawn again"),
+    "streams": ({"streams": False}, "streaming is refused"),
+    "running_usage": ({"running_usage": False}, "running counts are refused"),
+    "limit": ({"limit_field": "max_completion_tokens"}, "limit renamed"),
 }
+# In which order a request is tried without what it may be refused for.
+_SEARCHED: Final[tuple[Feature, ...]] = ("n", "logprobs", "seed", "streams")
 # Statuses about the key, the account or the server's load say nothing about a field.
 _NOT_ABOUT_FIELDS: Final = frozenset({401, 402, 407, 408, 409, 413, 429, 502, 503, 504})
 _MAY_HIDE_A_FIELD: Final = frozenset({400, 422, 501})
 
-_LOGPROBS: Final = re.compile(r"log[ _-]?prob", re.I)
-_SEED: Final = re.compile(r"(?<![a-z])seeds?(?![a-z])", re.I)
-_STREAM: Final = re.compile(r"(?<![a-z])stream(ing|ed|_options)?(?![a-z])", re.I)
-_RUNNING: Final = re.compile(r"continuous_usage_stats|stream_options|include_usage", re.I)
-# "n" as a word of its own; "\n" is none.
-_N: Final = re.compile(
-    r"(?<![a-z0-9_\\'’])n(?![a-z0-9_'’])|['\"`]n['\"`]|best_of|candidate|completion choice|\bchoices\b"
-    r"|(multiple|several|more than one|only one|number of|one)"
-    r" (completion|choice|generation|response|output|sample)",
-    re.I,
-)
+# The words by which servers name a feature, those first that are part of others.
+_NAMED: Final[dict[Feature, re.Pattern[str]]] = {
+    "running_usage": re.compile(r"continuous_usage_stats|stream_options|include_usage", re.I),
+    "streams": re.compile(r"(?<![a-z])stream(ing|ed|_options)?(?![a-z])", re.I),
+    "logprobs": re.compile(r"log[ _-]?prob", re.I),
+    "seed": re.compile(r"(?<![a-z])seeds?(?![a-z])", re.I),
+    # "n" as a word of its own; "\n" is none.
+    "n": re.compile(
+        r"(?<![a-z0-9_\\'’])n(?![a-z0-9_'’])|['\"`]n['\"`]|best_of|candidate|completion choice|\bchoices\b"
+        r"|(multiple|several|more than one|only one|number of|one)"
+        r" (completion|choice|generation|response|output|sample)",
+        re.I,
+    ),
+}
 _INSTEAD: Final = re.compile(
     r"instead|unsupported|not support|unrecogni|unknown|unexpected|deprecat|not permitted|not allowed|extra"
     r"|\buse\b",
@@ -78,17 +84,17 @@ class ServerTraits(NamedTuple):
 
     def without(self, feature: Feature) -> ServerTraits:
         """Return these traits for requests that do without a feature."""
-        if feature == "n":
-            return self._replace(native_n=False)
-        if feature == "logprobs":
-            return self._replace(logprobs=False)
-        if feature == "seed":
-            return self._replace(seeds=False)
-        if feature == "streams":
-            return self._replace(streams=False)
-        if feature == "running_usage":
-            return self._replace(running_usage=False)
-        return self._replace(limit_field="max_completion_tokens")
+        return self._replace(**_REFUSED[feature][0])
+
+    def sent(self, *, streamed: bool) -> set[Feature]:
+        """Return which features a request for one sample has in it."""
+        fields: dict[Feature, bool] = {
+            "logprobs": self.logprobs,
+            "seed": self.seeds,
+            "streams": streamed,
+            "running_usage": streamed and self.running_usage,
+        }
+        return {feature for feature, is_sent in fields.items() if is_sent}
 
     def same_requests(self, other: ServerTraits) -> bool:
         """Whether requests are written alike."""
@@ -137,7 +143,7 @@ class Findings:
         for feature, reason in refused.items():
             changed = known.without(feature)
             if changed != known and feature not in known.proven:
-                known = changed._replace(notes=(*known.notes, reason or _REASONS[feature]))
+                known = changed._replace(notes=(*known.notes, reason or _REFUSED[feature][1]))
         self._set(model, known)
 
     def single(self, model: str, reason: str) -> None:
@@ -150,13 +156,7 @@ class Findings:
     def prove(self, model: str, used: ServerTraits, *, n: int, streamed: bool) -> None:
         """Note what a request that was answered had in it."""
         known = self.known(model)
-        fields: list[tuple[Feature, bool]] = [
-            ("logprobs", used.logprobs),
-            ("seed", used.seeds),
-            ("streams", streamed),
-            ("running_usage", streamed and used.running_usage),
-        ]
-        proven = known.proven.union(feature for feature, sent in fields if sent)
+        proven = known.proven | used.sent(streamed=streamed)
         if proven != known.proven or n > known.most_n:
             known = known._replace(proven=proven, most_n=max(n, known.most_n))
         self._set(model, known)
@@ -196,17 +196,12 @@ def refused_feature(traits: ServerTraits, failure: Failed, *, n: int, streamed: 
     status, words = failure.status or 0, failure.words
     if status < 400 or status in _NOT_ABOUT_FIELDS or _LENGTH.search(words):
         return None
-    n_is_new = n > 1 and (status < 500 or n > traits.most_n)
-    found: list[tuple[Feature, bool, re.Pattern[str]]] = [
-        ("running_usage", streamed and traits.running_usage, _RUNNING),
-        ("streams", streamed and traits.streams, _STREAM),
-        ("logprobs", traits.logprobs, _LOGPROBS),
-        ("seed", traits.seeds, _SEED),
-        ("n", n_is_new, _N),
-    ]
-    for feature, sent, pattern in found:
+    sent = traits.sent(streamed=streamed)
+    if n > 1 and (status < 500 or n > traits.most_n):
+        sent.add("n")
+    for feature, pattern in _NAMED.items():
         # A server that fails once must not unlearn what has worked.
-        if sent and pattern.search(words) and (status < 500 or feature not in traits.proven):
+        if feature in sent and pattern.search(words) and (status < 500 or feature not in traits.proven):
             return feature
     renamed = traits.limit_field == "max_tokens" and "max_completion_tokens" in words
     return "limit" if renamed and _INSTEAD.search(words) else None
@@ -219,13 +214,10 @@ def searchable(failure: Failed) -> bool:
 
 def suspects(traits: ServerTraits, *, n: int, streamed: bool) -> Iterator[Iterable[Feature]]:
     """Yield sets of features to try a refused request without: each alone, then all together."""
-    sent: list[tuple[Feature, bool]] = [
-        ("n", n > traits.most_n),
-        ("logprobs", traits.logprobs and "logprobs" not in traits.proven),
-        ("seed", traits.seeds and "seed" not in traits.proven),
-        ("streams", streamed and "streams" not in traits.proven),
-    ]
-    features = [feature for feature, unproven in sent if unproven]
+    unproven = traits.sent(streamed=streamed) - traits.proven
+    if n > traits.most_n:
+        unproven.add("n")
+    features = [feature for feature in _SEARCHED if feature in unproven]
     yield from ([feature] for feature in features)
     if len(features) > 1:
         yield features

@@ -65,17 +65,14 @@ class RequestStyle:
         if traits.seeds:
             body["seed"] = seed
         body |= self.extra_body
-        if n > 1:
-            body["n"] = n
-        limit = self.limit(request)
-        if limit is not None:
-            body[traits.limit_field] = limit
-        if generator.temperature is not None:
-            body["temperature"] = generator.temperature
-        if generator.top_p is not None:
-            body["top_p"] = generator.top_p
-        if request.stop:
-            body["stop"] = list(request.stop)
+        optional = {
+            "n": n if n > 1 else None,
+            traits.limit_field: request.most_output_tokens,
+            "temperature": generator.temperature,
+            "top_p": generator.top_p,
+            "stop": list(request.stop) or None,
+        }
+        body |= {name: value for name, value in optional.items() if value is not None}
         own, holds_budget = filled(self.generator_bodies.get(generator.name, {}), generator.thinking_tokens)
         body = merged(body, own)
         if generator.thinking_tokens is not None and not holds_budget:
@@ -96,13 +93,6 @@ class RequestStyle:
     def path(self) -> str:
         """The endpoint below the base address."""
         return "/chat/completions" if self.api == "chat" else "/completions"
-
-    def limit(self, request: SampleRequest) -> int | None:
-        """Return the cap on the output tokens of each choice."""
-        limits = [
-            x for x in (request.max_output_tokens, request.generator.max_output_tokens) if x is not None
-        ]
-        return min(limits, default=None)
 
     def prompt_text(self, request: SampleRequest) -> str:
         """Return all text that the server reads, as the completions endpoint takes it."""

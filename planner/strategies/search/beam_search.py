@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from difficulty.errors import InvalidInputError
 from planner.ports.outcome import Outcome
 from planner.strategies.flow import Flow
 from planner.strategies.search.rounds import Division, search_rounds
@@ -37,12 +36,6 @@ class BeamSearch(TreeSettings):
     """
 
     beam_width: int = 4
-
-    def __post_init__(self) -> None:
-        # `super()` without arguments does not work in slotted dataclasses before Python 3.14.
-        TreeSettings.__post_init__(self)
-        if self.beam_width < 1:
-            raise InvalidInputError(f"beam_width must be at least 1, got {self.beam_width}")
 
     def flow(self, task: Task) -> Flow[Outcome]:
         """Return the flow of one prompt."""

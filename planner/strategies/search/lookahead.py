@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from difficulty.errors import InvalidInputError
 from planner.ports.outcome import Outcome
 from planner.strategies.flow import Flow
 from planner.strategies.search.beam_search import beams
@@ -39,13 +38,6 @@ class Lookahead(TreeSettings):
 
     beam_width: int = 4
     lookahead: int = 1
-
-    def __post_init__(self) -> None:
-        TreeSettings.__post_init__(self)
-        if self.beam_width < 1 or self.lookahead < 1:
-            raise InvalidInputError(
-                f"beam_width and lookahead must be at least 1, got {self.beam_width} and {self.lookahead}"
-            )
 
     def flow(self, task: Task) -> Flow[Outcome]:
         """Return the flow of one prompt."""

@@ -42,6 +42,7 @@ class Rebase(TreeSettings):
     balance: float = 0.1
 
     def __post_init__(self) -> None:
+        # `super()` without arguments does not work in slotted dataclasses before Python 3.14.
         TreeSettings.__post_init__(self)
         if not self.balance > 0:
             raise InvalidInputError(f"balance must be above 0, got {self.balance}")

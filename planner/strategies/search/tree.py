@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
+from typing import Final
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from planner.strategies.conclude import conclude
 from planner.strategies.flow import Failure, Flow, draw, score
 from planner.strategies.selection import SelectionRule, select
 from planner.strategies.task import Task
+
+# Settings of some of the searches, each at least 1.
+_COUNTS: Final = ("beam_width", "lookahead")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +47,7 @@ class TreeSettings:
     Raises
     ------
     InvalidInputError
-        When `max_steps` is below 1 or `delimiter` is empty.
+        When `max_steps`, or a count of a search's own, is below 1, or `delimiter` is empty.
     """
 
     max_steps: int = 40
@@ -58,6 +62,10 @@ class TreeSettings:
                 "max_steps must be at least 1 and delimiter not empty, "
                 f"got {self.max_steps} and {self.delimiter!r}"
             )
+        counts = {name: getattr(self, name) for name in _COUNTS if hasattr(self, name)}
+        if min(counts.values(), default=1) < 1:
+            names, given = " and ".join(counts), " and ".join(map(str, counts.values()))
+            raise InvalidInputError(f"{names} must be at least 1, got {given}")
 
     @property
     def verifiers(self) -> tuple[str, ...]:
