@@ -186,14 +186,10 @@ def _write(value: Fraction) -> str:
     """Write an exact value as integer, terminating decimal or reduced fraction."""
     if value.denominator == 1:
         return str(value.numerator)
-    rest, places = value.denominator, 0
-    twos = fives = 0
-    while rest % 2 == 0:
-        rest, twos = rest // 2, twos + 1
-    while rest % 5 == 0:
-        rest, fives = rest // 5, fives + 1
-    if rest != 1:
+    # A terminating decimal has no more places than its denominator has bits.
+    places = value.denominator.bit_length()
+    shifted = abs(value) * 10**places
+    if shifted.denominator != 1:
         return f"{value.numerator}/{value.denominator}"
-    places = max(twos, fives)
-    digits = str(abs(value.numerator) * 10**places // value.denominator).zfill(places + 1)
-    return f"{'-' if value < 0 else ''}{digits[:-places]}.{digits[-places:]}"
+    digits = str(shifted.numerator).zfill(places + 1)
+    return f"{'-' if value < 0 else ''}{digits[:-places]}.{digits[-places:].rstrip('0')}"

@@ -220,7 +220,8 @@ class TransformersBackend:
 
     def _rows(self, job: _Job, request: SampleRequest, prompt: tuple[int, ...], place: int) -> list[Row]:
         """Return the rows of a request; none where the prompt does not fit."""
-        limit = request.most_output_tokens or self._max_output_tokens
+        most = request.most_output_tokens
+        limit = self._max_output_tokens if most is None else most
         context = getattr(self._model.config, "max_position_embeddings", None) or len(prompt) + limit
         if len(prompt) >= context:
             return []

@@ -128,11 +128,11 @@ class VLLMBackend:
         return [self._read(request, output) for request, output in zip(requests, outputs, strict=True)]
 
     def _parameters(self, request: SampleRequest) -> Any:
-        generator = request.generator
+        generator, most = request.generator, request.most_output_tokens
         options: dict[str, object] = {
             "n": request.n,
             "seed": request.seed,
-            "max_tokens": request.most_output_tokens or self._max_output_tokens,
+            "max_tokens": self._max_output_tokens if most is None else most,
             "temperature": 1.0 if generator.temperature is None else generator.temperature,
             "top_p": 1.0 if generator.top_p is None else generator.top_p,
             "stop": list(request.stop),

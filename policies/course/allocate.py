@@ -7,6 +7,7 @@ under the parameter ``course``; it is for people and reports, and is never carri
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
@@ -87,13 +88,7 @@ def summary_of(course: Course) -> Allocation:
     if whole:
         return plain
     params = {**plain.parameters, _WORDS: str(course)}
-    return Allocation(
-        generator=plain.generator,
-        strategy=plain.strategy,
-        width=plain.width,
-        depth=plain.depth,
-        params=params,
-    )
+    return replace(plain, params=params)
 
 
 class _Given:

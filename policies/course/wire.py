@@ -85,18 +85,10 @@ def course_to_wire(course: Course) -> CourseWire:
                 params=step.parameters,
             )
         )
-    chosen = course.selection
-    selection = _SelectionWire(
-        by=chosen.by,
-        signal=chosen.signal,
-        power=float(chosen.power),
-        pooled=chosen.pooled,
-        weights=dict(chosen.weights),
-        usual=dict(chosen.usual),
-        of_chain=chosen.of_chain,
-        threshold=float(chosen.threshold),
-        or_vote=chosen.or_vote,
-    )
+    chosen = {name: getattr(course.selection, name) for name in _SelectionWire.__struct_fields__}
+    named = {name: dict(chosen[name]) for name in ("weights", "usual")}
+    numbers = {name: float(chosen[name]) for name in ("power", "threshold")}
+    selection = _SelectionWire(**chosen | named | numbers)
     return CourseWire(steps=steps, selection=selection, stop=_rule_to_wire(course.stop))
 
 

@@ -55,30 +55,27 @@ def _weighted(
     return weighted_vote_accuracy(pool.answer[:, columns], scores, worth, widths, seed=seed).mean + nothing
 
 
-def _coverage(pool: SamplePool, columns: slice, widths: NDArray[np.int_], _: str, __: int) -> FloatArray:
-    correct = pool.correct[:, columns]
-    n = (correct >= 0).sum(axis=1)
-    return pass_at_k_curve(n, (correct == 1).sum(axis=1), widths)
+def _by_counts(curve: Callable[..., FloatArray]) -> Estimator:
+    """Return the estimator of a curve that needs no more than how many samples are right."""
 
+    def estimate(pool: SamplePool, columns: slice, widths: NDArray[np.int_], _: str, __: int) -> FloatArray:
+        correct = pool.correct[:, columns]
+        return curve((correct >= 0).sum(axis=1), (correct == 1).sum(axis=1), widths)
 
-def _contrast(pool: SamplePool, columns: slice, widths: NDArray[np.int_], _: str, __: int) -> FloatArray:
-    correct = pool.correct[:, columns]
-    return contrast_curve((correct >= 0).sum(axis=1), (correct == 1).sum(axis=1), widths)
-
-
-def _variance(pool: SamplePool, columns: slice, widths: NDArray[np.int_], _: str, __: int) -> FloatArray:
-    correct = pool.correct[:, columns]
-    return variance_curve((correct >= 0).sum(axis=1), (correct == 1).sum(axis=1), widths)
+    return estimate
 
 
 ESTIMATORS: Final[dict[str, Estimator]] = {
     "majority_vote": _vote,
     "best_of_n": _best,
     "weighted_best_of_n": _weighted,
-    "first_success": _coverage,
+    "first_success": _by_counts(pass_at_k_curve),
 }
 """By strategy over independent samples."""
-GROUPS: Final[dict[str, Estimator]] = {"contrast": _contrast, "variance": _variance}
+GROUPS: Final[dict[str, Estimator]] = {
+    "contrast": _by_counts(contrast_curve),
+    "variance": _by_counts(variance_curve),
+}
 """By objective over groups of rollouts, in place of the vote."""
 
 

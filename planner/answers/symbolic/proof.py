@@ -82,11 +82,11 @@ def _same(first: Reading, second: Reading) -> bool:
                 and all(map(_same, first.parts, second.parts))
             )
         case Range(), Range():
-            return first.variable == second.variable and _same(_interval(first), _interval(second))
-        case Range(), Sequence():
-            return _same(_interval(first), second)
-        case Sequence(), Range():
-            return _same(first, _interval(second))
+            return first.variable == second.variable and _same(first.interval, second.interval)
+        case Range(_, interval), Sequence():
+            return _same(interval, second)
+        case Sequence(), Range(_, interval):
+            return _same(first, interval)
         case (Several() as given, Sequence() as point) | (Sequence() as point, Several() as given):
             named = _coordinates(point)
             return bool(named) and _same_parts(given.parts, named)
@@ -97,10 +97,6 @@ def _same(first: Reading, second: Reading) -> bool:
         case _, Equation():
             return any(_same(first, side) for side in _solved(second))
     return False
-
-
-def _interval(given: Range) -> Sequence:
-    return Sequence(given.opening, (Value(given.low), Value(given.high)), given.closing)
 
 
 def _coordinates(point: Sequence) -> tuple[Reading, ...]:
@@ -184,8 +180,8 @@ def _written(reading: Reading) -> str:
             return r"\{" + ", ".join(sorted(map(_written_part, parts))) + r"\}"
         case Sequence(opening, parts, closing, _):
             return opening + ", ".join(map(_written, parts)) + closing
-        case Range():
-            return _written(_interval(reading))
+        case Range(_, interval):
+            return _written(interval)
         case Table(rows):
             lines = (" & ".join(_latex(_simplified(cell)) for cell in row) for row in rows)
             return r"\begin{pmatrix}" + r" \\ ".join(lines) + r"\end{pmatrix}"

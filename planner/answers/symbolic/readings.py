@@ -44,13 +44,10 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The values of one variable between two bounds; infinite bounds are open."""
+    """The values of one variable in an interval; infinite bounds are open."""
 
     variable: str
-    low: Any
-    high: Any
-    opening: str
-    closing: str
+    interval: Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +99,8 @@ def read(text: str, depth: int = 0) -> Reading:
     --------
     >>> read("2, x+1")
     Several(parts=(Value(expression=2), Value(expression=x + 1)))
-    >>> read("x<2")
-    Range(variable='x', low=-oo, high=2, opening='(', closing=')')
+    >>> read("x<2").variable, read("x<2").interval.parts
+    ('x', (Value(expression=-oo), Value(expression=2)))
     """
     if depth > _DEEPEST:
         raise UnreadableError("too deep")
@@ -206,7 +203,7 @@ def _range(text: str) -> Reading:
         raise UnreadableError(text)
     if not variable.is_Symbol or not (low.is_number and high.is_number):
         raise UnreadableError(text)
-    return Range(variable.name, low, high, opening, closing)
+    return Range(variable.name, Sequence(opening, (Value(low), Value(high)), closing))
 
 
 _TURNED: Final = str.maketrans("<>", "><")
