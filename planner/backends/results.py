@@ -14,6 +14,7 @@ from planner.ports.ports import Completion, Metered
 from policies.cost.usage import Usage
 
 Drawn: TypeAlias = Completion | BackendError
+End: TypeAlias = Literal["completed", "failed", "cancelled"]
 
 
 class Spent(NamedTuple):
@@ -27,9 +28,9 @@ class Spent(NamedTuple):
     failed: Usage = Usage()
     cancelled: Usage = Usage()
 
-    def plus(self, kind: Literal["completed", "failed", "cancelled"], usage: Usage) -> Spent:
-        """Return it with more work of one kind."""
-        return self._replace(**{kind: getattr(self, kind) + usage})
+    def plus(self, end: End, usage: Usage) -> Spent:
+        """Return it with more work that ended so."""
+        return self._replace(**{end: getattr(self, end) + usage})
 
 
 class Books:
@@ -46,9 +47,9 @@ class Books:
     def __init__(self) -> None:
         self.spent = Spent()
 
-    def add(self, kind: Literal["completed", "failed", "cancelled"], usage: Usage) -> None:
+    def add(self, end: End, usage: Usage) -> None:
         """Add what came to its end, failed, or was cancelled."""
-        self.spent = self.spent.plus(kind, usage)
+        self.spent = self.spent.plus(end, usage)
 
 
 class Meter:

@@ -120,7 +120,7 @@ class BackendSpec:
             raise InvalidInputError(
                 f"max_output_tokens does not go with the {self.kind} backend; set it in the generators"
             )
-        self.body()
+        self.options("extra_body")
         self.bodies()
         self.options("engine_options")
         self.options("chat_options")
@@ -129,16 +129,6 @@ class BackendSpec:
     def driver(self) -> DriverName:
         """How to drive it: servers take requests as they come, engines in this process take batches."""
         return "concurrent" if self.kind == "openai" else "lockstep"
-
-    def body(self) -> dict[str, object]:
-        """Return the further request fields.
-
-        Raises
-        ------
-        InvalidInputError
-            When `extra_body` is no JSON object.
-        """
-        return self.options("extra_body")
 
     def bodies(self) -> dict[str, dict[str, object]]:
         """Return the further request fields by generator.
@@ -206,7 +196,7 @@ class BackendSpec:
                 api_key=self._key(),
                 api=self.api,
                 n_choices="single" if self.single else "auto",
-                extra_body=self.body(),
+                extra_body=self.options("extra_body"),
                 generator_bodies=self.bodies(),
                 thinking_field=self.thinking_field or "thinking_token_budget",
                 max_concurrency=self.concurrency,

@@ -275,8 +275,7 @@ class TransformersBackend:
                 samples=1, prompt_tokens=prompt_tokens, cached_prompt_tokens=prompt_tokens if cached else 0,
                 output_tokens=len(row.tokens),
             )  # fmt: skip
-            kind = "cancelled" if row.finish == "cancelled" else "completed"
-            self.spent = self.spent.plus(kind, usage)
+            self.spent = self.spent.plus("cancelled" if row.finish == "cancelled" else "completed", usage)
             completions.append(
                 Completion(
                     text=text,

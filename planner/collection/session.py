@@ -208,24 +208,17 @@ class _Session:
     def _limits_left(self) -> Limits | None:
         """Return the caps less what is spent, or None where one is reached."""
         limits, spent = self._limits, self._file.usage + self._lost
-        left: dict[str, float | None] = {}
         for name, used in (
-            ("max_samples", spent.samples),
-            ("max_output_tokens", spent.output_tokens),
+            ("max_samples", int(spent.samples)),
+            ("max_output_tokens", int(spent.output_tokens)),
             ("max_seconds", time.monotonic() - self._started),
         ):
             cap = getattr(limits, name)
             if cap is not None and used >= cap:
                 self._missing["time" if name == "max_seconds" else "limit"] += 1
                 return None
-            left[name] = None if cap is None else cap - used
-        seconds = left["max_seconds"]
-        return replace(
-            limits,
-            max_samples=_whole(left["max_samples"]),
-            max_output_tokens=_whole(left["max_output_tokens"]),
-            max_seconds=seconds,
-        )
+            limits = limits if cap is None else replace(limits, **{name: cap - used})
+        return limits
 
     def _report(self, progress: Progress) -> None:
         """Take a driver's report on the shard in hand."""
@@ -244,7 +237,3 @@ class _Session:
                 seconds=time.monotonic() - self._started,
             )
         )
-
-
-def _whole(value: float | None) -> int | None:
-    return None if value is None else int(value)

@@ -19,6 +19,7 @@ from planner.commands.terminal.draw_options import (
     BackendOptions,
     TaskOptions,
     backend_options,
+    extract_option,
     extractor_of,
     limit_options,
     tasks_options,
@@ -50,13 +51,7 @@ if TYPE_CHECKING:
 @click.option("--max-output-tokens", type=int, help="Without --generators: cap of the only one.")
 @click.option("--samples", type=click.IntRange(min=0), default=16, help="Independent samples each.")
 @recording_options
-@click.option(
-    "--extract",
-    metavar="HOW",
-    help="number, boxed, math, choice, json, json:FIELD, tool_calls, clusters, program_outputs (runs the "
-    "programs on this machine), whole_text or regex:PATTERN; "
-    "by default the last box, else the last number.",
-)
+@extract_option()
 @click.option(
     "--verifier",
     metavar="NAME",

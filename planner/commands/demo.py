@@ -18,7 +18,6 @@ from planner.progress import progress_bars
 
 if TYPE_CHECKING:
     from training.demo.live import LiveDemo
-    from training.demo.recorded import Demo
 
 _LIVE: Final = ("torch", "transformers", "safetensors")
 # Four bundles are trained in the live half.
@@ -66,24 +65,20 @@ def _offline(out: Path, *, trials: int, seed: int, show: bool) -> dict[str, Any]
     with progress_bars() as tell:
         demo = run_demo(out, n_trials=trials, seed=seed, progress=tell)
     if show:
-        _show_offline(demo, out)
+        from planner.commands.tables.demo import write_examples
+        from planner.commands.tables.report import print_savings
+
+        console = results()
+        print_savings(console, demo.report)
+        examples = write_examples(demo, out / "plans.txt")
+        report = out / "report" / "report.md"
+        console.print(f"All of it: {report}, and plans of some prompts: {examples}", soft_wrap=True)
     return {
         "out": str(out),
         "verdict": demo.report.verdict,
         "comparison": demo.report.comparison,
         "plans": [{"budget": limit, **plan_summary(plans)} for limit, plans in demo.plans.items()],
     }
-
-
-def _show_offline(demo: Demo, out: Path) -> None:
-    from planner.commands.tables.demo import write_examples
-    from planner.commands.tables.report import print_savings
-
-    console = results()
-    print_savings(console, demo.report)
-    examples = write_examples(demo, out / "plans.txt")
-    report = out / "report" / "report.md"
-    console.print(f"All of it: {report}, and plans of some prompts: {examples}", soft_wrap=True)
 
 
 def _live(out: Path, *, trials: int, seed: int, show: bool) -> LiveDemo:
@@ -95,13 +90,8 @@ def _live(out: Path, *, trials: int, seed: int, show: bool) -> LiveDemo:
     # Its bar of loading would break ours.
     require("transformers.utils.logging", extra="local").disable_progress_bar()
     with progress_bars() as bars:
-        demo = run_live(
-            out,
-            n_trials=min(trials, _LIVE_TRIALS),
-            seed=seed,
-            progress=bars,
-            on_collect=bars,
-        )
+        n_trials = min(trials, _LIVE_TRIALS)
+        demo = run_live(out, n_trials=n_trials, seed=seed, progress=bars, on_collect=bars)
     if show:
         print_live(results(), demo, write_live(demo, out / "live.txt"))
     return demo

@@ -19,6 +19,7 @@ from planner.commands.terminal.draw_options import (
     BackendOptions,
     TaskOptions,
     backend_options,
+    extract_option,
     extractor_of,
     limit_options,
     tasks_options,
@@ -57,13 +58,7 @@ if TYPE_CHECKING:
     help="Carry out the plans of a file of `planner plan`, one for each prompt by its id, instead of "
     "planning; --budget then only holds actual usage.",
 )
-@click.option(
-    "--extract",
-    metavar="HOW",
-    help="number, boxed, math, choice, json, json:FIELD, tool_calls, clusters, program_outputs (runs the "
-    "programs on this machine), whole_text or regex:PATTERN; "
-    "by default the last box, else the last number. Take the way that the bundle's log was collected with.",
-)
+@extract_option(" Take the way that the bundle's log was collected with.")
 @click.option(
     "--verifier",
     metavar="NAME",

@@ -52,10 +52,10 @@ class _Driver:
         self._backend = backend
         self._verifiers = verifiers
         self._slots = asyncio.Semaphore(max_concurrency)
-        self._waiters: list[asyncio.Future[None]] = []
+        self._room = asyncio.Event()  # set, and replaced, when a cap may have room again
         self._longest = 0.0  # seconds of a request so far
         self._queue = deque[int]()
-        self._openers: list[asyncio.Future[None]] = []
+        self._news = asyncio.Event()  # set, and replaced, when there may be a task to take
         self._n_open = self._part_size = 0
         self._over = False
 
@@ -80,18 +80,14 @@ class _Driver:
                 if self._queue or self._over:
                     self._wake_openers()
                     continue
-            opener: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._openers.append(opener)
-            await opener
+            await self._news.wait()
         self._n_open += 1
         return self._queue.popleft()
 
     def _wake_openers(self) -> None:
         """Let everything that waits for a task look again."""
-        for opener in self._openers:
-            if not opener.done():
-                opener.set_result(None)
-        self._openers.clear()
+        self._news.set()
+        self._news = asyncio.Event()
 
     async def _run(self, session: Session) -> None:
         """Move one session to its outcome; when it returns, nothing of it is in flight."""
@@ -186,16 +182,12 @@ class _Driver:
             admission = ledger.admit(session.account, request, n, apart=apart)
             if admission.hold is not None or ledger.nothing_in_flight or ledger.time_is_up:
                 return admission
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            await waiter
+            await self._room.wait()
 
     def _wake(self) -> None:
         """Let everything that waits for a cap look again."""
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-        self._waiters.clear()
+        self._room.set()
+        self._room = asyncio.Event()
 
     async def _draw(self, part: Part) -> tuple[Arrival, ...]:
         """Send one request and book what comes of it, also when it is cancelled on the way."""

@@ -136,22 +136,21 @@ class Purse:
 
     def _before_later_ones(self, account: Account, request: SampleRequest, refused: Permit) -> Permit:
         """Hold a prompt's first sample out of what is set aside for prompts that have not come yet."""
-        ledger = self._ledger
-        ledger.set_aside -= self._for_later
-        try:
-            permit = ledger.admit(account, request, 1)
-        finally:
-            ledger.set_aside += self._for_later
+        permit = self._out_of(self._for_later, account, request)
         return refused if permit.hold is None else permit
 
     def _first(self, account: Account, request: SampleRequest) -> Permit:
         """Hold a prompt's first sample out of what is set aside for others: who has come goes first."""
+        return self._out_of(self._ledger.set_aside - account.reserve, account, request)
+
+    def _out_of(self, aside: float, account: Account, request: SampleRequest) -> Permit:
+        """Hold one sample as if so much less were set aside."""
         ledger = self._ledger
-        others, ledger.set_aside = ledger.set_aside - account.reserve, account.reserve
+        ledger.set_aside -= aside
         try:
             return ledger.admit(account, request, 1)
         finally:
-            ledger.set_aside += others
+            ledger.set_aside += aside
 
     def settle(self, hold: Hold, usage: Usage, *, lengths: Sequence[float] = ()) -> None:
         """Replace a hold by what was really used."""

@@ -135,10 +135,9 @@ def run_python(
     >>> run_python("assert 6 * 7 == 42", limits=limits), run_python("exit(0)", limits=limits)
     ('passed', 'failed')
     """
-    mark = secrets.token_hex(16)
-    work = {"program": source, "tests": tests, "mark": mark, "speaks": False}
-    said, in_time = _run(work, limits=limits, wrapper=wrapper, python=python)
-    if said == b"R" + mark.encode():
+    work = {"program": source, "tests": tests, "speaks": False}
+    told, in_time = _run(work, limits=limits, wrapper=wrapper, python=python)
+    if told == "":
         return "passed"
     return "failed" if in_time else "timeout"
 
@@ -173,19 +172,18 @@ def hear_python(
     >>> hear_python("def f(n): return n + 1", probe="SAID = f(41)", limits=Limits())
     '42'
     """
-    mark = secrets.token_hex(16)
-    work = {"program": source, "tests": probe, "mark": mark, "speaks": True}
-    said, in_time = _run(work, limits=limits, wrapper=wrapper, python=python)
-    head = b"R" + mark.encode()
-    return said[len(head) :].decode(errors="replace") if in_time and said.startswith(head) else None
+    work = {"program": source, "tests": probe, "speaks": True}
+    told, in_time = _run(work, limits=limits, wrapper=wrapper, python=python)
+    return told if in_time else None
 
 
 def _run(
     work: dict[str, object], *, limits: Limits, wrapper: Sequence[str], python: str | None
-) -> tuple[bytes, bool]:
-    """Return what the process of a program said, and whether it ended before its time did."""
-    mark = str(work["mark"])
-    work = {**work, "parts": _parts(), "wrapped": bool(wrapper), **asdict(limits)}
+) -> tuple[str | None, bool]:
+    """Return what stands behind the mark of success, if that came, and whether all came in time."""
+    mark = secrets.token_hex(16)
+    head = b"R" + mark.encode()
+    work = {**work, "mark": mark, "parts": _parts(), "wrapped": bool(wrapper), **asdict(limits)}
     environment = {"LANG": "C.UTF-8", "OMP_NUM_THREADS": "1"}
     if wrapper:
         environment["PATH"] = os.environ.get("PATH", os.defpath)
@@ -208,10 +206,7 @@ def _run(
         with process.stdout as pipe:
             try:
                 said, in_time = _listen(
-                    pipe.fileno(),
-                    seconds=limits.seconds,
-                    mark=b"R" + mark.encode(),
-                    speaks=bool(work["speaks"]),
+                    pipe.fileno(), seconds=limits.seconds, mark=head, speaks=bool(work["speaks"])
                 )
             finally:
                 _kill(process, pipe.fileno())
@@ -221,7 +216,7 @@ def _run(
             "the process for the program could not be set up: "
             + (reason or f"the interpreter {'ended' if in_time else 'did not come'} before the program began")
         )
-    return said, in_time
+    return said[len(head) :].decode(errors="replace") if said.startswith(head) else None, in_time
 
 
 @cache

@@ -147,7 +147,7 @@ class Asking:
             findings.single(self._model, f"{len(reply.choices)} of {n} choices came")
         elif n > 1 and counts.fell_short:
             findings.single(self._model, "the usage counts fewer tokens than the choices have")
-        elif n > 1 and self._traits.logprobs and any(one.text and not one.logprobs for one in reply.choices):
+        elif n > 1 and self._traits.logprobs and any(one.texts and not one.logprobs for one in reply.choices):
             findings.single(self._model, "without log-probabilities nobody knows whose the tokens are")
         self._in_flight = None
         return self._booked(reply, counts)

@@ -60,9 +60,9 @@ def completions_of(
                 prompt_tokens=counts.prompt if first else 0,
                 output_tokens=tokens,
                 finish_reason="error" if error else finish,
-                mean_logprob=_mean(choice),
+                mean_logprob=sum(choice.logprobs) / len(choice.logprobs) if choice.logprobs else None,
                 cached_prompt_tokens=counts.cached if first else 0,
-                reasoning=secret.removed_from(choice.reasoning) if choice.reasoning else None,
+                reasoning=secret.removed_from(choice.reasoning) if choice.thoughts else None,
                 error=secret.removed_from(error) if error else None,
                 failed_requests=failed_requests if first else 0,
                 stop_string=_stop_string(choice),
@@ -77,10 +77,6 @@ def completions_of(
         )
         thought -= completions[-1].reasoning_tokens
     return completions
-
-
-def _mean(choice: Choice) -> float | None:
-    return sum(choice.logprobs) / len(choice.logprobs) if choice.logprobs else None
 
 
 def _stop_string(choice: Choice) -> str | None:

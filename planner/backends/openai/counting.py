@@ -53,6 +53,11 @@ class Asked(NamedTuple):
     counter: Callable[[str], int] | None = None
 
     @property
+    def most_each(self) -> int:
+        """Output tokens of a choice above which a count is not believed."""
+        return _MOST if self.most_output is None else self.most_output
+
+    @property
     def most_prompt(self) -> int:
         """Prompt tokens above which a count is not believed."""
         return len(self.prompt.encode("utf-8", "replace")) + _AROUND_A_PROMPT if self.only_text else _MOST
@@ -65,7 +70,7 @@ class Asked(NamedTuple):
 
     def tokens_of(self, choice: Choice) -> int:
         """Return the output tokens of a choice where the server's count is not believed."""
-        most = _MOST if self.most_output is None else self.most_output
+        most = self.most_each
         text = choice.reasoning + choice.text + calls_text(choice.calls)
         if choice.logprobs:
             return min(len(choice.logprobs), most)
@@ -77,13 +82,12 @@ class Asked(NamedTuple):
 
     def bounded(self, used: Usage) -> Usage:
         """Return the running counts of a stream within these bounds."""
-        most = (_MOST if self.most_output is None else self.most_output) * self.n
         prompt = used.prompt_tokens if used.prompt_tokens <= self.most_prompt else self.tokens_of_prompt()
         return replace(
             used,
             prompt_tokens=prompt,
             cached_prompt_tokens=min(used.cached_prompt_tokens, prompt),
-            output_tokens=min(used.output_tokens, most),
+            output_tokens=min(used.output_tokens, self.most_each * self.n),
         )
 
 
@@ -149,8 +153,8 @@ def count_tokens(reply: Reply, asked: Asked) -> Counts:
         cached = 0
     if stated.output is None and asked.counter is None:
         raise UsageMissing(prompt, sum(asked.tokens_of(choice) for choice in choices))
-    seen = [len(choice.logprobs or ()) for choice in choices]
-    most = (_MOST if asked.most_output is None else asked.most_output) * len(choices)
+    seen = [len(choice.logprobs) for choice in choices]
+    most = asked.most_each * len(choices)
     total, fell_short = stated.output, False
     if total is None or not 0 <= total <= most:
         each = [asked.tokens_of(choice) for choice in choices]
@@ -161,7 +165,7 @@ def count_tokens(reply: Reply, asked: Asked) -> Counts:
             )
     else:
         each = seen if total < sum(seen) else _split(total, seen)
-        written = [bool(choice.text or choice.reasoning) for choice in choices]
+        written = [bool(choice.texts or choice.thoughts) for choice in choices]
         fell_short = total < sum(seen) or any(text and not n for text, n in zip(written, each, strict=True))
         if fell_short:
             each = [asked.tokens_of(choice) for choice in choices]
@@ -180,7 +184,7 @@ def count_tokens(reply: Reply, asked: Asked) -> Counts:
 def plausible(error: InvalidResponseError, asked: Asked) -> tuple[int, int]:
     """Return the prompt and output tokens of a reply that cannot be read, as far as they can be believed."""
     prompt, output = error.prompt_tokens, error.output_tokens
-    most = (_MOST if asked.most_output is None else asked.most_output) * asked.n
+    most = asked.most_each * asked.n
     return prompt if 0 <= prompt <= asked.most_prompt else 0, min(output, most) if output >= 0 else 0
 
 

@@ -8,13 +8,14 @@ piece of text. Sending is left to `planner.backends.openai.client`.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Final
 
 from difficulty.errors import InvalidResponseError
 from planner.backends.openai.events import DONE, Events
 from planner.backends.openai.failure import Failed, Way
 from planner.backends.openai.stated import NOTHING_STATED, Stated, stated_in
-from planner.backends.openai.wire import Choice, Part, Reply, read_event, read_reply
+from planner.backends.openai.wire import Choice, Reply, read_event, read_reply
 from planner.backends.openai.words import Word, read_word
 from policies.cost.usage import Usage
 
@@ -25,40 +26,6 @@ def stream_fields(*, running_usage: bool) -> dict[str, object]:
     """Return the fields that make a server send its reply in pieces, with its counts."""
     options = {"include_usage": True} | ({"continuous_usage_stats": True} if running_usage else {})
     return {"stream": True, "stream_options": options}
-
-
-class _Growing:
-    """One choice as far as it has come; a piece of text is at least one token."""
-
-    __slots__ = ("choice", "logprobs", "n_tokens", "texts", "thoughts")
-
-    def __init__(self) -> None:
-        self.choice = Choice()
-        self.texts: list[str] = []
-        self.thoughts: list[str] = []
-        self.logprobs: list[float] = []
-        self.n_tokens = 0
-
-    def add(self, part: Part) -> None:
-        self.choice.add(part)
-        text, thought = part.text, part.reasoning
-        if text:
-            self.texts.append(text)
-        if thought:
-            self.thoughts.append(thought)
-        if part.logprobs:
-            self.logprobs += part.logprobs
-        if text or thought or part.calls:
-            self.n_tokens += 1
-
-    def raise_to(self, count: int) -> None:
-        self.n_tokens = max(self.n_tokens, count)
-
-    def whole(self) -> Choice:
-        choice = self.choice
-        choice.text, choice.reasoning = "".join(self.texts), "".join(self.thoughts)
-        choice.logprobs = self.logprobs
-        return choice
 
 
 class Pieces:
@@ -90,7 +57,7 @@ class Pieces:
         # A reply that begins like an object is a whole one, although pieces were asked for.
         self._is_whole: bool | None = None if streamed else True
         self._events = Events()
-        self._choices: dict[int, _Growing] = {}
+        self._choices = defaultdict[int, Choice](Choice)
         self._prompt: int | None = None
         self._cached, self._output = 0, 0
         self._stated = NOTHING_STATED
@@ -106,7 +73,7 @@ class Pieces:
     @property
     def settled(self) -> bool:
         """Whether all pieces and their counts have come, so that a break after them loses nothing."""
-        ended = all(one.choice.finish is not None for one in self._choices.values())
+        ended = all(one.finish is not None for one in self._choices.values())
         return len(self._choices) >= self._n and ended and self._stated.output is not None
 
     @property
@@ -150,15 +117,14 @@ class Pieces:
             return self._with_choices(read_reply(self._whole))
         for data in self._events.end():
             self._take(data)
-        growing = self._choices.values()
-        ended = bool(growing) and all(one.choice.finish is not None for one in growing)
+        ended = self.begun and all(one.finish is not None for one in self._choices.values())
         if not self._done and not ended:
             raise Failed(Way.BROKEN, "it ended before its last piece")
         # A server that ignores `n` and one that mixes its choices look alike.
         self.mixed_up |= 0 < len(self._choices) < self._n
         if self.mixed_up:
             raise InvalidResponseError("pieces of several choices came under one index")
-        choices = [self._choices[index].whole() for index in sorted(self._choices)]
+        choices = [self._choices[index] for index in sorted(self._choices)]
         return self._with_choices(Reply(choices, self._stated))
 
     def usage(self) -> Usage:
@@ -204,7 +170,7 @@ class Pieces:
         if len(places) > 1:
             self.mixed_up |= len(set(places)) < len(places)
         for part in event.parts:
-            self._growing(part.place or 0).add(part)
+            self._choices[part.place or 0].add(part)
         if isinstance(event.timings, dict):
             self._time(event.timings, places)
         self._count(event.stated, places)
@@ -212,22 +178,16 @@ class Pieces:
     def _say(self, word: Word) -> None:
         """Take one more piece of text; streams are made of these, so that little is done for each."""
         (said,) = word.choices
-        growing = self._choices.get(said.index) or self._growing(said.index)
+        choice = self._choices[said.index]
         if text := said.delta.content:
-            growing.texts.append(text)
-            growing.n_tokens += 1
+            choice.texts.append(text)
+            choice.n_tokens += 1
         if said.logprobs is not None:
-            growing.logprobs.append(said.logprobs.content[0].logprob)
+            choice.logprobs.append(said.logprobs.content[0].logprob)
         if said.stop_reason is None:
-            growing.choice.stop_string, growing.choice.stop_stated = "", True
+            choice.stop_string, choice.stop_stated = "", True
         if word.usage is not None:
             self._count(stated_in(word.usage), [said.index])
-
-    def _growing(self, place: int) -> _Growing:
-        known = self._choices.get(place)
-        if known is None:
-            known = self._choices[place] = _Growing()
-        return known
 
     def _time(self, timings: dict[str, object], places: list[int]) -> None:
         """Take the counts of llama.cpp, which come with its timings."""

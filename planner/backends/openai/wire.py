@@ -84,19 +84,41 @@ class Part(NamedTuple):
 
 @dataclass(slots=True)
 class Choice:
-    """One completion as the server sent it; `stop_string` as in `planner.ports.ports.Completion`."""
+    """One completion as far as it has come; `stop_string` as in `planner.ports.ports.Completion`.
 
-    text: str = ""
-    reasoning: str = ""
+    Texts are joined when they are asked for. A piece of text is at least one of the `n_tokens`.
+    """
+
+    texts: list[str] = field(default_factory=list)
+    thoughts: list[str] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    calls: list[dict[str, Any]] = field(default_factory=list)
     finish: str | None = None
-    logprobs: list[float] | None = None
     stop_string: str | None = None
     stop_stated: bool = False
     error: str | None = None
-    calls: list[dict[str, Any]] = field(default_factory=list)
+    n_tokens: int = 0
+
+    @property
+    def text(self) -> str:
+        """The text so far."""
+        return "".join(self.texts)
+
+    @property
+    def reasoning(self) -> str:
+        """The thought so far."""
+        return "".join(self.thoughts)
 
     def add(self, part: Part) -> None:
-        """Take what an event adds; texts and log-probabilities are joined by the caller, who has many."""
+        """Take what an event adds, or all of a choice that came at once."""
+        if part.text:
+            self.texts.append(part.text)
+        if part.reasoning:
+            self.thoughts.append(part.reasoning)
+        if part.logprobs:
+            self.logprobs += part.logprobs
+        if part.text or part.reasoning or part.calls:
+            self.n_tokens += 1
         if part.finish is not None:
             self.finish = part.finish
         if part.error is not None and self.error is None:
@@ -106,12 +128,9 @@ class Choice:
         if part.stop_stated:
             self.stop_string, self.stop_stated = part.stop_string, True
 
-    @classmethod
-    def of(cls, part: Part) -> Choice:
-        """Return the choice that one part is all of."""
-        choice = cls(text=part.text, reasoning=part.reasoning, logprobs=part.logprobs)
-        choice.add(part)
-        return choice
+    def raise_to(self, count: int) -> None:
+        """Take a count that the server gives of its tokens."""
+        self.n_tokens = max(self.n_tokens, count)
 
 
 class Event(NamedTuple):
@@ -154,7 +173,10 @@ def read_reply(content: bytes | bytearray) -> Reply:
     places = [part.place for part in parts]
     if len(set(places)) == len(parts) and None not in places:
         parts.sort(key=lambda part: part.place or 0)
-    return Reply([Choice.of(part) for part in parts], event.stated)
+    reply = Reply([Choice() for _ in parts], event.stated)
+    for choice, part in zip(reply.choices, parts, strict=True):
+        choice.add(part)
+    return reply
 
 
 def read_event(content: bytes | bytearray) -> Event:

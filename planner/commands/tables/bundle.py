@@ -13,7 +13,7 @@ import numpy as np
 from rich.table import Table
 
 from planner.bundle.label_doubt import label_doubt
-from planner.commands.tables.shared import new_table, number
+from planner.commands.tables.shared import facts_table, new_table, number
 
 if TYPE_CHECKING:
     from planner.bundle.policy_bundle import PolicyBundle
@@ -26,21 +26,16 @@ _SHOWN_RIVALS: Final = 3
 
 def training_table(bundle: PolicyBundle) -> Table:
     """Return in a few lines what was trained, and on what; `bundle_table` says all."""
-    training, table = bundle.training, new_table("", show_header=False)
-    table.title = None
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    unit = bundle.unit.replace("_", " ")
-    for row in (
+    training, unit = bundle.training, bundle.unit.replace("_", " ")
+    rows = (
         ("trained on", f"{training['n_prompts']} prompts, {training['n_samples']:,} samples"),
         ("generators", ", ".join(bundle.generators)),
         ("plans for", f"{bundle.objective}, cost in {unit}"),
         ("courses", f"{int(bundle.deployed.sum())} of {bundle.table.value.shape[1]} ways to spend samples"),
         ("text", _text(training)),
         *_labels(training),
-    ):
-        table.add_row(*row)
-    return table
+    )
+    return facts_table(None, rows)
 
 
 def _text(training: Mapping[str, Any]) -> str:
@@ -64,9 +59,6 @@ def _ends(shares: Sequence[float]) -> str:
 def bundle_table(bundle: PolicyBundle, path: str) -> Table:
     """Return what a bundle is and was trained on."""
     training = bundle.training
-    table = new_table(f"Policy bundle {path}", show_header=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
     deployed = int(bundle.deployed.sum())
     rows: list[tuple[str, str]] = [
         ("plans for", f"{_objective(bundle)}, cost in {bundle.unit.replace('_', ' ')}"),
@@ -94,9 +86,7 @@ def bundle_table(bundle: PolicyBundle, path: str) -> Table:
         about = training.get("about", {})
         origin = [str(about[name]) for name in ("source", "licence") if name in about]
         rows += [("source", "; ".join(origin))] if origin else []
-    for row in rows:
-        table.add_row(*row)
-    return table
+    return facts_table(f"Policy bundle {path}", rows)
 
 
 def _objective(bundle: PolicyBundle) -> str:

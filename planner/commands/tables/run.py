@@ -5,7 +5,6 @@ Every number comes from the summary of the run; a terminal of 80 columns shows a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -30,25 +29,19 @@ def print_run(summary: RunSummary, out: Path, journal: Path | None) -> None:
     table = new_table(f"Run of {summary.n_prompts} prompts", show_header=False)
     table.add_column("what")
     table.add_column("figure")
+    accuracy = "not known, as no prompt has its right answer"
     if summary.accuracy is not None and summary.accuracy_interval is not None:
         low, high = summary.accuracy_interval
-        table.add_row(
-            "accuracy",
-            f"{summary.accuracy:.3f} (95 % interval {low:.3f} to {high:.3f}, {summary.n_graded} graded); "
-            f"expected {summary.objective} {summary.expected_accuracy:.3f}",
-        )
-    else:
-        table.add_row(
-            "accuracy",
-            "not known, as no prompt has its right answer; "
-            f"expected {summary.objective} {summary.expected_accuracy:.3f}",
-        )
+        interval = f"95 % interval {low:.3f} to {high:.3f}"
+        accuracy = f"{summary.accuracy:.3f} ({interval}, {summary.n_graded} graded)"
+    table.add_row("accuracy", f"{accuracy}; expected {summary.objective} {summary.expected_accuracy:.3f}")
     withheld = summary.n_hard + summary.n_unsolvable
     told = f"; withheld {withheld}: {summary.n_hard} hard, {summary.n_unsolvable} unsolvable at any budget"
     table.add_row("answered", f"{summary.n_answered} of {summary.n_prompts}" + (told if withheld else ""))
     unit = summary.unit.replace("_", " ")
     table.add_row("cost", f"{number(summary.cost)} {unit}; expected {number(summary.expected_cost)}")
-    table.add_row("stopped", counted(_in_words(summary.stop_reasons)))
+    stopped = {_WHY.get(reason, reason): n for reason, n in summary.stop_reasons.items()}
+    table.add_row("stopped", counted(stopped))
     table.add_row("failures", counted(summary.failures) or "none")
     table.add_row("spent", _spent(summary.usage))
     console = results()
@@ -74,8 +67,3 @@ def _spent(usage: Usage) -> str:
         for amount, what, part, of_them in parts
         if amount
     )
-
-
-def _in_words(reasons: Mapping[str, int]) -> dict[str, int]:
-    """Return why prompts stopped, said so that it explains itself."""
-    return {_WHY.get(reason, reason): n for reason, n in reasons.items()}

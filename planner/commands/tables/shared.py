@@ -5,7 +5,7 @@ It assumes a terminal of about 100 columns. What the tables say is left to the o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from rich import box
 from rich.table import Table
@@ -14,12 +14,22 @@ from policies.course.allocation import Allocation
 from policies.course.course import Course
 
 
-def new_table(title: str, *, show_header: bool = True, show_footer: bool = False) -> Table:
+def new_table(title: str | None, *, show_header: bool = True, show_footer: bool = False) -> Table:
     """Return an empty table in the common style."""
     return Table(
         title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_header=show_header,
         show_footer=show_footer, pad_edge=False, collapse_padding=True,
     )  # fmt: skip
+
+
+def facts_table(title: str | None, rows: Iterable[tuple[str, str]]) -> Table:
+    """Return a table of names in bold and what is said of each."""
+    table = new_table(title, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def allocation_name(allocation: Allocation) -> str:

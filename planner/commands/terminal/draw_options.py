@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from planner.commands.terminal.options import fields_of, json_option, packed
+from planner.commands.terminal.options import Decorator, fields_of, json_option, packed
 from planner.commands.terminal.terminal import note
 
 if TYPE_CHECKING:
@@ -178,6 +178,17 @@ tasks_options: Final = packed("task_options", fields_of(TaskOptions), _TASKS)
 
 limit_options: Final = packed("limits", _limits, _LIMITS)
 """Hard caps, as the argument ``limits``, with the concurrency of the backend."""
+
+
+def extract_option(more: str = "") -> Decorator:
+    """Return the option ``--extract``; its help may say more."""
+    return click.option(
+        "--extract",
+        metavar="HOW",
+        help="number, boxed, math, choice, json, json:FIELD, tool_calls, clusters, program_outputs (runs the "
+        f"programs on this machine), whole_text or regex:PATTERN; by default the last box, else the last "
+        f"number.{more}",
+    )
 
 
 def extractor_of(name: str | None, *, replayed: object = None) -> AnswerRule:

@@ -103,6 +103,6 @@ async def test_a_run_log_keeps_the_scores_of_generators_and_lengths_apart(tmp_pa
         log.add_scores(request, Scores([0.5] * 5, verifier_tokens=0, steps=[[0.1, 0.5]] * 5))
     with RunLog.open(tmp_path / "run.log", resume=True) as log:
         found = log.scores(request)
-        assert found is not None and found.scores == (0.5,) * 5 and found.steps == ((0.1, 0.5),) * 5
+        assert found == (0.5,) * 5 and found.steps == ((0.1, 0.5),) * 5
         assert log.scores(replace(request, generator="other")) is None
         assert log.scores(replace(request, output_tokens=(9,) * 5)) is None
