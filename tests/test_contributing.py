@@ -41,7 +41,8 @@ def exists(dotted: str) -> bool:
     if parts and (where / f"{parts[0]}.py").exists():
         path = where / f"{parts.pop(0)}.py"
     else:
-        path = where / "__init__.py"
+        stub = where / "__init__.pyi"
+        path = stub if stub.exists() else stub.with_suffix(".py")
     return path.exists() and all(part in names_in(path) for part in parts)
 
 
@@ -121,7 +122,9 @@ def test_adding_things_names_the_files_that_an_addition_touches(row: list[str]) 
         for name in CODE.findall(names)
     ]
     touched = [
-        str(path.relative_to(ROOT)) for path in SOURCES if re.search("|".join(patterns), path.read_text())
+        str(path.relative_to(ROOT))
+        for path in (*SOURCES, *ROOT.glob("*/__init__.pyi"))
+        if re.search("|".join(patterns), path.read_text())
     ]
     so_it_is = f"{len(touched)}: " + ", ".join(f"`{path}`" for path in sorted(touched))
     assert files == so_it_is, f"write into CONTRIBUTING.md: {so_it_is}"

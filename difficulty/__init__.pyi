@@ -1,0 +1,13 @@
+from difficulty.errors import PlannerError as PlannerError
+from difficulty.generator import Generator as Generator
+from difficulty.importers.inspect_ai import read_inspect as read_inspect
+from difficulty.importers.lm_eval import read_lm_eval as read_lm_eval
+from difficulty.importers.reasoning_gym import read_reasoning_gym as read_reasoning_gym
+from difficulty.importers.tables import read_table as read_table
+from difficulty.log.recorded_log import Counts as Counts
+from difficulty.log.sample_log import SampleLog as SampleLog
+from difficulty.log.sample_pool import ChainPool as ChainPool
+from difficulty.log.sample_pool import RecordedRuns as RecordedRuns
+from difficulty.log.sample_pool import SamplePool as SamplePool
+from difficulty.prompt import Prompt as Prompt
+from difficulty.prompt import as_prompts as as_prompts

@@ -1,0 +1,16 @@
+from policies.cost.budget import Budget as Budget
+from policies.cost.cost_model import CostModel as CostModel
+from policies.cost.latency import DecodeModel as DecodeModel
+from policies.cost.usage import Usage as Usage
+from policies.course.allocation import Allocation as Allocation
+from policies.menu.build import build_menu as build_menu
+from policies.menu.curves import CurveTable as CurveTable
+from policies.menu.curves import measure_curves as measure_curves
+from policies.plan.plan import AllocationPlan as AllocationPlan
+from policies.plan.wire import plan_from_json as plan_from_json
+from policies.plan.wire import plan_to_json as plan_to_json
+from policies.plan.wire import read_plans as read_plans
+from policies.plan.wire import write_plans as write_plans
+from policies.solver.hull import upper_hull as upper_hull
+from policies.solver.solution import Solution as Solution
+from policies.solver.solver import solve as solve
