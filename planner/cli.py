@@ -101,12 +101,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         except click.ClickException as error:
             error.show()
             return _BAD_INPUT
-        except (InvalidInputError, MissingDependencyError) as error:
-            say(f"error: {error}", error=True)
-            return _BAD_INPUT
         except PlannerError as error:
             say(f"error: {error}", error=True)
-            return 1
+            return _BAD_INPUT if isinstance(error, (InvalidInputError, MissingDependencyError)) else 1
         except OSError as error:
             if isinstance(error, BrokenPipeError):
                 sys.stderr.close()  # the reader has left; so would a message of the interpreter at exit

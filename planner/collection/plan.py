@@ -8,7 +8,7 @@ same order, so that a piece is known by its number. Drawing is left to `planner.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Final, NamedTuple, Self
 
@@ -34,10 +34,10 @@ class Recording:
 
     Parameters
     ----------
-    width : int
-        Independent samples, chains, or the size N of a search, at least 1.
     strategy : str, optional
         None for independent samples; ``"sequential_revision"`` or a tree search otherwise.
+    width : int
+        Independent samples, chains, or the size N of a search, at least 1.
     depth : int
         Attempts per chain, at least 1; 1 for everything but chains.
     runs : int
@@ -56,8 +56,8 @@ class Recording:
     [4, 16]
     """
 
-    width: int
     strategy: StrategyName | None = None
+    width: int
     depth: int = 1
     runs: int = 1
     params: tuple[tuple[str, ParameterValue], ...] | Mapping[str, ParameterValue] = ()
@@ -123,13 +123,7 @@ class Recording:
 
     def describe(self) -> dict[str, object]:
         """Return what identifies this recording, as JSON values."""
-        return {
-            "strategy": self.strategy,
-            "width": self.width,
-            "depth": self.depth,
-            "runs": self.runs,
-            "params": dict(self.params),
-        }
+        return asdict(self) | {"params": dict(self.params)}
 
     def __str__(self) -> str:
         if self.strategy is None:

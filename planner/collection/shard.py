@@ -92,12 +92,9 @@ async def draw_shard(
         limits=limits,
         progress=_Watch(progress),
     )
-    counts = Counter(
-        error.kind for outcome in outcomes for error in outcome.errors if outcome.stop_reason in _UNFINISHED
-    )
-    for outcome in outcomes:
-        if outcome.stop_reason in ("budget", "limit", "time"):
-            counts[outcome.stop_reason] += 1
+    unfinished = [outcome for outcome in outcomes if outcome.stop_reason in _UNFINISHED]
+    reasons = Counter(error.kind for outcome in unfinished for error in outcome.errors)
+    reasons.update(outcome.stop_reason for outcome in unfinished if outcome.stop_reason != "failed")
     finished = [
         (piece, task, outcome)
         for piece, task, outcome in zip(pieces, tasks, outcomes, strict=True)
@@ -109,9 +106,9 @@ async def draw_shard(
     if scoring is not None:
         drafts = await scored(plan, finished, drafts, scoring)
     numbers = {record.piece for record in drafts}
-    lost = sum((outcome.usage for outcome in outcomes if outcome.stop_reason in _UNFINISHED), Usage())
+    lost = sum((outcome.usage for outcome in unfinished), Usage())
     left = tuple(piece.number for piece in pieces if piece.number not in numbers)
-    return ShardResult(drafts, left, dict(counts), lost)
+    return ShardResult(drafts, left, dict(reasons), lost)
 
 
 class _Watch:

@@ -63,13 +63,6 @@ class Chains:
         """Whether a cap has refused an attempt."""
         return bool(self._stopped)
 
-    def extend(self) -> Flow[list[Candidate]]:
-        """Make one more attempt of each chain, and return the attempts in the order of chains."""
-        if not self._chains:
-            return (yield from self._open())
-        rows = yield from together([self._attempt(chain) for chain in range(self.step.n)])
-        return [one for row in rows for one in row]
-
     def run(self, n_steps: int) -> Flow[list[Candidate]]:
         """Make `n_steps` more attempts of each chain, each chain as soon as it can; in the order of steps."""
         found: list[Candidate] = []

@@ -191,7 +191,7 @@ class Drawn:
                 generator=self.generator(step.generator),
                 offset=self._used.get(step.generator, 0),
             )
-        found = yield from self._chains.run(len(steps)) if len(steps) > 1 else self._chains.extend()
+        found = yield from self._chains.run(len(steps))
         self._used[step.generator] = self._chains.offset + step.n * self._chains.n_steps
         self._keep(found, [step.generator] * len(found), chained=True)
         return self._chains.refused

@@ -9,7 +9,7 @@ are left to the drivers.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeVar
 
 from planner.ports.ports import Completion, SampleRequest, ScoreRequest
@@ -183,12 +183,11 @@ def together(flows: Sequence[Flow[T]]) -> Flow[tuple[T, ...]]:
 
 
 def _single(request: ScoreRequest, index: int) -> ScoreRequest:
-    return ScoreRequest(
-        prompt=request.prompt,
-        completions=(request.completions[index],),
-        mean_logprobs=request.mean_logprobs[index : index + 1],
-        output_tokens=request.output_tokens[index : index + 1],
-        verifier=request.verifier,
-        generator=request.generator,
-        answers=request.answers[index : index + 1],
+    one = slice(index, index + 1)
+    return replace(
+        request,
+        completions=request.completions[one],
+        mean_logprobs=request.mean_logprobs[one],
+        output_tokens=request.output_tokens[one],
+        answers=request.answers[one],
     )

@@ -101,15 +101,11 @@ class _Given:
         self._known.append(name)
         value = self._left.pop(name, default)
         kinds = (int, float) if isinstance(default, float) else (type(default),)
-        if not isinstance(value, kinds) or (isinstance(value, bool) and not isinstance(default, bool)):
+        fits = isinstance(value, kinds) and (isinstance(default, bool) or not isinstance(value, bool))
+        if not fits or (allowed and value not in allowed):
+            expected = ", ".join(allowed) if fits else type(default).__name__
             raise InvalidInputError(
-                f"{self._strategy}: {name} has a wrong type or value: expected {type(default).__name__}, got "
-                f"{value!r}"
-            )
-        if allowed and value not in allowed:
-            raise InvalidInputError(
-                f"{self._strategy}: {name} has a wrong type or value: expected {', '.join(allowed)}, got "
-                f"{value!r}"
+                f"{self._strategy}: {name} has a wrong type or value: expected {expected}, got {value!r}"
             )
         return value
 

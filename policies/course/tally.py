@@ -7,11 +7,13 @@ chosen on. Samples that failed are not added: they tell nothing. Who wins is lef
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 
 from policies.course.selection import Selection
 from policies.course.stop import Evidence
 
 
+@dataclass(slots=True, eq=False)
 class Tally:
     """Counts of one prompt.
 
@@ -29,23 +31,14 @@ class Tally:
     (2, 3, 4)
     """
 
-    __slots__ = (
-        "_counts",
-        "_generator",
-        "_last",
-        "_n_correct",
-        "_n_drawn",
-        "_n_votes",
-        "_pooled",
-        "_streak",
-    )
-
-    def __init__(self, selection: Selection) -> None:
-        self._pooled = selection.pooled
-        self._counts: dict[str, int] = {}
-        self._generator = ""
-        self._n_drawn = self._n_votes = self._streak = self._n_correct = 0
-        self._last: str | None = None
+    selection: Selection
+    _counts: dict[str, int] = field(default_factory=dict)
+    _generator: str = ""
+    _n_drawn: int = 0
+    _n_votes: int = 0
+    _n_correct: int = 0
+    _streak: int = 0
+    _last: str | None = None
 
     def add(self, generator: str, answer: str | None, *, accepted: bool = False) -> None:
         """Add one sample that came back; an answer of None abstains."""
@@ -62,7 +55,7 @@ class Tally:
 
     def turn_to(self, generator: str) -> None:
         """Say whose samples come next: where answers are not pooled, votes begin anew with each generator."""
-        if not self._pooled and generator != self._generator:
+        if not self.selection.pooled and generator != self._generator:
             self._counts, self._n_votes = {}, 0
         self._generator = generator
 

@@ -24,13 +24,8 @@ FUNCTIONS: Final = {
 }
 """Names of functions, and those of sympy."""
 CONSTANTS: Final = {
-    "pi": "pi",
-    "infty": "oo",
-    "infinity": "oo",
-    "oo": "oo",
-    "inf": "oo",
-    "π": "pi",
-    "∞": "oo",
+    **dict.fromkeys(("pi", "π"), "pi"),
+    **dict.fromkeys(("infty", "infinity", "oo", "inf", "∞"), "oo"),
 }
 """Names of constants, and those of sympy."""
 NAMES: Final = frozenset(FUNCTIONS) | {"log", "lg", "sqrt"}

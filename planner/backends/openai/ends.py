@@ -10,41 +10,15 @@ from typing import Final
 
 from planner.ports.ports import FinishReason
 
-_FINISH: Final[dict[str, FinishReason]] = {
-    "stop": "stop",
-    "eos": "stop",
-    "eos_token": "stop",
-    "end_of_text": "stop",
-    "endoftext": "stop",
-    "stop_sequence": "stop",
-    "stop_string": "stop",
-    "stop_token": "stop",
-    "end_turn": "stop",
-    "end": "stop",
-    "complete": "stop",
-    "completed": "stop",
-    "finished": "stop",
-    "tool_calls": "stop",
-    "tool_use": "stop",
-    "function_call": "stop",
-    "length": "length",
-    "max_length": "length",
-    "max_tokens": "length",
-    "max_new_tokens": "length",
-    "max_output_tokens": "length",
-    "max_completion_tokens": "length",
-    "model_length": "length",
-    "context_length": "length",
-    "context_length_exceeded": "length",
-    "model_context_window_exceeded": "length",
-    "token_limit": "length",
-    "truncated": "length",
-    "incomplete": "length",
-    "abort": "cancelled",
-    "aborted": "cancelled",
-    "cancelled": "cancelled",
-    "canceled": "cancelled",
+_NAMES: Final[dict[FinishReason, str]] = {
+    "stop": "stop eos eos_token end_of_text endoftext stop_sequence stop_string stop_token end_turn end "
+    "complete completed finished tool_calls tool_use function_call",
+    "length": "length max_length max_tokens max_new_tokens max_output_tokens max_completion_tokens "
+    "model_length context_length context_length_exceeded model_context_window_exceeded token_limit truncated "
+    "incomplete",
+    "cancelled": "abort aborted cancelled canceled",
 }
+_FINISH: Final = {name: meaning for meaning, names in _NAMES.items() for name in names.split()}
 
 
 def finish_of(name: str | None) -> FinishReason:
