@@ -35,10 +35,10 @@ __all__ = ["ReplayBackend"]
 
 @dataclass(kw_only=True, slots=True)
 class _Pool:
-    """Recorded samples of one prompt × generator, which seed has drawn which, and which have been scored."""
+    """Recorded samples of one prompt × generator, in the order of their slots; which seed has drawn which,
+    and which have been scored."""
 
     samples: list[SampleWire]
-    order: list[int]
     prompt_tokens: int
     shared: bool
     slot_of_seed: dict[int, int] = field(default_factory=dict)
@@ -55,11 +55,7 @@ class _Pool:
                 return None
             self.slot_of_seed[seed] = free
             self.taken.add(free)
-        return self.sample(self.slot_of_seed[seed])
-
-    def sample(self, slot: int) -> SampleWire:
-        """Return the sample of a slot."""
-        return self.samples[self.order[slot]]
+        return self.samples[self.slot_of_seed[seed]]
 
 
 @final
@@ -202,7 +198,7 @@ class ReplayBackend:
 
     def _scores(self, request: ScoreRequest) -> list[float]:
         drawn = [
-            (self._text(pool.sample(slot), pool), pool, slot)
+            (self._text(pool.samples[slot], pool), pool, slot)
             for (prompt_id, _), pool in self._pools.items()
             if prompt_id == request.prompt.id
             for slot in pool.slot_of_seed.values()
@@ -217,7 +213,7 @@ class ReplayBackend:
             exact = [
                 at
                 for at in same
-                if logprob is not None and drawn[at][1].sample(drawn[at][2]).mean_logprob == logprob
+                if logprob is not None and drawn[at][1].samples[drawn[at][2]].mean_logprob == logprob
             ]
             if not same:
                 raise VerifierError(
@@ -225,7 +221,7 @@ class ReplayBackend:
                 )
             _, pool, slot = drawn.pop((exact or same)[0])
             pool.scored.add(slot)
-            score = pool.sample(slot).score
+            score = pool.samples[slot].score
             if score is None:
                 raise VerifierError(
                     f"prompt {request.prompt.id!r}: the log records no score for completion {index}"
@@ -249,11 +245,10 @@ class ReplayBackend:
         row = self._rows[prompt_id]
         recorded = self._log.pool(generator)
         tokens = float(recorded.prompt_tokens[row])
-        order = np.random.default_rng([self._seed, row]).permutation(len(samples)).tolist()
+        order = np.random.default_rng([self._seed, row]).permutation(len(samples))
         known_tokens = 0 if np.isnan(tokens) else int(tokens)
         self._pools[key] = _Pool(
-            samples=samples,
-            order=order,
+            samples=[samples[place] for place in order],
             prompt_tokens=known_tokens,
             shared=recorded.own_prompt_tokens is None,
         )

@@ -65,18 +65,13 @@ def check_references(
     _check_range(arrays, f"{TABLE}value", least=scale.lower, most=scale.upper, missing=False)
     for name in (f"{TABLE}rounds", f"{TABLE}samples", f"{TABLE}requests"):
         _check_range(arrays, name, most=MAX_NUMBER, missing=False)
-    for name in (
-        "output_tokens_per_sample",
-        "length",
-        *(f"{TABLE}{name}" for name in ("output_tokens", "resent_tokens", "verifier_tokens")),
-    ):
+    lengths = [f"{TABLE}{name}" for name in ("output_tokens", "resent_tokens", "verifier_tokens")]
+    for name in ("output_tokens_per_sample", "length", *lengths):
         _check_range(arrays, name, most=MAX_NUMBER, missing=True)
 
 
 def _check_range(arrays: Arrays, name: str, *, least: float = 0.0, most: float, missing: bool) -> None:
     """Refuse numbers below `least` or above `most`; NaN only where it may be missing."""
-    if name not in arrays:
-        return
     found = arrays[name]
     near = _ROUNDING * (most - least if least else 1.0)
     right = (found >= least - near) & (found <= most + near)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from planner.drivers.accounts import TIME_IS_UP, Account, Hold, Permit
 from planner.drivers.lengths import Draw, Seen
@@ -30,11 +29,6 @@ _WORTH, _WORTH_FIRST = 0.75, 0.25
 _UNSEEN = 16384.0
 # Prompts whose tokens nobody has counted: bytes per token at least, and tokens of a chat template.
 _BYTES, _TEMPLATE = 2, 32
-
-
-class _Refusal(NamedTuple):
-    failure: Failure
-    for_all: bool
 
 
 class Ledger:
@@ -119,7 +113,7 @@ class Ledger:
         self.set_aside += account.reserve
         if refusal is None:
             raise AssertionError("a request that fits no cap has a refusal")
-        return Permit(0, None, refusal.failure, refusal.for_all)
+        return refusal
 
     def _grant(self, account: Account, draw: Draw, request: SampleRequest, n: int) -> Permit:
         account.reserve = 0.0
@@ -129,7 +123,7 @@ class Ledger:
         self._shift_held(account, worst, hold.cost)
         return Permit(n, hold, None, max_output_tokens=draw.cap)
 
-    def _fit(self, account: Account, draw: Draw, n: int) -> tuple[int, _Refusal | None]:
+    def _fit(self, account: Account, draw: Draw, n: int) -> tuple[int, Permit | None]:
         """Return how many of `n` samples the caps permit, and what refuses one more."""
         refusal = self._refusal(account, draw, n)
         low, high = (n, n) if refusal is None else (0, n)
@@ -255,7 +249,7 @@ class Ledger:
         prefix = sum(len(part.encode()) for part in request.prefix)
         return sent + min(prefix, account.usage.output_tokens + len(request.prefix))
 
-    def _refusal(self, account: Account, draw: Draw, n: int) -> _Refusal | None:
+    def _refusal(self, account: Account, draw: Draw, n: int) -> Permit | None:
         """Return the cap that `n` more samples could break, or None."""
         worst = draw.usage(n)
         limits = self.limits
@@ -267,8 +261,8 @@ class Ledger:
             tokens = total.output_tokens + held.output_tokens + worst.output_tokens
             for name, used in (("max_samples" + suffix, samples), ("max_output_tokens" + suffix, tokens)):
                 if _exceeds(used, getattr(limits, name)):
-                    reason = f"{name} is reached"
-                    return _Refusal(Failure(kind="LimitReached", reason=reason, refused=True), not suffix)
+                    failure = Failure(kind="LimitReached", reason=f"{name} is reached", refused=True)
+                    return Permit(0, None, failure, not suffix)
         if limits.max_cost is None and limits.max_cost_per_prompt is None:
             return None
         cost = self._price(worst, draw.generator)
@@ -278,7 +272,8 @@ class Ledger:
         ):
             if _exceeds(used, cap):
                 reason = f"the budget of the {whose} is spent"
-                return _Refusal(Failure(kind="BudgetSpent", reason=reason, refused=True), whose == "run")
+                failure = Failure(kind="BudgetSpent", reason=reason, refused=True)
+                return Permit(0, None, failure, whose == "run")
         return None
 
     def _price(self, usage: Usage, generator: str) -> float:
