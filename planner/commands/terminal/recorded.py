@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import click
 
-from planner.commands.terminal.options import FILE_TO_READ, packed
+from planner.commands.terminal.options import FILE_TO_READ, fields_of, packed
 from planner.commands.terminal.terminal import note
 
 if TYPE_CHECKING:
     from difficulty.log.sample_log import SampleLog
 
 _LOGS: Final = (
-    click.argument("log", nargs=-1, required=True, type=FILE_TO_READ),
+    click.argument("paths", metavar="LOG...", nargs=-1, required=True, type=FILE_TO_READ),
     click.option(
         "--on-duplicate",
         type=click.Choice(["error", "first"]),
@@ -68,11 +68,7 @@ class Logs:
         return " ".join(map(str, self.paths))
 
 
-def _logs(values: dict[str, Any]) -> Logs:
-    return Logs(paths=values.pop("log"), on_duplicate=values.pop("on_duplicate"))
-
-
-logs_argument: Final = packed("logs", _logs, _LOGS)
+logs_argument: Final = packed("logs", fields_of(Logs), _LOGS)
 """Files of sample logs, as the argument ``logs``."""
 
 
