@@ -7,13 +7,15 @@ anybody whether to go on is left to the caller.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from planner.collection.file import PieceRecord
 from planner.collection.plan import CollectPlan, Piece
+from policies.cost.usage import Usage
 
 # Half-widths of intervals that people ask for.
 _ASKED: Final = (0.1, 0.05, 0.02, 0.01)
@@ -81,20 +83,16 @@ def estimate_from_guess(plan: CollectPlan, left: Sequence[Piece], *, tokens_per_
     """
     sizes = [plan.recordings[piece.recording].n_samples for piece in left]
     lengths = [plan.prompts[piece.prompt].prompt_tokens for piece in left]
-    known = [length for length in lengths if length is not None]
-    prompt_tokens = float(sum(known)) if len(known) == len(left) else None
-    by_generator: dict[str, float] = defaultdict(float)
-    for piece, size in zip(left, sizes, strict=True):
-        by_generator[piece.generator] += size * tokens_per_sample
-    prompts: dict[str, float] = defaultdict(float)
-    for piece, length in zip(left, lengths, strict=True):
-        prompts[piece.generator] += length or 0
+    spent: dict[str, Usage] = defaultdict(Usage)
+    for piece, size, length in zip(left, sizes, lengths, strict=True):
+        spent[piece.generator] += Usage(prompt_tokens=length or 0, output_tokens=size * tokens_per_sample)
+    known = None not in lengths
     return Estimate(
         n_pieces=len(left),
         n_samples=sum(sizes),
         output_tokens=sum(sizes) * tokens_per_sample,
-        prompt_tokens=prompt_tokens,
-        usd=None if prompt_tokens is None else _usd(plan, prompts, by_generator),
+        prompt_tokens=float(sum(one.prompt_tokens for one in spent.values())) if known else None,
+        usd=_usd(plan, spent) if known else None,
         basis=f"a guess: {tokens_per_sample:g} tokens per answer, as you said",
     )
 
@@ -121,24 +119,18 @@ def estimate_from_records(
         piece = plan.pieces[record.piece]
         seen[piece.generator, piece.recording].append(record)
         n_records += 1
-    counts: dict[tuple[str, int], int] = defaultdict(int)
-    for piece in left:
-        counts[piece.generator, piece.recording] += 1
-    output: dict[str, float] = defaultdict(float)
-    prompt: dict[str, float] = defaultdict(float)
+    spent: dict[str, Usage] = defaultdict(Usage)
     variance, n_unseen = 0.0, 0
-    for (generator, recording), count in counts.items():
-        spent = [record.usage for record in seen[generator, recording]]
-        if not spent:
+    for key, count in Counter((piece.generator, piece.recording) for piece in left).items():
+        usages = [record.usage for record in seen[key]]
+        if not usages:
             n_unseen += count
             continue
-        mean = sum(usage.output_tokens for usage in spent) / len(spent)
-        output[generator] += count * mean
-        prompt[generator] += count * sum(usage.prompt_tokens for usage in spent) / len(spent)
-        if len(spent) > 1:
-            squares = sum((usage.output_tokens - mean) ** 2 for usage in spent) / (len(spent) - 1)
-            variance += count**2 * squares / len(spent)
-    total = sum(output.values())
+        spent[key[0]] += sum(usages, Usage()) * (count / len(usages))
+        lengths = [usage.output_tokens for usage in usages]
+        if len(lengths) > 1:
+            variance += count**2 * statistics.variance(lengths) / len(lengths)
+    total = float(sum(one.output_tokens for one in spent.values()))
     spread = 1.96 * math.sqrt(variance)
     unseen = f"; {n_unseen} pieces that none of them is like are left out" if n_unseen else ""
     return Estimate(
@@ -146,21 +138,21 @@ def estimate_from_records(
         n_samples=sum(plan.recordings[piece.recording].n_samples for piece in left),
         output_tokens=total,
         output_tokens_interval=(max(total - spread, 0.0), total + spread) if variance else None,
-        prompt_tokens=sum(prompt.values()),
-        usd=_usd(plan, prompt, output),
+        prompt_tokens=float(sum(one.prompt_tokens for one in spent.values())),
+        usd=_usd(plan, spent),
         seconds=seconds * len(left) / n_records if seconds is not None and n_records else None,
         basis=f"measured on {n_records} pieces, which are kept{unseen}",
     )
 
 
-def _usd(plan: CollectPlan, prompt: dict[str, float], output: dict[str, float]) -> float | None:
+def _usd(plan: CollectPlan, spent: Mapping[str, Usage]) -> float | None:
     """Return the price of prompt and output tokens by generator, or None where one has no price."""
     total = 0.0
-    for name, tokens in output.items():
-        generator = plan.generators[name]
-        if generator.usd_per_mtok_in is None or generator.usd_per_mtok_out is None:
+    for name, usage in spent.items():
+        read, written = plan.generators[name].usd_per_mtok_in, plan.generators[name].usd_per_mtok_out
+        if read is None or written is None:
             return None
-        total += (prompt[name] * generator.usd_per_mtok_in + tokens * generator.usd_per_mtok_out) / 1e6
+        total += (usage.prompt_tokens * read + usage.output_tokens * written) / 1e6
     return total
 
 
