@@ -185,7 +185,7 @@ class Desk:
                     self._memory.keep(request, {index: recorded.completion})
                 usage = usage_of_completion(recorded.completion)
                 usage += Usage(requests=recorded.requests, seconds=recorded.seconds)
-                lengths = _lengths([recorded.completion])
+                lengths = [recorded.completion.output_tokens]
                 self.ledger.recall(session.account, usage, request.generator.name, lengths=lengths)
                 _note_remarks(session, [recorded.completion])
                 drawn[index] = Sampled(ask=ask, index=index, reply=recorded.completion)
@@ -210,7 +210,7 @@ class Desk:
     ) -> tuple[Sampled, ...]:
         """Settle what a backend returned for a part, record it, and return what the flow may see."""
         draws = read_completions(completions, n=part.request.n, seconds=seconds)
-        self.ledger.settle(part.hold, draws.usage, lengths=_lengths(draws.replies))
+        self.ledger.settle(part.hold, draws.usage, lengths=draws.lengths)
         _note_remarks(part.session, completions)
         for one in completions:
             ignored = ignored_budget(one, part.request.generator.thinking_tokens)
@@ -316,11 +316,6 @@ class Desk:
                     spent=self.ledger.total,
                 )
             )
-
-
-def _lengths(replies: Sequence[Completion | Failure]) -> list[float]:
-    """Return the output tokens of what came back whole, or cut by its cap."""
-    return [reply.output_tokens for reply in replies if isinstance(reply, Completion)]
 
 
 def refused(ask: Ask, indices: Sequence[int], failure: Failure) -> list[Arrival]:

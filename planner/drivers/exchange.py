@@ -40,6 +40,11 @@ class Draws(NamedTuple):
     usage: Usage
     surplus: int
 
+    @property
+    def lengths(self) -> list[float]:
+        """The output tokens of what came back whole, or cut by its cap."""
+        return [reply.output_tokens for reply in self.replies if isinstance(reply, Completion)]
+
 
 class Marks(NamedTuple):
     """Scores, one per completion, or why there are none; what they cost, and by whose prices (empty: those of

@@ -242,6 +242,5 @@ class Pursed:
                 purse.write_off(hold, replace(used, samples=request.n, wasted_tokens=used.output_tokens))
             raise
         draws = read_completions(row, n=request.n)
-        lengths = [reply.output_tokens for reply in draws.replies if isinstance(reply, Completion)]
-        purse.settle(hold, draws.usage, lengths=lengths)
+        purse.settle(hold, draws.usage, lengths=draws.lengths)
         return list(row)

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any, Final
 
 from difficulty.errors import InvalidInputError
 from policies.course.allocation import Allocation, ParameterValue
 from policies.course.course import MAX_STEPS, Course, Step
-from policies.course.selection import NO_SIGNAL, Selection
+from policies.course.selection import NO_SIGNAL, PLAIN_VOTE, Selection
 from policies.course.strategies import StrategyName
 
 # The words of a course that is more than its summary can say.
@@ -52,17 +51,22 @@ def course_of(allocation: Allocation) -> Course:
             f"{allocation.strategy}: the parameter n must equal the width {allocation.width}"
         )
 
-    given = {key: value for key, value in params.items() if key != "n"}
+    own = {key: value for key, value in params.items() if key != "n"}
+    step = Step(generator=allocation.generator, n=allocation.width)
     if allocation.traits.kind == "search":
-        step = Step(
-            generator=allocation.generator,
-            n=allocation.width,
-            kind="search",
-            strategy=allocation.strategy,
-            params=given,
-        )
-        return Course(steps=(step,))
-    return _READERS[allocation.strategy](allocation, _Given(allocation.strategy, given))
+        return Course(steps=(replace(step, kind="search", strategy=allocation.strategy, params=own),))
+    given = _Given(allocation.strategy, own)
+    if allocation.traits.kind == "revision":
+        return _revised(allocation, given)
+    selection = _SELECTIONS[allocation.strategy](given)
+    given.end()
+    if allocation.strategy == "greedy":
+        if allocation.width > 1:
+            raise InvalidInputError(
+                f"greedy draws one sample, got width {allocation.width}; use majority_vote"
+            )
+        step = replace(step, params=_GREEDY)
+    return Course(steps=(step,), selection=selection)
 
 
 @lru_cache(maxsize=4096)
@@ -85,10 +89,7 @@ def summary_of(course: Course) -> Allocation:
         whole = course_of(plain) == course
     except InvalidInputError:
         whole = False
-    if whole:
-        return plain
-    params = {**plain.parameters, _WORDS: str(course)}
-    return replace(plain, params=params)
+    return plain if whole else replace(plain, params={**plain.parameters, _WORDS: str(course)})
 
 
 class _Given:
@@ -117,50 +118,36 @@ class _Given:
             )
 
 
-def _greedy(allocation: Allocation, given: _Given) -> Course:
-    given.end()
-    if allocation.width > 1:
-        raise InvalidInputError(f"greedy draws one sample, got width {allocation.width}; use majority_vote")
-    return Course(steps=(Step(generator=allocation.generator, params=_GREEDY),))
+def _best(given: _Given) -> Selection:
+    return Selection(by="best", signal=given.take("verifier", "score"))
 
 
-def _majority_vote(allocation: Allocation, given: _Given) -> Course:
-    given.end()
-    return Course(steps=(Step(generator=allocation.generator, n=allocation.width),))
-
-
-def _best_of_n(allocation: Allocation, given: _Given) -> Course:
-    signal = given.take("verifier", "score")
-    given.end()
-    return _sampled(allocation, Selection(by="best", signal=signal))
-
-
-def _weighted_best_of_n(allocation: Allocation, given: _Given) -> Course:
+def _weighted(given: _Given) -> Selection:
     signal = given.take("verifier", "score")
     highest = given.take("aggregate", "sum", "sum", "max") == "max"
-    given.end()
-    return _sampled(allocation, Selection(by="best" if highest else "vote", signal=signal))
+    return Selection(by="best" if highest else "vote", signal=signal)
 
 
-def _first_success(allocation: Allocation, given: _Given) -> Course:
+def _first_success(given: _Given) -> Selection:
     checker = given.take("verifier", "score")
-    threshold = given.take("threshold", 0.5)
+    threshold = float(given.take("threshold", 0.5))
     or_vote = given.take("fallback", "none", "none", "majority_vote") == "majority_vote"
-    given.end()
-    return _sampled(
-        allocation,
-        Selection(by="first_success", signal=checker, threshold=float(threshold), or_vote=or_vote),
-    )
+    return Selection(by="first_success", signal=checker, threshold=threshold, or_vote=or_vote)
 
 
-def _sequential_revision(allocation: Allocation, given: _Given) -> Course:
+_SELECTIONS: Final[Mapping[str, Callable[[_Given], Selection]]] = {
+    "greedy": lambda given: PLAIN_VOTE,
+    "majority_vote": lambda given: PLAIN_VOTE,
+    "best_of_n": _best,
+    "weighted_best_of_n": _weighted,
+    "first_success": _first_success,
+}
+
+
+def _revised(allocation: Allocation, given: _Given) -> Course:
     how = given.take("selection", "majority", "majority", "hierarchical", "last", "best")
     verifier = given.take("verifier", "score")
-    settings = {
-        "instruction": given.take("instruction", ""),
-        "delimiter": given.take("delimiter", "\n\n"),
-        "context": given.take("context", 4),
-    }
+    settings = {name: given.take(name, usual) for name, usual in _USUAL_SETTINGS.items()}
     given.end()
     if how == "best" and not verifier:
         raise InvalidInputError("selection 'best' needs a verifier; name one or use 'majority'")
@@ -181,21 +168,7 @@ def _sequential_revision(allocation: Allocation, given: _Given) -> Course:
     return Course(steps=(step,) * allocation.depth, selection=selection)
 
 
-def _sampled(allocation: Allocation, selection: Selection) -> Course:
-    return Course(steps=(Step(generator=allocation.generator, n=allocation.width),), selection=selection)
-
-
 _USUAL_SETTINGS: Final[Mapping[str, ParameterValue]] = {"instruction": "", "delimiter": "\n\n", "context": 4}
-_READERS: Final[Mapping[str, Callable[[Allocation, _Given], Course]]] = MappingProxyType(
-    {
-        "greedy": _greedy,
-        "majority_vote": _majority_vote,
-        "best_of_n": _best_of_n,
-        "weighted_best_of_n": _weighted_best_of_n,
-        "first_success": _first_success,
-        "sequential_revision": _sequential_revision,
-    }
-)
 
 
 def _plain(course: Course) -> Allocation:
