@@ -7,6 +7,7 @@ Which file a course stands in, and which error a wrong one means there, is left 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from inspect import signature
 from typing import Final, Literal
 
@@ -61,8 +62,9 @@ class CourseWire(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     stop: _RuleWire
 
 
+@lru_cache(maxsize=4096)
 def course_to_wire(course: Course) -> CourseWire:
-    """Return what is written of a course; equal courses give equal bytes.
+    """Return what is written of a course, to be read only; equal courses give equal bytes.
 
     Raises
     ------
