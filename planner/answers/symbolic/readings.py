@@ -184,23 +184,18 @@ def _range(text: str) -> Reading:
     """Read ``x < 2`` or ``0 < x <= 1`` of one variable with bounds that are numbers."""
     sides = [expression(side) for side in _RELATION.split(text)]
     signs = [_ORDER[sign] for sign in _RELATION.findall(text)]
-    if len(signs) == 2 and signs[0][0] == signs[1][0] == ">":
-        sides, signs = sides[::-1], [sign.replace(">", "<") for sign in signs[::-1]]
-    infinity = expression("oo")
-    if len(signs) == 1:
-        if is_name(sides[1]):
-            sides, signs = sides[::-1], [signs[0].translate(_TURNED)]
-        variable, bound = sides
-        low, high = (-infinity, bound) if signs[0][0] == "<" else (bound, infinity)
-        closed = "=" in signs[0]
-        opening, closing = (
-            ("(", "]" if closed else ")") if signs[0][0] == "<" else ("[" if closed else "(", ")")
-        )
-    elif len(signs) == 2 and signs[0][0] == signs[1][0] == "<":
-        low, variable, high = sides
-        opening, closing = ("[" if "=" in signs[0] else "("), ("]" if "=" in signs[1] else ")")
-    else:
+    if len(signs) == 1 and is_name(sides[1]):
+        sides, signs = sides[::-1], [signs[0].translate(_TURNED)]
+    if len(signs) == 1 and signs[0][0] == "<":
+        sides, signs = [-expression("oo"), *sides], ["<", *signs]
+    elif len(signs) == 1:
+        sides, signs = [expression("oo"), *sides], [">", *signs]
+    if [sign[0] for sign in signs] == [">", ">"]:
+        sides, signs = sides[::-1], [sign.translate(_TURNED) for sign in signs[::-1]]
+    if [sign[0] for sign in signs] != ["<", "<"]:
         raise UnreadableError(text)
+    low, variable, high = sides
+    opening, closing = ("[" if "=" in signs[0] else "("), ("]" if "=" in signs[1] else ")")
     if not variable.is_Symbol or not (low.is_number and high.is_number):
         raise UnreadableError(text)
     return Range(variable.name, Sequence(opening, (Value(low), Value(high)), closing))

@@ -11,7 +11,7 @@ from planner.backends.openai.calls import sent_call
 from planner.backends.openai.counting import Counts
 from planner.backends.openai.ends import finish_of
 from planner.backends.openai.secret import Secret
-from planner.backends.openai.wire import Choice, Reply
+from planner.backends.openai.wire import Reply
 from planner.ports.ports import Completion
 
 
@@ -65,7 +65,8 @@ def completions_of(
                 reasoning=secret.removed_from(choice.reasoning) if choice.thoughts else None,
                 error=secret.removed_from(error) if error else None,
                 failed_requests=failed_requests if first else 0,
-                stop_string=_stop_string(choice),
+                # "" for the model's own end, None where it is not said.
+                stop_string=choice.stop_string if choice.stop_stated and finish == "stop" else None,
                 lost_prompt_tokens=lost[0] if first else 0,
                 lost_output_tokens=lost[1] if first else 0,
                 remarks=remarks if first else (),
@@ -77,8 +78,3 @@ def completions_of(
         )
         thought -= completions[-1].reasoning_tokens
     return completions
-
-
-def _stop_string(choice: Choice) -> str | None:
-    """Return the stop string that ended a choice, ``""`` for the model's own end, None where not said."""
-    return choice.stop_string if choice.stop_stated and finish_of(choice.finish) == "stop" else None
