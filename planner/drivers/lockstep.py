@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from difficulty.errors import BackendError
 from planner.drivers.desk import BACKEND_ERRORS, VERIFIER_ERRORS, Desk, Part, refused
 from planner.drivers.exchange import failure_of, sent_singly
+from planner.drivers.neighbours import runs_of
 from planner.drivers.session import Session, delivered
 from planner.ports.ports import Backend, SampleRequest, ScoreRequest, Verifier
 from planner.strategies.flow import Arrival, Ask, Scored
@@ -83,9 +84,7 @@ def _admit(
     for entry in samples:
         admission = None
         while entry.left:
-            first, run = entry.left[0], 1
-            while not singly and run < len(entry.left) and entry.left[run] == first + run:
-                run += 1
+            first, run = (entry.left[0], 1) if singly else runs_of(entry.left)[0]
             admission = desk.ledger.admit(entry.session.account, entry.request, run, apart=apart)
             if admission.hold is None:
                 break

@@ -95,22 +95,18 @@ def build_menu(
         n_samples = _available(np.where(n_known == pool.n, pool.n, 0), share)
         if n_samples == 0:
             continue
-        if objective == "coverage":
-            menu += _family(name, "first_success", width_grid(n_samples, votes=False))
-            continue
-        if objective in GROUP_OBJECTIVES:
-            menu += _family(name, "majority_vote", width_grid(n_samples, votes=False))
+        widths = width_grid(n_samples, votes=False)
+        if objective == "coverage" or objective in GROUP_OBJECTIVES:
+            menu += _family(name, "first_success" if objective == "coverage" else "majority_vote", widths)
             continue
         recorded = ~pool.counts_only[:, None] & ~np.isnan(pool.value)
-        menu += _family(name, "majority_vote", (1,))
-        if bool((pool.answer[recorded] >= 0).any()):
-            menu += _family(name, "majority_vote", width_grid(n_samples, votes=True)[1:])
+        answered = bool((pool.answer[recorded] >= 0).any())
+        menu += _family(name, "majority_vote", width_grid(n_samples, votes=True) if answered else (1,))
         for column, verifier in ((pool.score, "score"), (pool.mean_logprob, "mean_logprob")):
             if recorded.any() and not np.isnan(column[recorded]).any():
-                widths = width_grid(n_samples, votes=False)[1:]
-                menu += _family(name, "best_of_n", widths, verifier=verifier)
-                if bool((pool.answer[recorded] >= 0).any()):
-                    menu += _family(name, "weighted_best_of_n", widths[1:], verifier=verifier)
+                menu += _family(name, "best_of_n", widths[1:], verifier=verifier)
+                if answered:
+                    menu += _family(name, "weighted_best_of_n", widths[2:], verifier=verifier)
         if learned is not None and name in learned:
             menu += _family(name, learned[name], _learned_widths(n_samples), verifier=LEARNED)
     if objective not in GROUP_OBJECTIVES:
