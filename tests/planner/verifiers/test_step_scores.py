@@ -14,11 +14,13 @@ from difficulty.errors import VerifierError
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 from difficulty.prompt import Prompt
+from planner.collection.journal import JournaledVerifier
 from planner.collection.plan import Recording
 from planner.collection.run import collect
 from planner.ports.ports import Completion, SampleRequest, ScoreRequest, Scores, Verifier
 from planner.simulated import SimulatedBackend, SimulatedExtractor
 from planner.verifiers.step_formats import split_steps
+from policies.cost.usage import Usage
 
 PROMPTS = [Prompt(id=f"p{i}", text=f"question {i}", gold="42") for i in range(3)]
 GENERATORS = {"small": Generator(name="small", max_output_tokens=300)}
@@ -243,3 +245,13 @@ def test_counts_that_fit_no_sample_are_a_failure_of_the_verifier(amiss: list[int
     log = gather(tmp_path / "log.jsonl", Measured(amiss=amiss))
     assert log.about["collected"]["failures"]["VerifierError"] == 6  # type: ignore[index]
     assert log.pool("small").verifier_tokens is None and not log.has_scores
+
+
+async def test_a_collection_passes_on_what_a_judge_has_used() -> None:
+    class Judge:
+        async def score(self, requests: Sequence[ScoreRequest]) -> list[Scores]:
+            return [Scores([0.5], usage=Usage(output_tokens=7), generator="judge") for _ in requests]
+
+    request = ScoreRequest(prompt=PROMPTS[0], completions=(("42",),))
+    [scores] = await JournaledVerifier(Judge(), None).score([request])
+    assert (scores, scores.usage.output_tokens, scores.generator) == ((0.5,), 7, "judge")
