@@ -42,7 +42,6 @@ def record_of(
         What was read and scored on the way: lengths of prompts, and scores of steps.
     """
     recording = plan.recordings[piece.recording]
-    failures = dict(Counter(error.kind for error in outcome.errors))
     key = (task.prompt.id, task.generator.name)
 
     def tokens(indices: Iterable[int]) -> int | None:
@@ -74,7 +73,7 @@ def record_of(
         piece=piece.number,
         samples=samples,
         prompt_tokens=length,
-        failures=failures,
+        failures=dict(Counter(error.kind for error in outcome.errors)),
         usage=outcome.usage,
     )
 

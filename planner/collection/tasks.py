@@ -89,10 +89,11 @@ def read_tasks(
         return TaskSource(prompts[:size], None, Path(source).name, unused)
     fields = list(dict.fromkeys(field for _, record in records for field in record))
     ids = [*_IDS, *filter(None, [choose_columns(fields).columns.get("prompt_id")])]
+    stem = Path(source).name.split(".", 1)[0]
     found: dict[str, Prompt] = {}
     for place, (number, record) in enumerate(records[:size]):
         where = f"{source}, line {number}"
-        prompt = _benchmark_prompt(record, where, ids, f"{_stem(source)}-{place}")
+        prompt = _benchmark_prompt(record, where, ids, f"{stem}-{place}")
         if prompt.id in found:
             raise InvalidPromptError(
                 f"{where}: the id {prompt.id!r} is given twice; ids must be unique (a table of samples has "
@@ -245,7 +246,3 @@ def _name(value: object, what: str) -> str:
     if isinstance(value, (str, int)) and not isinstance(value, bool):
         return str(value)
     raise InvalidPromptError(f"{what} must be a text or a whole number, got {str(value)[:60]}")
-
-
-def _stem(source: str) -> str:
-    return Path(source).name.split(".", 1)[0]

@@ -6,8 +6,13 @@ What the logits mean is left to the reward models.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+from planner.ports.ports import ScoreRequest
+
+T = TypeVar("T")
 
 
 def logits_at(
@@ -59,3 +64,9 @@ def logits_at(
             read = logits[row : row + 1] if per_sequence else logits[row][list(positions[index])]
             results[index] = read if read.ndim == 2 else read[:, None]
     return results
+
+
+def by_request(requests: Sequence[ScoreRequest], found: Iterable[T]) -> list[list[T]]:
+    """Return what was found of each completion, request by request."""
+    rest = iter(found)
+    return [list(islice(rest, len(request.completions))) for request in requests]

@@ -17,7 +17,7 @@ from typing import Any, Self, final
 from difficulty.errors import VerifierError
 from planner.files.models import load_model
 from planner.ports.ports import ScoreRequest, Scores
-from planner.verifiers.model_batches import logits_at
+from planner.verifiers.model_batches import by_request, logits_at
 
 __all__ = ["OutcomeRewardModel"]
 
@@ -106,12 +106,8 @@ class OutcomeRewardModel:
             values.append(float(logits[0, 0] if logits.shape[-1] == 1 else logits[0].softmax(-1)[1]))
         if not all(map(math.isfinite, values)):
             raise VerifierError("the reward model gave a score that is not finite")
-        results, at = [], 0
-        for request in requests:
-            stop = at + len(request.completions)
-            results.append(Scores(values[at:stop], tokens_each=map(len, sequences[at:stop])))
-            at = stop
-        return results
+        scores, lengths = by_request(requests, values), by_request(requests, map(len, sequences))
+        return [Scores(row, tokens_each=tokens) for row, tokens in zip(scores, lengths, strict=True)]
 
     def _encode(self, request: ScoreRequest, text: str) -> list[int]:
         content = request.question

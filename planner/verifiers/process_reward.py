@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, Self, TypeAlias, final
 from difficulty.errors import InvalidInputError, VerifierError
 from planner.files.models import load_model
 from planner.ports.ports import ScoreRequest, Scores
-from planner.verifiers.model_batches import logits_at
+from planner.verifiers.model_batches import by_request, logits_at
 from planner.verifiers.step_formats import StepFormat, answer_tokens, encode_steps, split_steps, step_format
 
 __all__ = ["Aggregation", "ProcessRewardModel", "aggregate"]
@@ -182,23 +182,16 @@ class ProcessRewardModel:
                 [item.positions for item in encoded],
                 max_batch_tokens=self._max_batch_tokens,
             )
-        chances = [self._chances(logits) for logits in read]
-        results = []
-        at = 0
-        for request in requests:
-            mine = range(at, at + len(request.completions))
-            at += len(request.completions)
-            for index, steps in zip(mine, request.completions, strict=True):
-                found = chances[index]
+        chances = by_request(requests, map(self._chances, read))
+        for request, row in zip(requests, chances, strict=True):
+            for found, steps in zip(row, request.completions, strict=True):
                 if len(found) != len(steps) or not all(map(math.isfinite, found)):
                     raise VerifierError(
                         f"prompt {request.prompt.id!r}: {len(found)} scores for {len(steps)} steps, or not "
                         "all finite; is the format right for this model?"
                     )
-            results.append(
-                ([chances[index] for index in mine], [len(encoded[index].tokens) for index in mine])
-            )
-        return results
+        lengths = by_request(requests, (len(item.tokens) for item in encoded))
+        return list(zip(chances, lengths, strict=True))
 
     def _chances(self, logits: Any) -> list[float]:
         """Turn the logits at the steps, shape (steps, K), into P(right) of each."""
