@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import inf
 from typing import Final
 
 import numpy as np
@@ -173,11 +172,9 @@ def score_paths(task: Task, settings: TreeSettings, paths: Sequence[Path]) -> Fl
 
 def rank(paths: Sequence[Path], rng: np.random.Generator) -> list[Path]:
     """Return the scored paths that can be extended, best first; ties in random order."""
-    live = [path for path in paths if path.ended is None and path.score is not None]
+    live = [(path.score, path) for path in paths if path.ended is None and path.score is not None]
     order = rng.permutation(len(live))
-    return sorted(
-        (live[i] for i in order), key=lambda path: -(path.score if path.score is not None else -inf)
-    )
+    return [path for _, path in sorted((live[i] for i in order), key=lambda scored: -scored[0])]
 
 
 def spread(total: int, parts: int) -> list[int]:
