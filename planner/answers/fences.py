@@ -105,7 +105,7 @@ class _Cutter:
             if (
                 rest and " " not in rest and found["fence"][0] == "`"
             ):  # a new block; the last was never closed
-                self._open(found, rest)
+                self._open(found["fence"], _tag(rest), found["indent"])
             elif rest:
                 self._lines.append(f"{rest}\n")
         elif found is None and not self._string and self._ends_in_fence(bare):
@@ -140,23 +140,22 @@ class _Cutter:
             if _tag(rest) in _TRANSPARENT:
                 self._outer.append(found["fence"])
                 return
-            self._end_text()
-            self._open(found, rest)
+            self._open(found["fence"], _tag(rest), found["indent"])
             return
         if (quoted := _QUOTED.fullmatch(bare)) is not None:
-            self._end_text()
-            self._fence, self._indent, self._tag = quoted[1], "", "python"
+            self._open(quoted[1], "python")
             return
         after = _AFTER_TEXT.match(bare) if bare.count("```") == 1 else None
         if after is not None:
             self._lines.append(after["text"] + "\n")
-            self._end_text()
-            self._fence, self._indent, self._tag = after["fence"], "", _tag(after["rest"])
+            self._open(after["fence"], _tag(after["rest"]))
             return
         self._lines.append(line)
 
-    def _open(self, found: re.Match[str], rest: str) -> None:
-        self._fence, self._indent, self._tag = found["fence"], found["indent"], _tag(rest)
+    def _open(self, fence: str, tag: str, indent: str = "") -> None:
+        """End the text before a block and begin the block."""
+        self._end_text()
+        self._fence, self._tag, self._indent = fence, tag, indent
 
     def _closes(self, found: re.Match[str]) -> bool:
         fence = found["fence"]

@@ -193,9 +193,7 @@ class Asking:
 
     async def _after(self, failure: Failed | InvalidResponseError) -> list[Drawn] | None:
         """Decide what comes after a failed try: None for another one, else what is returned in the end."""
-        pieces, self._in_flight = self._in_flight, None
-        assert pieces is not None
-        self._lose(failure, pieces)
+        pieces = self._lose(failure)
         if self._n > 1 and (pieces.mixed_up or pieces.empty):
             self._do_without("n", "one request per sample: the choices of a request cannot be told apart")
             return None
@@ -238,9 +236,7 @@ class Asking:
                 try:
                     return self._finish(await self._once())
                 except (Failed, InvalidResponseError) as other:
-                    pieces, self._in_flight = self._in_flight, None
-                    assert pieces is not None
-                    self._lose(other, pieces)
+                    self._lose(other)
             return self._failed(failure)
 
     def _do_without(self, feature: Feature, reason: str = "") -> None:
@@ -251,8 +247,10 @@ class Asking:
             # Without log-probabilities nobody could say how the usage of one request splits over its choices.
             self._n = 1
 
-    def _lose(self, failure: Failed | InvalidResponseError, pieces: Pieces) -> None:
-        """Book a failed try: what is known that it has used."""
+    def _lose(self, failure: Failed | InvalidResponseError) -> Pieces:
+        """Book a failed try, with what is known that it has used, and return what had come of it."""
+        pieces, self._in_flight = self._in_flight, None
+        assert pieces is not None
         bill = self._bill
         bill.failed += 1
         prompt, output = 0, 0
@@ -269,6 +267,7 @@ class Asking:
         lost = Usage(requests=1, failed_requests=1, prompt_tokens=prompt, output_tokens=output)
         self._meter.complete(lost)
         self._server.books.add("failed", lost)
+        return pieces
 
     def _failed(self, failure: Failed | InvalidResponseError) -> list[Drawn]:
         """Return the error that every sample of this request met."""
