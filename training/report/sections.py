@@ -151,7 +151,8 @@ def _versus(others: Table, title: str, words: str) -> str:
     ]
     return document(
         title,
-        words,
+        f"{words} Means are geometric over 50, 75 and 90 % of the way, and over all budgets beyond the "
+        "cheapest, where all begin.",
         table(
             ["against", *(f"{row['way_to_plateau']:.0%}" for row in first["cost_multiples"]), "mean"],
             costs,
