@@ -35,7 +35,7 @@ def command(
     `planner plan --price` take.
     """
     from planner.collection.tasks import read_tasks
-    from planner.commands.tables.shared import new_table, number
+    from planner.commands.tables.shared import amount, new_table, number
     from planner.planner import Planner
 
     planner = Planner.load(bundle)
@@ -47,7 +47,9 @@ def command(
         print_json({"unit": unit or planner.bundle.unit, "points": [point._asdict() for point in curve]})
         return
     kind = planner.bundle.objective
-    table = new_table(f"What each price buys for {len(found)} prompts, on average, with 95 % intervals")
+    table = new_table(
+        f"What each price buys for {amount(len(found), 'prompts')}, on average, with 95 % intervals"
+    )
     for heading in (f"price per {one}", f"expected {kind}", f"expected {shown}"):
         table.add_column(heading, justify="right")
     for point in curve:

@@ -130,13 +130,16 @@ def command(
     if as_json and out is None:
         return
     from planner.commands.tables.plan import plan_summary, plan_table
+    from planner.commands.tables.shared import amount
 
     words = asking.in_words(planner.bundle)
     if as_json:
         print_json({"out": ", ".join(map(str, files)), "asked": words, **plan_summary(plans)})
         return
     console = results(error=out is None and not seen)
-    console.print(plan_table(plans, title=f"Plans for {len(plans)} prompts, {words}", width=console.width))
+    console.print(
+        plan_table(plans, title=f"Plans for {amount(len(plans), 'prompts')}, {words}", width=console.width)
+    )
     if out is not None:
         what = {"plans": "Plans", "openai-batch": "Batch", "rollouts": "Rollouts"}[out_format]
         console.print(f"{what}: {', '.join(map(str, files))}", soft_wrap=True)

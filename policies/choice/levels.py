@@ -148,6 +148,11 @@ def _too_little(n: int, least: float, budget: float, *, per_prompt: bool) -> str
     """Say in the scope of the budget what would be enough when it is typed in."""
     share = n if per_prompt else 1
     enough = Context(prec=6, rounding=ROUND_CEILING).create_decimal_from_float(least / share)
+    if n == 1:
+        return (
+            f"the cheapest plan of this prompt is expected to cost {enough:g}, and the budget is "
+            f"{budget:.6g}; raise it to {enough:g}"
+        )
     whole = f"the cheapest plans of these {n} prompts are expected to cost {enough:g}"
     if per_prompt:
         return (

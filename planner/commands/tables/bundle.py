@@ -253,9 +253,11 @@ def verdict_of_verifiers(bundle: PolicyBundle) -> str:
         )
     if bundle.verifiers:
         return "A score that training learned was not shown to pick better than the vote: no plan uses it."
+    if bundle.objective != "accuracy":
+        return "No score of answers was learned: that is done for the objective accuracy alone."
     return (
-        "No score of answers was learned, by which plans could pick: that takes graded answers, right and "
-        "wrong ones, the objective accuracy, and no --no-learned-verifier."
+        "No score of answers was learned, by which plans could pick: that takes answers graded as right and "
+        "as wrong, and no --no-learned-verifier."
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from planner.commands.tables.shared import counted, new_table, number
+from planner.commands.tables.shared import amount, counted, new_table, number
 from planner.commands.terminal.terminal import results
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _WHY: Final = {
 
 def print_run(summary: RunSummary, out: Path, journal: Path | None) -> None:
     """Print the summary of a run, and where it goes on where not all is done."""
-    table = new_table(f"Run of {summary.n_prompts} prompts", show_header=False)
+    table = new_table(f"Run of {amount(summary.n_prompts, 'prompts')}", show_header=False)
     table.add_column("what")
     table.add_column("figure")
     accuracy = "not known, as no prompt has its right answer"

@@ -226,3 +226,11 @@ def test_a_target_is_reached_at_least_cost_or_refused() -> None:
     assert cost[rows, found.level].mean() == pytest.approx(1.5)
     with pytest.raises(InvalidBudgetError, match=r"expected to reach 0\.6 at 9 per prompt"):
         reach(value, cost, target=0.7, prices=PRICES)
+
+
+def test_errors_speak_of_one_prompt_as_one() -> None:
+    value, cost = np.array([[0.2, 0.5]]), np.array([[3.0, 5.0]])
+    with pytest.raises(
+        InvalidBudgetError, match=r"cheapest plan of this prompt .* cost 3, .* raise it to 3$"
+    ):
+        spend(value, cost, budget=1.0, prices=PRICES[:2], per_prompt=True)
