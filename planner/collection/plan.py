@@ -121,6 +121,10 @@ class Recording:
         size = {"n": self.width} if self.is_search else {}
         return (size | dict(self.params)) or None
 
+    def describe(self) -> dict[str, object]:
+        """Return what identifies this recording, as JSON values."""
+        return asdict(self) | {"params": dict(self.params)}
+
     def __str__(self) -> str:
         if self.strategy is None:
             return f"{self.width} samples"
@@ -248,7 +252,7 @@ class CollectPlan:
         return {
             "prompts": sha256(encode_json(prompts)).hexdigest()[:32],
             "generators": {name: generator_record(one) for name, one in self.generators.items()},
-            "recordings": [asdict(one) | {"params": dict(one.params)} for one in self.recordings],
+            "recordings": [recording.describe() for recording in self.recordings],
             "extractor": name_of(self.extractor),
             "grader": name_of(self.grader),
             "texts": self.texts,
