@@ -37,6 +37,9 @@ _UNSPENT: Final = 0.002
 # it may go.
 _PRIOR: Final = 0.02
 _RATIOS: Final = (0.2, 5.0)
+# At last, plans may expect to cost so much more than what is left: they were made for prompts with better
+# luck, and what a sample costs is settled when it is sent.
+_AT_LAST: Final = 1.25
 
 
 class Levels(Protocol):
@@ -111,8 +114,9 @@ class Deepening:
         share = _SHARE if self._n_rounds < _ROUNDS else 1.0
         share = share if self._n_rounds else _FIRST_SHARE
         chosen, cost = self._deeper(rows, share * left / ratio)
-        if share < 1 and not len(chosen):
-            chosen, cost = self._deeper(rows, left / ratio)
+        for most in (left / ratio, _AT_LAST * left):
+            if not len(chosen):
+                chosen, cost = self._deeper(rows, most)
         if not len(chosen):
             return Part([])
         self._n_rounds += 1

@@ -155,3 +155,19 @@ def test_what_is_left_may_be_too_little_for_anybody(unit: Unit) -> None:
         outcomes = run(source, limit, unit=unit)
         assert len(outcomes) == N_PROMPTS
         assert sum(float(outcome.cost or 0.0) for outcome in outcomes) <= limit * N_PROMPTS * (1 + 1e-9)
+
+
+@both
+@pytest.mark.parametrize("n_prompts", [1, 2, 5])
+def test_what_nothing_solves_draws_all_that_is_paid_for(driver: DriverName, n_prompts: int) -> None:
+    planner = Planner.untrained(objective="coverage")
+    for limit in (1, 2, 3, 4, 6, 10):
+        outcomes = planner.run(
+            PROMPTS[:n_prompts],
+            backend=SimulatedBackend(default_success=0.0),
+            verifier=SimulatedVerifier(),
+            extractor=SimulatedExtractor(),
+            budget=Budget(limit=limit, unit="samples"),
+            driver=driver,
+        )
+        assert sum(outcome.usage.samples for outcome in outcomes) == limit * n_prompts
