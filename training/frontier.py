@@ -64,6 +64,12 @@ class Frontier:
         tolerance = 1e-9 * np.abs(self.cost[:, 0])
         return np.where(budget[:, 0] < self.cost[:, 0] - tolerance, np.nan, value)
 
+    def bought_at(self, budget: FloatArray | float) -> FloatArray:
+        """Return the value at a budget, shape (R,), or at the cheapest point where that is dearer: in a
+        replicate it may cost a little more than in the sample, and is then what is bought.
+        """
+        return self.value_at(np.maximum(budget, self.cost[:, 0]))
+
     def cost_of(self, target: FloatArray) -> FloatArray:
         """Return the least mean cost at which the frontier first reaches `target`, shape (R,); inf where it
         never does.

@@ -7,6 +7,7 @@ realised on the test prompts. Drawing intervals around these numbers is left to
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -30,16 +31,24 @@ def static_mix(bed: TestBed) -> Played:
 
 def uniform(bed: TestBed) -> dict[str, tuple[NDArray[np.int64], Played]]:
     """Return the same N for everybody by generator and selector, with the numbers N of its points."""
-    families: dict[str, list[int]] = {}
-    for column, course in enumerate(bed.subject.courses):
-        if course.one_shot and len(course.generators) == 1 and course.steps[0].kind != "revise":
-            families.setdefault(_family(course), []).append(column)
     found = {}
-    for name, columns in families.items():
-        order = sorted(columns, key=lambda column: bed.subject.courses[column].n)
-        widths = np.array([bed.subject.courses[column].n for column in order])
-        found[f"uniform {name}"] = (widths, bed.for_all(np.array(order)))
+    for name, columns in _families(bed, ("sample", "search")).items():
+        widths = np.array([bed.subject.courses[column].n for column in columns])
+        found[f"uniform {name}"] = (widths, bed.for_all(columns))
     return found
+
+
+def _families(bed: TestBed, kinds: Sequence[str]) -> dict[str, NDArray[np.intp]]:
+    """Return the columns of each strategy of some kinds by one generator that is decided beforehand, by N."""
+    courses = bed.subject.courses
+    families: dict[str, list[int]] = {}
+    for column, course in enumerate(courses):
+        if course.one_shot and len(course.generators) == 1 and course.steps[0].kind in kinds:
+            families.setdefault(_family(course), []).append(column)
+    return {
+        name: np.array(sorted(columns, key=lambda column: courses[column].n))
+        for name, columns in families.items()
+    }
 
 
 def _family(course: Course) -> str:
@@ -140,11 +149,5 @@ def _best_family(bed: TestBed) -> NDArray[np.intp]:
     by width.
     """
     mean = bed.subject.value.mean(axis=0)
-    families: dict[str, list[int]] = {}
-    for column, course in enumerate(bed.subject.courses):
-        if course.one_shot and len(course.generators) == 1 and course.steps[0].kind == "sample":
-            families.setdefault(_family(course), []).append(column)
-    if not families:
-        return np.zeros(0, dtype=np.intp)
-    best = max(families.values(), key=lambda columns: float(mean[columns].max()))
-    return np.array(sorted(best, key=lambda column: bed.subject.courses[column].n))
+    families = _families(bed, ("sample",)).values()
+    return max(families, key=lambda columns: float(mean[columns].max()), default=np.zeros(0, dtype=np.intp))

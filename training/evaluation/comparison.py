@@ -95,7 +95,11 @@ def compare(played: Mapping[str, Played], weights: FloatArray, *, reference: str
         ratios = {q: _ratio(theirs.cost_of(target), ours.cost_of(target)) for q, target in targets.items()}
         equal_cost[name] = [_at_budget(ours, theirs, float(budget)) for budget in budgets]
         multiples[name] = [
-            {"way_to_plateau": q, **_multiple(ratios[q]), **_shortfall(ours, target)}
+            {
+                "way_to_plateau": q,
+                **estimate("multiple", ratios[q], under="interval"),
+                **_shortfall(ours, target),
+            }
             for q, target in targets.items()
         ]
         means[name] = _mean_multiple(np.stack([ratios[q] for q in _AVERAGED]))
@@ -180,7 +184,7 @@ def gap_closed(
     a, s, o = (_frontier(item, weights, oracle.known) for item in (ours, static, oracle))
     rows = []
     for budget in budgets:
-        gap, gain = _value(o, budget) - _value(s, budget), _value(a, budget) - _value(s, budget)
+        gap, gain = o.bought_at(budget) - s.bought_at(budget), a.bought_at(budget) - s.bought_at(budget)
         share = np.divide(gain, gap, out=np.full(gap.shape, np.nan), where=gap > 0.002 * span)
         # Without a gap there is nothing to share, even where some replicates have one.
         known = share[1:] if np.isfinite(share[0]) else share[:0]
@@ -194,12 +198,6 @@ def _frontier(played: Played, weights: FloatArray, rows: NDArray[np.bool_] | Non
     return Frontier.of(played.cost[at], played.value[at], weights if at.all() else on(weights, at))
 
 
-def _value(frontier: Frontier, budget: float) -> FloatArray:
-    # The cheapest point may cost a little more or less in a replicate than in the sample: it is then what
-    # is bought.
-    return frontier.value_at(np.maximum(budget, frontier.cost[:, 0]))
-
-
 def _affordable(frontier: Frontier, budget: float) -> bool:
     return bool(frontier.cost[0, 0] <= budget * (1 + 1e-9))
 
@@ -207,8 +205,8 @@ def _affordable(frontier: Frontier, budget: float) -> bool:
 def _at_budget(frontier: Frontier, static: Frontier, budget: float) -> dict[str, Any]:
     if not _affordable(frontier, budget):
         return {"budget": budget, "value": None}
-    value = _value(frontier, budget)
-    difference = value - _value(static, budget)
+    value = frontier.bought_at(budget)
+    difference = value - static.bought_at(budget)
     return {
         "budget": budget,
         **estimate("value", value, under="interval"),
@@ -225,10 +223,6 @@ def _targets(static: Frontier) -> dict[float, FloatArray]:
 def _ratio(theirs: FloatArray, ours: FloatArray) -> FloatArray:
     """Return the multiple theirs / ours, 0 where ours never gets there."""
     return np.where(np.isinf(ours), 0.0, theirs / np.where(np.isinf(ours), 1.0, ours))
-
-
-def _multiple(ratio: FloatArray) -> dict[str, Any]:
-    return estimate("multiple", ratio, under="interval")
 
 
 def _shortfall(frontier: Frontier, target: FloatArray) -> dict[str, Any]:
@@ -256,13 +250,13 @@ def _either(theirs: FloatArray, ours: FloatArray) -> dict[str, Any]:
     neither = np.isinf(theirs) & np.isinf(ours)
     ratio = _ratio(theirs, ours)
     ratio[neither] = np.nan
-    return {**_multiple(ratio), "both_fail": bool(neither[0])}
+    return {**estimate("multiple", ratio, under="interval"), "both_fail": bool(neither[0])}
 
 
 def _difference(ours: Frontier, theirs: Frontier, budget: float) -> dict[str, Any]:
     if not (_affordable(ours, budget) and _affordable(theirs, budget)):
         return {"budget": budget, "difference": None, "interval": [None, None]}
-    difference = _value(ours, budget) - _value(theirs, budget)
+    difference = ours.bought_at(budget) - theirs.bought_at(budget)
     return {"budget": budget, **estimate("difference", difference, under="interval")}
 
 
@@ -271,7 +265,7 @@ def _mean_difference(ours: Frontier, theirs: Frontier, budgets: Sequence[float])
     shared = [b for b in budgets[1:] or budgets if _affordable(ours, b) and _affordable(theirs, b)]
     if not shared:
         return {"difference": None, "interval": [None, None]}
-    mean = np.mean([_value(ours, b) - _value(theirs, b) for b in shared], axis=0)
+    mean = np.mean([ours.bought_at(b) - theirs.bought_at(b) for b in shared], axis=0)
     return estimate("difference", mean, under="interval")
 
 
@@ -282,6 +276,6 @@ def _points(frontier: Frontier) -> list[dict[str, float]]:
         cost = float(frontier.cost[0, column])
         if points and cost <= points[-1]["cost"] * (1 + 1e-6):
             continue
-        low, high = interval(_value(frontier, cost)[1:])
+        low, high = interval(frontier.bought_at(cost)[1:])
         points.append({"cost": cost, "value": float(frontier.value[0, column]), "lower": low, "upper": high})
     return points

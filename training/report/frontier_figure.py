@@ -6,7 +6,7 @@ same prompts: so intervals are drawn of the paired differences, never of the cur
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from textwrap import fill
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from training.report.names import BEST_RULE, OURS, STATIC
 from training.report.report import Report
 
 _RIVALS: Final = (STATIC, BEST_RULE)
+_COLOURS: Final = {OURS: COLOURS[0], STATIC: "#222222", BEST_RULE: COLOURS[2]}
 _HEIGHT: Final = 0.72  # of the width
 _TALL: Final = 1.0  # of a narrow figure
 _LETTER: Final = 0.62  # width of a letter, of its size
@@ -32,10 +33,9 @@ def frontier_figure(report: Report, width: float) -> Any:
     height = (_TALL if narrow else _HEIGHT) * width
     figure = new_figure(width, height)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1))
-    colours = dict(zip((OURS, *_RIVALS), (COLOURS[0], "#222222", COLOURS[2]), strict=True))
     frontiers, plateau = report.comparison["frontiers"], report.comparison["plateau"]
     last = plateau["plateau_cost"] * 1.6
-    shown = [name for name in (OURS, *_RIVALS) if name in frontiers]
+    shown = [name for name in _COLOURS if name in frontiers]
     ends = []
     for place, name in enumerate(shown):
         points = [point for point in frontiers[name] if point["cost"] <= last]
@@ -43,7 +43,7 @@ def frontier_figure(report: Report, width: float) -> Any:
         above.plot(
             [*cost, last],
             [*value, value[-1]],
-            color=colours[name],
+            color=_COLOURS[name],
             linewidth=(1.8 if narrow else 2.4) if name == OURS else (1.0 if narrow else 1.4),
             zorder=len(shown) - place + 2,
         )
@@ -51,8 +51,8 @@ def frontier_figure(report: Report, width: float) -> Any:
     above.set_ylabel(str(report.data["objective"]), fontsize=small)
     letters = int(72 * width * 0.9 / (_LETTER * small))
     figure.suptitle(fill(_title(report), letters), fontsize=small + 0.5, x=0.01, ha="left")
-    _label_ends(above, ends, colours, small, gap=_LINE * small / 72 / (height / 2))
-    _differences(below, report, colours)
+    _label_ends(above, ends, small, gap=_LINE * small / 72 / (height / 2))
+    _differences(below, report)
     below.axhline(0, color="black", linewidth=0.8)
     below.set_ylabel("gain at equal\ncost, paired 95 %", fontsize=small)
     below.set_xlabel(f"mean cost per prompt ({report.data['unit'].replace('_', ' ')})", fontsize=small)
@@ -80,14 +80,7 @@ def _title(report: Report) -> str:
     return f"Fixed numbers of samples cost {times} what the policy does {where}"
 
 
-def _label_ends(
-    axes: Any,
-    ends: Sequence[tuple[float, str]],
-    colours: Mapping[str, str],
-    size: float,
-    *,
-    gap: float,
-) -> None:
+def _label_ends(axes: Any, ends: Sequence[tuple[float, str]], size: float, *, gap: float) -> None:
     """Write names beside the ends of the lines, far enough apart to be read, ours before those it meets."""
     low, high = axes.get_ylim()
     place = {name: (value - low) / (high - low) for value, name in ends}
@@ -99,14 +92,14 @@ def _label_ends(
             figure_label(name),
             (1.01, above),
             xycoords="axes fraction",
-            color=colours[name],
+            color=_COLOURS[name],
             fontsize=size,
             fontweight="bold" if name == OURS else "normal",
             va="center",
         )
 
 
-def _differences(axes: Any, report: Report, colours: Mapping[str, str]) -> None:
+def _differences(axes: Any, report: Report) -> None:
     """Draw what ours gains over each rival at each budget, with the paired interval."""
     rivals = {STATIC: report.comparison["at_equal_cost"].get(OURS, [])}
     rivals |= {name: row["at_equal_cost"] for name, row in report.rivals.items() if name in _RIVALS}
@@ -126,5 +119,5 @@ def _differences(axes: Any, report: Report, colours: Mapping[str, str]) -> None:
             markersize=3.5,
             linewidth=1.2,
             capsize=2,
-            color=colours[name],
+            color=_COLOURS[name],
         )

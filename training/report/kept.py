@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from training.report.markdown import document, table
+from training.report.markdown import document, table, table_of
 
 Table: TypeAlias = Mapping[str, Any]
 Rows: TypeAlias = Sequence[Mapping[str, Any]]
@@ -49,34 +49,21 @@ def budgets_section(budgets: Rows, data: Table) -> str:
     """Return budgets against what was expected and realised, and the rounds of waiting."""
     if not budgets:
         return ""
-    rows = [
-        [
-            f"{row['budget']:.4g}",
-            f"{row['expected_cost']:.4g}",
-            f"{row['realised_cost']:.4g}",
-            "{:.3f} [{:.3f}, {:.3f}]".format(
-                row["realised_over_budget"], *row["realised_over_budget_interval"]
-            ),
-            f"{row['expected_value']:.3f}",
-            f"{row['realised_value']:.3f}",
-            f"{row['mean_rounds']:.2f} ({row['p95_rounds']:.1f})",
-        ]
-        for row in budgets
-    ]
     return document(
         "## Budgets kept",
         "Realised over budget is above 1 where more was spent than asked for, and below where money was "
         "left. Rounds wait for each other: their mean, and what 95 % of the prompts stay within.",
-        table(
-            [
-                f"budget ({data['unit']} per prompt)",
-                "expected cost",
-                "realised cost",
-                "realised / budget",
-                f"expected {data['objective']}",
-                "realised",
-                "rounds",
-            ],
-            rows,
+        table_of(
+            budgets,
+            {
+                f"budget ({data['unit']} per prompt)": "{budget:.4g}",
+                "expected cost": "{expected_cost:.4g}",
+                "realised cost": "{realised_cost:.4g}",
+                "realised / budget": "{realised_over_budget:.3f} [{realised_over_budget_interval[0]:.3f}, "
+                "{realised_over_budget_interval[1]:.3f}]",
+                f"expected {data['objective']}": "{expected_value:.3f}",
+                "realised": "{realised_value:.3f}",
+                "rounds": "{mean_rounds:.2f} ({p95_rounds:.1f})",
+            },
         ),
     )

@@ -7,11 +7,13 @@ Labels of figures are here too. It assumes one line per name; what steers a term
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 from difficulty.printable import printable
 
+Cell: TypeAlias = str | Callable[[Mapping[str, Any]], str]
+"""What a column says of a record: a format of its fields, or a function of it."""
 _MARKUP: Final = re.compile(r"([\\`*\[\]|~])")
 
 
@@ -45,6 +47,23 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [header, *rows]
     first, *others = (f"| {' | '.join(cells)} |" for cells in lines)
     return "\n".join([first, "|" + "---|" * len(header), *others])
+
+
+def table_of(records: Iterable[Mapping[str, Any]], columns: Mapping[str, Cell]) -> str:
+    """Return a table of records, one row each, from what each column says of them.
+
+    Examples
+    --------
+    >>> print(table_of([{"n": 4, "cost": 2.5}], {"samples": "{n}", "cost": "{cost:.2f}"}))
+    | samples | cost |
+    |---|---|
+    | 4 | 2.50 |
+    """
+    rows = [
+        [cell.format_map(record) if isinstance(cell, str) else cell(record) for cell in columns.values()]
+        for record in records
+    ]
+    return table(list(columns), rows)
 
 
 def figure_label(name: str) -> str:

@@ -13,13 +13,12 @@ from typing import Any, Final
 import msgspec
 
 from difficulty.printable import html_facts
-from training.report import sections
+from training.report import sections, verdict
 from training.report.families import families_section
 from training.report.kept import budgets_section, promises_section
 from training.report.labels import labels_section, labels_sentence
 from training.report.markdown import as_text, document
 from training.report.names import OURS
-from training.report.verdict import verdict_of
 from training.report.verifier import verifier_section
 
 REPORT_SCHEMA: Final = 2
@@ -111,15 +110,16 @@ class Report:
         return self._verdict(str)
 
     def _verdict(self, shown: Callable[[str], str]) -> str:
-        return verdict_of(
-            training=self.bundle["training"],
-            comparison=self.comparison,
-            uniform=self.uniform,
-            rivals=self.rivals,
-            work=self.work,
-            data=self.data,
-            shown=shown,
+        """Return the verdict, with names that others chose as `shown` writes them."""
+        if verdict.nothing_deployed(self.bundle["training"]):
+            return verdict.NOTHING_PAYS
+        sentences = (
+            verdict.saving_sentence(self.uniform, self.data, shown=shown),
+            verdict.static_sentence(self.comparison, self.data),
+            verdict.rivals_sentence(self.rivals),
+            verdict.work_sentence(self.work, self.data),
         )
+        return " ".join(sentence for sentence in sentences if sentence)
 
     def __repr__(self) -> str:
         """Say what was judged, and the verdict; `to_markdown` says all of it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from training.report.markdown import as_text, document, table
+from training.report.markdown import as_text, document, table, table_of
 from training.report.names import BEST_RULE, OURS, STATIC
 from training.report.words import difference, hundredths, multiple, shares
 
@@ -81,21 +81,6 @@ def uniform_section(uniform: Table, data: Table) -> str:
     if not uniform:
         return ""
     most = uniform["most"]
-    rows = []
-    for row in uniform["rows"]:
-        saved = "never reached" if row["cost"] is None else f"{row['saved']:.4g}"
-        share = "–" if row["cost"] is None else shares(row["saved_share"], row["saved_share_interval"])
-        rows.append(
-            [
-                f"{row['share']:.0%}",
-                f"{row['value']:.3f}",
-                f"{row['n']}, {as_text(row['name'].removeprefix('uniform '))}",
-                f"{row['uniform_cost']:.4g}",
-                "–" if row["cost"] is None else f"{row['cost']:.4g}",
-                saved,
-                share,
-            ]
-        )
     return document(
         "## Against the same number of samples for every prompt",
         f"At most, equally many samples for everybody reach {data['objective']} {most['value']:.3f}, at "
@@ -103,9 +88,19 @@ def uniform_section(uniform: Table, data: Table) -> str:
         f"{as_text(most['name'].removeprefix('uniform '))}). What shares of the way there cost, from one "
         "sample of the cheapest. Generator, selector and number are the cheapest in hindsight at each "
         "share, which favours uniform sampling.",
-        table(
-            ["way there", data["objective"], "uniform N", "costs", "the policy", "saved", "share saved"],
-            rows,
+        table_of(
+            uniform["rows"],
+            {
+                "way there": "{share:.0%}",
+                data["objective"]: "{value:.3f}",
+                "uniform N": lambda row: f"{row['n']}, {as_text(row['name'].removeprefix('uniform '))}",
+                "costs": "{uniform_cost:.4g}",
+                "the policy": lambda row: "–" if row["cost"] is None else f"{row['cost']:.4g}",
+                "saved": lambda row: "never reached" if row["cost"] is None else f"{row['saved']:.4g}",
+                "share saved": lambda row: (
+                    "–" if row["cost"] is None else shares(row["saved_share"], row["saved_share_interval"])
+                ),
+            },
         ),
     )
 
@@ -168,22 +163,19 @@ def gap_section(gap: Table) -> str:
     """Return the share of the gap to hindsight that is closed."""
     if not gap:
         return ""
-    rows = [
-        [
-            f"{row['budget']:.4g}",
-            "no gap to close" if row["share"] is None else shares(row["share"], row["interval"]),
-        ]
-        for row in gap["per_budget"]
-    ]
     return document(
         "## Share of the gap to hindsight",
-        table(["budget", "share closed"], rows),
+        table_of(gap["per_budget"], {"budget": "{budget:.4g}", "share closed": _closed}),
         "Of what hindsight gains over the best static mix at a budget, the policy gains this share: below 0 "
         "it is worse than the static mix there, by that share of the gap. Hindsight chooses each prompt's "
         "course with one half of its samples, drawn towards the training prompts that they make likely, at "
         "the cost that these had; it is scored on the other half, among the courses that a half can tell. "
         "With few samples per prompt it can lie below a policy: it is a bound only where it lies above.",
     )
+
+
+def _closed(row: Table) -> str:
+    return "no gap to close" if row["share"] is None else shares(row["share"], row["interval"])
 
 
 def bands_section(bands: Table) -> str:

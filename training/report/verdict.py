@@ -18,36 +18,10 @@ _NOTHING: Final = 0.005
 _SHOWN: Final = (0.5, 0.75, 0.9)
 
 
-def verdict_of(
-    *, training: Mapping[str, Any], comparison: Mapping[str, Any], uniform: Mapping[str, Any],
-    rivals: Mapping[str, Any], work: Mapping[str, Any], data: Mapping[str, Any],
-    shown: Callable[[str], str] = str,
-) -> str:  # fmt: skip
-    """Return the verdict.
-
-    Parameters
-    ----------
-    training : mapping
-        The bundle's record.
-    comparison, uniform, rivals, work, data : mapping
-        Fields of the report.
-    shown : callable
-        How names that others chose are written.
-    """
-    sentences = []
-    if nothing_deployed(training):
-        sentences.append(
-            "Nothing special pays here: no policy was shown to beat the best static mix on the training "
-            "prompts, so the bundle plans the best static mix."
-        )
-    else:
-        sentences += [
-            saving_sentence(uniform, data, shown=shown),
-            static_sentence(comparison, data),
-            rivals_sentence(rivals),
-            work_sentence(work, data),
-        ]
-    return " ".join(sentence for sentence in sentences if sentence)
+NOTHING_PAYS: Final = (
+    "Nothing special pays here: no policy was shown to beat the best static mix on the training "
+    "prompts, so the bundle plans the best static mix."
+)
 
 
 def nothing_deployed(training: Mapping[str, Any]) -> bool:

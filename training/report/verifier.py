@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from training.report.markdown import as_text, document, table
-from training.report.words import difference
+from training.report.markdown import as_text, document, table_of
+from training.report.words import difference, hundredths
 
 
 def verifier_section(verifiers: Mapping[str, Mapping[str, Any]]) -> str:
@@ -29,46 +29,24 @@ def verifier_section(verifiers: Mapping[str, Mapping[str, Any]]) -> str:
     measured = {name: row for name, row in verifiers.items() if "brier" in row}
     if not measured:
         return ""
-    scores = [
-        [
-            as_text(name),
-            as_text(", ".join(row["reads"])),
-            f"{row['brier']:.4f}",
-            f"{row['brier_constant']:.4f}",
-            f"{row['calibration_error']:.3f}",
-            "–" if row["auc_within_prompt"] is None else f"{row['auc_within_prompt']:.2f}",
-            row["offered"] or "no",
-        ]
-        for name, row in measured.items()
-    ]
-    picks = [
-        [
-            as_text(name),
-            str(row["n"]),
-            f"{row['vote']:.3f}",
-            f"{row['rival_value']:.3f} ({as_text(row['rival'])})",
-            _gain(row, "best_of_n"),
-            _gain(row, "weighted_best_of_n"),
-        ]
-        for name, found in measured.items()
-        for row in found["selection"]
-    ]
+    scores = [{**row, "name": as_text(name)} for name, row in measured.items()]
+    picks = [{**row, "name": found["name"]} for found in scores for row in found["selection"]]
     about = (
         "## Picking by a learned verifier",
         "It scores each sample with its chance of being right, from what the training log recorded beside "
         "the answers. Brier score and calibration error of that chance, in sets of up to 16 samples; AUC is "
         "the chance that a right sample is scored above a wrong one of the same prompt.",
-        table(
-            [
-                "generator",
-                "reads",
-                "Brier",
-                "constant",
-                "calibration error",
-                "AUC within prompts",
-                "in plans",
-            ],
+        table_of(
             scores,
+            {
+                "generator": "{name}",
+                "reads": lambda row: as_text(", ".join(row["reads"])),
+                "Brier": "{brier:.4f}",
+                "constant": "{brier_constant:.4f}",
+                "calibration error": "{calibration_error:.3f}",
+                "AUC within prompts": lambda row: hundredths(row["auc_within_prompt"]),
+                "in plans": lambda row: row["offered"] or "no",
+            },
         ),
     )
     if not picks:
@@ -77,7 +55,17 @@ def verifier_section(verifiers: Mapping[str, Mapping[str, Any]]) -> str:
         *about,
         "Accuracy of N samples picked by it and by the plain vote, difference to the vote with its 95 % "
         "interval in brackets.",
-        table(["generator", "N", "vote", "best other pick", "best of N", "weighted vote"], picks),
+        table_of(
+            picks,
+            {
+                "generator": "{name}",
+                "N": "{n}",
+                "vote": "{vote:.3f}",
+                "best other pick": lambda row: f"{row['rival_value']:.3f} ({as_text(row['rival'])})",
+                "best of N": lambda row: _gain(row, "best_of_n"),
+                "weighted vote": lambda row: _gain(row, "weighted_best_of_n"),
+            },
+        ),
     )
 
 

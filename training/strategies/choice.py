@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from difficulty.arithmetic.arrays import FloatArray
 from training.frontier import estimate, number
 from training.strategies.bed import StrategyBed
-from training.strategies.tables import fold_values, group_weights, random_folds
+from training.strategies.group import N_HALVES, PromptGroup, halves
 
-_N_SPLITS: Final = 5
 _VOTE: Final = 0  # place of the majority vote among the families
 
 
@@ -51,39 +50,19 @@ def choice_table(
     """
     parallel = np.array([family.kind == "parallel" for family in bed.families])
     share = np.stack([weights[:, rows].sum(axis=1) for rows in bed.bins])
-    rng = np.random.default_rng(seed)
+    groups = [PromptGroup.whole(bed, weights).part(rows) for rows in bed.bins]
     sums: dict[str, FloatArray] = {}
-    for _ in range(_N_SPLITS):
-        folds = [random_folds(len(rows), rng) for rows in bed.bins]
-        told = [
-            np.stack(
-                [
-                    fold_values(bed, rows, group_weights(weights, rows), fold[side], sizes)
-                    for rows, fold in zip(bed.bins, folds, strict=True)
-                ]
-            )
-            for side in (0, 1)
-        ]
-        for choosing, scoring in ((0, 1), (1, 0)):
-            found = _values(told[choosing], told[scoring], share, parallel)
-            for name, value in found.items():
-                sums[name] = sums.get(name, np.zeros(value.shape)) + value / (2 * _N_SPLITS)
+    for told, scored in halves(groups, sizes, seed=seed):
+        for name, value in _values(told, scored, share, parallel).items():
+            sums[name] = sums.get(name, np.zeros(value.shape)) + value / N_HALVES
     table = []
     for place, size in enumerate(sizes):
         here = {name: value[:, place] for name, value in sums.items()}
         per_bin = here["per_bin"]
-        table.append(
-            {
-                "n": size,
-                **{name: number(value[0]) for name, value in here.items()},
-                **{
-                    key: told
-                    for name, value in here.items()
-                    if name != "per_bin"
-                    for key, told in estimate(f"over_{name}", per_bin - value).items()
-                },
-            }
-        )
+        row: dict[str, Any] = {"n": size, **{name: number(value[0]) for name, value in here.items()}}
+        for name in ("vote", "parallel", "single"):
+            row |= estimate(f"over_{name}", per_bin - here[name])
+        table.append(row)
     return table
 
 

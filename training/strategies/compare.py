@@ -16,9 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from difficulty.arithmetic.arrays import FloatArray
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.errors import InvalidInputError
 from difficulty.log.arguments import check_log, check_whole
@@ -27,14 +25,15 @@ from planner.progress import Progress, silent
 from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
 from training.frontier import bootstrap_weights, estimate
-from training.report.canvas import FigureFormat
-from training.strategies.bed import DIFFICULTIES, DifficultyName, StrategyBed, measure_strategies
+from training.report.canvas import FigureFormat, FigureStyle
+from training.strategies.bed import DIFFICULTIES, DifficultyName, measure_strategies
 from training.strategies.choice import choice_table
 from training.strategies.families import choose_generator
+from training.strategies.figure import draw_strategies
+from training.strategies.group import PromptGroup
 from training.strategies.report import StrategyComparison
 from training.strategies.sequential_share import shapes_of, share_at_equal_cost, share_at_equal_n
-from training.strategies.tables import budget_sizes, family_table, group_weights, kind_table, points_table
-from training.strategies.write import write_strategies
+from training.strategies.tables import budget_sizes, family_table, kind_table, points_table
 
 _MOST_BINS: Final = 10
 
@@ -137,11 +136,13 @@ def compare_strategies(
     )
     tell("curves", 1, 1)
     weights = bootstrap_weights(len(bed.prompt_ids), n_replicates=n_bootstrap, seed=seed)
-    members = [np.arange(len(bed.prompt_ids)), *bed.bins]
+    whole, sizes = PromptGroup.whole(bed, weights), budget_sizes(bed)
+    members = [whole.rows, *bed.bins]
     groups = []
     for number, rows in enumerate(members):
         tell("bootstrap", number, len(members))
-        groups.append(_group(bed, _group_name(number, len(bed.bins)), rows, weights, seed=seed))
+        name_of_group = _group_name(number, len(bed.bins))
+        groups.append(_group(whole.part(rows), name_of_group, sizes, seed=seed))
     tell("bootstrap", len(members), len(members))
     report = StrategyComparison(
         data={
@@ -162,13 +163,22 @@ def compare_strategies(
             {"name": f.name, "kind": f.kind, "sizes": [a.n for a in f.allocations]} for f in bed.families
         ],
         groups=groups,
-        choice=choice_table(bed, weights, budget_sizes(bed), seed=seed),
+        choice=choice_table(bed, weights, sizes, seed=seed),
     )
     if out is not None:
         tell("figures", 0, 1)
-        write_strategies(report, Path(out), figures)
+        _write(report, Path(out), figures)
         tell("figures", 1, 1)
     return report
+
+
+def _write(report: StrategyComparison, folder: Path, formats: Sequence[FigureFormat]) -> None:
+    """Write ``strategies.json``, ``strategies.md`` and the figure, as PNG whatever else is asked."""
+    FigureStyle(tuple(formats)).check()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "strategies.json").write_bytes(report.to_json())
+    (folder / "strategies.md").write_text(report.to_markdown(), encoding="utf-8")
+    draw_strategies(report, folder, tuple(dict.fromkeys(("png", *formats))))
 
 
 def _cost_model(log: SampleLog, unit: str, given: CostModel | None) -> CostModel:
@@ -186,28 +196,25 @@ def _group_name(number: int, n_bins: int) -> str:
     return f"{number}{extreme}"
 
 
-def _group(
-    bed: StrategyBed, name: str, rows: NDArray[np.intp], weights: FloatArray, *, seed: int
-) -> dict[str, Any]:
+def _group(part: PromptGroup, name: str, sizes: Sequence[int], *, seed: int) -> dict[str, Any]:
     """Return all tables of one group of prompts."""
-    inside = group_weights(weights, rows)
-    inside = inside[~np.isnan(inside).any(axis=1)]  # replicates that drew nobody of a small group
-    sizes = budget_sizes(bed)
-    single = inside @ bed.value[rows][:, bed.columns[bed.families[0].allocations[0]]]
-    easiness = bed.easiness[rows]
+    drawn = ~np.isnan(part.weights).any(axis=1)  # some replicates draw nobody of a small group
+    group, bed = part._replace(weights=part.weights[drawn]), part.bed
+    single = group.weights @ bed.value[group.rows][:, bed.columns[bed.families[0].allocations[0]]]
+    easiness = bed.easiness[group.rows]
     return {
         "name": name,
-        "n_prompts": len(rows),
+        "n_prompts": len(group.rows),
         "easiness": [round(float(easiness.min()), 4), round(float(easiness.max()), 4)],
         **estimate("one_sample", single),
-        "kinds": kind_table(bed, rows, inside, sizes, seed=seed),
-        "at_equal_cost": family_table(bed, rows, inside, sizes),
-        "points": points_table(bed, rows, inside),
+        "kinds": kind_table(group, sizes, seed=seed),
+        "at_equal_cost": family_table(group, sizes),
+        "points": points_table(group),
         "shapes": [
             {
                 "selection": shapes.selection,
-                "at_equal_n": share_at_equal_n(bed, rows, inside, shapes),
-                "at_equal_cost": share_at_equal_cost(bed, rows, inside, shapes, sizes),
+                "at_equal_n": share_at_equal_n(group, shapes),
+                "at_equal_cost": share_at_equal_cost(group, shapes, sizes),
             }
             for shapes in shapes_of(bed)
         ],

@@ -8,17 +8,15 @@ all is left to `training.strategies.tables`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
-from training.frontier import Frontier, estimate
+from training.frontier import estimate
 from training.strategies.bed import StrategyBed
-from training.strategies.tables import budgets_at, shares, winner_shares
-
-_ROUNDING: Final = 1e-9
+from training.strategies.group import ROUNDING, PromptGroup
+from training.strategies.tables import shares, winner_shares
 
 
 class Shapes(NamedTuple):
@@ -36,19 +34,13 @@ class Shapes(NamedTuple):
     columns: dict[tuple[int, int], int]
 
 
-def share_at_equal_n(
-    bed: StrategyBed, rows: NDArray[np.intp], weights: FloatArray, shapes: Shapes
-) -> list[dict[str, Any]]:
+def share_at_equal_n(group: PromptGroup, shapes: Shapes) -> list[dict[str, Any]]:
     """Compare all shapes of N samples, for each N that has several.
 
     Parameters
     ----------
-    bed : StrategyBed
-        Measured strategies.
-    rows : ndarray of intp, shape (Q,)
-        A group of prompts.
-    weights : ndarray of float64, shape (R, Q)
-        From `training.strategies.tables.group_weights`.
+    group : PromptGroup
+        The prompts.
     shapes : Shapes
         What can be compared.
 
@@ -65,8 +57,7 @@ def share_at_equal_n(
         if len(found) < 2 or n & (n - 1):
             continue
         columns = np.array([shapes.columns[shape] for shape in found])
-        value = (weights @ bed.value[np.ix_(rows, columns)]).T
-        cost = (weights @ bed.cost[np.ix_(rows, columns)]).T
+        cost, value = (mean.T for mean in group.means(columns))
         wins = winner_shares(value)
         unknown = {"over_parallel": None, "over_parallel_interval": None}
         flat = found[0][1] == 1
@@ -92,14 +83,12 @@ def share_at_equal_n(
     return table
 
 
-def share_at_equal_cost(
-    bed: StrategyBed, rows: NDArray[np.intp], weights: FloatArray, shapes: Shapes, sizes: Sequence[int]
-) -> list[dict[str, Any]]:
+def share_at_equal_cost(group: PromptGroup, shapes: Shapes, sizes: Sequence[int]) -> list[dict[str, Any]]:
     """Compare depths at the cost of votes of given sizes; each depth has as many chains as that buys.
 
     Parameters
     ----------
-    bed, rows, weights, shapes
+    group, shapes
         As in `share_at_equal_n`.
     sizes : sequence of int
         Vote sizes whose costs are the budgets.
@@ -111,22 +100,21 @@ def share_at_equal_cost(
         1 / chains, value, difference to depth 1 and share of replicates in which it is best.
     """
     depths = sorted({depth for _, depth in shapes.columns})
-    budgets = budgets_at(bed, rows, weights, sizes)
+    budgets = group.budgets(sizes)
     frontiers = {}
     for depth in depths:
         sizes_here = sorted(width for width, d in shapes.columns if d == depth)
         columns = np.array([shapes.columns[width, depth] for width in sizes_here])
-        frontier = Frontier.of(bed.cost[np.ix_(rows, columns)], bed.value[np.ix_(rows, columns)], weights)
-        frontiers[depth] = (frontier, np.array(sizes_here, dtype=np.float64))
+        frontiers[depth] = group.frontier(columns), np.array(sizes_here, dtype=np.float64)
     table = []
     for place, size in enumerate(sizes):
         budget = budgets[:, place]
         rows_here: list[dict[str, Any]] = []
         values: list[FloatArray] = []
         for depth, (frontier, widths) in frontiers.items():
-            if frontier.cost[0, 0] > budget[0] * (1 + _ROUNDING):
+            if frontier.cost[0, 0] > budget[0] * (1 + ROUNDING):
                 continue
-            value = frontier.value_at(np.maximum(budget, frontier.cost[:, 0]))
+            value = frontier.bought_at(budget)
             chains = float(np.interp(budget[0], frontier.cost[0], widths))
             values.append(value)
             rows_here.append(
@@ -135,7 +123,7 @@ def share_at_equal_cost(
                     "chains": round(chains, 3),
                     "share": round(1 / chains, 4),
                     **estimate("value", value, under="interval"),
-                    "all_spent": bool(frontier.cost[0, -1] < budget[0] * (1 - _ROUNDING)),
+                    "all_spent": bool(frontier.cost[0, -1] < budget[0] * (1 - ROUNDING)),
                     **estimate("over_parallel", value - values[0]),
                 }
             )

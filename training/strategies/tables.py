@@ -16,95 +16,36 @@ from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
 from policies.course.strategies import StrategyKind
-from training.frontier import Frontier, estimate, number
+from training.frontier import estimate, number
 from training.strategies.bed import StrategyBed
 from training.strategies.families import StrategyFamily
+from training.strategies.group import N_HALVES, ROUNDING, PromptGroup, halves
 
 KINDS: Final[tuple[StrategyKind, ...]] = ("parallel", "revision", "search")
 BEST: Final = "best of all"
-_N_SPLITS: Final = 5
-_ROUNDING: Final = 1e-9
-# A search of size N draws as many tokens as N samples, up to chance; a hair too dear is not out of reach.
-_NEAR: Final = 0.02
-
-
-def group_weights(weights: FloatArray, rows: NDArray[np.intp]) -> FloatArray:
-    """Return bootstrap weights of some prompts, rows of them summing to 1; NaN where none was drawn.
-
-    Parameters
-    ----------
-    weights : ndarray of float64, shape (R, P)
-        Row 0 is the sample itself.
-    rows : ndarray of intp, shape (Q,)
-        Prompts of the group.
-    """
-    chosen = weights[:, rows]
-    total = chosen.sum(axis=1, keepdims=True)
-    inside = np.divide(chosen, total, out=np.full(chosen.shape, np.nan), where=total > 0)
-    return np.asarray(inside, dtype=np.float64)
 
 
 def budget_sizes(bed: StrategyBed) -> list[int]:
     """Return the vote sizes N whose costs are the budgets: powers of two, up to what the dearest parallel
     strategy costs; where scoring has its price, that is more than the largest recorded vote.
     """
-    rows = np.arange(len(bed.prompt_ids))
-    weights = np.full((1, len(rows)), 1 / len(rows))
+    n_prompts = len(bed.prompt_ids)
+    whole = PromptGroup.whole(bed, np.full((1, n_prompts), 1 / n_prompts))
     parallel = [bed.places(family.allocations) for family in bed.families if family.kind == "parallel"]
     dearest = max(float(bed.cost[:, columns].mean(axis=0).max()) for columns in parallel)
     sizes = [1]
-    while budgets_at(bed, rows, weights, [2 * sizes[-1]])[0, 0] <= dearest * (1 + _ROUNDING):
+    while whole.budgets([2 * sizes[-1]])[0, 0] <= dearest * (1 + ROUNDING):
         sizes.append(2 * sizes[-1])
     return sizes
 
 
-def budgets_at(
-    bed: StrategyBed, rows: NDArray[np.intp], weights: FloatArray, sizes: Sequence[int]
-) -> FloatArray:
-    """Return the mean cost of votes of these sizes, shape (R, S): one prompt, and N times a sample."""
-    vote = bed.families[0].allocations
-    first, last = (weights @ bed.cost[rows, bed.columns[vote[place]]] for place in (0, -1))
-    sample = (last - first) / (vote[-1].width - vote[0].width)
-    return np.asarray(first[:, None] + sample[:, None] * (np.asarray(sizes) - vote[0].width))
-
-
-def values_at(
-    bed: StrategyBed,
-    rows: NDArray[np.intp],
-    weights: FloatArray,
-    families: Sequence[StrategyFamily],
-    budgets: FloatArray,
-) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Return each family's value at each budget, shape (F, R, S), and whether it has spent all that it can.
-
-    NaN where even the cheapest point of a family costs over 2 % more than the budget in the sample; else that
-    point counts where it is dearer than the budget.
-    """
-    value = np.full((len(families), *budgets.shape), np.nan)
-    spent = np.zeros((len(families), budgets.shape[1]), dtype=np.bool_)
-    for index, family in enumerate(families):
-        columns = bed.places(family.allocations)
-        frontier = Frontier.of(bed.cost[np.ix_(rows, columns)], bed.value[np.ix_(rows, columns)], weights)
-        for place, budget in enumerate(budgets.T):
-            if frontier.cost[0, 0] <= budget[0] * (1 + _NEAR):
-                value[index, :, place] = frontier.value_at(np.maximum(budget, frontier.cost[:, 0]))
-                spent[index, place] = frontier.cost[0, -1] < budget[0] * (1 - _ROUNDING)
-    return value, spent
-
-
-def family_table(
-    bed: StrategyBed, rows: NDArray[np.intp], weights: FloatArray, sizes: Sequence[int]
-) -> list[dict[str, Any]]:
+def family_table(group: PromptGroup, sizes: Sequence[int]) -> list[dict[str, Any]]:
     """Compare all families in one group of prompts, budget by budget.
 
     Parameters
     ----------
-    bed : StrategyBed
-        Measured strategies.
-    rows : ndarray of intp, shape (Q,)
-        The group.
-    weights : ndarray of float64, shape (R, Q)
-        From `group_weights`.
+    group : PromptGroup
+        The prompts.
     sizes : sequence of int
         Vote sizes whose costs are the budgets.
 
@@ -115,16 +56,16 @@ def family_table(
         parallel strategy (chosen anew in each replicate, which favours it), intervals, and the share of
         replicates in which it wins.
     """
-    budgets = budgets_at(bed, rows, weights, sizes)
-    value, spent = values_at(bed, rows, weights, bed.families, budgets)
-    parallel = np.array([family.kind == "parallel" for family in bed.families])
+    value, spent = group.values(sizes)
+    budgets, families = group.budgets(sizes), group.bed.families
+    parallel = np.array([family.kind == "parallel" for family in families])
     table = []
     for place, size in enumerate(sizes):
         here = value[:, :, place]
         best_parallel = np.nanmax(here[parallel], axis=0)
         wins = winner_shares(here)
         strategies = {}
-        for index, family in enumerate(bed.families):
+        for index, family in enumerate(families):
             if np.isnan(here[index, 0]):
                 continue
             strategies[family.name] = {
@@ -139,14 +80,12 @@ def family_table(
     return table
 
 
-def kind_table(
-    bed: StrategyBed, rows: NDArray[np.intp], weights: FloatArray, sizes: Sequence[int], *, seed: int
-) -> list[dict[str, Any]]:
+def kind_table(group: PromptGroup, sizes: Sequence[int], *, seed: int) -> list[dict[str, Any]]:
     """Tell what the best parallel strategy, revision and search are worth, each chosen on other prompts.
 
     Parameters
     ----------
-    bed, rows, weights, sizes
+    group, sizes
         As in `family_table`.
     seed : int
         Seed of the splits.
@@ -162,18 +101,13 @@ def kind_table(
     ----------
     Snell et al. 2024, arXiv 2408.03314, section 3.2: two-fold cross-validation inside each bin.
     """
-    rng = np.random.default_rng(seed)
     sums: dict[str, FloatArray] = {}
-    n_directions = 0
-    for _ in range(_N_SPLITS):
-        told = [fold_values(bed, rows, weights, fold, sizes) for fold in random_folds(len(rows), rng)]
-        for choosing, scoring in ((0, 1), (1, 0)):
-            n_directions += 1
-            for name, members in _members(bed.families).items():
-                chosen = _chosen(told[choosing][members], told[scoring][members])
-                sums[name] = sums.get(name, np.zeros(chosen.shape)) + chosen
-    budgets = budgets_at(bed, rows, weights, sizes)
-    value = {name: total / n_directions for name, total in sums.items()}
+    for (told,), (scored,) in halves([group], sizes, seed=seed):
+        for name, members in _members(group.bed.families).items():
+            chosen = _chosen(told[members], scored[members])
+            sums[name] = sums.get(name, np.zeros(chosen.shape)) + chosen
+    budgets = group.budgets(sizes)
+    value = {name: total / N_HALVES for name, total in sums.items()}
     table = []
     for place, size in enumerate(sizes):
         kinds = {}
@@ -181,27 +115,18 @@ def kind_table(
             here = found[:, place]
             if np.isnan(here[0]):
                 continue
-            kinds[name] = {
-                **estimate("value", here, under="interval"),
-                **(
-                    {}
-                    if name == "parallel"
-                    else estimate("over_parallel", here - value["parallel"][:, place])
-                ),
-            }
+            kinds[name] = estimate("value", here, under="interval")
+            if name != "parallel":
+                kinds[name] |= estimate("over_parallel", here - value["parallel"][:, place])
         table.append({"n": size, "budget": number(budgets[0, place]), "kinds": kinds})
     return table
 
 
-def points_table(
-    bed: StrategyBed, rows: NDArray[np.intp], weights: FloatArray
-) -> dict[str, list[dict[str, Any]]]:
+def points_table(group: PromptGroup) -> dict[str, list[dict[str, Any]]]:
     """Return each family's own points, cheapest first: size, cost, value and its interval."""
     table = {}
-    for family in bed.families:
-        columns = bed.places(family.allocations)
-        cost = weights @ bed.cost[np.ix_(rows, columns)]
-        value = weights @ bed.value[np.ix_(rows, columns)]
+    for family in group.bed.families:
+        cost, value = group.means(group.bed.places(family.allocations))
         table[family.name] = [
             {
                 "width": family.allocations[place].width,
@@ -243,25 +168,6 @@ def _members(families: Sequence[StrategyFamily]) -> Mapping[str, NDArray[np.intp
     kinds = np.array([family.kind for family in families])
     found = {str(kind): np.flatnonzero(kinds == kind) for kind in KINDS}
     return {name: places for name, places in found.items() if len(places)} | {BEST: np.arange(len(kinds))}
-
-
-def random_folds(n_prompts: int, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the places of prompts in two random halves."""
-    order = rng.permutation(n_prompts)
-    return np.sort(order[: n_prompts // 2]), np.sort(order[n_prompts // 2 :])
-
-
-def fold_values(
-    bed: StrategyBed,
-    rows: NDArray[np.intp],
-    weights: FloatArray,
-    fold: NDArray[np.intp],
-    sizes: Sequence[int],
-) -> FloatArray:
-    """Return the value of every family on one fold of a group, shape (F, R, S)."""
-    inside = group_weights(weights, fold)
-    budgets = budgets_at(bed, rows[fold], inside, sizes)
-    return values_at(bed, rows[fold], inside, bed.families, budgets)[0]
 
 
 def _chosen(told: FloatArray, scored: FloatArray) -> FloatArray:

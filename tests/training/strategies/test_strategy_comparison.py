@@ -20,8 +20,9 @@ from training.frontier import bootstrap_weights
 from training.simulated.log import simulated_log
 from training.simulated.strategies import simulated_strategies
 from training.strategies.bed import StrategyBed, measure_strategies
+from training.strategies.group import PromptGroup
 from training.strategies.sequential_share import shapes_of, share_at_equal_n
-from training.strategies.tables import budgets_at, group_weights, winner_shares
+from training.strategies.tables import winner_shares
 
 TOKENS = CostModel(unit="total_tokens", verifier_params=0.0)
 
@@ -188,23 +189,22 @@ def test_a_search_led_by_log_probability_has_its_own_name_and_free_scores() -> N
 
 def test_budgets_are_the_cost_of_that_many_votes(log: SampleLog) -> None:
     bed = bed_of(log)
-    rows = bed.bins[0]
-    weights = group_weights(bootstrap_weights(len(bed.prompt_ids), n_replicates=3, seed=0), rows)
-    assert_allclose(budgets_at(bed, rows, weights, [1, 2, 8]), [[70, 120, 420]] * 4)
-    assert_allclose(weights.sum(axis=1), 1)
+    weights = bootstrap_weights(len(bed.prompt_ids), n_replicates=3, seed=0)
+    group = PromptGroup.whole(bed, weights).part(bed.bins[0])
+    assert_allclose(group.budgets([1, 2, 8]), [[70, 120, 420]] * 4)
+    assert_allclose(group.weights.sum(axis=1), 1)
 
 
 def test_equal_n_compares_all_shapes_with_parallel_samples(log: SampleLog) -> None:
     bed = bed_of(log)
-    rows = np.arange(len(bed.prompt_ids))
-    weights = bootstrap_weights(len(rows), n_replicates=100, seed=0)
+    group = PromptGroup.whole(bed, bootstrap_weights(len(bed.prompt_ids), n_replicates=100, seed=0))
     majority, by_score = shapes_of(bed)
-    table = {row["n"]: row for row in share_at_equal_n(bed, rows, weights, majority)}
+    table = {row["n"]: row for row in share_at_equal_n(group, majority)}
     assert [(s["width"], s["depth"]) for s in table[4]["shapes"]] == [(4, 1), (2, 2), (1, 4)]
     assert [s["share"] for s in table[4]["shapes"]] == [0.25, 0.5, 1.0]
     assert sum(s["wins"] for s in table[4]["shapes"]) == pytest.approx(1, abs=1e-3)
     assert table[4]["shapes"][0]["over_parallel"] == 0
-    assert [s["width"] for s in share_at_equal_n(bed, rows, weights, by_score)[0]["shapes"]] == [2, 1]
+    assert [s["width"] for s in share_at_equal_n(group, by_score)[0]["shapes"]] == [2, 1]
 
 
 def test_ties_share_a_win_and_unknown_rows_never_win() -> None:
