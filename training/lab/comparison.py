@@ -115,6 +115,7 @@ class _Places(NamedTuple):
     """Places of the wide hidden state beside those of the language model."""
 
     marks: list[int]  # one for each judged token: this is it
+    logits: list[int]  # of the expected tokens, one token back
     other: int  # the token is neither judged nor the opener
     opens: int  # the token opens the answer
     opened: int  # the answer has begun
@@ -122,23 +123,13 @@ class _Places(NamedTuple):
     worst: int  # the largest doubt so far
     worse: int  # an average of doubts so far, mostly of large ones
     level: int  # `worst` on a scale of doublings
-    logits: list[int]  # of the expected tokens, one token back
 
     @classmethod
     def after(cls, width: int, *, n_written: int, n_expected: int) -> _Places:
         """Lay the places out from `width` on."""
-        other, opens, opened, doubt, worst, worse, level = range(width + n_written, width + n_written + 7)
-        return cls(
-            marks=[*range(width, other)],
-            other=other,
-            opens=opens,
-            opened=opened,
-            doubt=doubt,
-            worst=worst,
-            worse=worse,
-            level=level,
-            logits=[*range(level + 1, level + 1 + n_expected)],
-        )
+        single = range(width + n_written, width + n_written + 7)
+        logits = range(single.stop, single.stop + n_expected)
+        return cls([*range(width, single.start)], [*logits], *single)
 
     @property
     def constant(self) -> list[int]:

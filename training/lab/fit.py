@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from difficulty.errors import InvalidInputError, MissingDependencyError, require
+from difficulty.files.whole import written_whole
 from training.lab.examples import Batch
 
 _LOG = logging.getLogger(__name__)
@@ -166,7 +167,9 @@ def fit(
             total = 0.0
         if done % checkpoint_every == 0 or done == config.n_steps:
             states = [optimizer.state_dict() for optimizer in optimizers]
-            _save(checkpoint, {"model": model.state_dict(), "optimizers": states, "step": done})
+            checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            with written_whole(checkpoint) as part:
+                torch.save({"model": model.state_dict(), "optimizers": states, "step": done}, part)
     model.eval()
 
 
@@ -187,11 +190,3 @@ def _optimizers(model: Any, learning_rate: float) -> tuple[Any, Any]:
     return adam, torch.optim.Muon(
         inner, lr=learning_rate, weight_decay=_DECAY, adjust_lr_fn="match_rms_adamw"
     )
-
-
-def _save(path: Path, state: dict[str, Any]) -> None:
-    torch = require("torch", extra="local")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)

@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import require
+from planner.verifiers.model_batches import logits_at
 from training.lab import STEPS_TEMPLATE
 from training.lab.comparison import N_EXTRA, set_up_comparison, widen
-from training.lab.examples import NOT_LEARNED, Batch, Encoded, chat, group_by_length, mixed_batches, padded
+from training.lab.examples import NOT_LEARNED, Batch, Encoded, chat, mixed_batches
 from training.lab.sampling import sample, solutions
 from training.lab.tasks import ANSWER_MARK, STEP_DELIMITER, WordProblem, draw_problems, grade
 
@@ -230,17 +231,14 @@ def score_steps(
     list of ndarray, S times shape (steps,)
         Values between 0 and 1; empty for a solution without steps.
     """
-    torch = require("torch", extra="local")
-    scores: list[NDArray[np.float64]] = [np.empty(0)] * len(solutions)
     encoded = [_tokens(tokenizer, question, steps) for question, steps in solutions]
-    for members in group_by_length([len(tokens) for tokens, _ in encoded], _SCORED_TOKENS):
-        batch = padded([Encoded(encoded[index][0], np.array(NOT_LEARNED)) for index in members], tokenizer)
-        with torch.inference_mode():
-            logits = model(input_ids=torch.from_numpy(batch.input_ids)).logits
-        chances = torch.softmax(logits, dim=-1)[..., 1]
-        for row, index in enumerate(members):
-            scores[index] = chances[row, encoded[index][1][1:]].double().numpy()
-    return scores
+    logits = logits_at(
+        model,
+        [tokens for tokens, _ in encoded],
+        [bounds[1:] for _, bounds in encoded],
+        max_batch_tokens=_SCORED_TOKENS,
+    )
+    return [found.softmax(dim=-1)[:, 1].double().numpy() for found in logits]
 
 
 def _tokens(tokenizer: Any, question: str, steps: Sequence[str]) -> tuple[list[int], list[int]]:

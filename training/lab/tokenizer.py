@@ -52,15 +52,14 @@ def build_tokenizer(*, instructions: tuple[str, ...] = (), max_length: int = 102
     """
     tokenizers = require("tokenizers", extra="local")
     transformers = require("transformers", extra="local")
-    trainers = require("tokenizers.trainers", extra="local")
-    pre_tokenizers = require("tokenizers.pre_tokenizers", extra="local")
+    pre_tokenizers = tokenizers.pre_tokenizers
     bytes_only = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    core = tokenizers.Tokenizer(require("tokenizers.models", extra="local").BPE())
+    core = tokenizers.Tokenizer(tokenizers.models.BPE())
     core.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Split(tokenizers.Regex(_PIECES), behavior="isolated"), bytes_only]
     )
-    core.decoder = require("tokenizers.decoders", extra="local").ByteLevel()
-    trainer = trainers.BpeTrainer(
+    core.decoder = tokenizers.decoders.ByteLevel()
+    trainer = tokenizers.trainers.BpeTrainer(
         vocab_size=4096,  # more than there are merges: every word of the texts ends as one token
         min_frequency=1,
         special_tokens=list(SPECIAL_TOKENS),

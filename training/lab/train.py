@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ import click
 import msgspec
 
 from difficulty.errors import InvalidInputError, require
+from difficulty.files.whole import written_whole
 from training.lab import DIRECT_TEMPLATE, REVISION_REQUEST, STEPS_TEMPLATE
 from training.lab.examples import base_examples, batches, draw_shard, drill_examples
 from training.lab.fit import FitConfig, fit, language_model, next_token_loss
@@ -118,15 +120,10 @@ def train_lab(out: Path, work: Path, config: LabConfig) -> None:
         with _timed(name):
             fit(model, stream, stage, loss=next_token_loss, checkpoint=work / f"{name}.pt")
 
-    def label(problems: Sequence[WordProblem], n_rollouts: int) -> list[LabelledSteps]:
-        return label_steps(
-            model,
-            tokenizer,
-            problems,
-            n_solutions=config.n_solutions,
-            n_rollouts=n_rollouts,
-            seed=config.seed,
-        )
+    def label(name: str, problems: Sequence[WordProblem], n_rollouts: int) -> list[LabelledSteps]:
+        make = partial(label_steps, model, tokenizer, n_solutions=config.n_solutions, seed=config.seed)
+        stored = work / f"{name}.json"
+        return _stored(stored, list[LabelledSteps], lambda: make(problems, n_rollouts=n_rollouts))
 
     train("base", config.base, first_answers)
     # Draws of their own: what is drawn for training must come from problems that the model was not fitted to.
@@ -141,8 +138,7 @@ def train_lab(out: Path, work: Path, config: LabConfig) -> None:
 
     mixed = draw_shard(config.seed + 1_000_003, 0, size=config.n_label_problems)[0]
     short = draw_problems(n=config.n_short_label_problems, seed=config.seed + 1_000_004, n_steps=(1, 2))
-    labelled = _stored(work / "labels.json", list[LabelledSteps], lambda: label(mixed, config.n_rollouts))
-    labelled += _stored(work / "short_labels.json", list[LabelledSteps], lambda: label(short, 0))
+    labelled = label("labels", mixed, config.n_rollouts) + label("short_labels", short, 0)
     reward = reward_model(out / "language_model")
 
     steps = reward_batches(labelled, tokenizer, batch_tokens=config.reward.batch_tokens, seed=config.seed)
@@ -201,9 +197,8 @@ def _stored(path: Path, kind: type[_T], make: Callable[[], _T]) -> _T:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     with _timed(path.stem):
         made = make()
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(msgspec.json.encode(made))
-    partial.replace(path)
+    with written_whole(path) as part:
+        part.write_bytes(msgspec.json.encode(made))
     return made
 
 
