@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -44,6 +45,7 @@ class ReadStates(NamedTuple):
     truncated: NDArray[np.bool_]
 
 
+@dataclass(eq=False, repr=False)
 class HiddenStates:
     """Compute hidden states of a causal language model; the model is loaded on first use.
 
@@ -91,42 +93,32 @@ class HiddenStates:
     'mean'
     """
 
-    def __init__(
-        self,
-        model: str | PreTrainedModel,
-        *,
-        tokenizer: PreTrainedTokenizerBase | None = None,
-        layer: int | Literal["middle"] = -1,
-        pooling: Literal["last", "mean"] = "last",
-        batch_tokens: int = 8192,
-        max_prompt_tokens: int = 4096,
-        device: str | None = None,
-        dtype: str | None = None,
-        revision: str | None = None,
-        cache_dir: str | None = None,
-    ) -> None:
-        if isinstance(layer, str) and layer != "middle":
-            raise InvalidInputError(f"layer must be an integer or 'middle', got {layer!r}")
-        if pooling not in ("last", "mean"):
-            raise InvalidInputError(f"pooling must be 'last' or 'mean', got {pooling!r}")
-        if batch_tokens < 1 or max_prompt_tokens < 1:
+    model: str | PreTrainedModel
+    _: KW_ONLY
+    tokenizer: PreTrainedTokenizerBase | None = None
+    layer: int | Literal["middle"] = -1
+    pooling: Literal["last", "mean"] = "last"
+    batch_tokens: int = 8192
+    max_prompt_tokens: int = 4096
+    device: str | None = None
+    dtype: str | None = None
+    revision: str | None = None
+    cache_dir: str | None = None
+    _loaded: PreTrainedModel | None = field(default=None, init=False)
+    _description: str | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.layer, str) and self.layer != "middle":
+            raise InvalidInputError(f"layer must be an integer or 'middle', got {self.layer!r}")
+        if self.pooling not in ("last", "mean"):
+            raise InvalidInputError(f"pooling must be 'last' or 'mean', got {self.pooling!r}")
+        if self.batch_tokens < 1 or self.max_prompt_tokens < 1:
             raise InvalidInputError(
-                f"batch_tokens and max_prompt_tokens must be >= 1, got {batch_tokens} and {max_prompt_tokens}"
+                "batch_tokens and max_prompt_tokens must be >= 1, got "
+                f"{self.batch_tokens} and {self.max_prompt_tokens}"
             )
-        if not isinstance(model, str) and tokenizer is None:
+        if not isinstance(self.model, str) and self.tokenizer is None:
             raise InvalidInputError("a loaded model needs its tokenizer; pass tokenizer=...")
-        self.model = model
-        self.tokenizer = tokenizer
-        self.layer = layer
-        self.pooling = pooling
-        self.batch_tokens = batch_tokens
-        self.max_prompt_tokens = max_prompt_tokens
-        self.device = device
-        self.dtype = dtype
-        self.revision = revision
-        self.cache_dir = cache_dir
-        self._loaded: PreTrainedModel | None = None
-        self._description: str | None = None
 
     def transform(self, prompts: Sequence[Prompt]) -> NDArray[np.float32]:
         """Return the hidden states of P prompts, shape (P, H); `read` tells what they cost as well."""

@@ -101,9 +101,7 @@ _FIELDS: Final[dict[type[msgspec.Struct], str]] = {
 }
 
 
-def decode_header(
-    data: bytes | str, *, path: str | None = None
-) -> tuple[dict[str, Generator], dict[str, object]]:
+def decode_header(data: bytes | str) -> tuple[dict[str, Generator], dict[str, object]]:
     """Read a header: the generators by name, and the free ``about`` object.
 
     Raises
@@ -120,26 +118,23 @@ def decode_header(
     try:
         first = msgspec.json.decode(data)
     except UnicodeDecodeError as error:
-        raise InvalidLogError(_not_utf8(error), path=path, line=1) from error
+        raise InvalidLogError(_not_utf8(error), line=1) from error
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidLogError(
             "not a sample log: the first line is not JSON, and must be the header "
             f'{{"sample_log": 1, "generators": {{...}}}}; {IMPORT_IT}',
-            path=path,
             line=1,
         ) from error
     if not isinstance(first, dict) or "sample_log" not in first:
         raise InvalidLogError(
             'the header is missing: the first line must be {"sample_log": 1, "generators": {...}}; '
             + IMPORT_IT,
-            path=path,
             line=1,
         )
     if first["sample_log"] != FORMAT_VERSION or isinstance(first["sample_log"], bool):
         raise InvalidLogError(
             f"format version must be {FORMAT_VERSION}, got {first['sample_log']!r}; a newer release of "
             "ttc-planner may read it",
-            path=path,
             line=1,
         )
     try:
@@ -150,13 +145,13 @@ def decode_header(
         }
     except msgspec.ValidationError as error:
         kind = GeneratorWire if "$.generators" in str(error) else HeaderWire
-        raise InvalidLogError(_explain(error, kind), path=path, line=1) from error
+        raise InvalidLogError(_explain(error, kind), line=1) from error
     except InvalidInputError as error:
-        raise InvalidLogError(str(error), path=path, line=1) from error
+        raise InvalidLogError(str(error), line=1) from error
     return generators, header.about
 
 
-def decode_line(data: bytes, *, path: str | None = None, line: int | None = None) -> LineWire:
+def decode_line(data: bytes) -> LineWire:
     """Read one line after the header, and check what can be checked without other lines.
 
     Raises
@@ -173,18 +168,16 @@ def decode_line(data: bytes, *, path: str | None = None, line: int | None = None
         decoded = _LINE_DECODER.decode(data)
     except msgspec.ValidationError as error:
         kind = SampleWire if "$.samples" in str(error) else LineWire
-        raise InvalidLogError(_explain(error, kind), path=path, line=line) from error
+        raise InvalidLogError(_explain(error, kind)) from error
     except UnicodeDecodeError as error:
-        raise InvalidLogError(_not_utf8(error), path=path, line=line) from error
+        raise InvalidLogError(_not_utf8(error)) from error
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidLogError(
             f"broken JSON: {error}; NaN and Infinity are not JSON, write null where a number is unknown",
-            path=path,
-            line=line,
         ) from error
     reason = contradiction(decoded)
     if reason is not None:
-        raise InvalidLogError(reason, path=path, line=line)
+        raise InvalidLogError(reason)
     return decoded
 
 

@@ -23,6 +23,8 @@ LARGEST: Final = float(np.finfo(np.float64).max)
 ZERO: Final = float(np.float32(1e-35))
 """LightGBM takes numbers of at most this size for 0."""
 
+MAX_DEPTH: Final = 200
+
 # Levels that are walked before the ways that have ended are left out.
 _LEVELS: Final = 4
 # Rows walked at a time, times trees: what they need stays in the processor's cache.
@@ -55,14 +57,12 @@ _STANDS_FOR: Final = {
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Descent:
-    """The way down T trees with N nodes; parameters as in `difficulty.trees.trees.Trees`.
+    """The nodes of T trees, N in all, and the way down; `difficulty.trees.trees.Trees` is the one to use.
 
     Parameters
     ----------
     root, feature, threshold, left, right, missing
         As there.
-    depth : int
-        Decisions on the longest way.
     """
 
     root: NDArray[np.int64]
@@ -71,9 +71,20 @@ class Descent:
     left: NDArray[np.int64]
     right: NDArray[np.int64]
     missing: NDArray[np.int64]
-    depth: int
 
-    def leaves(self, table: FloatArray) -> NDArray[np.int64]:
+    @cached_property
+    def depth(self) -> int:
+        """Decisions on the longest way; `MAX_DEPTH` + 1 stands for more."""
+        level, depth = self.root, 0
+        while depth <= MAX_DEPTH:
+            level = level[self.feature[level] >= 0]
+            if not len(level):
+                break
+            level = np.concatenate([self.left[level], self.right[level]])
+            depth += 1
+        return depth
+
+    def _leaves(self, table: FloatArray) -> NDArray[np.int64]:
         """Return the number of the leaf of each row in each tree, shape (P, T).
 
         Parameters

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -18,13 +17,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError
-from difficulty.trees.descent import Descent, Missing
+from difficulty.trees.descent import MAX_DEPTH, Descent, Missing
 
 # Far beyond what is grown here (150 trees of 7 leaves, forests of some hundred trees of some hundred leaves);
 # they bound the time and memory of models that others wrote.
 _MAX_NODES: Final = 4_000_000
 MAX_TREES: Final = 20_000
-_MAX_DEPTH: Final = 200
 _MAX_FEATURES: Final = 1_000_000
 # Leaves found at a time: some tens of MB, whatever the number of rows.
 _CHUNK_LEAVES: Final = 1 << 20
@@ -33,7 +31,7 @@ _KINDS: Final = {"feature": "i", "threshold": "f", "left": "i", "right": "i", "m
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Trees:
+class Trees(Descent):
     """T trees with N nodes in all, of which L are leaves with K numbers each.
 
     The nodes of a tree stand together, its root first, and every child stands after its parent. Node ``i``
@@ -74,12 +72,6 @@ class Trees:
     """
 
     n_features: int
-    root: NDArray[np.int64]
-    feature: NDArray[np.int64]
-    threshold: FloatArray
-    left: NDArray[np.int64]
-    right: NDArray[np.int64]
-    missing: NDArray[np.int64]
     value: FloatArray
 
     def __post_init__(self) -> None:
@@ -99,9 +91,9 @@ class Trees:
             raise InvalidInputError("thresholds and values of trees must be finite")
         if not set(np.unique(self.missing).tolist()) <= set(Missing):
             raise InvalidInputError(f"codes of missing features are {[int(code) for code in Missing]}")
-        if self.depth > _MAX_DEPTH:
+        if self.depth > MAX_DEPTH:
             raise InvalidInputError(
-                f"trees must be at most {_MAX_DEPTH} decisions deep, got more in one of them"
+                f"trees must be at most {MAX_DEPTH} decisions deep, got more in one of them"
             )
 
     @property
@@ -113,18 +105,6 @@ class Trees:
     def n_leaves(self) -> int:
         """Number of leaves of all trees, L."""
         return len(self.value)
-
-    @cached_property
-    def depth(self) -> int:
-        """Decisions on the longest way; `_MAX_DEPTH` + 1 stands for more."""
-        level, depth = self.root, 0
-        while depth <= _MAX_DEPTH:
-            level = level[self.feature[level] >= 0]
-            if not len(level):
-                break
-            level = np.concatenate([self.left[level], self.right[level]])
-            depth += 1
-        return depth
 
     def leaves(self, rows: ArrayLike) -> NDArray[np.int64]:
         """Return the leaf that each row falls into in each tree.
@@ -145,7 +125,7 @@ class Trees:
             When the number of columns is another.
         """
         table = self._table(rows)
-        parts = [self._descent.leaves(part) for part in self._chunks(table)]
+        parts = [self._leaves(part) for part in self._chunks(table)]
         return np.concatenate(parts) if parts else np.zeros((0, self.n_trees), dtype=np.int64)
 
     def predict(self, rows: ArrayLike) -> FloatArray:
@@ -166,8 +146,7 @@ class Trees:
         """
         table = self._table(rows)
         parts = [
-            np.add.accumulate(self.value[self._descent.leaves(part)], axis=1)[:, -1]
-            for part in self._chunks(table)
+            np.add.accumulate(self.value[self._leaves(part)], axis=1)[:, -1] for part in self._chunks(table)
         ]
         return np.concatenate(parts) if parts else np.zeros((0, self.value.shape[1]))
 
@@ -192,18 +171,6 @@ class Trees:
         if count.dtype.kind != "i" or count.shape != ():
             raise InvalidInputError("n_features of trees must be one integer")
         return cls(n_features=int(count), root=arrays["root"], **{name: arrays[name] for name in _KINDS})
-
-    @cached_property
-    def _descent(self) -> Descent:
-        return Descent(
-            root=self.root,
-            feature=self.feature,
-            threshold=self.threshold,
-            left=self.left,
-            right=self.right,
-            missing=self.missing,
-            depth=self.depth,
-        )
 
     def _table(self, rows: ArrayLike) -> FloatArray:
         table = np.asarray(rows, dtype=np.float64)

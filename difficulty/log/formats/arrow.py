@@ -47,15 +47,12 @@ class ArrowReader:
     arrow : module
         pyarrow.
     table : pyarrow.Table
-    path : str
-        For errors.
     """
 
-    def __init__(self, arrow: Any, table: Any, path: str) -> None:
+    def __init__(self, arrow: Any, table: Any) -> None:
         self._arrow = arrow
         self._compute = require("pyarrow.compute", extra="parquet")
         self._table = table
-        self._path = path
         self._n_rows = int(table.num_rows)
 
     def sizes(self) -> NDArray[np.int64]:
@@ -73,7 +70,6 @@ class ArrowReader:
                 raise InvalidLogError(
                     f"column {column!r} has {length[row]} elements where another one has {sizes[row]}; "
                     "all list columns of a row describe the same samples",
-                    path=self._path,
                     line=row + 1,
                 )
         return sizes
@@ -99,9 +95,7 @@ class ArrowReader:
     def _lengths(self, column: str) -> NDArray[np.int64]:
         """Return the length of each list, -1 where it is null."""
         values = self._table.column(column)
-        types = self._arrow.types
-        if not (types.is_list(values.type) or types.is_large_list(values.type)):
-            raise self._ill_typed(column, "a list column", values.type)
+        self._check_type(values, column, "a list column", "list", "large_list")
         return np.asarray(self._compute.list_value_length(values).fill_null(-1), dtype=np.int64)
 
     def _list(
@@ -155,8 +149,7 @@ class ArrowReader:
             return np.full(len(values), -1, dtype=np.int32), []
         if types.is_dictionary(values.type):
             values = values.cast(values.type.value_type)
-        if not (types.is_string(values.type) or types.is_large_string(values.type)):
-            raise self._ill_typed(column, "strings", values.type)
+        self._check_type(values, column, "strings", "string", "large_string")
         encoded = values.dictionary_encode().combine_chunks()
         if isinstance(encoded, self._arrow.ChunkedArray):
             encoded = encoded.unify_dictionaries().combine_chunks()
@@ -164,39 +157,26 @@ class ArrowReader:
         return codes, encoded.dictionary.to_pylist()
 
     def _strings(self, values: Any, column: str) -> NDArray[np.object_]:
-        types = self._arrow.types
-        if not (
-            types.is_string(values.type) or types.is_large_string(values.type) or types.is_null(values.type)
-        ):
-            raise self._ill_typed(column, "strings", values.type)
+        self._check_type(values, column, "strings", "string", "large_string", "null")
         return np.asarray(values.to_numpy(), dtype=object)
 
     def _truths(self, values: Any, column: str) -> NDArray[np.int8]:
-        types = self._arrow.types
-        if not (types.is_boolean(values.type) or types.is_null(values.type)):
-            raise self._ill_typed(column, "booleans", values.type)
+        self._check_type(values, column, "booleans", "boolean", "null")
         return np.asarray(values.cast(self._arrow.int8()).fill_null(-1), dtype=np.int8)
 
     def _finite(self, values: Any, column: str) -> NDArray[np.float64]:
-        types = self._arrow.types
-        if not (
-            types.is_floating(values.type) or types.is_integer(values.type) or types.is_null(values.type)
-        ):
-            raise self._ill_typed(column, "numbers", values.type)
+        self._check_type(values, column, "numbers", "floating", "integer", "null")
         numbers = np.asarray(values.cast(self._arrow.float64()).to_numpy(), dtype=np.float64)
         if int(np.isfinite(numbers).sum()) + values.null_count != numbers.shape[0]:
             raise InvalidLogError(
-                f"column {column!r} has NaN or infinite numbers; use null where a number is unknown",
-                path=self._path,
+                f"column {column!r} has NaN or infinite numbers; use null where a number is unknown"
             )
         return numbers
 
     def _checked_counts(
         self, values: Any, column: str, sizes: NDArray[np.int64] | None
     ) -> NDArray[np.float64]:
-        types = self._arrow.types
-        if not (types.is_integer(values.type) or types.is_null(values.type)):
-            raise self._ill_typed(column, "integers", values.type)
+        self._check_type(values, column, "integers", "integer", "null")
         numbers = np.asarray(values.cast(self._arrow.int64()).to_numpy(), dtype=np.float64)
         limit = _LIMITS.get(column, MAX_COUNT)
         bad = np.flatnonzero((numbers < 0) | (numbers > limit))
@@ -206,22 +186,18 @@ class ArrowReader:
             if sizes is not None:
                 present = np.where(self._lengths(column) >= 0, sizes, 0)
                 row = int(np.searchsorted(np.cumsum(present), row, side="right"))
-            raise InvalidLogError(
-                f"{column} must be between 0 and {limit}, got {value}", path=self._path, line=row + 1
-            )
+            raise InvalidLogError(f"{column} must be between 0 and {limit}, got {value}", line=row + 1)
         return numbers
 
     def _step_scores(self, values: Any, column: str) -> NDArray[np.object_]:
-        types = self._arrow.types
-        if types.is_null(values.type):
+        if self._arrow.types.is_null(values.type):
             return np.full(len(values), None, dtype=object)
-        if not (types.is_list(values.type) or types.is_large_list(values.type)):
-            raise self._ill_typed(column, "lists of numbers", values.type)
+        self._check_type(values, column, "lists of numbers", "list", "large_list")
         inner = self._arrow.chunked_array(
             [chunk.flatten() for chunk in values.chunks], type=values.type.value_type
         )
         if inner.null_count:
-            raise InvalidLogError(f"column {column!r} has a null inside a list of scores", path=self._path)
+            raise InvalidLogError(f"column {column!r} has a null inside a list of scores")
         self._finite(inner, column)
         column_values = np.empty(len(values), dtype=object)
         column_values[:] = [None if item is None else tuple(map(float, item)) for item in values.to_pylist()]
@@ -243,9 +219,7 @@ class ArrowReader:
                 values.append(decoder.decode(text))
             except (msgspec.DecodeError, RecursionError) as error:
                 row = int(np.flatnonzero(codes == code)[0]) + 1
-                raise InvalidLogError(
-                    f"column {column!r} must hold JSON text: {error}", path=self._path, line=row
-                ) from error
+                raise InvalidLogError(f"column {column!r} must hold JSON text: {error}", line=row) from error
         return Coded(codes, values)
 
     def counts(self, column: str) -> NDArray[np.float64]:
@@ -254,7 +228,7 @@ class ArrowReader:
             return np.full(self._n_rows, np.nan)
         return self._checked_counts(self._table.column(column), column, None)
 
-    def _ill_typed(self, column: str, wanted: str, got: object) -> InvalidLogError:
-        return InvalidLogError(
-            f"column {column!r} must hold {wanted}, got the Arrow type {got}", path=self._path
-        )
+    def _check_type(self, values: Any, column: str, wanted: str, *kinds: str) -> None:
+        """Refuse a column whose type is of none of these kinds, as `pyarrow.types` names them."""
+        if not any(getattr(self._arrow.types, f"is_{kind}")(values.type) for kind in kinds):
+            raise InvalidLogError(f"column {column!r} must hold {wanted}, got the Arrow type {values.type}")

@@ -47,7 +47,8 @@ def read_jsonl(path: Path, *, keep_first: bool = False) -> ParsedLog:
     first = next(lines, None)
     if first is None:
         raise InvalidLogError("the file is empty; a sample log starts with a header line", path=name)
-    generators, about = decode_header(first[1], path=name)
+    with found_in(path):
+        generators, about = decode_header(first[1])
     builder = LogBuilder(generators, path=name, keep_first=keep_first)
     for place, data in lines:
         try:

@@ -19,6 +19,7 @@ from difficulty.log.columns import LogColumns
 from difficulty.log.formats.arrow import LIST_COLUMNS, ArrowReader
 from difficulty.log.formats.jsonl import ParsedLog
 from difficulty.log.formats.rows import COUNT_COLUMNS, JSON_COLUMNS, TEXT_COLUMNS, read_rows
+from difficulty.log.found_in import found_in
 from difficulty.log.merge import left_out
 from difficulty.log.sample_checks import check_cached, check_chains
 from difficulty.log.wire import IMPORT_IT, canonical_json, decode_header
@@ -47,13 +48,13 @@ def read_parquet(path: Path, *, keep_first: bool = False) -> ParsedLog:
     """
     arrow = require("pyarrow", extra="parquet")
     parquet = require("pyarrow.parquet", extra="parquet")
-    name = str(path)
     try:
         table = parquet.read_table(path, partitioning=None, page_checksum_verification=True)
-        return _parse(ArrowReader(arrow, table, name), table, name, keep_first=keep_first)
+        with found_in(path):
+            return _parse(ArrowReader(arrow, table), table, keep_first=keep_first)
     except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InvalidLogError(
-            f"the Parquet data cannot be read ({error}); write the file again", path=name
+            f"the Parquet data cannot be read ({error}); write the file again", path=str(path)
         ) from error
 
 
@@ -73,20 +74,17 @@ def is_parquet_log(path: Path) -> bool:
         return False
 
 
-def _parse(reader: ArrowReader, table: Any, name: str, *, keep_first: bool) -> ParsedLog:
+def _parse(reader: ArrowReader, table: Any, *, keep_first: bool) -> ParsedLog:
     header = (table.schema.metadata or {}).get(_HEADER_KEY)
     if header is None:
-        raise InvalidLogError(
-            f"not a sample log: the schema has no 'sample_log' metadata; {IMPORT_IT}",
-            path=name,
-        )
-    generators, about = decode_header(header, path=name)
+        raise InvalidLogError(f"not a sample log: the schema has no 'sample_log' metadata; {IMPORT_IT}")
+    generators, about = decode_header(header)
     unknown = [column for column in table.column_names if column not in _COLUMNS]
     if unknown:
-        raise InvalidLogError(f"unknown column {unknown[0]!r}; allowed: {', '.join(_COLUMNS)}", path=name)
+        raise InvalidLogError(f"unknown column {unknown[0]!r}; allowed: {', '.join(_COLUMNS)}")
     missing = [column for column in ("prompt_id", "generator") if column not in table.column_names]
     if missing:
-        raise InvalidLogError(f"the column {missing[0]!r} is missing; every row needs it", path=name)
+        raise InvalidLogError(f"the column {missing[0]!r} is missing; every row needs it")
     sizes = reader.sizes()
     samples = reader.samples(sizes)
     offsets = offsets_of(sizes)
@@ -94,10 +92,8 @@ def _parse(reader: ArrowReader, table: Any, name: str, *, keep_first: bool) -> P
         samples.prompt_tokens, samples.cached_prompt_tokens, offsets
     )
     if broken is not None:
-        raise InvalidLogError(broken[1], path=name, line=broken[0] + 1)
-    columns, n_left_out = read_rows(
-        reader, generators, sizes=sizes, samples=samples, path=name, keep_first=keep_first
-    )
+        raise InvalidLogError(broken[1], line=broken[0] + 1)
+    columns, n_left_out = read_rows(reader, generators, sizes=sizes, samples=samples, keep_first=keep_first)
     return columns, generators, left_out(about, n_left_out, of=[about])
 
 

@@ -35,7 +35,6 @@ def read_rows(
     *,
     sizes: NDArray[np.int64],
     samples: SampleColumns,
-    path: str,
     keep_first: bool,
 ) -> tuple[LogColumns, int]:
     """Read all columns but those of samples, and check rows against one another.
@@ -49,8 +48,6 @@ def read_rows(
         Samples of each row.
     samples : SampleColumns
         All samples, row after row.
-    path : str
-        For errors.
     keep_first : bool
         Leave out rows that repeat an earlier one, instead of refusing them.
 
@@ -71,7 +68,7 @@ def read_rows(
         columns[name] = [None if count != count else int(count) for count in reader.counts(name).tolist()]
     for name in ("prompt_id", "generator"):
         if None in columns[name]:
-            raise InvalidLogError(f"{name} is null", path=path, line=columns[name].index(None) + 1)
+            raise InvalidLogError(f"{name} is null", line=columns[name].index(None) + 1)
     chained = np.zeros(sizes.shape[0], dtype=np.bool_)
     chained[sizes > 0] = samples.chain[(np.cumsum(sizes) - sizes)[sizes > 0]] >= 0
     lines = LineTable(generators, keep_first=keep_first)
@@ -88,7 +85,7 @@ def read_rows(
                 name_chains(line)
             kept.append(lines.add(line, n_samples=size, place=row))
         except InvalidLogError as error:
-            raise InvalidLogError(error.reason, path=path, line=row) from error
+            raise InvalidLogError(error.reason, line=row) from error
     if lines.n_left_out:
         samples = samples.take(np.flatnonzero(np.repeat(kept, sizes)))
     return lines.finish(samples), lines.n_left_out
