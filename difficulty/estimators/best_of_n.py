@@ -67,8 +67,15 @@ def best_of_n_accuracy(
     >>> best_of_n_accuracy([[0.9, 0.5, 0.5, 0.1]], [[1, 1, 0, 0]], [1, 2, 4]).round(4).tolist()
     [[0.5, 0.75, 1.0]]
     """
-    labels = as_values(correct)
-    scores, values, drawn = _scored(score, labels, widths)
+    values = as_values(correct)
+    scores = np.asarray(score, dtype=np.float64)
+    if scores.ndim != 2 or scores.shape != values.shape:
+        raise InvalidInputError(
+            f"score, correct and value must share a shape (P, M), got {scores.shape} and {values.shape}"
+        )
+    if np.isinf(scores).any():
+        raise InvalidInputError("scores and values must be finite, or NaN where missing; got an infinite one")
+    drawn = as_widths(widths)
     if answer is None:
         present = ~(np.isnan(scores) & np.isnan(values))
         return _winner_mean(scores, values, drawn, present, np.zeros(scores.shape, dtype=np.bool_))
@@ -76,7 +83,7 @@ def best_of_n_accuracy(
     if codes.shape != scores.shape:
         raise InvalidInputError(f"answer must have the shape of score, {scores.shape}, got {codes.shape}")
     accuracy = _winner_mean(scores, values, drawn, codes != -2, codes == -1)
-    accuracy[undefined_votes(codes, labels)] = np.nan
+    accuracy[undefined_votes(codes, values)] = np.nan
     return accuracy
 
 
@@ -105,18 +112,6 @@ def _winner_mean(
             inside = _subset_chance(int(pool_size), int(widths[column]))
             result[rows, column] = (share * (inside[upper] - inside[lower])).sum(axis=1)
     return result
-
-
-def _scored(score: ArrayLike, value: ArrayLike, widths: ArrayLike) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Validate scores, values and widths."""
-    scores, values = np.asarray(score, dtype=np.float64), np.asarray(value, dtype=np.float64)
-    if scores.ndim != 2 or scores.shape != values.shape:
-        raise InvalidInputError(
-            f"score, correct and value must share a shape (P, M), got {scores.shape} and {values.shape}"
-        )
-    if np.isinf(scores).any() or np.isinf(values).any():
-        raise InvalidInputError("scores and values must be finite, or NaN where missing; got an infinite one")
-    return scores, values, as_widths(widths)
 
 
 def _tie_bounds(scores: FloatArray, level: IntArray) -> tuple[IntArray, IntArray]:

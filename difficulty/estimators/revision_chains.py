@@ -123,37 +123,25 @@ def revision_accuracy(
         rows = np.flatnonzero((absent | (length >= depth)).all(axis=1) & ~absent.all(axis=1))
         if depth > codes.shape[2] or rows.size == 0:
             continue
-        prefix = codes[rows, :, :depth], labels[rows, :, :depth]
+        answer, right = codes[rows, :, :depth], labels[rows, :, :depth]
         rated = None if scores is None else scores[rows, :, :depth]
-        result[rows, :, column] = _at_depth(*prefix, rated, wide, selection, n_draws=n_draws, seed=seed)
+        if selection == "majority":
+            accuracy = _flat_vote(answer, right, wide, n_draws=n_draws, seed=seed)
+        elif selection == "last" or rated is None:
+            step = _latest(answer) if selection == "last" else _most_frequent(answer)
+            accuracy = majority_vote_accuracy(_take(answer, step), _take(right, step), wide)
+        else:
+            step = _best_scored(answer, rated)
+            winners, marks, worth = _take(answer, step), _take(right, step), _take(rated, step)
+            if selection == "best":
+                accuracy = best_of_n_accuracy(worth, marks, wide, answer=winners)
+            else:
+                accuracy = weighted_vote_accuracy(
+                    winners, worth, marks, wide, n_draws=n_draws, seed=seed
+                ).mean
+            accuracy[((answer >= 0) & np.isnan(rated)).any(axis=(1, 2))] = np.nan
+        result[rows, :, column] = accuracy
     return result
-
-
-def _at_depth(
-    answer: IntArray,
-    correct: FloatArray,
-    score: FloatArray | None,
-    widths: IntArray,
-    selection: RevisionSelection,
-    *,
-    n_draws: int,
-    seed: int,
-) -> FloatArray:
-    """Return (P, W) for chains of one depth, cut to it."""
-    if selection == "majority":
-        return _flat_vote(answer, correct, widths, n_draws=n_draws, seed=seed)
-    if selection == "last" or score is None:
-        step = _latest(answer) if selection == "last" else _most_frequent(answer)
-        return majority_vote_accuracy(_take(answer, step), _take(correct, step), widths)
-    missing = ((answer >= 0) & np.isnan(score)).any(axis=(1, 2))
-    step = _best_scored(answer, score)
-    winners, right, worth = _take(answer, step), _take(correct, step), _take(score, step)
-    if selection == "best":
-        accuracy = best_of_n_accuracy(worth, right, widths, answer=winners)
-    else:
-        accuracy = weighted_vote_accuracy(winners, worth, right, widths, n_draws=n_draws, seed=seed).mean
-    accuracy[missing] = np.nan
-    return accuracy
 
 
 def _flat_vote(

@@ -122,56 +122,43 @@ def tally(
     array([[[0., 0.]]])
     """
     n_prompts, n_draws = answer.shape[0], draws.shape[0]
-    code = _dense(answer)
-    n_answers = int(code.max(initial=0)) + 1
+    codes = _dense(answer)
+    n_answers = int(codes.max(initial=0)) + 1
     result = np.zeros((n_prompts, n_draws, checkpoints.size))
     step = max(1, _BLOCK // max(1, n_draws * n_answers))
     for start in range(0, n_prompts, step):
         rows = slice(start, start + step)
-        result[rows] = _tally_block(code[rows], weight[rows], correct[rows], draws, checkpoints, n_answers)
+        code, weights = codes[rows], weight[rows]
+        # Column 0 collects the abstentions and never leads.
+        prompt = np.arange(len(code))[:, None]
+        n_members = np.zeros((len(code), n_answers))
+        worth = np.zeros_like(n_members)
+        np.add.at(n_members, (prompt, code), 1.0)
+        np.add.at(worth, (prompt, code), correct[rows])
+        worth /= np.maximum(n_members, 1.0)
+
+        total = np.full(len(code) * n_draws * n_answers, -np.inf)
+        low = np.zeros_like(total)
+        case = np.arange(len(code) * n_draws) * n_answers
+        vote = 0
+        for column, stop in enumerate(checkpoints):
+            for position in draws.T[vote:stop]:
+                key = code.take(position, axis=1).ravel() + case
+                added = weights.take(position, axis=1).ravel()
+                before = total.take(key)
+                before[np.isneginf(before)] = 0.0
+                after = before + added
+                bigger = np.where(np.abs(before) >= np.abs(added), before, added)
+                smaller = np.where(bigger == before, added, before)
+                low[key] += (bigger - after) + smaller
+                total[key] = after
+            vote = int(stop)
+            lead = (total + low).reshape(len(code), n_draws, n_answers)[:, :, 1:]
+            best = lead.max(axis=2, keepdims=True, initial=-np.inf)
+            leads = (lead == best) & np.isfinite(best)
+            right = np.einsum("pdk,pk->pd", leads, worth[:, 1:])
+            result[rows, :, column] = right / np.maximum(leads.sum(axis=2), 1)
     return result
-
-
-def _tally_block(
-    code: IntArray,
-    weight: FloatArray,
-    correct: FloatArray,
-    draws: IntArray,
-    checkpoints: IntArray,
-    n_answers: int,
-) -> FloatArray:
-    n_prompts, n_draws = code.shape[0], draws.shape[0]
-    # Column 0 collects the abstentions and never leads.
-    prompt = np.arange(n_prompts)[:, None]
-    n_members = np.zeros((n_prompts, n_answers))
-    worth = np.zeros((n_prompts, n_answers))
-    np.add.at(n_members, (prompt, code), 1.0)
-    np.add.at(worth, (prompt, code), correct)
-    worth /= np.maximum(n_members, 1.0)
-
-    total = np.full(n_prompts * n_draws * n_answers, -np.inf)
-    low = np.zeros_like(total)
-    case = np.arange(n_prompts * n_draws) * n_answers
-    judged = np.zeros((n_prompts, n_draws, checkpoints.size))
-    vote = 0
-    for column, stop in enumerate(checkpoints):
-        for position in draws.T[vote:stop]:
-            key = code.take(position, axis=1).ravel() + case
-            added = weight.take(position, axis=1).ravel()
-            before = total.take(key)
-            before[np.isneginf(before)] = 0.0
-            after = before + added
-            bigger = np.where(np.abs(before) >= np.abs(added), before, added)
-            smaller = np.where(bigger == before, added, before)
-            low[key] += (bigger - after) + smaller
-            total[key] = after
-        vote = int(stop)
-        lead = (total + low).reshape(n_prompts, n_draws, n_answers)[:, :, 1:]
-        best = lead.max(axis=2, keepdims=True, initial=-np.inf)
-        leads = (lead == best) & np.isfinite(best)
-        right = np.einsum("pdk,pk->pd", leads, worth[:, 1:])
-        judged[:, :, column] = right / np.maximum(leads.sum(axis=2), 1)
-    return judged
 
 
 def _dense(answer: IntArray) -> IntArray:

@@ -79,15 +79,6 @@ def _unit_nodes(n_nodes: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 @lru_cache(maxsize=16)
-def _pascal(largest: int) -> NDArray[np.float64]:
-    table = np.zeros((largest + 1, largest + 1))
-    table[:, 0] = 1.0
-    for row in range(1, largest + 1):
-        table[row, 1:] = table[row - 1, 1:] + table[row - 1, :-1]
-    table.setflags(write=False)
-    return table
-
-
 def binomials(largest: int) -> NDArray[np.float64]:
     """Tabulate C(n, k) in float64 for n and k from 0 to `largest` (0 where k > n).
 
@@ -105,4 +96,9 @@ def binomials(largest: int) -> NDArray[np.float64]:
     >>> binomials(4)[4].tolist()
     [1.0, 4.0, 6.0, 4.0, 1.0]
     """
-    return _pascal(largest)
+    table = np.zeros((largest + 1, largest + 1))
+    table[:, 0] = 1.0
+    for row in range(1, largest + 1):
+        table[row, 1:] = table[row - 1, 1:] + table[row - 1, :-1]
+    table.setflags(write=False)
+    return table

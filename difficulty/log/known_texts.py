@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from difficulty.arithmetic.ragged import places
 from difficulty.errors import InvalidInputError
-from difficulty.log.near_duplicates import Overlap, few_texts, groups_of_texts, is_similar
+from difficulty.log.near_duplicates import few_texts, groups_of_texts, is_similar
 from difficulty.log.shingles import Ragged, Shingles, shingles
 from difficulty.log.sketches import Sketches
 
@@ -210,17 +210,8 @@ class _Index(NamedTuple):
 
 def _similar(one: _Read, two: _Read) -> NDArray[np.bool_]:
     """Say of pairs of texts whether they are near-duplicates."""
-    shared, either = one.runs.overlap(two.runs)
-    shared_numbers, either_numbers = one.numbers.overlap(two.numbers)
-    return is_similar(
-        Overlap(
-            shared=shared,
-            either=either,
-            longer=np.maximum(one.n_runs, two.n_runs),
-            shared_numbers=shared_numbers,
-            either_numbers=either_numbers,
-        )
-    )
+    longer = np.maximum(one.n_runs, two.n_runs)
+    return is_similar(one.runs.overlap(two.runs), one.numbers.overlap(two.numbers), longer)
 
 
 def _short(rows: Ragged) -> Ragged:

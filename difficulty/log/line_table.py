@@ -8,7 +8,8 @@ unknown generators, repeated lines and prompts that contradict themselves; sampl
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,21 @@ from difficulty.log.wire import LineWire, canonical_json
 from difficulty.prompt import Prompt
 
 
+class PromptRow(NamedTuple):
+    """What lines say of a prompt; None where one leaves it out."""
+
+    text: str | None
+    messages: tuple[dict[str, Any], ...] | None
+    group: str | None
+    gold: str | None
+
+    @classmethod
+    def of(cls, prompt: Prompt) -> PromptRow:
+        """Return what a line would say of a prompt."""
+        messages = tuple(dict(message) for message in prompt.messages) or None
+        return cls(prompt.text, messages, None if prompt.group == prompt.id else prompt.group, prompt.gold)
+
+
 class PromptTable:
     """Prompts by id; later lines may add what earlier ones left out, and may not contradict them."""
 
@@ -28,30 +44,17 @@ class PromptTable:
 
     def __init__(self) -> None:
         self._index: dict[str, int] = {}
-        self._rows: list[tuple[Any, ...]] = []  # text, messages, group, gold
+        self._rows: list[PromptRow] = []
 
-    def add(
-        self,
-        prompt_id: str,
-        *,
-        text: str | None,
-        messages: tuple[dict[str, Any], ...] | None,
-        group: str | None,
-        gold: str | None,
-    ) -> int:
+    def add(self, prompt_id: str, new: PromptRow) -> int:
         """Return the index of the prompt, or raise `InvalidLogError` where it contradicts an earlier line."""
         rows = self._rows
-        new = (text, messages, group, gold)
         index = self._index.setdefault(prompt_id, len(rows))
         if index == len(rows):
             rows.append(new)
         elif rows[index] != new:
-            rows[index] = tuple(
-                _agreed(prompt_id, name, old, value)
-                for name, old, value in zip(
-                    ("text", "messages", "group", "gold"), rows[index], new, strict=True
-                )
-            )
+            agreed: Any = map(partial(_agreed, prompt_id), new._fields, rows[index], new)
+            rows[index] = PromptRow(*agreed)
         return index
 
     def prompts(self, prompt_tokens: Sequence[int | None]) -> tuple[Prompt, ...]:
@@ -124,13 +127,8 @@ class LineTable:
             raise InvalidLogError(
                 f"generator {line.generator!r} is not in the header (there: {known}); add it there"
             )
-        prompt = self._prompts.add(
-            line.prompt_id,
-            text=line.prompt,
-            messages=line.messages or None,
-            group=line.group,
-            gold=line.gold,
-        )
+        row = PromptRow(line.prompt, line.messages or None, line.group, line.gold)
+        prompt = self._prompts.add(line.prompt_id, row)
         key = (line.strategy, canonical_json(line.params)) if line.params else (line.strategy, "{}")
         strategy = self._strategies.setdefault(key, len(self._strategies))
         first = self._seen.setdefault((prompt, generator, strategy), place)

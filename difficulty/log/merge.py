@@ -15,7 +15,7 @@ from difficulty.arithmetic.ragged import offsets_of
 from difficulty.errors import InvalidLogError
 from difficulty.generator import Generator
 from difficulty.log.columns import LineColumns, LogColumns, SampleColumns, StrategyKey
-from difficulty.log.line_table import PromptTable, agreed_tokens
+from difficulty.log.line_table import PromptRow, PromptTable, agreed_tokens
 from difficulty.log.lines import generator_record
 
 _LEFT_OUT: Final = "duplicates_left_out"
@@ -83,16 +83,7 @@ def merge_columns(
     strategies: dict[StrategyKey, int] = {}
     prompt, generator, strategy = [], [], []
     for part in parts:
-        prompts = [
-            table.add(
-                item.id,
-                text=item.text,
-                messages=tuple(dict(message) for message in item.messages) or None,
-                group=None if item.group == item.id else item.group,
-                gold=item.gold,
-            )
-            for item in part.prompts
-        ]
+        prompts = [table.add(prompt.id, PromptRow.of(prompt)) for prompt in part.prompts]
         prompt.append(np.array(prompts, dtype=np.int32)[part.lines.prompt])
         names = np.array([place[name] for name in part.generators], dtype=np.int32)
         generator.append(names[part.lines.generator])

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,9 @@ _LEAST_NUMBERS: Final = 4  # rows of numbers that make two texts one by themselv
 _SIMILAR_NUMBERS: Final = 0.5  # words before and after the numbers are in two rows of each text
 _PAIRS_AT_ONCE: Final = 50_000
 
+Overlap: TypeAlias = tuple[NDArray[Any], NDArray[Any]]
+"""How many values both of N pairs have, and any of the two has; numbers may be estimates. Shape (N,) each."""
+
 
 class NearDuplicates(NamedTuple):
     """Groups of near-duplicates among P prompts.
@@ -55,26 +58,6 @@ class NearDuplicates(NamedTuple):
     n_prompts: int
     n_groups: int
     n_found: int
-
-
-class Overlap(NamedTuple):
-    """What N pairs of texts have in common; numbers may be estimates.
-
-    Parameters
-    ----------
-    shared, either : ndarray, shape (N,)
-        Particular runs that both have, and that any of the two has.
-    longer : ndarray, shape (N,)
-        All runs of the longer text.
-    shared_numbers, either_numbers : ndarray, shape (N,)
-        The same as `shared` and `either` of runs that are mostly numbers.
-    """
-
-    shared: NDArray[np.float64] | NDArray[np.int64]
-    either: NDArray[np.float64] | NDArray[np.int64]
-    longer: NDArray[np.int64]
-    shared_numbers: NDArray[np.float64] | NDArray[np.int64]
-    either_numbers: NDArray[np.float64] | NDArray[np.int64]
 
 
 def find_near_duplicates(prompts: Sequence[Prompt]) -> NearDuplicates:
@@ -134,12 +117,21 @@ def few_texts(n_texts: int) -> int:
     return min(_MOST_TEXTS, max(_FEWEST_TEXTS, n_texts // _TEXTS_PER_LOG))
 
 
-def is_similar(pairs: Overlap) -> NDArray[np.bool_]:
-    """Say of pairs of texts whether they are near-duplicates; shape (N,)."""
-    much = pairs.shared >= _LEAST_SHARE * pairs.longer
-    much |= (pairs.shared >= _ENOUGH_SHARED) & (pairs.shared_numbers >= _SAME_NUMBERS * pairs.either_numbers)
-    by_words = (pairs.shared >= _LEAST_SHARED) & (pairs.shared >= _SIMILAR * pairs.either) & much
-    by_numbers = pairs.shared_numbers >= np.maximum(_LEAST_NUMBERS, _SIMILAR_NUMBERS * pairs.either_numbers)
+def is_similar(runs: Overlap, numbers: Overlap, longer: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Say of N pairs of texts whether they are near-duplicates; shape (N,).
+
+    Parameters
+    ----------
+    runs, numbers : Overlap
+        Of particular runs of words, and of those that are mostly numbers.
+    longer : ndarray of int64, shape (N,)
+        All runs of the longer text.
+    """
+    (shared, either), (shared_numbers, either_numbers) = runs, numbers
+    much = shared >= _LEAST_SHARE * longer
+    much |= (shared >= _ENOUGH_SHARED) & (shared_numbers >= _SAME_NUMBERS * either_numbers)
+    by_words = (shared >= _LEAST_SHARED) & (shared >= _SIMILAR * either) & much
+    by_numbers = shared_numbers >= np.maximum(_LEAST_NUMBERS, _SIMILAR_NUMBERS * either_numbers)
     return np.asarray(by_words | by_numbers)
 
 
@@ -150,17 +142,8 @@ def _similar(texts: Shingles, few: int | None) -> NDArray[np.int64]:
     by_runs = _sharing(runs, least=_LEAST_SHARED, similar=_SIMILAR)
     by_numbers = _sharing(numbers, least=_LEAST_NUMBERS, similar=_SIMILAR_NUMBERS)
     one, two = np.concatenate([by_runs, by_numbers], axis=1)
-    shared, shared_numbers = _shared(runs, one, two), _shared(numbers, one, two)
-    either_numbers = numbers.sizes[one] + numbers.sizes[two] - shared_numbers
-    similar = is_similar(
-        Overlap(
-            shared=shared,
-            either=runs.sizes[one] + runs.sizes[two] - shared,
-            longer=np.maximum(texts.runs.sizes[one], texts.runs.sizes[two]),
-            shared_numbers=shared_numbers,
-            either_numbers=either_numbers,
-        )
-    )
+    longer = np.maximum(texts.runs.sizes[one], texts.runs.sizes[two])
+    similar = is_similar(_overlap(runs, one, two), _overlap(numbers, one, two), longer)
     return np.stack([one[similar], two[similar]])
 
 
@@ -184,13 +167,14 @@ def _sharing(rows: Ragged, *, least: int, similar: float) -> NDArray[np.int64]:
     return np.stack([one[near], two[near]])
 
 
-def _shared(rows: Ragged, one: NDArray[np.int64], two: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Count the values that pairs of rows have in common; shape (N,)."""
+def _overlap(rows: Ragged, one: NDArray[np.int64], two: NDArray[np.int64]) -> Overlap:
+    """Count the values that both of a pair of rows have, and that any of the two has."""
     counts = [np.zeros(0, dtype=np.int64)]
     for start in range(0, len(one), _PAIRS_AT_ONCE):
         part = slice(start, start + _PAIRS_AT_ONCE)
         counts.append(n_shared(rows.take(one[part]), rows.take(two[part])))
-    return np.concatenate(counts)
+    shared = np.concatenate(counts)
+    return shared, rows.sizes[one] + rows.sizes[two] - shared
 
 
 def _numbered(names: Sequence[Hashable]) -> NDArray[np.int64]:

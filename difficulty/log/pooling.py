@@ -7,7 +7,7 @@ It assumes checked columns; every function is vectorised over samples. What the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -20,6 +20,27 @@ from difficulty.log.line_counts import CHAIN, INDEPENDENT, RUN
 from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
 
 _MAX_CELLS: Final = 2**24  # of a padded table, some 40 bytes each
+
+
+class Source(NamedTuple):
+    """What pools are built from.
+
+    Attributes
+    ----------
+    columns : LogColumns
+        The log.
+    local : ndarray of int32, shape (S,)
+        Its answers as codes, from `difficulty.log.line_counts.local_answers`.
+    kinds : ndarray of int8, shape (L,)
+        Of its lines, from `difficulty.log.line_counts.line_kinds`.
+    worth : ndarray of float64, shape (S,), or None
+        What samples are worth, where that is not their correctness.
+    """
+
+    columns: LogColumns
+    local: NDArray[np.int32]
+    kinds: NDArray[np.int8]
+    worth: NDArray[np.float64] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,15 +96,9 @@ class _Table:
         return correct, answer
 
 
-def sample_pool(
-    columns: LogColumns,
-    local: NDArray[np.int32],
-    kinds: NDArray[np.int8],
-    generator: int,
-    *,
-    worth: NDArray[np.float64] | None = None,
-) -> SamplePool:
+def sample_pool(source: Source, generator: int) -> SamplePool:
     """Build the pool of generator number `generator`."""
+    columns, local, kinds, worth = source
     lines, samples = columns.lines, columns.samples
     chosen = np.flatnonzero((lines.generator == generator) & (kinds == INDEPENDENT))
     table = _Table.of(columns, chosen)
@@ -121,14 +136,7 @@ def sample_pool(
     return pool
 
 
-def chain_pool(
-    columns: LogColumns,
-    local: NDArray[np.int32],
-    kinds: NDArray[np.int8],
-    generator: int,
-    *,
-    worth: NDArray[np.float64] | None = None,
-) -> ChainPool | None:
+def chain_pool(source: Source, generator: int) -> ChainPool | None:
     """Build the chains of generator number `generator`, or None where it has none.
 
     Raises
@@ -136,6 +144,7 @@ def chain_pool(
     InvalidLogError
         When the log has chains of that generator under parameters that differ in more than ``depth``.
     """
+    columns, local, kinds, worth = source
     lines, samples = columns.lines, columns.samples
     chosen = np.flatnonzero((lines.generator == generator) & (kinds == CHAIN))
     if chosen.size == 0:
@@ -183,14 +192,9 @@ def _chain_table(columns: LogColumns, chosen: NDArray[np.int64]) -> _Table:
     return _Table(flat.sample[order], (row, column, step), n, shape, flat.counted)
 
 
-def recorded_runs(
-    columns: LogColumns,
-    local: NDArray[np.int32],
-    kinds: NDArray[np.int8],
-    *,
-    worth: NDArray[np.float64] | None = None,
-) -> tuple[RecordedRuns, ...]:
+def recorded_runs(source: Source) -> tuple[RecordedRuns, ...]:
     """Build the recorded runs of every generator, strategy and parameter set, in the order of the log."""
+    columns, local, kinds, worth = source
     lines, samples = columns.lines, columns.samples
     runs = []
     for generator, name in enumerate(columns.generators):

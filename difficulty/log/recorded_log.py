@@ -30,7 +30,7 @@ from difficulty.log.line_counts import (
 from difficulty.log.lines import generator_record, samples_of
 from difficulty.log.near_duplicates import NearDuplicates, find_near_duplicates
 from difficulty.log.notebook import log_html
-from difficulty.log.pooling import chain_pool, recorded_runs, sample_pool
+from difficulty.log.pooling import Source, chain_pool, recorded_runs, sample_pool
 from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
 from difficulty.log.wire import SampleWire
 from difficulty.prompt import Prompt
@@ -215,9 +215,7 @@ class RecordedLog:
         """
         index = self._generator_index(generator)
         if generator not in self._pools:
-            self._pools[generator] = sample_pool(
-                self._columns, self._local_answers(), self._kinds, index, worth=self._worth()
-            )
+            self._pools[generator] = sample_pool(self._source(), index)
         return self._pools[generator]
 
     def samples(self, prompt_id: str, generator: str) -> list[SampleWire]:
@@ -266,17 +264,11 @@ class RecordedLog:
         InvalidLogError
             When it has chains under parameters that differ in more than ``depth``.
         """
-        return chain_pool(
-            self._columns,
-            self._local_answers(),
-            self._kinds,
-            self._generator_index(generator),
-            worth=self._worth(),
-        )
+        return chain_pool(self._source(), self._generator_index(generator))
 
     def runs(self) -> tuple[RecordedRuns, ...]:
         """Return the recorded runs of search strategies, by generator, strategy and parameter set."""
-        return recorded_runs(self._columns, self._local_answers(), self._kinds, worth=self._worth())
+        return recorded_runs(self._source())
 
     def counts(self) -> Counts:
         """Return the counts of independent samples; columns in the order of `generators`."""
@@ -303,10 +295,11 @@ class RecordedLog:
             raise UnknownGeneratorError(f"generator must be one of {known}; got {name!r}")
         return self._columns.generators.index(name)
 
-    def _local_answers(self) -> NDArray[np.int32]:
+    def _source(self) -> Source:
+        """Return what pools are built from."""
         if self._local is None:
             self._local = local_answers(self._columns)
-        return self._local
+        return Source(self._columns, self._local, self._kinds, self._worth())
 
     def _independent(self) -> NDArray[np.bool_]:
         """Say of each sample whether it is independent."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.arithmetic.nested import apart, nested
 from difficulty.errors import InvalidInputError
+from difficulty.predictor.success_rates import mean_rates, means_outside
 from difficulty.trees.grown_boosters import trees_of_booster
 from difficulty.trees.trees import Trees
 
@@ -167,7 +168,8 @@ def fit_boosted_rates(
     import lightgbm
 
     table = np.asarray(features, dtype=np.float64)
-    base, out_of_fold = _constants(rates, known, folds)
+    base = _log_odds(mean_rates(rates, known, otherwise=0.5))
+    out_of_fold = _log_odds(means_outside(rates, known, folds, otherwise=0.5))
     ends: list[int] = []
     grown: list[Trees] = []
     members = [folds == fold for fold in np.unique(folds)]
@@ -253,23 +255,6 @@ class _Part(NamedTuple):
 def _cross_entropy(mean: float, rates: FloatArray) -> float:
     share = min(max(mean, 1e-12), 1 - 1e-12)
     return float(-(rates * np.log(share) + (1 - rates) * np.log(1 - share)).mean())
-
-
-def _constants(
-    rates: FloatArray, known: NDArray[np.bool_], folds: NDArray[np.integer]
-) -> tuple[FloatArray, FloatArray]:
-    """Return log-odds of the generators' means, (G,), and of those without each prompt's fold, (P, G)."""
-    without = np.empty(rates.shape)
-    for fold in np.unique(folds):
-        held = folds == fold
-        without[held] = _mean(rates[~held], known[~held])
-    return _log_odds(_mean(rates, known)), _log_odds(without)
-
-
-def _mean(rates: FloatArray, known: NDArray[np.bool_]) -> FloatArray:
-    """Return mean known rates, (G,); one half where none is known."""
-    count = known.sum(axis=0)
-    return np.asarray(np.where(count > 0, np.where(known, rates, 0).sum(axis=0) / np.maximum(count, 1), 0.5))
 
 
 def _log_odds(rates: FloatArray) -> FloatArray:

@@ -20,7 +20,7 @@ from difficulty.arithmetic.nested import apart, nested
 from difficulty.errors import InvalidInputError
 from difficulty.predictor.boosted_rates import BoostedRates, fit_boosted_rates
 from difficulty.predictor.gaussian_process import GaussianProcess, fit_gaussian_process
-from difficulty.predictor.success_rates import success_rates
+from difficulty.predictor.success_rates import means_outside, success_rates
 
 _MIN_PROMPTS: Final = 10
 # Predicted rates are kept this far from 0 and 1 before their log-odds are averaged.
@@ -182,7 +182,7 @@ def fit_success_predictor(
     mixed = _mixed(boosting.out_of_fold, process.out_of_fold)
     intercept, slope = _calibrated(mixed, rates.rate, rates.known)
     told = _rates(intercept + slope * mixed)
-    mean = _fold_means(rates.rate, rates.known, folds)
+    mean = means_outside(rates.rate, rates.known, folds, otherwise=rates.rate.mean(axis=0))
     skill = _skill(told, mean, rates.rate, rates.known)
     mute = skill <= 0
     overall = rates.mean.clip(_CLIP, 1 - _CLIP)
@@ -223,17 +223,6 @@ def _calibrated(
         intercept = intercept - (two * gradient[0] - both * gradient[1]) / determinant
         slope = slope - (one * gradient[1] - both * gradient[0]) / determinant
     return intercept, slope.clip(0.0, _MAX_SLOPE)
-
-
-def _fold_means(rates: FloatArray, known: NDArray[np.bool_], folds: NDArray[np.integer]) -> FloatArray:
-    """Return each generator's mean rate outside the prompt's fold, shape (P, G)."""
-    result = np.empty(rates.shape)
-    for fold in np.unique(folds):
-        held = folds == fold
-        count = known[~held].sum(axis=0)
-        total = np.where(known, rates, 0)[~held].sum(axis=0)
-        result[held] = np.where(count > 0, total / np.maximum(count, 1), rates.mean(axis=0))
-    return result
 
 
 def _skill(told: FloatArray, mean: FloatArray, rates: FloatArray, known: NDArray[np.bool_]) -> FloatArray:

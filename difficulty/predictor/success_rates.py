@@ -35,6 +35,27 @@ class SuccessRates(NamedTuple):
     mean: FloatArray
 
 
+def mean_rates(rates: FloatArray, known: NDArray[np.bool_], *, otherwise: FloatArray | float) -> FloatArray:
+    """Return each generator's mean of known rates, (G,), or what stands for it where none is known."""
+    count = known.sum(axis=0)
+    return np.where(count > 0, np.where(known, rates, 0).sum(axis=0) / np.maximum(count, 1), otherwise)
+
+
+def means_outside(
+    rates: FloatArray,
+    known: NDArray[np.bool_],
+    folds: NDArray[np.integer],
+    *,
+    otherwise: FloatArray | float,
+) -> FloatArray:
+    """Return each generator's mean rate outside the fold of each prompt, shape (P, G)."""
+    result = np.empty(rates.shape)
+    for fold in np.unique(folds):
+        held = folds == fold
+        result[held] = mean_rates(rates[~held], known[~held], otherwise=otherwise)
+    return result
+
+
 def success_rates(n: NDArray[np.integer[Any]], n_correct: NDArray[Any]) -> SuccessRates:
     """Return rates from counts, shape (P, G).
 
@@ -55,9 +76,7 @@ def success_rates(n: NDArray[np.integer[Any]], n_correct: NDArray[Any]) -> Succe
         raise InvalidInputError("n_correct must be at most n, and some prompt must have a sample")
     known = n > 0
     rate = n_correct / np.maximum(n, 1)
-    overall = float(rate[known].mean())
-    n_known = known.sum(axis=0)
-    mean = np.where(n_known > 0, np.where(known, rate, 0).sum(axis=0) / np.maximum(n_known, 1), overall)
+    mean = mean_rates(rate, known, otherwise=float(rate[known].mean()))
     if not known.all():
         above = np.where(known, rate - mean, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
         rate = np.where(known, rate, (mean + above[:, None]).clip(0, 1))

@@ -97,7 +97,20 @@ def selection_accuracy(
             step = max(1, _CHUNK // sets.size)
             for start in range(0, len(rows), step):
                 part = rows[start : start + step]
-                _judge(result, place, part, sets, answer, correct == 1, used, scorer)
+                codes, marks, *values = (
+                    table[part][:, sets].reshape(-1, width)
+                    for table in (answer, correct == 1, *used.values())
+                )
+                score = scorer.score(
+                    np.repeat(part, len(sets)), codes, **dict(zip(used, values, strict=True))
+                )
+                for target, weight, sums in (
+                    (result.best_of_n, score, False),
+                    (result.weighted_best_of_n, score, True),
+                    (result.vote, np.ones(codes.shape), True),
+                ):
+                    chance = _pick(codes, marks, weight, sums=sums)
+                    target[part, place] = chance.reshape(len(part), len(sets)).mean(axis=1)
     return result
 
 
@@ -132,30 +145,6 @@ def _sets(n_samples: int, width: int, seed: int) -> NDArray[np.int64]:
     n_draws = min(max(_SAMPLES // width, _LEAST_DRAWS), _MOST_DRAWS)
     every = all_subsets(n_samples, width, n_draws)
     return subsets(n_samples, width, n_draws, seed) if every is None else every
-
-
-def _judge(
-    result: SelectionAccuracy,
-    place: int,
-    rows: NDArray[np.intp],
-    sets: NDArray[np.int64],
-    answer: NDArray[np.int32],
-    right: NDArray[np.bool_],
-    used: dict[str, NDArray[np.float64]],
-    scorer: LearnedScorer,
-) -> None:
-    """Write the accuracy of the prompts at `rows` into the column at `place`."""
-    shape = (len(rows) * len(sets), sets.shape[1])
-    codes, marks = answer[rows][:, sets].reshape(shape), right[rows][:, sets].reshape(shape)
-    columns = {name: values[rows][:, sets].reshape(shape) for name, values in used.items()}
-    score = scorer.score(np.repeat(rows, len(sets)), codes, **columns)
-    for target, weight, sums in (
-        (result.best_of_n, score, False),
-        (result.weighted_best_of_n, score, True),
-        (result.vote, np.ones(shape), True),
-    ):
-        chance = _pick(codes, marks, weight, sums=sums)
-        target[rows, place] = chance.reshape(len(rows), len(sets)).mean(axis=1)
 
 
 def _pick(

@@ -227,14 +227,10 @@ def run_live(
         seed=seed,
         progress=progress,
     )
-    forecasts = [
-        rehearsal.forecast(
-            planner.plan(prompts, budget=rehearsal.budget, one_shot=rehearsal.one_shot, seed=seed)
-        )
-        for rehearsal in rehearsals
-    ]
     grader, runs = GoldGrader(extractor=USUAL_RULE), []
-    for number, (rehearsal, forecast) in enumerate(zip(rehearsals, forecasts, strict=True)):
+    for number, rehearsal in enumerate(rehearsals):
+        budget, one_shot = rehearsal.budget, rehearsal.one_shot
+        forecast = rehearsal.forecast(planner.plan(prompts, budget=budget, one_shot=one_shot, seed=seed))
         done = number * len(prompts)
         tell("live", done, len(rehearsals) * len(prompts))
 
@@ -244,8 +240,8 @@ def run_live(
         started = time.monotonic()
         outcomes = planner.run(
             prompts,
-            budget=rehearsal.budget,
-            one_shot=rehearsal.one_shot,
+            budget=budget,
+            one_shot=one_shot,
             backend=backend,
             extractor=USUAL_RULE,
             seed=seed,
@@ -255,8 +251,8 @@ def run_live(
         marks = [bool(grader.grade(p, outcome.answer)) for p, outcome in zip(prompts, outcomes, strict=True)]
         runs.append(
             LiveRun(
-                budget=rehearsal.budget,
-                one_shot=rehearsal.one_shot,
+                budget=budget,
+                one_shot=one_shot,
                 forecast=forecast,
                 accuracy=sum(marks) / len(marks),
                 cost=sum(outcome.cost or 0.0 for outcome in outcomes) / len(outcomes),
@@ -264,7 +260,7 @@ def run_live(
                 seconds=seconds,
             )
         )
-        name = f"outcomes-{rehearsal.budget.limit:g}{'-one-shot' if rehearsal.one_shot else ''}.jsonl"
+        name = f"outcomes-{budget.limit:g}{'-one-shot' if one_shot else ''}.jsonl"
         (folder / name).write_bytes(b"".join(outcome_to_json(outcome) + b"\n" for outcome in outcomes))
     demo = LiveDemo(collected=collected, bundle=bundle, prompts=prompts, runs=tuple(runs))
     (folder / "live.json").write_bytes(msgspec.json.format(msgspec.json.encode(demo.runs), indent=1) + b"\n")

@@ -52,7 +52,8 @@ def measure_courses(
     """
     table = CourseTable.empty(courses, len(log.prompts))
     judged = np.array([course.selection.signal == LEARNED for course in courses], dtype=bool)
-    _measure(table, log, np.flatnonzero(~judged), {}, half, seed, objective)
+    everybody = np.arange(len(log.prompts))
+    _measure(table, log, everybody, np.flatnonzero(~judged), {}, half, seed, objective)
     for name, model in (verifiers or {}).items():
         mine = [
             at
@@ -62,27 +63,25 @@ def measure_courses(
         if mine:
             readable = np.flatnonzero(model.readable(log.pool(name)))
             scorers = {name: LearnedScorer(models=(model,))}
-            _measure(table, log, np.array(mine), scorers, half, seed, objective, rows=readable)
+            _measure(table, log, readable, np.array(mine), scorers, half, seed, objective)
     return table
 
 
 def _measure(
     table: CourseTable,
     log: SampleLog,
+    rows: NDArray[np.intp],
     columns: NDArray[np.intp],
     learned: Mapping[str, LearnedScorer],
     half: Half,
     seed: int,
     objective: Objective,
-    *,
-    rows: NDArray[np.intp] | None = None,
 ) -> None:
     """Measure some columns of a table on some rows of its log."""
-    if rows is not None and len(rows) < len(log.prompts):
-        if not len(rows):
-            return
+    if not len(rows):
+        return
+    if len(rows) < len(log.prompts):
         log = log.select([log.prompts[row].id for row in rows])
-    at = np.arange(len(table.value)) if rows is None else rows
     recorded = Recorded.of(log, learned=learned, half=half, seed=seed)
     plain: dict[int, Allocation] = {}
     replayed: list[int] = []
@@ -107,15 +106,15 @@ def _measure(
     )
     for source, column in enumerate([*plain, *replayed]):
         course = table.courses[column]
-        known = np.ones(len(at), dtype=bool)
+        known = np.ones(len(rows), dtype=bool)
         if column not in plain and course.selection.by != "first_success":
             # Where only counts are recorded, nobody knows what the samples would have voted.
             for name in course.generators:
                 known &= ~log.pool(name).counts_only
         held = np.flatnonzero(known)
         for name in ("value", "rounds"):
-            getattr(table, name)[at[held], column] = getattr(found, name)[held, source]
-        place = np.ix_(at[held], table.slots.of(column))
+            getattr(table, name)[rows[held], column] = getattr(found, name)[held, source]
+        place = np.ix_(rows[held], table.slots.of(column))
         taken = np.ix_(held, found.slots.of(source))
         for name in ("samples", "requests", "output_tokens", "resent_tokens", "verifier_tokens"):
             getattr(table, name)[place] = getattr(found, name)[taken]

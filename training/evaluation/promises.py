@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -21,12 +22,13 @@ from policies.choice.telling import Telling
 from policies.cost.budget import Budget, check_unit
 from training.evaluation.bed import TestBed
 from training.evaluation.comparison import on
-from training.frontier import interval
+from training.frontier import ends, interval, number
 
 _N_FIFTHS: Final = 5
 # Share of the scale within which a promise holds, however small its error is.
 _NEAR: Final = 0.05
 _ROUNDING: Final = 1 + 1e-9
+_number: Final = partial(number, digits=9)
 
 
 class Planned(NamedTuple):
@@ -116,7 +118,7 @@ def budget_rows(plans: Sequence[Planned], bed: TestBed, weights: FloatArray) -> 
                 "expected_cost": _number(plan.told_cost.mean()),
                 "realised_cost": _number(plan.cost[known].mean()),
                 "realised_over_budget": _number(ratio[0]),
-                "realised_over_budget_interval": _interval(ratio[1:]),
+                "realised_over_budget_interval": ends(ratio[1:], digits=9),
                 "expected_value": _number(plan.told.mean()),
                 "realised_value": _number(plan.value[known].mean()),
                 "mean_rounds": _number(rounds.mean()),
@@ -195,12 +197,3 @@ def _promise(plan: Planned, rows: NDArray[np.intp], weights: FloatArray, telling
         "held_as_told": bool(abs(told - realised) <= near or lower <= realised <= upper),
         "chance": _number(chance.mean()),
     }
-
-
-def _number(value: float) -> float:
-    return round(float(value), 9)
-
-
-def _interval(replicates: FloatArray) -> list[float]:
-    low, high = interval(replicates)
-    return [_number(low), _number(high)]

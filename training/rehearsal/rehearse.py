@@ -94,7 +94,20 @@ def rehearse(
     Efron & Tibshirani (1993), "An Introduction to the Bootstrap", chapters 7 and 17: whole batches are
     resampled and run again, so that what the budget does to a batch is in the interval.
     """
-    _check(bundle, log, budgets, n_batch=n_batch, n_rehearsals=n_rehearsals, n_folds=n_folds)
+    if not budgets or any(budget.scope != "prompt" or budget.unit != bundle.unit for budget in budgets):
+        raise InvalidBudgetError(
+            f"rehearsals need budgets with scope='prompt' in {bundle.unit}, the unit of the bundle; got "
+            f"{[(budget.scope, budget.unit) for budget in budgets]}"
+        )
+    if bundle.training.get("log_digest") != log.digest:
+        raise InvalidInputError("the bundle was trained on another log; rehearse on the one that it knows")
+    if not log.has_answers:
+        raise InvalidInputError("the log records no answers, so that runs cannot be replayed on it")
+    if n_batch < 1 or n_folds < 2 or n_rehearsals < 2 * n_folds:
+        raise InvalidInputError(
+            "n_batch must be at least 1, n_folds at least 2 and n_rehearsals at least 2 per fold; got "
+            f"{n_batch}, {n_folds} and {n_rehearsals}"
+        )
     tell = progress or silent
     right = _right_answers(log)
     folds = group_folds(np.array([prompt.group for prompt in log.prompts]), n_folds=n_folds, seed=seed)
@@ -195,38 +208,13 @@ class _Cast:
 
     async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
         """Return recorded samples of the originals."""
-        return [(await self._replay(request))[0] for request in requests]
-
-    async def _replay(self, request: SampleRequest) -> list[list[Completion]]:
-        prompt, copy = self._originals[request.prompt.id]
-        if copy not in self._replays:
-            self._replays[copy] = ReplayBackend(self._log, seed=self._seed + _STRIDE * copy, texts=False)
-        return await self._replays[copy].sample([replace(request, prompt=prompt)])
-
-
-def _check(
-    bundle: PolicyBundle,
-    log: SampleLog,
-    budgets: Sequence[Budget],
-    *,
-    n_batch: int,
-    n_rehearsals: int,
-    n_folds: int,
-) -> None:
-    if not budgets or any(budget.scope != "prompt" or budget.unit != bundle.unit for budget in budgets):
-        raise InvalidBudgetError(
-            f"rehearsals need budgets with scope='prompt' in {bundle.unit}, the unit of the bundle; got "
-            f"{[(budget.scope, budget.unit) for budget in budgets]}"
-        )
-    if bundle.training.get("log_digest") != log.digest:
-        raise InvalidInputError("the bundle was trained on another log; rehearse on the one that it knows")
-    if not log.has_answers:
-        raise InvalidInputError("the log records no answers, so that runs cannot be replayed on it")
-    if n_batch < 1 or n_folds < 2 or n_rehearsals < 2 * n_folds:
-        raise InvalidInputError(
-            "n_batch must be at least 1, n_folds at least 2 and n_rehearsals at least 2 per fold; got "
-            f"{n_batch}, {n_folds} and {n_rehearsals}"
-        )
+        drawn = []
+        for request in requests:
+            prompt, copy = self._originals[request.prompt.id]
+            if copy not in self._replays:
+                self._replays[copy] = ReplayBackend(self._log, seed=self._seed + _STRIDE * copy, texts=False)
+            drawn += await self._replays[copy].sample([replace(request, prompt=prompt)])
+        return drawn
 
 
 def _right_answers(log: SampleLog) -> frozenset[tuple[str, str | None]]:

@@ -80,7 +80,9 @@ class ArrowReader:
         finish, finishes = self._coded("finish", sizes)
         correct = self._list("correct", sizes, np.dtype(np.int8), -1, self._truths)
         read = {name: self._counts(name, sizes) for name in COUNTS}
-        read |= {name: self._numbers(name, sizes) for name in NUMBERS}
+        read |= {
+            name: self._list(name, sizes, np.dtype(np.float64), np.nan, self._finite) for name in NUMBERS
+        }
         places = {name: np.nan_to_num(self._counts(name, sizes), nan=-1).astype(np.int32) for name in PLACES}
         objects = {
             "text": self._list("text", sizes, np.dtype(object), None, self._strings),
@@ -121,9 +123,6 @@ class ArrowReader:
         full = np.full(total, missing, dtype=dtype)
         full[np.repeat(self._lengths(column) >= 0, sizes)] = values
         return full
-
-    def _numbers(self, field: str, sizes: NDArray[np.int64]) -> NDArray[np.float64]:
-        return self._list(field, sizes, np.dtype(np.float64), np.nan, self._finite)
 
     def _counts(self, field: str, sizes: NDArray[np.int64]) -> NDArray[np.float64]:
         def convert(values: Any, column: str) -> NDArray[np.float64]:
