@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,14 @@ from training.lab.tasks import MAX_DIGITS, MAX_STEPS, WordProblem, draw_problems
 _GREEDY = 1e-4  # a temperature at which the likeliest token is all but certain
 
 
+class LabModels(NamedTuple):
+    """The two models, in evaluation mode, and their tokenizer."""
+
+    language: Any
+    reward: Any
+    tokenizer: Any
+
+
 def measure(folder: Path, *, n_problems: int, seed: int) -> dict[str, Any]:
     """Return all tables for the models in `folder`, as loaded from it.
 
@@ -41,35 +49,29 @@ def measure(folder: Path, *, n_problems: int, seed: int) -> dict[str, Any]:
         Seed of the problems and of the samples.
     """
     transformers = require("transformers", extra="local")
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder / "language_model")
-    model = transformers.AutoModelForCausalLM.from_pretrained(folder / "language_model").eval()
-    reward = transformers.AutoModelForTokenClassification.from_pretrained(folder / "reward_model").eval()
-    problems = draw_problems(n=n_problems, seed=seed)
+    models = LabModels(
+        transformers.AutoModelForCausalLM.from_pretrained(folder / "language_model").eval(),
+        transformers.AutoModelForTokenClassification.from_pretrained(folder / "reward_model").eval(),
+        transformers.AutoTokenizer.from_pretrained(folder / "language_model"),
+    )
+    problems, n_few = draw_problems(n=n_problems, seed=seed), max(2, n_problems // 10)
     results: dict[str, Any] = {}
     for style, template in (("direct", DIRECT_TEMPLATE), ("steps", STEPS_TEMPLATE)):
         for name, n, temperature in (("pass_at_1", 16, 1.0), ("greedy", 1, _GREEDY)):
             results[f"{name}_{style}"] = pass_at_1_table(
-                model,
-                tokenizer,
-                template=template,
-                n_problems=max(2, n_problems // 10),
-                n=n,
-                temperature=temperature,
-                seed=seed + 1,
+                models, template=template, n_problems=n_few, n=n, temperature=temperature, seed=seed + 1
             )
     for name, as_chat in (("chat", True), ("text", False)):
         results[f"revision_{name}"] = revision_table(
-            model, tokenizer, problems, as_chat=as_chat, depth=6, seed=seed + 2
+            models, problems, as_chat=as_chat, depth=6, seed=seed + 2
         )
-    results["step_auc"] = step_auc(model, reward, tokenizer, problems, n=8, seed=seed + 3)
-    results["best_of_n"] = best_of_n_table(
-        model, reward, tokenizer, problems, sizes=(1, 2, 4, 8, 16), seed=seed + 4
-    )
+    results["step_auc"] = step_auc(models, problems, n=8, seed=seed + 3)
+    results["best_of_n"] = best_of_n_table(models, problems, sizes=(1, 2, 4, 8, 16), seed=seed + 4)
     return results
 
 
 def pass_at_1_table(
-    model: Any, tokenizer: Any, *, template: str, n_problems: int, n: int, temperature: float, seed: int
+    models: LabModels, *, template: str, n_problems: int, n: int, temperature: float, seed: int
 ) -> list[dict[str, float]]:
     """Return pass@1 by steps and digits, with a standard error over problems."""
     cells = [(steps, digits) for digits in range(1, MAX_DIGITS + 1) for steps in range(1, MAX_STEPS + 1)]
@@ -78,6 +80,7 @@ def pass_at_1_table(
         for steps, digits in cells
         for problem in draw_problems(n=n_problems, seed=seed, n_steps=steps, n_digits=digits)
     ]
+    model, _, tokenizer = models
     drawn = solutions(model, tokenizer, problems, n=n, seed=seed, template=template, temperature=temperature)
     means = _graded(problems, drawn).mean(axis=1).reshape(len(cells), n_problems)
     return [
@@ -93,7 +96,7 @@ def pass_at_1_table(
 
 
 def revision_table(
-    model: Any, tokenizer: Any, problems: Sequence[WordProblem], *, as_chat: bool, depth: int, seed: int
+    models: LabModels, problems: Sequence[WordProblem], *, as_chat: bool, depth: int, seed: int
 ) -> list[dict[str, float]]:
     """Return the accuracy of each attempt in a chain, and how answers changed since the one before.
 
@@ -108,7 +111,7 @@ def revision_table(
             revision_example(STEPS_TEMPLATE.format(prompt=problem.text), chain, "", as_chat=as_chat).prompt
             for problem, chain in zip(problems, chains, strict=True)
         ]
-        drawn = sample(model, tokenizer, prompts, n=1, seed=seed + step)
+        drawn = sample(models.language, models.tokenizer, prompts, n=1, seed=seed + step)
         for chain, texts in zip(chains, drawn, strict=True):
             chain += texts
         right = _graded(problems, drawn)[:, 0]
@@ -125,13 +128,7 @@ def revision_table(
 
 
 def best_of_n_table(
-    model: Any,
-    reward: Any,
-    tokenizer: Any,
-    problems: Sequence[WordProblem],
-    *,
-    sizes: Sequence[int],
-    seed: int,
+    models: LabModels, problems: Sequence[WordProblem], *, sizes: Sequence[int], seed: int
 ) -> list[dict[str, float]]:
     """Return accuracy at each N: vote, (weighted) best-of-N by the reward model, and coverage.
 
@@ -139,6 +136,7 @@ def best_of_n_table(
     of a solution is that of its last step. ``_over_vote`` is the difference to the vote, and ``_error`` a
     standard error over problems.
     """
+    model, reward, tokenizer = models
     drawn = solutions(model, tokenizer, problems, n=max(sizes), seed=seed)
     steps = [split_steps(text) for texts in drawn for text in texts]
     questions = [problem.text for problem in problems for _ in range(max(sizes))]
@@ -163,15 +161,14 @@ def best_of_n_table(
     ]
 
 
-def step_auc(
-    model: Any, reward: Any, tokenizer: Any, problems: Sequence[WordProblem], *, n: int, seed: int
-) -> Mapping[str, float]:
+def step_auc(models: LabModels, problems: Sequence[WordProblem], *, n: int, seed: int) -> Mapping[str, float]:
     """Return how well the reward model tells prefixes without an error from the others.
 
     ``all`` is the area under the ROC curve over all steps; ``within`` is its mean within a problem and a step
     number, over the pairs of samples that differ, which is what a search compares.
     """
     metrics = require("sklearn.metrics", extra="local")
+    model, reward, tokenizer = models
     drawn = solutions(model, tokenizer, problems, n=n, seed=seed)
     flat = [
         (problem, split_steps(text)) for problem, texts in zip(problems, drawn, strict=True) for text in texts

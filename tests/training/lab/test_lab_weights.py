@@ -7,7 +7,7 @@ from safetensors import safe_open
 from transformers import AutoModelForTokenClassification
 
 from training.lab import LANGUAGE_MODEL, REVISION_REQUEST, REWARD_MODEL, STEPS_TEMPLATE
-from training.lab.measure import best_of_n_table, pass_at_1_table, revision_table, step_auc
+from training.lab.measure import LabModels, best_of_n_table, pass_at_1_table, revision_table, step_auc
 from training.lab.prompts import N_PARAMS, lab_generators, lab_prompts
 from training.lab.sampling import solutions
 from training.lab.tasks import draw_problems, grade
@@ -19,6 +19,11 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.fixture(scope="module")
 def reward():
     return AutoModelForTokenClassification.from_pretrained(REWARD_MODEL).eval()
+
+
+@pytest.fixture(scope="module")
+def models(language, reward, tokenizer):
+    return LabModels(language, reward, tokenizer)
 
 
 def test_weights_are_small_and_standard(language, reward):
@@ -70,38 +75,36 @@ def test_difficulty_shows_in_the_prompt(language, tokenizer):
     assert hard < 0.3
 
 
-def test_measurements_have_the_shape_they_claim(language, reward, tokenizer):
+def test_measurements_have_the_shape_they_claim(models):
     problems = draw_problems(n=6, seed=1, n_steps=(1, 2), n_digits=1)
-    rows = pass_at_1_table(
-        language, tokenizer, template=STEPS_TEMPLATE, n_problems=2, n=2, temperature=1.0, seed=0
-    )
+    rows = pass_at_1_table(models, template=STEPS_TEMPLATE, n_problems=2, n=2, temperature=1.0, seed=0)
     assert [(row["n_digits"], row["n_steps"]) for row in rows[:2]] == [(1, 1), (1, 2)]
     assert all(0 <= row["pass_at_1"] <= 1 for row in rows)
     for as_chat in (True, False):
-        chain = revision_table(language, tokenizer, problems, as_chat=as_chat, depth=3, seed=0)
+        chain = revision_table(models, problems, as_chat=as_chat, depth=3, seed=0)
         assert [row["attempt"] for row in chain] == [0, 1, 2]
         assert np.isnan(chain[0]["mended"])
-    one, four = best_of_n_table(language, reward, tokenizer, problems, sizes=(1, 4), seed=0)
+    one, four = best_of_n_table(models, problems, sizes=(1, 4), seed=0)
     assert one["vote"] == pytest.approx(one["best_of_n"]) == pytest.approx(one["coverage"])
     assert four["coverage"] >= max(
         four["vote"], four["best_of_n"], four["weighted_best_of_n"], one["coverage"]
     )
-    found = step_auc(language, reward, tokenizer, problems, n=4, seed=0)
+    found = step_auc(models, problems, n=4, seed=0)
     assert 0 <= found["share_right"] <= 1
 
 
-def test_the_reward_model_tells_right_from_wrong_steps_of_one_problem(language, reward, tokenizer):
+def test_the_reward_model_tells_right_from_wrong_steps_of_one_problem(models):
     # 30 problems of all sizes; the README tells of more
     problems = draw_problems(n=30, seed=31)
-    found = step_auc(language, reward, tokenizer, problems, n=6, seed=4)
+    found = step_auc(models, problems, n=6, seed=4)
     assert found["within"] > 0.9
     assert found["all"] > 0.85
 
 
 @pytest.mark.slow
-def test_choosing_by_the_reward_model_helps(language, reward, tokenizer):
+def test_choosing_by_the_reward_model_helps(models):
     problems = draw_problems(n=60, seed=32, n_steps=(3, 4, 5), n_digits=(2, 3))
-    one, eight = best_of_n_table(language, reward, tokenizer, problems, sizes=(1, 8), seed=5)
+    one, eight = best_of_n_table(models, problems, sizes=(1, 8), seed=5)
     assert eight["best_of_n"] > one["best_of_n"] + 0.15
     assert eight["weighted_best_of_n"] > eight["vote"]
 
