@@ -7,9 +7,7 @@ to beat it. What the policy is worth on prompts that it never saw is told by `tr
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -18,7 +16,6 @@ from difficulty.arithmetic.threads import on_one_thread
 from difficulty.errors import InvalidInputError
 from difficulty.features.hidden_states import HiddenStates
 from difficulty.log.arguments import check_log, check_whole
-from difficulty.log.families import Families
 from difficulty.log.label_signals import Labels
 from difficulty.log.sample_log import SampleLog
 from difficulty.logger import logger_of
@@ -144,25 +141,93 @@ def train(
     check_learnable(graded, objective)
     unit = check_unit(unit or default_unit(graded))
     study_storage(storage)  # what cannot be used is refused before anything is fitted
+    model = cost_model or CostModel(unit=unit, generators=log.generators)
+    model, families, tell = replace(model, unit=unit), log.families(family), progress or silent
     with open_folder(out) as folder:
-        return _train(
-            graded,
-            folder,
-            record=record,
-            n_trials=n_trials,
-            seed=seed,
-            objective=objective,
-            model=replace(
-                cost_model or CostModel(unit=check_unit(unit), generators=log.generators),
-                unit=check_unit(unit),
-            ),
-            storage=storage,
-            hidden_states=hidden_states,
-            learned_verifier=learned_verifier,
-            families=log.families(family),
-            whole_families=family is not None,
-            tell=progress or silent,
+        own = OwnNumbers.of(graded) if objective == "reward" else OwnNumbers()
+        log = own.shares(graded)
+        known = log.values().n.sum(axis=1) > 0
+        log = log.select([prompt.id for prompt, some in zip(log.prompts, known, strict=True) if some])
+        families = None if families is None else log.families(families.key)
+        verifiers = LearnedVerifiers({}, {}, {}, {})
+        if learned_verifier and objective == "accuracy":
+            tell("verifier", 0, 1)
+            verifiers = fit_learned_verifiers(log, seed=seed)
+            tell("verifier", 1, 1)
+        groups = np.array(log.near_duplicates().groups)
+        if families is not None and family is not None:
+            groups = np.array(families.joined(groups.tolist()))
+        check_groups(groups)
+        folds = group_folds(groups, n_folds=_N_FOLDS, seed=seed)
+        read = read_text(
+            log, folds, hidden_states, families, graded=objective == "reward", seed=seed, tell=tell
         )
+
+        def search(bench: Bench) -> Weighed | None:
+            """Mix the belief anew where that is shown to be better."""
+            nonlocal read
+            if read is None or read.fitted.parts is None:
+                return None
+            default = read.fitted.belief.options
+            best = search_belief(
+                read.fitted.parts,
+                bench,
+                default,
+                n_trials=n_trials,
+                seed=seed,
+                storage=storage,
+                name="belief-"
+                + study_name(
+                    log,
+                    objective=objective,
+                    unit=model.unit,
+                    seed=seed,
+                    verifiers=verifiers,
+                    cost_model=model,
+                    hidden_states=hidden_states,
+                ),
+                progress=lambda done, total: tell("search", done, total),
+            )
+            if best == default:
+                return None
+            read = read._replace(fitted=read.fitted.mixed(best))
+            return read.weighed
+
+        learned = learn(
+            log,
+            model,
+            objective=objective,
+            weights=None if read is None else read.weighed,
+            folds=folds,
+            groups=groups,
+            learned=verifiers.cross_fitted,
+            offered=verifiers.offered,
+            seed=seed,
+            search=search,
+            progress=tell,
+        )
+        answering = None
+        if objective == "accuracy" and log.has_answers and "labels" not in record:
+            tell("answers", 0, 1)
+            sharp = None if read is None else read.weighed.sharp
+            learned, answering = with_answering(log, learned, sharp=sharp, groups=groups, seed=seed)
+            tell("answers", 1, 1)
+        bundle = made_bundle(
+            log,
+            learned,
+            read,
+            families,
+            verifiers,
+            model,
+            record=record,
+            objective=objective,
+            seed=seed,
+            n_trials=n_trials,
+        )
+        bundle = own.tell(replace(bundle, answering=answering))
+        bundle.save_into(folder)
+        _LOG.info("trained on %d prompts: %s", len(log), "; ".join(learned.verdict.chosen))
+        return bundle
 
 
 def _labelled(
@@ -176,106 +241,6 @@ def _labelled(
         )
     found = labelled(log, labels)
     return found.log, found.record | {"rivals": rivals(log, labels, seed=seed)}
-
-
-def _train(
-    log: SampleLog,
-    folder: Path,
-    *,
-    record: Mapping[str, object],
-    n_trials: int,
-    seed: int,
-    objective: Objective,
-    model: CostModel,
-    storage: str | os.PathLike[str] | None,
-    hidden_states: HiddenStates | None,
-    learned_verifier: bool,
-    families: Families | None,
-    whole_families: bool,
-    tell: Progress,
-) -> PolicyBundle:
-    own = OwnNumbers.of(log) if objective == "reward" else OwnNumbers()
-    log = own.shares(log)
-    known = log.values().n.sum(axis=1) > 0
-    log = log.select([prompt.id for prompt, some in zip(log.prompts, known, strict=True) if some])
-    families = None if families is None else log.families(families.key)
-    verifiers = LearnedVerifiers({}, {}, {}, {})
-    if learned_verifier and objective == "accuracy":
-        tell("verifier", 0, 1)
-        verifiers = fit_learned_verifiers(log, seed=seed)
-        tell("verifier", 1, 1)
-    groups = np.array(log.near_duplicates().groups)
-    if families is not None and whole_families:
-        groups = np.array(families.joined(groups.tolist()))
-    check_groups(groups)
-    folds = group_folds(groups, n_folds=_N_FOLDS, seed=seed)
-    read = read_text(log, folds, hidden_states, families, graded=objective == "reward", seed=seed, tell=tell)
-
-    def search(bench: Bench) -> Weighed | None:
-        """Mix the belief anew where that is shown to be better."""
-        nonlocal read
-        if read is None or read.fitted.parts is None:
-            return None
-        default = read.fitted.belief.options
-        best = search_belief(
-            read.fitted.parts,
-            bench,
-            default,
-            n_trials=n_trials,
-            seed=seed,
-            storage=storage,
-            name="belief-"
-            + study_name(
-                log,
-                objective=objective,
-                unit=model.unit,
-                seed=seed,
-                verifiers=verifiers,
-                cost_model=model,
-                hidden_states=hidden_states,
-            ),
-            progress=lambda done, total: tell("search", done, total),
-        )
-        if best == default:
-            return None
-        read = read._replace(fitted=read.fitted.mixed(best))
-        return read.weighed
-
-    learned = learn(
-        log,
-        model,
-        objective=objective,
-        weights=None if read is None else read.weighed,
-        folds=folds,
-        groups=groups,
-        learned=verifiers.cross_fitted,
-        offered=verifiers.offered,
-        seed=seed,
-        search=search,
-        progress=tell,
-    )
-    answering = None
-    if objective == "accuracy" and log.has_answers and "labels" not in record:
-        tell("answers", 0, 1)
-        sharp = None if read is None else read.weighed.sharp
-        learned, answering = with_answering(log, learned, sharp=sharp, groups=groups, seed=seed)
-        tell("answers", 1, 1)
-    bundle = made_bundle(
-        log,
-        learned,
-        read,
-        families,
-        verifiers,
-        model,
-        record=record,
-        objective=objective,
-        seed=seed,
-        n_trials=n_trials,
-    )
-    bundle = own.tell(replace(bundle, answering=answering))
-    bundle.save_into(folder)
-    _LOG.info("trained on %d prompts: %s", len(log), "; ".join(learned.verdict.chosen))
-    return bundle
 
 
 def default_unit(log: SampleLog) -> str:

@@ -18,7 +18,7 @@ from difficulty.errors import InvalidInputError
 from difficulty.estimators.best_of_n import best_of_n_accuracy
 from difficulty.estimators.majority_vote import majority_vote_accuracy
 from difficulty.estimators.vote_pool import as_codes, as_values, as_widths, undefined_votes
-from difficulty.estimators.weighted_vote import draw_votes, weighted_vote_accuracy
+from difficulty.estimators.weighted_vote import vote_in_pools, weighted_vote_accuracy
 
 __all__ = [
     "RevisionSelection",
@@ -126,7 +126,11 @@ def revision_accuracy(
         answer, right = codes[rows, :, :depth], labels[rows, :, :depth]
         rated = None if scores is None else scores[rows, :, :depth]
         if selection == "majority":
-            accuracy = _flat_vote(answer, right, wide, n_draws=n_draws, seed=seed)
+            flat = answer.reshape(len(rows), -1), right.reshape(len(rows), -1)
+            alike = np.ones(answer.shape)  # one vote over all steps of the drawn chains
+            accuracy, _ = vote_in_pools(
+                answer, alike, right, wide, undefined_votes(*flat), n_draws=n_draws, seed=seed
+            )
         elif selection == "last" or rated is None:
             step = _latest(answer) if selection == "last" else _most_frequent(answer)
             accuracy = majority_vote_accuracy(_take(answer, step), _take(right, step), wide)
@@ -142,33 +146,6 @@ def revision_accuracy(
             accuracy[((answer >= 0) & np.isnan(rated)).any(axis=(1, 2))] = np.nan
         result[rows, :, column] = accuracy
     return result
-
-
-def _flat_vote(
-    answer: IntArray, correct: FloatArray, widths: IntArray, *, n_draws: int, seed: int
-) -> FloatArray:
-    """Return (P, W): one vote over all steps of the drawn chains."""
-    n_prompts, _, depth = answer.shape
-    accuracy = np.full((n_prompts, widths.size), np.nan)
-    present = answer[:, :, 0] != -2
-    unknown = undefined_votes(answer.reshape(n_prompts, -1), correct.reshape(n_prompts, -1))
-    order = np.argsort(~present, axis=1, kind="stable")[:, :, None]
-    answer, correct = np.take_along_axis(answer, order, axis=1), np.take_along_axis(correct, order, axis=1)
-    n_chains = present.sum(axis=1)
-    for size in np.unique(n_chains[~unknown]):
-        rows = np.flatnonzero((n_chains == size) & ~unknown)
-        codes = answer[rows, :size].reshape(rows.size, -1)
-        units = np.arange(size * depth).reshape(size, depth)
-        accuracy[rows], _ = draw_votes(
-            codes,
-            np.ones(codes.shape),
-            np.nan_to_num(correct[rows, :size].reshape(rows.size, -1)),
-            widths,
-            units,
-            n_draws=n_draws,
-            seed=seed,
-        )
-    return accuracy
 
 
 def _take(values: NDArray[_Number], step: IntArray) -> NDArray[_Number]:

@@ -8,12 +8,12 @@ verifiers.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from difficulty.arithmetic.arrays import FloatArray, IntArray
+from difficulty.arithmetic.arrays import BoolArray, FloatArray, IntArray
 from difficulty.errors import InvalidInputError
 from difficulty.estimators.vote_draws import all_subsets, subsets, tally
 from difficulty.estimators.vote_pool import as_codes, as_values, as_widths, undefined_votes
@@ -99,26 +99,58 @@ def weighted_vote_accuracy(
     if n_draws < 2:
         raise InvalidInputError(f"n_draws must be >= 2 for a standard error, got {n_draws}")
     unknown = undefined_votes(codes, labels) | ((codes >= 0) & np.isnan(weight)).any(axis=1)
-    n_samples = (codes != -2).sum(axis=1)
-    # Samples before padding, in their order, so that a subset means the same samples in every pool.
-    order = np.argsort(codes == -2, axis=1, kind="stable")
-    codes = np.take_along_axis(codes, order, axis=1)
-    right = np.nan_to_num(np.take_along_axis(labels, order, axis=1))
-    weight = np.maximum(np.nan_to_num(np.take_along_axis(weight, order, axis=1)), 0.0)
-    mean = np.full((codes.shape[0], drawn.size), np.nan)
+    weight = np.maximum(np.nan_to_num(weight), 0.0)
+    votes = vote_in_pools(
+        codes[:, :, None], weight[:, :, None], labels[:, :, None], drawn, unknown, n_draws=n_draws, seed=seed
+    )
+    return WeightedVoteAccuracy(*votes)
+
+
+def vote_in_pools(
+    answer: IntArray,
+    weight: FloatArray,
+    correct: FloatArray,
+    widths: IntArray,
+    unknown: BoolArray,
+    *,
+    n_draws: int,
+    seed: int,
+) -> tuple[FloatArray, FloatArray]:
+    """Average votes over subsets of the units of each pool; a unit is a sample, or a chain of samples.
+
+    Parameters
+    ----------
+    answer, weight, correct : ndarray, shape (P, U, D)
+        Codes, weights >= 0 and values of D samples in each of U units; a unit whose first code is -2 is
+        padding.
+    widths : ndarray of int64, shape (L,)
+        Units in a vote.
+    unknown : ndarray of bool, shape (P,)
+        Pools that cannot be judged.
+    n_draws, seed : int
+        As in `weighted_vote_accuracy`.
+
+    Returns
+    -------
+    tuple of ndarray of float64, shape (P, L)
+        Mean and standard error; NaN where unknown, and where a pool has fewer units.
+    """
+    # Units before padding, in their order, so that a subset means the same units in every pool.
+    present = answer[:, :, 0] != -2
+    order = np.argsort(~present, axis=1, kind="stable")[:, :, None]
+    parts: tuple[NDArray[Any], ...] = (answer, weight, np.nan_to_num(correct))
+    pools = [np.take_along_axis(part, order, axis=1) for part in parts]
+    n_units, depth = present.sum(axis=1), answer.shape[2]
+    mean = np.full((len(answer), widths.size), np.nan)
     error = np.full_like(mean, np.nan)
-    for size in np.unique(n_samples[~unknown]):
-        rows = np.flatnonzero((n_samples == size) & ~unknown)
+    for size in np.unique(n_units[~unknown]):
+        rows = np.flatnonzero((n_units == size) & ~unknown)
+        codes, weights, values = (part[rows, :size].reshape(rows.size, -1) for part in pools)
+        units = np.arange(size * depth).reshape(size, depth)
         mean[rows], error[rows] = draw_votes(
-            codes[rows, :size],
-            weight[rows, :size],
-            right[rows, :size],
-            drawn,
-            np.arange(size)[:, None],
-            n_draws=n_draws,
-            seed=seed,
+            codes, weights, values, widths, units, n_draws=n_draws, seed=seed
         )
-    return WeightedVoteAccuracy(mean, error)
+    return mean, error
 
 
 def draw_votes(

@@ -80,9 +80,9 @@ def strategy_families(log: SampleLog, generator: str, *, n_scored: int) -> tuple
     Parameters
     ----------
     log : SampleLog
-        Recorded samples, chains and runs.
+        Recorded samples, chains and runs of one generator.
     generator : str
-        One of its generators.
+        Its name.
     n_scored : int
         Independent samples per prompt that are there to score strategies.
 
@@ -96,8 +96,7 @@ def strategy_families(log: SampleLog, generator: str, *, n_scored: int) -> tuple
     InvalidInputError
         When there are no labelled independent samples with answers, so that there is no vote to compare with.
     """
-    own = log.select_generators([generator])
-    menu = build_menu(own)
+    menu = build_menu(log)
     families: dict[tuple[str, StrategyKind], list[Allocation]] = {}
     for allocation in menu:
         if allocation.traits.kind == "parallel" and allocation.width <= n_scored:
@@ -115,7 +114,7 @@ def strategy_families(log: SampleLog, generator: str, *, n_scored: int) -> tuple
     for (_, kind), points in families.items():
         if kind == "parallel" and points[0].width > 1:
             points.insert(0, single)  # every selector agrees on one sample
-    for selection, grid in shape_grids(own, generator).items():
+    for selection, grid in shape_grids(log, generator).items():
         by = "by score" if selection == "hierarchical" else "by vote"
         deepest = max(depth for _, depth in grid)
         chain = [grid[key] for key in sorted(grid) if key[0] == 1]
@@ -140,11 +139,7 @@ def shape_grids(log: SampleLog, generator: str) -> dict[str, dict[tuple[int, int
     chains = log.chains(generator)
     if chains is None:
         return {}
-    grid = {
-        (a.width, a.depth): a
-        for a in build_menu(log.select_generators([generator]))
-        if a.traits.kind == "revision"
-    }
+    grid = {(a.width, a.depth): a for a in build_menu(log) if a.traits.kind == "revision"}
     if not grid:
         return {}
     grids = {"majority": grid}

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.features.text.tokens import LETTER, TextTokens, largest_by_text
+from difficulty.arithmetic.ragged import places
+from difficulty.features.text.tokens import LETTER, TextTokens, histogram, largest_by_text
 
 # The look-behind stands after the quotation mark, so that the search may skip to the next mark.
 _LITERAL = re.compile(
     r"""'(?<![^\W_]')[^'\\\n]*(?:\\.[^'\\\n]*)*'|"(?<![^\W_]")[^"\\\n]*(?:\\.[^"\\\n]*)*\""""
 )
-_N_CODES = 129
 
 LITERAL_STATISTICS: tuple[str, ...] = (
     "literals",
@@ -62,13 +62,9 @@ def literal_statistics(texts: Sequence[str], tokens: TextTokens) -> NDArray[np.f
     bounds = np.array(spans)
     start, lengths = bounds[:, 0] + 1, bounds[:, 1] - bounds[:, 0] - 2
     owner = np.searchsorted(tokens.offsets, start, side="right") - 1
-    first = np.cumsum(lengths) - lengths
-    place = np.repeat(start - first, lengths) + np.arange(lengths.sum())
+    place = places(start, lengths)
     of_character = np.repeat(owner, lengths)
-    key = of_character * _N_CODES + np.minimum(tokens.codes[place], _N_CODES - 1)
-    distinct = np.count_nonzero(
-        np.bincount(key, minlength=n_texts * _N_CODES).reshape(n_texts, _N_CODES), axis=1
-    )
+    distinct = np.count_nonzero(histogram(tokens.codes[place], of_character, n_texts), axis=1)
     result[:, 0] = np.bincount(owner, minlength=n_texts)
     result[:, 1] = np.bincount(of_character, minlength=n_texts)
     result[:, 2] = largest_by_text(lengths, owner, n_texts)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.ragged import places
 from difficulty.features.text.tokens import DIGIT, LETTER, TextTokens, distinct_by_text, largest_by_text
 
 # Digits further left than this are ignored; 10**300 still fits in a float.
@@ -77,7 +78,7 @@ def number_statistics(tokens: TextTokens) -> NDArray[np.float64]:
     owner, start, end = tokens.owner[whole], tokens.start[whole], tokens.end[whole]
     lengths = end - start
     first = np.cumsum(lengths) - lengths
-    place = np.repeat(start - first, lengths) + np.arange(lengths.sum())
+    place = places(start, lengths)
     digits = tokens.codes[place].astype(np.float64) - ord("0")
     exponent = np.minimum(np.repeat(end, lengths) - place - 1, _MAX_DIGITS)
     terms = digits * _POWERS[exponent]

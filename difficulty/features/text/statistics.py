@@ -19,17 +19,18 @@ from difficulty.features.text.numbers import NUMBER_STATISTICS, number_statistic
 from difficulty.features.text.tokens import (
     LETTER,
     MARK,
+    N_CODES,
     SPACE,
     TextTokens,
     chunks,
     distinct_by_text,
     first_of_runs,
+    histogram,
     largest_by_text,
     tokenize,
 )
 from difficulty.features.text.words import WORD_STATISTICS, word_statistics
 
-_N_CODES = 129  # ASCII, and one for everything beyond it
 _NEWLINE = ord("\n")
 _ZERO = np.zeros(1, dtype=np.int64)
 
@@ -172,12 +173,15 @@ def _last_line(text: str) -> str:
 
 def _measure(texts: Sequence[str], tokens: TextTokens) -> NDArray[np.float64]:
     """Measure P texts as they are; shape (P, len(_WHOLE))."""
-    histogram = _histogram(tokens)
+    n_texts = tokens.offsets.size - 1
+    owner = np.repeat(np.arange(n_texts), np.diff(tokens.offsets))
+    counts = histogram(tokens.codes, owner, n_texts).astype(np.float64)
+    counts[:, _NEWLINE] -= 1  # the one that `tokenize` appends
     return np.concatenate(
         [
-            _sizes(tokens, histogram),
+            _sizes(tokens, counts),
             number_statistics(tokens),
-            histogram @ _mark_table(),
+            counts @ _mark_table(),
             word_statistics(tokens),
             literal_statistics(texts, tokens),
         ],
@@ -185,17 +189,7 @@ def _measure(texts: Sequence[str], tokens: TextTokens) -> NDArray[np.float64]:
     )
 
 
-def _histogram(tokens: TextTokens) -> NDArray[np.float64]:
-    """Count each ASCII character, and all others together, in each text; shape (P, 129)."""
-    n_texts = tokens.offsets.size - 1
-    key = np.repeat(np.arange(0, n_texts * _N_CODES, _N_CODES), np.diff(tokens.offsets))
-    key += np.minimum(tokens.codes, _N_CODES - 1)
-    counts = np.bincount(key, minlength=n_texts * _N_CODES).reshape(n_texts, _N_CODES)
-    counts[:, _NEWLINE] -= 1  # the one that `tokenize` appends
-    return counts.astype(np.float64)
-
-
-def _sizes(tokens: TextTokens, histogram: NDArray[np.float64]) -> NDArray[np.float64]:
+def _sizes(tokens: TextTokens, counts: NDArray[np.float64]) -> NDArray[np.float64]:
     """Measure lengths, variety, nesting and lines; shape (P, len(_SIZES))."""
     codes, classes, owner, start, end = tokens.codes, tokens.classes, tokens.owner, tokens.start, tokens.end
     n_texts = tokens.offsets.size - 1
@@ -211,13 +205,13 @@ def _sizes(tokens: TextTokens, histogram: NDArray[np.float64]) -> NDArray[np.flo
     n_unique = distinct_by_text(tokens.hashes, owner, n_texts)
     word_length = np.where(is_word, end - start, 0)
     entropy = np.log(np.maximum(n_characters, 1)) - per_character * np.einsum(
-        "pc,pc->p", histogram, np.log(np.maximum(histogram, 1.0))
+        "pc,pc->p", counts, np.log(np.maximum(counts, 1.0))
     )
     depth = _depth(head, n_tokens)
 
     line_end = np.flatnonzero(codes == _NEWLINE)
     line_start = np.concatenate([_ZERO, line_end[:-1] + 1])
-    n_lines = histogram[:, _NEWLINE].astype(np.int64) + 1
+    n_lines = counts[:, _NEWLINE].astype(np.int64) + 1
     token_line = np.searchsorted(line_end, start)
     opens = first_of_runs(token_line)
     indent = start[opens] - line_start[token_line[opens]]
@@ -243,14 +237,14 @@ def _sizes(tokens: TextTokens, histogram: NDArray[np.float64]) -> NDArray[np.flo
         "unique_token_ratio": n_unique * per_token,
         "unique_tokens": n_unique,
         "entropy": entropy,
-        "distinct_characters": np.count_nonzero(histogram, axis=1),
+        "distinct_characters": np.count_nonzero(counts, axis=1),
         "words": n_words,
         "unique_words": distinct_by_text(tokens.hashes[is_word], owner[is_word], n_texts),
-        "letter_ratio": histogram[:, ord("a") : ord("z") + 1].sum(axis=1) * per_character,
-        "digit_ratio": histogram[:, ord("0") : ord("9") + 1].sum(axis=1) * per_character,
-        "space_ratio": (histogram[:, ord(" ")] + histogram[:, _NEWLINE]) * per_character,
+        "letter_ratio": counts[:, ord("a") : ord("z") + 1].sum(axis=1) * per_character,
+        "digit_ratio": counts[:, ord("0") : ord("9") + 1].sum(axis=1) * per_character,
+        "space_ratio": (counts[:, ord(" ")] + counts[:, _NEWLINE]) * per_character,
         "upper_case_ratio": tokens.upper_case * per_character,
-        "beyond_ascii_ratio": histogram[:, -1] * per_character,
+        "beyond_ascii_ratio": counts[:, -1] * per_character,
         "max_nesting": largest_by_text(depth, owner, n_texts),
         "mean_nesting": np.bincount(owner, depth, minlength=n_texts) * per_token,
         "max_indent": largest_by_text(indent, owner[opens], n_texts),
@@ -275,7 +269,7 @@ def _depth(head: NDArray[np.uint16], n_tokens: NDArray[np.int64]) -> NDArray[np.
 @cache
 def _mark_table() -> NDArray[np.float64]:
     """Tabulate which characters each column of marks counts; shape (129, len(_MARKS))."""
-    table = np.zeros((_N_CODES, len(_MARKS)))
+    table = np.zeros((N_CODES, len(_MARKS)))
     for column, marks in enumerate(_MARKS.values()):
         table[[ord(mark) for mark in marks], column] = 1.0
     return table

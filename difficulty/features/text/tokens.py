@@ -15,8 +15,12 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.ragged import offsets_of
+
 # Character classes; the order is used: everything from DIGIT on is a word character.
 SPACE, MARK, DIGIT, LETTER = 0, 1, 2, 3
+N_CODES = 129
+"""Characters that are told apart in counts: ASCII, and one for everything beyond it."""
 # Characters beyond this position in a token share one weight, so only their order is lost.
 _MAX_POSITION = 63
 # Texts are worked on in pieces of this many characters: about 100 bytes per character stay near the cache.
@@ -117,8 +121,7 @@ def tokenize(texts: Sequence[str]) -> TextTokens:
     # Lone surrogates (broken input) pass through as characters like any other.
     buffer = "\n".join([*texts, ""]).encode("utf-32-le", "surrogatepass")
     raw = (np.frombuffer(buffer, dtype="<u4") & 0xFFFF).astype(np.uint16)
-    offsets = np.zeros(len(texts) + 1, dtype=np.int64)
-    np.cumsum([len(text) + 1 for text in texts], out=offsets[1:])
+    offsets = offsets_of(np.array([len(text) + 1 for text in texts]))
     lower, character_class = _tables()
     codes = lower[raw]
     classes = character_class[raw]
@@ -168,6 +171,12 @@ def hash_words(words: Sequence[str]) -> NDArray[np.uint64]:
 def mix(codes: NDArray[np.uint16]) -> NDArray[np.uint64]:
     """Return a random-looking 64-bit number for each character code."""
     return _mixed()[codes]
+
+
+def histogram(codes: NDArray[np.uint16], owner: NDArray[np.int64], n_texts: int) -> NDArray[np.int64]:
+    """Count each ASCII character, and all others together, in each of P = `n_texts` texts; shape (P, 129)."""
+    key = owner * N_CODES + np.minimum(codes, N_CODES - 1)
+    return np.bincount(key, minlength=n_texts * N_CODES).reshape(n_texts, N_CODES)
 
 
 def distinct_by_text(hashes: NDArray[np.uint64], owner: NDArray[np.int64], n_texts: int) -> NDArray[np.int64]:
