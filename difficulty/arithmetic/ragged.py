@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,24 @@ def offsets_of(sizes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     array([0, 2, 2, 5])
     """
     return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(sizes, dtype=np.int64)])
+
+
+def like_lengths(lengths: Sequence[int], most: int, *, multiple: int = 1) -> list[list[int]]:
+    """Split rows into batches of like length: each of one row, or of at most `most` entries after its rows
+    are padded to the longest of them, and to a multiple of `multiple`.
+
+    Examples
+    --------
+    >>> like_lengths([30, 10, 16, 32], 64)
+    [[1, 2], [0, 3]]
+    """
+    batches: list[list[int]] = []
+    for row in sorted(range(len(lengths)), key=lengths.__getitem__):
+        padded = -(-lengths[row] // multiple) * multiple
+        if not batches or (len(batches[-1]) + 1) * padded > most:
+            batches.append([])
+        batches[-1].append(row)
+    return batches
 
 
 def places(starts: NDArray[np.integer[Any]], sizes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.ragged import like_lengths
 from difficulty.errors import InvalidInputError, require
 from difficulty.features.hidden_cache import HiddenCache, fingerprint_files, fingerprint_weights, state_key
 from difficulty.prompt import Prompt
@@ -159,7 +160,7 @@ class HiddenStates:
                     "lost their beginning; raise max_prompt_tokens to read them whole",
                     stacklevel=2,
                 )
-            for batch in _batches([len(ids) for ids in tokens], self.batch_tokens):
+            for batch in like_lengths([len(ids) for ids in tokens], self.batch_tokens):
                 states = self._forward([tokens[place] for place in batch])
                 for place, state in zip(batch, states, strict=True):
                     index, key = missing[place]
@@ -298,17 +299,3 @@ class HiddenStates:
         if not isinstance(self.model, str):
             return str(self.model.dtype).removeprefix("torch.")
         return self.dtype or ("bfloat16" if self._device_name().startswith("cuda") else "float32")
-
-
-def _batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
-    """Yield places of similar length, so that a batch holds at most `batch_tokens` with its padding."""
-    order = sorted(range(len(lengths)), key=lambda place: lengths[place])
-    batch: list[int] = []
-    for place in order:
-        # Ascending: the newcomer is the longest, and all others are padded to it.
-        if batch and (len(batch) + 1) * lengths[place] > batch_tokens:
-            yield batch
-            batch = []
-        batch.append(place)
-    if batch:
-        yield batch

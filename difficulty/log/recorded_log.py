@@ -65,7 +65,6 @@ class RecordedLog:
         "_local",
         "_near",
         "_pools",
-        "_rows",
         "_valued_by",
     )
 
@@ -86,8 +85,7 @@ class RecordedLog:
         self._digest: str | None = None
         self._near: NearDuplicates | None = None
         self._pools: dict[str, SamplePool] = {}
-        self._lines: dict[tuple[int, int], int] | None = None
-        self._rows: dict[str, int] = {}
+        self._lines: dict[tuple[str, int], int] | None = None
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
@@ -229,13 +227,12 @@ class RecordedLog:
         index = self._generator_index(generator)
         if self._lines is None:
             lines = self._columns.lines
-            independent = np.flatnonzero(self._kinds == INDEPENDENT)
-            owners = zip(
-                lines.prompt[independent].tolist(), lines.generator[independent].tolist(), strict=True
-            )
-            self._lines = dict(zip(owners, independent.tolist(), strict=True))
-            self._rows = {prompt.id: row for row, prompt in enumerate(self.prompts)}
-        line = self._lines.get((self._rows.get(prompt_id, -1), index))
+            independent = np.flatnonzero(self._kinds == INDEPENDENT).tolist()
+            self._lines = {
+                (self.prompts[lines.prompt[line]].id, int(lines.generator[line])): line
+                for line in independent
+            }
+        line = self._lines.get((prompt_id, index))
         return [] if line is None else samples_of(self._columns, line)
 
     def answers(self, prompt_id: str) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from difficulty.arithmetic.arrays import FloatArray
 from difficulty.arithmetic.nested import apart, nested
 from difficulty.errors import InvalidInputError
 from difficulty.predictor.success_rates import mean_rates, means_outside
-from difficulty.trees.grown_boosters import trees_of_booster
+from difficulty.trees.grown_boosters import trees_of_boosters
 from difficulty.trees.trees import Trees
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def fit_boosted_rates(
     base = _log_odds(mean_rates(rates, known, otherwise=0.5))
     out_of_fold = _log_odds(means_outside(rates, known, folds, otherwise=0.5))
     ends: list[int] = []
-    grown: list[Trees] = []
+    grown: list[lightgbm.Booster] = []
     members = [folds == fold for fold in np.unique(folds)]
     parts = [_Part.of(table, ~held, held) for held in members]
     whole = lightgbm.Dataset(
@@ -192,9 +192,10 @@ def fit_boosted_rates(
                     )
             whole.set_label(rate).set_weight(counts.astype(np.float64))
             booster = lightgbm.train({**_BOOSTING, "seed": seed}, whole, num_boost_round=rounds)
-            grown.append(trees_of_booster(booster))
-        ends.append(sum(trees.n_trees for trees in grown))
-    boosted = BoostedRates(base=base, ends=np.array(ends, dtype=np.int64), trees=_joined(grown))
+            grown.append(booster)
+        ends.append(sum(booster.num_trees() for booster in grown))
+    trees = trees_of_boosters(*grown) if grown else None
+    boosted = BoostedRates(base=base, ends=np.array(ends, dtype=np.int64), trees=trees)
     return FittedBoosting(boosted, out_of_fold)
 
 
@@ -260,23 +261,3 @@ def _cross_entropy(mean: float, rates: FloatArray) -> float:
 def _log_odds(rates: FloatArray) -> FloatArray:
     share = rates.clip(_CLIP, 1 - _CLIP)
     return np.asarray(np.log(share / (1 - share)))
-
-
-def _joined(grown: list[Trees]) -> Trees | None:
-    """Return the trees of several models as one value."""
-    if not grown:
-        return None
-    first = np.cumsum([0, *(len(trees.feature) for trees in grown)])
-    nodes: dict[str, NDArray[Any]] = {
-        name: np.concatenate([getattr(trees, name) for trees in grown])
-        for name in ("feature", "threshold", "missing", "value")
-    }
-    for name in ("left", "right"):
-        nodes[name] = np.concatenate(
-            [
-                np.where(getattr(trees, name) < 0, -1, getattr(trees, name) + start)
-                for trees, start in zip(grown, first[:-1], strict=True)
-            ]
-        )
-    root = np.concatenate([trees.root + start for trees, start in zip(grown, first[:-1], strict=True)])
-    return Trees(n_features=grown[0].n_features, root=root, **nodes)

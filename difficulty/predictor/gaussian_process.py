@@ -30,6 +30,7 @@ _MAX_ROWS: Final = 2000
 _CLIP: Final = 4.0
 # A feature that the forest never splits on still counts a little.
 _LEAST_RELEVANCE: Final = 0.1
+_ARRAYS: Final = ("centre", "spread", "bend", "rows", "weights", "offset")
 _CHUNK_ROWS: Final = 128
 _MAX_ENTRIES: Final = 1 << 26
 
@@ -109,8 +110,7 @@ class GaussianProcess:
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return what `from_arrays` needs, without pickle."""
-        names = ("centre", "spread", "bend", "rows", "weights", "offset")
-        return {"reach": np.array(self.reach), **{name: getattr(self, name) for name in names}}
+        return {"reach": np.array(self.reach), **{name: getattr(self, name) for name in _ARRAYS}}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> GaussianProcess:
@@ -121,13 +121,13 @@ class GaussianProcess:
         InvalidInputError
             When an array is missing or foreign, or they do not fit together.
         """
-        names = {"centre", "spread", "bend", "rows", "weights", "offset", "reach"}
-        if set(arrays) != names:
-            raise InvalidInputError(f"arrays of a Gaussian process are {sorted(names)}, got {sorted(arrays)}")
+        names = sorted((*_ARRAYS, "reach"))
+        if sorted(arrays) != names:
+            raise InvalidInputError(f"arrays of a Gaussian process are {names}, got {sorted(arrays)}")
         reach = arrays["reach"]
         if reach.dtype.kind != "f" or reach.shape != ():
             raise InvalidInputError("reach of a Gaussian process must be one number")
-        return cls(reach=float(reach), **{name: arrays[name] for name in names - {"reach"}})
+        return cls(reach=float(reach), **{name: arrays[name] for name in _ARRAYS})
 
 
 class FittedProcess(NamedTuple):

@@ -35,28 +35,31 @@ _MISSING: Final = np.array(
 )
 
 
-def trees_of_booster(booster: lightgbm.Booster, *, n_trees: int | None = None) -> Trees:
-    """Return the trees of a model that LightGBM has just grown; by default all of them.
+def trees_of_boosters(*boosters: lightgbm.Booster, n_trees: int | None = None) -> Trees:
+    """Return the trees of models that LightGBM has just grown on the same features, one after the other; by
+    default all of them.
 
     Raises
     ------
     InvalidInputError
-        When the model has other than numeric features, several classes, or no tree.
+        When a model has other than numeric features, several classes, or no tree.
     """
-    text, _, _ = booster.model_to_string(num_iteration=n_trees).partition("end of trees")
-    header, *blocks = (_entries(block) for block in text.split("\nTree="))
-    if "average_output" in header or any(header.get(key, right) != right for key, right in _HEADER.items()):
-        raise InvalidInputError("models of LightGBM must give one score, the sum of their trees")
-    if not blocks:
-        raise InvalidInputError("a LightGBM model has no trees")
     parts: list[Mapping[str, NDArray[Any]]] = []
     root = [0]
-    for block in blocks:
-        parts.append(_nodes(block, first=root[-1]))
-        root.append(root[-1] + len(parts[-1]["feature"]))
+    for booster in boosters:
+        text, _, _ = booster.model_to_string(num_iteration=n_trees).partition("end of trees")
+        header, *blocks = (_entries(block) for block in text.split("\nTree="))
+        if "average_output" in header or any(
+            header.get(key, right) != right for key, right in _HEADER.items()
+        ):
+            raise InvalidInputError("models of LightGBM must give one score, the sum of their trees")
+        if not blocks:
+            raise InvalidInputError("a LightGBM model has no trees")
+        for block in blocks:
+            parts.append(_nodes(block, first=root[-1]))
+            root.append(root[-1] + len(parts[-1]["feature"]))
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    n_features = int(header["max_feature_idx"]) + 1
-    return Trees(n_features=n_features, root=np.array(root[:-1], dtype=np.int64), **joined)
+    return Trees(n_features=boosters[0].num_feature(), root=np.array(root[:-1], dtype=np.int64), **joined)
 
 
 def _entries(block: str) -> dict[str, str]:

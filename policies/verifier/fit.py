@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import SamplePool
-from difficulty.trees.grown_boosters import trees_of_booster
+from difficulty.trees.grown_boosters import trees_of_boosters
 from difficulty.trees.plain import PlainTrees
 from policies.verifier.answer_features import COLUMNS, answer_features
 from policies.verifier.learned_verifier import CorrectnessModel, LearnedScorer
@@ -112,7 +112,7 @@ def fit_correctness(log: SampleLog, generator: str, *, seed: int = 0, n_folds: i
 
     def model_of(fit: _Fit) -> CorrectnessModel:
         n_trees = counts[chosen]
-        trees = PlainTrees.of(trees_of_booster(fit.booster, n_trees=n_trees)) if n_trees else None
+        trees = PlainTrees.of(trees_of_boosters(fit.booster, n_trees=n_trees)) if n_trees else None
         return CorrectnessModel(
             generator=generator,
             columns=columns,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.log.sample_log import SampleLog
-from difficulty.trees.grown_boosters import trees_of_booster
+from difficulty.trees.grown_boosters import trees_of_boosters
 from policies.answering.answering import Answering
 from policies.answering.confidence import ConfidenceModel
 from policies.answering.evidence import FEATURES, Usual, evidence_of
@@ -223,7 +223,7 @@ class _Grown(NamedTuple):
             scale=self.scale,
             weights=self.weights,
             intercept=self.intercept,
-            trees=None if self.booster is None else trees_of_booster(self.booster),
+            trees=None if self.booster is None else trees_of_boosters(self.booster),
         )
 
 

@@ -19,7 +19,7 @@ from difficulty.generator import Generator
 from policies.table.table import CourseTable
 from training.evaluation.bed import TestBed
 from training.evaluation.comparison import on
-from training.frontier import estimate
+from training.frontier import estimate, number
 from training.policy import masks
 
 # Inference tokens per pre-training token that Snell et al. consider, and infinity: inference alone.
@@ -74,9 +74,7 @@ def flops_matched(
         difference = value[:, column] - value[:, large]
         lines.append(
             {
-                "inference_per_pretraining_token": None
-                if np.isinf(inference_per_pretraining)
-                else inference_per_pretraining,
+                "inference_per_pretraining_token": number(inference_per_pretraining),
                 "samples_freed": round(freed, 2),
                 "samples_used": courses[column].n,
                 "limited_by_log": bool(freed >= 2 * courses[column].n),

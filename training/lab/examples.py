@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.ragged import like_lengths
 from training.lab import DIRECT_TEMPLATE, REVISION_REQUEST, REVISION_SEPARATOR, STEPS_TEMPLATE
 from training.lab.tasks import MAX_DIGITS, MAX_STEPS, STEP_DELIMITER, WordProblem, draw_problem
 from training.lab.writers import write_solution
@@ -21,6 +22,7 @@ from training.lab.writers import write_solution
 NOT_LEARNED = -100
 """Stands where nothing is to be learned, in every batch."""
 
+_MULTIPLE = 16  # that sequences are padded to: few widths keep memory from fragmenting
 _DIGIT_WEIGHTS = np.array([0.30, 0.40, 0.30])
 _DRILL_DIGIT_WEIGHTS = np.array([0.10, 0.40, 0.50])  # long numbers have the most facts to learn
 _DIRECT = {1: 0.7, 2: 0.5, 3: 0.1}  # share of direct answers by steps; beyond three they are guesses
@@ -176,35 +178,15 @@ def mixed_batches(
     encoded: Sequence[Encoded], rng: np.random.Generator, tokenizer: Any, *, batch_tokens: int
 ) -> Iterator[Batch]:
     """Yield each sequence once, in batches of like length that come in random order."""
-    groups = group_by_length([len(tokens) for tokens, _ in encoded], batch_tokens)
+    groups = like_lengths([len(tokens) for tokens, _ in encoded], batch_tokens, multiple=_MULTIPLE)
     for position in rng.permutation(len(groups)):
         yield padded([encoded[index] for index in groups[position]], tokenizer)
 
 
-def group_by_length(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
-    """Split sequences into batches of at most `batch_tokens` tokens, padding included.
-
-    Examples
-    --------
-    >>> group_by_length([30, 10, 16, 32], 64)
-    [[1, 2], [0, 3]]
-    """
-    groups: list[list[int]] = [[]]
-    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if groups[-1] and (len(groups[-1]) + 1) * padded_width(lengths[index]) > batch_tokens:
-            groups.append([])
-        groups[-1].append(index)
-    return groups
-
-
-def padded_width(length: int) -> int:
-    """Return the multiple of 16 that a sequence is padded to: few widths keep memory from fragmenting."""
-    return -(-length // 16) * 16
-
-
 def padded(sequences: Sequence[Encoded], tokenizer: Any) -> Batch:
-    """Pad sequences on the right, to the width of the longest."""
-    width = padded_width(max(len(tokens) for tokens, _ in sequences))
+    """Pad sequences on the right."""
+    longest = max(len(tokens) for tokens, _ in sequences)
+    width = -(-longest // _MULTIPLE) * _MULTIPLE
     input_ids = np.full((len(sequences), width), tokenizer.pad_token_id, dtype=np.int64)
     targets = np.full((len(sequences), width), NOT_LEARNED, dtype=sequences[0].targets.dtype)
     for row, (tokens, learned) in enumerate(sequences):

@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from difficulty.errors import InvalidInputError
-from difficulty.trees.grown_boosters import trees_of_booster
+from difficulty.trees.grown_boosters import trees_of_boosters
 
 QUIET: dict[str, Any] = {"verbosity": -1, "num_threads": 1, "deterministic": True, "min_data_in_leaf": 5}
 
@@ -50,7 +50,7 @@ def grown(rows: np.ndarray, rounds: int = 40, **parameters: Any) -> lightgbm.Boo
 )
 def test_predictions_are_those_of_lightgbm_to_the_bit(parameters: dict[str, Any], holes: float) -> None:
     booster = grown(table(0, 400, holes=holes), **parameters)
-    trees = trees_of_booster(booster)
+    trees = trees_of_boosters(booster)
     for seed, n_rows in ((1, 1), (2, 1000)):
         rows = table(seed, n_rows, holes=0.2)
         rows[: n_rows // 10] *= 1e12
@@ -60,7 +60,7 @@ def test_predictions_are_those_of_lightgbm_to_the_bit(parameters: dict[str, Any]
 
 def test_numbers_at_a_threshold_go_where_lightgbm_sends_them() -> None:
     booster = grown(table(0, 400, holes=0.1))
-    trees = trees_of_booster(booster)
+    trees = trees_of_boosters(booster)
     cuts = np.unique(trees.threshold[trees.feature >= 0])
     cuts = cuts[np.abs(cuts) < 1e9]
     near = [np.nextafter(cuts, end) for end in (np.inf, -np.inf)]
@@ -73,12 +73,12 @@ def test_the_first_trees_are_those_of_fewer_rounds() -> None:
     rows = table(0, 300, holes=0.1)
     booster = grown(rows)
     few = booster.predict(rows, raw_score=True, num_iteration=7)
-    assert_array_equal(trees_of_booster(booster, n_trees=7).predict(rows)[:, 0], few)
+    assert_array_equal(trees_of_boosters(booster, n_trees=7).predict(rows)[:, 0], few)
 
 
 def test_a_model_that_learned_nothing_is_one_leaf() -> None:
     booster = grown(np.zeros((50, 6)), rounds=2)
-    trees = trees_of_booster(booster)
+    trees = trees_of_boosters(booster)
     assert trees.depth == 0
     rows = table(1, 20, holes=0.1)
     assert_array_equal(trees.predict(rows)[:, 0], booster.predict(rows, raw_score=True))
@@ -103,4 +103,4 @@ def other_models() -> list[lightgbm.Booster]:
 @pytest.mark.parametrize("booster", other_models(), ids=["classes", "linear", "categories", "mean of trees"])
 def test_models_that_predict_in_another_way_are_refused(booster: lightgbm.Booster) -> None:
     with pytest.raises(InvalidInputError, match="LightGBM must"):
-        trees_of_booster(booster)
+        trees_of_boosters(booster)

@@ -17,7 +17,7 @@ from difficulty import SampleLog
 from difficulty.errors import InvalidBundleError, InvalidInputError, VerifierError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
-from difficulty.trees.grown_boosters import trees_of_booster
+from difficulty.trees.grown_boosters import trees_of_boosters
 from difficulty.trees.plain import PlainTrees
 from planner.answers.rules import RecordedAnswer
 from planner.ports.ports import ScoreRequest
@@ -222,7 +222,7 @@ def grown() -> tuple[lightgbm.Booster, CorrectnessModel]:
     data = lightgbm.Dataset(rows, label=(pool.correct[valid] == 1).astype(float))
     settings = {"objective": "binary", "num_leaves": 6, "verbose": -1, "num_threads": 1}
     booster = lightgbm.train(settings, data, num_boost_round=20)
-    plain = PlainTrees.of(trees_of_booster(booster))
+    plain = PlainTrees.of(trees_of_boosters(booster))
     return booster, msgspec.structs.replace(fitted(), trees=plain)
 
 
