@@ -38,9 +38,9 @@ from training.evaluation.uniform import against_uniform
 from training.frontier import bootstrap_weights
 from training.menu.learned_verifiers import measure_learned_verifiers
 from training.report.canvas import FigureStyle
+from training.report.figures import draw_figures
 from training.report.names import BEST_RULE, OURS, STATIC
 from training.report.report import Report
-from training.report.write import write_report
 
 _FEWEST_REPLICATES: Final = 100
 _HINDSIGHT: Final = "hindsight (half B)"
@@ -141,9 +141,8 @@ def evaluate(
     comparison = compare(played, weights, reference=STATIC)
     budgets = comparison.budgets
     ours, static = played[OURS], played[STATIC]
-    versus = {name: item for name, item in played.items() if name not in (OURS, STATIC, _HINDSIGHT)}
-    for name in uniform:
-        del versus[name]
+    apart = {OURS, STATIC, _HINDSIGHT, *uniform}
+    versus = {name: item for name, item in played.items() if name not in apart}
     plans = plan_batch(planner, bed, budgets, seed=seed)
     tell("bootstrap", 1, 1)
     belief = planner.belief(kept.prompts)
@@ -200,9 +199,17 @@ def evaluate(
     )
     if out is not None:
         tell("figures", 0, 1)
-        write_report(report, Path(out), figures)
+        _write(report, Path(out), figures)
         tell("figures", 1, 1)
     return report
+
+
+def _write(report: Report, folder: Path, style: FigureStyle) -> None:
+    """Write ``report.json``, ``report.md`` and the figures into a folder, as PNG whatever else is asked."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.json").write_bytes(report.to_json())
+    (folder / "report.md").write_text(report.to_markdown(), encoding="utf-8")
+    draw_figures(report, folder, style._replace(formats=tuple(dict.fromkeys(("png", *style.formats)))))
 
 
 class _Renamed(NamedTuple):

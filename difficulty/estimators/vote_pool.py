@@ -46,41 +46,13 @@ def as_codes(answer: ArrayLike) -> IntArray:
     return codes.astype(np.int64)
 
 
-def as_labels(correct: ArrayLike) -> IntArray:
-    """Validate labels.
-
-    Parameters
-    ----------
-    correct : array_like of int or bool
-        1 correct, 0 wrong, -1 unknown.
-
-    Returns
-    -------
-    numpy.ndarray of int64, the same shape
-
-    Raises
-    ------
-    InvalidInputError
-        When an entry is something else.
-
-    Examples
-    --------
-    >>> as_labels([True, False]).tolist()
-    [1, 0]
-    """
-    labels = np.asarray(correct)
-    if labels.size and (labels.dtype.kind not in "iub" or not np.isin(labels, (-1, 0, 1)).all()):
-        raise InvalidInputError("correct must hold 1 (correct), 0 (wrong) or -1 (unknown)")
-    return labels.astype(np.int64)
-
-
 def as_values(correct: ArrayLike) -> FloatArray:
     """Return what samples are worth: labels as 1 and 0, floats as they are; NaN for unknown.
 
     Parameters
     ----------
     correct : array_like
-        Labels as in `as_labels`, or finite floats on any scale, NaN for unknown.
+        Labels, which are 1, 0 or -1, or finite floats on any scale, NaN for unknown.
 
     Raises
     ------
@@ -94,7 +66,9 @@ def as_values(correct: ArrayLike) -> FloatArray:
     """
     values = np.asarray(correct)
     if values.dtype.kind != "f":
-        labels = as_labels(values)
+        if values.size and (values.dtype.kind not in "iub" or not np.isin(values, (-1, 0, 1)).all()):
+            raise InvalidInputError("correct must hold 1 (correct), 0 (wrong) or -1 (unknown)")
+        labels = values.astype(np.int64)
         return np.where(labels < 0, np.nan, labels).astype(np.float64)
     if np.isinf(values).any():
         raise InvalidInputError("values of samples must be finite, or NaN where unknown; got an infinite one")

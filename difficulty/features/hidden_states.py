@@ -136,37 +136,35 @@ class HiddenStates:
             When the model has no such layer, or a cached file is damaged.
         """
         texts = [self._render(prompt) for prompt in prompts]
-        known = [index for index, text in enumerate(texts) if text is not None]
-        keys = [state_key(self.description(), texts[index] or "") for index in known]
+        keys = {
+            index: state_key(self.description(), text) for index, text in enumerate(texts) if text is not None
+        }
         cache = HiddenCache(self.cache_dir) if self.cache_dir is not None else None
         rows: dict[int, NDArray[np.float32]] = {}
         if cache is not None:
-            for index, key in zip(known, keys, strict=True):
-                state = cache.get(key)
-                if state is not None:
-                    rows[index] = state
-        missing = [(index, key) for index, key in zip(known, keys, strict=True) if index not in rows]
+            kept = {index: cache.get(key) for index, key in keys.items()}
+            rows = {index: state for index, state in kept.items() if state is not None}
+        missing = [index for index in keys if index not in rows]
         n_prompt_tokens = np.zeros(len(prompts), dtype=np.int64)
         truncated = np.zeros(len(prompts), dtype=np.bool_)
-        if missing:
-            tokens = [self._encode(prompts[index], texts[index] or "") for index, _ in missing]
-            for place, (index, _) in enumerate(missing):
-                truncated[index] = len(tokens[place]) > self.max_prompt_tokens
-                tokens[place] = tokens[place][-self.max_prompt_tokens :]
-                n_prompt_tokens[index] = len(tokens[place])
-            if truncated.any():
-                warnings.warn(
-                    f"{int(truncated.sum())} prompts are longer than {self.max_prompt_tokens} tokens and "
-                    "lost their beginning; raise max_prompt_tokens to read them whole",
-                    stacklevel=2,
-                )
-            for batch in like_lengths([len(ids) for ids in tokens], self.batch_tokens):
-                states = self._forward([tokens[place] for place in batch])
-                for place, state in zip(batch, states, strict=True):
-                    index, key = missing[place]
-                    rows[index] = state
-                    if cache is not None:
-                        cache.put(key, state)
+        tokens = [self._encode(prompts[index], texts[index] or "") for index in missing]
+        for place, index in enumerate(missing):
+            truncated[index] = len(tokens[place]) > self.max_prompt_tokens
+            tokens[place] = tokens[place][-self.max_prompt_tokens :]
+            n_prompt_tokens[index] = len(tokens[place])
+        if truncated.any():
+            warnings.warn(
+                f"{int(truncated.sum())} prompts are longer than {self.max_prompt_tokens} tokens and "
+                "lost their beginning; raise max_prompt_tokens to read them whole",
+                stacklevel=2,
+            )
+        for batch in like_lengths([len(ids) for ids in tokens], self.batch_tokens):
+            states = self._forward([tokens[place] for place in batch])
+            for place, state in zip(batch, states, strict=True):
+                index = missing[place]
+                rows[index] = state
+                if cache is not None:
+                    cache.put(keys[index], state)
         width = next(iter(rows.values())).size if rows else 0
         result = np.full((len(prompts), width), np.nan, dtype=np.float32)
         for index, state in rows.items():

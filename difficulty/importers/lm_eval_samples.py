@@ -28,10 +28,10 @@ def has_samples(row: Mapping[str, Any]) -> bool:
     (True, False)
     """
     responses = row["resps"]
-    if not isinstance(responses, list) or len(responses) != 1:
-        return (
-            not isinstance(responses, list) or not responses
-        )  # broken ones are reported where they are read
+    if not isinstance(responses, list) or not responses:
+        return True  # broken ones are reported where they are read
+    if len(responses) > 1:
+        return False
     texts = responses[0] if isinstance(responses[0], list) else responses
     return bool(texts) and all(isinstance(text, str) for text in texts)
 

@@ -7,7 +7,7 @@ scikit-learn takes them. It assumes a fitted forest; growing it is left to sciki
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,22 +17,11 @@ from difficulty.errors import InvalidInputError
 from difficulty.trees.descent import LARGEST, Missing
 from difficulty.trees.trees import Trees
 
-
-class Forest(Protocol):
-    """A fitted ``ExtraTreesRegressor`` or ``RandomForestRegressor``."""
-
-    @property
-    def n_features_in_(self) -> int:
-        """Columns that it was fitted on."""
-        ...
-
-    @property
-    def estimators_(self) -> Sequence[Any]:
-        """Its trees."""
-        ...
+if TYPE_CHECKING:
+    from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
 
 
-def trees_of_forest(forest: Forest) -> Trees:
+def trees_of_forest(forest: ExtraTreesRegressor | RandomForestRegressor) -> Trees:
     """Return the trees of a regression forest.
 
     Parameters

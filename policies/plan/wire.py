@@ -105,13 +105,10 @@ def plan_from_json(line: bytes | str) -> AllocationPlan:
     try:
         schema = msgspec.json.decode(line, type=_Schema).schema
         if schema not in _WIRES:
+            newer, known = schema > PLAN_SCHEMA, ", ".join(map(str, _WIRES))
+            remedy = "upgrade ttc-planner" if newer else "write the plan again with this version"
             raise InvalidInputError(
-                f"a plan of schema {schema} cannot be read, only schema {', '.join(map(str, _WIRES))}; "
-                + (
-                    "upgrade ttc-planner"
-                    if schema > PLAN_SCHEMA
-                    else "write the plan again with this version"
-                )
+                f"a plan of schema {schema} cannot be read, only schema {known}; {remedy}"
             )
         return _plan(msgspec.json.decode(line, type=_WIRES[schema]))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -195,16 +195,6 @@ def _fold_prompts(
     return pool, folds
 
 
-def _draw_sets(
-    n: NDArray[np.int64], width: int, n_draws: int, rng: np.random.Generator, members: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Draw sets of `width` from each prompt's n samples; row indices (S, 1) and column indices (S, width)."""
-    sizes = np.repeat(n, n_draws)
-    noise = rng.random((len(sizes), int(n.max())))
-    noise[np.arange(noise.shape[1]) >= sizes[:, None]] = np.inf
-    return np.repeat(members, n_draws)[:, None], noise.argsort(axis=1)[:, :width]
-
-
 def _draw_rows(pool: SamplePool, columns: Sequence[str], rng: np.random.Generator) -> _Rows:
     """Draw sets of several widths from each prompt; one row per answered sample in a set."""
     parts = []
@@ -213,7 +203,10 @@ def _draw_rows(pool: SamplePool, columns: Sequence[str], rng: np.random.Generato
         members = np.flatnonzero((pool.n >= width) & ~pool.counts_only)
         if members.size == 0:
             continue
-        rows, picks = _draw_sets(pool.n[members], width, max(1, n_samples // width), rng, members)
+        rows = np.repeat(members, max(1, n_samples // width))[:, None]
+        noise = rng.random((len(rows), int(pool.n[members].max())))
+        noise[np.arange(noise.shape[1]) >= pool.n[rows]] = np.inf
+        picks = noise.argsort(axis=1)[:, :width]
         answer = pool.answer[rows, picks]
         features = answer_features(answer, **{name: getattr(pool, name)[rows, picks] for name in columns})
         valid = answer >= 0

@@ -62,39 +62,35 @@ class Planned(NamedTuple):
 
 def plan_batch(planner: Planner, bed: TestBed, budgets: Sequence[float], *, seed: int = 0) -> list[Planned]:
     """Plan all test prompts at each budget, or at the least that is expected to buy one course each."""
-    with warnings.catch_warnings():
-        # They are counted instead, once and in the report.
-        warnings.simplefilter("ignore", UnfamiliarPromptsWarning)
-        return _plan_batch(planner, bed, budgets, seed)
-
-
-def _plan_batch(planner: Planner, bed: TestBed, budgets: Sequence[float], seed: int) -> list[Planned]:
     unit = check_unit(planner.bundle.unit)
     place = {course: column for column, course in enumerate(bed.subject.courses)}
     rows = np.arange(len(bed))
     batch = []
-    for budget in budgets:
-        try:
-            plans = planner.plan(bed.prompts, budget=Budget(limit=budget, unit=unit), seed=seed)
-        except InvalidBudgetError as error:
-            if error.least is None:
-                raise
-            least = error.least * _ROUNDING / len(bed)
-            plans = planner.plan(bed.prompts, budget=Budget(limit=least, unit=unit), seed=seed)
-        column = np.array([place[plan.course] for plan in plans if plan.course is not None])
-        like = np.array([plan.familiarity for plan in plans if plan.familiarity is not None])
-        batch.append(
-            Planned(
-                budget,
-                column,
-                np.array([plan.expected_accuracy for plan in plans]),
-                np.array([plan.expected_cost for plan in plans]),
-                bed.measured.value[rows, column],
-                bed.measured.cost[rows, column] + bed.reading,
-                int((like < STRANGE).sum()),
-                like if len(like) else None,
+    with warnings.catch_warnings():
+        # They are counted instead, once and in the report.
+        warnings.simplefilter("ignore", UnfamiliarPromptsWarning)
+        for budget in budgets:
+            try:
+                plans = planner.plan(bed.prompts, budget=Budget(limit=budget, unit=unit), seed=seed)
+            except InvalidBudgetError as error:
+                if error.least is None:
+                    raise
+                least = error.least * _ROUNDING / len(bed)
+                plans = planner.plan(bed.prompts, budget=Budget(limit=least, unit=unit), seed=seed)
+            column = np.array([place[plan.course] for plan in plans if plan.course is not None])
+            like = np.array([plan.familiarity for plan in plans if plan.familiarity is not None])
+            batch.append(
+                Planned(
+                    budget,
+                    column,
+                    np.array([plan.expected_accuracy for plan in plans]),
+                    np.array([plan.expected_cost for plan in plans]),
+                    bed.measured.value[rows, column],
+                    bed.measured.cost[rows, column] + bed.reading,
+                    int((like < STRANGE).sum()),
+                    like if len(like) else None,
+                )
             )
-        )
     return batch
 
 

@@ -49,8 +49,7 @@ class Example:
     results_only: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """Sequences padded on the right.
 
     Parameters

@@ -23,7 +23,7 @@ from training.lab import DIRECT_TEMPLATE, STEPS_TEMPLATE
 from training.lab.examples import revision_example
 from training.lab.rewards import score_steps, split_steps
 from training.lab.sampling import sample, solutions
-from training.lab.tasks import MAX_DIGITS, MAX_STEPS, WordProblem, draw_problems, grade
+from training.lab.tasks import WordProblem, draw_cells, draw_problems, grade
 
 _GREEDY = 1e-4  # a temperature at which the likeliest token is all but certain
 
@@ -74,24 +74,19 @@ def pass_at_1_table(
     models: LabModels, *, template: str, n_problems: int, n: int, temperature: float, seed: int
 ) -> list[dict[str, float]]:
     """Return pass@1 by steps and digits, with a standard error over problems."""
-    cells = [(steps, digits) for digits in range(1, MAX_DIGITS + 1) for steps in range(1, MAX_STEPS + 1)]
-    problems = [
-        problem
-        for steps, digits in cells
-        for problem in draw_problems(n=n_problems, seed=seed, n_steps=steps, n_digits=digits)
-    ]
+    problems = draw_cells(n_problems, seed=seed)
     model, _, tokenizer = models
     drawn = solutions(model, tokenizer, problems, n=n, seed=seed, template=template, temperature=temperature)
-    means = _graded(problems, drawn).mean(axis=1).reshape(len(cells), n_problems)
+    means = _graded(problems, drawn).mean(axis=1).reshape(-1, n_problems)
     return [
         {
-            "n_steps": steps,
-            "n_digits": digits,
+            "n_steps": problem.n_steps,
+            "n_digits": problem.n_digits,
             "pass_at_1": float(found.mean()),
             "standard_error": float(found.std(ddof=1) / np.sqrt(n_problems)),
             "share_between": float(((found > 0.1) & (found < 0.9)).mean()),
         }
-        for (steps, digits), found in zip(cells, means, strict=True)
+        for problem, found in zip(problems[::n_problems], means, strict=True)
     ]
 
 

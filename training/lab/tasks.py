@@ -140,6 +140,16 @@ def draw_problems(
     )
 
 
+def draw_cells(n: int, *, seed: int) -> tuple[WordProblem, ...]:
+    """Draw `n` problems of each number of digits and steps, together."""
+    return tuple(
+        problem
+        for digits in range(1, MAX_DIGITS + 1)
+        for steps in range(1, MAX_STEPS + 1)
+        for problem in draw_problems(n=n, seed=seed, n_steps=steps, n_digits=digits)
+    )
+
+
 def draw_problem(rng: np.random.Generator, *, n_steps: int, n_digits: int) -> WordProblem:
     """Draw one problem of the given difficulty from a random stream."""
     name, pronoun = _NAMES[rng.integers(len(_NAMES))]
@@ -204,13 +214,7 @@ def vocabulary_texts() -> tuple[str, ...]:
 
 
 def _choices(name: str, given: int | Sequence[int] | None, highest: int) -> tuple[int, ...]:
-    values = (
-        tuple(range(1, highest + 1))
-        if given is None
-        else (given,)
-        if isinstance(given, int)
-        else tuple(given)
-    )
+    values = tuple(range(1, highest + 1) if given is None else np.atleast_1d(given).tolist())
     if not values or min(values) < 1 or max(values) > highest:
         raise InvalidInputError(f"{name} must lie between 1 and {highest}, got {given!r}")
     return values

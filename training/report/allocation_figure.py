@@ -6,6 +6,7 @@ they are.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from textwrap import fill
 from typing import Any, Final
@@ -116,10 +117,9 @@ def _apart(budgets: Sequence[float]) -> list[float]:
 
 def _largest(table: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
     """Return the shares of the kinds that most prompts get, largest first, and of the rest together."""
-    total: dict[str, float] = {}
+    total: Counter[str] = Counter()
     for row in table:
-        for kind, share in row.items():
-            total[kind] = total.get(kind, 0.0) + share
+        total.update(row)
     seen = [kind for kind in total if max(row.get(kind, 0.0) for row in table) >= _LEAST]
     kept = sorted(seen, key=lambda kind: (-total[kind], kind))
     kept = kept if len(kept) <= _MOST_KINDS + 1 else kept[:_MOST_KINDS]

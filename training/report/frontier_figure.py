@@ -75,9 +75,8 @@ def _title(report: Report) -> str:
         return f"No saving against fixed numbers of samples is shown {where}"
     low, high = row["interval"]
     times = f"{row['multiple']:.2f} [{low:.2f}, {high:.2f}] times"
-    if low <= 1 <= high:
-        return f"Fixed numbers of samples cost {times} what the policy does {where}: that may be chance"
-    return f"Fixed numbers of samples cost {times} what the policy does {where}"
+    doubt = ": that may be chance" if low <= 1 <= high else ""
+    return f"Fixed numbers of samples cost {times} what the policy does {where}{doubt}"
 
 
 def _label_ends(axes: Any, ends: Sequence[tuple[float, str]], size: float, *, gap: float) -> None:

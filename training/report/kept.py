@@ -5,13 +5,7 @@ Every number is made by `training.evaluation.promises`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
-
-from training.report.markdown import document, table, table_of
-
-Table: TypeAlias = Mapping[str, Any]
-Rows: TypeAlias = Sequence[Mapping[str, Any]]
+from training.report.markdown import Rows, Table, document, table, table_of
 
 
 def promises_section(promises: Rows, data: Table) -> str:

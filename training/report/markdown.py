@@ -12,7 +12,10 @@ from typing import Any, Final, TypeAlias
 
 from difficulty.printable import printable
 
-Cell: TypeAlias = str | Callable[[Mapping[str, Any]], str]
+Table: TypeAlias = Mapping[str, Any]
+"""A table of a report, or one of its records."""
+Rows: TypeAlias = Sequence[Table]
+Cell: TypeAlias = str | Callable[[Table], str]
 """What a column says of a record: a format of its fields, or a function of it."""
 _MARKUP: Final = re.compile(r"([\\`*\[\]|~])")
 
@@ -49,7 +52,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join([first, "|" + "---|" * len(header), *others])
 
 
-def table_of(records: Iterable[Mapping[str, Any]], columns: Mapping[str, Cell]) -> str:
+def table_of(records: Iterable[Table], columns: Mapping[str, Cell]) -> str:
     """Return a table of records, one row each, from what each column says of them.
 
     Examples

@@ -6,15 +6,11 @@ verdict is worded by `training.report.verdict`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
-from training.report.markdown import as_text, document, table, table_of
+from training.report.markdown import Table, as_text, document, table, table_of
 from training.report.names import BEST_RULE, OURS, STATIC
 from training.report.words import difference, hundredths, multiple, shares
-
-Table = Mapping[str, Any]
-Rows = Sequence[Mapping[str, Any]]
 
 
 def _bold(name: str) -> str:

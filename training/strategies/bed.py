@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
-from difficulty.errors import InvalidInputError, UnknownUnitError
+from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
 from policies.cost.cost_model import CostModel
 from policies.course.allocation import Allocation
@@ -213,15 +213,11 @@ def _cost(table: CourseTable, generator: str, length: FloatArray, model: CostMod
     """
     cost = table.cost(model, {generator: length})
     if np.isnan(cost).any():
-        used: dict[str, NDArray[np.floating]] = {
-            "prompt_tokens": length[:, None] + table.resent_tokens,
-            "output_tokens": table.output_tokens,
-            "verifier_tokens": table.verifier_tokens,
-        }
-        missing = [name for name in model.reads(generator) if name in used and np.isnan(used[name]).any()]
-        raise UnknownUnitError(
-            f"{model.unit} cannot be priced for generator {generator!r}: its {missing[0]} were not recorded; "
-            "record them in the samples of the log, or use the unit 'samples'"
+        model.price_arrays(  # which says what was not recorded
+            generator,
+            prompt_tokens=length[:, None] + table.resent_tokens,
+            output_tokens=table.output_tokens,
+            verifier_tokens=table.verifier_tokens,
         )
     return cost.astype(np.float64)
 

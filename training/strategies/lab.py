@@ -23,7 +23,7 @@ from planner.collection.collected import CollectProgress
 from policies.course.allocation import ParameterValue
 from training.lab import LANGUAGE_MODEL, REVISION_REQUEST, REWARD_MODEL
 from training.lab.prompts import lab_generators, lab_prompts
-from training.lab.tasks import MAX_DIGITS, MAX_STEPS, STEP_DELIMITER, draw_problems
+from training.lab.tasks import MAX_STEPS, STEP_DELIMITER, draw_cells
 from training.strategies.compare import compare_strategies
 
 _LOG = logging.getLogger(__name__)
@@ -44,13 +44,7 @@ def mixed_problems(n_per_cell: int, *, seed: int = PROBLEM_SEED) -> tuple[Prompt
     >>> [prompt.id for prompt in mixed_problems(1)][:2]
     ['word-problem-1x1-00000', 'word-problem-2x1-00001']
     """
-    problems = [
-        problem
-        for digits in range(1, MAX_DIGITS + 1)
-        for steps in range(1, MAX_STEPS + 1)
-        for problem in draw_problems(n=n_per_cell, seed=seed, n_steps=steps, n_digits=digits)
-    ]
-    return lab_prompts(problems)
+    return lab_prompts(draw_cells(n_per_cell, seed=seed))
 
 
 def lab_recordings(*, n_chains: int = 8, n_steps: int = 6) -> list[Recording]:

@@ -184,15 +184,8 @@ def _kind_sentence(kind: str, group: Mapping[str, Any], place: str) -> str:
     if not rows:
         return f"On the {place} prompts no budget buys a {kind}."
     n, last = rows[-1]
-    verdict = (
-        f"wins at {_sizes(wins)} and loses at {_sizes(losses)}"
-        if wins and losses
-        else f"wins at {_sizes(wins)}"
-        if wins
-        else f"loses at {_sizes(losses)}"
-        if losses
-        else "neither wins nor loses beyond its interval at any budget"
-    )
+    told = [f"{verb} at {_sizes(where)}" for verb, where in (("wins", wins), ("loses", losses)) if where]
+    verdict = " and ".join(told) or "neither wins nor loses beyond its interval at any budget"
     return (
         f"On the {place} prompts {kind} {verdict}, against the best parallel strategy at equal cost; at the "
         f"cost of {n} samples the difference is {over(last, 'parallel')}."

@@ -139,7 +139,9 @@ def tokenize(texts: Sequence[str]) -> TextTokens:
         # guard.
         stops = np.flatnonzero(word[:-1] & ~word[1:]) + 1
         end[word[start]] = stops
-        position = np.arange(codes.size) - _token_start(begins, start)
+        # Characters before the first token belong to none, and count from 0.
+        bounds = np.concatenate([[0], start, [codes.size]])
+        position = np.arange(codes.size) - np.repeat(bounds[:-1], np.diff(bounds))
         hashed = mix(codes) * _weights()[np.minimum(position, _MAX_POSITION)]
         hashed[classes == SPACE] = 0
         hashes = spread(np.add.reduceat(hashed, start))
@@ -221,12 +223,6 @@ def largest_by_text(
         first = first_of_runs(owner)
         result[owner[first]] = np.maximum.reduceat(values, first)
     return result
-
-
-def _token_start(begins: NDArray[np.bool_], start: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return for every character where the last token up to it starts; zero before the first token."""
-    bounds = np.concatenate([[0], start, [begins.size]])
-    return np.repeat(bounds[:-1], bounds[1:] - bounds[:-1])
 
 
 def spread(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
