@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from itertools import combinations
 from math import comb
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray, IntArray
 from difficulty.errors import InvalidInputError
@@ -122,7 +124,7 @@ def tally(
     array([[[0., 0.]]])
     """
     n_prompts, n_draws = answer.shape[0], draws.shape[0]
-    codes = _dense(answer)
+    codes = dense_codes(answer)
     n_answers = int(codes.max(initial=0)) + 1
     result = np.zeros((n_prompts, n_draws, checkpoints.size))
     step = max(1, _BLOCK // max(1, n_draws * n_answers))
@@ -161,7 +163,7 @@ def tally(
     return result
 
 
-def _dense(answer: IntArray) -> IntArray:
+def dense_codes(answer: NDArray[np.signedinteger[Any]]) -> IntArray:
     """Renumber the codes of each row as 1, 2, ...; what abstains becomes 0."""
     order = np.argsort(answer, axis=1, kind="stable")
     ordered = np.take_along_axis(answer, order, axis=1)

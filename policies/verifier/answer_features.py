@@ -13,6 +13,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.arrays import IntArray
+from difficulty.estimators.vote_draws import dense_codes
+
 COLUMNS: Final = ("mean_logprob", "output_tokens")
 """Recorded quantities that features are made of, beside the answers."""
 
@@ -127,7 +130,7 @@ def answer_features(
     return np.stack(features, axis=-1)
 
 
-def group_codes(answer: NDArray[np.int32]) -> NDArray[np.intp]:
+def group_codes(answer: NDArray[np.int32]) -> IntArray:
     """Number the different answers of each set from 0, shape (B, N); abstaining samples share a number with
     others, which means nothing.
 
@@ -136,18 +139,10 @@ def group_codes(answer: NDArray[np.int32]) -> NDArray[np.intp]:
     >>> group_codes(np.array([[7, 3, 7]], dtype=np.int32)).tolist()
     [[1, 0, 1]]
     """
-    order = np.argsort(answer, axis=1, kind="stable")
-    ordered = np.take_along_axis(answer, order, axis=1)
-    new = np.zeros(answer.shape, dtype=np.intp)
-    new[:, 1:] = (ordered[:, 1:] != ordered[:, :-1]) & (ordered[:, :-1] >= 0)
-    group = np.empty(answer.shape, dtype=np.intp)
-    np.put_along_axis(group, order, new.cumsum(axis=1), axis=1)
-    return group
+    return np.asarray(np.maximum(dense_codes(answer) - 1, 0))
 
 
-def group_sums(
-    values: NDArray[np.float64], group: NDArray[np.intp], valid: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+def group_sums(values: NDArray[np.float64], group: IntArray, valid: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the sum of each group's values over valid samples, shape (B, N): at most N groups, 0 where there
     is none.
     """
