@@ -149,7 +149,9 @@ def fit(
         for optimizer, factor in zip(optimizers, _RATE_FACTORS, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = factor * config.rate_at(step)
-        value = loss(model, batch)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(step)  # reward models of transformers drop out places of the last state
+            value = loss(model, batch)
         value.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:

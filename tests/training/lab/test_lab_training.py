@@ -9,11 +9,11 @@ import torch
 from scipy import stats
 
 from difficulty.errors import InvalidInputError
-from training.lab import DIRECT_TEMPLATE, REVISION_REQUEST, STEPS_TEMPLATE
+from training.lab import DIRECT_TEMPLATE, LANGUAGE_MODEL, REVISION_REQUEST, STEPS_TEMPLATE
 from training.lab.examples import Example, base_examples, batches, chat
 from training.lab.fit import FitConfig, fit, language_model, next_token_loss
 from training.lab.revisions import Attempts, revision_examples
-from training.lab.rewards import LabelledSteps, label_steps, reward_batches
+from training.lab.rewards import LabelledSteps, label_steps, reward_batches, reward_loss, reward_model
 from training.lab.sampling import sample
 from training.lab.tasks import draw_problems
 from training.lab.tokenizer import build_tokenizer
@@ -176,6 +176,18 @@ def test_results_and_line_ends_have_values_and_what_leads_to_them_has_none():
     item = LabelledSteps(question="Emma has 4.", steps=steps, values=values)
     batch = next(reward_batches([item], _TOKENIZER, batch_tokens=64, seed=0))
     assert _TOKENIZER.decode(batch.input_ids[0][batch.targets[0] >= 0]) == "9\n19\n19\n"
+
+
+def test_the_reward_model_comes_out_the_same_in_every_run(tmp_path, tokenizer):
+    item = LabelledSteps(question="Emma has 4.", steps=("adds 5: 4+5=9", "#### 9"), values=(0.75, 0.25))
+    config = FitConfig(n_steps=2, learning_rate=1e-2, batch_tokens=64)
+    weights = []
+    for run in ("first", "second"):
+        model = reward_model(LANGUAGE_MODEL)
+        steps = reward_batches([item], tokenizer, batch_tokens=64, seed=0)
+        fit(model, steps, config, loss=reward_loss, checkpoint=tmp_path / f"{run}.pt")
+        weights.append(model.score.weight)
+    assert torch.equal(*weights)
 
 
 @pytest.mark.parametrize("n_rollouts", [0, 1])
