@@ -35,11 +35,13 @@ class Generator:
         Effort level, where the engine takes one.
     usd_per_mtok_in, usd_per_mtok_out : float, optional
         Dollars per million prompt and output tokens.
+    usd_per_mtok_cached : float, optional
+        Dollars per million prompt tokens that a cache spared; at most `usd_per_mtok_in`.
 
     Raises
     ------
     InvalidInputError
-        When a number is negative, NaN or infinite.
+        When a number is negative, NaN or infinite, or cached tokens are dearer than others.
 
     Examples
     --------
@@ -59,6 +61,7 @@ class Generator:
     reasoning_effort: str | None = None
     usd_per_mtok_in: float | None = None
     usd_per_mtok_out: float | None = None
+    usd_per_mtok_cached: float | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -69,6 +72,12 @@ class Generator:
                 raise InvalidInputError(
                     f"generator {self.name!r}: {field.name} must be a finite number >= 0, got {value!r}"
                 )
+        full, cached = self.usd_per_mtok_in, self.usd_per_mtok_cached
+        if full is not None and cached is not None and cached > full:
+            raise InvalidInputError(
+                f"generator {self.name!r}: usd_per_mtok_cached must be at most usd_per_mtok_in, {full!r}, "
+                f"got {cached!r}"
+            )
 
     @property
     def size(self) -> float | None:

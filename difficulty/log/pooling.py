@@ -83,6 +83,10 @@ class _Table:
         """Return the same of what a log may not have."""
         return None if values is None else self.place(values)
 
+    def place_some(self, values: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+        """Return the same; None also where none of these samples has any."""
+        return None if values is None else column_or_none(self.place(values))
+
     def verdicts(
         self, columns: LogColumns, local: NDArray[np.int32]
     ) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
@@ -104,12 +108,11 @@ def sample_pool(source: Source, generator: int) -> SamplePool:
     table = _Table.of(columns, chosen)
     correct, answer = table.verdicts(columns, local)
     sent = table.place(samples.prompt_tokens)
-    spared = samples.cached_prompt_tokens
-    cached = None if spared is None else column_or_none(table.place(spared))
+    cached = table.place_some(samples.cached_prompt_tokens)
     prompt_tokens = _row_mean(sent)
     said = chosen[~np.isnan(lines.prompt_tokens[chosen])]
     prompt_tokens[lines.prompt[said]] = lines.prompt_tokens[said]
-    own = _differ(sent) or (cached is not None and _differ(cached))
+    own = _differ(sent) or (cached is not None and bool((cached > 0).any()))
     if own:
         sent = np.where(np.isnan(sent) & (answer != -2), prompt_tokens[:, None], sent)
     counts_only = np.zeros(len(columns.prompts), dtype=np.bool_)
@@ -172,6 +175,7 @@ def chain_pool(source: Source, generator: int) -> ChainPool | None:
         mean_logprob=table.place(samples.mean_logprob),
         params=tuple(sorted(msgspec.json.decode(settings.pop()).items())),
         verifier_tokens=table.place_known(samples.verifier_tokens),
+        cached_prompt_tokens=table.place_some(samples.cached_prompt_tokens),
         worth=table.place_known(worth),
     )
     freeze(pool)
@@ -220,6 +224,7 @@ def recorded_runs(source: Source) -> tuple[RecordedRuns, ...]:
                 verifier_tokens=np.full(table.shape, np.nan) if read is None else read,
                 score=table.place(samples.score),
                 step_scores=None if steps is None else table.place(steps, None),
+                cached_prompt_tokens=table.place_some(samples.cached_prompt_tokens),
                 worth=table.place_known(worth),
             )
             freeze(run)

@@ -37,6 +37,9 @@ class RecordedPool:
     worth : ndarray of float64, or None
         What each is worth, where that is not its correctness (`SampleLog.valued_by`); NaN where not known and
         on padding.
+    cached_prompt_tokens : ndarray of float64, or None
+        The part of its prompt tokens that a cache spared; NaN where not recorded and on padding, None where
+        none has any.
     """
 
     generator: str
@@ -46,6 +49,7 @@ class RecordedPool:
     output_tokens: NDArray[np.float64]
     score: NDArray[np.float64]
     worth: NDArray[np.float64] | None = None
+    cached_prompt_tokens: NDArray[np.float64] | None = None
 
     @property
     def value(self) -> NDArray[np.float64]:
@@ -65,7 +69,7 @@ class SamplePool(RecordedPool):
     ----------
     n_correct : ndarray of int64, shape (P,)
         Correct ones among those whose correctness is known; see `n_known`.
-    generator, n, correct, answer, output_tokens, score, worth
+    generator, n, correct, answer, output_tokens, score, worth, cached_prompt_tokens
         Of samples, see `RecordedPool`; arrays but `n` have shape (P, M).
     mean_logprob : ndarray of float64, shape (P, M)
         Nats per token; NaN where not recorded, and on padding.
@@ -83,10 +87,7 @@ class SamplePool(RecordedPool):
     own_prompt_tokens : ndarray of float64, shape (P, M), or None
         Prompt tokens that each sample sent in its own requests, as agents do: to be charged for each sample
         in place of `prompt_tokens`, which stands where a sample does not say it. NaN on padding; None
-        unless samples of one prompt differ.
-    cached_prompt_tokens : ndarray of float64, shape (P, M), or None
-        The part of a sample's prompt tokens that a cache spared; NaN where not recorded and on padding, None
-        where no sample of the log has any.
+        unless samples of one prompt differ, or a cache spared some of their prompts.
 
     Examples
     --------
@@ -105,7 +106,6 @@ class SamplePool(RecordedPool):
     counts_only: NDArray[np.bool_]
     verifier_tokens: NDArray[np.float64] | None = None
     own_prompt_tokens: NDArray[np.float64] | None = None
-    cached_prompt_tokens: NDArray[np.float64] | None = None
 
     @property
     def shared_prompt_tokens(self) -> NDArray[np.float64]:
@@ -134,7 +134,7 @@ class ChainPool(RecordedPool):
     ----------
     n_steps : int
         S, the length of the longest chain.
-    generator, n, correct, answer, output_tokens, score, worth
+    generator, n, correct, answer, output_tokens, score, worth, cached_prompt_tokens
         Of attempts, see `RecordedPool`; arrays but `n`, which counts chains, have shape (P, C, S).
     prompt_tokens, mean_logprob : ndarray of float64, shape (P, C, S)
         NaN where not recorded, and on padding; `prompt_tokens` of a step includes the earlier steps, re-sent.
@@ -161,7 +161,7 @@ class RecordedRuns(RecordedPool):
         E.g. ``"beam_search"``.
     params : tuple of pairs
         Strategy parameters, sorted by name.
-    generator, n, correct, answer, output_tokens, score, worth
+    generator, n, correct, answer, output_tokens, score, worth, cached_prompt_tokens
         Of runs and what they returned, see `RecordedPool`; arrays but `n` have shape (P, R), and tokens are
         all that a run generated.
     prompt_tokens, verifier_tokens : ndarray of float64, shape (P, R)

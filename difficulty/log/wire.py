@@ -84,6 +84,7 @@ class GeneratorWire(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tr
     reasoning_effort: str | None = None
     usd_per_mtok_in: float | None = None
     usd_per_mtok_out: float | None = None
+    usd_per_mtok_cached: float | None = None
 
 
 class HeaderWire(msgspec.Struct, forbid_unknown_fields=True):

@@ -13,13 +13,13 @@ import numpy as np
 from difficulty.errors import InvalidBundleError
 from difficulty.scale import UNIT, Scale
 from planner.bundle.array_file import Arrays
+from policies.table.table import BY_SLOT
 
 MAX_NUMBER: Final = 1e15
 """Tokens and samples beyond this are no measurements."""
 TABLE: Final = "table."
 """Begins the names of the arrays of the table."""
 
-_BY_SLOT: Final = ("samples", "requests", "output_tokens", "resent_tokens", "verifier_tokens")
 _ROUNDING: Final = 1e-6
 
 
@@ -47,7 +47,7 @@ def check_references(
         "trained": ("u8", (arrays["trained"].size,)),
     }
     expected |= {f"{TABLE}{name}": ("f4", by_course) for name in ("value", "rounds")}
-    expected |= {f"{TABLE}{name}": ("f4", by_slot) for name in _BY_SLOT}
+    expected |= {f"{TABLE}{name}": ("f4", by_slot) for name in BY_SLOT}
     if unknown := sorted(set(arrays) ^ set(expected)):
         raise InvalidBundleError(f"reference prompts lack, or do not have, {', '.join(unknown)[:200]}")
     for name, (kind, shape) in expected.items():
@@ -65,7 +65,7 @@ def check_references(
     _check_range(arrays, f"{TABLE}value", least=scale.lower, most=scale.upper, missing=False)
     for name in (f"{TABLE}rounds", f"{TABLE}samples", f"{TABLE}requests"):
         _check_range(arrays, name, most=MAX_NUMBER, missing=False)
-    lengths = [f"{TABLE}{name}" for name in ("output_tokens", "resent_tokens", "verifier_tokens")]
+    lengths = [f"{TABLE}{name}" for name in BY_SLOT if name not in ("samples", "requests")]
     for name in ("output_tokens_per_sample", "length", *lengths):
         _check_range(arrays, name, most=MAX_NUMBER, missing=True)
 

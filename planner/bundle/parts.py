@@ -84,6 +84,9 @@ def _read_parts(manifest: Manifest, content: Mapping[str, bytes]) -> dict[str, A
         )
     slots = Slots.for_courses(courses)
     policy = CoursePolicy.from_arrays(packed["policy.npz"])
+    if (resent := arrays.get(f"{TABLE}resent_tokens")) is not None:
+        # Bundles of logs that record none do not hold it.
+        arrays.setdefault(f"{TABLE}cached_tokens", np.zeros_like(resent))
     check_references(
         arrays,
         n_generators=len(generators),

@@ -147,6 +147,9 @@ class PolicyBundle:
 
     def _files(self) -> dict[str, bytes]:
         references = self.references
+        table = {f"{TABLE}{name}": getattr(self.table, name) for name in table_arrays()}
+        if not self.table.cached_tokens.any():  # as most are, since most logs record none
+            del table[f"{TABLE}cached_tokens"]
         files = {
             "policy.npz": pack(self.policy.to_arrays()),
             "references.npz": pack(
@@ -157,7 +160,7 @@ class PolicyBundle:
                     "length": self.prompt_tokens,
                     "deployed": self.deployed,
                     "trained": self.trained,
-                    **{f"{TABLE}{name}": getattr(self.table, name) for name in table_arrays()},
+                    **table,
                 }
             ),
         }

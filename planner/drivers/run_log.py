@@ -211,7 +211,7 @@ def sample_key(request: SampleRequest) -> str:
     drawing = {
         field.name: getattr(generator, field.name)
         for field in fields(generator)
-        if field.name not in ("params", "active_params", "usd_per_mtok_in", "usd_per_mtok_out")
+        if field.name not in ("params", "active_params") and not field.name.startswith("usd_per_mtok")
     }
     content = (prompt.id, prompt.text, prompt.messages)
     return _digest(content, drawing, request.prefix, request.stop, request.max_output_tokens)

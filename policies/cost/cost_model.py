@@ -38,9 +38,8 @@ class CostModel:
     - ``total_tokens``: prompt (cached part included), output, verifier and predictor tokens.
     - ``flops``: 2 × active parameters × (prompt − cached + output), 2 × parameters × tokens of the verifier
       and of the predictor, and attention where `attention_widths` has the generator.
-    - ``usd``: prompt and output tokens at the generator's prices, cached prompt tokens less
-      `cached_discount`; verifier and predictor tokens at `usd_per_mtok_verifier` and
-      `usd_per_mtok_predictor`.
+    - ``usd``: prompt, cached prompt and output tokens at the generator's prices; verifier and predictor
+      tokens at `usd_per_mtok_verifier` and `usd_per_mtok_predictor`.
     - ``seconds``: wall-clock seconds of the usage, measured or expected.
     - ``joules``: energy per output, prompt (cached part excluded) and verifier token.
 
@@ -55,7 +54,8 @@ class CostModel:
     attention_widths : mapping of str to float
         Layers × model width by generator name; adds the attention term to ``flops``.
     cached_discount : float
-        In [0, 1]: the part of the prompt price that cached tokens are spared. 0 charges them in full.
+        In [0, 1]: the part of the prompt price that cached tokens are spared, for generators that declare no
+        `usd_per_mtok_cached`. 0 charges them in full.
     usd_per_mtok_verifier, usd_per_mtok_predictor : float, optional
         Dollars per million tokens that the verifier and the predictor read.
     joules_per_output_token, joules_per_prompt_token : mapping of str to float
@@ -277,7 +277,10 @@ def _usd(model: CostModel, generator: str, usage: _Fields) -> FloatArray:
     declared = _generator(model, generator)
     price_in = _figure(model, declared.usd_per_mtok_in, generator, "usd_per_mtok_in")
     price_out = _figure(model, declared.usd_per_mtok_out, generator, "usd_per_mtok_out")
-    total = (price_in * (prompt - model.cached_discount * cached) + price_out * output) / 1e6
+    spared = model.cached_discount * price_in
+    if declared.usd_per_mtok_cached is not None:
+        spared = price_in - declared.usd_per_mtok_cached
+    total = (price_in * prompt - spared * cached + price_out * output) / 1e6
     total = total + _side(model, usage["verifier_tokens"], "usd_per_mtok_verifier", 1e-6)
     return total + _side(model, usage["predictor_tokens"], "usd_per_mtok_predictor", 1e-6)
 

@@ -18,15 +18,16 @@ from numpy.typing import NDArray
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.estimators.revision_chains import RevisionSelection, revision_accuracy
 from difficulty.log.sample_log import SampleLog
-from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
+from difficulty.log.sample_pool import ChainPool, RecordedPool, RecordedRuns, SamplePool
 from policies.course.allocation import Allocation
 from policies.menu.estimates import ESTIMATORS, GROUPS, Estimator, selectable
 from policies.menu.halves import Half, half_pool, half_slice, row_mean
 from policies.plan.objective import GROUP_OBJECTIVES, Objective
+from policies.replay.recorded_answers import spared
 from policies.verifier.learned_verifier import LEARNED, LearnedScorer
 from policies.verifier.selection import PICKS, selection_accuracy
 
-_USAGE_FIELDS = ("samples", "prompt_tokens", "output_tokens", "verifier_tokens")
+_USAGE_FIELDS = ("samples", "prompt_tokens", "cached_prompt_tokens", "output_tokens", "verifier_tokens")
 _RECORDED_SCORE = "score"
 # Ways to select among revisions that read the recorded scores, unless the verifier is named otherwise.
 _BY_SCORE = ("hierarchical", "best")
@@ -50,6 +51,8 @@ class CurveTable:
         Expected usage; NaN where not recorded. Parallel samples, and the first attempts of parallel chains,
         share one prefill of the prompt; each later step of a chain pays for the prompt that it re-sends, and
         a search for all that its requests sent.
+    cached_prompt_tokens : ndarray of float64, shape (P, A)
+        What a cache was recorded to spare of prompt tokens that no other sample shares.
     verifier_tokens : ndarray of float64, shape (P, A), or None
         What the model that gave the recorded scores is expected to read for the allocation; NaN where not
         recorded or where no score is needed, None where nothing is recorded at all.
@@ -60,6 +63,7 @@ class CurveTable:
     value: FloatArray
     samples: FloatArray
     prompt_tokens: FloatArray
+    cached_prompt_tokens: FloatArray
     output_tokens: FloatArray
     verifier_tokens: FloatArray | None = None
 
@@ -112,7 +116,7 @@ def measure_curves(
         runs = [run for run in log.runs() if (run.generator, run.strategy, _sized(run.params)) == key]
         chains = log.chains(generator) if family[0].traits.kind == "revision" else None
         if runs:
-            measured = _measure_runs(runs[0], half_slice(half))
+            measured = _measure_runs(runs[0], log.pool(generator), half_slice(half))
         elif chains is not None:
             measured = _measure_chains(chains, log.pool(generator), family, half_slice(half))
         elif strategy in PICKS and family[0].parameters.get("verifier") == LEARNED:
@@ -145,7 +149,7 @@ def measure_curves(
     )
 
 
-_Measured: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
+_Measured: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
 
 
 def _family_key(allocation: Allocation) -> tuple[str, str, tuple[tuple[str, object], ...]]:
@@ -192,10 +196,12 @@ def _with_usage(
     tokens = row_mean(pool.output_tokens)
     samples = np.broadcast_to(widths.astype(float), value.shape)
     prompt_tokens = np.broadcast_to(pool.prompt_tokens[:, None], value.shape)
+    own = pool.own_prompt_tokens
+    cached = row_mean(_spared(pool, np.zeros(1) if own is None else own))[:, None] * widths
     read = np.full(value.shape, np.nan)
     if scored and pool.verifier_tokens is not None:
         read = row_mean(pool.verifier_tokens)[:, None] * widths
-    return value, samples, prompt_tokens, tokens[:, None] * widths, read
+    return value, samples, prompt_tokens, cached, tokens[:, None] * widths, read
 
 
 def _measure_chains(
@@ -219,11 +225,20 @@ def _measure_chains(
     # Where chains do not record what they re-sent, each step re-sends at least the prompt.
     n_sent = np.array([1 + a.width * (a.depth - 1) for a in family])
     prompt = np.where(np.isnan(prompt), pool.prompt_tokens[:, None] * n_sent, prompt)
+    again = _spared(chains, chains.prompt_tokens - pool.shared_prompt_tokens[:, None, None])
+    cached = _prefix_tokens(again[:, columns], family, shared=True)
     samples = np.broadcast_to(np.array([float(allocation.n) for allocation in family]), value.shape)
     read = np.full(value.shape, np.nan)
     if scored and chains.verifier_tokens is not None:
         read = _prefix_tokens(chains.verifier_tokens[:, columns], family)
-    return value, samples, prompt, output, read
+    return value, samples, prompt, cached, output, read
+
+
+def _spared(pool: RecordedPool, resent: FloatArray) -> FloatArray:
+    """Return what a cache spared of what each sent itself, in the shape of `pool.answer`; NaN on padding."""
+    cached = pool.cached_prompt_tokens
+    known = 0.0 if cached is None else spared(cached, resent)
+    return np.where(pool.answer == -2, np.nan, known)
 
 
 def _prefix_tokens(tokens: FloatArray, family: list[Allocation], *, shared: bool = False) -> FloatArray:
@@ -236,10 +251,12 @@ def _prefix_tokens(tokens: FloatArray, family: list[Allocation], *, shared: bool
     return np.stack([total[:, a.depth - 1] * a.width - spared * (a.width - 1) for a in family], axis=1)
 
 
-def _measure_runs(runs: RecordedRuns, columns: slice) -> _Measured:
+def _measure_runs(runs: RecordedRuns, pool: SamplePool, columns: slice) -> _Measured:
     """Value complete recorded runs: the mean over the runs of each prompt."""
     value = row_mean(runs.value[:, columns])[:, None]
     samples = np.full(value.shape, float(dict(runs.params).get("n", 1)))
     used = (runs.prompt_tokens, runs.output_tokens, runs.verifier_tokens)
     prompt, output, read = (row_mean(table[:, columns])[:, None] for table in used)
-    return value, samples, prompt, output, read
+    again = _spared(runs, runs.prompt_tokens - pool.shared_prompt_tokens[:, None])
+    cached = row_mean(again[:, columns])[:, None]
+    return value, samples, prompt, cached, output, read

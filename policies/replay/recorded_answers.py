@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.arithmetic.arrays import FloatArray
+from difficulty.arithmetic.arrays import Float32Array, FloatArray
 from difficulty.log.sample_pool import SamplePool
 
 # Share of the answers that two generators share which may disagree about what they are worth.
@@ -67,3 +67,19 @@ def filled_tokens(tokens: FloatArray, drawn: NDArray[np.bool_]) -> FloatArray:
     count = known.sum(axis=1)
     mean = np.divide(total, count, out=np.full(len(total), float(tokens[known].mean())), where=count > 0)
     return np.where(known, tokens, mean[:, None])
+
+
+def filled_by_prompt(tokens: FloatArray) -> FloatArray:
+    """Return token counts, shape (P, M), with gaps filled by the row's mean; NaN where a row has nothing."""
+    known = ~np.isnan(tokens)
+    return np.where(known.any(axis=1, keepdims=True), filled_tokens(tokens, known), np.nan)
+
+
+def spared(cached: NDArray[np.floating], resent: NDArray[np.floating]) -> Float32Array:
+    """Return what a cache spared of prompt tokens that were sent again: 0 where not recorded, never more.
+
+    Of a question that all samples of a request share nothing is taken off: whether a server still has it is
+    known when it answers.
+    """
+    known = np.nan_to_num(np.minimum(cached, resent))
+    return np.asarray(np.maximum(known, 0.0), dtype=np.float32)

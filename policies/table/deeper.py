@@ -23,7 +23,7 @@ from policies.course.course import Step
 from policies.menu.build import chain_settings
 from policies.menu.halves import row_mean
 from policies.replay.orders import balanced_orders
-from policies.replay.recorded_answers import filled_tokens
+from policies.replay.recorded_answers import filled_by_prompt, filled_tokens, spared
 from policies.table.ordered import OrderedChains, complete
 
 
@@ -37,14 +37,15 @@ class RecordedSearch:
         Mean worth of what runs answered, 0 where they gave none: the share that was correct, or the reward.
     silent : ndarray of float32
         Share of runs that gave no answer.
-    output_tokens, prompt_tokens, verifier_tokens : ndarray of float32
-        All that its requests drew, sent, and had read.
+    output_tokens, prompt_tokens, cached_tokens, verifier_tokens : ndarray of float32
+        All that its requests drew, sent, had spared by a cache, and had read.
     """
 
     value: Float32Array
     silent: Float32Array
     output_tokens: Float32Array
     prompt_tokens: Float32Array
+    cached_tokens: Float32Array
     verifier_tokens: Float32Array
 
 
@@ -108,6 +109,11 @@ def _ordered(
     # charged by whoever counts requests.
     ordered[:, :, 1:, 0] = 0.0
     ordered[:, :, 0] -= prompt[:, None, None].astype(np.float32)
+    read, cached = chains.verifier_tokens, None
+    if chains.cached_prompt_tokens is not None:
+        again = spared(chains.cached_prompt_tokens[:, columns], sent - prompt[:, None, None])
+        cached = put(again)
+        cached[:, :, 1:, 0] = 0.0
     reads = chain_settings(chains)
     step = course_of(
         Allocation(generator=chains.generator, strategy="sequential_revision", depth=2, params=reads)
@@ -124,6 +130,10 @@ def _ordered(
         nothing=nothing.astype(np.float32),
         output_tokens=put(tokens.reshape(p, c, s).astype(np.float32)),
         resent_tokens=ordered,
+        cached_tokens=cached,
+        verifier_tokens=None
+        if read is None
+        else put(filled_by_prompt(read[:, columns].reshape(p, -1)).reshape(p, c, s).astype(np.float32)),
         signals={name: put(values) for name, values in complete(signals, drawn).items()},
         prompt_tokens=samples.prompt_tokens,
     )
@@ -173,10 +183,12 @@ def _search(runs: RecordedRuns, columns: slice) -> RecordedSearch:
     def mean(values: NDArray[Any]) -> Float32Array:
         return row_mean(np.where(known, values, np.nan).astype(np.float64)).astype(np.float32)
 
+    cached = runs.cached_prompt_tokens
     return RecordedSearch(
         value=mean(np.where(silent, 0.0, value)),
         silent=mean(silent),
         output_tokens=mean(runs.output_tokens[:, columns]),
         prompt_tokens=mean(runs.prompt_tokens[:, columns]),
+        cached_tokens=mean(np.zeros_like(value) if cached is None else np.nan_to_num(cached[:, columns])),
         verifier_tokens=mean(runs.verifier_tokens[:, columns]),
     )

@@ -17,9 +17,9 @@ from difficulty.log.sample_log import SampleLog
 from policies.course.allocation import Allocation
 from policies.course.course import Course, Step
 from policies.course.stop import Never
-from policies.menu.halves import Half, row_mean
+from policies.menu.halves import Half
 from policies.plan.objective import Objective
-from policies.table.reading import is_scored, with_reading
+from policies.table.reading import with_reading
 from policies.table.recorded import Recorded
 from policies.table.replay import replay
 from policies.table.static import static_table
@@ -90,22 +90,7 @@ def measure_more(
         if twin in error:
             drawn = measured.samples[:, measured.slots.of(column)].sum(axis=1) / courses[column].n
             measured.value[:, column] += np.nan_to_num(drawn * error[twin])
-    _charge(log, measured)
     return with_reading(measured.columns(np.arange(len(courses))), prompt_lengths(log))
-
-
-def _charge(log: SampleLog, table: CourseTable) -> None:
-    """Add what a reward model was recorded to read of each sample."""
-    for slot, name in enumerate(table.slots.generator):
-        course = table.courses[table.slots.course[slot]]
-        kinds = {step.kind for step in course.steps}
-        # A replay knows what its searches had read.
-        if "search" not in kinds and is_scored(course):
-            pool = log.pool(name)
-            chains = log.chains(name) if "revise" in kinds else None
-            tokens = pool.verifier_tokens if chains is None else chains.verifier_tokens
-            read = np.nan if tokens is None else row_mean(tokens.reshape(len(tokens), -1))
-            table.verifier_tokens[:, slot] = read * table.samples[:, slot]
 
 
 def prompt_lengths(log: SampleLog) -> dict[str, NDArray[np.float64]]:

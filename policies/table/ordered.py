@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from difficulty.arithmetic.arrays import BoolArray, Float32Array
 from policies.course.allocation import ParameterValue
 from policies.verifier.learned_verifier import LearnedScorer
+
+TOKENS: Final = ("output_tokens", "resent_tokens", "cached_tokens", "verifier_tokens")
+"""What is counted of each sample, by the names that a table has for it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -49,6 +52,10 @@ class OrderedSamples:
     resent_tokens : ndarray of float32, optional
         Prompt tokens of attempts beyond one prompt per step, or those that each sample sent of its own; None
         where samples share their prompt.
+    cached_tokens : ndarray of float32, optional
+        The part of `resent_tokens` that a cache spared; None where none is recorded.
+    verifier_tokens : ndarray of float32, optional
+        What a reward model read of each; NaN for prompts that record none, None where no prompt does.
     """
 
     n: NDArray[np.int64]
@@ -63,6 +70,8 @@ class OrderedSamples:
     prompt_tokens: NDArray[np.float64]
     judge: LearnedScorer | None = None
     resent_tokens: Float32Array | None = None
+    cached_tokens: Float32Array | None = None
+    verifier_tokens: Float32Array | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -89,10 +98,9 @@ class OrderedChains(OrderedSamples):
             p, r, c, s = values.shape
             return np.moveaxis(values[:, :, :width], 2, 3).reshape(p, r, s * min(width, c))
 
-        arrays: dict[str, Any] = {
-            name: drawn(getattr(self, name))
-            for name in ("correct", "worth", "answer", "right", "output_tokens", "resent_tokens")
-        }
+        names = ("correct", "worth", "answer", "right", *TOKENS)
+        known = {name: values for name in names if (values := getattr(self, name)) is not None}
+        arrays: dict[str, Any] = {name: drawn(values) for name, values in known.items()}
         return OrderedSamples(
             n=np.where(self.n >= width, width * self.n_steps, 0),
             **arrays,

@@ -6,6 +6,7 @@ replayed once, and any number of waves, caps and rules are then read off it by `
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,8 @@ from difficulty.arithmetic.arrays import BoolArray, Float32Array, IntArray
 from policies.course.decide import MOST_SURPRISE, SAME
 from policies.course.selection import LOGPROB, NO_SIGNAL, Selection
 from policies.course.stop import Evidence
-from policies.table.ordered import OrderedSamples
+from policies.table.ordered import TOKENS, OrderedSamples
+from policies.table.reading import REWARD_MODEL
 from policies.table.recorded import Recorded, Source
 from policies.verifier.learned_verifier import LEARNED
 
@@ -36,18 +38,16 @@ class Path:
     value : ndarray of float32, shape (N, P, R)
         Expected worth of the selection after so many draws, over ties: the probability that it is correct,
         or its reward.
-    output_tokens : ndarray of float32, shape (G, N, P, R)
-        Tokens so far of each of G generators, in the order of first use.
-    resent_tokens : ndarray of float32, shape (G, N, P, R), or None
-        Prompt tokens so far beyond one prompt per step; None where no source has any.
+    tokens : mapping of str to ndarray of float32, shape (G, N, P, R)
+        Tokens so far of each of G generators, in the order of first use, by the names of
+        `policies.table.ordered.TOKENS`; what no source records is not there.
     """
 
     draws: tuple[Source, ...]
     prompts: NDArray[np.intp]
     evidence: Evidence
     value: Float32Array
-    output_tokens: Float32Array
-    resent_tokens: Float32Array | None
+    tokens: Mapping[str, Float32Array]
 
     @property
     def generators(self) -> tuple[str, ...]:
@@ -83,18 +83,26 @@ def follow(
     def drawn(attribute: str) -> NDArray[Any]:
         return np.stack([getattr(samples, attribute)[prompts, :, at] for samples, at in places])
 
-    def so_far(each: NDArray[Any]) -> Float32Array:
+    def so_far(attribute: str, missing: float) -> Float32Array | None:
+        each = [getattr(samples, attribute) for samples, _ in places]
+        if all(values is None for values in each):
+            return None
+        none = np.full(shape[1:], missing, dtype=np.float32)
+        drawn = [
+            none if values is None else values[prompts, :, at]
+            for values, (_, at) in zip(each, places, strict=True)
+        ]
         total = np.empty((len(names), *shape), dtype=np.float32)
         for index, name in enumerate(names):
             mine = np.array([source.generator == name for source in draws])[:, None, None]
-            np.cumsum(np.where(mine, each, 0.0), axis=0, out=total[index])
+            np.cumsum(np.where(mine, drawn, 0.0), axis=0, out=total[index])
         return total
 
-    resent = None
-    if any(samples.resent_tokens is not None for samples in given.values()):
-        none = np.zeros(shape[1:], dtype=np.float32)
-        parts = [s.resent_tokens[prompts, :, at] if s.resent_tokens is not None else none for s, at in places]
-        resent = so_far(np.stack(parts))
+    # What nobody counted was not sent; what a reward model read is not known then.
+    missing = {name: np.nan if name == "verifier_tokens" else 0.0 for name in TOKENS}
+    if selection.signal != REWARD_MODEL:
+        del missing["verifier_tokens"]
+    counted = {name: so_far(name, value) for name, value in missing.items()}
     n_drawn = np.broadcast_to(np.arange(1, len(draws) + 1)[:, None, None], shape)
     n_correct = np.cumsum(drawn("correct"), axis=0).astype(np.int64)
     if selection.by == "first_success":
@@ -119,8 +127,7 @@ def follow(
         prompts=prompts,
         evidence=evidence,
         value=value,
-        output_tokens=so_far(drawn("output_tokens")),
-        resent_tokens=resent,
+        tokens={name: tokens for name, tokens in counted.items() if tokens is not None},
     )
 
 

@@ -35,6 +35,11 @@ def is_scored(course: Course) -> bool:
     last = course.steps[-1]
     if last.kind == "search":
         return dict(last.params).get("verifier", REWARD_MODEL) == REWARD_MODEL
+    return reads_samples(course)
+
+
+def reads_samples(course: Course) -> bool:
+    """Return whether a reward model reads the samples of a course, apart from a search at its end."""
     return course.n > 1 and course.selection.signal == REWARD_MODEL and course.selection.checker is None
 
 

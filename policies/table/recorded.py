@@ -23,7 +23,13 @@ from policies.course.course import Course, Step
 from policies.course.selection import NO_SIGNAL
 from policies.menu.halves import Half, half_pool, half_slice, row_mean
 from policies.replay.orders import balanced_orders
-from policies.replay.recorded_answers import answer_values, comparable, filled_tokens
+from policies.replay.recorded_answers import (
+    answer_values,
+    comparable,
+    filled_by_prompt,
+    filled_tokens,
+    spared,
+)
 from policies.table.deeper import RecordedSearch, ordered_chains, recorded_searches
 from policies.table.ordered import OrderedChains, OrderedSamples, complete
 from policies.verifier.learned_verifier import LEARNED, LearnedScorer
@@ -224,7 +230,8 @@ def _ordered(
     nothing = np.zeros(len(value))
     if answered and pool.worth is not None:
         nothing = np.nan_to_num(row_mean(np.where(usable & (answer < 0), value, np.nan)))
-    own = pool.own_prompt_tokens
+    own, cached, read = pool.own_prompt_tokens, pool.cached_prompt_tokens, pool.verifier_tokens
+    resent = None if own is None else put(filled_tokens(own, usable).astype(np.float32))
     signals = complete({"mean_logprob": pool.mean_logprob, "score": pool.score}, usable)
     return OrderedSamples(
         n=usable.sum(axis=1),
@@ -238,5 +245,7 @@ def _ordered(
         signals={name: put(values) for name, values in signals.items()},
         judge=learned if learned is not None and answered else None,
         prompt_tokens=pool.prompt_tokens,
-        resent_tokens=None if own is None else put(filled_tokens(own, usable).astype(np.float32)),
+        resent_tokens=resent,
+        cached_tokens=None if resent is None or cached is None else spared(put(cached), resent),
+        verifier_tokens=None if read is None else put(filled_by_prompt(read).astype(np.float32)),
     )

@@ -20,9 +20,11 @@ from difficulty.errors import InvalidInputError
 from policies.course.course import Course, Step
 from policies.course.selection import Selection
 from policies.course.stop import Never, StopRule
+from policies.replay.recorded_answers import spared
 from policies.table.deeper import RecordedSearch
+from policies.table.ordered import TOKENS
 from policies.table.path import Path, follow
-from policies.table.reading import REWARD_MODEL, is_scored
+from policies.table.reading import is_scored, reads_samples
 from policies.table.recorded import Recorded, Source
 from policies.table.table import CourseTable
 
@@ -33,15 +35,11 @@ _CHUNK: Final = 1 << 24
 
 
 class _Read(NamedTuple):
-    """Means over orders: value and rounds (P,), usage of G generators (P, G)."""
+    """Means over orders: value and rounds (P,), usage of G generators (P, G) by the names of a table."""
 
     value: Float32Array
     rounds: Float32Array
-    samples: Float32Array
-    requests: Float32Array
-    output_tokens: Float32Array
-    resent_tokens: Float32Array
-    verifier_tokens: Float32Array
+    usage: dict[str, Float32Array]
 
 
 def replay(recorded: Recorded, courses: Sequence[Course]) -> CourseTable:
@@ -81,12 +79,12 @@ def _write(table: CourseTable, column: int, rows: NDArray[np.intp], read: _Read)
     """Put what was read of a course into its column; where a search was not recorded, nothing is known."""
     known = ~np.isnan(read.value)
     if not known.all():
-        rows, read = rows[known], _Read(*(values[known] for values in read))
-    table.value[rows, column] = read.value
-    table.rounds[rows, column] = read.rounds
+        rows = rows[known]
+    table.value[rows, column] = read.value[known]
+    table.rounds[rows, column] = read.rounds[known]
     at = np.ix_(rows, table.slots.of(column))
-    for name in ("samples", "requests", "output_tokens", "resent_tokens", "verifier_tokens"):
-        getattr(table, name)[at] = getattr(read, name)
+    for name, used in read.usage.items():
+        getattr(table, name)[at] = used[known]
 
 
 def _followed(course: Course) -> tuple[Step, ...]:
@@ -166,16 +164,15 @@ class _Reader:
             rounds = self._mean((stop + 1).astype(np.float32))
             samples = np.stack([self._mean(drawn[:, g].take(stop)) for g in range(len(names))], axis=1)
             requests = rounds[:, None] if len(names) == 1 else self._sent(sent, stop)
-        none = np.zeros((self._n_prompts, len(names)), dtype=np.float32)
-        read = _Read(
-            self._mean(path.value.reshape(-1).take(place)),
-            rounds,
-            samples,
-            requests,
-            self._tokens(path.output_tokens, columns, place),
-            none if path.resent_tokens is None else self._tokens(path.resent_tokens, columns, place),
-            none.copy(),
-        )
+        usage = {"samples": samples, "requests": requests}
+        for name in TOKENS:
+            heard = name != "verifier_tokens" or reads_samples(course)
+            if heard and name in path.tokens:
+                usage[name] = self._tokens(path.tokens[name], columns, place)
+            else:
+                nothing = np.nan if heard and name == "verifier_tokens" else 0.0
+                usage[name] = np.full(samples.shape, nothing, dtype=np.float32)
+        read = _Read(self._mean(path.value.reshape(-1).take(place)), rounds, usage)
         if going is None:
             return read
         return self._searched(read, course, self._recorded.searches[course.steps[-1]], place, going)
@@ -225,22 +222,23 @@ class _Reader:
             heard = np.where(np.isnan(heard), length * step.n + output, heard)
         else:
             heard = np.zeros_like(heard)
-        more = {
-            "samples": step.n * share,
-            "requests": share,
-            "output_tokens": share * output,
-            "resent_tokens": share * (sent - shared),
-            "verifier_tokens": share * heard,
+        usage = {name: used.copy() for name, used in read.usage.items()}
+        for at, name in enumerate(course.generators):
+            own = self._recorded.samples[name].prompt_tokens[prompts].astype(np.float32)
+            read_of = usage["verifier_tokens"][:, at]
+            estimate = own * usage["samples"][:, at] + usage["output_tokens"][:, at]
+            np.copyto(read_of, estimate, where=np.isnan(read_of))
+        more: dict[str, float | NDArray[np.floating]] = {
+            "samples": step.n,
+            "requests": 1,
+            "output_tokens": output,
+            "resent_tokens": sent - shared,
+            "cached_tokens": spared(search.cached_tokens[prompts], sent - shared),
+            "verifier_tokens": heard,
         }
-        usage = {}
         for name, added in more.items():
-            usage[name] = getattr(read, name).copy()
-            usage[name][:, mine] += added
-        if course.selection.signal == REWARD_MODEL:
-            for at, name in enumerate(course.generators):
-                own = self._recorded.samples[name].prompt_tokens[prompts].astype(np.float32)
-                usage["verifier_tokens"][:, at] += own * read.samples[:, at] + read.output_tokens[:, at]
-        return read._replace(value=value, rounds=read.rounds + share, **usage)
+            usage[name][:, mine] += share * added
+        return read._replace(value=value, rounds=read.rounds + share, usage=usage)
 
     def _tokens(
         self, tokens: Float32Array, columns: list[int | None], place: NDArray[np.intp]

@@ -67,6 +67,7 @@ def static_table(
             table.resent_tokens[:, at] = 0.0 if own is None else row_mean(own) * table.samples[:, at]
         else:
             table.resent_tokens[:, at] = sent - pool.shared_prompt_tokens * requests
+        table.cached_tokens[:, at] = curves.cached_prompt_tokens[:, at]
         table.verifier_tokens[:, at] = read[:, at] if is_scored(course) else 0.0
         table.rounds[:, at] = np.where(known[:, at], len(course.steps), np.nan)
     table.value[:] = curves.value

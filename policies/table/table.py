@@ -73,7 +73,10 @@ class CourseTable:
     samples, requests, output_tokens : ndarray of float32, shape (P, S)
         Expected usage; tokens are NaN where not recorded.
     resent_tokens : ndarray of float32, shape (P, S)
-        Prompt tokens beyond one prompt per request: what chains and searches re-send.
+        Prompt tokens beyond one prompt per request: what chains and searches re-send, and all of what samples
+        send that are requests of their own.
+    cached_tokens : ndarray of float32, shape (P, S)
+        The part of `resent_tokens` that a cache spared, as recorded; 0 where nobody recorded any.
     verifier_tokens : ndarray of float32, shape (P, S)
         What the model that gives the recorded scores reads; NaN where not recorded.
     """
@@ -86,6 +89,7 @@ class CourseTable:
     requests: Float32Array
     output_tokens: Float32Array
     resent_tokens: Float32Array
+    cached_tokens: Float32Array
     verifier_tokens: Float32Array
 
     @classmethod
@@ -156,6 +160,7 @@ class CourseTable:
                 "requests": requests,
                 "output_tokens": self.output_tokens[:, mine],
                 "prompt_tokens": prompt_tokens[name][:, None] * requests + self.resent_tokens[:, mine],
+                "cached_prompt_tokens": self.cached_tokens[:, mine],
                 "verifier_tokens": self.verifier_tokens[:, mine] if charged else 0 * requests,
             }
             usage = {field: np.asarray(values, dtype=np.float64) for field, values in drawn.items()}
@@ -168,3 +173,5 @@ class CourseTable:
 
 _BY_COURSE = ("value", "rounds")
 _ARRAYS = tuple(item.name for item in fields(CourseTable) if item.name not in ("courses", "slots"))
+BY_SLOT = tuple(name for name in _ARRAYS if name not in _BY_COURSE)
+"""Arrays of usage: one column per slot."""

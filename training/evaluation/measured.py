@@ -20,7 +20,7 @@ from policies.menu.halves import Half
 from policies.plan.objective import Objective
 from policies.table.measure import measure
 from policies.table.recorded import Recorded
-from policies.table.table import CourseTable
+from policies.table.table import BY_SLOT, CourseTable
 from policies.verifier.learned_verifier import LEARNED, CorrectnessModel, LearnedScorer
 
 
@@ -116,7 +116,7 @@ def _measure(
             getattr(table, name)[rows[held], column] = getattr(found, name)[held, source]
         place = np.ix_(rows[held], table.slots.of(column))
         taken = np.ix_(held, found.slots.of(source))
-        for name in ("samples", "requests", "output_tokens", "resent_tokens", "verifier_tokens"):
+        for name in BY_SLOT:
             getattr(table, name)[place] = getattr(found, name)[taken]
 
 

@@ -64,8 +64,8 @@ def foretold(bundle: PolicyBundle, log: SampleLog, name: str, columns: Columns, 
     for field in ("rounds", "samples", "requests"):
         getattr(table, field)[:] = spread(getattr(measured, field))
     table.output_tokens[:] = table.samples * _lengths(bundle, log, name, fit)[:, None]
-    table.resent_tokens[:] = 0.0
-    table.verifier_tokens[:] = 0.0
+    for field in ("resent_tokens", "cached_tokens", "verifier_tokens"):
+        getattr(table, field)[:] = 0.0
     return table
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import Float32Array
-from policies.table.table import CourseTable
+from policies.table.table import BY_SLOT, CourseTable
 
 Float = TypeVar("Float", np.float32, np.float64)
 
@@ -93,7 +93,7 @@ def filled_table(table: CourseTable, value: Float32Array) -> CourseTable:
         Its values, filled.
     """
     usage: dict[str, Any] = {}
-    for name in ("rounds", "samples", "requests", "output_tokens", "resent_tokens", "verifier_tokens"):
+    for name in ("rounds", *BY_SLOT):
         usage[name] = filled_where_known(getattr(table, name))
     return replace(table, value=value, **usage)
 

@@ -199,6 +199,7 @@ def _cached(table: CourseTable, length: FloatArray) -> CourseTable:
     return replace(
         table,
         resent_tokens=spared.astype(np.float32),
+        cached_tokens=np.zeros_like(table.cached_tokens),
         verifier_tokens=read.astype(np.float32),
     )
 

@@ -79,6 +79,14 @@ def test_what_was_saved_is_loaded(trained: Any) -> None:
     assert ours == theirs
 
 
+def test_what_caches_spared_is_kept_and_takes_no_room_where_nothing_was(trained: Any, tmp_path: Path) -> None:
+    assert "table.cached_tokens" not in read(trained.folder / "references.npz")
+    table = trained.bundle.table
+    spared = replace(trained.bundle, table=replace(table, cached_tokens=table.samples * np.float32(7)))
+    spared.save(tmp_path / "spared")
+    assert_array_equal(PolicyBundle.load(tmp_path / "spared").table.cached_tokens, spared.table.cached_tokens)
+
+
 def test_a_bundle_says_what_it_is_in_a_line(trained: Any) -> None:
     assert repr(trained.bundle).startswith("PolicyBundle(")
     assert "model-0, model-1 in output_tokens, 156 reference prompts" in repr(trained.bundle)

@@ -47,6 +47,7 @@ def table(**changes: Any) -> CourseTable:
         "requests": REQUESTS,
         "output_tokens": np.array([[10.0], [30.0]]) * SAMPLES,
         "resent_tokens": np.zeros((2, 5)),
+        "cached_tokens": np.zeros((2, 5)),
         "verifier_tokens": np.zeros((2, 5)),
     }
     return CourseTable(courses=COURSES, slots=Slots.for_courses(COURSES), **{**fields, **changes})

@@ -87,14 +87,20 @@ def recorded() -> Recorded:
         for name in GENERATORS:
             line = {"prompt_id": f"p{row}", "generator": name}
             drawn = [sample(sign) for sign in ("x", "y", *rng.choice(list("xxyz-"), 5))]
+            if name == "b":  # as agents do
+                for at, one in enumerate(drawn):
+                    one |= {"prompt_tokens": 12 + 5 * at, "cached_prompt_tokens": 3 * at}
             records.append(line | {"prompt_tokens": 10, "samples": drawn})
         attempts = [
-            sample(sign, chain=at // 3, step=at % 3, prompt_tokens=10 + 7 * (at % 3))
+            sample(
+                sign, chain=at // 3, step=at % 3, prompt_tokens=10 + 7 * (at % 3), cached_prompt_tokens=at % 3
+            )
             for at, sign in enumerate(rng.choice(list("xxyz-"), 9))
         ]
         line = {"prompt_id": f"p{row}", "generator": "a"}
         records.append(line | {"strategy": "sequential_revision", "samples": attempts})
-        run = sample("x-yx"[row % 4], prompt_tokens=20) | {"output_tokens": 2 * (5 + row)}
+        run = sample("x-yx"[row % 4], prompt_tokens=20, cached_prompt_tokens=6)
+        run["output_tokens"] = 2 * (5 + row)
         records.append(line | {"strategy": "dvts", "params": {"n": 2, "beam_width": 2}, "samples": [run]})
     return Recorded.of(SampleLog.from_records(records, GENERATORS), n_orders=10, seed=1)
 
@@ -110,7 +116,7 @@ class InOrder:
             for name in GENERATORS
         }
         self._n_chains = max((step.n for step in course.steps if step.kind == "revise"), default=0)
-        self.sent = dict.fromkeys(GENERATORS, 0)
+        self.sent, self.cached = dict.fromkeys(GENERATORS, 0), dict.fromkeys(GENERATORS, 0)
 
     async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
         return [[self._one(request, index) for index in range(request.n)] for request in requests]
@@ -127,11 +133,14 @@ class InOrder:
         samples, place = self.recorded.of_source(source), (self.row, self.order, at)
         code = int(samples.answer[place])
         more = 0.0 if samples.resent_tokens is None else float(samples.resent_tokens[place])
+        spared = 0.0 if samples.cached_tokens is None else float(samples.cached_tokens[place])
+        shares = samples.resent_tokens is None and index == 0
         return self._completion(
             f"{at} {name}" if code < 0 else f"{at} {name} answer: {code}",
             name,
             # One prompt of a step is charged by its request.
-            sent=int(more) + 10 * (at % self._n_chains == 0 if source.n_chains else index == 0),
+            sent=int(more) + 10 * (at % self._n_chains == 0 if source.n_chains else shares),
+            cached=int(spared),
             drawn=int(samples.output_tokens[place]),
             logprob=float(samples.signals[LOGPROB][place]),
         )
@@ -149,12 +158,16 @@ class InOrder:
             f"{index} {name}" if silent else f"{index} {name} answer: {code}",
             name,
             sent=10,
+            cached=3,
             drawn=int(search.output_tokens[self.row]) // 2,
             logprob=-0.5,
         )
 
-    def _completion(self, text: str, name: str, *, sent: int, drawn: int, logprob: float) -> Completion:
+    def _completion(
+        self, text: str, name: str, *, sent: int, cached: int, drawn: int, logprob: float
+    ) -> Completion:
         self.sent[name] += sent
+        self.cached[name] += cached
         return Completion(
             text=text,
             prompt_tokens=sent,
@@ -211,7 +224,7 @@ def test_a_followed_course_is_worth_and_costs_what_its_replay_says(
             for samples in recorded.samples.values()
             for code, share in zip(samples.answer[row].ravel(), samples.right[row].ravel(), strict=True)
         }
-        outcomes, rounds, sent = [], [], []
+        outcomes, rounds, sent, cached = [], [], [], []
         for order in range(recorded.n_orders):
             source = InOrder(recorded, row, order, course)
             task = Task(
@@ -225,6 +238,7 @@ def test_a_followed_course_is_worth_and_costs_what_its_replay_says(
             outcomes.append(played.outcome)
             rounds.append(len(played.samples_per_round))
             sent.append(source.sent)
+            cached.append(source.cached)
         assert np.mean([value(one, course, right) for one in outcomes]) == pytest.approx(
             table.value[row, 0], abs=1e-5
         )
@@ -236,7 +250,9 @@ def test_a_followed_course_is_worth_and_costs_what_its_replay_says(
             assert np.mean([len(one) for one in mine]) == pytest.approx(table.samples[row, slot], abs=1e-4)
             tokens = np.mean([sum(one.output_tokens for one in each) for each in mine])
             assert tokens == pytest.approx(table.output_tokens[row, slot], rel=1e-5)
-            asked = 10 * table.requests[row, slot] + table.resent_tokens[row, slot]
+            asked = 10 * (name == "a") * table.requests[row, slot] + table.resent_tokens[row, slot]
             assert np.mean([one[name] for one in sent]) == pytest.approx(asked, rel=1e-5)
+            spared = table.cached_tokens[row, slot]
+            assert np.mean([one[name] for one in cached]) == pytest.approx(spared, rel=1e-5)
         # Steps that nothing is asked about go together.
         assert np.mean(rounds) == pytest.approx(table.rounds[row, 0], abs=1e-5)
