@@ -16,6 +16,7 @@ from difficulty.errors import InvalidInputError
 from difficulty.features.hidden_states import HiddenStates
 from difficulty.log.arguments import check_log, check_whole
 from difficulty.log.sample_log import SampleLog
+from planner.bundle.folder import check_results_folder
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
 from planner.progress import Progress, silent
@@ -105,6 +106,8 @@ def evaluate(
             f"n_bootstrap must be at least {_FEWEST_REPLICATES} for a 95 % interval, got {n_bootstrap}"
         )
     figures.check()
+    if out is not None:
+        check_results_folder(out)
     tell = progress or silent
     loaded = bundle if isinstance(bundle, PolicyBundle) else PolicyBundle.load(bundle)
     objective = check_objective(loaded.objective)

@@ -34,6 +34,7 @@ from training.menu.storage import study_storage
 from training.menu.study_name import study_name
 from training.policy.belief_search import search_belief
 from training.policy.bench import Bench
+from training.policy.columns import check_recorded
 from training.policy.learn import Weighed, learn
 from training.policy.learnable import check_groups, check_learnable
 from training.policy.made_bundle import made_bundle
@@ -143,6 +144,7 @@ def train(
     study_storage(storage)  # what cannot be used is refused before anything is fitted
     model = cost_model or CostModel(unit=unit, generators=log.generators)
     model, families, tell = replace(model, unit=unit), log.families(family), progress or silent
+    check_recorded(graded, model)
     with open_folder(out) as folder:
         own = OwnNumbers.of(graded) if objective == "reward" else OwnNumbers()
         log = own.shares(graded)

@@ -70,6 +70,22 @@ def check_folder(folder: Path) -> None:
         )
 
 
+def check_results_folder(path: str | os.PathLike[str]) -> None:
+    """Find out before some work whether results that are no bundle can be written to a folder.
+
+    Raises
+    ------
+    InvalidInputError
+        When the folder is a bundle: with other files in it no training could write there again.
+    OSError
+        When nothing can be written there.
+    """
+    folder = Path(path)
+    if (folder / MANIFEST).exists() and (folder / "policy.npz").exists():
+        raise InvalidInputError(f"{folder} is a bundle, and holds nothing else; choose another folder")
+    check_writable(folder)
+
+
 @contextmanager
 def open_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Make a folder ready for a bundle, and keep other writers out while the block runs.

@@ -67,11 +67,11 @@ def command(
     prompts (`planner collect --strategy`); several files are read as one.
     """
     from difficulty.errors import require
-    from difficulty.files.whole import check_writable
+    from planner.bundle.folder import check_results_folder
     from training.strategies.compare import compare_strategies
 
     require("matplotlib", extra="train")
-    check_writable(out)
+    check_results_folder(out)
     with progress_bars() as tell:
         report = compare_strategies(logs.read(), out, figures=figures or ("png",), progress=tell, **how)
     if as_json:

@@ -40,7 +40,9 @@ def command(out: Path, trials: int, live: bool | None, seed: int, as_json: bool)
     The live half forecasts accuracy and cost of each run before it is drawn and then compares.
     """
     from difficulty.errors import require
+    from planner.bundle.folder import check_results_folder
 
+    check_results_folder(out)
     for module in ("optuna", "matplotlib"):
         require(module, extra="train")
     if live:

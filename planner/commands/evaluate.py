@@ -54,14 +54,14 @@ def command(
     given again.
     """
     from difficulty.errors import require
-    from difficulty.files.whole import check_writable
+    from planner.bundle.folder import check_results_folder
     from planner.bundle.policy_bundle import PolicyBundle
     from planner.commands.terminal.held_out import held_out
     from training.evaluate import evaluate
     from training.report.canvas import FigureStyle
 
     require("matplotlib", extra="train")
-    check_writable(out)
+    check_results_folder(out)
     loaded = PolicyBundle.load(bundle)
     unseen = held_out(loaded, logs.read())
     if unseen.n_left_out:

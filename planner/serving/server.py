@@ -70,11 +70,14 @@ def server_of(
 
 
 def prepare_process() -> None:
-    """Fit this process to nothing but serving: open files, garbage, and what uvicorn has to say."""
+    """Fit this process to nothing but serving: open files, garbage, what uvicorn has to say, and metrics
+    without the time when each was made.
+    """
     gc.set_threshold(*_COLLECTS)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     logging.getLogger("uvicorn.error").addFilter(_is_no_break)
+    require("prometheus_client", extra="serve").disable_created_metrics()
 
 
 def _is_no_break(record: logging.LogRecord) -> bool:

@@ -162,6 +162,24 @@ def test_units_that_need_figures_take_them_from_the_cost_model(tmp_path: Path) -
     assert quickly(log, tmp_path / "joules", unit="joules", cost_model=energy).unit == "joules"
 
 
+@pytest.mark.parametrize(
+    ("unit", "lacks"), [("usd", "add usd_per_mtok_in"), ("total_tokens", "prompt_tokens")]
+)
+def test_a_unit_that_nothing_can_be_priced_in_is_refused_before_the_work(
+    tmp_path: Path, unit: str, lacks: str
+) -> None:
+    log = simulated_log(40, n_samples=3, n_generators=1)
+    seen: list[tuple[str, int, int]] = []
+    with pytest.raises(UnknownUnitError, match=lacks):
+        quickly(
+            stripped(log),  # and its prompts have no length
+            tmp_path / "policy",
+            unit=unit,
+            progress=lambda *stage: seen.append(stage),
+        )
+    assert not seen and not (tmp_path / "policy").exists()
+
+
 def test_ragged_logs_keep_every_prompt_and_every_sample(tmp_path: Path) -> None:
     log = simulated_log(60, n_samples=8, n_generators=1)
     records = records_of(log)

@@ -145,10 +145,8 @@ def measure_columns(
     early = [course for course in early if trying(course)]
     table = measure(log, recorded, menu, early, objective=objective, learned=learned, seed=seed)
     if (np.isnan(table.value) | np.isnan(table.cost(model, lengths))).all():
-        raise UnknownUnitError(
-            f"no course can be priced in {model.unit}: the log does not record {_unrecorded(log, model)}; "
-            "record it, or choose another unit"
-        )
+        check_recorded(log, model)
+        raise _unpriced(model, "all that the unit counts for any one generator")
     if coarse:
         table = refined(table, lambda owners: early_stopping(recorded, coverage=coverage, generators=owners))
     alone = table.cost(model, lengths)
@@ -191,8 +189,17 @@ def measure_columns(
     )
 
 
-def _unrecorded(log: SampleLog, model: CostModel) -> str:
-    """Name what a unit counts and no generator's samples record."""
+def check_recorded(log: SampleLog, model: CostModel) -> None:
+    """Refuse a unit that counts what no generator's samples record, or needs figures that are not declared.
+
+    Raises
+    ------
+    UnknownUnitError
+        It names them, and says what to do.
+    """
+    for name, drawn in zip(log.generators, log.values().n.sum(axis=0).tolist(), strict=True):
+        if drawn:
+            model.price_arrays(name, samples=1.0, output_tokens=1.0, prompt_tokens=1.0, seconds=1.0)
     lengths = prompt_lengths(log)
     found = {
         "output_tokens": any(not np.isnan(log.pool(name).output_tokens).all() for name in log.generators),
@@ -200,7 +207,15 @@ def _unrecorded(log: SampleLog, model: CostModel) -> str:
     }
     read = {field for name in log.generators for field in model.reads(name)}
     lacking = " and ".join(field for field, known in found.items() if field in read and not known)
-    return lacking or "all that the unit counts for any one generator"
+    if lacking:
+        raise _unpriced(model, lacking)
+
+
+def _unpriced(model: CostModel, lacking: str) -> UnknownUnitError:
+    return UnknownUnitError(
+        f"no course can be priced in {model.unit}: the log does not record {lacking}; record it, or choose "
+        "another unit"
+    )
 
 
 def _prices(

@@ -44,6 +44,18 @@ def test_a_seed_below_zero_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["evaluate", "compare", "demo"])
+def test_results_are_not_written_into_a_bundle(
+    name: str, log: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(bundle.iterdir())
+    reads = {"evaluate": [str(bundle), str(log)], "compare": [str(log)]}.get(name, [])
+    assert main([name, *reads, "--out", str(bundle)]) == 2
+    told = capsys.readouterr().err
+    assert told == f"error: {bundle} is a bundle, and holds nothing else; choose another folder\n"
+    assert sorted(bundle.iterdir()) == before
+
+
 def test_a_training_that_fails_leaves_no_folder(tmp_path: Path) -> None:
     simulated_log(3, n_samples=2).write(tmp_path / "few.jsonl")
     assert (

@@ -12,10 +12,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from prometheus_client import enable_created_metrics
 from scripted_upstream import Asked, Said, ScriptedUpstream, completion
 from serving_bed import Bed, chat, serving
 
 from planner.serving.server import prepare_process, server_of
+from planner.serving.watch import Seen, Watch
 
 pytest.importorskip("uvicorn", reason="the extra 'serve' is not installed")
 
@@ -206,7 +208,12 @@ def test_a_process_that_only_serves_is_prepared() -> None:
         broken = logging.makeLogRecord({"msg": "ASGI callable returned without completing response."})
         assert not logger.filter(broken)
         assert logger.filter(logging.makeLogRecord({"msg": "another"}))
+        watch = Watch()
+        watch.call(Seen(route="tiny", status=200, seconds=0.1))
+        page = watch.page(in_flight=0).body
+        assert b"planner_requests_total" in page and b"_created" not in page
     finally:
+        enable_created_metrics()
         gc.set_threshold(*before)
         resource.setrlimit(resource.RLIMIT_NOFILE, files)
         logger.removeFilter(quiet)
