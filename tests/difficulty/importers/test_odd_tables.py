@@ -251,7 +251,7 @@ def test_frames_bring_their_index_and_names_with_accents(tmp_path: Path) -> None
     assert seen(log) == [("a", "model", [(None, True, 1), (None, None, 2)])]
     with pytest.raises(InvalidInputError, match="lazy; give what its collect"):
         SampleLog.from_frame(polars.DataFrame({"id": [1]}).lazy())
-    with pytest.raises(InvalidInputError, match="Series is no table of columns"):
+    with pytest.raises(InvalidInputError, match=r"Series is no (table of columns|dataframe)"):
         SampleLog.from_frame(pandas.Series([1]))
 
 
