@@ -88,14 +88,12 @@ def follow(
         if all(values is None for values in each):
             return None
         none = np.full(shape[1:], missing, dtype=np.float32)
-        drawn = [
-            none if values is None else values[prompts, :, at]
-            for values, (_, at) in zip(each, places, strict=True)
-        ]
+        pairs = zip(each, places, strict=True)
+        tokens = np.stack([none if v is None else v[prompts, :, at] for v, (_, at) in pairs])
         total = np.empty((len(names), *shape), dtype=np.float32)
         for index, name in enumerate(names):
             mine = np.array([source.generator == name for source in draws])[:, None, None]
-            np.cumsum(np.where(mine, drawn, 0.0), axis=0, out=total[index])
+            np.cumsum(np.where(mine, tokens, 0.0), axis=0, out=total[index])
         return total
 
     # What nobody counted was not sent; what a reward model read is not known then.

@@ -80,11 +80,13 @@ def _write(table: CourseTable, column: int, rows: NDArray[np.intp], read: _Read)
     known = ~np.isnan(read.value)
     if not known.all():
         rows = rows[known]
-    table.value[rows, column] = read.value[known]
-    table.rounds[rows, column] = read.rounds[known]
+        usage = {name: used[known] for name, used in read.usage.items()}
+        read = _Read(read.value[known], read.rounds[known], usage)
+    table.value[rows, column] = read.value
+    table.rounds[rows, column] = read.rounds
     at = np.ix_(rows, table.slots.of(column))
     for name, used in read.usage.items():
-        getattr(table, name)[at] = used[known]
+        getattr(table, name)[at] = used
 
 
 def _followed(course: Course) -> tuple[Step, ...]:
@@ -164,14 +166,15 @@ class _Reader:
             rounds = self._mean((stop + 1).astype(np.float32))
             samples = np.stack([self._mean(drawn[:, g].take(stop)) for g in range(len(names))], axis=1)
             requests = rounds[:, None] if len(names) == 1 else self._sent(sent, stop)
-        usage = {"samples": samples, "requests": requests}
+        none = np.zeros(samples.shape, dtype=np.float32)
+        usage = {"samples": samples, "requests": requests} | dict.fromkeys(TOKENS, none)
         for name in TOKENS:
-            heard = name != "verifier_tokens" or reads_samples(course)
-            if heard and name in path.tokens:
+            if name == "verifier_tokens" and not reads_samples(course):
+                continue
+            if name in path.tokens:
                 usage[name] = self._tokens(path.tokens[name], columns, place)
-            else:
-                nothing = np.nan if heard and name == "verifier_tokens" else 0.0
-                usage[name] = np.full(samples.shape, nothing, dtype=np.float32)
+            elif name == "verifier_tokens":
+                usage[name] = none + np.float32(np.nan)
         read = _Read(self._mean(path.value.reshape(-1).take(place)), rounds, usage)
         if going is None:
             return read
