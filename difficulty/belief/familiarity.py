@@ -58,8 +58,8 @@ class Familiarity:
     blocks : ndarray of int64, shape (F,)
         Block of each feature, in 0 to B - 1.
     limits : ndarray of float64, shape (1 + B,)
-        Distance that one in a hundred held-out training prompts exceeds, in all features and in each block;
-        above 0.
+        Distances from which on prompts are strange: what one in a hundred held-out training prompts exceeds,
+        in all features, and twice that in each block; above 0.
     knee, reach : float
         Familiarity is 1 up to `knee` limits and falls as a Gaussian of width `reach` limits; above 0.
 

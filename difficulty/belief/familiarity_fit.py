@@ -30,6 +30,9 @@ _ROUNDS: Final = 3
 # A feature that never varied in training is strange when it differs by as much (in logarithms).
 _LEAST_SPREAD: Final = 0.05
 _QUANTILE: Final = 0.99
+# How many times further away than training prompts a stranger is in one block alone. New tasks often are by a
+# little, and are told better by what they share with known ones.
+_ALONE: Final = 2.0
 # Where familiarity may begin to fall and how fast, in limits; the first is taken unless another one's error
 # is clearly less. At 2.5 limits it is next to 0 with all of them.
 _FALLS: Final = (
@@ -193,6 +196,7 @@ def fit_strangeness(
     ids = np.asarray(blocks, dtype=np.int64)
     by_fold = _held_out(rows, member, folds, ids)
     limits = np.maximum(np.quantile(by_fold, _QUANTILE, axis=0), 1e-3 * np.sqrt(len(centre)))
+    limits[1:] *= _ALONE
     by_cluster = _held_out(rows, member, clusters, ids)
     landmarks = _centres(rows, member, np.ones(len(rows), dtype=np.bool_)).astype(np.float32)
     fitted = Familiarity(centre=centre, spread=spread, landmarks=landmarks, blocks=ids, limits=limits)

@@ -91,7 +91,7 @@ def read_text(
     features = PromptFeatures(embedding_dims=_WORDING, seed=seed).fit(log.prompts, hidden)
     n, n_good = successes(log)
     table, spread = features.transform(log.prompts, hidden), _spread(log) if graded else None
-    fitted = fit_text_belief(table, n, n_good, folds, seed=seed, spread=spread)
+    fitted = fit_text_belief(table, n, n_good, folds, seed=seed, blocks=features.blocks_, spread=spread)
     tell("belief", 1, 1)
     if not fitted.tells:
         return None
