@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.belief.leaf_weights import LeafWeights
@@ -41,12 +42,14 @@ class LeafSums(NamedTuple):
         """Add up the values (T, A) of T references; `share`, (T,), is 1 for those that lend weight."""
         lent = share[:, None]
         each = np.concatenate([np.ones_like(lent), lent, lent * values], axis=1)
-        rows = each.astype(np.float32)
-        table = np.zeros((forest.trees.n_leaves, rows.shape[1]), dtype=np.float32)
-        for column in forest.leaves.T:
-            order = np.argsort(column, kind="stable")
-            leaves, first, size = np.unique(column[order], return_index=True, return_counts=True)
-            table[leaves] = np.add.reduceat(rows[order], first, axis=0) / size[:, None].astype(np.float32)
+        n_references, n_trees = forest.leaves.shape
+        owner = np.repeat(np.arange(n_references), n_trees)
+        members = csr_array(
+            (np.ones(owner.size, dtype=np.float32), (forest.leaves.ravel(), owner)),
+            shape=(forest.trees.n_leaves, n_references),
+        )
+        table = members @ each.astype(np.float32)
+        table /= np.maximum(np.diff(members.indptr), 1)[:, None].astype(np.float32)
         return cls(table, each.mean(axis=0))
 
     def mean(self, leaves: NDArray[np.integer]) -> tuple[FloatArray, FloatArray]:
