@@ -11,7 +11,6 @@ from typing import Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.belief.leaf_weights import LeafWeights
@@ -40,6 +39,8 @@ class LeafSums(NamedTuple):
     @classmethod
     def of(cls, forest: LeafWeights, share: FloatArray, values: FloatArray) -> Self:
         """Add up the values (T, A) of T references; `share`, (T,), is 1 for those that lend weight."""
+        from scipy.sparse import csr_array  # not on import: untrained planners never need it
+
         lent = share[:, None]
         each = np.concatenate([np.ones_like(lent), lent, lent * values], axis=1)
         n_references, n_trees = forest.leaves.shape
