@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
@@ -165,8 +165,19 @@ def decode_line(data: bytes) -> LineWire:
     >>> decode_line(b'{"prompt_id": "a", "generator": "tiny", "n": 10, "n_correct": 3}').n_correct
     3
     """
+    return checked_line(lambda: _LINE_DECODER.decode(data))
+
+
+def checked_line(decode: Callable[[], LineWire]) -> LineWire:
+    """Return what `decode` reads, with mistakes in it named.
+
+    Raises
+    ------
+    InvalidLogError
+        As `decode_line`.
+    """
     try:
-        decoded = _LINE_DECODER.decode(data)
+        decoded = decode()
     except msgspec.ValidationError as error:
         kind = SampleWire if "$.samples" in str(error) else LineWire
         raise InvalidLogError(_explain(error, kind)) from error
@@ -176,7 +187,7 @@ def decode_line(data: bytes) -> LineWire:
         raise InvalidLogError(
             f"broken JSON: {error}; NaN and Infinity are not JSON, write null where a number is unknown",
         ) from error
-    reason = contradiction(decoded)
+    reason = _contradiction(decoded)
     if reason is not None:
         raise InvalidLogError(reason)
     return decoded
@@ -243,7 +254,7 @@ def _explain(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> str:
     return message.replace(" - at `$", " at `$").replace("`", "'")
 
 
-def contradiction(line: LineWire) -> str | None:
+def _contradiction(line: LineWire) -> str | None:
     """Return what is wrong between the fields of one line, or None."""
     if not line.prompt_id:
         return "prompt_id is empty; every prompt needs an id"
