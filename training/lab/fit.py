@@ -1,22 +1,19 @@
-"""Train a model on a stream of batches: Muon and AdamW, progress, resumable from the last checkpoint.
+"""Train a model on a stream of batches, with Muon and AdamW.
 
-It assumes a stream that gives the same batches again after a restart. Which batches, and what the loss is, is
-left to the stages in `training.lab.train`.
+It assumes a stream with as many batches as there are steps. Which batches, and what the loss is, is left to
+the stages in `training.lab.train`.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from difficulty.errors import InvalidInputError, MissingDependencyError, require
-from difficulty.files.whole import written_whole
 from training.lab.examples import Batch
 
 _LOG = logging.getLogger(__name__)
@@ -105,8 +102,6 @@ def fit(
     config: FitConfig,
     *,
     loss: Callable[[Any, Batch], Any],
-    checkpoint: Path,
-    checkpoint_every: int = 250,
 ) -> None:
     """Train `model` in place: Muon for the matrices inside the layers, AdamW for embeddings, heads and norms.
 
@@ -115,15 +110,11 @@ def fit(
     model : transformers.PreTrainedModel
         Model.
     stream : iterator of Batch
-        Batches from the beginning of the stage; the ones a checkpoint has seen are skipped.
+        At least as many batches as steps.
     config : FitConfig
         Steps and rates.
     loss : callable
         Takes the model and a batch, returns a scalar tensor.
-    checkpoint : Path
-        File that is written at the end and in between; where it exists, training resumes from it.
-    checkpoint_every : int
-        Steps between checkpoints.
 
     References
     ----------
@@ -133,19 +124,9 @@ def fit(
     """
     torch = require("torch", extra="local")
     optimizers = _optimizers(model, config.learning_rate)
-    first = 0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(state["model"])
-        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        first = state["step"]
-        _LOG.info("resuming %s at step %d of %d", checkpoint.stem, first, config.n_steps)
-    if first >= config.n_steps:
-        return
     model.train()
-    started, tokens, total = time.monotonic(), 0, 0.0
-    for step, batch in enumerate(islice(stream, first, config.n_steps), start=first):
+    total = 0.0
+    for step, batch in enumerate(islice(stream, config.n_steps)):
         for optimizer, factor in zip(optimizers, _RATE_FACTORS, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = factor * config.rate_at(step)
@@ -157,21 +138,11 @@ def fit(
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        tokens += batch.input_ids.size
         total += value.item()
         done = step + 1
-        if done % _REPORT_EVERY == 0 or done == config.n_steps:
-            seconds = time.monotonic() - started
-            left = seconds / (done - first) * (config.n_steps - done)
-            message = "%s step %d/%d loss %.4f, %.0f tokens/s, %.0f s left"
-            since = (done - first - 1) % _REPORT_EVERY + 1
-            _LOG.info(message, checkpoint.stem, done, config.n_steps, total / since, tokens / seconds, left)
+        if done % _REPORT_EVERY == 0:
+            _LOG.info("step %d of %d, loss %.4f", done, config.n_steps, total / _REPORT_EVERY)
             total = 0.0
-        if done % checkpoint_every == 0 or done == config.n_steps:
-            states = [optimizer.state_dict() for optimizer in optimizers]
-            checkpoint.parent.mkdir(parents=True, exist_ok=True)
-            with written_whole(checkpoint) as part:
-                torch.save({"model": model.state_dict(), "optimizers": states, "step": done}, part)
     model.eval()
 
 

@@ -1,7 +1,7 @@
-"""Measure a trained pair of models on fresh problems: pass@1, revisions, step scores, best-of-N.
+"""Measure a trained pair of models on fresh problems: pass@1, revisions, step scores.
 
-It assumes seeds that training did not use. Intervals and strategies at equal cost are left to the evaluation
-in `training`; these tables say what the models are, not which strategy to use.
+It assumes seeds that training did not use. What picking and searching by the scores gains is left to
+`training.strategies.lab`; these tables say what the models are, not which strategy to use.
 """
 
 from __future__ import annotations
@@ -15,10 +15,6 @@ import numpy as np
 
 from difficulty.arithmetic.arrays import BoolArray
 from difficulty.errors import require
-from difficulty.estimators.best_of_n import best_of_n_accuracy
-from difficulty.estimators.majority_vote import majority_vote_accuracy
-from difficulty.estimators.pass_at_k import pass_at_k_curve
-from difficulty.estimators.weighted_vote import weighted_vote_accuracy
 from training.lab import DIRECT_TEMPLATE, STEPS_TEMPLATE
 from training.lab.examples import revision_example
 from training.lab.rewards import score_steps, split_steps
@@ -66,7 +62,6 @@ def measure(folder: Path, *, n_problems: int, seed: int) -> dict[str, Any]:
             models, problems, as_chat=as_chat, depth=6, seed=seed + 2
         )
     results["step_auc"] = step_auc(models, problems, n=8, seed=seed + 3)
-    results["best_of_n"] = best_of_n_table(models, problems, sizes=(1, 2, 4, 8, 16), seed=seed + 4)
     return results
 
 
@@ -120,40 +115,6 @@ def revision_table(
         )
         before = right
     return rows
-
-
-def best_of_n_table(
-    models: LabModels, problems: Sequence[WordProblem], *, sizes: Sequence[int], seed: int
-) -> list[dict[str, float]]:
-    """Return accuracy at each N: vote, (weighted) best-of-N by the reward model, and coverage.
-
-    One pool of max(sizes) samples per problem, of which the estimators of `difficulty` tell each N. The score
-    of a solution is that of its last step. ``_over_vote`` is the difference to the vote, and ``_error`` a
-    standard error over problems.
-    """
-    model, reward, tokenizer = models
-    drawn = solutions(model, tokenizer, problems, n=max(sizes), seed=seed)
-    steps = [split_steps(text) for texts in drawn for text in texts]
-    questions = [problem.text for problem in problems for _ in range(max(sizes))]
-    scores = score_steps(reward, tokenizer, list(zip(questions, steps, strict=True)))
-    score = np.array([values[-1] if len(values) else 0.0 for values in scores]).reshape(len(problems), -1)
-    answers = np.unique([found[-1] if found else "" for found in steps], return_inverse=True)[1]
-    answer, right = answers.reshape(score.shape), _graded(problems, drawn)
-    counts = np.full(len(problems), max(sizes))
-    values = {
-        "vote": majority_vote_accuracy(answer, right, sizes),
-        "best_of_n": best_of_n_accuracy(score, right, sizes),
-        "weighted_best_of_n": weighted_vote_accuracy(answer, score, right, sizes, seed=seed).mean,
-        "coverage": pass_at_k_curve(counts, right.sum(axis=1), sizes),
-    }
-    for name in ("best_of_n", "weighted_best_of_n"):
-        values[f"{name}_over_vote"] = values[name] - values["vote"]
-    errors = {f"{name}_error": found.std(axis=0) / np.sqrt(len(problems)) for name, found in values.items()}
-    columns = {name: found.mean(axis=0) for name, found in values.items()} | errors
-    return [
-        {"n": size, **{name: float(column[place]) for name, column in columns.items()}}
-        for place, size in enumerate(sizes)
-    ]
 
 
 def step_auc(models: LabModels, problems: Sequence[WordProblem], *, n: int, seed: int) -> Mapping[str, float]:

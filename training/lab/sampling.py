@@ -1,4 +1,4 @@
-"""Draw completions quickly for training: batches of equal length, no padding, finished rows leave early.
+"""Draw completions for training: batches of prompts of like length, by `generate` of transformers.
 
 It assumes a small model on the CPU and prompts whose special tokens are written out. It is not a backend:
 planning and serving draw through `planner.backends`, which give seeds per sample and honest usage.
@@ -6,18 +6,15 @@ planning and serving draw through `planner.backends`, which give seeds per sampl
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from difficulty.errors import InvalidInputError, require
-from planner.backends.kv_cache import cache_argument, cache_of
+from difficulty.errors import require
 from training.lab import STEPS_TEMPLATE
 from training.lab.examples import chat
 from training.lab.tasks import WordProblem
 
 _BATCH = 384  # rows; more gains nothing on one core
-_SHRINK = 0.75  # drop finished rows when at most this share is alive: copying the cache costs about one step
 
 
 def solutions(
@@ -66,59 +63,32 @@ def sample(
     -------
     list of list of str, P by n
         Texts without the end-of-text token.
-
-    Raises
-    ------
-    InvalidInputError
-        When `n` or the temperature is not positive.
     """
-    if n < 1 or not temperature > 0:
-        raise InvalidInputError(f"n and temperature must be positive, got {n} and {temperature}")
     torch = require("torch", extra="local")
-    rng = torch.Generator().manual_seed(seed)
-    encoded = tokenizer(list(prompts), add_special_tokens=False)["input_ids"]
-    by_length: dict[int, list[int]] = defaultdict(list)
-    for index, tokens in enumerate(encoded):
-        by_length[len(tokens)].append(index)
-    results: list[list[str]] = [[] for _ in prompts]
+    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     per_batch = max(1, _BATCH // n)
-    for _, members in sorted(by_length.items()):
-        for start in range(0, len(members), per_batch):
-            chosen = members[start : start + per_batch]
-            rows = torch.tensor([encoded[index] for index in chosen])
-            drawn = _draw(model, rows, n, temperature, max_new_tokens, tokenizer.eos_token_id, rng)
-            texts = tokenizer.batch_decode(drawn, skip_special_tokens=False)
-            for position, index in enumerate(chosen):
-                results[index] = texts[position * n : (position + 1) * n]
-    return results
-
-
-def _draw(
-    model: Any, rows: Any, n: int, temperature: float, max_new_tokens: int, eos: int, rng: Any
-) -> list[list[int]]:
-    torch = require("torch", extra="local")
-    drawn: list[list[int]] = [[] for _ in range(len(rows) * n)]
-    with torch.inference_mode():
-        output = model(input_ids=rows, use_cache=True, logits_to_keep=1)
-        cache, argument = cache_of(output), cache_argument(model)
-        cache.batch_repeat_interleave(n)
-        logits = output.logits[:, -1].repeat_interleave(n, dim=0)
-        alive = list(range(len(drawn)))  # sample of each row of the cache
-        running = torch.ones(len(drawn), dtype=torch.bool)
-        for _ in range(max_new_tokens):
-            chances = torch.softmax(logits / temperature, dim=-1)
-            tokens = torch.multinomial(chances, 1, generator=rng)
-            running &= tokens[:, 0] != eos
-            rows_left = running.nonzero()[:, 0]
-            for row, token in zip(rows_left.tolist(), tokens[rows_left, 0].tolist(), strict=True):
-                drawn[alive[row]].append(token)
-            left = len(rows_left)
-            if left == 0:
-                break
-            if left <= _SHRINK * len(running):
-                cache.batch_select_indices(rows_left)
-                alive = [alive[row] for row in rows_left.tolist()]
-                tokens, running = tokens[rows_left], running[rows_left]
-            output = model(input_ids=tokens, use_cache=True, **{argument: cache})
-            cache, logits = cache_of(output), output.logits[:, -1]
-    return drawn
+    found: dict[int, list[str]] = {}
+    with torch.random.fork_rng(devices=[]), torch.inference_mode():
+        torch.manual_seed(seed)
+        for start in range(0, len(order), per_batch):
+            chosen = order[start : start + per_batch]
+            rows = tokenizer(
+                [prompts[index] for index in chosen],
+                add_special_tokens=False,
+                padding=True,
+                padding_side="left",
+                return_tensors="pt",
+                return_token_type_ids=False,
+            )
+            drawn = model.generate(
+                **rows,
+                do_sample=True,
+                temperature=temperature,
+                top_k=0,
+                num_return_sequences=n,
+                max_new_tokens=max_new_tokens,
+            )
+            whole = tokenizer.batch_decode(drawn[:, rows["input_ids"].shape[1] :])
+            texts = [text.partition(tokenizer.eos_token)[0] for text in whole]
+            found |= {index: texts[place * n : (place + 1) * n] for place, index in enumerate(chosen)}
+    return [found[index] for index in range(len(prompts))]

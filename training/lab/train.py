@@ -1,9 +1,8 @@
-"""Train the lab model from nothing: ``python -m training.lab.train --out FOLDER``, resumable.
+"""Train the lab model from nothing: ``python -m training.lab.train --out FOLDER``.
 
 Stages: a language model on first answers and drills; its own attempts; the same model on revisions of them;
-Monte-Carlo labels of steps; the reward model on these labels; measurements. Everything is seeded, and
-finished stages in the work folder are not repeated. The README says how the shipped weights were made and
-what they do.
+Monte-Carlo labels of steps; the reward model on these labels; measurements. Everything is seeded. The README
+says how the shipped weights were made and what they do.
 """
 
 from __future__ import annotations
@@ -11,29 +10,26 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
-import msgspec
 
 from difficulty.errors import InvalidInputError, require
-from difficulty.files.whole import written_whole
 from training.lab import DIRECT_TEMPLATE, REVISION_REQUEST, STEPS_TEMPLATE
 from training.lab.examples import base_examples, batches, draw_shard, drill_examples
 from training.lab.fit import FitConfig, fit, language_model, next_token_loss
 from training.lab.measure import measure
-from training.lab.revisions import Attempts, draw_attempts, revision_examples
-from training.lab.rewards import LabelledSteps, label_steps, reward_batches, reward_loss, reward_model
-from training.lab.tasks import WordProblem, draw_problems
+from training.lab.revisions import draw_attempts, revision_examples
+from training.lab.rewards import label_steps, reward_batches, reward_loss, reward_model
+from training.lab.tasks import draw_problems
 from training.lab.tokenizer import build_tokenizer
 
 _LOG = logging.getLogger(__name__)
-_T = TypeVar("_T")
 _BASE = FitConfig(n_steps=4400, learning_rate=2e-3)
 _REVISE = FitConfig(n_steps=2000, learning_rate=1e-3)
 _REWARD = FitConfig(n_steps=900, learning_rate=2e-3)
@@ -82,72 +78,60 @@ class LabConfig:
             raise InvalidInputError(f"numbers of problems and samples must be positive, got {self!r}")
 
 
-def train_lab(out: Path, work: Path, config: LabConfig) -> None:
+def train_lab(out: Path, config: LabConfig) -> None:
     """Train both models and write ``language_model/``, ``reward_model/`` and ``measurements.json`` to `out`.
 
     Parameters
     ----------
     out : Path
         Folder for the results.
-    work : Path
-        Folder for checkpoints and data of the stages; a run with the same configuration resumes from it.
     config : LabConfig
         Sizes and seed.
 
     Raises
     ------
-    InvalidInputError
-        When `work` belongs to a run with another configuration.
     MissingDependencyError
         When torch, transformers or tokenizers is not installed.
     """
-    work.mkdir(parents=True, exist_ok=True)
-    _claim(work / "config.json", config)
+    seed = config.seed
     tokenizer = build_tokenizer(instructions=(DIRECT_TEMPLATE, STEPS_TEMPLATE, REVISION_REQUEST))
     ids = {name: getattr(tokenizer, f"{name}_token_id") for name in ("eos", "bos", "pad")}
-    model = language_model(vocab_size=len(tokenizer), seed=config.seed, **ids)
+    model = language_model(vocab_size=len(tokenizer), seed=seed, **ids)
 
     def first_answers(shard: int) -> Any:
-        problems, rng = draw_shard(config.seed, shard, size=config.shard_size)
+        problems, rng = draw_shard(seed, shard, size=config.shard_size)
         n_drills = round(drill_share(shard) * len(problems))
         return base_examples(problems[n_drills:], rng) + drill_examples(n_drills, rng), rng
 
     def revisions(shard: int) -> Any:
-        return revision_examples(attempts, seed=config.seed + 1_000_002, shard=shard, size=config.shard_size)
+        return revision_examples(attempts, seed=seed + 1_000_002, shard=shard, size=config.shard_size)
 
     def train(name: str, stage: FitConfig, shards: Callable[[int], Any]) -> None:
         stream = batches(shards, tokenizer, batch_tokens=stage.batch_tokens)
         with _timed(name):
-            fit(model, stream, stage, loss=next_token_loss, checkpoint=work / f"{name}.pt")
-
-    def label(name: str, problems: Sequence[WordProblem], n_rollouts: int) -> list[LabelledSteps]:
-        make = partial(label_steps, model, tokenizer, n_solutions=config.n_solutions, seed=config.seed)
-        stored = work / f"{name}.json"
-        return _stored(stored, list[LabelledSteps], lambda: make(problems, n_rollouts=n_rollouts))
+            fit(model, stream, stage, loss=next_token_loss)
 
     train("base", config.base, first_answers)
     # Draws of their own: what is drawn for training must come from problems that the model was not fitted to.
-    fresh = draw_shard(config.seed + 1_000_001, 0, size=config.n_attempt_problems)[0]
-    attempts = _stored(
-        work / "attempts.json",
-        list[Attempts],
-        lambda: draw_attempts(model, tokenizer, fresh, n=config.n_attempts, seed=config.seed),
-    )
+    fresh = draw_shard(seed + 1_000_001, 0, size=config.n_attempt_problems)[0]
+    with _timed("attempts"):
+        attempts = draw_attempts(model, tokenizer, fresh, n=config.n_attempts, seed=seed)
     train("revise", config.revise, revisions)
     save(model, tokenizer, out / "language_model")
 
-    mixed = draw_shard(config.seed + 1_000_003, 0, size=config.n_label_problems)[0]
-    short = draw_problems(n=config.n_short_label_problems, seed=config.seed + 1_000_004, n_steps=(1, 2))
-    labelled = label("labels", mixed, config.n_rollouts) + label("short_labels", short, 0)
+    mixed = draw_shard(seed + 1_000_003, 0, size=config.n_label_problems)[0]
+    short = draw_problems(n=config.n_short_label_problems, seed=seed + 1_000_004, n_steps=(1, 2))
+    label = partial(label_steps, model, tokenizer, n_solutions=config.n_solutions, seed=seed)
+    with _timed("labels"):
+        labelled = label(mixed, n_rollouts=config.n_rollouts) + label(short, n_rollouts=0)
     reward = reward_model(out / "language_model")
-
-    steps = reward_batches(labelled, tokenizer, batch_tokens=config.reward.batch_tokens, seed=config.seed)
+    steps = reward_batches(labelled, tokenizer, batch_tokens=config.reward.batch_tokens, seed=seed)
     with _timed("reward"):
-        fit(reward, steps, config.reward, loss=reward_loss, checkpoint=work / "reward.pt")
+        fit(reward, steps, config.reward, loss=reward_loss)
     save(reward, tokenizer, out / "reward_model")
     if config.n_measure_problems:
         with _timed("measure"):
-            tables = measure(out, n_problems=config.n_measure_problems, seed=config.seed + 2_000_000)
+            tables = measure(out, n_problems=config.n_measure_problems, seed=seed + 2_000_000)
         (out / "measurements.json").write_text(
             json.dumps({"config": asdict(config), **tables}, indent=1) + "\n"
         )
@@ -183,45 +167,19 @@ def _timed(name: str) -> Iterator[None]:
     _LOG.info("%s took %.0f s", name, time.monotonic() - started)
 
 
-def _claim(path: Path, config: LabConfig) -> None:
-    """Write the configuration of a run, or check that it is the one that is there."""
-    text = json.dumps(asdict(config), indent=1)
-    if path.exists() and path.read_text() != text:
-        raise InvalidInputError(f"{path} belongs to a run with other settings; give another --work folder")
-    path.write_text(text)
-
-
-def _stored(path: Path, kind: type[_T], make: Callable[[], _T]) -> _T:
-    """Return what an earlier run has stored, or make and store it."""
-    if path.exists():
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    with _timed(path.stem):
-        made = make()
-    with written_whole(path) as part:
-        part.write_bytes(msgspec.json.encode(made))
-    return made
-
-
 @click.command()
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the models."
-)
-@click.option(
-    "--work",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("build/lab"),
-    show_default=True,
-    help="Folder for checkpoints.",
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of everything.")
 @click.option(
     "--threads", default=2, show_default=True, help="CPU threads; results can differ in the last bits."
 )
-def main(out: Path, work: Path, seed: int, threads: int) -> None:
+def main(out: Path, seed: int, threads: int) -> None:
     """Train the lab model: about an hour on two CPU cores."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     require("torch", extra="local").set_num_threads(threads)
-    train_lab(out, work, LabConfig(seed=seed))
+    train_lab(out, LabConfig(seed=seed))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
-"""Training the lab model: batches, resuming, sampling, labels, and the whole script in miniature."""
+"""Training the lab model: batches, sampling, labels, and the whole script in miniature."""
 
-from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -68,44 +67,12 @@ def test_batches_hold_every_example_once_and_keep_their_size():
     assert len(prompts) >= 60
 
 
-class _StoppedError(Exception):
-    pass
-
-
-def _stop_after(stream, n):
-    yield from islice(stream, n)
-    raise _StoppedError
-
-
-def test_a_stopped_run_resumes_to_the_same_weights(tmp_path):
-    config = FitConfig(n_steps=6, learning_rate=1e-3, batch_tokens=512)
-
-    def stream():
-        return batches(_shards, _TOKENIZER, batch_tokens=512)
-
-    whole = _model()
-    fit(whole, stream(), config, loss=next_token_loss, checkpoint=tmp_path / "whole.pt")
-    with pytest.raises(_StoppedError):
-        fit(
-            _model(),
-            _stop_after(stream(), 5),
-            config,
-            loss=next_token_loss,
-            checkpoint=tmp_path / "parts.pt",
-            checkpoint_every=2,
-        )
-    resumed = _model(seed=1)  # everything must come from the checkpoint
-    fit(resumed, stream(), config, loss=next_token_loss, checkpoint=tmp_path / "parts.pt")
-    for name, weight in whole.state_dict().items():
-        assert torch.equal(weight, resumed.state_dict()[name]), name
-
-
-def test_training_lowers_the_loss(tmp_path):
+def test_training_lowers_the_loss():
     model = _model()
     batch = next(batches(_shards, _TOKENIZER, batch_tokens=512))
     before = next_token_loss(model, batch).item()
     config = FitConfig(n_steps=10, learning_rate=3e-3, batch_tokens=512)
-    fit(model, iter([batch] * 10), config, loss=next_token_loss, checkpoint=tmp_path / "a.pt")
+    fit(model, iter([batch] * 10), config, loss=next_token_loss)
     assert next_token_loss(model, batch).item() < before - 1
     assert not model.training
 
@@ -115,8 +82,6 @@ def test_settings_that_cannot_be_meant_are_refused():
         FitConfig(n_steps=0, learning_rate=1e-3)
     with pytest.raises(InvalidInputError, match="positive"):
         LabConfig(n_rollouts=0)
-    with pytest.raises(InvalidInputError, match="positive"):
-        sample(_model(), _TOKENIZER, ["a"], n=1, seed=0, temperature=0.0)
 
 
 def test_sampling_follows_the_model():
@@ -138,7 +103,7 @@ def test_sampling_follows_the_model():
     assert stats.chisquare(observed, expected * observed.sum() / expected.sum()).pvalue > 1e-6
 
 
-def test_sampling_with_the_cache_agrees_with_generate():
+def test_sampling_in_batches_agrees_with_one_prompt_at_a_time():
     model = _model(seed=3)
     prompts = [chat(problem.text) for problem in draw_problems(n=6, seed=2)]
     drawn = sample(model, _TOKENIZER, prompts, n=2, seed=0, temperature=1e-6, max_new_tokens=12)
@@ -178,14 +143,14 @@ def test_results_and_line_ends_have_values_and_what_leads_to_them_has_none():
     assert _TOKENIZER.decode(batch.input_ids[0][batch.targets[0] >= 0]) == "9\n19\n19\n"
 
 
-def test_the_reward_model_comes_out_the_same_in_every_run(tmp_path, tokenizer):
+def test_the_reward_model_comes_out_the_same_in_every_run(tokenizer):
     item = LabelledSteps(question="Emma has 4.", steps=("adds 5: 4+5=9", "#### 9"), values=(0.75, 0.25))
     config = FitConfig(n_steps=2, learning_rate=1e-2, batch_tokens=64)
     weights = []
-    for run in ("first", "second"):
+    for _ in range(2):
         model = reward_model(LANGUAGE_MODEL)
         steps = reward_batches([item], tokenizer, batch_tokens=64, seed=0)
-        fit(model, steps, config, loss=reward_loss, checkpoint=tmp_path / f"{run}.pt")
+        fit(model, steps, config, loss=reward_loss)
         weights.append(model.score.weight)
     assert torch.equal(*weights)
 
@@ -219,12 +184,10 @@ def test_the_script_in_miniature(tmp_path):
         n_short_label_problems=2,
         n_measure_problems=0,
     )
-    train_lab(tmp_path / "out", tmp_path / "work", config)
     weights = tmp_path / "out" / "language_model" / "model.safetensors"
-    assert weights.stat().st_size < 2_500_000
-    first = weights.read_bytes()
-    weights.unlink()
-    train_lab(tmp_path / "out", tmp_path / "work", config)  # all from the checkpoints
-    assert weights.read_bytes() == first
-    with pytest.raises(InvalidInputError, match="other settings"):
-        train_lab(tmp_path / "out", tmp_path / "work", replace(config, seed=1))
+    written = []
+    for _ in range(2):
+        train_lab(tmp_path / "out", config)
+        written.append(weights.read_bytes())
+    assert len(written[0]) < 2_500_000
+    assert written[0] == written[1]

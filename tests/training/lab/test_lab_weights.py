@@ -6,9 +6,13 @@ import torch
 from safetensors import safe_open
 from transformers import AutoModelForTokenClassification
 
+from difficulty.estimators.best_of_n import best_of_n_accuracy
+from difficulty.estimators.majority_vote import majority_vote_accuracy
+from difficulty.estimators.weighted_vote import weighted_vote_accuracy
 from training.lab import LANGUAGE_MODEL, REVISION_REQUEST, REWARD_MODEL, STEPS_TEMPLATE
-from training.lab.measure import LabModels, best_of_n_table, pass_at_1_table, revision_table, step_auc
+from training.lab.measure import LabModels, pass_at_1_table, revision_table, step_auc
 from training.lab.prompts import N_PARAMS, lab_generators, lab_prompts
+from training.lab.rewards import score_steps, split_steps
 from training.lab.sampling import solutions
 from training.lab.tasks import draw_problems, grade
 from training.lab.tokenizer import build_tokenizer
@@ -84,11 +88,6 @@ def test_measurements_have_the_shape_they_claim(models):
         chain = revision_table(models, problems, as_chat=as_chat, depth=3, seed=0)
         assert [row["attempt"] for row in chain] == [0, 1, 2]
         assert np.isnan(chain[0]["mended"])
-    one, four = best_of_n_table(models, problems, sizes=(1, 4), seed=0)
-    assert one["vote"] == pytest.approx(one["best_of_n"]) == pytest.approx(one["coverage"])
-    assert four["coverage"] >= max(
-        four["vote"], four["best_of_n"], four["weighted_best_of_n"], one["coverage"]
-    )
     found = step_auc(models, problems, n=4, seed=0)
     assert 0 <= found["share_right"] <= 1
 
@@ -104,9 +103,17 @@ def test_the_reward_model_tells_right_from_wrong_steps_of_one_problem(models):
 @pytest.mark.slow
 def test_choosing_by_the_reward_model_helps(models):
     problems = draw_problems(n=60, seed=32, n_steps=(3, 4, 5), n_digits=(2, 3))
-    one, eight = best_of_n_table(models, problems, sizes=(1, 8), seed=5)
-    assert eight["best_of_n"] > one["best_of_n"] + 0.15
-    assert eight["weighted_best_of_n"] > eight["vote"]
+    drawn = solutions(models.language, models.tokenizer, problems, n=8, seed=5)
+    steps = [split_steps(text) for texts in drawn for text in texts]
+    questions = [problem.text for problem in problems for _ in range(8)]
+    read = score_steps(models.reward, models.tokenizer, list(zip(questions, steps, strict=True)))
+    score = np.array([values[-1] if len(values) else 0.0 for values in read]).reshape(60, 8)
+    answer = np.unique([one[-1] if one else "" for one in steps], return_inverse=True)[1].reshape(60, 8)
+    right = np.array([[grade(p, text) for text in texts] for p, texts in zip(problems, drawn, strict=True)])
+    one, best = best_of_n_accuracy(score, right, [1, 8]).mean(axis=0)
+    weighted = weighted_vote_accuracy(answer, score, right, [8], seed=5).mean.mean()
+    assert best > one + 0.15
+    assert weighted > majority_vote_accuracy(answer, right, [8]).mean()
 
 
 def test_prompts_and_generators_use_the_projects_words():
