@@ -149,7 +149,7 @@ def run(n_prompts: int = 10_000, n_generators: int = 10, n_samples: int = 10) ->
                 "parquet",
                 _ARROW,
                 "pyarrow to_pylist, 3 fields, no checks",
-                "work per line, as for JSON Lines",
+                "decoding of pages, then string tables",
             ),
         ):
             path = Path(folder, f"log.{suffix}")

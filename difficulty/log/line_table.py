@@ -1,7 +1,8 @@
 """Collect the lines of a log but their samples, and refuse those that contradict earlier ones.
 
-It assumes lines that passed `difficulty.log.wire.checked_line`. It finds unknown generators, repeated lines
-and prompts that contradict themselves; samples are left to `difficulty.log.builder`.
+It assumes lines that passed `difficulty.log.wire.decode_line` (or the same checks on Arrow columns). It finds
+unknown generators, repeated lines and prompts that contradict themselves; samples are left to
+`difficulty.log.builder`.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
@@ -165,19 +165,8 @@ def decode_line(data: bytes) -> LineWire:
     >>> decode_line(b'{"prompt_id": "a", "generator": "tiny", "n": 10, "n_correct": 3}').n_correct
     3
     """
-    return checked_line(lambda: _LINE_DECODER.decode(data))
-
-
-def checked_line(decode: Callable[[], LineWire]) -> LineWire:
-    """Return what `decode` reads, with mistakes in it named.
-
-    Raises
-    ------
-    InvalidLogError
-        As `decode_line`.
-    """
     try:
-        decoded = decode()
+        decoded = _LINE_DECODER.decode(data)
     except msgspec.ValidationError as error:
         kind = SampleWire if "$.samples" in str(error) else LineWire
         raise InvalidLogError(_explain(error, kind)) from error
@@ -187,7 +176,7 @@ def checked_line(decode: Callable[[], LineWire]) -> LineWire:
         raise InvalidLogError(
             f"broken JSON: {error}; NaN and Infinity are not JSON, write null where a number is unknown",
         ) from error
-    reason = _contradiction(decoded)
+    reason = contradiction(decoded)
     if reason is not None:
         raise InvalidLogError(reason)
     return decoded
@@ -254,7 +243,7 @@ def _explain(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> str:
     return message.replace(" - at `$", " at `$").replace("`", "'")
 
 
-def _contradiction(line: LineWire) -> str | None:
+def contradiction(line: LineWire) -> str | None:
     """Return what is wrong between the fields of one line, or None."""
     if not line.prompt_id:
         return "prompt_id is empty; every prompt needs an id"

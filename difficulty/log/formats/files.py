@@ -14,9 +14,8 @@ from difficulty.errors import InvalidLogError
 from difficulty.files.whole import with_remedy, written_whole
 from difficulty.generator import Generator
 from difficulty.log.columns import LogColumns
-from difficulty.log.formats.jsonl import read_jsonl, write_lines
+from difficulty.log.formats.jsonl import ParsedLog, read_jsonl, write_lines
 from difficulty.log.formats.parquet import PARQUET_MAGIC, read_parquet, write_parquet
-from difficulty.log.formats.parsed import ParsedLog
 from difficulty.log.found_in import read_from
 from difficulty.log.lines import encode_header, encode_lines
 
@@ -29,7 +28,7 @@ def read_file(path: Path, *, keep_first: bool = False) -> ParsedLog:
     path : Path
         The file, recognised by content.
     keep_first : bool
-        As in `difficulty.log.formats.parsed.parse`.
+        As in `difficulty.log.formats.jsonl.read_jsonl`.
 
     Raises
     ------

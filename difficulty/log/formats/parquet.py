@@ -1,36 +1,32 @@
 """Read and write sample logs as Parquet: one row per line, one list column per field of a sample.
 
 The header is kept in the schema's metadata under ``sample_log``; `messages`, `params` and `meta` are JSON
-text. It needs pyarrow, which is loaded on first use; what lines hold is left to
-`difficulty.log.formats.parsed`.
+text. It needs pyarrow, which is loaded on first use, and leaves columns to `difficulty.log.formats.arrow` and
+rows to `difficulty.log.formats.rows`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
+from difficulty.arithmetic.ragged import offsets_of
 from difficulty.errors import InvalidLogError, require
 from difficulty.log.columns import LogColumns
-from difficulty.log.formats.parsed import ParsedLog, parse
+from difficulty.log.formats.arrow import LIST_COLUMNS, ArrowReader
+from difficulty.log.formats.jsonl import ParsedLog
+from difficulty.log.formats.rows import COUNT_COLUMNS, JSON_COLUMNS, TEXT_COLUMNS, read_rows
 from difficulty.log.found_in import found_in
-from difficulty.log.lines import lines_of
-from difficulty.log.wire import IMPORT_IT, LineWire, SampleWire, canonical_json, checked_line
+from difficulty.log.merge import left_out
+from difficulty.log.sample_checks import check_cached, check_chains
+from difficulty.log.wire import IMPORT_IT, canonical_json, decode_header
 
 PARQUET_MAGIC: Final = b"PAR1"
 _HEADER_KEY: Final = b"sample_log"
-_BATCH: Final = 4096  # rows held as objects at a time
-_LISTS: Final = {
-    "sample_prompt_tokens" if name == "prompt_tokens" else name: name for name in SampleWire.__struct_fields__
-}
-"""Field of a sample by its column: lines have prompt tokens of their own."""
-_JSON: Final = ("messages", "params", "meta")
-_OWN: Final = tuple(name for name in LineWire.__struct_fields__ if name != "samples")
-_COLUMNS: Final = (*_OWN, *_LISTS)
+_COLUMNS: Final = (*TEXT_COLUMNS, *JSON_COLUMNS, *COUNT_COLUMNS, *LIST_COLUMNS.values())
 
 
 def read_parquet(path: Path, *, keep_first: bool = False) -> ParsedLog:
@@ -41,7 +37,7 @@ def read_parquet(path: Path, *, keep_first: bool = False) -> ParsedLog:
     path : Path
         The file.
     keep_first : bool
-        As in `difficulty.log.formats.parsed.parse`.
+        As in `difficulty.log.formats.jsonl.read_jsonl`.
 
     Raises
     ------
@@ -53,9 +49,9 @@ def read_parquet(path: Path, *, keep_first: bool = False) -> ParsedLog:
     arrow = require("pyarrow", extra="parquet")
     parquet = require("pyarrow.parquet", extra="parquet")
     try:
-        with parquet.ParquetFile(path, page_checksum_verification=True) as file, found_in(path):
-            header = _header(file.schema_arrow)
-            return parse(header, _rows(arrow, file), _line, path=path, keep_first=keep_first)
+        table = parquet.read_table(path, partitioning=None, page_checksum_verification=True)
+        with found_in(path):
+            return _parse(ArrowReader(arrow, table), table, keep_first=keep_first)
     except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InvalidLogError(
             f"the Parquet data cannot be read ({error}); write the file again", path=str(path)
@@ -78,76 +74,27 @@ def is_parquet_log(path: Path) -> bool:
         return False
 
 
-def _header(schema: Any) -> bytes:
-    """Return the header, after a look at the names of the columns."""
-    header: bytes | None = (schema.metadata or {}).get(_HEADER_KEY)
+def _parse(reader: ArrowReader, table: Any, *, keep_first: bool) -> ParsedLog:
+    header = (table.schema.metadata or {}).get(_HEADER_KEY)
     if header is None:
         raise InvalidLogError(f"not a sample log: the schema has no 'sample_log' metadata; {IMPORT_IT}")
-    unknown = [column for column in schema.names if column not in _COLUMNS]
+    generators, about = decode_header(header)
+    unknown = [column for column in table.column_names if column not in _COLUMNS]
     if unknown:
         raise InvalidLogError(f"unknown column {unknown[0]!r}; allowed: {', '.join(_COLUMNS)}")
-    missing = [column for column in ("prompt_id", "generator") if column not in schema.names]
+    missing = [column for column in ("prompt_id", "generator") if column not in table.column_names]
     if missing:
         raise InvalidLogError(f"the column {missing[0]!r} is missing; every row needs it")
-    return header
-
-
-def _rows(arrow: Any, file: Any) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the rows, numbered from 1, as values by column."""
-    place = 0
-    for batch in file.iter_batches(batch_size=_BATCH):
-        names = batch.schema.names
-        for name, column in zip(names, batch.columns, strict=True):
-            _check_finite(arrow, name, column)
-        for cells in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            place += 1
-            yield place, dict(zip(names, cells, strict=True))
-
-
-def _check_finite(arrow: Any, name: str, column: Any) -> None:
-    """Refuse numbers that JSON does not have, either."""
-    compute = require("pyarrow.compute", extra="parquet")
-    while arrow.types.is_list(column.type) or arrow.types.is_large_list(column.type):
-        column = column.flatten()
-    if arrow.types.is_floating(column.type) and compute.all(compute.is_finite(column)).as_py() is False:
-        raise InvalidLogError(
-            f"column {name!r} has NaN or infinite numbers; use null where a number is unknown"
-        )
-
-
-def _line(row: dict[str, Any]) -> LineWire:
-    """Return a row as a line."""
-    lists = {column: row.pop(column, None) for column in _LISTS}
-    present = {column: values for column, values in lists.items() if values is not None}
-    for name in _JSON:
-        if row.get(name) is not None:
-            row[name] = _decoded(name, row[name])
-    if present:
-        row["samples"] = _samples(present)
-    return checked_line(lambda: msgspec.convert(row, LineWire))
-
-
-def _decoded(column: str, text: object) -> object:
-    try:
-        return msgspec.json.decode(text)  # type: ignore[call-overload]  # what is no text is a TypeError
-    except (TypeError, msgspec.DecodeError, RecursionError) as error:
-        raise InvalidLogError(f"column {column!r} must hold JSON text: {error}") from error
-
-
-def _samples(lists: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the samples of a row, from a list for each field."""
-    for column, values in lists.items():
-        if not isinstance(values, list):
-            raise InvalidLogError(f"column {column!r} must hold lists, got {values!r}")
-    size = max(map(len, lists.values()))
-    for column, values in lists.items():
-        if len(values) != size:
-            raise InvalidLogError(
-                f"column {column!r} has {len(values)} elements where another one has {size}; all list "
-                "columns of a row describe the same samples"
-            )
-    fields = [_LISTS[column] for column in lists]
-    return [dict(zip(fields, values, strict=True)) for values in zip(*lists.values(), strict=True)]
+    sizes = reader.sizes()
+    samples = reader.samples(sizes)
+    offsets = offsets_of(sizes)
+    broken = check_chains(samples.chain, samples.step, offsets) or check_cached(
+        samples.prompt_tokens, samples.cached_prompt_tokens, offsets
+    )
+    if broken is not None:
+        raise InvalidLogError(broken[1], line=broken[0] + 1)
+    columns, n_left_out = read_rows(reader, generators, sizes=sizes, samples=samples, keep_first=keep_first)
+    return columns, generators, left_out(about, n_left_out, of=[about])
 
 
 def write_parquet(path: Path, columns: LogColumns, *, header: bytes) -> None:
@@ -162,22 +109,78 @@ def write_parquet(path: Path, columns: LogColumns, *, header: bytes) -> None:
     """
     arrow = require("pyarrow", extra="parquet")
     parquet = require("pyarrow.parquet", extra="parquet")
-    lines = list(lines_of(columns))
-    table: dict[str, Any] = {}
-    for name in _OWN:
-        values = [getattr(line, name) for line in lines]
-        if name in _JSON:
-            values = [None if value is None else canonical_json(value) for value in values]
-        if values.count(None) < len(values):
-            table[name] = arrow.array(values)
-    samples = [sample for line in lines for sample in line.samples or ()]
-    offsets = arrow.array(columns.lines.offsets, type=arrow.int32())
-    counted = arrow.array(columns.lines.n >= 0)
-    for column, name in _LISTS.items():
-        values = list(map(attrgetter(name), samples))
-        # A sample may have nothing but its place: then one column must still say how many there are.
-        if values.count(None) < len(values) or (name == "answer" and values):
-            flat = arrow.array(values, type=arrow.string() if name == "answer" else None)
-            table[column] = arrow.ListArray.from_arrays(offsets, flat, mask=counted)
-    whole = arrow.table(table).replace_schema_metadata({_HEADER_KEY: header})
-    parquet.write_table(whole, path, compression="zstd", write_page_checksum=True)
+    table = arrow.table(_row_columns(arrow, columns) | _list_columns(arrow, columns))
+    table = table.replace_schema_metadata({_HEADER_KEY: header})
+    parquet.write_table(table, path, compression="zstd", write_page_checksum=True)
+
+
+def _row_columns(arrow: Any, columns: LogColumns) -> dict[str, Any]:
+    lines = columns.lines
+    prompts = [columns.prompts[index] for index in lines.prompt.tolist()]
+    string = arrow.string()
+    keys = [columns.strategies[code] for code in lines.strategy.tolist()]
+    messages = [canonical_json([dict(m) for m in p.messages]) if p.messages else None for p in prompts]
+    rows = {
+        "prompt_id": arrow.array([prompt.id for prompt in prompts], type=string),
+        "prompt": arrow.array([prompt.text for prompt in prompts], type=arrow.large_string()),
+        "messages": arrow.array(messages, type=arrow.large_string()),
+        "group": arrow.array([None if p.group == p.id else p.group for p in prompts], type=string),
+        "generator": arrow.array(
+            [columns.generators[code] for code in lines.generator.tolist()], type=string
+        ),
+        "gold": arrow.array([prompt.gold for prompt in prompts], type=string),
+        "prompt_tokens": _integers(arrow, lines.prompt_tokens),
+        "strategy": arrow.array([name for name, _ in keys], type=string),
+        "params": arrow.array([None if params == "{}" else params for _, params in keys], type=string),
+        "meta": arrow.array(
+            [None if meta is None else canonical_json(meta) for meta in lines.meta], type=string
+        ),
+        "n": arrow.array(lines.n, mask=lines.n < 0),
+        "n_correct": arrow.array(lines.n_correct, mask=lines.n < 0),
+    }
+    return {name: column for name, column in rows.items() if column.null_count < len(column)}
+
+
+def _list_columns(arrow: Any, columns: LogColumns) -> dict[str, Any]:
+    samples = columns.samples
+    offsets = arrow.array(columns.lines.offsets.astype(np.int32))
+    no_list = arrow.array(columns.lines.n >= 0)
+    flat = {
+        "answer": _strings(arrow, samples.answer, samples.answers),
+        "correct": arrow.array(samples.correct == 1, mask=samples.correct < 0),
+        "output_tokens": _integers(arrow, samples.output_tokens),
+        "sample_prompt_tokens": _integers(arrow, samples.prompt_tokens),
+        "score": arrow.array(samples.score, mask=np.isnan(samples.score)),
+        "mean_logprob": arrow.array(samples.mean_logprob, mask=np.isnan(samples.mean_logprob)),
+        "finish": _strings(arrow, samples.finish, samples.finishes),
+        "chain": arrow.array(samples.chain, mask=samples.chain < 0),
+        "step": arrow.array(samples.step, mask=samples.step < 0),
+    }
+    if samples.text is not None:
+        flat["text"] = arrow.array(samples.text, type=arrow.large_string())
+    if samples.verifier_tokens is not None:
+        flat["verifier_tokens"] = _integers(arrow, samples.verifier_tokens)
+    if samples.cached_prompt_tokens is not None:
+        flat["cached_prompt_tokens"] = _integers(arrow, samples.cached_prompt_tokens)
+    if samples.reward is not None:
+        flat["reward"] = arrow.array(samples.reward, mask=np.isnan(samples.reward))
+    if samples.step_scores is not None:
+        scores = [None if item is None else list(item) for item in samples.step_scores]
+        flat["step_scores"] = arrow.array(scores, type=arrow.list_(arrow.float64()))
+    # A sample may have nothing but its place: then one column must still say how many there are.
+    return {
+        name: arrow.ListArray.from_arrays(offsets, values, mask=no_list)
+        for name, values in flat.items()
+        if values.null_count < len(values) or (name == "answer" and len(values))
+    }
+
+
+def _integers(arrow: Any, values: NDArray[np.float64]) -> Any:
+    unknown = np.isnan(values)
+    return arrow.array(np.where(unknown, 0, values).astype(np.int64), mask=unknown)
+
+
+def _strings(arrow: Any, codes: NDArray[np.int32], table: tuple[str, ...]) -> Any:
+    dictionary = arrow.array(table, type=arrow.string())
+    indices = arrow.array(codes, mask=codes < 0)
+    return arrow.DictionaryArray.from_arrays(indices, dictionary).cast(arrow.string())

@@ -89,7 +89,7 @@ def test_what_is_no_count_is_refused(value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "message"), [([-1, 2], ">= 0 at .*verifier_tokens"), ([0.5, 1.0], "'int.*verifier_tokens")]
+    ("values", "message"), [([-1, 2], "verifier_tokens must be between"), ([0.5, 1.0], "integers")]
 )
 def test_a_parquet_column_that_holds_no_counts_is_refused(
     values: list[float], message: str, tmp_path: Path
