@@ -299,6 +299,17 @@ def test_too_few_prompts_are_refused(tmp_path: Path) -> None:
         quickly(stripped(simulated_log(19, n_samples=2), text=False), tmp_path / "policy")
 
 
+def test_chains_without_single_samples_are_refused_in_so_many_words(tmp_path: Path) -> None:
+    """They were said to be ungraded."""
+    attempts = [
+        {"answer": str(at), "correct": at == 1, "output_tokens": 9, "chain": 0, "step": at} for at in range(2)
+    ]
+    chains = [{"prompt_id": f"p{row}", "generator": "g", "samples": attempts} for row in range(30)]
+    log = SampleLog.from_records(chains, {"g": Generator(name="g")})
+    with pytest.raises(InvalidInputError, match=r"runs of chains or searches only.*single samples"):
+        quickly(log, tmp_path / "bundle")
+
+
 def test_chains_and_recorded_searches_are_courses(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     records: list[dict[str, Any]] = []

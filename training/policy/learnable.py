@@ -30,6 +30,12 @@ def check_learnable(log: SampleLog, objective: Objective) -> None:
     refuse_redacted(log)
     n_labelled = int((log.values().n.sum(axis=1) > 0).sum())
     if not n_labelled:
+        if not log.n_recorded().any():
+            raise InvalidInputError(
+                "the log has runs of chains or searches only, and a policy begins with single samples: write "
+                "some of the same prompts and generators on lines of their own (first attempts of chains "
+                "will do)"
+            )
         ungraded = "verifier" if log.has_scores and not log.has_answers else "agreement"
         raise InvalidInputError(
             "no sample is known to be right or wrong, and a policy learns from nothing else: grade them when "
