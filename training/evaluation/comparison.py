@@ -41,6 +41,9 @@ class Comparison(NamedTuple):
     mean_multiples : dict
         Per policy: the geometric mean of its multiples at 50, 75 and 90 % of the way, with interval; None
         where one of them is never reached.
+    at_most : dict
+        Per policy: cost and value where it is not asked to save, and the difference to the static plateau,
+        with interval.
     n_prompts : dict
         Per policy: prompts that it is compared on.
     frontiers : dict
@@ -53,6 +56,7 @@ class Comparison(NamedTuple):
     at_equal_cost: dict[str, Any]
     cost_multiples: dict[str, Any]
     mean_multiples: dict[str, Any]
+    at_most: dict[str, Any]
     n_prompts: dict[str, int]
     frontiers: dict[str, Any]
     plateau: dict[str, float]
@@ -83,7 +87,7 @@ def compare(played: Mapping[str, Played], weights: FloatArray, *, reference: str
     budgets = (
         np.geomspace(start, plateau_cost, _N_BUDGETS) if plateau_cost > start * 1.001 else np.array([start])
     )
-    equal_cost, multiples, means, n_prompts, points = {}, {}, {}, {}, {}
+    equal_cost, multiples, means, most, n_prompts, points = {}, {}, {}, {}, {}, {}
     for name, item in played.items():
         known = item.known
         if not known.any():
@@ -103,12 +107,14 @@ def compare(played: Mapping[str, Played], weights: FloatArray, *, reference: str
             for q, target in targets.items()
         ]
         means[name] = _mean_multiple(np.stack([ratios[q] for q in _AVERAGED]))
+        most[name] = _at_most(ours, theirs)
         points[name] = _points(ours)
     return Comparison(
         budgets=[float(budget) for budget in budgets],
         at_equal_cost=equal_cost,
         cost_multiples=multiples,
         mean_multiples=means,
+        at_most=most,
         n_prompts=n_prompts,
         frontiers=points,
         plateau={
@@ -211,6 +217,16 @@ def _at_budget(frontier: Frontier, static: Frontier, budget: float) -> dict[str,
         "budget": budget,
         **estimate("value", value, under="interval"),
         **estimate("difference", difference),
+    }
+
+
+def _at_most(frontier: Frontier, static: Frontier) -> dict[str, Any]:
+    """Return a policy's dearest point, and what it is worth beyond the static plateau."""
+    value = frontier.value[:, -1]
+    return {
+        "cost": number(frontier.cost[0, -1], digits=9),
+        "value": number(value[0]),
+        **estimate("difference", value - static.value.max(axis=1), under="interval"),
     }
 
 

@@ -80,10 +80,11 @@ def uniform_section(uniform: Table, data: Table) -> str:
     return document(
         "## Against the same number of samples for every prompt",
         f"At most, equally many samples for everybody reach {data['objective']} {most['value']:.3f}, at "
-        f"{most['cost']:.4g} {data['unit']} per prompt ({most['n']} samples, "
+        f"{most['cost']:.4g} {data['unit']} per prompt ({most['n']} sample{'s' * (most['n'] > 1)}, "
         f"{as_text(most['name'].removeprefix('uniform '))}). What shares of the way there cost, from one "
         "sample of the cheapest. Generator, selector and number are the cheapest in hindsight at each "
-        "share, which favours uniform sampling.",
+        "share, which favours uniform sampling. A dash in an interval: in some resamples the policy never "
+        "gets there.",
         table_of(
             uniform["rows"],
             {

@@ -54,8 +54,10 @@ def saving_sentence(
     today = f"Where {what} per prompt {reach} {objective} {row['value']:.3f}"
     if all(end is not None and abs(end) < _NOTHING for end in (share, low, high)):
         return f"{today}, the policy costs as much."
+    rarely = ", and in some resamples it never gets there" if None in ends else ""
     return (
-        f"{today}, the policy {verb} {abs(row['saved']):.4g} {unit} {more}per prompt: {shares(share, ends)}."
+        f"{today}, the policy {verb} {abs(row['saved']):.4g} {unit} {more}per prompt: "
+        f"{shares(share, ends)}{rarely}."
     )
 
 
@@ -77,9 +79,14 @@ def static_sentence(comparison: Mapping[str, Any], data: Mapping[str, Any]) -> s
             )
     rows = [row for row in comparison["at_equal_cost"][OURS] if row["value"] is not None]
     better = _better([row["difference_interval"] for row in rows])
+    most, beyond = comparison["at_most"][OURS], ""
+    if (most["interval"][0] or 0) > 0:
+        unit, more = data["unit"].replace("_", " "), difference(most["difference"], most["interval"])
+        reach = f"{most['value']:.3f} at {most['cost']:.4g} {unit} per prompt"
+        beyond = f" Beyond that plateau it reaches {reach}: {more}."
     return (
         f"At equal {data['objective']} the best static mix costs, as a multiple of the policy's cost, "
-        f"{', '.join(parts)} of the way to its plateau; at equal cost the policy is {better}."
+        f"{', '.join(parts)} of the way to its plateau; at equal cost the policy is {better}.{beyond}"
     )
 
 

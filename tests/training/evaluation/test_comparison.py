@@ -50,6 +50,16 @@ def test_a_gain_in_value_is_the_difference_at_equal_cost() -> None:
         assert_allclose(row["difference_interval"], 0.05, atol=1e-6)
 
 
+def test_the_dearest_point_is_compared_with_the_static_plateau() -> None:
+    table = compare(
+        {"static": course(), "beyond": course(cheaper=2, better=0.05)}, WEIGHTS, reference="static"
+    )
+    most = table.at_most["beyond"]
+    assert_allclose([most["difference"], *most["interval"]], 0.05, atol=1e-6)
+    assert_allclose(most["value"] - table.plateau["plateau_value"], 0.05, atol=1e-6)
+    assert_allclose(most["cost"], 2 * table.plateau["plateau_cost"])
+
+
 def test_what_never_gets_there_has_multiple_zero() -> None:
     table = compare({"static": course(), "worse": course(better=-0.9)}, WEIGHTS, reference="static")
     for row in table.cost_multiples["worse"]:

@@ -122,6 +122,29 @@ def test_what_is_never_reached_is_said_in_words(report: Report) -> None:
     assert f"| never reached {words} |" in told.to_markdown()
 
 
+def test_what_is_reached_beyond_the_static_plateau_is_told_where_it_was_shown(report: Report) -> None:
+    """With one sample of each model nothing is cheaper at equal accuracy; a cascade still reaches more."""
+
+    def told(low: float) -> str:
+        most = {"cost": 2.19, "value": 0.9, "difference": 0.022, "interval": [low, 0.04]}
+        at_most = {**report.comparison["at_most"], OURS: most}
+        return replace(report, comparison={**report.comparison, "at_most": at_most}).verdict
+
+    said = "Beyond that plateau it reaches 0.900 at 2.19 output tokens per prompt: +0.022 [+0.005, +0.040]."
+    assert said in told(0.005)
+    assert "Beyond that plateau" not in told(0.0)
+
+
+def test_a_saving_says_where_it_is_not_always_reached(report: Report) -> None:
+    def told(low: float | None) -> str:
+        rows = [dict(row, saved=1.0, saved_share=0.1, cost=9.0) for row in report.uniform["rows"]]
+        rows = [row | {"saved_share_interval": [low, 0.2]} for row in rows]
+        return replace(report, uniform={**report.uniform, "rows": rows}).verdict
+
+    assert "10 % [–, 20 %], and in some resamples it never gets there." in told(None)
+    assert "10 % [5 %, 20 %]. At equal" in told(0.05)
+
+
 def test_what_did_the_work_is_named_only_beyond_its_interval() -> None:
     def part(value: float, low: float) -> dict[str, Any]:
         return {"mean_difference": {"difference": value, "interval": [low, value + 0.01]}}
