@@ -8,15 +8,14 @@ the expected values depend on. Growing them, and prompts of which nothing is kno
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.arithmetic.nested import apart, nested
+from difficulty.array_record import ArrayRecord
 from difficulty.errors import InvalidInputError
 from difficulty.trees.trees import Trees
 
@@ -27,7 +26,7 @@ _CHUNK: Final = 1 << 18
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class LeafWeights:
+class LeafWeights(ArrayRecord):
     """A forest, and the leaf of each of T references in each of its B trees.
 
     Parameters
@@ -56,6 +55,7 @@ class LeafWeights:
 
     trees: Trees
     leaves: NDArray[np.int32]
+    PARTS: ClassVar = {"trees": Trees}
 
     def __post_init__(self) -> None:
         shape = self.leaves.shape
@@ -86,24 +86,6 @@ class LeafWeights:
     def take(self, rows: NDArray[np.intp]) -> LeafWeights:
         """Return the weights over some of the references, in the order of `rows`."""
         return LeafWeights(trees=self.trees, leaves=self.leaves[rows])
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what `from_arrays` needs, without pickle."""
-        return {"leaves": self.leaves, **nested("trees", self.trees.to_arrays())}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> LeafWeights:
-        """Restore weights from `to_arrays`.
-
-        Raises
-        ------
-        InvalidInputError
-            When an array is missing or foreign, or they do not fit together.
-        """
-        own, trees = apart(arrays, "trees")
-        if set(own) != {"leaves"}:
-            raise InvalidInputError(f"arrays of leaf weights are leaves and trees, got {sorted(arrays)}")
-        return cls(trees=Trees.from_arrays(trees), leaves=own["leaves"])
 
     @cached_property
     def _index(self) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
+from difficulty.arithmetic.nested import apart, nested
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.belief.belief_options import BeliefOptions
 from difficulty.belief.familiarity import Familiarity
@@ -166,9 +167,9 @@ class TextBelief:
             "share": self.share,
             "rates": self.rates,
         }
-        for prefix, part in (("forest", self.forest), ("success", self.success), ("known", self.known)):
+        for name, part in (("forest", self.forest), ("success", self.success), ("known", self.known)):
             if part is not None:
-                arrays |= {f"{prefix}.{name}": array for name, array in part.to_arrays().items()}
+                arrays |= nested(name, part.to_arrays())
         return arrays
 
     @classmethod
@@ -180,25 +181,15 @@ class TextBelief:
         InvalidInputError
             When an array is missing or foreign, or they do not fit together.
         """
-        parts: dict[str, dict[str, NDArray[Any]]] = {"forest": {}, "success": {}, "known": {}, "": {}}
-        for name, array in arrays.items():
-            part, _, rest = name.partition(".")
-            if part in parts and rest:
-                parts[part][rest] = array
-            else:
-                parts[""][name] = array
-        own = {"options", "share", "rates"}
-        if set(parts[""]) != own:
-            raise InvalidInputError(
-                f"arrays of a belief are {sorted(own)} and parts, got {sorted(parts[''])}"
-            )
+        own, forest, success, known = apart(arrays, "forest", "success", "known")
+        if set(own) != {"options", "share", "rates"}:
+            raise InvalidInputError(f"a belief is of options, share, rates and parts; got {sorted(own)}")
         return cls(
-            options=BeliefOptions.from_array(arrays["options"]),
-            share=arrays["share"],
-            rates=arrays["rates"],
-            forest=LeafWeights.from_arrays(parts["forest"]) if parts["forest"] else None,
-            success=SuccessPredictor.from_arrays(parts["success"]) if parts["success"] else None,
-            known=Familiarity.from_arrays(parts["known"]) if parts["known"] else None,
+            options=BeliefOptions.from_array(own.pop("options")),
+            forest=LeafWeights.from_arrays(forest) if forest else None,
+            success=SuccessPredictor.from_arrays(success) if success else None,
+            known=Familiarity.from_arrays(known) if known else None,
+            **own,
         )
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
-from difficulty.arithmetic.nested import apart, nested
+from difficulty.array_record import ArrayRecord
 from difficulty.errors import InvalidInputError
 from difficulty.predictor.success_rates import mean_rates, means_outside
 from difficulty.trees.grown_boosters import trees_of_boosters
@@ -51,7 +51,7 @@ _CLIP: Final = 0.005
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class BoostedRates:
+class BoostedRates(ArrayRecord):
     """Boosted trees of G generators, one after the other.
 
     Parameters
@@ -72,6 +72,7 @@ class BoostedRates:
     base: FloatArray
     ends: NDArray[np.int64]
     trees: Trees | None
+    PARTS: ClassVar = {"trees": Trees}
 
     def __post_init__(self) -> None:
         n_trees = 0 if self.trees is None else self.trees.n_trees
@@ -99,27 +100,6 @@ class BoostedRates:
                 result[:, column] = np.add.accumulate(value[leaves[:, start:end]], axis=1)[:, -1]
             start = end
         return result
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what `from_arrays` needs, without pickle."""
-        trees = {} if self.trees is None else self.trees.to_arrays()
-        return {"base": self.base, "ends": self.ends, **nested("trees", trees)}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> BoostedRates:
-        """Restore models from `to_arrays`.
-
-        Raises
-        ------
-        InvalidInputError
-            When an array is missing or foreign, or they do not fit together.
-        """
-        own, trees = apart(arrays, "trees")
-        if set(own) != {"base", "ends"}:
-            raise InvalidInputError(f"arrays of boosted rates are base, ends and trees; got {sorted(arrays)}")
-        return cls(
-            base=arrays["base"], ends=arrays["ends"], trees=Trees.from_arrays(trees) if trees else None
-        )
 
 
 class FittedBoosting(NamedTuple):

@@ -8,16 +8,16 @@ features of which many matter a little. Boosted trees, whose errors are other on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.arithmetic.row_product import row_product
+from difficulty.array_record import ArrayRecord
 from difficulty.errors import InvalidInputError
 
 # Length scales, in medians of the distance between prompts, and ratios of noise to signal that are tried.
@@ -30,13 +30,12 @@ _MAX_ROWS: Final = 2000
 _CLIP: Final = 4.0
 # A feature that the forest never splits on still counts a little.
 _LEAST_RELEVANCE: Final = 0.1
-_ARRAYS: Final = ("centre", "spread", "bend", "rows", "weights", "offset")
 _CHUNK_ROWS: Final = 128
 _MAX_ENTRIES: Final = 1 << 26
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class GaussianProcess:
+class GaussianProcess(ArrayRecord):
     """The process's mean: a kernel between a prompt and T training prompts, times weights.
 
     Parameters
@@ -107,27 +106,6 @@ class GaussianProcess:
         """Rows in float64, one per column, and their squared lengths."""
         rows = self.rows.astype(np.float64)
         return np.ascontiguousarray(rows.T), np.square(rows).sum(axis=1)
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what `from_arrays` needs, without pickle."""
-        return {"reach": np.array(self.reach), **{name: getattr(self, name) for name in _ARRAYS}}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> GaussianProcess:
-        """Restore a process from `to_arrays`.
-
-        Raises
-        ------
-        InvalidInputError
-            When an array is missing or foreign, or they do not fit together.
-        """
-        names = sorted((*_ARRAYS, "reach"))
-        if sorted(arrays) != names:
-            raise InvalidInputError(f"arrays of a Gaussian process are {names}, got {sorted(arrays)}")
-        reach = arrays["reach"]
-        if reach.dtype.kind != "f" or reach.shape != ():
-            raise InvalidInputError("reach of a Gaussian process must be one number")
-        return cls(reach=float(reach), **{name: arrays[name] for name in _ARRAYS})
 
 
 class FittedProcess(NamedTuple):

@@ -8,15 +8,14 @@ It assumes features of at least ten prompts with text. Which training prompts re
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
-from difficulty.arithmetic.nested import apart, nested
+from difficulty.array_record import ArrayRecord
 from difficulty.errors import InvalidInputError
 from difficulty.predictor.boosted_rates import BoostedRates, fit_boosted_rates
 from difficulty.predictor.gaussian_process import GaussianProcess, fit_gaussian_process
@@ -32,7 +31,7 @@ _MAX_SLOPE: Final = 1.5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class SuccessPredictor:
+class SuccessPredictor(ArrayRecord):
     """Boosted trees, a Gaussian process, and how far to believe their mean.
 
     Parameters
@@ -58,6 +57,7 @@ class SuccessPredictor:
     intercept: FloatArray
     slope: FloatArray
     skill: FloatArray
+    PARTS: ClassVar = {"boosted": BoostedRates, "process": GaussianProcess}
 
     def __post_init__(self) -> None:
         shape = self.boosted.base.shape
@@ -77,34 +77,6 @@ class SuccessPredictor:
         """Return success rates of N prompts with features (N, F), shape (N, G), in (0, 1)."""
         mixed = _mixed(self.boosted.log_odds(features), self.process.predict(features))
         return _rates(self.intercept + self.slope * mixed)
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what `from_arrays` needs, without pickle."""
-        return {
-            "intercept": self.intercept,
-            "slope": self.slope,
-            "skill": self.skill,
-            **nested("boosted", self.boosted.to_arrays()),
-            **nested("process", self.process.to_arrays()),
-        }
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> SuccessPredictor:
-        """Restore a predictor from `to_arrays`.
-
-        Raises
-        ------
-        InvalidInputError
-            When an array is missing or foreign, or they do not fit together.
-        """
-        own, boosted, process = apart(arrays, "boosted", "process")
-        if set(own) != {"intercept", "slope", "skill"}:
-            raise InvalidInputError(f"arrays of a success predictor are others than {sorted(own)}")
-        return cls(
-            boosted=BoostedRates.from_arrays(boosted),
-            process=GaussianProcess.from_arrays(process),
-            **own,
-        )
 
 
 class FittedSuccess(NamedTuple):

@@ -8,14 +8,14 @@ LightGBM and scikit-learn, turning their models into this to `difficulty.trees.g
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
+from difficulty.array_record import ArrayRecord
 from difficulty.errors import InvalidInputError
 from difficulty.trees.descent import MAX_DEPTH, Descent, Missing
 
@@ -31,7 +31,7 @@ _KINDS: Final = {"feature": "i", "threshold": "f", "left": "i", "right": "i", "m
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Trees(Descent):
+class Trees(Descent, ArrayRecord):
     """T trees with N nodes in all, of which L are leaves with K numbers each.
 
     The nodes of a tree stand together, its root first, and every child stands after its parent. Node ``i``
@@ -149,28 +149,6 @@ class Trees(Descent):
             np.add.accumulate(self.value[self._leaves(part)], axis=1)[:, -1] for part in self._chunks(table)
         ]
         return np.concatenate(parts) if parts else np.zeros((0, self.value.shape[1]))
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what `from_arrays` needs, without pickle."""
-        arrays = {name: getattr(self, name) for name in _KINDS}
-        return {"n_features": np.array(self.n_features, dtype=np.int64), "root": self.root, **arrays}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Trees:
-        """Restore trees from `to_arrays`.
-
-        Raises
-        ------
-        InvalidInputError
-            When an array is missing, or they are no trees.
-        """
-        names = {"n_features", "root", *_KINDS}
-        if set(arrays) != names:
-            raise InvalidInputError(f"arrays of trees are {sorted(names)}, got {sorted(arrays)}")
-        count = arrays["n_features"]
-        if count.dtype.kind != "i" or count.shape != ():
-            raise InvalidInputError("n_features of trees must be one integer")
-        return cls(n_features=int(count), root=arrays["root"], **{name: arrays[name] for name in _KINDS})
 
     def _table(self, rows: ArrayLike) -> FloatArray:
         table = np.asarray(rows, dtype=np.float64)

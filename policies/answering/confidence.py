@@ -6,15 +6,13 @@ Fitting is left to `training.answering`, what to do about it to `policies.answer
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import ClassVar, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
-from difficulty.arithmetic.nested import apart, nested
+from difficulty.array_record import ArrayRecord
 from difficulty.errors import InvalidInputError
 from difficulty.trees.trees import Trees
 from policies.answering.evidence import FEATURES
@@ -23,7 +21,7 @@ _MOST: Final = 30.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class ConfidenceModel:
+class ConfidenceModel(ArrayRecord):
     """P(right) from the evidence of `policies.answering.evidence`.
 
     Parameters
@@ -46,6 +44,7 @@ class ConfidenceModel:
     weights: FloatArray
     intercept: float
     trees: Trees | None = None
+    PARTS: ClassVar = {"trees": Trees}
 
     def __post_init__(self) -> None:
         shape = (len(FEATURES),)
@@ -69,35 +68,3 @@ class ConfidenceModel:
             odds = odds + self.trees.predict(rows)[:, 0]
         chance = 1 / (1 + np.exp(-odds.clip(-_MOST, _MOST)))
         return np.asarray(np.where(rows[:, 0] > 0, chance, 0.0))
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what `from_arrays` needs."""
-        arrays: dict[str, NDArray[Any]] = {
-            "centre": self.centre,
-            "scale": self.scale,
-            "weights": self.weights,
-            "intercept": np.array(self.intercept),
-        }
-        if self.trees is not None:
-            arrays |= nested("trees", self.trees.to_arrays())
-        return arrays
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Restore a model.
-
-        Raises
-        ------
-        InvalidInputError
-            When an array is missing or foreign, or they do not fit together.
-        """
-        own, trees = apart(arrays, "trees")
-        if set(own) != {"centre", "scale", "weights", "intercept"} or own["intercept"].shape != ():
-            raise InvalidInputError(f"arrays of a confidence are not {sorted(own)}")
-        return cls(
-            centre=own["centre"],
-            scale=own["scale"],
-            weights=own["weights"],
-            intercept=float(own["intercept"]),
-            trees=Trees.from_arrays(trees) if trees else None,
-        )
