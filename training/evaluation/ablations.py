@@ -1,8 +1,8 @@
 """What did the work: our policy with one part switched off, as masks over its columns.
 
-A part is worth what the policy loses without it, at equal cost. Where what is left offers nothing at a price,
-everybody gets the best course for everybody of what is left; a part that is not deployed cannot be switched
-off and is left out.
+A part is worth what the policy loses without it, at equal cost. At a price that loses an offer the best
+course for everybody of what is left stands in for it, since what was beside it may have been there for a few
+prompts only. A part that is not deployed cannot be switched off and is left out.
 """
 
 from __future__ import annotations
@@ -57,9 +57,10 @@ def _for_all(subject: Subject) -> BoolArray:
 
 
 def _within(subject: Subject, mask: BoolArray) -> BoolArray:
-    """Return what is on offer of a mask, shape (L, C)."""
-    left = subject.policy.offered & mask
-    for level in np.flatnonzero(~left.any(axis=1)):
+    """Return what is on offer of a mask, and what stands in for the rest, shape (L, C)."""
+    offered = subject.policy.offered
+    left = offered & mask
+    for level in np.flatnonzero((offered & ~mask).any(axis=1)):
         left[level, subject.best(mask[level], float(subject.policy.prices[level]))] = True
     return left
 

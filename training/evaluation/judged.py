@@ -143,13 +143,15 @@ def _known(bed: TestBed) -> NDArray[np.intp]:
 
 
 def _over(bundle: PolicyBundle, columns: NDArray[np.intp], model: CostModel) -> PolicyBundle:
-    """Return a bundle over some of its courses; a price that loses all it offers gives everybody the best."""
+    """Return a bundle over some of its courses; at a price that loses an offer the best for everybody of what
+    is left stands in for it.
+    """
     whole = _subject(bundle, model)
     offered = bundle.policy.offered[:, columns]
     mask = np.zeros(len(whole.courses), dtype=bool)
     mask[columns] = True
-    for level in np.flatnonzero(~offered.any(axis=1)):
-        offered[level] = columns == whole.best(mask, float(bundle.policy.prices[level]))
+    for level in np.flatnonzero((bundle.policy.offered & ~mask).any(axis=1)):
+        offered[level] |= columns == whole.best(mask, float(bundle.policy.prices[level]))
     return replace(
         bundle,
         table=bundle.table.columns(columns),

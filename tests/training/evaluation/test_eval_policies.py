@@ -202,6 +202,22 @@ def test_where_nothing_is_left_on_offer_everybody_gets_the_best_of_what_is_left(
     assert len({tuple(row) for row in found[REACTING].value}) > 1
 
 
+def test_what_stood_beside_a_lost_offer_is_not_all_that_is_left() -> None:
+    """A sample of the small model, offered beside a cascade for a few prompts, was all that was left."""
+    offered = np.zeros((len(PRICES), len(COURSES)), dtype=bool)
+    offered[:, [0, 5]] = True  # 5 reacts
+    n_points = 0
+    for seed in range(3):
+        bed = tiny_bed(offered=offered, seed=seed)
+        one_shot = np.array([course.one_shot for course in COURSES])
+        best = [bed.subject.best(one_shot, float(price)) for price in PRICES]
+        left = (np.array(best)[:, None] == np.arange(len(COURSES))) | (np.arange(len(COURSES)) == 0)
+        found = points(ablations(bed)[REACTING])
+        assert found <= points(bed.realise(by_hand(bed, left, bed.weights)))
+        n_points += len(found)
+    assert n_points > 3
+
+
 def test_without_the_text_everybody_gets_the_best_of_all_that_is_on_offer_or_static() -> None:
     offered = np.zeros((len(PRICES), len(COURSES)), dtype=bool)
     offered[::2, [5, 9]] = offered[1::2, [6, 10]] = True

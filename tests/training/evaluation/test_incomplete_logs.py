@@ -6,10 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from difficulty.log.sample_log import SampleLog
+from planner.planner import Planner
+from policies.cost.cost_model import CostModel
 from training.evaluate import evaluate
+from training.evaluation.judged import judge
 from training.simulated.log import simulated_log
 from training.train import train
 
@@ -105,7 +109,19 @@ def test_courses_that_few_prompts_tell_are_given_up_before_most_prompts_are(tmp_
         line["samples"] = line["samples"][: 2 if at % 7 in (0, 2, 5) else 6]
     path.write_text("\n".join(map(json.dumps, [header, *lines])))
     train_log, test_log = SampleLog.read(path).split(0.4)
-    report = evaluate(train(train_log, tmp_path / "policy", n_trials=1, seed=0), test_log, n_bootstrap=100)
+    bundle = train(train_log, tmp_path / "policy", n_trials=1, seed=0)
+    report = evaluate(bundle, test_log, n_bootstrap=100)
     assert report.data["n_courses_given_up"] > 0
     assert report.data["n_prompts"] >= 0.5 * len(test_log.prompts)
     assert "courses that too few of these prompts have samples for" in report.to_markdown()
+
+    # What stood beside an offer that is given up is not all that is left: the best for everybody stands in.
+    model = CostModel(unit=bundle.unit, generators=bundle.generators)
+    left = judge(Planner(bundle=bundle), test_log, model).planner.bundle
+    kept = [bundle.table.courses.index(course) for course in left.table.courses]
+    lost = np.delete(bundle.policy.offered, kept, axis=1).any(axis=1)
+    value = left.table.value.mean(axis=0)
+    cost = left.table.cost(model, dict.fromkeys(left.generators, left.prompt_tokens[:, 0])).mean(axis=0)
+    best = (value - left.policy.prices[:, None] * cost).argmax(axis=1)
+    assert lost.any() and left.policy.offered[lost, best[lost]].all()
+    assert (left.policy.offered[~lost] == bundle.policy.offered[~lost][:, kept]).all()
