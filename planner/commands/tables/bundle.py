@@ -191,7 +191,11 @@ def generator_table(bundle: PolicyBundle) -> Table:
     for heading in (f"{worth} of a sample", "output tokens", "parameters", "temperature"):
         table.add_column(heading, justify="right")
     references = bundle.references
-    success, tokens = references.success().mean(axis=0), references.output_tokens.mean(axis=0)
+    # Ragged logs lack some generators on some prompts.
+    success, tokens = (
+        np.ma.masked_invalid(known).mean(axis=0).filled(np.nan)
+        for known in (references.success(), references.output_tokens)
+    )
     for index, (name, generator) in enumerate(bundle.generators.items()):
         table.add_row(
             name,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from difficulty.prompt import Prompt
-from planner.commands.tables.bundle import verdict_of_training
+from planner.commands.tables.bundle import generator_table, verdict_of_training
 from planner.commands.tables.plan import plan_table
 from planner.commands.tables.shared import strategy_in_words
 from planner.planner import Planner
@@ -26,6 +27,22 @@ def test_a_course_of_one_generator_is_named_by_its_choice_and_its_end() -> None:
 def test_a_course_of_several_generators_is_named_in_full() -> None:
     course = Course(steps=waves("tiny", (2,)) + waves("tinier", (1,)), stop=Agreement(count=2))
     assert strategy_in_words(course) == str(course)
+
+
+def test_a_generator_that_some_prompts_lack_is_told_by_the_others(trained_small: Any) -> None:
+    """It was told as nan."""
+    bundle = trained_small.bundle
+    n, tokens = bundle.references.n.copy(), bundle.references.output_tokens.copy()
+    n[::2, 0], tokens[::2, 0] = 0, np.nan
+    correct = np.minimum(bundle.references.n_correct, n)
+    references = replace(bundle.references, n=n, n_correct=correct, output_tokens=tokens)
+    whole, ragged = (
+        [list(column.cells) for column in generator_table(one).columns]
+        for one in (bundle, replace(bundle, references=references))
+    )
+    assert "nan" not in ragged[1] and "–" not in ragged[2]
+    assert ragged[1][0] == f"{references.success()[1::2, 0].mean():.3f}"
+    assert [cells[1:] for cells in ragged] == [cells[1:] for cells in whole]
 
 
 def test_a_narrow_table_of_plans_leaves_the_cost_of_all_out() -> None:
