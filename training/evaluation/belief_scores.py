@@ -9,9 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from difficulty.arithmetic.arrays import FloatArray
 from difficulty.belief.reference_prompts import Belief
 from difficulty.log.sample_log import SampleLog
 from difficulty.predictor.calibration import brier_score, explained_share, rate_crps, reliability_curve
@@ -51,22 +49,17 @@ def score_belief(belief: Belief, log: SampleLog, *, scale: Scale = UNIT) -> dict
         by = by / by.sum(axis=1, keepdims=True)
         flat = np.full_like(by, 1 / by.shape[1])
         p, prior = (np.clip(each @ support, 0, 1) for each in (by, flat))  # sums may pass 1 by rounding
+        rate, curve = c / n, reliability_curve(p, n, c, n_bins=8)
         table[name] = {
             "n_prompts": int(known.sum()),
-            "brier": round(brier_score(p=p, n=n, n_correct=c, noise=noise).corrected, 5),
-            "brier_constant": round(brier_score(p=prior, n=n, n_correct=c, noise=noise).corrected, 5),
-            "explained_share": number(explained_share(p=p, n=n, n_correct=c, noise=noise), digits=4),
-            "crps": round(rate_crps(support=support, weights=by, n=n, n_correct=c), 5),
-            "crps_constant": round(rate_crps(support=support, weights=flat, n=n, n_correct=c), 5),
-            "reliability": _reliability(p, n, c),
+            "brier": round(brier_score(p, rate, noise), 5),
+            "brier_constant": round(brier_score(prior, rate, noise), 5),
+            "explained_share": number(explained_share(p, rate, noise), digits=4),
+            "crps": round(rate_crps(support, by, rate), 5),
+            "crps_constant": round(rate_crps(support, flat, rate), 5),
+            "reliability": [
+                dict(zip(curve._fields, row, strict=True))
+                for row in zip(*(column.tolist() for column in curve), strict=True)
+            ],
         }
     return table
-
-
-def _reliability(p: FloatArray, n: NDArray[np.int64], c: FloatArray) -> list[dict[str, float]]:
-    curve = reliability_curve(p=p, n=n, n_correct=c, n_bins=8)
-    rows = zip(curve.predicted, curve.observed, curve.lower, curve.upper, curve.n_prompts, strict=True)
-    return [
-        {"predicted": float(a), "observed": float(b), "lower": float(low), "upper": float(high), "n": int(m)}
-        for a, b, low, high, m in rows
-    ]
