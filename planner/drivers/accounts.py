@@ -30,6 +30,8 @@ class Account:
         Their prices; 0 without a price.
     by_generator : dict of str to Usage
         Spent so far by each generator, since each has its prices.
+    earlier : dict of str to Usage
+        What earlier sessions paid for samples of each generator that was not asked for again yet.
     longest_prompt : float
         Most prompt tokens of a request of this prompt so far.
     longest_written : int
@@ -48,6 +50,7 @@ class Account:
     cost: float = 0.0
     held_cost: float = 0.0
     by_generator: dict[str, Usage] = field(default_factory=dict)
+    earlier: dict[str, Usage] = field(default_factory=dict)
     longest_prompt: float = 0
     longest_written: int = 0
     reserve: float = 0.0
@@ -56,13 +59,14 @@ class Account:
 
 
 class Hold(NamedTuple):
-    """What one request in flight holds."""
+    """What one request in flight holds, and the prompt tokens that it is known to send."""
 
     account: Account
     generator: str
     usage: Usage
     cost: float
     written: int = 0
+    known: float = 0.0
 
 
 class Permit(NamedTuple):

@@ -140,7 +140,7 @@ class _Driver:
         request = ask.request
         if isinstance(request, ScoreRequest):
             return [asyncio.create_task(self._score(session, ask, request))]
-        recorded = self._desk.recorded_samples(session, ask, request)
+        recorded = self._desk.earlier.samples(session, ask, request)
         tasks = [asyncio.create_task(_ready(tuple(recorded.values())))] if recorded else []
         # A backend that sends each sample by itself loses nothing by it, and a kill then loses no reply.
         one_by_one = ask.one_by_one or sent_singly(self._backend).surely
@@ -200,7 +200,7 @@ class _Driver:
         try:
             rows = await self._backend.sample([part.request])
         except BACKEND_ERRORS as error:
-            self._desk.book_attempts(part.session, error, seconds=self._desk.clock() - started)
+            self._desk.book_attempts([part], error, seconds=self._desk.clock() - started)
             return self._desk.book_failure(part, error)
         except asyncio.CancelledError as error:
             self._desk.book_cancelled(part, Metered.of(error), seconds=self._desk.clock() - started)
@@ -212,7 +212,7 @@ class _Driver:
         return self._desk.book_completions(part, completions, seconds=seconds)
 
     async def _score(self, session: Session, ask: Ask, request: ScoreRequest) -> tuple[Arrival, ...]:
-        recorded = self._desk.recorded_scores(session, ask, request)
+        recorded = self._desk.earlier.scores(session, ask, request)
         if recorded is not None:
             return (recorded,)
         started = self._desk.clock()

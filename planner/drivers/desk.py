@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from difficulty.errors import BackendError, VerifierError
 from planner.drivers.accounts import Account, Hold
+from planner.drivers.earlier import Earlier
 from planner.drivers.exchange import Draws, failure_of, read_completions, read_scores
 from planner.drivers.ledger import Ledger
 from planner.drivers.limits import Limits
@@ -21,9 +22,9 @@ from planner.drivers.run_log import RunLog
 from planner.drivers.session import OnProgress, Progress, Session, check_tasks
 from planner.drivers.thinking import IGNORED, ignored_budget
 from planner.drivers.turns import Standing, Turns
-from planner.ports.outcome import Outcome, OutcomeError
+from planner.ports.outcome import Outcome
 from planner.ports.ports import Completion, Metered, SampleRequest, ScoreRequest, Scores, Verifier
-from planner.ports.spending import usage_of_completion, usage_of_failure
+from planner.ports.spending import shared, usage_of_completion, usage_of_failure
 from planner.strategies.flow import Arrival, Ask, Failure, Sampled, Scored
 from planner.strategies.task import Task
 from policies.cost.usage import Usage
@@ -100,9 +101,11 @@ class Desk:
         self._strategies = list(check_tasks(tasks, verifiers))
         self._turns = turns
         self._queue = deque(range(len(tasks))) if turns is None else deque[int]()
-        self._accounts: dict[int, Account] = {}
+        self._opened: set[int] = set()
         self._memory = Memory() if turns is not None and turns.comes_back else None
         self._run_log = run_log
+        self.earlier = Earlier(self.ledger, self._memory, run_log)
+        self._accounts = self.earlier.hold(tasks)
         self._progress = progress
         self._outcomes: dict[int, Outcome] = {}
         self._deadline = None if limits.max_seconds is None else clock() + limits.max_seconds
@@ -116,6 +119,7 @@ class Desk:
                 self._tasks[number] = task
                 self._accounts.setdefault(number, Account()).reserve = reserve
                 self._queue.append(number)
+                self._opened.add(number)
             self.ledger.set_aside = part.aside + sum(one.reserve for one in self._accounts.values())
         part_now = list(self._queue)
         self._queue.clear()
@@ -124,8 +128,8 @@ class Desk:
     def _standing(self) -> Standing:
         done: dict[int, float] = {}
         running: dict[int, float] = {}
-        for number, account in self._accounts.items():
-            (done if number in self._outcomes else running)[number] = account.cost
+        for number in self._opened:
+            (done if number in self._outcomes else running)[number] = self._accounts[number].cost
         settled = {
             number
             for number, outcome in self._outcomes.items()
@@ -140,15 +144,10 @@ class Desk:
         before = self._outcomes.get(number)
         errors = () if before is None else before.errors
         session = Session(task, self._strategies[number], self.ledger, account, errors)
-        if self._run_log is None:
-            return session
-        # Prompts that may go on need their samples, and are carried out again from those in the log.
-        recorded = None if self._memory is not None else self._run_log.outcome(task)
+        recorded = self.earlier.outcome(task, account)
         if recorded is not None:
-            self.ledger.recall(account, recorded.usage, task.generator.name)
             self._hand_in(number, recorded)
             return None
-        self.ledger.spend(account, self._run_log.lost(task), task.generator.name)
         return session
 
     def close(self, number: int, session: Session) -> None:
@@ -160,7 +159,12 @@ class Desk:
         self._hand_in(number, outcome)
 
     def outcomes(self) -> list[Outcome]:
-        """Return the outcomes in the order of the tasks."""
+        """Return the outcomes in the order of the tasks, with all that was paid for each."""
+        for number, account in self._accounts.items():
+            if self.earlier.book_rest(account):
+                cost = None if self.ledger.limits.price is None else account.cost
+                outcome = self._outcomes[number]
+                self._outcomes[number] = replace(outcome, usage=account.usage, cost=cost)
         return [self._outcomes[number] for number in range(len(self._tasks))]
 
     def seconds_left(self) -> float | None:
@@ -172,46 +176,13 @@ class Desk:
             self.ledger.time_is_up = True
         return max(left, 0.0)
 
-    def recorded_samples(self, session: Session, ask: Ask, request: SampleRequest) -> dict[int, Sampled]:
-        """Return the completions of an ask that the run log has, booked, by index."""
-        known = {} if self._memory is None else self._memory.samples(request)
-        drawn = {index: Sampled(ask=ask, index=index, reply=one) for index, one in known.items()}
-        if self._run_log is None:
-            return drawn
-        for index in range(request.n):
-            recorded = None if index in drawn else self._run_log.sample(request, index)
-            if recorded is not None:
-                if self._memory is not None:
-                    self._memory.keep(request, {index: recorded.completion})
-                usage = usage_of_completion(recorded.completion)
-                usage += Usage(requests=recorded.requests, seconds=recorded.seconds)
-                lengths = [recorded.completion.output_tokens]
-                self.ledger.recall(session.account, usage, request.generator.name, lengths=lengths)
-                _note_remarks(session, [recorded.completion])
-                drawn[index] = Sampled(ask=ask, index=index, reply=recorded.completion)
-        return drawn
-
-    def recorded_scores(self, session: Session, ask: Ask, request: ScoreRequest) -> Scored | None:
-        """Return the scores that an ask had before in this run, or that the run log has, booked."""
-        known = None if self._memory is None else self._memory.scores(request)
-        if known is not None:
-            return Scored(ask=ask, reply=known)
-        recorded = None if self._run_log is None else self._run_log.scores(request)
-        if recorded is None:
-            return None
-        if self._memory is not None:
-            self._memory.keep_scores(request, recorded)
-        usage = Usage(verifier_tokens=recorded.verifier_tokens)
-        self.ledger.spend(session.account, usage, session.task.generator.name)
-        return Scored(ask=ask, reply=recorded)
-
     def book_completions(
         self, part: Part, completions: Sequence[Completion], *, seconds: float
     ) -> tuple[Sampled, ...]:
         """Settle what a backend returned for a part, record it, and return what the flow may see."""
         draws = read_completions(completions, n=part.request.n, seconds=seconds)
-        self.ledger.settle(part.hold, draws.usage, lengths=draws.lengths)
-        _note_remarks(part.session, completions)
+        self.ledger.settle(part.hold, draws.usage, lengths=draws.lengths, beside=draws.beside)
+        part.session.note_remarks(completions)
         for one in completions:
             ignored = ignored_budget(one, part.request.generator.thinking_tokens)
             if ignored is not None:
@@ -227,12 +198,16 @@ class Desk:
         self.ledger.settle(part.hold, Usage())
         return _drawn(part, [failure_of(error)] * part.request.n)
 
-    def book_attempts(self, session: Session, error: Exception, *, seconds: float) -> None:
-        """Book the attempts of a call that raised."""
-        usage = usage_of_failure(error) + Usage(seconds=seconds)
-        self.ledger.spend(session.account, usage, session.task.generator.name)
-        if self._run_log is not None:
-            self._run_log.add_lost(session.task, usage)
+    def book_attempts(self, parts: Sequence[Part], error: Exception, *, seconds: float) -> None:
+        """Book the attempts of a call that raised, on all that it was for."""
+        usages = shared(usage_of_failure(error) + Usage(seconds=seconds), len(parts))
+        for part, usage in zip(parts, usages, strict=True):
+            self.ledger.spend(part.session.account, usage, part.request.generator.name)
+            self._record_lost(part, usage)
+
+    def _record_lost(self, part: Part, usage: Usage) -> None:
+        if self._run_log is not None and usage != Usage():
+            self._run_log.add_lost(part.session.task, usage, part.request.generator.name)
 
     def book_cancelled(self, part: Part, metered: Metered | None, *, seconds: float) -> None:
         """Book a cancelled request: all of its tokens, those that were seen, or only that it was sent."""
@@ -251,8 +226,8 @@ class Desk:
                     f"{n} samples were cancelled after {used.output_tokens} tokens and perhaps a few more"
                 )
             part.session.note_error(kind, reason)
-        if self._run_log is not None and used.requests:
-            self._run_log.add_lost(part.session.task, usage)
+        if used.requests:
+            self._record_lost(part, usage)
 
     def book_scores(
         self, session: Session, ask: Ask, request: ScoreRequest, scores: Sequence[float], *, seconds: float
@@ -260,19 +235,21 @@ class Desk:
         """Book what a verifier returned, record it, and return what the flow may see."""
         marks = read_scores(scores, n=len(request.completions))
         usage = marks.usage + Usage(seconds=seconds)
-        self.ledger.spend(session.account, usage, marks.generator or session.task.generator.name)
+        payer = marks.generator or session.task.generator.name
+        self.ledger.spend(session.account, usage, payer)
         if self._memory is not None and not isinstance(marks.reply, Failure):
             self._memory.keep_scores(request, marks.reply)
         if self._run_log is not None:
             tokens = int(marks.usage.verifier_tokens)
             if isinstance(marks.reply, Failure):
-                self._run_log.add_lost(session.task, usage)
+                self._run_log.add_lost(session.task, usage, payer)
             else:
-                self._run_log.add_scores(request, Scores(marks.reply, verifier_tokens=tokens))
+                scored = Scores(marks.reply, verifier_tokens=tokens)
+                self._run_log.add_scores(request, scored, task=session.task, generator=payer)
                 more = marks.usage - Usage(verifier_tokens=tokens)
                 if more != Usage():
                     # The line of scores has no place for what a judge model has used.
-                    self._run_log.add_lost(session.task, more)
+                    self._run_log.add_lost(session.task, more, payer)
         return Scored(ask=ask, reply=marks.reply)
 
     def _record(self, part: Part, draws: Draws, seconds: float) -> None:
@@ -287,13 +264,16 @@ class Desk:
         usage = draws.usage
         if kept:
             self._run_log.add_samples(
-                part.whole, [i for i, _ in kept], [reply for _, reply in kept], seconds=seconds
+                part.whole,
+                [i for i, _ in kept],
+                [reply for _, reply in kept],
+                seconds=seconds,
+                task=part.session.task,
             )
             usage -= Usage(requests=1, seconds=seconds)
         for _, reply in kept:
             usage -= usage_of_completion(reply)
-        if usage != Usage():
-            self._run_log.add_lost(part.session.task, usage)
+        self._record_lost(part, usage)
 
     def _hand_in(self, number: int, outcome: Outcome) -> None:
         before = self._outcomes.get(number)
@@ -321,14 +301,6 @@ class Desk:
 def refused(ask: Ask, indices: Sequence[int], failure: Failure) -> list[Arrival]:
     """Return the arrivals of completions that a cap refused."""
     return [Sampled(ask=ask, index=index, reply=failure) for index in indices]
-
-
-def _note_remarks(session: Session, completions: Sequence[Completion]) -> None:
-    """Say in the outcome what must be known about the counts of completions."""
-    for completion in completions:
-        for remark in completion.remarks:
-            error = OutcomeError.parse(remark)
-            session.note_error(error.kind, error.reason)
 
 
 def _drawn(part: Part, replies: Sequence[Completion | Failure]) -> tuple[Sampled, ...]:

@@ -34,11 +34,13 @@ def sent_singly(backend: Backend) -> Singly:
 
 
 class Draws(NamedTuple):
-    """One reply per sample asked for, what all of it cost, and failures that belong to no sample."""
+    """One reply per sample asked for, what all of it cost, how many came too many, and what failed tries and
+    these have used beside the samples asked for."""
 
     replies: tuple[Completion | Failure, ...]
     usage: Usage
     surplus: int
+    beside: Usage
 
     @property
     def lengths(self) -> list[float]:
@@ -83,8 +85,10 @@ def read_completions(completions: Sequence[Completion], *, n: int, seconds: floa
         (usage_of_completion(completion) for completion in completions), Usage(requests=1, seconds=seconds)
     )
     surplus = max(len(completions) - n, 0)
-    lost = sum(max(completion.output_tokens, 0) for completion in completions[n:])
-    return Draws(tuple(replies), usage + Usage(wasted_tokens=lost), surplus)
+    dropped = sum(max(completion.output_tokens, 0) for completion in completions[n:])
+    lost = sum(max(completion.lost_output_tokens, 0) for completion in completions)
+    beside = Usage(samples=surplus, output_tokens=dropped + lost)
+    return Draws(tuple(replies), usage + Usage(wasted_tokens=dropped), surplus, beside)
 
 
 def read_scores(scores: Sequence[float], *, n: int) -> Marks:

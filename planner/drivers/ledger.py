@@ -8,11 +8,11 @@ known, and charged, only after scoring.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from planner.drivers.accounts import TIME_IS_UP, Account, Hold, Permit
-from planner.drivers.lengths import Draw, Seen
+from planner.drivers.lengths import NOTHING_SEEN, Draw, Habits, Seen, bytes_of, sent_tokens
 from planner.drivers.limits import Limits
 from planner.ports.ports import SampleRequest
 from planner.strategies.flow import Failure
@@ -27,8 +27,6 @@ _ABREAST = 8
 _WORTH, _WORTH_FIRST = 0.75, 0.25
 # Output tokens of a sample that nobody has capped, before one was seen.
 _UNSEEN = 16384.0
-# Prompts whose tokens nobody has counted: bytes per token at least, and tokens of a chat template.
-_BYTES, _TEMPLATE = 2, 32
 
 
 class Ledger:
@@ -56,7 +54,8 @@ class Ledger:
         self.lost_cost = 0.0
         self._held = _NOTHING
         self._held_cost = 0.0
-        self._tokens: dict[str, Seen] = {}
+        self._seen: dict[str, Seen] = {}
+        self._habits = Habits()
 
     @property
     def nothing_in_flight(self) -> bool:
@@ -100,7 +99,7 @@ class Ledger:
         if self.time_is_up:
             return Permit(0, None, TIME_IS_UP, True)
         self.set_aside -= account.reserve
-        draw = self._draw(account, request)._replace(apart=apart)
+        draw = self._draw(account, request, apart)
         if not self.limits.any:
             return self._grant(account, draw, request, n)
         fits, refusal = self._fit(account, draw, n)
@@ -118,8 +117,9 @@ class Ledger:
     def _grant(self, account: Account, draw: Draw, request: SampleRequest, n: int) -> Permit:
         account.reserve = 0.0
         worst = draw.usage(n)
-        written = _bytes_of(request) if request.prompt.prompt_tokens is None else 0
-        hold = Hold(account, draw.generator, worst, self._price(worst, draw.generator), written)
+        written = bytes_of(request) if request.prompt.prompt_tokens is None else 0
+        cost, sent = self._price(worst, draw.generator), (request.prompt.prompt_tokens or 0) * worst.requests
+        hold = Hold(account, draw.generator, worst, cost, written, sent)
         self._shift_held(account, worst, hold.cost)
         return Permit(n, hold, None, max_output_tokens=draw.cap)
 
@@ -133,9 +133,17 @@ class Ledger:
             low, high, refusal = (middle, high, refusal) if found is None else (low, middle, found)
         return low, refusal
 
-    def settle(self, hold: Hold, usage: Usage, *, lengths: Sequence[float] = ()) -> None:
-        """Replace a hold by what was really used; `lengths` are the output tokens of each whole sample."""
+    def settle(
+        self, hold: Hold, usage: Usage, *, lengths: Sequence[float] = (), beside: Usage = _NOTHING
+    ) -> None:
+        """Replace a hold by what was really used.
+
+        `lengths` are the output tokens of each whole sample, `beside` is what nobody asked for: of failed
+        tries and of samples too many. A server that charges more than was known may do so again.
+        """
         self._shift_held(hold.account, hold.usage * -1, -hold.cost)
+        sent = usage.prompt_tokens / hold.known if hold.known else 1.0
+        self._habits = self._habits.add(sent, beside)
         if usage.prompt_tokens:
             hold.account.longest_written = max(hold.account.longest_written, hold.written)
         self.recall(hold.account, usage, hold.generator, lengths=lengths)
@@ -146,10 +154,20 @@ class Ledger:
         """Book samples, also those of an earlier session, and learn from them how long samples are."""
         known = [length for length in lengths if length > 0]
         if known:
-            self._tokens[generator] = self._tokens.get(generator, Seen()).add(known)
+            self._seen[generator] = self._seen_of(generator).add(known)
         self.release(account)
         account.longest_prompt = max(account.longest_prompt, usage.prompt_tokens)
         self.spend(account, usage, generator)
+
+    def hold_earlier(self, account: Account, usage: Usage, generator: str) -> None:
+        """Count what an earlier session has paid against the caps, until it is claimed."""
+        account.earlier[generator] = account.earlier.get(generator, _NOTHING) + usage
+        self._shift_held(account, replace(usage, requests=0), self._price(usage, generator))
+
+    def claim(self, account: Account, usage: Usage, generator: str) -> None:
+        """Hold some of it no more: it is booked now."""
+        account.earlier[generator] -= usage
+        self._shift_held(account, replace(usage, requests=0) * -1, -self._price(usage, generator))
 
     def release(self, account: Account) -> None:
         """Set nothing aside for a prompt any more."""
@@ -196,24 +214,29 @@ class Ledger:
         account.held += usage
         account.held_cost += cost
 
-    def _draw(self, account: Account, request: SampleRequest) -> Draw:
+    def _seen_of(self, generator: str) -> Seen:
+        return self._seen.get(generator, NOTHING_SEEN)
+
+    def _draw(self, account: Account, request: SampleRequest, apart: bool) -> Draw:
         """Return what a sample of a request may use: the most, or what is usual, as `limits.hold` says."""
         known, name = request.most_output_tokens, request.generator.name
-        prompt = self._prompt_tokens(account, request)
-        seen = self._tokens.get(name)
-        if seen is None:
+        seen = self._seen_of(name)
+        prompt = sent_tokens(request, account, self._habits, guess=self._counts_tokens)
+        draw = Draw(name, prompt, float(known or 0), None, apart, self._habits.beside)
+        if not seen.samples:
             if known is not None or not self._counts_tokens:
-                return Draw(name, prompt, float(known or 0), None)
+                return draw
             # Nothing is known of samples without a cap: the first one may take all that is left.
-            draw = Draw(name, prompt, _UNSEEN, None)
+            draw = draw._replace(tokens=_UNSEEN)
             return self._shortened(account, draw) if self.nothing_in_flight else draw
         if self.limits.hold == "expected":
-            return Draw(name, prompt, min(seen.usual, seen.most if known is None else known), None)
-        draw = Draw(name, prompt, seen.bound if known is None else float(known), None)
+            return draw._replace(tokens=min(seen.usual, seen.most if known is None else known))
+        if known is None:
+            draw = draw._replace(tokens=seen.bound)
         bound = min(seen.bound, draw.tokens)
         if (known is None or bound < known) and self._refusal(account, draw, _ABREAST) is not None:
             # The end of a budget: with caps that hardly any sample meets, more of them go at a time.
-            return Draw(name, prompt, bound, int(bound))
+            return draw._replace(tokens=bound, cap=int(bound))
         return draw
 
     def _shortened(self, account: Account, draw: Draw) -> Draw:
@@ -225,8 +248,7 @@ class Ledger:
                 low = middle
             else:
                 high = middle - 1
-        seen = self._tokens.get(draw.generator)
-        least = 1.0 if seen is None else seen.mean * (_WORTH if account.usage.samples else _WORTH_FIRST)
+        least = self._seen_of(draw.generator).mean * (_WORTH if account.usage.samples else _WORTH_FIRST)
         if low < min(max(least, 1.0), draw.tokens):
             return draw
         return draw._replace(tokens=float(low), cap=low if low < draw.tokens else draw.cap)
@@ -237,17 +259,6 @@ class Ledger:
         limits = self.limits
         caps = (limits.max_output_tokens, limits.max_output_tokens_per_prompt)
         return any(cap is not None for cap in (*caps, limits.max_cost, limits.max_cost_per_prompt))
-
-    def _prompt_tokens(self, account: Account, request: SampleRequest) -> float:
-        """Return what a request sends; where nobody has counted it, what its length makes of it."""
-        known = request.prompt.prompt_tokens
-        sent = max(float(known or 0), account.longest_prompt)
-        if known is None and self._counts_tokens:
-            more = _bytes_of(request) - account.longest_written
-            sent += max(math.ceil(more / _BYTES), 0) + (0 if sent else _TEMPLATE)
-        # What a chain or a search sends again was drawn before, so that its tokens are known to be no more.
-        prefix = sum(len(part.encode()) for part in request.prefix)
-        return sent + min(prefix, account.usage.output_tokens + len(request.prefix))
 
     def _refusal(self, account: Account, draw: Draw, n: int) -> Permit | None:
         """Return the cap that `n` more samples could break, or None."""
@@ -280,11 +291,6 @@ class Ledger:
         if self.limits.price is None or usage == _NOTHING:
             return 0.0
         return self.limits.price(usage, generator)
-
-
-def _bytes_of(request: SampleRequest) -> int:
-    texts = [request.prompt.text or "", *(str(one.get("content", "")) for one in request.prompt.messages)]
-    return sum(len(text.encode()) for text in texts)
 
 
 def _exceeds(used: float, cap: float | None) -> bool:

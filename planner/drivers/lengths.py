@@ -1,7 +1,7 @@
 """How long samples are: what one may use at most, and what those of a generator have come to so far.
 
-Lengths spread about as much as their mean, which is all that is assumed of them. What may be sent is left to
-`planner.drivers.ledger`.
+Lengths spread about as much as their mean, which is all that is assumed of them. What a server charged beyond
+what was asked for, it may charge again. What may be sent is left to `planner.drivers.ledger`.
 """
 
 from __future__ import annotations
@@ -9,26 +9,37 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from planner.drivers.accounts import Account
+from planner.ports.ports import SampleRequest
 from policies.cost.usage import Usage
+
+_NOTHING = Usage()
+# Prompts whose tokens nobody has counted: bytes per token at least, and tokens of a chat template.
+_BYTES, _TEMPLATE = 2, 32
 
 
 class Draw(NamedTuple):
-    """What one sample may use, the cap on its output that it has to be sent with, and whether each may turn
-    out to be a request of its own, which sends the prompt again."""
+    """What one sample may use, the cap on its output that it has to be sent with, whether each may turn out
+    to be a request of its own, which sends the prompt again, and what a request may use beside its samples.
+    """
 
     generator: str
     prompt: float
     tokens: float
     cap: int | None
     apart: bool = False
+    beside: Usage = _NOTHING
 
     def usage(self, n: int) -> Usage:
         """Return what `n` of them may use."""
         sent = n if self.apart else 1
         return Usage(
-            samples=n, prompt_tokens=sent * self.prompt, output_tokens=n * self.tokens, requests=sent
+            samples=n + self.beside.samples,
+            prompt_tokens=sent * self.prompt,
+            output_tokens=n * self.tokens + self.beside.output_tokens,
+            requests=sent,
         )
 
 
@@ -42,8 +53,8 @@ class Seen:
 
     @property
     def mean(self) -> float:
-        """Mean length."""
-        return self.tokens / self.samples
+        """Mean length; 0 where nothing was seen."""
+        return self.tokens / max(self.samples, 1)
 
     @property
     def usual(self) -> float:
@@ -59,3 +70,46 @@ class Seen:
     def add(self, lengths: Sequence[float]) -> Seen:
         """Return these and further lengths."""
         return Seen(max(self.most, *lengths), self.samples + len(lengths), self.tokens + sum(lengths))
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """The most that any request so far was charged beyond what was asked for: prompt tokens in multiples of
+    those that were known, and samples and output tokens beside those of its samples."""
+
+    sent: float = 1.0
+    beside: Usage = _NOTHING
+
+    def add(self, sent: float, beside: Usage) -> Habits:
+        """Return these and those of one more request."""
+        if sent <= self.sent and beside == _NOTHING:
+            return self
+        most = Usage(
+            samples=max(self.beside.samples, beside.samples),
+            output_tokens=max(self.beside.output_tokens, beside.output_tokens),
+        )
+        return Habits(max(self.sent, sent), most)
+
+
+NOTHING_SEEN: Final = Seen()
+
+
+def bytes_of(request: SampleRequest) -> int:
+    """Return how long the prompt of a request is."""
+    texts = [request.prompt.text or "", *(str(one.get("content", "")) for one in request.prompt.messages)]
+    return sum(len(text.encode()) for text in texts)
+
+
+def sent_tokens(request: SampleRequest, account: Account, habits: Habits, *, guess: bool) -> float:
+    """Return the prompt tokens of a request: what is known, in multiples that others were charged.
+
+    Where nobody has counted them they are what the length makes of them, if that is to be guessed.
+    """
+    known = request.prompt.prompt_tokens
+    sent = max((known or 0) * habits.sent, account.longest_prompt)
+    if known is None and guess:
+        more = bytes_of(request) - account.longest_written
+        sent += max(math.ceil(more / _BYTES), 0) + (0 if sent else _TEMPLATE)
+    # What a chain or a search sends again was drawn before, so that its tokens are known to be no more.
+    prefix = sum(len(part.encode()) for part in request.prefix)
+    return sent + min(prefix, account.usage.output_tokens + len(request.prefix))

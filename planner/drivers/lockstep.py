@@ -43,7 +43,7 @@ async def send_in_rounds(desk: Desk, backend: Backend, verifiers: Mapping[str, V
     def post(session: Session, asks: Sequence[Ask]) -> None:
         for ask in asks:
             if isinstance(ask.request, SampleRequest):
-                recorded = desk.recorded_samples(session, ask, ask.request)
+                recorded = desk.earlier.samples(session, ask, ask.request)
                 early.setdefault(session, []).extend(recorded[index] for index in sorted(recorded))
                 left = deque(index for index in range(ask.request.n) if index not in recorded)
                 samples.append(_Open(session=session, ask=ask, request=ask.request, left=left))
@@ -127,7 +127,7 @@ async def _sample(
         except BACKEND_ERRORS as error:
             n_failed += 1
             failed = error.failed_requests if isinstance(error, BackendError) else 1
-            desk.book_attempts(call[0].session, error, seconds=desk.clock() - started)
+            desk.book_attempts(call, error, seconds=desk.clock() - started)
             # A backend that tried each request on its own says so by its count: then nothing is to be found.
             if failed < len(call) > 1 and n_failed < _MAX_FAILED_CALLS:
                 middle = len(call) // 2
@@ -155,7 +155,7 @@ async def _score(
     """Score in one call per verifier; where it fails, ask for one request at a time."""
     by_name: dict[str, list[tuple[Session, Ask, ScoreRequest]]] = {}
     for session, ask, request in scores:
-        recorded = desk.recorded_scores(session, ask, request)
+        recorded = desk.earlier.scores(session, ask, request)
         if recorded is not None:
             inbox[session].append(recorded)
         else:

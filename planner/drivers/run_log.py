@@ -22,6 +22,7 @@ from planner.files.append import AppendFile
 from planner.ports.outcome import Outcome
 from planner.ports.outcome_wire import outcome_from_json, outcome_to_json
 from planner.ports.ports import Completion, SampleRequest, ScoreRequest, Scores
+from planner.ports.spending import usage_of_completion
 from planner.strategies.task import Task
 from policies.cost.usage import Usage
 
@@ -30,11 +31,28 @@ _FINAL: Final = ("complete", "satisfied")
 
 
 class Recorded(NamedTuple):
-    """A completion that was paid for earlier; the request and its seconds are counted on one of them only."""
+    """A completion that was paid for earlier; the request and its seconds are counted on one of them only.
+
+    `booked` says that its line names who paid, so that it is among what `RunLog.paid` returns.
+    """
 
     completion: Completion
     requests: int
     seconds: float
+    booked: bool = False
+
+    @property
+    def usage(self) -> Usage:
+        """What it has used."""
+        own = Usage(requests=self.requests, seconds=self.seconds)
+        return usage_of_completion(self.completion) + own
+
+
+class Paid(NamedTuple):
+    """What a prompt has paid, at the prices of which generator; "" where a line of old does not say."""
+
+    generator: str
+    usage: Usage
 
 
 class Recovery(NamedTuple):
@@ -58,8 +76,10 @@ class RunLog:
         self._file = file
         self._samples: dict[str, dict[int, Recorded]] = {}
         self._scores: dict[str, Scores] = {}
+        self._payers_of_scores: dict[str, str] = {}
+        self._paid: dict[str, list[Paid]] = {}
         self._outcomes: dict[str, Outcome] = {}
-        self._lost: dict[str, Usage] = {}
+        self._lost: dict[str, list[Paid]] = {}
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, resume: bool = False) -> Self:
@@ -107,13 +127,21 @@ class RunLog:
         """Return the scores of `request` where they are recorded."""
         return self._scores.get(score_key(request))
 
+    def payer_of_scores(self, request: ScoreRequest) -> str:
+        """Return at whose prices recorded scores were booked; "" where a line of old does not say."""
+        return self._payers_of_scores.get(score_key(request), "")
+
+    def paid(self, task: Task) -> list[Paid]:
+        """Return all that earlier sessions paid for a prompt under this seed, whatever it is asked now."""
+        return self._paid.get(_payer(task), [])
+
     def outcome(self, task: Task) -> Outcome | None:
         """Return the outcome of `task` where it is recorded and final."""
         return self._outcomes.get(_task_key(task))
 
-    def lost(self, task: Task) -> Usage:
+    def lost(self, task: Task) -> list[Paid]:
         """Return what earlier sessions spent on failed or cancelled requests of this task."""
-        return self._lost.get(_task_key(task), Usage())
+        return self._lost.get(_task_key(task), [])
 
     def add_samples(
         self,
@@ -122,29 +150,34 @@ class RunLog:
         completions: Sequence[Completion],
         *,
         seconds: float,
+        task: Task | None = None,
     ) -> None:
-        """Record the completions at `indices` of one request that an engine answered."""
-        line = {
+        """Record the completions at `indices` of one request that an engine answered, and who pays them."""
+        line: dict[str, object] = {
             "samples": sample_key(request),
             "seeds": [request.seed + index for index in indices],
             "seconds": seconds,
             "completions": [msgspec.to_builtins(completion) for completion in completions],
         }
-        self._append(line)
+        self._append(line | _paid_by(task, request.generator.name))
 
-    def add_scores(self, request: ScoreRequest, scores: Scores) -> None:
-        """Record the scores of one request."""
-        line = {
+    def add_scores(
+        self, request: ScoreRequest, scores: Scores, *, task: Task | None = None, generator: str = ""
+    ) -> None:
+        """Record the scores of one request, and who pays them at the prices of which generator."""
+        line: dict[str, object] = {
             "scores": score_key(request),
             "values": list(scores),
             "verifier_tokens": scores.verifier_tokens,
         }
         more = {"steps": scores.steps, "tokens_each": scores.tokens_each}
-        self._append(line | {name: values for name, values in more.items() if values})
+        line |= {name: values for name, values in more.items() if values}
+        self._append(line | _paid_by(task, generator))
 
-    def add_lost(self, task: Task, usage: Usage) -> None:
+    def add_lost(self, task: Task, usage: Usage, generator: str) -> None:
         """Record what failed or cancelled work cost; a resumed run tries again and keeps it in the books."""
-        self._append({"lost": _task_key(task), "usage": msgspec.to_builtins(usage)})
+        line = {"lost": _task_key(task), "usage": msgspec.to_builtins(usage)}
+        self._append(line | _paid_by(task, generator))
 
     def add_outcome(self, task: Task, outcome: Outcome) -> None:
         """Record an outcome and force the log to disk."""
@@ -172,15 +205,19 @@ class RunLog:
             elif "samples" in record:
                 self._read_samples(record)
             elif "scores" in record:
-                self._scores[record["scores"]] = Scores(
+                scores = Scores(
                     msgspec.convert(record["values"], tuple[float, ...]),
                     verifier_tokens=record["verifier_tokens"],
                     tokens_each=msgspec.convert(record.get("tokens_each", ()), tuple[int, ...]),
                     steps=msgspec.convert(record.get("steps", ()), tuple[tuple[float, ...], ...]),
                 )
+                self._scores[record["scores"]] = scores
+                if self._book(record, Usage(verifier_tokens=scores.verifier_tokens)):
+                    self._payers_of_scores[record["scores"]] = record["generator"]
             elif "lost" in record:
-                lost = self._lost.get(record["lost"], Usage())
-                self._lost[record["lost"]] = lost + msgspec.convert(record["usage"], Usage)
+                usage = msgspec.convert(record["usage"], Usage)
+                self._book(record, usage)
+                self._lost.setdefault(record["lost"], []).append(Paid(record.get("generator", ""), usage))
             else:
                 outcome = outcome_from_json(msgspec.json.encode(record["result"]))
                 if outcome.stop_reason in _FINAL:
@@ -197,7 +234,27 @@ class RunLog:
         samples = self._samples.setdefault(record["samples"], {})
         for position, (seed, completion) in enumerate(zip(record["seeds"], completions, strict=True)):
             first = position == 0
-            samples[seed] = Recorded(completion, int(first), record["seconds"] if first else 0.0)
+            one = Recorded(completion, int(first), record["seconds"] if first else 0.0, "payer" in record)
+            self._book(record, one.usage)
+            samples[seed] = one
+
+    def _book(self, record: Mapping[str, Any], usage: Usage) -> bool:
+        """Note what a line says was paid, and return whether it says by whom; lines of old do not."""
+        if "payer" not in record:
+            return False
+        payer, generator = msgspec.convert((record["payer"], record["generator"]), tuple[str, str])
+        self._paid.setdefault(payer, []).append(Paid(generator, usage))
+        return True
+
+
+def _paid_by(task: Task | None, generator: str) -> dict[str, object]:
+    return {} if task is None else {"payer": _payer(task), "generator": generator}
+
+
+def _payer(task: Task) -> str:
+    """Return who pays: a prompt, in a run of this seed."""
+    prompt = task.prompt
+    return _digest((prompt.id, prompt.text, prompt.messages), task.seed)
 
 
 def _digest(*parts: object) -> str:

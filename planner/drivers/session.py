@@ -16,7 +16,7 @@ from difficulty.errors import InvalidInputError
 from planner.drivers.accounts import Account
 from planner.drivers.ledger import Ledger
 from planner.ports.outcome import Outcome, OutcomeError, StopReason
-from planner.ports.ports import SampleRequest, Verifier
+from planner.ports.ports import Completion, SampleRequest, Verifier
 from planner.strategies.flow import Arrival, Ask, Failure, Flow, Sampled
 from planner.strategies.registry import strategy_of
 from planner.strategies.task import Strategy, Task
@@ -112,6 +112,13 @@ class Session:
     def note_error(self, kind: str, reason: str) -> None:
         """Add a failure that no flow sees."""
         self._errors.append(OutcomeError(kind=kind, reason=reason))
+
+    def note_remarks(self, completions: Sequence[Completion]) -> None:
+        """Say in the outcome what must be known about the counts of completions."""
+        for completion in completions:
+            for remark in completion.remarks:
+                error = OutcomeError.parse(remark)
+                self.note_error(error.kind, error.reason)
 
     def close(self) -> Outcome:
         """Return the outcome with actual usage, cost, errors and stop reason; call it when all is settled."""

@@ -5,6 +5,8 @@ It assumes counts as engines report them. Prices are left to `policies.cost`, bo
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 from difficulty.errors import BackendError
 from planner.ports.ports import Completion
 from policies.cost.usage import Usage
@@ -36,3 +38,23 @@ def usage_of_failure(error: Exception) -> Usage:
         output_tokens=error.output_tokens,
         wasted_tokens=error.output_tokens,
     )
+
+
+def shared(usage: Usage, n: int) -> list[Usage]:
+    """Return what each of `n` requests of a call has used: whole tokens and attempts, the first ones more.
+
+    Examples
+    --------
+    >>> [one.requests for one in shared(Usage(requests=3, failed_requests=3), 2)]
+    [2, 1]
+    """
+    each = [Usage()] * n
+    for field in fields(Usage):
+        total = getattr(usage, field.name)
+        if field.name == "seconds":
+            shares = [total / n] * n
+        else:
+            least, more = divmod(total, n)
+            shares = [least + (place < more) for place in range(n)]
+        each = [replace(one, **{field.name: share}) for one, share in zip(each, shares, strict=True)]
+    return each

@@ -25,6 +25,7 @@ from policies.cost.usage import Usage
 
 # Samples that may be waited for, as a multiple of those of usual cost that what is left would pay.
 _HOPE: Final = 3.0
+_NOTHING: Final = Usage()
 
 
 class Purse:
@@ -152,10 +153,12 @@ class Purse:
         finally:
             ledger.set_aside += aside
 
-    def settle(self, hold: Hold, usage: Usage, *, lengths: Sequence[float] = ()) -> None:
+    def settle(
+        self, hold: Hold, usage: Usage, *, lengths: Sequence[float] = (), beside: Usage = _NOTHING
+    ) -> None:
         """Replace a hold by what was really used."""
         before = self._ledger.total_cost
-        self._ledger.settle(hold, usage, lengths=lengths)
+        self._ledger.settle(hold, usage, lengths=lengths, beside=beside)
         self._n_paid += usage.samples
         self._paid += self._ledger.total_cost - before
         self._wake()
@@ -242,5 +245,5 @@ class Pursed:
                 purse.write_off(hold, replace(used, samples=request.n, wasted_tokens=used.output_tokens))
             raise
         draws = read_completions(row, n=request.n)
-        purse.settle(hold, draws.usage, lengths=draws.lengths)
+        purse.settle(hold, draws.usage, lengths=draws.lengths, beside=draws.beside)
         return list(row)
