@@ -331,6 +331,7 @@ class Planner:
             levels=None
             if budget is None or one_shot or max_rounds is not None or asked.withholds
             else ready.levels(budget.total(n_prompts=len(batch)), cap=budget.max_per_prompt),
+            prompt_tokens=ready.chooser.expectation.lengths.one,
             max_rounds=max_rounds,
             verifier=verifier,
             learned=self.bundle.verifiers,

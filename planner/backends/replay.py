@@ -120,6 +120,11 @@ class ReplayBackend:
         """Whether samples sent prompts of their own, as agents do: then each is a request of its own."""
         return any(self._log.pool(name).own_prompt_tokens is not None for name in self._log.generators)
 
+    def prompt_tokens(self, request: SampleRequest) -> int | None:
+        """Return the prompt tokens that a request will be charged; None where samples sent their own."""
+        pool = self._pool(request.prompt.id, request.generator.name)
+        return pool.prompt_tokens if pool.shared else None
+
     async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
         """Return recorded samples for each request.
 

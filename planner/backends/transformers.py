@@ -128,6 +128,10 @@ class TransformersBackend:
             thinking_tags=thinking_tags,
         )
 
+    def prompt_tokens(self, request: SampleRequest) -> int:
+        """Return the prompt tokens that a request will be charged."""
+        return len(tokens_of(self._tokenizer, request, options=self._chat_options))
+
     async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
         """Return `n` completions per request; a call that is cancelled says exactly what it has used.
 

@@ -98,6 +98,10 @@ class VLLMBackend:
             chat_options=chat_options,
         )
 
+    def prompt_tokens(self, request: SampleRequest) -> int:
+        """Return the prompt tokens that a request will be charged."""
+        return len(tokens_of(self._llm.get_tokenizer(), request, options=self._chat_options))
+
     async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
         """Return `n` completions per request.
 

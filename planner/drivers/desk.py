@@ -16,6 +16,7 @@ from planner.drivers.accounts import Account, Hold
 from planner.drivers.earlier import Earlier
 from planner.drivers.exchange import Draws, failure_of, read_completions, read_scores
 from planner.drivers.ledger import Ledger
+from planner.drivers.lengths import Counting
 from planner.drivers.limits import Limits
 from planner.drivers.memory import Memory
 from planner.drivers.run_log import RunLog
@@ -29,6 +30,7 @@ from planner.strategies.flow import Arrival, Ask, Failure, Sampled, Scored
 from planner.strategies.task import Task
 from policies.cost.usage import Usage
 
+_COUNTING = Counting()
 Clock: TypeAlias = Callable[[], float]
 BACKEND_ERRORS = (BackendError, ConnectionError, TimeoutError)
 VERIFIER_ERRORS = (VerifierError, BackendError, ConnectionError, TimeoutError)
@@ -81,6 +83,8 @@ class Desk:
         Monotonic seconds.
     turns : Turns, optional
         Which prompts are opened next; by default all, in order.
+    counting : Counting
+        How prompts are counted before they are sent.
     """
 
     def __init__(
@@ -93,8 +97,9 @@ class Desk:
         progress: OnProgress | None,
         clock: Clock,
         turns: Turns | None = None,
+        counting: Counting = _COUNTING,
     ) -> None:
-        self.ledger = Ledger(limits)
+        self.ledger = Ledger(limits, counting)
         self.clock = clock
         self._tasks = list(tasks)
         self._verifiers = verifiers

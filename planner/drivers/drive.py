@@ -7,11 +7,13 @@ sends. How requests are sent is left to `planner.drivers.lockstep` and `planner.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from difficulty.prompt import Prompt
 from planner.drivers.asynchronous import send_as_they_come
 from planner.drivers.desk import Clock, Desk
+from planner.drivers.lengths import Counting
 from planner.drivers.limits import Limits
 from planner.drivers.lockstep import send_in_rounds
 from planner.drivers.run_log import RunLog
@@ -35,6 +37,7 @@ async def drive(
     progress: OnProgress | None = None,
     clock: Clock = time.monotonic,
     turns: Turns | None = None,
+    prompt_tokens: Callable[[Prompt, str], float | None] | None = None,
 ) -> list[Outcome]:
     """Run every task and return the outcomes in the order of `tasks`.
 
@@ -58,6 +61,8 @@ async def drive(
         Monotonic seconds.
     turns : Turns, optional
         Which prompts are opened next, and with which tasks; by default all as given, in order.
+    prompt_tokens : callable, optional
+        Tokens of prompts that do not say theirs, by generator, where a log tells what such prompts come to.
 
     Raises
     ------
@@ -73,6 +78,7 @@ async def drive(
         progress=progress,
         clock=clock,
         turns=turns,
+        counting=Counting(exact=getattr(backend, "prompt_tokens", None), fitted=prompt_tokens),
     )
     if driver == "lockstep":
         await send_in_rounds(desk, backend, verifiers)

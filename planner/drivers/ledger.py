@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from planner.drivers.accounts import TIME_IS_UP, Account, Hold, Permit
-from planner.drivers.lengths import NOTHING_SEEN, Draw, Habits, Seen, bytes_of, sent_tokens
+from planner.drivers.lengths import NOTHING_SEEN, Counting, Draw, Habits, Seen, bytes_of, sent_tokens
 from planner.drivers.limits import Limits
 from planner.ports.ports import SampleRequest
 from planner.strategies.flow import Failure
 from policies.cost.usage import Usage
 
-_NOTHING = Usage()
+_NOTHING, _COUNTING = Usage(), Counting()
 # Sums of many floating-point costs may exceed a limit by rounding alone.
 _ROUNDING = 1 + 1e-12
 # Samples that must fit at a time, or caps on them are lowered to what hardly any meets.
@@ -36,6 +36,8 @@ class Ledger:
     ----------
     limits : Limits
         Hard caps.
+    counting : Counting
+        How prompts are counted before they are sent.
 
     Examples
     --------
@@ -45,8 +47,8 @@ class Ledger:
     40
     """
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+    def __init__(self, limits: Limits, counting: Counting = _COUNTING) -> None:
+        self.limits, self._counting = limits, counting
         self.total = _NOTHING
         self.total_cost = 0.0
         self.time_is_up = False
@@ -110,16 +112,15 @@ class Ledger:
         if fits:
             return self._grant(account, draw, request, fits)
         self.set_aside += account.reserve
-        if refusal is None:
-            raise AssertionError("a request that fits no cap has a refusal")
+        assert refusal is not None  # a request that fits no cap has one
         return refusal
 
     def _grant(self, account: Account, draw: Draw, request: SampleRequest, n: int) -> Permit:
         account.reserve = 0.0
         worst = draw.usage(n)
         written = bytes_of(request) if request.prompt.prompt_tokens is None else 0
-        cost, sent = self._price(worst, draw.generator), (request.prompt.prompt_tokens or 0) * worst.requests
-        hold = Hold(account, draw.generator, worst, cost, written, sent)
+        cost, known = self._price(worst, draw.generator), draw.known * worst.requests
+        hold = Hold(account, draw.generator, worst, cost, written, known)
         self._shift_held(account, worst, hold.cost)
         return Permit(n, hold, None, max_output_tokens=draw.cap)
 
@@ -221,8 +222,10 @@ class Ledger:
         """Return what a sample of a request may use: the most, or what is usual, as `limits.hold` says."""
         known, name = request.most_output_tokens, request.generator.name
         seen = self._seen_of(name)
-        prompt = sent_tokens(request, account, self._habits, guess=self._counts_tokens)
-        draw = Draw(name, prompt, float(known or 0), None, apart, self._habits.beside)
+        sent, told = float(request.prompt.prompt_tokens or 0), 0.0
+        if self._counts_tokens:
+            sent, told = sent_tokens(request, account, self._habits, self._counting)
+        draw = Draw(name, sent, float(known or 0), None, told, apart, self._habits.beside)
         if not seen.samples:
             if known is not None or not self._counts_tokens:
                 return draw

@@ -7,10 +7,11 @@ what was asked for, it may charge again. What may be sent is left to `planner.dr
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from difficulty.prompt import Prompt
 from planner.drivers.accounts import Account
 from planner.ports.ports import SampleRequest
 from policies.cost.usage import Usage
@@ -21,14 +22,15 @@ _BYTES, _TEMPLATE = 2, 32
 
 
 class Draw(NamedTuple):
-    """What one sample may use, the cap on its output that it has to be sent with, whether each may turn out
-    to be a request of its own, which sends the prompt again, and what a request may use beside its samples.
-    """
+    """What one sample may use, the cap on its output that it has to be sent with, the tokens of its prompt as
+    far as they are known, whether each may turn out to be a request of its own, which sends the prompt again,
+    and what a request may use beside its samples."""
 
     generator: str
     prompt: float
     tokens: float
     cap: int | None
+    known: float = 0.0
     apart: bool = False
     beside: Usage = _NOTHING
 
@@ -100,16 +102,46 @@ def bytes_of(request: SampleRequest) -> int:
     return sum(len(text.encode()) for text in texts)
 
 
-def sent_tokens(request: SampleRequest, account: Account, habits: Habits, *, guess: bool) -> float:
-    """Return the prompt tokens of a request: what is known, in multiples that others were charged.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counting:
+    """How prompts are counted before they are sent.
 
-    Where nobody has counted them they are what the length makes of them, if that is to be guessed.
+    Parameters
+    ----------
+    exact : callable, optional
+        What a backend will count of a request, None where it cannot say; in place of whatever else is known.
+    fitted : callable, optional
+        What prompts like this come to for a generator, as a log has it, for those that nobody has counted.
     """
-    known = request.prompt.prompt_tokens
-    sent = max((known or 0) * habits.sent, account.longest_prompt)
-    if known is None and guess:
+
+    exact: Callable[[SampleRequest], int | None] | None = None
+    fitted: Callable[[Prompt, str], float | None] | None = None
+
+    def known(self, request: SampleRequest) -> float | None:
+        """Return the tokens of the prompt itself; None where nobody knows."""
+        told = request.prompt.prompt_tokens
+        if told is None and self.fitted is not None:
+            return self.fitted(request.prompt, request.generator.name)
+        return told
+
+
+def sent_tokens(
+    request: SampleRequest, account: Account, habits: Habits, counting: Counting
+) -> tuple[float, float]:
+    """Return the prompt tokens of a request, and those of its prompt as far as they are known, 0 if not.
+
+    Others were charged multiples of what was known; what nobody has counted is at least what its length makes
+    of it.
+    """
+    exact = None if counting.exact is None else counting.exact(request)
+    if exact is not None:
+        return exact, exact
+    known = counting.known(request) or 0.0
+    sent = max(known * habits.sent, account.longest_prompt)
+    if request.prompt.prompt_tokens is None:
         more = bytes_of(request) - account.longest_written
-        sent += max(math.ceil(more / _BYTES), 0) + (0 if sent else _TEMPLATE)
+        guess = account.longest_prompt + max(math.ceil(more / _BYTES), 0)
+        sent = max(sent, guess + (0 if account.longest_prompt else _TEMPLATE))
     # What a chain or a search sends again was drawn before, so that its tokens are known to be no more.
     prefix = sum(len(part.encode()) for part in request.prefix)
-    return sent + min(prefix, account.usage.output_tokens + len(request.prefix))
+    return sent + min(prefix, account.usage.output_tokens + len(request.prefix)), known

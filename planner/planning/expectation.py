@@ -41,6 +41,12 @@ class Lengths:
     fit: Mapping[str, tuple[float, float]]
     _known: dict[str, float] = field(init=False, repr=False, default_factory=dict)
 
+    def one(self, prompt: Prompt, generator: str) -> float | None:
+        """Return the tokens of a prompt for one generator, as in `of`; None where nothing is known."""
+        if generator not in self.reference:
+            return None
+        return float(self.of([prompt], [generator])[0, 0]) or None
+
     def of(self, prompts: Sequence[Prompt], generators: Sequence[str]) -> FloatArray:
         """Return the tokens of prompts by generator, shape (N, G).
 

@@ -241,7 +241,11 @@ class Scores(tuple[float, ...]):
 
 
 class Backend(Protocol):
-    """Draws samples."""
+    """Draws samples.
+
+    One that can count before it sends has a method ``prompt_tokens(request)``, which returns what the request
+    will be charged for its prompt, or None where that cannot be said.
+    """
 
     async def sample(self, requests: Sequence[SampleRequest]) -> Sequence[Sequence[Completion]]:
         """Return the completions of each request, in the order of `requests`: `n` each, failures included.

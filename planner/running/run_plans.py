@@ -8,7 +8,7 @@ inference stack.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -50,6 +50,7 @@ async def run_plans(
     replan: Replan | None = None,
     least: Sequence[LeastAnswer] | None = None,
     levels: Levels | None = None,
+    prompt_tokens: Callable[[Prompt, str], float | None] | None = None,
     verifier: Verifier | Mapping[str, Verifier] | Literal["learned"] | None = None,
     learned: Mapping[str, CorrectnessModel] | None = None,
     extractor: AnswerExtractor | None = None,
@@ -86,6 +87,8 @@ async def run_plans(
     levels : Levels, optional
         What each prompt takes with more and more to spend, where a checker tells who is solved: then those
         that are not go on as far as the budget reaches (`planner.running.deepening`), in place of `replan`.
+    prompt_tokens : callable, optional
+        Tokens of prompts that do not say theirs, by generator, as far as a log tells.
     verifier : Verifier, mapping of str to Verifier, or "learned", optional
         One verifier for every name that strategies ask for, or one per name. ``mean_logprob`` and what
         `learned` holds are always there. ``"learned"`` puts the learned verifier in the place of every other
@@ -165,6 +168,7 @@ async def run_plans(
             run_log=log,
             progress=progress,
             turns=turns,
+            prompt_tokens=prompt_tokens,
         )
     came = iter(outcomes)
     return [next(came) if plan.draws else Outcome.of_nothing(plan) for plan in whole]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,8 @@ from difficulty.errors import InvalidBudgetError, InvalidPromptError
 from difficulty.prompt import Prompt
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
+from planner.ports.ports import Completion, SampleRequest
+from planner.simulated import SimulatedBackend
 from policies.choice.course_policy import CoursePolicy
 from policies.choice.telling import Telling
 from policies.cost.budget import Budget
@@ -296,3 +299,23 @@ def test_intervals_hold_the_expectation_and_are_narrower_with_less_spread(planne
         low, high = plan.accuracy_interval
         assert 0 <= low <= plan.expected_accuracy <= high <= 1
         assert high > low
+
+
+def test_prompts_that_count_no_tokens_are_held_as_the_log_has_them(trained: Any) -> None:
+    class LongTemplate:
+        async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
+            rows = await SimulatedBackend(mean_output_tokens=200).sample(requests)
+            return [[replace(row[0], prompt_tokens=300), *row[1:]] for row in rows]
+
+    planner = Planner(
+        bundle=replace(
+            trained.bundle, prompt_token_fit=dict.fromkeys(trained.bundle.generators, (300.0, 0.0))
+        )
+    )
+    prompts = [Prompt(id=prompt.id, text=prompt.text) for prompt in trained.test_log.prompts[:6]]
+    for prompt in prompts:
+        least = planner.frontier([prompt], unit="total_tokens")[0].expected_cost
+        for limit in (least + 5, 1.5 * least, 3 * least):
+            budget = Budget(limit=limit, unit="total_tokens", scope="prompt")
+            (outcome,) = planner.run([prompt], backend=LongTemplate(), budget=budget)
+            assert outcome.cost is not None and 0 < outcome.cost <= limit

@@ -59,6 +59,14 @@ class BackendContract:
         assert completions[0].prompt_tokens > 0
         assert all(0 <= c.cached_prompt_tokens <= c.prompt_tokens for c in completions)
 
+    async def test_who_counts_prompts_before_sending_counts_them_rightly(self, make: MakeBackend) -> None:
+        backend = make()
+        counts = getattr(backend, "prompt_tokens", None)
+        if counts is not None:
+            asked = request("what is 2+2, really", id="p2")
+            ((completion,),) = await backend.sample([asked])
+            assert counts(asked) == completion.prompt_tokens
+
     async def test_a_fresh_backend_and_the_same_seed_give_the_same(self, make: MakeBackend) -> None:
         requests = [request(n=3), request("what is 2+2, really", id="p2", n=2)]
         assert await make().sample(requests) == await make().sample(requests)

@@ -338,6 +338,40 @@ def test_prompts_whose_tokens_nobody_counted_do_not_break_a_budget(driver: type)
         assert sum(outcome.cost or 0.0 for outcome in outcomes) <= limit
 
 
+class LongTemplate:
+    """Puts prompts into a template of 300 tokens, and may be able to say so."""
+
+    def __init__(self) -> None:
+        self.inner = backend(mean_output_tokens=20)
+
+    async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
+        rows = await self.inner.sample(requests)
+        return [[replace(row[0], prompt_tokens=300), *row[1:]] for row in rows]
+
+
+class Telling(LongTemplate):
+    def prompt_tokens(self, request: SampleRequest) -> int:
+        return 300
+
+
+@both
+@pytest.mark.parametrize("source", [LongTemplate(), Telling()], ids=["log", "backend"])
+def test_a_long_template_is_held_from_the_first_request_on_where_log_or_backend_tell(
+    driver: type, source: LongTemplate
+) -> None:
+    told = {} if isinstance(source, Telling) else {"prompt_tokens": lambda prompt, generator: 300.0}
+    for limit in (250.0, 400.0, 1000.0, 2500.0):
+        tasks = [
+            replace(task("majority_vote", id=f"p{i}", width=2), prompt=Prompt(id=f"p{i}", text="sum"))
+            for i in range(6)
+        ]
+        limits = Limits(max_cost=limit, price=CostModel(unit="total_tokens").price)
+        outcomes = asyncio.run(driver(tasks, backend=source, limits=limits, **told))
+        assert sum(outcome.cost or 0.0 for outcome in outcomes) <= limit
+        # What the log tells is a guess; a multiple of it is held where others were charged more.
+        assert limit < 400 or sum(outcome.usage.samples for outcome in outcomes) >= (limit - 100) // 400
+
+
 def test_what_is_set_aside_for_one_prompt_is_not_spent_by_another() -> None:
     model = CostModel(unit="samples")
     ledger = Ledger(Limits(max_cost=5.0, price=model.price))
