@@ -58,13 +58,15 @@ def fit_telling(
 
     Notes
     -----
-    What a level gains over the static mix of equal cost is shrunk by its uncertainty (James-Stein, positive
-    part), so that a lucky level does not look better than one that costs more and is sure. The slope on what
-    made the choice is shrunk towards 1, the one on narrower weights towards 0, as if twenty more prompts had
-    said so, and both lie in [0, 1.5]: a line is enough, and on fewer than a thousand prompts it is better
-    than isotonic regression (`notebooks/LOG.md`, 2026-11-29). An interval holds 95 % of what came of the
-    prompts that were told nearly the same, a fifth of all and at least forty. What all plans err by together
-    is known by lines that are fitted without a twentieth of the groups each (delete-a-group jackknife).
+    What levels gain over the static mix of equal cost is shrunk by its uncertainty (James-Stein, positive
+    part, of all levels that gain), so that lucky ones do not look better than what costs more and is sure.
+    All are shrunk alike: by its own error alone a level would fall below the mix of its neighbours, and plans
+    would leave out what known rules play (`notebooks/LOG.md`, 2026-11-30). The slope on what made the choice
+    is shrunk towards 1, the one on narrower weights towards 0, as if twenty more prompts had said so, and
+    both lie in [0, 1.5]: a line is enough, and on fewer than a thousand prompts it is better than isotonic
+    regression (`notebooks/LOG.md`, 2026-11-29). An interval holds 95 % of what came of the prompts that were
+    told nearly the same, a fifth of all and at least forty. What all plans err by together is known by lines
+    that are fitted without a twentieth of the groups each (delete-a-group jackknife).
     """
     found = _chosen(bench, believed, offered, sharp)
     seen = [found.expected - found.usual] + ([] if sharp is None else [found.near - found.usual])
@@ -230,19 +232,21 @@ def _cost_intervals(spent: FloatArray, told: FloatArray) -> tuple[FloatArray, Fl
 
 
 def _shrunk(bench: Bench, realised: FloatArray, spent: FloatArray) -> FloatArray:
-    """Return the mean of each level, its gain over the static mix of equal cost shrunk, shape (L,)."""
+    """Return the mean of each level, gains over the static mix of equal cost shrunk alike, shape (L,)."""
     columns = np.unique(best_static(bench))
     value, cost = bench.value[:, columns].astype(float), bench.cost[:, columns].astype(float)
     order = np.argsort(cost.mean(axis=0))
     value, paid = value[:, order], cost.mean(axis=0)[order]
-    told = np.empty(realised.shape[1])
+    mixed, gain, error = np.empty((3, realised.shape[1]))
     for level, asked in enumerate(spent.mean(axis=0)):
         above = min(int(np.searchsorted(paid, asked)), len(paid) - 1)
         below = max(above - 1, 0)
         apart = paid[above] - paid[below]
         share = min(max((asked - paid[below]) / apart, 0.0), 1.0) if apart > 0 else 1.0
         mix = (1 - share) * value[:, below] + share * value[:, above]
-        gain, error = paired(realised[:, level] - mix, bench.groups)
-        kept = max(1 - (error / gain) ** 2, 0.0) if gain > 0 else 1.0
-        told[level] = mix.mean() + kept * gain
-    return told
+        mixed[level] = mix.mean()
+        gain[level], error[level] = paired(realised[:, level] - mix, bench.groups)
+    better = gain > 0
+    squares = (gain[better] ** 2).sum()
+    kept = max(1 - (error[better] ** 2).sum() / squares, 0.0) if squares > 0 else 0.0
+    return np.asarray(mixed + np.where(better, kept * gain, gain))

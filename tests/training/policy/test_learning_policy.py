@@ -352,6 +352,32 @@ def test_a_gain_within_its_error_is_not_promised() -> None:
     assert telling.offset + seen == pytest.approx(np.full(3, static), abs=1e-6)
 
 
+def test_a_level_between_two_is_not_told_away_by_an_error_that_its_neighbour_lacks() -> None:
+    """Of 1, 2 and 3 units .40, .55 and .68 came, where the mix brings .40, .50 and .60: the middle gains .05
+    with an error of .04, the last .08 for sure. Shrunk by its own error, the middle would lie below the mix
+    of the other two, and no budget would buy what it is worth.
+    """
+    sign = np.where(np.arange(N) % 2, 1, -1) * 0.04 * np.sqrt(N - 1)
+    value = np.stack([np.full(N, 0.4), np.full(N, 0.7), 0.55 + sign, np.full(N, 0.68)], axis=1)
+    one = Bench(
+        value=value.astype(np.float32),
+        cost=np.tile(np.float32([1, 4, 2, 3]), (N, 1)),
+        weights=bench(text=False).weights,
+        groups=np.arange(N),
+        folds=np.arange(N) % 5,
+        static=np.array([True, True, False, False]),
+        known=np.ones(4, dtype=bool),
+        owner=np.zeros(4, dtype=np.intp),
+        prices=np.array([1.0, 0.145, 0.135, 0.01]),
+    )
+    played = np.array([0, 2, 3, 1])
+    seen = one.value.mean(axis=0)[played]
+    telling = fit_telling(one, believe(one, one.weights), played[:, None] == np.arange(4))
+    told = telling.tell(seen[None])[0]
+    assert told[1] > (told[0] + told[2]) / 2 + 0.004
+    assert seen[1] - told[1] == pytest.approx(0.05 * 0.04**2 / (0.05**2 + 0.08**2), rel=1e-3)
+
+
 def test_prices_lie_where_courses_change_and_not_where_nothing_does() -> None:
     """Thousands of courses that differ by a billionth in cost ask for no price of a billion."""
     log = simulated_log(60, n_samples=6, n_generators=2, seed=0)
