@@ -7,6 +7,7 @@ used. Which courses extend chains or end in a search is left to `policies.table.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -50,16 +51,16 @@ class RecordedSearch:
 
 
 def ordered_chains(
-    log: SampleLog, right: NDArray[np.float64], *, n_orders: int, columns: slice, seed: int
+    log: SampleLog, right: Mapping[str, NDArray[np.float64]], *, n_orders: int, columns: slice, seed: int
 ) -> dict[str, OrderedChains]:
-    """Order the chains of every generator that has some.
+    """Order the chains of every generator that has some, and samples that tell what answers are worth.
 
     Parameters
     ----------
     log : SampleLog
         P prompts.
-    right : ndarray, shape (P, K)
-        Mean value of the samples by answer code; NaN for codes that no sample gave.
+    right : mapping of str to ndarray, shape (P, K)
+        By generator, mean value of the samples by answer code; NaN for codes that no sample gave.
     n_orders : int
         R.
     columns : slice
@@ -69,9 +70,9 @@ def ordered_chains(
     """
     found = {}
     for name in log.generators:
-        chains = log.chains(name)
+        chains = log.chains(name) if name in right else None
         if chains is not None and chains.n_steps > 1 and chains.correct[:, columns].shape[1]:
-            found[name] = _ordered(chains, log.pool(name), right, n_orders, columns, seed)
+            found[name] = _ordered(chains, log.pool(name), right[name], n_orders, columns, seed)
     return found
 
 

@@ -38,7 +38,8 @@ class OrderedSamples:
     answered : bool
         Whether any sample has an answer: then one without an answer is never selected.
     right : ndarray of float32
-        Mean worth of all samples of the log with the same answer; 0 for abstentions.
+        Mean worth of all samples with the same answer, of this generator alone where answers of several do
+        not compare; 0 for abstentions.
     nothing : ndarray of float32, shape (P,)
         What selecting nothing is worth: 0, or the mean reward of the samples that abstain.
     output_tokens : ndarray of float32

@@ -66,7 +66,8 @@ class Recorded:
     n_orders : int
         R.
     pooled : bool
-        Whether equal answers of different generators are equally correct, so that votes may be pooled.
+        Whether equal answers of different generators are equally correct, so that votes may be pooled, and
+        what an answer is worth is read off all of them.
     chains : mapping of str to OrderedChains
         Revision chains by generator.
     searches : mapping of Step to RecordedSearch
@@ -184,23 +185,19 @@ class Recorded:
             )
         if n_orders is None:
             n_orders = int(np.clip(_DRAWS // max(len(log.prompts), 1), _LEAST_ORDERS, _MOST_ORDERS))
-        right = answer_values(list(pools.values()))
+        pooled = comparable(list(pools.values()))
+        together = answer_values(list(pools.values()))
+        right = {name: together if pooled else answer_values([pool]) for name, pool in pools.items()}
         return cls(
             samples={
                 name: _ordered(
-                    pool, right, (learned or {}).get(name), n_orders=n_orders, half=half, seed=seed
+                    pool, right[name], (learned or {}).get(name), n_orders=n_orders, half=half, seed=seed
                 )
                 for name, pool in pools.items()
             },
             n_orders=n_orders,
-            pooled=comparable(list(pools.values())),
-            chains={
-                name: chains
-                for name, chains in ordered_chains(
-                    log, right, n_orders=n_orders, columns=half_slice(half), seed=seed
-                ).items()
-                if name in pools
-            },
+            pooled=pooled,
+            chains=ordered_chains(log, right, n_orders=n_orders, columns=half_slice(half), seed=seed),
             searches=recorded_searches(log, columns=half_slice(half)),
         )
 

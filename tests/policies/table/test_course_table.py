@@ -263,3 +263,23 @@ def test_scores_beyond_single_precision_give_no_levels_to_stop_at() -> None:
         course.stop.threshold for course in early_stopping(recorded) if isinstance(course.stop, BestScore)
     }
     assert levels == {2.0}
+
+
+def test_letters_that_each_generator_saw_in_its_own_order_are_worth_what_they_are_there() -> None:
+    """An A of one model is a B of the other: the weak one is not worth what both are on average."""
+    right = {"weak": "ABBB", "strong": "BBBA"}
+    records = [
+        {
+            "prompt_id": f"p{at}",
+            "generator": name,
+            "prompt_tokens": 10,
+            "samples": [{"answer": sign, "correct": sign == signs[0], "output_tokens": 5} for sign in signs],
+        }
+        for at in range(6)
+        for name, signs in right.items()
+    ]
+    log = SampleLog.from_records(records, {name: Generator(name=name) for name in right})
+    recorded = Recorded.of(log)
+    assert not recorded.pooled
+    once = [Course(steps=waves(name, (1, 1)), stop=Agreement(count=1)) for name in right]
+    assert replay(recorded, once).value == pytest.approx(np.tile([0.25, 0.75], (6, 1)))
