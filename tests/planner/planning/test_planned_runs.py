@@ -144,8 +144,10 @@ def test_a_run_log_pays_nothing_twice_and_tells_courses_apart(
     second, again = run(1e-4)
     assert drawn > 0
     assert (second, again) == (first, 0)
-    cheap, _ = run(1.0)
-    assert sum(cost for _, cost in cheap) < sum(cost for _, cost in first)
+    cheap, fresh = run(1.0)
+    assert 0 < fresh < drawn
+    # What the log says was paid for these prompts is in the books, whatever is asked for now.
+    assert sum(cost for _, cost in cheap) > sum(cost for _, cost in first)
 
 
 def test_both_drivers_follow_courses_alike(planner: Planner, trained: Any) -> None:
