@@ -1,9 +1,10 @@
 """How much a prompt resembles the training prompts: 1 for one of their kind, 0 for a stranger.
 
 Distances to the nearest kind of training prompts, in all features together and in blocks of them, are
-compared with those of training prompts that were held out. It assumes features that tell strangers apart, as
-statistics and wording of texts do. Finding the kinds, and where familiarity must fall, is left to
-`difficulty.belief.familiarity_fit`.
+compared with those of training prompts that were held out. Distances miss a text in words that training never
+saw, which lies in the midst of all kinds: its wording is projected to next to nothing, and that is looked at
+by itself. It assumes features that tell strangers apart, as statistics and wording of texts do. Finding the
+kinds, and where familiarity must fall, is left to `difficulty.belief.familiarity_fit`.
 """
 
 from __future__ import annotations
@@ -62,6 +63,11 @@ class Familiarity:
         in all features, and twice that in each block; above 0.
     knee, reach : float
         Familiarity is 1 up to `knee` limits and falls as a Gaussian of width `reach` limits; above 0.
+    usual : float
+        Length of the wording that hardly any held-out training prompt falls short of. Below it familiarity
+        falls, to 0 at half of it; 0 for never.
+    wording : int
+        Block that is the wording, where `usual` is above 0.
 
     Raises
     ------
@@ -76,6 +82,8 @@ class Familiarity:
     limits: FloatArray
     knee: float = 1.0
     reach: float = 0.25
+    usual: float = 0.0
+    wording: int = 0
 
     def __post_init__(self) -> None:
         shape = self.centre.shape[-1:]
@@ -97,13 +105,15 @@ class Familiarity:
         numbers = np.array([*self.limits, self.knee, self.reach], dtype=np.float64)
         if not (np.isfinite(numbers).all() and (numbers > 0).all()):
             raise InvalidInputError("limits, knee and reach of a familiarity must be finite and above 0")
+        if not (0 <= self.usual < np.inf and 0 <= self.wording < n_blocks):
+            raise InvalidInputError("the usual wording must be of one of the blocks, and at least 0 long")
 
     def of(self, features: NDArray[np.floating]) -> FloatArray:
         """Return the familiarity of N prompts with features (N, F), shape (N,), in [0, 1].
 
         A missing feature is no reason to be strange; a prompt without any feature is a stranger.
         """
-        result = self.at(self.strangeness(features))
+        result = self.at(self.strangeness(features)) * self._worded(features)
         result[np.isnan(features).all(axis=1)] = 0.0
         return result
 
@@ -123,6 +133,13 @@ class Familiarity:
             result[start : start + _CHUNK_ROWS] = (away / self.limits).max(axis=1)
         return result
 
+    def _worded(self, features: NDArray[np.floating]) -> FloatArray:
+        """Return how far N prompts are worded in words of training prompts, shape (N,), in [0, 1]."""
+        if not self.usual:
+            return np.ones(len(features))
+        wording = np.nan_to_num(features[:, self.blocks == self.wording].astype(np.float64))
+        return np.asarray((2 * np.sqrt(np.square(wording).sum(axis=1)) / self.usual - 1).clip(0, 1))
+
     @cached_property
     def _by_block(self) -> list[Block]:
         return blocks_of(self.landmarks, self.blocks)
@@ -131,7 +148,7 @@ class Familiarity:
         """Return what `from_arrays` needs, without pickle."""
         names = ("centre", "spread", "landmarks", "blocks", "limits")
         return {
-            "fall": np.array([self.knee, self.reach]),
+            "fall": np.array([self.knee, self.reach, self.usual, self.wording]),
             **{name: getattr(self, name) for name in names},
         }
 
@@ -148,10 +165,11 @@ class Familiarity:
         if set(arrays) != names:
             raise InvalidInputError(f"arrays of a familiarity are {sorted(names)}, got {sorted(arrays)}")
         fall = arrays["fall"]
-        if fall.dtype.kind != "f" or fall.shape != (2,):
-            raise InvalidInputError("the fall of a familiarity must be two numbers")
-        knee, reach = fall.tolist()
-        return cls(knee=knee, reach=reach, **{name: arrays[name] for name in names - {"fall"}})
+        if fall.dtype.kind != "f" or fall.shape not in ((2,), (4,)) or not np.isfinite(fall).all():
+            raise InvalidInputError("the fall of a familiarity must be four numbers, or two")
+        knee, reach, usual, wording = (*fall.tolist(), 0.0, 0.0)[:4]
+        rest = {name: arrays[name] for name in names - {"fall"}}
+        return cls(knee=knee, reach=reach, usual=usual, wording=int(wording), **rest)
 
 
 def standardised(features: NDArray[np.floating], centre: FloatArray, spread: FloatArray) -> FloatArray:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -57,6 +60,24 @@ def test_a_prompt_without_features_is_a_stranger_and_one_missing_feature_is_no_r
     known = familiarity.of(rows)
     assert known[0] == 0
     assert known[1] > 0.9
+
+
+def test_wording_that_is_projected_to_nothing_is_strange_wherever_it_lies(familiarity: Familiarity) -> None:
+    """Words that training never saw lie in the midst of its kinds, where distances find nothing strange."""
+    rows = features(1)
+    assert_array_equal(replace(familiarity, usual=0.5, wording=1).of(rows + 9), familiarity.of(rows + 9))
+    rows[:, 3:] *= (0.3 / np.linalg.norm(rows[:, 3:], axis=1))[:, None]
+    worded = replace(familiarity, usual=0.4, wording=1)
+    assert_allclose(worded.of(rows), familiarity.of(rows) * 0.5)  # midway from half of the usual to all of it
+    assert not replace(familiarity, usual=0.61, wording=1).of(rows).any()
+    restored = Familiarity.from_arrays(worded.to_arrays())
+    assert_array_equal(restored.of(rows), worded.of(rows))
+    arrays = {**familiarity.to_arrays(), "fall": np.array([1.0, 0.25])}  # as bundles had it before
+    assert_array_equal(Familiarity.from_arrays(arrays).of(rows), familiarity.of(rows))
+    odd: dict[str, Any]
+    for odd in ({"usual": -1.0}, {"usual": np.inf}, {"wording": 2}, {"wording": -1}):
+        with pytest.raises(InvalidInputError, match="usual wording"):
+            replace(familiarity, **odd)
 
 
 def test_a_feature_that_never_varied_may_not_vary_a_little() -> None:
@@ -122,7 +143,7 @@ def test_damaged_arrays_are_refused(familiarity: Familiarity) -> None:
         {"limits": good["limits"][1:]},
         {"limits": -good["limits"]},
         {"fall": good["fall"][:1]},
-        {"fall": good["fall"] * np.inf},
+        {"fall": good["fall"] + np.inf},
         {"stranger": good["fall"]},
     ):
         with pytest.raises(InvalidInputError):
