@@ -38,10 +38,15 @@ class Earlier:
         self._ledger, self._memory, self._run_log = ledger, memory, run_log
 
     def hold(self, tasks: Sequence[Task]) -> dict[int, Account]:
-        """Count all that was paid for these prompts against the caps; return the books of those that paid."""
+        """Count all that was paid for these prompts against the caps; return the books of those that paid.
+
+        Where there are no caps, a run pays for what it asks for.
+        """
         found: dict[int, Account] = {}
+        if self._run_log is None or not self._ledger.limits.any:
+            return found
         for number, task in enumerate(tasks):
-            for generator, usage in [] if self._run_log is None else self._run_log.paid(task):
+            for generator, usage in self._run_log.paid(task):
                 self._ledger.hold_earlier(found.setdefault(number, Account()), usage, generator)
         return found
 

@@ -166,9 +166,9 @@ class Ledger:
         self._shift_held(account, replace(usage, requests=0), self._price(usage, generator))
 
     def claim(self, account: Account, usage: Usage, generator: str) -> None:
-        """Hold some of it no more: it is booked now."""
-        account.earlier[generator] -= usage
-        self._shift_held(account, replace(usage, requests=0) * -1, -self._price(usage, generator))
+        """Hold some of it no more, where it was held: it is booked now."""
+        if generator in account.earlier:
+            self.hold_earlier(account, usage * -1, generator)
 
     def release(self, account: Account) -> None:
         """Set nothing aside for a prompt any more."""
