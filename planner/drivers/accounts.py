@@ -39,6 +39,8 @@ class Account:
     reserve : float
         Set aside of the run's `max_cost` until the prompt's first request is sent: other prompts do not
         spend it.
+    kept : bool
+        Whether the reserve is for its last resort alone, and not for what is asked for before a refusal.
     refused : bool
         Whether it was refused money for a sample.
     failed : bool
@@ -54,6 +56,7 @@ class Account:
     longest_prompt: float = 0
     longest_written: int = 0
     reserve: float = 0.0
+    kept: bool = False
     refused: bool = False
     failed: bool = False
 

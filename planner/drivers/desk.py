@@ -122,7 +122,9 @@ class Desk:
             for number, task, reserve in part.turns:
                 (self._strategies[number],) = check_tasks([task], self._verifiers)
                 self._tasks[number] = task
-                self._accounts.setdefault(number, Account()).reserve = reserve
+                account = self._accounts.setdefault(number, Account())
+                account.reserve = reserve
+                account.kept = task.may_end_empty
                 self._queue.append(number)
                 self._opened.add(number)
             self.ledger.set_aside = part.aside + sum(one.reserve for one in self._accounts.values())

@@ -100,7 +100,8 @@ class Ledger:
         """
         if self.time_is_up:
             return Permit(0, None, TIME_IS_UP, True)
-        self.set_aside -= account.reserve
+        own = 0.0 if account.kept else account.reserve
+        self.set_aside -= own
         draw = self._draw(account, request, apart)
         if not self.limits.any:
             return self._grant(account, draw, request, n)
@@ -111,12 +112,12 @@ class Ledger:
             fits, _ = self._fit(account, draw, 1)
         if fits:
             return self._grant(account, draw, request, fits)
-        self.set_aside += account.reserve
+        self.set_aside += own
         assert refusal is not None  # a request that fits no cap has one
         return refusal
 
     def _grant(self, account: Account, draw: Draw, request: SampleRequest, n: int) -> Permit:
-        account.reserve = 0.0
+        account.reserve = account.reserve if account.kept else 0.0
         worst = draw.usage(n)
         written = bytes_of(request) if request.prompt.prompt_tokens is None else 0
         cost, known = self._price(worst, draw.generator), draw.known * worst.requests
@@ -156,7 +157,8 @@ class Ledger:
         known = [length for length in lengths if length > 0]
         if known:
             self._seen[generator] = self._seen_of(generator).add(known)
-        self.release(account)
+        if not account.kept:
+            self.release(account)
         account.longest_prompt = max(account.longest_prompt, usage.prompt_tokens)
         self.spend(account, usage, generator)
 
@@ -176,7 +178,11 @@ class Ledger:
         account.reserve = 0.0
 
     def give_way(self, account: Account) -> None:
-        """Set nothing aside for a prompt that was refused, where what is left does not do for all."""
+        """Set nothing aside for a prompt that was refused, where what is left does not do for all.
+
+        What is kept for its last resort is that one's now.
+        """
+        account.kept = False
         most = self.limits.max_cost
         if most is not None and self.committed + self.set_aside > most:
             self.release(account)
@@ -279,10 +285,10 @@ class Ledger:
                     return Permit(0, None, failure, not suffix)
         if limits.max_cost is None and limits.max_cost_per_prompt is None:
             return None
-        cost = self._price(worst, draw.generator)
+        cost, kept = self._price(worst, draw.generator), account.reserve if account.kept else 0.0
         for used, cap, whose in (
             (self.total_cost + self._held_cost + self.set_aside + cost, limits.max_cost, "run"),
-            (account.cost + account.held_cost + cost, limits.max_cost_per_prompt, "prompt"),
+            (account.cost + account.held_cost + kept + cost, limits.max_cost_per_prompt, "prompt"),
         ):
             if _exceeds(used, cap):
                 reason = f"the budget of the {whose} is spent"

@@ -22,6 +22,10 @@ from planner.planning.until_right import UntilRight, until_right
 from policies.choice.levels import Levelled, reach, spend
 from policies.plan.plan import AllocationPlan
 
+# Kept for the last resort of a course that leaves nothing when it is cut, in costs of the least answer.
+LAST_RESORT: Final = 1.5
+# Batches of so few prompts do not even out what their searches cost beyond what was expected.
+_FEW: Final = 8
 # Share of the budget that everybody may be given before it is known who needs more.
 _AT_ONCE: Final = 0.5
 
@@ -162,12 +166,24 @@ class Batch:
     def _spent(self, rows: NDArray[np.intp] | slice, budget: float, *, per_prompt: bool = False) -> Levelled:
         return spend(
             self.menu.value[rows],
-            self.menu.cost[rows],
+            self._needed(rows),
             budget=budget,
             prices=self.chooser.policy.prices,
             seed=self.seed,
             per_prompt=per_prompt,
         )
+
+    def _needed(self, rows: NDArray[np.intp] | slice) -> NDArray[np.float64]:
+        """Return what levels need of a budget: beside the cost of a search, in a small batch, an answer where
+        the search is cut. The cheapest level needs what it costs."""
+        course, cost = self.menu.course[rows], self.menu.cost[rows]
+        ends_empty = np.array([one.steps[-1].kind == "search" for one in self.writer.courses])[course]
+        least = self.least() if len(course) <= _FEW and ends_empty.any() else None
+        if least is None:
+            return cost
+        answer = LAST_RESORT * np.array([one for _, one in least])[rows]
+        spared = cost == cost.min(axis=1, keepdims=True)
+        return cost + np.where(ends_empty & ~spared, answer[:, None], 0.0)
 
     def written_at(self, rows: NDArray[np.intp], level: NDArray[np.intp]) -> list[AllocationPlan]:
         """Return the plans of some prompts at levels of their own, at the price of the deepest."""

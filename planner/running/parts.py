@@ -15,6 +15,7 @@ import numpy as np
 
 from difficulty.logger import logger_of
 from planner.drivers.turns import Part, Standing, Turn
+from planner.planning.batch import LAST_RESORT
 from planner.strategies.task import Task
 from policies.plan.plan import AllocationPlan
 
@@ -129,9 +130,11 @@ class Parts:
             "%d prompts are opened, %d wait, %.6g of the budget is left; costs are %.2f times the expected",
             len(part), len(self._rest), left, ratio,
         )  # fmt: skip
+        kept = LAST_RESORT * ratio
+        tasks = [(number, self._task_of(number, self._plans[number])) for number in part]
         turns = [
-            Turn(number, self._task_of(number, self._plans[number]), factor * self._least[number])
-            for number in part
+            Turn(number, task, (min(factor, kept) if task.may_end_empty else factor) * self._least[number])
+            for number, task in tasks
         ]
         return Part(turns, factor * sum(self._least[number] for number in self._rest))
 

@@ -191,3 +191,16 @@ def _single(request: ScoreRequest, index: int) -> ScoreRequest:
         output_tokens=request.output_tokens[one],
         answers=request.answers[one],
     )
+
+
+def told_refusals(flow: Flow[T]) -> Flow[tuple[T, bool]]:
+    """Run a flow, and return its result and whether a cap has refused any of its requests."""
+    refused = False
+    try:
+        asks = next(flow)
+        while True:
+            arrivals = yield asks
+            refused |= any(isinstance(one.reply, Failure) and one.reply.refused for one in arrivals)
+            asks = flow.send(arrivals)
+    except StopIteration as end:
+        return end.value, refused

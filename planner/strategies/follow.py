@@ -16,7 +16,7 @@ from typing import Final
 from difficulty.generator import Generator
 from planner.ports.outcome import Outcome
 from planner.strategies.drawn import Drawn
-from planner.strategies.flow import Flow
+from planner.strategies.flow import Flow, told_refusals
 from planner.strategies.search.named import search_of
 from planner.strategies.selection import Selected
 from planner.strategies.task import Task
@@ -69,6 +69,11 @@ class Follow:
         return tuple(dict.fromkeys((*own, *search_of(last).verifiers)))
 
     @property
+    def may_end_empty(self) -> bool:
+        """Whether a cap may leave nothing of what was paid: a search that is cut has no answer."""
+        return self.last_resort is not None and self.course.steps[-1].kind == "search"
+
+    @property
     def identity(self) -> str:
         """A hash of the course."""
         import msgspec
@@ -115,7 +120,9 @@ class Follow:
             ),
             generator=drawn.generator(step.generator),
         )
-        outcome = yield from search_of(step).flow(own)
+        outcome, refused = yield from told_refusals(search_of(step).flow(own))
+        if outcome.selected is None and refused:
+            yield from self._resort(drawn)
         if not drawn.candidates:
             return replace(outcome, allocation=task.allocation)
         if outcome.selected is None:

@@ -43,6 +43,11 @@ class OwnStrategy(Strategy, Protocol):
         """What makes it different from others, equal in every session: run logs find outcomes by it."""
         ...
 
+    @property
+    def may_end_empty(self) -> bool:
+        """Whether a cap may leave nothing of what was paid, but for a last resort that is asked for then."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
@@ -88,6 +93,11 @@ class Task:
     def __post_init__(self) -> None:
         if self.wave_size is not None and self.wave_size < 1:
             raise InvalidInputError(f"a wave has at least 1 sample, got wave_size={self.wave_size}")
+
+    @property
+    def may_end_empty(self) -> bool:
+        """Whether a cap may leave nothing of what was paid, as `OwnStrategy.may_end_empty` says."""
+        return self.strategy is not None and self.strategy.may_end_empty
 
     @property
     def first_seed(self) -> int:
