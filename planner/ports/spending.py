@@ -13,13 +13,17 @@ from policies.cost.usage import Usage
 
 
 def usage_of_completion(completion: Completion) -> Usage:
-    """Return the tokens and failed attempts of one completion; its request is counted once, by the caller."""
+    """Return the tokens and failed attempts of one completion; its request is counted once, by the caller.
+
+    No more of a prompt can have come from a cache than was sent: a price would fall below 0.
+    """
+    sent = max(completion.prompt_tokens, 0)
     output, lost = max(completion.output_tokens, 0), max(completion.lost_output_tokens, 0)
     wasted = completion.finish_reason in ("error", "cancelled")
     return Usage(
         samples=1,
-        prompt_tokens=max(completion.prompt_tokens, 0) + max(completion.lost_prompt_tokens, 0),
-        cached_prompt_tokens=max(completion.cached_prompt_tokens, 0),
+        prompt_tokens=sent + max(completion.lost_prompt_tokens, 0),
+        cached_prompt_tokens=min(max(completion.cached_prompt_tokens, 0), sent),
         output_tokens=output + lost,
         wasted_tokens=output + lost if wasted else lost,
         requests=completion.failed_requests,

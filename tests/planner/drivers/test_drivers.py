@@ -344,3 +344,20 @@ async def test_an_extractor_that_may_take_seconds_stays_off_the_event_loop(drive
     outcomes = await driver([replace(one, extractor=slow) for one in tasks], backend=backend())
     assert slow.threads and threading.get_ident() not in slow.threads
     assert [one.answer for one in outcomes] == [one.answer for one in await driver(tasks, backend=backend())]
+
+
+@both
+async def test_no_more_of_a_prompt_is_cached_than_was_sent(driver: type) -> None:
+    class Boasting:
+        async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
+            one = Completion(
+                text="answer: 1",
+                prompt_tokens=10,
+                cached_prompt_tokens=90,
+                output_tokens=2,
+                finish_reason="stop",
+            )
+            return [[one] * request.n for request in requests]
+
+    (outcome,) = await driver([task("majority_vote", width=1)], backend=Boasting())
+    assert (outcome.usage.prompt_tokens, outcome.usage.cached_prompt_tokens) == (10, 10)
