@@ -7,19 +7,18 @@ the stages in `training.lab.train`.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from difficulty.errors import InvalidInputError, MissingDependencyError, require
+from difficulty.errors import MissingDependencyError, require
 from training.lab.examples import Batch
 
 _LOG = logging.getLogger(__name__)
 _REPORT_EVERY = 50
 _DECAY = 0.05
-_RATE_FACTORS = (1.0, 2.0)  # AdamW, Muon
+_WARM_UP = 0.04  # of the steps
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,34 +34,11 @@ class FitConfig:
         steps, then a cosine to a tenth of the peak.
     batch_tokens : int
         Tokens per step, padding included.
-
-    Raises
-    ------
-    InvalidInputError
-        When a number is not positive.
-
-    Examples
-    --------
-    >>> config = FitConfig(n_steps=100, learning_rate=1e-3, batch_tokens=512)
-    >>> config.rate_at(4), round(config.rate_at(100), 6)
-    (0.001, 0.0001)
     """
 
     n_steps: int
     learning_rate: float
     batch_tokens: int = 2048
-
-    def __post_init__(self) -> None:
-        if min(self.n_steps, self.batch_tokens) < 1 or not self.learning_rate > 0:
-            raise InvalidInputError(f"steps, batch tokens and learning rate must be positive, got {self!r}")
-
-    def rate_at(self, step: int) -> float:
-        """Learning rate at a step, counted from 0."""
-        warm_up = max(1, round(0.04 * self.n_steps))
-        if step < warm_up:
-            return self.learning_rate * (step + 1) / warm_up
-        progress = (step - warm_up) / max(1, self.n_steps - warm_up)
-        return self.learning_rate * (0.55 + 0.45 * math.cos(math.pi * min(1.0, progress)))
 
 
 def language_model(*, vocab_size: int, eos: int, bos: int, pad: int, seed: int) -> Any:
@@ -123,21 +99,25 @@ def fit(
     2502.16982, equation 4. With it this model learns to read in less than half the steps.
     """
     torch = require("torch", extra="local")
+    transformers = require("transformers", extra="local")
     optimizers = _optimizers(model, config.learning_rate)
+    schedules = [
+        transformers.get_cosine_with_min_lr_schedule_with_warmup(
+            optimizer, round(_WARM_UP * config.n_steps), config.n_steps, min_lr_rate=0.1
+        )
+        for optimizer in optimizers
+    ]
     model.train()
     total = 0.0
     for step, batch in enumerate(islice(stream, config.n_steps)):
-        for optimizer, factor in zip(optimizers, _RATE_FACTORS, strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = factor * config.rate_at(step)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(step)  # reward models of transformers drop out places of the last state
             value = loss(model, batch)
         value.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+        for moved in (*optimizers, *schedules):
+            moved.step()
+        model.zero_grad()
         total += value.item()
         done = step + 1
         if done % _REPORT_EVERY == 0:
@@ -147,7 +127,7 @@ def fit(
 
 
 def _optimizers(model: Any, learning_rate: float) -> tuple[Any, Any]:
-    """Return AdamW and Muon over the weights that each is for; `_RATE_FACTORS` has their order."""
+    """Return AdamW and Muon over the weights that each is for."""
     torch = require("torch", extra="local")
     if not hasattr(torch.optim, "Muon"):
         raise MissingDependencyError(
@@ -161,5 +141,5 @@ def _optimizers(model: Any, learning_rate: float) -> tuple[Any, Any]:
     groups = [{"params": outer, "weight_decay": _DECAY}, {"params": flat, "weight_decay": 0.0}]
     adam = torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98), fused=True)
     return adam, torch.optim.Muon(
-        inner, lr=learning_rate, weight_decay=_DECAY, adjust_lr_fn="match_rms_adamw"
+        inner, lr=2 * learning_rate, weight_decay=_DECAY, adjust_lr_fn="match_rms_adamw"
     )

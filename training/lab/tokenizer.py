@@ -24,15 +24,13 @@ CHAT_TEMPLATE = (
 _PIECES = r"[A-Za-z]+ ?|#+ ?|[.:?] ?|[\s\S]"  # words, the answer mark and stops with the space after them
 
 
-def build_tokenizer(*, instructions: tuple[str, ...] = (), max_length: int = 1024) -> Any:
+def build_tokenizer(*, instructions: tuple[str, ...] = ()) -> Any:
     """Build the tokenizer.
 
     Parameters
     ----------
     instructions : tuple of str
         Further texts whose words become single tokens.
-    max_length : int
-        Longest sequence in tokens that the model takes.
 
     Returns
     -------
@@ -73,7 +71,7 @@ def build_tokenizer(*, instructions: tuple[str, ...] = (), max_length: int = 102
         bos_token="<bos>",
         eos_token="<eos>",
         chat_template=CHAT_TEMPLATE,
-        model_max_length=max_length,
+        model_max_length=1024,
         clean_up_tokenization_spaces=False,
         additional_special_tokens=["<user>", "<assistant>"],
     )

@@ -19,13 +19,14 @@ from typing import Any
 
 import click
 
-from difficulty.errors import InvalidInputError, require
+from difficulty.errors import require
 from training.lab import DIRECT_TEMPLATE, REVISION_REQUEST, STEPS_TEMPLATE
 from training.lab.examples import base_examples, batches, draw_shard, drill_examples
 from training.lab.fit import FitConfig, fit, language_model, next_token_loss
 from training.lab.measure import measure
-from training.lab.revisions import draw_attempts, revision_examples
+from training.lab.revisions import revision_examples
 from training.lab.rewards import label_steps, reward_batches, reward_loss, reward_model
+from training.lab.sampling import solutions
 from training.lab.tasks import draw_problems
 from training.lab.tokenizer import build_tokenizer
 
@@ -71,12 +72,6 @@ class LabConfig:
     n_short_label_problems: int = 6000
     n_measure_problems: int = 400
 
-    def __post_init__(self) -> None:
-        problems = min(self.n_attempt_problems, self.n_label_problems, self.n_short_label_problems)
-        samples = min(self.n_attempts, self.n_solutions, self.n_rollouts)
-        if min(self.shard_size, problems, samples) < 1 or self.n_measure_problems < 0:
-            raise InvalidInputError(f"numbers of problems and samples must be positive, got {self!r}")
-
 
 def train_lab(out: Path, config: LabConfig) -> None:
     """Train both models and write ``language_model/``, ``reward_model/`` and ``measurements.json`` to `out`.
@@ -115,7 +110,8 @@ def train_lab(out: Path, config: LabConfig) -> None:
     # Draws of their own: what is drawn for training must come from problems that the model was not fitted to.
     fresh = draw_shard(seed + 1_000_001, 0, size=config.n_attempt_problems)[0]
     with _timed("attempts"):
-        attempts = draw_attempts(model, tokenizer, fresh, n=config.n_attempts, seed=seed)
+        drawn = solutions(model, tokenizer, fresh, n=config.n_attempts, seed=seed)
+    attempts = list(zip(fresh, drawn, strict=True))
     train("revise", config.revise, revisions)
     save(model, tokenizer, out / "language_model")
 
