@@ -15,12 +15,12 @@ from typing import Any, Final, NamedTuple, final
 import msgspec
 
 from difficulty.errors import InvalidFileError, InvalidInputError, InvalidPromptError, require
-from difficulty.files.lines import decode_text, numbered_lines
+from difficulty.files.lines import numbered_lines
 from difficulty.log.tables.choice import choose_columns
 from difficulty.prompt import Prompt
 from planner.collection.gold import gold_of
-from planner.files.prompts import MAX_PROMPTS, Form, prompt_lines, read_prompts
-from planner.files.tables import prompt_table
+from planner.files.prompts import MAX_PROMPTS, Form, json_object, prompt_lines, prompts_of, read_prompts
+from planner.files.tables import TableRecord, prompt_table
 from planner.ports.ports import Grader
 
 GYM: Final = "reasoning-gym:"
@@ -90,18 +90,12 @@ def read_tasks(
     fields = list(dict.fromkeys(field for _, record in records for field in record))
     ids = [*_IDS, *filter(None, [choose_columns(fields).columns.get("prompt_id")])]
     stem = Path(source).name.split(".", 1)[0]
-    found: dict[str, Prompt] = {}
-    for place, (number, record) in enumerate(records[:size]):
-        where = f"{source}, line {number}"
-        prompt = _benchmark_prompt(record, where, ids, f"{stem}-{place}")
-        if prompt.id in found:
-            raise InvalidPromptError(
-                f"{where}: the id {prompt.id!r} is given twice; ids must be unique (a table of samples has "
-                "several rows a prompt: planner import reads it)"
-            )
-        found[prompt.id] = prompt
+    asked = [
+        TableRecord(number, _asked(record, f"{source}, line {number}", ids, f"{stem}-{place}"))
+        for place, (number, record) in enumerate(records[:size])
+    ]
     left = set(fields) - {*_QUESTIONS, *_ANSWERS, *ids, "group"}
-    return TaskSource(tuple(found.values()), None, Path(source).name, tuple(sorted(left)))
+    return TaskSource(prompts_of(asked, source), None, Path(source).name, tuple(sorted(left)))
 
 
 @final
@@ -169,14 +163,12 @@ def _dataset(task: str, size: int, seed: int, config: str) -> Any:
         ) from error
 
 
-def _benchmark_records(path: Path) -> list[tuple[int, Mapping[str, Any]]] | None:
+def _benchmark_records(path: Path) -> list[TableRecord] | None:
     """Return the numbered objects of a file of questions, or None where it is another kind of file."""
     table = prompt_table(path, most=MAX_PROMPTS)
     if table is not None:
         names = {name for record in table for name in record.cells}
-        if not names & set(_QUESTIONS) or "prompt" in names:
-            return None
-        return [(record.line, record.cells) for record in table]
+        return table if names & set(_QUESTIONS) and "prompt" not in names else None
     lines = numbered_lines(path)
     try:
         first = next(lines, None)
@@ -187,30 +179,20 @@ def _benchmark_records(path: Path) -> list[tuple[int, Mapping[str, Any]]] | None
         return None  # reading prompts reports it
     if not any(name in names for name in _QUESTIONS) or "prompt" in names:
         return None
-    return [(number, _record(line, f"{path}, line {number}")) for number, line in prompt_lines(path)]
+    return [TableRecord(number, json_object(line, str(path), number)) for number, line in prompt_lines(path)]
 
 
-def _record(line: bytes, where: str) -> Mapping[str, Any]:
-    try:
-        return msgspec.json.decode(decode_text(line), type=dict[str, Any])
-    except (InvalidFileError, msgspec.MsgspecError, RecursionError) as error:
-        raise InvalidPromptError(f"{where}: {error}; mend the line") from error
-
-
-def _benchmark_prompt(record: Mapping[str, Any], where: str, ids: Sequence[str], default_id: str) -> Prompt:
+def _asked(record: Mapping[str, Any], where: str, ids: Sequence[str], default_id: str) -> dict[str, Any]:
+    """Return the fields of a prompt for a record of a question."""
     question = next((record[name] for name in _QUESTIONS if isinstance(record.get(name), str)), None)
     if question is None:
         raise InvalidPromptError(f"{where}: there is no text under {' or '.join(_QUESTIONS)}")
     try:
-        given = next((record[name] for name in ids if record.get(name) is not None), default_id)
-        return Prompt(
-            id=_name(given, "an id"),
-            text=question,
-            gold=_gold(record),
-            group=_name(record.get("group"), "group"),
-        )
+        gold = _gold(record)
     except InvalidPromptError as error:
         raise InvalidPromptError(f"{where}: {error}") from error
+    given = next((record[name] for name in ids if record.get(name) is not None), default_id)
+    return {"id": given, "prompt": question, "gold": gold, "group": record.get("group")}
 
 
 def _gold(record: Mapping[str, Any]) -> str | None:
@@ -236,13 +218,3 @@ def _answer(value: object, name: str) -> str:
         f"{name} must be a text or a number, got {str(value)[:60]} ({type(value).__name__}); "
         "write the one answer that is right as a text"
     )
-
-
-def _name(value: object, what: str) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float) and value.is_integer():  # whole numbers in tables with gaps
-        value = int(value)
-    if isinstance(value, (str, int)) and not isinstance(value, bool):
-        return str(value)
-    raise InvalidPromptError(f"{what} must be a text or a whole number, got {str(value)[:60]}")

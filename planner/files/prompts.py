@@ -127,12 +127,17 @@ def _prompts_of(lines: list[tuple[int, bytes]], *, name: str, form: Form) -> Pro
         if not any(texts):  # characters that are blank without being bytes that are
             raise _no_prompt(name)
         return PromptFile(_distinct([Prompt(text=text) for text in texts if text], given=set()), ())
-    records = []
-    for number, line in lines:
-        record, fields = _record(line, name, number)
-        unused |= fields - set(_Record.__struct_fields__)
-        records.append((number, record))
-    return PromptFile(_prompts(records, name), tuple(sorted(unused)))
+
+    def objects() -> Iterator[TableRecord]:
+        for number, line in lines:
+            cells = json_object(line, name, number)
+            unused.update(cells)
+            if isinstance(cells.get("prompt"), list) and "messages" not in cells:  # as trainers write them
+                cells["messages"] = cells.pop("prompt")
+            yield TableRecord(number, cells)
+
+    prompts = prompts_of(objects(), name, strict=True)
+    return PromptFile(prompts, tuple(sorted(unused - set(_Record.__struct_fields__))))
 
 
 def _of_table(table: list[TableRecord], name: str) -> PromptFile:
@@ -142,28 +147,45 @@ def _of_table(table: list[TableRecord], name: str) -> PromptFile:
     for number, cells in table:
         found, left = as_prompt_record(cells, columns)
         unused |= left
-        try:
-            records.append((number, msgspec.convert(found, _Record, strict=False)))
-        except msgspec.ValidationError as error:
-            raise InvalidPromptError(f"{name}, line {number}: {error}; mend the line") from error
+        records.append(TableRecord(number, found))
     if not records:
         raise _no_prompt(name)
-    return PromptFile(_prompts(records, name), tuple(sorted(unused)))
+    return PromptFile(prompts_of(records, name), tuple(sorted(unused)))
 
 
-def _prompts(records: list[tuple[int, _Record]], name: str) -> tuple[Prompt, ...]:
-    """Return the prompts of numbered records."""
+def prompts_of(records: Iterable[TableRecord], name: str, *, strict: bool = False) -> tuple[Prompt, ...]:
+    """Return the prompts of numbered records whose cells are the fields of a prompt.
+
+    Parameters
+    ----------
+    records : iterable of TableRecord
+        One for each prompt, with the line that an error names.
+    name : str
+        The file, for errors.
+    strict : bool
+        Take no text for a number.
+
+    Raises
+    ------
+    InvalidPromptError
+        When a record is not a prompt, or an id is given twice.
+    """
     prompts: list[Prompt] = []
     given: set[str] = set()
-    for number, record in records:
+    for number, cells in records:
+        where = f"{name}, line {number}"
         try:
+            record = msgspec.convert(cells, _Record, strict=strict)
             prompt = _prompt(record)
+        except msgspec.ValidationError as error:
+            raise InvalidPromptError(f"{where}: {error}; mend the line") from error
         except InvalidPromptError as error:
-            raise InvalidPromptError(f"{name}, line {number}: {error}") from error
+            raise InvalidPromptError(f"{where}: {error}") from error
         if any(getattr(record, field) is not None for field in _ID):
             if prompt.id in given:
                 raise InvalidPromptError(
-                    f"{name}, line {number}: the id {prompt.id!r} is given twice; ids must be unique"
+                    f"{where}: the id {prompt.id!r} is given twice; ids must be unique (a table of samples "
+                    "has several rows a prompt: planner import reads it)"
                 )
             given.add(prompt.id)
         prompts.append(prompt)
@@ -217,21 +239,15 @@ def _decode(line: bytes, name: str, number: int) -> str:
         raise InvalidPromptError(str(error)) from error
 
 
-def _record(line: bytes, name: str, number: int) -> tuple[_Record, set[str]]:
+def json_object(line: bytes, name: str, number: int) -> dict[str, Any]:
+    """Return the JSON object of a line; an error says which line is none."""
     text = _decode(line, name, number)
     try:
-        raw = msgspec.json.decode(text)
-        if not isinstance(raw, dict):
-            raise InvalidPromptError(
-                f'{name}, line {number}: must be a JSON object such as {{"prompt": "1 + 1?"}}; for plain '
-                "text give --format text"
-            )
-        if isinstance(raw.get("prompt"), list) and "messages" not in raw:  # as trainers write them
-            raw["messages"] = raw.pop("prompt")
-        return msgspec.convert(raw, _Record), set(raw)
+        return msgspec.json.decode(text, type=dict[str, Any])
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidPromptError(
-            f"{name}, line {number}: {error}; mend the line, or give --format text"
+            f'{name}, line {number}: must be a JSON object such as {{"prompt": "1 + 1?"}} ({error}); mend '
+            "the line, or for plain text give --format text"
         ) from error
 
 

@@ -85,5 +85,5 @@ def test_other_references_are_refused_with_their_line(answer: object, tmp_path: 
 
 @pytest.mark.parametrize("field", ["id", "group"])
 def test_names_are_texts_and_whole_numbers(field: str, tmp_path: Path) -> None:
-    with pytest.raises(InvalidPromptError, match=r"line 1: .* must be a text or a whole number"):
+    with pytest.raises(InvalidPromptError, match=rf"line 1: Expected .*, got .*{field}"):
         read_gold(tmp_path, {"answer": "7", field: ["a"]})
