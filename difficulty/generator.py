@@ -6,9 +6,9 @@ requests reach a model is left to the backends of `planner`.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 
+from difficulty.arguments import check_number
 from difficulty.errors import InvalidInputError
 
 
@@ -68,10 +68,8 @@ class Generator:
             raise InvalidInputError("a generator needs a name")
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, (int, float)) and not (math.isfinite(value) and value >= 0):
-                raise InvalidInputError(
-                    f"generator {self.name!r}: {field.name} must be a finite number >= 0, got {value!r}"
-                )
+            if isinstance(value, (int, float)):
+                check_number(f"generator {self.name!r}: {field.name}", value, ">= 0")
         full, cached = self.usd_per_mtok_in, self.usd_per_mtok_cached
         if full is not None and cached is not None and cached > full:
             raise InvalidInputError(

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from difficulty.arguments import check_whole
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.belief.reference_prompts import Belief
 from difficulty.errors import InvalidBudgetError
@@ -378,8 +379,7 @@ class Planner:
             As in `plan`.
         """
         batch = as_prompts(prompts)
-        if n_points < 2:
-            raise InvalidBudgetError(f"n_points must be at least 2, got {n_points}")
+        check_whole("n_points", n_points, least=2, error=InvalidBudgetError)
         if not batch:
             return []
         unit = check_unit(self.bundle.unit if unit is None else unit)

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal
 
+from difficulty.arguments import check_number
 from difficulty.errors import InvalidBudgetError
 from difficulty.prompt import Prompt, as_prompts
 from planner.drivers import Limits
@@ -121,8 +122,7 @@ class Stream:
         InvalidBudgetError
             When a limit, window or cap is not above 0.
         """
-        if not max_per_prompt > 0:
-            raise InvalidBudgetError(f"max_per_prompt must be above 0, got {max_per_prompt!r}")
+        check_number("max_per_prompt", max_per_prompt, "above 0", error=InvalidBudgetError)
         points = planner.frontier(typical, n_points=_N_POINTS, one_shot=one_shot)
         unit = check_unit(planner.bundle.unit)
         model = planner.cost_model or CostModel(unit=unit, generators=planner.bundle.generators)

@@ -11,10 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from difficulty.arguments import check_whole
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.errors import InvalidInputError
 from difficulty.features.hidden_states import HiddenStates
-from difficulty.log.arguments import check_log, check_whole
+from difficulty.log.arguments import check_log
 from difficulty.log.sample_log import SampleLog
 from planner.bundle.folder import check_results_folder
 from planner.bundle.policy_bundle import PolicyBundle
@@ -101,10 +102,7 @@ def evaluate(
     """
     check_log(log)
     check_whole("seed", seed)
-    if n_bootstrap < _FEWEST_REPLICATES:
-        raise InvalidInputError(
-            f"n_bootstrap must be at least {_FEWEST_REPLICATES} for a 95 % interval, got {n_bootstrap}"
-        )
+    check_whole("n_bootstrap", n_bootstrap, least=_FEWEST_REPLICATES)
     figures.check()
     if out is not None:
         check_results_folder(out)

@@ -12,10 +12,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from difficulty.arguments import check_whole
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.errors import InvalidInputError
 from difficulty.features.hidden_states import HiddenStates
-from difficulty.log.arguments import check_log, check_whole
+from difficulty.log.arguments import check_log
 from difficulty.log.label_signals import Labels
 from difficulty.log.sample_log import SampleLog
 from difficulty.logger import logger_of

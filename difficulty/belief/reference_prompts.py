@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arguments import check_choice
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.arithmetic.row_product import row_product
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
@@ -134,6 +135,5 @@ class Belief:
 
     def _column(self, table: FloatArray, generator: str) -> FloatArray:
         names = self.references.generators
-        if generator not in names:
-            raise UnknownGeneratorError(f"generator must be one of {', '.join(names)}; got {generator!r}")
+        check_choice("generator", generator, names, error=UnknownGeneratorError)
         return table[:, [names.index(generator)]]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arguments import check_choice, check_whole
 from difficulty.arithmetic.ragged import like_lengths
 from difficulty.errors import InvalidInputError, require
 from difficulty.features.hidden_cache import HiddenCache, fingerprint_files, fingerprint_weights, state_key
@@ -111,13 +112,9 @@ class HiddenStates:
     def __post_init__(self) -> None:
         if isinstance(self.layer, str) and self.layer != "middle":
             raise InvalidInputError(f"layer must be an integer or 'middle', got {self.layer!r}")
-        if self.pooling not in ("last", "mean"):
-            raise InvalidInputError(f"pooling must be 'last' or 'mean', got {self.pooling!r}")
-        if self.batch_tokens < 1 or self.max_prompt_tokens < 1:
-            raise InvalidInputError(
-                "batch_tokens and max_prompt_tokens must be >= 1, got "
-                f"{self.batch_tokens} and {self.max_prompt_tokens}"
-            )
+        check_choice("pooling", self.pooling, ("last", "mean"))
+        check_whole("batch_tokens", self.batch_tokens, least=1)
+        check_whole("max_prompt_tokens", self.max_prompt_tokens, least=1)
         if not isinstance(self.model, str) and self.tokenizer is None:
             raise InvalidInputError("a loaded model needs its tokenizer; pass tokenizer=...")
 

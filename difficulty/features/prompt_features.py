@@ -13,6 +13,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arguments import check_whole
 from difficulty.arithmetic.nested import apart, nested
 from difficulty.errors import InvalidInputError, InvalidPromptError, NotFittedError
 from difficulty.features.text.embedding import TextEmbedding
@@ -62,10 +63,8 @@ class PromptFeatures:
     blocks_: NDArray[np.int64]
 
     def __init__(self, *, embedding_dims: int = 16, hidden_dims: int = 16, seed: int = 0) -> None:
-        if embedding_dims < 0 or hidden_dims < 0:
-            raise InvalidInputError(
-                f"embedding_dims and hidden_dims must be >= 0, got {embedding_dims!r} and {hidden_dims!r}"
-            )
+        check_whole("embedding_dims", embedding_dims)
+        check_whole("hidden_dims", hidden_dims)
         self.embedding_dims = embedding_dims
         self.hidden_dims = hidden_dims
         self.seed = seed

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arguments import check_choice
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.generator import Generator
 from difficulty.log.columns import LogColumns
@@ -287,9 +288,7 @@ class RecordedLog:
         return None if self._valued_by == "correct" else self._columns.samples.reward
 
     def _generator_index(self, name: str) -> int:
-        if name not in self._generators:
-            known = ", ".join(map(repr, self._generators))
-            raise UnknownGeneratorError(f"generator must be one of {known}; got {name!r}")
+        check_choice("generator", name, self._generators, error=UnknownGeneratorError)
         return self._columns.generators.index(name)
 
     def _source(self) -> Source:

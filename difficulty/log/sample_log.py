@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, final
 
+from difficulty.arguments import check_choice
 from difficulty.errors import InvalidInputError, InvalidLogError
 from difficulty.generator import Generator
 from difficulty.log.builder import LogBuilder
@@ -70,8 +71,7 @@ class SampleLog(DerivedLog):
         """
         if not paths:
             raise InvalidInputError("give at least one path to read")
-        if on_duplicate not in ("error", "first"):
-            raise InvalidInputError(f"on_duplicate must be 'error' or 'first', got {on_duplicate!r}")
+        check_choice("on_duplicate", on_duplicate, ("error", "first"))
         keep_first = on_duplicate == "first"
         parts = []
         for path in paths:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from hashlib import sha256
 
+from difficulty.arguments import check_number
 from difficulty.errors import InvalidInputError
 
 
@@ -37,10 +38,7 @@ def held_out_groups(groups: Sequence[str], *, test_fraction: float, seed: int) -
     >>> len(held_out_groups([f"g{i}" for i in range(10)], test_fraction=0.4, seed=0))
     4
     """
-    if not 0 < test_fraction < 1:
-        raise InvalidInputError(
-            f"test_fraction must be between 0 and 1, both excluded, got {test_fraction!r}"
-        )
+    check_number("test_fraction", test_fraction, "in (0, 1)")
     sizes = Counter(groups)
     if len(sizes) < 2:
         raise InvalidInputError(

@@ -13,6 +13,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arguments import check_number
 from difficulty.errors import InvalidInputError
 from planner.answers.likeness import LexicalLikeness, Likeness
 
@@ -43,8 +44,7 @@ class EmbeddedLikeness:
     _vectors: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not 0 < self.threshold <= 1:
-            raise InvalidInputError(f"threshold must lie in (0, 1], got {self.threshold!r}")
+        check_number("threshold", self.threshold, "in (0, 1]")
 
     def knows(self, text: str) -> bool:
         """Return whether a text has a vector."""

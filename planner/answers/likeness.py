@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple, Protocol, final
 
-from difficulty.errors import InvalidInputError
+from difficulty.arguments import check_number
 
 __all__ = ["LexicalLikeness", "Likeness"]
 
@@ -76,8 +76,7 @@ class LexicalLikeness:
     threshold: float = 0.6
 
     def __post_init__(self) -> None:
-        if not 0 < self.threshold <= 1:
-            raise InvalidInputError(f"threshold must lie in (0, 1], got {self.threshold!r}")
+        check_number("threshold", self.threshold, "in (0, 1]")
 
     def alike(self, first: str, second: str) -> bool:
         """Return whether two texts say the same."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-from difficulty.errors import InvalidInputError
+from difficulty.arguments import check_number
 from planner.answers.boxes import boxed_answer
 from planner.answers.final_formula import final_formula
 from planner.answers.numbers import canonical_number
@@ -52,8 +52,7 @@ class MathAnswer(AnswerRule):
     seconds: float = 5.0
 
     def __post_init__(self) -> None:
-        if not self.seconds > 0:
-            raise InvalidInputError(f"seconds must be above 0, got {self.seconds!r}")
+        check_number("seconds", self.seconds, "above 0")
 
     @property
     def blocks(self) -> bool:

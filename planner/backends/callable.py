@@ -12,6 +12,7 @@ import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, final
 
+from difficulty.arguments import check_whole
 from difficulty.errors import InvalidInputError
 from planner.backends.prompt_text import check_request, messages_of
 from planner.ports.ports import Completion, SampleRequest
@@ -62,8 +63,7 @@ class CallableBackend:
     ) -> None:
         if not callable(function):
             raise InvalidInputError(f"function must be callable, got {type(function).__name__}")
-        if max_concurrency < 1:
-            raise InvalidInputError(f"max_concurrency must be at least 1, got {max_concurrency}")
+        check_whole("max_concurrency", max_concurrency, least=1)
         self._function, self._counter, self._most = function, token_counter, max_concurrency
         call = getattr(function, "__call__", None)  # noqa: B004  # an object may be called asynchronously
         self._asynchronous = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)

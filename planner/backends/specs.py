@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from difficulty.arguments import check_choice
 from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
 from planner.drivers.session import DriverName
@@ -107,8 +108,7 @@ class BackendSpec:
     max_output_tokens: int | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in BACKENDS:
-            raise InvalidInputError(f"the backend must be one of {', '.join(BACKENDS)}; got {self.kind!r}")
+        check_choice("the backend", self.kind, BACKENDS)
         needed = {"openai": "base_url", "transformers": "model", "vllm": "model", "replay": "log"}[self.kind]
         if not getattr(self, needed):
             option = f"--{needed.replace('_', '-')}"

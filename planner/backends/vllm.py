@@ -12,6 +12,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self, final
 
+from difficulty.arguments import check_whole
 from difficulty.errors import BackendError, InvalidInputError, InvalidResponseError, require
 from planner.backends.prompt_text import check_request, tokens_of
 from planner.backends.results import Drawn, End, Spent, assemble
@@ -59,8 +60,7 @@ class VLLMBackend:
         max_output_tokens: int = 1024,
         chat_options: Mapping[str, object] | None = None,
     ) -> None:
-        if max_output_tokens < 1:
-            raise InvalidInputError(f"max_output_tokens must be at least 1, got {max_output_tokens}")
+        check_whole("max_output_tokens", max_output_tokens, least=1)
         self._llm, self._sampling_params = llm, sampling_params
         self._max_output_tokens, self._chat_options = max_output_tokens, dict(chat_options or {})
         self._engine = threading.Lock()

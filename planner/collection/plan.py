@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Final, NamedTuple, Self
 
+from difficulty.arguments import check_whole
 from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
 from difficulty.log.lines import generator_record
@@ -64,10 +65,8 @@ class Recording:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", tuple(sorted(dict(self.params).items())))
-        if self.width < 1 or self.depth < 1 or self.runs < 1:
-            raise InvalidInputError(
-                f"width, depth and runs must be at least 1, got {self.width}, {self.depth} and {self.runs}"
-            )
+        for name in ("width", "depth", "runs"):
+            check_whole(name, getattr(self, name), least=1)
         allowed = strategies_of_kind("revision", "search")
         if self.strategy is not None and self.strategy not in allowed:
             raise InvalidInputError(
@@ -196,8 +195,7 @@ class CollectPlan:
             raise InvalidInputError(
                 f"recorded twice: {', '.join(repeated)}; give each strategy and size once"
             )
-        if self.samples_per_request < 1:
-            raise InvalidInputError(f"samples_per_request must be at least 1, got {self.samples_per_request}")
+        check_whole("samples_per_request", self.samples_per_request, least=1)
         for name, generator in self.generators.items():
             if name != generator.name:
                 raise InvalidInputError(f"generators[{name!r}] has the name {generator.name!r}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple, final
 
+from difficulty.arguments import check_number, check_whole
 from difficulty.errors import BackendError, InvalidInputError, PlannerError, require
 from planner.collection.plan import CollectPlan, Piece
 from planner.collection.shard import ShardResult, draw_shard
@@ -102,11 +103,9 @@ class RayWorker:
     address: str | None = None
 
     def __post_init__(self) -> None:
-        if self.n_workers < 1 or self.shard_size < 1 or self.gpus_per_worker < 0:
-            raise InvalidInputError(
-                "n_workers and shard_size must be at least 1 and gpus_per_worker at least 0, got "
-                f"{self.n_workers}, {self.shard_size} and {self.gpus_per_worker}"
-            )
+        check_whole("n_workers", self.n_workers, least=1)
+        check_whole("shard_size", self.shard_size, least=1)
+        check_number("gpus_per_worker", self.gpus_per_worker, ">= 0")
 
     async def draw(
         self,

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from difficulty.arguments import check_choice
 from difficulty.errors import InvalidInputError
 from planner.collection.plan import Recording
 from planner.files.settings import read_settings
@@ -76,8 +77,7 @@ def read_recordings(path: str | os.PathLike[str]) -> tuple[Recording, ...]:
 
 def grid(entry: Entry) -> list[Recording]:
     """Return the recordings of one entry."""
-    if entry.strategy not in STRATEGIES:
-        raise InvalidInputError(f"strategy must be one of {', '.join(STRATEGIES)}; got {entry.strategy!r}")
+    check_choice("strategy", entry.strategy, STRATEGIES)
     strategy: StrategyName = msgspec.convert(entry.strategy, StrategyName)
     chains = TRAITS[strategy].kind == "revision"
     if chains and len(entry.widths) != 1:

@@ -10,9 +10,8 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, get_args
 
-from difficulty.errors import InvalidInputError
+from difficulty.arguments import check_choice, check_whole
 from difficulty.generator import Generator
-from difficulty.log.arguments import check_whole
 from difficulty.prompt import Prompt, as_prompts
 from planner.answers.rules import USUAL_RULE
 from planner.collection.collected import Collected, OnCollect
@@ -116,8 +115,7 @@ async def acollect(
     """
     check_whole("samples", samples)
     check_whole("seed", seed)
-    if driver not in (names := get_args(DriverName)):
-        raise InvalidInputError(f"driver must be one of {', '.join(names)}, got {driver!r}")
+    check_choice("driver", driver, get_args(DriverName))
     independent = (Recording(width=samples),) if samples else ()
     plan = CollectPlan(
         prompts=as_prompts(prompts),

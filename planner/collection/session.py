@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from difficulty.arguments import check_number
 from difficulty.errors import InvalidInputError, require
 from planner.answers.rule import AnswerRule
 from planner.collection.collected import Collected, CollectProgress, OnCollect
@@ -61,8 +62,7 @@ async def carry_out(
     """
     path = checked_path(out)
     _check_golds(plan)
-    if tokens_per_sample is not None and not tokens_per_sample > 0:
-        raise InvalidInputError(f"tokens_per_sample must be above 0, got {tokens_per_sample!r}")
+    check_number("tokens_per_sample", tokens_per_sample, "above 0")
     with CollectFile.open(working_path(path), plan) as file:
         session = _Session(plan, path, file, worker, limits, progress)
         declined = approve is not None and not await session.approved(approve, tokens_per_sample)

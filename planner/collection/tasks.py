@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, final
 
 import msgspec
 
+from difficulty.arguments import check_whole
 from difficulty.errors import InvalidFileError, InvalidInputError, InvalidPromptError, require
 from difficulty.files.lines import numbered_lines
 from difficulty.log.tables.choice import choose_columns
@@ -77,8 +78,8 @@ def read_tasks(
     MissingDependencyError
         When reasoning-gym is needed and not installed.
     """
-    if size is not None and size < 1:
-        raise InvalidInputError(f"size must be at least 1, got {size}")
+    if size is not None:
+        check_whole("size", size, least=1)
     if source.startswith(GYM):
         return _gym(source.removeprefix(GYM), size=size or 200, seed=seed, config=config)
     if config:

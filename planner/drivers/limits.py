@@ -6,11 +6,11 @@ function of usage and generator name.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from difficulty.arguments import check_choice, check_number, check_whole
 from difficulty.errors import InvalidBudgetError
 from policies.cost.usage import Usage
 
@@ -69,16 +69,13 @@ class Limits:
     hold: Literal["worst", "expected"] = "worst"
 
     def __post_init__(self) -> None:
-        if self.hold not in ("worst", "expected"):
-            raise InvalidBudgetError(f"hold must be 'worst' or 'expected', got {self.hold!r}")
+        check_choice("hold", self.hold, ("worst", "expected"), error=InvalidBudgetError)
         for name in (*_COUNTS, "max_concurrency"):
             count = getattr(self, name)
-            if count is not None and (not isinstance(count, int) or count < 1):
-                raise InvalidBudgetError(f"{name} must be a whole number of at least 1, got {count!r}")
+            if count is not None:
+                check_whole(name, count, least=1, error=InvalidBudgetError)
         for name in (*_COSTS, "max_seconds"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise InvalidBudgetError(f"{name} must be a finite number above 0, got {value!r}")
+            check_number(name, getattr(self, name), "above 0", error=InvalidBudgetError)
         if self.price is None and (self.max_cost is not None or self.max_cost_per_prompt is not None):
             raise InvalidBudgetError("a cap on cost needs a price; pass CostModel(...).price")
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arguments import check_choice
 from difficulty.arithmetic.rows import row_shares
 from difficulty.belief.reference_prompts import ReferencePrompts
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
@@ -54,8 +55,7 @@ def first_groups(
     if generator is None and len(names) > 1:
         raise InvalidInputError(f"say whose rollouts they are, with generator=: one of {', '.join(names)}")
     name = names[0] if generator is None else generator
-    if name not in names:
-        raise UnknownGeneratorError(f"generator must be one of {', '.join(names)}; got {name!r}")
+    check_choice("generator", name, names, error=UnknownGeneratorError)
     at = names.index(name)
     known = np.flatnonzero(references.n[:, at] > 0)
     recorded = RateBelief.of_counts(references.n[known, at], references.n_correct[known, at])

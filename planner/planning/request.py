@@ -9,12 +9,13 @@ import math
 import sys
 import warnings
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arguments import check_number, check_whole
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 from difficulty.scale import UNIT, Scale
 from policies.answering.answering import AnswerPrice
@@ -86,25 +87,22 @@ class Request:
             raise InvalidBudgetError(
                 f"budget must be a Budget such as Budget(limit=4000, unit='output_tokens'), got {budget!r}"
             )
-        if max_per_prompt is not None and (
-            budget is not None or not (_is_finite(max_per_prompt) and max_per_prompt > 0)
-        ):
+        check_number("max_per_prompt", max_per_prompt, "above 0", error=InvalidBudgetError)
+        if max_per_prompt is not None and budget is not None:
             raise InvalidBudgetError(
-                "max_per_prompt must be a finite number above 0, and is a field of the budget where there is "
-                f"one: Budget(..., max_per_prompt={max_per_prompt!r})"
+                "max_per_prompt is a field of the budget where there is one: "
+                f"Budget(..., max_per_prompt={max_per_prompt!r})"
             )
-        if price is not None and not (_is_finite(price) and price >= 0):
-            raise InvalidBudgetError(f"price must be a finite number >= 0, got {price!r}")
+        check_number("price", price, ">= 0", error=InvalidBudgetError)
         if target_accuracy is not None and not (
             _is_finite(target_accuracy) and scale.lower < target_accuracy <= scale.upper
         ):
             raise InvalidBudgetError(
                 f"target_accuracy must lie in ({scale.lower:g}, {scale.upper:g}], got {target_accuracy!r}"
             )
-        if max_rounds is not None and not (_is_whole(max_rounds) and max_rounds >= 1):
-            raise InvalidInputError(f"max_rounds must be at least 1 and a whole number, got {max_rounds!r}")
-        if not (_is_whole(seed) and seed >= 0):
-            raise InvalidInputError(f"seed must be a whole number of at least 0, got {seed!r}")
+        if max_rounds is not None:
+            check_whole("max_rounds", max_rounds, least=1)
+        check_whole("seed", seed)
 
     @property
     def withholds(self) -> bool:
@@ -129,10 +127,6 @@ class Request:
 
 def _is_finite(value: object) -> bool:
     return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
-
-
-def _is_whole(value: object) -> bool:
-    return not isinstance(value, bool) and isinstance(value, Integral)
 
 
 def warn_of_strangers(familiarity: NDArray[np.float64] | None) -> None:

@@ -16,11 +16,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arguments import check_number, check_whole
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.belief.reference_prompts import ReferencePrompts
 from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
-from difficulty.log.arguments import check_whole
 from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle
 from policies.choice.course_policy import CoursePolicy
@@ -198,8 +198,7 @@ def _check(generators: Sequence[str], length: float, lengths: Mapping[str, float
             f"output_tokens names {', '.join(unknown)}; the generators are {', '.join(generators)}"
         )
     for value in (length, *lengths.values()):
-        if not (math.isfinite(value) and value > 0):
-            raise InvalidInputError(f"an assumed length must be a finite number above 0, got {value!r}")
+        check_number("an assumed length", value, "above 0")
     check_whole("max_samples", most, least=1)
     if not 1 <= most <= _MOST_SAMPLES:
         raise InvalidInputError(f"max_samples must be 1 to {_MOST_SAMPLES}, got {most}")

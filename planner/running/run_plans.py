@@ -13,6 +13,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from difficulty.arguments import check_choice
 from difficulty.errors import InvalidInputError, UnknownGeneratorError, UnknownUnitError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
@@ -123,8 +124,7 @@ async def run_plans(
     """
     if [plan.prompt_id for plan in plans] != [prompt.id for prompt in prompts]:
         raise InvalidInputError("plans and prompts must be the same prompts in the same order")
-    if driver not in ("lockstep", "concurrent"):
-        raise InvalidInputError(f"driver must be 'lockstep' or 'concurrent', got {driver!r}")
+    check_choice("driver", driver, ("lockstep", "concurrent"))
     whole = plans
     if not all(plan.draws for plan in plans):
         drawn = [number for number, plan in enumerate(plans) if plan.draws]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from difficulty.arguments import check_number
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 from planner.drivers.limits import Price
 from planner.running.purse import Purse
@@ -80,8 +81,7 @@ class Till:
         path: Path | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        if hard_cap is not None and not (math.isfinite(hard_cap) and hard_cap > 0):
-            raise InvalidBudgetError(f"hard_cap must be finite and above 0, got {hard_cap!r}")
+        check_number("hard_cap", hard_cap, "above 0", error=InvalidBudgetError)
         self._cap = min(math.inf if hard_cap is None else hard_cap, _ABOVE * control.limit)
         if path is not None and path.exists():
             control = resumed(path, control, unit)

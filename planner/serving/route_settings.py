@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from difficulty.arguments import check_number, check_whole
 from difficulty.errors import InvalidInputError
 from planner.backends.openai.nested import check_fields
 from planner.serving.selecting import SelectName
@@ -107,8 +108,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     params: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.threshold <= 1:
-            raise InvalidInputError(f"threshold of clusters must lie in (0, 1], got {self.threshold!r}")
+        check_number("threshold of clusters", self.threshold, "in (0, 1]")
 
 
 class RouteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -199,14 +199,10 @@ class RouteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     def __post_init__(self) -> None:
         for name in ("limit", "window", "max_per_request"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise InvalidInputError(f"{name} of a route must be a finite number above 0, got {value!r}")
+            check_number(f"{name} of a route", getattr(self, name), "above 0")
         for name in ("shadow_share", "shadow_draw_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InvalidInputError(f"{name} of a route must lie in [0, 1], got {getattr(self, name)!r}")
-        if self.log_max_bytes < 1:
-            raise InvalidInputError(f"log_max_bytes must be at least 1, got {self.log_max_bytes}")
+            check_number(f"{name} of a route", getattr(self, name), "in [0, 1]")
+        check_whole("log_max_bytes", self.log_max_bytes, least=1)
         for pattern in self.log_removes:
             try:
                 re.compile(pattern)
@@ -215,8 +211,7 @@ class RouteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                     f"log_removes: {pattern!r} is no regular expression: {error}"
                 ) from None
         self._check_selection()
-        if self.price is not None and not (math.isfinite(self.price) and self.price >= 0):
-            raise InvalidInputError(f"price of a route must be a finite number >= 0, got {self.price!r}")
+        check_number("price of a route", self.price, ">= 0")
         if (self.limit is None) != (self.window is None):
             raise InvalidInputError("a route has both limit and window, or none of them")
         aims = sum(one is not None for one in (self.price, self.limit, self.target_risk))

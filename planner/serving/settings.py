@@ -6,7 +6,6 @@ A client can choose a route by its name, and never an address.
 
 from __future__ import annotations
 
-import math
 import os
 import tomllib
 from pathlib import Path
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from difficulty.arguments import check_number
 from difficulty.errors import InvalidInputError
 from planner.backends.openai.nested import check_fields
 from planner.serving.route_settings import RouteSettings
@@ -55,9 +55,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise InvalidInputError(f"limits.{name} must be a finite number above 0, got {value!r}")
+            check_number(f"limits.{name}", getattr(self, name), "above 0")
 
 
 class UpstreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -142,9 +140,7 @@ class KeySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     def __post_init__(self) -> None:
         for name in ("limit", "window_seconds"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise InvalidInputError(f"{name} of a key must be a finite number above 0, got {value!r}")
+            check_number(f"{name} of a key", getattr(self, name), "above 0")
 
     def key(self) -> str:
         """Return the key from the environment."""
@@ -181,8 +177,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     reload_seconds: float = 10.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.reload_seconds < math.inf:
-            raise InvalidInputError(f"reload_seconds must be finite and >= 0, got {self.reload_seconds!r}")
+        check_number("reload_seconds", self.reload_seconds, ">= 0")
         if not self.routes:
             raise InvalidInputError("a server needs at least one route")
         for name, route in self.routes.items():

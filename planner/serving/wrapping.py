@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
+from difficulty.arguments import check_number, check_whole
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 from planner.answers.rules import extractor_named
 from planner.planner import Planner
@@ -103,10 +104,8 @@ def wrap(
     """
     if (price is None) == (budget is None):
         raise InvalidBudgetError("give either a price, or for an engine a budget")
-    if price is not None and not 0 <= price < float("inf"):
-        raise InvalidBudgetError(f"price must be a finite number >= 0, got {price!r}")
-    if max_samples < 1:
-        raise InvalidInputError(f"max_samples must be at least 1, got {max_samples}")
+    check_number("price", price, ">= 0", error=InvalidBudgetError)
+    check_whole("max_samples", max_samples, least=1)
     asked = JudgeSettings(model=judge) if isinstance(judge, str) else judge
     known = dict(verifiers or {})
     judged = asked is not None or "judge" in known

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
+from difficulty.arguments import check_whole
 from difficulty.errors import InvalidInputError
 from difficulty.prompt import Prompt
 from planner.answers.programs import names_called_by, program_of
@@ -67,8 +68,7 @@ class CodeTests:
                 "CodeTests runs programs that a model wrote on this machine; if that is meant, pass "
                 "allow_execution=True"
             )
-        if self.max_concurrency < 1:
-            raise InvalidInputError(f"max_concurrency must be at least 1, got {self.max_concurrency}")
+        check_whole("max_concurrency", self.max_concurrency, least=1)
         if isinstance(self.wrapper, str):
             raise InvalidInputError(f"wrapper must be the parts of a command, not one text: {self.wrapper!r}")
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, final
 
+from difficulty.arguments import check_number
 from difficulty.errors import BackendError, InvalidInputError
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
@@ -102,8 +103,7 @@ class JudgeModel:
             raise InvalidInputError(
                 f"a judge's prompt must hold {{question}} and {{answer}}, got {self.prompt[:200]!r}"
             )
-        if not 0 < self.best < float("inf"):
-            raise InvalidInputError(f"best must be finite and above 0, got {self.best!r}")
+        check_number("best", self.best, "above 0")
 
     async def score(self, requests: Sequence[ScoreRequest]) -> list[Scores]:
         """Return a score in [0, 1] per completion; equal texts are judged once.

@@ -14,6 +14,7 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any, Final, Literal, Self, TypeAlias, final
 
+from difficulty.arguments import check_choice
 from difficulty.errors import InvalidInputError, VerifierError
 from planner.files.models import load_model
 from planner.ports.ports import ScoreRequest, Scores
@@ -81,10 +82,7 @@ class ProcessRewardModel:
         aggregation: Aggregation = "last",
         max_batch_tokens: int = 16_384,
     ) -> None:
-        if aggregation not in _AGGREGATIONS:
-            raise InvalidInputError(
-                f"aggregation must be one of {', '.join(_AGGREGATIONS)}; got {aggregation!r}"
-            )
+        check_choice("aggregation", aggregation, _AGGREGATIONS)
         self._model, self._tokenizer, self._form = model, tokenizer, form
         self._aggregation: Aggregation = aggregation
         self._max_batch_tokens = max_batch_tokens

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
-from difficulty.errors import InvalidInputError, VerifierError
+from difficulty.arguments import check_choice
+from difficulty.errors import VerifierError
 
 
 class EncodedSteps(NamedTuple):
@@ -93,8 +94,7 @@ def step_format(name: str) -> StepFormat:
     >>> step_format("qwen2.5-math-prm").tag
     '<extra_0>'
     """
-    if name not in STEP_FORMATS:
-        raise InvalidInputError(f"format must be one of {', '.join(sorted(STEP_FORMATS))}; got {name!r}")
+    check_choice("format", name, sorted(STEP_FORMATS))
     return STEP_FORMATS[name]
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arguments import check_number
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.arithmetic.nested import apart, nested
 from difficulty.errors import InvalidInputError
@@ -60,13 +61,8 @@ class AnswerPrice:
     none: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("wrong", "none"):
-            cost = getattr(self, name)
-            if isinstance(cost, bool) or not (math.isfinite(cost) and cost >= 0):
-                raise InvalidInputError(
-                    f"the cost of {'a wrong' if name == 'wrong' else 'no'} answer must be a finite number of "
-                    f"at least 0, got {cost!r}"
-                )
+        check_number("the cost of a wrong answer", self.wrong, ">= 0")
+        check_number("the cost of no answer", self.none, ">= 0")
 
     @property
     def threshold(self) -> float:

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arguments import check_number
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError
 
@@ -52,8 +53,7 @@ class Threshold(NamedTuple):
 
 def check_risk(target_risk: float) -> float:
     """Return a target, or raise `InvalidInputError`: it lies in (0, 1)."""
-    if isinstance(target_risk, bool) or not (math.isfinite(target_risk) and 0 < target_risk < 1):
-        raise InvalidInputError(f"target_risk must lie in (0, 1), got {target_risk!r}")
+    check_number("target_risk", target_risk, "in (0, 1)")
     return float(target_risk)
 
 

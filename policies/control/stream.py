@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, Literal, NamedTuple, TypeAlias
 
+from difficulty.arguments import check_choice, check_number
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 from policies.control.state import StreamState
 
@@ -102,12 +103,9 @@ class StreamControl:
     latest: float = field(init=False, default=math.nan)
 
     def __post_init__(self) -> None:
-        if not all(math.isfinite(item) and item > 0 for item in (self.limit, self.window)):
-            raise InvalidBudgetError(
-                f"limit and window must be finite and above 0; got {self.limit} and {self.window}"
-            )
-        if self.clock not in ("prompts", "seconds"):
-            raise InvalidInputError(f"clock must be 'prompts' or 'seconds', got {self.clock!r}")
+        check_number("limit", self.limit, "above 0", error=InvalidBudgetError)
+        check_number("window", self.window, "above 0", error=InvalidBudgetError)
+        check_choice("clock", self.clock, ("prompts", "seconds"))
         prices, costs = list(self.prices), list(self.costs)
         falling = all(a > b for a, b in pairwise(prices))
         rising = all(a <= b for a, b in pairwise(costs))
@@ -152,8 +150,7 @@ class StreamControl:
         price : float, optional
             What it was planned at in the end, where that is not the ticket's.
         """
-        if not (math.isfinite(cost) and cost >= 0):
-            raise InvalidInputError(f"a cost must be a finite number >= 0, got {cost!r}")
+        check_number("a cost", cost, ">= 0")
         state = self.state
         if ticket.window == state.window_start:
             state.spent += cost

@@ -6,12 +6,12 @@ target accuracy are the two alternatives to a budget and are plain arguments of 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, TypeAlias, cast, get_args
 
+from difficulty.arguments import check_choice, check_number
 from difficulty.errors import InvalidBudgetError, UnknownUnitError
 
 Unit: TypeAlias = Literal["output_tokens", "total_tokens", "flops", "usd", "seconds", "joules", "samples"]
@@ -54,8 +54,7 @@ def check_unit(unit: str) -> Unit:
     >>> check_unit("samples")
     'samples'
     """
-    if unit not in UNITS:
-        raise UnknownUnitError(f"unit must be one of {', '.join(UNITS)}; got {unit!r}")
+    check_choice("unit", unit, UNITS, error=UnknownUnitError)
     return cast(Unit, unit)
 
 
@@ -92,15 +91,9 @@ class Budget:
 
     def __post_init__(self) -> None:
         check_unit(self.unit)
-        if self.scope not in ("prompt", "batch"):
-            raise InvalidBudgetError(f"scope must be 'prompt' or 'batch', got {self.scope!r}")
-        for name, value in (("limit", self.limit), ("max_per_prompt", self.max_per_prompt)):
-            if value is not None and not (
-                isinstance(value, (int, float)) and math.isfinite(value) and value > 0
-            ):
-                raise InvalidBudgetError(
-                    f"{name} must be a finite number above 0 ({self.unit}), got {value!r}"
-                )
+        check_choice("scope", self.scope, ("prompt", "batch"), error=InvalidBudgetError)
+        check_number("limit", self.limit, "above 0", error=InvalidBudgetError)
+        check_number("max_per_prompt", self.max_per_prompt, "above 0", error=InvalidBudgetError)
 
     def total(self, *, n_prompts: int) -> float:
         """Return the limit for a whole batch of `n_prompts`, in `unit`."""

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
+from difficulty.arguments import check_number
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidInputError, UnknownGeneratorError, UnknownUnitError
 from difficulty.generator import Generator
@@ -108,10 +109,7 @@ class CostModel:
         for name in ("attention_widths", "joules_per_output_token", "joules_per_prompt_token"):
             numbers |= {f"{name}[{key!r}]": number for key, number in getattr(self, name).items()}
         for name, number in numbers.items():
-            if number is not None and not (math.isfinite(number) and number >= 0):
-                raise InvalidInputError(
-                    f"{name} of a cost model must be a finite number >= 0, got {number!r}"
-                )
+            check_number(f"{name} of a cost model", number, ">= 0")
         if self.cached_discount > 1:
             raise InvalidInputError(f"cached_discount must be at most 1, got {self.cached_discount!r}")
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from difficulty.arguments import check_number
 from difficulty.errors import InvalidInputError
 
 __all__ = ["DecodeModel", "DecodeRun"]
@@ -102,11 +103,7 @@ class DecodeModel:
 
     def __post_init__(self) -> None:
         for name in (*_COEFFICIENTS, "length_spread"):
-            number = getattr(self, name)
-            if not (math.isfinite(number) and number >= 0):
-                raise InvalidInputError(
-                    f"{name} of a decode model must be a finite number >= 0, got {number!r}"
-                )
+            check_number(f"{name} of a decode model", getattr(self, name), ">= 0")
 
     @staticmethod
     def fit(runs: Sequence[DecodeRun]) -> DecodeModel:

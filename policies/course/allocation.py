@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeAlias
 
+from difficulty.arguments import check_choice
 from difficulty.errors import InvalidInputError
 from difficulty.log.wire import MAX_SAMPLES
 from policies.course.strategies import STRATEGIES, TRAITS, StrategyName, StrategyTraits
@@ -57,8 +58,7 @@ class Allocation:
     params: tuple[tuple[str, ParameterValue], ...] | Mapping[str, ParameterValue] = ()
 
     def __post_init__(self) -> None:
-        if self.strategy not in STRATEGIES:
-            raise InvalidInputError(f"strategy must be one of {', '.join(STRATEGIES)}; got {self.strategy!r}")
+        check_choice("strategy", self.strategy, STRATEGIES)
         if self.width < 1 or self.depth < 1:
             raise InvalidInputError(f"width and depth must be at least 1, got {self.width} and {self.depth}")
         if self.width * self.depth > MAX_SAMPLES:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Final, Literal, TypeAlias, get_args
 
+from difficulty.arguments import check_choice, check_whole
 from difficulty.errors import InvalidInputError
 from difficulty.log.wire import MAX_SAMPLES
 from policies.course.allocation import ParameterValue
@@ -66,11 +67,9 @@ class Step:
         object.__setattr__(self, "params", tuple(sorted(dict(self.params).items())))
         if not 1 <= self.n <= MAX_SAMPLES:
             raise InvalidInputError(f"a step draws 1 to {MAX_SAMPLES:,} samples, got n={self.n}")
-        if self.kind not in _KINDS:
-            raise InvalidInputError(f"kind of a step must be one of {', '.join(_KINDS)}, got {self.kind!r}")
+        check_choice("kind of a step", self.kind, _KINDS)
         if self.kind == "search":
-            if self.strategy not in _SEARCHES:
-                raise InvalidInputError(f"a search is one of {', '.join(_SEARCHES)}; got {self.strategy!r}")
+            check_choice("strategy of a search", self.strategy, _SEARCHES)
             return
         if self.strategy:
             raise InvalidInputError(f"only a search names its strategy, got {self.strategy!r}")
@@ -203,8 +202,7 @@ class Course(_Hashed):
 
     def within_rounds(self, max_rounds: int) -> Course:
         """Return the longest prefix of at most `max_rounds` rounds, at least 1."""
-        if max_rounds < 1:
-            raise InvalidInputError(f"max_rounds must be at least 1, got {max_rounds}")
+        check_whole("max_rounds", max_rounds, least=1)
         length = len(self.steps)
         while self.prefix(length).rounds > max_rounds and length > 1:
             length -= 1

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 
+from difficulty.arguments import check_number
 from difficulty.errors import InvalidInputError
 
 SelectionName: TypeAlias = Literal["vote", "best", "first_success"]
@@ -92,13 +93,11 @@ class Selection:
             raise InvalidInputError("a log-probability accepts no sample; name a checker")
         if self.or_vote and self.by != "first_success":
             raise InvalidInputError(f"or_vote belongs to first_success, got {self.by!r}")
-        if not (math.isfinite(self.power) and self.power >= 0):
-            raise InvalidInputError(f"power must be a finite number >= 0, got {self.power!r}")
+        check_number("power", self.power, ">= 0")
         if not math.isfinite(self.threshold):
             raise InvalidInputError(f"threshold must be a finite number, got {self.threshold!r}")
         for key, weight in dict(self.weights).items():
-            if not (math.isfinite(weight) and weight > 0):
-                raise InvalidInputError(f"the weight of {key!r} must be finite and above 0, got {weight!r}")
+            check_number(f"the weight of {key!r}", weight, "above 0")
         for key, usual in dict(self.usual).items():
             if not math.isfinite(usual):
                 raise InvalidInputError(f"the usual log-probability of {key!r} must be finite, got {usual!r}")

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arguments import check_number, check_whole
 from difficulty.arithmetic.arrays import BoolArray
 from difficulty.belief.posterior import leads
 from difficulty.errors import InvalidInputError
@@ -103,8 +104,7 @@ class Agreement:
     count: int = 2
 
     def __post_init__(self) -> None:
-        if self.count < 1:
-            raise InvalidInputError(f"count must be at least 1, got {self.count}")
+        check_whole("count", self.count, least=1)
 
     def enough(self, evidence: Evidence) -> BoolArray:
         """Return where the leader has enough votes."""
@@ -135,8 +135,8 @@ class Share:
     least: int = 2
 
     def __post_init__(self) -> None:
-        if not 0 < self.share <= 1 or self.least < 1:
-            raise InvalidInputError(f"share must lie in (0, 1] and least be at least 1, got {self}")
+        check_number("share", self.share, "in (0, 1]")
+        check_whole("least", self.least, least=1)
 
     def enough(self, evidence: Evidence) -> BoolArray:
         """Return where the leader has the share."""
@@ -215,8 +215,7 @@ class Unanimous:
     window: int = 4
 
     def __post_init__(self) -> None:
-        if self.window < 1:
-            raise InvalidInputError(f"window must be at least 1, got {self.window}")
+        check_whole("window", self.window, least=1)
 
     def enough(self, evidence: Evidence) -> BoolArray:
         """Return where the latest window is unanimous."""

@@ -7,13 +7,13 @@ of the policy are the trainer's business.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Final, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from difficulty.arguments import check_number
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 from policies.groups.rate_belief import RATES, Drift, RateBelief
@@ -207,9 +207,8 @@ class GroupPlanner:
         """
         if (budget is None) == (price is None):
             raise InvalidBudgetError("give exactly one of budget and price")
-        for name, number in (("budget", budget), ("price", price)):
-            if number is not None and not (math.isfinite(number) and number >= 0):
-                raise InvalidBudgetError(f"{name} must be a finite number of at least 0, got {number!r}")
+        check_number("budget", budget, ">= 0", error=InvalidBudgetError)
+        check_number("price", price, ">= 0", error=InvalidBudgetError)
         ahead = self.belief.foreseen() if self.epoch else self.belief
         shares = ahead.shares if rows is None else ahead.shares[rows]
         lengths = self.lengths if rows is None else self.lengths[rows]

@@ -14,6 +14,7 @@ from typing import Final, cast
 
 import numpy as np
 
+from difficulty.arguments import check_number
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import ChainPool
@@ -138,8 +139,7 @@ def _learned_widths(n_samples: int) -> tuple[int, ...]:
 
 def _available(n: np.ndarray[tuple[int], np.dtype[np.int64]], share: float) -> int:
     """Return the largest pool size that a share of the prompts reaches."""
-    if not 0 < share <= 1:
-        raise InvalidInputError(f"share must lie in (0, 1], got {share!r}")
+    check_number("share", share, "in (0, 1]")
     n_needed = math.ceil(share * len(n) - _ROUNDING)
     return int(np.sort(n)[len(n) - n_needed])
 

@@ -11,8 +11,8 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
+from difficulty.arguments import check_choice
 from difficulty.arithmetic.arrays import FloatArray
-from difficulty.errors import InvalidInputError
 from difficulty.log.sample_pool import SamplePool
 
 Half: TypeAlias = Literal["all", "even", "odd"]
@@ -30,8 +30,7 @@ def half_pool(pool: SamplePool, half: Half, seed: int) -> SamplePool:
 
 
 def half_slice(half: Half) -> slice:
-    if half not in get_args(Half):
-        raise InvalidInputError(f"half must be one of {', '.join(get_args(Half))}, got {half!r}")
+    check_choice("half", half, get_args(Half))
     return {"all": slice(None), "even": slice(0, None, 2), "odd": slice(1, None, 2)}[half]
 
 

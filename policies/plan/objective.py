@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, TypeAlias, cast, get_args
 
-from difficulty.errors import InvalidInputError
+from difficulty.arguments import check_choice
 from difficulty.log.sample_log import SampleLog
 
 Objective: TypeAlias = Literal["accuracy", "coverage", "reward", "contrast", "variance"]
@@ -26,8 +26,7 @@ def check_objective(objective: str) -> Objective:
     >>> check_objective("coverage")
     'coverage'
     """
-    if objective not in OBJECTIVES:
-        raise InvalidInputError(f"objective must be one of {', '.join(OBJECTIVES)}; got {objective!r}")
+    check_choice("objective", objective, OBJECTIVES)
     return cast(Objective, objective)
 
 

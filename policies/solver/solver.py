@@ -13,8 +13,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
+from difficulty.arguments import check_whole
 from difficulty.errors import InvalidBudgetError
-from difficulty.log.arguments import check_whole
 from policies.solver.feasible import Feasible
 from policies.solver.reach import reach
 from policies.solver.solution import Solution

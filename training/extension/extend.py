@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arguments import check_choice, check_whole
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
@@ -121,8 +122,7 @@ def extend(
     UnknownGeneratorError
         When the generator is not in the log, or is in the bundle already.
     """
-    if n_next < 0:
-        raise InvalidInputError(f"n_next must be at least 0, got {n_next}")
+    check_whole("n_next", n_next)
     name = _new_name(bundle, log, generator)
     objective = check_objective(bundle.objective)
     if objective not in _KNOWN:
@@ -187,10 +187,7 @@ def extend(
 def _new_name(bundle: PolicyBundle, log: SampleLog, generator: str | None) -> str:
     new = [name for name in log.generators if name not in bundle.generators]
     if generator is not None:
-        if generator not in log.generators:
-            raise UnknownGeneratorError(
-                f"generator must be one of the log's, {', '.join(log.generators)}; got {generator!r}"
-            )
+        check_choice("generator", generator, log.generators, error=UnknownGeneratorError)
         if generator not in new:
             raise UnknownGeneratorError(
                 f"the bundle knows {generator!r} already; train it anew to learn more"

@@ -13,10 +13,11 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import numpy as np
 
+from difficulty.arguments import check_choice, check_whole
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
-from difficulty.log.arguments import check_log, check_whole
+from difficulty.log.arguments import check_log
 from difficulty.log.sample_log import SampleLog
 from policies.cost.budget import UNIT_TRAITS, check_unit
 from policies.cost.cost_model import CostModel
@@ -137,14 +138,11 @@ def savings(
         raise InvalidInputError(
             f"savings are told for answers, not for groups of rollouts ({objective}); train for them instead"
         )
-    if n_bootstrap < 100:
-        raise InvalidInputError(f"n_bootstrap must be at least 100 for a 95 % interval, got {n_bootstrap}")
-    if n is not None and n < 1:
-        raise InvalidInputError(f"n must be at least 1, got {n}")
-    if generator is not None and generator not in log.generators:
-        raise UnknownGeneratorError(
-            f"generator must be one of {', '.join(log.generators)}, which the log holds; got {generator!r}"
-        )
+    check_whole("n_bootstrap", n_bootstrap, least=100)
+    if n is not None:
+        check_whole("n", n, least=1)
+    if generator is not None:
+        check_choice("generator", generator, log.generators, error=UnknownGeneratorError)
     used = _sampled(valued(log, objective, reward=reward), seed)
     cost_unit = check_unit(unit or default_unit(used))
     model = replace(cost_model or CostModel(unit=cost_unit, generators=log.generators), unit=cost_unit)

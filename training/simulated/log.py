@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arguments import check_whole
 from difficulty.arithmetic.arrays import FloatArray
-from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 
@@ -71,11 +71,9 @@ def simulated_log(
     >>> simulated_log(3, n_samples=4)
     SampleLog(3 prompts, 2 generators, 24 samples; with text, answers, tokens)
     """
-    if min(n_prompts, n_samples, n_generators) < 1:
-        raise InvalidInputError(
-            f"n_prompts, n_samples and n_generators must be at least 1, got {n_prompts}, {n_samples} and "
-            f"{n_generators}"
-        )
+    check_whole("n_prompts", n_prompts, least=1)
+    check_whole("n_samples", n_samples, least=1)
+    check_whole("n_generators", n_generators, least=1)
     rng = np.random.default_rng(seed)
     n_terms = rng.integers(_FEWEST_TERMS, _MOST_TERMS + 1, size=n_prompts)
     shown = n_terms if text_tells else rng.permutation(n_terms)

@@ -11,8 +11,8 @@ from typing import Final, Literal, TypeAlias, get_args
 
 import numpy as np
 
+from difficulty.arguments import check_choice, check_whole
 from difficulty.arithmetic.arrays import FloatArray
-from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 
@@ -73,13 +73,10 @@ def simulated_rewards(
     >>> simulated_rewards(3, n_samples=4)
     SampleLog(3 prompts, 2 generators, 24 samples; with text, tokens, scores, rewards)
     """
-    if min(n_prompts, n_samples, n_generators) < 1:
-        raise InvalidInputError(
-            f"n_prompts, n_samples and n_generators must be at least 1, got {n_prompts}, {n_samples} and "
-            f"{n_generators}"
-        )
-    if judge not in get_args(Judge):
-        raise InvalidInputError(f"judge must be one of {', '.join(get_args(Judge))}, got {judge!r}")
+    check_whole("n_prompts", n_prompts, least=1)
+    check_whole("n_samples", n_samples, least=1)
+    check_whole("n_generators", n_generators, least=1)
+    check_choice("judge", judge, get_args(Judge))
     rng = np.random.default_rng(seed)
     kinds = rng.integers(len(_KINDS), size=n_prompts)
     shown = kinds if text_tells else rng.permutation(kinds)

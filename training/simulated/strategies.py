@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from difficulty.errors import InvalidInputError
+from difficulty.arguments import check_number, check_whole
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 from training.simulated.log import WRONG_SHARES
@@ -65,11 +65,11 @@ def simulated_strategies(
     >>> simulated_strategies(3, n_samples=4, n_chains=1, n_steps=2, sizes=(4,))
     SampleLog(3 prompts, 1 generator, 24 samples; with text, answers, tokens, scores, chains)
     """
-    if n_prompts < 1 or n_samples < 1 or min(n_chains, n_steps) < 0 or not search_odds > 0:
-        raise InvalidInputError(
-            "n_prompts and n_samples must be at least 1, n_chains and n_steps at least 0, search_odds above "
-            f"0; got {n_prompts}, {n_samples}, {n_chains}, {n_steps}, {search_odds}"
-        )
+    check_whole("n_prompts", n_prompts, least=1)
+    check_whole("n_samples", n_samples, least=1)
+    check_whole("n_chains", n_chains)
+    check_whole("n_steps", n_steps)
+    check_number("search_odds", search_odds, "above 0")
     rng = np.random.default_rng(seed)
     records: list[dict[str, object]] = []
 

@@ -17,9 +17,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from difficulty.arguments import check_choice, check_whole
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.errors import InvalidInputError
-from difficulty.log.arguments import check_log, check_whole
+from difficulty.log.arguments import check_log
 from difficulty.log.sample_log import SampleLog
 from planner.progress import Progress, silent
 from policies.cost.budget import check_unit
@@ -116,12 +117,10 @@ def compare_strategies(
     """
     if not 1 <= bins <= _MOST_BINS:
         raise InvalidInputError(f"bins must be between 1 and {_MOST_BINS}, got {bins}")
-    if difficulty not in DIFFICULTIES:
-        raise InvalidInputError(f"difficulty must be one of {', '.join(DIFFICULTIES)}; got {difficulty!r}")
+    check_choice("difficulty", difficulty, DIFFICULTIES)
     check_log(log)
     check_whole("seed", seed)
-    if n_bootstrap < 100:
-        raise InvalidInputError(f"n_bootstrap must be at least 100 for a 95 % interval, got {n_bootstrap}")
+    check_whole("n_bootstrap", n_bootstrap, least=100)
     tell = progress or silent
     name = choose_generator(log, generator)
     tell("curves", 0, 1)

@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from difficulty.arguments import check_choice
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
 from policies.course.allocation import Allocation, ParameterValue
@@ -58,10 +59,7 @@ def choose_generator(log: SampleLog, generator: str | None = None) -> str:
     """
     names = list(log.generators)
     if generator is not None:
-        if generator not in names:
-            raise InvalidInputError(
-                f"generator must be one of {', '.join(map(repr, names))}; got {generator!r}"
-            )
+        check_choice("generator", generator, names)
         return generator
     rich = [name for name in names if log.chains(name) is not None]
     rich += [name for name in dict.fromkeys(run.generator for run in log.runs()) if name not in rich]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias, get_args
 
+from difficulty.arguments import check_choice
 from difficulty.errors import InvalidInputError, InvalidLogError, require
 from difficulty.log.columns import LogColumns
 from difficulty.log.lines import lines_of
@@ -85,8 +86,7 @@ def frame_of_table(table: Mapping[str, Sequence[Any]], kind: FrameKind) -> Any:
     MissingDependencyError
         When the package is not installed.
     """
-    if kind not in get_args(FrameKind):
-        raise InvalidInputError(f"kind must be one of {', '.join(get_args(FrameKind))}; got {kind!r}")
+    check_choice("kind", kind, get_args(FrameKind))
     package = require(_EXTRAS[kind], extra="parquet" if kind == "arrow" else "frames")
     if kind == "arrow":
         return package.table(table)

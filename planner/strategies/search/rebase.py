@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from difficulty.errors import InvalidInputError
+from difficulty.arguments import check_number
 from planner.ports.outcome import Outcome
 from planner.strategies.flow import Flow
 from planner.strategies.search.rounds import search_rounds
@@ -44,8 +44,7 @@ class Rebase(TreeSettings):
     def __post_init__(self) -> None:
         # `super()` without arguments does not work in slotted dataclasses before Python 3.14.
         TreeSettings.__post_init__(self)
-        if not self.balance > 0:
-            raise InvalidInputError(f"balance must be above 0, got {self.balance}")
+        check_number("balance", self.balance, "above 0")
 
     def flow(self, task: Task) -> Flow[Outcome]:
         """Return the flow of one prompt."""

@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from difficulty.arguments import check_whole
 from difficulty.errors import InvalidInputError
 from planner.ports.outcome import Candidate, CandidateStatus, Outcome
 from planner.ports.ports import Completion, ScoreRequest
@@ -56,15 +57,11 @@ class TreeSettings:
     selection: SelectionRule = "weighted_best_of_n"
 
     def __post_init__(self) -> None:
-        if self.max_steps < 1 or not self.delimiter:
-            raise InvalidInputError(
-                "max_steps must be at least 1 and delimiter not empty, "
-                f"got {self.max_steps} and {self.delimiter!r}"
-            )
-        counts = {name: getattr(self, name) for name in _COUNTS if hasattr(self, name)}
-        if min(counts.values(), default=1) < 1:
-            names, given = " and ".join(counts), " and ".join(map(str, counts.values()))
-            raise InvalidInputError(f"{names} must be at least 1, got {given}")
+        if not self.delimiter:
+            raise InvalidInputError("delimiter must not be empty")
+        for name in ("max_steps", *_COUNTS):
+            if hasattr(self, name):
+                check_whole(name, getattr(self, name), least=1)
 
     @property
     def verifiers(self) -> tuple[str, ...]:

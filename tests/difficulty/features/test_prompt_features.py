@@ -99,7 +99,7 @@ def test_wrong_use_is_refused() -> None:
         PromptFeatures().fit(_PROMPTS, _HIDDEN).transform(_PROMPTS, _HIDDEN[:, :5])
     with pytest.raises(InvalidInputError, match=r"\(40, H\)"):
         PromptFeatures().fit(_PROMPTS, _HIDDEN[:7])
-    with pytest.raises(InvalidInputError, match=">= 0"):
+    with pytest.raises(InvalidInputError, match="at least 0"):
         PromptFeatures(embedding_dims=-1)
     arrays = features.to_arrays()
     with pytest.raises(InvalidInputError, match="train again"):

@@ -127,5 +127,5 @@ def test_bad_lines_are_still_refused(tmp_path: Path) -> None:
 
 
 def test_another_word_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="on_duplicate must be 'error' or 'first', got 'last'"):
+    with pytest.raises(InvalidInputError, match="on_duplicate must be one of error, first; got 'last'"):
         SampleLog.read(jsonl(tmp_path, FIRST), on_duplicate="last")  # type: ignore[arg-type]

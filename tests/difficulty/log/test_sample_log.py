@@ -176,7 +176,7 @@ def test_select_generators_drops_prompts_without_lines() -> None:
 def test_unknown_generators_are_named() -> None:
     log = make(record("a"))
     for call in (log.pool, log.chains, lambda name: log.select_generators([name])):
-        with pytest.raises(UnknownGeneratorError, match="'big', 'small'; got 'huge'"):
+        with pytest.raises(UnknownGeneratorError, match="one of big, small; got 'huge'"):
             call("huge")
 
 

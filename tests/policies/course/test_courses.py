@@ -77,8 +77,11 @@ def test_words_say_all_of_it() -> None:
         (lambda: Course(steps=(CHAIN,), selection=Selection(by="first_success")), "not revised"),
         (lambda: Step(generator="a", n=0), "1 to 1,000,000"),
         (lambda: Step(generator="a", strategy="beam_search"), "only a search"),
-        (lambda: Step(generator="a", kind="search"), "a search is one of"),
-        (lambda: Step(generator="a", kind="search", strategy="greedy"), "a search is one of"),
+        (lambda: Step(generator="a", kind="search"), "strategy of a search must"),
+        (
+            lambda: Step(generator="a", kind="search", strategy="greedy"),
+            "strategy of a search must",
+        ),
         (lambda: Step(generator="a", kind="swim"), "kind of a step"),  # type: ignore[arg-type]
         (lambda: Step(generator="a", params={"colour": 1}), "no parameter colour"),
         (lambda: Step(generator="a", params={"temperature": -1.0}), "number >= 0"),

@@ -283,7 +283,7 @@ def test_what_cannot_be_is_refused(bed: Bed) -> None:
         extend(bed.bundle, bed.labelled(10))
     with pytest.raises(UnknownGeneratorError, match="already"):
         extend(bed.bundle, bed.left, generator="model-0")
-    with pytest.raises(UnknownGeneratorError, match="one of the log's"):
+    with pytest.raises(UnknownGeneratorError, match="generator must be one of"):
         extend(bed.bundle, bed.left, generator="nobody")
     with pytest.raises(UnknownGeneratorError, match="has none"):
         extend(bed.bundle, bed.left.select_generators(["model-0"]))

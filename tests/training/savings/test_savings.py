@@ -164,7 +164,7 @@ def test_the_same_seed_gives_the_same_savings() -> None:
             {"generator": "other"},
             (30, 4),
             UnknownGeneratorError,
-            "one of m, which the log holds; got 'other'",
+            "one of m; got 'other'",
         ),
         ({}, (6, 4), InvalidInputError, "at least 10 prompts that differ"),
         ({"n_bootstrap": 3}, (30, 4), InvalidInputError, "n_bootstrap must be at least 100"),

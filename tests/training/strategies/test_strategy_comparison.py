@@ -261,7 +261,7 @@ def test_markdown_names_every_family_and_bin(report: StrategyComparison) -> None
     [
         ({"bins": 0}, "bins must be between 1 and 10"),
         ({"n_bootstrap": 10}, "at least 100"),
-        ({"generator": "other"}, "generator must be one of 'model'"),
+        ({"generator": "other"}, "generator must be one of model; got"),
         ({"difficulty": "guess"}, "difficulty must be one of observed, score"),
         ({"bins": 10}, "leave fewer than 4"),
     ],

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from difficulty.errors import InvalidInputError
+from difficulty.arguments import check_number
+from difficulty.errors import InvalidBudgetError, InvalidInputError
 from planner.collection.run import collect
 from planner.planner import Planner
 from planner.simulated import SimulatedBackend
@@ -67,7 +70,7 @@ def test_shares_halves_and_drivers_that_do_not_exist_are_refused() -> None:
     for call, words in (
         (lambda: build_menu(LOG, share=0.0), r"share must lie in \(0, 1\], got 0.0"),
         (lambda: build_menu(LOG, share=math.nan), r"share must lie in \(0, 1\], got nan"),
-        (lambda: measure_curves(LOG, menu, half=wrong), "half must be one of all, even, odd, got 'neither'"),
+        (lambda: measure_curves(LOG, menu, half=wrong), "half must be one of all, even, odd; got 'neither'"),
         (
             lambda: collect(["a"], "log.jsonl", generators={}, backend=SimulatedBackend(), driver=wrong),
             "driver must be one of",
@@ -75,3 +78,22 @@ def test_shares_halves_and_drivers_that_do_not_exist_are_refused() -> None:
     ):
         with pytest.raises(InvalidInputError, match=words):
             call()
+
+
+@pytest.mark.parametrize(
+    ("within", "allowed", "refused"),
+    [
+        ("above 0", (1e-9, 3, np.float64(2)), (0, -1, math.inf, math.nan, True, "1")),
+        (">= 0", (0, 0.5, np.int64(2)), (-1e-9, math.inf, math.nan, True, "1")),
+        ("in (0, 1]", (0.1, 1), (0, 1.1, math.nan, True)),
+        ("in (0, 1)", (0.1, 0.9), (0, 1, math.nan)),
+        ("in [0, 1]", (0, 1), (-0.1, 1.1, math.nan)),
+    ],
+)
+def test_numbers_are_held_to_their_range(within: Any, allowed: Any, refused: Any) -> None:
+    check_number("x", None, within)
+    for value in allowed:
+        check_number("x", value, within)
+    for value in refused:
+        with pytest.raises(InvalidBudgetError, match=rf"x must .*{re.escape(within)}, got"):
+            check_number("x", value, within, error=InvalidBudgetError)

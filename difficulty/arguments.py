@@ -1,0 +1,88 @@
+"""Arguments that many functions and settings take, checked at their door: numbers, and one of several names.
+
+What is wrong is an error that says what is allowed and what was given. What an argument means is left to
+whoever takes it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from numbers import Integral, Real
+from typing import Final, Literal, TypeAlias
+
+from difficulty.errors import InvalidInputError
+
+Range: TypeAlias = Literal["above 0", ">= 0", "in (0, 1]", "in (0, 1)", "in [0, 1]"]
+
+_WITHIN: Final[Mapping[Range, Callable[[float], bool]]] = {
+    "above 0": lambda value: 0 < value < math.inf,
+    ">= 0": lambda value: 0 <= value < math.inf,
+    "in (0, 1]": lambda value: 0 < value <= 1,
+    "in (0, 1)": lambda value: 0 < value < 1,
+    "in [0, 1]": lambda value: 0 <= value <= 1,
+}
+
+
+def check_number(
+    name: str, value: object, within: Range, *, error: type[InvalidInputError] = InvalidInputError
+) -> None:
+    """Refuse what is no finite number of a range; None, an argument that was left out, is none to refuse.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    value : object
+        What was given.
+    within : {"above 0", ">= 0", "in (0, 1]", "in (0, 1)", "in [0, 1]"}
+        What is allowed.
+    error : type
+        What to raise.
+
+    Examples
+    --------
+    >>> check_number("threshold", 0.6, "in (0, 1]")
+    """
+    if value is None:
+        return
+    if isinstance(value, bool) or not (isinstance(value, Real) and _WITHIN[within](float(value))):
+        sort = "lie" if within.startswith("in") else "be a finite number"
+        raise error(f"{name} must {sort} {within}, got {value!r}")
+
+
+def check_whole(
+    name: str, value: object, *, least: int = 0, error: type[InvalidInputError] = InvalidInputError
+) -> None:
+    """Refuse what is no whole number from `least` on.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    value : object
+        What was given.
+    least : int
+        The smallest that is allowed.
+    error : type
+        What to raise.
+
+    Examples
+    --------
+    >>> check_whole("n_trials", 5, least=1)
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise error(f"{name} must be at least {least} and a whole number, got {value!r}")
+
+
+def check_choice(
+    name: str, value: str, allowed: Collection[str], *, error: type[InvalidInputError] = InvalidInputError
+) -> None:
+    """Refuse what is none of the allowed names.
+
+    Examples
+    --------
+    >>> check_choice("scope", "batch", ("prompt", "batch"))
+    """
+    if value not in allowed:
+        raise error(f"{name} must be one of {', '.join(allowed)}; got {value!r}")
