@@ -25,6 +25,7 @@ from difficulty.errors import InvalidBundleError
 from difficulty.features.prompt_features import PromptFeatures
 from difficulty.generator import Generator
 from difficulty.log.known_texts import KnownTexts
+from difficulty.log.lines import generator_record
 from difficulty.prompt import Prompt
 from planner.bundle.array_file import pack
 from planner.bundle.checks import TABLE
@@ -134,7 +135,7 @@ class PolicyBundle:
             policy_bundle=SCHEMA,
             objective=self.objective,
             unit=self.unit,
-            generators={name: _settings(generator) for name, generator in self.generators.items()},
+            generators={name: generator_record(generator) for name, generator in self.generators.items()},
             courses=[course_to_plain(course) for course in self.table.courses],
             prompt_token_fit=dict(self.prompt_token_fit),
             training=dict(self.training),
@@ -212,9 +213,3 @@ def family_hash(name: str) -> int:
 def table_arrays() -> list[str]:
     """Return the names of the arrays of a table."""
     return [item.name for item in fields(CourseTable) if item.name not in ("courses", "slots")]
-
-
-def _settings(generator: Generator) -> dict[str, Any]:
-    settings = msgspec.to_builtins(generator)
-    del settings["name"]
-    return {key: value for key, value in settings.items() if value is not None}

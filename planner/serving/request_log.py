@@ -11,12 +11,12 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
-
-import msgspec
+from typing import Final, Literal, TypeAlias
 
 from difficulty.generator import Generator
+from difficulty.log.lines import encode_header
 from difficulty.log.redaction import REMOVED, SERVER
+from difficulty.log.wire import LineWire, SampleWire, encode_json
 from difficulty.logger import logger_of
 from difficulty.prompt import Prompt
 from planner.files.append import AppendFile
@@ -25,8 +25,6 @@ from planner.ports.ports import AnswerExtractor, Completion
 
 _LOG: Final = logger_of("planner.serving")
 Labels: TypeAlias = Literal["none", "agreement"]
-
-_SAMPLE_LOG: Final = 1
 
 
 class RequestLog:
@@ -91,17 +89,15 @@ class RequestLog:
             ]
             if not samples:
                 continue
-            line: dict[str, Any] = {
-                "prompt_id": f"{prompt.id}/{plan_id}",
-                "group": prompt.id,
-                "prompt": self._clean(prompt.content or ""),
-                "generator": name,
-                "samples": samples,
-            }
-            tokens = next((one.prompt_tokens for one in completions if one.prompt_tokens), None)
-            if tokens is not None:
-                line["prompt_tokens"] = tokens
-            lines += msgspec.json.encode(line) + b"\n"
+            line = LineWire(
+                prompt_id=f"{prompt.id}/{plan_id}",
+                generator=name,
+                prompt=self._clean(prompt.content or ""),
+                group=prompt.id,
+                prompt_tokens=next((one.prompt_tokens for one in completions if one.prompt_tokens), None),
+                samples=samples,
+            )
+            lines += encode_json(line) + b"\n"
         if lines:
             try:
                 self._append(lines)
@@ -114,17 +110,15 @@ class RequestLog:
             self._file.close()
             self._file = None
 
-    def _sample(self, one: Completion, answer: str | None, right: str | None) -> dict[str, Any]:
-        sample: dict[str, Any] = {"output_tokens": one.output_tokens, "finish": one.finish_reason}
-        if answer is not None:
-            sample["answer"] = self._clean(answer)
-        if right is not None:
-            sample["correct"] = answer == right
-        if one.mean_logprob is not None:
-            sample["mean_logprob"] = one.mean_logprob
-        if self._texts:
-            sample["text"] = self._clean(one.text)
-        return sample
+    def _sample(self, one: Completion, answer: str | None, right: str | None) -> SampleWire:
+        return SampleWire(
+            answer=None if answer is None else self._clean(answer),
+            correct=None if right is None else answer == right,
+            output_tokens=one.output_tokens,
+            mean_logprob=one.mean_logprob,
+            finish=one.finish_reason,
+            text=self._clean(one.text) if self._texts else None,
+        )
 
     def _clean(self, text: str) -> str:
         for pattern in self._removed:
@@ -142,19 +136,7 @@ class RequestLog:
             self._file.recover(lambda line, number: None)
             self._size = self._path.stat().st_size
             if not self._size:
-                header = msgspec.json.encode(
-                    {
-                        "sample_log": _SAMPLE_LOG,
-                        "generators": {name: _settings(one) for name, one in self._generators.items()},
-                        "about": {"source": SERVER, "labels": self._labels},
-                    }
-                )
-                lines = header + b"\n" + lines
+                about = {"source": SERVER, "labels": self._labels}
+                lines = encode_header(self._generators, about) + b"\n" + lines
         self._file.append(lines)
         self._size += len(lines)
-
-
-def _settings(generator: Generator) -> dict[str, Any]:
-    """Return the settings of a generator that are known."""
-    plain: dict[str, Any] = msgspec.to_builtins(generator)
-    return {name: value for name, value in plain.items() if value is not None and name != "name"}
