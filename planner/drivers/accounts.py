@@ -40,7 +40,7 @@ class Account:
         Set aside of the run's `max_cost` until the prompt's first request is sent: other prompts do not
         spend it.
     kept : bool
-        Whether the reserve is for its last resort alone, and not for what is asked for before a refusal.
+        Whether the reserve is for its last resort alone, and not for what is asked for before.
     refused : bool
         Whether it was refused money for a sample.
     failed : bool

@@ -178,11 +178,7 @@ class Ledger:
         account.reserve = 0.0
 
     def give_way(self, account: Account) -> None:
-        """Set nothing aside for a prompt that was refused, where what is left does not do for all.
-
-        What is kept for its last resort is that one's now.
-        """
-        account.kept = False
+        """Set nothing aside for a prompt that was refused, where what is left does not do for all."""
         most = self.limits.max_cost
         if most is not None and self.committed + self.set_aside > most:
             self.release(account)

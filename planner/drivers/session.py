@@ -157,10 +157,13 @@ class Session:
 
     def _advance(self, arrivals: tuple[Arrival, ...] | None) -> tuple[Ask, ...]:
         try:
-            return next(self._flow) if arrivals is None else self._flow.send(arrivals)
+            asks = next(self._flow) if arrivals is None else self._flow.send(arrivals)
         except StopIteration as stop:
             self.outcome = stop.value
             return ()
+        if any(ask.last for ask in asks):
+            self.account.kept = False
+        return asks
 
 
 async def delivered(session: Session, arrivals: Sequence[Arrival]) -> tuple[Ask, ...]:

@@ -75,8 +75,11 @@ class Drawn:
             )
         return self.generators[name]
 
-    def add(self, steps: Sequence[Step]) -> Flow[bool]:
-        """Draw steps of one kind together, and return whether a cap has refused some of it."""
+    def add(self, steps: Sequence[Step], *, last: bool = False) -> Flow[bool]:
+        """Draw steps of one kind together, and return whether a cap has refused some of it.
+
+        `last` says that it is the last resort of a course that a cap has ended.
+        """
         self.n_steps += len(steps)
         if steps[0].kind == "revise":
             return (yield from self._extend(steps))
@@ -84,7 +87,7 @@ class Drawn:
         # A task that caps its requests sends one after another.
         batches = [requests] if self.task.wave_size is None else [[request] for request in requests]
         for batch in batches:
-            refused = yield from self._sample(batch)
+            refused = yield from self._sample(batch, last=last)
             if refused or self.accepted is not None:
                 return refused
         return False
@@ -167,7 +170,7 @@ class Drawn:
             )
         return requests
 
-    def _sample(self, requests: Sequence[SampleRequest]) -> Flow[bool]:
+    def _sample(self, requests: Sequence[SampleRequest], *, last: bool) -> Flow[bool]:
         chosen = self.course.selection
         sources = [request.generator.name for request in requests for _ in range(request.n)]
         if chosen.checker is not None:
@@ -176,7 +179,7 @@ class Drawn:
             )
             self._keep(found, sources, chained=False)
             return refused
-        rows = yield from draw(requests)
+        rows = yield from draw(requests, last=last)
         replies = [reply for row in rows for reply in row]
         self._keep([self.task.candidate(reply) for reply in replies], sources, chained=False)
         return any(isinstance(reply, Failure) and reply.refused for reply in replies)

@@ -29,10 +29,13 @@ class Ask:
         What is asked for.
     one_by_one : bool
         Each completion is wanted as soon as it is there, so that a driver may send them apart.
+    last : bool
+        It is the last resort of a flow that a cap has ended.
     """
 
     request: Request
     one_by_one: bool = False
+    last: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,9 +109,11 @@ def gather(asks: Sequence[Ask]) -> Flow[dict[tuple[Ask, int], Completion | tuple
     return replies
 
 
-def draw(requests: Sequence[SampleRequest]) -> Flow[tuple[tuple[Completion | Failure, ...], ...]]:
+def draw(
+    requests: Sequence[SampleRequest], *, last: bool = False
+) -> Flow[tuple[tuple[Completion | Failure, ...], ...]]:
     """Ask for samples and wait for all of them, aligned with `requests`, each in order of its completions."""
-    asks = [Ask(request) for request in requests]
+    asks = [Ask(request, last=last) for request in requests]
     replies = yield from gather(asks)
     result = []
     for ask, request in zip(asks, requests, strict=True):

@@ -139,7 +139,7 @@ class Follow:
         """Ask for one cheap sample where nothing has answered yet and a cap has ended the course."""
         answered = any(candidate.answer is not None for candidate in drawn.candidates)
         if self.last_resort is not None and not answered and self.course.selection.checker is None:
-            yield from drawn.add((Step(generator=self.last_resort),))
+            yield from drawn.add((Step(generator=self.last_resort),), last=True)
 
 
 def _rounds(course: Course) -> list[tuple[Step, ...]]:

@@ -16,16 +16,18 @@ from planner.drivers.session import DriverName
 from planner.planning.batch import LAST_RESORT
 from planner.planning.preparer import Preparer
 from planner.planning.request import Request
+from planner.ports.outcome import Outcome
 from planner.running.parts import LeastAnswer
 from planner.running.run_plans import run_plans
 from planner.simulated import SimulatedBackend, SimulatedExtractor, SimulatedVerifier
-from policies.cost.budget import Budget
+from policies.cost.budget import Budget, Unit
 from policies.cost.cost_model import CostModel
 from policies.course.allocate import summary_of
 from policies.course.course import Course, Step, waves
 from policies.plan.plan import AllocationPlan
 
 GENERATORS = {"tiny": Generator(name="tiny", max_output_tokens=400)}
+both = pytest.mark.parametrize("driver", ["lockstep", "concurrent"])
 SEARCH = Step(
     generator="tiny",
     n=4,
@@ -35,42 +37,62 @@ SEARCH = Step(
 )
 
 
-@pytest.mark.parametrize("driver", ["lockstep", "concurrent"])
+def run_alone(
+    course: Course, seed: int, *, unit: Unit, limit: float, least: float, driver: DriverName
+) -> Outcome:
+    prompt = Prompt(id=f"p{seed}", text="?", prompt_tokens=20)
+    plan = AllocationPlan(
+        prompt_id=prompt.id,
+        allocation=summary_of(course),
+        course=course,
+        expected_accuracy=0.6,
+        accuracy_interval=(0.5, 0.7),
+        expected_cost=limit,
+        unit=unit,
+    )
+    (outcome,) = asyncio.run(
+        run_plans(
+            [plan],
+            [prompt],
+            backend=SimulatedBackend(n_steps=3, mean_output_tokens=40),
+            generators=GENERATORS,
+            cost_model=CostModel(unit=unit),
+            budget=Budget(limit=limit, unit=unit, scope="batch"),
+            least=[LeastAnswer("tiny", least)],
+            verifier=SimulatedVerifier(),
+            extractor=SimulatedExtractor(),
+            driver=driver,
+            seed=seed,
+        )
+    )
+    assert outcome.cost is not None and outcome.cost <= limit
+    return outcome
+
+
+@both
 @pytest.mark.parametrize("probe", [False, True], ids=["alone", "after a probe"])
 def test_a_search_that_is_cut_by_its_budget_ends_with_a_cheap_answer(driver: DriverName, probe: bool) -> None:
     course = Course(steps=((*waves("tiny", (1,)), SEARCH) if probe else (SEARCH,)))
-    answered, cut = 0, 0
-    for seed in range(25):
-        prompt = Prompt(id=f"p{seed}", text="?", prompt_tokens=20)
-        plan = AllocationPlan(
-            prompt_id=prompt.id,
-            allocation=summary_of(course),
-            course=course,
-            expected_accuracy=0.6,
-            accuracy_interval=(0.5, 0.7),
-            expected_cost=400.0,
-            unit="output_tokens",
+    outcomes = [
+        run_alone(course, seed, unit="output_tokens", limit=320.0, least=40.0, driver=driver)
+        for seed in range(25)
+    ]
+    # One sample in five is longer than what is kept for it, and its answer is cut.
+    assert sum(outcome.stop_reason == "budget" for outcome in outcomes) > 15
+    assert sum(outcome.answer is not None for outcome in outcomes) >= 19
+
+
+@both
+@pytest.mark.parametrize("limit", [11.0, 12.0])
+def test_no_request_of_a_search_takes_what_is_kept_for_its_last_resort(
+    driver: DriverName, limit: float
+) -> None:
+    wide = replace(SEARCH, n=8, params={"beam_width": 4})
+    for seed in range(12):
+        outcome = run_alone(
+            Course(steps=(wide,)), seed, unit="samples", limit=limit, least=1.0, driver=driver
         )
-        (outcome,) = asyncio.run(
-            run_plans(
-                [plan],
-                [prompt],
-                backend=SimulatedBackend(n_steps=3, mean_output_tokens=40),
-                generators=GENERATORS,
-                cost_model=CostModel(unit="output_tokens"),
-                budget=Budget(limit=320.0, unit="output_tokens", scope="batch"),
-                least=[LeastAnswer("tiny", 40.0)],
-                verifier=SimulatedVerifier(),
-                extractor=SimulatedExtractor(),
-                driver=driver,
-                seed=seed,
-            )
-        )
-        assert outcome.usage.output_tokens <= 320
-        cut += outcome.stop_reason == "budget"
-        answered += outcome.answer is not None
-    # One sample in seven is longer than what is kept for it, and its answer is cut.
-    assert cut > 15 and answered >= 19
+        assert outcome.answer is not None
 
 
 def test_a_search_of_few_prompts_is_planned_with_money_for_an_answer(trained: Any) -> None:
