@@ -23,12 +23,13 @@ from difficulty.prompt import Prompt, as_prompts
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.bundle.restriction import restrict
 from planner.drivers.blocking import blocking
+from planner.planning.cold_start import ColdStart
 from planner.planning.frontier import FrontierPoint, frontier_of
 from planner.planning.groups import first_groups
 from planner.planning.menu import CHUNK
 from planner.planning.preparer import Preparer
 from planner.planning.request import Request
-from planner.planning.untrained import untrained_bundle
+from planner.planning.untrained import cold_start as untrained_start
 from policies.answering.answering import AnswerPrice
 from policies.cost.budget import Budget, check_unit
 from policies.cost.cost_model import CostModel
@@ -62,19 +63,23 @@ class Planner:
         Predicts seconds; needed for budgets in ``seconds``.
     hidden_states : HiddenStates, optional
         Reads prompts with the language model that the bundle was trained with; needed for such bundles only.
+    cold_start : ColdStart, optional
+        What `untrained` plans from: a run under a budget learns from its first answers how often such prompts
+        agree.
 
     Examples
     --------
     >>> planner = Planner.untrained()
     >>> plan, = planner.plan(["What is 6 times 7?"], budget=Budget(limit=8, unit="samples"))
     >>> plan.allocation.n, str(plan.course.stop)
-    (32, 'until 4 agree')
+    (32, 'until 3 agree')
     """
 
     bundle: PolicyBundle
     cost_model: CostModel | None = None
     decode: DecodeModel | None = None
     hidden_states: HiddenStates | None = None
+    cold_start: ColdStart | None = None
     _preparer: Preparer = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -83,6 +88,7 @@ class Planner:
             cost_model=self.cost_model,
             decode=self.decode,
             hidden_states=self.hidden_states,
+            start=self.cold_start,
         )
         object.__setattr__(self, "_preparer", preparer)
 
@@ -152,15 +158,14 @@ class Planner:
             When no generator is named, one is named twice, a number is out of range, or groups of rollouts
             are asked for: `policies.groups.group_planner.GroupPlanner` starts without a bundle.
         """
-        return cls(
-            bundle=untrained_bundle(
-                generators,
-                objective=objective,
-                output_tokens_per_sample=output_tokens_per_sample,
-                output_tokens=output_tokens,
-                max_samples=max_samples,
-            )
+        start = untrained_start(
+            generators,
+            objective=objective,
+            output_tokens_per_sample=output_tokens_per_sample,
+            output_tokens=output_tokens,
+            max_samples=max_samples,
         )
+        return cls(bundle=start.bundle, cold_start=start)
 
     def plan(
         self,
@@ -328,6 +333,7 @@ class Planner:
             cost_model=model,
             budget=budget,
             replan=None if budget is None or asked.withholds else ready,
+            learner=ready if ready.learns and not asked.withholds else None,
             least=None if least is None else [LeastAnswer(*one) for one in least],
             levels=None
             if budget is None or one_shot or max_rounds is not None or asked.withholds

@@ -142,7 +142,7 @@ class Desk:
             for number, outcome in self._outcomes.items()
             if outcome.stop_reason in ("satisfied", "failed")
         }
-        return Standing(done, running, self.ledger.lost_cost, settled)
+        return Standing(done, running, self.ledger.lost_cost, settled, self._outcomes)
 
     def open(self, number: int) -> Session | None:
         """Return the session of a task, or None where its final outcome is in the run log."""

@@ -7,8 +7,10 @@ Without turns, all tasks are opened in their order; who plans anew under a budge
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
+from planner.ports.outcome import Outcome
 from planner.strategies.task import Task
 
 
@@ -23,12 +25,15 @@ class Standing(NamedTuple):
         What cancelled requests may have cost beside that: nobody counted it.
     settled : set of int
         Prompts that are done and need no more: satisfied, or failed.
+    outcomes : mapping of int to Outcome
+        Of the prompts that are done.
     """
 
     closed: Mapping[int, float]
     open: Mapping[int, float]
     lost: float
     settled: Set[int] = frozenset()
+    outcomes: Mapping[int, Outcome] = MappingProxyType({})
 
 
 class Turn(NamedTuple):

@@ -7,18 +7,21 @@ level of it. Restrictions and units are settled before, by `planner.planner`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.belief.weighing import ReferenceColumns
 from difficulty.errors import InvalidBudgetError
 from difficulty.prompt import Prompt
-from planner.planning.menu import Chooser, Menu
+from planner.planning.cold_start import ColdStart
+from planner.planning.menu import Chooser, Likeness, Menu, menu_of
 from planner.planning.plans import Writer
 from planner.planning.request import Request
 from planner.planning.until_right import UntilRight, until_right
+from planner.ports.outcome import Outcome
 from policies.choice.levels import Levelled, reach, spend
 from policies.plan.plan import AllocationPlan
 
@@ -32,7 +35,8 @@ _AT_ONCE: Final = 0.5
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Batch:
-    """N prompts with what each would take; implements `planner.running.parts.Replan`.
+    """N prompts with what each would take; implements `planner.running.parts.Replan` and
+    `planner.running.parts.Learner`.
 
     Parameters
     ----------
@@ -48,6 +52,8 @@ class Batch:
         The one price of the menu; all of the policy's by default.
     seed : int
         Decides between prompts that are equally worth more compute.
+    start : ColdStart, optional
+        What plans without a log are made from, which the answers of the batch tell anew.
     """
 
     prompts: Sequence[Prompt]
@@ -56,6 +62,7 @@ class Batch:
     writer: Writer
     price: float | None = None
     seed: int = 0
+    start: ColdStart | None = None
 
     def plans(self, asked: Request) -> list[AllocationPlan]:
         """Return plans for what was asked: a budget, a target, or else the price.
@@ -122,6 +129,39 @@ class Batch:
             cheapest = self.menu.cost[at].argmin(axis=1)
             found = Levelled(cheapest, float(self.chooser.policy.prices[0]))
         return self._written(at, found)
+
+    @property
+    def learns(self) -> bool:
+        """Whether answers of some prompts say anything about plans of the others: where there is no log."""
+        return self.start is not None and self.price is None
+
+    def learn(self, plans: Sequence[AllocationPlan], outcomes: Sequence[Outcome]) -> Batch:
+        """Return the batch as it is planned after some of its prompts were answered."""
+        if self.start is None:
+            return self
+        weights = self.start.weights(plans, outcomes)
+        expectation = self.chooser.expectation
+        told = ReferenceColumns((weights @ expectation.measured.values)[None])
+        policy = self.start.policy(weights).columns(self.chooser.place)
+        chooser = replace(
+            self.chooser,
+            policy=policy,
+            expectation=replace(expectation, measured=told),
+            by_text=policy.by_text,
+        )
+        menu = menu_of(chooser, self.prompts, Likeness.unknown)
+        return replace(self, chooser=chooser, menu=menu, writer=replace(self.writer, telling=policy.telling))
+
+    def expected(self, rows: Sequence[int], plans: Sequence[AllocationPlan]) -> list[float]:
+        """Return what plans of some prompts are expected to cost, by what is known now."""
+        expectation = self.chooser.expectation
+        prompts = [self.prompts[row] for row in rows]
+        _, cost = expectation.expect_alike(expectation.sent(prompts), len(prompts))
+        column = {course: at for at, course in enumerate(expectation.courses)}
+        return [
+            float(cost[at, column[plan.course]]) if plan.course in column else plan.expected_cost
+            for at, plan in enumerate(plans)
+        ]
 
     def least(self) -> list[tuple[str, float]] | None:
         """Return generator and cost of each prompt's least costly single sample; None where none is known."""

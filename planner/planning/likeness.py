@@ -53,10 +53,10 @@ class Likenesses:
         """Return what is believed of N prompts."""
         bundle = self.bundle
         if bundle.features is None or bundle.belief is None:
-            return Likeness(None, None, None, np.full(len(prompts), 0.5))
+            return Likeness.unknown(prompts)
         useful = bundle.policy.reads_text
         if hidden_states is not None and not useful:  # familiarity alone is not worth a model's reading
-            return Likeness(None, None, None, np.full(len(prompts), 0.5))
+            return Likeness.unknown(prompts)
         features = self._features(prompts, hidden_states)
         if not useful:
             return Likeness(None, None, bundle.belief.familiarity(features), np.full(len(prompts), 0.5))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,11 @@ class Likeness(NamedTuple):
     sharp: Weighing | None
     familiarity: FloatArray | None
     ease: FloatArray
+
+    @classmethod
+    def unknown(cls, prompts: Sequence[Prompt]) -> Self:
+        """Return what is believed where text says nothing."""
+        return cls(None, None, None, np.full(len(prompts), 0.5))
 
 
 class Taken(NamedTuple):

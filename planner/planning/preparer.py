@@ -21,6 +21,7 @@ from difficulty.prompt import Prompt
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.planning.at_risk import Panels, plan_at_risk
 from planner.planning.batch import Batch
+from planner.planning.cold_start import ColdStart
 from planner.planning.expectation import Expectation, Lengths
 from planner.planning.likeness import Likenesses
 from planner.planning.menu import CHUNK, Chooser, Menu, menu_of
@@ -54,6 +55,7 @@ class Preparer:
     cost_model: CostModel | None = None
     decode: DecodeModel | None = None
     hidden_states: HiddenStates | None = None
+    start: ColdStart | None = None
     _likeness: Likenesses = field(init=False, repr=False)
     _priced: dict[Unit, Expectation] = field(init=False, repr=False, default_factory=dict)
     _within: dict[tuple[bool, int | None, bool], NDArray[np.bool_]] = field(
@@ -94,6 +96,7 @@ class Preparer:
             ),
             price=price,
             seed=asked.seed,
+            start=self.start,
         )
 
     def reading(self, prompts: Sequence[Prompt], unit: Unit) -> Reading:

@@ -14,42 +14,27 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from difficulty.arguments import check_number, check_whole
-from difficulty.arithmetic.arrays import FloatArray
 from difficulty.belief.reference_prompts import ReferencePrompts
 from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
-from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle
-from policies.choice.course_policy import CoursePolicy
-from policies.choice.telling import Telling
+from planner.planning.cold_start import ColdStart, levels_of
+from planner.planning.made_up import MadeUp
 from policies.course.course import Course, waves
 from policies.course.selection import Selection
 from policies.course.stop import Agreement, Beta, Evidence, Share, Success, Unanimous
 from policies.plan.objective import GROUP_OBJECTIVES, Objective, check_objective
-from policies.solver.hull import upper_hull
-from policies.table.recorded import Recorded
 from policies.table.replay import replay
 
-_N_PROMPTS: Final = 240
-_WRONG_ANSWERS: Final = 8
-_SCATTER: Final = 0.3
-_ABSTAINS: Final = 0.03
-# Log-odds by which the strongest generator is better than the cheapest.
-_STRONGER: Final = 1.0
-_SEED: Final = 20
 _MOST_SAMPLES: Final = 128
-_N_ORDERS: Final = 12
 # Samples that are drawn one by one until any answers at all.
 _FIRST_ANSWER: Final = 4
 # Cap of the first level that looks for agreement: where answers never agree, it is all that is lost.
 _FEW: Final = 6
 _WINDOW: Final = 5
 _CAPS: Final = (2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64, 100)
-# What the dearest level is told to be worth more than made-up prompts say, so that no level is left out.
-_BENT: Final = 0.002
 # Of English text, in the usual vocabularies.
 _CHARACTERS_PER_TOKEN: Final = 4
 
@@ -97,15 +82,15 @@ def shipped_rules(generators: Sequence[str], *, max_samples: int) -> dict[str, C
     return rules
 
 
-def untrained_bundle(
+def cold_start(
     generators: Sequence[str],
     *,
     objective: Objective,
     output_tokens_per_sample: float,
     output_tokens: Mapping[str, float] | None = None,
     max_samples: int = 32,
-) -> PolicyBundle:
-    """Return the bundle; plans draw from the first and the last generator.
+) -> ColdStart:
+    """Return what to start from; plans draw from the first and the last generator.
 
     Parameters
     ----------
@@ -130,48 +115,37 @@ def untrained_bundle(
     _check(generators, output_tokens_per_sample, output_tokens or {}, max_samples)
     lengths = {name: (output_tokens or {}).get(name, output_tokens_per_sample) for name in generators}
     drawn = tuple(dict.fromkeys((generators[0], generators[-1])))
-    log = _made_up(len(drawn), max_samples)
+    made_up = MadeUp.of(len(drawn))
+    recorded = made_up.recorded(max_samples)
     levels, static = _levels(drawn, max_samples, coverage=objective == "coverage")
     # Values are those of made-up generators, whatever their names.
-    names = dict(zip(drawn, log.generators, strict=True))
-    table = replay(
-        Recorded.of(log, n_orders=_N_ORDERS), [_of(course, names) for course in (*levels, *static)]
-    )
-    slots = table.slots
-    tokens = table.samples * np.array(
-        [lengths[drawn[list(log.generators).index(name)]] for name in slots.generator], dtype=np.float32
-    )
-    named = replace(slots, generator=tuple(drawn[list(log.generators).index(n)] for n in slots.generator))
-    table = replace(table, courses=(*levels, *static), slots=named, output_tokens=tokens)
-    value = table.value.mean(axis=0, dtype=float)
-    cost = slots.total(tokens.mean(axis=0, dtype=float)[None], len(table.courses))[0]
-    kept, told = _concave(value[: len(levels)], cost[: len(levels)])
-    prices = _prices(told, cost[kept])
-    references = np.ones((1, len(generators)), dtype=np.int64)
-    counts = log.counts()
-    return PolicyBundle(
+    names = dict(zip(drawn, recorded.samples, strict=True))
+    table = replay(recorded, [_of(course, names) for course in (*levels, *static)])
+    own = dict(zip(names.values(), drawn, strict=True))
+    slots = replace(table.slots, generator=tuple(own[name] for name in table.slots.generator))
+    tokens = table.samples * np.array([lengths[name] for name in slots.generator], dtype=np.float32)
+    table = replace(table, courses=(*levels, *static), slots=slots, output_tokens=tokens)
+    right = recorded.samples[names[drawn[-1]]].correct[:, 0].sum(axis=1).astype(np.int64)
+    bundle = PolicyBundle(
         objective=objective,
         unit="output_tokens",
         generators={name: Generator(name=name) for name in generators},
-        policy=CoursePolicy(
-            prices=prices,
-            offered=kept[:, None] == np.arange(len(table.courses)),
-            telling=replace(Telling.plain(len(kept)), offset=told - value[kept]),
-        ),
+        policy=levels_of(table, len(levels), np.full(len(table.value), 1 / len(table.value))),
         table=table,
-        deployed=np.isin(np.arange(len(table.courses)), [*kept, *range(len(levels), len(table.courses))]),
+        deployed=np.ones(len(table.courses), dtype=bool),
         references=ReferencePrompts(
             generators=tuple(generators),
-            n=counts.n[:, -1:] * references,
-            n_correct=counts.n_correct[:, -1:] * references,
-            output_tokens=np.tile([lengths[name] for name in generators], (_N_PROMPTS, 1)),
+            n=np.full((len(right), len(generators)), max_samples),
+            n_correct=np.repeat(right[:, None], len(generators), axis=1),
+            output_tokens=np.tile([lengths[name] for name in generators], (len(table.value), 1)),
         ),
-        prompt_tokens=np.full((_N_PROMPTS, len(generators)), np.nan),
+        prompt_tokens=np.full((len(table.value), len(generators)), np.nan),
         features=None,
         belief=None,
         prompt_token_fit=dict.fromkeys(generators, (0.0, 1 / _CHARACTERS_PER_TOKEN)),
         training={},
     )
+    return ColdStart(bundle=bundle, made_up=made_up, generators=drawn, n_levels=len(levels))
 
 
 def _check_objective(objective: str) -> None:
@@ -245,51 +219,4 @@ def _of(course: Course, names: Mapping[str, str]) -> Course:
     """Return a course with other names of its generators."""
     return replace(
         course, steps=tuple(replace(step, generator=names[step.generator]) for step in course.steps)
-    )
-
-
-def _concave(value: FloatArray, cost: FloatArray) -> tuple[NDArray[np.intp], FloatArray]:
-    """Return the levels in order of cost, and what they are told to be worth: on their hull, slightly bent.
-
-    Made-up prompts cannot tell which rule is best at which cost, so that none of them is left out but those
-    that cost no less than another and are worth less than the cheapest.
-    """
-    order = np.argsort(cost, kind="stable")
-    kept = order[np.concatenate([[True], np.diff(cost[order]) > 1e-9 * cost[order][:-1]])]
-    hull = kept[upper_hull(value[None, kept], cost[None, kept])[0]]
-    first = int(np.flatnonzero(kept == hull[0])[0])
-    kept = kept[first:]
-    whole = np.interp(cost[kept], cost[hull], value[hull])
-    share = np.log(cost[kept] / cost[kept[0]]) / max(float(np.log(cost[kept[-1]] / cost[kept[0]])), 1e-12)
-    return np.asarray(kept), (whole + _BENT * share).clip(0.0, 1.0)
-
-
-def _prices(told: FloatArray, cost: FloatArray) -> FloatArray:
-    """Return falling prices at each of which one level is best."""
-    slopes = np.diff(told) / np.diff(cost)
-    if not len(slopes):
-        return np.array([1 / max(float(cost[0]), 1e-12)])
-    between = np.sqrt(slopes[:-1] * slopes[1:])
-    return np.concatenate([[2 * slopes[0]], between, [slopes[-1] / 2]])
-
-
-def _made_up(n_generators: int, n_samples: int) -> SampleLog:
-    """Return a log of made-up prompts, the last generator stronger than the first."""
-    rng = np.random.default_rng(_SEED)
-    log_odds = rng.uniform(-4, 4, _N_PROMPTS)
-    spread = rng.dirichlet(np.full(_WRONG_ANSWERS, _SCATTER), _N_PROMPTS)
-    records = []
-    for number in range(n_generators):
-        gained = _STRONGER * (number - (n_generators - 1) / 2)
-        for row, odds in enumerate(log_odds + gained):
-            right = rng.random(n_samples) < 1 / (1 + np.exp(-odds))
-            wrong = rng.choice(_WRONG_ANSWERS, size=n_samples, p=spread[row])
-            silent = rng.random(n_samples) < _ABSTAINS
-            samples = [
-                {"answer": "right" if ok else None if mute else f"wrong {w}", "correct": bool(ok)}
-                for ok, w, mute in zip(right, wrong, silent, strict=True)
-            ]
-            records.append({"prompt_id": str(row), "generator": f"made up {number}", "samples": samples})
-    return SampleLog.from_records(
-        records, {f"made up {n}": Generator(name=f"made up {n}") for n in range(n_generators)}
     )

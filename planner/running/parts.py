@@ -16,6 +16,7 @@ import numpy as np
 from difficulty.logger import logger_of
 from planner.drivers.turns import Part, Standing, Turn
 from planner.planning.batch import LAST_RESORT
+from planner.ports.outcome import Outcome
 from planner.strategies.task import Task
 from policies.plan.plan import AllocationPlan
 
@@ -69,6 +70,22 @@ class Replan(Protocol):
         ...
 
 
+class Learned(Replan, Protocol):
+    """Plans some prompts of a batch anew, by what the outcomes of others tell."""
+
+    def expected(self, rows: Sequence[int], plans: Sequence[AllocationPlan]) -> Sequence[float]:
+        """Return what plans of some prompts are expected to cost, by what is known now."""
+        ...
+
+
+class Learner(Protocol):
+    """Learns from the outcomes of some prompts how to plan the others."""
+
+    def learn(self, plans: Sequence[AllocationPlan], outcomes: Sequence[Outcome]) -> Learned:
+        """Return the planner of the others; `plans` and `outcomes` are of the same prompts, in order."""
+        ...
+
+
 class Parts:
     """The turns of a batch under one budget; implements `planner.drivers.turns.Turns`.
 
@@ -82,6 +99,8 @@ class Parts:
         Makes the task of a prompt, by its number and plan.
     replan : Replan, optional
         Plans what has not been opened yet; without it all prompts are opened at once, as planned.
+    learner : Learner, optional
+        Plans in place of `replan` from the second part on.
     least : sequence of LeastAnswer
         The least costly way to answer each prompt; empty to set nothing aside.
     seed : int
@@ -97,12 +116,14 @@ class Parts:
         replan: Replan | None,
         least: Sequence[LeastAnswer],
         seed: int,
+        learner: Learner | None = None,
     ) -> None:
         self._plans = list(plans)
         self._limit, self._replan, self._task_of = limit, replan, task_of
         self._least = [one.cost for one in least] or [0.0] * len(plans)
         self._rest: list[int] = np.random.default_rng([seed, len(plans)]).permutation(len(plans)).tolist()
         self._opened: list[int] = []
+        self._learner, self._expected = learner, {n: plan.expected_cost for n, plan in enumerate(plans)}
         self._bound = replan is not None and sum(p.expected_cost for p in plans) > _UNBOUND * limit
         self._n_extensions = _EXTENSIONS if self.comes_back else 0
 
@@ -117,13 +138,16 @@ class Parts:
             return Part(self._extend(standing))
         ratio, left = 1.0, self._limit
         if self._opened and self._replan is not None:
+            self._learn(standing)
             actual, ratio = self._judged(standing, prior=_PRIOR)
             left = max(self._limit - sum(actual) - standing.lost, 0.0)
             rows = sorted(self._rest)
             for number, plan in zip(rows, self._replan(rows, left / ratio), strict=True):
-                self._plans[number] = plan
+                self._take(number, plan)
         factor = self._reserve(left, ratio)
-        size = part_size(len(self._rest), len(self._plans)) if self._bound else len(self._rest)
+        size = len(self._rest)
+        if self._bound:
+            size = part_size(size, len(self._plans), learns=self._learner is not None)
         part, self._rest = sorted(self._rest[:size]), self._rest[size:]
         self._opened += part
         _LOG.info(
@@ -137,6 +161,20 @@ class Parts:
             for number, task in tasks
         ]
         return Part(turns, factor * sum(self._least[number] for number in self._rest))
+
+    def _take(self, number: int, plan: AllocationPlan) -> None:
+        self._plans[number], self._expected[number] = plan, plan.expected_cost
+
+    def _learn(self, standing: Standing) -> None:
+        """Plan on by what the prompts that are done tell, and judge their costs by it."""
+        done = [number for number in self._opened if number in standing.outcomes]
+        if self._learner is None or not done:
+            return
+        plans = [self._plans[number] for number in done]
+        learned = self._learner.learn(plans, [standing.outcomes[number] for number in done])
+        opened = [self._plans[number] for number in self._opened]
+        self._expected.update(zip(self._opened, learned.expected(self._opened, opened), strict=True))
+        self._replan = learned
 
     def _reserve(self, left: float, ratio: float) -> float:
         """Return what is set aside for each prompt, in least costs: half of what is left may be in it.
@@ -155,7 +193,7 @@ class Parts:
 
         A prompt in progress is taken to cost at least what was planned for it, as far as the others did.
         """
-        planned = {number: self._plans[number].expected_cost for number in self._opened}
+        planned = {number: self._expected[number] for number in self._opened}
         start = prior * sum(planned.values()) / len(planned)
         done = [number for number in self._opened if number not in standing.open]
         spent = start + sum(standing.closed[number] for number in done)
@@ -175,6 +213,7 @@ class Parts:
             return []
         self._n_extensions -= 1
         rows = self._opened = sorted(self._opened)
+        self._learn(standing)
         actual, ratio = self._judged(standing, prior=0.0)
         left = self._limit - sum(actual) - standing.lost
         if left < 2 * _UNSPENT * self._limit:
@@ -192,7 +231,7 @@ class Parts:
                 else:
                     low, wider = middle, found
         for number, plan in wider.plans.items():
-            self._plans[number] = plan
+            self._take(number, plan)
         return [Turn(number, self._task_of(number, plan)) for number, plan in wider.plans.items()]
 
     def _wider(self, rows: Sequence[int], budget: float, actual: Sequence[float], ratio: float) -> _Wider:
@@ -201,9 +240,7 @@ class Parts:
             return _Wider({}, 0.0)
         plans, cost = {}, 0.0
         for number, plan, spent in zip(rows, self._replan(rows, budget), actual, strict=True):
-            if plan.expected_cost > self._plans[number].expected_cost and _keeps_samples(
-                plan, self._plans[number]
-            ):
+            if plan.expected_cost > self._expected[number] and _keeps_samples(plan, self._plans[number]):
                 plans[number] = plan
                 cost += max(ratio * plan.expected_cost - spent, 0.0)
         return _Wider(plans, cost)
@@ -227,17 +264,22 @@ def _keeps_samples(plan: AllocationPlan, before: AllocationPlan) -> bool:
     return course.steps[-1].kind != "search" and not course.selection.verifiers
 
 
-def part_size(n_left: int, n_prompts: int) -> int:
+def part_size(n_left: int, n_prompts: int, *, learns: bool = False) -> int:
     """Return how many of the prompts that are left make the next part.
 
     An eighth first, to see what samples really cost; then half of those that are left, and all of them where
-    so few leave next to nothing of the budget unspent.
+    so few leave next to nothing of the budget unspent. Whoever learns from outcomes starts with a sixteenth,
+    and opens no more at a time than have been seen.
 
     Examples
     --------
     >>> [part_size(left, 1000) for left in (1000, 875, 437, 32, 24)], part_size(5, 5), part_size(1, 5)
     ([125, 438, 219, 16, 24], 1, 1)
+    >>> [part_size(left, 1000, learns=True) for left in (1000, 937, 874, 748, 496)]
+    [63, 63, 126, 252, 248]
     """
     if n_left == n_prompts > 1:
-        return (n_left + 7) // 8
-    return n_left if n_left <= max(1.0, (_UNSPENT * n_prompts) ** 2) else (n_left + 1) // 2
+        return (n_left + 15) // 16 if learns else (n_left + 7) // 8
+    if n_left <= max(1.0, (_UNSPENT * n_prompts) ** 2):
+        return n_left
+    return min((n_left + 1) // 2, n_prompts - n_left) if learns else (n_left + 1) // 2

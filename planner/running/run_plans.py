@@ -25,7 +25,7 @@ from planner.drivers.turns import Turns
 from planner.ports.outcome import Outcome
 from planner.ports.ports import AnswerExtractor, Backend, Verifier
 from planner.running.deepening import Deepening, Levels
-from planner.running.parts import LeastAnswer, Parts, Replan
+from planner.running.parts import Learner, LeastAnswer, Parts, Replan
 from planner.strategies.follow import Follow
 from planner.strategies.registry import strategy_of
 from planner.strategies.task import Task
@@ -49,6 +49,7 @@ async def run_plans(
     cost_model: CostModel,
     budget: Budget | None = None,
     replan: Replan | None = None,
+    learner: Learner | None = None,
     least: Sequence[LeastAnswer] | None = None,
     levels: Levels | None = None,
     prompt_tokens: Callable[[Prompt, str], float | None] | None = None,
@@ -82,6 +83,8 @@ async def run_plans(
     replan : Replan, optional
         Plans prompts that have not been opened yet with what is left of the budget, so that what others save
         or overspend is made good (`planner.running.parts`). By default plans stand as they are.
+    learner : Learner, optional
+        Learns from the outcomes of some prompts how to plan the others, and then takes the place of `replan`.
     least : sequence of LeastAnswer, optional
         The least costly way to answer each prompt. So much of the budget is set aside for each prompt that
         has drawn nothing, and one such sample is drawn where the budget ends its course before any answer.
@@ -156,7 +159,13 @@ async def run_plans(
         )
     elif limits.max_cost is not None and (replan is not None or least is not None):
         turns = Parts(
-            plans, limit=limits.max_cost, task_of=task_of, replan=replan, least=least or (), seed=seed
+            plans,
+            limit=limits.max_cost,
+            task_of=task_of,
+            replan=replan,
+            learner=learner,
+            least=least or (),
+            seed=seed,
         )
     with nullcontext() if run_log is None else RunLog.open(run_log, resume=os.path.exists(run_log)) as log:
         outcomes = await drive(

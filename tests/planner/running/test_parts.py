@@ -18,7 +18,7 @@ from planner.drivers.session import DriverName
 from planner.drivers.turns import Standing
 from planner.ports.outcome import Outcome
 from planner.ports.ports import Completion, SampleRequest
-from planner.running.parts import LeastAnswer, Parts, part_size
+from planner.running.parts import Learner, LeastAnswer, Parts, part_size
 from planner.running.run_plans import run_plans
 from planner.simulated import SimulatedBackend, SimulatedExtractor
 from planner.strategies.task import Task
@@ -196,7 +196,9 @@ def test_who_goes_on_and_is_refused_keeps_the_answer_that_was_paid_for(
 # The turns themselves
 
 
-def parts(batch: Batch, total: float, calls: list[tuple[list[int], float]]) -> Parts:
+def parts(
+    batch: Batch, total: float, calls: list[tuple[list[int], float]], *, learner: Learner | None = None
+) -> Parts:
     def replan(rows: Sequence[int], budget: float) -> list[AllocationPlan]:
         calls.append((list(rows), budget))
         return batch.plan(rows, budget)
@@ -214,6 +216,7 @@ def parts(batch: Batch, total: float, calls: list[tuple[list[int], float]]) -> P
         limit=total,
         task_of=task_of,
         replan=replan,
+        learner=learner,
         least=batch.least,
         seed=0,
     )
@@ -232,6 +235,38 @@ def test_each_part_is_planned_with_what_is_left_at_what_things_really_cost() -> 
     (rows, budget), spent = calls[0], 2 * sum(planned.values())
     assert len(second.turns) == 88 and set(rows).isdisjoint(planned) and len(rows) == 175
     assert expected <= total and (total - spent - 10.0) / 2 < budget < (total - spent - 10.0) / 1.7
+
+
+def test_whoever_learns_plans_by_outcomes_and_judges_costs_by_what_it_knows_now() -> None:
+    batch, calls = Batch(n_prompts=160), list[tuple[list[int], float]]()
+    seen: list[list[Outcome]] = []
+
+    class Twice:
+        """Has learned that all plans cost twice what was told."""
+
+        def learn(self, plans: Sequence[AllocationPlan], outcomes: Sequence[Outcome]) -> Twice:
+            assert [plan.prompt_id for plan in plans] == [outcome.prompt_id for outcome in outcomes]
+            seen.append(list(outcomes))
+            return self
+
+        def expected(self, rows: Sequence[int], plans: Sequence[AllocationPlan]) -> list[float]:
+            return [2 * plan.expected_cost for plan in plans]
+
+        def __call__(self, rows: Sequence[int], budget: float) -> list[AllocationPlan]:
+            calls.append((list(rows), budget))
+            return batch.plan(rows, budget)
+
+    total = 6 * float(batch.cost[:, 0].sum())
+    plans = batch.plan(range(160), total)
+    turns = parts(batch, total, calls, learner=Twice())
+    first = [turn.number for turn in turns.next(Standing({}, {}, 0.0)).turns]
+    assert len(first) == 10 and not seen
+    closed = {number: 2 * plans[number].expected_cost for number in first}
+    outcomes = {number: Outcome.of_nothing(plans[number]) for number in first}
+    second = turns.next(Standing(closed, {}, 0.0, frozenset(), outcomes))
+    assert len(second.turns) == 10 and [len(one) for one in seen] == [10]
+    # Twice the cost is what it knows, so that the others are planned for all that is left.
+    assert calls[0][1] == pytest.approx(total - sum(closed.values()))
 
 
 def test_prompts_in_progress_count_as_planned_as_far_as_the_others_did() -> None:

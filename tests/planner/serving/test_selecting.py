@@ -257,7 +257,7 @@ async def test_what_a_judge_costs_is_learned_and_expected() -> None:
     texts = [f"it is {41 + place % 2}, {place}" for place in range(2000)]
     async with (
         ScriptedUpstream(judged(texts, marks)) as up,
-        serving(up, price=1e-7, select="judge", judge={"model": "judge-8b", "max_output_tokens": 20}) as bed,
+        serving(up, price=4e-7, select="judge", judge={"model": "judge-8b", "max_output_tokens": 20}) as bed,
     ):
         first = (await bed.ask(chat(max_tokens=20), path="/v1/plan")).json
         for _ in range(20):
