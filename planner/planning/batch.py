@@ -184,7 +184,9 @@ class Batch:
         last = {name for course in columns[-1] for name in course.generators}
         start = len(columns)
         while start and all(
-            course.selection.checker is not None and set(course.generators) == last
+            course.selection.checker is not None
+            and set(course.generators) == last
+            and all(step.kind == "sample" for step in course.steps)
             for course in columns[start - 1]
         ):
             start -= 1

@@ -185,7 +185,7 @@ class Drawn:
         return any(isinstance(reply, Failure) and reply.refused for reply in replies)
 
     def _extend(self, steps: Sequence[Step]) -> Flow[bool]:
-        """Extend the chains; those that nothing is asked of run on by themselves."""
+        """Extend the chains and check new attempts; chains that nothing is asked of run on by themselves."""
         step = steps[0]
         if self._chains is None:
             self._chains = Chains(
@@ -195,6 +195,9 @@ class Drawn:
                 offset=self._used.get(step.generator, 0),
             )
         found = yield from self._chains.run(len(steps))
+        checker = self.course.selection.checker
+        if checker is not None:
+            found = yield from score_candidates(self.task, found, verifier=checker, generator=step.generator)
         self._used[step.generator] = self._chains.offset + step.n * self._chains.n_steps
         self._keep(found, [step.generator] * len(found), chained=True)
         return self._chains.refused

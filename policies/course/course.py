@@ -156,8 +156,10 @@ class Course(_Hashed):
         if self.n > MAX_SAMPLES:
             raise InvalidInputError(f"a course draws at most {MAX_SAMPLES:,} samples, got {self.n:,}")
         checked = self.selection.by == "first_success"
-        if chains and checked:
-            raise InvalidInputError("chains are not revised for a checker; draw samples instead")
+        if chains and checked and len(self.steps) > 1 and isinstance(self.stop, Never):
+            raise InvalidInputError(
+                "chains are revised for a checker until it accepts an attempt: stop with the first success"
+            )
         if not isinstance(self.stop, Never) and isinstance(self.stop, Success) != checked:
             raise InvalidInputError(
                 "a checker's samples stop with the first success, and nothing else does; got "

@@ -51,7 +51,13 @@ class RecordedSearch:
 
 
 def ordered_chains(
-    log: SampleLog, right: Mapping[str, NDArray[np.float64]], *, n_orders: int, columns: slice, seed: int
+    log: SampleLog,
+    right: Mapping[str, NDArray[np.float64]],
+    *,
+    n_orders: int,
+    columns: slice,
+    seed: int,
+    checked: bool = False,
 ) -> dict[str, OrderedChains]:
     """Order the chains of every generator that has some, and samples that tell what answers are worth.
 
@@ -67,12 +73,14 @@ def ordered_chains(
         Chains to use.
     seed : int
         Of the orders.
+    checked : bool
+        Courses stop at a right attempt, so that nobody asks what would come after it.
     """
     found = {}
     for name in log.generators:
         chains = log.chains(name) if name in right else None
         if chains is not None and chains.n_steps > 1 and chains.correct[:, columns].shape[1]:
-            found[name] = _ordered(chains, log.pool(name), right[name], n_orders, columns, seed)
+            found[name] = _ordered(chains, log.pool(name), right[name], n_orders, columns, seed, checked)
     return found
 
 
@@ -83,6 +91,7 @@ def _ordered(
     n_orders: int,
     columns: slice,
     seed: int,
+    checked: bool,
 ) -> OrderedChains:
     prompt = samples.shared_prompt_tokens
     correct, answer = chains.correct[:, columns], chains.answer[:, columns]
@@ -91,6 +100,9 @@ def _ordered(
     # A chain counts as far as the value of all of its attempts is known.
     length = np.cumprod(drawn, axis=2).sum(axis=2)
     usable = length > 0
+    if checked:
+        right_at = (correct == 1) & (np.arange(correct.shape[2]) < length[..., None])
+        length[right_at.any(axis=2)] = correct.shape[2]
     orders = balanced_orders(usable, n_orders=n_orders, seed=seed ^ crc32(chains.generator.encode()) ^ 1)
 
     def put(values: NDArray[Any]) -> NDArray[Any]:

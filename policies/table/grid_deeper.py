@@ -1,7 +1,8 @@
 """Which courses to try that go deeper where first samples disagree: chains extended, searches after a probe.
 
-They are laid out for what the log has recorded runs of; chains stop by agreement or by a good score, and a
-probe decides whether a search is worth its price. Which of them are worth anything is left to the table.
+They are laid out for what the log has recorded runs of. Chains stop by agreement, by a good score, or once a
+checker accepts an attempt; a probe decides whether a search is worth its price. What any of them is worth is
+left to the table.
 """
 
 from __future__ import annotations
@@ -13,18 +14,19 @@ import numpy as np
 
 from policies.course.course import Course, Step, waves
 from policies.course.selection import PLAIN_VOTE, Selection
-from policies.course.stop import Agreement, BestScore, Beta, Share, StopRule, Unanimous
+from policies.course.stop import Agreement, BestScore, Beta, Share, StopRule, Success, Unanimous
 from policies.table.grid import SHARE, SLACK, available, levels_of, usual
 from policies.table.ordered import OrderedChains
 from policies.table.recorded import Recorded
 
+_CHECKED: Final = Selection(by="first_success")
 _MOST_CHAINS: Final = 8
 # Samples before a chain is begun, and before a search.
 _BEFORE_CHAINS: Final = ((1,), (2,), (1, 1), (3,))
 _PROBES: Final = ((1,), (2,), (1, 1), (3,), (2, 1), (4,), (2, 1, 1), (2, 2, 2), (8,))
 
 
-def deeper(recorded: Recorded, cost: Mapping[str, float]) -> list[Course]:
+def deeper(recorded: Recorded, cost: Mapping[str, float], *, coverage: bool = False) -> list[Course]:
     """Return courses that extend chains, or end in a search, unless first samples are enough.
 
     Parameters
@@ -33,10 +35,16 @@ def deeper(recorded: Recorded, cost: Mapping[str, float]) -> list[Course]:
         Tells what is recorded.
     cost : mapping of str to float
         Cost of one sample of each generator that may probe for another one, in any unit.
+    coverage : bool
+        A checker recognises a correct attempt; what a search asks is its own affair, and none is laid out.
     """
     found = dict.fromkeys(
         course
-        for courses in (_chained(recorded, cost), _searching(recorded, cost))
+        for courses in (
+            (_until_accepted(recorded, cost),)
+            if coverage
+            else (_chained(recorded, cost), _searching(recorded, cost))
+        )
         for course in courses
         if recorded.lacks(course) is None
     )
@@ -51,6 +59,24 @@ def _chained(recorded: Recorded, cost: Mapping[str, float]) -> Iterator[Course]:
             for steps in range(2, depth + 1):
                 yield from _stopping((step,) * steps, chains)
             yield from _followed_by(recorded, (step,) * depth, _BEFORE_CHAINS, cost)
+
+
+def _until_accepted(recorded: Recorded, cost: Mapping[str, float]) -> Iterator[Course]:
+    """Return courses that revise until a checker accepts an attempt, after some samples or none."""
+    for name, chains in recorded.chains.items():
+        most, depth = usual(chains.n), usual(chains.n_steps)
+        for width in range(1, min(most, _MOST_CHAINS) + 1):
+            step = Step(generator=name, n=width, kind="revise", params=chains.params)
+            before = [
+                waves(other, sizes)
+                for other in recorded.samples
+                if other == name or cost.get(other, np.inf) <= SLACK * cost.get(name, -np.inf)
+                for sizes in _BEFORE_CHAINS
+                if sum(sizes) <= available(recorded, other)
+            ]
+            for steps in range(2, depth + 1):
+                for first in ((), *before):
+                    yield Course(steps=first + (step,) * steps, selection=_CHECKED, stop=Success())
 
 
 def _searching(recorded: Recorded, cost: Mapping[str, float]) -> Iterator[Course]:

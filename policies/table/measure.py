@@ -118,6 +118,6 @@ def _twin(course: Course) -> Course | None:
     if len(course.generators) > 1 or len(kinds) > 1:
         return None
     if kinds == {"revise"}:
-        return replace(course, stop=Never())
+        return None if course.selection.by == "first_success" else replace(course, stop=Never())
     selection = replace(course.selection, usual=(), weights=(), pooled=True)
     return Course(steps=(Step(generator=course.generators[0], n=course.n),), selection=selection)

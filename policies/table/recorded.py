@@ -154,6 +154,7 @@ class Recorded:
         n_orders: int | None = None,
         half: Half = "all",
         seed: int = 0,
+        checked: bool = False,
     ) -> Recorded:
         """Order the samples of known value of every generator that has some.
 
@@ -169,6 +170,8 @@ class Recorded:
             All samples, or one of two disjoint halves of each pool.
         seed : int
             Seed of the orders.
+        checked : bool
+            A checker looks at every attempt, so that a chain which ends right is as long as any course asks.
 
         Raises
         ------
@@ -197,7 +200,9 @@ class Recorded:
             },
             n_orders=n_orders,
             pooled=pooled,
-            chains=ordered_chains(log, right, n_orders=n_orders, columns=half_slice(half), seed=seed),
+            chains=ordered_chains(
+                log, right, n_orders=n_orders, columns=half_slice(half), seed=seed, checked=checked
+            ),
             searches=recorded_searches(log, columns=half_slice(half)),
         )
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from agent_runs import agent_runs
 from numpy.testing import assert_allclose
 
 from difficulty.errors import InvalidInputError, UnknownUnitError
@@ -22,6 +23,7 @@ from planner.planner import Planner
 from planner.progress import progress_bars
 from policies.cost.budget import Budget
 from policies.cost.cost_model import CostModel
+from policies.course.stop import Success
 from training.simulated.log import simulated_log
 from training.train import train
 
@@ -116,6 +118,19 @@ def test_a_log_without_text_is_planned_for_the_population(tmp_path: Path) -> Non
         ["anything", "else"], budget=Budget(limit=200, unit="output_tokens")
     )
     assert len({plan.expected_accuracy for plan in plans}) <= 2
+
+
+def test_chains_that_a_checker_ends_are_trained_and_planned(tmp_path: Path) -> None:
+    """An agent's runs: first attempts are hardly ever right, most runs are in the end, and then they end."""
+    log = agent_runs()
+    bundle = quickly(log, tmp_path / "policy", objective="coverage", unit="output_tokens")
+    chained = [course for course in bundle.table.courses if course.steps[-1].kind == "revise"]
+    assert chained and {course.stop for course in chained} == {Success()}
+    (plan,) = Planner.load(tmp_path / "policy").plan(
+        ["question 3"], budget=Budget(limit=60, unit="output_tokens")
+    )
+    assert plan.course is not None and plan.course.steps[-1].kind == "revise"
+    assert plan.expected_accuracy > 0.8  # four samples bring .34
 
 
 def test_counts_only_are_trained_in_samples(tmp_path: Path) -> None:

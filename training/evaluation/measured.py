@@ -82,7 +82,8 @@ def _measure(
         return
     if len(rows) < len(log.prompts):
         log = log.select([log.prompts[row].id for row in rows])
-    recorded = Recorded.of(log, learned=learned, half=half, seed=seed)
+    checked = objective == "coverage"
+    recorded = Recorded.of(log, learned=learned, half=half, seed=seed, checked=checked)
     plain: dict[int, Allocation] = {}
     replayed: list[int] = []
     for column in columns.tolist():

@@ -121,10 +121,10 @@ def measure_columns(
     """
     coverage = objective == "coverage"
     judges = {name: scorer for name, scorer in (learned or {}).items() if name in (offered or {})}
-    recorded = Recorded.of(log, learned=judges, seed=seed)
+    recorded = Recorded.of(log, learned=judges, seed=seed, checked=coverage)
     menu = build_menu(log, objective=objective, learned=offered, share=_SHARE)
     grouped = objective in GROUP_OBJECTIVES  # a group is drawn whole: stopping early would bias its rewards
-    going_deeper = objective == "accuracy"
+    going_deeper = objective in ("accuracy", "coverage")
     lengths, trying = prompt_lengths(log), wanted or (lambda course: True)
 
     def refined(table: CourseTable, of: Callable[[tuple[str, ...]], Sequence[Course]]) -> CourseTable:
@@ -141,7 +141,7 @@ def measure_columns(
     coarse = len(early) > _MOST_FINE
     if coarse:
         early = early_stopping(recorded, coverage=coverage, coarse=True)
-    early += deeper(recorded, {}) if going_deeper else []
+    early += deeper(recorded, {}, coverage=coverage) if going_deeper else []
     early = [course for course in early if trying(course)]
     table = measure(log, recorded, menu, early, objective=objective, learned=learned, seed=seed)
     if (np.isnan(table.value) | np.isnan(table.cost(model, lengths))).all():
@@ -157,7 +157,8 @@ def measure_columns(
     }
     more = []
     if going_deeper and len(recorded.samples) > 1:
-        more += [course for course in deeper(recorded, single) if len(course.generators) > 1]
+        several = deeper(recorded, single, coverage=coverage)
+        more += [course for course in several if len(course.generators) > 1]
     coarse = False
     if len(single) > 1 and not grouped:
         ranked = best_first(table, alone, weights, seed=seed)

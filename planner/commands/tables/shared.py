@@ -52,7 +52,10 @@ def strategy_in_words(course: Course) -> str:
     if course.n == 1:
         return "one sample"
     words = str(course)
-    return words if len(course.generators) > 1 else words.partition("; ")[2]
+    if len(course.generators) > 1:
+        return words
+    chained = any(step.kind == "revise" for step in course.steps)
+    return ("chains; " if chained else "") + words.partition("; ")[2]
 
 
 def counted(kinds: Mapping[str, int]) -> str:

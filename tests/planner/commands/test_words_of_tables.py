@@ -14,7 +14,7 @@ from planner.commands.tables.plan import plan_table
 from planner.commands.tables.shared import strategy_in_words
 from planner.planner import Planner
 from policies.cost.budget import Budget
-from policies.course.course import Course, waves
+from policies.course.course import Course, Step, waves
 from policies.course.stop import Agreement
 
 
@@ -22,6 +22,8 @@ def test_a_course_of_one_generator_is_named_by_its_choice_and_its_end() -> None:
     course = Course(steps=waves("tiny", (2, 2)), stop=Agreement(count=2))
     assert strategy_in_words(course) == "vote; until 2 agree"
     assert strategy_in_words(Course(steps=waves("tiny", (1,)))) == "one sample"
+    chain = Step(generator="tiny", kind="revise")
+    assert strategy_in_words(Course(steps=(chain,) * 3)) == "chains; vote"
 
 
 def test_a_course_of_several_generators_is_named_in_full() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from agent_runs import agent_runs
 
 from difficulty.prompt import Prompt
 from planner.planner import Planner
@@ -42,6 +43,13 @@ def test_one_generator_goes_on_from_the_first_price() -> None:
 def test_several_generators_or_votes_do_not_go_on() -> None:
     assert batch_of(Planner.untrained(["a", "b"], objective="coverage")).levels(1e9) is None
     assert batch_of(Planner.untrained()).levels(1e9) is None
+
+
+def test_chains_do_not_go_on_by_samples(tmp_path: Path) -> None:
+    train(agent_runs(), tmp_path / "policy", n_trials=1, objective="coverage", unit="output_tokens")
+    batch = batch_of(Planner.load(tmp_path / "policy"))
+    assert any(batch.writer.courses[at].steps[-1].kind == "revise" for at in batch.menu.course[:, -1])
+    assert batch.levels(1e9) is None
 
 
 def test_a_policy_of_several_goes_on_where_one_of_them_is_left(tmp_path: Path) -> None:

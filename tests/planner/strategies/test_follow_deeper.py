@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from scripted_samples import FAILED, Scripted, follow, work
+from scripted_samples import FAILED, Letters, Scripted, follow, work
 from strategy_contract import backend, play
 
 from difficulty.errors import InvalidInputError
@@ -15,7 +15,7 @@ from planner.strategies.follow import Follow
 from policies.course.allocate import summary_of
 from policies.course.course import Course, Step, waves
 from policies.course.selection import Selection
-from policies.course.stop import Agreement
+from policies.course.stop import Agreement, Success
 
 BEAM = Step(generator="a", n=4, kind="search", strategy="beam_search", params={"beam_width": 2})
 
@@ -46,6 +46,21 @@ def test_chains_are_extended_attempt_by_attempt_until_the_rule_is_content() -> N
     # Asked or not, attempts are the same samples.
     apart = follow(Course(steps=(CHAIN,) * 3, stop=Agreement(count=9)), backend())
     assert apart.outcome.candidates == whole.outcome.candidates
+
+
+@pytest.mark.parametrize(
+    ("script", "rounds", "answer"),
+    [("xyzzzz", [2], "y"), ("xxzyzz", [2, 2], "y"), ("xxzzzz", [2, 2, 2], None)],
+)
+def test_a_checker_looks_at_each_attempt_of_a_chain(
+    script: str, rounds: list[int], answer: str | None
+) -> None:
+    course = Course(steps=(CHAIN,) * 3, stop=Success(), selection=Selection(by="first_success"))
+    verifier = Letters({"y": 1.0})
+    played = follow(course, Scripted({"a": script}), verifier)
+    assert played.samples_per_round == rounds and played.outcome.answer == answer
+    assert played.outcome.stop_reason == ("complete" if answer is None else "satisfied")
+    assert sum(len(request.completions) for request in verifier.seen) == sum(rounds)
 
 
 def test_samples_before_a_chain_are_not_drawn_again_by_it() -> None:

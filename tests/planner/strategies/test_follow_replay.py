@@ -63,6 +63,12 @@ COURSES = [
     ),
     Course(steps=(*waves("a", (1, 1)), CHAIN, CHAIN), stop=Agreement(count=2)),
     Course(steps=(*waves("b", (2,)), CHAIN, CHAIN), stop=Share(share=0.7), selection=Selection(pooled=False)),
+    Course(steps=(CHAIN,) * 3, stop=Success(), selection=Selection(by="first_success")),
+    Course(
+        steps=(*waves("b", (1,)), *waves("a", (1, 1)), CHAIN, CHAIN),
+        stop=Success(),
+        selection=Selection(by="first_success"),
+    ),
     Course(steps=(*waves("a", (2,)), SEARCH), stop=Agreement(count=2)),
     Course(steps=(*waves("a", (1, 2)), SEARCH), stop=Beta(threshold=0.85)),
     Course(steps=(*waves("b", (1, 1)), SEARCH), stop=Agreement(count=2), selection=Selection(pooled=False)),
@@ -136,7 +142,7 @@ class InOrder:
         spared = 0.0 if samples.cached_tokens is None else float(samples.cached_tokens[place])
         shares = samples.resent_tokens is None and index == 0
         return self._completion(
-            f"{at} {name}" if code < 0 else f"{at} {name} answer: {code}",
+            f"{at} {name} {source.n_chains}" + ("" if code < 0 else f" answer: {code}"),
             name,
             # One prompt of a step is charged by its request.
             sent=int(more) + 10 * (at % self._n_chains == 0 if source.n_chains else shares),
@@ -155,7 +161,7 @@ class InOrder:
             if code >= 0 and (good > 0.5) == right
         )
         return self._completion(
-            f"{index} {name}" if silent else f"{index} {name} answer: {code}",
+            f"{index} {name} 0" if silent else f"{index} {name} 0 answer: {code}",
             name,
             sent=10,
             cached=3,
@@ -188,10 +194,11 @@ class Checker:
         return [[self._one("".join(steps)) for steps in request.completions] for request in requests]
 
     def _one(self, text: str) -> float:
-        at, name, *_ = text.split()
+        at, name, n_chains, *_ = text.split()
         if int(at) >= 7:
             return 0.5
-        return float(self.source.recorded.samples[name].correct[self.source.row, self.source.order, int(at)])
+        samples = self.source.recorded.of_source(Source(name, int(n_chains)))
+        return float(samples.correct[self.source.row, self.source.order, int(at)])
 
 
 def value(outcome: Outcome, course: Course, right: dict[str, float]) -> float:

@@ -11,7 +11,7 @@ from difficulty.log.sample_log import SampleLog
 from policies.cost.cost_model import CostModel
 from policies.course.course import Course, Step, waves
 from policies.course.selection import Selection
-from policies.course.stop import Agreement, BestScore, Never, Unanimous
+from policies.course.stop import Agreement, BestScore, Never, Success, Unanimous
 from policies.menu.build import build_menu
 from policies.table.grid_deeper import deeper
 from policies.table.measure import measure, prompt_lengths
@@ -57,6 +57,27 @@ def test_a_chain_goes_on_until_its_attempts_agree() -> None:
     assert table.samples[0, 0] == table.requests[0, 0] == table.rounds[0, 0] == 2.5
     # Prompts beyond one per step: 7 for the second attempt, 14 for the third.
     assert table.resent_tokens[0, 0] == (7 + 21) / 2
+
+
+def test_a_chain_goes_on_until_a_checker_accepts() -> None:
+    """A chain that ended right is never asked to go on; one that ended wrong tells no more than it has."""
+    log, selection = log_of("y", ("yzx", "yx", "yzz")), Selection(by="first_success")
+    courses = [Course(steps=(CHAIN,) * n, selection=selection, stop=Success()) for n in (2, 3)]
+    table = replay(Recorded.of(log, n_orders=3, checked=True), courses)
+    assert table.value[0].tolist() == pytest.approx([1 / 3, 2 / 3])
+    assert table.samples[0].tolist() == pytest.approx([2, 8 / 3])
+    assert table.output_tokens[0].tolist() == pytest.approx([10, 40 / 3])
+    assert table.resent_tokens[0].tolist() == pytest.approx([7, 7 + 14 * 2 / 3])
+    # Without a checker the shortest chain tells how far all go.
+    assert np.isnan(replay(Recorded.of(log, n_orders=3), courses[1:]).value[0, 0])
+
+
+def test_chains_for_a_checker_are_laid_out_after_cheaper_samples_too() -> None:
+    recorded = Recorded.of(log_of("yx", ("yzx", "yxz")), n_orders=2, checked=True)
+    courses = deeper(recorded, {}, coverage=True)
+    assert {course.stop for course in courses} == {Success()}
+    assert Course(steps=(CHAIN,) * 3, selection=Selection(by="first_success"), stop=Success()) in courses
+    assert any(course.steps[0].kind == "sample" and course.steps[-1] == CHAIN for course in courses)
 
 
 def test_chains_side_by_side_are_drawn_step_by_step() -> None:
