@@ -26,6 +26,11 @@ def test_votes_are_counted_whatever_the_answers_are_called() -> None:
     assert Votes.of([]) == Votes((), 0)
 
 
+def test_the_first_answers_are_read_since_ways_to_agree_multiply() -> None:
+    answers = [str(at // size) + str(size) for size in range(1, 16) for at in range(size)]
+    assert len(answers) == 120 and Votes.of(answers) == Votes.of(answers[:32])
+
+
 @pytest.mark.parametrize("generator", [0, 1])
 def test_chances_of_all_ways_to_agree_sum_to_one(generator: int) -> None:
     found = set[Votes]()
