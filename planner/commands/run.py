@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
@@ -42,6 +42,11 @@ if TYPE_CHECKING:
     from planner.ports.outcome import Outcome
     from planner.ports.ports import Verifier
     from policies.plan.plan import AllocationPlan
+
+
+# Prompts after which it is said that no answer was found in any sample, and how much of one is shown.
+_FIRST: Final = 5
+_END: Final = 60
 
 
 @click.command("run", short_help="Plan, draw and select for prompts, on a real backend.")
@@ -194,19 +199,26 @@ def _plans_of(file: Path, prompts: Sequence[Prompt], unit: str | None) -> list[A
 
 
 class _Told:
-    """Moves the bar, and says once why nothing comes, where the first prompts have failed."""
+    """Moves the bar, and says once why nothing comes, where the first prompts have failed or are unread."""
 
     def __init__(self, tell: Teller) -> None:
         self._tell = tell
-        self._quiet = False
+        self._n_done, self._n_unread = 0, 0
 
     def __call__(self, progress: Progress) -> None:
         self._tell(progress)
-        failed = progress.outcome.stop_reason == "failed" and bool(progress.outcome.errors)
-        if failed and not self._quiet:
-            error = progress.outcome.errors[-1]
-            note(f"nothing has come yet: prompt {progress.outcome.prompt_id!r}: {error.kind}: {error.reason}")
-        self._quiet = True
+        outcome = progress.outcome
+        self._n_done += 1
+        if self._n_done == 1 and outcome.stop_reason == "failed" and outcome.errors:
+            error = outcome.errors[-1]
+            note(f"nothing has come yet: prompt {outcome.prompt_id!r}: {error.kind}: {error.reason}")
+        came = [one for one in outcome.candidates if one.status == "ok"]
+        self._n_unread += bool(came) and all(one.answer is None for one in came)
+        if self._n_done == self._n_unread == _FIRST:
+            note(
+                f"no answer was found in any sample of the first {_FIRST} prompts; one ends with "
+                f"{came[-1].text[-_END:]!r}: see --extract"
+            )
 
 
 def _write(out: Path, outcomes: Sequence[Outcome]) -> None:

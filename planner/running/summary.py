@@ -42,6 +42,8 @@ class RunSummary:
     n_hard, n_unsolvable : int
         Prompts whose answer was withheld: those that more samples may help, and those that no budget is
         expected to.
+    n_samples, n_silent : int
+        Samples that came, and those of them in which no answer was found.
     """
 
     n_prompts: int
@@ -60,6 +62,8 @@ class RunSummary:
     usage: Usage
     n_hard: int = 0
     n_unsolvable: int = 0
+    n_samples: int = 0
+    n_silent: int = 0
 
 
 def summarise(
@@ -80,6 +84,7 @@ def summarise(
     """
     marks = [grader.grade(prompt, outcome.answer) for prompt, outcome in zip(prompts, outcomes, strict=True)]
     graded = [mark for mark in marks if mark is not None]
+    came = [one for outcome in outcomes for one in outcome.candidates if one.status in ("ok", "truncated")]
     return RunSummary(
         n_prompts=len(prompts),
         n_answered=sum(outcome.answer is not None for outcome in outcomes),
@@ -97,6 +102,8 @@ def summarise(
         usage=sum((outcome.usage for outcome in outcomes), Usage()),
         n_hard=sum(outcome.verdict == "hard" for outcome in outcomes),
         n_unsolvable=sum(outcome.verdict == "unsolvable" for outcome in outcomes),
+        n_samples=len(came),
+        n_silent=sum(one.answer is None for one in came),
     )
 
 

@@ -23,6 +23,9 @@ _WHY: Final = {
     "time": "at their deadline",
 }
 
+# From this share of samples without an answer on, how answers are extracted is in doubt.
+_SILENT: Final = 0.5
+
 
 def print_run(summary: RunSummary, out: Path, journal: Path | None) -> None:
     """Print the summary of a run, and where it goes on where not all is done."""
@@ -38,6 +41,9 @@ def print_run(summary: RunSummary, out: Path, journal: Path | None) -> None:
     withheld = summary.n_hard + summary.n_unsolvable
     told = f"; withheld {withheld}: {summary.n_hard} hard, {summary.n_unsolvable} unsolvable at any budget"
     table.add_row("answered", f"{summary.n_answered} of {summary.n_prompts}" + (told if withheld else ""))
+    if summary.n_silent > _SILENT * summary.n_samples:
+        told = f"none was found in {summary.n_silent:,} of {summary.n_samples:,} samples: see --extract"
+        table.add_row("answers", told)
     unit = summary.unit.replace("_", " ")
     table.add_row("cost", f"{number(summary.cost)} {unit}; expected {number(summary.expected_cost)}")
     stopped = {_WHY.get(reason, reason): n for reason, n in summary.stop_reasons.items()}

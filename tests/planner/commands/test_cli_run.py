@@ -107,6 +107,27 @@ def test_plans_of_a_file_are_carried_out_as_they_are(
         assert "plan anew" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.parametrize("unread", [True, False])
+def test_a_wrong_way_to_extract_answers_is_said_while_the_run_goes_on(
+    bundle: Path, collected: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], unread: bool
+) -> None:
+    """It spent all of the budget, and said no more than that nothing was answered."""
+    run = [
+        "run",
+        os.fspath(bundle),
+        os.fspath(collected),
+        "--budget",
+        "100",
+        "--out",
+        os.fspath(tmp_path / "o"),
+    ]
+    replay = ["--backend", "replay", "--log", os.fspath(collected)]
+    assert main([*run, *replay, *(["--extract", "boxed"] if unread else [])]) == unread
+    said = capsys.readouterr()
+    assert ("no answer was found in any sample of the first 5 prompts; one ends" in said.err) is unread
+    assert ("none was found in" in said.out and "see --extract" in said.out) is unread
+
+
 def test_a_dead_server_is_said_at_once_with_its_address_and_the_reason(
     bundle: Path, tasks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
