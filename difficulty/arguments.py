@@ -25,9 +25,14 @@ _WITHIN: Final[Mapping[Range, Callable[[float], bool]]] = {
 
 
 def check_number(
-    name: str, value: object, within: Range, *, error: type[InvalidInputError] = InvalidInputError
+    name: str,
+    value: object,
+    within: Range,
+    *,
+    optional: bool = False,
+    error: type[InvalidInputError] = InvalidInputError,
 ) -> None:
-    """Refuse what is no finite number of a range; None, an argument that was left out, is none to refuse.
+    """Refuse what is no finite number of a range.
 
     Parameters
     ----------
@@ -37,6 +42,8 @@ def check_number(
         What was given.
     within : {"above 0", ">= 0", "in (0, 1]", "in (0, 1)", "in [0, 1]"}
         What is allowed.
+    optional : bool
+        Allow None, for an argument that may be left out.
     error : type
         What to raise.
 
@@ -44,11 +51,19 @@ def check_number(
     --------
     >>> check_number("threshold", 0.6, "in (0, 1]")
     """
-    if value is None:
+    if optional and value is None:
         return
-    if isinstance(value, bool) or not (isinstance(value, Real) and _WITHIN[within](float(value))):
+    if isinstance(value, bool) or not (isinstance(value, Real) and _WITHIN[within](_float(value))):
         sort = "lie" if within.startswith("in") else "be a finite number"
         raise error(f"{name} must {sort} {within}, got {value!r}")
+
+
+def _float(value: Real) -> float:
+    """Return a number as a float; one that is too large for it is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def check_whole(

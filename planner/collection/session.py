@@ -62,7 +62,7 @@ async def carry_out(
     """
     path = checked_path(out)
     _check_golds(plan)
-    check_number("tokens_per_sample", tokens_per_sample, "above 0")
+    check_number("tokens_per_sample", tokens_per_sample, "above 0", optional=True)
     with CollectFile.open(working_path(path), plan) as file:
         session = _Session(plan, path, file, worker, limits, progress)
         declined = approve is not None and not await session.approved(approve, tokens_per_sample)

@@ -75,7 +75,7 @@ class Limits:
             if count is not None:
                 check_whole(name, count, least=1, error=InvalidBudgetError)
         for name in (*_COSTS, "max_seconds"):
-            check_number(name, getattr(self, name), "above 0", error=InvalidBudgetError)
+            check_number(name, getattr(self, name), "above 0", optional=True, error=InvalidBudgetError)
         if self.price is None and (self.max_cost is not None or self.max_cost_per_prompt is not None):
             raise InvalidBudgetError("a cap on cost needs a price; pass CostModel(...).price")
 

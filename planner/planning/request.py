@@ -87,13 +87,13 @@ class Request:
             raise InvalidBudgetError(
                 f"budget must be a Budget such as Budget(limit=4000, unit='output_tokens'), got {budget!r}"
             )
-        check_number("max_per_prompt", max_per_prompt, "above 0", error=InvalidBudgetError)
+        check_number("max_per_prompt", max_per_prompt, "above 0", optional=True, error=InvalidBudgetError)
         if max_per_prompt is not None and budget is not None:
             raise InvalidBudgetError(
                 "max_per_prompt is a field of the budget where there is one: "
                 f"Budget(..., max_per_prompt={max_per_prompt!r})"
             )
-        check_number("price", price, ">= 0", error=InvalidBudgetError)
+        check_number("price", price, ">= 0", optional=True, error=InvalidBudgetError)
         if target_accuracy is not None and not (
             _is_finite(target_accuracy) and scale.lower < target_accuracy <= scale.upper
         ):

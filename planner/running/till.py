@@ -81,7 +81,7 @@ class Till:
         path: Path | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        check_number("hard_cap", hard_cap, "above 0", error=InvalidBudgetError)
+        check_number("hard_cap", hard_cap, "above 0", optional=True, error=InvalidBudgetError)
         self._cap = min(math.inf if hard_cap is None else hard_cap, _ABOVE * control.limit)
         if path is not None and path.exists():
             control = resumed(path, control, unit)

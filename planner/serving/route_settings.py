@@ -199,7 +199,7 @@ class RouteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     def __post_init__(self) -> None:
         for name in ("limit", "window", "max_per_request"):
-            check_number(f"{name} of a route", getattr(self, name), "above 0")
+            check_number(f"{name} of a route", getattr(self, name), "above 0", optional=True)
         for name in ("shadow_share", "shadow_draw_share"):
             check_number(f"{name} of a route", getattr(self, name), "in [0, 1]")
         check_whole("log_max_bytes", self.log_max_bytes, least=1)
@@ -211,7 +211,7 @@ class RouteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                     f"log_removes: {pattern!r} is no regular expression: {error}"
                 ) from None
         self._check_selection()
-        check_number("price of a route", self.price, ">= 0")
+        check_number("price of a route", self.price, ">= 0", optional=True)
         if (self.limit is None) != (self.window is None):
             raise InvalidInputError("a route has both limit and window, or none of them")
         aims = sum(one is not None for one in (self.price, self.limit, self.target_risk))

@@ -140,7 +140,7 @@ class KeySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     def __post_init__(self) -> None:
         for name in ("limit", "window_seconds"):
-            check_number(f"{name} of a key", getattr(self, name), "above 0")
+            check_number(f"{name} of a key", getattr(self, name), "above 0", optional=True)
 
     def key(self) -> str:
         """Return the key from the environment."""

@@ -104,7 +104,7 @@ def wrap(
     """
     if (price is None) == (budget is None):
         raise InvalidBudgetError("give either a price, or for an engine a budget")
-    check_number("price", price, ">= 0", error=InvalidBudgetError)
+    check_number("price", price, ">= 0", optional=True, error=InvalidBudgetError)
     check_whole("max_samples", max_samples, least=1)
     asked = JudgeSettings(model=judge) if isinstance(judge, str) else judge
     known = dict(verifiers or {})

@@ -93,7 +93,9 @@ class Budget:
         check_unit(self.unit)
         check_choice("scope", self.scope, ("prompt", "batch"), error=InvalidBudgetError)
         check_number("limit", self.limit, "above 0", error=InvalidBudgetError)
-        check_number("max_per_prompt", self.max_per_prompt, "above 0", error=InvalidBudgetError)
+        check_number(
+            "max_per_prompt", self.max_per_prompt, "above 0", optional=True, error=InvalidBudgetError
+        )
 
     def total(self, *, n_prompts: int) -> float:
         """Return the limit for a whole batch of `n_prompts`, in `unit`."""

@@ -109,7 +109,7 @@ class CostModel:
         for name in ("attention_widths", "joules_per_output_token", "joules_per_prompt_token"):
             numbers |= {f"{name}[{key!r}]": number for key, number in getattr(self, name).items()}
         for name, number in numbers.items():
-            check_number(f"{name} of a cost model", number, ">= 0")
+            check_number(f"{name} of a cost model", number, ">= 0", optional=True)
         if self.cached_discount > 1:
             raise InvalidInputError(f"cached_discount must be at most 1, got {self.cached_discount!r}")
 

@@ -207,8 +207,8 @@ class GroupPlanner:
         """
         if (budget is None) == (price is None):
             raise InvalidBudgetError("give exactly one of budget and price")
-        check_number("budget", budget, ">= 0", error=InvalidBudgetError)
-        check_number("price", price, ">= 0", error=InvalidBudgetError)
+        check_number("budget", budget, ">= 0", optional=True, error=InvalidBudgetError)
+        check_number("price", price, ">= 0", optional=True, error=InvalidBudgetError)
         ahead = self.belief.foreseen() if self.epoch else self.belief
         shares = ahead.shares if rows is None else ahead.shares[rows]
         lengths = self.lengths if rows is None else self.lengths[rows]

@@ -83,7 +83,7 @@ def test_shares_halves_and_drivers_that_do_not_exist_are_refused() -> None:
 @pytest.mark.parametrize(
     ("within", "allowed", "refused"),
     [
-        ("above 0", (1e-9, 3, np.float64(2)), (0, -1, math.inf, math.nan, True, "1")),
+        ("above 0", (1e-9, 3, np.float64(2)), (0, -1, math.inf, 10**400, math.nan, True, "1")),
         (">= 0", (0, 0.5, np.int64(2)), (-1e-9, math.inf, math.nan, True, "1")),
         ("in (0, 1]", (0.1, 1), (0, 1.1, math.nan, True)),
         ("in (0, 1)", (0.1, 0.9), (0, 1, math.nan)),
@@ -91,9 +91,9 @@ def test_shares_halves_and_drivers_that_do_not_exist_are_refused() -> None:
     ],
 )
 def test_numbers_are_held_to_their_range(within: Any, allowed: Any, refused: Any) -> None:
-    check_number("x", None, within)
+    check_number("x", None, within, optional=True)
     for value in allowed:
         check_number("x", value, within)
-    for value in refused:
+    for value in (*refused, None):
         with pytest.raises(InvalidBudgetError, match=rf"x must .*{re.escape(within)}, got"):
             check_number("x", value, within, error=InvalidBudgetError)
