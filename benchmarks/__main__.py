@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv : sequence of str, optional
         Names of modules; all of them by default. ``--quick`` is passed on.
     """
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("module", nargs="*", help=f"of {', '.join(modules())}; all by default")
     parser.add_argument("--quick", action="store_true", help="smaller sizes, fewer repeats")
     arguments = parser.parse_args(argv)

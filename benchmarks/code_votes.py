@@ -143,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv : sequence of str, optional
         ``--quick`` for fewer prompts.
     """
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args(argv)
     start = perf_counter()

@@ -137,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv : sequence of str, optional
         Command line; ``--quick`` runs a tenth of the prompts.
     """
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the prompts")
     arguments = parser.parse_args(argv)
     table = Table(title="Estimators", caption="Bound by arithmetic in numpy, on one thread.")

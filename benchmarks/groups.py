@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv : sequence of str, optional
         ``--quick`` for fewer runs, ``--log FILE`` for recorded logs.
     """
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--log", action="append", default=[])
     parser.add_argument("--floor", type=int, default=4)

@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv : sequence of str, optional
         Command line; ``--quick`` takes the best of 3 starts.
     """
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the best of 3 starts")
     arguments = parser.parse_args(argv)
     table = Table(title="Imports on top of numpy", caption="Bound by running the modules named.")

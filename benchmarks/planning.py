@@ -173,7 +173,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv : sequence of str, optional
         Command line; ``--quick`` plans a tenth of the prompts, ``--million`` a million of them in chunks.
     """
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the prompts")
     parser.add_argument("--million", action="store_true", help="a million prompts in chunks, not 20,000")
     arguments = parser.parse_args(argv)

@@ -119,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv : sequence of str, optional
         Command line.
     """
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.public_logs", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.public_logs", description=__doc__)
     parser.add_argument("--quick", action="store_true", help=f"{_QUICK} trials of the search by default")
     commands = parser.add_subparsers(dest="command")
     told = commands.add_parser("report", help="train, evaluate and print the table")

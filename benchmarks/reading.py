@@ -174,7 +174,7 @@ def _measure(program: str, path: Path) -> tuple[float, float]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--prompts", type=int, default=10_000)
     parser.add_argument("--generators", type=int, default=10)
     parser.add_argument("--samples", type=int, default=10, help="per prompt and generator")

@@ -177,7 +177,7 @@ def _summary(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Print how far windows are from their budget, and what a prompt costs in time."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.stream", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.stream", description=__doc__)
     parser.add_argument("--prompts", type=int, default=100_000)
     parser.add_argument("--restarts", type=int, default=10)
     parser.add_argument(

@@ -116,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv : sequence of str, optional
         Command line; ``--quick`` trains on a quarter of the prompts with a quarter of the trials.
     """
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a quarter of the prompts and trials")
     arguments = parser.parse_args(argv)
     n_prompts, n_trials = (200, 25) if arguments.quick else (800, 100)
