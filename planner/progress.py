@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from html import escape
 from typing import Any, Final, TypeAlias
 
@@ -58,18 +58,25 @@ class Teller:
     ----------
     show : callable
         Called with stage, done, total and how fast it goes, in words.
+    rests : callable
+        Gives a context in which nothing is drawn, as while a question is asked.
     """
 
-    def __init__(self, show: Callable[[str, int, int, str], None]) -> None:
-        self._show = show
+    def __init__(
+        self,
+        show: Callable[[str, int, int, str], None],
+        rests: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        self._show, self.rests = show, rests
 
     def __call__(self, stage: Any, done: int = 0, total: int = 0) -> None:
         """Move a bar: of a stage by name, or of what a run or a collection reports."""
         if isinstance(stage, str):
             self._show(stage, done, total, "")
         elif hasattr(stage, "n_pieces"):
-            rate = stage.usage.output_tokens / max(stage.seconds, 1e-9)
-            self._show("collect", stage.n_done, stage.n_pieces, f"{rate:,.0f} tokens/s")
+            rate = f"{stage.usage.output_tokens / max(stage.seconds, 1e-9):,.0f} tokens/s"
+            rate += f", {stage.n_failures} failed" if stage.n_failures else ""
+            self._show("collect", stage.n_done, stage.n_pieces, rate)
         else:
             self._show("prompts", stage.n_done, stage.n_tasks, "")
 
@@ -96,13 +103,21 @@ def progress_bars() -> Iterator[Teller]:
         bars.draw()
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description:<28}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        TimeRemainingColumn(),
         TextColumn("{task.fields[rate]}", markup=False),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
@@ -113,7 +128,13 @@ def progress_bars() -> Iterator[Teller]:
                 tasks[stage] = progress.add_task(printable(_stage_name(stage)), total=total, rate=rate)
             progress.update(tasks[stage], completed=done, total=total, rate=rate)
 
-        yield Teller(show)
+        @contextmanager
+        def rests() -> Iterator[None]:
+            progress.stop()
+            yield
+            progress.start()
+
+        yield Teller(show, rests)
 
 
 class _NotebookBars:

@@ -38,8 +38,6 @@ _CORRECT: Final = {True: 1, False: 0, None: -1}
 class LogBuilder:
     """Turn decoded lines into columns, batch by batch."""
 
-    __slots__ = ("_answers", "_finishes", "_line_sizes", "_n_checked", "_parts", "_path", "_samples", "lines")
-
     def __init__(
         self, generators: Mapping[str, Generator], *, path: str | None = None, keep_first: bool = False
     ) -> None:
@@ -87,7 +85,7 @@ class LogBuilder:
             part["prompt_tokens"], part["cached_prompt_tokens"], offsets
         )
         if broken is not None:
-            place = self.lines.place_of(self._n_checked + broken[0])
+            place = self.lines.places[self._n_checked + broken[0]]
             raise InvalidLogError(broken[1], path=self._path, line=place)
         self._parts.append(part)
         self._n_checked += len(self._line_sizes)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from hashlib import sha256
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ _LATER_COLUMNS: Final = ("verifier_tokens", "cached_prompt_tokens", "reward")  #
 OPTIONAL_COLUMNS: Final = (*OBJECTS, *_LATER_COLUMNS)
 _ALL_KINDS: Final = ("correct", *COUNTS, *NUMBERS, *PLACES, *OBJECTS)
 
+_Table = TypeVar("_Table", bound=Any)
 StrategyKey: TypeAlias = tuple[str | None, str]
 """Strategy name (None for independent samples) and its parameters as canonical JSON."""
 
@@ -200,8 +201,7 @@ class LogColumns:
             samples=self.samples.take(places(starts, sizes)),
         )
 
-    def digest_update(self) -> Iterable[bytes]:
-        """Yield the bytes that identify the content."""
+    def _blocks(self) -> Iterable[bytes]:
         for prompt in self.prompts:
             yield canonical_json(
                 [prompt.id, prompt.text, [dict(m) for m in prompt.messages], prompt.group, prompt.gold]
@@ -225,18 +225,19 @@ class LogColumns:
     def digest(self, header: object) -> str:
         """Return the SHA-256 of `header` and the content, as hexadecimal digits."""
         state = sha256(canonical_json(header).encode())
-        for block in self.digest_update():
+        for block in self._blocks():
             state.update(len(block).to_bytes(8, "little"))
             state.update(block)
         return state.hexdigest()
 
 
-def freeze(table: Any) -> None:
+def freeze(table: _Table) -> _Table:
     """Make the arrays of a dataclass read-only, since a log hands out the same ones again."""
     for field in fields(table):
         column = getattr(table, field.name)
         if isinstance(column, np.ndarray):
             column.setflags(write=False)
+    return table
 
 
 def recode(codes: NDArray[np.int32], table: Sequence[Any]) -> tuple[NDArray[np.int32], tuple[Any, ...]]:

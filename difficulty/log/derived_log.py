@@ -27,8 +27,6 @@ from difficulty.scale import check_ends
 class DerivedLog(RecordedLog):
     """What other logs a log makes of itself; `difficulty.log.sample_log.SampleLog` is the one to use."""
 
-    __slots__ = ()
-
     def split(
         self,
         test_fraction: float = 0.4,

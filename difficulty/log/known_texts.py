@@ -99,8 +99,6 @@ class KnownTexts:
     [0, -1]
     """
 
-    __slots__ = ("_common", "_content", "_read")
-
     def __init__(self, *, content: NDArray[np.uint64], read: _Read, common: NDArray[np.uint64]) -> None:
         self._content = content
         self._read = read

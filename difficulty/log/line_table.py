@@ -40,8 +40,6 @@ class PromptRow(NamedTuple):
 class PromptTable:
     """Prompts by id; later lines may add what earlier ones left out, and may not contradict them."""
 
-    __slots__ = ("_index", "_rows")
-
     def __init__(self) -> None:
         self._index: dict[str, int] = {}
         self._rows: list[PromptRow] = []
@@ -85,19 +83,7 @@ def _agreed(prompt_id: str, name: str, old: object, new: object) -> object:
 class LineTable:
     """Everything of the lines but their samples."""
 
-    __slots__ = (
-        "_columns",
-        "_generators",
-        "_keep_first",
-        "_meta",
-        "_places",
-        "_prompts",
-        "_seen",
-        "_strategies",
-        "n_left_out",
-    )
-
-    def __init__(self, generators: Mapping[str, Generator], *, keep_first: bool = False) -> None:
+    def __init__(self, generators: Mapping[str, Generator], *, keep_first: bool) -> None:
         self.n_left_out = 0
         self._keep_first = keep_first
         self._generators = {name: index for index, name in enumerate(generators)}
@@ -106,7 +92,7 @@ class LineTable:
         self._seen: dict[tuple[int, int, int], int] = {}
         self._columns: list[tuple[int, int, int, float, int, int, int]] = []
         self._meta: list[dict[str, object] | None] = []
-        self._places: list[int] = []
+        self.places: list[int] = []
 
     def add(self, line: LineWire, *, n_samples: int, place: int) -> bool:
         """Add one line whose samples are kept elsewhere; `place` is its number in the file.
@@ -147,12 +133,8 @@ class LineTable:
         n_correct = -1 if line.n_correct is None else line.n_correct
         self._columns.append((prompt, generator, strategy, tokens, n, n_correct, n_samples))
         self._meta.append(line.meta)
-        self._places.append(place)
+        self.places.append(place)
         return True
-
-    def place_of(self, line: int) -> int:
-        """Return the number in the file of line `line`, counted from 0 in this table."""
-        return self._places[line]
 
     def finish(self, samples: SampleColumns) -> LogColumns:
         """Join lines and samples."""

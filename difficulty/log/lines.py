@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from difficulty.generator import Generator
 from difficulty.log.columns import LogColumns
-from difficulty.log.wire import FORMAT_VERSION, LineWire, SampleWire, encode_json
+from difficulty.log.wire import FORMAT_VERSION, LineWire, SampleWire
 
 
 def generator_record(generator: Generator) -> dict[str, object]:
@@ -38,14 +38,7 @@ def encode_header(generators: Mapping[str, Generator], about: Mapping[str, objec
     if about:
         header["about"] = dict(about)
     header["generators"] = {name: generator_record(generator) for name, generator in generators.items()}
-    return encode_json(header)
-
-
-def encode_lines(columns: LogColumns) -> Iterator[bytes]:
-    """Yield each line as JSON, in the order of the log."""
-    encode = msgspec.json.Encoder().encode
-    for line in lines_of(columns):
-        yield encode(line)
+    return msgspec.json.encode(header)
 
 
 def lines_of(columns: LogColumns) -> Iterator[LineWire]:

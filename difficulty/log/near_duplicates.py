@@ -50,14 +50,11 @@ class NearDuplicates(NamedTuple):
         Prompts that share their group with another one.
     n_groups : int
         Groups of more than one prompt.
-    n_found : int
-        Prompts that were joined to a group beyond what was recorded.
     """
 
     groups: tuple[str, ...]
     n_prompts: int
     n_groups: int
-    n_found: int
 
 
 def find_near_duplicates(prompts: Sequence[Prompt]) -> NearDuplicates:
@@ -76,7 +73,6 @@ def find_near_duplicates(prompts: Sequence[Prompt]) -> NearDuplicates:
         groups=groups,
         n_prompts=sum(size for size in sizes if size > 1),
         n_groups=sum(size > 1 for size in sizes),
-        n_found=sum(group != prompt.group for group, prompt in zip(groups, prompts, strict=True)),
     )
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from difficulty.arithmetic.ragged import places
 from difficulty.errors import InvalidLogError
-from difficulty.log.columns import LogColumns, column_or_none, freeze
+from difficulty.log.columns import LogColumns, column_or_none
 from difficulty.log.line_counts import CHAIN, INDEPENDENT, RUN
 from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
 
@@ -80,12 +80,20 @@ class _Table:
         return table
 
     def place_known(self, values: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
-        """Return the same of what a log may not have."""
+        """Place values that a log need not have; None where it has none."""
         return None if values is None else self.place(values)
 
-    def place_some(self, values: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
-        """Return the same; None also where none of these samples has any."""
-        return None if values is None else column_or_none(self.place(values))
+    def recorded(self, source: Source) -> dict[str, Any]:
+        """Place what pools of all kinds hold beside verdicts: the arguments of each."""
+        samples = source.columns.samples
+        cached = self.place_known(samples.cached_prompt_tokens)
+        return {
+            "n": self.n,
+            "output_tokens": self.place(samples.output_tokens),
+            "score": self.place(samples.score),
+            "cached_prompt_tokens": None if cached is None else column_or_none(cached),
+            "worth": self.place_known(source.worth),
+        }
 
     def verdicts(
         self, columns: LogColumns, local: NDArray[np.int32]
@@ -102,13 +110,13 @@ class _Table:
 
 def sample_pool(source: Source, generator: int) -> SamplePool:
     """Build the pool of generator number `generator`."""
-    columns, local, kinds, worth = source
+    columns, local, kinds, _ = source
     lines, samples = columns.lines, columns.samples
     chosen = np.flatnonzero((lines.generator == generator) & (kinds == INDEPENDENT))
     table = _Table.of(columns, chosen)
     correct, answer = table.verdicts(columns, local)
-    sent = table.place(samples.prompt_tokens)
-    cached = table.place_some(samples.cached_prompt_tokens)
+    recorded = table.recorded(source)
+    sent, cached = table.place(samples.prompt_tokens), recorded["cached_prompt_tokens"]
     prompt_tokens = _row_mean(sent)
     said = chosen[~np.isnan(lines.prompt_tokens[chosen])]
     prompt_tokens[lines.prompt[said]] = lines.prompt_tokens[said]
@@ -118,25 +126,19 @@ def sample_pool(source: Source, generator: int) -> SamplePool:
     counts_only = np.zeros(len(columns.prompts), dtype=np.bool_)
     counts_only[lines.prompt[table.counted]] = True
     cut = samples.finishes.index("length") if "length" in samples.finishes else -2
-    pool = SamplePool(
+    return SamplePool(
         generator=columns.generators[generator],
-        n=table.n,
         n_correct=(correct == 1).sum(axis=1),
         correct=correct,
         answer=answer,
-        output_tokens=table.place(samples.output_tokens),
-        score=table.place(samples.score),
         mean_logprob=table.place(samples.mean_logprob),
         truncated=table.place(samples.finish == cut, False),
         prompt_tokens=prompt_tokens,
         counts_only=counts_only,
         verifier_tokens=table.place_known(samples.verifier_tokens),
         own_prompt_tokens=sent if own else None,
-        cached_prompt_tokens=cached,
-        worth=table.place_known(worth),
+        **recorded,
     )
-    freeze(pool)
-    return pool
 
 
 def chain_pool(source: Source, generator: int) -> ChainPool | None:
@@ -147,7 +149,7 @@ def chain_pool(source: Source, generator: int) -> ChainPool | None:
     InvalidLogError
         When the log has chains of that generator under parameters that differ in more than ``depth``.
     """
-    columns, local, kinds, worth = source
+    columns, local, kinds, _ = source
     lines, samples = columns.lines, columns.samples
     chosen = np.flatnonzero((lines.generator == generator) & (kinds == CHAIN))
     if chosen.size == 0:
@@ -163,23 +165,17 @@ def chain_pool(source: Source, generator: int) -> ChainPool | None:
             f"({', '.join(sorted(settings))}); give each its own generator name"
         )
     table = _chain_table(columns, chosen)
-    pool = ChainPool(
+    return ChainPool(
         generator=columns.generators[generator],
-        n=table.n,
         n_steps=table.shape[2],
         correct=table.place(samples.correct, -1),
         answer=table.place(local, -2),
-        output_tokens=table.place(samples.output_tokens),
         prompt_tokens=table.place(samples.prompt_tokens),
-        score=table.place(samples.score),
         mean_logprob=table.place(samples.mean_logprob),
         params=tuple(sorted(msgspec.json.decode(settings.pop()).items())),
         verifier_tokens=table.place_known(samples.verifier_tokens),
-        cached_prompt_tokens=table.place_some(samples.cached_prompt_tokens),
-        worth=table.place_known(worth),
+        **table.recorded(source),
     )
-    freeze(pool)
-    return pool
 
 
 def _chain_table(columns: LogColumns, chosen: NDArray[np.int64]) -> _Table:
@@ -198,7 +194,7 @@ def _chain_table(columns: LogColumns, chosen: NDArray[np.int64]) -> _Table:
 
 def recorded_runs(source: Source) -> tuple[RecordedRuns, ...]:
     """Build the recorded runs of every generator, strategy and parameter set, in the order of the log."""
-    columns, local, kinds, worth = source
+    columns, local, kinds, _ = source
     lines, samples = columns.lines, columns.samples
     runs = []
     for generator, name in enumerate(columns.generators):
@@ -212,23 +208,19 @@ def recorded_runs(source: Source) -> tuple[RecordedRuns, ...]:
             correct, answer = table.verdicts(columns, local)
             read = table.place_known(samples.verifier_tokens)
             steps = samples.step_scores
-            run = RecordedRuns(
-                generator=name,
-                strategy=strategy,
-                params=tuple(sorted(msgspec.json.decode(params).items())),
-                n=table.n,
-                correct=correct,
-                answer=answer,
-                output_tokens=table.place(samples.output_tokens),
-                prompt_tokens=table.place(samples.prompt_tokens),
-                verifier_tokens=np.full(table.shape, np.nan) if read is None else read,
-                score=table.place(samples.score),
-                step_scores=None if steps is None else table.place(steps, None),
-                cached_prompt_tokens=table.place_some(samples.cached_prompt_tokens),
-                worth=table.place_known(worth),
+            runs.append(
+                RecordedRuns(
+                    generator=name,
+                    strategy=strategy,
+                    params=tuple(sorted(msgspec.json.decode(params).items())),
+                    correct=correct,
+                    answer=answer,
+                    prompt_tokens=table.place(samples.prompt_tokens),
+                    verifier_tokens=np.full(table.shape, np.nan) if read is None else read,
+                    step_scores=None if steps is None else table.place(steps, None),
+                    **table.recorded(source),
+                )
             )
-            freeze(run)
-            runs.append(run)
     return tuple(runs)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from difficulty.arguments import check_choice
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.generator import Generator
-from difficulty.log.columns import LogColumns
+from difficulty.log.columns import LogColumns, freeze
 from difficulty.log.families import Families, find_families
 from difficulty.log.line_counts import (
     CHAIN,
@@ -55,19 +55,6 @@ class Counts(NamedTuple):
 
 class RecordedLog:
     """What was recorded of P prompts and G generators; see `difficulty.log.sample_log.SampleLog`."""
-
-    __slots__ = (
-        "_about",
-        "_columns",
-        "_digest",
-        "_generators",
-        "_kinds",
-        "_lines",
-        "_local",
-        "_near",
-        "_pools",
-        "_valued_by",
-    )
 
     def __init__(
         self,
@@ -214,7 +201,7 @@ class RecordedLog:
         """
         index = self._generator_index(generator)
         if generator not in self._pools:
-            self._pools[generator] = sample_pool(self._source(), index)
+            self._pools[generator] = freeze(sample_pool(self._source(), index))
         return self._pools[generator]
 
     def samples(self, prompt_id: str, generator: str) -> list[SampleWire]:
@@ -262,11 +249,12 @@ class RecordedLog:
         InvalidLogError
             When it has chains under parameters that differ in more than ``depth``.
         """
-        return chain_pool(self._source(), self._generator_index(generator))
+        pool = chain_pool(self._source(), self._generator_index(generator))
+        return None if pool is None else freeze(pool)
 
     def runs(self) -> tuple[RecordedRuns, ...]:
         """Return the recorded runs of search strategies, by generator, strategy and parameter set."""
-        return recorded_runs(self._source())
+        return tuple(map(freeze, recorded_runs(self._source())))
 
     def counts(self) -> Counts:
         """Return the counts of independent samples; columns in the order of `generators`."""

@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, final
 
+import msgspec
+
 from difficulty.arguments import check_choice
 from difficulty.errors import InvalidInputError, InvalidLogError
 from difficulty.generator import Generator
@@ -21,9 +23,9 @@ from difficulty.log.formats.files import read_file, write_file
 from difficulty.log.found_in import found_in
 from difficulty.log.known_texts import KnownTexts
 from difficulty.log.merge import merge_about, merge_columns, merge_generators
-from difficulty.log.tables.frames import FrameKind, frame_of, rows_of_frame
+from difficulty.log.tables.frames import FrameKind, frame_of_table, rows_of_frame, sample_columns
 from difficulty.log.tables.rows import lines_of_rows
-from difficulty.log.wire import decode_about, decode_line, encode_record
+from difficulty.log.wire import decode_line, encode_record
 
 
 @final
@@ -43,8 +45,6 @@ class SampleLog(DerivedLog):
     >>> log.counts().n_correct.ravel().tolist()
     [6, 1]
     """
-
-    __slots__ = ()
 
     @classmethod
     def read(
@@ -131,7 +131,7 @@ class SampleLog(DerivedLog):
         columns = builder.finish()
         if not columns.prompts:
             raise InvalidLogError("there are no records; a log needs at least one line")
-        plain = decode_about(encode_record(about or {}))
+        plain = msgspec.json.decode(encode_record(about or {}), type=dict[str, object])
         return cls(columns, generators=generators, about=plain)
 
     @classmethod
@@ -212,7 +212,7 @@ class SampleLog(DerivedLog):
         MissingDependencyError
             When that package is not installed.
         """
-        return frame_of(self._columns, kind)
+        return frame_of_table(sample_columns(self._columns), kind)
 
     @classmethod
     def merge(cls, logs: Iterable[SampleLog]) -> SampleLog:

@@ -203,16 +203,6 @@ def encode_record(record: Mapping[str, object]) -> bytes:
         ) from error
 
 
-def decode_about(data: bytes) -> dict[str, object]:
-    """Read a free header field back, so that it is what a file would give."""
-    return msgspec.json.decode(data, type=dict[str, object])
-
-
-def encode_json(value: object) -> bytes:
-    """Encode a JSON-able value compactly."""
-    return msgspec.json.encode(value)
-
-
 def canonical_json(value: object) -> str:
     """Encode a JSON-able value with sorted keys, so that equal values have equal text."""
     return msgspec.json.encode(value, order="deterministic").decode()

@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Final, NamedTuple, Self
 
+import msgspec
+
 from difficulty.arguments import check_whole
 from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
 from difficulty.log.lines import generator_record
-from difficulty.log.wire import encode_json
 from difficulty.prompt import Prompt
 from planner.answers.rule import AnswerRule
 from planner.ports.ports import AnswerExtractor, Grader
@@ -248,7 +249,7 @@ class CollectPlan:
             for prompt in self.prompts
         ]
         return {
-            "prompts": sha256(encode_json(prompts)).hexdigest()[:32],
+            "prompts": sha256(msgspec.json.encode(prompts)).hexdigest()[:32],
             "generators": {name: generator_record(one) for name, one in self.generators.items()},
             "recordings": [recording.describe() for recording in self.recordings],
             "extractor": name_of(self.extractor),

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.terminal.collecting_bar import CollectingBar, collecting_bar
 from planner.commands.terminal.draw_options import (
     BackendOptions,
     TaskOptions,
@@ -27,6 +26,7 @@ from planner.commands.terminal.draw_options import (
 from planner.commands.terminal.options import FILE_TO_READ, FILE_TO_WRITE, as_json, seed_option
 from planner.commands.terminal.recording_options import RecordingOptions, recording_options
 from planner.commands.terminal.terminal import note, say
+from planner.progress import Teller, progress_bars
 
 if TYPE_CHECKING:
     from difficulty.generator import Generator
@@ -137,7 +137,7 @@ def command(
         note("no prompt has a reference answer: samples are not graded, and nothing can be trained on them")
     note(what_it_tells(len(plan.prompts), samples))
     worker = _worker(plan, spec, opened, verifier, workers if use_ray else 0, gpus_per_worker)
-    with collecting_bar() as bar:
+    with progress_bars() as tell:
         done = asyncio.run(
             carry_out(
                 plan,
@@ -146,8 +146,8 @@ def command(
                 limits=limits,
                 partial=partial,
                 tokens_per_sample=tokens_per_sample,
-                approve=bound(_approved, bar, yes),
-                progress=bar.tell,
+                approve=bound(_approved, tell, yes),
+                progress=tell,
             )
         )
     print_collected(done, as_json=as_json)
@@ -208,9 +208,9 @@ def _worker(
     )
 
 
-def _approved(bar: CollectingBar, yes: bool, estimate: Estimate) -> bool:
+def _approved(tell: Teller, yes: bool, estimate: Estimate) -> bool:
     """Say what is left to spend, and ask where somebody can answer."""
-    with bar.resting():
+    with tell.rests():
         say(f"to spend: {estimate}", error=True)
         if yes or not sys.stdin.isatty():
             return True

@@ -7,7 +7,7 @@ to `training.evaluate`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
@@ -42,11 +42,10 @@ def command(
     bundle: Path,
     logs: Logs,
     out: Path,
-    n_bootstrap: int,
     figures: tuple[Literal["png", "svg", "pdf"], ...],
     figure_width: float,
-    seed: int,
     as_json: bool,
+    **how: Any,
 ) -> None:
     """Evaluate a bundle on recorded prompts, against every baseline, with intervals.
 
@@ -72,15 +71,8 @@ def command(
         )
     note_near_duplicates(unseen.log)
     with progress_bars() as tell:
-        report = evaluate(
-            loaded,
-            unseen.log,
-            out=out,
-            n_bootstrap=n_bootstrap,
-            seed=seed,
-            figures=FigureStyle(figures or ("png",), figure_width),
-            progress=tell,
-        )
+        style = FigureStyle(figures or ("png",), figure_width)
+        report = evaluate(loaded, unseen.log, out=out, figures=style, progress=tell, **how)
     if as_json:
         say_json(report.to_json())
         return

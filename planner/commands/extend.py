@@ -6,7 +6,7 @@ The old bundle stays as it is. Learning is left to `training.extension.extend`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -38,16 +38,7 @@ _SHOWN: Final = 5
 @click.option("--next", "n_next", type=click.IntRange(min=1), default=50, help="How many of them to name.")
 @seed_option
 @as_json
-def command(
-    bundle: Path,
-    logs: Logs,
-    out: Path,
-    generator: str | None,
-    candidates: Path | None,
-    n_next: int,
-    seed: int,
-    as_json: bool,
-) -> None:
+def command(bundle: Path, logs: Logs, out: Path, candidates: Path | None, as_json: bool, **how: Any) -> None:
     """Add a generator to a bundle from labelled samples of a hundred prompts or so.
 
     LOG holds the samples of the new generator. Prompts of the old training are the best to label, others will
@@ -66,31 +57,12 @@ def command(
     asked = [] if candidates is None else read_tasks(str(candidates), form="auto").prompts
     with progress_bars() as tell:
         tell("extension", 0, 1)
-        found = extend(
-            known,
-            recorded,
-            generator=generator,
-            candidates=asked,
-            n_next=n_next,
-            seed=seed,
-        )
+        found = extend(known, recorded, candidates=asked, **how)
         found.bundle.save(out)
         tell("extension", 1, 1)
     if as_json:
-        print_json(
-            {
-                "bundle": str(out),
-                "generator": found.generator,
-                "n_labelled": found.n_labelled,
-                "n_told": found.n_told,
-                "n_drawn": found.n_drawn,
-                "skill": found.skill,
-                "rate": found.rate,
-                "deviation": found.deviation,
-                "offered": found.offered,
-                "next_prompts": list(found.next_prompts),
-            }
-        )
+        told = {name: getattr(found, name) for name in found.__slots__}
+        print_json({**told, "bundle": str(out)})
         return
     console = results()
     ungraded = found.n_drawn - found.n_labelled

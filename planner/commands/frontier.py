@@ -47,11 +47,8 @@ def command(
         print_json({"unit": unit or planner.bundle.unit, "points": [point._asdict() for point in curve]})
         return
     kind = planner.bundle.objective
-    table = new_table(
-        f"What each price buys for {amount(len(found), 'prompts')}, on average, with 95 % intervals"
-    )
-    for heading in (f"price per {one}", f"expected {kind}", f"expected {shown}"):
-        table.add_column(heading, justify="right")
+    title = f"What each price buys for {amount(len(found), 'prompts')}, on average, with 95 % intervals"
+    table = new_table(title, f"price per {one}", f"expected {kind}", f"expected {shown}")
     for point in curve:
         low, high = point.interval
         accuracy = f"{point.expected_accuracy:.3f} [{low:.2f}, {high:.2f}]"

@@ -28,8 +28,6 @@ from planner.commands.terminal.terminal import note, print_json, results, say_js
 if TYPE_CHECKING:
     from difficulty.generator import Generator
     from difficulty.prompt import Prompt
-    from planner.planner import Planner
-    from policies.cost.budget import Budget
     from policies.plan.plan import AllocationPlan
 
 OutFormat: TypeAlias = Literal["plans", "openai-batch", "rollouts"]
@@ -112,11 +110,16 @@ def command(
         asked["one_shot"] |= out_format != "plans"
         plans = planner.plan(found.prompts, **asked, seed=seed)
     else:
-        sizes = floor or 2, cap or 32
-        plans = _groups(planner, found.prompts, generator, asked["budget"], asked["price"], sizes, seed)
-        note(
-            f"{len(plans)} of {len(found.prompts)} prompts have a group of {sizes[0]} to {sizes[1]} rollouts"
+        from planner.exports.group_plans import group_plans
+
+        least, most, how = floor or 2, cap or 32, {name: asked[name] for name in ("budget", "price")}
+        if set(how.values()) == {None} or asking.max_per_prompt is not None:
+            told = "--floor and --cap go with --budget or --price, and say the most of a prompt"
+            raise click.UsageError(told)
+        plans = group_plans(
+            planner, found.prompts, generator=generator, floor=least, cap=most, seed=seed, **how
         )
+        note(f"{len(plans)} of {len(found.prompts)} prompts have a group of {least} to {most} rollouts")
     files: list[Path] = []
     seen = out is None and not as_json and sys.stdout.isatty()  # a table tells people more than JSON does
     if out is None and not seen:
@@ -145,26 +148,6 @@ def command(
         console.print(f"{what}: {', '.join(map(str, files))}", soft_wrap=True)
     elif seen:
         console.print("The plans themselves go to a file with --out plans.jsonl, or into a pipe.")
-
-
-def _groups(
-    planner: Planner,
-    prompts: Sequence[Prompt],
-    generator: str | None,
-    limit: Budget | None,
-    price: float | None,
-    sizes: tuple[int, int],
-    seed: int,
-) -> list[AllocationPlan]:
-    """Return the plans of groups with a least and a most number of rollouts."""
-    from planner.exports.group_plans import group_plans
-
-    if (price is None and limit is None) or (limit is not None and limit.max_per_prompt is not None):
-        raise click.UsageError("--floor and --cap go with --budget or --price, and say the most of a prompt")
-    floor, cap = sizes
-    return group_plans(
-        planner, prompts, generator=generator, budget=limit, price=price, floor=floor, cap=cap, seed=seed
-    )
 
 
 def _write(

@@ -9,9 +9,8 @@ from __future__ import annotations
 import logging
 import socket
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -55,22 +54,7 @@ _BACKLOG: Final = 2048
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8400, help="0 for a free one.")
 @click.option("--log-requests", is_flag=True, help="One line per request, without its content.")
-def command(
-    path: Path | None,
-    upstream: str | None,
-    key_variable: str | None,
-    model: str | None,
-    bundle: str | None,
-    price: float | None,
-    extract: str | None,
-    select: str | None,
-    judge: str | None,
-    verifier: str | None,
-    off: bool,
-    host: str,
-    port: int,
-    log_requests: bool,
-) -> None:
+def command(path: Path | None, host: str, port: int, log_requests: bool, **options: Any) -> None:
     """Serve an OpenAI-compatible API that plans each request."""
     from planner.planning.request import UnfamiliarPromptsWarning
     from planner.serving.build import build
@@ -78,15 +62,11 @@ def command(
     from planner.serving.settings import ServeSettings
 
     if path is not None:
-        others = (upstream, key_variable, model, bundle, extract, select, judge, verifier, off or None, price)
-        if any(other is not None for other in others):
+        if any(value not in (None, False) for value in options.values()):
             raise InvalidInputError("--settings stands alone: put the other options into the file")
         settings = ServeSettings.read(path)
     else:
-        how: dict[str, object] = {"bundle": bundle, "price": price, "extract": extract, "verifier": verifier}
-        how["select"] = select or ("judge" if judge else "verifier" if verifier else None)
-        how["judge"] = None if judge is None else {"model": judge}
-        settings = _of_options(upstream, key_variable, model, how, off=off)
+        settings = _of_options(**options)
     service = build(settings)
     if host not in ("127.0.0.1", "::1", "localhost") and not settings.keys:
         note("warning: everybody who can reach this address may spend; set keys in the settings")
@@ -115,14 +95,15 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def _of_options(
+    *,
     upstream: str | None,
     key_variable: str | None,
     model: str | None,
-    how: Mapping[str, object],
-    *,
+    select: str | None,
+    judge: str | None,
     off: bool,
+    **how: object,
 ) -> ServeSettings:
-    """Return the settings of one upstream and one route; `how` are those of the route, None for the usual."""
     from planner.serving.settings import EVERY_MODEL, ServeSettings
 
     if upstream is None:
@@ -132,6 +113,8 @@ def _of_options(
     behind: dict[str, object] = {"base_urls": [upstream]}
     if key_variable is not None:
         behind["key_variable"] = key_variable
+    how["select"] = select or ("judge" if judge else "verifier" if how["verifier"] else None)
+    how["judge"] = None if judge is None else {"model": judge}
     route: dict[str, object] = {"upstream": "upstream", "mode": "off" if off else "plan"}
     route |= {name: value for name, value in how.items() if value is not None}
     return ServeSettings.from_plain(

@@ -13,10 +13,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
+import msgspec
+
 from difficulty.generator import Generator
 from difficulty.log.lines import encode_header
 from difficulty.log.redaction import REMOVED, SERVER
-from difficulty.log.wire import LineWire, SampleWire, encode_json
+from difficulty.log.wire import LineWire, SampleWire
 from difficulty.logger import logger_of
 from difficulty.prompt import Prompt
 from planner.files.append import AppendFile
@@ -97,7 +99,7 @@ class RequestLog:
                 prompt_tokens=next((one.prompt_tokens for one in completions if one.prompt_tokens), None),
                 samples=samples,
             )
-            lines += encode_json(line) + b"\n"
+            lines += msgspec.json.encode(line) + b"\n"
         if lines:
             try:
                 self._append(lines)

@@ -12,10 +12,12 @@ import pytest
 
 from difficulty.logger import logger_of
 from planner import progress
+from planner.collection.collected import CollectProgress
 from planner.planner import Planner
 from planner.progress import progress_bars
 from planner.simulated import SimulatedBackend, SimulatedExtractor
 from policies.cost.budget import Budget
+from policies.cost.usage import Usage
 
 
 def test_a_notebook_gets_bars_of_escaped_html(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,10 +67,14 @@ def test_a_notebook_is_told_by_its_shell(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_terminal_gets_bars_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     with progress_bars() as bars:
         bars("search", 3, 3)
-        bars(SimpleNamespace(n_pieces=2, n_done=1, seconds=2.0, usage=SimpleNamespace(output_tokens=84.0)))
+        usage = Usage(output_tokens=84.0)
+        bars(CollectProgress(n_pieces=2, n_done=1, n_failures=3, seconds=2.0, usage=usage))
+        with bars.rests():
+            print("go on?", file=sys.stderr)
     told = capsys.readouterr()
     assert "trials of beliefs" in told.err and "3/3" in told.err and not told.out
     assert "collect samples" in told.err and "1/2" in told.err and "42 tokens/s" in told.err
+    assert "3 failed" in told.err and "go on?" in told.err
 
 
 def test_loggers_are_quiet_until_somebody_listens(caplog: pytest.LogCaptureFixture) -> None:

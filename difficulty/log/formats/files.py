@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 
+import msgspec
+
 from difficulty.errors import InvalidLogError
 from difficulty.files.whole import with_remedy, written_whole
 from difficulty.generator import Generator
@@ -17,7 +19,7 @@ from difficulty.log.columns import LogColumns
 from difficulty.log.formats.jsonl import ParsedLog, read_jsonl, write_lines
 from difficulty.log.formats.parquet import PARQUET_MAGIC, read_parquet, write_parquet
 from difficulty.log.found_in import read_from
-from difficulty.log.lines import encode_header, encode_lines
+from difficulty.log.lines import encode_header, lines_of
 
 
 def read_file(path: Path, *, keep_first: bool = False) -> ParsedLog:
@@ -75,6 +77,6 @@ def write_file(
             if path.suffix == ".parquet":
                 write_parquet(part, columns, header=header)
             else:
-                write_lines(part, chain((header,), encode_lines(columns)))
+                write_lines(part, chain((header,), map(msgspec.json.encode, lines_of(columns))))
     except OSError as error:
         raise InvalidLogError(f"cannot write the file: {with_remedy(error)}", path=str(path)) from error

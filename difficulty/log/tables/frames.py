@@ -45,10 +45,11 @@ def rows_of_frame(frame: Any) -> list[Row]:
     {'id': 'b', 'correct': 0}
     """
     if isinstance(frame, Sequence) and not isinstance(frame, str):
-        for place, cells in enumerate(frame, start=1):
+        rows = [Row(place, cells) for place, cells in enumerate(frame, start=1)]
+        for place, cells, _ in rows:
             if not isinstance(cells, Mapping):
                 raise InvalidInputError(f"row {place} must be a mapping, got {type(cells).__name__}")
-        return [Row(place, cells) for place, cells in enumerate(frame, start=1)]
+        return rows
     columns = _columns(frame)
     if not columns or not next(iter(columns.values())):
         raise InvalidLogError("the frame has no rows; there is nothing to read")
@@ -59,21 +60,6 @@ def rows_of_frame(frame: Any) -> list[Row]:
         Row(place, dict(zip(names, cells, strict=True)))
         for place, cells in enumerate(zip(*columns.values(), strict=True), start=1)
     ]
-
-
-def frame_of(columns: LogColumns, kind: FrameKind) -> Any:
-    """Return a log as a frame, one row a sample, with the columns that hold anything.
-
-    Lines that record counts are one row with `n` and `n_correct`. Messages, parameters and `meta` are JSON.
-
-    Raises
-    ------
-    InvalidInputError
-        When `kind` is another word.
-    MissingDependencyError
-        When the package is not installed.
-    """
-    return frame_of_table(_sample_columns(columns), kind)
 
 
 def frame_of_table(table: Mapping[str, Sequence[Any]], kind: FrameKind) -> Any:
@@ -95,7 +81,7 @@ def frame_of_table(table: Mapping[str, Sequence[Any]], kind: FrameKind) -> Any:
     return package.DataFrame(table)
 
 
-def _sample_columns(columns: LogColumns) -> dict[str, list[Any]]:
+def sample_columns(columns: LogColumns) -> dict[str, list[Any]]:
     table: dict[str, list[Any]] = {name: [] for name in (*LINE_FIELDS, *SAMPLE_FIELDS)}
     for line in lines_of(columns):
         samples: list[SampleWire] = line.samples if line.samples is not None else [SampleWire()]

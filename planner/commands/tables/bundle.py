@@ -60,13 +60,10 @@ def bundle_table(bundle: PolicyBundle, path: str) -> Table:
     """Return what a bundle is and was trained on."""
     training = bundle.training
     deployed = int(bundle.deployed.sum())
+    courses = f"{len(bundle.table.courses)} courses (ways to spend samples)"
     rows: list[tuple[str, str]] = [
         ("plans for", f"{_objective(bundle)}, cost in {bundle.unit.replace('_', ' ')}"),
-        (
-            "table",
-            f"{len(bundle.table.courses)} courses (ways to spend samples) on {len(bundle.references)} "
-            f"prompts, {deployed} in use",
-        ),
+        ("table", f"{courses} on {len(bundle.references)} prompts, {deployed} in use"),
     ]
     if training:
         drawn = f"{training['n_prompts']} prompts, {training['n_samples']:,} samples"
@@ -209,9 +206,9 @@ def generator_table(bundle: PolicyBundle) -> Table:
 
 def course_table(bundle: PolicyBundle) -> Table:
     """Return what the policy offers at prices from dear to cheap, with means over the training prompts."""
-    table = new_table("Courses on offer, from small budgets to large ones (some)")
-    for heading in ("samples", bundle.objective):
-        table.add_column(heading, justify="right")
+    table = new_table(
+        "Courses on offer, from small budgets to large ones (some)", "samples", bundle.objective
+    )
     table.add_column("course", overflow="fold")
     value = bundle.table.value.mean(axis=0, dtype=float)
     samples = bundle.table.slots.total(bundle.table.samples.astype(float), len(value)).mean(axis=0)

@@ -17,19 +17,8 @@ if TYPE_CHECKING:
 def print_collected(done: Collected, *, as_json: bool) -> None:
     """Print what a collection has come to."""
     if as_json:
-        print_json(
-            {
-                "out": str(done.path) if done.log is not None else None,
-                "n_pieces": done.n_pieces,
-                "n_missing": done.n_missing,
-                "n_samples": done.n_samples,
-                "failures": dict(done.failures),
-                "missing": dict(done.missing),
-                "usage": done.usage,
-                "seconds": done.seconds,
-                "declined": done.declined,
-            }
-        )
+        told = {name: getattr(done, name) for name in done.__slots__ if name not in ("path", "log")}
+        print_json({"out": str(done.path) if done.log is not None else None, **told})
         return
     usage = done.usage
     say(

@@ -14,12 +14,17 @@ from policies.course.allocation import Allocation
 from policies.course.course import Course
 
 
-def new_table(title: str | None, *, show_header: bool = True, show_footer: bool = False) -> Table:
-    """Return an empty table in the common style."""
-    return Table(
+def new_table(
+    title: str | None, *headings: str, show_header: bool = True, show_footer: bool = False
+) -> Table:
+    """Return a table in the style of all, with columns of numbers under `headings`."""
+    table = Table(
         title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_header=show_header,
         show_footer=show_footer, pad_edge=False, collapse_padding=True,
     )  # fmt: skip
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    return table
 
 
 def facts_table(title: str | None, rows: Iterable[tuple[str, str]]) -> Table:

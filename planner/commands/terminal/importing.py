@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from planner.commands.terminal.draw_options import extractor_of
 
 if TYPE_CHECKING:
     from difficulty.generator import Generator
     from difficulty.importers.kind import Kind
-    from difficulty.importers.shared import Extract, Grade
     from difficulty.log.sample_log import SampleLog
 
 COLUMN_OPTIONS: Final = {
@@ -63,7 +63,7 @@ class Wanted:
             When an option means nothing for this kind, or a file is not as it should be.
         """
         self._check(kind)
-        return _READERS[kind](self)
+        return _READERS[kind].read(self)
 
     def _check(self, kind: Kind) -> None:
         from difficulty.errors import InvalidInputError
@@ -80,33 +80,31 @@ class Wanted:
             "--failed-samples": self.failed_samples != "refuse",
         }
         given |= {COLUMN_OPTIONS[field][0]: True for field in self.columns} if kind != "table" else {}
-        surplus = [name for name, is_given in given.items() if is_given and name not in _MEANT[kind]]
+        meant = _READERS[kind].options.split()
+        surplus = [name for name, is_given in given.items() if is_given and name not in meant]
         if surplus:
             raise InvalidInputError(
-                f"{self.paths[0]} is {_NAMES[kind]}, for which {', '.join(surplus)} "
+                f"{self.paths[0]} is {_READERS[kind].name}, for which {', '.join(surplus)} "
                 f"{'means' if len(surplus) == 1 else 'mean'} nothing; leave "
                 f"{'it' if len(surplus) == 1 else 'them'} out"
             )
 
-    def drew(self, default: str) -> Generator:
-        """Return the generator that drew everything."""
+    @property
+    def drew(self) -> Generator | None:
+        """Who drew everything; None where the files say it themselves."""
         from difficulty.generator import Generator
 
-        name = self.generator or (next(iter(self.known)) if len(self.known) == 1 else default)
-        return self.known.get(name) or Generator(name=name)
+        name = self.generator or (next(iter(self.known)) if len(self.known) == 1 else "")
+        return self.known.get(name) or (Generator(name=name) if name else None)
 
     @property
-    def finds(self) -> Extract | None:
-        """What finds answers in texts."""
-        if self.extract is None:
-            return None
-        rule = extractor_of(self.extract)
-        return lambda text: rule.extract(text, "stop")
-
-    @property
-    def judges(self) -> Grade | None:
-        """What compares answers with the right ones."""
-        return None if self.grade is None else extractor_of(self.grade).equal
+    def rules(self) -> dict[str, Any]:
+        """How answers are found in texts and compared with the right ones: arguments of readers."""
+        found = None if self.extract is None else extractor_of(self.extract)
+        return {
+            "extract": None if found is None else lambda text: found.extract(text, "stop"),
+            "grade": None if self.grade is None else extractor_of(self.grade).equal,
+        }
 
 
 def _read_table(wanted: Wanted) -> SampleLog:
@@ -114,38 +112,23 @@ def _read_table(wanted: Wanted) -> SampleLog:
     from difficulty.generator import Generator
     from difficulty.importers.tables import read_table
 
-    def read(columns: Mapping[str, str], known: Mapping[str, Generator]) -> SampleLog:
-        return read_table(
-            *wanted.paths,
-            columns=columns,
-            generators=known,
-            threshold=wanted.threshold,
-            extract=wanted.finds,
-            grade=wanted.judges,
-        )
-
+    read = partial(read_table, *wanted.paths, threshold=wanted.threshold, **wanted.rules)
     name, known = wanted.generator, wanted.known
     if name is not None:
         try:
-            return read({**wanted.columns, "generator": name}, known)
+            return read(columns={**wanted.columns, "generator": name}, generators=known)
         except InvalidInputError as error:
             if f"no column {name!r} for generator" not in str(error):
                 raise
         known = {name: known.get(name) or Generator(name=name)}
-    return read(wanted.columns, known)
+    return read(columns=wanted.columns, generators=known)
 
 
 def _read_inspect(wanted: Wanted) -> SampleLog:
     from difficulty.importers.inspect_ai import read_inspect
 
-    return read_inspect(
-        *wanted.paths,
-        scorer=wanted.scorer,
-        failed_samples=wanted.failed_samples,
-        threshold=wanted.threshold,
-        extract=wanted.finds,
-        grade=wanted.judges,
-    )
+    how = {name: getattr(wanted, name) for name in ("scorer", "failed_samples", "threshold")}
+    return read_inspect(*wanted.paths, **how, **wanted.rules)
 
 
 def _read_lm_eval(wanted: Wanted) -> SampleLog:
@@ -153,30 +136,26 @@ def _read_lm_eval(wanted: Wanted) -> SampleLog:
 
     return read_lm_eval(
         *wanted.paths,
-        generator=wanted.drew("") if wanted.generator is not None or len(wanted.known) == 1 else None,
+        generator=wanted.drew,
         generators=wanted.known,
         filter=wanted.filter_name,
         metric=wanted.scorer,
         prompt_field=wanted.prompt_field,
-        extract=wanted.finds,
-        grade=wanted.judges,
+        **wanted.rules,
     )
 
 
 def _read_reasoning_gym(wanted: Wanted) -> SampleLog:
     from difficulty.importers.reasoning_gym import read_reasoning_gym
 
-    named = wanted.generator is not None or len(wanted.known) == 1
-    drew = wanted.drew("") if named else None
-    if wanted.threshold is None:
-        return read_reasoning_gym(*wanted.paths, generator=drew)
-    return read_reasoning_gym(*wanted.paths, generator=drew, threshold=wanted.threshold)
+    more = {} if wanted.threshold is None else {"threshold": wanted.threshold}
+    return read_reasoning_gym(*wanted.paths, generator=wanted.drew, **more)
 
 
 def _read_batch(wanted: Wanted) -> SampleLog:
     from difficulty.importers.openai_batch import read_openai_batch
 
-    return read_openai_batch(*wanted.paths, extract=wanted.finds)
+    return read_openai_batch(*wanted.paths, extract=wanted.rules["extract"])
 
 
 def _read_logs(wanted: Wanted) -> SampleLog:
@@ -190,28 +169,28 @@ def _read_logs(wanted: Wanted) -> SampleLog:
     return log
 
 
-_READERS: Final[Mapping[Kind, Callable[[Wanted], SampleLog]]] = {
-    "table": _read_table,
-    "lm_eval": _read_lm_eval,
-    "inspect_ai": _read_inspect,
-    "reasoning_gym": _read_reasoning_gym,
-    "openai_batch": _read_batch,
-    "sample_log": _read_logs,
-}
-_NAMES: Final[Mapping[Kind, str]] = {
-    "table": "a table",
-    "lm_eval": "a log of lm-evaluation-harness",
-    "inspect_ai": "a log of inspect_ai",
-    "reasoning_gym": "a file of reasoning-gym's results",
-    "openai_batch": "a batch",
-    "sample_log": "a sample log",
-}
-_DREW: Final = frozenset(("--generator", "--generators"))
-_MEANT: Final[Mapping[Kind, frozenset[str]]] = {
-    "table": _DREW | {"--threshold", "--extract", "--grade"},
-    "lm_eval": _DREW | {"--filter", "--scorer", "--prompt-field", "--extract", "--grade"},
-    "inspect_ai": frozenset(("--scorer", "--threshold", "--extract", "--grade", "--failed-samples")),
-    "reasoning_gym": _DREW | {"--threshold"},
-    "openai_batch": frozenset(("--extract",)),
-    "sample_log": frozenset(),
+class _Reader(NamedTuple):
+    """What files of a kind are called, how they are read, and the options that mean something for them."""
+
+    name: str
+    read: Callable[[Wanted], SampleLog]
+    options: str
+
+
+_DREW: Final = "--generator --generators"
+_READERS: Final[Mapping[Kind, _Reader]] = {
+    "table": _Reader("a table", _read_table, f"{_DREW} --threshold --extract --grade"),
+    "lm_eval": _Reader(
+        "a log of lm-evaluation-harness",
+        _read_lm_eval,
+        f"{_DREW} --filter --scorer --prompt-field --extract --grade",
+    ),
+    "inspect_ai": _Reader(
+        "a log of inspect_ai", _read_inspect, "--scorer --threshold --extract --grade --failed-samples"
+    ),
+    "reasoning_gym": _Reader(
+        "a file of reasoning-gym's results", _read_reasoning_gym, f"{_DREW} --threshold"
+    ),
+    "openai_batch": _Reader("a batch", _read_batch, "--extract"),
+    "sample_log": _Reader("a sample log", _read_logs, ""),
 }
