@@ -50,8 +50,9 @@ from policies.plan.objective import GROUP_OBJECTIVES, OBJECTIVES
 def command(logs: Logs, as_json: bool, **how: Any) -> None:
     """Tell what stopping early, pooling and choosing the model would have saved at equal accuracy.
 
-    LOG holds several samples of each prompt. Nothing is trained: all is chosen on one half of the prompts and
-    reported on the other, against the same number of samples for everybody.
+    LOG holds several samples of each prompt, or one of each of several models. Nothing is trained: all is
+    chosen on one half of the prompts and reported on the other, against the same number of samples for
+    everybody.
     """
     from planner.commands.tables.savings import print_savings
     from training.savings.savings import savings
@@ -63,4 +64,9 @@ def command(logs: Logs, as_json: bool, **how: Any) -> None:
     if as_json:
         say_json(found.to_json())
     else:
-        print_savings(results(), found, str(logs))
+        how_to_train = [str(logs)]
+        if how["objective"] != "accuracy":
+            how_to_train.append(f"--objective {how['objective']}")
+        if how["objective"] == "reward" and how["reward"] != "reward":
+            how_to_train.append(f"--reward {how['reward']}")
+        print_savings(results(), found, " ".join(how_to_train))

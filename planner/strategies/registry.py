@@ -21,6 +21,6 @@ def strategy_of(allocation: Allocation) -> Follow:
     Examples
     --------
     >>> print(strategy_of(Allocation(generator="tiny", strategy="first_success", width=8)).course)
-    tiny x8; first success by score
+    tiny x8; first success
     """
     return Follow(course=course_of(allocation))

@@ -126,7 +126,7 @@ class Selection:
 
     def __str__(self) -> str:
         how = {"vote": "vote", "best": "best", "first_success": "first success"}[self.by]
-        if self.signal != NO_SIGNAL:
+        if self.signal not in ((_CHECKER, NO_SIGNAL) if self.checker else (NO_SIGNAL,)):
             how += f" by {self.signal.replace('_', ' ')}"
         if self.of_chain != "all":
             how += f" of the {self.of_chain} attempts"

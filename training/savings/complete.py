@@ -43,7 +43,7 @@ def complete(
     Raises
     ------
     InvalidInputError
-        When no course of several samples of a generator is known on enough prompts.
+        When enough prompts have neither several samples of a generator nor one of several generators.
     """
     known = ~(np.isnan(whole.table.value) | np.isnan(whole.table.cost(model, prompt_lengths(log))))
     courses = whole.table.courses
@@ -51,11 +51,13 @@ def complete(
     kept = _covered(known)
     if kept is None or not _repeats(courses, kept, names[0]):
         kept = _one_by_one(known, courses, names)
-    if not any(_repeats(courses, kept, name) for name in names):
+    if len({courses[column].generators[0] for column in kept}) < 2 and not any(
+        _repeats(courses, kept, name) for name in names
+    ):
         raise InvalidInputError(
             "this log cannot tell what several samples are worth: it needs at least 2 labelled samples of "
-            "most prompts (8 or more say far more), and answers or scores to choose by; where a checker "
-            "recognises right answers, use --objective coverage"
+            "most prompts (8 or more say far more), and answers or scores to choose by, or several "
+            "generators to choose from; where a checker recognises right answers, use --objective coverage"
         )
     rows = np.flatnonzero(known[:, kept].all(axis=1))
     part = whole.keep(kept)

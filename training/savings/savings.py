@@ -174,6 +174,7 @@ def savings(
             "n_groups": n_groups,
             "n_samples": log.n_samples,
             "n_courses": len(courses),
+            "most_samples": max(course.n for course in courses),
             "generators": list(log.generators),
             "unit": cost_unit,
             "objective": objective,

@@ -28,6 +28,8 @@ LINE_FIELDS: Final = (
     "n",
     "n_correct",
 )
+FAMILY: Final = "family"
+"""What a column of families becomes: a key of `meta`, which is no field of a line."""
 
 # In order of preference; a field without an entry is found under its own name. A column is taken once, by the
 # first field here that wants it: `answer` is the model's where no column says so more clearly, else the key.
@@ -66,6 +68,10 @@ _COMMON: Final[dict[str, tuple[str, ...]]] = {
         "model_response", "full_model_response", "model_output", "raw_output",
     ),
     "finish": ("finish", "finish_reason", "stop_reason"),
+    FAMILY: (
+        "family", "task", "task_name", "task_type", "category", "subject", "topic", "domain", "kind", "type",
+        "dataset", "benchmark",
+    ),
 }  # fmt: skip
 _INSIDE: Final = {"text": ("content", "message")}  # of one sample; elsewhere these are the prompt's
 
@@ -127,7 +133,7 @@ def choose_columns(
     table = list(dict.fromkeys(names))
     composed = {_composed(name): name for name in table}
     given = {field: composed.get(_composed(column), column) for field, column in (given or {}).items()}
-    fields = ["samples", *LINE_FIELDS, *SAMPLE_FIELDS]
+    fields = ["samples", *LINE_FIELDS, FAMILY, *SAMPLE_FIELDS]
     for field, column in given.items():
         if field not in fields:
             raise InvalidInputError(f"{field!r} is no field of a log; there are: {', '.join(fields)}")

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from difficulty.errors import InvalidLogError
 from difficulty.log.tables.cells import Row, as_list, as_text, is_missing, is_records, plain
-from difficulty.log.tables.choice import SAMPLE_FIELDS, ColumnChoice, choose_columns
+from difficulty.log.tables.choice import FAMILY, SAMPLE_FIELDS, ColumnChoice, choose_columns
 from difficulty.log.tables.habits import is_own
+from difficulty.log.tables.wide import opened_cells
 
 
 class TableColumns(NamedTuple):
@@ -42,6 +43,7 @@ def choose_by_cells(rows: Sequence[Row], given: Mapping[str, str] | None) -> Tab
     inside = _names_inside(rows)
     outside = {f: c for f, c in (given or {}).items() if c in names or c not in inside}
     choice = _looked_at(choose_columns(names, outside), rows)
+    choice = choice._replace(unused=tuple(name for name in names if name in choice.unused))
     nested = _nested_choice(choice, given, rows)
     has = {*choice.columns, *(nested.columns if nested else ())}
     there = ", ".join(map(repr, list(names)[:30])) + (" …" if len(names) > 30 else "")
@@ -97,7 +99,22 @@ def _looked_at(choice: ColumnChoice, rows: Sequence[Row]) -> ColumnChoice:
         texts = {str(row.cells.get(content)) for row in rows}
         if len(set(ids)) == len(ids) and len(texts) < len(ids):  # it numbers the rows
             choice = choice.without("prompt_id")
+    if FAMILY in choice.guessed and ("meta" in columns or not _are_families(rows, choice)):
+        choice = choice.without(FAMILY)
     return choice
+
+
+def _are_families(rows: Sequence[Row], choice: ColumnChoice) -> bool:
+    """Say whether a column gives each prompt one name, and several prompts the same of several names."""
+    told_by = next((field for field in ("prompt_id", "prompt", "messages") if field in choice.columns), None)
+    if told_by is None:
+        return False
+    found: dict[str, set[str | None]] = {}
+    for row in rows:
+        prompt, name = (plain(row.cells.get(choice.columns[field])) for field in (told_by, FAMILY))
+        found.setdefault(str(prompt), set()).add(as_text(name))
+    names = {name for of_prompt in found.values() for name in of_prompt}
+    return max(map(len, found.values())) == 1 and 1 < len(names) <= len(found) / 2
 
 
 def _holds_several(row: Row, column: str) -> bool:
@@ -121,7 +138,13 @@ def _are_flags(rows: Sequence[Row], column: str) -> bool:
 def _names_inside(rows: Sequence[Row]) -> set[str]:
     """Return the names of all fields of objects that stand in lists inside the rows."""
     cells = (plain(cell) for row in rows for cell in row.cells.values())
-    return {str(name) for cell in cells if is_records(cell) for one in cell for name in one}
+    return {
+        str(name)
+        for cell in cells
+        if is_records(cell)
+        for one in cell
+        for name in opened_cells(one, nested=True)
+    }
 
 
 def _nested_choice(
@@ -147,7 +170,7 @@ def samples_in(row: Row, column: str) -> list[Mapping[str, Any]]:
         return []
     if not is_records(cell):
         raise InvalidLogError(f"{column!r} must hold a list of objects, one for each sample", line=row.place)
-    return list(cell)
+    return [opened_cells(one, nested=True) for one in cell]
 
 
 def _first(rows: Sequence[Row], column: str, holds: Callable[[Any], bool]) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from difficulty.errors import InvalidLogError, InvalidPromptError
 from difficulty.generator import Generator
 from difficulty.log.tables.cells import Row, as_count, as_list, as_text, is_missing, is_records, plain
-from difficulty.log.tables.choice import SAMPLE_FIELDS, ColumnChoice
+from difficulty.log.tables.choice import FAMILY, SAMPLE_FIELDS, ColumnChoice
 from difficulty.log.tables.choice_by_cells import choose_by_cells, samples_in
 from difficulty.log.tables.habits import Habits, habits_of, refuse_repeated
 from difficulty.log.tables.judged import find_answers, judge
@@ -123,6 +123,7 @@ def lines_of_rows(
     unused = [
         name for name in choice.unused if any(not is_missing(plain(row.cells.get(name))) for row in rows)
     ]
+    unused += [f"{choice.columns['samples']}: {name}" for name in (nested.unused if nested else ())]
     if unused:
         about["unused_columns"] = unused
     if reader.n_empty:
@@ -203,7 +204,7 @@ class _Reader:
 
     def _line(self, row: Row) -> dict[str, Any]:
         """Return the prompt's fields of a row, which must agree with those of earlier rows."""
-        fields: dict[str, Any] = {name: self._text(row, name) for name in ("group", "gold")}
+        fields: dict[str, Any] = {name: self._text(row, name) for name in ("group", "gold", FAMILY)}
         content, messages = self._cell(row, "prompt"), as_list(self._cell(row, "messages"))
         if is_records(content):
             content, messages = None, content
@@ -240,6 +241,9 @@ class _Reader:
         line = {"prompt_id": prompt_id, "generator": generator, **fields}
         line["strategy"] = as_text(self._cell(row, "strategy"))
         line |= {name: _object(self._cell(row, name), name) for name in ("params", "meta")}
+        family = line.pop(FAMILY)
+        if family is not None:
+            line["meta"] = (line["meta"] or {}) | {FAMILY: family}
         return {name: value for name, value in line.items() if value is not None}
 
     def _samples(self, row: Row) -> Iterable[Mapping[str, Any]]:

@@ -18,6 +18,7 @@ from difficulty.log.tables.choice import choose_columns
 
 _TELLING: Final = frozenset(("answer", "correct", "score", "reward", "text", "samples"))
 _OPENED: Final = frozenset(("samples", "text", "correct", "score", "reward", "output_tokens"))
+_QUESTIONS: Final = ("prompt", "question", "problem", "text")  # in the object that stands for a prompt
 _BREAK: Final = re.compile(r"[\s_\-.:/|]+")
 _FEATURES: Final = frozenset(("seed", "sample", "epoch", "run", "repeat", "attempt", "level", "fold"))
 # What numbers the samples of a generator, which may stand before it.
@@ -62,21 +63,51 @@ def opened(rows: Sequence[Row]) -> list[Row]:
         objects = {name: cell for name, cell in row.cells.items() if isinstance(cell, Mapping) and cell}
         field_of = {column: field for field, column in _fields(tuple(row.cells))} if objects else {}
         generators = () if "generator" in field_of.values() else _generators_of(objects, field_of)
-        shared: dict[str, Any] = {}
-        own: dict[str, Mapping[str, Any]] = {}
-        for name, cell in row.cells.items():
-            if name in objects and generators and set(cell) == set(generators):
-                own[name] = cell
-            elif name in objects and field_of.get(name) in (None, *_OPENED) and not _is_message(cell):
-                shared |= {f"{name}.{inner}": value for inner, value in cell.items()}
-            else:
-                shared[name] = cell
+        own = {name: cell for name, cell in objects.items() if generators and set(cell) == set(generators)}
+        shared = opened_cells({name: cell for name, cell in row.cells.items() if name not in own})
         for generator in generators:
             mine = {name: cell[generator] for name, cell in own.items()}
             found.append(row._replace(cells={**shared, **mine, "generator": generator}))
         if not generators:
             found.append(row._replace(cells=shared))
     return found
+
+
+def opened_cells(cells: Mapping[str, Any], *, nested: bool = False) -> Mapping[str, Any]:
+    """Return the cells of a row, or of one sample inside it, without objects, at any depth.
+
+    Of an object that stands for a prompt its text is the prompt.
+
+    Examples
+    --------
+    >>> opened_cells({"problem": {"id": 7, "text": "2 + 2?"}, "run": {"usage": {"tokens": 9}}})
+    {'problem.id': 7, 'problem': '2 + 2?', 'run.usage.tokens': 9}
+    """
+    if not any(isinstance(cell, Mapping) for cell in cells.values()):
+        return cells
+    field_of = {column: field for field, column in _fields(tuple(cells), nested)}
+    found: dict[str, Any] = {}
+    for name, cell in cells.items():
+        field = field_of.get(name)
+        asked = _asked(cell) if field == "prompt" and isinstance(cell, Mapping) else None
+        if isinstance(cell, Mapping) and cell and (asked or _is_opened(field, cell)):
+            inside = {f"{name}.{inner}": value for inner, value in cell.items() if inner != asked}
+            found |= opened_cells(inside, nested=nested)
+            if asked:
+                found[name] = cell[asked]
+        else:
+            found[name] = cell
+    return found
+
+
+def _is_opened(field: str | None, cell: Mapping[str, Any]) -> bool:
+    return field in (None, *_OPENED) and not _is_message(cell)
+
+
+def _asked(cell: Mapping[str, Any]) -> str | None:
+    """Return the field of an object that holds the text of a prompt, where one alone does."""
+    texts = [name for name in _QUESTIONS if isinstance(cell.get(name), str)]
+    return texts[0] if len(texts) == 1 else None
 
 
 @lru_cache(maxsize=64)

@@ -63,9 +63,7 @@ def tell(log: SampleLog) -> None:
     if summary["unknown_verdicts"]:
         remedy = ""
         if not log.counts().n.any() and about.get("imported_from") in _GRADED:
-            remedy = "; --grade HOW compares answers with the right ones"
-            if log.has_rewards:
-                remedy = "; --threshold 1 takes rewards from 1 on as right"
+            remedy = _remedy(log)
         note(f"{summary['unknown_verdicts']:,} of {log.n_samples:,} samples have no verdict{remedy}")
     least, most = log.n_recorded().min(), log.n_recorded().max()
     if least != most:
@@ -74,3 +72,16 @@ def tell(log: SampleLog) -> None:
         note("not every sample has its tokens; costs can be told in samples only")
     if not log.has_text:
         note("not every prompt has a text; difficulty cannot be read from texts")
+
+
+def _remedy(log: SampleLog) -> str:
+    """Return what can be done with a log that has no verdicts."""
+    if log.has_rewards:
+        return "; --threshold 1 takes rewards from 1 on as right"
+    if any(prompt.gold is not None for prompt in log.prompts):
+        return "; --grade HOW compares answers with the right ones"
+    if log.has_answers:
+        return "; name the right answers (--gold) and --grade, or train with --labels agreement"
+    if log.has_scores:
+        return "; train with --objective reward --reward score, or with --labels verifier"
+    return ""

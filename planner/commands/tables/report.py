@@ -58,7 +58,7 @@ def saved_message(report: Report) -> str:
     if nothing_deployed(report.bundle["training"]):
         return (
             "Nothing special was shown to pay on the training prompts, so that the policy gives everybody "
-            "the best fixed numbers of samples." + _gain(report)
+            "the best fixed number of samples, or by lot one of the two best." + _gain(report)
         )
     if not report.uniform:
         return f"{report.data['n_prompts']} prompts that were not trained on.{_work(report)}"
@@ -71,7 +71,8 @@ def _gain(report: Report) -> str:
     row = next(row for row in report.uniform["rows"] if row["share"] == _SHARE)
     kind = report.data["objective"]
     picking, comma, generator = row["name"].removeprefix("uniform ").partition(", ")
-    picking = picking.replace("_", " ").replace("best-of-N by", "the best by")
+    picking = picking.replace("_", " ").replace("weighted best-of-N by", "a vote weighed by")
+    picking = picking.replace("best-of-N by", "the best by")
     picking = picking.replace("mean logprob", "log-probability")
     # One sample needs no picking.
     how = f"{picking}{comma}{generator}" if row["n"] > 1 or not comma else generator

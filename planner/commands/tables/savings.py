@@ -28,7 +28,7 @@ def print_savings(console: Console, found: Savings, files: str) -> None:
     console.print(Paragraph(message(found), style="bold"))
     console.print()
     console.print(_table(found))
-    for line in (repayment(found), _read_on(found)):
+    for line in (repayment(found), _single(found), _read_on(found)):
         if line:
             console.print(Paragraph(line))
     console.print(f"Next: planner train {files}", soft_wrap=True)
@@ -96,6 +96,15 @@ def _table(found: Savings) -> Table:
             style="bold" if last else "",
         )
     return table
+
+
+def _single(found: Savings) -> str:
+    if found.data["most_samples"] > 1:
+        return ""
+    return (
+        "What several samples of a prompt are worth, this log cannot tell: that needs answers or scores to "
+        "choose by, or a checker that recognises right ones (--objective coverage)."
+    )
 
 
 def _read_on(found: Savings) -> str:

@@ -33,6 +33,7 @@ COLUMN_OPTIONS: Final = {
     "mean_logprob": ("--logprob", "mean log-probabilities per token"),
     "finish": ("--finish", "reasons why completions ended; 'length' marks a cut one"),
     "group": ("--group", "groups of near-duplicates"),
+    "family": ("--family", "families of prompts, such as tasks or subjects, for --by-family"),
     "samples": ("--samples", "lists of objects, one for each sample"),
 }
 

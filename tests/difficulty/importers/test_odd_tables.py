@@ -168,6 +168,53 @@ def test_objects_in_cells_are_opened(row: dict[str, Any], tmp_path: Path) -> Non
     assert {sample.text for sample in log.samples(log.prompts[0].id, name)} <= {"x", None}
 
 
+def test_objects_inside_prompts_and_samples_are_opened_at_any_depth(tmp_path: Path) -> None:
+    sample = {"pred": "4", "passed": True, "usage": {"completion_tokens": 7}, "debug": {"gpu": 1}}
+    row = {
+        "problem": {"id": "a", "text": "2 + 2?", "level": 3},
+        "run": {"setup": {"model": "m"}},
+        "responses": [sample, {**sample, "pred": "5", "passed": False}],
+    }
+    log = read(tmp_path, "a.json", json.dumps([row]))
+    assert seen(log) == [("a", "m", [("4", True, 7), ("5", False, 7)])]
+    assert log.prompts[0].text == "2 + 2?"
+    assert log.about["unused_columns"] == ["problem.level", "responses: debug.gpu"]
+
+
+FAMILIES = "id,question,pred,correct,subject\n" + "".join(
+    f"q{i},{i} + 1?,{j},{j},{('sums', 'dates')[i % 2]}\n" for i in range(4) for j in (0, 1)
+)
+
+
+@pytest.mark.parametrize("column", ["task", "Category", "subject", "topic"])
+def test_a_column_of_families_is_kept_under_any_usual_name(column: str, tmp_path: Path) -> None:
+    log = read(tmp_path, "a.csv", FAMILIES.replace("subject", column))
+    families = log.families()
+    assert families is not None and families.names == ("sums", "dates", "sums", "dates")
+    columns = log.about["columns"]
+    assert isinstance(columns, dict) and columns["family"] == column
+
+
+def test_what_names_no_families_is_not_taken_for_such(tmp_path: Path) -> None:
+    two = FAMILIES.replace("q0,0 + 1?,1,1,sums", "q0,0 + 1?,1,1,dates")
+    own = FAMILIES.replace("sums", "q0's").replace("q2,2 + 1?,0,0,q0's", "q2,2 + 1?,0,0,q2's")
+    for content in (two, own, FAMILIES.replace("dates", "sums")):
+        log = read(tmp_path, "a.csv", content)
+        assert log.families() is None and log.about["unused_columns"] == ["subject"]
+    with pytest.raises(InvalidLogError, match=r"a\.csv, line 3: prompt 'q0' has another family here than on"):
+        read(tmp_path, "a.csv", two, columns={"family": "subject"})
+
+
+def test_families_that_are_named_join_what_meta_says(tmp_path: Path) -> None:
+    rows = [
+        {"id": f"q{i}", "pred": "1", "correct": 1, "area": f"a{i}", "meta": {"task": "x"}} for i in range(2)
+    ]
+    log = read(tmp_path, "a.json", json.dumps(rows), columns={"family": "area"})
+    families, tasks = log.families(), log.families("task")
+    assert families is not None and families.names == ("a0", "a1")
+    assert tasks is not None and tasks.names == ("x", "x")
+
+
 def test_one_number_or_verdict_of_a_row_is_not_that_of_each_of_its_samples(tmp_path: Path) -> None:
     row = {"id": 1, "gold": "x", "completions": ["x", "y"], "tokens": 100, "passed": True, "reward": 0.5}
     log = read(tmp_path, "a.jsonl", json.dumps(row) + "\n" + json.dumps({**row, "id": 2}))

@@ -60,7 +60,8 @@ def test_answers_are_found_in_the_completions_and_judged_by_the_right_one(
     assert main([*asked, "--out", "log.jsonl.gz"]) == 0
     told = capsys.readouterr().err
     assert "gold           <- answer" in told and "text           <- completions" in told
-    assert "answer         <- pred" not in told and "not used: solution, subject, level, agg_scores" in told
+    assert "answer         <- pred" not in told
+    assert "not used: solution, subject, level, pred, agg_scores" in told
     log = SampleLog.read("log.jsonl.gz")
     pool = log.pool("llama-1b")
     assert pool.correct.tolist() == [[1, 0, 0], [1, 1, 0]]

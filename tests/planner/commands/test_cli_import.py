@@ -94,3 +94,21 @@ def test_a_folder_of_tables_is_read_whole(folder: Path) -> None:
     (folder / "runs" / "notes.txt").write_text("nothing")
     assert main(["import", "runs", "--correct", "ok"]) == 0
     assert len(SampleLog.read("samples.jsonl.gz")) == 5
+
+
+@pytest.mark.parametrize(
+    ("columns", "remedy"),
+    [
+        ("pred,gold", "--grade HOW compares answers with the right ones"),
+        ("pred", "name the right answers (--gold) and --grade, or train with --labels agreement"),
+        ("rm_score", "train with --objective reward --reward score, or with --labels verifier"),
+        ("reward", "--threshold 1 takes rewards from 1 on as right"),
+    ],
+)
+def test_without_verdicts_it_says_what_this_log_is_good_for(
+    columns: str, remedy: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = ",".join("0.5" for _ in columns.split(","))
+    (folder / "t.csv").write_text(f"id,question,{columns}\na,1 + 1?,{cells}\n")
+    assert main(["import", "t.csv", "--out", "log.jsonl"]) == 0
+    assert f"1 of 1 samples have no verdict; {remedy}\n" in capsys.readouterr().err

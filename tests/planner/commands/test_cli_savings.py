@@ -49,9 +49,26 @@ def test_programs_get_the_same_as_json(log: Path, capsys: pytest.CaptureFixture[
     assert set(found["collecting"]) == {"cost", "repaid_after", "repaid_after_interval"}
 
 
-def test_a_log_without_repeats_is_refused_with_what_to_do(
+def test_a_log_of_one_sample_of_one_model_is_refused_with_what_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    simulated_log(30, n_samples=1).write(tmp_path / "log.jsonl")
+    simulated_log(30, n_samples=1, n_generators=1).write(tmp_path / "log.jsonl")
     assert main(["savings", str(tmp_path / "log.jsonl")]) == 2
     assert "needs at least 2 labelled samples" in capsys.readouterr().err
+
+
+def test_one_sample_each_of_several_models_is_told_and_what_it_cannot_tell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        f"q{i},{name},{int(i % 3 > 0)},{size}" for i in range(40) for name, size in (("a", 40), ("b", 10))
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["id,model,correct,tokens", *rows]))
+    log = str(tmp_path / "log.jsonl")
+    assert main(["import", str(tmp_path / "t.csv"), "--out", log]) == 0
+    assert main(["savings", log, "--generator", "a"]) == 0
+    screen = " ".join(capsys.readouterr().out.split())
+    assert "The same accuracy would have cost 10: 75 % less [75 %, 75 %]" in screen
+    assert "this log cannot tell: that needs answers or scores" in screen
+    assert main(["savings", log, "--objective", "coverage", "--generator", "a"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"Next: planner train {log} --objective coverage"

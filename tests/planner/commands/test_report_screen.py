@@ -78,6 +78,12 @@ def report_of(work: dict[str, Any], deployed: str = "courses for all", **changes
         ({}, {"saved_share": 0.0, "saved_share_interval": [-0.0, 0.001]}, "prompt, and the policy as much."),
         (
             {},
+            {"name": "uniform weighted best-of-N by score, m"},
+            "for everybody (a vote weighed by score, m) cost 1,200 output tokens per prompt and the policy "
+            "600: 50 % less [40 %, 60 %].",
+        ),
+        (
+            {},
             {"name": "uniform best-of-N by mean_logprob, my_model, 8b", "saved_share_interval": [None, 0.6]},
             "(the best by log-probability, my_model, 8b) cost 1,200 output tokens per prompt and the policy "
             "600: 50 % less [nothing, 60 %], which may be chance.",

@@ -151,7 +151,7 @@ def test_a_rule_of_ones_own_cannot_be_written() -> None:
             {"strategy": "weighted_best_of_n", "width": 4, "params": {"aggregate": "max"}},
             "a x4; best by score",
         ),
-        ({"strategy": "first_success", "width": 4}, "a x4; first success by score"),
+        ({"strategy": "first_success", "width": 4}, "a x4; first success"),
         ({"strategy": "sequential_revision", "width": 2, "depth": 2}, "a revised x2 2 times; vote"),
         (
             {"strategy": "sequential_revision", "depth": 2, "params": {"selection": "hierarchical"}},

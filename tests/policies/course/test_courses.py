@@ -119,4 +119,7 @@ def test_the_verifiers_that_a_selection_needs() -> None:
     assert Selection().verifiers == Selection(signal="mean_logprob").verifiers == ()
     assert Selection(by="best", signal="reward").verifiers == ("reward",)
     assert Selection(by="first_success").verifiers == ("score",)
+    default = Selection(by="first_success", signal="score")  # the checker that has no name of its own
+    assert str(default) == str(Selection(by="first_success")) == "first success"
+    assert str(Selection(by="first_success", signal="tests")) == "first success by tests"
     assert Selection(by="first_success", signal="tests").verifiers == ("tests",)

@@ -71,6 +71,31 @@ def test_a_cheaper_model_that_is_as_good_saves_the_difference_in_price() -> None
     assert way(found, NUMBER)["saved"] == pytest.approx(0.0)
 
 
+def test_one_sample_each_of_several_models_tells_who_is_as_good_for_less() -> None:
+    right = np.arange(60)[:, None] % 3 > 0
+    log = log_of({"dear": right, "cheap": right, "poor": ~right}, tokens={"dear": 40, "poor": 5})
+    found = savings(log, generator="dear")
+    assert (found.today["n"], found.today["cost"]) == (1, 40.0)
+    assert way(found, MODEL)["saved_share"] == pytest.approx(0.75)
+    assert found.data["most_samples"] == 3  # one vote of all three
+
+    silent = SampleLog.from_records(
+        [
+            {
+                "prompt_id": f"p{row}",
+                "generator": name,
+                "samples": [{"correct": bool(row % 3), "output_tokens": size}],
+            }
+            for row in range(60)
+            for name, size in (("dear", 40), ("cheap", 10))
+        ],
+        {name: Generator(name=name) for name in ("dear", "cheap")},
+    )
+    found = savings(silent, generator="dear")
+    assert way(found, MODEL)["saved_share"] == pytest.approx(0.75)
+    assert found.data["most_samples"] == 1
+
+
 def test_the_luckiest_of_many_equal_models_is_not_told_as_a_saving() -> None:
     sure = 0
     for seed in range(4):
