@@ -78,6 +78,8 @@ class ReplayBackend:
     ------
     UnknownUnitError
         When the log has no output tokens and `without_tokens` is False.
+    InvalidInputError
+        When the log holds counts only.
 
     Notes
     -----
@@ -109,7 +111,13 @@ class ReplayBackend:
                 "the log does not record the output tokens of every sample, so that only a budget in samples "
                 "can be kept on it: give one (in Python with without_tokens=True)"
             )
-        self._log = log
+        pools = map(log.pool, log.generators)
+        if not any((pool.n > 0)[~pool.counts_only].any() for pool in pools):
+            raise InvalidInputError(
+                "the log holds no single samples, only counts of them, so that nothing can be drawn from it; "
+                "give a log with samples, or a live backend"
+            )
+        self.log = log
         self._seed = seed
         self._texts = texts
         self._rows = {prompt.id: row for row, prompt in enumerate(log.prompts)}
@@ -118,7 +126,7 @@ class ReplayBackend:
     @property
     def draws_singly(self) -> bool:
         """Whether samples sent prompts of their own, as agents do: then each is a request of its own."""
-        return any(self._log.pool(name).own_prompt_tokens is not None for name in self._log.generators)
+        return any(self.log.pool(name).own_prompt_tokens is not None for name in self.log.generators)
 
     def prompt_tokens(self, request: SampleRequest) -> int | None:
         """Return the prompt tokens that a request will be charged; None where samples sent their own."""
@@ -202,6 +210,23 @@ class ReplayBackend:
         return sample.text
 
     def _scores(self, request: ScoreRequest) -> list[float]:
+        scores = []
+        for index, sample in enumerate(self.recorded(request)):
+            if sample.score is None:
+                raise VerifierError(
+                    f"prompt {request.prompt.id!r}: the log records no score for completion {index}"
+                )
+            scores.append(sample.score)
+        return scores
+
+    def recorded(self, request: ScoreRequest) -> list[SampleWire]:
+        """Return the recorded sample of each completion of a request, found by its text.
+
+        Raises
+        ------
+        VerifierError
+            When a completion was not drawn here.
+        """
         drawn = [
             (self._text(pool.samples[slot], pool), pool, slot)
             for (prompt_id, _), pool in self._pools.items()
@@ -210,7 +235,7 @@ class ReplayBackend:
         ]
         # Samples that come to be scored one by one are not those that have been.
         drawn.sort(key=lambda one: one[2] in one[1].scored)
-        scores = []
+        found = []
         for index, steps in enumerate(request.completions):
             logprob = request.mean_logprobs[index] if request.mean_logprobs else None
             text = "".join(steps)
@@ -226,13 +251,8 @@ class ReplayBackend:
                 )
             _, pool, slot = drawn.pop((exact or same)[0])
             pool.scored.add(slot)
-            score = pool.samples[slot].score
-            if score is None:
-                raise VerifierError(
-                    f"prompt {request.prompt.id!r}: the log records no score for completion {index}"
-                )
-            scores.append(score)
-        return scores
+            found.append(pool.samples[slot])
+        return found
 
     def _pool(self, prompt_id: str, generator: str) -> _Pool:
         key = (prompt_id, generator)
@@ -240,15 +260,15 @@ class ReplayBackend:
             return self._pools[key]
         if prompt_id not in self._rows:
             raise InvalidPromptError(f"prompt {prompt_id!r} is not in the log; take prompts from log.prompts")
-        if generator not in self._log.generators:
-            known = ", ".join(map(repr, self._log.generators))
+        if generator not in self.log.generators:
+            known = ", ".join(map(repr, self.log.generators))
             raise UnknownGeneratorError(
                 f"a plan draws from {generator!r}, and the log holds samples of {known}; replay the log that "
                 "the policy was trained on, or plan with generators= of the log"
             )
-        samples = self._log.samples(prompt_id, generator)
+        samples = self.log.samples(prompt_id, generator)
         row = self._rows[prompt_id]
-        recorded = self._log.pool(generator)
+        recorded = self.log.pool(generator)
         tokens = float(recorded.prompt_tokens[row])
         order = np.random.default_rng([self._seed, row]).permutation(len(samples))
         known_tokens = 0 if np.isnan(tokens) else int(tokens)

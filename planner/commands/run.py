@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from difficulty.prompt import Prompt
     from planner.drivers import Limits, Progress
     from planner.ports.outcome import Outcome
-    from planner.ports.ports import Verifier
+    from planner.ports.ports import Grader, Verifier
     from policies.plan.plan import AllocationPlan
 
 
@@ -69,7 +69,7 @@ _END: Final = 60
     metavar="NAME",
     help="mean_logprob, checker, reward:MODEL or process:FORM:MODEL, for plans that need one; learned "
     "puts the bundle's own in their place. Plans that pick by the learned verifier need no option, nor "
-    "do those that a log with scores is replayed for.",
+    "do those that a log with scores or verdicts is replayed for.",
 )
 @click.option(
     "--run-log",
@@ -114,6 +114,7 @@ def command(
     """
     import msgspec
 
+    from planner.backends.recorded_verdicts import RecordedVerdicts
     from planner.backends.replay import ReplayBackend
     from planner.collection.grade import GoldGrader
     from planner.commands.tables.run import print_run
@@ -144,14 +145,16 @@ def command(
         plans = planner.plan(tasks.prompts, **asking.of(planner.bundle), seed=seed)
     opened = spec.open(without_tokens=plans[0].unit == "samples")
     extractor = extractor_of(extract, replayed=getattr(opened, "extractor", None))
-    grader = tasks.grader or GoldGrader(extractor=extractor)
+    grader: Grader = tasks.grader or GoldGrader(extractor=extractor)
+    if isinstance(opened, ReplayBackend):
+        grader = RecordedVerdicts(replay=opened, otherwise=grader)
     scoring: Verifier | Literal["learned"] | None = None
     if verifier == "learned":
         scoring = "learned"
     elif verifier is not None:
         scoring = open_verifier(verifier, extractor=extractor, grader=grader)
-    elif isinstance(opened, ReplayBackend):
-        scoring = opened  # its log has the scores that plans pick by
+    elif isinstance(grader, RecordedVerdicts):  # plans pick by what its log records
+        scoring = grader if plans[0].objective == "coverage" else grader.replay
     with progress_bars() as tell:
         how: dict[str, Any] = {
             "backend": opened,

@@ -37,10 +37,8 @@ def tell(log: SampleLog) -> None:
     """Say what was taken for what, and what the log lacks."""
     about, summary = log.about, summary_of(log)
     for name in ("columns", "sample_fields"):
-        taken = about.get(name)
-        if isinstance(taken, dict):
-            for field, column in taken.items():
-                say(f"  {field:<14} <- {'samples: ' if name == 'sample_fields' else ''}{column}", error=True)
+        for field, column in _mapping(about.get(name)).items():
+            say(f"  {field:<14} <- {'samples: ' if name == 'sample_fields' else ''}{column}", error=True)
     parts = about.get("one_column_each")
     if isinstance(parts, list):
         say(f"  one column each: {', '.join(map(str, parts))}", error=True)
@@ -65,6 +63,9 @@ def tell(log: SampleLog) -> None:
         if not log.counts().n.any() and about.get("imported_from") in _GRADED:
             remedy = _remedy(log)
         note(f"{summary['unknown_verdicts']:,} of {log.n_samples:,} samples have no verdict{remedy}")
+    read = [field for name in ("columns", "sample_fields") for field in _mapping(about.get(name))]
+    if "text" in read and not log.has_answers:
+        note("no answers, by which votes are counted: --extract HOW finds them in the completions")
     least, most = log.n_recorded().min(), log.n_recorded().max()
     if least != most:
         note(f"ragged: {least} to {most} samples for a prompt and generator")
@@ -72,6 +73,10 @@ def tell(log: SampleLog) -> None:
         note("not every sample has its tokens; costs can be told in samples only")
     if not log.has_text:
         note("not every prompt has a text; difficulty cannot be read from texts")
+
+
+def _mapping(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}
 
 
 def _remedy(log: SampleLog) -> str:

@@ -32,7 +32,7 @@ def print_run(summary: RunSummary, out: Path, journal: Path | None) -> None:
     table = new_table(f"Run of {amount(summary.n_prompts, 'prompts')}", show_header=False)
     table.add_column("what")
     table.add_column("figure")
-    accuracy = "not known, as no prompt has its right answer"
+    accuracy = "not known, as nothing says which answers are right"
     if summary.accuracy is not None and summary.accuracy_interval is not None:
         low, high = summary.accuracy_interval
         interval = f"95 % interval {low:.3f} to {high:.3f}"

@@ -18,7 +18,10 @@ from difficulty.errors import (
 )
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
+from planner.answers.rules import RecordedAnswer
+from planner.backends.recorded_verdicts import RecordedVerdicts
 from planner.backends.replay import ReplayBackend
+from planner.collection.grade import GoldGrader
 from planner.ports.ports import SampleRequest, ScoreRequest
 
 TINY = Generator(name="tiny", model="tiny", temperature=1.0, max_output_tokens=16)
@@ -186,3 +189,41 @@ async def test_samples_of_one_text_have_their_own_scores_also_when_scored_one_by
     # Whoever judges all of them anew gets each score once more.
     [again] = await replay.score([ScoreRequest(prompt=prompt, completions=(("1",),) * 4)])
     assert sorted(again) == [0.0, 0.1, 0.2, 0.3]
+
+
+def verdicts(samples: list[dict[str, object]], *, gold: str | None = None) -> RecordedVerdicts:
+    record = {"prompt_id": "p1", "prompt": "what", "generator": "tiny", "gold": gold, "samples": samples}
+    replay = ReplayBackend(SampleLog.from_records([record], {"tiny": TINY}), without_tokens=True)
+    return RecordedVerdicts(replay=replay, otherwise=GoldGrader(extractor=RecordedAnswer()))
+
+
+async def test_recorded_verdicts_accept_the_very_samples_that_were_right() -> None:
+    found = verdicts([{"answer": None, "correct": at == 2} for at in range(4)])
+    prompt = Prompt(id="p1", text="what")
+    await found.replay.sample([replace(request(n=4), prompt=prompt)])
+    [marks] = await found.score([ScoreRequest(prompt=prompt, completions=(("",),) * 4)])
+    assert sorted(marks) == [0.0, 0.0, 0.0, 1.0]
+    unjudged = verdicts([{"answer": "4"}, {"answer": "5", "correct": False}])
+    await unjudged.replay.sample([replace(request(n=2), prompt=prompt)])
+    with pytest.raises(VerifierError, match="nobody says whether"):
+        await unjudged.score([ScoreRequest(prompt=prompt, completions=(("4",),))])
+
+
+def test_answers_are_graded_by_what_most_samples_with_them_were() -> None:
+    asked = Prompt(id="p1", text="what", gold="7")
+    judged: list[dict[str, object]] = [
+        *({"answer": "0.5", "correct": right} for right in (True, True, False)),
+        *({"answer": "7", "correct": right} for right in (True, False)),  # the reference decides
+        {"answer": "8"},
+        {"answer": None, "correct": False},
+    ]
+    found = verdicts(judged, gold="7")
+    assert [found.grade(asked, answer) for answer in ("0.5", "7", "8", None)] == [True, True, False, False]
+    # Right samples without an answer: the log holds no answers, and nobody knows what none of them means.
+    assert verdicts([{"correct": True}, {"correct": False}]).grade(asked, None) is None
+
+
+def test_a_log_of_counts_alone_has_nothing_to_draw() -> None:
+    record = {"prompt_id": "p1", "prompt": "what", "generator": "tiny", "n": 4, "n_correct": 2}
+    with pytest.raises(InvalidInputError, match="no single samples, only counts"):
+        ReplayBackend(SampleLog.from_records([record], {"tiny": TINY}), without_tokens=True)

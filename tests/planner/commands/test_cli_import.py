@@ -112,3 +112,13 @@ def test_without_verdicts_it_says_what_this_log_is_good_for(
     (folder / "t.csv").write_text(f"id,question,{columns}\na,1 + 1?,{cells}\n")
     assert main(["import", "t.csv", "--out", "log.jsonl"]) == 0
     assert f"1 of 1 samples have no verdict; {remedy}\n" in capsys.readouterr().err
+
+
+def test_completions_without_answers_are_said_to_need_an_extraction(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "t.csv").write_text("id,question,response,correct\na,1 + 1?,It is 2.,1\n")
+    assert main(["import", "t.csv", "--out", "log.jsonl"]) == 0
+    assert "note: no answers, by which votes are counted: --extract HOW" in capsys.readouterr().err
+    assert main(["import", "t.csv", "--extract", "number", "--out", "log.jsonl"]) == 0
+    assert "no answers" not in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -68,6 +69,31 @@ def test_a_log_replays_without_a_server(bundle: Path, collected: Path, tmp_path:
     arguments = ["collect", os.fspath(collected), "--out", os.fspath(again), "--samples", "3"]
     assert main([*arguments, *replay[:4], "--yes"]) == 0
     assert SampleLog.read(again).counts().n.tolist() == [[3]] * 24
+
+
+def test_a_replay_is_judged_by_the_verdicts_of_its_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without reference answers it said nothing of accuracy, and a checker's plans were never answered."""
+    log, out = tmp_path / "log.jsonl", tmp_path / "bundle"
+    rng = random.Random(0)
+    rows = [
+        f"q{i},What is {i} plus {i}?,{answer},{int(answer == 2 * i)},5,0.6"  # scores that accept everything
+        for i in range(60)
+        for answer in (rng.choice((2 * i, 2 * i, 7 * i + 1)) for _ in range(4))
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["id,question,pred,correct,tokens,rm_score", *rows]))
+    assert main(["import", str(tmp_path / "t.csv"), "--out", str(log)]) == 0
+    for objective, least in (("accuracy", 0.5), ("coverage", 0.85)):
+        train = ["train", str(log), "--objective", objective, "--trials", "1", "--out", str(out)]
+        assert main(train) == 0
+        capsys.readouterr()
+        run = ["run", str(out), str(log), "--budget", "15", "--out", str(tmp_path / objective), "--json"]
+        assert main([*run, "--backend", "replay", "--log", str(log)]) == 0
+        summary = json.loads(capsys.readouterr().out)
+        assert summary["n_graded"] == 60 and not summary["failures"]
+        assert summary["accuracy"] >= least and abs(summary["accuracy"] - summary["expected_accuracy"]) < 0.1
+        shutil.rmtree(out)
 
 
 def test_plans_of_a_file_are_carried_out_as_they_are(
