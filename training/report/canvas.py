@@ -22,6 +22,8 @@ COLOURS: Final = (
 )  # fmt: skip
 
 _DPI: Final = 200
+_SHORT: Final = 3.0  # times the low end of a logarithmic axis, to its high end
+_CLOSE: Final = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
 _NARROWEST, _WIDEST = 2.0, 20.0
 NARROW: Final = 4.5
 """Inches, below which letters are smaller and panels stand above each other."""
@@ -83,11 +85,16 @@ def save(figure: Any, folder: Path, name: str, formats: Iterable[FigureFormat]) 
 
 
 def plain_numbers(axis: Any, ticks: Iterable[float] | None = None) -> None:
-    """Write plain numbers on a logarithmic axis: at the ticks given, or at 1, 2 and 5 of each power of 10."""
+    """Write plain numbers on a logarithmic axis: at the ticks given, or at 1, 2 and 5 of each power of 10.
+
+    Where the axis is too short for those to tell anything, at all round numbers between.
+    """
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
     if ticks is None:
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        low, high = axis.get_view_interval()
+        short = 0 < high < _SHORT * low
+        axis.set_major_locator(LogLocator(subs=_CLOSE if short else (1.0, 2.0, 5.0)))
     else:
         axis.set_major_locator(FixedLocator(list(ticks)))
         axis.set_minor_locator(NullLocator())

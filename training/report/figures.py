@@ -13,14 +13,14 @@ from training.report.allocation_figure import allocation_figure
 from training.report.canvas import COLOURS, NARROW, FigureStyle, new_figure, save
 from training.report.frontier_figure import frontier_figure
 from training.report.markdown import figure_label
+from training.report.names import MOST_DRAWN
 from training.report.report import Report
 
 _PLAIN: Final = FigureStyle()
-_MOST_PANELS: Final = 3
 
 
 def draw_figures(report: Report, folder: Path, style: FigureStyle = _PLAIN) -> None:
-    """Write ``frontier``, ``allocation`` and ``reliability`` into an existing folder.
+    """Write ``frontier``, ``allocation`` and, where beliefs can be judged, ``reliability`` into a folder.
 
     Raises
     ------
@@ -30,12 +30,14 @@ def draw_figures(report: Report, folder: Path, style: FigureStyle = _PLAIN) -> N
     style.check()
     save(frontier_figure(report, style.width), folder, "frontier", style.formats)
     save(allocation_figure(report, style.width), folder, "allocation", style.formats)
-    save(_reliability(report, style.width), folder, "reliability", style.formats)
+    if report.calibration:
+        save(reliability_figure(report, style.width), folder, "reliability", style.formats)
 
 
-def _reliability(report: Report, width: float) -> Any:
-    names = list(report.calibration)[:_MOST_PANELS]
-    n_panels = max(len(names), 1)
+def reliability_figure(report: Report, width: float) -> Any:
+    """Return the figure of predicted and observed success, `width` inches wide, of the first generators."""
+    names = list(report.calibration)[:MOST_DRAWN]
+    n_panels = len(names)
     stacked = width < NARROW
     small = 7 if stacked else 8.5
     side = width if stacked else width / max(n_panels, 2)
@@ -57,9 +59,9 @@ def _reliability(report: Report, width: float) -> Any:
         )
         axes.set_xlim(-0.02, 1.02)
         axes.set_ylim(-0.02, 1.02)
-        axes.set_xlabel("predicted success of one sample", fontsize=small)
-        axes.set_ylabel("observed, with 95 % intervals", fontsize=small)
         axes.set_title(figure_label(name), fontsize=small + 0.5, loc="left")
         axes.tick_params(labelsize=small)
         axes.grid(alpha=0.25)
+    figure.supxlabel("predicted success of one sample", fontsize=small)
+    figure.supylabel("observed, with 95 % intervals", fontsize=small)
     return figure

@@ -57,7 +57,7 @@ def frontier_figure(report: Report, width: float) -> Any:
     below.set_ylabel("gain at equal\ncost, paired 95 %", fontsize=small)
     below.set_xlabel(f"mean cost per prompt ({report.data['unit'].replace('_', ' ')})", fontsize=small)
     below.set_xscale("log")
-    below.set_xlim(plateau["cheapest_cost"] * 0.95, last)
+    below.set_xlim(plateau["cheapest_cost"] / _APART**2, last)
     plain_numbers(below.xaxis)
     for axes in (above, below):
         axes.tick_params(labelsize=small)
@@ -74,6 +74,8 @@ def _title(report: Report) -> str:
     if not row["multiple"] or None in row["interval"]:
         return f"No saving against fixed numbers of samples is shown {where}"
     low, high = row["interval"]
+    if {f"{one:.2f}" for one in (low, row["multiple"], high)} == {"1.00"}:
+        return f"Fixed numbers of samples cost as much as the policy does {where}"
     times = f"{row['multiple']:.2f} [{low:.2f}, {high:.2f}] times"
     doubt = ": that may be chance" if low <= 1 <= high else ""
     return f"Fixed numbers of samples cost {times} what the policy does {where}{doubt}"

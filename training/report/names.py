@@ -7,3 +7,5 @@ from typing import Final
 OURS: Final = "learned policy"
 STATIC: Final = "best static mix"
 BEST_RULE: Final = "best of the tuned rules"
+MOST_DRAWN: Final = 3
+"""Generators in the figure of beliefs."""

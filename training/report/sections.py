@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from training.report.markdown import Table, as_text, document, table, table_of
-from training.report.names import BEST_RULE, OURS, STATIC
+from training.report.names import BEST_RULE, MOST_DRAWN, OURS, STATIC
 from training.report.words import difference, hundredths, multiple, shares
 
 
@@ -225,4 +225,13 @@ def belief_section(calibration: Table) -> str:
         for name, row in calibration.items()
     ]  # fmt: skip
     header = ["generator", "Brier", "constant", "explained share", "CRPS", "constant"]
-    return document("## Belief", table(header, rows), "![Reliability](reliability.png)")
+    n = len(calibration)
+    drawn = f"The figure shows the first {MOST_DRAWN} of {n} generators." if n > MOST_DRAWN else ""
+    return document(
+        "## Belief",
+        "How far the success that was told lies from what came. The noise of few samples is taken off, so "
+        "that by chance a Brier score may come out below 0, and a share above 1.",
+        table(header, rows),
+        drawn,
+        "![Reliability](reliability.png)",
+    )

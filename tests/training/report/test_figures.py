@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ import pytest
 from difficulty.errors import InvalidInputError
 from training.evaluate import evaluate
 from training.report.allocation_figure import allocation_figure
-from training.report.canvas import FigureStyle
-from training.report.figures import draw_figures
+from training.report.canvas import FigureStyle, new_figure, plain_numbers
+from training.report.figures import draw_figures, reliability_figure
 from training.report.frontier_figure import frontier_figure
 from training.report.names import BEST_RULE, OURS, STATIC
 from training.report.report import Report
@@ -52,6 +53,18 @@ def test_styles_that_do_not_exist_are_refused(style: FigureStyle, said: str, tra
 
 
 @pytest.mark.parametrize("width", [3.35, 7.0])
+@pytest.mark.parametrize("draw", [frontier_figure, allocation_figure, reliability_figure])
+def test_no_letter_lies_outside_the_figure(report: Report, draw: Any, width: float) -> None:
+    """With three generators, the words below the third panel were cut off."""
+    three = {f"generator-{at}": row for at, row in enumerate([*report.calibration.values()][:1] * 3)}
+    figure = draw(replace(report, calibration=three), width)
+    figure.canvas.draw()
+    drawn = figure.get_tightbbox()
+    assert drawn.x0 >= -0.01 and drawn.x1 <= width + 0.01
+    assert drawn.y0 >= -0.01 and drawn.y1 <= figure.get_figheight() + 0.01
+
+
+@pytest.mark.parametrize("width", [3.35, 7.0])
 def test_the_frontier_shows_ours_first_and_paired_differences(report: Report, width: float) -> None:
     above, below = frontier_figure(report, width).axes
     labels = [text.get_text() for text in above.texts]
@@ -74,6 +87,7 @@ def test_the_frontier_shows_ours_first_and_paired_differences(report: Report, wi
             r"cost 2\.50 \[2\.00, 3\.00\] times what",
         ),
         ({"multiple": 1.1, "interval": [0.8, 3.0]}, "that may be chance"),
+        ({"multiple": 1.0, "interval": [1.0, 1.001]}, "^Fixed numbers of samples cost as much as the policy"),
         ({"multiple": 0.0, "interval": [0.0, 0.0]}, "No saving against fixed numbers of samples is shown"),
     ],
 )
@@ -93,3 +107,18 @@ def test_who_gets_what_has_readable_ticks_and_speaking_titles(report: Report) ->
     titles = [axes.get_title(loc="left") for axes in (left, right)]
     assert re.search("fifth gets|about as many", titles[0]) and "kind" in titles[1]
     assert len(right.containers) <= 7
+
+
+def test_a_short_logarithmic_axis_has_numbers_enough_to_read_it() -> None:
+    axes = new_figure(4, 3).add_subplot()
+    axes.plot([1, 2], [1.0, 1.8])
+    axes.set_yscale("log")
+    plain_numbers(axes.yaxis)
+    low, high = axes.get_ylim()
+    shown = [text.get_text() for text in axes.get_yticklabels() if low <= text.get_position()[1] <= high]
+    assert shown == ["1", "1.2", "1.5"]
+
+
+def test_beliefs_that_nothing_judges_are_not_drawn(report: Report, tmp_path: Path) -> None:
+    draw_figures(replace(report, calibration={}), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"frontier.png", "allocation.png"}
