@@ -53,14 +53,13 @@ class CollectFile:
 
     Parameters
     ----------
-    file : AppendFile
-        The file itself.
     path : path
         Where it is.
     """
 
-    def __init__(self, file: AppendFile, path: Path) -> None:
-        self._file = file
+    _file: AppendFile
+
+    def __init__(self, path: Path) -> None:
         self._path = path
         self._done: set[int] = set()
         self.usage = Usage()
@@ -77,22 +76,29 @@ class CollectFile:
             When the file is of another collection (the message says which settings differ), is broken before
             its end, or is in use by another process.
         """
-        file = cls(AppendFile.open(path, user="collection"), path)
-        try:
-            file._recover(plan)
-        except BaseException:
-            file.close()
-            raise
+        settings = {"collection": COLLECTION_SCHEMA, "settings": plan.settings()}
+        file = cls(path)
+
+        def read_line(line: bytes, number: int) -> None:
+            where = f"{path}, line {number}"
+            try:
+                if number == 1:
+                    _check_settings(msgspec.json.decode(line), settings, where)
+                else:
+                    file._take(msgspec.json.decode(line, type=PieceRecord), len(plan.pieces))
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise InvalidInputError(
+                    f"{where}: a broken record before the end ({error}); restore the file or start anew"
+                ) from error
+
+        header = msgspec.json.encode(settings) + b"\n"
+        file._file = AppendFile.open(path, user="collection", header=header, read_line=read_line)
         return file
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file; closing twice is harmless."""
         self._file.close()
 
     @property
@@ -107,7 +113,8 @@ class CollectFile:
             if record.piece not in self._done:
                 lines += msgspec.json.encode(record) + b"\n"
                 self._count(record)
-        self._write(lines)
+        self._file.append(lines)
+        self._file.sync()
 
     def records(self) -> Iterator[PieceRecord]:
         """Yield what is recorded, in the order of writing."""
@@ -141,29 +148,6 @@ class CollectFile:
         self.n_samples += len(record.samples)
         for kind, n in record.failures.items():
             self.failures[kind] = self.failures.get(kind, 0) + n
-
-    def _write(self, lines: bytes | bytearray) -> None:
-        self._file.append(lines)
-        self._file.sync()
-
-    def _recover(self, plan: CollectPlan) -> None:
-        settings = {"collection": COLLECTION_SCHEMA, "settings": plan.settings()}
-
-        def read_line(line: bytes, number: int) -> None:
-            where = f"{self._path}, line {number}"
-            try:
-                if number == 1:
-                    _check_settings(msgspec.json.decode(line), settings, where)
-                else:
-                    self._take(msgspec.json.decode(line, type=PieceRecord), len(plan.pieces))
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raise InvalidInputError(
-                    f"{where}: a broken record before the end ({error}); restore the file or start anew"
-                ) from error
-
-        n_lines, _ = self._file.recover(read_line)
-        if n_lines == 0:
-            self._write(msgspec.json.encode(settings) + b"\n")
 
     def _take(self, record: PieceRecord, n_pieces: int) -> None:
         if not 0 <= record.piece < n_pieces or record.piece in self._done:

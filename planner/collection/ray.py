@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Final, NamedTuple, final
 
 from difficulty.arguments import check_number, check_whole
 from difficulty.errors import BackendError, InvalidInputError, PlannerError, require
 from planner.collection.plan import CollectPlan, Piece
 from planner.collection.shard import ShardResult, draw_shard
+from planner.collection.worker import Wanted
 from planner.drivers import Limits
-from planner.drivers.session import DriverName, OnProgress
+from planner.drivers.session import DriverName
 from planner.ports.ports import Backend, Verifier
 
 # A shard that brings its worker down this often would do so for ever.
@@ -107,15 +107,7 @@ class RayWorker:
         check_whole("shard_size", self.shard_size, least=1)
         check_number("gpus_per_worker", self.gpus_per_worker, ">= 0")
 
-    async def draw(
-        self,
-        plan: CollectPlan,
-        shards: Sequence[Sequence[Piece]],
-        *,
-        limits: Callable[[], Limits | None],
-        journal: Path,
-        progress: OnProgress,
-    ) -> AsyncGenerator[ShardResult, None]:
+    async def draw(self, wanted: Wanted) -> AsyncGenerator[ShardResult, None]:
         """Yield the result of each shard as it ends; progress is seen shard by shard.
 
         Raises
@@ -125,7 +117,7 @@ class RayWorker:
         BackendError
             When a worker's backend fails for good, or a shard brings down one worker after another.
         """
-        del journal, progress
+        plan, shards, limits, _, _ = wanted
         if not shards:
             return
         ray = require("ray", extra="ray")

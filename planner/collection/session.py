@@ -24,7 +24,7 @@ from planner.collection.estimate import Estimate, estimate_from_guess, estimate_
 from planner.collection.file import CollectFile
 from planner.collection.grade import GoldGrader
 from planner.collection.plan import CollectPlan, Piece
-from planner.collection.worker import CollectWorker
+from planner.collection.worker import CollectWorker, Wanted
 from planner.drivers import Limits, Progress
 from policies.cost.usage import Usage
 
@@ -160,10 +160,8 @@ class _Session:
         """Draw pieces, shard after shard, and record each shard as it ends."""
         size = self._worker.shard_size
         shards = [pieces[start : start + size] for start in range(0, len(pieces), size)]
-        results = self._worker.draw(
-            self._plan, shards, limits=self._limits_left, journal=self._journal, progress=self._report
-        )
-        async with aclosing(results) as stream:
+        wanted = Wanted(self._plan, shards, self._limits_left, self._journal, self._report)
+        async with aclosing(self._worker.draw(wanted)) as stream:
             async for result in stream:
                 self._file.append(result.records)
                 self._lost += result.lost

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol, final
+from typing import Final, NamedTuple, Protocol, final
 
 from planner.collection.plan import CollectPlan, Piece
 from planner.collection.shard import ShardResult, draw_shard
@@ -22,6 +22,30 @@ from planner.ports.ports import Backend, Verifier
 _SHARD_SIZE: Final[Mapping[str, int]] = {"concurrent": 2048, "lockstep": 64}
 
 
+class Wanted(NamedTuple):
+    """What is to be drawn.
+
+    Parameters
+    ----------
+    plan : CollectPlan
+        What is collected.
+    shards : sequence of sequence of Piece
+        What is drawn together.
+    limits : callable
+        Asked before each shard what may still be spent; None stops.
+    journal : path
+        A file for answered requests, for workers that can use it.
+    progress : callable
+        Called after each prompt, by workers that can.
+    """
+
+    plan: CollectPlan
+    shards: Sequence[Sequence[Piece]]
+    limits: Callable[[], Limits | None]
+    journal: Path
+    progress: OnProgress
+
+
 class CollectWorker(Protocol):
     """Draws shards."""
 
@@ -30,20 +54,8 @@ class CollectWorker(Protocol):
         """Pieces that are drawn together."""
         ...
 
-    def draw(
-        self,
-        plan: CollectPlan,
-        shards: Sequence[Sequence[Piece]],
-        *,
-        limits: Callable[[], Limits | None],
-        journal: Path,
-        progress: OnProgress,
-    ) -> AsyncGenerator[ShardResult, None]:
-        """Yield the result of each shard as it ends.
-
-        Before each shard `limits` is asked what may still be spent; None stops. `journal` is a file for
-        answered requests, for workers that can use it.
-        """
+    def draw(self, wanted: Wanted) -> AsyncGenerator[ShardResult, None]:
+        """Yield the result of each shard as it ends."""
         ...
 
 
@@ -71,16 +83,9 @@ class LocalWorker:
         """Pieces that are drawn together: many for servers, few for engines that take a shard in one call."""
         return _SHARD_SIZE[self.driver]
 
-    async def draw(
-        self,
-        plan: CollectPlan,
-        shards: Sequence[Sequence[Piece]],
-        *,
-        limits: Callable[[], Limits | None],
-        journal: Path,
-        progress: OnProgress,
-    ) -> AsyncGenerator[ShardResult, None]:
+    async def draw(self, wanted: Wanted) -> AsyncGenerator[ShardResult, None]:
         """Yield the result of each shard; the journal is dropped once a shard is recorded without a gap."""
+        plan, shards, limits, journal, progress = wanted
         for shard in shards:
             left = limits()
             if left is None:

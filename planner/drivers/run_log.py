@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
@@ -27,6 +28,7 @@ from planner.strategies.task import Task
 from policies.cost.usage import Usage
 
 RUN_LOG_SCHEMA: Final = 1
+_HEADER: Final = {"run_log": RUN_LOG_SCHEMA}
 _FINAL: Final = ("complete", "satisfied")
 
 
@@ -55,25 +57,12 @@ class Paid(NamedTuple):
     usage: Usage
 
 
-class Recovery(NamedTuple):
-    """What an existing log brought back, and how many bytes of a torn last line were cut off."""
-
-    n_samples: int
-    torn_bytes: int
-
-
 class RunLog:
-    """The open log of one run; use `RunLog.open`.
+    """The open log of one run; use `RunLog.open`."""
 
-    Parameters
-    ----------
-    file : AppendFile
-        The file itself.
-    """
+    _file: AppendFile
 
-    def __init__(self, file: AppendFile) -> None:
-        self.recovery = Recovery(0, 0)
-        self._file = file
+    def __init__(self) -> None:
         self._samples: dict[str, dict[int, Recorded]] = {}
         self._scores: dict[str, Scores] = {}
         self._payers_of_scores: dict[str, str] = {}
@@ -101,12 +90,10 @@ class RunLog:
         path = Path(path)
         if path.exists() and path.stat().st_size and not resume:
             raise InvalidInputError(f"{path} exists; pass resume=True to continue it, or another path")
-        log = cls(AppendFile.open(path, user="run"))
-        try:
-            log._recover(path)
-        except BaseException:
-            log.close()
-            raise
+        log = cls()
+        header = msgspec.json.encode(_HEADER) + b"\n"
+        read_line = partial(log._read_line, path)
+        log._file = AppendFile.open(path, user="run", header=header, read_line=read_line)
         return log
 
     def __enter__(self) -> Self:
@@ -187,20 +174,12 @@ class RunLog:
     def _append(self, line: Mapping[str, object]) -> None:
         self._file.append(msgspec.json.encode(line) + b"\n")
 
-    def _recover(self, path: Path) -> None:
-        n_lines, torn = self._file.recover(
-            lambda line, number: self._read_line(line, f"{path}, line {number}", first=number == 1)
-        )
-        if n_lines == 0:
-            self._append({"run_log": RUN_LOG_SCHEMA})
-        n_samples = sum(len(samples) for samples in self._samples.values())
-        self.recovery = Recovery(n_samples, torn)
-
-    def _read_line(self, line: bytes, where: str, *, first: bool) -> None:
+    def _read_line(self, path: Path, line: bytes, number: int) -> None:
+        where = f"{path}, line {number}"
         try:
             record = msgspec.json.decode(line, type=dict[str, Any])
-            if first:
-                if record != {"run_log": RUN_LOG_SCHEMA}:
+            if number == 1:
+                if record != _HEADER:
                     raise InvalidInputError(f"{where}: not a run log of version {RUN_LOG_SCHEMA}")
             elif "samples" in record:
                 self._read_samples(record)

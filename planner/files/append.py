@@ -1,6 +1,6 @@
 """A file of lines that only grows: whole lines, locked against other processes, recovered after a kill.
 
-A last line without its end is what a kill tore: it is cut off and counted, and everything before it is read
+A last line without its end is what a kill tore: it is cut off, and everything before it is read
 again through a function of the caller. What a line means is left to the caller.
 """
 
@@ -30,8 +30,15 @@ class AppendFile:
         self._path = path
 
     @classmethod
-    def open(cls, path: Path, *, user: str) -> Self:
-        """Open a file, new or old, and keep other processes out where the system can.
+    def open(
+        cls,
+        path: Path,
+        *,
+        user: str,
+        header: bytes = b"",
+        read_line: Callable[[bytes, int], object] = lambda line, number: None,
+    ) -> Self:
+        """Open a file, new or old, read its lines, and keep other processes out where the system can.
 
         Parameters
         ----------
@@ -39,6 +46,11 @@ class AppendFile:
             The file; it is created where it does not exist.
         user : str
             What is writing, in the words of the error, e.g. ``"run"``.
+        header : bytes
+            The first line of a file that has none, with its end.
+        read_line : callable
+            Called with each whole line and its number, from 1; what it raises goes through, and leaves the
+            file as it was.
 
         Raises
         ------
@@ -48,6 +60,10 @@ class AppendFile:
         file = cls(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644), path)
         try:
             file._lock(user)
+            file._recover(read_line)
+            if not os.fstat(file._descriptor).st_size:
+                file.append(header)
+                file.sync()
         except BaseException:
             file.close()
             raise
@@ -69,31 +85,16 @@ class AppendFile:
         """Force what was written to disk."""
         os.fsync(self._descriptor)
 
-    def recover(self, read_line: Callable[[bytes, int], None]) -> tuple[int, int]:
-        """Read all whole lines and cut off a torn last one.
-
-        Parameters
-        ----------
-        read_line : callable
-            Called with each line and its number, from 1; what it raises goes through.
-
-        Returns
-        -------
-        tuple of int
-            Number of whole lines, and bytes cut off.
-        """
-        good = n_lines = 0
+    def _recover(self, read_line: Callable[[bytes, int], object]) -> None:
+        good = 0
         with self._path.open("rb") as file:
-            for line in file:
+            for number, line in enumerate(file, start=1):
                 if not line.endswith(b"\n"):
                     break
-                n_lines += 1
-                read_line(line, n_lines)
+                read_line(line, number)
                 good += len(line)
-        torn = os.fstat(self._descriptor).st_size - good
-        if torn:
+        if os.fstat(self._descriptor).st_size > good:
             os.ftruncate(self._descriptor, good)
-        return n_lines, torn
 
     def _lock(self, user: str) -> None:
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from difficulty.errors import UnknownGeneratorError
@@ -17,7 +18,7 @@ from difficulty.prompt import Prompt
 from planner.backends.openai.nested import merged
 from planner.drivers import Limits
 from planner.ports.outcome import Outcome
-from planner.ports.ports import AnswerExtractor, Backend, Completion, SampleRequest, Verifier
+from planner.ports.ports import Backend, Completion, SampleRequest, Verifier
 from planner.running.purse import Purse, Pursed
 from planner.running.remembering import Remembering, longer
 from planner.running.run_plans import run_plans
@@ -117,23 +118,18 @@ async def carry(
         named = replace(way.generator, model=way.source.model or model)
         backend = paying(way.source.origin.drawing(asks, way.source.fields_of(named)))
         judge = JudgeModel(backend=backend, generator=named, prompt=way.prompt, best=way.best)
-    prompt, seed, started = asked.prompt, planning.seed(asked), time.monotonic()
-    backend = Remembering(paying(drawing))
-
-    async def run(own: AllocationPlan, seconds: float | None) -> Outcome:
-        return await _run(
-            planning,
-            own,
-            prompt,
-            options=options,
-            backend=backend,
-            generators=planning.generators(asked, model),
-            seconds=seconds,
-            extractor=extractor,
-            judge=judge,
-            seed=seed,
-        )
-
+    prompt, started = asked.prompt, time.monotonic()
+    run = partial(
+        _run,
+        planning,
+        prompt,
+        options=options,
+        backend=Remembering(paying(drawing)),
+        generators=planning.generators(asked, model),
+        extractor=extractor or selecting.extractor or WHOLE,
+        judge={} if judge is None else {JUDGE: judge},
+        seed=planning.seed(asked),
+    )
     outcome = await run(plan, _left(deadline_seconds, options, 0.0))
     books = None if payment is None else payment.account
     while outcome.stop_reason in ("complete", "satisfied") and _follows_window(options, selecting):
@@ -160,16 +156,15 @@ async def carry(
 
 async def _run(
     planning: Planning,
-    plan: AllocationPlan,
     prompt: Prompt,
+    plan: AllocationPlan,
+    seconds: float | None,
     *,
     options: Options,
     backend: Backend,
     generators: Mapping[str, Generator],
-    seconds: float | None,
-    extractor: AnswerExtractor | None,
-    judge: Verifier | None,
-    seed: int,
+    judge: Mapping[str, Verifier],
+    **how: Any,
 ) -> Outcome:
     """Carry a plan out and return its outcome, the best so far where time is up.
 
@@ -188,16 +183,14 @@ async def _run(
         max_samples_per_prompt=min(planning.max_samples, options.max_samples or planning.max_samples),
         max_concurrency=planning.max_samples,
     )
-    rule = extractor or planning.selecting.extractor or WHOLE
     if planning.target_risk is not None:
         (outcome,) = await planning.planner.arun(
             [prompt],
             target_risk=planning.target_risk,
             backend=_As(backend, generators),
-            extractor=rule,
             limits=limits,
             driver="concurrent",
-            seed=seed,
+            **how,
         )
         return outcome
     (outcome,) = await run_plans(
@@ -206,12 +199,11 @@ async def _run(
         backend=backend,
         generators=generators,
         cost_model=model,
-        verifier={**planning.selecting.verifiers, **({} if judge is None else {JUDGE: judge})},
+        verifier={**planning.selecting.verifiers, **judge},
         learned=planning.planner.bundle.verifiers,
-        extractor=rule,
         limits=limits,
         driver="concurrent",
-        seed=seed,
+        **how,
     )
     return outcome
 

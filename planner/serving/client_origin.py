@@ -7,15 +7,16 @@ itself was for. Synchronous clients send from threads. It assumes httpx or httpx
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextvars import ContextVar
+from functools import cache
 from typing import Any, Final, Literal, Self
 from urllib.parse import quote, urlsplit
 
 from planner.backends.openai import OpenAIBackend
 from planner.ports.ports import Backend, Completion, SampleRequest
-from planner.serving.exchange import Answer, Call, end_to_end
+from planner.serving.exchange import Answer, Call, Pieces, end_to_end
 
 # What the samples' requests write themselves, or what was meant for one request alone.
 _WRITTEN: Final = ("content-type", "accept", "accept-encoding", "content-encoding", "idempotency-key")
@@ -164,20 +165,26 @@ async def _in_thread(executor: Executor, work: Any) -> Any:
     return await asyncio.get_running_loop().run_in_executor(executor, work)
 
 
-def _over_threads(library: Any, inner: Any, executor: Executor) -> Any:
-    """Return an asynchronous client that sends over a synchronous one, from threads."""
+@cache
+def byte_stream(library: Any) -> Any:
+    """Return the class of the library's asynchronous streams over pieces."""
 
     class Stream(library.AsyncByteStream):  # type: ignore[misc]  # a class of whichever library it is
-        def __init__(self, response: Any) -> None:
-            self._response = response
-            self._pieces: Iterator[bytes] = response.iter_raw()
+        def __init__(self, pieces: Pieces) -> None:
+            self._pieces = pieces
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
-            while (piece := await _in_thread(executor, lambda: next(self._pieces, None))) is not None:
+            async for piece in self._pieces:
                 yield piece
 
         async def aclose(self) -> None:
-            await _in_thread(executor, self._response.close)
+            await self._pieces.aclose()
+
+    return Stream
+
+
+def _over_threads(library: Any, inner: Any, executor: Executor) -> Any:
+    """Return an asynchronous client over a synchronous one, whose calls are made in threads."""
 
     class Transport(library.AsyncBaseTransport):  # type: ignore[misc]  # a class of whichever library it is
         async def handle_async_request(self, request: Any) -> Any:
@@ -190,9 +197,8 @@ def _over_threads(library: Any, inner: Any, executor: Executor) -> Any:
                 timeout=_SECONDS.get(),
             )
             response = await _in_thread(executor, lambda: inner.send(own, stream=True))
-            return library.Response(
-                response.status_code, headers=response.headers.raw, stream=Stream(response)
-            )
+            stream = byte_stream(library)(_Pieces(response, executor))
+            return library.Response(response.status_code, headers=response.headers.raw, stream=stream)
 
     return library.AsyncClient(transport=Transport())
 

@@ -134,11 +134,8 @@ class RequestLog:
             stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
             self._path.rename(self._path.with_name(f"{self._path.stem}-{stamp}-{self._n}{self._path.suffix}"))
         if self._file is None:
-            self._file = AppendFile.open(self._path, user="server")
-            self._file.recover(lambda line, number: None)
+            header = encode_header(self._generators, {"source": SERVER, "labels": self._labels})
+            self._file = AppendFile.open(self._path, user="server", header=header + b"\n")
             self._size = self._path.stat().st_size
-            if not self._size:
-                about = {"source": SERVER, "labels": self._labels}
-                lines = encode_header(self._generators, about) + b"\n" + lines
         self._file.append(lines)
         self._size += len(lines)

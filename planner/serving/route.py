@@ -36,7 +36,7 @@ from planner.serving.responses import text_of_response
 from planner.serving.selecting import Votes
 from planner.serving.sent_body import with_cap
 from planner.serving.settings import Limits
-from planner.serving.shadow import Shadow
+from planner.serving.shadow import Sent, Shadow
 from planner.serving.single import counted
 from planner.serving.telling import Planned
 from planner.serving.watch import Seen
@@ -246,18 +246,11 @@ class Route:
         name = planned.plan.allocation.generator
         read = _text_of if request.as_chat is None else text_of_response
         text = read(answer.body) if isinstance(answer.body, bytes) else None
+        call, model = request.drawing_call, request.body["model"]
+        sent = Sent(self.name, planning, planned.plan, asked, call, model, text)
 
         def told(usage: Usage | None, reasoning: int, finish: str | None) -> None:
-            shadow.sent(
-                self.name,
-                planning,
-                planned.plan,
-                asked=asked,
-                call=request.drawing_call,
-                model=request.body["model"],
-                cost=None if usage is None else planning.cost_model.price(usage, name),
-                text=text,
-            )
+            shadow.note(sent, cost=None if usage is None else planning.cost_model.price(usage, name))
 
         return counted(answer, told)
 

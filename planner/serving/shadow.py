@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final
+from typing import Final, NamedTuple
 
 from difficulty.errors import PlannerError
 from difficulty.logger import logger_of
@@ -26,6 +26,18 @@ from policies.plan.plan import AllocationPlan
 _LOG: Final = logger_of("planner.serving")
 # Draws beside the traffic at a time; further ones are left out.
 _AT_A_TIME: Final = 64
+
+
+class Sent(NamedTuple):
+    """A request that was passed through with its plan, and the answer where that came whole."""
+
+    route: str
+    planning: Planning
+    plan: AllocationPlan
+    asked: Asked
+    call: Call
+    model: str
+    text: str | None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -54,33 +66,23 @@ class Shadow:
         """Return whether the next request is planned."""
         return self.random.random() < self.share
 
-    def sent(
-        self,
-        route: str,
-        planning: Planning,
-        plan: AllocationPlan,
-        *,
-        asked: Asked,
-        call: Call,
-        model: str,
-        cost: float | None,
-        text: str | None,
-    ) -> None:
+    def note(self, sent: Sent, *, cost: float | None) -> None:
         """Note what was sent beside a plan, and draw it where it is chosen.
 
         Parameters
         ----------
+        sent : Sent
+            The request and its answer.
         cost : float, optional
             Of the answer that was sent, where its usage is known.
-        text : str, optional
-            The answer that was sent, where it came whole.
         """
+        plan = sent.plan
         if self.watch is not None:
             expected = Shadowed(expected_cost=plan.expected_cost, expected_accuracy=plan.expected_accuracy)
-            self.watch.shadow(route, expected, cost=cost)
+            self.watch.shadow(sent.route, expected, cost=cost)
         if self.random.random() >= self.draw_share or len(self._tasks) >= _AT_A_TIME:
             return
-        task = asyncio.create_task(self._draw(route, planning, plan, asked, call, model, text))
+        task = asyncio.create_task(self._draw(sent))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -90,16 +92,8 @@ class Shadow:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _draw(
-        self,
-        route: str,
-        planning: Planning,
-        plan: AllocationPlan,
-        asked: Asked,
-        call: Call,
-        model: str,
-        text: str | None,
-    ) -> None:
+    async def _draw(self, sent: Sent) -> None:
+        route, planning, plan, asked, call, model, text = sent
         generators = planning.generators(asked, model)
         drawing = drawing_of(planning, asked, call, generators)
         try:
@@ -112,8 +106,8 @@ class Shadow:
         agrees: bool | None = None
         extractor = planning.selecting.extractor
         if text is not None and extractor is not None and outcome.answer is not None:
-            sent = extractor.extract(text, "stop")
-            agrees = None if sent is None else _same(extractor, sent, outcome.answer)
+            answer = extractor.extract(text, "stop")
+            agrees = None if answer is None else _same(extractor, answer, outcome.answer)
         if self.watch is not None:
             self.watch.shadow(route, Shadowed(drawn_cost=outcome.cost, agrees=agrees), cost=None)
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from planner.backends.openai.stated import BROKEN_JSON
+from planner.backends.openai.stated import BROKEN_JSON, stated_in
 from planner.serving.exchange import Answer, Pieces
 from planner.serving.watched import Watched
 from policies.cost.usage import Usage
@@ -30,22 +30,6 @@ Counted = Callable[[Usage | None, int, str | None], None]
 """Told once of the usage, the reasoning tokens and how the answer ended; None where nobody said."""
 
 
-class _Details(msgspec.Struct):
-    cached_tokens: Any = None
-    reasoning_tokens: Any = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: Any = None
-    completion_tokens: Any = None
-    input_tokens: Any = None
-    output_tokens: Any = None
-    prompt_tokens_details: _Details | None = None
-    completion_tokens_details: _Details | None = None
-    input_tokens_details: _Details | None = None
-    output_tokens_details: _Details | None = None
-
-
 class _Message(msgspec.Struct):
     content: Any = msgspec.UNSET
 
@@ -58,13 +42,13 @@ class _Choice(msgspec.Struct):
 class _Response(msgspec.Struct):
     """The object of the endpoint for responses, in its last event; in the first one of that for messages."""
 
-    usage: _Usage | None = None
+    usage: dict[str, Any] | None = None
     status: Any = None
 
 
 class _Reply(msgspec.Struct):
     choices: list[_Choice] | None = None
-    usage: _Usage | None = None
+    usage: dict[str, Any] | None = None
     response: _Response | None = None
     message: _Response | None = None
     object: Any = None
@@ -112,20 +96,17 @@ def stop_reason(usage: Usage | None, reasoning: int, finish: str | None) -> str:
     return EXHAUSTED if finish == EXHAUSTED or (finish == "length" and reasoning and ate) else "complete"
 
 
-def _used(stated: _Usage, n_choices: int) -> tuple[Usage, int]:
-    """Return a usage as it is stated, and its reasoning tokens."""
-    prompt = _count(stated.prompt_tokens) or _count(stated.input_tokens)
-    output = _count(stated.completion_tokens) or _count(stated.output_tokens)
-    read = stated.prompt_tokens_details or stated.input_tokens_details
-    written = stated.completion_tokens_details or stated.output_tokens_details
+def _used(stated: object, n_choices: int) -> tuple[Usage, int]:
+    counts = (count if count is not None and 0 <= count < 2**53 else 0 for count in stated_in(stated))
+    prompt, output, cached, reasoning = counts
     usage = Usage(
         samples=max(n_choices, 1),
         requests=1,
         prompt_tokens=prompt,
-        cached_prompt_tokens=min(_count(read.cached_tokens), prompt) if read else 0,
+        cached_prompt_tokens=min(cached, prompt),
         output_tokens=output,
     )
-    return usage, _count(written.reasoning_tokens) if written else 0
+    return usage, reasoning
 
 
 def counted(
@@ -248,7 +229,3 @@ class _Counting:
         if self._open:
             self._open = False
             self._told(self._usage, self._reasoning, self._finish)
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else 0

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
-from planner.serving.client_origin import ClientOrigin
+from planner.serving.client_origin import ClientOrigin, byte_stream
 from planner.serving.exchange import Answer, Call, Pieces
 from planner.serving.handler import Handler
 
@@ -49,17 +49,6 @@ def _seconds(request: Any) -> float | None:
 def asynchronous(library: Any, handler: Handler, origin: ClientOrigin, inner: Any) -> Any:
     """Return an asynchronous HTTP client whose transport is the handler."""
 
-    class Stream(library.AsyncByteStream):  # type: ignore[misc]  # a class of whichever library it is
-        def __init__(self, pieces: Pieces) -> None:
-            self._pieces = pieces
-
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            async for piece in self._pieces:
-                yield piece
-
-        async def aclose(self) -> None:
-            await self._pieces.aclose()
-
     class Transport(library.AsyncBaseTransport):  # type: ignore[misc]  # a class of whichever library it is
         async def handle_async_request(self, request: Any) -> Any:
             call = _call_of(request, await request.aread())
@@ -73,7 +62,7 @@ def asynchronous(library: Any, handler: Handler, origin: ClientOrigin, inner: An
                     answer = await handler.handle(call)
             except TimeoutError:
                 raise library.ReadTimeout("no answer in time", request=request) from None
-            return _response(library, answer, Stream)
+            return _response(library, answer, byte_stream(library))
 
     return library.AsyncClient(
         transport=Transport(), timeout=inner.timeout, follow_redirects=inner.follow_redirects

@@ -7,15 +7,13 @@ which request goes to which upstream to the routes.
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
-from functools import cache
 from typing import Any, Final, Literal, Self
 
 from difficulty.errors import require
 from planner.backends.openai import OpenAIBackend
-from planner.backends.openai.client import KEPT_SECONDS, in_parts
+from planner.backends.openai.client import in_parts, open_session
 from planner.backends.openai.secret import Secret
 from planner.ports.ports import Backend
 from planner.serving.address import Address
@@ -138,7 +136,8 @@ class Upstream:
             )
         aiohttp = require("aiohttp", extra="serve")
         if self._session is None:
-            self._session = _session(aiohttp, self.settings.timeout_seconds)
+            seconds = self.settings.timeout_seconds
+            self._session = open_session(aiohttp, sock_connect=30.0, sock_read=seconds)
         path = call.path.removeprefix("/v1") + (f"?{call.query}" if call.query else "")
         headers, content = self.headers(call), call.body if body is None else body
         headers.setdefault("accept-encoding", "identity")
@@ -261,21 +260,6 @@ class _Pieces:
     async def aclose(self) -> None:
         """Drop what has not come yet; does nothing once all has come."""
         self._response.close()
-
-
-def _session(aiohttp: Any, seconds: float) -> Any:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=_tls(), keepalive_timeout=KEPT_SECONDS),
-        timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=30.0, sock_read=seconds),
-        auto_decompress=False,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
-    )
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    return ssl.create_default_context()
 
 
 def _encoded(url: str) -> Any:

@@ -7,7 +7,6 @@ in this process are left to the modules beside this one.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,6 +15,7 @@ from typing import Any, Final, TypeVar
 from difficulty.arguments import check_number, check_whole
 from difficulty.errors import InvalidBudgetError, InvalidInputError
 from planner.answers.rules import extractor_named
+from planner.backends.openai.own_client import library_of
 from planner.planner import Planner
 from planner.ports.ports import AnswerExtractor, Verifier
 from planner.serving.client_origin import ClientOrigin
@@ -37,7 +37,6 @@ from policies.cost.budget import Budget
 Client = TypeVar("Client")
 
 _CLIENTS: Final = ("OpenAI", "AsyncOpenAI")
-_LIBRARIES: Final = ("httpx", "httpx2")
 _THREADS: Final = 256
 
 
@@ -146,7 +145,7 @@ def _wrap_client(
     """Return a client of the same type whose transport is a handler of its own."""
     is_async = _kind_of(client)
     inner = client._client
-    library = _library_of(inner)
+    library = library_of(inner, "Client", "AsyncClient")
     executor = None if is_async else ThreadPoolExecutor(_THREADS, thread_name_prefix="planner-wrap")
     origin = ClientOrigin(inner, library, executor=executor)
     generators = planning.planner.bundle.generators
@@ -186,14 +185,4 @@ def _kind_of(client: object) -> bool:
     raise InvalidInputError(
         "wrap takes openai.OpenAI, openai.AsyncOpenAI and those of Azure, vllm.LLM, and text-generation "
         f"pipelines of transformers; got {type(client).__name__}"
-    )
-
-
-def _library_of(http_client: object) -> Any:
-    for base in type(http_client).__mro__:
-        name = base.__module__.partition(".")[0]
-        if name in _LIBRARIES:
-            return sys.modules[name]
-    raise InvalidInputError(
-        f"the client's http_client must be one of httpx or httpx2, got {type(http_client).__name__}"
     )

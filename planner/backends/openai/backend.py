@@ -16,14 +16,14 @@ from urllib.parse import urlsplit
 
 from difficulty.errors import InvalidInputError
 from planner.backends.openai.asking import Asking, Server
-from planner.backends.openai.client import Connection, Line
+from planner.backends.openai.client import Line
 from planner.backends.openai.learning import Findings, ServerTraits
 from planner.backends.openai.nested import check_fields
-from planner.backends.openai.own_client import ClientLine, check_client
+from planner.backends.openai.own_client import ClientLine, library_of
 from planner.backends.openai.patience import Patience
 from planner.backends.openai.request import RequestStyle
 from planner.backends.openai.secret import Secret
-from planner.backends.openai.sending import Sender
+from planner.backends.openai.sending import Connection, Sender
 from planner.backends.prompt_text import check_request
 from planner.backends.results import Books, Drawn, Meter, Spent, assemble
 from planner.ports.ports import Completion, SampleRequest
@@ -112,7 +112,7 @@ class OpenAIBackend:
                 "api_key must be printable ASCII characters; is there a line break in it?"
             )
         if client is not None:
-            check_client(client)
+            library_of(client)
         bodies = {name: dict(body) for name, body in (generator_bodies or {}).items()}
         for name, body in bodies.items():
             check_fields(body, where=f"the fields of generator {name!r}")

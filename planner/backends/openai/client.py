@@ -11,7 +11,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import cache
 from io import BytesIO
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -21,100 +21,31 @@ from difficulty.errors import InvalidResponseError, require
 from planner.backends.openai.failure import Failed, Way, words_of
 from planner.backends.openai.patience import retry_after
 from planner.backends.openai.request import RequestStyle
-from planner.backends.openai.secret import Secret
-from planner.backends.openai.unpacking import ACCEPTED, MAX_REPLY_BYTES, Unpacking
+from planner.backends.openai.sending import HEADERS, Connection, Errors, Sender, unpacked
+from planner.backends.openai.unpacking import Unpacking
 
 _LONGEST_REFUSAL: Final = 2**16
 _LARGE: Final = 2**20
-KEPT_SECONDS: Final = 3.0
-"""How long an idle connection is kept: many servers drop theirs after five seconds."""
+_KEPT_SECONDS: Final = 3.0  # how long an idle connection is kept: many servers drop theirs after five
 # A stream that has said that it is done is given this long to end, so that its connection can be used again.
 _SECONDS_TO_END: Final = 0.05
 
 
-class Connection(NamedTuple):
-    """Where and how to connect."""
-
-    base_url: str
-    secret: Secret
-    timeout_seconds: float
-    max_concurrency: int
-
-    @property
-    def where(self) -> str:
-        """The address, as messages show it: a query may hold what is nobody's business."""
-        return urlsplit(self.base_url)._replace(query="", fragment="").geturl()
-
-    def url(self, path: str) -> str:
-        """Return the address of an endpoint."""
-        address = urlsplit(self.base_url)
-        return address._replace(path=address.path.rstrip("/") + path, fragment="").geturl()
-
-
-class Line:
+class Line(Sender):
     """A pool that is open on one event loop, with a cap on the requests in flight."""
 
     def __init__(self, connection: Connection) -> None:
-        aiohttp = require("aiohttp", extra="openai")
-        self._aiohttp: Any = aiohttp
-        self._connection = connection
-        self._proxy = _proxy(urlsplit(connection.base_url))
-        self._session: Any = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=_tls(), keepalive_timeout=KEPT_SECONDS),
-            timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None),
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,  # a .netrc would send its password in the place of the key
-            headers={
-                "Content-Type": "application/json",
-                "Accept": "application/json, text/event-stream",
-                "Accept-Encoding": ACCEPTED,
-                "User-Agent": "ttc-planner",
-            },
+        aiohttp: Any = require("aiohttp", extra="openai")
+        super().__init__(
+            connection, Errors((TimeoutError,), (aiohttp.ClientConnectorError,), aiohttp.ClientError)
         )
-        self.slots = asyncio.Semaphore(connection.max_concurrency)
-        self.finding_out = asyncio.Lock()
-        self.users = 0
+        self._proxy = _proxy(urlsplit(connection.base_url))
+        self._session = open_session(aiohttp, headers={**HEADERS, "User-Agent": "ttc-planner"})
         self._addresses: dict[str, Any] = {}
 
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
-
-    async def send(
-        self, style: RequestStyle, body: Mapping[str, object], take: Callable[[bytes], bool]
-    ) -> None:
-        """Send a request once.
-
-        Parameters
-        ----------
-        style : RequestStyle
-            Names the endpoint and further headers.
-        body : mapping
-            Fields of the request.
-        take : callable
-            Takes the bytes of a reply with HTTP 200 as they come, and says whether it has all that it wants.
-
-        Raises
-        ------
-        Failed
-            When the server cannot be reached, is late, breaks off or refuses.
-        InvalidResponseError
-            When the reply is too large or packed in a way that was not asked for; and what `take` raises.
-        """
-        aiohttp = self._aiohttp
-        # Raised after the handlers: a client's error holds the request with its key, and must not be chained.
-        try:
-            async with asyncio.timeout(self._connection.timeout_seconds):
-                await self._try(style, body, take)
-                return
-        except TimeoutError:
-            failure = Failed(Way.LATE, "")
-        except aiohttp.ClientConnectorError as error:
-            failure = Failed(Way.UNREACHABLE, _said(error.os_error))
-        except (aiohttp.ClientError, OSError) as error:
-            failure = Failed(Way.BROKEN, _said(error))
-        raise failure
 
     async def _try(
         self, style: RequestStyle, body: Mapping[str, object], take: Callable[[bytes], bool]
@@ -129,21 +60,11 @@ class Line:
         ) as response:
             if not 200 <= response.status < 300:
                 raise await read_refusal(
-                    response.status,
-                    response.headers,
-                    response.content.iter_any(),
-                    broken=self._aiohttp.ClientError,
+                    response.status, response.headers, response.content.iter_any(), broken=self._errors.broken
                 )
-            if (response.content_length or 0) > MAX_REPLY_BYTES:
-                raise InvalidResponseError(f"the reply is larger than {MAX_REPLY_BYTES / 2**20:g} MiB")
-            unpacking = Unpacking(response.headers.get("Content-Encoding", ""))
-            async for data in response.content.iter_any():
-                done = False
-                for piece in unpacking.feed(data):
-                    done = take(piece)
-                if done:
-                    await self._end(response)
-                    break
+            packing, length = response.headers.get("Content-Encoding", ""), response.content_length or 0
+            if await unpacked(response.content.iter_any(), packing, length, take):
+                await self._end(response)
 
     def _address(self, path: str) -> Any:
         """Return the address of an endpoint, read once."""
@@ -159,8 +80,20 @@ class Line:
         try:
             async with asyncio.timeout(_SECONDS_TO_END):
                 await response.content.readany()
-        except (TimeoutError, self._aiohttp.ClientError):
+        except (TimeoutError, self._errors.broken):
             response.close()
+
+
+def open_session(aiohttp: Any, *, headers: Mapping[str, str] | None = None, **limits: float) -> Any:
+    """Open a pool that sends what it is given and nothing of its own."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=_tls(), keepalive_timeout=_KEPT_SECONDS),
+        timeout=aiohttp.ClientTimeout(total=None, **limits),
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,  # a .netrc would send its password in the place of the key
+        headers=headers,
+    )
 
 
 def in_parts(content: bytes) -> bytes | BytesIO:
@@ -198,10 +131,6 @@ async def read_refusal(
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         words = words_of(said.decode("utf-8", "replace"))
     return Failed(Way.REFUSED, words, status=status, retry_after=retry_after(plain))
-
-
-def _said(error: BaseException) -> str:
-    return words_of(f"{type(error).__name__}: {error}")
 
 
 def _proxy(address: SplitResult) -> str | None:

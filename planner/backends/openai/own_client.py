@@ -7,34 +7,21 @@ is never closed here.
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
 
 import msgspec
 
-from difficulty.errors import InvalidInputError, InvalidResponseError
-from planner.backends.openai.client import Connection, read_refusal
-from planner.backends.openai.failure import Failed, Way, words_of
+from difficulty.errors import InvalidInputError
+from planner.backends.openai.client import read_refusal
 from planner.backends.openai.request import RequestStyle
-from planner.backends.openai.unpacking import ACCEPTED, MAX_REPLY_BYTES, Unpacking
+from planner.backends.openai.sending import HEADERS, Connection, Errors, Sender, unpacked
 
 _LIBRARIES: Final = ("httpx", "httpx2")
 
 
-def check_client(client: object) -> None:
-    """Refuse what is no asynchronous client of httpx or httpx2.
-
-    Raises
-    ------
-    InvalidInputError
-        When it is none.
-    """
-    _library(client)
-
-
-class ClientLine:
+class ClientLine(Sender):
     """Sends over a client of the caller's, with a cap on the requests in flight.
 
     Parameters
@@ -46,40 +33,22 @@ class ClientLine:
     """
 
     def __init__(self, connection: Connection, client: Any) -> None:
-        self._connection, self._client, self._library = connection, client, _library(client)
-        self.slots = asyncio.Semaphore(connection.max_concurrency)
-        self.finding_out = asyncio.Lock()
-        self.users = 0
+        library = library_of(client)
+        unreachable = (library.ConnectError, library.ProxyError)
+        super().__init__(
+            connection, Errors((TimeoutError, library.TimeoutException), unreachable, library.HTTPError)
+        )
+        self._client = client
 
     async def close(self) -> None:
         """Leave the client open: it is the caller's."""
-
-    async def send(
-        self, style: RequestStyle, body: Mapping[str, object], take: Callable[[bytes], bool]
-    ) -> None:
-        """Send a request once; see `planner.backends.openai.client.Line.send`."""
-        library = self._library
-        # Raised after the handlers: a client's error holds the request with its key, and must not be chained.
-        try:
-            async with asyncio.timeout(self._connection.timeout_seconds):
-                await self._try(style, body, take)
-                return
-        except (TimeoutError, library.TimeoutException):
-            failure = Failed(Way.LATE, "")
-        except (library.ConnectError, library.ProxyError) as error:
-            failure = Failed(Way.UNREACHABLE, words_of(f"{type(error).__name__}: {error}"))
-        except (library.HTTPError, OSError) as error:
-            failure = Failed(Way.BROKEN, words_of(f"{type(error).__name__}: {error}"))
-        raise failure
 
     async def _try(
         self, style: RequestStyle, body: Mapping[str, object], take: Callable[[bytes], bool]
     ) -> None:
         connection = self._connection
         headers = {
-            "Content-Type": "application/json",
-            "Accept": "application/json, text/event-stream",
-            "Accept-Encoding": ACCEPTED,
+            **HEADERS,
             **({"Authorization": connection.secret.header()} if connection.secret.known else {}),
             **style.headers,
         }
@@ -100,30 +69,35 @@ class ClientLine:
                     response.status_code,
                     {**response.headers, "content-encoding": packing},
                     pieces,
-                    broken=self._library.HTTPError,
+                    broken=self._errors.broken,
                 )
             length = response.headers.get("Content-Length", "")
-            if length.isdigit() and int(length) > MAX_REPLY_BYTES:
-                raise InvalidResponseError(f"the reply is larger than {MAX_REPLY_BYTES / 2**20:g} MiB")
-            unpacking = Unpacking(packing)
-            async for data in pieces:
-                done = False
-                for piece in unpacking.feed(data):
-                    done = take(piece)
-                if done:
-                    break
+            await unpacked(pieces, packing, int(length) if length.isdigit() else 0, take)
 
 
 async def _whole(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
 
-def _library(client: object) -> Any:
-    """Return the module whose asynchronous client it is."""
+def library_of(client: object, *kinds: str) -> Any:
+    """Return the library that a client is of: httpx or httpx2.
+
+    Parameters
+    ----------
+    client : object
+        The client.
+    *kinds : str
+        What it may be; by default ``"AsyncClient"``.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is none.
+    """
+    kinds = kinds or ("AsyncClient",)
     for base in type(client).__mro__:
         name = base.__module__.partition(".")[0]
-        if base.__name__ == "AsyncClient" and name in _LIBRARIES:
+        if base.__name__ in kinds and name in _LIBRARIES:
             return sys.modules[name]
-    raise InvalidInputError(
-        f"client must be an httpx.AsyncClient or httpx2.AsyncClient, got {type(client).__name__}"
-    )
+    allowed = " or ".join(f"{name}.{kind}" for name in _LIBRARIES for kind in kinds)
+    raise InvalidInputError(f"client must be an {allowed}, got {type(client).__name__}")

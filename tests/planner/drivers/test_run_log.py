@@ -78,9 +78,8 @@ def test_an_interrupted_run_resumes_with_the_same_outcomes_and_books(
         run(driver, strategy, tmp_path / "broken.jsonl", broken)
     rest = Paid(backend())
     resumed = run(driver, strategy, tmp_path / "broken.jsonl", rest)
-    recovered = RunLog.open(tmp_path / "broken.jsonl", resume=True)
-    recovered.close()
-    assert recovered.recovery.n_samples == whole.samples
+    recorded = map(json.loads, (tmp_path / "broken.jsonl").read_text().splitlines())
+    assert sum(len(line.get("seeds", ())) for line in recorded) == whole.samples
     for one, other in zip(resumed, outcomes, strict=True):
         assert (one.answer, one.candidates) == (other.answer, other.candidates)
         assert one.usage.verifier_tokens == other.usage.verifier_tokens
@@ -156,7 +155,7 @@ def test_a_torn_last_line_is_cut_off_and_reported(tmp_path: Path) -> None:
     path.write_bytes(whole[:-30])
     source = Paid(backend())
     with RunLog.open(path, resume=True) as log:
-        assert log.recovery.torn_bytes > 0
+        assert len(path.read_bytes()) < len(whole) - 30
         asyncio.run(run_lockstep(tasks_of("majority_vote"), backend=source, run_log=log))
     # The samples of the torn outcome are recorded on lines of their own.
     assert source.samples == 0
