@@ -13,14 +13,16 @@ from typing import Final, Literal, TypeAlias
 
 from difficulty.errors import InvalidInputError
 
-Range: TypeAlias = Literal["above 0", ">= 0", "in (0, 1]", "in (0, 1)", "in [0, 1]"]
+Range: TypeAlias = Literal["above 0", ">= 0", "in (0, 1]", "in (0, 1)", "in [0, 1)", "in [0, 1]", "finite"]
 
 _WITHIN: Final[Mapping[Range, Callable[[float], bool]]] = {
     "above 0": lambda value: 0 < value < math.inf,
     ">= 0": lambda value: 0 <= value < math.inf,
     "in (0, 1]": lambda value: 0 < value <= 1,
     "in (0, 1)": lambda value: 0 < value < 1,
+    "in [0, 1)": lambda value: 0 <= value < 1,
     "in [0, 1]": lambda value: 0 <= value <= 1,
+    "finite": math.isfinite,
 }
 
 
@@ -40,7 +42,7 @@ def check_number(
         Of the argument.
     value : object
         What was given.
-    within : {"above 0", ">= 0", "in (0, 1]", "in (0, 1)", "in [0, 1]"}
+    within : {"above 0", ">= 0", "in (0, 1]", "in (0, 1)", "in [0, 1)", "in [0, 1]", "finite"}
         What is allowed.
     optional : bool
         Allow None, for an argument that may be left out.
@@ -55,7 +57,7 @@ def check_number(
         return
     if isinstance(value, bool) or not (isinstance(value, Real) and _WITHIN[within](_float(value))):
         sort = "lie" if within.startswith("in") else "be a finite number"
-        raise error(f"{name} must {sort} {within}, got {value!r}")
+        raise error(f"{name} must {sort}{'' if within == 'finite' else f' {within}'}, got {value!r}")
 
 
 def _float(value: Real) -> float:

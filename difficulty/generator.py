@@ -7,9 +7,12 @@ requests reach a model is left to the backends of `planner`.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Final
 
 from difficulty.arguments import check_number
 from difficulty.errors import InvalidInputError
+
+_TEXTS: Final = ("name", "model", "prompt_template", "reasoning_effort")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,9 +70,9 @@ class Generator:
         if not self.name:
             raise InvalidInputError("a generator needs a name")
         for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, (int, float)):
-                check_number(f"generator {self.name!r}: {field.name}", value, ">= 0")
+            if field.name not in _TEXTS:
+                value = getattr(self, field.name)
+                check_number(f"generator {self.name!r}: {field.name}", value, ">= 0", optional=True)
         full, cached = self.usd_per_mtok_in, self.usd_per_mtok_cached
         if full is not None and cached is not None and cached > full:
             raise InvalidInputError(

@@ -70,7 +70,8 @@ class Limits:
 
     def __post_init__(self) -> None:
         check_choice("hold", self.hold, ("worst", "expected"), error=InvalidBudgetError)
-        for name in (*_COUNTS, "max_concurrency"):
+        check_whole("max_concurrency", self.max_concurrency, least=1, error=InvalidBudgetError)
+        for name in _COUNTS:
             count = getattr(self, name)
             if count is not None:
                 check_whole(name, count, least=1, error=InvalidBudgetError)

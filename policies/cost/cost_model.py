@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from difficulty.arguments import check_number
 from difficulty.arithmetic.arrays import FloatArray
-from difficulty.errors import InvalidInputError, UnknownGeneratorError, UnknownUnitError
+from difficulty.errors import UnknownGeneratorError, UnknownUnitError
 from difficulty.generator import Generator
 from policies.cost.budget import Unit, check_unit
 from policies.cost.flops import attention_flops, forward_flops
@@ -110,8 +110,7 @@ class CostModel:
             numbers |= {f"{name}[{key!r}]": number for key, number in getattr(self, name).items()}
         for name, number in numbers.items():
             check_number(f"{name} of a cost model", number, ">= 0", optional=True)
-        if self.cached_discount > 1:
-            raise InvalidInputError(f"cached_discount must be at most 1, got {self.cached_discount!r}")
+        check_number("cached_discount", self.cached_discount, "in [0, 1]")
 
     def price(self, usage: Usage, generator: str) -> float:
         """Return what a usage costs in `unit`.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeAlias
 
-from difficulty.arguments import check_choice
+from difficulty.arguments import check_choice, check_whole
 from difficulty.errors import InvalidInputError
 from difficulty.log.wire import MAX_SAMPLES
 from policies.course.strategies import STRATEGIES, TRAITS, StrategyName, StrategyTraits
@@ -59,8 +59,8 @@ class Allocation:
 
     def __post_init__(self) -> None:
         check_choice("strategy", self.strategy, STRATEGIES)
-        if self.width < 1 or self.depth < 1:
-            raise InvalidInputError(f"width and depth must be at least 1, got {self.width} and {self.depth}")
+        check_whole("width", self.width, least=1)
+        check_whole("depth", self.depth, least=1)
         if self.width * self.depth > MAX_SAMPLES:
             raise InvalidInputError(
                 f"width times depth must be at most {MAX_SAMPLES:,}, got {self.width} times {self.depth}"

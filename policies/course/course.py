@@ -65,6 +65,7 @@ class Step:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", tuple(sorted(dict(self.params).items())))
+        check_whole("n of a step", self.n)
         if not 1 <= self.n <= MAX_SAMPLES:
             raise InvalidInputError(f"a step draws 1 to {MAX_SAMPLES:,} samples, got n={self.n}")
         check_choice("kind of a step", self.kind, _KINDS)

@@ -94,8 +94,7 @@ class Selection:
         if self.or_vote and self.by != "first_success":
             raise InvalidInputError(f"or_vote belongs to first_success, got {self.by!r}")
         check_number("power", self.power, ">= 0")
-        if not math.isfinite(self.threshold):
-            raise InvalidInputError(f"threshold must be a finite number, got {self.threshold!r}")
+        check_number("threshold", self.threshold, "finite")
         for key, weight in dict(self.weights).items():
             check_number(f"the weight of {key!r}", weight, "above 0")
         for key, usual in dict(self.usual).items():

@@ -7,7 +7,6 @@ gets at which price is the choice of whoever plans.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
@@ -17,7 +16,6 @@ from numpy.typing import NDArray
 from difficulty.arguments import check_number, check_whole
 from difficulty.arithmetic.arrays import BoolArray
 from difficulty.belief.posterior import leads
-from difficulty.errors import InvalidInputError
 
 __all__ = [
     "RULES",
@@ -175,8 +173,9 @@ class Beta:
     futile_below: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (0 < self.threshold <= 1 and 0 <= self.futile_below < 1 and self.futile_from >= 0):
-            raise InvalidInputError(f"probabilities must lie in [0, 1], got {self}")
+        check_number("threshold", self.threshold, "in (0, 1]")
+        check_whole("futile_from", self.futile_from)
+        check_number("futile_below", self.futile_below, "in [0, 1)")
 
     def enough(self, evidence: Evidence) -> BoolArray:
         """Return where the leader leads surely enough, or hopelessly."""
@@ -243,8 +242,7 @@ class BestScore:
     threshold: float
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.threshold):
-            raise InvalidInputError(f"threshold must be a finite number, got {self.threshold!r}")
+        check_number("threshold", self.threshold, "finite")
 
     def enough(self, evidence: Evidence) -> BoolArray:
         """Return where the best is good enough."""
