@@ -34,6 +34,7 @@ from policies.answering.answering import AnswerPrice
 from policies.cost.budget import Budget, check_unit
 from policies.cost.cost_model import CostModel
 from policies.cost.latency import DecodeModel
+from policies.course.course import Course
 from policies.groups.group_planner import GroupPlanner
 from policies.groups.values import GroupValue
 from policies.plan.objective import Objective
@@ -244,6 +245,25 @@ class Planner:
         cost = sum(plan.expected_cost for plan in plans)
         _LOG.info("planned %d prompts, expected to cost %.6g", len(plans), cost)
         return plans
+
+    def cut(
+        self, plan: AllocationPlan, prompt: Prompt | str, course: Course, *, reason: str
+    ) -> AllocationPlan:
+        """Return a plan cut to a shorter course, with what is expected of that for the same prompt.
+
+        Parameters
+        ----------
+        plan : AllocationPlan
+            Made for the prompt by this planner.
+        prompt : Prompt or str
+            The prompt.
+        course : Course
+            What is carried out in the plan's place.
+        reason : str
+            Why, in words for people; may be empty.
+        """
+        (one,) = as_prompts([prompt])
+        return plan if course == plan.course else self._preparer.cut(plan, one, course, reason)
 
     async def arun(
         self,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,15 +29,21 @@ from planner.planning.plans import Ground, Writer
 from planner.planning.priced_answers import plan_at_price_of_errors
 from planner.planning.reading import Reading
 from planner.planning.request import Request, warn_of_strangers
+from planner.planning.retelling import measured_beside, retold
 from policies.answering.answering import Answering
 from policies.cost.budget import Unit, check_unit
 from policies.cost.cost_model import CostModel
 from policies.cost.latency import DecodeModel
+from policies.course.course import Course
 from policies.plan.objective import check_objective
 from policies.plan.plan import AllocationPlan
+from policies.table.table import CourseTable
 
 if TYPE_CHECKING:
     from difficulty.features.hidden_states import HiddenStates
+
+# Courses that plans were cut to, whose expectations are kept.
+_KEPT: Final = 256
 
 
 class Planned(NamedTuple):
@@ -59,6 +65,10 @@ class Preparer:
     _likeness: Likenesses = field(init=False, repr=False)
     _priced: dict[Unit, Expectation] = field(init=False, repr=False, default_factory=dict)
     _within: dict[tuple[bool, int | None, bool], NDArray[np.bool_]] = field(
+        init=False, repr=False, default_factory=dict
+    )
+
+    _cut: dict[tuple[Course, Unit], tuple[CourseTable, Expectation]] = field(
         init=False, repr=False, default_factory=dict
     )
 
@@ -151,6 +161,31 @@ class Preparer:
         )
         return Planned(plans, threshold.confidence)
 
+    def cut(self, plan: AllocationPlan, prompt: Prompt, course: Course, reason: str) -> AllocationPlan:
+        """Return the plan of a prompt cut to a course, with what is expected of that; see `retold`."""
+        key = course, plan.unit
+        if key not in self._cut:
+            table = measured_beside(self.bundle, course)
+            if len(self._cut) >= _KEPT:
+                self._cut.clear()
+            self._cut[key] = table, self._priced_table(table, plan.unit)
+        table, priced = self._cut[key]
+        sent = priced.sent([prompt])
+        weights = self._likeness.of_prompts([prompt], self.hidden_states).weights
+        found = priced.expect_alike(sent, 1) if weights is None else priced.expect(weights, sent)
+        value, cost = (numbers[0].tolist() for numbers in found)
+        telling = self.bundle.policy.telling
+        scale = telling.own_scale
+        return retold(
+            plan,
+            course,
+            table=table,
+            value=[one + telling.origin for one in value],
+            cost=cost,
+            scale=(scale.lower, scale.upper),
+            reason=reason,
+        )
+
     def answering(self) -> Answering:
         """Return what the bundle knows of being right.
 
@@ -236,12 +271,15 @@ class Preparer:
 
     def _priced_columns(self, columns: NDArray[np.intp], unit: Unit) -> Expectation:
         """Return what some courses bring and cost in a unit."""
+        return self._priced_table(self.bundle.table.columns(columns), unit)
+
+    def _priced_table(self, table: CourseTable, unit: Unit) -> Expectation:
+        """Return what the courses of a table of the reference prompts bring and cost in a unit."""
         bundle = self.bundle
         lengths = Lengths(
             reference={name: bundle.prompt_tokens[:, at] for at, name in enumerate(bundle.generators)},
             fit=bundle.prompt_token_fit,
         )
-        table = bundle.table.columns(columns)
         return Expectation.of(table, self.cost_model_in(unit), lengths, decode=self.decode)
 
     def _ground(self) -> Ground:

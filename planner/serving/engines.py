@@ -24,7 +24,6 @@ from planner.serving.planning import Planning
 from planner.serving.reply import agreement_of, plan_fields, stop_reason_of
 from planner.serving.selecting import WHOLE
 from policies.cost.budget import Budget
-from policies.course.allocate import summary_of
 from policies.course.course import Course, waves
 from policies.course.selection import PLAIN_VOTE
 from policies.plan.plan import AllocationPlan
@@ -91,13 +90,18 @@ class Engine:
     def carry(self, prompts: Sequence[Prompt], backend: Backend) -> list[Planned]:
         """Plan and run a batch; may be called where an event loop runs."""
         planning = self.planning
+        at_once = planning.selecting.at_once
         if self.budget is None:
             plans = self.planner.plan(
-                prompts, price=planning.price or 0.0, max_per_prompt=planning.max_per_request, seed=self.seed
+                prompts,
+                price=planning.price or 0.0,
+                max_per_prompt=planning.max_per_request,
+                one_shot=at_once,
+                seed=self.seed,
             )
         else:
-            plans = self.planner.plan(prompts, budget=self.budget, seed=self.seed)
-        plans = [_of_samples(planning.within(plan, Options())) for plan in plans]
+            plans = self.planner.plan(prompts, budget=self.budget, one_shot=at_once, seed=self.seed)
+        plans = [self._of_samples(plan, prompt) for plan, prompt in zip(plans, prompts, strict=True)]
         unit = planning.unit if self.budget is None else self.budget.unit
         model = replace(planning.cost_model, unit=unit)
         cap = planning.max_per_request if self.budget is None else self.budget.max_per_prompt
@@ -120,6 +124,15 @@ class Engine:
         outcomes = _finished(work)
         return [Planned(plan=plan, outcome=outcome) for plan, outcome in zip(plans, outcomes, strict=True)]
 
+    def _of_samples(self, plan: AllocationPlan, prompt: Prompt) -> AllocationPlan:
+        """Return a plan of samples alone: an engine's call has no place for a conversation about them."""
+        plan = self.planning.within(plan, prompt, Options())
+        course = plan.course
+        if course is None or all(step.kind == "sample" for step in course.steps):
+            return plan
+        plain = Course(steps=waves(course.steps[0].generator, (course.n,)), selection=PLAIN_VOTE)
+        return self.planner.cut(plan, prompt, plain, reason=_AS_SAMPLES)
+
 
 def distinct(prompts: Sequence[Prompt]) -> list[Prompt]:
     """Return prompts with ids of their own, so that equal ones are drawn apart.
@@ -136,15 +149,6 @@ def distinct(prompts: Sequence[Prompt]) -> list[Prompt]:
         seen.add(name)
         found.append(prompt if name == prompt.id else replace(prompt, id=name, group=prompt.group))
     return found
-
-
-def _of_samples(plan: AllocationPlan) -> AllocationPlan:
-    """Return a plan whose steps are samples: an engine's call has no place for a conversation about them."""
-    course = plan.course
-    if course is None or all(step.kind == "sample" for step in course.steps):
-        return plan
-    plain = Course(steps=waves(course.steps[0].generator, (course.n,)), selection=PLAIN_VOTE)
-    return replace(plan, course=plain, allocation=summary_of(plain), reason=f"{_AS_SAMPLES}; {plan.reason}")
 
 
 def _finished(work: Coroutine[Any, Any, _Result]) -> _Result:

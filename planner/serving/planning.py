@@ -23,7 +23,6 @@ from planner.serving.selecting import JUDGE, Selecting
 from planner.strategies.follow import Follow
 from policies.cost.budget import Budget, Unit, check_unit
 from policies.cost.cost_model import CostModel
-from policies.course.allocate import summary_of
 from policies.course.course import Course, waves
 from policies.course.selection import LOGPROB, Selection
 from policies.plan.plan import AllocationPlan
@@ -120,13 +119,13 @@ class Planning:
         cap = self.max_per_request
         at = options.price if options.price is not None else price if price is not None else self.price
         if self.judging is None:
-            return self.within(self._planned(prompt, options, at, cap, 1.0), options)
+            return self.within(self._planned(prompt, options, at, cap, 1.0), prompt, options)
         try:
-            plan = self.within(self._planned(prompt, options, at, cap, self.dearer), options)
+            plan = self.within(self._planned(prompt, options, at, cap, self.dearer), prompt, options)
         except InvalidBudgetError:
             # One sample is not judged.
             plan = self._planned(prompt, options, at, cap, 1.0)
-            return plan if plan.course is None else _one(plan, plan.course, "nothing is left for a judge")
+            return self._one(plan, prompt, "nothing is left for a judge")
         judged = plan.course is not None and plan.course.n > 1
         return with_judge(plan, self.dearer if judged else 1.0, at)
 
@@ -152,46 +151,59 @@ class Planning:
     ) -> AllocationPlan:
         """Plan where a sample costs more, by a factor, than the planner knows: so much less is bought."""
         cap = None if cap is None else cap / dearer
+        plan, at_once = self.planner.plan, self.selecting.at_once
         if options.budget is not None:
             own = options.unit is None or options.unit == self.unit
             given = options.budget / dearer
             most = given if cap is None or not own else min(given, cap)
             budget = Budget(limit=most, unit=check_unit(options.unit or self.unit), max_per_prompt=most)
-            (plan,) = self.planner.plan([prompt], budget=budget)
+            (one,) = plan([prompt], budget=budget, one_shot=at_once)
         elif options.target_accuracy is not None:
-            (plan,) = self.planner.plan([prompt], target_accuracy=options.target_accuracy, max_per_prompt=cap)
+            target = options.target_accuracy
+            (one,) = plan([prompt], target_accuracy=target, max_per_prompt=cap, one_shot=at_once)
         else:
-            (plan,) = self.planner.plan([prompt], price=(at or 0.0) * dearer, max_per_prompt=cap)
-        return plan
+            (one,) = plan([prompt], price=(at or 0.0) * dearer, max_per_prompt=cap, one_shot=at_once)
+        return one
 
     def least(self, prompt: Prompt) -> AllocationPlan:
         """Return the cheapest plan that there is: what a request gets when nothing is left for more."""
         (plan,) = self.planner.plan([prompt], price=float(self.planner.bundle.policy.prices.max()))
         return plan
 
-    def within(self, plan: AllocationPlan, options: Options) -> AllocationPlan:
-        """Cut a plan to what may be drawn, and to one sample where nothing can select."""
+    def within(self, plan: AllocationPlan, prompt: Prompt, options: Options) -> AllocationPlan:
+        """Cut a plan to what may be drawn, to one sample where nothing selects, and tell of what is left."""
         course = plan.course
         if course is None:
             return plan
         most = min(self.max_samples, options.max_samples or self.max_samples)
         if self.selecting.why_not:
-            return _one(plan, course, self.selecting.why_not)
+            return self._one(plan, prompt, self.selecting.why_not)
         course = self.selecting.chosen(course)
         lacking = sorted(set(Follow(course=course).verifiers) - self.scorers)
         if lacking and course.n > 1:
-            return _one(plan, course, f"nothing here scores samples by {', '.join(lacking)}")
+            return self._one(plan, prompt, f"nothing here scores samples by {', '.join(lacking)}")
+        reason = ""
         if course.n > most:
-            fitting = [n for n in range(1, len(course.steps)) if course.prefix(n).n <= most]
-            kept = max(fitting, default=0)
-            if not kept:
-                first = course.steps[0]
-                course = (
-                    replace(course, steps=(replace(first, n=most),)) if first.kind == "sample" else course
-                )
-            else:
+            kept = max((n for n in range(1, len(course.steps)) if course.prefix(n).n <= most), default=0)
+            first = course.steps[0]
+            if kept:
                 course = course.prefix(kept)
-        return plan if course == plan.course else replace(plan, course=course, allocation=summary_of(course))
+            elif first.kind == "sample":
+                course = replace(course, steps=(replace(first, n=most),))
+            reason = f"at most {most} samples" if course.n <= most else ""
+        return self.planner.cut(plan, prompt, course, reason=reason)
+
+    def _one(self, plan: AllocationPlan, prompt: Prompt, reason: str) -> AllocationPlan:
+        """Cut a plan to one sample of its first generator."""
+        course = plan.course
+        if course is None:
+            return plan
+        first = course.steps[0]
+        if course.n == 1 or first.kind == "search":
+            single = Course(steps=waves(first.generator, (1,)))
+        else:
+            single = Course(steps=(replace(first, n=1, kind="sample"),), selection=Selection())
+        return self.planner.cut(plan, prompt, single, reason=reason)
 
     def generators(self, asked: Asked, model: str) -> dict[str, Generator]:
         """Return the generators as a request draws from them: the client's settings go first.
@@ -242,14 +254,3 @@ class Planning:
     def seed(self, asked: Asked) -> int:
         """Return the seed of a request's samples: the client's, or a new one."""
         return _SEEDS.getrandbits(30) if asked.seed is None else asked.seed % 2**30
-
-
-def _one(plan: AllocationPlan, course: Course, reason: str) -> AllocationPlan:
-    first = course.steps[0]
-    if course.n == 1 or first.kind == "search":
-        single = Course(steps=waves(first.generator, (1,)))
-    else:
-        single = Course(steps=(replace(first, n=1, kind="sample"),), selection=Selection())
-    if single == plan.course:
-        return plan
-    return replace(plan, course=single, allocation=summary_of(single), reason=f"{reason}; {plan.reason}")

@@ -114,6 +114,11 @@ class Selecting:
         """Names of what can score samples, beside the learned verifier."""
         return {LOGPROB, *self.verifiers, *({JUDGE} if self.judge is not None else ())}
 
+    @property
+    def at_once(self) -> bool:
+        """Whether no rule stops between samples here: only plans of one wave cost what they say."""
+        return self.signal is not None and (self.select == "logprob" or self.extractor is None)
+
     def chosen(self, course: Course) -> Course:
         """Return a course that selects as the operator has chosen; searches select by themselves.
 

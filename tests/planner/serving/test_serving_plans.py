@@ -38,7 +38,7 @@ def plan_of(course: Course) -> AllocationPlan:
 def within(course: Course, *, options: Options | None = None, **more: Any) -> AllocationPlan:
     settings: dict[str, Any] = {"extractor": LastNumber(), **more}
     planning = Planning(planner=PLANNER, sources={}, price=1.0, selecting=Selecting(**settings))
-    return planning.within(plan_of(course), options or Options())
+    return planning.within(plan_of(course), Prompt(text="?"), options or Options())
 
 
 @pytest.mark.parametrize(
