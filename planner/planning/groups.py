@@ -58,7 +58,7 @@ def first_groups(
     check_choice("generator", name, names, error=UnknownGeneratorError)
     at = names.index(name)
     known = np.flatnonzero(references.n[:, at] > 0)
-    recorded = RateBelief.of_counts(references.n[known, at], references.n_correct[known, at])
+    recorded = RateBelief.flat(len(known)).seen(references.n[known, at], references.n_correct[known, at])
     tokens = references.output_tokens[known, at]
     lengths = np.where(np.isnan(tokens), np.nanmean(tokens) if np.isfinite(tokens).any() else 1.0, tokens)
     shares, expected = [], []

@@ -109,32 +109,6 @@ class RateBelief:
         shares = np.tile(_widths(), (n_prompts, 1))
         return cls(shares=shares, drift=drift, evidence=np.zeros(len(_TRIED)), common=True)
 
-    @classmethod
-    def of_counts(
-        cls,
-        n: NDArray[np.integer],
-        n_correct: NDArray[np.integer],
-        *,
-        weights: NDArray[np.floating] | None = None,
-        drift: Drift | None = None,
-    ) -> Self:
-        """Return what recorded counts say of the prompts themselves, or of others that resemble them.
-
-        Parameters
-        ----------
-        n, n_correct : ndarray of int, shape (T,)
-            Samples and correct samples.
-        weights : ndarray, shape (P, T), optional
-            How much each of P prompts resembles them; rows sum to 1. By default the belief is of the T
-            prompts.
-        drift : Drift, optional
-            As above.
-        """
-        known = cls.flat(len(n), drift=drift).seen(n, n_correct)
-        if weights is None:
-            return known
-        return replace(known, shares=_mixed(np.asarray(weights, dtype=np.float64) @ known.shares))
-
     @property
     def mean(self) -> FloatArray:
         """Expected success rates, shape (P,)."""
@@ -168,7 +142,7 @@ class RateBelief:
         shares = self.shares.copy()
         drawn = np.asarray(n) > 0
         if self.common and drawn.any():
-            shares[:] = _mixed(_population(likelihood[drawn], _widths()))
+            shares[:] = (1 - _FLAT) * _population(likelihood[drawn], _widths()) + _FLAT * _widths()
         post = shares[at] * likelihood
         shares[at] = post / post.sum(axis=1, keepdims=True)
         return replace(self, shares=shares, common=self.common and not drawn.any())
@@ -241,10 +215,6 @@ def _population(likelihood: FloatArray, start: FloatArray) -> FloatArray:
         post = likelihood * found
         found = (post / post.sum(axis=1, keepdims=True)).mean(axis=0)
     return found
-
-
-def _mixed(shares: FloatArray) -> FloatArray:
-    return np.asarray((1 - _FLAT) * shares + _FLAT * _widths())
 
 
 @lru_cache(maxsize=1)

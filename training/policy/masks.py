@@ -44,22 +44,6 @@ def _samples(course: Course, n_generators: int = 1) -> bool:
     return len(course.generators) == n_generators and all(step.kind == "sample" for step in course.steps)
 
 
-def _adaptive_consistency(course: Course) -> bool:
-    return isinstance(course.stop, Beta) and not course.stop.futile_from and _samples(course)
-
-
-def _esc(course: Course) -> bool:
-    return isinstance(course.stop, Unanimous) and _samples(course)
-
-
-def _k_agree(course: Course) -> bool:
-    return isinstance(course.stop, Agreement) and _samples(course)
-
-
-def _doubling(course: Course) -> bool:
-    return isinstance(course.stop, Share) and _samples(course)
-
-
 def _weitzman(course: Course) -> bool:
     recorded = course.selection.signal != LEARNED
     return isinstance(course.stop, BestScore) and recorded and _samples(course)
@@ -76,10 +60,12 @@ def _pooled(course: Course) -> bool:
 
 
 RULES: Final[Mapping[str, Callable[[Course], bool]]] = {
-    "Adaptive-Consistency": _adaptive_consistency,
-    "ESC": _esc,
-    "k agree": _k_agree,
-    "until 75 % agree": _doubling,
+    "Adaptive-Consistency": lambda course: (
+        isinstance(course.stop, Beta) and not course.stop.futile_from and _samples(course)
+    ),
+    "ESC": lambda course: isinstance(course.stop, Unanimous) and _samples(course),
+    "k agree": lambda course: isinstance(course.stop, Agreement) and _samples(course),
+    "until 75 % agree": lambda course: isinstance(course.stop, Share) and _samples(course),
     "until the best score is good enough (Weitzman)": _weitzman,
     "two agree, else another model": two_agree,
     "one vote of several models": _pooled,

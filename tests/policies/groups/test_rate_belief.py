@@ -68,13 +68,6 @@ def test_prompts_left_out_are_believed_less_sure_each_epoch() -> None:
     assert later.mean[1] < later.mean[0]
 
 
-def test_resembling_prompts_share_what_was_recorded() -> None:
-    n, right = np.array([20, 20]), np.array([20, 0])
-    belief = RateBelief.of_counts(n, right, weights=np.array([[1.0, 0.0], [0.5, 0.5]]))
-    assert belief.mean[0] > 0.9
-    assert belief.mean[1] == pytest.approx(0.5, abs=0.05)
-
-
 def test_rows_are_updated_alone() -> None:
     belief = RateBelief.flat(3, drift=Drift()).seen(np.array([4, 4, 4]), np.array([2, 2, 2]))
     after = belief.seen(np.array([9]), np.array([9]), np.array([1]))
