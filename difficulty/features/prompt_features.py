@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from difficulty.arguments import check_whole
 from difficulty.arithmetic.nested import apart, nested
 from difficulty.errors import InvalidInputError, InvalidPromptError, NotFittedError
+from difficulty.features.principal_axes import principal_axes
 from difficulty.features.text.embedding import TextEmbedding
 from difficulty.features.text.statistics import TEXT_STATISTICS, statistics_of, with_last_lines
 from difficulty.features.text.tokens import chunks, tokenize
@@ -220,13 +221,11 @@ class PromptFeatures:
         states = hidden[np.isfinite(hidden).all(axis=1)]
         if not len(states):
             raise InvalidInputError("hidden states have no finite row")
-        from sklearn.utils.extmath import randomized_svd
-
         mean = states.mean(axis=0)
         dims = min(self.hidden_dims, max(1, len(states) // 8), states.shape[1])
-        _, size, axes = randomized_svd(states - mean, dims, n_iter=4, random_state=self.seed)
+        sizes, axes = principal_axes(states - mean, dims, seed=self.seed)
         self._hidden_mean = mean
-        self._hidden_axes = axes.T / np.maximum(size / np.sqrt(len(states)), 1e-12)
+        self._hidden_axes = axes.T / np.maximum(sizes / np.sqrt(len(states)), 1e-12)
 
     def _name_columns(self) -> None:
         """Set the column names from the fitted parts."""

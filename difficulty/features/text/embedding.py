@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.errors import InvalidInputError, NotFittedError
+from difficulty.features.principal_axes import principal_axes
 from difficulty.features.text.tokens import DIGIT, SPACE, TextTokens, chunks, mix, spread, tokenize
 
 # Texts per dense table of counts: 64 x 4096 numbers stay in the processor's cache.
@@ -41,7 +42,8 @@ class TextEmbedding:
     Parameters
     ----------
     dims : int, default 32
-        Dimensions at most, >= 1; fewer are kept when there are under 8 texts per dimension.
+        Dimensions at most, >= 1; fewer are kept when there are under 8 texts per dimension, or when texts
+        vary in fewer ways.
     n_buckets : int, default 2048
         Hash buckets for word n-grams, and as many for character n-grams; a power of two, >= 16.
     seed : int, default 0
@@ -65,12 +67,12 @@ class TextEmbedding:
     -----
     scikit-learn's vectorizers cost about a millisecond per call and keep their vocabulary in
     Python objects; the hashing here is a few array operations, equal on every platform, and needs only two
-    arrays to be saved. The SVD is scikit-learn's.
+    arrays to be saved.
 
     References
     ----------
     Weinberger et al. 2009, arXiv:0902.2206 (feature hashing; we use no sign bit, as
-    counts enter by their root). Halko, Martinsson, Tropp 2011, arXiv:0909.4061 (randomised SVD).
+    counts enter by their root).
 
     Examples
     --------
@@ -104,8 +106,6 @@ class TextEmbedding:
         """
         if not texts:
             raise InvalidInputError("an embedding is fitted on one text or more, got none")
-        from sklearn.utils.extmath import randomized_svd
-
         rng = np.random.default_rng(self.seed)
         if len(texts) > _MAX_FIT_TEXTS:
             chosen = np.sort(rng.choice(len(texts), _MAX_FIT_TEXTS, replace=False))
@@ -113,12 +113,13 @@ class TextEmbedding:
         roots = np.concatenate([np.sqrt(self._counts(tokenize(texts[part]))) for part in chunks(texts)])
         n_with = np.count_nonzero(roots, axis=0)
         self.inverse_frequency_ = np.log((1.0 + len(texts)) / (1.0 + n_with)) + 1.0
-        self.dims_ = min(self.dims, max(1, len(texts) // _TEXTS_PER_DIMENSION))
         roots *= self.inverse_frequency_
         blocks = roots.reshape(len(roots), 2, self.n_buckets)
         blocks /= np.maximum(np.sqrt(np.einsum("pbn,pbn->pb", blocks, blocks)), 1e-12)[:, :, None]
-        _, _, right = randomized_svd(roots, self.dims_, n_iter=4, random_state=self.seed)
-        self.projection_ = np.ascontiguousarray(right.T.round(_DECIMALS) + 0.0, dtype=np.float64)
+        most = min(self.dims, max(1, len(texts) // _TEXTS_PER_DIMENSION))
+        _, axes = principal_axes(roots, most, seed=self.seed)
+        self.dims_ = len(axes)
+        self.projection_ = np.ascontiguousarray(axes.T.round(_DECIMALS) + 0.0, dtype=np.float64)
         return self._prepare()
 
     def transform(self, texts: Sequence[str]) -> NDArray[np.float32]:
