@@ -20,6 +20,7 @@ from difficulty.belief.leaf_weights import LeafWeights
 from difficulty.belief.text_belief import TextBelief
 from difficulty.errors import InvalidInputError
 from difficulty.features.prompt_features import PromptFeatures
+from difficulty.log.known_texts import KnownTexts
 from difficulty.prompt import Prompt
 from planner.bundle.policy_bundle import PolicyBundle
 
@@ -88,6 +89,8 @@ class Factors:
         Recorded rates of the references, without gaps.
     references : Places
         The references themselves.
+    texts : KnownTexts
+        Of the references, in their order, which tell apart those of equal leaves.
     """
 
     features: PromptFeatures
@@ -95,6 +98,7 @@ class Factors:
     forest: LeafWeights
     success: FloatArray
     references: Places
+    texts: KnownTexts
 
     @classmethod
     def of(cls, bundle: PolicyBundle) -> Self:
@@ -126,6 +130,7 @@ class Factors:
             references=Places(
                 success, belief.rates, np.sqrt(row_shares(weights)), np.arange(size), np.zeros(size)
             ),
+            texts=bundle.texts,
         )
 
     def place(self, prompts: Sequence[Prompt]) -> Places:
@@ -135,12 +140,14 @@ class Factors:
         weights = self.forest.spread(leaves).astype(np.float64)
         told = self.belief.success_rates(table)
         matched = np.full(len(prompts), -1, dtype=np.intp)
+        of_text = self.texts.find([prompt.content for prompt in prompts]).same
         for row, own in enumerate(leaves):
             same = np.flatnonzero((self.forest.leaves == own).all(axis=1))
             weights[row, same] = 0.0
-            if len(same) == 1:
-                matched[row] = same[0]
-                told[row] = self.belief.rates[same[0]]
+            itself = same if len(same) == 1 else same[same == of_text[row]]
+            if len(itself):
+                matched[row] = itself[0]
+                told[row] = self.belief.rates[itself[0]]
         weights = row_shares(weights)
         return Places(weights @ self.success, told, np.sqrt(weights), matched, np.zeros(len(weights)))
 
