@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from policies.cost.cost_model import CostModel
 from policies.cost.latency import DecodeModel
 from policies.course.course import Course
 from policies.table.table import CourseTable, Slots
+
+# Costs of all references that differ by less than this share are the same.
+_ALIKE: Final = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -144,7 +147,8 @@ class Expectation:
             measured=ReferenceColumns(measured),
             courses=table.courses,
             slots=table.slots,
-            exact=np.array([model.unit == "samples" and course.one_shot for course in table.courses]),
+            exact=np.array([course.one_shot for course in table.courses])
+            & ((model.unit == "samples") | (np.ptp(cost, axis=0) <= _ALIKE * cost.max(axis=0))),
             least=np.array(
                 [least_samples(course) if model.unit == "samples" else 0.0 for course in table.courses]
             ),
