@@ -18,6 +18,7 @@ from difficulty.arithmetic.arrays import FloatArray
 from difficulty.belief.weighing import ReferenceColumns, Weighing
 from difficulty.errors import UnknownUnitError
 from difficulty.prompt import Prompt
+from planner.planning.growth import Growth
 from policies.cost.cost_model import CostModel
 from policies.cost.latency import DecodeModel
 from policies.course.course import Course
@@ -25,6 +26,8 @@ from policies.table.table import CourseTable, Slots
 
 # Costs of all references that differ by less than this share are the same.
 _ALIKE: Final = 1e-6
+# Of the usual question: an empty one has a length, too.
+_SHORTEST: Final = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -68,6 +71,18 @@ class Lengths:
             tokens[:, at] = np.where(told, own, np.where(np.isnan(fitted), self._usual(name), fitted))
         return np.asarray(tokens * shared)
 
+    def relative(self, tokens: FloatArray, generators: Sequence[str]) -> FloatArray:
+        """Return how long prompts are against the usual one, above 0, shape (N,); 1 where nobody knows.
+
+        `tokens` are theirs by generator, shape (N, G).
+        """
+        usual = np.array([self._usual(name) for name in generators])
+        known = usual > 0
+        if not known.any():
+            return np.ones(len(tokens))
+        ratio = tokens[:, known] / usual[known]
+        return np.asarray(np.maximum(np.where(np.isnan(ratio), 1.0, ratio).mean(axis=1), _SHORTEST))
+
     def _usual(self, generator: str) -> float:
         """Return the mean over the references; 0 if unknown."""
         if generator not in self._known:
@@ -96,6 +111,8 @@ class Expectation:
         Cost of one prompt token, by generator.
     lengths : Lengths
         Of prompts.
+    growth : Growth
+        How costs without prompts grow with their length.
     """
 
     measured: ReferenceColumns
@@ -105,6 +122,7 @@ class Expectation:
     least: FloatArray
     per_request: Mapping[str, float]
     lengths: Lengths
+    growth: Growth
 
     @classmethod
     def of(
@@ -142,6 +160,8 @@ class Expectation:
                 f"{model.unit} cannot be priced: the log did not record what it needs of every generator; "
                 "record output_tokens in the samples, or use the unit 'samples'"
             )
+        drawn = list(dict.fromkeys(table.slots.generator))
+        length = lengths.relative(np.stack([lengths.reference[name] for name in drawn], axis=1), drawn)
         measured = np.concatenate([table.value, cost, table.requests], axis=1, dtype=np.float64)
         return cls(
             measured=ReferenceColumns(measured),
@@ -154,14 +174,19 @@ class Expectation:
             ),
             per_request=per_request,
             lengths=lengths,
+            growth=Growth.of(cost, length),
         )
 
     def sent(self, prompts: Sequence[Prompt]) -> FloatArray | None:
         """Return what sending N prompts costs in each slot, shape (N, S); None where it costs nothing."""
+        return self._charged(self.lengths.of(prompts, list(self.per_request)))
+
+    def _charged(self, tokens: FloatArray) -> FloatArray | None:
+        """Return the same for prompts of so many tokens by generator, shape (N, G)."""
         if not any(self.per_request.values()):
             return None
         names = list(self.per_request)
-        price = self.lengths.of(prompts, names) * np.array(list(self.per_request.values()))
+        price = tokens * np.array(list(self.per_request.values()))
         return np.take(price, [names.index(slot) for slot in self.slots.generator], axis=1)
 
     def expect(self, weights: Weighing, sent: FloatArray | None) -> tuple[FloatArray, FloatArray]:
@@ -182,10 +207,14 @@ class Expectation:
         mean = weights.mean(self.measured, columns)
         return mean[np.arange(len(course))[:, None], place.reshape(course.shape)]
 
-    def expect_alike(self, sent: FloatArray | None, n_prompts: int) -> tuple[FloatArray, FloatArray]:
-        """Return the same for N prompts that are like all reference prompts alike."""
-        usual = self.measured.usual
-        return self._split(np.broadcast_to(usual, (n_prompts, len(usual))), sent)
+    def expect_alike(self, prompts: Sequence[Prompt]) -> tuple[FloatArray, FloatArray]:
+        """Return the same for N prompts that are like all reference prompts alike, but for their length."""
+        names = list(self.per_request)
+        tokens = self.lengths.of(prompts, names)
+        usual, c = self.measured.usual, len(self.courses)
+        mean = np.tile(usual, (len(prompts), 1))
+        mean[:, c : 2 * c] = self.growth.at(usual[None, c : 2 * c], self.lengths.relative(tokens, names))
+        return self._split(mean, self._charged(tokens))
 
     def _split(self, mean: FloatArray, sent: FloatArray | None) -> tuple[FloatArray, FloatArray]:
         c = len(self.courses)

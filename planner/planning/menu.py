@@ -136,11 +136,12 @@ class Chooser:
 
         What is told at a price is told of its level, so that it never falls with the price.
         """
-        sent = self.expectation.sent(prompts)
-        alike = self.expectation.expect_alike(sent, len(prompts))
-        # Where nobody chooses by text, values are told by it, and budgets treat all alike.
+        alike = self.expectation.expect_alike(prompts)
+        # Where nobody chooses by text, values are told by it, and budgets tell prompts apart by length.
         choosing = like.weights if self.by_text.any() else None
-        value, cost = alike if choosing is None else self.expectation.expect(choosing, sent)
+        value, cost = alike
+        if choosing is not None:
+            value, cost = self.expectation.expect(choosing, self.expectation.sent(prompts))
         # Whatever the price, what is told keeps to the cap.
         exact, ratio = self.expectation.exact, self.policy.telling.cost
         most = cost * np.where(exact, 1.0, max(1.0, float(ratio.max())))
@@ -184,7 +185,7 @@ class Chooser:
         alone = [at for at, course in enumerate(courses) if course.n == 1 and self.allowed[at]]
         if not alone:
             return None
-        _, cost = self.expectation.expect_alike(self.expectation.sent(prompts), len(prompts))
+        _, cost = self.expectation.expect_alike(prompts)
         return [courses[at].generators[0] for at in alone], cost[:, alone]
 
 

@@ -150,7 +150,7 @@ class Preparer:
         panels = Panels(np.empty((size, 0)), np.empty((size, 0)))
         if len(columns):
             priced = self._priced_columns(columns, ready.writer.unit)
-            panels = Panels(*priced.expect_alike(priced.sent(ready.prompts), size))
+            panels = Panels(*priced.expect_alike(ready.prompts))
         plans, threshold = plan_at_risk(
             ready,
             known,

@@ -94,7 +94,7 @@ def test_values_and_costs_are_weighted_over_reference_prompts() -> None:
     assert_allclose(value, [[0.4, 0.6, 0.7, 0.8], [0.2, 0.4, 0.5, 0.6]], rtol=1e-6)
     assert_allclose(cost[:, 1], [100, 50], rtol=1e-6)
     assert_allclose(priced.expect_value(weights, np.array([[3, 0], [1, 1]])), [[0.8, 0.4], [0.4, 0.4]])
-    alike = priced.expect_alike(priced.sent(FIRST), 1)
+    alike = priced.expect_alike(FIRST)
     assert_allclose(alike[0], value[:1], rtol=1e-6)
     assert_allclose(alike[1], cost[:1], rtol=1e-6)
 
@@ -128,7 +128,7 @@ def test_a_reward_model_is_charged_for_what_it_reads() -> None:
     def cost(unit: Any, **more: Any) -> np.ndarray:
         model = CostModel(unit=unit, generators=GENERATORS, **more)
         priced = Expectation.of(read, model, LENGTHS)
-        return priced.expect_alike(priced.sent(FIRST), 1)[1][0]
+        return priced.expect_alike(FIRST)[1][0]
 
     assert_allclose(
         cost("usd", usd_per_mtok_verifier=3.0) - cost("usd"), [0, 550 * 3e-6, 0, 0], rtol=1e-5, atol=1e-10
@@ -151,7 +151,7 @@ def test_what_was_not_recorded_cannot_be_priced() -> None:
     with pytest.raises(UnknownUnitError, match=r"did not record.*unit 'samples'"):
         Expectation.of(unrecorded, CostModel(unit="output_tokens", generators=GENERATORS), LENGTHS)
     samples = Expectation.of(unrecorded, CostModel(unit="samples", generators=GENERATORS), LENGTHS)
-    assert_allclose(samples.expect_alike(None, 1)[1], [[1, 5, 2.5, 2]])
+    assert_allclose(samples.expect_alike(FIRST)[1], [[1, 5, 2.5, 2]])
     nowhere = Lengths(reference={name: np.full(2, np.nan) for name in GENERATORS}, fit={})
     with pytest.raises(UnknownUnitError, match="prompt_tokens were not recorded"):
         Expectation.of(table(), CostModel(unit="total_tokens", generators=GENERATORS), nowhere)
