@@ -170,9 +170,9 @@ class Preparer:
                 self._cut.clear()
             self._cut[key] = table, self._priced_table(table, plan.unit)
         table, priced = self._cut[key]
-        sent = priced.sent([prompt])
         weights = self._likeness.of_prompts([prompt], self.hidden_states).weights
-        found = priced.expect_alike(sent, 1) if weights is None else priced.expect(weights, sent)
+        one = [prompt]
+        found = priced.expect_alike(one) if weights is None else priced.expect(weights, priced.sent(one))
         value, cost = (numbers[0].tolist() for numbers in found)
         telling = self.bundle.policy.telling
         scale = telling.own_scale
