@@ -13,8 +13,10 @@ from planned_texts import mean_value, texts, total
 
 from difficulty.errors import UnknownGeneratorError, UnknownUnitError
 from difficulty.generator import Generator
+from difficulty.prompt import as_prompts
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
+from planner.planning.expectation import Expectation, Lengths
 from planner.simulated import SimulatedBackend, SimulatedExtractor
 from policies.choice.course_policy import CoursePolicy
 from policies.choice.telling import Telling
@@ -107,6 +109,12 @@ def test_where_text_does_not_pay_everybody_gets_the_best_static_mix(trained: Any
     kept = np.array([c.one_shot for c in bundle.table.courses]) & bundle.deployed
     hull = np.flatnonzero(kept)[upper_hull(value[None, kept], cost[None, kept])[0]]
     on_hull = {bundle.table.courses[column] for column in hull}
+    # These prompts are longer than those of the log, and cost more.
+    lengths = Lengths(
+        reference={name: bundle.prompt_tokens[:, at] for at, name in enumerate(bundle.generators)},
+        fit=bundle.prompt_token_fit,
+    )
+    cost = Expectation.of(bundle.table, model, lengths).expect_alike(as_prompts(prompts))[1].mean(axis=0)
     for limit in np.geomspace(cost[hull].min() * 1.01, cost[hull].max() * 1.1, 8).tolist():
         plans = planner.plan(prompts, budget=Budget(limit=limit, unit="output_tokens"))
         # A mix of two neighbours on the hull; what is left over may buy some prompts something between them.
