@@ -23,13 +23,12 @@ from difficulty.prompt import Prompt, as_prompts
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.bundle.restriction import restrict
 from planner.drivers.blocking import blocking
-from planner.planning.cold_start import ColdStart
 from planner.planning.frontier import FrontierPoint, frontier_of
 from planner.planning.groups import first_groups
 from planner.planning.menu import CHUNK
 from planner.planning.preparer import Preparer
 from planner.planning.request import Request
-from planner.planning.untrained import cold_start as untrained_start
+from planner.planning.untrained import cold_start
 from policies.answering.answering import AnswerPrice
 from policies.cost.budget import Budget, check_unit
 from policies.cost.cost_model import CostModel
@@ -57,16 +56,14 @@ class Planner:
     Parameters
     ----------
     bundle : PolicyBundle
-        What training left, or the cold start.
+        What training left, or the cold start: then a run under a budget learns from its first answers how
+        often such prompts agree.
     cost_model : CostModel, optional
         Prices in place of those in the log's header; its unit is replaced by the one that is planned in.
     decode : DecodeModel, optional
         Predicts seconds; needed for budgets in ``seconds``.
     hidden_states : HiddenStates, optional
         Reads prompts with the language model that the bundle was trained with; needed for such bundles only.
-    cold_start : ColdStart, optional
-        What `untrained` plans from: a run under a budget learns from its first answers how often such prompts
-        agree.
 
     Examples
     --------
@@ -80,7 +77,6 @@ class Planner:
     cost_model: CostModel | None = None
     decode: DecodeModel | None = None
     hidden_states: HiddenStates | None = None
-    cold_start: ColdStart | None = None
     _preparer: Preparer = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -89,7 +85,6 @@ class Planner:
             cost_model=self.cost_model,
             decode=self.decode,
             hidden_states=self.hidden_states,
-            start=self.cold_start,
         )
         object.__setattr__(self, "_preparer", preparer)
 
@@ -103,7 +98,7 @@ class Planner:
         decode: DecodeModel | None = None,
         hidden_states: HiddenStates | None = None,
     ) -> Planner:
-        """Load the bundle that training left.
+        """Load the bundle that training left, or that of a planner without a log.
 
         Parameters
         ----------
@@ -159,14 +154,14 @@ class Planner:
             When no generator is named, one is named twice, a number is out of range, or groups of rollouts
             are asked for: `policies.groups.group_planner.GroupPlanner` starts without a bundle.
         """
-        start = untrained_start(
+        bundle = cold_start(
             generators,
             objective=objective,
             output_tokens_per_sample=output_tokens_per_sample,
             output_tokens=output_tokens,
             max_samples=max_samples,
         )
-        return cls(bundle=start.bundle, cold_start=start)
+        return cls(bundle=bundle)
 
     def plan(
         self,

@@ -6,7 +6,7 @@ It is read into known types, with limits; what the other files hold is left to `
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -21,7 +21,7 @@ _READS: Final = (SCHEMA,)
 _MAX_BYTES: Final = 4 << 20
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a bundle is and was trained on; `planner inspect` prints it.
 
     Attributes
@@ -41,6 +41,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Data (digest, counts), settings and verdict of the training run.
     files : dict
         SHA-256 of every other file.
+    made_up_levels : int
+        How many of the first courses may be levels of a planner without a log, which learns in runs; absent
+        where there was a log.
     """
 
     policy_bundle: int
@@ -51,6 +54,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     prompt_token_fit: dict[str, tuple[float, float]]
     training: dict[str, Any]
     files: dict[str, str]
+    made_up_levels: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class _Version(msgspec.Struct):

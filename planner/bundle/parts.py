@@ -138,6 +138,7 @@ def _read_parts(manifest: Manifest, content: Mapping[str, bytes]) -> dict[str, A
         "trained": arrays["trained"],
         "verifiers": verifiers,
         "answering": None,
+        "made_up_levels": manifest.made_up_levels,
     }
     if "texts.npz" in packed:
         parts["texts"] = KnownTexts.from_arrays(packed["texts.npz"])

@@ -77,6 +77,9 @@ class PolicyBundle:
         Learned verifier of each generator whose log had what it takes.
     answering : Answering or None
         How sure answers are, for targets of risk; None where the log had too few marked answers.
+    made_up_levels : int
+        Columns of `table` that may be levels, the first ones, where its prompts are made up because there was
+        no log; 0 where they are recorded.
     """
 
     objective: str
@@ -95,6 +98,7 @@ class PolicyBundle:
     texts: KnownTexts = field(default_factory=lambda: KnownTexts.of([]))
     verifiers: Mapping[str, CorrectnessModel] = field(default_factory=dict)
     answering: Answering | None = None
+    made_up_levels: int = 0
 
     def __repr__(self) -> str:
         n_prompts, n_courses = self.table.value.shape
@@ -140,6 +144,7 @@ class PolicyBundle:
             prompt_token_fit=dict(self.prompt_token_fit),
             training=dict(self.training),
             files={name: sha256(content).hexdigest() for name, content in sorted(files.items())},
+            made_up_levels=self.made_up_levels,
         )
         # What could not be loaded must not take the place of what can.
         read_parts(manifest, files)

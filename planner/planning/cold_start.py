@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
+from difficulty.errors import InvalidBundleError
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.planning.made_up import MadeUp, Votes
 from planner.ports.outcome import Outcome
@@ -32,7 +33,7 @@ _MOST_SEEN: Final = 400
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ColdStart:
-    """A bundle of made-up prompts, and how it is told anew.
+    """How a bundle of made-up prompts is told anew.
 
     Parameters
     ----------
@@ -42,14 +43,35 @@ class ColdStart:
         T prompts.
     generators : tuple of str
         The G generators that plans draw from, as in `made_up`.
-    n_levels : int
-        Columns of the bundle's table that may be levels, the first ones.
     """
 
     bundle: PolicyBundle
     made_up: MadeUp
     generators: tuple[str, ...]
-    n_levels: int
+
+    @classmethod
+    def of(cls, bundle: PolicyBundle) -> Self | None:
+        """Return how a bundle learns in a run; None where it is of a log.
+
+        Raises
+        ------
+        InvalidBundleError
+            When its table is not of made-up prompts.
+        """
+        if not bundle.made_up_levels:
+            return None
+        generators = drawn_from(bundle.references.generators)
+        made_up, table = MadeUp.of(len(generators)), bundle.table
+        cost = table.slots.total(table.output_tokens.astype(float), len(table.courses))
+        if (
+            len(cost) != len(made_up.repeated)
+            or bundle.made_up_levels > len(table.courses)
+            or not ((cost > 0) & np.isfinite(cost)).all()
+        ):
+            raise InvalidBundleError(
+                "the bundle's table is not that of a planner without a log; make it anew by Planner.untrained"
+            )
+        return cls(bundle=bundle, made_up=made_up, generators=generators)
 
     def weights(self, plans: Sequence[AllocationPlan], outcomes: Sequence[Outcome]) -> FloatArray:
         """Return how much each made-up prompt counts after some prompts were answered, shape (T,).
@@ -73,7 +95,12 @@ class ColdStart:
 
     def policy(self, weights: FloatArray) -> CoursePolicy:
         """Return the levels as they are told when made-up prompts count so much; their sum is 1."""
-        return levels_of(self.bundle.table, self.n_levels, weights)
+        return levels_of(self.bundle.table, self.bundle.made_up_levels, weights)
+
+
+def drawn_from(generators: Sequence[str]) -> tuple[str, ...]:
+    """Return the generators that plans without a log draw from: the first and the last."""
+    return tuple(dict.fromkeys((generators[0], generators[-1])))
 
 
 def levels_of(table: CourseTable, n_levels: int, weights: FloatArray) -> CoursePolicy:

@@ -61,7 +61,7 @@ class Preparer:
     cost_model: CostModel | None = None
     decode: DecodeModel | None = None
     hidden_states: HiddenStates | None = None
-    start: ColdStart | None = None
+    _start: ColdStart | None = field(init=False, repr=False)
     _likeness: Likenesses = field(init=False, repr=False)
     _priced: dict[Unit, Expectation] = field(init=False, repr=False, default_factory=dict)
     _within: dict[tuple[bool, int | None, bool], NDArray[np.bool_]] = field(
@@ -74,6 +74,7 @@ class Preparer:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_likeness", Likenesses.of(self.bundle))
+        object.__setattr__(self, "_start", ColdStart.of(self.bundle))
 
     def batch(self, prompts: Sequence[Prompt], asked: Request) -> Batch | None:
         """Check what was asked, and work out what prompts would take; None where there are none.
@@ -106,7 +107,7 @@ class Preparer:
             ),
             price=price,
             seed=asked.seed,
-            start=self.start,
+            start=self._start,
         )
 
     def reading(self, prompts: Sequence[Prompt], unit: Unit) -> Reading:

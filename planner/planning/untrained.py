@@ -20,7 +20,7 @@ from difficulty.belief.reference_prompts import ReferencePrompts
 from difficulty.errors import InvalidInputError
 from difficulty.generator import Generator
 from planner.bundle.policy_bundle import PolicyBundle
-from planner.planning.cold_start import ColdStart, levels_of
+from planner.planning.cold_start import drawn_from, levels_of
 from planner.planning.made_up import MadeUp
 from policies.course.course import Course, waves
 from policies.course.selection import Selection
@@ -89,8 +89,8 @@ def cold_start(
     output_tokens_per_sample: float,
     output_tokens: Mapping[str, float] | None = None,
     max_samples: int = 32,
-) -> ColdStart:
-    """Return what to start from; plans draw from the first and the last generator.
+) -> PolicyBundle:
+    """Return the bundle to start from; plans draw from the first and the last generator.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def cold_start(
     _check_objective(objective)
     _check(generators, output_tokens_per_sample, output_tokens or {}, max_samples)
     lengths = {name: (output_tokens or {}).get(name, output_tokens_per_sample) for name in generators}
-    drawn = tuple(dict.fromkeys((generators[0], generators[-1])))
+    drawn = drawn_from(generators)
     made_up = MadeUp.of(len(drawn))
     recorded = made_up.recorded(max_samples)
     levels, static = _levels(drawn, max_samples, coverage=objective == "coverage")
@@ -126,7 +126,7 @@ def cold_start(
     tokens = table.samples * np.array([lengths[name] for name in slots.generator], dtype=np.float32)
     table = replace(table, courses=(*levels, *static), slots=slots, output_tokens=tokens)
     right = recorded.samples[names[drawn[-1]]].correct[:, 0].sum(axis=1).astype(np.int64)
-    bundle = PolicyBundle(
+    return PolicyBundle(
         objective=objective,
         unit="output_tokens",
         generators={name: Generator(name=name) for name in generators},
@@ -137,15 +137,15 @@ def cold_start(
             generators=tuple(generators),
             n=np.full((len(right), len(generators)), max_samples),
             n_correct=np.repeat(right[:, None], len(generators), axis=1),
-            output_tokens=np.tile([lengths[name] for name in generators], (len(table.value), 1)),
+            output_tokens=np.tile([float(lengths[name]) for name in generators], (len(table.value), 1)),
         ),
         prompt_tokens=np.full((len(table.value), len(generators)), np.nan),
         features=None,
         belief=None,
         prompt_token_fit=dict.fromkeys(generators, (0.0, 1 / _CHARACTERS_PER_TOKEN)),
         training={},
+        made_up_levels=len(levels),
     )
-    return ColdStart(bundle=bundle, made_up=made_up, generators=drawn, n_levels=len(levels))
 
 
 def _check_objective(objective: str) -> None:

@@ -158,4 +158,5 @@ def _over(bundle: PolicyBundle, columns: NDArray[np.intp], model: CostModel) -> 
         policy=replace(bundle.policy, offered=offered),
         deployed=np.asarray(bundle.deployed[columns] | offered.any(axis=0)),
         answering=None,
+        made_up_levels=int((columns < bundle.made_up_levels).sum()),
     )

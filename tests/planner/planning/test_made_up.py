@@ -9,6 +9,7 @@ from math import factorial, prod
 import numpy as np
 import pytest
 
+from planner.planning.cold_start import ColdStart
 from planner.planning.made_up import MadeUp, Votes
 from planner.planning.untrained import cold_start
 
@@ -58,7 +59,8 @@ def test_the_chance_is_that_of_enumeration() -> None:
 
 @pytest.mark.parametrize(("votes", "dearer"), [(Votes((1,) * 6, 0), True), (Votes((2,), 0), False)])
 def test_agreement_says_what_agreeing_costs(votes: Votes, dearer: bool) -> None:
-    start = cold_start(["one"], objective="accuracy", output_tokens_per_sample=1.0)
+    start = ColdStart.of(cold_start(["one"], objective="accuracy", output_tokens_per_sample=1.0))
+    assert start is not None
     table = start.bundle.table
     column = [str(course) for course in table.courses].index("one x2, one x1 30 times; vote; until 2 agree")
     samples = table.samples[:, table.slots.of(column)][:, 0]
