@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
+from difficulty.arguments import check_whole
 from difficulty.errors import InvalidPromptError
 
 
@@ -36,7 +37,8 @@ class Prompt:
     Raises
     ------
     InvalidPromptError
-        When `text` is empty or blank, when neither an id nor content is given, or when a text is not Unicode.
+        When `text` is empty or blank, when neither an id nor content is given, when a text is not Unicode, or
+        when `prompt_tokens` is no whole number of at least 0.
 
     Examples
     --------
@@ -54,6 +56,8 @@ class Prompt:
     def __post_init__(self) -> None:
         if self.text is not None and not self.text.strip():
             raise InvalidPromptError(f"prompt {self.id!r} is empty; give it a text or leave it out")
+        if self.prompt_tokens is not None:
+            check_whole("prompt_tokens of a prompt", self.prompt_tokens, error=InvalidPromptError)
         content = self.content
         if not _is_unicode(f"{self.id}{self.group}{content or ''}"):
             raise InvalidPromptError(

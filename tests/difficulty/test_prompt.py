@@ -21,3 +21,9 @@ def test_half_a_character_is_refused(given: dict[str, object]) -> None:
 
 def test_whole_characters_are_not() -> None:
     assert Prompt(text="😀\u2028").content == "😀\u2028"
+
+
+@pytest.mark.parametrize("tokens", [float("nan"), True, "3", -1, 2.5])
+def test_tokens_that_are_no_count_are_refused(tokens: object) -> None:
+    with pytest.raises(InvalidPromptError, match="prompt_tokens of a prompt must be at least 0"):
+        Prompt(text="What?", prompt_tokens=tokens)  # type: ignore[arg-type]  # what a user may write
