@@ -42,6 +42,8 @@ class Carried(NamedTuple):
 
     Attributes
     ----------
+    plan : AllocationPlan
+        The plan, or the longer one that the request went on to when the window had money left.
     outcome : Outcome
         With everything that was spent.
     drawing : Drawing
@@ -50,6 +52,7 @@ class Carried(NamedTuple):
         What the judge and the embeddings have used, and how often they failed, for the field ``planner``.
     """
 
+    plan: AllocationPlan
     outcome: Outcome
     drawing: Drawing
     told: Mapping[str, Any]
@@ -137,7 +140,9 @@ async def carry(
         left = _left(deadline_seconds, options, time.monotonic() - started)
         if books is None or lower is None or (left is not None and left <= 0):
             break
-        again = await run(planning.plan(prompt, options, price=lower), left)
+        further = planning.plan(prompt, options, price=lower)
+        again = await run(further, left)
+        plan = further if again.usage.samples >= outcome.usage.samples else plan
         outcome = longer(outcome, again, books, beside=None if embedding is None else embedding.spent)
     told: dict[str, Any] = {}
     if judge is not None:
@@ -151,7 +156,7 @@ async def carry(
         name = selecting.embedding.generator.name
         outcome = _with(outcome, embedding.spent, priced.price(embedding.spent, name))
         told["clusters"] = _told(embedding.spent, embedding.n_failed)
-    return Carried(outcome, drawing, told)
+    return Carried(plan, outcome, drawing, told)
 
 
 async def _run(

@@ -97,12 +97,13 @@ class Shadow:
         generators = planning.generators(asked, model)
         drawing = drawing_of(planning, asked, call, generators)
         try:
-            outcome, _, _ = await carry(
+            carried = await carry(
                 planning, plan, asked=asked, options=Options(), call=call, model=model, drawing=drawing
             )
         except PlannerError as error:
             _LOG.warning("a plan in the shadow failed: %s", type(error).__name__)
             return
+        outcome = carried.outcome
         agrees: bool | None = None
         extractor = planning.selecting.extractor
         if text is not None and extractor is not None and outcome.answer is not None:

@@ -213,16 +213,17 @@ class Work:
             deadline_seconds=self.limits.deadline_seconds,
         )
         try:
-            outcome, _, told = await carried()
+            plan, outcome, _, told = await carried()
             if payment.goes_on():
-                outcome, _, told = await carried()
+                plan, outcome, _, told = await carried()
             cost = outcome.cost
         except asyncio.CancelledError:
             seen.samples, seen.usage = drawing.n_samples, drawing.usage
             raise
         finally:
             payment.close(cost)
-        reason = stop_reason_of(outcome)
+        planned, reason = planned._replace(plan=plan), stop_reason_of(outcome)
+        seen.expected_cost, seen.expected_accuracy = plan.expected_cost, plan.expected_accuracy
         seen.samples, seen.usage, seen.stop_reason = drawing.n_samples, outcome.usage, reason
         seen.cost, seen.agreement = outcome.cost, agreement_of(outcome)
         seen.thinking_ignored = sum(error.kind == IGNORED for error in outcome.errors)

@@ -103,7 +103,7 @@ def offline(trained: Trained, price: float) -> tuple[float, float]:
     return float(played.value.mean()), float(played.cost.mean())
 
 
-@pytest.mark.parametrize("price", [3e-3, 1e-4])
+@pytest.mark.parametrize("price", [3e-3, 2e-4])
 async def test_accuracy_and_cost_are_those_of_the_report(trained: Trained, price: float) -> None:
     n_repeats = 4
     online = await through_the_proxy(trained.folder, trained.test_log, price, n_repeats)

@@ -9,7 +9,7 @@ import pytest
 from scripted_upstream import Asked, Said, ScriptedUpstream, completion
 from serving_bed import Got, chat, serving
 
-from planner.serving.payment import KeyLimit, KeyPurses
+from planner.serving.payment import KeyLimit, KeyPurses, Payment
 from planner.serving.refusal import Refusal
 from planner.serving.upstream import Upstream
 
@@ -130,6 +130,24 @@ async def test_a_window_gives_the_price_and_is_spent_to_its_end() -> None:
     assert max(shares) <= 1.01
     assert min(shares[1:]) >= 0.9
     assert len({one.json["planner"]["price"] for one in got}) > 5
+
+
+async def test_a_request_that_goes_on_is_told_by_its_longer_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    window = {"price": None, "limit": 30_000.0, "window": 60.0, "clock": "prompts"}
+    async with ScriptedUpstream(behave) as up, serving(up, **window) as bed:
+        short = (await bed.ask(chat("4?"))).json["planner"]
+        cheaper = iter([short["price"] / 1000])
+        monkeypatch.setattr(Payment, "lower", lambda self: next(cheaper, None))
+        longer = (await bed.ask(chat("4?"))).json["planner"]
+        page = (await bed.ask(path="/metrics", method="GET")).body.decode()
+    assert longer["price"] == pytest.approx(short["price"] / 1000)
+    assert longer["expected_cost"] > short["expected_cost"]
+    told = [
+        float(line.split()[-1])
+        for line in page.splitlines()
+        if line.startswith("planner_cost_total") and 'kind="expected"' in line
+    ]
+    assert told == [pytest.approx(short["expected_cost"] + longer["expected_cost"])]
 
 
 @pytest.mark.parametrize("stream", [False, True])
