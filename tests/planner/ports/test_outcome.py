@@ -65,7 +65,7 @@ def test_real_outcomes_round_trip(strategy: str) -> None:
         (lambda raw: raw.pop("prompt_id"), "missing required field"),
         (lambda raw: raw.update(answer=42), "wrong type"),
         (lambda raw: raw.update(stop_reason="bored"), "wrong type"),
-        (lambda raw: raw["allocation"].update(width=0), "width and depth"),
+        (lambda raw: raw["allocation"].update(width=0), "width must be at least 1"),
     ],
 )
 def test_what_is_no_outcome_is_refused(change: object, message: str) -> None:
