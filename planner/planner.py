@@ -256,6 +256,11 @@ class Planner:
             What is carried out in the plan's place.
         reason : str
             Why, in words for people; may be empty.
+
+        Raises
+        ------
+        UnknownGeneratorError
+            When the bundle lacks a generator of the course.
         """
         (one,) = as_prompts([prompt])
         return plan if course == plan.course else self._preparer.cut(plan, one, course, reason)

@@ -1,7 +1,7 @@
 """A file of lines that only grows: whole lines, locked against other processes, recovered after a kill.
 
-A last line without its end is what a kill tore: it is cut off, and everything before it is read
-again through a function of the caller. What a line means is left to the caller.
+A last line without its end is what a kill tore: it is cut off with a warning in the log, and
+everything before it is read again through a function of the caller. What a line means is left to the caller.
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from difficulty.errors import InvalidInputError
+from difficulty.logger import logger_of
+
+_LOG: Final = logger_of(__name__)
 
 
 class AppendFile:
@@ -93,7 +96,9 @@ class AppendFile:
                     break
                 read_line(line, number)
                 good += len(line)
-        if os.fstat(self._descriptor).st_size > good:
+        torn = os.fstat(self._descriptor).st_size - good
+        if torn:
+            _LOG.warning("%s: cut off %d bytes of a last line that was never finished", self._path, torn)
             os.ftruncate(self._descriptor, good)
 
     def _lock(self, user: str) -> None:

@@ -164,16 +164,17 @@ class Preparer:
 
     def cut(self, plan: AllocationPlan, prompt: Prompt, course: Course, reason: str) -> AllocationPlan:
         """Return the plan of a prompt cut to a course, with what is expected of that; see `retold`."""
-        key = course, plan.unit
-        if key not in self._cut:
+        known = self._cut.get((course, plan.unit))
+        if known is None:
             table = measured_beside(self.bundle, course)
+            known = table, self._priced_table(table, plan.unit)
             if len(self._cut) >= _KEPT:
                 self._cut.clear()
-            self._cut[key] = table, self._priced_table(table, plan.unit)
-        table, priced = self._cut[key]
-        weights = self._likeness.of_prompts([prompt], self.hidden_states).weights
-        one = [prompt]
-        found = priced.expect_alike(one) if weights is None else priced.expect(weights, priced.sent(one))
+            self._cut[course, plan.unit] = known
+        table, priced = known
+        asked = [prompt]
+        weights = self._likeness.of_prompts(asked, self.hidden_states).weights
+        found = priced.expect_alike(asked) if weights is None else priced.expect(weights, priced.sent(asked))
         value, cost = (numbers[0].tolist() for numbers in found)
         telling = self.bundle.policy.telling
         scale = telling.own_scale

@@ -12,6 +12,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arguments import check_choice
+from difficulty.errors import UnknownGeneratorError
 from planner.bundle.policy_bundle import PolicyBundle
 from policies.course.allocate import summary_of
 from policies.course.course import Course, waves
@@ -26,7 +28,14 @@ def measured_beside(bundle: PolicyBundle, course: Course) -> CourseTable:
 
     The last column is of the same steps and rule, else the longest of the same generators and selection (else
     of plain votes) that is no longer, else one sample of its first generator.
+
+    Raises
+    ------
+    UnknownGeneratorError
+        When the bundle lacks one of its generators.
     """
+    for name in course.generators:
+        check_choice("generator", name, bundle.references.generators, error=UnknownGeneratorError)
     known = bundle.table.courses
     parts = [_single(bundle, name) for name in course.generators]
     alike: Sequence[int] = []

@@ -10,6 +10,7 @@ from conftest import Trained
 from scripted_upstream import ScriptedUpstream
 from serving_bed import chat, serving
 
+from difficulty.errors import UnknownGeneratorError
 from difficulty.prompt import Prompt
 from planner.answers.rules import LastNumber
 from planner.planner import Planner
@@ -69,6 +70,13 @@ def test_one_sample_of_a_trained_bundle_is_told_by_what_is_believed_of_the_promp
         assert plan.expected_accuracy == pytest.approx(belief.mean(name)[0], abs=0.08)
         low, high = planner.bundle.table.output_tokens.min(), belief.expected_output_tokens(name)[0]
         assert low <= plan.expected_cost <= 1.5 * high + (prompt.prompt_tokens or 1000)
+
+
+def test_a_generator_that_the_bundle_lacks_is_named() -> None:
+    planner = planner_of()
+    (plan,) = planner.plan([PROMPT], price=1e-6)
+    with pytest.raises(UnknownGeneratorError, match="got 'unknown'"):
+        planner.cut(plan, PROMPT, Course(steps=waves("unknown", (1,))), reason="")
 
 
 def test_a_search_that_nothing_scores_is_told_as_one_sample_that_was_recorded() -> None:
