@@ -72,7 +72,8 @@ def command(path: Path | None, host: str, port: int, log_requests: bool, **optio
         note("warning: everybody who can reach this address may spend; set keys in the settings")
     if log_requests:
         logging.getLogger("planner.serving").setLevel(logging.INFO)
-        logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    # Warnings, of a bundle that is not taken say, are shown without being asked for.
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     # What is unfamiliar is counted in the metrics; the log needs no line for it.
     warnings.filterwarnings("ignore", category=UnfamiliarPromptsWarning)
     with _listening(host, port) as listening:

@@ -22,7 +22,7 @@ from planner.planner import Planner
 from planner.running.till import Till
 from planner.serving.options import Options
 from planner.serving.origin import Source
-from planner.serving.payment import KeyLimit, KeyPurses
+from planner.serving.payment import KeyLimit, KeyPurses, Prices
 from planner.serving.planning import EXAMPLE, Planning
 from planner.serving.request_log import RequestLog
 from planner.serving.route import Route
@@ -45,7 +45,8 @@ def planning_of(
     Raises
     ------
     InvalidInputError
-        When the bundle is wrong, or a generator is named that it does not have.
+        When the bundle is wrong, a generator is named that it does not have, or one model would draw for
+        generators that are different ones.
     """
     own = one.model or (None if name == EVERY_MODEL else name)
     planner = Planner.untrained([_UNTRAINED]) if one.bundle is None else Planner.load(one.bundle)
@@ -68,6 +69,7 @@ def planning_of(
         upstream = one.upstream if given is None or given.upstream is None else given.upstream
         model = (given.model if given is not None else None) or one.model or generator.model or own
         sources[key] = _source(upstreams[upstream], model, {} if given is None else given.fields)
+    _check_models(name, planner, sources)
     planning = Planning(
         planner=planner,
         sources=sources,
@@ -96,22 +98,38 @@ def planning_of(
     return planning
 
 
+def _check_models(name: str, planner: Planner, sources: Mapping[str, Source]) -> None:
+    """Refuse to draw from one model what plans expect, and budgets charge, as several."""
+    bundle = planner.bundle
+    used = {one for at in bundle.deployed.nonzero()[0] for one in bundle.table.courses[at].generators}
+    drawn: dict[tuple[int, str | None], str] = {}
+    for key in sorted(used):
+        source, model = sources[key], bundle.generators[key].model
+        other = drawn.setdefault((id(source.origin), source.model), key)
+        if model is not None and bundle.generators[other].model not in (model, None):
+            raise InvalidInputError(
+                f"route {name!r}: {other} and {key} of its bundle are different models, and both would be "
+                f"drawn from {source.model!r}; name one for each under generators, or leave the route's out"
+            )
+
+
 def _source(upstream: Upstream, model: str | None, fields: Mapping[str, Any]) -> Source:
     settings = upstream.settings
     return Source(upstream, model, merged(settings.fields, fields), settings.thinking_field)
 
 
-def _till_of(one: RouteSettings, planning: Planning) -> Till | None:
+def _till_of(one: RouteSettings, planning: Planning, prices: Prices) -> Till | None:
     """Return a route's budget per window, None where it has a price."""
     if one.limit is None or one.window is None:
         return None
-    typical: list[Prompt] = [EXAMPLE]
+    # What is believed of a prompt without a text is the mean of all that training saw.
+    typical = [Prompt(id="typical")]
     if one.typical is not None:
         typical = list(read_prompts(one.typical).prompts)
     points, dearer = planning.planner.frontier(typical, n_points=_N_POINTS), planning.dearer
     return Till.of(
         [(point.price / dearer, point.expected_cost * dearer) for point in points],
-        planning.cost_model.price,
+        prices,
         limit=one.limit,
         window=one.window,
         unit=planning.unit,
@@ -128,6 +146,7 @@ class Loading:
     ) -> None:
         self._settings, self._routes, self._upstreams = settings, routes, upstreams
         self._versions: dict[str, float | None] = {}
+        self._prices: dict[str, Prices] = {}
         self._looking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -138,8 +157,9 @@ class Loading:
             self._versions[name] = _version(one)
             planning = await asyncio.to_thread(planning_of, name, one, self._settings, self._upstreams)
             route = self._routes[name]
-            route.till = await asyncio.to_thread(_till_of, one, planning)
-            route.keys = KeyPurses(_key_limits(self._settings), planning.cost_model.price)
+            prices = self._prices[name] = Prices(planning.cost_model)
+            route.till = await asyncio.to_thread(_till_of, one, planning, prices)
+            route.keys = KeyPurses(_key_limits(self._settings), prices)
             if one.log is not None:
                 route.log = RequestLog(
                     Path(one.log),
@@ -168,7 +188,8 @@ class Loading:
     async def reload(self) -> list[str]:
         """Take new versions of bundles; requests in flight keep the old ones. Return the routes concerned.
 
-        A version that cannot be loaded is warned of and left: the old one goes on.
+        A version that cannot be loaded, or has another unit than the route's price and limits were meant in,
+        is warned of and left: the old one goes on.
         """
         taken = []
         for name, one in self._settings.routes.items():
@@ -181,7 +202,17 @@ class Loading:
             except PlannerError as error:
                 _LOG.warning("the new bundle of route %s is not taken: %s", name, error)
                 continue
-            self._routes[name].planning = planning
+            route = self._routes[name]
+            if route.planning is not None and planning.unit != route.planning.unit:
+                _LOG.warning(
+                    "the new bundle of route %s is not taken: its unit is %s, and that of the route %s",
+                    name, planning.unit, route.planning.unit,
+                )  # fmt: skip
+                continue
+            self._prices[name].take(planning.cost_model)
+            if route.log is not None:
+                route.log.take(planning.planner.bundle.generators)
+            route.planning = planning
             taken.append(name)
             _LOG.info("route %s plans with a new bundle", name)
         return taken

@@ -154,7 +154,7 @@ async def pay(
     Refusal
         402, where it cannot be paid, and as the origin refuses.
     """
-    name, model = next(iter(planning.sources)), planning.cost_model
+    name, model = planning.generator_of(content.get("model"), origin), planning.cost_model
     generator = Generator(name=name, max_output_tokens=most.output_tokens)
     written = Prompt(text=call.body.decode("utf-8", "replace"))
     with payment.given_back():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from planner.drivers.accounts import Account, Hold
 from planner.drivers.limits import Price
@@ -18,7 +18,29 @@ from planner.running.purse import Purse, Pursed
 from planner.running.till import Till
 from planner.running.window import Slot
 from planner.serving.refusal import Refusal
+from policies.cost.cost_model import CostModel
 from policies.cost.usage import Usage
+
+
+class Prices:
+    """What usage costs on a route: a new bundle brings its generators, those of requests in flight stay.
+
+    Parameters
+    ----------
+    model : CostModel
+        Of the first bundle.
+    """
+
+    def __init__(self, model: CostModel) -> None:
+        self._model = model
+
+    def __call__(self, usage: Usage, generator: str) -> float:
+        """Return what a usage of a generator costs."""
+        return self._model.price(usage, generator)
+
+    def take(self, model: CostModel) -> None:
+        """Price by another model from now on."""
+        self._model = replace(model, generators={**self._model.generators, **model.generators})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

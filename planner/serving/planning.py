@@ -17,18 +17,20 @@ from difficulty.prompt import Prompt
 from planner.planner import Planner
 from planner.serving.judging import JudgeCost, with_judge
 from planner.serving.options import Options
-from planner.serving.origin import Source
+from planner.serving.origin import Origin, Source
 from planner.serving.plannable import Asked
 from planner.serving.selecting import JUDGE, Selecting
 from planner.strategies.follow import Follow
 from policies.cost.budget import Budget, Unit, check_unit
 from policies.cost.cost_model import CostModel
+from policies.cost.usage import Usage
 from policies.course.course import Course, waves
 from policies.course.selection import LOGPROB, Selection
 from policies.plan.plan import AllocationPlan
 from policies.verifier.learned_verifier import LEARNED
 
 _SEEDS: Final = Random()
+_ONE_TOKEN_EACH: Final = Usage(samples=1, requests=1, prompt_tokens=1, output_tokens=1)
 EXAMPLE: Final = Prompt(text="What is 6 times 7?")
 """A prompt as short as most."""
 
@@ -96,6 +98,14 @@ class Planning:
     def scorers(self) -> set[str]:
         """Names of what can score samples here."""
         return self.selecting.scorers | ({LEARNED} if self.planner.bundle.verifiers else set())
+
+    def generator_of(self, model: object, origin: Origin) -> str:
+        """Return by whose prices a call is charged that passes with a model: its own, else the dearest."""
+        own = [
+            name for name, one in self.sources.items() if one.origin is origin and one.model in (model, None)
+        ]
+        prices = self.cost_model.price
+        return own[0] if own else max(self.sources, key=lambda name: prices(_ONE_TOKEN_EACH, name))
 
     def plan(self, prompt: Prompt, options: Options, *, price: float | None) -> AllocationPlan:
         """Return the plan of one prompt.

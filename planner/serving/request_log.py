@@ -29,6 +29,10 @@ _LOG: Final = logger_of("planner.serving")
 Labels: TypeAlias = Literal["none", "agreement"]
 
 
+class _OtherHeader(Exception):
+    """The file was begun with another header."""
+
+
 class RequestLog:
     """A log of requests; it opens its file with the first line.
 
@@ -106,6 +110,11 @@ class RequestLog:
             except OSError as error:
                 _LOG.warning("the request log %s cannot be written: %s", self._path, error.strerror)
 
+    def take(self, generators: Mapping[str, Generator]) -> None:
+        """Log the samples of a new bundle's generators, too; those of requests in flight stay known."""
+        self.close()
+        self._generators |= generators
+
     def close(self) -> None:
         """Close the file."""
         if self._file is not None:
@@ -130,12 +139,28 @@ class RequestLog:
     def _append(self, lines: bytes) -> None:
         if self._file is not None and self._size + len(lines) > self._most:
             self.close()
-            self._n += 1
-            stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-            self._path.rename(self._path.with_name(f"{self._path.stem}-{stamp}-{self._n}{self._path.suffix}"))
+            self._move_aside()
         if self._file is None:
-            header = encode_header(self._generators, {"source": SERVER, "labels": self._labels})
-            self._file = AppendFile.open(self._path, user="server", header=header + b"\n")
+            header = encode_header(self._generators, {"source": SERVER, "labels": self._labels}) + b"\n"
+            self._file = self._opened(header)
             self._size = self._path.stat().st_size
         self._file.append(lines)
         self._size += len(lines)
+
+    def _opened(self, header: bytes) -> AppendFile:
+        """Open the file; one whose header names other generators is full, too."""
+
+        def check(line: bytes, number: int) -> None:
+            if number == 1 and line != header:
+                raise _OtherHeader
+
+        try:
+            return AppendFile.open(self._path, user="server", header=header, read_line=check)
+        except _OtherHeader:
+            self._move_aside()
+            return AppendFile.open(self._path, user="server", header=header)
+
+    def _move_aside(self) -> None:
+        self._n += 1
+        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+        self._path.rename(self._path.with_name(f"{self._path.stem}-{stamp}-{self._n}{self._path.suffix}"))

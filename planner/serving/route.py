@@ -243,7 +243,7 @@ class Route:
         price = None if self.till is None else self.till.price
         planned = await self._plan(planning, asked, Options(), price)
         seen.mode, seen.plan_seconds = "shadow", planned.seconds
-        name = planned.plan.allocation.generator
+        name = planning.generator_of(self.model or request.body["model"], self.origin)
         read = _text_of if request.as_chat is None else text_of_response
         text = read(answer.body) if isinstance(answer.body, bytes) else None
         call, model = request.drawing_call, request.body["model"]

@@ -119,13 +119,14 @@ class RouteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     upstream : str
         Name of the upstream that requests go to.
     model : str, optional
-        The model's name there; by default the name that the client sent.
+        The model's name there, also for what passes unplanned; by default the name that the client sent.
     mode : {"plan", "shadow", "off"}
         Plan requests; pass them through and only work out what planning would do; or pass them through.
     bundle : str, optional
         Folder that training left; without it plans rest on a broad prior.
     generators : mapping
-        Who draws for each generator of the bundle, where that is not `upstream` and `model`.
+        The generators of the bundle that plans may use, and who draws for each where that is not `upstream`
+        and `model`; without it all of them, each from `model`, or else from the model that was recorded.
     price : float, optional
         Value that a unit of cost must bring; in place of `limit`.
     target_risk : float, optional

@@ -125,6 +125,7 @@ class Watch:
         self._samples: Any = histogram("planner_samples", "Samples of a planned call.", _SAMPLES, "route")
         self._stops: Any = counter("planner_stops", "Why plans ended.", "route", "reason")
         self._tokens: Any = counter("planner_tokens", "Tokens spent.", "route", "kind")
+        self._upstream: Any = counter("planner_upstream_calls", "Calls of servers behind.", "route", "kind")
         self._judge: Any = counter("planner_judge_tokens", "Tokens of judges.", "route", "kind")
         self._unjudged: Any = counter("planner_judge_failures", "Judgements that failed.", "route")
         self._thinking: Any = counter(
@@ -168,6 +169,11 @@ class Watch:
                 ("verifier", usage.verifier_tokens),
             ):
                 self._tokens.labels(route, kind).inc(tokens)
+            self._upstream.labels(route, "sent").inc(usage.requests)
+            self._upstream.labels(route, "failed").inc(usage.failed_requests)
+        elif seen.status == 200 and seen.endpoint != "other" and seen.mode != "plan":
+            # The server was not asked what it used, or did not say.
+            self._upstream.labels(route, "uncounted").inc()
         for kind, count in zip(("prompt", "output"), seen.judge_tokens, strict=True):
             if count:
                 self._judge.labels(route, kind).inc(count)
@@ -183,7 +189,8 @@ class Watch:
             self._stops.labels(route, seen.stop_reason).inc()
         if seen.cost is not None:
             self._cost.labels(route, seen.unit, "actual").inc(max(seen.cost, 0.0))
-            self._cost.labels(route, seen.unit, "expected").inc(seen.expected_cost or 0.0)
+            if seen.samples:  # of what nobody paid for, or no server answered, nothing was expected
+                self._cost.labels(route, seen.unit, "expected").inc(seen.expected_cost or 0.0)
         for what, value in (
             ("familiarity", seen.familiarity),
             ("agreement", seen.agreement),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -179,9 +180,11 @@ class Work:
         async def events() -> bytes:
             try:
                 return writer.events(await self.drawn())
-            except (Refusal, WindowSpent) as error:
+            except WindowSpent:
+                return writer.failed(SPENT) if writer.begun() else await self._passed(writer)
+            except Refusal as refusal:
                 # The status has been sent: an error is an event, and the stream ends.
-                return writer.failed(error if isinstance(error, Refusal) else SPENT)
+                return writer.failed(refusal)
 
         headers = (*_EVENTS, ("x-planner-plan-id", planned.id), ("x-planner-unit", planned.plan.unit))
         work = asyncio.create_task(events())
@@ -189,6 +192,14 @@ class Work:
         work.add_done_callback(lambda _: self.payment.close(0.0))
         waiting = Waiting(work, every=self.limits.keep_alive_seconds, begun=writer.begun())
         return Answer(headers=headers, body=waiting)
+
+    async def _passed(self, writer: Writer) -> bytes:
+        """Return the stream of a request that passes as if nobody planned."""
+        answer = await self.unpaid()
+        if isinstance(answer.body, bytes):
+            return writer.failed(Refusal(answer.status, "the upstream refused", code="upstream_refused"))
+        async with aclosing(answer.body) as pieces:
+            return b"".join([piece async for piece in pieces])
 
     async def drawn(self) -> Reply:
         """Draw, stop early, select, and return what is said of it."""
