@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from secrets import token_hex
 from typing import Final, Literal
@@ -18,8 +18,10 @@ from typing import Final, Literal
 import msgspec
 
 from difficulty.errors import InvalidResponseError
+from difficulty.prompt import Prompt
 from planner.backends.openai.failure import Failed
 from planner.backends.openai.wire import read_reply
+from planner.planning.request import STRANGE
 from planner.running.till import Till
 from planner.serving.body import check_once, read_object
 from planner.serving.exchange import Answer, Call, json_answer
@@ -42,6 +44,7 @@ from planner.serving.telling import Planned
 from planner.serving.watch import Seen
 from planner.serving.work import SPENT, WindowSpent, Work
 from policies.cost.usage import Usage
+from policies.plan.plan import AllocationPlan
 
 # Features of prompts of more characters take milliseconds to seconds: one at a time, beside the event loop.
 _LONG: Final = 20_000
@@ -219,12 +222,13 @@ class Route:
         started = time.perf_counter()
         prompt = asked.prompt
         assert prompt is not None
-        if len(prompt.content or "") <= _LONG:
-            plan = planning.plan(prompt, options, price=price)
-        else:
-            plan = await asyncio.get_running_loop().run_in_executor(
-                _APART, partial(planning.plan, prompt, options, price=price)
-            )
+        plan = await _plan_of(planning, prompt, options, price)
+        whole = replace(prompt, text=None) if prompt.messages else prompt
+        if plan.familiarity is not None and plan.familiarity < STRANGE and whole.content != prompt.content:
+            # A log of chats may have been trained on with the instructions before its questions.
+            other = await _plan_of(planning, whole, options, price)
+            if other.familiarity is not None and other.familiarity > plan.familiarity:
+                plan, asked = other, replace(asked, prompt=whole)
         return Planned(
             plan=plan,
             asked=asked,
@@ -280,6 +284,15 @@ class Route:
             seen=seen,
             hides_usage=asked.stream and not asked.include_usage and not responses,
         )
+
+
+async def _plan_of(
+    planning: Planning, prompt: Prompt, options: Options, price: float | None
+) -> AllocationPlan:
+    plan = partial(planning.plan, prompt, options, price=price)
+    if len(prompt.content or "") <= _LONG:
+        return plan()
+    return await asyncio.get_running_loop().run_in_executor(_APART, plan)
 
 
 def _plannable(asked: Asked, planning: Planning) -> bool:
