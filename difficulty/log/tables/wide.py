@@ -19,6 +19,9 @@ from difficulty.log.tables.choice import choose_columns
 _TELLING: Final = frozenset(("answer", "correct", "score", "reward", "text", "samples"))
 _OPENED: Final = frozenset(("samples", "text", "correct", "score", "reward", "output_tokens"))
 _QUESTIONS: Final = ("prompt", "question", "problem", "text")  # in the object that stands for a prompt
+_OF_MESSAGES: Final = frozenset(
+    ("role", "content", "name", "refusal", "tool_calls", "function_call", "annotations", "audio", "reasoning")
+)
 _BREAK: Final = re.compile(r"[\s_\-.:/|]+")
 _FEATURES: Final = frozenset(("seed", "sample", "epoch", "run", "repeat", "attempt", "level", "fold"))
 # What numbers the samples of a generator, which may stand before it.
@@ -76,7 +79,8 @@ def opened(rows: Sequence[Row]) -> list[Row]:
 def opened_cells(cells: Mapping[str, Any], *, nested: bool = False) -> Mapping[str, Any]:
     """Return the cells of a row, or of one sample inside it, without objects, at any depth.
 
-    Of an object that stands for a prompt its text is the prompt.
+    Of an object that stands for a prompt its text is the prompt, and of one that holds a completion beside
+    its usage the completion.
 
     Examples
     --------
@@ -89,12 +93,12 @@ def opened_cells(cells: Mapping[str, Any], *, nested: bool = False) -> Mapping[s
     found: dict[str, Any] = {}
     for name, cell in cells.items():
         field = field_of.get(name)
-        asked = _asked(cell) if field == "prompt" and isinstance(cell, Mapping) else None
-        if isinstance(cell, Mapping) and cell and (asked or _is_opened(field, cell)):
-            inside = {f"{name}.{inner}": value for inner, value in cell.items() if inner != asked}
+        words = _words(field, cell) if isinstance(cell, Mapping) else None
+        if isinstance(cell, Mapping) and cell and (words or _is_opened(field, cell)):
+            inside = {f"{name}.{inner}": value for inner, value in cell.items() if inner != words}
             found |= opened_cells(inside, nested=nested)
-            if asked:
-                found[name] = cell[asked]
+            if words:
+                found[name] = cell[words]
         else:
             found[name] = cell
     return found
@@ -104,9 +108,14 @@ def _is_opened(field: str | None, cell: Mapping[str, Any]) -> bool:
     return field in (None, *_OPENED) and not _is_message(cell)
 
 
-def _asked(cell: Mapping[str, Any]) -> str | None:
-    """Return the field of an object that holds the text of a prompt, where one alone does."""
-    texts = [name for name in _QUESTIONS if isinstance(cell.get(name), str)]
+def _words(field: str | None, cell: Mapping[str, Any]) -> str | None:
+    """Return the field of an object that holds the text of a prompt, where one alone does, or a completion.
+
+    A completion that is a message and no more stays.
+    """
+    if field == "text":
+        return "content" if isinstance(cell.get("content"), str) and cell.keys() - _OF_MESSAGES else None
+    texts = [name for name in _QUESTIONS if isinstance(cell.get(name), str)] if field == "prompt" else []
     return texts[0] if len(texts) == 1 else None
 
 

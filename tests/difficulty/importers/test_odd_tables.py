@@ -157,6 +157,7 @@ def test_features_of_prompts_are_no_generators(tmp_path: Path) -> None:
         {"id": 1, "completions": [{"role": "assistant", "content": "x"}], "corrects": [1], "n_tokens": [7]},
         {"id": 1, "response": {"model": "m", "choices": [{"message": {"content": "x"}}]}, "correct": [True]},
         {"id": 1, "pred": ["x"], "score": [True]},
+        {"id": 1, "response": {"content": "x", "usage": {"completion_tokens": 7}}, "passed": True},
         {"id": 1, "responses": {"m": [{"text": "x", "passed": 1}]}},
     ],
 )
