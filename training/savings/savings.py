@@ -6,6 +6,7 @@ Choices by a prompt's text are left to `training.train`, words and tables to ``p
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -58,7 +59,7 @@ class Savings:
         there; ``"saved"`` per prompt and ``"saved_share"``, with intervals, whose ends are None where
         replicates never get there. The last one is all together, where there are several.
     collecting : dict
-        ``"cost"`` of the whole log; ``"repaid_after"``, prompts until the last way has saved as much, None
+        ``"cost"`` of the whole log; ``"repaid_after"``, prompts until what is told has saved as much, None
         where it never does, with interval; its upper end is None where it may be never. Empty in units that
         do not add up.
     """
@@ -265,8 +266,20 @@ def _way(
     }
 
 
+def surely_saves(way: Mapping[str, Any]) -> bool:
+    """Return whether the interval of what a way saves is above 0."""
+    low = way["saved_share_interval"][0]
+    return low is not None and low > 0
+
+
+def told_of(ways: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the way that is told of: the last, or else the single one that surely saves most."""
+    sure = [ways[-1]] if surely_saves(ways[-1]) else [way for way in ways if surely_saves(way)]
+    return max(sure, key=lambda way: way["saved_share"], default=ways[-1])
+
+
 def _collecting(log: SampleLog, columns: Columns, ways: list[dict[str, Any]], unit: str) -> dict[str, Any]:
-    """Return what the log cost, and after how many prompts the last way has saved as much."""
+    """Return what the log cost, and after how many prompts what is told of has saved as much."""
     if not UNIT_TRAITS[unit].additive:
         return {}
     courses = columns.table.courses
@@ -275,10 +288,11 @@ def _collecting(log: SampleLog, columns: Columns, ways: list[dict[str, Any]], un
         float(columns.cost[:, column].mean(dtype=np.float64)) * int(log.pool(name).n.sum())
         for name, column in once.items()
     )
-    low, high = ways[-1]["saved_interval"]
+    told = told_of(ways)
+    low, high = told["saved_interval"]
     return {
         "cost": number(cost, digits=9),
-        "repaid_after": _repaid(cost, ways[-1]["saved"]),
+        "repaid_after": _repaid(cost, told["saved"]),
         "repaid_after_interval": [_repaid(cost, high), _repaid(cost, low)],
     }
 

@@ -36,17 +36,24 @@ def print_savings(console: Console, found: Savings, files: str) -> None:
 
 def message(found: Savings) -> str:
     """Return what would have been saved, with its interval, and what did the work."""
-    last = found.ways[-1]
+    from training.savings.savings import surely_saves, told_of
+
+    last = told_of(found.ways)
     target = f"{found.data['objective']} {found.today['value']:.3f}"
     today = f"{_today(found)}: {target} for {amount(found.today['cost'], found.data['unit'])} per prompt."
-    if not _sure(last):
+    if not surely_saves(last):
         if last["cost"] is None or last["saved_share"] < _LEAST:
             return f"{today} Nothing that this log can show would have cost less at equal {_kind(found)}."
         return (
             f"{today} {last['name'].capitalize()} would have cost {_percent(last['saved_share'])} less at "
             f"equal {_kind(found)}, but that may be chance: {_ends(last)}."
         )
-    helped = [way for way in found.ways[:-1] if _sure(way) and way["saved_share"] >= _LEAST]
+    if last is not found.ways[-1]:
+        return (
+            f"{today} {last['name'].capitalize()} alone would have cost {number(last['cost'])} for the same "
+            f"{_kind(found)}: {_percent(last['saved_share'])} less {_ends(last)}."
+        )
+    helped = [way for way in found.ways[:-1] if surely_saves(way) and way["saved_share"] >= _LEAST]
     best = max((way["saved_share"] for way in helped), default=0.0)
     # Of ways that save about as much, the simplest, which comes first.
     work = next((way["name"] for way in helped if way["saved_share"] >= _ABOUT * best), "")
@@ -73,6 +80,7 @@ def repayment(found: Savings) -> str:
 
 def _table(found: Savings) -> Table:
     from training.savings.parts import NUMBER
+    from training.savings.savings import told_of
 
     unit = _unit(found)
     table = new_table(f"At equal {_kind(found)}, per prompt")
@@ -82,8 +90,8 @@ def _table(found: Savings) -> Table:
     table.add_column("95 % interval", justify="right", no_wrap=True)
     table.add_row(_today(found), number(found.today["cost"]), "–", "")
     for way in found.ways:
-        last = way is found.ways[-1]
-        if not last and way["name"] == NUMBER and abs(way["saved_share"] or 0.0) < _LEAST:
+        told = way is told_of(found.ways)
+        if not told and way["name"] == NUMBER and abs(way["saved_share"] or 0.0) < _LEAST:
             continue
         if way["cost"] is None:
             table.add_row(way["name"], "never gets there", "–", "", style="dim")
@@ -93,7 +101,7 @@ def _table(found: Savings) -> Table:
             number(way["cost"]),
             _saved(way["saved_share"]),
             "" if {_end(end) for end in way["saved_share_interval"]} == {"0 %"} else _ends(way),
-            style="bold" if last else "",
+            style="bold" if told else "",
         )
     return table
 
@@ -134,11 +142,6 @@ def _kind(found: Savings) -> str:
 
 def _unit(found: Savings) -> str:
     return str(found.data["unit"]).replace("_", " ")
-
-
-def _sure(way: Mapping[str, Any]) -> bool:
-    low = way["saved_share_interval"][0]
-    return low is not None and low > 0
 
 
 def _percent(share: float) -> str:

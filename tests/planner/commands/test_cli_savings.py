@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from planner.cli import main
+from planner.commands.tables.savings import message
+from training.savings.savings import Savings
 from training.simulated.log import simulated_log
 
 
@@ -72,3 +74,22 @@ def test_one_sample_each_of_several_models_is_told_and_what_it_cannot_tell(
     assert "this log cannot tell: that needs answers or scores" in screen
     assert main(["savings", log, "--objective", "coverage", "--generator", "a"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"Next: planner train {log} --objective coverage"
+
+
+def test_a_single_way_is_told_where_all_together_never_gets_there() -> None:
+    today = {"generator": "m", "picking": "majority vote", "n": 5, "value": 0.99, "cost": 10.0}
+    share = {"cost": 7.0, "saved": 3.0, "saved_share": 0.3, "saved_interval": [2.8, 3.2]}
+    ways = [
+        {"name": "stopping early", **share, "saved_share_interval": [0.28, 0.32]},
+        {"name": "choosing the model", **share, "saved_share": 0.4, "saved_share_interval": [-0.1, 0.5]},
+        {"name": "all together", "cost": None, "saved_share": None, "saved_share_interval": [None, None]},
+    ]
+    data = {"objective": "accuracy", "unit": "samples", "n_samples": 100}
+    said = message(Savings(data=data, today=today, ways=ways, collecting={}))
+    assert said.endswith(
+        "Stopping early alone would have cost 7 for the same accuracy: 30 % less [28 %, 32 %]."
+    )
+    ways[0]["saved_share_interval"] = [None, 0.32]
+    assert "Nothing that this log can show" in message(
+        Savings(data=data, today=today, ways=ways, collecting={})
+    )
