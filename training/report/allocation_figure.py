@@ -52,14 +52,17 @@ def allocation_figure(report: Report, width: float) -> Any:
 def _samples(axes: Any, table: Sequence[Mapping[str, Any]], report: Report, small: float) -> None:
     budgets = [row["budget"] for row in table]
     n_bands = len(table[0]["mean_samples_per_band"])
+    high = _rises_early([row["mean_samples_per_band"] for row in table])
     for band in range(n_bands):
         part = band / max(n_bands - 1, 1)
         shade = (0.15 + 0.7 * part, 0.25, 0.75 - 0.6 * part)
         values = [row["mean_samples_per_band"][band] for row in table]
         axes.plot(budgets, values, "o-", color=shade, markersize=3.5, linewidth=1.4)
         if band in (0, n_bands - 1):
-            name, place = ("easiest fifth", 0.97) if band == 0 else ("hardest fifth", 0.97 - _LINE)
-            axes.text(0.03, place, name, transform=axes.transAxes, va="top", color=shade, fontsize=small)
+            name, line = ("easiest fifth", 0.0) if band == 0 else ("hardest fifth", _LINE)
+            place, side = ((0.97, 0.03 + _LINE - line), "right") if high else ((0.03, 0.97 - line), "left")
+            where = {"va": "bottom" if high else "top", "ha": side, "transform": axes.transAxes}
+            axes.text(*place, name, color=shade, fontsize=small, **where)
     axes.set_xscale("log")
     axes.set_yscale("log")
     plain_numbers(axes.xaxis, _apart(budgets))
@@ -69,6 +72,13 @@ def _samples(axes: Any, table: Sequence[Mapping[str, Any]], report: Report, smal
     axes.set_ylabel("mean samples", fontsize=small)
     axes.set_title(fill(_title_of_samples(table), 42), fontsize=small + 0.5, loc="left")
     axes.grid(alpha=0.25)
+
+
+def _rises_early(samples: Sequence[Sequence[float]]) -> bool:
+    """Return whether lines fill the upper left corner, so that words stand in the lower right one."""
+    least, most = min(map(min, samples)), max(map(max, samples))
+    early = max(map(max, samples[: (len(samples) + 1) // 2]))
+    return early**3 > least * most**2
 
 
 def _kinds(axes: Any, table: Sequence[Mapping[str, Any]], report: Report, small: float) -> None:

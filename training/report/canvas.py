@@ -103,13 +103,13 @@ def plain_numbers(axis: Any, ticks: Iterable[float] | None = None) -> None:
 
 
 def plain(value: float) -> str:
-    """Return a number in three digits, without an exponent where people would write none.
+    """Return a number in three digits, two below .01, without an exponent where people would write none.
 
     Examples
     --------
     >>> [plain(value) for value in (12345.6, 72.4, 0.5, 2.31e-5)]
-    ['12,300', '72.4', '0.5', '2.31e-05']
+    ['12,300', '72.4', '0.5', '2.3e-05']
     """
     if abs(value) >= 1000:
         return f"{float(f'{value:.3g}'):,.0f}"
-    return f"{value:.3g}"
+    return f"{value:.3g}" if abs(value) >= 0.01 else f"{value:.2g}"

@@ -81,10 +81,10 @@ def amount(value: float, unit: str) -> str:
 
 
 def number(value: float) -> str:
-    """Four significant digits, thousands separated, exponents only beyond a billion."""
+    """Four significant digits, thousands separated, exponents only beyond a billion or below 1e-4."""
     if value != value:
         return "–"
-    if abs(value) >= 1e9 or 0 < abs(value) < 1e-3:
+    if abs(value) >= 1e9 or 0 < abs(value) < 1e-4:
         return f"{value:.3e}"
     if abs(value) >= 1000:
         return f"{value:,.0f}"

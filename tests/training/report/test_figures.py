@@ -109,6 +109,22 @@ def test_who_gets_what_has_readable_ticks_and_speaking_titles(report: Report) ->
     assert len(right.containers) <= 7
 
 
+@pytest.mark.parametrize(("early", "side"), [(1.0, "left"), (6.0, "right")])
+def test_words_of_who_gets_what_stand_where_no_line_is(report: Report, early: float, side: str) -> None:
+    samples = [(1.0, 1.0), (early, early + 0.2), (early, early), (6.0, 6.0), (6.0, 6.0)]
+    kinds = report.bands["allocations"][0]["share"]
+    table = [
+        {"budget": 1e-4 * 5**at, "mean_samples_per_band": list(each), "share": kinds}
+        for at, each in enumerate(samples)
+    ]
+    left, _ = allocation_figure(replace(report, bands={**report.bands, "allocations": table}), 7.0).axes
+    assert {text.get_ha() for text in left.texts} == {side}
+    left.figure.canvas.draw()
+    lines = [line.get_path().transformed(left.transData) for line in left.lines]
+    boxes = [text.get_window_extent() for text in left.texts]
+    assert not any(line.intersects_bbox(box, filled=False) for line in lines for box in boxes)
+
+
 def test_a_short_logarithmic_axis_has_numbers_enough_to_read_it() -> None:
     axes = new_figure(4, 3).add_subplot()
     axes.plot([1, 2], [1.0, 1.8])
