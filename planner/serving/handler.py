@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from difficulty.errors import BackendError, InvalidBudgetError, InvalidInputError, VerifierError
+from difficulty.errors import BackendError, InvalidInputError, VerifierError
 from difficulty.logger import logger_of
 from planner.serving.body import read_object
 from planner.serving.description import openapi, page
@@ -98,13 +98,11 @@ class Handler:
             answer = await self._answer(call, request_id, seen)
         except Refusal as refusal:
             answer = refusal.answer()
-        except InvalidBudgetError as error:
-            answer = Refusal(402, str(error), param="planner", code="budget_too_small").answer()
         except InvalidInputError as error:
-            answer = Refusal(400, str(error)).answer()
+            answer = Refusal.of(error).answer()
         except (BackendError, VerifierError) as error:
             _LOG.warning("request %s failed: %s", request_id, type(error).__name__)
-            answer = Refusal(502, "the upstream failed", code=type(error).__name__).answer()
+            answer = Refusal.of(error).answer()
         except BaseException:
             seen.status = _GONE
             self._end(seen, request_id, started)

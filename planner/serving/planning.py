@@ -190,7 +190,7 @@ class Planning:
             return self._one(plan, prompt, self.selecting.why_not)
         course = self.selecting.chosen(course)
         lacking = sorted(set(Follow(course=course).verifiers) - self.scorers)
-        if lacking and course.n > 1:
+        if lacking:
             return self._one(plan, prompt, f"nothing here scores samples by {', '.join(lacking)}")
         reason = ""
         if course.n > most:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from difficulty.errors import InvalidBudgetError, InvalidInputError, PlannerError
 from planner.serving.exchange import Answer, json_answer
 
 _TYPES: Final = {
@@ -60,6 +61,15 @@ class Refusal(Exception):
         self.status, self.message, self.param, self.code = status, message, param, code
         self.retry_after = retry_after
         super().__init__(message)
+
+    @classmethod
+    def of(cls, error: PlannerError) -> Refusal:
+        """Return the refusal of a request that met an error, its client's to mend or the upstream's."""
+        if isinstance(error, InvalidBudgetError):
+            return cls(402, str(error), param="planner", code="budget_too_small")
+        if isinstance(error, InvalidInputError):
+            return cls(400, str(error))
+        return cls(502, "the upstream failed", code=type(error).__name__)
 
     @property
     def unsent(self) -> bool:

@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from difficulty.errors import BackendError, InvalidInputError, VerifierError
 from planner.backends.openai.nested import merged
 from planner.drivers.thinking import IGNORED, is_exceeded
 from planner.ports.ports import SampleRequest
@@ -182,9 +183,9 @@ class Work:
                 return writer.events(await self.drawn())
             except WindowSpent:
                 return writer.failed(SPENT) if writer.begun() else await self._passed(writer)
-            except Refusal as refusal:
+            except (Refusal, InvalidInputError, BackendError, VerifierError) as error:
                 # The status has been sent: an error is an event, and the stream ends.
-                return writer.failed(refusal)
+                return writer.failed(error if isinstance(error, Refusal) else Refusal.of(error))
 
         headers = (*_EVENTS, ("x-planner-plan-id", planned.id), ("x-planner-unit", planned.plan.unit))
         work = asyncio.create_task(events())

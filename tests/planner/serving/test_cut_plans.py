@@ -10,7 +10,7 @@ from conftest import Trained
 from scripted_upstream import ScriptedUpstream
 from serving_bed import chat, serving
 
-from difficulty.errors import UnknownGeneratorError
+from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.prompt import Prompt
 from planner.answers.rules import LastNumber
 from planner.planner import Planner
@@ -135,3 +135,31 @@ async def test_replies_headers_and_metrics_tell_of_the_one_sample_that_is_drawn(
     assert sums[expected] == TOKENS
     accuracy = 'planner_drift_total{route="*",what="expected_accuracy"}'
     assert sums[accuracy] == pytest.approx(told["expected_accuracy"])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_course_that_a_checker_ends_is_one_sample_where_nothing_checks(
+    tmp_path: Path, stream: bool
+) -> None:
+    """Also where it is of one sample, which a checker would have had to accept."""
+    planner = Planner.untrained(["tiny"], objective="coverage", output_tokens_per_sample=TOKENS)
+    planner.bundle.save(tmp_path / "policy")
+    for price in (1.0, 1e-6):
+        async with ScriptedUpstream() as up, serving(up, bundle=str(tmp_path / "policy"), price=price) as bed:
+            got = await bed.ask(chat(stream=stream))
+        assert (got.status, got.text, len(up.asked)) == (200, "answer: 42", 1)
+
+
+async def test_what_cannot_be_carried_out_ends_a_stream_with_an_event(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise InvalidInputError("this cannot be meant")
+
+    monkeypatch.setattr("planner.serving.carrying.run_plans", refused)
+    async with ScriptedUpstream() as up, serving(up) as bed:
+        streamed, whole = await bed.ask(chat(stream=True)), await bed.ask(chat())
+    (event,) = streamed.events
+    assert whole.status == 400
+    assert event == whole.json
+    assert event["error"]["message"] == "this cannot be meant"
