@@ -72,6 +72,7 @@ def build_tokenizer(*, instructions: tuple[str, ...] = ()) -> Any:
         eos_token="<eos>",
         chat_template=CHAT_TEMPLATE,
         model_max_length=1024,
+        model_input_names=["input_ids", "attention_mask"],
         clean_up_tokenization_spaces=False,
         additional_special_tokens=["<user>", "<assistant>"],
     )
