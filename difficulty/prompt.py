@@ -37,8 +37,8 @@ class Prompt:
     Raises
     ------
     InvalidPromptError
-        When `text` is empty or blank, when neither an id nor content is given, when a text is not Unicode, or
-        when `prompt_tokens` is no whole number of at least 0.
+        When a field is of another type, when `text` is empty or blank, when neither an id nor content is
+        given, when a text is not Unicode, or when `prompt_tokens` is no whole number of at least 0.
 
     Examples
     --------
@@ -54,6 +54,15 @@ class Prompt:
     prompt_tokens: int | None = None
 
     def __post_init__(self) -> None:
+        for name in ("id", "group", "text", "gold"):
+            value = getattr(self, name)
+            if not isinstance(value, str) and (value is not None or name in ("id", "group")):
+                raise InvalidPromptError(f"the {name} of a prompt must be a string, got {value!r}")
+        if not all(isinstance(one, Mapping) for one in self.messages):
+            raise InvalidPromptError(
+                'messages of a prompt must be a sequence such as [{"role": "user", "content": "6 * 7?"}], '
+                f"got {self.messages!r}"
+            )
         if self.text is not None and not self.text.strip():
             raise InvalidPromptError(f"prompt {self.id!r} is empty; give it a text or leave it out")
         if self.prompt_tokens is not None:
@@ -96,16 +105,22 @@ def as_prompts(prompts: Iterable[Prompt | str]) -> tuple[Prompt, ...]:
     Raises
     ------
     InvalidPromptError
-        When `prompts` is one string, an element is neither string nor `Prompt`, is empty, or two `Prompt`
-        share an id.
+        When `prompts` is a single one or a table, an element is neither string nor `Prompt`, is empty, or
+        two `Prompt` share an id.
 
     Examples
     --------
     >>> [prompt.text for prompt in as_prompts(["What is 6 times 7?"])]
     ['What is 6 times 7?']
     """
-    if isinstance(prompts, str):
-        raise InvalidPromptError("prompts must be a sequence of prompts, not one string; write [prompt]")
+    if isinstance(prompts, (str, Prompt)):
+        one = "string" if isinstance(prompts, str) else "prompt"
+        raise InvalidPromptError(f"prompts must be a sequence of prompts, not one {one}; write [prompt]")
+    if not isinstance(prompts, Iterable) or isinstance(prompts, Mapping) or hasattr(prompts, "columns"):
+        raise InvalidPromptError(
+            f"prompts must be a sequence of prompts, got {type(prompts).__name__}; of a table, give the "
+            "column of prompts"
+        )
     result: list[Prompt] = []
     seen: dict[str, int] = {}
     for index, item in enumerate(prompts):

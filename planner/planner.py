@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from difficulty.arguments import check_whole
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.belief.reference_prompts import Belief
-from difficulty.errors import InvalidBudgetError
+from difficulty.errors import InvalidBudgetError, InvalidInputError
 from difficulty.generator import Generator
 from difficulty.logger import logger_of
 from difficulty.prompt import Prompt, as_prompts
@@ -333,6 +333,11 @@ class Planner:
             max_rounds=max_rounds,
             seed=seed,
         )
+        if not callable(getattr(backend, "sample", None)):
+            raise InvalidInputError(
+                "backend must have a method `sample`, as OpenAIBackend(base_url=...) has; "
+                f"got {type(backend).__name__}"
+            )
         reading, asked = self._preparer.read(batch, asked)
         budget, max_per_prompt = asked.budget, asked.max_per_prompt
         ready = self._preparer.batch(batch, asked)

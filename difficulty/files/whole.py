@@ -86,7 +86,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     if path.exists() and not path.is_file():
         yield path
         return
-    target = path.resolve()  # a link stays, and points to what is new
+    target = Path(os.path.realpath(path))  # a link stays, and points to what is new; one in a circle goes
     part = target.with_name(f".{os.getpid()}.{target.name}")
     try:
         yield part

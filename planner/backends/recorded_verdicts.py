@@ -58,17 +58,20 @@ class RecordedVerdicts:
     def grade(self, prompt: Prompt, answer: str | None) -> bool | None:
         """Return whether most samples with this answer were right; else what `otherwise` says.
 
-        No answer is wrong, unless samples without one were right: then the log holds no answers.
+        No answer is wrong, unless samples without one were right: then the log holds no answers. Where it
+        holds none at all, `otherwise` says so of what was not found in texts, and without texts nobody.
         """
         judged = [
-            (sample.answer, sample.correct)
+            sample
             for name in self.replay.log.generators
             for sample in self.replay.log.samples(prompt.id, name)
             if sample.correct is not None
         ]
-        same = [right for given, right in judged if given == answer]
+        same = [bool(sample.correct) for sample in judged if sample.answer == answer]
         if answer is None and judged:
-            return None if any(same) else False
+            if self.replay.has_answers:
+                return None if any(same) else False
+            return self.otherwise.grade(prompt, answer) if any(sample.text for sample in judged) else None
         if not same or 2 * sum(same) == len(same):
             return self.otherwise.grade(prompt, answer)
         return 2 * sum(same) > len(same)

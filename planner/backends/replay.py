@@ -117,7 +117,7 @@ class ReplayBackend:
                 "the log holds no single samples, only counts of them, so that nothing can be drawn from it; "
                 "give a log with samples, or a live backend"
             )
-        self.log = log
+        self.log, self.has_answers = log, log.has_answers
         self._seed = seed
         self._texts = texts
         self._rows = {prompt.id: row for row, prompt in enumerate(log.prompts)}

@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -231,5 +230,7 @@ class BackendSpec:
             if not key:
                 raise InvalidInputError(f"the environment variable {self.key_variable} is not set")
             return key
-        host = urlsplit(self.base_url or "").hostname
+        from planner.backends.openai.base_url import split_base_url
+
+        host = split_base_url(self.base_url or "").hostname
         return os.environ.get(_OPENAI_KEY if host == _OPENAI_HOST else _KEY) or None

@@ -28,6 +28,8 @@ from policies.course.strategies import TRAITS, StrategyName, strategies_of_kind
 
 # Runs of strategies get seeds far from those of independent samples, whose draws they would repeat otherwise.
 _RUN_SEEDS: Final = 1_000_003
+# What is still to be drawn is kept in memory.
+_MOST_PIECES: Final = 10_000_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -200,6 +202,12 @@ class CollectPlan:
         for name, generator in self.generators.items():
             if name != generator.name:
                 raise InvalidInputError(f"generators[{name!r}] has the name {generator.name!r}")
+        n_runs = sum(recording.runs for recording in self.recordings)
+        if (n := len(self.prompts) * len(self.generators) * n_runs) > _MOST_PIECES:
+            raise InvalidInputError(
+                f"a collection has at most {_MOST_PIECES:,} pieces (prompts x generators x runs), got {n:,}; "
+                "record fewer runs, or collect in parts"
+            )
         keys = [
             (prompt, name, place, run)
             for prompt in range(len(self.prompts))

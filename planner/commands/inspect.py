@@ -45,7 +45,7 @@ def command(bundle: Path, decisions: Path | None, prompts: Path | None, as_json:
 
     loaded = PolicyBundle.load(bundle)
     if decisions is not None:
-        keep_apart([decisions], [prompts] if prompts else [])
+        keep_apart([decisions], [bundle, *([prompts] if prompts else [])])
         _write_decisions(loaded, decisions, prompts)
     elif prompts is not None:
         raise click.UsageError("--prompts goes with --decisions")

@@ -96,7 +96,7 @@ def command(
         raise click.UsageError(f"--out-format {out_format} goes with --out")
     if models and out_format != "openai-batch":
         raise click.UsageError("--model goes with --out-format openai-batch")
-    keep_apart([out] if out else [], [prompts])
+    keep_apart([out] if out else [], [bundle, prompts])
     from planner.collection.tasks import read_tasks
     from planner.planner import Planner
     from policies.plan.wire import plan_to_json

@@ -29,6 +29,7 @@ from planner.commands.terminal.options import (
     FILE_TO_WRITE,
     as_json,
     bundle_argument,
+    keep_apart,
     seed_option,
 )
 from planner.commands.terminal.terminal import note, print_json
@@ -128,6 +129,8 @@ def command(
     journal = run_log or out.with_name(out.name + ".requests")
     if out.exists() and not journal.exists():
         raise InvalidInputError(f"{out} exists and is complete; take another output or remove it")
+    read = (bundle, Path(prompts), *([plan_file] if plan_file else ()), Path(backend.values["log"] or ""))
+    keep_apart([out, journal], read)
     planner = Planner.load(bundle)
     if plan_file is not None and asking.plans_anew:
         raise click.UsageError(
@@ -188,7 +191,10 @@ def _plans_of(file: Path, prompts: Sequence[Prompt], unit: str | None) -> list[A
     """Return the plans of a file in the order of the prompts."""
     from policies.plan.wire import read_plans
 
-    by_id = {plan.prompt_id: plan for plan in read_plans(file)}
+    by_id: dict[str, AllocationPlan] = {}
+    for plan in read_plans(file):
+        if by_id.setdefault(plan.prompt_id, plan) is not plan:
+            raise InvalidInputError(f"{file} has two plans for {plan.prompt_id!r}; keep one of them")
     missing = [prompt.id for prompt in prompts if prompt.id not in by_id]
     if missing or not prompts:
         raise InvalidInputError(
@@ -218,10 +224,11 @@ class _Told:
         came = [one for one in outcome.candidates if one.status == "ok"]
         self._n_unread += bool(came) and all(one.answer is None for one in came)
         if self._n_done == self._n_unread == _FIRST:
-            note(
-                f"no answer was found in any sample of the first {_FIRST} prompts; one ends with "
-                f"{came[-1].text[-_END:]!r}: see --extract"
+            text = came[-1].text
+            why = (
+                f"one ends with {text[-_END:]!r}: see --extract" if text else "the last one is an empty text"
             )
+            note(f"no answer was found in any sample of the first {_FIRST} prompts; {why}")
 
 
 def _write(out: Path, outcomes: Sequence[Outcome]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from os import PathLike
 from typing import Any, NamedTuple
 
-from difficulty.errors import require
+from difficulty.errors import InvalidInputError, require
 
 
 class LocalModel(NamedTuple):
@@ -39,13 +39,21 @@ def load_model(
     ------
     MissingDependencyError
         When torch or transformers is not installed.
+    InvalidInputError
+        When there is no such model, or its files are damaged.
     """
     torch, transformers = require("torch", extra="local"), require("transformers", extra="local")
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    model = getattr(transformers, kind).from_pretrained(
-        path,
-        dtype=torch.float32 if place == "cpu" else torch.bfloat16,
-        trust_remote_code=trust_remote_code,
-        use_safetensors=True,
-    )
-    return LocalModel(model.to(place).eval(), transformers.AutoTokenizer.from_pretrained(path))
+    try:
+        model = getattr(transformers, kind).from_pretrained(
+            path,
+            dtype=torch.float32 if place == "cpu" else torch.bfloat16,
+            trust_remote_code=trust_remote_code,
+            use_safetensors=True,
+        )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+    except (OSError, ValueError) as error:
+        raise InvalidInputError(
+            f"no model can be loaded from {str(path)!r}; give its folder or its name on the hub: {error}"
+        ) from error
+    return LocalModel(model.to(place).eval(), tokenizer)

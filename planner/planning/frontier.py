@@ -49,5 +49,5 @@ def frontier_of(menu: Menu, policy: CoursePolicy, *, n_points: int) -> list[Fron
             low, high = telling.mean_interval(menu.told[:, at], menu.familiarity)
             ends = low + telling.origin, high + telling.origin
             points.append(FrontierPoint(float(cost[at]), float(value[at]), price, ends))
-    kept = np.unique(np.linspace(0, len(points) - 1, n_points).round().astype(int))
+    kept = np.unique(np.linspace(0, len(points) - 1, min(n_points, len(points))).round().astype(int))
     return [points[at] for at in kept]

@@ -42,8 +42,8 @@ class RunSummary:
     n_hard, n_unsolvable : int
         Prompts whose answer was withheld: those that more samples may help, and those that no budget is
         expected to.
-    n_samples, n_silent : int
-        Samples that came, and those of them in which no answer was found.
+    n_samples, n_silent, n_empty : int
+        Samples that came, those of them in which no answer was found, and those that are empty texts.
     """
 
     n_prompts: int
@@ -64,6 +64,7 @@ class RunSummary:
     n_unsolvable: int = 0
     n_samples: int = 0
     n_silent: int = 0
+    n_empty: int = 0
 
 
 def summarise(
@@ -104,6 +105,7 @@ def summarise(
         n_unsolvable=sum(outcome.verdict == "unsolvable" for outcome in outcomes),
         n_samples=len(came),
         n_silent=sum(one.answer is None for one in came),
+        n_empty=sum(not one.text for one in came),
     )
 
 

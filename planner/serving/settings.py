@@ -10,12 +10,12 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 
 from difficulty.arguments import check_number
 from difficulty.errors import InvalidInputError
+from planner.backends.openai.base_url import split_base_url
 from planner.backends.openai.nested import check_fields
 from planner.serving.route_settings import RouteSettings
 
@@ -98,11 +98,7 @@ class UpstreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         if not self.base_urls:
             raise InvalidInputError("an upstream needs at least one address in base_urls")
         for url in self.base_urls:
-            address = urlsplit(url)
-            if address.scheme not in ("http", "https") or not address.hostname or address.username:
-                raise InvalidInputError(
-                    "base_urls must look like http://127.0.0.1:8000/v1, without credentials"
-                )
+            split_base_url(url, name="base_urls")
         if not self.timeout_seconds > 0 or self.max_concurrency < 1 or self.max_retries < 0:
             raise InvalidInputError(
                 "timeout_seconds must be above 0, max_concurrency at least 1 and max_retries at least 0"

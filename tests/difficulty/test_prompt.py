@@ -27,3 +27,19 @@ def test_whole_characters_are_not() -> None:
 def test_tokens_that_are_no_count_are_refused(tokens: object) -> None:
     with pytest.raises(InvalidPromptError, match="prompt_tokens of a prompt must be at least 0"):
         Prompt(text="What?", prompt_tokens=tokens)  # type: ignore[arg-type]  # what a user may write
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"id": 7, "text": "x"},
+        {"text": 7},
+        {"text": "x", "gold": 7},
+        {"text": "x", "group": None},
+        {"messages": "x"},
+        {"messages": ["x"]},
+    ],
+)
+def test_fields_of_another_type_are_refused(given: dict[str, object]) -> None:
+    with pytest.raises(InvalidPromptError, match="of a prompt must be"):
+        Prompt(**given)  # type: ignore[arg-type]  # what a user may write

@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from planned_texts import mean_value, texts, total
 
-from difficulty.errors import InvalidBudgetError, InvalidPromptError
+from difficulty.errors import InvalidBudgetError, InvalidInputError, InvalidPromptError
 from difficulty.prompt import Prompt
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.planner import Planner
@@ -226,6 +227,27 @@ def test_empty_and_repeated_prompts_are_refused(planner: Planner) -> None:
         planner.plan([Prompt(id="a", text="x"), Prompt(id="a", text="y")], price=0.1)
     with pytest.raises(InvalidPromptError, match="not one string"):
         planner.plan("one string", price=0.1)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "words"),
+    [
+        (Prompt(text="6 * 7?"), "not one prompt"),
+        (None, "got NoneType"),
+        (7, "got int"),
+        ({"6 * 7?": "42"}, "the column of prompts"),
+        (pandas.DataFrame({"prompt": ["6 * 7?"]}), "the column of prompts"),
+    ],
+)
+def test_what_holds_no_prompts_is_refused(planner: Planner, prompts: Any, words: str) -> None:
+    with pytest.raises(InvalidPromptError, match=words):
+        planner.plan(prompts, price=0.1)
+
+
+@pytest.mark.parametrize("backend", [None, "openai", Planner])
+def test_what_is_no_backend_is_refused(planner: Planner, backend: Any) -> None:
+    with pytest.raises(InvalidInputError, match="must have a method `sample`"):
+        planner.run(["6 * 7?"], budget=Budget(limit=4, unit="samples"), backend=backend)
 
 
 @SHARED

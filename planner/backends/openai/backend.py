@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from difficulty.errors import InvalidInputError
 from planner.backends.openai.asking import Asking, Server
+from planner.backends.openai.base_url import split_base_url
 from planner.backends.openai.client import Line
 from planner.backends.openai.learning import Findings, ServerTraits
 from planner.backends.openai.nested import check_fields
@@ -102,9 +103,7 @@ class OpenAIBackend:
         max_retries: int = 4,
         timeout_seconds: float = 600.0,
     ) -> None:
-        address = urlsplit(base_url)
-        if address.scheme not in ("http", "https") or not address.hostname or address.username is not None:
-            raise InvalidInputError("base_url must look like http://127.0.0.1:8000/v1, no credentials")
+        split_base_url(base_url)
         if max_concurrency < 1 or max_retries < 0 or not timeout_seconds > 0:
             raise InvalidInputError("max_concurrency must be >= 1, max_retries >= 0 and timeout_seconds > 0")
         if api_key is not None and not (api_key.isascii() and api_key.isprintable()):

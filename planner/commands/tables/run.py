@@ -42,8 +42,9 @@ def print_run(summary: RunSummary, out: Path, journal: Path | None) -> None:
     told = f"; withheld {withheld}: {summary.n_hard} hard, {summary.n_unsolvable} unsolvable at any budget"
     table.add_row("answered", f"{summary.n_answered} of {summary.n_prompts}" + (told if withheld else ""))
     if summary.n_silent > _SILENT * summary.n_samples:
-        told = f"none was found in {summary.n_silent:,} of {summary.n_samples:,} samples: see --extract"
-        table.add_row("answers", told)
+        told = f"none was found in {summary.n_silent:,} of {summary.n_samples:,} samples"
+        empty = ": all of these are empty texts (a log may record neither texts nor answers)"
+        table.add_row("answers", told + (empty if summary.n_empty >= summary.n_silent else ": see --extract"))
     unit = summary.unit.replace("_", " ")
     table.add_row("cost", f"{number(summary.cost)} {unit}; expected {number(summary.expected_cost)}")
     stopped = {_WHY.get(reason, reason): n for reason, n in summary.stop_reasons.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import wraps
+from os.path import realpath
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -64,7 +65,9 @@ figures_option: Final[Decorator] = click.option(
     multiple=True,
     help="Types of file of the figures, beside PNG.",
 )
-seed_option: Final[Decorator] = click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed.")
+seed_option: Final[Decorator] = click.option(
+    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Seed."
+)
 
 
 def bootstrap_option(n_replicates: int = 2000) -> Decorator:
@@ -72,7 +75,7 @@ def bootstrap_option(n_replicates: int = 2000) -> Decorator:
     return click.option(
         "--bootstrap",
         "n_bootstrap",
-        type=click.IntRange(min=100),
+        type=click.IntRange(100, 1_000_000),
         default=n_replicates,
         help="Replicates of the paired bootstrap over prompts.",
     )
@@ -125,16 +128,19 @@ def fields_of(kind: type[Any]) -> Callable[[dict[str, Any]], Any]:
 
 
 def keep_apart(outputs: Sequence[Path], inputs: Sequence[Path] = ()) -> None:
-    """Refuse outputs that would take the place of an input, or of one another.
+    """Refuse outputs that would take the place of an input, or of one another, or stand in a bundle.
 
     Raises
     ------
     click.UsageError
-        When two of the names are one file.
+        When two of the names are one file, or an input is a folder that an output would be written into.
     """
-    read = {path.resolve(): path for path in inputs}
+    read = {Path(realpath(path)) for path in inputs}
     for number, out in enumerate(outputs):
-        if out.resolve() in read:
+        place = Path(realpath(out))
+        if place in read:
             raise click.UsageError(f"{out} is read here, and writing would lose it: name another file")
-        if out.resolve() in {other.resolve() for other in outputs[:number]}:
+        if place.parent in read:
+            raise click.UsageError(f"{out.parent} is a bundle, and holds nothing else: name another file")
+        if place in {Path(realpath(other)) for other in outputs[:number]}:
             raise click.UsageError(f"{out} is given for two outputs: name another file for one of them")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -254,3 +255,103 @@ def test_a_replay_without_a_log_names_the_option(
     run = ["run", str(bundle), str(log), "--budget", "600", "--out", str(tmp_path / "out.jsonl")]
     assert main([*run, "--backend", "replay"]) == 2
     assert "the replay backend needs --log" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["plan", "policy", "log.jsonl", "--budget", "600", "--out", "policy/manifest.json"], "is a bundle"),
+        (["inspect", "policy", "--decisions", "policy/table.csv"], "is a bundle"),
+        (["run", "policy", "log.jsonl", "--out", "policy/out.jsonl"], "is a bundle"),
+        (["run", "policy", "log.jsonl", "--out", "out.jsonl", "--run-log", "out.jsonl"], "for two outputs"),
+        (["run", "policy", "log.jsonl", "--out", "out.jsonl", "--run-log", "log.jsonl"], "is read here"),
+    ],
+)
+def test_no_output_stands_in_a_bundle_or_is_two_at_once(
+    command: list[str],
+    words: str,
+    log: Path,
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "log.jsonl").write_bytes(log.read_bytes())
+    (tmp_path / "policy").symlink_to(bundle)
+    monkeypatch.chdir(tmp_path)
+    before = {path.name: path.read_bytes() for path in bundle.iterdir()}
+    replayed = ["--budget", "600", "--backend", "replay", "--log", "log.jsonl"]
+    assert main([*command, *(replayed if command[0] == "run" else [])]) == 2
+    assert words in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in bundle.iterdir()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl", "policy"]
+
+
+def test_a_link_in_a_circle_is_written_over(bundle: Path, log: Path, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert main(["plan", str(bundle), str(log), "--budget", "600", "--out", str(tmp_path / "loop")]) == 0
+    assert len((tmp_path / "loop").read_text().splitlines()) == 60
+
+
+def test_numbers_without_measure_are_refused_at_once(
+    bundle: Path, log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    huge, out = str(10**30), str(tmp_path / "out")
+    for command in (
+        ["train", str(log), "--out", out, "--seed", huge],
+        ["evaluate", str(bundle), str(log), "--out", out, "--bootstrap", huge],
+        ["savings", str(log), "--bootstrap", huge],
+    ):
+        assert main(command) == 2
+        assert "not in the range" in capsys.readouterr().err
+    collect = [
+        "collect",
+        str(log),
+        "--backend",
+        "replay",
+        "--log",
+        str(log),
+        "--out",
+        f"{out}.jsonl",
+        "--yes",
+    ]
+    assert main([*collect, "--strategy", "beam_search", "--runs", huge]) == 2
+    assert "at most 10,000,000 pieces" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_frontier_has_no_more_points_than_there_are(
+    bundle: Path, log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frontier = ["frontier", str(bundle), str(log), "--json"]
+    assert main([*frontier, "--points", "1000"]) == 0
+    every = capsys.readouterr().out
+    assert main([*frontier, "--points", str(10**30)]) == 0
+    assert capsys.readouterr().out == every
+
+
+def test_a_log_without_answers_and_texts_grades_nothing_and_needs_no_extraction(
+    bundle: Path, log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    for line in lines[1:]:
+        for sample in line["samples"]:
+            sample.pop("answer", None)
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    run = ["run", str(bundle), str(log), "--budget", "600", "--backend", "replay"]
+    run += ["--log", str(tmp_path / "log.jsonl")]
+    assert main([*run, "--out", str(tmp_path / "out.jsonl")]) == 1
+    shown, noted = capsys.readouterr()
+    assert "accuracy  not known" in shown and "neither texts nor answers" in " ".join(shown.split())
+    assert "--extract" not in shown + noted
+
+
+def test_two_plans_of_one_prompt_are_refused(
+    bundle: Path, log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plans, out = tmp_path / "plans.jsonl", tmp_path / "out.jsonl"
+    assert main(["plan", str(bundle), str(log), "--budget", "600", "--out", str(plans)]) == 0
+    plans.write_text(plans.read_text() + plans.read_text().splitlines()[0] + "\n")
+    run = ["run", str(bundle), str(log), "--plans", str(plans), "--backend", "replay", "--log", str(log)]
+    assert main([*run, "--out", str(out)]) == 2
+    assert "has two plans for" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tiny_model import tiny_model, tiny_tokenizer, torch
 
+from difficulty.errors import InvalidInputError
 from planner.files.models import load_model
 
 
@@ -23,5 +24,14 @@ def test_weights_that_could_execute_are_not_read(tmp_path: Path) -> None:
     tiny_model().save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").unlink()
     torch.save(tiny_model().state_dict(), tmp_path / "pytorch_model.bin")
-    with pytest.raises(OSError, match="safetensors"):
+    with pytest.raises(InvalidInputError, match="safetensors"):
         load_model(tmp_path, "AutoModelForCausalLM", device="cpu")
+
+
+@pytest.mark.parametrize("config", [None, "", '{"model_type": "nobody-made-this"}'])
+def test_what_is_no_model_is_refused_with_its_name(config: str | None, tmp_path: Path) -> None:
+    if config is not None:
+        (tmp_path / "config.json").write_text(config)
+    with pytest.raises(InvalidInputError, match="give its folder") as refused:
+        load_model(tmp_path, "AutoModelForCausalLM", device="cpu")
+    assert str(tmp_path) in str(refused.value)
