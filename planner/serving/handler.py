@@ -41,6 +41,7 @@ _METHODS: Final = ("GET", "HEAD", "POST", "DELETE")
 _OPEN: Final = ("/health", "/ready", "/openapi.json", "/docs")
 # What servers note where the client went away before its answer.
 _GONE: Final = 499
+_LINE_ENDS: Final = frozenset("\r\n\0")
 _ID: Final = re.compile(r"[\w.:-]{1,128}")
 
 
@@ -133,6 +134,9 @@ class Handler:
         )  # fmt: skip
 
     async def _answer(self, call: Call, request_id: str, seen: Seen) -> Answer:
+        for name, value in call.headers.items():
+            if not _LINE_ENDS.isdisjoint(value):  # a client in process may send what no socket takes
+                raise Refusal(400, f"the header {name} holds a line break; is it a key that a file ends in?")
         if call.path in _OPEN:
             return self._told(call)
         client = self._doors.client(call)

@@ -69,4 +69,6 @@ def nothing(outcome: Outcome) -> Refusal:
     kinds = {error.kind for error in outcome.errors}
     if kinds and kinds <= {"RetryableBackendError", "ConnectionError", "TimeoutError"}:
         return Refusal(503, "the upstream does not answer; try again later", code="upstream_unavailable")
-    return Refusal(502, "the upstream gave no usable answer", code="upstream_error")
+    replies = [error.reason for error in outcome.errors if error.kind == "InvalidResponseError"]
+    why = f": {replies[-1]}" if replies else ""
+    return Refusal(502, f"the upstream gave no usable answer{why}", code="upstream_error")

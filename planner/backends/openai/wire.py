@@ -28,6 +28,7 @@ class _Message(msgspec.Struct, gc=False):
     reasoning_content: Any = None
     reasoning: Any = None
     tool_calls: Any = None
+    refusal: Any = None
 
 
 class _WireChoice(msgspec.Struct, gc=False):
@@ -230,7 +231,8 @@ def _part(wire: _UsualChoice | _OddChoice) -> Part:
     message = wire.delta if wire.message is None else wire.message
     calls: tuple[dict[str, Any], ...] = ()
     try:
-        text, thought = _content(wire.text if message is None else message.content)
+        # A model that refuses may say so beside its content: it is what the model says.
+        text, thought = _content(wire.text if message is None else message.content or message.refusal)
         if message is not None:
             more = message.reasoning_content or message.reasoning
             if more:

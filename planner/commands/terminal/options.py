@@ -140,7 +140,7 @@ def keep_apart(outputs: Sequence[Path], inputs: Sequence[Path] = ()) -> None:
         place = Path(realpath(out))
         if place in read:
             raise click.UsageError(f"{out} is read here, and writing would lose it: name another file")
-        if place.parent in read:
+        if place.parent in read and place.parent.is_dir():
             raise click.UsageError(f"{out.parent} is a bundle, and holds nothing else: name another file")
         if place in {Path(realpath(other)) for other in outputs[:number]}:
             raise click.UsageError(f"{out} is given for two outputs: name another file for one of them")
