@@ -99,6 +99,11 @@ def is_records(cell: Any) -> bool:
 def as_text(value: Any) -> str | None:
     """Return a name, an answer or another text; whole numbers lose the ``.0`` that a table gave them.
 
+    Raises
+    ------
+    InvalidLogError
+        When the cell holds bytes that are no text.
+
     Examples
     --------
     >>> as_text(17.0), as_text("17.0"), as_text(0.5), as_text(float("nan"))
@@ -110,6 +115,11 @@ def as_text(value: Any) -> str | None:
         return str(int(value))
     if isinstance(value, (dict, list)):
         return json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, bytes):  # columns of Parquet that do not say that they are texts
+        try:
+            return value.decode()
+        except UnicodeDecodeError as error:
+            raise InvalidLogError(f"a text is not UTF-8: {str(value)[:60]}") from error
     return str(value)
 
 
@@ -150,7 +160,7 @@ def as_count(value: Any, what: str, *, decimal_comma: bool = False) -> int | Non
     number = as_number(value, what, decimal_comma=decimal_comma)
     if number is None or number < 0:
         return None
-    if not number.is_integer():
+    if isinstance(value, bool) or not number.is_integer():
         raise InvalidLogError(f"{what} must be a whole number, got {value!r}")
     if number > _MOST:
         raise InvalidLogError(f"{what} must be at most 2**53, got {value!r}")

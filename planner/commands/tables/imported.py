@@ -70,7 +70,10 @@ def tell(log: SampleLog) -> None:
     if least != most:
         note(f"ragged: {least} to {most} samples for a prompt and generator")
     if not log.has_tokens:
-        note("not every sample has its tokens; costs can be told in samples only")
+        pools = [log.pool(name) for name in log.generators]
+        n = sum(int(pool.n.sum()) for pool in pools)
+        n_counted = sum(int((pool.output_tokens >= 0).sum()) for pool in pools)
+        note(f"{n - n_counted:,} of {n:,} samples have no tokens; costs can be told in samples only")
     if not log.has_text:
         note("not every prompt has a text; difficulty cannot be read from texts")
 

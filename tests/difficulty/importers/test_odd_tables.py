@@ -345,3 +345,21 @@ def test_tables_of_anything_are_read_or_refused_in_words() -> None:
         except InvalidInputError as error:
             assert str(error).startswith("frame") and len(str(error)) > 20
     assert n_read > 20
+
+
+def test_bytes_are_texts_or_refused(tmp_path: Path) -> None:
+    frame = polars.DataFrame({"prompt": [b"6 * 7?", "Größe?".encode()], "pred": ["42", "7"], "ok": [1, 0]})
+    frame.write_parquet(tmp_path / "bytes.parquet")
+    log = read_table(tmp_path / "bytes.parquet", columns={"correct": "ok"})
+    assert [prompt.text for prompt in log.prompts] == ["6 * 7?", "Größe?"]
+    polars.DataFrame({"prompt": [b"6 * 7?", b"\xff"], "pred": ["42", "7"], "ok": [1, 0]}).write_parquet(
+        tmp_path / "broken.parquet"
+    )
+    with pytest.raises(InvalidLogError, match="line 2: a text is not UTF-8"):
+        read_table(tmp_path / "broken.parquet", columns={"correct": "ok"})
+
+
+def test_truth_is_no_count_of_tokens(tmp_path: Path) -> None:
+    row = {"id": "1", "pred": "4", "correct": 1, "tokens": True}
+    with pytest.raises(InvalidLogError, match="tokens must be a whole number, got True"):
+        read(tmp_path, "table.json", json.dumps([row]))

@@ -36,6 +36,7 @@ def test_a_table_becomes_a_log_and_what_was_taken_is_told(
     assert "  prompt_id      <- qid\n" in told.err and "  correct        <- ok\n" in told.err
     assert "note: not used: seed\n" in told.err
     assert "note: 1 of 9 samples have no verdict\n" in told.err
+    assert "note: 1 of 9 samples have no tokens; costs" in told.err
     assert "note: ragged: 2 to 3 samples" in told.err
     log = SampleLog.read("log.parquet")
     assert log.counts().n_correct.ravel().tolist() == [1, 1, 1, 1] and log.about["files"] == ["r.csv"]
