@@ -52,13 +52,20 @@ def command(
     for point in curve:
         low, high = point.interval
         accuracy = f"{point.expected_accuracy:.3f} [{low:.2f}, {high:.2f}]"
-        table.add_row(f"{point.price:.2g}", accuracy, number(point.expected_cost))
+        each = f"{point.price:.2g}" if len(curve) > 1 else "any"
+        table.add_row(each, accuracy, number(point.expected_cost))
     console = results()
     console.print(table)
     price = curve[len(curve) // 2].price
     most = f": at {price:.2g}, {number(0.01 / price)} more are spent for .01 of {kind}" if price > 0 else ""
-    console.print(f"A price is what one more {one} must bring{most}. Take the row that you would pay for:")
+    told, taken = (
+        f"A price is what one more {one} must bring{most}. Take the row that you would pay for:",
+        "PRICE",
+    )
+    if len(curve) == 1:
+        told, taken = "No plan that costs more is expected to bring more: every price buys the same.", "0"
+    console.print(told)
     console.print(
-        f"planner serve --bundle {bundle} --price PRICE\nplanner plan {bundle} {prompts} --price PRICE",
+        f"planner serve --bundle {bundle} --price {taken}\nplanner plan {bundle} {prompts} --price {taken}",
         soft_wrap=True,
     )

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from difficulty.generator import Generator
+from difficulty.log.sample_log import SampleLog
 from planner.cli import main
 from planner.planner import Planner
 
@@ -35,3 +37,21 @@ def test_prices_are_those_that_plans_keep_to(
     low, high = found["points"][0]["interval"]
     assert f"[{low:.2f}, {high:.2f}]" in told
     assert f"planner serve --bundle {trained.folder} --price PRICE" in told
+
+
+def test_where_every_price_buys_the_same_no_price_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sample = {"answer": "4", "correct": True, "output_tokens": 3}
+    records = [
+        {"prompt_id": f"q{i}", "prompt": f"What is {i * i}?", "generator": "g", "samples": [sample] * 2}
+        for i in range(24)
+    ]
+    log, policy = str(tmp_path / "log.jsonl"), str(tmp_path / "policy")
+    SampleLog.from_records(records, {"g": Generator(name="g")}).write(log)
+    assert main(["train", log, "--out", policy, "--trials", "1", "--test-fraction", "0"]) == 0
+    capsys.readouterr()
+    assert main(["frontier", policy, log]) == 0
+    told = capsys.readouterr().out
+    assert " any " in told and "every price buys the same." in told
+    assert f"planner plan {policy} {log} --price 0" in told and "PRICE" not in told
