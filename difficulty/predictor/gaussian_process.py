@@ -32,6 +32,8 @@ _CLIP: Final = 4.0
 _LEAST_RELEVANCE: Final = 0.1
 _CHUNK_ROWS: Final = 128
 _MAX_ENTRIES: Final = 1 << 26
+# A length below this is no length: distances divided by it would be infinite.
+_LEAST: Final = 1e-100
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,8 +85,10 @@ class GaussianProcess(ArrayRecord):
                 raise InvalidInputError(f"{name} of a Gaussian process must be finite and {shape}")
             if array.size > _MAX_ENTRIES:
                 raise InvalidInputError(f"{name} of a Gaussian process has over {_MAX_ENTRIES:,} entries")
-        if not (np.isfinite(self.reach) and self.reach > 0 and (self.spread > 0).all()):
-            raise InvalidInputError(f"reach and spread of a Gaussian process must be above 0: {self.reach}")
+        if not (np.isfinite(self.reach) and self.reach > _LEAST and (self.spread > _LEAST).all()):
+            raise InvalidInputError(
+                f"reach and spread of a Gaussian process must be above {_LEAST}: {self.reach}"
+            )
 
     def predict(self, features: NDArray[np.floating]) -> FloatArray:
         """Return predicted rates of N prompts with features (N, F), shape (N, G); not clipped to [0, 1]."""

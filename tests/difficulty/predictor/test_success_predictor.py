@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -95,6 +97,16 @@ def test_out_of_fold_processes_are_those_of_the_other_folds() -> None:
     weights = np.linalg.solve(kernel[~held][:, ~held] + noise * np.eye(48), target[~held])
     expected = fitted.process.offset + kernel[held][:, ~held] @ weights
     assert_allclose(fitted.out_of_fold[held], expected, atol=1e-4)
+
+
+def test_lengths_that_distances_cannot_be_divided_by_are_refused() -> None:
+    from difficulty.predictor.gaussian_process import fit_gaussian_process
+
+    features, n, n_correct, folds, _ = planted(n_prompts=60)
+    process = fit_gaussian_process(features, n_correct / n, folds, relevance=np.ones(5), seed=0).process
+    for change in ({"reach": 5e-324}, {"spread": np.full_like(process.spread, 1e-310)}):
+        with pytest.raises(InvalidInputError, match="must be above 1e-100"):
+            replace(process, **change)
 
 
 def test_rates_that_are_missing_follow_the_prompts_level() -> None:
