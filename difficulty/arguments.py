@@ -69,9 +69,14 @@ def _float(value: Real) -> float:
 
 
 def check_whole(
-    name: str, value: object, *, least: int = 0, error: type[InvalidInputError] = InvalidInputError
+    name: str,
+    value: object,
+    *,
+    least: int = 0,
+    most: int | None = None,
+    error: type[InvalidInputError] = InvalidInputError,
 ) -> None:
-    """Refuse what is no whole number from `least` on.
+    """Refuse what is no whole number from `least` to `most`.
 
     Parameters
     ----------
@@ -81,6 +86,8 @@ def check_whole(
         What was given.
     least : int
         The smallest that is allowed.
+    most : int, optional
+        The largest.
     error : type
         What to raise.
 
@@ -90,6 +97,8 @@ def check_whole(
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise error(f"{name} must be at least {least} and a whole number, got {value!r}")
+    if most is not None and int(value) > most:
+        raise error(f"{name} must be at most {most:,}, got {value!r}")
 
 
 def check_choice(

@@ -126,7 +126,7 @@ def train(
     """
     check_log(log)
     check_objective(objective)
-    check_whole("seed", seed)
+    check_whole("seed", seed, most=2**32 - 1)  # what scikit-learn takes
     check_whole("n_trials", n_trials, least=1)
     if reward != "reward" and objective != "reward":
         raise InvalidInputError(

@@ -277,6 +277,7 @@ def test_progress_tells_every_stage_to_its_end_and_by_its_name(
     ("arguments", "message"),
     [
         ({"n_trials": 0}, "n_trials must be at least 1"),
+        ({"seed": 2**32}, "seed must be at most 4,294,967,295"),
         ({"objective": "beauty"}, "objective must be one of"),
         ({"unit": "bananas"}, "unit must be one of"),
     ],
