@@ -1,6 +1,6 @@
 """Read texts as sets of hashed runs of three words, many texts at once, in one spelling.
 
-Case, spaces and most punctuation do not count; numbers and the signs of mathematics do. Hashes are equal in
+Case, spaces and punctuation do not count; numbers and the signs of mathematics do. Hashes are equal in
 every process and on every platform, so that they can be kept in a file. What counts as nearly the same text
 is left to `difficulty.log.near_duplicates` and `difficulty.log.known_texts`.
 """
@@ -23,11 +23,13 @@ _MOST_WORDS: Final = 20_000
 # Texts that are cut into words at a time: their words are Python objects.
 _CHUNK: Final = 4_000
 
-# Languages without spaces are cut into characters.
+# Languages without spaces are cut into characters. What ends sentences or marks speech is no token.
 _TOKEN: Final = re.compile(
-    r"\d+(?:[.,]\d+)*|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\d_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|[^\w\s]|_"
+    r"\d+(?:[.,]\d+)*|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\d_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+"
+    r"|[^\w\s.,;:?\"`¡¿«»“”„‟。、「」『』《》،؛؟।]|_"
 )
-_SILENT: Final = frozenset('.,;:?"`\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}')
+# After a word it ends a sentence; "5!", "n!" and "a != b" are mathematics.
+_EXCLAIMED: Final = re.compile(r"!(?:(?<=[^\W\d_]{2}!)|(?<=[^\W\d_]{2}[\"”»?]!))[!?]*(?!=)")
 _ODD: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -135,7 +137,7 @@ def _in_chunks(contents: Sequence[str | None], content: list[int]) -> Iterator[_
         codes: list[int] = []
         sizes = []
         for text in contents[start : start + _CHUNK]:
-            words = [token for token in _TOKEN.findall(_folded(text or "")) if token not in _SILENT]
+            words = _TOKEN.findall(_folded(text or ""))
             content.append(_hash("\0".join(words)) if words else 0)
             plain = [word for word in words[:_MOST_WORDS] if word[0].isalnum()]
             for word in plain:
@@ -151,7 +153,8 @@ def _in_chunks(contents: Sequence[str | None], content: list[int]) -> Iterator[_
 
 def _folded(text: str) -> str:
     folded = text if text.isascii() else unicodedata.normalize("NFKC", text)
-    return folded.casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    folded = folded.casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    return _EXCLAIMED.sub(" ", folded) if "!" in folded else folded
 
 
 def _hash(word: str) -> int:

@@ -29,6 +29,8 @@ def story(number: int) -> str:
 def test_case_spaces_and_punctuation_do_not_tell_prompts_apart() -> None:
     same = ["Why is the SKY blue?", "why is the sky  blue", "\u201cWhy is the sky blue?\u201d"]
     assert groups([*same, "Why is the sea blue?"]) == ["q0", "q0", "q0", "q3"]
+    assert len(set(groups(["Name a colour.", "Name a colour!", "Name a colour?!", "«Name a colour»"]))) == 1
+    assert len(set(groups(["天空是蓝色的", "天空是蓝色的。", "天空是蓝色的！", "「天空是蓝色的．」"]))) == 1
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,9 @@ def test_case_spaces_and_punctuation_do_not_tell_prompts_apart() -> None:
         ("What is 12 plus 30?", "What is 12 plus 31?"),
         ("(2 + 3) * 4", "2 + (3 * 4)"),
         ("f'(x) at 0", "f(x) at 0"),
+        ("What is 5!?", "What is 5?"),
+        ("Divide n! by k", "Divide n by k"),
+        ("while left != right", "while left = right"),
         ("Who wrote Hamlet?", "Who wrote Faust?"),
         ("天空为什么是蓝色的？", "大海为什么是咸的？"),
     ],
