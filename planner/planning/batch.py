@@ -82,10 +82,7 @@ class Batch:
     def at_price(self) -> list[AllocationPlan]:
         """Return the plans at the one price of the menu."""
         assert self.price is not None
-        return self._written(
-            np.arange(len(self.prompts)),
-            Levelled(np.zeros(len(self.prompts), dtype=np.intp), self.price),
-        )
+        return self.at_levels(Levelled(np.zeros(len(self.prompts), dtype=np.intp), self.price))
 
     def spend(self, budget: float, *, per_prompt: bool = False) -> list[AllocationPlan]:
         """Return the plans that an expected total buys; errors say it as it was given, per prompt or in all.
@@ -95,9 +92,7 @@ class Batch:
         InvalidBudgetError
             When not even the cheapest plans can be paid.
         """
-        return self._written(
-            np.arange(len(self.prompts)), self._spent(slice(None), budget, per_prompt=per_prompt)
-        )
+        return self.at_levels(self._spent(slice(None), budget, per_prompt=per_prompt))
 
     def reach(self, target: float) -> list[AllocationPlan]:
         """Return the cheapest plans that are expected to reach a mean value.
@@ -114,7 +109,7 @@ class Batch:
             prices=self.chooser.policy.prices,
             seed=self.seed,
         )
-        return self._written(np.arange(len(self.prompts)), found)
+        return self.at_levels(found)
 
     def at_levels(self, found: Levelled) -> list[AllocationPlan]:
         """Return the plans at given levels."""

@@ -22,7 +22,7 @@ from planner.ports.outcome import Outcome
 from policies.choice.course_policy import CoursePolicy
 from policies.choice.telling import Telling
 from policies.plan.plan import AllocationPlan
-from policies.solver.hull import upper_hull
+from policies.solver.hull import hull_of_one
 from policies.table.table import CourseTable
 
 # What the dearest level is told to be worth more than made-up prompts say, so that no level is left out.
@@ -133,7 +133,7 @@ def _concave(value: FloatArray, cost: FloatArray) -> tuple[NDArray[np.intp], Flo
     """
     order = np.argsort(cost, kind="stable")
     kept = order[np.concatenate([[True], np.diff(cost[order]) > 1e-9 * cost[order][:-1]])]
-    hull = kept[upper_hull(value[None, kept], cost[None, kept])[0]]
+    hull = kept[hull_of_one(value[kept], cost[kept])]
     first = int(np.flatnonzero(kept == hull[0])[0])
     kept = kept[first:]
     whole = np.interp(cost[kept], cost[hull], value[hull])

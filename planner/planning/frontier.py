@@ -12,7 +12,7 @@ import numpy as np
 
 from planner.planning.menu import Menu
 from policies.choice.course_policy import CoursePolicy
-from policies.solver.hull import upper_hull
+from policies.solver.hull import hull_of_one
 
 
 class FrontierPoint(NamedTuple):
@@ -41,9 +41,8 @@ def frontier_of(menu: Menu, policy: CoursePolicy, *, n_points: int) -> list[Fron
     """Return at most `n_points` points, cheapest first, of a menu at all prices of a policy."""
     telling = policy.telling
     cost, value = menu.cost.mean(axis=0), menu.told.mean(axis=0) + telling.origin
-    hull = np.flatnonzero(upper_hull(value[None], cost[None])[0])
     points: list[FrontierPoint] = []
-    for at in hull[np.argsort(cost[hull], kind="stable")]:
+    for at in hull_of_one(value, cost):
         price = float(policy.prices[at])
         if not points or price < points[-1].price:
             low, high = telling.mean_interval(menu.told[:, at], menu.familiarity)

@@ -94,14 +94,7 @@ class Menu(NamedTuple):
 
     def take(self, rows: NDArray[np.intp]) -> Menu:
         """Return the menu of some of the prompts."""
-        return Menu(
-            course=self.course[rows],
-            value=self.value[rows],
-            told=self.told[rows],
-            cost=self.cost[rows],
-            familiarity=None if self.familiarity is None else self.familiarity[rows],
-            ease=self.ease[rows],
-        )
+        return Menu._make(None if column is None else column[rows] for column in self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -215,13 +208,13 @@ def menu_of(
         taken.append(chooser.take(part, like, price))
         familiarity.append(like.familiarity)
         ease.append(like.ease)
+    known = [part for part in familiarity if part is not None]
+    course, value, told, cost = map(np.concatenate, zip(*taken, strict=True))
     return Menu(
-        course=np.concatenate([part.course for part in taken]),
-        value=np.concatenate([part.value for part in taken]),
-        told=np.concatenate([part.told for part in taken]),
-        cost=np.concatenate([part.cost for part in taken]),
-        familiarity=None
-        if any(part is None for part in familiarity)
-        else np.concatenate([part for part in familiarity if part is not None]),
+        course=course,
+        value=value,
+        told=told,
+        cost=cost,
+        familiarity=np.concatenate(known) if len(known) == len(familiarity) else None,
         ease=np.concatenate(ease),
     )

@@ -45,11 +45,10 @@ class ClientOrigin:
 
     async def forward(self, call: Call, *, body: bytes | None = None) -> Answer:
         """Send a call on; what the client's library raises comes out as it is."""
-        headers = dict(end_to_end(call.headers.items()))
         request = self._inner.build_request(
             call.method,
             call.url,
-            headers=headers,
+            headers=dict(end_to_end(call.headers.items())),
             content=call.body if body is None else body,
             timeout=call.seconds,
         )
@@ -61,17 +60,12 @@ class ClientOrigin:
                 if name.lower() != "content-encoding"
             ]
             return Answer(status=response.status_code, headers=end_to_end(unpacked), body=response.content)
-        answer = Answer(
-            status=response.status_code,
-            headers=end_to_end(response.headers.multi_items()),
-            body=_Pieces(response, self._executor),
-        )
+        headers, pieces = end_to_end(response.headers.multi_items()), _Pieces(response, self._executor)
         if response.headers.get("content-type", "").startswith("text/event-stream"):
-            return answer
-        assert isinstance(answer.body, _Pieces)
-        whole = b"".join([piece async for piece in answer.body])
-        await answer.body.aclose()
-        return Answer(status=answer.status, headers=answer.headers, body=whole)
+            return Answer(status=response.status_code, headers=headers, body=pieces)
+        whole = b"".join([piece async for piece in pieces])
+        await pieces.aclose()
+        return Answer(status=response.status_code, headers=headers, body=whole)
 
     async def send(self, request: Any) -> Any:
         """Send a request of the library and return its response, unread."""

@@ -7,12 +7,12 @@ batch by themselves. How an engine is called, and what its users get, is left to
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from difficulty.errors import InvalidInputError
+from difficulty.errors import InvalidInputError, InvalidPromptError
 from difficulty.prompt import Prompt
 from planner.drivers import Limits
 from planner.planner import Planner
@@ -149,6 +149,23 @@ def distinct(prompts: Sequence[Prompt]) -> list[Prompt]:
         seen.add(name)
         found.append(prompt if name == prompt.id else replace(prompt, id=name, group=prompt.group))
     return found
+
+
+def conversation_of(messages: Any) -> Prompt | None:
+    """Return a conversation as plans read it, None where it is more than texts that ask for an answer."""
+    texts = [one.get("content") if isinstance(one, Mapping) else None for one in messages]
+    plain = all(isinstance(text, str) for text in texts) and not any(
+        one.get("tool_calls") for one in messages
+    )
+    if not plain or not messages or messages[-1].get("role") not in ("user", "system"):
+        return None
+    said = [one for one in messages if one.get("role") in ("user", "assistant")]
+    alone = str(said[0]["content"]) if len(said) == 1 else None
+    try:
+        prompt = Prompt(text=alone or None, messages=tuple(messages))
+    except InvalidPromptError:
+        return None
+    return prompt if prompt.content and prompt.content.strip() else None
 
 
 def _finished(work: Coroutine[Any, Any, _Result]) -> _Result:

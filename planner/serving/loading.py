@@ -26,7 +26,7 @@ from planner.serving.payment import KeyLimit, KeyPurses, Prices
 from planner.serving.planning import EXAMPLE, Planning
 from planner.serving.request_log import RequestLog
 from planner.serving.route import Route
-from planner.serving.route_settings import RouteSettings
+from planner.serving.route_settings import GeneratorSettings, RouteSettings
 from planner.serving.selection_settings import selecting_of
 from planner.serving.settings import EVERY_MODEL, ServeSettings
 from planner.serving.upstream import Upstream
@@ -63,12 +63,13 @@ def planning_of(
         )
     if one.generators and one.bundle:
         planner = Planner(bundle=restrict(planner.bundle, {key: known[key] for key in one.generators}))
-    sources = {}
+    sources, drawing = {}, set[Upstream]()
     for key, generator in planner.bundle.generators.items():
-        given = one.generators.get(key)
-        upstream = one.upstream if given is None or given.upstream is None else given.upstream
-        model = (given.model if given is not None else None) or one.model or generator.model or own
-        sources[key] = _source(upstreams[upstream], model, {} if given is None else given.fields)
+        given = one.generators.get(key, GeneratorSettings())
+        upstream = upstreams[given.upstream or one.upstream]
+        drawing.add(upstream)
+        model = given.model or one.model or generator.model or own
+        sources[key] = _source(upstream, model, given.fields)
     _check_models(name, planner, sources)
     planning = Planning(
         planner=planner,
@@ -91,10 +92,8 @@ def planning_of(
             # What its tokens cost must be known before any is spent.
             planning.cost_model.price(Usage(prompt_tokens=1, output_tokens=1), way.generator.name)
     planning.plan(EXAMPLE, Options(), price=None)
-    for key in sources:
-        given = one.generators.get(key)
-        named = one.upstream if given is None or given.upstream is None else given.upstream
-        upstreams[named].logprobs |= planning.reads_logprobs
+    for upstream in drawing:
+        upstream.logprobs |= planning.reads_logprobs
     return planning
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from planner.serving.fields import wrong
 from planner.serving.refusal import Refusal
 from policies.cost.budget import UNITS
 
@@ -53,15 +54,15 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.unit is not None and self.unit not in UNITS:
-            raise _wrong("unit", f"one of {', '.join(UNITS)}", self.unit)
+            raise wrong("planner.unit", f"one of {', '.join(UNITS)}", self.unit)
         for name, most in (("budget", 1e18), ("deadline_seconds", 1e6), ("target_accuracy", 1.0)):
             value = getattr(self, name)
             if value is not None and not 0 < value <= most:
-                raise _wrong(name, f"above 0 and at most {most:g}", value)
+                raise wrong(f"planner.{name}", f"above 0 and at most {most:g}", value)
         if self.price is not None and not 0 <= self.price <= 1e18:
-            raise _wrong("price", "at least 0 and finite", self.price)
+            raise wrong("planner.price", "at least 0 and finite", self.price)
         if self.max_samples is not None and self.max_samples < 1:
-            raise _wrong("max_samples", "at least 1", self.max_samples)
+            raise wrong("planner.max_samples", "at least 1", self.max_samples)
         aims = [name for name in ("budget", "price", "target_accuracy") if getattr(self, name) is not None]
         if len(aims) > 1:
             raise Refusal(400, f"give at most one of {', '.join(aims)}", param=f"planner.{aims[1]}")
@@ -114,7 +115,3 @@ def read_options(headers: Mapping[str, str], body: Mapping[str, Any]) -> Options
             raise cause from None
         field = str(error).rpartition("`$.")[2].rstrip("`") if "`$." in str(error) else ""
         raise Refusal(400, f"planner: {error}", param=f"planner.{field}" if field else "planner") from None
-
-
-def _wrong(name: str, allowed: str, value: object) -> Refusal:
-    return Refusal(400, f"planner.{name} must be {allowed}, got {value!r}", param=f"planner.{name}")

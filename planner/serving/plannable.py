@@ -14,7 +14,7 @@ from typing import Any, Final
 from difficulty.errors import InvalidPromptError
 from difficulty.prompt import Prompt
 from planner.serving.exchange import Call, beside
-from planner.serving.refusal import Refusal
+from planner.serving.fields import as_number, as_object, as_text, as_whole, wrong
 from planner.serving.responses import AsChat
 from planner.serving.selecting import Votes
 
@@ -131,16 +131,15 @@ def read_request(request: Request, *, votes: Votes = NO_VOTES) -> Asked:
     'tools'
     """
     body = request.asks
-    limit = _whole(body, "max_completion_tokens", least=1)
+    limit = as_whole(body.get("max_completion_tokens"), "max_completion_tokens", least=1)
     if limit is None:
-        limit = _whole(body, "max_tokens", least=1)
-    n = _whole(body, "n", least=1)
-    options = body.get("stream_options")
-    if options is not None and not isinstance(options, dict):
-        raise _wrong("stream_options", "an object", options)
-    effort = body.get("reasoning_effort")
-    if effort is not None and not isinstance(effort, str):
-        raise _wrong("reasoning_effort", "a text", effort)
+        limit = as_whole(body.get("max_tokens"), "max_tokens", least=1)
+    n = as_whole(body.get("n"), "n", least=1)
+    options = as_object(body.get("stream_options"), "stream_options")
+    effort = as_text(body.get("reasoning_effort"), "reasoning_effort")
+    stream = body.get("stream")
+    if stream is not None and not isinstance(stream, bool):
+        raise wrong("stream", "true or false", stream)
     if request.as_chat is not None and request.as_chat.passes:
         prompt, passes = None, request.as_chat.passes
     else:
@@ -149,13 +148,13 @@ def read_request(request: Request, *, votes: Votes = NO_VOTES) -> Asked:
         prompt=prompt,
         passes=passes or _passing(body, n, votes),
         fields={name: value for name, value in body.items() if name not in _WRITTEN and value is not None},
-        temperature=_number(body, "temperature"),
-        top_p=_number(body, "top_p"),
+        temperature=as_number(body.get("temperature"), "temperature"),
+        top_p=as_number(body.get("top_p"), "top_p"),
         max_output_tokens=limit,
         reasoning_effort=None if effort in (None, "auto") else effort,
-        seed=_whole(body, "seed", least=-(2**63)),
-        stream=_flag(body, "stream"),
-        include_usage=bool((options or {}).get("include_usage")),
+        seed=as_whole(body.get("seed"), "seed", least=-(2**63)),
+        stream=bool(stream),
+        include_usage=bool(options.get("include_usage")),
     )
 
 
@@ -191,17 +190,17 @@ def _prompt(request: Request, votes: Votes) -> tuple[Prompt | None, str]:
     except InvalidPromptError:
         return None, name
     if value is None or isinstance(value, dict | bool | int | float):
-        raise _wrong(name, "a text or a list", value)
+        raise wrong(name, "a text or a list", value)
     return None, name
 
 
 def _of_messages(value: object, votes: Votes) -> tuple[Prompt | None, str]:
     if not isinstance(value, list) or not value:
-        raise _wrong("messages", "a list of at least one message", value)
+        raise wrong("messages", "a list of at least one message", value)
     users = []
     for message in value:
         if not isinstance(message, dict):
-            raise _wrong("messages", "a list of objects", message)
+            raise wrong("messages", "a list of objects", message)
         content = message.get("content")
         if votes.calls and (message.get("role") == "tool" or message.get("tool_calls")):
             # What was called before, and what came of it, goes on as it is.
@@ -221,33 +220,3 @@ def _of_messages(value: object, votes: Votes) -> tuple[Prompt | None, str]:
     text = users[0][1] if len(users) == 1 and users[0][0] == "user" else None
     prompt = Prompt(text=text, messages=tuple(value))
     return (prompt, "") if prompt.content and prompt.content.strip() else (None, "messages")
-
-
-def _whole(body: Mapping[str, Any], name: str, *, least: int) -> int | None:
-    value = body.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**63:
-        raise _wrong(name, f"a whole number of at least {least}" if least > 0 else "a whole number", value)
-    return value
-
-
-def _number(body: Mapping[str, Any], name: str) -> float | None:
-    value = body.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
-        raise _wrong(name, "a number between 0 and 100", value)
-    return float(value)
-
-
-def _flag(body: Mapping[str, Any], name: str) -> bool:
-    value = body.get(name)
-    if value is not None and not isinstance(value, bool):
-        raise _wrong(name, "true or false", value)
-    return bool(value)
-
-
-def _wrong(name: str, allowed: str, value: object) -> Refusal:
-    shown = repr(value)[:80]
-    return Refusal(400, f"{name} must be {allowed}, got {shown}", param=name)

@@ -15,7 +15,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from planner.backends.openai.stated import BROKEN_JSON
 from planner.serving.exchange import Answer, json_answer
+from planner.serving.fields import as_object, as_text, as_whole, wrong
 from planner.serving.refusal import Refusal
 from planner.serving.reply import Reply
 
@@ -70,13 +72,8 @@ def as_chat(body: Mapping[str, Any]) -> AsChat:
     """
     chat: dict[str, Any] = {"model": body.get("model"), "messages": []}
     chat |= {name: value for name, value in body.items() if name not in _DROPPED}
-    limit = body.get("max_output_tokens")
+    limit = as_whole(body.get("max_output_tokens"), "max_output_tokens", least=1)
     if limit is not None:
-        if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit < 2**63:
-            raise Refusal(
-                400, f"max_output_tokens must be a whole number of at least 1, got {repr(limit)[:80]}",
-                param="max_output_tokens",
-            )  # fmt: skip
         chat["max_completion_tokens"] = limit
     for name in _PASSING:
         if body.get(name) not in (None, False, [], {}, 0) and (name, body[name]) != ("tool_choice", "auto"):
@@ -86,9 +83,7 @@ def as_chat(body: Mapping[str, Any]) -> AsChat:
     messages = _messages(body.get("input"))
     if messages is None:
         return AsChat(chat, "input")
-    instructions = body.get("instructions")
-    if instructions is not None and not isinstance(instructions, str):
-        raise Refusal(400, "instructions must be a text", param="instructions")
+    instructions = as_text(body.get("instructions"), "instructions")
     first = [{"role": "system", "content": instructions}] if instructions else []
     chat["messages"] = first + messages
     for part, of in (("reasoning", _reasoning), ("text", _format)):
@@ -104,7 +99,7 @@ def _messages(given: object) -> list[dict[str, Any]] | None:
     if isinstance(given, str):
         return [{"role": "user", "content": given}]
     if not isinstance(given, list):
-        raise Refusal(400, "input must be a text or a list of items", param="input")
+        raise wrong("input", "a text or a list of items", given)
     messages = []
     for item in given:
         if not isinstance(item, Mapping) or item.get("type", "message") != "message":
@@ -124,29 +119,21 @@ def _messages(given: object) -> list[dict[str, Any]] | None:
 
 def _reasoning(given: object) -> dict[str, Any] | None:
     """Return what a chat completion takes of ``reasoning``; a summary of thoughts passes through."""
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        raise Refusal(400, "reasoning must be an object", param="reasoning")
-    if any(value is not None for name, value in given.items() if name != "effort"):
+    asked = as_object(given, "reasoning")
+    if any(value is not None for name, value in asked.items() if name != "effort"):
         return None
-    effort = given.get("effort")
-    if effort is not None and not isinstance(effort, str):
-        raise Refusal(400, "reasoning.effort must be a text", param="reasoning.effort")
+    effort = as_text(asked.get("effort"), "reasoning.effort")
     return {} if effort is None else {"reasoning_effort": effort}
 
 
 def _format(given: object) -> dict[str, Any] | None:
     """Return what a chat completion takes of ``text``."""
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        raise Refusal(400, "text must be an object", param="text")
-    found: dict[str, Any] = {} if given.get("verbosity") is None else {"verbosity": given["verbosity"]}
-    form = given.get("format")
+    asked = as_object(given, "text")
+    found: dict[str, Any] = {} if asked.get("verbosity") is None else {"verbosity": asked["verbosity"]}
+    form = asked.get("format")
     if form is None or (isinstance(form, Mapping) and form.get("type") == "text"):
         return found
-    if not isinstance(form, Mapping) or any(name not in ("format", "verbosity") for name in given):
+    if not isinstance(form, Mapping) or any(name not in ("format", "verbosity") for name in asked):
         return None
     if form.get("type") == "json_object":
         return found | {"response_format": {"type": "json_object"}}
@@ -165,7 +152,7 @@ def text_of_response(body: bytes) -> str | None:
     """
     try:
         value = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except BROKEN_JSON:
         return None
     items = value.get("output") if isinstance(value, dict) else None
     texts = [

@@ -17,7 +17,7 @@ from difficulty.errors import InvalidPromptError
 from difficulty.prompt import Prompt
 from planner.backends.vllm import completions_of
 from planner.ports.ports import Completion, SampleRequest
-from planner.serving.engines import Engine, Planned, distinct
+from planner.serving.engines import Engine, Planned, conversation_of, distinct
 from planner.serving.reply import chosen_of
 from planner.serving.selecting import Votes, votes_of
 
@@ -81,7 +81,7 @@ def _chat(
     if more or parameters is None or options.get("tools") or continues:
         return list(llm.chat(messages, sampling_params, *more, **options))
     inputs = [
-        _Input(one, own, _conversation_of(one) if _is_plain(own, engine) else None)
+        _Input(one, own, conversation_of(one) if _is_plain(own, engine) else None)
         for one, own in zip(given, parameters, strict=True)
     ]
     return _answered(engine, inputs, lambda some, own: llm.chat(some, own, **_quiet(options)))
@@ -206,22 +206,6 @@ def _prompt_of(llm: Any, given: Any) -> Prompt | None:
         return Prompt(text=given) if isinstance(given, str) else None
     except InvalidPromptError:
         return None
-
-
-def _conversation_of(messages: Any) -> Prompt | None:
-    texts = [one.get("content") if isinstance(one, Mapping) else None for one in messages]
-    plain = all(isinstance(text, str) for text in texts) and not any(
-        one.get("tool_calls") for one in messages
-    )
-    if not plain or not messages or messages[-1].get("role") not in ("user", "system"):
-        return None
-    said = [one for one in messages if one.get("role") in ("user", "assistant")]
-    alone = str(said[0]["content"]) if len(said) == 1 else None
-    try:
-        prompt = Prompt(text=alone or None, messages=tuple(messages))
-    except InvalidPromptError:
-        return None
-    return prompt if prompt.content and prompt.content.strip() else None
 
 
 def _quiet(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from difficulty.errors import InvalidPromptError
 from difficulty.prompt import Prompt
 from planner.ports.ports import Completion, FinishReason, SampleRequest
-from planner.serving.engines import Engine, Planned, distinct
+from planner.serving.engines import Engine, Planned, conversation_of, distinct
 from planner.serving.reply import chosen_of
 
 # What makes a call ask for something else than one plain text; absent or empty means nothing.
@@ -162,18 +162,10 @@ def _prompts_of(given: Sequence[Any]) -> list[Prompt] | None:
     found = []
     for one in given:
         try:
-            if isinstance(one, str):
-                found.append(Prompt(text=one))
-                continue
-            if not one or not all(
-                isinstance(message, Mapping) and isinstance(message.get("content"), str) for message in one
-            ):
-                return None
-            if one[-1].get("role") == "assistant":
-                return None
-            asked = [message["content"] for message in one if message.get("role") == "user"]
-            alone = asked[0] if len(asked) == 1 and len(one) <= 2 else None
-            found.append(Prompt(text=alone, messages=tuple(one)))
+            prompt = Prompt(text=one) if isinstance(one, str) else conversation_of(one)
         except (InvalidPromptError, TypeError):
             return None
+        if prompt is None:
+            return None
+        found.append(prompt)
     return distinct(found) if found else None

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.errors import InvalidBudgetError
 from policies.solver.feasible import Feasible
-from policies.solver.hull import upper_hull
+from policies.solver.hull import hull_of_one
 from policies.solver.leftover import fill
 
 _ROUNDING: Final = 1 + 1e-9
@@ -164,8 +164,7 @@ def _too_little(n: int, least: float, budget: float, *, per_prompt: bool) -> str
 def _hull(value: FloatArray, cost: FloatArray) -> tuple[NDArray[np.intp], FloatArray, FloatArray]:
     """Return the levels on the hull of whole batches, cheapest first, and the totals of all."""
     total, worth = cost.sum(axis=0), value.sum(axis=0)
-    hull = np.flatnonzero(upper_hull(worth[None], total[None])[0])
-    return hull[np.argsort(total[hull], kind="stable")], total, worth
+    return hull_of_one(worth, total), total, worth
 
 
 def _order(gain: FloatArray, extra: FloatArray, seed: int) -> NDArray[np.intp]:

@@ -185,3 +185,19 @@ def upper_hull(value: ArrayLike, cost: ArrayLike) -> NDArray[np.bool_]:
         part[prompts, first] = values[prompts, first] > -np.inf
         part[steps.prompt, steps.upper] = True
     return mask
+
+
+def hull_of_one(value: NDArray[np.floating], cost: NDArray[np.floating]) -> IntArray:
+    """Return the places on the upper hull of one prompt, or of the means of many, cheapest first.
+
+    Parameters
+    ----------
+    value, cost : (A,) float
+
+    Examples
+    --------
+    >>> hull_of_one(np.array([0.6, 0.3, 0.2]), np.array([3.0, 2.0, 1.0])).tolist()
+    [2, 0]
+    """
+    kept = np.flatnonzero(upper_hull(value[None], cost[None])[0])
+    return kept[np.argsort(cost[kept], kind="stable")]

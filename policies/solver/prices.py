@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from difficulty.arithmetic.arrays import FloatArray
-from policies.solver.hull import upper_hull
+from policies.solver.hull import hull_of_one
 
 
 def price_grid(value: FloatArray, cost: FloatArray, *, n_prices: int) -> FloatArray:
@@ -31,8 +31,7 @@ def price_grid(value: FloatArray, cost: FloatArray, *, n_prices: int) -> FloatAr
     top = 1e3 * span / max(smallest, 1e-12 * max(cheapest, 1e-300))
     bottom = 1e-4 * span / max(dearest, 1e-300)
     inner = np.geomspace(2 * span / max(smallest, 1e-3 * cheapest), bottom, n_prices - 1)
-    hull = np.flatnonzero(upper_hull(value[None], cost[None])[0])
-    hull = hull[np.argsort(cost[hull], kind="stable")]
+    hull = hull_of_one(value, cost)
     slopes = np.diff(value[hull]) / np.diff(cost[hull])
     between = np.sqrt(slopes[:-1] * slopes[1:]) if len(slopes) > 1 else slopes[:0]
     beyond = slopes[-1:] / 2

@@ -25,7 +25,7 @@ from policies.choice.course_policy import CoursePolicy
 from policies.choice.telling import Telling
 from policies.cost.cost_model import CostModel
 from policies.course.course import Course
-from policies.solver.hull import upper_hull
+from policies.solver.hull import hull_of_one
 from policies.table.measure import prompt_lengths
 from policies.table.table import CourseTable
 
@@ -75,7 +75,9 @@ class Subject:
         each, cheapest first.
         """
         columns = np.flatnonzero(mask)
-        return np.asarray(columns[_rising(self.value[:, columns], self.cost[:, columns])])
+        return np.asarray(
+            columns[hull_of_one(self.value[:, columns].mean(axis=0), self.cost[:, columns].mean(axis=0))]
+        )
 
     def best(self, mask: NDArray[np.bool_], price: float) -> int:
         """Return the best course for everybody among those of a mask at a price."""
@@ -211,11 +213,5 @@ class TestBed:
         )
         believed = DenseWeights(self.weights if weights is None else weights) if by_text.any() else None
         taken = chooser.take(self.prompts, Likeness(believed, None, None, np.full(len(self), 0.5)), None)
-        return taken.course[:, _rising(taken.value, taken.cost)].astype(np.intp)
-
-
-def _rising(value: FloatArray, cost: FloatArray) -> NDArray[np.intp]:
-    """Return the columns that are best on average at some price, cheapest first."""
-    mean, paid = value.mean(axis=0), cost.mean(axis=0)
-    kept = np.flatnonzero(upper_hull(mean[None], paid[None])[0])
-    return np.asarray(kept[np.argsort(paid[kept], kind="stable")])
+        hull = hull_of_one(taken.value.mean(axis=0), taken.cost.mean(axis=0))
+        return taken.course[:, hull].astype(np.intp)

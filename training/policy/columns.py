@@ -8,7 +8,7 @@ one is worth its time. Screening keeps what is near the best at some price, for 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -23,7 +23,7 @@ from policies.course.course import Course
 from policies.course.strategies import StrategyName
 from policies.menu.build import build_menu
 from policies.plan.objective import GROUP_OBJECTIVES, Objective
-from policies.solver.hull import upper_hull
+from policies.solver.hull import hull_of_one
 from policies.table.grid import cascades, early_stopping, pair
 from policies.table.grid_deeper import deeper
 from policies.table.measure import measure, measure_more, prompt_lengths
@@ -71,13 +71,8 @@ class Columns:
 
     def keep(self, columns: NDArray[np.intp]) -> Columns:
         """Return some of the courses."""
-        return Columns(
-            table=self.table.columns(columns),
-            value=self.value[:, columns],
-            cost=self.cost[:, columns],
-            prices=self.prices,
-            scale=self.scale,
-        )
+        table, value, cost = self.table.columns(columns), self.value[:, columns], self.cost[:, columns]
+        return replace(self, table=table, value=value, cost=cost)
 
 
 def measure_columns(
@@ -231,8 +226,7 @@ def _prices(
     static = np.array([course.one_shot and len(course.generators) == 1 for course in courses])
     slopes, between = [], []
     for columns in (np.flatnonzero(static), np.arange(len(worth))):
-        hull = columns[upper_hull(worth[None, columns], paid[None, columns])[0]]
-        hull = hull[np.argsort(paid[hull], kind="stable")]
+        hull = columns[hull_of_one(worth[columns], paid[columns])]
         steep = np.diff(worth[hull]) / np.diff(paid[hull])
         slopes += steep.tolist()
         between += np.sqrt(steep[:-1] * steep[1:]).tolist()

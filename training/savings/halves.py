@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
-from policies.solver.hull import upper_hull
+from policies.solver.hull import hull_of_one
 from training.evaluation.bed import Played
 from training.policy import masks
 from training.policy.bench import Bench
@@ -110,8 +110,7 @@ def _mixes(bench: Bench, allowed: NDArray[np.intp], today: float) -> tuple[NDArr
     columns = np.unique(allowed[best_for_all(bench.columns(allowed))])
     value = bench.value[:, columns].mean(axis=0, dtype=np.float64)
     cost = bench.cost[:, columns].mean(axis=0, dtype=np.float64)
-    kept = np.flatnonzero(upper_hull(value[None], cost[None])[0])
-    kept = kept[np.argsort(cost[kept], kind="stable")]
+    kept = hull_of_one(value, cost)
     return columns[kept], value[kept] - today
 
 
