@@ -12,18 +12,17 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from difficulty.errors import InvalidInputError
-from difficulty.prompt import Prompt
 from planner.answers.boxes import boxed_answer
 from planner.answers.characters import plain
 from planner.answers.choices import choice_in, choice_of
 from planner.answers.clusters import SemanticAnswer
 from planner.answers.final_number import final_number
+from planner.answers.first_of import FirstOf
 from planner.answers.json_rules import JsonField, JsonFields, JsonValue
 from planner.answers.likeness import LexicalLikeness
 from planner.answers.rule import AnswerRule
 from planner.answers.statements import last_match
 from planner.answers.tool_calls import ToolCalls
-from planner.ports.ports import FinishReason
 
 __all__ = [
     "USUAL_RULE",
@@ -197,51 +196,6 @@ class RecordedAnswer(AnswerRule):
         return answer or None
 
 
-@final
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FirstOf(AnswerRule):
-    """The answer by the first of several rules that finds one.
-
-    Parameters
-    ----------
-    rules : tuple of AnswerRule
-        Tried in order.
-
-    Examples
-    --------
-    >>> rule = FirstOf(rules=(Boxed(), LastNumber()))
-    >>> rule.extract("so 41 or \\\\boxed{42}, 7 times", "stop"), rule.extract("it is 42", "stop")
-    ('42', '42')
-    """
-
-    rules: tuple[AnswerRule, ...]
-
-    @property
-    def blocks(self) -> bool:
-        """Whether one of the rules does."""
-        return any(rule.blocks for rule in self.rules)
-
-    def fresh(self, prompt: Prompt | None = None) -> FirstOf:
-        """Return the rules for one prompt."""
-        return FirstOf(rules=tuple(rule.fresh(prompt) for rule in self.rules))
-
-    def extract(self, text: str, finish_reason: FinishReason) -> str | None:
-        """Return the first answer found, canonical by the rule that found it, or None."""
-        return self.find(self.final_part(text)) if finish_reason == "stop" else None
-
-    def find(self, text: str) -> str | None:
-        """Return the first answer found, canonical by the rule that found it."""
-        for rule in self.rules:
-            found = rule.find(text)
-            if found is not None:
-                return rule.canonicalise(found)
-        return None
-
-    def equal(self, answer: str | None, reference: str | None) -> bool:
-        """Say whether two answers agree by any of the rules."""
-        return any(rule.equal(answer, reference) for rule in self.rules)
-
-
 _NAMED: Final[dict[str, AnswerRule]] = {
     "boxed": Boxed(),
     "choice": MultipleChoice(),
@@ -281,18 +235,11 @@ def extractor_named(name: str) -> AnswerRule:
     >>> len(extractor_named("tool_calls|last_number").rules)
     2
     """
-    names: list[str] = []
-    rest = name
-    while rest:
-        # A pattern may hold the bar itself: it takes all that is left.
-        first, bar, others = (rest, "", "") if rest.startswith("regex:") else rest.partition("|")
-        names.append(first)
-        if bar and not others:
-            names.append("")
-        rest = others
-    if len(names) > 1:
-        return FirstOf(rules=tuple(_named(one, name) for one in names))
-    return _named(name, name)
+    # A pattern may hold the bar itself: it takes all that is left.
+    before, mark, pattern = f"|{name}".partition("|regex:")
+    names = [*before.split("|")[1:], *([f"regex:{pattern}"] if mark else [])]
+    rules = tuple(_named(one, name) for one in names)
+    return rules[0] if len(rules) == 1 else FirstOf(rules=rules)
 
 
 def _named(name: str, whole: str) -> AnswerRule:

@@ -56,6 +56,12 @@ class Row:
     n_forced: int = 0
     finish: FinishReason | None = None
 
+    @property
+    def mean_logprob(self) -> float | None:
+        """The mean over the tokens that the model chose, None where it chose none."""
+        n_chosen = len(self.tokens) - self.n_forced
+        return self.logprob_sum / n_chosen if n_chosen else None
+
 
 def plan_groups(
     lengths: Sequence[int], rows: Sequence[Row], *, max_batch_tokens: int

@@ -6,8 +6,8 @@ when nothing succeeded, the first error is raised. Retries are left to the backe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from difficulty.errors import BackendError
 from planner.ports.ports import Completion, Metered
@@ -15,6 +15,7 @@ from policies.cost.usage import Usage
 
 Drawn: TypeAlias = Completion | BackendError
 End: TypeAlias = Literal["completed", "failed", "cancelled"]
+_ENDS: Final[Mapping[str, End]] = {"error": "failed", "cancelled": "cancelled"}
 
 
 class Spent(NamedTuple):
@@ -31,6 +32,14 @@ class Spent(NamedTuple):
     def plus(self, end: End, usage: Usage) -> Spent:
         """Return it with more work that ended so."""
         return self._replace(**{end: getattr(self, end) + usage})
+
+    def drawn(self, one: Completion, *, requests: int = 0) -> Spent:
+        """Return it with a completion of an engine in this process."""
+        usage = Usage(
+            samples=1, prompt_tokens=one.prompt_tokens, cached_prompt_tokens=one.cached_prompt_tokens,
+            output_tokens=one.output_tokens, requests=requests,
+        )  # fmt: skip
+        return self.plus(_ENDS.get(one.finish_reason, "completed"), usage)
 
 
 class Books:

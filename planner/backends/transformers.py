@@ -275,22 +275,17 @@ class TransformersBackend:
             tokens = [token for token in row.tokens if token not in ends]
             text, stop_string = stop.cut(self._tokenizer.decode(tokens, skip_special_tokens=True))
             prompt_tokens = 0 if index else len(prompt)
-            usage = Usage(
-                samples=1, prompt_tokens=prompt_tokens, cached_prompt_tokens=prompt_tokens if cached else 0,
+            completion = Completion(
+                text=text,
+                prompt_tokens=prompt_tokens,
+                cached_prompt_tokens=prompt_tokens if cached else 0,
                 output_tokens=len(row.tokens),
-            )  # fmt: skip
-            self.spent = self.spent.plus("cancelled" if row.finish == "cancelled" else "completed", usage)
-            completions.append(
-                Completion(
-                    text=text,
-                    prompt_tokens=prompt_tokens,
-                    cached_prompt_tokens=prompt_tokens if cached else 0,
-                    output_tokens=len(row.tokens),
-                    finish_reason=row.finish or "error",
-                    mean_logprob=_mean_logprob(row),
-                    stop_string=stop_string if row.finish == "stop" else None,
-                )
+                finish_reason=row.finish or "error",
+                mean_logprob=row.mean_logprob,
+                stop_string=stop_string if row.finish == "stop" else None,
             )
+            self.spent = self.spent.drawn(completion)
+            completions.append(completion)
         return completions
 
     def _end_tokens(self) -> frozenset[int]:
@@ -298,9 +293,3 @@ class TransformersBackend:
         configured = getattr(self._model.generation_config, "eos_token_id", None)
         ends = configured if isinstance(configured, list) else [configured]
         return frozenset(end for end in (*ends, self._tokenizer.eos_token_id) if end is not None)
-
-
-def _mean_logprob(row: Row) -> float | None:
-    """Return the mean over the tokens that the model chose, None where it chose none."""
-    n_chosen = len(row.tokens) - row.n_forced
-    return row.logprob_sum / n_chosen if n_chosen else None

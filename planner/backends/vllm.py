@@ -15,14 +15,12 @@ from typing import Any, Final, Self, final
 from difficulty.arguments import check_whole
 from difficulty.errors import BackendError, InvalidInputError, InvalidResponseError, require
 from planner.backends.prompt_text import check_request, tokens_of
-from planner.backends.results import Drawn, End, Spent, assemble
+from planner.backends.results import Drawn, Spent, assemble
 from planner.ports.ports import Completion, FinishReason, SampleRequest
-from policies.cost.usage import Usage
 
 __all__ = ["VLLMBackend", "completions_of"]
 
 _FINISH: Final[dict[str | None, FinishReason]] = {"stop": "stop", "length": "length", "abort": "cancelled"}
-_ENDS: Final[dict[str, End]] = {"error": "failed", "cancelled": "cancelled"}
 
 
 @final
@@ -154,11 +152,7 @@ class VLLMBackend:
     def _read(self, request: SampleRequest, output: Any) -> list[Drawn]:
         drawn: list[Drawn] = []
         for index, completion in enumerate(completions_of(output, n=request.n)):
-            usage = Usage(
-                samples=1, prompt_tokens=completion.prompt_tokens, output_tokens=completion.output_tokens,
-                cached_prompt_tokens=completion.cached_prompt_tokens, requests=0 if index else 1,
-            )  # fmt: skip
-            self.spent = self.spent.plus(_ENDS.get(completion.finish_reason, "completed"), usage)
+            self.spent = self.spent.drawn(completion, requests=0 if index else 1)
             drawn.append(completion)
         return drawn
 

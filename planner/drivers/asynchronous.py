@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from planner.drivers.accounts import TIME_IS_UP, Permit
-from planner.drivers.desk import BACKEND_ERRORS, VERIFIER_ERRORS, Desk, Part, refused
+from planner.drivers.desk import BACKEND_ERRORS, VERIFIER_ERRORS, Desk
 from planner.drivers.exchange import failure_of, sent_singly
 from planner.drivers.neighbours import runs_of
+from planner.drivers.part import Part, refused
 from planner.drivers.session import Session, delivered
 from planner.ports.ports import Backend, Metered, SampleRequest, ScoreRequest, Verifier
 from planner.strategies.flow import Arrival, Ask, Scored

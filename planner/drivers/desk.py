@@ -8,25 +8,26 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 from difficulty.errors import BackendError, VerifierError
-from planner.drivers.accounts import Account, Hold
+from planner.drivers.accounts import Account
 from planner.drivers.earlier import Earlier
 from planner.drivers.exchange import Draws, failure_of, read_completions, read_scores
 from planner.drivers.ledger import Ledger
 from planner.drivers.lengths import Counting
 from planner.drivers.limits import Limits
 from planner.drivers.memory import Memory
+from planner.drivers.part import Part
 from planner.drivers.run_log import RunLog
 from planner.drivers.session import OnProgress, Progress, Session, check_tasks
 from planner.drivers.thinking import IGNORED, ignored_budget
 from planner.drivers.turns import Standing, Turns
 from planner.ports.outcome import Outcome
-from planner.ports.ports import Completion, Metered, SampleRequest, ScoreRequest, Scores, Verifier
+from planner.ports.ports import Completion, Metered, ScoreRequest, Scores, Verifier
 from planner.ports.spending import shared, usage_of_completion, usage_of_failure
-from planner.strategies.flow import Arrival, Ask, Failure, Sampled, Scored
+from planner.strategies.flow import Ask, Failure, Sampled, Scored
 from planner.strategies.task import Task
 from policies.cost.usage import Usage
 
@@ -34,34 +35,6 @@ _COUNTING = Counting()
 Clock: TypeAlias = Callable[[], float]
 BACKEND_ERRORS = (BackendError, ConnectionError, TimeoutError)
 VERIFIER_ERRORS = (VerifierError, BackendError, ConnectionError, TimeoutError)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
-    """Some of the completions of an ask: what one request to a backend draws.
-
-    Parameters
-    ----------
-    session : Session
-        Whose ask it is.
-    ask : Ask
-        The ask.
-    whole : SampleRequest
-        The request of the ask.
-    request : SampleRequest
-        The request for this part, with its own `n` and seed.
-    first : int
-        Index of the part's first completion within the ask.
-    hold : Hold
-        What the ledger holds for it.
-    """
-
-    session: Session
-    ask: Ask
-    whole: SampleRequest
-    request: SampleRequest
-    first: int
-    hold: Hold
 
 
 class Desk:
@@ -198,12 +171,12 @@ class Desk:
             reason = f"{draws.surplus} completions too many; they are paid for and dropped"
             part.session.note_error("InvalidResponseError", reason)
         self._record(part, draws, seconds)
-        return _drawn(part, draws.replies)
+        return part.arrived(draws.replies)
 
     def book_failure(self, part: Part, error: Exception) -> tuple[Sampled, ...]:
         """Settle a request that raised, and return its failures."""
         self.ledger.settle(part.hold, Usage())
-        return _drawn(part, [failure_of(error)] * part.request.n)
+        return part.arrived([failure_of(error)] * part.request.n)
 
     def book_attempts(self, parts: Sequence[Part], error: Exception, *, seconds: float) -> None:
         """Book the attempts of a call that raised, on all that it was for."""
@@ -303,14 +276,3 @@ class Desk:
                     spent=self.ledger.total,
                 )
             )
-
-
-def refused(ask: Ask, indices: Sequence[int], failure: Failure) -> list[Arrival]:
-    """Return the arrivals of completions that a cap refused."""
-    return [Sampled(ask=ask, index=index, reply=failure) for index in indices]
-
-
-def _drawn(part: Part, replies: Sequence[Completion | Failure]) -> tuple[Sampled, ...]:
-    return tuple(
-        Sampled(ask=part.ask, index=part.first + index, reply=reply) for index, reply in enumerate(replies)
-    )

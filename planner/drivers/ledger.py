@@ -75,13 +75,7 @@ class Ledger:
         return self.total_cost + self._held_cost
 
     def admit(
-        self,
-        account: Account,
-        request: SampleRequest,
-        n: int,
-        *,
-        shorter: bool = False,
-        apart: bool = False,
+        self, account: Account, request: SampleRequest, n: int, *, shorter: bool = False, apart: bool = False
     ) -> Permit:
         """Hold the cost of as many of `n` samples of `request` as the caps permit.
 

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from difficulty.errors import BackendError
-from planner.drivers.desk import BACKEND_ERRORS, VERIFIER_ERRORS, Desk, Part, refused
+from planner.drivers.desk import BACKEND_ERRORS, VERIFIER_ERRORS, Desk
 from planner.drivers.exchange import failure_of, sent_singly
 from planner.drivers.neighbours import runs_of
+from planner.drivers.part import Part, refused
 from planner.drivers.session import Session, delivered
 from planner.ports.ports import Backend, SampleRequest, ScoreRequest, Verifier
 from planner.strategies.flow import Arrival, Ask, Scored

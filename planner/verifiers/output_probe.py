@@ -107,12 +107,9 @@ def _own_hints(function: Callable[..., Any]) -> list[str | None] | None:
             continue
         if one.kind is one.KEYWORD_ONLY:
             return None
-        hints.append(None if one.annotation is one.empty else _text_of(one.annotation))
+        hint = None if one.annotation is one.empty else one.annotation
+        hints.append(hint if hint is None or isinstance(hint, str) else inspect.formatannotation(hint))
     return hints
-
-
-def _text_of(annotation: object) -> str:
-    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
 
 
 def _made(hints: list[str], n: int, rng: random.Random) -> list[tuple[Any, ...]] | None:
