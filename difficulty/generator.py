@@ -6,8 +6,11 @@ requests reach a model is left to the backends of `planner`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from difficulty.arguments import check_number
 from difficulty.errors import InvalidInputError
@@ -84,3 +87,27 @@ class Generator:
     def size(self) -> float | None:
         """Parameters used per token, or None when unknown."""
         return self.active_params if self.active_params is not None else self.params
+
+
+def generator_of(name: str, record: Mapping[str, Any]) -> Generator:
+    """Return a generator as logs and bundles describe it: by its settings, the name apart.
+
+    Raises
+    ------
+    InvalidInputError
+        When a setting is unknown or of a wrong kind; and as `Generator`.
+    """
+    unknown = next((field for field in record if field not in SETTINGS), None)
+    if unknown is not None:
+        raise InvalidInputError(
+            f"generator {name!r}: unknown field {unknown!r}; allowed here: {', '.join(SETTINGS)} "
+            "(free data goes into 'meta')"
+        )
+    try:
+        return msgspec.convert({**record, "name": name}, Generator)
+    except msgspec.ValidationError as error:
+        raise InvalidInputError(str(error.__cause__ or f"generator {name!r}: {error}")) from error
+
+
+SETTINGS: Final = tuple(field.name for field in fields(Generator) if field.name != "name")
+"""What is said of a generator beside its name."""

@@ -205,15 +205,4 @@ class Stream:
         else:
             return outcome
         (plan,) = self._planner.plan([prompt], price=price, one_shot=self._one_shot, seed=self._seed)
-        return Outcome(
-            prompt_id=prompt.id,
-            allocation=plan.allocation,
-            answer=None,
-            text=None,
-            candidates=(),
-            selected=None,
-            selected_by="none",
-            expected_cost=plan.expected_cost,
-            cost=0.0,
-            stop_reason="budget",
-        )
+        return replace(Outcome.of_nothing(plan), stop_reason="budget")

@@ -1,4 +1,4 @@
-"""Weights of rows as shares of their sum."""
+"""Rows of numbers: weights as shares of their sum, and means of what is known."""
 
 from __future__ import annotations
 
@@ -17,3 +17,12 @@ def row_shares(weights: FloatArray) -> FloatArray:
     """
     total = weights.sum(axis=1, keepdims=True)
     return np.where(total > 0, weights / np.where(total > 0, total, 1.0), 1 / max(weights.shape[1], 1))
+
+
+def row_mean(values: FloatArray) -> FloatArray:
+    """Return the mean of each row without NaN; NaN where a row has none, shape (P,)."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=1)
+    total = np.where(known, values, 0.0).sum(axis=1)
+    mean = np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
+    return np.asarray(mean, dtype=np.float64)

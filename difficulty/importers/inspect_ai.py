@@ -14,7 +14,7 @@ from typing import Literal
 from difficulty.errors import InvalidInputError, InvalidLogError
 from difficulty.generator import Generator
 from difficulty.importers.inspect_retries import Log, each_sample_once
-from difficulty.importers.inspect_sample import Reading, line_of, sample_of, with_prompt_tokens
+from difficulty.importers.inspect_sample import Reading, line_of, sample_of
 from difficulty.importers.inspect_wire import Evaluation, Settings, read_file
 from difficulty.importers.shared import (
     Extract,
@@ -27,6 +27,7 @@ from difficulty.importers.shared import (
 )
 from difficulty.log.found_in import found_in
 from difficulty.log.sample_log import SampleLog
+from difficulty.log.tables.sample_cells import share_prompt_tokens
 from difficulty.scale import check_threshold
 
 
@@ -141,9 +142,12 @@ def read_inspect(
         raise InvalidLogError(
             f"all {n_left_out} samples ended in an error; there is nothing to read", path=str(paths[0])
         )
-    warn_of_whole_texts(groups.records())
+    records = groups.records()
+    warn_of_whole_texts(records)
+    for record in records:
+        share_prompt_tokens(record)
     return log_of(
-        [with_prompt_tokens(record) for record in groups.records()],
+        records,
         generators,
         "inspect_ai",
         paths,

@@ -15,8 +15,8 @@ from typing import Final
 
 from difficulty.errors import InvalidLogError, require
 from difficulty.files.lines import MOST_SHRUNK, UNPACKED_FREELY
+from difficulty.importers.shared import MOST_BYTES
 
-_MOST_BYTES: Final = 1024 * 1024 * 1024
 _ZSTANDARD: Final = 93
 _LOCAL_HEADER: Final = 30  # bytes before the name of a member
 
@@ -70,7 +70,7 @@ def read_members(path: Path) -> tuple[bytes, list[bytes]]:
 def _refuse_bombs(sizes: Sequence[int], path: Path) -> None:
     """Refuse an archive that says it unpacks to more than a log does; no member gives more than that."""
     total = sum(sizes)
-    if total > min(_MOST_BYTES, max(UNPACKED_FREELY, MOST_SHRUNK * path.stat().st_size)):
+    if total > min(MOST_BYTES, max(UNPACKED_FREELY, MOST_SHRUNK * path.stat().st_size)):
         raise InvalidLogError(
             f"the archive unpacks to {total:,} bytes, which no log does; if it is meant, unpack it with: "
             "inspect log convert --to json",

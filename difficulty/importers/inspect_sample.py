@@ -121,15 +121,6 @@ def _parts(scores: Mapping[str, Score]) -> dict[str, Score]:
     return parts
 
 
-def with_prompt_tokens(record: dict[str, Any]) -> dict[str, Any]:
-    """Move the prompt length to the line where all its samples agree and none had any of it cached."""
-    lengths = {sample["prompt_tokens"] for sample in record["samples"]}
-    if len(lengths) != 1 or any(sample["cached_prompt_tokens"] for sample in record["samples"]):
-        return record
-    samples = [{**sample, "prompt_tokens": None} for sample in record["samples"]]
-    return {**record, "prompt_tokens": lengths.pop(), "samples": samples}
-
-
 def _plain_content(content: Content, attachments: Mapping[str, str]) -> object:
     if isinstance(content, str):
         return _resolved(content, attachments)

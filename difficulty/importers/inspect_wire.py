@@ -7,16 +7,13 @@ some. What the fields mean is left to `difficulty.importers.inspect_sample`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
 from difficulty.errors import InvalidFileError, InvalidLogError
-from difficulty.files.lines import read_text
-from difficulty.importers.shared import loads
+from difficulty.importers.shared import load_document, loads
 from difficulty.log.wire import canonical_json
-
-_MOST_BYTES: Final = 1024 * 1024 * 1024
 
 Content: TypeAlias = str | list[dict[str, Any]] | None
 """A text, or the parts of a message."""
@@ -141,7 +138,7 @@ def read_file(path: Path) -> tuple[Header, list[Sample]]:
             header = loads(packed, path=name)
             samples = [loads(member, path=name) for member in members]
         else:
-            header = loads(read_text(path, limit=_MOST_BYTES).encode(), path=name)
+            header = load_document(path)
             samples = (header.get("samples") or []) if isinstance(header, dict) else []
     except InvalidFileError as error:
         raise InvalidLogError(f"not a log of inspect_ai: {error.reason}", path=name) from error

@@ -7,15 +7,12 @@ mean is left to `difficulty.log.tables`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from difficulty.errors import InvalidLogError
-from difficulty.files.lines import read_text
-from difficulty.importers.shared import loads
+from difficulty.importers.shared import load_document
 from difficulty.log.tables.cells import Row
 from difficulty.log.tables.choice import choose_columns
-
-_MOST_BYTES: Final = 1024 * 1024 * 1024
 
 
 def json_rows(path: Path) -> list[Row]:
@@ -28,7 +25,7 @@ def json_rows(path: Path) -> list[Row]:
     InvalidLogError
         When it is no JSON, or no such document.
     """
-    found = loads(read_text(path, limit=_MOST_BYTES).encode(), path=str(path))
+    found = load_document(path)
     records: Any = found
     if isinstance(found, dict):
         lists = [value for value in found.values() if _are_objects(value)]

@@ -13,11 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from difficulty.files.lines import read_text
-from difficulty.importers.shared import loads
+from difficulty.importers.shared import load_document
 from difficulty.log.found_in import found_in
 
-_MOST_BYTES: Final = 256 * 1024 * 1024
 _NEUTRAL: Final = frozenset(("take_first", "take_first_k", "majority_vote", "remove_whitespace"))
 _DIGITS: Final = str.maketrans("", "", string.digits)
 _PUNCTUATION: Final = str.maketrans("", "", string.punctuation)
@@ -89,7 +87,7 @@ def results_beside(samples: Path) -> Mapping[str, Any]:
     if date is None or not results.is_file():
         return {}
     with found_in(results):
-        return _inside(loads(read_text(results, limit=_MOST_BYTES).encode(), path=str(results)))
+        return _inside(load_document(results))
 
 
 def task_rules(

@@ -16,14 +16,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from difficulty.errors import InvalidFileError, InvalidInputError, InvalidLogError
-from difficulty.files.lines import read_text
 from difficulty.generator import Generator
-from difficulty.importers.shared import LineGroups, loads, log_of, reference, refuse_copies
+from difficulty.importers.shared import LineGroups, load_document, log_of, reference, refuse_copies
 from difficulty.log.sample_log import SampleLog
 from difficulty.prompt import Prompt
 from difficulty.scale import check_threshold
 
-_MOST_BYTES: Final = 1024 * 1024 * 1024
 _FULL_CREDIT: Final = 0.999
 # Folder of a run: provider, model and time.
 _RUN: Final = re.compile(r"(?P<model>.+)_\d{8}_\d{6}")
@@ -144,7 +142,7 @@ def read_reasoning_gym(
 def _open(path: Path) -> _Tasks:
     name = str(path)
     try:
-        found = loads(read_text(path, limit=_MOST_BYTES).encode(), path=name)
+        found = load_document(path)
     except InvalidFileError as error:
         raise InvalidLogError(f"not a file of results: {error.reason}", path=name) from error
     try:

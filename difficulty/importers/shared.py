@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from difficulty.errors import InvalidFileError, InvalidInputError, InvalidLogError
-from difficulty.files.lines import decode_text
+from difficulty.files.lines import decode_text, read_text
 from difficulty.generator import Generator
 from difficulty.log.found_in import read_from
 from difficulty.log.sample_log import SampleLog
@@ -26,6 +26,8 @@ Extract: TypeAlias = Callable[[str], str | None]
 """Finds the answer in a completion; None where there is none."""
 Grade: TypeAlias = Callable[[str, str], bool]
 """Says whether an answer (first) is right, given the reference answer (second)."""
+MOST_BYTES: Final = 1024 * 1024 * 1024
+"""Of a file that is held in memory."""
 _WORDS: Final = 4  # from which on an answer is a text
 
 
@@ -89,6 +91,17 @@ def loads(data: bytes, *, path: str, line: int | None = None) -> Any:
     except (ValueError, RecursionError) as error:
         reason = f"broken JSON: {error}; if the file was cut, copy it again or evaluate again"
         raise InvalidLogError(reason, path=path, line=line) from error
+
+
+def load_document(path: Path) -> Any:
+    """Read a file that is one document in JSON.
+
+    Raises
+    ------
+    InvalidFileError, InvalidLogError
+        When it cannot be read or is larger than 1 GiB; as `loads`.
+    """
+    return loads(read_text(path, limit=MOST_BYTES).encode(), path=str(path))
 
 
 def reference(value: object) -> str | None:

@@ -20,14 +20,13 @@ from difficulty.errors import InvalidLogError, require
 from difficulty.files.lines import decode_text, numbered_lines, numbered_lines_of
 from difficulty.generator import Generator
 from difficulty.importers.json_tables import json_rows
-from difficulty.importers.shared import Extract, Grade, loads, refuse_copies
+from difficulty.importers.shared import MOST_BYTES, Extract, Grade, loads, refuse_copies
 from difficulty.log.found_in import found_in
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.tables.cells import Row
 from difficulty.log.tables.choice import choose_columns
 from difficulty.log.tables.rows import lines_of_rows
 
-_MOST_BYTES: Final = 1024 * 1024 * 1024
 _DELIMITERS: Final = ("\t", ",", ";", "|")
 _PARQUET: Final = b"PAR1"
 _LONGEST_CELL: Final = 64 * 1024 * 1024
@@ -160,7 +159,7 @@ def separated_rows(path: Path) -> Iterator[Row]:
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the numbered lines of a table, in UTF-16, too, as spreadsheets write it."""
     with path.open("rb") as file:
-        if file.read(2) not in _WIDE or path.stat().st_size > _MOST_BYTES:
+        if file.read(2) not in _WIDE or path.stat().st_size > MOST_BYTES:
             return numbered_lines(path)
     try:
         content = path.read_bytes().decode("utf-16")

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.ragged import places
+from difficulty.arithmetic.rows import row_mean
 from difficulty.errors import InvalidLogError
 from difficulty.log.columns import LogColumns, column_or_none
 from difficulty.log.line_counts import CHAIN, INDEPENDENT, RUN
@@ -117,7 +118,7 @@ def sample_pool(source: Source, generator: int) -> SamplePool:
     correct, answer = table.verdicts(columns, local)
     recorded = table.recorded(source)
     sent, cached = table.place(samples.prompt_tokens), recorded["cached_prompt_tokens"]
-    prompt_tokens = _row_mean(sent)
+    prompt_tokens = row_mean(sent)
     said = chosen[~np.isnan(lines.prompt_tokens[chosen])]
     prompt_tokens[lines.prompt[said]] = lines.prompt_tokens[said]
     own = _differ(sent) or (cached is not None and bool((cached > 0).any()))
@@ -240,13 +241,6 @@ def _table_shape(columns: LogColumns, n: NDArray[np.int64]) -> tuple[int, int]:
             "prompts does not fit in memory; give this prompt fewer, or a log of its own"
         )
     return shape
-
-
-def _row_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    known = ~np.isnan(values)
-    count = known.sum(axis=1)
-    total = np.where(known, values, 0.0).sum(axis=1)
-    return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))
 
 
 def _differ(values: NDArray[np.float64]) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 
 from difficulty.errors import InvalidInputError, InvalidLogError
 from difficulty.files.lines import not_utf8
-from difficulty.generator import Generator
+from difficulty.generator import Generator, generator_of
 
 FORMAT_VERSION: Final = 1
 MAX_COUNT: Final = 2**53  # the largest integer that a float64 column keeps exactly
@@ -70,35 +70,18 @@ class LineWire(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     samples: list[SampleWire] | None = None
 
 
-class GeneratorWire(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """One generator of the header; its name is the key."""
-
-    model: str | None = None
-    params: float | None = None
-    active_params: float | None = None
-    prompt_template: str | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    max_output_tokens: int | None = None
-    thinking_tokens: int | None = None
-    reasoning_effort: str | None = None
-    usd_per_mtok_in: float | None = None
-    usd_per_mtok_out: float | None = None
-    usd_per_mtok_cached: float | None = None
-
-
 class HeaderWire(msgspec.Struct, forbid_unknown_fields=True):
     """The first line of a log."""
 
     sample_log: int
-    generators: dict[str, GeneratorWire]
+    generators: dict[str, dict[str, Any]]
     about: dict[str, Any] = {}
 
 
 _LINE_DECODER: Final = msgspec.json.Decoder(LineWire)
 _HEADER_DECODER: Final = msgspec.json.Decoder(HeaderWire)
 _FIELDS: Final[dict[type[msgspec.Struct], str]] = {
-    kind: ", ".join(kind.__struct_fields__) for kind in (SampleWire, LineWire, GeneratorWire, HeaderWire)
+    kind: ", ".join(kind.__struct_fields__) for kind in (SampleWire, LineWire, HeaderWire)
 }
 
 
@@ -140,13 +123,9 @@ def decode_header(data: bytes | str) -> tuple[dict[str, Generator], dict[str, ob
         )
     try:
         header = _HEADER_DECODER.decode(data)
-        generators = {
-            name: Generator(name=name, **{field: getattr(wire, field) for field in wire.__struct_fields__})
-            for name, wire in header.generators.items()
-        }
+        generators = {name: generator_of(name, record) for name, record in header.generators.items()}
     except msgspec.ValidationError as error:
-        kind = GeneratorWire if "$.generators" in str(error) else HeaderWire
-        raise InvalidLogError(_explain(error, kind), line=1) from error
+        raise InvalidLogError(_explain(error, HeaderWire), line=1) from error
     except InvalidInputError as error:
         raise InvalidLogError(str(error), line=1) from error
     return generators, header.about

@@ -7,7 +7,6 @@ the numbers must be is left to `planner.bundle.checks`, and what the parts mean 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +16,7 @@ from difficulty.belief.reference_prompts import ReferencePrompts
 from difficulty.belief.text_belief import TextBelief
 from difficulty.errors import InvalidBundleError, InvalidInputError
 from difficulty.features.prompt_features import PromptFeatures
-from difficulty.generator import Generator
+from difficulty.generator import Generator, generator_of
 from difficulty.log.known_texts import KnownTexts
 from planner.bundle.array_file import unpack
 from planner.bundle.checks import MAX_NUMBER, TABLE, check_references
@@ -71,9 +70,7 @@ def read_parts(manifest: Manifest, content: Mapping[str, bytes]) -> dict[str, An
 def _read_parts(manifest: Manifest, content: Mapping[str, bytes]) -> dict[str, Any]:
     packed = unpack({name: data for name, data in content.items() if name.endswith(".npz")})
     arrays = packed["references.npz"]
-    generators = {
-        name: _generator({**settings, "name": name}) for name, settings in manifest.generators.items()
-    }
+    generators = {name: generator_of(name, settings) for name, settings in manifest.generators.items()}
     if not 1 <= len(manifest.courses) <= _MAX_COURSES:
         raise InvalidBundleError(f"a bundle has 1 to {_MAX_COURSES:,} courses, got {len(manifest.courses)}")
     courses = tuple(course_from_plain(record) for record in manifest.courses)
@@ -157,14 +154,6 @@ def _read_parts(manifest: Manifest, content: Mapping[str, bytes]) -> dict[str, A
             raise InvalidBundleError("answers are known of levels or courses that the policy does not have")
         parts["answering"] = answering
     return parts
-
-
-def _generator(record: dict[str, Any]) -> Generator:
-    """Build a generator from its JSON fields, and refuse unknown ones."""
-    unknown = set(record) - {field.name for field in fields(Generator)}
-    if unknown:
-        raise InvalidBundleError(f"unknown fields of a generator: {', '.join(sorted(unknown))}")
-    return msgspec.convert(record, Generator)
 
 
 def _read_verifiers(

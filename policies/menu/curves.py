@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
+from difficulty.arithmetic.rows import row_mean
 from difficulty.estimators.revision_chains import RevisionSelection, revision_accuracy
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import ChainPool, RecordedPool, RecordedRuns, SamplePool
 from policies.course.allocation import Allocation
 from policies.menu.estimates import ESTIMATORS, GROUPS, Estimator, selectable
-from policies.menu.halves import Half, half_pool, half_slice, row_mean
+from policies.menu.halves import Half, half_pool, half_slice
 from policies.plan.objective import GROUP_OBJECTIVES, Objective
 from policies.replay.recorded_answers import spared
 from policies.verifier.learned_verifier import LEARNED, LearnedScorer

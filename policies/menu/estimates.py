@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
+from difficulty.arithmetic.rows import row_mean
 from difficulty.estimators.best_of_n import best_of_n_accuracy
 from difficulty.estimators.contrast import contrast_curve, variance_curve
 from difficulty.estimators.majority_vote import majority_vote_accuracy
 from difficulty.estimators.pass_at_k import pass_at_k_curve
 from difficulty.estimators.weighted_vote import weighted_vote_accuracy
 from difficulty.log.sample_pool import ChainPool, SamplePool
-from policies.menu.halves import row_mean
 
 Estimator: TypeAlias = Callable[[SamplePool, slice, NDArray[np.int_], str, int], FloatArray]
 """Pool, which of its samples, widths, name of the verifier, seed: value, shape (P, W)."""

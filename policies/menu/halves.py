@@ -12,7 +12,6 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 
 from difficulty.arguments import check_choice
-from difficulty.arithmetic.arrays import FloatArray
 from difficulty.log.sample_pool import SamplePool
 
 Half: TypeAlias = Literal["all", "even", "odd"]
@@ -32,12 +31,3 @@ def half_pool(pool: SamplePool, half: Half, seed: int) -> SamplePool:
 def half_slice(half: Half) -> slice:
     check_choice("half", half, get_args(Half))
     return {"all": slice(None), "even": slice(0, None, 2), "odd": slice(1, None, 2)}[half]
-
-
-def row_mean(values: FloatArray) -> FloatArray:
-    """Return the mean of each row without NaN; NaN where a row has none, shape (P,)."""
-    known = ~np.isnan(values)
-    count = known.sum(axis=1)
-    total = np.where(known, values, 0.0).sum(axis=1)
-    mean = np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
-    return np.asarray(mean, dtype=np.float64)

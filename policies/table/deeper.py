@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import Float32Array
+from difficulty.arithmetic.rows import row_mean
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import ChainPool, RecordedRuns, SamplePool
 from policies.course.allocate import course_of
 from policies.course.allocation import Allocation
 from policies.course.course import Step
 from policies.menu.build import chain_settings
-from policies.menu.halves import row_mean
 from policies.replay.orders import balanced_orders
 from policies.replay.recorded_answers import filled_by_prompt, filled_tokens, spared
 from policies.table.ordered import OrderedChains, complete

@@ -7,7 +7,7 @@ left to the table.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -16,7 +16,7 @@ from policies.course.course import Course, Step, waves
 from policies.course.selection import PLAIN_VOTE, Selection
 from policies.course.stop import Agreement, BestScore, Beta, Share, StopRule, Success, Unanimous
 from policies.table.grid import SHARE, SLACK, available, levels_of, usual
-from policies.table.ordered import OrderedChains
+from policies.table.ordered import OrderedSamples
 from policies.table.recorded import Recorded
 
 _CHECKED: Final = Selection(by="first_success")
@@ -57,7 +57,7 @@ def _chained(recorded: Recorded, cost: Mapping[str, float]) -> Iterator[Course]:
         for width in range(1, min(most, _MOST_CHAINS) + 1):
             step = Step(generator=name, n=width, kind="revise", params=chains.params)
             for steps in range(2, depth + 1):
-                yield from _stopping((step,) * steps, chains)
+                yield from _stopping((step,) * steps, width * steps, chains, chains.signals)
             yield from _followed_by(recorded, (step,) * depth, _BEFORE_CHAINS, cost)
 
 
@@ -85,15 +85,15 @@ def _searching(recorded: Recorded, cost: Mapping[str, float]) -> Iterator[Course
             yield from _followed_by(recorded, (step,), _PROBES, cost)
 
 
-def _stopping(steps: tuple[Step, ...], chains: OrderedChains) -> Iterator[Course]:
-    """Return courses of chains alone, which stop when attempts agree, or when one is good enough."""
-    n = sum(step.n for step in steps)
-    selections = [PLAIN_VOTE, *(Selection(signal=signal) for signal in chains.signals)]
-    for selection in selections:
+def _stopping(
+    steps: tuple[Step, ...], n: int, drawn: OrderedSamples, signals: Collection[str]
+) -> Iterator[Course]:
+    """Return courses that stop when answers among `n` agree, or when one is good enough by a signal."""
+    for selection in (PLAIN_VOTE, *(Selection(signal=signal) for signal in signals)):
         for rule in _agreeing(n):
             yield Course(steps=steps, selection=selection, stop=rule)
-    for signal, values in chains.signals.items():
-        for level in levels_of(values[chains.answer >= 0]):
+    for signal in signals:
+        for level in levels_of(drawn.signals[signal][drawn.answer >= 0]):
             selection = Selection(by="best", signal=signal)
             yield Course(steps=steps, selection=selection, stop=BestScore(threshold=level))
 
@@ -107,18 +107,10 @@ def _followed_by(
         if name != owner and not cost.get(name, np.inf) <= SLACK * cost.get(owner, -np.inf):
             continue
         samples = recorded.samples[name]
+        signals = samples.signals if last[0].kind == "search" else {}
         for sizes in probes:
-            if sum(sizes) > available(recorded, name):
-                continue
-            steps, n = waves(name, sizes) + last, sum(sizes)
-            signals = samples.signals if last[0].kind == "search" else {}
-            for selection in (PLAIN_VOTE, *(Selection(signal=signal) for signal in signals)):
-                for rule in _agreeing(n):
-                    yield Course(steps=steps, selection=selection, stop=rule)
-            for signal in signals:
-                for level in levels_of(samples.signals[signal][samples.answer >= 0]):
-                    selection = Selection(by="best", signal=signal)
-                    yield Course(steps=steps, selection=selection, stop=BestScore(threshold=level))
+            if sum(sizes) <= available(recorded, name):
+                yield from _stopping(waves(name, sizes) + last, sum(sizes), samples, signals)
 
 
 def _agreeing(n: int) -> list[StopRule]:

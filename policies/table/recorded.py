@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import Float32Array
+from difficulty.arithmetic.rows import row_mean
 from difficulty.errors import InvalidInputError
 from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import SamplePool
 from policies.course.course import Course, Step
 from policies.course.selection import NO_SIGNAL
-from policies.menu.halves import Half, half_pool, half_slice, row_mean
+from policies.menu.halves import Half, half_pool, half_slice
 from policies.replay.orders import balanced_orders
 from policies.replay.recorded_answers import (
     answer_values,

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from difficulty.arithmetic.rows import row_mean
 from difficulty.log.sample_log import SampleLog
 from policies.course.allocate import course_of
 from policies.course.allocation import Allocation
 from policies.menu.curves import measure_curves
-from policies.menu.halves import Half, row_mean
+from policies.menu.halves import Half
 from policies.plan.objective import Objective
 from policies.table.reading import is_scored
 from policies.table.table import CourseTable

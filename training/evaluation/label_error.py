@@ -20,7 +20,7 @@ from planner.bundle.policy_bundle import PolicyBundle
 from training.evaluation.bed import Subject, TestBed
 from training.evaluation.measured import measure_courses
 from training.evaluation.promises import Planned
-from training.frontier import interval
+from training.frontier import interval, number
 from training.labels.correction import Correction
 from training.labels.labelled import labelled
 from training.labels.rectify import careful_mean, rectified
@@ -110,7 +110,7 @@ def label_rows(
         graded = ~np.isnan(real)
         row: dict[str, Any] = {
             "budget": plan.budget,
-            "labels": _number(told.mean()),
+            "labels": number(told.mean()),
             "n_prompts": len(told),
             "n_graded": int(graded.sum()),
             "mended": None,
@@ -123,10 +123,10 @@ def label_rows(
             ends = float(told[graded].mean()) - 1, float(told[graded].mean())
             off, (low, high) = careful_mean((told - real)[graded], by[:, graded], ends)
             row |= {
-                "mended": _number(mended.mean),
-                "interval": [_number(end) for end in mended.interval],
-                "off": _number(off),
-                "off_interval": [_number(low), _number(high)],
+                "mended": number(mended.mean),
+                "interval": [number(end) for end in mended.interval],
+                "off": number(off),
+                "off_interval": [number(low), number(high)],
             }
         table.append(row)
     return table
@@ -179,8 +179,4 @@ def lost_by_labels(
         lost[~side] = (worth / (1 + prices * paid[best] / span)).mean(axis=1)
     replicates = weights @ lost / weights.sum(axis=1)
     low, high = interval(replicates[1:])
-    return {"lost": _number(replicates[0]), "interval": [_number(low), _number(high)]}
-
-
-def _number(value: float) -> float:
-    return round(float(value), 6)
+    return {"lost": number(replicates[0]), "interval": [number(low), number(high)]}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from difficulty.arguments import check_choice, check_whole
 from difficulty.arithmetic.arrays import FloatArray
+from difficulty.arithmetic.rows import row_mean
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.log.sample_log import SampleLog
@@ -23,7 +24,6 @@ from difficulty.prompt import Prompt
 from planner.bundle.policy_bundle import PolicyBundle
 from policies.cost.budget import check_unit
 from policies.cost.cost_model import CostModel
-from policies.menu.halves import row_mean
 from policies.plan.objective import check_objective
 from training.extension.agreement import fit_with_agreement, worth_reading
 from training.extension.factors import Factors
@@ -152,7 +152,7 @@ def extend(
     columns = columns.keep(kept(columns))
     fit = fit_with_agreement(factors, drawn, name)
     references = fit.factors.references
-    rates = _rates(own, name)
+    rates = row_mean(own.pool(name).value)
     table = foretold(bundle, own, name, columns, fit)
     offered = offers(bundle, columns, table, fit, model)
     grown = joined(bundle, own, name, table, offered, fit, drawn.prompts)
@@ -212,11 +212,6 @@ def _check_kind(bundle: PolicyBundle, labelled: Sequence[Prompt], name: str) -> 
             "kind than those of the bundle's training: label prompts like these, best the same, or train on "
             "both logs"
         )
-
-
-def _rates(log: SampleLog, name: str) -> FloatArray:
-    pool = log.pool(name)
-    return row_mean(pool.value)
 
 
 def _skill(foretold: FloatArray, rates: FloatArray, n: NDArray[np.int64]) -> float:

@@ -59,9 +59,7 @@ class Places(NamedTuple):
 
     def take(self, rows: NDArray[np.intp]) -> Places:
         """Return some of the prompts."""
-        return Places(
-            self.rates[rows], self.told[rows], self.leaves[rows], self.matched[rows], self.agreement[rows]
-        )
+        return Places._make(column[rows] for column in self)
 
 
 def likeness(first: Places, second: Places) -> FloatArray:

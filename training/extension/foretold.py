@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
+from difficulty.arithmetic.rows import row_mean
 from difficulty.log.sample_log import SampleLog
 from planner.bundle.policy_bundle import PolicyBundle
 from policies.course.course import Course
 from policies.course.selection import NO_SIGNAL
-from policies.menu.halves import row_mean
 from policies.table.table import CourseTable
 from training.extension.factors import Fit
 from training.policy.columns import Columns, screen

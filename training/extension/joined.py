@@ -11,12 +11,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.rows import row_mean
 from difficulty.belief.reference_prompts import ReferencePrompts
 from difficulty.log.sample_log import SampleLog
 from difficulty.prompt import Prompt
 from planner.bundle.policy_bundle import PolicyBundle, prompt_hash
 from policies.answering.evidence import Usual
-from policies.menu.halves import row_mean
 from policies.table.measure import prompt_lengths, prompt_token_fit
 from policies.table.table import CourseTable
 from training.extension.factors import Fit

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.arithmetic.rows import row_mean
 from difficulty.belief.belief_options import BeliefOptions
 from difficulty.belief.reference_prompts import ReferencePrompts
 from difficulty.log.families import Families
@@ -20,7 +21,6 @@ from difficulty.log.sample_log import SampleLog
 from difficulty.prompt import Prompt
 from planner.bundle.policy_bundle import PolicyBundle, family_hash, prompt_hash
 from policies.cost.cost_model import CostModel
-from policies.menu.halves import row_mean
 from policies.plan.objective import Objective
 from policies.table.measure import prompt_lengths, prompt_token_fit
 from training.menu.learned_verifiers import LearnedVerifiers

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from difficulty.arithmetic.arrays import Float32Array
-from policies.menu.halves import row_mean
+from difficulty.arithmetic.rows import row_mean
 from policies.solver.prices import price_grid
 from policies.table.table import CourseTable
 

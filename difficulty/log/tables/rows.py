@@ -17,7 +17,7 @@ from difficulty.log.tables.choice import FAMILY, SAMPLE_FIELDS, ColumnChoice
 from difficulty.log.tables.choice_by_cells import choose_by_cells, samples_in
 from difficulty.log.tables.habits import Habits, habits_of, refuse_repeated
 from difficulty.log.tables.judged import find_answers, judge
-from difficulty.log.tables.sample_cells import of_sample, read_sample
+from difficulty.log.tables.sample_cells import of_sample, read_sample, share_prompt_tokens
 from difficulty.log.tables.wide import as_long, opened
 from difficulty.prompt import Prompt
 from difficulty.scale import check_threshold
@@ -183,13 +183,7 @@ class _Reader:
     def records(self) -> list[dict[str, Any]]:
         """Return one record per prompt × generator, with the prompt's length where all samples agree."""
         for line in self._lines.values():
-            samples = line.get("samples", ())
-            lengths = {sample.get("prompt_tokens") for sample in samples}
-            cached = any(sample.get("cached_prompt_tokens") for sample in samples)
-            if len(lengths) == 1 and None not in lengths and not cached:
-                line["prompt_tokens"] = lengths.pop()
-                for sample in samples:
-                    del sample["prompt_tokens"]
+            share_prompt_tokens(line)
         return list(self._lines.values())
 
     def _key(self, line: Mapping[str, Any]) -> tuple[str, ...]:

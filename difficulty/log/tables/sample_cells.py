@@ -105,3 +105,14 @@ def _steps(cell: Any, name: str) -> list[float] | None:
         raise InvalidLogError(f"{name} must be a list of numbers, got {str(cell)[:60]!r}")
     steps = [as_number(plain(one), name) for one in cell]
     return [step for step in steps if step is not None] or None
+
+
+def share_prompt_tokens(line: dict[str, Any]) -> None:
+    """Say of a line how long its prompt is, where all samples say the same and no cache spared any of it."""
+    samples = line.get("samples", ())
+    lengths = {sample.get("prompt_tokens") for sample in samples}
+    cached = any(sample.get("cached_prompt_tokens") for sample in samples)
+    if len(lengths) == 1 and None not in lengths and not cached:
+        line["prompt_tokens"] = lengths.pop()
+        for sample in samples:
+            del sample["prompt_tokens"]

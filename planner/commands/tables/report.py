@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
 
-from planner.commands.tables.shared import amount, new_table, number
+from planner.commands.tables.shared import amount, new_table, number, percent
 from planner.commands.terminal.console import Paragraph
 
 if TYPE_CHECKING:
@@ -86,15 +86,15 @@ def _gain(report: Report) -> str:
         )
     saved, (low, high) = row["saved_share"], row["saved_share_interval"]
     word, told = ("less", saved) if saved >= 0 else ("more", -saved)
-    ends = (low, high) if saved >= 0 else (_negative(high), _negative(low))
+    ends = (low, high) if saved >= 0 else [None if end is None else -end for end in (high, low)]
     paid = f" For {target}, {samples} for everybody ({how}) cost {today}"
-    if {_percent(end) for end in (saved, low, high)} - {_percent(None)} == {"0 %"}:
+    if {percent(end) for end in (saved, low, high)} - {percent(None)} == {"0 %"}:
         return f"{paid}, and the policy as much.{_surely(report)}"
     chance = ", which may be chance" if (ends[0] is None or ends[0] <= 0) else ""
     below = _surely(report) if chance or saved < 0 else ""
     return (
-        f"{paid} and the policy {number(row['cost'])}: {_percent(told)} {word} [{_percent(ends[0])}, "
-        f"{_percent(ends[1])}]{chance}.{below}"
+        f"{paid} and the policy {number(row['cost'])}: {percent(told)} {word} [{percent(ends[0])}, "
+        f"{percent(ends[1])}]{chance}.{below}"
     )
 
 
@@ -111,8 +111,8 @@ def _surely(report: Report) -> str:
     low, high = row["saved_share_interval"]
     kind = report.data["objective"]
     return (
-        f" For {kind} {row['value']:.3f} it surely costs less: {_percent(row['saved_share'])} "
-        f"[{_percent(low)}, {_percent(high)}]."
+        f" For {kind} {row['value']:.3f} it surely costs less: {percent(row['saved_share'])} "
+        f"[{percent(low)}, {percent(high)}]."
     )
 
 
@@ -143,8 +143,8 @@ def _uniform_table(report: Report) -> Table:
             f"{row['value']:.3f}",
             f"{number(row['uniform_cost'])} (N ≤ {row['n']})",
             "never" if never else number(row["cost"]),
-            "–" if never else _percent(row["saved_share"]),
-            "–" if never else f"[{_percent(low)}, {_percent(high)}]",
+            "–" if never else percent(row["saved_share"]),
+            "–" if never else f"[{percent(low)}, {percent(high)}]",
             style="bold" if row["share"] == _SHARE else "",
         )
     return table
@@ -175,11 +175,3 @@ def _counted(intervals: Sequence[Sequence[float | None]]) -> str:
     better = sum((low or 0) > 0 for low, _ in intervals)
     worse = sum((high or 0) < 0 for _, high in intervals)
     return f"surely higher at {better} of {len(intervals)} budgets and surely lower at {worse}"
-
-
-def _negative(end: float | None) -> float | None:
-    return None if end is None else -end
-
-
-def _percent(end: float | None) -> str:
-    return "nothing" if end is None else f"{100 * end:.0f} %".replace("-0 %", "0 %")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.table import Table
 
-from planner.commands.tables.shared import amount, new_table, number
+from planner.commands.tables.shared import amount, new_table, number, percent
 from planner.commands.terminal.console import Paragraph
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _table(found: Savings) -> Table:
             way["name"],
             number(way["cost"]),
             _saved(way["saved_share"]),
-            "" if {_end(end) for end in way["saved_share_interval"]} == {"0 %"} else _ends(way),
+            "" if {percent(end) for end in way["saved_share_interval"]} == {"0 %"} else _ends(way),
             style="bold" if told else "",
         )
     return table
@@ -154,11 +154,7 @@ def _saved(share: float) -> str:
 
 def _ends(way: Mapping[str, Any]) -> str:
     low, high = way["saved_share_interval"]
-    return f"[{_end(low)}, {_end(high)}]"
-
-
-def _end(share: float | None) -> str:
-    return "nothing" if share is None else f"{100 * share:.0f} %".replace("-0 %", "0 %")
+    return f"[{percent(low)}, {percent(high)}]"
 
 
 def _large(cost: float) -> str:

@@ -89,3 +89,8 @@ def number(value: float) -> str:
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.4g}"
+
+
+def percent(share: float | None) -> str:
+    """Write a share without decimals: ``nothing`` where there is none, and never ``-0 %``."""
+    return "nothing" if share is None else f"{100 * share:.0f} %".replace("-0 %", "0 %")

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.testing import assert_array_equal
 
 from difficulty import Generator, SampleLog
-from policies.menu.halves import half_pool, half_slice, row_mean
+from difficulty.arithmetic.rows import row_mean
+from policies.menu.halves import half_pool, half_slice
 
 
 def test_halves_part_the_samples() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from difficulty.arithmetic.rows import row_mean
 from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
@@ -11,7 +12,6 @@ from difficulty.prompt import Prompt
 from planner import Budget, Planner
 from planner.bundle.policy_bundle import PolicyBundle
 from planner.cli import main
-from policies.menu.halves import row_mean
 from training import train
 from training.extension import next_prompts as naming
 from training.extension.agreement import fit_with_agreement, self_agreement, worth_reading
