@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import Float32Array
+from difficulty.arithmetic.row_product import row_product
 from difficulty.errors import InvalidInputError
 from policies.course.course import Course, Step
 from policies.course.selection import Selection
@@ -139,12 +140,11 @@ class _Reader:
         n_draws, self._n_prompts, self._n_orders = path.value.shape
         # Where each replay of a prompt is after each draw, in arrays laid out flat.
         self._place = np.arange(path.value.size).reshape(n_draws, -1)
-        self._ones = np.ones(self._n_orders, dtype=np.float32)
+        self._even = np.full((self._n_orders, 1), 1 / self._n_orders)
 
     def _mean(self, replays: Float32Array) -> Float32Array:
         """Return the mean over orders, shape (P,)."""
-        total = replays.reshape(self._n_prompts, self._n_orders) @ self._ones
-        return np.asarray(total / np.float32(self._n_orders))
+        return row_product(replays.reshape(self._n_prompts, self._n_orders), self._even)[:, 0]
 
     def read(self, course: Course) -> _Read:
         """Return the means of one course, its usage in the order of its own generators."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
+from difficulty.arithmetic.row_product import row_product
 from difficulty.belief.reference_prompts import ReferencePrompts
 from difficulty.log.sample_log import SampleLog
 from policies.answering.answering import Answering
@@ -52,7 +53,7 @@ def with_answering(
         What was learned, and None in place of the second where too little is known.
     """
     bench = learned.bench
-    believed = Believed(bench.weights @ learned.value, bench.weights @ learned.cost)
+    believed = Believed.by(bench.weights, learned.value, learned.cost)
     chosen = choose(believed, learned.policy.offered, learned.policy.prices)
     priced = {name for course in learned.table.courses for name in course.generators}
     wanted = [course for course in panels_of(log) if priced.issuperset(course.generators)]
@@ -61,7 +62,7 @@ def with_answering(
     told = learned.policy.telling.tell(
         learned.value.mean(axis=0, dtype=np.float64)[chosen],
         believed.value[rows, chosen].astype(np.float64),
-        None if sharp is None else (sharp @ learned.value)[rows, chosen].astype(np.float64),
+        None if sharp is None else row_product(sharp, learned.value)[rows, chosen].astype(np.float64),
     )
     whole = learned
     if more:
@@ -105,6 +106,4 @@ def _rates(log: SampleLog, weights: NDArray[np.float32]) -> FloatArray:
     )
     success = references.success()
     known = ~np.isnan(success)
-    share = weights.astype(np.float64) @ known
-    total = weights.astype(np.float64) @ np.where(known, success, 0.0)
-    return np.asarray(np.divide(total, share, out=np.full(total.shape, np.nan), where=share > 0))
+    return row_product(weights, np.where(known, success, 0.0), weight=known).astype(np.float64)

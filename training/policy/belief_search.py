@@ -21,6 +21,7 @@ from difficulty.belief.belief_options import BeliefOptions
 from difficulty.belief.mixture import OutOfFold
 from training.menu.storage import enqueue_missing, study_storage
 from training.policy.bench import Bench, paired
+from training.policy.offers import Believed
 from training.policy.population import best_static
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class _Scorer:
     def worth(self, options: BeliefOptions, rows: NDArray[np.intp]) -> FloatArray:
         """Return the mean worth over prices that some prompts realise, shape (N,)."""
         weights = self._parts.weights(options, rows)
-        expected, spent = weights @ self._value, weights @ self._cost
+        expected, spent = Believed.by(weights, self._value, self._cost)
         total = np.zeros(len(rows))
         for price, share in zip(self._prices, self._share, strict=True):
             taken = (expected - np.float32(price) * spent).argmax(axis=1)

@@ -32,6 +32,7 @@ from policies.table.table import CourseTable
 from policies.verifier.learned_verifier import LearnedScorer
 from training.policy.gaps import filled
 from training.policy.narrowing import best_first
+from training.policy.offers import Believed
 
 # Share of the prompts that must have the samples for a course.
 _SHARE: Final = 0.3
@@ -257,7 +258,7 @@ def screen(columns: Columns, weights: Float32Array | None, *, seed: int = 0) -> 
     if weights is not None:
         rng = np.random.default_rng(seed)
         rows = np.sort(rng.permutation(len(weights))[:_ASKED])
-        expected, spent = weights[rows] @ columns.value, weights[rows] @ columns.cost
+        expected, spent = Believed.by(weights[rows], columns.value, columns.cost)
         for price in columns.prices:
             kept |= set((expected - np.float32(price) * spent).argmax(axis=1).tolist())
     return np.array(sorted(kept), dtype=np.intp)

@@ -7,18 +7,19 @@ reads a filled gap.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from difficulty.arithmetic.arrays import Float32Array
+from difficulty.arithmetic.arrays import Float32Array, FloatArray
 from policies.table.table import BY_SLOT, CourseTable
 
 Float = TypeVar("Float", np.float32, np.float64)
 
 _BLOCK = 256  # columns whose likeness to all others is held at once
+_DECIMALS = 9  # of variances, in squares of the greatest value; rounding errors lie far below the last one
 
 
 def filled(values: NDArray[Float], *, lower: float = -np.inf, upper: float = np.inf) -> NDArray[Float]:
@@ -57,29 +58,37 @@ def filled(values: NDArray[Float], *, lower: float = -np.inf, upper: float = np.
     return result
 
 
-@dataclass(frozen=True)
-class _Spreads:
-    """How much the difference of two columns varies over the prompts that both tell, by matrix products."""
+class _Spreads(NamedTuple):
+    """How much the difference of two columns varies over the prompts that both tell, by matrix products.
 
-    known: Float32Array  # shape (P, C)
-    values: Float32Array  # shape (P, C), about their columns' means, 0 where unknown
-    squares: Float32Array
+    In float64 and rounded: columns that are equally near are then ties, on every processor, and the first of
+    them is taken.
+    """
+
+    pattern: NDArray[np.intp]  # of the prompts that tell, of which there are few: shape (C,)
+    n: FloatArray  # prompts that two patterns share, shape (U, U)
+    values: FloatArray  # shape (P, C), about their columns' means, 0 where unknown
+    sums: FloatArray  # of each column over each pattern, shape (U, C)
+    squares: FloatArray
 
     @classmethod
     def of(cls, values: NDArray[Float], known: NDArray[np.bool_]) -> _Spreads:
         centred = np.where(known, values - np.nanmean(values, axis=0, dtype=np.float64), 0.0)
-        centred = np.asarray(centred / max(float(np.abs(centred).max()), 1e-30), dtype=np.float32)
-        return cls(known=known.astype(np.float32), values=centred, squares=centred**2)
+        centred /= max(float(np.abs(centred).max()), 1e-30)
+        packed, pattern = np.unique(np.packbits(known, axis=0), axis=1, return_inverse=True)
+        told = np.unpackbits(packed, axis=0, count=len(known)).T.astype(np.float64)
+        return cls(pattern, told @ told.T, centred, told @ centred, told @ centred**2)
 
-    def of_columns(self, columns: NDArray[np.int64]) -> Float32Array:
+    def of_columns(self, columns: NDArray[np.int64]) -> FloatArray:
         """Return variances of the difference, shape (columns, C): infinite where no prompt tells both."""
-        known, values, squares = (array[:, columns].T for array in (self.known, self.values, self.squares))
-        n = known @ self.known
-        total = known @ self.values - values @ self.known
-        squared = known @ self.squares + squares @ self.known - 2 * (values @ self.values)
+        mine, theirs = self.pattern[columns], self.pattern
+        n = self.n[mine][:, theirs]
+        total = self.sums[mine] - self.sums[:, columns][theirs].T
+        squared = self.squares[mine] + self.squares[:, columns][theirs].T
+        squared -= 2 * (self.values[:, columns].T @ self.values)
         told = np.maximum(n, 1)
         variance = np.maximum(squared / told - (total / told) ** 2, 0.0)
-        return np.where(n > 0, variance, np.float32(np.inf))
+        return np.where(n > 0, variance.round(_DECIMALS), np.inf)
 
 
 def filled_table(table: CourseTable, value: Float32Array) -> CourseTable:

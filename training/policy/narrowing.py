@@ -15,6 +15,7 @@ from difficulty.arithmetic.arrays import Float32Array
 from difficulty.arithmetic.rows import row_mean
 from policies.solver.prices import price_grid
 from policies.table.table import CourseTable
+from training.policy.offers import Believed
 
 _N_PRICES: Final = 40
 # Prompts that are asked what they would take by their text, and the share of what they take, over all prices,
@@ -55,10 +56,11 @@ def best_first(
     wins = np.bincount(owner[worth.argmax(axis=1)], minlength=len(names)) / len(prices)
     if weights is not None:
         rows = np.sort(np.random.default_rng(seed).permutation(len(weights))[:_ASKED])
-        seen, paid = (
-            weights[rows] @ np.where(np.isnan(part[:, known]), mean[known], part[:, known])
+        whole = (
+            np.where(np.isnan(part[:, known]), mean[known], part[:, known])
             for part, mean in ((table.value, value), (cost, spent))
         )
+        seen, paid = Believed.by(weights[rows], *whole)
         taken = [owner[(seen - np.float32(price) * paid).argmax(axis=1)] for price in prices]
         share = np.bincount(np.concatenate(taken), minlength=len(names)) / (len(prices) * len(rows))
         behind, wins = np.where(share >= _SOME, 0.0, behind), wins + share

@@ -6,12 +6,13 @@ it gained, beyond some standard errors over groups. What no prompt would take is
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import Float32Array
+from difficulty.arithmetic.row_product import row_product
 from training.policy.bench import Bench, paired
 
 _ROUNDS: Final = 4
@@ -24,10 +25,20 @@ class Believed(NamedTuple):
     value: Float32Array
     cost: Float32Array
 
+    @classmethod
+    def by(cls, weights: Float32Array, value: NDArray[np.floating], cost: NDArray[np.floating]) -> Self:
+        """Return what weights over P prompts, shape (N, P), expect of values and costs, shape (P, C) each.
+
+        Many courses are worth the same to a prompt. Products in float32 would let rounding errors choose
+        between them, and those are others on every processor.
+        """
+        both = row_product(weights, np.concatenate([value, cost], axis=1))
+        return cls(*np.split(both, 2, axis=1))
+
 
 def believe(bench: Bench, weights: Float32Array) -> Believed:
     """Return what weights over the bench's prompts, shape (N, P), expect."""
-    return Believed(weights @ bench.value, weights @ bench.cost)
+    return Believed.by(weights, bench.value, bench.cost)
 
 
 def choose(believed: Believed, offered: NDArray[np.bool_], prices: NDArray[np.float64]) -> NDArray[np.intp]:

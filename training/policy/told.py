@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
+from difficulty.arithmetic.row_product import row_product
 from policies.choice.telling import Telling, rising
 from training.policy.bench import Bench, paired
 from training.policy.offers import Believed, choose
@@ -108,7 +109,7 @@ def _chosen(
         expected=believed.value[rows, taken].astype(np.float64),
         near=usual
         if sharp is None
-        else (sharp @ bench.value[:, used])[rows, place.reshape(taken.shape)].astype(np.float64),
+        else row_product(sharp, bench.value[:, used])[rows, place.reshape(taken.shape)].astype(np.float64),
         value=bench.value[rows, taken].astype(np.float64),
         cost=cost.astype(np.float64),
         spent=bench.cost[rows, taken].astype(np.float64),

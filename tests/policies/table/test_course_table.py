@@ -74,6 +74,15 @@ def test_early_stopping_is_worth_what_all_orders_say(signs: str, sizes: tuple[in
     assert table.rounds[0, 0] == pytest.approx(asked, abs=0.21)
 
 
+def test_what_is_the_same_in_every_order_is_its_own_mean() -> None:
+    """To the last bit: sums in float32 would add rounding errors, others on every processor."""
+    log = log_of(*[{"m": "xyz"}] * 20)
+    course = Course(steps=waves("m", (1, 1, 1)), stop=Agreement(count=2))
+    for n_orders in (7, 13, 48):
+        table = replay(Recorded.of(log, n_orders=n_orders, seed=0), [course])
+        assert set(table.value[:, 0].tolist()) == {float(np.float32(1 / 3))}
+
+
 def test_static_courses_agree_with_their_exact_estimators() -> None:
     rng = np.random.default_rng(0)
     rows = [{"a": "".join(rng.choice(list("xyz-"), 9))} for _ in range(40)]
