@@ -137,7 +137,7 @@ class Familiarity:
         """Return how far N prompts are worded in words of training prompts, shape (N,), in [0, 1]."""
         if not self.usual:
             return np.ones(len(features))
-        wording = np.nan_to_num(features[:, self.blocks == self.wording].astype(np.float64))
+        wording = np.nan_to_num(features[:, self._by_block[self.wording].columns].astype(np.float64))
         return np.asarray((2 * np.sqrt(np.square(wording).sum(axis=1)) / self.usual - 1).clip(0, 1))
 
     @cached_property
@@ -175,7 +175,7 @@ class Familiarity:
 def standardised(features: NDArray[np.floating], centre: FloatArray, spread: FloatArray) -> FloatArray:
     """Return standardised logarithms of features; the mean in place of what is missing."""
     rows = ((compressed(features) - centre) / spread).clip(-_CLIP, _CLIP)
-    return np.asarray(np.nan_to_num(rows, nan=0.0))
+    return np.where(np.isnan(rows), 0.0, rows)
 
 
 def blocks_of(landmarks: NDArray[np.float32], blocks: NDArray[np.int64]) -> list[Block]:

@@ -75,7 +75,7 @@ class RateReferences:
         to = self._coordinates
         result = np.empty((len(rates), len(to)), dtype=np.float32)
         # Beyond the references nothing is known: prompts out there are moved to their edge.
-        at = _coordinates(rates, self._scaling).clip(to.min(axis=0), to.max(axis=0))
+        at = _coordinates(rates, self._scaling).clip(*self._edge)
         for start in range(0, len(rates), _CHUNK_ROWS):
             exponent = _squared_distance(at[start : start + _CHUNK_ROWS], to)
             # Without a floor the nearest reference must not underflow to nothing.
@@ -100,6 +100,10 @@ class RateReferences:
         scaling = np.concatenate([np.full((1, n_generators), 1 / n_generators), directions])
         spread = _coordinates(self.rates, scaling).std(axis=0)[:, None]
         return np.where(spread > _LEAST_SPREAD, scaling / np.maximum(spread, _LEAST_SPREAD), 0.0)
+
+    @cached_property
+    def _edge(self) -> tuple[FloatArray, FloatArray]:
+        return self._coordinates.min(axis=0), self._coordinates.max(axis=0)
 
     @cached_property
     def _coordinates(self) -> FloatArray:

@@ -146,9 +146,9 @@ class PromptFeatures:
             )
         result = np.full((len(prompts), len(self.names_)), np.nan, dtype=np.float32)
         contents = [prompt.content for prompt in prompts]
+        rows = [row for row, content in enumerate(contents) if content is not None]
         texts = [content for content in contents if content is not None]
         if texts:
-            rows = np.flatnonzero([content is not None for content in contents])
             table = np.concatenate([self._read(texts[part]) for part in chunks(texts)])
             result[rows, : table.shape[1]] = table
         if hidden is not None and self._hidden_axes is not None and self._hidden_mean is not None:

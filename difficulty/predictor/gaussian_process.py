@@ -244,8 +244,8 @@ def compressed(features: NDArray[np.floating]) -> FloatArray:
 
 def _scaled(table: FloatArray, centre: FloatArray, spread: FloatArray, bend: FloatArray) -> FloatArray:
     """Return standardised columns, each as much as it counts, the mean in place of what is missing."""
-    standard = np.nan_to_num(((table - centre) / spread).clip(-_CLIP, _CLIP), nan=0.0)
-    return np.asarray(standard * bend)
+    standard = ((table - centre) / spread).clip(-_CLIP, _CLIP)
+    return np.asarray(np.where(np.isnan(standard), 0.0, standard) * bend)
 
 
 def _squared_distance(a: FloatArray, b: FloatArray) -> FloatArray:

@@ -103,21 +103,24 @@ class Descent:
 
     def _walk(self, part: FloatArray, n_rows: int, n_columns: int) -> NDArray[np.int64]:
         """Return the leaves of a few rows, given flat, shape (P, T)."""
-        node = np.tile(self.root, n_rows)
+        # A node is named by the place of its record, so that one line of the cache holds what a step reads.
+        threshold, column, child = self._records.view(np.float64), self._records[1:], self._records[2:]
+        node = np.tile(4 * self.root, n_rows)
         first = np.repeat(np.arange(n_rows) * n_columns, len(self.root))
         result, place = node, np.arange(len(node))
         for level in range(1, self.depth + 1):
-            below = part.take(first + self._column.take(node)) <= self.threshold.take(node)
-            node = self._children.take(2 * node + below)
+            asked = column.take(node)
+            below = part.take(asked if n_rows == 1 else first + asked) <= threshold.take(node)
+            before, node = node, child.take(node + below)
             if level % _LEVELS and level < self.depth:
                 continue
             # Most ways end long before the longest: only those that go on are walked further.
             result[place] = node
-            on = np.flatnonzero(self.feature.take(node) >= 0)
+            on = np.flatnonzero(node != before)
             if not len(on):
                 break
             node, first, place = node[on], first[on], place[on]
-        return self._number.take(result).reshape(n_rows, len(self.root))
+        return self._number.take(result // 4).reshape(n_rows, len(self.root))
 
     @cached_property
     def _keys(self) -> NDArray[np.int64]:
@@ -137,11 +140,12 @@ class Descent:
         return column
 
     @cached_property
-    def _children(self) -> NDArray[np.int64]:
-        """Children of each node, right and then left; a leaf leads to itself: (2N,)."""
-        nodes = np.arange(len(self.feature))
-        leaf = self.feature < 0
-        return np.stack([np.where(leaf, nodes, self.right), np.where(leaf, nodes, self.left)], axis=1).ravel()
+    def _records(self) -> NDArray[np.int64]:
+        """Threshold (as bits), column, right and left child of each node; a leaf leads to itself: (4N,)."""
+        leaf, nodes = self.feature < 0, np.arange(len(self.feature))
+        right, left = (4 * np.where(leaf, nodes, child) for child in (self.right, self.left))
+        threshold = self.threshold.astype(np.float64).view(np.int64)
+        return np.stack([threshold, self._column, right, left], axis=1).ravel()
 
     @cached_property
     def _number(self) -> NDArray[np.int64]:

@@ -151,7 +151,7 @@ class Batch:
         """Return what plans of some prompts are expected to cost, by what is known now."""
         expectation = self.chooser.expectation
         prompts = [self.prompts[row] for row in rows]
-        _, cost = expectation.expect_alike(prompts)
+        _, cost = expectation.expect_alike(expectation.tokens(prompts))
         column = {course: at for at, course in enumerate(expectation.courses)}
         return [
             float(cost[at, column[plan.course]]) if plan.course in column else plan.expected_cost

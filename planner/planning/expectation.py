@@ -45,7 +45,7 @@ class Lengths:
 
     reference: Mapping[str, FloatArray]
     fit: Mapping[str, tuple[float, float]]
-    _known: dict[str, float] = field(init=False, repr=False, default_factory=dict)
+    _facts: dict[tuple[str, ...], FloatArray] = field(init=False, repr=False, default_factory=dict)
 
     def one(self, prompt: Prompt, generator: str) -> float | None:
         """Return the tokens of a prompt for one generator, as in `of`; None where nothing is known."""
@@ -59,36 +59,35 @@ class Lengths:
         Their own, else by their characters, else the usual number; 0 if unknown.
         """
         own = np.array([np.nan if p.prompt_tokens is None else p.prompt_tokens for p in prompts])
-        told = ~np.isnan(own)
-        shared = np.array([float(np.any(self.reference[name])) for name in generators])
-        if told.all():
-            return np.asarray(own[:, None] * shared)
-        characters = np.array([np.nan if p.content is None else len(p.content) for p in prompts])
-        tokens = np.empty((len(prompts), len(generators)))
-        for at, name in enumerate(generators):
-            intercept, slope = self.fit.get(name, (np.nan, np.nan))
-            fitted = np.maximum(intercept + slope * characters, 1.0)
-            tokens[:, at] = np.where(told, own, np.where(np.isnan(fitted), self._usual(name), fitted))
-        return np.asarray(tokens * shared)
+        content = [p.content for p in prompts]
+        characters = np.array([np.nan if text is None else len(text) for text in content])
+        intercept, slope, usual, shared = self._known(generators)
+        fitted = np.maximum(intercept + slope * characters[:, None], 1.0)
+        guess = np.where(np.isnan(fitted), usual, fitted)
+        return np.asarray(np.where(np.isnan(own)[:, None], guess, own[:, None]) * shared)
 
     def relative(self, tokens: FloatArray, generators: Sequence[str]) -> FloatArray:
         """Return how long prompts are against the usual one, above 0, shape (N,); 1 where nobody knows.
 
         `tokens` are theirs by generator, shape (N, G).
         """
-        usual = np.array([self._usual(name) for name in generators])
+        usual = self._known(generators)[2]
         known = usual > 0
         if not known.any():
             return np.ones(len(tokens))
         ratio = tokens[:, known] / usual[known]
         return np.asarray(np.maximum(np.where(np.isnan(ratio), 1.0, ratio).mean(axis=1), _SHORTEST))
 
-    def _usual(self, generator: str) -> float:
-        """Return the mean over the references; 0 if unknown."""
-        if generator not in self._known:
-            known = self.reference[generator]
-            self._known[generator] = 0.0 if np.isnan(known).all() else float(np.nanmean(known))
-        return self._known[generator]
+    def _known(self, generators: Sequence[str]) -> FloatArray:
+        """Return intercept, slope, mean over the references (0 if unknown) and 1 where it is sent, (4, G)."""
+        key = tuple(generators)
+        if key not in self._facts:
+            columns = [self.reference[name] for name in key]
+            usual = [0.0 if np.isnan(one).all() else float(np.nanmean(one)) for one in columns]
+            fits = [self.fit.get(name, (np.nan, np.nan)) for name in key]
+            sent = [float(np.any(one)) for one in columns]
+            self._facts[key] = np.array([*zip(*fits, strict=True), usual, sent])
+        return self._facts[key]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -123,6 +122,12 @@ class Expectation:
     per_request: Mapping[str, float]
     lengths: Lengths
     growth: Growth
+    _sent: tuple[NDArray[np.intp], FloatArray] | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        names, price = list(self.per_request), np.array(list(self.per_request.values()))
+        slot = np.array([names.index(name) for name in self.slots.generator], dtype=np.intp)
+        object.__setattr__(self, "_sent", (slot, price[slot]) if price.any() else None)
 
     @classmethod
     def of(
@@ -177,50 +182,44 @@ class Expectation:
             growth=Growth.of(cost, length),
         )
 
-    def sent(self, prompts: Sequence[Prompt]) -> FloatArray | None:
-        """Return what sending N prompts costs in each slot, shape (N, S); None where it costs nothing."""
-        return self._charged(self.lengths.of(prompts, list(self.per_request)))
+    def tokens(self, prompts: Sequence[Prompt]) -> FloatArray:
+        """Return the tokens of N prompts for each of the G generators that are drawn from, shape (N, G)."""
+        return self.lengths.of(prompts, tuple(self.per_request))
 
-    def _charged(self, tokens: FloatArray) -> FloatArray | None:
-        """Return the same for prompts of so many tokens by generator, shape (N, G)."""
-        if not any(self.per_request.values()):
-            return None
-        names = list(self.per_request)
-        price = tokens * np.array(list(self.per_request.values()))
-        return np.take(price, [names.index(slot) for slot in self.slots.generator], axis=1)
-
-    def expect(self, weights: Weighing, sent: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+    def expect(self, weights: Weighing, tokens: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return value and cost of every course for N prompts, shape (N, C) each.
 
         Parameters
         ----------
         weights : Weighing
             Of the prompts over the T references.
-        sent : ndarray of float64, shape (N, S), or None
-            From `sent`.
+        tokens : ndarray of float64, shape (N, G)
+            From `tokens`.
         """
-        return self._split(weights.mean(self.measured), sent)
+        return self._split(weights.mean(self.measured), tokens)
 
     def expect_value(self, weights: Weighing, course: NDArray[np.intp]) -> FloatArray:
         """Return the values alone of the courses that N prompts take, shape (N, L)."""
-        columns, place = np.unique(course, return_inverse=True)
-        mean = weights.mean(self.measured, columns)
-        return mean[np.arange(len(course))[:, None], place.reshape(course.shape)]
+        taken = np.zeros(len(self.courses), dtype=bool)
+        taken[course] = True
+        mean = weights.mean(self.measured, np.flatnonzero(taken))
+        return np.asarray(mean[np.arange(len(course))[:, None], np.cumsum(taken)[course] - 1])
 
-    def expect_alike(self, prompts: Sequence[Prompt]) -> tuple[FloatArray, FloatArray]:
+    def expect_alike(self, tokens: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the same for N prompts that are like all reference prompts alike, but for their length."""
-        names = list(self.per_request)
-        tokens = self.lengths.of(prompts, names)
         usual, c = self.measured.usual, len(self.courses)
-        mean = np.tile(usual, (len(prompts), 1))
-        mean[:, c : 2 * c] = self.growth.at(usual[None, c : 2 * c], self.lengths.relative(tokens, names))
-        return self._split(mean, self._charged(tokens))
+        mean = usual[None].repeat(len(tokens), axis=0)
+        length = self.lengths.relative(tokens, tuple(self.per_request))
+        mean[:, c : 2 * c] = self.growth.at(usual[None, c : 2 * c], length)
+        return self._split(mean, tokens)
 
-    def _split(self, mean: FloatArray, sent: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+    def _split(self, mean: FloatArray, tokens: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return value and cost, with what sending prompts of so many tokens costs in each slot."""
         c = len(self.courses)
         value, cost = mean[:, :c], mean[:, c : 2 * c]
-        if sent is not None:
-            cost = cost + self.slots.total(sent * mean[:, 2 * c :], c)
+        if self._sent is not None:
+            slot, price = self._sent
+            cost = cost + self.slots.total(tokens[:, slot] * price * mean[:, 2 * c :], c)
         return value, cost
 
 

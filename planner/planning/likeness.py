@@ -7,12 +7,13 @@ It reads a prompt's text through the bundle's features. What follows from it is 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.belief.text_belief import TextBelief, TextReading
 from difficulty.belief.weighing import DenseWeights, ReferenceColumns
 from difficulty.errors import InvalidInputError
 from difficulty.prompt import Prompt
@@ -40,6 +41,9 @@ class Likenesses:
     bundle: PolicyBundle
     success: ReferenceColumns
     ranked: NDArray[np.float64]
+    _last: dict[tuple[str | None, str] | None, TextReading] = field(
+        init=False, repr=False, default_factory=dict
+    )
 
     @classmethod
     def of(cls, bundle: PolicyBundle) -> Self:
@@ -51,32 +55,45 @@ class Likenesses:
 
     def of_prompts(self, prompts: Sequence[Prompt], hidden_states: HiddenStates | None) -> Likeness:
         """Return what is believed of N prompts."""
-        bundle = self.bundle
-        if bundle.features is None or bundle.belief is None:
-            return Likeness.unknown(prompts)
-        useful = bundle.policy.reads_text
-        if hidden_states is not None and not useful:  # familiarity alone is not worth a model's reading
-            return Likeness.unknown(prompts)
-        features = self._features(prompts, hidden_states)
-        if not useful:
-            return Likeness(None, None, bundle.belief.familiarity(features), np.full(len(prompts), 0.5))
-        read = bundle.belief.read(features)
+        belief, read = self._belief, self.read(prompts, hidden_states)
+        if belief is None or read is None:
+            # Familiarity alone is not worth a model's reading.
+            if belief is None or hidden_states is not None:
+                return Likeness.unknown(prompts)
+            known = belief.familiarity(self._features(prompts, hidden_states))
+            return Likeness.unknown(prompts)._replace(familiarity=known)
         sharp = read.sharp()
         ease = np.searchsorted(self.ranked, read.mean(self.success)[:, 0]) / len(self.ranked)
         return Likeness(read, None if sharp is None else DenseWeights(sharp), read.familiarity, ease)
 
+    def read(self, prompts: Sequence[Prompt], hidden_states: HiddenStates | None) -> TextReading | None:
+        """Return what N prompts are like by their text; None where plans have no use for it."""
+        if self._belief is None or not self.bundle.policy.reads_text:
+            return None
+        # The plan of a single prompt is often cut next: its text is read once for both.
+        one = (prompts[0].text, str(prompts[0].messages)) if len(prompts) == 1 else None
+        read = self._last.get(one)
+        if read is None:
+            read = self._belief.read(self._features(prompts, hidden_states))
+            self._last.clear()
+            if one is not None:
+                self._last[one] = read
+        return read
+
     def weights(self, prompts: Sequence[Prompt], hidden_states: HiddenStates | None) -> NDArray[np.float32]:
         """Return weights over the T reference prompts, shape (N, T); alike where text says nothing."""
-        bundle = self.bundle
-        if bundle.features is None or bundle.belief is None:
-            n_references = len(bundle.references)
+        if self._belief is None:
+            n_references = len(self.bundle.references)
             return np.full((len(prompts), n_references), 1 / n_references, dtype=np.float32)
-        return bundle.belief.weights(self._features(prompts, hidden_states))
+        return self._belief.weights(self._features(prompts, hidden_states))
+
+    @property
+    def _belief(self) -> TextBelief | None:
+        return None if self.bundle.features is None else self.bundle.belief
 
     def _features(self, prompts: Sequence[Prompt], hidden_states: HiddenStates | None) -> NDArray[np.float32]:
         features = self.bundle.features
-        if features is None:
-            raise InvalidInputError("this bundle has no features of prompts")
+        assert features is not None
         if hidden_states is None and features.needs_hidden_states:
             raise InvalidInputError(
                 "this bundle chooses by hidden states of a language model; load it in Python with "

@@ -129,16 +129,47 @@ class Chooser:
 
         What is told at a price is told of its level, so that it never falls with the price.
         """
-        alike = self.expectation.expect_alike(prompts)
+        tokens = self.expectation.tokens(prompts)
+        alike = self.expectation.expect_alike(tokens)
         # Where nobody chooses by text, values are told by it, and budgets tell prompts apart by length.
-        choosing = like.weights if self.by_text.any() else None
+        by_text = bool(self.by_text.any())
+        choosing = like.weights if by_text else None
         value, cost = alike
         if choosing is not None:
-            value, cost = self.expectation.expect(choosing, self.expectation.sent(prompts))
-        # Whatever the price, what is told keeps to the cap.
-        exact, ratio = self.expectation.exact, self.policy.telling.cost
-        most = cost * np.where(exact, 1.0, max(1.0, float(ratio.max())))
-        allowed = self.allowed[None] & (most <= self.cap)
+            value, cost = self.expectation.expect(choosing, tokens)
+        policy, allowed = self.policy, self._allowed(prompts, cost)
+        open_to = None if allowed.all() else allowed
+        course = np.empty((len(prompts), len(policy.prices)), dtype=np.intp)
+        for (seen, spent), levels in (
+            ((value, cost), np.flatnonzero(self.by_text)),
+            (alike, np.flatnonzero(~self.by_text)),
+        ):
+            if len(levels):
+                course[:, levels] = policy.choose(seen, spent, open_to, levels)
+        rows = np.arange(len(prompts))[:, None]
+        usual = alike[0][rows, course]
+        expected = value[rows, course]
+        if like.weights is not None and choosing is None:
+            expected = self.expectation.expect_value(like.weights, course)
+        near = None if like.sharp is None else self.expectation.expect_value(like.sharp, course)
+        told = policy.telling.tell(usual, expected, near)
+        decides = told if by_text else policy.telling.tell(usual)
+        ratio = policy.telling.cost
+        if price is not None:
+            level = policy.level_of(price)
+            seen, spent = (value, cost) if self.by_text[level] else alike
+            course = policy.choose_at(price, seen, spent, open_to, level=level)[:, None]
+            told, decides, ratio = told[:, [level]], decides[:, [level]], ratio[[level]]
+        paid = cost[rows, course] * np.where(self.expectation.exact[course], 1.0, ratio)
+        paid = np.maximum(paid, self.expectation.least[course])
+        return Taken(self.place[course].astype(np.int32), decides, told, paid)
+
+    def _allowed(self, prompts: Sequence[Prompt], cost: FloatArray) -> NDArray[np.bool_]:
+        """Return what each may take, (N, C) or (1, C): whatever the price, what is told keeps to the cap."""
+        if np.isinf(self.cap):
+            return self.allowed[None]
+        most = cost * np.where(self.expectation.exact, 1.0, max(1.0, float(self.policy.telling.cost.max())))
+        allowed = self.allowed & (most <= self.cap)
         poor = np.flatnonzero(~allowed.any(axis=1))
         if len(poor):
             least = float(np.where(self.allowed, most, np.inf)[poor].min(axis=1).max())
@@ -147,30 +178,7 @@ class Chooser:
                 f"of {self.cap:g} per prompt; raise it to {least:.6g}",
                 least=least,
             )
-        policy, open_to = self.policy, None if allowed.all() else allowed
-        course = np.empty((len(prompts), len(policy.prices)), dtype=np.intp)
-        for (seen, spent), levels in (
-            ((value, cost), np.flatnonzero(self.by_text)),
-            (alike, np.flatnonzero(~self.by_text)),
-        ):
-            course[:, levels] = policy.choose(seen, spent, open_to, levels)
-        rows = np.arange(len(prompts))[:, None]
-        usual = alike[0][rows, course]
-        expected = value[rows, course]
-        if like.weights is not None and choosing is None:
-            expected = self.expectation.expect_value(like.weights, course)
-        near = None if like.sharp is None else self.expectation.expect_value(like.sharp, course)
-        told = policy.telling.tell(usual, expected, near)
-        decides = told if self.by_text.any() else policy.telling.tell(usual)
-        ratio = policy.telling.cost
-        if price is not None:
-            level = policy.level_of(price)
-            seen, spent = (value, cost) if self.by_text[level] else alike
-            course = policy.choose_at(price, seen, spent, open_to, level=level)[:, None]
-            told, decides, ratio = told[:, [level]], decides[:, [level]], ratio[[level]]
-        paid = cost[rows, course] * np.where(exact[course], 1.0, ratio)
-        paid = np.maximum(paid, self.expectation.least[course])
-        return Taken(self.place[course].astype(np.int32), decides, told, paid)
+        return allowed
 
     def single_samples(self, prompts: Sequence[Prompt]) -> tuple[list[str], FloatArray] | None:
         """Return the generators that single samples are planned of, and their cost, shape (N, G')."""
@@ -178,7 +186,7 @@ class Chooser:
         alone = [at for at, course in enumerate(courses) if course.n == 1 and self.allowed[at]]
         if not alone:
             return None
-        _, cost = self.expectation.expect_alike(prompts)
+        _, cost = self.expectation.expect_alike(self.expectation.tokens(prompts))
         return [courses[at].generators[0] for at in alone], cost[:, alone]
 
 

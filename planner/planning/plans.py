@@ -85,7 +85,7 @@ class Writer:
         value, low, high = (numbers + self.telling.origin for numbers in (value, low, high))
         columns = menu.course[rows, level]
         costs = self._cost_intervals(columns, cost, levels[level], menu.familiarity)
-        taken = {at: self.courses[at] for at in np.unique(columns).tolist()}
+        taken = {at: self.courses[at] for at in set(columns.tolist())}
         summary = {at: summary_of(course) for at, course in taken.items()}
         words = {at: str(course) for at, course in taken.items()}
         familiar = [None] * len(prompts) if menu.familiarity is None else menu.familiarity.tolist()
@@ -126,15 +126,15 @@ class Writer:
         familiarity: FloatArray | None,
     ) -> list[tuple[float, float] | None]:
         """Return where the expected cost of each plan lies; None where only the mean is known."""
-        exact, sure = np.zeros(len(course), dtype=bool), np.zeros(len(course))
-        if self.unit == "samples":
-            exact = np.array([one.one_shot for one in self.courses])[course]
-            sure = np.array([least_samples(one) for one in self.courses])[course]
         low, high = self.telling.cost_interval(level, familiarity)
-        known = exact | ~np.isnan(low) & (self.unit == self.learned_unit)
-        lower = np.where(exact, cost, np.maximum(cost * low, sure)).tolist()
-        upper = np.where(exact, cost, cost * high).tolist()
-        return [(a, b) if told else None for a, b, told in zip(lower, upper, known.tolist(), strict=True)]
+        known, lower, upper = ~np.isnan(low) & (self.unit == self.learned_unit), cost * low, cost * high
+        if self.unit == "samples":
+            taken = [self.courses[at] for at in course.tolist()]
+            exact = np.array([one.one_shot for one in taken])
+            lower = np.maximum(lower, [least_samples(one) for one in taken])
+            known, lower, upper = known | exact, np.where(exact, cost, lower), np.where(exact, cost, upper)
+        ends = zip(lower.tolist(), upper.tolist(), known.tolist(), strict=True)
+        return [(a, b) if told else None for a, b, told in ends]
 
     def _reason(self, ease: float, familiarity: float | None, course: str, price: float) -> str:
         if self.ground == "nothing":

@@ -63,7 +63,7 @@ class Preparer:
     hidden_states: HiddenStates | None = None
     _start: ColdStart | None = field(init=False, repr=False)
     _likeness: Likenesses = field(init=False, repr=False)
-    _priced: dict[Unit, Expectation] = field(init=False, repr=False, default_factory=dict)
+    _choosers: dict[Unit, Chooser] = field(init=False, repr=False, default_factory=dict)
     _within: dict[tuple[bool, int | None, bool], NDArray[np.bool_]] = field(
         init=False, repr=False, default_factory=dict
     )
@@ -77,14 +77,13 @@ class Preparer:
         object.__setattr__(self, "_start", ColdStart.of(self.bundle))
 
     def batch(self, prompts: Sequence[Prompt], asked: Request) -> Batch | None:
-        """Check what was asked, and work out what prompts would take; None where there are none.
+        """Work out what prompts would take within what was asked and checked; None where there are none.
 
         Raises
         ------
         InvalidBudgetError, InvalidInputError, UnknownUnitError
             As in `planner.planner.Planner.plan`.
         """
-        asked.check(self.bundle.policy.telling.own_scale)
         if not prompts:
             return None
         unit = asked.unit(self.bundle.unit)
@@ -113,7 +112,7 @@ class Preparer:
     def reading(self, prompts: Sequence[Prompt], unit: Unit) -> Reading:
         """Return what a language model reads of prompts before they are planned, and what that costs."""
         reader = self.hidden_states if self.bundle.policy.reads_text else None
-        return Reading.of(prompts, reader, self.cost_model_in(unit))
+        return Reading.of(prompts, reader, None if reader is None else self.cost_model_in(unit))
 
     def read(self, prompts: Sequence[Prompt], asked: Request) -> tuple[Reading, Request]:
         """Return what reading prompts costs, and what is asked for of the rest.
@@ -151,7 +150,7 @@ class Preparer:
         panels = Panels(np.empty((size, 0)), np.empty((size, 0)))
         if len(columns):
             priced = self._priced_columns(columns, ready.writer.unit)
-            panels = Panels(*priced.expect_alike(ready.prompts))
+            panels = Panels(*priced.expect_alike(priced.tokens(ready.prompts)))
         plans, threshold = plan_at_risk(
             ready,
             known,
@@ -172,9 +171,9 @@ class Preparer:
                 self._cut.clear()
             self._cut[course, plan.unit] = known
         table, priced = known
-        asked = [prompt]
-        weights = self._likeness.of_prompts(asked, self.hidden_states).weights
-        found = priced.expect_alike(asked) if weights is None else priced.expect(weights, priced.sent(asked))
+        tokens = priced.tokens([prompt])
+        read = self._likeness.read([prompt], self.hidden_states)
+        found = priced.expect_alike(tokens) if read is None else priced.expect(read, tokens)
         value, cost = (numbers[0].tolist() for numbers in found)
         telling = self.bundle.policy.telling
         scale = telling.own_scale
@@ -232,24 +231,23 @@ class Preparer:
         UnknownUnitError
             When the unit cannot be priced.
         """
-        bundle = self.bundle
-        kept = np.flatnonzero(bundle.deployed)
-        allowed = self._allowed(asked)[kept]
+        if unit not in self._choosers:
+            policy, kept = self.bundle.policy, np.flatnonzero(self.bundle.deployed)
+            self._choosers[unit] = Chooser(
+                policy=policy.columns(kept),
+                expectation=self._priced_columns(kept, unit),
+                allowed=np.ones(len(kept), dtype=bool),
+                place=kept,
+                by_text=policy.by_text,
+            )
+        chooser = self._choosers[unit]
+        allowed = self._allowed(asked)[chooser.place]
         if not allowed.any():
             raise InvalidInputError(
                 "no course of this bundle may be planned within one_shot, max_rounds and the generators that "
                 "are given; lift one of them"
             )
-        if unit not in self._priced:
-            self._priced[unit] = self._priced_columns(kept, unit)
-        return Chooser(
-            policy=bundle.policy.columns(kept),
-            expectation=self._priced[unit],
-            allowed=allowed,
-            cap=np.inf if asked.cap is None else asked.cap,
-            place=kept,
-            by_text=bundle.policy.by_text,
-        )
+        return replace(chooser, allowed=allowed, cap=np.inf if asked.cap is None else asked.cap)
 
     def cost_model_in(self, unit: Unit) -> CostModel:
         """Return the prices that are planned by, in a unit."""

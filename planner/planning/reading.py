@@ -46,7 +46,7 @@ class Reading:
     cost: FloatArray
 
     @classmethod
-    def of(cls, prompts: Sequence[Prompt], reader: HiddenStates | None, model: CostModel) -> Self:
+    def of(cls, prompts: Sequence[Prompt], reader: HiddenStates | None, model: CostModel | None) -> Self:
         """Price the reading of prompts; nothing without a reader.
 
         Raises
@@ -54,7 +54,7 @@ class Reading:
         UnknownUnitError
             When the unit counts such tokens and the model lacks the price, such as ``predictor_params``.
         """
-        if reader is None:
+        if reader is None or model is None:
             return cls(tokens=np.zeros(len(prompts), dtype=np.int64), cost=np.zeros(len(prompts)))
         tokens = reader.n_tokens(prompts)
         name = next(iter(model.generators), "")

@@ -62,12 +62,8 @@ class Request:
             When `max_rounds` is no whole number of at least 1, `seed` none of at least 0, or both a risk and
             a price of answers are given.
         """
-        budget, price, target_accuracy, target_risk = (
-            self.budget,
-            self.price,
-            self.target_accuracy,
-            self.target_risk,
-        )
+        budget, price, target_risk = self.budget, self.price, self.target_risk
+        target_accuracy = self.target_accuracy
         max_per_prompt, max_rounds, seed = self.max_per_prompt, self.max_rounds, self.seed
         if target_risk is not None and self.answer_price is not None:
             raise InvalidInputError("give target_risk or answer_price, not both")

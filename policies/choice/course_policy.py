@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final, Self
 
 import numpy as np
@@ -24,7 +25,7 @@ _MOST_LEVELS: Final = 4096
 _AT_ONCE: Final = 1 << 16
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class CoursePolicy:
     """L prices and the courses on offer at each.
 
@@ -62,12 +63,12 @@ class CoursePolicy:
         if len(self.telling) != n_levels:
             raise InvalidInputError(f"telling must have {n_levels} levels, got {len(self.telling)}")
 
-    @property
+    @cached_property
     def by_text(self) -> NDArray[np.bool_]:
         """Whether prompts choose at each price, shape (L,); else everybody gets the same."""
         return np.asarray(self.offered.sum(axis=1) > 1)
 
-    @property
+    @cached_property
     def reads_text(self) -> bool:
         """Whether what a prompt's text says is of any use: to choose by, or to tell what is expected."""
         return bool(self.by_text.any() or self.telling.by_prompt)

@@ -171,12 +171,12 @@ class Telling:
         share = self.scale.share(told) * n_gaps
         place = np.minimum(share.astype(np.intp), n_gaps - 1)
         share -= place
-        ends = []
-        for knots in (self.lower, self.upper):
-            at = (1 - share) * knots[:, level, place] + share * knots[:, level, place + 1]
-            at = self.scale.clip(self.scale.lower + self.scale.span * at)
-            ends.append(at[0] if familiarity is None else familiarity * at[0] + (1 - familiarity) * at[1])
-        return np.minimum(ends[0], told), np.maximum(ends[1], told)
+        below, above = (
+            np.array([knots[:, level, at] for knots in (self.lower, self.upper)]) for at in (place, place + 1)
+        )
+        ends = self.scale.clip(self.scale.lower + self.scale.span * ((1 - share) * below + share * above))
+        low, high = _by_familiarity(ends, familiarity)
+        return np.minimum(low, told), np.maximum(high, told)
 
     def mean_errors(self, told: FloatArray, familiarity: FloatArray | None = None) -> tuple[float, float]:
         """Return the standard errors of the mean told value of N prompts: shared, and of the prompts.
@@ -214,11 +214,8 @@ class Telling:
 
         Parameters as in `interval`. NaN where nobody knows.
         """
-        ends = []
-        for ratio in (self.cost_lower, self.cost_upper):
-            at = ratio[:, level]
-            ends.append(at[0] if familiarity is None else familiarity * at[0] + (1 - familiarity) * at[1])
-        return ends[0], ends[1]
+        ends = np.array([ratio[:, level] for ratio in (self.cost_lower, self.cost_upper)])
+        return _by_familiarity(ends, familiarity)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return what `from_arrays` needs."""
@@ -251,6 +248,13 @@ class Telling:
 
 _ARRAYS: Final = tuple(item.name for item in fields(Telling) if item.name not in ("scale", "origin"))
 _SCALE: Final = "told.scale"
+
+
+def _by_familiarity(ends: FloatArray, familiarity: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+    """Return both ends for N prompts, (N,), between those for familiar ones and strangers, (2, 2, N)."""
+    near, far = ends[:, 0], ends[:, 1]
+    low, high = near if familiarity is None else familiarity * near + (1 - familiarity) * far
+    return low, high
 
 
 def rising(values: FloatArray) -> FloatArray:

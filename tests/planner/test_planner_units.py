@@ -114,7 +114,8 @@ def test_where_text_does_not_pay_everybody_gets_the_best_static_mix(trained: Any
         reference={name: bundle.prompt_tokens[:, at] for at, name in enumerate(bundle.generators)},
         fit=bundle.prompt_token_fit,
     )
-    cost = Expectation.of(bundle.table, model, lengths).expect_alike(as_prompts(prompts))[1].mean(axis=0)
+    priced = Expectation.of(bundle.table, model, lengths)
+    cost = priced.expect_alike(priced.tokens(as_prompts(prompts)))[1].mean(axis=0)
     for limit in np.geomspace(cost[hull].min() * 1.01, cost[hull].max() * 1.1, 8).tolist():
         plans = planner.plan(prompts, budget=Budget(limit=limit, unit="output_tokens"))
         # A mix of two neighbours on the hull; what is left over may buy some prompts something between them.

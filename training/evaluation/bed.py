@@ -176,7 +176,7 @@ class TestBed:
     def believed(self) -> tuple[FloatArray, FloatArray]:
         """Return what planning expects of every course for each prompt: value and cost, shape (P, C) each."""
         expectation = self.subject.expectation
-        return expectation.expect(DenseWeights(self.weights), expectation.sent(self.prompts))
+        return expectation.expect(DenseWeights(self.weights), expectation.tokens(self.prompts))
 
     def chosen(
         self,

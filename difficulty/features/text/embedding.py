@@ -143,15 +143,17 @@ class TextEmbedding:
             raise NotFittedError("this TextEmbedding is not fitted; call fit(texts) or from_arrays(arrays)")
         result = np.empty((len(tokens), self.dims_), dtype=np.float32)
         for start in range(0, len(tokens), _CHUNK_TEXTS):
-            counts = self._counts(tokens.part(start, start + _CHUNK_TEXTS)).astype(np.float64)
-            lengths = [np.sqrt(counts[:, block] @ self._squared[block]) for block in self._blocks]
-            roots = np.sqrt(counts, out=counts)
-            # Words and characters of each text have unit length.
-            words, characters = (
-                (roots[:, block] @ self._weighed[block]) / np.maximum(length, 1e-12)[:, None]
-                for block, length in zip(self._blocks, lengths, strict=True)
-            )
-            result[start : start + _CHUNK_TEXTS] = words + characters
+            counts = self._counts(tokens.part(start, start + _CHUNK_TEXTS))
+            # Buckets that no text here has are left out: of one text, nine in ten.
+            used = np.flatnonzero(counts.any(axis=0))
+            counts = counts[:, used].astype(np.float64)
+            split = int(used.searchsorted(self.n_buckets))
+            parts = []
+            for block in (slice(split), slice(split, None)):  # words and characters, each of unit length
+                few, at = counts[:, block], used[block]
+                length = np.sqrt(few @ self._squared[at])
+                parts.append((np.sqrt(few) @ self._weighed[at]) / np.maximum(length, 1e-12)[:, None])
+            result[start : start + _CHUNK_TEXTS] = parts[0] + parts[1]
         return result
 
     def to_arrays(self) -> dict[str, NDArray[np.float64]]:
@@ -202,11 +204,6 @@ class TextEmbedding:
         embedding.dims_ = shape[1]
         return embedding._prepare()
 
-    @property
-    def _blocks(self) -> tuple[slice, slice]:
-        """Buckets of words, and of characters."""
-        return slice(0, self.n_buckets), slice(self.n_buckets, 2 * self.n_buckets)
-
     def _prepare(self) -> TextEmbedding:
         """Work out what is the same for all texts."""
         self._squared = np.square(self.inverse_frequency_)
@@ -219,11 +216,11 @@ class TextEmbedding:
         shift = np.uint64(64 - (self.n_buckets.bit_length() - 1))
         kind = tokens.classes[tokens.start]
         words = tokens.hashes.copy()
-        number = np.flatnonzero(kind == DIGIT)
+        number = (kind == DIGIT).nonzero()[0]
         words[number] = mix((tokens.end - tokens.start)[number].astype(np.uint16))
         lead = words * _PLACES[0]
         pairs = lead[:-1] + words[1:] * _PLACES[1]
-        same = np.flatnonzero(tokens.owner[1:] == tokens.owner[:-1])
+        same = (tokens.owner[1:] == tokens.owner[:-1]).nonzero()[0]
         keys = [
             tokens.owner * width + (spread(lead) >> shift).astype(np.int64),
             tokens.owner[same] * width + (spread(pairs[same]) >> shift).astype(np.int64),
@@ -233,7 +230,7 @@ class TextEmbedding:
         classes = np.concatenate([np.array([SPACE], dtype=np.uint8), tokens.classes])
         codes[classes == DIGIT] = _ZERO
         codes[classes == SPACE] = _BLANK
-        base = np.repeat(np.arange(n_texts) * width + self.n_buckets, np.diff(tokens.offsets))
+        base = (np.arange(n_texts) * width + self.n_buckets).repeat(tokens.sizes)
         mixed = mix(codes)
         solid = classes != SPACE
         grams = mixed[:-1] * _PLACES[0] + mixed[1:] * _PLACES[1]

@@ -57,10 +57,10 @@ def number_statistics(tokens: TextTokens) -> NDArray[np.float64]:
     >>> [round(float(value), 2) for value in row]
     [3.0, 3.0, 1.0, 2.71, 0.0, 2.72, 3.82, 3.0, 2.0, 6.0, 4.0, 9.0]
     """
-    n_texts = tokens.offsets.size - 1
+    n_texts = len(tokens)
     result = np.zeros((n_texts, len(NUMBER_STATISTICS)))
     result[:, 3:5] = -1.0
-    whole = np.flatnonzero(tokens.classes[tokens.start] == DIGIT)
+    whole = (tokens.classes[tokens.start] == DIGIT).nonzero()[0]
     if not whole.size:
         return result
     letters = np.add.reduceat(tokens.classes == LETTER, tokens.start, dtype=np.int64)
@@ -92,11 +92,11 @@ def number_statistics(tokens: TextTokens) -> NDArray[np.float64]:
     n_numbers = np.bincount(owner, minlength=n_texts)
     result[:, 0] = n_numbers
     result[:, 1] = distinct_by_text(tokens.hashes[whole], owner, n_texts)
-    result[:, 3] = largest_by_text(log_value, owner, n_texts, empty=-1.0)
-    result[:, 4] = -largest_by_text(-log_value, owner, n_texts, empty=1.0)
+    extremes = np.array([log_value, -log_value, lengths])
+    result[:, 3], smallest, result[:, 7] = largest_by_text(extremes, owner, n_texts, empty=[[-1], [1], [0]])
+    result[:, 4] = -smallest
     result[:, 5] = np.log10(1.0 + np.bincount(owner, value, minlength=n_texts))
     result[:, 6] = np.bincount(owner, log_value, minlength=n_texts)
-    result[:, 7] = largest_by_text(lengths, owner, n_texts)
     result[:, 9] = np.bincount(owner, lengths, minlength=n_texts)
     result[:, 8] = result[:, 9] / np.maximum(n_numbers, 1)
     result[:, 10] = np.bincount(owner, significant, minlength=n_texts)

@@ -173,8 +173,8 @@ def _last_line(text: str) -> str:
 
 def _measure(texts: Sequence[str], tokens: TextTokens) -> NDArray[np.float64]:
     """Measure P texts as they are; shape (P, len(_WHOLE))."""
-    n_texts = tokens.offsets.size - 1
-    owner = np.repeat(np.arange(n_texts), np.diff(tokens.offsets))
+    n_texts = len(tokens)
+    owner = np.arange(n_texts).repeat(tokens.sizes)
     counts = histogram(tokens.codes, owner, n_texts).astype(np.float64)
     counts[:, _NEWLINE] -= 1  # the one that `tokenize` appends
     return np.concatenate(
@@ -192,8 +192,8 @@ def _measure(texts: Sequence[str], tokens: TextTokens) -> NDArray[np.float64]:
 def _sizes(tokens: TextTokens, counts: NDArray[np.float64]) -> NDArray[np.float64]:
     """Measure lengths, variety, nesting and lines; shape (P, len(_SIZES))."""
     codes, classes, owner, start, end = tokens.codes, tokens.classes, tokens.owner, tokens.start, tokens.end
-    n_texts = tokens.offsets.size - 1
-    n_characters = np.diff(tokens.offsets) - 1
+    n_texts = len(tokens)
+    n_characters = tokens.sizes - 1
     per_character = 1.0 / np.maximum(n_characters, 1)
     head, following, preceding = codes[start], codes[end], codes[start - 1]
     kind, next_class = classes[start], classes[end]
@@ -201,18 +201,21 @@ def _sizes(tokens: TextTokens, counts: NDArray[np.float64]) -> NDArray[np.float6
 
     n_tokens = np.bincount(owner, minlength=n_texts)
     per_token = 1.0 / np.maximum(n_tokens, 1)
-    n_words = np.bincount(owner[is_word], minlength=n_texts)
-    n_unique = distinct_by_text(tokens.hashes, owner, n_texts)
+    # Words and other tokens of a text have nothing in common.
+    distinct = distinct_by_text(tokens.hashes, owner + n_texts * is_word, 2 * n_texts).reshape(2, n_texts)
+    n_unique = distinct[0] + distinct[1]
     word_length = np.where(is_word, end - start, 0)
     entropy = np.log(np.maximum(n_characters, 1)) - per_character * np.einsum(
         "pc,pc->p", counts, np.log(np.maximum(counts, 1.0))
     )
     depth = _depth(head, n_tokens)
 
-    line_end = np.flatnonzero(codes == _NEWLINE)
+    longest_word, max_nesting = largest_by_text(np.array([word_length, depth]), owner, n_texts)
+
+    line_end = (codes == _NEWLINE).nonzero()[0]
     line_start = np.concatenate([_ZERO, line_end[:-1] + 1])
     n_lines = counts[:, _NEWLINE].astype(np.int64) + 1
-    token_line = np.searchsorted(line_end, start)
+    token_line = line_end.searchsorted(start)
     opens = first_of_runs(token_line)
     indent = start[opens] - line_start[token_line[opens]]
 
@@ -220,49 +223,49 @@ def _sizes(tokens: TextTokens, counts: NDArray[np.float64]) -> NDArray[np.float6
     choices = is_label & (following == ord(")")) & (preceding == ord("(")) & (classes[start - 2] == SPACE)
     choices |= is_label & (preceding == _NEWLINE) & (next_class == MARK)
 
-    def count(where: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Count the tokens of each text that `where` marks."""
-        return np.bincount(owner[where], minlength=n_texts)
-
+    counted = {
+        "words": is_word,
+        "sentences": _is_end_of_sentence()[head] & (next_class == SPACE),
+        "calls": is_word & (following == ord("(")),
+        "subscripts": is_word & (following == ord("[")),
+        "methods": (head == ord(".")) & (next_class == LETTER),
+        "latex_commands": (head == ord("\\")) & (next_class == LETTER),
+        "choices": choices,
+    }
+    row, token = np.array(list(counted.values())).nonzero()
+    n_counted = np.bincount(row * n_texts + owner[token], minlength=len(counted) * n_texts)
     columns = {
+        **dict(zip(counted, n_counted.reshape(len(counted), n_texts), strict=True)),
         "log_characters": np.log1p(n_characters),
         "log_tokens": np.log1p(n_tokens),
         "lines": n_lines,
-        "sentences": count(_is_end_of_sentence()[head] & (next_class == SPACE)),
-        "longest_word": largest_by_text(word_length, owner, n_texts),
-        "mean_word_length": np.bincount(owner, word_length, minlength=n_texts) / np.maximum(n_words, 1),
-        "longest_line": largest_by_text(
-            line_end - line_start, np.repeat(np.arange(n_texts), n_lines), n_texts
-        ),
+        "longest_word": longest_word,
+        "longest_line": np.maximum.reduceat(line_end - line_start, n_lines.cumsum() - n_lines),
         "unique_token_ratio": n_unique * per_token,
         "unique_tokens": n_unique,
         "entropy": entropy,
         "distinct_characters": np.count_nonzero(counts, axis=1),
-        "words": n_words,
-        "unique_words": distinct_by_text(tokens.hashes[is_word], owner[is_word], n_texts),
+        "unique_words": distinct[1],
         "letter_ratio": counts[:, ord("a") : ord("z") + 1].sum(axis=1) * per_character,
         "digit_ratio": counts[:, ord("0") : ord("9") + 1].sum(axis=1) * per_character,
         "space_ratio": (counts[:, ord(" ")] + counts[:, _NEWLINE]) * per_character,
         "upper_case_ratio": tokens.upper_case * per_character,
         "beyond_ascii_ratio": counts[:, -1] * per_character,
-        "max_nesting": largest_by_text(depth, owner, n_texts),
+        "max_nesting": max_nesting,
         "mean_nesting": np.bincount(owner, depth, minlength=n_texts) * per_token,
         "max_indent": largest_by_text(indent, owner[opens], n_texts),
         "mean_indent": np.bincount(owner[opens], indent, minlength=n_texts) / n_lines,
-        "calls": count(is_word & (following == ord("("))),
-        "subscripts": count(is_word & (following == ord("["))),
-        "methods": count((head == ord(".")) & (next_class == LETTER)),
-        "latex_commands": count((head == ord("\\")) & (next_class == LETTER)),
-        "choices": count(choices),
     }
-    return np.stack([columns[name] for name in _SIZES], axis=1)
+    n_words = np.maximum(columns["words"], 1)
+    columns["mean_word_length"] = np.bincount(owner, word_length, minlength=n_texts) / n_words
+    return np.array([columns[name] for name in _SIZES], dtype=np.float64).T
 
 
 def _depth(head: NDArray[np.uint16], n_tokens: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return how many brackets are open at each token, counted from the start of its text."""
-    depth: NDArray[np.int64] = np.cumsum(_bracket_step()[head])
-    first = np.cumsum(n_tokens) - n_tokens
-    depth -= np.repeat(np.concatenate([_ZERO, depth])[first], n_tokens)
+    depth: NDArray[np.int64] = _bracket_step()[head].cumsum()
+    first = n_tokens.cumsum() - n_tokens
+    depth -= np.concatenate([_ZERO, depth])[first].repeat(n_tokens)
     return depth
 
 

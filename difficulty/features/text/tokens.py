@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from difficulty.arithmetic.ragged import offsets_of
 
@@ -66,6 +66,11 @@ class TextTokens:
 
     def __len__(self) -> int:
         return len(self.upper_case)
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Characters of each text, with the newline that follows it, (P,)."""
+        return self.offsets[1:] - self.offsets[:-1]
 
     def part(self, first: int, last: int) -> TextTokens:
         """Return the texts from `first` up to `last`, as if they had been cut alone.
@@ -131,17 +136,16 @@ def tokenize(texts: Sequence[str]) -> TextTokens:
     begins = classes != SPACE
     # A word character begins a token only when the one before is no word character; a mark always does.
     begins[1:] &= ~(word[1:] & word[:-1])
-    start = np.flatnonzero(begins)
-    owner = np.repeat(np.arange(len(texts)), np.add.reduceat(begins, offsets[:-1], dtype=np.int64))
+    start = begins.nonzero()[0]
+    owner = np.arange(len(texts)).repeat(np.add.reduceat(begins, offsets[:-1], dtype=np.int64))
     end = start + 1
     if start.size:
         # The end of a word is the first character after it that is no word character; the last newline is a
         # guard.
-        stops = np.flatnonzero(word[:-1] & ~word[1:]) + 1
-        end[word[start]] = stops
+        end[word[start]] = (word[:-1] & ~word[1:]).nonzero()[0] + 1
         # Characters before the first token belong to none, and count from 0.
         bounds = np.concatenate([[0], start, [codes.size]])
-        position = np.arange(codes.size) - np.repeat(bounds[:-1], np.diff(bounds))
+        position = np.arange(codes.size) - bounds[:-1].repeat(bounds[1:] - bounds[:-1])
         hashed = mix(codes) * _weights()[np.minimum(position, _MAX_POSITION)]
         hashed[classes == SPACE] = 0
         hashes = spread(np.add.reduceat(hashed, start))
@@ -209,19 +213,21 @@ def first_of_runs(values: NDArray[np.generic]) -> NDArray[np.int64]:
 
 
 def largest_by_text(
-    values: NDArray[np.number], owner: NDArray[np.int64], n_texts: int, *, empty: float = 0.0
+    values: NDArray[np.number], owner: NDArray[np.int64], n_texts: int, *, empty: ArrayLike = 0.0
 ) -> NDArray[np.float64]:
     """Return the largest value of each of P = `n_texts` texts, or `empty`; `owner` must ascend.
+
+    Values of shape (..., T) give shape (..., P).
 
     Examples
     --------
     >>> largest_by_text(np.array([1, 5, 2]), np.array([0, 0, 2]), 3).tolist()
     [5.0, 0.0, 2.0]
     """
-    result = np.full(n_texts, empty)
+    result = np.full((*values.shape[:-1], n_texts), empty, dtype=np.float64)
     if values.size:
         first = first_of_runs(owner)
-        result[owner[first]] = np.maximum.reduceat(values, first)
+        result[..., owner[first]] = np.maximum.reduceat(values, first, axis=-1)
     return result
 
 

@@ -76,9 +76,9 @@ def word_statistics(tokens: TextTokens) -> NDArray[np.float64]:
     {'question_words': 1, 'adding_words': 1, 'multiplying_words': 1}
     """
     hashes, groups = _vocabulary()
-    n_texts = tokens.offsets.size - 1
-    word = np.flatnonzero(tokens.classes[tokens.start] == LETTER)
-    found = np.minimum(np.searchsorted(hashes, tokens.hashes[word]), hashes.size - 1)
+    n_texts = len(tokens)
+    word = (tokens.classes[tokens.start] == LETTER).nonzero()[0]
+    found = np.minimum(hashes.searchsorted(tokens.hashes[word]), hashes.size - 1)
     known = hashes[found] == tokens.hashes[word]
     key = tokens.owner[word[known]] * len(_WORDS) + groups[found[known]]
     return np.bincount(key, minlength=n_texts * len(_WORDS)).reshape(n_texts, len(_WORDS)).astype(np.float64)

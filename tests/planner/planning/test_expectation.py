@@ -55,7 +55,7 @@ def table(**changes: Any) -> CourseTable:
 
 def expected(unit: Any, prompts: list[Prompt], weights: list[list[float]], **model: Any) -> np.ndarray:
     priced = Expectation.of(table(), CostModel(unit=unit, generators=GENERATORS, **model), LENGTHS)
-    return priced.expect(DenseWeights(np.array(weights, dtype=np.float32)), priced.sent(prompts))[1]
+    return priced.expect(DenseWeights(np.array(weights, dtype=np.float32)), priced.tokens(prompts))[1]
 
 
 def test_costs_are_the_recorded_usage() -> None:
@@ -73,7 +73,9 @@ def test_prompts_that_samples_send_themselves_are_not_charged_by_request() -> No
     model = CostModel(unit="total_tokens", generators=GENERATORS)
     priced = Expectation.of(table(resent_tokens=7 * SAMPLES), model, lengths)
     for prompt in (FIRST[0], Prompt(id="of unknown length", text="as long as this")):
-        cost = priced.expect(DenseWeights(np.array([[1.0, 0.0]], dtype=np.float32)), priced.sent([prompt]))[1]
+        cost = priced.expect(DenseWeights(np.array([[1.0, 0.0]], dtype=np.float32)), priced.tokens([prompt]))[
+            1
+        ]
         assert_allclose(cost[0, :3], 17 * SAMPLES[0, :3], rtol=1e-6)
 
 
@@ -81,8 +83,8 @@ def test_attention_over_prompts_is_expected_as_it_is_charged() -> None:
     """What a token of output costs depends on the prompt before it, of which the references tell."""
     model = CostModel(unit="flops", generators=GENERATORS, attention_widths={"small": 1e5, "large": 1e6})
     priced = Expectation.of(table(), model, LENGTHS)
-    sent = priced.sent(FIRST)
-    cost = priced.expect(DenseWeights(np.array([[1.0, 0.0]], dtype=np.float32)), sent)[1]
+    tokens = priced.tokens(FIRST)
+    cost = priced.expect(DenseWeights(np.array([[1.0, 0.0]], dtype=np.float32)), tokens)[1]
     charged = table().cost(model, LENGTHS.reference)[0]
     assert_allclose(cost[0], charged, rtol=1e-6)
 
@@ -90,11 +92,11 @@ def test_attention_over_prompts_is_expected_as_it_is_charged() -> None:
 def test_values_and_costs_are_weighted_over_reference_prompts() -> None:
     priced = Expectation.of(table(), CostModel(unit="output_tokens", generators=GENERATORS), LENGTHS)
     weights = DenseWeights(np.array([[0.5, 0.5], [1.0, 0.0]], dtype=np.float32))
-    value, cost = priced.expect(weights, priced.sent(FIRST * 2))
+    value, cost = priced.expect(weights, priced.tokens(FIRST * 2))
     assert_allclose(value, [[0.4, 0.6, 0.7, 0.8], [0.2, 0.4, 0.5, 0.6]], rtol=1e-6)
     assert_allclose(cost[:, 1], [100, 50], rtol=1e-6)
     assert_allclose(priced.expect_value(weights, np.array([[3, 0], [1, 1]])), [[0.8, 0.4], [0.4, 0.4]])
-    alike = priced.expect_alike(FIRST)
+    alike = priced.expect_alike(priced.tokens(FIRST))
     assert_allclose(alike[0], value[:1], rtol=1e-6)
     assert_allclose(alike[1], cost[:1], rtol=1e-6)
 
@@ -128,7 +130,7 @@ def test_a_reward_model_is_charged_for_what_it_reads() -> None:
     def cost(unit: Any, **more: Any) -> np.ndarray:
         model = CostModel(unit=unit, generators=GENERATORS, **more)
         priced = Expectation.of(read, model, LENGTHS)
-        return priced.expect_alike(FIRST)[1][0]
+        return priced.expect_alike(priced.tokens(FIRST))[1][0]
 
     assert_allclose(
         cost("usd", usd_per_mtok_verifier=3.0) - cost("usd"), [0, 550 * 3e-6, 0, 0], rtol=1e-5, atol=1e-10
@@ -151,7 +153,7 @@ def test_what_was_not_recorded_cannot_be_priced() -> None:
     with pytest.raises(UnknownUnitError, match=r"did not record.*unit 'samples'"):
         Expectation.of(unrecorded, CostModel(unit="output_tokens", generators=GENERATORS), LENGTHS)
     samples = Expectation.of(unrecorded, CostModel(unit="samples", generators=GENERATORS), LENGTHS)
-    assert_allclose(samples.expect_alike(FIRST)[1], [[1, 5, 2.5, 2]])
+    assert_allclose(samples.expect_alike(samples.tokens(FIRST))[1], [[1, 5, 2.5, 2]])
     nowhere = Lengths(reference={name: np.full(2, np.nan) for name in GENERATORS}, fit={})
     with pytest.raises(UnknownUnitError, match="prompt_tokens were not recorded"):
         Expectation.of(table(), CostModel(unit="total_tokens", generators=GENERATORS), nowhere)

@@ -32,7 +32,7 @@ def priced(unit: str, tokens: np.ndarray, length: np.ndarray) -> Expectation:
 
 def told(expectation: Expectation, *lengths: float) -> np.ndarray:
     prompts = [Prompt(id=f"p{at}", prompt_tokens=int(length)) for at, length in enumerate(lengths)]
-    return expectation.expect_alike(prompts)[1]
+    return expectation.expect_alike(expectation.tokens(prompts))[1]
 
 
 @pytest.mark.parametrize("unit", ["output_tokens", "total_tokens"])
@@ -63,7 +63,7 @@ def test_questions_without_a_length_cost_as_usual() -> None:
     length = np.linspace(50, 200, N_REFERENCES)
     unknown = Prompt(id="neither text nor tokens")
     expectation = priced("samples", np.ones(N_REFERENCES), length)
-    assert_allclose(expectation.expect_alike([unknown])[1], [[1.0, 8.0]])
+    assert_allclose(expectation.expect_alike(expectation.tokens([unknown]))[1], [[1.0, 8.0]])
     nowhere = priced("output_tokens", np.log(length), np.full(N_REFERENCES, np.nan))
     assert_allclose(told(nowhere, 60), told(nowhere, 190))
 
