@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,10 @@ class Likenesses:
         known = ~np.isnan(success)
         mean = np.where(known, success, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
         return cls(bundle=bundle, success=ReferenceColumns(mean[:, None]), ranked=np.sort(mean))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Leave the text that was read last where it is: a prompt must not travel with a pickled planner."""
+        return type(self).of, (self.bundle,)
 
     def of_prompts(self, prompts: Sequence[Prompt], hidden_states: HiddenStates | None) -> Likeness:
         """Return what is believed of N prompts."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -23,3 +24,13 @@ def test_a_single_prompt_is_read_once_for_its_plan_and_for_cutting_it(trained: A
     again = likeness.read([other], None)
     assert again is not None and again is not first
     np.testing.assert_array_equal(again.leaves, both.leaves[1:])
+
+
+def test_no_prompt_travels_with_a_pickled_planner(trained: Any) -> None:
+    secret = "Add up 3 + 4, says Zanzibar."
+    likeness = Likenesses.of(trained.bundle)
+    read = likeness.read([Prompt(text=secret)], None)
+    told = pickle.dumps(likeness)
+    assert read is not None and b"Zanzibar" not in told
+    again = pickle.loads(told).read([Prompt(text=secret)], None)
+    np.testing.assert_array_equal(again.leaves, read.leaves)
