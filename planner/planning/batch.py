@@ -20,6 +20,7 @@ from planner.planning.cold_start import ColdStart
 from planner.planning.menu import Chooser, Likeness, Menu, menu_of
 from planner.planning.plans import Writer
 from planner.planning.request import Request
+from planner.planning.steps import Stepped
 from planner.planning.until_right import UntilRight, until_right
 from planner.ports.outcome import Outcome
 from policies.choice.levels import Levelled, reach, spend
@@ -54,6 +55,8 @@ class Batch:
         Decides between prompts that are equally worth more compute.
     start : ColdStart, optional
         What plans without a log are made from, which the answers of the batch tell anew.
+    stepped : Stepped, optional
+        The menu with steps between its levels, for a budget of one prompt.
     """
 
     prompts: Sequence[Prompt]
@@ -63,6 +66,7 @@ class Batch:
     price: float | None = None
     seed: int = 0
     start: ColdStart | None = None
+    stepped: Stepped | None = None
 
     def plans(self, asked: Request) -> list[AllocationPlan]:
         """Return plans for what was asked: a budget, a target, or else the price.
@@ -200,20 +204,28 @@ class Batch:
             cap=cap,
         )
 
+    @property
+    def _whole(self) -> Stepped:
+        """The menu, with steps where there are any, and the policy's level of each of its columns."""
+        policy = self.chooser.policy
+        levels = range(len(policy.prices)) if self.price is None else [policy.level_of(self.price)]
+        return self.stepped or Stepped(self.menu, np.array(levels))
+
     def _spent(self, rows: NDArray[np.intp] | slice, budget: float, *, per_prompt: bool = False) -> Levelled:
+        menu = self._whole.menu
         return spend(
-            self.menu.value[rows],
-            self._needed(rows),
+            menu.value[rows],
+            self._needed(menu, rows),
             budget=budget,
             prices=self.chooser.policy.prices,
             seed=self.seed,
             per_prompt=per_prompt,
         )
 
-    def _needed(self, rows: NDArray[np.intp] | slice) -> NDArray[np.float64]:
+    def _needed(self, menu: Menu, rows: NDArray[np.intp] | slice) -> NDArray[np.float64]:
         """Return what levels need of a budget: beside the cost of a search, in a small batch, an answer where
         the search is cut. The cheapest level needs what it costs."""
-        course, cost = self.menu.course[rows], self.menu.cost[rows]
+        course, cost = menu.course[rows], menu.cost[rows]
         ends_empty = np.array([one.steps[-1].kind == "search" for one in self.writer.courses])[course]
         least = self.least() if len(course) <= _FEW and ends_empty.any() else None
         if least is None:
@@ -228,11 +240,8 @@ class Batch:
         return self._written(rows, Levelled(level, float(self.chooser.policy.prices[deepest])))
 
     def _written(self, rows: NDArray[np.intp], found: Levelled) -> list[AllocationPlan]:
-        policy = self.chooser.policy
-        levels = np.arange(len(policy.prices))
-        if self.price is not None:
-            levels = np.array([policy.level_of(self.price)])
+        menu, levels = self._whole
         everybody = len(rows) == len(self.prompts)
         prompts = self.prompts if everybody else [self.prompts[row] for row in rows]
-        menu = self.menu if everybody else self.menu.take(rows)
+        menu = menu if everybody else menu.take(rows)
         return self.writer.write(prompts, menu, found.level, price=found.price, levels=levels)

@@ -30,6 +30,7 @@ from planner.planning.priced_answers import plan_at_price_of_errors
 from planner.planning.reading import Reading
 from planner.planning.request import Request, warn_of_strangers
 from planner.planning.retelling import measured_beside, retold
+from planner.planning.steps import Stepped, may_step, with_steps
 from policies.answering.answering import Answering
 from policies.cost.budget import Unit, check_unit
 from policies.cost.cost_model import CostModel
@@ -63,7 +64,7 @@ class Preparer:
     hidden_states: HiddenStates | None = None
     _start: ColdStart | None = field(init=False, repr=False)
     _likeness: Likenesses = field(init=False, repr=False)
-    _choosers: dict[Unit, Chooser] = field(init=False, repr=False, default_factory=dict)
+    _choosers: dict[tuple[Unit, bool], Chooser] = field(init=False, repr=False, default_factory=dict)
     _within: dict[tuple[bool, int | None, bool], NDArray[np.bool_]] = field(
         init=False, repr=False, default_factory=dict
     )
@@ -90,7 +91,10 @@ class Preparer:
         chooser = self.chooser(asked, unit)
         # Under a price of errors any level may be worth most, or none.
         price = asked.price if asked.answer_price is None else None
-        menu = self.menu(chooser, prompts, price)
+        if len(prompts) == 1 and asked.budget is not None and not asked.withholds and self._start is None:
+            menu, stepped = self._alone(prompts, chooser, self.chooser(asked, unit, steps=True))
+        else:
+            menu, stepped = self.menu(chooser, prompts, price), None
         warn_of_strangers(menu.familiarity)
         return Batch(
             prompts=prompts,
@@ -107,6 +111,7 @@ class Preparer:
             price=price,
             seed=asked.seed,
             start=self._start,
+            stepped=stepped,
         )
 
     def reading(self, prompts: Sequence[Prompt], unit: Unit) -> Reading:
@@ -221,8 +226,15 @@ class Preparer:
             chooser, prompts, lambda part: self._likeness.of_prompts(part, self.hidden_states), price
         )
 
-    def chooser(self, asked: Request, unit: Unit) -> Chooser:
-        """Return what takes courses in a unit, under the restrictions that were asked for.
+    @on_one_thread
+    def _alone(self, prompts: Sequence[Prompt], chooser: Chooser, wider: Chooser) -> tuple[Menu, Stepped]:
+        """Return the menu of one prompt, and the same with steps between its levels."""
+        like = self._likeness.of_prompts(prompts, self.hidden_states)
+        menu = menu_of(chooser, prompts, lambda _: like)
+        return menu, with_steps(menu, wider, prompts, like)
+
+    def chooser(self, asked: Request, unit: Unit, *, steps: bool = False) -> Chooser:
+        """Return what takes courses, or steps, in a unit, under the restrictions that were asked for.
 
         Raises
         ------
@@ -231,16 +243,17 @@ class Preparer:
         UnknownUnitError
             When the unit cannot be priced.
         """
-        if unit not in self._choosers:
-            policy, kept = self.bundle.policy, np.flatnonzero(self.bundle.deployed)
-            self._choosers[unit] = Chooser(
+        if (unit, steps) not in self._choosers:
+            policy, used, courses = self.bundle.policy, self.bundle.deployed, self.bundle.table.courses
+            kept = may_step(courses, used) if steps else np.flatnonzero(used)
+            self._choosers[unit, steps] = Chooser(
                 policy=policy.columns(kept),
                 expectation=self._priced_columns(kept, unit),
                 allowed=np.ones(len(kept), dtype=bool),
                 place=kept,
                 by_text=policy.by_text,
             )
-        chooser = self._choosers[unit]
+        chooser = self._choosers[unit, steps]
         allowed = self._allowed(asked)[chooser.place]
         if not allowed.any():
             raise InvalidInputError(

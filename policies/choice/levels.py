@@ -68,11 +68,13 @@ def spend(
     InvalidBudgetError
         When not even the cheapest level can be paid; `least` says what it costs.
     """
-    hull, total, worth = _hull(value, cost)
     most = budget * _ROUNDING
     least = float(cost.min(axis=1).sum())
     if least > most:
         raise InvalidBudgetError(_too_little(len(value), least, budget, per_prompt=per_prompt), least=least)
+    if len(value) == 1:
+        return _of_one(value[0], cost[0], most)
+    hull, total, worth = _hull(value, cost)
     last = int(np.count_nonzero(total[hull] <= most)) - 1
     if last < 0:
         price = float(prices[hull[0]])
@@ -81,8 +83,6 @@ def spend(
     else:
         below, above = hull[last], hull[last + 1]
         price = float((worth[above] - worth[below]) / (total[above] - total[below]))
-    if len(value) == 1:
-        return Levelled(np.where(cost <= most, value, -np.inf).argmax(axis=1), price)
     # From each start that can be paid, more money never buys less; so it does for the best of them.
     starts = range(-1, last + 1) if len(value) <= _SMALL else (last,)
     rows, found = np.arange(len(value)), []
@@ -142,6 +142,14 @@ def reach(
     enough = int(np.flatnonzero(np.cumsum(gain[order]) >= missing - 1e-9).min()) + 1
     level[order[:enough]] = above
     return Levelled(level, price)
+
+
+def _of_one(value: FloatArray, cost: FloatArray, most: float) -> Levelled:
+    """Return the best that one prompt can pay, and what the most worthwhile of all dearer ones gains."""
+    best = int(np.where(cost <= most, value, -np.inf).argmax())
+    dearer = (cost > cost[best]) & (value > value[best])
+    slopes = (value[dearer] - value[best]) / (cost[dearer] - cost[best])
+    return Levelled(np.array([best]), float(slopes.max(initial=0.0)))
 
 
 def _too_little(n: int, least: float, budget: float, *, per_prompt: bool) -> str:
