@@ -5,7 +5,6 @@ The checks assume nothing of the bundle; what a bundle cannot price is said by `
 
 from __future__ import annotations
 
-import math
 import sys
 import warnings
 from dataclasses import dataclass
@@ -90,9 +89,9 @@ class Request:
                 f"Budget(..., max_per_prompt={max_per_prompt!r})"
             )
         check_number("price", price, ">= 0", optional=True, error=InvalidBudgetError)
-        if target_accuracy is not None and not (
-            _is_finite(target_accuracy) and scale.lower < target_accuracy <= scale.upper
-        ):
+        if price is not None:
+            object.__setattr__(self, "price", float(price))
+        if target_accuracy is not None and not _within(target_accuracy, scale.lower, scale.upper):
             raise InvalidBudgetError(
                 f"target_accuracy must lie in ({scale.lower:g}, {scale.upper:g}], got {target_accuracy!r}"
             )
@@ -121,8 +120,10 @@ class Request:
         return check_unit(usual if self.budget is None else self.budget.unit)
 
 
-def _is_finite(value: object) -> bool:
-    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
+def _within(value: object, above: float, most: float) -> bool:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return False
+    return bool(value <= most and not value <= above)
 
 
 def warn_of_strangers(familiarity: NDArray[np.float64] | None) -> None:

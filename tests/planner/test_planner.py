@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -131,10 +132,15 @@ def test_a_target_out_of_reach_says_what_is_reachable(planner: Planner) -> None:
     assert mean_value(plans) >= best - 2e-9
 
 
-@pytest.mark.parametrize("target", [0.0, -0.5, 1.5, float("nan")])
+@pytest.mark.parametrize("target", [0.0, -0.5, 1.5, float("nan"), 10**400])
 def test_a_target_that_is_no_accuracy_is_refused(planner: Planner, target: float) -> None:
     with pytest.raises(InvalidBudgetError):
         planner.plan(texts(2), target_accuracy=target)
+
+
+def test_a_price_of_any_type_of_number_is_planned_at(planner: Planner) -> None:
+    (plan,) = planner.plan(texts(1), price=Fraction(1, 3))  # type: ignore[arg-type]  # users have them
+    assert plan == planner.plan(texts(1), price=1 / 3)[0]
 
 
 def test_at_a_price_a_plan_depends_on_its_prompt_alone(planner: Planner) -> None:
