@@ -83,7 +83,8 @@ class HiddenStates:
     -----
     Messages go through the tokenizer's chat template, with the generation prompt appended, where
     it has one; else, and for plain text, the text is read as it is. The reading is right-padded, so that with
-    causal attention no token sees padding. A model's own code is never run (``trust_remote_code`` stays off).
+    causal attention no token sees padding. A model's own code is never run (``trust_remote_code`` stays off),
+    and weights are read from safetensors alone.
 
     References
     ----------
@@ -276,7 +277,10 @@ class HiddenStates:
                 torch = require("torch", extra="local")
                 transformers = require("transformers", extra="local")
                 loaded = transformers.AutoModel.from_pretrained(
-                    self.model, revision=self.revision, dtype=getattr(torch, self._dtype_name())
+                    self.model,
+                    revision=self.revision,
+                    dtype=getattr(torch, self._dtype_name()),
+                    use_safetensors=True,  # other weights are pickles
                 )
                 loaded.to(self._device_name())
             else:

@@ -43,6 +43,7 @@ def load_model(
         When there is no such model, or its files are damaged.
     """
     torch, transformers = require("torch", extra="local"), require("transformers", extra="local")
+    damaged = require("safetensors", extra="local").SafetensorError
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         model = getattr(transformers, kind).from_pretrained(
@@ -52,7 +53,7 @@ def load_model(
             use_safetensors=True,
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, damaged) as error:
         raise InvalidInputError(
             f"no model can be loaded from {str(path)!r}; give its folder or its name on the hub: {error}"
         ) from error

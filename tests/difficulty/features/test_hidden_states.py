@@ -137,6 +137,15 @@ def test_model_is_loaded_by_folder(model: Any, tokenizer: Any, tmp_path: Path) -
     )
 
 
+def test_weights_that_could_execute_are_not_read(model: Any, tokenizer: Any, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(OSError, match="safetensors"):
+        HiddenStates(str(tmp_path), device="cpu").transform(_prompts())
+
+
 @pytest.mark.parametrize(
     "settings", [{"layer": "top"}, {"pooling": "max"}, {"batch_tokens": 0}, {"max_prompt_tokens": 0}]
 )

@@ -35,3 +35,14 @@ def test_what_is_no_model_is_refused_with_its_name(config: str | None, tmp_path:
     with pytest.raises(InvalidInputError, match="give its folder") as refused:
         load_model(tmp_path, "AutoModelForCausalLM", device="cpu")
     assert str(tmp_path) in str(refused.value)
+
+
+@pytest.mark.parametrize("keep", [0, 100, 2000])
+def test_damaged_weights_are_refused_with_their_folder(keep: int, tmp_path: Path) -> None:
+    tiny_model().save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:keep])
+    with pytest.raises(InvalidInputError, match="give its folder") as refused:
+        load_model(tmp_path, "AutoModelForCausalLM", device="cpu")
+    assert str(tmp_path) in str(refused.value)
