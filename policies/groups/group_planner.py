@@ -27,8 +27,10 @@ IntArray: TypeAlias = NDArray[np.int64]
 _MOST: Final = 1024
 # The lengths of a prompt's own rollouts count against so many at the mean of all prompts.
 _USUAL_LENGTHS: Final = 2.0
-# What was measured an epoch ago counts this much less.
+# What was measured of a prompt before counts this much less beside what is measured now.
 _FADING: Final = 0.7
+# As many rollouts of usual length, which came as long as was believed, beside those that tell how lengths move.
+_STEADY: Final = 1000.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -70,7 +72,7 @@ class GroupPlanner:
     prompt_tokens : ndarray of float64, shape (P,)
         Paid once for each group.
     tokens, weight : ndarray of float64, shape (P,)
-        Sum of the lengths of rollouts that were measured, and their number, both faded with age.
+        Sum of the lengths of rollouts that were measured, and their number, both faded as others come.
     usual : float
         Mean length before anything is measured; 1 counts rollouts.
     epoch : int
@@ -264,20 +266,33 @@ class GroupPlanner:
         drawn, right = np.asarray(n), np.asarray(n_correct)
         see = self.belief.seen if same_epoch else self.belief.next_epoch
         belief = see(drawn, right, rows)
-        fade = 1.0 if same_epoch else _FADING
-        tokens, weight = self.tokens * fade, self.weight * fade
+        tokens, weight = self.tokens, self.weight
         if output_tokens is not None:
             spent = np.asarray(output_tokens, dtype=np.float64)
             if spent.shape != drawn.shape or not (np.isfinite(spent).all() and (spent >= 0).all()):
                 raise InvalidInputError(
                     f"output_tokens must be finite, at least 0, and {drawn.shape}; got {spent.shape}"
                 )
-            at = np.arange(len(self)) if rows is None else rows
-            tokens[at] += spent
-            weight[at] += drawn
+            tokens, weight = self._lengthened(drawn, spent, np.arange(len(self)) if rows is None else rows)
         return replace(
             self, belief=belief, tokens=tokens, weight=weight, epoch=self.epoch + (0 if same_epoch else 1)
         )
+
+    def _lengthened(
+        self, n: IntArray, spent: FloatArray, rows: NDArray[np.intp]
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return `tokens` and `weight` after rollouts of some prompts. What is known of the others is kept,
+        and moves as these came longer than believed: long prompts are left out, and if they were forgotten
+        they would look like the short ones that are drawn.
+        """
+        lengths, known = self.lengths, (n > 0) & (self.weight[rows] > 0)
+        steady = _STEADY * float(lengths.mean())
+        longer = (spent[known].sum() + steady) / ((n * lengths[rows])[known].sum() + steady)
+        tokens, weight = self.tokens * longer, self.weight.copy()
+        at, new = rows[n > 0], n > 0
+        tokens[at] = _FADING * self.tokens[at] + spent[new]
+        weight[at] = _FADING * weight[at] + n[new]
+        return tokens, weight
 
 
 def _spread(values: ArrayLike, size: int, name: str) -> FloatArray:

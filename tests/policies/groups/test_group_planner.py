@@ -129,3 +129,27 @@ def test_values_at_the_ends_and_in_the_middle() -> None:
         table = values_at(np.array([0.0, 0.5, 1.0]), sizes, value)  # type: ignore[arg-type]
         assert (table[[0, 2]] == 0).all() and (table[:, :2] == 0).all()
         assert (np.diff(table[1, 1:]) > 0).all()
+
+
+@pytest.mark.parametrize("n_batches", [1, 12])
+def test_epochs_cost_what_they_are_expected_to(n_batches: int) -> None:
+    """Long prompts wait for epochs, and must not be taken for short ones when they come back."""
+    rng = np.random.default_rng(0)
+    n_prompts = 600
+    rates, lengths = rng.beta(0.5, 0.5, n_prompts), rng.lognormal(5.0, 0.8, n_prompts)
+    planner = GroupPlanner.start(n_prompts, floor=4, cap=32)
+    told, came = [], []
+    for epoch in range(14):
+        for number, rows in enumerate(np.array_split(rng.permutation(n_prompts), n_batches)):
+            plan = planner.plan(2 * len(rows) * (lengths.mean() if epoch else 1.0), rows=rows, seed=epoch)
+            tokens = rng.gamma(np.maximum(4 * plan.n, 1e-9), lengths[rows] / 4) * (plan.n > 0)
+            told.append(plan.cost.sum() if epoch >= 6 else 0.0)
+            came.append(tokens.sum() if epoch >= 6 else 0.0)
+            planner = planner.after(
+                plan.n,
+                rng.binomial(plan.n, rates[rows]),
+                output_tokens=tokens,
+                rows=rows,
+                same_epoch=number > 0,
+            )
+    assert sum(came) / sum(told) == pytest.approx(1.0, abs=0.04)
