@@ -5,6 +5,7 @@ The old bundle stays as it is. Learning is left to `training.extension.extend`.
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,10 +69,14 @@ def command(bundle: Path, logs: Logs, out: Path, candidates: Path | None, as_jso
     ungraded = found.n_drawn - found.n_labelled
     rest = f" and {ungraded:,} that nobody graded" if ungraded else ""
     rest += f" ({found.n_told:,} told by graded answers of others)" if found.n_told else ""
+    skill = (
+        f"{100 * found.skill:.0f} % of the differences between prompts are foretold"
+        if isfinite(found.skill)
+        else "single samples do not tell how far prompts differ"
+    )
     console.print(
-        f"{found.generator}, from {found.n_labelled} labelled prompts{rest}: {100 * found.skill:.0f} % of "
-        f"the differences between prompts are foretold; success is {found.rate:.2f} on average, and known "
-        f"to ± {found.deviation:.2f} for a single prompt.",
+        f"{found.generator}, from {found.n_labelled} labelled prompts{rest}: {skill}; success is "
+        f"{found.rate:.2f} on average, and known to ± {found.deviation:.2f} for a single prompt.",
         style="bold",
     )
     used = f"Plans may use it at {100 * found.offered:.0f} % of the prices."

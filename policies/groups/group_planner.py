@@ -29,7 +29,7 @@ _MOST: Final = 1024
 _USUAL_LENGTHS: Final = 2.0
 # What was measured of a prompt before counts this much less beside what is measured now.
 _FADING: Final = 0.7
-# As many rollouts of usual length, which came as long as was believed, beside those that tell how lengths move.
+# So many rollouts that came as long as was believed stand beside those that tell how lengths move.
 _STEADY: Final = 1000.0
 
 

@@ -32,6 +32,7 @@ from training.extension.joined import joined
 from training.extension.known_answers import with_known_answers
 from training.extension.next_prompts import Asked
 from training.extension.offers import offers
+from training.frontier import number
 from training.policy.columns import measure_columns
 
 _FEWEST: Final = 20
@@ -53,8 +54,9 @@ class Extended:
         Prompts with verdicts that it was learned from; those of which graded answers of other generators
         tell; and all of which samples told how far they agree.
     skill : float
-        Share of the true variance of its success that is foretold, at most 1, for prompts left out all of
-        whose samples have a verdict of their own or of others; below 0 where nothing is.
+        Share of the true variance of its success that is foretold, at most 1, for prompts left out with two
+        samples or more, all of which have a verdict of their own or of others; below 0 where nothing is, NaN
+        without such prompts.
     rate, deviation : float
         Its mean success over the reference prompts, and how far a prompt's may lie from what is foretold.
     offered : float
@@ -168,7 +170,7 @@ def extend(
                 **bundle.training,
                 "extended": [
                     *bundle.training.get("extended", []),
-                    {"generator": name, "n_labelled": n_labelled, "skill": round(skill, 4)},
+                    {"generator": name, "n_labelled": n_labelled, "skill": number(skill, digits=4)},
                 ],
             },
         ),
@@ -215,10 +217,15 @@ def _check_kind(bundle: PolicyBundle, labelled: Sequence[Prompt], name: str) -> 
 
 
 def _skill(foretold: FloatArray, rates: FloatArray, n: NDArray[np.int64]) -> float:
-    """Return the share of the variance of rates that is foretold, both corrected for their noise."""
+    """Return the share of the variance of rates that is foretold, both corrected for their noise; NaN where
+    no prompt has two samples, without which nobody knows the noise.
+    """
     some = n > 1
-    noise = float((rates[some] * (1 - rates[some]) / (n[some] - 1)).mean()) if some.any() else 0.0
-    true = float(rates.var()) - noise if len(rates) else 0.0
+    if not some.any():
+        return float("nan")
+    foretold, rates = foretold[some], rates[some]
+    noise = float((rates * (1 - rates) / (n[some] - 1)).mean())
+    true = float(rates.var()) - noise
     if true <= 1e-9:
         return 0.0
     return min(1 - (float(np.mean((foretold - rates) ** 2)) - noise) / true, 1.0)

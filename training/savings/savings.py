@@ -29,9 +29,9 @@ from policies.plan.objective import GROUP_OBJECTIVES, Objective, check_objective
 from policies.table.grid import available
 from policies.table.measure import measure, prompt_lengths
 from policies.table.recorded import Recorded
+from policies.table.static import static_table
 from training.evaluation.bed import Played
 from training.frontier import Frontier, bootstrap_weights, estimate, number
-from training.policy import masks
 from training.policy.columns import Columns, measure_columns
 from training.savings.complete import complete
 from training.savings.halves import cross_fitted
@@ -144,7 +144,8 @@ def savings(
         check_whole("n", n, least=1)
     if generator is not None:
         check_choice("generator", generator, log.generators, error=UnknownGeneratorError)
-    used = _sampled(valued(log, objective, reward=reward), seed)
+    judged = valued(log, objective, reward=reward)
+    used = _sampled(judged, seed)
     cost_unit = check_unit(unit or default_unit(used))
     model = replace(cost_model or CostModel(unit=cost_unit, generators=log.generators), unit=cost_unit)
     recorded = Recorded.of(used, seed=seed)
@@ -190,7 +191,7 @@ def savings(
             "cost": number(spent[0], digits=9),
         },
         ways=ways,
-        collecting=_collecting(log, columns, ways, cost_unit),
+        collecting=_collecting(log, judged, courses, model, objective, ways),
     )
 
 
@@ -278,16 +279,28 @@ def told_of(ways: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return max(sure, key=lambda way: way["saved_share"], default=ways[-1])
 
 
-def _collecting(log: SampleLog, columns: Columns, ways: list[dict[str, Any]], unit: str) -> dict[str, Any]:
-    """Return what the log cost, and after how many prompts what is told of has saved as much."""
-    if not UNIT_TRAITS[unit].additive:
+def _collecting(
+    log: SampleLog,
+    judged: SampleLog,
+    courses: Sequence[Course],
+    model: CostModel,
+    objective: Objective,
+    ways: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Return what the log cost, and after how many prompts what is told of has saved as much.
+
+    Samples of generators and prompts that nothing is compared on were paid for, too.
+    """
+    if not UNIT_TRAITS[model.unit].additive:
         return {}
-    courses = columns.table.courses
-    once = {courses[column].generators[0]: column for column in np.flatnonzero(masks.single(courses))}
-    cost = sum(
-        float(columns.cost[:, column].mean(dtype=np.float64)) * int(log.pool(name).n.sum())
-        for name, column in once.items()
-    )
+    once = summary_of(next(course for course in courses if course.n == 1))
+    names = [name for name in judged.generators if judged.pool(name).n_valued.any()]
+    single = static_table(judged, [replace(once, generator=name) for name in names], objective=objective)
+    paid, cost = single.cost(model, prompt_lengths(judged)).astype(np.float64), 0.0
+    for column, name in enumerate(names):
+        known, n = ~np.isnan(paid[:, column]), judged.pool(name).n
+        mean = float(paid[known, column] @ n[known]) / int(n[known].sum())
+        cost += mean * int(log.pool(name).n.sum())
     told = told_of(ways)
     low, high = told["saved_interval"]
     return {

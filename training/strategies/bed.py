@@ -41,6 +41,8 @@ class StrategyBed:
     ----------
     prompt_ids : tuple of str
         The P prompts that have everything, in the order of the log.
+    near_duplicates : tuple of str
+        The group of each; what near-duplicates say is not said twice.
     n_left_out : int
         Prompts that lack samples, chains or runs of some strategy.
     families : tuple of StrategyFamily
@@ -60,6 +62,7 @@ class StrategyBed:
     """
 
     prompt_ids: tuple[str, ...]
+    near_duplicates: tuple[str, ...]
     n_left_out: int
     families: tuple[StrategyFamily, ...]
     columns: dict[Allocation, int]
@@ -116,24 +119,27 @@ def measure_strategies(
     allocations = list(dict.fromkeys(wanted))
     table = _measured(own, allocations, seed)
     # A row of pools that are too short for the widest vote, or lack a chain, would compare unequal prompts.
-    rows = np.flatnonzero(~np.isnan(table.value).any(axis=1))
+    whole, easiness = ~np.isnan(table.value).any(axis=1), _easiness(own, generator, difficulty)
+    told = ~np.isnan(easiness)
+    if difficulty == "score" and not told[whole].all():
+        raise InvalidInputError(
+            "difficulty by score needs a score of every independent sample; record them (planner collect "
+            "--verifier), or take the observed difficulty"
+        )
+    rows = np.flatnonzero(whole & told)
     if not len(rows):
         raise InvalidInputError(
             f"no prompt has all of what generator {generator!r} was recorded with (labelled samples, whole "
             "chains, runs of every search); see planner collect"
         )
-    easiness = _easiness(own, generator, difficulty)[rows]
-    if np.isnan(easiness).any():
-        raise InvalidInputError(
-            "difficulty by score needs a score of every independent sample; record them (planner collect "
-            "--verifier), or take the observed difficulty"
-        )
+    easiness = easiness[rows]
     kept, length = table.take(rows), prompt_lengths(own)[generator][rows]
     paid = _cached(kept, length) if prefix_cache else with_reading(kept, {generator: length})
     cost = _cost(paid, generator, length, cost_model)
     columns = {allocation: column for column, allocation in enumerate(allocations)}
     return StrategyBed(
         prompt_ids=tuple(own.prompts[row].id for row in rows),
+        near_duplicates=tuple(np.array(own.near_duplicates().groups)[rows].tolist()),
         n_left_out=len(own.prompts) - len(rows),
         families=families,
         columns=columns,

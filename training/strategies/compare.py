@@ -2,7 +2,7 @@
 
 It takes any log with independent samples of a generator and chains or recorded runs beside them. Difficulty
 is told by one half of the independent samples, parallel strategies are scored on the other, and everything
-has a paired bootstrap interval over prompts. Tables are made in `training.strategies.tables` and
+has a paired bootstrap interval over groups of prompts. Tables are made in `training.strategies.tables` and
 `training.strategies.sequential_share`, text and figure in `training.strategies.report` and
 `training.strategies.figure`.
 """
@@ -134,7 +134,9 @@ def compare_strategies(
         seed=seed,
     )
     tell("curves", 1, 1)
-    weights = bootstrap_weights(len(bed.prompt_ids), n_replicates=n_bootstrap, seed=seed)
+    weights = bootstrap_weights(
+        len(bed.prompt_ids), n_replicates=n_bootstrap, seed=seed, groups=bed.near_duplicates
+    )
     whole, sizes = PromptGroup.whole(bed, weights), budget_sizes(bed)
     members = [whole.rows, *bed.bins]
     groups = []

@@ -92,24 +92,37 @@ def halves(
     groups: Sequence[PromptGroup], sizes: Sequence[int], *, seed: int
 ) -> Iterator[tuple[FloatArray, FloatArray]]:
     """Yield what the families are worth on one random half of each of G groups, and on the other half, as
-    arrays of shape (G, F, R, S).
+    arrays of shape (G, F, R, S). Near-duplicates stay in one half.
 
     References
     ----------
     Snell et al. 2024, arXiv 2408.03314, section 3.2: two-fold cross-validation inside each bin.
     """
     rng = np.random.default_rng(seed)
+    members = [_groups_of(group) for group in groups]
     for _ in range(N_HALVES // 2):
-        orders = [rng.permutation(len(group.rows)) for group in groups]
-        folds = [np.split(order, [len(order) // 2]) for order in orders]
+        orders = [rng.permutation(int(member.max()) + 1) for member in members]
+        sides = [
+            np.isin(member, order[: len(order) // 2]) for member, order in zip(members, orders, strict=True)
+        ]
         one, two = (
             np.stack(
                 [
-                    group.part(np.sort(fold[side])).values(sizes)[0]
-                    for group, fold in zip(groups, folds, strict=True)
+                    group.part(np.flatnonzero(first == side)).values(sizes)[0]
+                    for group, first in zip(groups, sides, strict=True)
                 ]
             )
-            for side in (0, 1)
+            for side in (True, False)
         )
         yield one, two
         yield two, one
+
+
+def _groups_of(group: PromptGroup) -> NDArray[np.intp]:
+    """Return which near-duplicates each prompt belongs to, counted from 0 in order; each prompt alone where
+    all are near-duplicates of one another.
+    """
+    names = np.array(group.bed.near_duplicates)[group.rows]
+    _, first, member = np.unique(names, return_index=True, return_inverse=True)
+    alone = np.arange(len(names))
+    return alone if len(first) < 2 else np.asarray(first.argsort().argsort()[member], dtype=np.intp)

@@ -119,9 +119,9 @@ class StrategyComparison:
             "\n".join(f"- **{sentence}**" for sentence in self.findings),
             f"Generator {as_text(data['generator'])}, {data['n_prompts']} prompts{left_out}; cost in "
             f"{data['unit'].replace('_', ' ')} per prompt{cached}; 95 % intervals by {data['n_bootstrap']} "
-            f"bootstrap replicates over prompts, paired, seed {data['seed']}. Difficulty is the {told} among "
-            f"up to {data['n_difficulty_samples']} samples of each prompt that score nothing; bins are "
-            f"quantiles.{_scoring_sentence(data['scoring'])}",
+            f"bootstrap replicates over groups of prompts, paired, seed {data['seed']}. Difficulty is the "
+            f"{told} among up to {data['n_difficulty_samples']} samples of each prompt that score nothing; "
+            f"bins are quantiles.{_scoring_sentence(data['scoring'])}",
             "![Accuracy against cost, by difficulty](strategies.png)",
             table(["bin", "prompts", told, "one sample"], rows),
         )

@@ -218,6 +218,21 @@ def test_labels_dealt_to_wrong_prompts_foretell_nothing(bed: Bed) -> None:
     assert extend(bed.bundle, relabelled(bed, rows)).skill < 0.1
 
 
+def test_single_samples_do_not_lower_the_skill(bed: Bed, tmp_path: Path) -> None:
+    """Their noise is not known; prompts with eight samples beside them tell what they would tell alone."""
+    correct = [[bool(ok) for ok in row] for row in bed.left.pool(NEW).correct[:200]]
+    mixed = relabelled(bed, [row[: 1 if number % 2 else 8] for number, row in enumerate(correct)])
+    whole = extend(bed.bundle, relabelled(bed, correct)).skill
+    assert extend(bed.bundle, mixed).skill > whole - 0.1
+    single = relabelled(bed, [row[:1] for row in correct])
+    assert np.isnan(extend(bed.bundle, single).skill)
+    single.write(tmp_path / "single.jsonl")
+    assert (
+        main(["extend", str(bed.folder), str(tmp_path / "single.jsonl"), "--out", str(tmp_path / "x")]) == 0
+    )
+    assert PolicyBundle.load(tmp_path / "x").training["extended"][-1]["skill"] is None
+
+
 def test_next_prompts_tell_most_of_the_rest(bed: Bed) -> None:
     labelled = bed.labelled(20)
     factors = Factors.of(bed.bundle)

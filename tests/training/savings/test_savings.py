@@ -12,6 +12,7 @@ from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
 from training.savings.parts import MODEL, NUMBER, STOPPING
 from training.savings.savings import Savings, savings
+from training.simulated.log import simulated_log
 
 
 def log_of(correct: dict[str, Any], *, tokens: dict[str, int] | None = None, text: bool = True) -> SampleLog:
@@ -105,6 +106,21 @@ def test_the_luckiest_of_many_equal_models_is_not_told_as_a_saving() -> None:
         share = way(savings(log, n=3, generator="m0", n_bootstrap=200), MODEL)["saved_share_interval"]
         sure += share[0] is not None and share[0] > 0
     assert sure <= 1
+
+
+def test_collecting_counts_samples_that_nothing_is_compared_on() -> None:
+    whole = simulated_log(60, n_samples=6, n_generators=3, seed=5)
+    rare = [prompt.id for prompt in whole.prompts[:15]]
+    log = SampleLog.merge(
+        [
+            whole.select_generators(["model-0", "model-1"]),
+            whole.select(rare).select_generators(["model-2"]),
+        ]
+    )
+    spent = sum(float(np.nansum(log.pool(name).output_tokens)) for name in log.generators)
+    found = savings(log, unit="output_tokens", n_bootstrap=100)
+    assert found.collecting["cost"] == pytest.approx(spent)
+    assert found.data["n_left_out"] == 0
 
 
 def test_collecting_is_repaid_when_the_savings_have_added_up_to_it() -> None:

@@ -4,6 +4,7 @@ equal cost is equal."""
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,13 @@ def bed_of(log: SampleLog, **options: Any) -> StrategyBed:
         "cost_model": TOKENS, "n_bins": 3, "difficulty": "observed", "prefix_cache": False, "seed": 0
     }  # fmt: skip
     return measure_strategies(log, "model", **(settings | options))
+
+
+def lines_of(log: SampleLog) -> list[dict[str, Any]]:
+    """Return the records of a log."""
+    with tempfile.TemporaryDirectory() as folder:
+        log.write(Path(folder) / "log.jsonl")
+        return [json.loads(line) for line in (Path(folder) / "log.jsonl").read_text().splitlines()[1:]]
 
 
 def last(report: StrategyComparison, group: int, kind: str) -> dict[str, Any]:
@@ -354,3 +362,35 @@ def keep(log: SampleLog, name: str, *, above: bool) -> list[dict[str, Any]]:
             right = [{"answer": None, "correct": bool(c)} for c in run.correct[place]]
             records.append(line | {"strategy": run.strategy, "params": dict(run.params), "samples": right})
     return records
+
+
+def test_copies_of_a_question_tell_no_more_than_one() -> None:
+    """Every question four times: intervals as wide as for the questions alone, and no copy in both halves."""
+    few = simulated_strategies(40, seed=3)
+    copies = [
+        SampleLog.from_records(
+            [
+                record | {"prompt_id": f"{record['prompt_id']}-{copy}", "group": record["prompt_id"]}
+                for record in lines_of(few)
+            ],
+            few.generators,
+        )
+        for copy in range(4)
+    ]
+    once, four = (
+        compare_strategies(each, unit="samples", bins=1, n_bootstrap=1000, seed=0).groups[0]
+        for each in (few, SampleLog.merge(copies))
+    )
+    (low, high), (lower, upper) = once["one_sample_interval"], four["one_sample_interval"]
+    assert upper - lower == pytest.approx(high - low, rel=0.15)
+    alone, together = (table["kinds"][2]["kinds"] for table in (once, four))
+    for kind, row in together.items():
+        assert row["value"] == pytest.approx(alone[kind]["value"], abs=1e-6)
+
+
+@pytest.mark.parametrize("sample", [0, 1])
+def test_a_prompt_with_a_sample_that_nobody_graded_is_left_out(sample: int) -> None:
+    records = lines_of(simulated_strategies(30, seed=3))
+    del records[0]["samples"][sample]["correct"]
+    log = SampleLog.from_records(records, {"model": Generator(name="model")})
+    assert compare_strategies(log, bins=2, n_bootstrap=100).data["n_left_out"] == 1
