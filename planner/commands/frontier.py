@@ -35,7 +35,7 @@ def command(
     `planner plan --price` take.
     """
     from planner.collection.tasks import read_tasks
-    from planner.commands.tables.shared import amount, new_table, number
+    from planner.commands.tables.shared import amount, new_table, number, price_tag
     from planner.planner import Planner
 
     planner = Planner.load(bundle)
@@ -52,12 +52,16 @@ def command(
     for point in curve:
         low, high = point.interval
         accuracy = f"{point.expected_accuracy:.3f} [{low:.2f}, {high:.2f}]"
-        each = f"{point.price:.2g}" if len(curve) > 1 else "any"
+        each = price_tag(point.price) if len(curve) > 1 else "any"
         table.add_row(each, accuracy, number(point.expected_cost))
     console = results()
     console.print(table)
     price = curve[len(curve) // 2].price
-    most = f": at {price:.2g}, {number(0.01 / price)} more are spent for .01 of {kind}" if price > 0 else ""
+    most = (
+        f": at {price_tag(price)}, {number(0.01 / price)} more are spent for .01 of {kind}"
+        if price > 0
+        else ""
+    )
     told, taken = (
         f"A price is what one more {one} must bring{most}. Take the row that you would pay for:",
         "PRICE",

@@ -66,8 +66,9 @@ def command(bundle: Path, decisions: Path | None, prompts: Path | None, as_json:
     console.print()
     console.print(generator_table(loaded))
     console.print(course_table(loaded))
-    if loaded.verifiers:
-        console.print(verifier_table(loaded))
+    scores = verifier_table(loaded)
+    if scores.row_count:
+        console.print(scores)
     if decisions is not None:
         console.print(f"Decisions: {decisions}", soft_wrap=True)
 

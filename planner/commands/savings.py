@@ -64,7 +64,7 @@ def command(logs: Logs, as_json: bool, **how: Any) -> None:
     if as_json:
         say_json(found.to_json())
     else:
-        how_to_train = [str(logs)]
+        how_to_train = [str(logs), *([f"--unit {how['unit']}"] if how["unit"] else [])]
         if how["objective"] != "accuracy":
             how_to_train.append(f"--objective {how['objective']}")
         if how["objective"] == "reward" and how["reward"] != "reward":

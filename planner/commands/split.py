@@ -62,4 +62,4 @@ def command(
         return
     note_near_duplicates(whole)
     for row in rows:
-        say(f"{row['side']:<5} {row['n_prompts']} prompts, {row['n_samples']} samples: {row['path']}")
+        say(f"{row['side']:<5} {row['n_prompts']:,} prompts, {row['n_samples']:,} samples: {row['path']}")

@@ -135,7 +135,7 @@ def command(
     if n_test:
         files = f"{logs}{' --on-duplicate first' * (logs.on_duplicate == 'first')}"
         console.print(
-            f"{n_test} prompts were set aside. Next: planner evaluate {out} {files}", soft_wrap=True
+            f"{n_test:,} prompts were set aside. Next: planner evaluate {out} {files}", soft_wrap=True
         )
     else:
         console.print(f"Next: planner evaluate {out} LOG, with a log of other prompts", soft_wrap=True)

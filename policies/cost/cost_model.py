@@ -353,7 +353,7 @@ def _figure(model: CostModel, figure: float | None, generator: str, name: str) -
     if figure is None:
         raise UnknownUnitError(
             f"{model.unit} cannot be priced for generator {generator!r}: add {name} to it in the header "
-            "of the log"
+            "of the log (planner import --generators FILE writes it there)"
         )
     return figure
 

@@ -172,7 +172,7 @@ class Report:
             "",
             f"**{self._verdict(as_text)}**",
             "",
-            f"- Test data: {data['n_prompts']} prompts, {data['n_samples']:,} recorded samples; objective "
+            f"- Test data: {data['n_prompts']:,} prompts, {data['n_samples']:,} recorded samples; objective "
             f"{data['objective']}, cost in {data['unit']}; {data['n_courses']} courses; "
             f"{data['n_bootstrap']} bootstrap replicates, seed {data['seed']}.",
         ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -41,6 +41,12 @@ _WORDS: Final = {
     **dict.fromkeys(_WRONG.split(), 0.0),
     "p": 0.5,  # partly right, as inspect_ai writes it
 }
+# Of these words, those that mean nothing else; "true" may be an answer and "ok" a status.
+_CLEAR: Final = frozenset((
+    "correct", "right", "pass", "passed", "\u2713", "\u2714", "\u2705",
+    "incorrect", "wrong", "fail", "failed", "\u2717", "\u2718", "\u2716", "\u274c", "\u2715",
+))  # fmt: skip
+_PLAIN: Final = frozenset((str, int, float, bool, type(None)))  # what most cells are
 _MOST: Final = 2**53
 _LONGEST_LIST: Final = 1_000_000  # characters of a list that is written in one cell
 
@@ -65,6 +71,8 @@ class Row(NamedTuple):
 
 def plain(value: Any) -> Any:
     """Return a cell as plain Python: arrays become lists, scalars of numpy numbers, decimals floats."""
+    if value.__class__ in _PLAIN:
+        return value
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
     if isinstance(value, tuple):
@@ -109,6 +117,8 @@ def as_text(value: Any) -> str | None:
     >>> as_text(17.0), as_text("17.0"), as_text(0.5), as_text(float("nan"))
     ('17', '17.0', '0.5', None)
     """
+    if isinstance(value, str):
+        return None if value.strip() in MISSING else str(value)
     if is_missing(value):
         return None
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
@@ -217,6 +227,24 @@ def as_verdict(
             "threshold=... (--threshold)"
         )
     return mark == 1.0
+
+
+def clear_verdicts(cells: Iterable[Any]) -> frozenset[float]:
+    """Return the verdicts of cells that hold nothing but words which can only be verdicts; else none.
+
+    Examples
+    --------
+    >>> sorted(clear_verdicts(["pass", None, "failed: timed out"])), sorted(clear_verdicts(["pass", "yes"]))
+    ([0.0, 1.0], [])
+    """
+    found: set[float] = set()
+    for cell in cells:
+        word = cell.partition(":")[0].strip().lower() if isinstance(cell, str) else ""
+        if word in _CLEAR:
+            found.add(_WORDS[word])
+        elif not is_missing(cell):
+            return frozenset()
+    return frozenset(found)
 
 
 def as_list(value: Any) -> Any:

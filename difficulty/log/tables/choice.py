@@ -102,6 +102,11 @@ class ColumnChoice(NamedTuple):
             return ColumnChoice(columns, self.guessed - {field} | {becomes}, self.unused)
         return ColumnChoice(columns, self.guessed - {field}, (*self.unused, column))
 
+    def taking(self, field: str, column: str) -> ColumnChoice:
+        """Return the choice with an unused column, which is guessed to hold a field."""
+        unused = tuple(name for name in self.unused if name != column)
+        return ColumnChoice(self.columns | {field: column}, self.guessed | {field}, unused)
+
 
 def choose_columns(
     names: Iterable[str], given: Mapping[str, str] | None = None, *, nested: bool = False

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from difficulty.errors import InvalidLogError
-from difficulty.log.tables.cells import Row, as_list, as_text, is_missing, is_records, plain
+from difficulty.log.tables.cells import Row, as_list, as_text, clear_verdicts, is_missing, is_records, plain
 from difficulty.log.tables.choice import FAMILY, SAMPLE_FIELDS, ColumnChoice, choose_columns
 from difficulty.log.tables.habits import is_own
 from difficulty.log.tables.wide import opened_cells
@@ -67,6 +67,13 @@ def _looked_at(choice: ColumnChoice, rows: Sequence[Row]) -> ColumnChoice:
         becomes = "text" if "text" not in columns else None
         choice = choice.without("samples", becomes=becomes)
         columns = choice.columns
+    if not columns.keys() & {"correct", "n_correct"}:
+        named = [
+            name for name in choice.unused if len(clear_verdicts(row.cells.get(name) for row in rows)) == 2
+        ]
+        if len(named) == 1:  # of two nobody knows which is meant
+            choice = choice.taking("correct", named[0])
+            columns = choice.columns
     judged = is_own(choice) or {"correct", "reward"} & columns.keys()
     if "score" in choice.guessed and not judged and _are_flags(rows, columns["score"]):
         choice = choice.without(

@@ -95,7 +95,7 @@ def lines_of_rows(
     check_threshold(threshold)
     if not rows:
         raise InvalidLogError("there are no rows; there is nothing to read")
-    rows, parts = as_long(opened(rows), columns)
+    rows, parts, columns = as_long(opened(rows), columns)
     choice, nested = choose_by_cells(rows, columns)
     refuse_repeated(rows, choice)
     habits = habits_of(rows, choice, threshold=threshold)

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from difficulty.errors import InvalidLogError
-from difficulty.log.tables.cells import Row, as_text, as_verdict, is_missing, plain
+from difficulty.log.tables.cells import Row, as_text, as_verdict, clear_verdicts, is_missing, plain
 from difficulty.log.tables.choice import choose_columns
 
 _TELLING: Final = frozenset(("answer", "correct", "score", "reward", "text", "samples"))
@@ -42,10 +42,13 @@ class LongTable(NamedTuple):
         With the place of the row that they come from.
     parts : tuple of str
         What had columns of its own: generators, or numbers of samples; empty where nothing had.
+    given : mapping of str to str
+        The columns that the caller named, by field, as they are called now.
     """
 
     rows: Sequence[Row]
-    parts: tuple[str, ...] = ()
+    parts: tuple[str, ...]
+    given: Mapping[str, str]
 
 
 def opened(rows: Sequence[Row]) -> list[Row]:
@@ -64,7 +67,10 @@ def opened(rows: Sequence[Row]) -> list[Row]:
     found: list[Row] = []
     for row in rows:
         objects = {name: cell for name, cell in row.cells.items() if isinstance(cell, Mapping) and cell}
-        field_of = {column: field for field, column in _fields(tuple(row.cells))} if objects else {}
+        if not objects:
+            found.append(row)
+            continue
+        field_of = {column: field for field, column in _fields(tuple(row.cells))}
         generators = () if "generator" in field_of.values() else _generators_of(objects, field_of)
         own = {name: cell for name, cell in objects.items() if generators and set(cell) == set(generators)}
         shared = opened_cells({name: cell for name, cell in row.cells.items() if name not in own})
@@ -143,7 +149,8 @@ def as_long(rows: Sequence[Row], given: Mapping[str, str] | None = None) -> Long
     ----------
     rows : sequence of Row
     given : mapping of str to str, optional
-        Column of each field, where its name does not say it.
+        Column of each field, where its name does not say it; or what the columns of that field share of
+        their names.
 
     Examples
     --------
@@ -155,31 +162,41 @@ def as_long(rows: Sequence[Row], given: Mapping[str, str] | None = None) -> Long
     ('big', 'small')
     """
     names = list(dict.fromkeys(name for row in rows for name in row.cells))
-    known = {field: column for field, column in (given or {}).items() if column in names}
+    given = given or {}
+    known = {field: column for field, column in given.items() if column in names}
     chosen = choose_columns(names, known).columns
     if chosen.keys() & {*_TELLING, "n_correct", "generator"} - {"answer"} or "answer" in known:
-        return LongTable(rows)
+        return LongTable(rows, (), given)
     free = [name for name in names if name not in chosen.values()]
-    parts = _parts_of_names(free) or _parts_of_verdicts(rows, free, chosen)
+    marks = {name: clear_verdicts(row.cells.get(name) for row in rows) for name in free}
+    ends = [_BREAK.split(name)[-1] for name in free if marks[name]]
+    both = len(frozenset().union(*marks.values())) == 2
+    shared = {ends[0]: "correct"} if both and len(set(ends)) == 1 < len(ends) else {}
+    shared |= {column: field for field, column in given.items() if field not in known}
+    parts = _parts_of_names(free, shared) or _parts_of_verdicts(rows, free, chosen)
     if len(parts) < 2:
-        return LongTable(rows)
+        return LongTable(rows, (), given)
     renamed = {"gold": chosen["answer"]} if "answer" in chosen and "gold" not in chosen else {}
     used = {column for columns in (*parts.values(), renamed) for column in columns.values()}
     long: list[Row] = []
     for row in rows:
-        shared = {name: cell for name, cell in row.cells.items() if name not in used}
-        shared |= {field: row.cells.get(column) for field, column in renamed.items()}
+        rest = {name: cell for name, cell in row.cells.items() if name not in used}
+        rest |= {field: row.cells.get(column) for field, column in renamed.items()}
         for part, columns in parts.items():
             cells = {field: row.cells.get(column) for field, column in columns.items()}
             if any(not is_missing(plain(cell)) for cell in cells.values()):
                 generator = _NUMBERED.sub("", part)
                 named = {"generator": generator} if generator else {}
-                long.append(row._replace(cells=shared | cells | named))
-    return LongTable(long, tuple(part.replace("#", " ") for part in parts))
+                long.append(row._replace(cells=rest | cells | named))
+    found = {field for columns in parts.values() for field in columns}
+    given = {field: field if field in found else column for field, column in given.items()}
+    return LongTable(long, tuple(part.replace("#", " ") for part in parts), given)
 
 
-def _parts_of_names(names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Return the columns of each part, by field, where parts have columns that tell something."""
+def _parts_of_names(names: Sequence[str], shared: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return the columns of each part, by field, where parts have columns that tell something; fields are
+    told by common names, and by what `shared` says that names share.
+    """
     parts: dict[str, dict[str, str]] = {}
     for name in names:
         number = _LAST.search(name)
@@ -187,7 +204,8 @@ def _parts_of_names(names: Sequence[str]) -> dict[str, dict[str, str]]:
             for match in _BREAK.finditer(whole):
                 before, after = whole[: match.start()], whole[match.end() :]
                 for part, rest in ((before, after), (after, before)):
-                    for field, _ in _fields((rest,), True) if part and rest else ():
+                    fields = ((shared[rest], rest),) if rest in shared else _fields((rest,), True)
+                    for field, _ in fields if part and rest else ():
                         parts.setdefault(part + mark, {}).setdefault(field, name)
     taken: set[str] = set()
     found: dict[str, dict[str, str]] = {}

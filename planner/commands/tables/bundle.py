@@ -28,7 +28,7 @@ def training_table(bundle: PolicyBundle) -> Table:
     """Return in a few lines what was trained, and on what; `bundle_table` says all."""
     training, unit = bundle.training, bundle.unit.replace("_", " ")
     rows = (
-        ("trained on", f"{training['n_prompts']} prompts, {training['n_samples']:,} samples"),
+        ("trained on", f"{training['n_prompts']:,} prompts, {training['n_samples']:,} samples"),
         ("generators", ", ".join(bundle.generators)),
         ("plans for", f"{bundle.objective}, cost in {unit}"),
         ("courses", f"{int(bundle.deployed.sum())} of {bundle.table.value.shape[1]} ways to spend samples"),
@@ -66,7 +66,7 @@ def bundle_table(bundle: PolicyBundle, path: str) -> Table:
         ("table", f"{courses} on {len(bundle.references)} prompts, {deployed} in use"),
     ]
     if training:
-        drawn = f"{training['n_prompts']} prompts, {training['n_samples']:,} samples"
+        drawn = f"{training['n_prompts']:,} prompts, {training['n_samples']:,} samples"
         near = training.get("n_near_duplicates")
         kept = f"; {near} near-duplicates, kept together" if near else ""
         rows.append(("trained on", f"{drawn}; {training['n_trials']} trials, seed {training['seed']}{kept}"))

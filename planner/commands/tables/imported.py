@@ -6,14 +6,17 @@ It assumes a log that an importer made, whose header tells what was read. Readin
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from planner.commands.terminal.terminal import note, say
 
 if TYPE_CHECKING:
+    from difficulty.generator import Generator
     from difficulty.log.sample_log import SampleLog
 
 
+_PAID: Final = re.compile(r"cost|price|usd|dollar", re.IGNORECASE)
 _GRADED: Final = ("tables", "lm-evaluation-harness", "inspect_ai")  # logs that --grade is for
 
 
@@ -45,6 +48,8 @@ def tell(log: SampleLog) -> None:
     unused = about.get("unused_columns")
     if isinstance(unused, list):
         note(f"not used: {', '.join(unused)}")
+        if any(_PAID.search(str(name)) for name in unused) and not any(map(_priced, log.generators.values())):
+            note("what samples cost is told by prices: --generators FILE, with usd_per_mtok_in and _out")
     without = about.get("without_samples")
     if isinstance(without, list):
         note(f"left out, as log-likelihoods are no samples: {', '.join(map(str, without))}")
@@ -73,9 +78,14 @@ def tell(log: SampleLog) -> None:
         pools = [log.pool(name) for name in log.generators]
         n = sum(int(pool.n.sum()) for pool in pools)
         n_counted = sum(int((pool.output_tokens >= 0).sum()) for pool in pools)
-        note(f"{n - n_counted:,} of {n:,} samples have no tokens; costs can be told in samples only")
+        told = "take the mean of a prompt's others, or leave it out" if n_counted else "cannot be told"
+        note(f"{n - n_counted:,} of {n:,} samples have no tokens; costs in tokens {told}")
     if not log.has_text:
         note("not every prompt has a text; difficulty cannot be read from texts")
+
+
+def _priced(generator: Generator) -> bool:
+    return generator.usd_per_mtok_out is not None
 
 
 def _mapping(value: object) -> dict[str, object]:
@@ -87,7 +97,8 @@ def _remedy(log: SampleLog) -> str:
     if log.has_rewards:
         return "; --threshold 1 takes rewards from 1 on as right"
     if any(prompt.gold is not None for prompt in log.prompts):
-        return "; --grade HOW compares answers with the right ones"
+        named = ", --correct COLUMN names verdicts" if log.about.get("unused_columns") else ""
+        return f"; --grade HOW compares answers with the right ones{named}"
     if log.has_answers:
         return "; name the right answers (--gold) and --grade, or train with --labels agreement"
     if log.has_scores:

@@ -61,7 +61,7 @@ def saved_message(report: Report) -> str:
             "the best fixed number of samples, or by lot one of the two best." + _gain(report)
         )
     if not report.uniform:
-        return f"{report.data['n_prompts']} prompts that were not trained on.{_work(report)}"
+        return f"{report.data['n_prompts']:,} prompts that were not trained on.{_work(report)}"
     return f"{_gain(report).strip()}{_work(report)}"
 
 
@@ -132,7 +132,7 @@ def _uniform_table(report: Report) -> Table:
     """Return what is saved against the same number of samples for every prompt."""
     unit, kind = report.data["unit"].replace("_", " "), report.data["objective"]
     table = new_table(
-        f"{unit.capitalize()} for the same {kind}, {report.data['n_prompts']} prompts (N: samples of each)"
+        f"{unit.capitalize()} for the same {kind}, {report.data['n_prompts']:,} prompts (N: samples of each)"
     )
     for heading in (kind, "the same N for everybody", "the policy", "saved", "95 % interval"):
         table.add_column(heading, justify="right", no_wrap=True)

@@ -78,5 +78,5 @@ def note_near_duplicates(log: SampleLog) -> None:
     if near.n_prompts:
         note(
             f"{near.n_prompts} of {len(log)} prompts are near-duplicates of another one "
-            f"({near.n_groups} groups, which stay together)"
+            f"({near.n_groups} group{'s' * (near.n_groups > 1)}, which stay together)"
         )

@@ -124,6 +124,11 @@ def test_another_text_under_an_id_names_the_line_in_the_file(tmp_path: Path) -> 
             "a,1,9,0,1",
             [("gpt-4", None, True, 9), ("gpt-4", None, False, None), ("gpt-3", None, True, None)],
         ),
+        (
+            "id,big 8b result,small result,big 8b completion_tokens",
+            "a,pass,fail,3\nb,failed: late,,",
+            [("big 8b", None, True, 3), ("small", None, False, None), ("big 8b", None, False, None)],
+        ),
         ("id,gpt-4,gpt-3", "a,1,0", [("gpt-4", None, True, None), ("gpt-3", None, False, None)]),
     ],
 )
@@ -134,6 +139,26 @@ def test_a_column_for_each_generator_or_sample(
     found = [(name, *sample) for _, name, samples in seen(log) for sample in samples]
     assert found == expected
     assert log.about["one_column_each"]
+
+
+def test_columns_of_models_are_named_by_what_their_names_share(tmp_path: Path) -> None:
+    """Nothing could name them: `--correct mark` was no column, nor was `big mark` any more."""
+    path = tmp_path / "a.csv"
+    path.write_text("id,big mark,small mark,big size,small size\na,1,0,30,9\n")
+    log = read_table(path, columns={"correct": "mark", "output_tokens": "size"})
+    found = [(name, *sample) for _, name, samples in seen(log) for sample in samples]
+    assert found == [("big", None, True, 30), ("small", None, False, 9)]
+
+
+def test_words_that_can_only_be_verdicts_are_taken_for_them_whatever_the_column_is_called(
+    tmp_path: Path,
+) -> None:
+    text = "id,pred,how it went\na,4,pass\na,5,FAILED: timed out\na,6,\n"
+    assert [sample[1] for sample in seen(read(tmp_path, "a.csv", text))[0][2]] == [True, False, None]
+    for other in (text.replace("pass", "yes").replace("FAILED", "no"), text.replace("pass", "FAILED")):
+        assert read(tmp_path, "b.csv", other).about["unused_columns"] == ["how it went"]
+    two = text.replace("went", "went,again").replace("pass", "pass,fail").replace("out", "out,pass")
+    assert read(tmp_path, "c.csv", two).about["unused_columns"] == ["how it went", "again"]
 
 
 def test_what_a_log_refuses_names_the_row_of_the_file(tmp_path: Path) -> None:

@@ -36,10 +36,25 @@ def test_a_table_becomes_a_log_and_what_was_taken_is_told(
     assert "  prompt_id      <- qid\n" in told.err and "  correct        <- ok\n" in told.err
     assert "note: not used: seed\n" in told.err
     assert "note: 1 of 9 samples have no verdict\n" in told.err
-    assert "note: 1 of 9 samples have no tokens; costs" in told.err
+    assert "note: 1 of 9 samples have no tokens; costs in tokens take the mean" in told.err
     assert "note: ragged: 2 to 3 samples" in told.err
     log = SampleLog.read("log.parquet")
     assert log.counts().n_correct.ravel().tolist() == [1, 1, 1, 1] and log.about["files"] == ["r.csv"]
+
+
+def test_columns_that_are_left_may_be_verdicts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "r.csv").write_text("id,pred,gold,ok?\na,4,4,yes\n")
+    assert main(["import", "r.csv"]) == 0
+    assert "answers with the right ones, --correct COLUMN names verdicts\n" in capsys.readouterr().err
+
+
+def test_a_column_of_costs_leads_to_prices(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "r.csv").write_text("id,correct,tokens,cost_usd\na,1,9,$0.01\n")
+    (folder / "g.toml").write_text("[model]\nusd_per_mtok_in = 1\nusd_per_mtok_out = 4\n")
+    assert main(["import", "r.csv"]) == 0
+    assert "--generators FILE, with usd_per_mtok_in and _out" in capsys.readouterr().err
+    assert main(["import", "r.csv", "--generators", "g.toml"]) == 0
+    assert "--generators" not in capsys.readouterr().err
 
 
 def test_a_generator_is_a_column_or_a_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from difficulty.generator import Generator
 from difficulty.log.sample_log import SampleLog
+from planner.bundle.policy_bundle import PolicyBundle
 from planner.cli import main
 from planner.ports.outcome_wire import outcome_from_json
 
@@ -59,6 +61,16 @@ def test_training_and_inspecting_say_what_it_is_worth(
     assert main(["inspect", str(bundle)]) == 0
     shown = capsys.readouterr().out
     assert "Learned scores" in shown and "by learned" in shown
+
+
+def test_scores_that_could_not_be_compared_make_no_empty_table(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = PolicyBundle.load(bundle)
+    record = {name: {**row, "selection": []} for name, row in whole.training["learned_verifier"].items()}
+    replace(whole, training={**whole.training, "learned_verifier": record}).save(tmp_path / "b")
+    assert main(["inspect", str(tmp_path / "b")]) == 0
+    assert "Learned scores" not in capsys.readouterr().out
 
 
 def test_a_plan_that_needs_it_needs_no_option(

@@ -20,6 +20,13 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def test_the_next_command_is_in_the_unit_that_was_asked_for(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["savings", str(log), "--unit", "samples", "--bootstrap", "200"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"Next: planner train {log} --unit samples"
+
+
 def test_all_is_on_one_screen_of_80_columns(
     log: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

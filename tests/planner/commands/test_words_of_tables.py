@@ -11,7 +11,7 @@ import pytest
 from difficulty.prompt import Prompt
 from planner.commands.tables.bundle import generator_table, verdict_of_training
 from planner.commands.tables.plan import plan_table
-from planner.commands.tables.shared import strategy_in_words
+from planner.commands.tables.shared import number, price_tag, strategy_in_words
 from planner.planner import Planner
 from policies.cost.budget import Budget
 from policies.course.course import Course, Step, waves
@@ -29,6 +29,12 @@ def test_a_course_of_one_generator_is_named_by_its_choice_and_its_end() -> None:
 def test_a_course_of_several_generators_is_named_in_full() -> None:
     course = Course(steps=waves("tiny", (2,)) + waves("tinier", (1,)), stop=Agreement(count=2))
     assert strategy_in_words(course) == str(course)
+
+
+def test_prices_and_costs_in_dollars_are_written_in_full() -> None:
+    """A price per dollar of 590 was 5.9e+02, and a cost of $.00005 5.394e-05."""
+    assert [price_tag(value) for value in (718_204.0, 593.0, 9.61)] == ["720000", "590", "9.6"]
+    assert [number(value) for value in (5.394e-05, 0.00174, 1e-7)] == ["0.00005394", "0.00174", "1.000e-07"]
 
 
 def test_a_generator_that_some_prompts_lack_is_told_by_the_others(trained_small: Any) -> None:

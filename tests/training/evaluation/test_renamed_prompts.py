@@ -92,3 +92,7 @@ def test_the_commands_count_them(trained: Any, tmp_path: Path, capsys: pytest.Ca
     assert "10 of 45 prompts are near-duplicates of another one (5 groups" in capsys.readouterr().err
     assert main(["split", str(tmp_path / "log.jsonl"), *sides, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["near_duplicates"] == {"n_prompts": 10, "n_groups": 5}
+    one = renamed(test_log, set(ids[:1]), tmp_path / "one.jsonl").select([f"new {ids[0]}"])
+    SampleLog.merge([test_log, one]).write(tmp_path / "log.jsonl")
+    assert main(["split", str(tmp_path / "log.jsonl"), *sides]) == 0
+    assert "(1 group, which stay together)" in capsys.readouterr().err
