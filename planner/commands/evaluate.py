@@ -19,7 +19,7 @@ from planner.commands.terminal.options import (
     folder_option,
     seed_option,
 )
-from planner.commands.terminal.recorded import Logs, logs_argument, note_near_duplicates
+from planner.commands.terminal.recorded import Logs, logs_argument
 from planner.commands.terminal.terminal import note, results, say_json
 from planner.progress import progress_bars
 
@@ -69,7 +69,6 @@ def command(
             f"{unseen.n_left_out} prompts were trained on, belong to their groups or are near-duplicates of "
             f"them{renamed}; they are left out"
         )
-    note_near_duplicates(unseen.log)
     with progress_bars() as tell:
         style = FigureStyle(figures or ("png",), figure_width)
         report = evaluate(loaded, unseen.log, out=out, figures=style, progress=tell, **how)

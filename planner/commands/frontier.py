@@ -34,8 +34,9 @@ def command(
     where they are expected to add one percentage point. It is what `planner serve --price` and
     `planner plan --price` take.
     """
+    from difficulty.amounts import amount, number, price_tag
     from planner.collection.tasks import read_tasks
-    from planner.commands.tables.shared import amount, new_table, number, price_tag
+    from planner.commands.tables.shared import new_table
     from planner.planner import Planner
 
     planner = Planner.load(bundle)

@@ -132,8 +132,8 @@ def command(
         files = _write(out, out_format, plans, asked_of, _with_models(planner.bundle.generators, models))
     if as_json and out is None:
         return
+    from difficulty.amounts import amount
     from planner.commands.tables.plan import plan_summary, plan_table
-    from planner.commands.tables.shared import amount
 
     words = asking.in_words(planner.bundle)
     if as_json:

@@ -79,11 +79,12 @@ def test_a_report_shows_its_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     empty: dict[str, Any] = {}
     tables = dict.fromkeys((field.name for field in fields(Report)), empty)
     row = {"way_to_plateau": 0.75, "multiple": 2.5, "interval": [2.0, 3.0]}
+    never = {"way_to_plateau": 0.9, "multiple": 0.0, "interval": [0.0, 2.0], "reached": 0.3, "missing": 0.02}
     report = Report(
         **tables
         | {
             "data": {"n_prompts": 50, "unit": HOSTILE},
-            "comparison": {"cost_multiples": {OURS: [row]}},
+            "comparison": {"cost_multiples": {OURS: [row, never]}},
             "promises": [],
             "budgets": [],
         }
@@ -91,5 +92,6 @@ def test_a_report_shows_its_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(report), "verdict", HOSTILE)
     assert "50 held-out prompts" in repr(report)
     shown = report._repr_html_()
-    assert "75 % of the way" in shown and "costs 2.50 [2.00, 3.00] times as much" in shown
+    assert "75% of the way</th><td>2.50 [2.00, 3.00]<" in shown
+    assert "90% of the way</th><td>never reached (30 % of replicates get there, .020 missing)<" in shown
     assert "<script" not in shown and "\x1b" not in shown and "Evaluation on 50 held-out prompts" in shown

@@ -20,6 +20,7 @@ from training.report.labels import labels_section, labels_sentence
 from training.report.markdown import as_text, document
 from training.report.names import OURS
 from training.report.verifier import verifier_section
+from training.report.words import multiple
 
 REPORT_SCHEMA: Final = 2
 # What is said of counts that are not 0: the count is {0}, the number of groups {1}.
@@ -109,17 +110,43 @@ class Report:
         """What would be saved against the same N for everybody and against static, and what did the work."""
         return self._verdict(str)
 
+    @property
+    def saving(self) -> str:
+        """What would be saved against the same N for everybody."""
+        return self._saving(str)
+
+    @property
+    def what_did_the_work(self) -> str:
+        """What is lost at equal cost without each part of the policy; empty where nothing was deployed."""
+        return "" if self._nothing else verdict.work_sentence(self.work, self.data)
+
+    @property
+    def standing(self) -> str:
+        """How the policy stands at equal cost against the best static mix and the best tuned rule."""
+        return verdict.standing_sentence(self.comparison, self.rivals, self.data)
+
+    def notes(self) -> list[str]:
+        """Return what is to know of the test data, a sentence each: labels, and what was left out."""
+        counted = self.data["counted_from"]
+        told = [f"Rewards are counted from {counted:.12g}."] if counted else []
+        told += [labels_sentence(self.labels)] if self.labels else []
+        shown = ((words, self.data[name]) for name, words in _NOTES.items() if self.data[name])
+        return told + [words.format(count, self.data["n_groups"]) for words, count in shown]
+
+    @property
+    def _nothing(self) -> bool:
+        return verdict.nothing_deployed(self.bundle["training"])
+
+    def _saving(self, shown: Callable[[str], str]) -> str:
+        saved = verdict.saving_sentence(self.uniform, self.data, shown=shown)
+        return f"{verdict.NOTHING_PAYS} {saved}".rstrip() if self._nothing else saved
+
     def _verdict(self, shown: Callable[[str], str]) -> str:
         """Return the verdict, with names that others chose as `shown` writes them."""
-        if verdict.nothing_deployed(self.bundle["training"]):
-            return verdict.NOTHING_PAYS
-        sentences = (
-            verdict.saving_sentence(self.uniform, self.data, shown=shown),
-            verdict.static_sentence(self.comparison, self.data),
-            verdict.rivals_sentence(self.rivals),
-            verdict.work_sentence(self.work, self.data),
-        )
-        return " ".join(sentence for sentence in sentences if sentence)
+        parts = [self._saving(shown), self.what_did_the_work]
+        if not self._nothing:
+            parts += [verdict.multiples_sentence(self.comparison, self.data), self.standing]
+        return " ".join(part for part in parts if part)
 
     def __repr__(self) -> str:
         """Say what was judged, and the verdict; `to_markdown` says all of it."""
@@ -129,9 +156,8 @@ class Report:
         """Return the verdict for a notebook, and what the best static mix costs at equal value."""
         facts = [("verdict", self.verdict)]
         for row in self.comparison.get("cost_multiples", {}).get(OURS, []):
-            low, high = row["interval"]
-            way = f"{100 * row['way_to_plateau']:.0f} % of the way to the best static mix"
-            facts.append((way, f"that mix costs {row['multiple']:.2f} [{low:.2f}, {high:.2f}] times as much"))
+            way = f"cost of the best static mix over the policy's, {row['way_to_plateau']:.0%} of the way"
+            facts.append((way, multiple(row)))
         data = self.data
         title = (
             f"Evaluation on {data.get('n_prompts', '?')} held-out prompts, cost in {data.get('unit', '?')}"
@@ -176,12 +202,7 @@ class Report:
             f"{data['objective']}, cost in {data['unit']}; {data['n_courses']} courses; "
             f"{data['n_bootstrap']} bootstrap replicates, seed {data['seed']}.",
         ]
-        if data["counted_from"]:
-            lines.append(f"- Rewards are counted from {data['counted_from']:.12g}.")
-        if self.labels:
-            lines.append(f"- {labels_sentence(self.labels)}")
-        told = {name: words for name, words in _NOTES.items() if data[name]}
-        lines += [f"- {words.format(data[name], data['n_groups'])}" for name, words in told.items()]
+        lines += [f"- {note}" for note in self.notes()]
         bands = [band["deployed"] for band in training.get("verdict", [])]
         if bands:
             lines.append(

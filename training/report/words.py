@@ -82,16 +82,18 @@ def hundredths(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
-def shares(value: float, interval: Sequence[float | None]) -> str:
-    """Return a share in percent with its interval.
+def shares(value: float, interval: Sequence[float | None], word: str = "") -> str:
+    """Return a share in percent, a word of what, and its interval.
 
     Examples
     --------
-    >>> shares(0.5, [0.412, None])
-    '50 % [41 %, –]'
+    >>> shares(0.5, [0.412, None]), shares(-0.001, [-0.01, 0.1], "less")
+    ('50 % [41 %, –]', '0 % less [-1 %, 10 %]')
     """
-    low, high = ("–" if end is None else f"{100 * end:.0f} %" for end in interval)
-    return f"{100 * value:.0f} % [{low}, {high}]"
+    told, low, high = (
+        "–" if part is None else f"{100 * part:.0f} %".replace("-0 %", "0 %") for part in (value, *interval)
+    )
+    return f"{told}{word and f' {word}'} [{low}, {high}]"
 
 
 def named(values: Sequence[str]) -> str:

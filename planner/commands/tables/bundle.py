@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from rich.table import Table
 
+from difficulty.amounts import number
 from planner.bundle.label_doubt import label_doubt
-from planner.commands.tables.shared import facts_table, new_table, number
+from planner.commands.tables.shared import facts_table, new_table
 
 if TYPE_CHECKING:
     from planner.bundle.policy_bundle import PolicyBundle

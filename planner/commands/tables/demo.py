@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from difficulty.amounts import number
 from planner.commands.tables.bundle import bundle_table, verdict_of_training
 from planner.commands.tables.plan import plan_table
-from planner.commands.tables.shared import allocation_name, new_table, number
+from planner.commands.tables.shared import allocation_name, new_table
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from rich.table import Table
 
-from planner.commands.tables.shared import new_table, number, strategy_in_words
+from difficulty.amounts import number
+from planner.commands.tables.shared import new_table, strategy_in_words
 from policies.plan.plan import AllocationPlan
 
 _NOTHING: Final = "nothing"

@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from planner.commands.tables.shared import amount, counted, new_table, number
+from difficulty.amounts import amount, number
+from planner.commands.tables.shared import counted, new_table
 from planner.commands.terminal.terminal import results
 
 if TYPE_CHECKING:

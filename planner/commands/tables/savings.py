@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.table import Table
 
-from planner.commands.tables.shared import amount, new_table, number, percent
+from difficulty.amounts import amount, number
+from planner.commands.tables.shared import new_table, percent
 from planner.commands.terminal.console import Paragraph
 
 if TYPE_CHECKING:

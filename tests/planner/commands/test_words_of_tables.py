@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from difficulty.amounts import number, price_tag
 from difficulty.prompt import Prompt
 from planner.commands.tables.bundle import generator_table, verdict_of_training
 from planner.commands.tables.plan import plan_table
-from planner.commands.tables.shared import number, price_tag, strategy_in_words
+from planner.commands.tables.shared import strategy_in_words
 from planner.planner import Planner
 from policies.cost.budget import Budget
 from policies.course.course import Course, Step, waves

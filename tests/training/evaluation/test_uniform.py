@@ -71,23 +71,23 @@ def test_what_is_never_reached_is_told_so() -> None:
     assert row(table, 1.0)["cost"] is None
     assert row(table, 1.0)["multiple"] == 0
     assert "| never reached |" in uniform_section(table, DATA)
-    assert "is never reached by the policy" in saving_sentence(table, DATA)
+    assert "the policy never reaches: " in saving_sentence(table, DATA)
     assert uniform_section({}, DATA) == saving_sentence({}, DATA) == ""
 
 
 def test_the_verdict_says_what_is_saved_in_the_unit() -> None:
     text = saving_sentence(found(STOPPING), DATA)
     part = row(found(STOPPING), 0.9)
-    assert f"saves {part['saved']:.4g} samples per prompt" in text
-    assert f"{100 * part['saved_share']:.0f} % [" in text
+    assert f"cost {part['uniform_cost']:.4g} samples per prompt and the policy {part['cost']:.4g}: " in text
+    assert f"{100 * part['saved_share']:.0f} % less [" in text
 
 
 def test_one_sample_reaches_and_equal_cost_is_no_saving() -> None:
     table = found(Played(UNIFORM.cost, UNIFORM.value))
     row(table, 0.9).update(n=1, saved=0.0, saved_share=0.0, saved_share_interval=[0.0, 0.0])
     text = saving_sentence(table, DATA)
-    assert text.startswith("Where one sample for everybody (") and " per prompt reaches coverage " in text
-    assert text.endswith(", the policy costs as much.")
+    assert text.startswith("For coverage ") and ", one sample for everybody (" in text
+    assert text.endswith(" per prompt, and the policy as much.")
 
 
 def test_what_is_dearer_than_uniform_is_said_to_cost_more() -> None:
@@ -95,5 +95,5 @@ def test_what_is_dearer_than_uniform_is_said_to_cost_more() -> None:
     part = row(table, 0.9)
     low, high = part["saved_share_interval"]
     text = saving_sentence(table, DATA)
-    assert f"the policy costs {-part['saved']:.4g} samples more per prompt: 50 % [" in text
+    assert f"and the policy {part['cost']:.4g}: 50 % more [" in text
     assert low <= high < 0 and f"[{-100 * high:.0f} %, {-100 * low:.0f} %]" in text

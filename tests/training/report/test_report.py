@@ -14,7 +14,7 @@ from training.evaluate import evaluate
 from training.report.allocation_figure import _largest
 from training.report.names import BEST_RULE, OURS, STATIC
 from training.report.report import REPORT_SCHEMA, Report
-from training.report.verdict import rivals_sentence, work_sentence
+from training.report.verdict import standing_sentence, work_sentence
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_wins_and_losses_are_counted_beyond_the_interval(report: Report) -> None
     for low, high, wins, losses in ((0.01, 0.05, 3, 0), (-0.05, -0.01, 0, 3), (-0.01, 0.05, 0, 0)):
         verdict = with_ours(report, "choices by text", low, high).verdict
         assert f"at {wins} of 3 budgets" in verdict
-        assert f"worse at {losses}" in verdict
+        assert f"surely lower at {losses}" in verdict
 
 
 def test_multiples_are_looked_up_by_their_place(report: Report) -> None:
@@ -137,12 +137,12 @@ def test_what_is_reached_beyond_the_static_plateau_is_told_where_it_was_shown(re
 
 def test_a_saving_says_where_it_is_not_always_reached(report: Report) -> None:
     def told(low: float | None) -> str:
-        rows = [dict(row, saved=1.0, saved_share=0.1, cost=9.0) for row in report.uniform["rows"]]
+        rows = [dict(row, saved_share=0.1, cost=9.0) for row in report.uniform["rows"]]
         rows = [row | {"saved_share_interval": [low, 0.2]} for row in rows]
         return replace(report, uniform={**report.uniform, "rows": rows}).verdict
 
-    assert "10 % [–, 20 %], and in some resamples it never gets there." in told(None)
-    assert "10 % [5 %, 20 %]. At equal" in told(0.05)
+    assert "10 % less [–, 20 %], and in some resamples it never gets there." in told(None)
+    assert "10 % less [5 %, 20 %]. What" in told(0.05)
 
 
 def test_what_did_the_work_is_named_only_beyond_its_interval() -> None:
@@ -180,10 +180,10 @@ def test_the_verdict_counts_wins_and_losses_against_the_best_tuned_rule(report: 
     rivals = {**report.rivals, BEST_RULE: {**report.rivals[BEST_RULE], "at_equal_cost": rows}}
     rivals[BEST_RULE]["mean_difference"] = mean
     assert (
-        "Against the best of the tuned rules, which has the same selectors, at equal cost it is better "
-        "beyond its 95 % interval at 1 of 3 budgets and worse at 1: -0.001 [-0.004, +0.002] on average."
+        "; against the best of the tuned rules, which has the same selectors, surely higher at 1 of 3 "
+        "budgets and surely lower at 1: -0.001 [-0.004, +0.002] on average."
     ) in replace(report, rivals=rivals).verdict
-    assert rivals_sentence({}) == ""
+    assert "tuned rules" not in standing_sentence(report.comparison, {}, report.data)
 
 
 def test_kinds_beyond_the_largest_are_drawn_as_one() -> None:
