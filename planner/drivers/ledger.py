@@ -88,7 +88,7 @@ class Ledger:
         n : int
             Samples wanted, at least 1.
         shorter : bool
-            Whether one with a lower cap will do now; without requests in flight it has to.
+            Whether one with a lower cap will do now; without requests in flight that make room it has to.
         apart : bool
             Whether each sample may turn out to be a request of its own.
         """
@@ -100,7 +100,9 @@ class Ledger:
         if not self.limits.any:
             return self._grant(account, draw, request, n)
         fits, refusal = self._fit(account, draw, n)
-        if not fits and (shorter or self.nothing_in_flight):
+        # What a prompt's own cap refuses, replies to other prompts make no room for.
+        alone = refusal is not None and not refusal.for_all and not account.held.requests
+        if not fits and (shorter or alone or self.nothing_in_flight):
             # Nothing comes back any more: what is left is worth a shorter sample, or nothing.
             draw = self._shortened(account, draw)
             fits, _ = self._fit(account, draw, 1)

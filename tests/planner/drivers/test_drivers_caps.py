@@ -306,6 +306,14 @@ def test_what_is_left_of_a_budget_is_worth_a_sample_with_a_lower_cap() -> None:
     assert ledger.admit(Account(), one_sample(WIDE), 1).n == 0
 
 
+def test_under_a_cap_per_prompt_no_prompt_waits_for_another() -> None:
+    ledger, account = Ledger(Limits(max_output_tokens_per_prompt=100)), Account()
+    permits = [ledger.admit(one, one_sample(WIDE), 1) for one in (Account(), Account(), account)]
+    assert [(permit.n, permit.max_output_tokens) for permit in permits] == [(1, 100)] * 3
+    # Its own reply may leave room.
+    assert ledger.admit(account, one_sample(WIDE), 1).n == 0
+
+
 def test_near_the_end_of_a_budget_samples_go_abreast_with_caps_that_hardly_any_meets() -> None:
     ledger = Ledger(Limits(max_output_tokens=4000))
     teach = ledger.admit(Account(), one_sample(WIDE), 1)
