@@ -49,6 +49,12 @@ class Ledger:
 
     def __init__(self, limits: Limits, counting: Counting = _COUNTING) -> None:
         self.limits, self._counting = limits, counting
+        tokens = (limits.max_output_tokens, limits.max_output_tokens_per_prompt)
+        counts = (limits.max_samples, limits.max_samples_per_prompt, *tokens)
+        lengths = (limits.max_cost, limits.max_cost_per_prompt, *tokens)
+        # Whether counts are capped at all, and whether some cap may depend on the length of samples.
+        self._caps_counts = any(cap is not None for cap in counts)
+        self._caps_lengths = any(cap is not None for cap in lengths)
         self.total = _NOTHING
         self.total_cost = 0.0
         self.time_is_up = False
@@ -97,7 +103,7 @@ class Ledger:
         own = 0.0 if account.kept else account.reserve
         self.set_aside -= own
         draw = self._draw(account, request, apart)
-        if not self.limits.any:
+        if not (self._caps_counts or self._caps_lengths):
             return self._grant(account, draw, request, n)
         fits, refusal = self._fit(account, draw, n)
         # What a prompt's own cap refuses, replies to other prompts make no room for.
@@ -221,11 +227,11 @@ class Ledger:
         known, name = request.most_output_tokens, request.generator.name
         seen = self._seen_of(name)
         sent, told = float(request.prompt.prompt_tokens or 0), 0.0
-        if self._counts_tokens:
+        if self._caps_lengths:
             sent, told = sent_tokens(request, account, self._habits, self._counting)
         draw = Draw(name, sent, float(known or 0), None, told, apart, self._habits.beside)
         if not seen.samples:
-            if known is not None or not self._counts_tokens:
+            if known is not None or not self._caps_lengths:
                 return draw
             # Nothing is known of samples without a cap: the first one may take all that is left.
             draw = draw._replace(tokens=_UNSEEN)
@@ -254,21 +260,12 @@ class Ledger:
             return draw
         return draw._replace(tokens=float(low), cap=low if low < draw.tokens else draw.cap)
 
-    @property
-    def _counts_tokens(self) -> bool:
-        """Whether some cap may depend on the length of samples."""
-        limits = self.limits
-        caps = (limits.max_output_tokens, limits.max_output_tokens_per_prompt)
-        return any(cap is not None for cap in (*caps, limits.max_cost, limits.max_cost_per_prompt))
-
     def _refusal(self, account: Account, draw: Draw, n: int) -> Permit | None:
         """Return the cap that `n` more samples could break, or None."""
         worst = draw.usage(n)
         limits = self.limits
-        for total, held, suffix in (
-            (self.total, self._held, ""),
-            (account.usage, account.held, "_per_prompt"),
-        ):
+        books = (self.total, self._held, ""), (account.usage, account.held, "_per_prompt")
+        for total, held, suffix in books if self._caps_counts else ():
             samples = total.samples + held.samples + worst.samples
             tokens = total.output_tokens + held.output_tokens + worst.output_tokens
             for name, used in (("max_samples" + suffix, samples), ("max_output_tokens" + suffix, tokens)):
