@@ -219,7 +219,11 @@ class Slow:
 
 
 @pytest.mark.parametrize(
-    ("in_flight", "window"), [(1, 100), (16, 100), (64, 100), (64, 400), (500, 100), (500, 600)]
+    ("in_flight", "window"),
+    [
+        *((1, 100), (16, 100), (64, 100), (64, 400), (250, 100), (250, 300)),
+        *(pytest.param(500, window, marks=pytest.mark.slow) for window in (100, 600)),
+    ],
 )
 def test_hundreds_in_flight_are_all_answered_on_budget(in_flight: int, window: int) -> None:
     n = 3 * window
@@ -279,9 +283,9 @@ def test_one_shot_plans_can_be_streamed_too() -> None:
     assert 0.9 * EACH * 100 <= sum(costs[100:]) <= 1.02 * EACH * 100
 
 
-@pytest.mark.parametrize("in_flight", [16, 64, 500])
+@pytest.mark.parametrize("in_flight", [16, 64, 250, pytest.param(500, marks=pytest.mark.slow)])
 def test_windows_of_a_prior_that_is_wrong_are_on_their_budget_from_the_first(in_flight: int) -> None:
-    # 500 prompts are planned before the first has come back: five windows at a price that nobody has checked.
+    # All in flight are planned before the first has come back: whole windows at a price nobody has checked.
     n_windows, window, each = 6, 100, 2000.0
     n = n_windows * window
     cold = Planner.untrained(["tiny"], output_tokens_per_sample=512.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -17,6 +19,7 @@ MIXTURE = BeliefOptions(n_trees=30, min_leaf=4, nearest=1.0, kernel=0.5, n_neare
 FEW_LEAVES = BeliefOptions(n_trees=2, min_leaf=4)
 
 
+@cache
 def made(options: BeliefOptions, *, mute: bool = False) -> TextBelief:
     """A belief over 120 references; with `mute`, some of them have no features."""
     rng = np.random.default_rng(0)

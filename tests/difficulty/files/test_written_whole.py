@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import resource
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,11 +21,14 @@ def no_larger_than(n_bytes: int) -> Iterator[None]:
     """Let writing fail beyond so many bytes of a file, as it does on a full disk."""
     old = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal(SIGXFSZ, SIG_IGN)
+    # Modules that are loaded meanwhile would leave half of their bytecode to whoever loads them next.
+    unwritten, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, old[1]))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
+        sys.dont_write_bytecode = unwritten
         signal(SIGXFSZ, handler)
 
 

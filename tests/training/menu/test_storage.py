@@ -107,29 +107,30 @@ import sys, optuna
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 import optuna.storages, optuna.storages.journal, sqlalchemy
 from training.menu.storage import study_storage
-print(flush=True)
-sys.stdin.readline()
-study = optuna.create_study(study_name="s", storage=study_storage(sys.argv[1]), load_if_exists=True)
-study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
+for storage in sys.argv[1:]:
+    print(flush=True)
+    sys.stdin.readline()
+    study = optuna.create_study(study_name="s", storage=study_storage(storage), load_if_exists=True)
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
 """
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "journal"])
-def test_workers_may_make_one_storage_at_once(tmp_path: Path, kind: str) -> None:
-    storage = f"sqlite:///{tmp_path / 'study.db'}" if kind == "sqlite" else str(tmp_path / "journal")
+def test_workers_may_make_one_storage_at_once(tmp_path: Path) -> None:
+    storages = [f"sqlite:///{tmp_path / 'study.db'}", str(tmp_path / "journal")]
     pipe = subprocess.PIPE
-    command = [sys.executable, "-c", _WORKER, storage]
+    command = [sys.executable, "-c", _WORKER, *storages]
     workers = [subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(3)]
-    for worker in workers:
-        assert worker.stdout is not None
-        worker.stdout.readline()  # all have loaded what they need
-    for worker in workers:
-        assert worker.stdin is not None
-        worker.stdin.write("\n")
-        worker.stdin.flush()
+    for _ in storages:
+        for worker in workers:
+            assert worker.stdout is not None
+            worker.stdout.readline()  # all have loaded what they need, or have left the storage before
+        for worker in workers:
+            assert worker.stdin is not None
+            worker.stdin.write("\n")
+            worker.stdin.flush()
     errors = [worker.communicate()[1] for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0, 0], errors
-    assert run(storage, 0) == 9
+    assert [run(storage, 0) for storage in storages] == [9, 9]
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="open files are looked up in /proc")
