@@ -46,7 +46,8 @@ def flops_matched(
     Returns
     -------
     dict
-        JSON values; empty where fewer than two sizes are known.
+        JSON values; empty where fewer than two sizes are known. Charges that do not pay for one sample of the
+        small model have no row, and without any row it is empty.
 
     References
     ----------
@@ -70,6 +71,8 @@ def flops_matched(
     lines = []
     for inference_per_pretraining in _RATIOS:
         freed = ratio + 3 / inference_per_pretraining * (sizes[1] / sizes[0] - 1)
+        if freed < 1:  # not one sample of the small model, which writes so much more
+            continue
         column = max((c for c in small if courses[c].n <= freed), key=lambda c: courses[c].n)
         difference = value[:, column] - value[:, large]
         lines.append(
@@ -86,6 +89,8 @@ def flops_matched(
                 ],
             }
         )
+    if not lines:
+        return {}
     return {
         "small": courses[small[0]].generators[0],
         "large": courses[large].generators[0],

@@ -97,3 +97,10 @@ def test_without_two_sizes_there_is_no_comparison(
     tmp_path: Any, sizes: tuple[float | None, float | None]
 ) -> None:
     assert matched(judged(tmp_path / "policy", sizes=sizes)) == {}
+
+
+def test_a_small_model_that_writes_much_more_has_no_row_where_one_sample_costs_more(tmp_path: Any) -> None:
+    # Here the one with fewer parameters writes twice as much.
+    found = matched(judged(tmp_path / "some", sizes=(1.2e9, 1e9)))
+    assert [row["samples_freed"] for row in found["rows"]] == [1.36, 4.35]
+    assert matched(judged(tmp_path / "none", sizes=(1.001e9, 1e9))) == {}
