@@ -28,7 +28,6 @@ from planner.planner import Planner
 from planner.ports.ports import Completion, SampleRequest
 from planner.progress import Progress, silent
 from policies.cost.budget import Budget
-from policies.plan.objective import check_objective
 from training.rehearsal.forecast import Rehearsals
 from training.train import train
 
@@ -69,7 +68,7 @@ def rehearse(
     n_rehearsals : int
         Rehearsals R per budget and mode, at least two per fold.
     n_folds : int
-        Folds, at least 2; a bundle is trained for each, without the fold.
+        Folds, at least 2, with near-duplicates in one; a bundle is trained for each, without the fold.
     n_trials : int
         Optuna trials of these bundles.
     seed : int
@@ -87,7 +86,8 @@ def rehearse(
     InvalidBudgetError
         When a budget is not a limit per prompt in the unit of the bundle, or cannot buy a sample each.
     InvalidInputError
-        When the log is another one or records no answers, or a number is out of range.
+        When the log is another one or records no answers, the bundle is for something else than accuracy by
+        verdicts, or a number is out of range.
 
     References
     ----------
@@ -101,6 +101,12 @@ def rehearse(
         )
     if bundle.training.get("log_digest") != log.digest:
         raise InvalidInputError("the bundle was trained on another log; rehearse on the one that it knows")
+    if bundle.objective != "accuracy" or bundle.training.get("labels"):
+        learned = f"for {bundle.objective}" if bundle.objective != "accuracy" else "on labels"
+        raise InvalidInputError(
+            f"a rehearsal counts answers that were graded as right, and this bundle was trained {learned}; "
+            "rehearse one that was trained for accuracy on verdicts"
+        )
     if not log.has_answers:
         raise InvalidInputError("the log records no answers, so that runs cannot be replayed on it")
     if n_batch < 1 or n_folds < 2 or n_rehearsals < 2 * n_folds:
@@ -110,7 +116,7 @@ def rehearse(
         )
     tell = progress or silent
     right = _right_answers(log)
-    folds = group_folds(np.array([prompt.group for prompt in log.prompts]), n_folds=n_folds, seed=seed)
+    folds = group_folds(np.array(log.near_duplicates().groups), n_folds=n_folds, seed=seed)
     cases = [(budget, one_shot) for budget in budgets for one_shot in modes]
     names = np.unique(folds)
     rounds = [names[number % len(names)] for number in range(n_rehearsals)]
@@ -153,7 +159,6 @@ def _understudy(bundle: PolicyBundle, rest: SampleLog, *, n_trials: int, seed: i
             Path(folder),
             n_trials=n_trials,
             seed=seed,
-            objective=check_objective(bundle.objective),
             unit=bundle.unit,
         )
 

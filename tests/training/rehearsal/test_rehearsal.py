@@ -192,3 +192,44 @@ def test_a_log_without_answers_cannot_be_replayed(tmp_path):
     bundle = train(log, tmp_path / "policy", n_trials=1)
     with pytest.raises(InvalidInputError, match="records no answers"):
         rehearse(bundle, log, budgets=[Budget(limit=3, unit="samples")])
+
+
+def test_near_duplicates_stay_in_one_fold(tmp_path: Path) -> None:
+    """A question in three wordings, 20 times: whole questions are left out."""
+    log = a_log()
+    words, rng = (
+        ["amber", "birch", "coral", "dune", "elm", "fern", "gorse", "hazel"],
+        np.random.default_rng(1),
+    )
+    texts = [" ".join(rng.choice(words, 12)) for _ in range(20)]
+    forms = [str.capitalize, str.upper, lambda text: text + "?"]
+    records = [
+        {
+            "prompt_id": prompt.id,
+            "prompt": forms[row % 3](texts[row // 3]),
+            "generator": "tiny",
+            "samples": [
+                {"answer": sample.answer, "correct": sample.correct, "output_tokens": 10}
+                for sample in log.samples(prompt.id, "tiny")
+            ],
+        }
+        for row, prompt in enumerate(log.prompts)
+    ]
+    copies = SampleLog.from_records(records, log.generators)
+    found = train(copies, tmp_path / "policy", n_trials=1)
+    (one,) = rehearse(found, copies, budgets=[TOKENS], n_batch=5, n_rehearsals=6, n_trials=1)
+    assert set((one.fold_size % 3).tolist()) == {0}
+
+
+@pytest.mark.parametrize("objective", ["contrast", "coverage"])
+def test_what_rehearsals_cannot_count_is_refused(objective: str, tmp_path: Path) -> None:
+    found = train(a_log(), tmp_path / "policy", n_trials=1, objective=objective)
+    with pytest.raises(InvalidInputError, match=f"trained for {objective}"):
+        rehearse(found, a_log(), budgets=[TOKENS])
+
+
+def test_labels_are_no_verdicts_to_rehearse_by(tmp_path: Path) -> None:
+    log = simulated_log(60, n_samples=4, seed=1).without_verdicts()
+    found = train(log, tmp_path / "policy", n_trials=1, labels="agreement")
+    with pytest.raises(InvalidInputError, match="trained on labels"):
+        rehearse(found, log, budgets=[TOKENS])
