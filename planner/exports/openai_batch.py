@@ -6,6 +6,7 @@ come back through ``planner import``, which knows the ids that are written here.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -107,7 +108,7 @@ def batch_requests(
 
 
 def write_openai_batch(
-    path: Path,
+    path: str | os.PathLike[str],
     plans: Sequence[AllocationPlan],
     prompts: Sequence[Prompt],
     *,
@@ -118,7 +119,7 @@ def write_openai_batch(
 
     Parameters
     ----------
-    path : Path
+    path : str or path
         Name of the file; of several, ``name-model.jsonl`` and ``name-model-2.jsonl`` beside it.
     plans, prompts, generators, extra_body
         As in `batch_requests`.
@@ -136,11 +137,11 @@ def write_openai_batch(
     written = []
     for model, files in parts.items():
         for number, lines in enumerate(files, start=1):
-            name = path
+            name = Path(path)
             if len(parts) > 1 or len(files) > 1:
                 plain = "".join(sign if sign.isalnum() or sign in "._-" else "-" for sign in model)
                 again = f"-{number}" if number > 1 else ""
-                name = path.with_name(f"{path.stem}-{plain}{again}{path.suffix}")
+                name = name.with_name(f"{name.stem}-{plain}{again}{name.suffix}")
             with written_whole(name) as part:
                 part.write_bytes(b"".join(lines))
             written.append(name)

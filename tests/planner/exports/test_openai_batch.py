@@ -66,7 +66,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def test_each_model_has_a_file_in_the_documented_form(tmp_path: Path) -> None:
-    files = write_openai_batch(tmp_path / "batch.jsonl", PLANS, PROMPTS, generators=GENERATORS)
+    files = write_openai_batch(str(tmp_path / "batch.jsonl"), PLANS, PROMPTS, generators=GENERATORS)
     assert [file.name for file in files] == ["batch-small-1b.jsonl", "batch-acme-large-70b.jsonl"]
     small, large = map(read, files)
     check_documented_form(small)
