@@ -70,7 +70,7 @@ def fit_learned_verifiers(log: SampleLog, *, seed: int = 0) -> LearnedVerifiers:
     Notes
     -----
     The verifier of a generator is offered when the mean gain of its better rule over the plain vote, over N =
-    2, 4, 8 and 16 as far as recorded, is above 0 by its 99 % interval (paired bootstrap over prompts,
+    2, 4, 8 and 16 as far as recorded, is above 0 by its 99 % interval (paired bootstrap over groups,
     cross-fitted scores), and it is not behind the best pick by what was recorded anyway, log-probability or
     score. Agreement alone ranks answers as the vote does and is never offered.
     """
@@ -164,7 +164,8 @@ def selection_rows(
     if not recorded.size:
         return [], None
     rival, without = _rival(log, generator, known, recorded, seed)
-    weights = bootstrap_weights(len(known), n_replicates=_N_REPLICATES, seed=seed)
+    groups = np.array(log.near_duplicates().groups)[known].tolist()
+    weights = bootstrap_weights(len(known), n_replicates=_N_REPLICATES, seed=seed, groups=groups)
     vote = picked.vote[np.ix_(known, recorded)]
     values = {pick: getattr(picked, pick)[np.ix_(known, recorded)] for pick in PICKS}
     rows: list[dict[str, Any]] = []

@@ -100,6 +100,35 @@ def test_it_is_kept_but_not_offered_where_nothing_tells_right_from_wrong() -> No
     assert list(found.models) == ["tiny"] and found.record["tiny"]["selection"]
 
 
+def test_copies_of_a_question_show_no_more_than_one() -> None:
+    """Each question four times under one group: the interval of the gain is as wide as for one of each."""
+    once, four = planted(), []
+    for copy in range(4):
+        for prompt in once.prompts:
+            samples = [
+                {
+                    "answer": sample.answer,
+                    "correct": sample.correct,
+                    "mean_logprob": sample.mean_logprob,
+                    "output_tokens": sample.output_tokens,
+                }
+                for sample in once.samples(prompt.id, "tiny")
+            ]
+            four.append(
+                {
+                    "prompt_id": f"{prompt.id}-{copy}",
+                    "group": prompt.id,
+                    "prompt": prompt.text,
+                    "generator": "tiny",
+                    "samples": samples,
+                }
+            )
+    copies = fit_learned_verifiers(SampleLog.from_records(four, once.generators)).record["tiny"]
+    for row, whole in zip(copies["selection"], fitted().record["tiny"]["selection"], strict=True):
+        (_, (low, high)), (_, (lower, upper)) = row["gain_best_of_n"], whole["gain_best_of_n"]
+        assert high - low > 0.8 * (upper - lower)
+
+
 def test_each_prompt_is_scored_by_a_model_that_did_not_learn_from_its_group() -> None:
     log = planted()
     scorer = fitted().cross_fitted["tiny"]
