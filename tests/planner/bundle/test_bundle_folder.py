@@ -16,12 +16,11 @@ from difficulty.errors import InvalidBundleError, InvalidInputError
 from planner.bundle.folder import open_folder
 from planner.bundle.policy_bundle import PolicyBundle
 
-# Kills the process at the n-th call that changes something on disk.
+# Saves in a process that is killed at the n-th call that changes something on disk, for each n that it reads.
 _KILLED = """
 import os, sys
 from dataclasses import replace
 from planner.bundle.policy_bundle import PolicyBundle
-left = int(sys.argv[3])
 def watch(event, args):
     global left
     if event in ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "shutil.rmtree"):
@@ -32,8 +31,14 @@ def watch(event, args):
             os.kill(os.getpid(), 9)
 bundle = PolicyBundle.load(sys.argv[1])
 bundle = replace(bundle, training={**bundle.training, "seed": 777})
-sys.addaudithook(watch)
-bundle.save(sys.argv[2])
+for line in sys.stdin:
+    left = int(line)
+    saving = os.fork()
+    if not saving:
+        sys.addaudithook(watch)
+        bundle.save(sys.argv[2])
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(saving, 0)[1]), flush=True)
 """
 
 
@@ -46,19 +51,22 @@ def test_a_kill_at_any_step_leaves_the_old_bundle_or_the_new_one(
 ) -> None:
     target = tmp_path / "policy"
     seen = set()
-    for step in range(1, 60):
-        PolicyBundle.load(trained.folder).save(target)
-        killed = subprocess.run(
-            [sys.executable, "-c", _KILLED, trained_small.folder, target, str(step)], check=False
-        )
-        loaded = PolicyBundle.load(target)
-        seen.add(loaded.training["seed"])
-        assert len(loaded.generators) == (1 if loaded.training["seed"] == 777 else 2)
-        if killed.returncode == 0:
-            break
-        assert killed.returncode == -signal.SIGKILL
-    else:
-        pytest.fail("saving takes more steps than were tried")
+    command = [sys.executable, "-c", _KILLED, trained_small.folder, target]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as saver:
+        assert saver.stdin is not None and saver.stdout is not None
+        for step in range(1, 60):
+            PolicyBundle.load(trained.folder).save(target)
+            print(step, file=saver.stdin, flush=True)
+            ended = int(saver.stdout.readline())
+            loaded = PolicyBundle.load(target)
+            seen.add(loaded.training["seed"])
+            assert len(loaded.generators) == (1 if loaded.training["seed"] == 777 else 2)
+            if ended == 0:
+                break
+            assert ended == -signal.SIGKILL
+        else:
+            pytest.fail("saving takes more steps than were tried")
     assert seen == {0, 777}
     assert step > 15
     assert names(target) == names(trained_small.folder)
