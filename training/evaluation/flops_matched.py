@@ -63,10 +63,11 @@ def flops_matched(
         return {}
     value, by = bed.measured.value[rows], on(weights, rows)
     tokens = table.slots.total(table.output_tokens.astype(np.float64), len(courses))[rows]
-    known = not (np.isnan(tokens[:, small[0]]).any() or np.isnan(tokens[:, large]).any())
-    ratio = sizes[1] / sizes[0]
+    short, long = tokens[:, small[0]].mean(), tokens[:, large].mean()
+    # Where not one token is counted, nothing is recorded either.
+    known, ratio = bool(short > 0 and long > 0), sizes[1] / sizes[0]
     if known:
-        ratio *= float(tokens[:, large].mean() / tokens[:, small[0]].mean())
+        ratio *= float(long / short)
     order = np.argsort(-value[:, [small[0], large]].mean(axis=1), kind="stable")
     lines = []
     for inference_per_pretraining in _RATIOS:

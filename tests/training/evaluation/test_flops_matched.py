@@ -21,14 +21,20 @@ from training.train import train
 WEIGHTS = bootstrap_weights(30, n_replicates=100, seed=0)
 
 
-def judged(folder: Any, *, sizes: tuple[float | None, float | None], tokens: bool = True) -> Judged:
+def judged(
+    folder: Any,
+    *,
+    sizes: tuple[float | None, float | None],
+    tokens: bool = True,
+    lengths: tuple[int, int] = (50, 100),
+) -> Judged:
     """The small model is right on 5 of 9 samples everywhere, the large one on all of the first 20 prompts."""
     rng = np.random.default_rng(0)
     records = []
     for place in range(30):
         small = rng.permutation([True] * 5 + [False] * 4)
         large = [place < 20] * 3
-        for name, labels, length in (("small", small, 50), ("large", large, 100)):
+        for name, labels, length in (("small", small, lengths[0]), ("large", large, lengths[1])):
             samples = [
                 {"answer": "1" if right else f"{number + 2}", "correct": bool(right)}
                 | ({"output_tokens": length} if tokens else {})
@@ -104,3 +110,12 @@ def test_a_small_model_that_writes_much_more_has_no_row_where_one_sample_costs_m
     found = matched(judged(tmp_path / "some", sizes=(1.2e9, 1e9)))
     assert [row["samples_freed"] for row in found["rows"]] == [1.36, 4.35]
     assert matched(judged(tmp_path / "none", sizes=(1.001e9, 1e9))) == {}
+
+
+@pytest.mark.parametrize("lengths", [(0, 0), (0, 100), (50, 0)])
+def test_where_no_token_was_counted_samples_count_as_equally_long(
+    tmp_path: Any, lengths: tuple[int, int]
+) -> None:
+    found = matched(judged(tmp_path / "policy", sizes=(1e9, 2.5e9), lengths=lengths))
+    assert not found["tokens_recorded"]
+    assert found["rows"][0]["samples_freed"] == 2.5
