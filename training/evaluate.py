@@ -45,6 +45,8 @@ from training.report.names import BEST_RULE, OURS, STATIC
 from training.report.report import Report
 
 _FEWEST_REPLICATES: Final = 100
+# Intervals of fewer groups are too narrow to tell anything; with one they have no width.
+_FEWEST_GROUPS: Final = 10
 _HINDSIGHT: Final = "hindsight (half B)"
 _PLACEBO: Final = "shuffled text"
 _CONDITIONAL: Final = (
@@ -97,7 +99,8 @@ def evaluate(
     InvalidBundleError
         When the bundle cannot be loaded.
     InvalidInputError
-        When no test prompt has the samples that the policy and the static mix need, or one was trained on.
+        When fewer than 10 test prompts that differ have the samples that the policy and the static mix need,
+        or one was trained on.
         Prompts whose text, or nearly the same, was trained on under another id are left out and counted.
     """
     check_log(log)
@@ -126,6 +129,11 @@ def evaluate(
     tell("table", 1, 1)
     bed, kept, planner = judged.bed, judged.log, judged.planner
     near = kept.near_duplicates()
+    if (n_groups := len(set(near.groups))) < _FEWEST_GROUPS:
+        raise InvalidInputError(
+            f"at least {_FEWEST_GROUPS} test prompts that differ are needed for intervals, got {n_groups}; "
+            "record more"
+        )
     weights = bootstrap_weights(len(bed), n_replicates=n_bootstrap, seed=seed, groups=near.groups)
     tell("hindsight", 0, 1)
     oracle = hindsight(
@@ -157,7 +165,7 @@ def evaluate(
             "n_reworded": renamed.n_near,
             "n_near_duplicates": near.n_prompts,
             "n_strange": plans[0].n_strange,
-            "n_groups": len(set(near.groups)),
+            "n_groups": n_groups,
             "n_samples": kept.n_samples,
             "n_courses": len(bed.subject.courses),
             "n_courses_given_up": judged.n_given_up,

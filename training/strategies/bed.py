@@ -133,20 +133,21 @@ def measure_strategies(
             "chains, runs of every search); see planner collect"
         )
     easiness = easiness[rows]
+    groups = np.array(own.near_duplicates().groups)[rows]
     kept, length = table.take(rows), prompt_lengths(own)[generator][rows]
     paid = _cached(kept, length) if prefix_cache else with_reading(kept, {generator: length})
     cost = _cost(paid, generator, length, cost_model)
     columns = {allocation: column for column, allocation in enumerate(allocations)}
     return StrategyBed(
         prompt_ids=tuple(own.prompts[row].id for row in rows),
-        near_duplicates=tuple(np.array(own.near_duplicates().groups)[rows].tolist()),
+        near_duplicates=tuple(groups.tolist()),
         n_left_out=len(own.prompts) - len(rows),
         families=families,
         columns=columns,
         value=kept.value.astype(np.float64),
         cost=cost,
         easiness=easiness,
-        bins=_bins(easiness, n_bins),
+        bins=_bins(easiness, n_bins, groups),
         n_difficulty_samples=int(((pool.n[rows] + 1) // 2).max()),
         scoring=_scoring(kept, families, columns, prefix_cache) if cost_model.charges_verifier() else {},
     )
@@ -243,7 +244,7 @@ def _easiness(log: SampleLog, generator: str, difficulty: DifficultyName) -> Flo
     return np.asarray(half.sum(axis=1) / np.maximum(inside.sum(axis=1), 1), dtype=np.float64)
 
 
-def _bins(easiness: FloatArray, n_bins: int) -> tuple[NDArray[np.intp], ...]:
+def _bins(easiness: FloatArray, n_bins: int, groups: NDArray[np.str_]) -> tuple[NDArray[np.intp], ...]:
     """Cut prompts at quantiles, easiest first; equal prompts share a bin, so bins can differ in size.
 
     References
@@ -255,9 +256,9 @@ def _bins(easiness: FloatArray, n_bins: int) -> tuple[NDArray[np.intp], ...]:
     place = np.searchsorted(edges, easiness, side="right")
     bins = tuple(np.flatnonzero(place == number) for number in reversed(range(len(edges) + 1)))
     kept = tuple(rows for rows in bins if len(rows))
-    if min(len(rows) for rows in kept) < _FEWEST_PROMPTS:
+    if min(len(set(groups[rows].tolist())) for rows in kept) < _FEWEST_PROMPTS:
         raise InvalidInputError(
-            f"{len(easiness)} prompts in {n_bins} bins of difficulty leave fewer than {_FEWEST_PROMPTS} in "
-            "one of them; ask for fewer bins or record more prompts"
+            f"{len(easiness)} prompts in {n_bins} bins of difficulty leave fewer than {_FEWEST_PROMPTS} that "
+            "differ in one of them; ask for fewer bins or record more prompts"
         )
     return kept

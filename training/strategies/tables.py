@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
+from difficulty.errors import InvalidInputError
 from policies.course.strategies import StrategyKind
 from training.frontier import estimate, number
 from training.strategies.bed import StrategyBed
@@ -28,12 +29,23 @@ BEST: Final = "best of all"
 def budget_sizes(bed: StrategyBed) -> list[int]:
     """Return the vote sizes N whose costs are the budgets: powers of two, up to what the dearest parallel
     strategy costs; where scoring has its price, that is more than the largest recorded vote.
+
+    Raises
+    ------
+    InvalidInputError
+        When samples cost nothing.
     """
     n_prompts = len(bed.prompt_ids)
     whole = PromptGroup.whole(bed, np.full((1, n_prompts), 1 / n_prompts))
     parallel = [bed.places(family.allocations) for family in bed.families if family.kind == "parallel"]
     dearest = max(float(bed.cost[:, columns].mean(axis=0).max()) for columns in parallel)
     sizes = [1]
+    one, two = whole.budgets([1, 2])[0]
+    if two <= one:
+        raise InvalidInputError(
+            "a second sample costs nothing here, so that nothing can be compared at equal cost: record "
+            "output tokens above 0, or compare in samples (--unit samples)"
+        )
     while whole.budgets([2 * sizes[-1]])[0, 0] <= dearest * (1 + ROUNDING):
         sizes.append(2 * sizes[-1])
     return sizes

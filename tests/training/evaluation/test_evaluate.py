@@ -140,6 +140,12 @@ def test_a_log_of_other_generators_is_refused(trained: Any) -> None:
         evaluate(trained.bundle, other, n_bootstrap=100)
 
 
+def test_few_questions_are_refused_since_their_intervals_tell_nothing(trained: Any) -> None:
+    log = simulated_log(9, n_samples=16, seed=5)
+    with pytest.raises(InvalidInputError, match="at least 10 test prompts that differ"):
+        evaluate(trained.folder, log, n_bootstrap=100)
+
+
 def test_too_few_replicates_are_refused(trained: Any) -> None:
     with pytest.raises(InvalidInputError, match="at least 100"):
         evaluate(trained.bundle, trained.test_log, n_bootstrap=99)

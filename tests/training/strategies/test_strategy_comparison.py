@@ -394,3 +394,24 @@ def test_a_prompt_with_a_sample_that_nobody_graded_is_left_out(sample: int) -> N
     del records[0]["samples"][sample]["correct"]
     log = SampleLog.from_records(records, {"model": Generator(name="model")})
     assert compare_strategies(log, bins=2, n_bootstrap=100).data["n_left_out"] == 1
+
+
+def test_samples_that_cost_nothing_are_refused_in_words() -> None:
+    records = lines_of(simulated_strategies(20, seed=3))
+    for sample in (sample for record in records for sample in record["samples"]):
+        sample["output_tokens"] = 0
+    free = SampleLog.from_records(records, {"model": Generator(name="model")})
+    with pytest.raises(InvalidInputError, match="a second sample costs nothing"):
+        compare_strategies(free, bins=1, n_bootstrap=100)
+
+
+def test_copies_of_three_questions_give_no_interval() -> None:
+    records = [
+        record | {"prompt_id": f"p{copy}", "group": f"g{copy % 3}"}
+        for copy in range(12)
+        for record in lines_of(simulated_strategies(1, seed=3))
+    ]
+    with pytest.raises(InvalidInputError, match="fewer than 4 that differ"):
+        compare_strategies(
+            SampleLog.from_records(records, {"model": Generator(name="model")}), bins=1, n_bootstrap=100
+        )
