@@ -8,10 +8,12 @@ mathematics is left to `planner.answers.mathematics`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final, final
 
 from difficulty.errors import InvalidInputError
+from difficulty.prompt import Prompt
 from planner.answers.boxes import boxed_answer
 from planner.answers.characters import plain
 from planner.answers.choices import choice_in, choice_of
@@ -175,7 +177,14 @@ class WholeText(AnswerRule):
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecordedAnswer(AnswerRule):
-    """The text as it is: for replayed logs, whose answers are extracted already.
+    """What a log recorded of a text: for replayed logs, whose answers are extracted already.
+
+    Parameters
+    ----------
+    known : callable, optional
+        Gives the answers of a prompt's recorded texts; any other text is taken as it is.
+    answers : mapping of str to str or None
+        Of the prompt that the rule is for.
 
     Examples
     --------
@@ -183,9 +192,18 @@ class RecordedAnswer(AnswerRule):
     '3/4'
     """
 
+    known: Callable[[Prompt], Mapping[str, str | None]] | None = field(
+        default=None, compare=False, repr=False
+    )
+    answers: Mapping[str, str | None] = field(default_factory=dict, compare=False, repr=False)
+
+    def fresh(self, prompt: Prompt | None = None) -> AnswerRule:
+        """Return the rule that knows the recorded texts of one prompt."""
+        return self if prompt is None or self.known is None else replace(self, answers=self.known(prompt))
+
     def find(self, text: str) -> str | None:
-        """Return the text itself, or None when it is empty (a recorded abstention)."""
-        return text or None
+        """Return the recorded answer, else the text itself; None when it is empty (an abstention)."""
+        return self.answers.get(text, text) or None
 
     def final_part(self, text: str) -> str:
         """Return `text`: what was recorded is an answer, with nothing around it."""

@@ -29,6 +29,7 @@ from planner.ports.ports import Completion, FinishReason, SampleRequest, ScoreRe
 if TYPE_CHECKING:
     from difficulty.log.sample_log import SampleLog
     from difficulty.log.wire import SampleWire
+    from difficulty.prompt import Prompt
 
 __all__ = ["ReplayBackend"]
 
@@ -69,8 +70,8 @@ class ReplayBackend:
     seed : int
         Seed of the order in which each prompt's samples are drawn.
     texts : bool, optional
-        Hand out recorded texts (then answers must be extracted again) or recorded answers; by default texts
-        where the log has one for every sample of the prompt. With answers, use `extractor`.
+        Hand out recorded texts or recorded answers; by default texts where the log has one for every sample
+        of the prompt. `extractor` gives the recorded answers of either.
     without_tokens : bool
         Accept a log without output tokens and report 0: for budgets in samples only.
 
@@ -120,6 +121,7 @@ class ReplayBackend:
         self.log, self.has_answers = log, log.has_answers
         self._seed = seed
         self._texts = texts
+        self.extractor = RecordedAnswer(known=self._answers if self.has_answers else None)
         self._rows = {prompt.id: row for row, prompt in enumerate(log.prompts)}
         self._pools: dict[tuple[str, str], _Pool] = {}
 
@@ -208,6 +210,13 @@ class ReplayBackend:
         if sample.text is None:
             raise InvalidInputError("the log does not record the text of every sample; pass texts=False")
         return sample.text
+
+    def _answers(self, prompt: Prompt) -> dict[str, str | None]:
+        """Return the recorded answers of a prompt's texts."""
+        if prompt.id not in self._rows:
+            return {}
+        samples = (one for name in self.log.generators for one in self.log.samples(prompt.id, name))
+        return {one.text: one.answer for one in samples if one.text is not None}
 
     def _scores(self, request: ScoreRequest) -> list[float]:
         scores = []

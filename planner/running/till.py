@@ -254,7 +254,8 @@ class Till:
             cut = account.failed or cost is None
             if cut and control.is_closed(ticket.window, now=self._now()):
                 self._leave(window, ticket, max(1 - booked / max(ticket.expected, 1e-300), 0.0))
-        control.settle(ticket, cost=booked, price=slot.price)
+        # A plan that money cut short looks cheap: plans to come would be the dearer, and cut short, too.
+        control.settle(ticket, cost=booked, price=slot.price, teaches=not account.refused)
         self._save()
 
     def _leave(self, window: Window, ticket: Ticket, place: float) -> None:

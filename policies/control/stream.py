@@ -138,7 +138,9 @@ class StreamControl:
         state.pending += expected
         return Ticket(price=price, expected=expected, window=state.window_start)
 
-    def settle(self, ticket: Ticket, *, cost: float, price: float | None = None) -> None:
+    def settle(
+        self, ticket: Ticket, *, cost: float, price: float | None = None, teaches: bool = True
+    ) -> None:
         """Book what a prompt has cost.
 
         Parameters
@@ -149,6 +151,8 @@ class StreamControl:
             At least 0.
         price : float, optional
             What it was planned at in the end, where that is not the ticket's.
+        teaches : bool
+            Whether its plan was carried out, so that the cost tells what such plans come to.
         """
         check_number("a cost", cost, ">= 0")
         state = self.state
@@ -156,6 +160,8 @@ class StreamControl:
             state.spent += cost
             state.pending = max(state.pending - ticket.expected, 0.0)
             state.in_flight = max(state.in_flight - 1, 0)
+        if not teaches:
+            return
         keep, expected = 1 - 1 / _DRIFT_MEMORY, ticket.expected
         if price is not None and price != ticket.price:
             expected = self.expected(price)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -22,7 +23,12 @@ from planner.answers.rules import RecordedAnswer
 from planner.backends.recorded_verdicts import RecordedVerdicts
 from planner.backends.replay import ReplayBackend
 from planner.collection.grade import GoldGrader
+from planner.planner import Planner
 from planner.ports.ports import SampleRequest, ScoreRequest
+from planner.running.run_plans import run_plans
+from policies.cost.cost_model import CostModel
+from policies.course.allocate import summary_of
+from policies.course.course import Course, waves
 
 TINY = Generator(name="tiny", model="tiny", temperature=1.0, max_output_tokens=16)
 
@@ -227,3 +233,24 @@ def test_a_log_of_counts_alone_has_nothing_to_draw() -> None:
     record = {"prompt_id": "p1", "prompt": "what", "generator": "tiny", "n": 4, "n_correct": 2}
     with pytest.raises(InvalidInputError, match="no single samples, only counts"):
         ReplayBackend(SampleLog.from_records([record], {"tiny": TINY}), without_tokens=True)
+
+
+def test_completions_with_words_around_them_vote_by_the_answers_that_their_log_records() -> None:
+    """Whole texts voted, and were compared with the right answers: a replayed batch was never right."""
+    said = {"so it is 42": "42", "42, I think": "42", "41": "41", "perhaps": None}
+    samples = [{"answer": answer, "text": text, "output_tokens": 9} for text, answer in said.items()]
+    record = {"prompt_id": "a", "prompt": "6 * 7?", "generator": "tiny", "samples": samples}
+    log = SampleLog.from_records([record], {"tiny": TINY})
+    course = Course(steps=waves("tiny", (4,)))
+    (plan,) = Planner.untrained(["tiny"]).plan(log.prompts, price=1e-9, one_shot=True)
+    (outcome,) = asyncio.run(
+        run_plans(
+            [replace(plan, allocation=summary_of(course), course=course)],
+            log.prompts,
+            backend=ReplayBackend(log),
+            generators={"tiny": TINY},
+            cost_model=CostModel(unit="output_tokens"),
+        )
+    )
+    assert outcome.answer == "42" and outcome.text in said
+    assert sorted(str(one.answer) for one in outcome.candidates) == ["41", "42", "42", "None"]

@@ -167,6 +167,18 @@ async def test_a_prompt_that_breaks_off_is_booked_at_the_most_that_it_may_have_c
         assert (till.state.spent - before, till.state.opened) == (booked, opened)
 
 
+def test_plans_that_money_cut_short_do_not_make_plans_look_cheap() -> None:
+    """They did, so that windows of few prompts chose dearer plans and cut those short, too."""
+    till = till_of(limit=2000.0, window=100.0)
+    for refused in (True, False):
+        for _ in range(20):
+            slot = till.open()
+            slot.account.refused = refused
+            till.settle(slot, cost=0.2)
+        assert (till._control.drift == 1.0) is refused
+    assert till.state.spent == pytest.approx(40 * 0.2)
+
+
 def test_nobody_takes_a_place_where_there_is_no_money_or_time_is_over() -> None:
     spent = till_of(window=2.0)
     slots = [spent.open() for _ in range(3)]
