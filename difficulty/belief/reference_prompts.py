@@ -65,6 +65,9 @@ class Belief:
         Non-negative, rows sum to 1.
     references : ReferencePrompts
         What was recorded on the T reference prompts.
+    familiarity : ndarray of float64, shape (P,), optional
+        In [0, 1]: about 1 for prompts like the reference prompts, near 0 for strangers; None where nobody can
+        tell.
 
     Examples
     --------
@@ -78,6 +81,7 @@ class Belief:
 
     weights: NDArray[np.float32]
     references: ReferencePrompts
+    familiarity: FloatArray | None = None
 
     def __post_init__(self) -> None:
         if self.weights.ndim != 2 or self.weights.shape[1] != len(self.references):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from difficulty.belief.reference_prompts import Belief
 from difficulty.belief.text_belief import TextBelief, TextReading
 from difficulty.belief.weighing import DenseWeights, ReferenceColumns
 from difficulty.errors import InvalidInputError
@@ -84,12 +85,14 @@ class Likenesses:
                 self._last[one] = read
         return read
 
-    def weights(self, prompts: Sequence[Prompt], hidden_states: HiddenStates | None) -> NDArray[np.float32]:
-        """Return weights over the T reference prompts, shape (N, T); alike where text says nothing."""
+    def belief(self, prompts: Sequence[Prompt], hidden_states: HiddenStates | None) -> Belief:
+        """Return weights over the T reference prompts; alike where text says nothing."""
+        references = self.bundle.references
         if self._belief is None:
-            n_references = len(self.bundle.references)
-            return np.full((len(prompts), n_references), 1 / n_references, dtype=np.float32)
-        return self._belief.weights(self._features(prompts, hidden_states))
+            alike = np.full((len(prompts), len(references)), 1 / len(references), dtype=np.float32)
+            return Belief(weights=alike, references=references)
+        read = self._belief.read(self._features(prompts, hidden_states))
+        return Belief(weights=read.weights(), references=references, familiarity=read.familiarity)
 
     @property
     def _belief(self) -> TextBelief | None:

@@ -18,6 +18,7 @@ from difficulty.belief.weighing import Weighing
 from difficulty.errors import InvalidBudgetError
 from difficulty.prompt import Prompt
 from planner.planning.expectation import Expectation
+from planner.planning.request import STRANGE
 from policies.choice.course_policy import CoursePolicy
 
 # Prompts whose beliefs are held at a time.
@@ -113,6 +114,9 @@ class Chooser:
         Column of each course in the bundle's table, which plans are written from.
     by_text : ndarray of bool, shape (L,)
         Whether prompts choose by their text at each price.
+    of_one : ndarray of bool, shape (C,)
+        Courses that draw from one generator: all that strangers take, where any is allowed. How often several
+        models agree, and where they do not answer, is a matter of the kind of prompt.
     cap : float
         The most that a prompt may be expected to cost; infinite for no cap.
     """
@@ -122,12 +126,14 @@ class Chooser:
     allowed: NDArray[np.bool_]
     place: NDArray[np.intp]
     by_text: NDArray[np.bool_]
+    of_one: NDArray[np.bool_]
     cap: float = np.inf
 
     def take(self, prompts: Sequence[Prompt], like: Likeness, price: float | None) -> Taken:
         """Return what prompts take at every level, or at one price; shape (N, L) or (N, 1).
 
-        What is told at a price is told of its level, so that it never falls with the price.
+        What is told at a price is told of its level, so that it never falls with the price. What is expected
+        of strangers is told as it is: how far off it may be was learned from known kinds.
         """
         tokens = self.expectation.tokens(prompts)
         alike = self.expectation.expect_alike(tokens)
@@ -137,7 +143,10 @@ class Chooser:
         value, cost = alike
         if choosing is not None:
             value, cost = self.expectation.expect(choosing, tokens)
-        policy, allowed = self.policy, self._allowed(prompts, cost)
+        strange = np.zeros(len(prompts), dtype=bool)
+        if like.familiarity is not None:
+            strange = like.familiarity < STRANGE
+        policy, allowed = self.policy, self._allowed(prompts, cost, strange)
         open_to = None if allowed.all() else allowed
         course = np.empty((len(prompts), len(policy.prices)), dtype=np.intp)
         for (seen, spent), levels in (
@@ -154,17 +163,32 @@ class Chooser:
         near = None if like.sharp is None else self.expectation.expect_value(like.sharp, course)
         told = policy.telling.tell(usual, expected, near)
         decides = told if by_text else policy.telling.tell(usual)
-        ratio = policy.telling.cost
+        ratio = policy.telling.cost[None]
+        if strange.any():
+            plain = policy.telling.tell_plainly
+            told[strange] = plain(expected[strange])
+            decides[strange] = plain((expected if by_text else usual)[strange])
+            ratio = np.where(strange[:, None], 1.0, ratio)
         if price is not None:
             level = policy.level_of(price)
             seen, spent = (value, cost) if self.by_text[level] else alike
             course = policy.choose_at(price, seen, spent, open_to, level=level)[:, None]
-            told, decides, ratio = told[:, [level]], decides[:, [level]], ratio[[level]]
+            told, decides, ratio = told[:, [level]], decides[:, [level]], ratio[:, [level]]
         paid = cost[rows, course] * np.where(self.expectation.exact[course], 1.0, ratio)
         paid = np.maximum(paid, self.expectation.least[course])
         return Taken(self.place[course].astype(np.int32), decides, told, paid)
 
-    def _allowed(self, prompts: Sequence[Prompt], cost: FloatArray) -> NDArray[np.bool_]:
+    def _allowed(
+        self, prompts: Sequence[Prompt], cost: FloatArray, strange: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Return what each may take, (N, C) or (1, C), at any price."""
+        allowed = self._within_cap(prompts, cost)
+        if not strange.any():
+            return allowed
+        own = allowed & (self.of_one | ~strange[:, None])
+        return np.where(own.any(axis=1, keepdims=True), own, allowed)
+
+    def _within_cap(self, prompts: Sequence[Prompt], cost: FloatArray) -> NDArray[np.bool_]:
         """Return what each may take, (N, C) or (1, C): whatever the price, what is told keeps to the cap."""
         if np.isinf(self.cap):
             return self.allowed[None]

@@ -216,8 +216,7 @@ class Preparer:
 
     def belief(self, prompts: Sequence[Prompt]) -> Belief:
         """Return what is believed about prompts."""
-        weights = self._likeness.weights(prompts, self.hidden_states)
-        return Belief(weights=weights, references=self.bundle.references)
+        return self._likeness.belief(prompts, self.hidden_states)
 
     @on_one_thread
     def menu(self, chooser: Chooser, prompts: Sequence[Prompt], price: float | None = None) -> Menu:
@@ -252,6 +251,7 @@ class Preparer:
                 allowed=np.ones(len(kept), dtype=bool),
                 place=kept,
                 by_text=policy.by_text,
+                of_one=np.array([len(courses[at].generators) == 1 for at in kept], dtype=bool),
             )
         chooser = self._choosers[unit, steps]
         allowed = self._allowed(asked)[chooser.place]

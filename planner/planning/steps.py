@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from difficulty.arithmetic.arrays import BoolArray
 from difficulty.prompt import Prompt
 from planner.planning.menu import Chooser, Likeness, Menu
+from planner.planning.request import STRANGE
 from policies.course.course import Course
 
 
@@ -80,7 +81,10 @@ def with_steps(menu: Menu, chooser: Chooser, prompts: Sequence[Prompt], like: Li
     paid = cost * np.where(expectation.exact, 1.0, chooser.policy.telling.cost[level])
     paid = np.maximum(paid, expectation.least)
     between = (value > reached[0]) & (value < reached[-1]) & (paid > menu.cost.min())
-    steps = np.flatnonzero(chooser.allowed & (paid <= chooser.cap) & between)
+    allowed = chooser.allowed
+    if like.familiarity is not None and like.familiarity[0] < STRANGE:
+        allowed = allowed & chooser.of_one
+    steps = np.flatnonzero(allowed & (paid <= chooser.cap) & between)
     steps = steps[np.argsort(paid[steps], kind="stable")]
     told, decides = (np.interp(value[steps], reached, at[0]) for at in (menu.told, menu.value))
     whole = menu._replace(

@@ -151,7 +151,11 @@ class Telling:
             told = told + self.slope * (expected - usual)
         if near is not None:
             told = told + self.lean * (near - usual)
-        return rising(self.scale.clip(told))
+        return self.tell_plainly(told)
+
+    def tell_plainly(self, expected: FloatArray) -> FloatArray:
+        """Return what is expected, shape (N, L), on the scale and rising."""
+        return rising(self.scale.clip(expected))
 
     def interval(
         self, told: FloatArray, level: NDArray[np.intp], familiarity: FloatArray | None = None

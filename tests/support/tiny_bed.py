@@ -84,7 +84,12 @@ def tiny_bed(
     )
     prompts = [Prompt(id=f"p{row}", text=f"question {row}") for row in range(n_prompts)]
     return TestBed(
-        subject=subject, prompts=prompts, measured=measured, weights=weights, reading=np.zeros(len(prompts))
+        subject=subject,
+        prompts=prompts,
+        measured=measured,
+        weights=weights,
+        familiarity=None,
+        reading=np.zeros(len(prompts)),
     )
 
 

@@ -28,6 +28,7 @@ from policies.course.course import Course
 from policies.solver.hull import hull_of_one
 from policies.table.measure import prompt_lengths
 from policies.table.table import CourseTable
+from training.policy.masks import of_one_generator
 
 
 class Played(NamedTuple):
@@ -134,6 +135,8 @@ class TestBed:
         The subject's courses on them.
     weights : ndarray of float32, shape (P, T)
         Belief about each prompt over the training prompts; rows sum to 1.
+    familiarity : ndarray of float64, shape (P,), or None
+        How familiar each is; None where nobody can tell.
     reading : ndarray of float64, shape (P,)
         What it costs that a language model reads each prompt, where the policy's features need it.
     """
@@ -144,6 +147,7 @@ class TestBed:
     prompts: Sequence[Prompt]
     measured: Measured
     weights: NDArray[np.float32]
+    familiarity: FloatArray | None
     reading: FloatArray
 
     def __len__(self) -> int:
@@ -156,6 +160,7 @@ class TestBed:
             prompts=[self.prompts[row] for row in rows],
             measured=self.measured.take(rows),
             weights=self.weights[rows],
+            familiarity=None if self.familiarity is None else self.familiarity[rows],
             reading=self.reading[rows],
         )
 
@@ -210,8 +215,10 @@ class TestBed:
             allowed=np.ones(len(self.subject.courses), dtype=bool),
             place=np.arange(len(self.subject.courses)),
             by_text=by_text,
+            of_one=of_one_generator(self.subject.courses) & policy.offered.any(axis=0),
         )
         believed = DenseWeights(self.weights if weights is None else weights) if by_text.any() else None
-        taken = chooser.take(self.prompts, Likeness(believed, None, None, np.full(len(self), 0.5)), None)
+        like = Likeness(believed, None, self.familiarity, np.full(len(self), 0.5))
+        taken = chooser.take(self.prompts, like, None)
         hull = hull_of_one(taken.value.mean(axis=0), taken.cost.mean(axis=0))
         return taken.course[:, hull].astype(np.intp)

@@ -85,13 +85,14 @@ def judge(planner: Planner, log: SampleLog, model: CostModel, *, seed: int = 0) 
         seed=seed,
     )
     measured = Measured.of(table, log, model)
-    weights = planner.belief(log.prompts).weights
+    belief = planner.belief(log.prompts)
     reader = planner.hidden_states if bundle.policy.reads_text else None
     bed = TestBed(
         subject=_subject(bundle, model),
         prompts=log.prompts,
         measured=measured,
-        weights=weights,
+        weights=belief.weights,
+        familiarity=belief.familiarity,
         reading=Reading.of(log.prompts, reader, model).cost,
     )
     rows, columns = _known(bed), np.arange(len(bundle.table.courses))
