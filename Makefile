@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Matrices here are small: threads inside a product cost more than they bring.
 export OMP_NUM_THREADS ?= 1
+# Processes of the tests, each of up to 1.5 GB: files of tests go to whoever is free.
+WORKERS ?= 2
 
 .PHONY: demo test check bench docs clean
 
@@ -31,7 +33,7 @@ demo: $(VENV)/.demo  ## train, evaluate and plan on the embedded log; collect, t
 	$(BIN)/planner demo --out demo/
 
 test: $(VENV)/.dev  ## the fast suite
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	$(BIN)/python -m pytest -m "not slow and not gpu" --numprocesses $(WORKERS) --dist loadfile
 
 check: $(VENV)/.dev  ## format, lint, types, import law, doctests
 	$(BIN)/ruff format --check .
