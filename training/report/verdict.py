@@ -79,7 +79,9 @@ def _surely(uniform: Mapping[str, Any], kind: str) -> str:
     sure = [
         row
         for row in uniform["rows"]
-        if row["share"] < _SHARE and row["cost"] is not None and (row["saved_share_interval"][0] or 0) > 0
+        if row["share"] < _SHARE
+        and row["cost"] is not None
+        and (row["saved_share_interval"][0] or 0) >= _NOTHING
     ]
     if not sure:
         return ""

@@ -99,10 +99,14 @@ def test_what_is_saved_is_said_as_it_is(work: dict[str, Any], changes: dict[str,
 
 def test_a_doubtful_saving_is_told_with_the_sure_one_below_it() -> None:
     report = report_of({}, saved_share=0.05, saved_share_interval=[-0.1, 0.2])
-    less = {"share": 0.75, "value": 0.65, "saved_share": 0.7, "saved_share_interval": [0.6, 0.8]}
-    rows = [{**report.uniform["rows"][0], **less}, *report.uniform["rows"]]
-    message = replace(report, uniform={"rows": rows}).saving
-    assert message.endswith("may be chance. For accuracy 0.650 it surely costs less: 70 % [60 %, 80 %].")
+
+    def told(low: float) -> str:
+        less = {"share": 0.75, "value": 0.65, "saved_share": 0.7, "saved_share_interval": [low, 0.8]}
+        rows = [{**report.uniform["rows"][0], **less}, *report.uniform["rows"]]
+        return replace(report, uniform={"rows": rows}).saving
+
+    assert told(0.6).endswith("may be chance. For accuracy 0.650 it surely costs less: 70 % [60 %, 80 %].")
+    assert told(0.004).endswith("may be chance.")  # it would read: surely [0 %, 80 %]
 
 
 def test_a_policy_that_learned_nothing_says_so_first() -> None:
