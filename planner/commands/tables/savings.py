@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # Less than this share is told as nothing.
 _LEAST: Final = 0.01
 _ABOUT: Final = 0.9
+# Training wants 20 prompts, and `planner train` sets 40 % of all aside.
+_ENOUGH: Final = 34
 
 
 def print_savings(console: Console, found: Savings, files: str) -> None:
@@ -32,7 +34,8 @@ def print_savings(console: Console, found: Savings, files: str) -> None:
     for line in (repayment(found), _single(found), _read_on(found)):
         if line:
             console.print(Paragraph(line))
-    console.print(f"Next: planner train {files}", soft_wrap=True)
+    more = "" if found.data["n_prompts"] >= _ENOUGH else f"record {_ENOUGH} prompts or more, then "
+    console.print(f"Next: {more}planner train {files}", soft_wrap=True)
 
 
 def message(found: Savings) -> str:

@@ -27,6 +27,17 @@ def test_the_next_command_is_in_the_unit_that_was_asked_for(
     assert capsys.readouterr().out.splitlines()[-1] == f"Next: planner train {log} --unit samples"
 
 
+def test_a_log_that_is_too_small_to_train_on_is_told_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The next command refused it: of 30 prompts 12 are set aside, and 20 are needed."""
+    small = tmp_path / "small.jsonl"
+    simulated_log(30, n_samples=8, n_generators=3, seed=1).write(small)
+    assert main(["savings", str(small), "--bootstrap", "200"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == f"Next: record 34 prompts or more, then planner train {small}"
+
+
 def test_all_is_on_one_screen_of_80_columns(
     log: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
