@@ -92,7 +92,8 @@ def judge(planner: Planner, log: SampleLog, model: CostModel, *, seed: int = 0) 
         prompts=log.prompts,
         measured=measured,
         weights=belief.weights,
-        familiarity=belief.familiarity,
+        # As plans do: familiarity alone is not worth a model's reading.
+        familiarity=belief.familiarity if bundle.policy.reads_text or not planner.hidden_states else None,
         reading=Reading.of(log.prompts, reader, model).cost,
     )
     rows, columns = _known(bed), np.arange(len(bundle.table.courses))

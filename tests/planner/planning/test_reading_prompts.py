@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from policies.answering.answering import AnswerPrice
 from policies.cost.budget import Budget
 from policies.cost.cost_model import CostModel
 from training.evaluate import evaluate
+from training.evaluation.judged import judge
 from training.report.names import OURS, STATIC
 from training.simulated.log import simulated_log
 from training.train import train
@@ -147,6 +149,21 @@ def test_the_report_charges_our_policy_alone(read: Read) -> None:
     cheapest = {name: points[0]["cost"] for name, points in report.comparison["frontiers"].items()}
     tokens = read.reader.n_tokens(read.test_log.prompts).mean()
     assert cheapest[OURS] >= cheapest[STATIC] + 0.9 * tokens
+
+
+def test_evaluation_knows_strangers_where_plans_do(read: Read) -> None:
+    """Plans that have no use for a text do not have it read for its familiarity alone."""
+    planner = Planner.load(read.folder, hidden_states=read.reader)
+    policy, prompts = planner.bundle.policy, read.test_log.prompts[:2]
+    for_all = policy.offered & (np.cumsum(policy.offered, axis=1) == 1)
+    mute = replace(policy, offered=for_all, telling=replace(policy.telling, slope=0 * policy.telling.slope))
+    mute = replace(mute, telling=replace(mute.telling, lean=0 * mute.telling.lean))
+    model = CostModel(unit="total_tokens", generators=planner.bundle.generators)
+    for one in (policy, mute):
+        asked = replace(planner, bundle=replace(planner.bundle, policy=one))
+        (plan, _) = asked.plan(prompts, price=1e-3)
+        bed = judge(asked, read.test_log, model).bed
+        assert (plan.familiarity is None) == (bed.familiarity is None) == (one is mute)
 
 
 def _asked() -> Any:
