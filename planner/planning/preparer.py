@@ -35,7 +35,7 @@ from policies.answering.answering import Answering
 from policies.cost.budget import Unit, check_unit
 from policies.cost.cost_model import CostModel
 from policies.cost.latency import DecodeModel
-from policies.course.course import Course
+from policies.course.course import Course, of_one_generator
 from policies.plan.objective import check_objective
 from policies.plan.plan import AllocationPlan
 from policies.table.table import CourseTable
@@ -251,7 +251,7 @@ class Preparer:
                 allowed=np.ones(len(kept), dtype=bool),
                 place=kept,
                 by_text=policy.by_text,
-                of_one=np.array([len(courses[at].generators) == 1 for at in kept], dtype=bool),
+                of_one=of_one_generator([courses[at] for at in kept]),
             )
         chooser = self._choosers[unit, steps]
         allowed = self._allowed(asked)[chooser.place]

@@ -8,12 +8,15 @@ replays it, how it is carried out to `planner.strategies.follow`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Final, Literal, TypeAlias, get_args
 
+import numpy as np
+
 from difficulty.arguments import check_choice, check_whole
+from difficulty.arithmetic.arrays import BoolArray
 from difficulty.errors import InvalidInputError
 from difficulty.log.wire import MAX_SAMPLES
 from policies.course.allocation import ParameterValue
@@ -223,3 +226,8 @@ class Course(_Hashed):
 def waves(generator: str, sizes: tuple[int, ...]) -> tuple[Step, ...]:
     """Return steps of one generator, a wave of samples each."""
     return tuple(Step(generator=generator, n=size) for size in sizes)
+
+
+def of_one_generator(courses: Sequence[Course]) -> BoolArray:
+    """Return which courses draw from one generator, shape (C,)."""
+    return np.array([len(course.generators) == 1 for course in courses], dtype=bool)

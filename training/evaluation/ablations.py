@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from difficulty.arithmetic.arrays import BoolArray
+from policies.course.course import of_one_generator
 from training.evaluation.bed import Played, Subject, TestBed
 from training.policy import masks
 
@@ -34,7 +35,7 @@ def ablations(bed: TestBed) -> dict[str, Played]:
     """
     subject = bed.subject
     offered, courses = subject.policy.offered, subject.courses
-    alone, decided = masks.of_one_generator(courses), masks.one_shot(courses)
+    alone, decided = of_one_generator(courses), masks.one_shot(courses)
     on_offer = offered.any(axis=0)
     found = {}
     if subject.policy.by_text.any():
@@ -68,7 +69,7 @@ def _within(subject: Subject, mask: BoolArray) -> BoolArray:
 def _of_one_model(subject: Subject) -> BoolArray:
     """Return the courses of the model that is best for everybody at each price, shape (L, C)."""
     courses = subject.courses
-    alone = masks.of_one_generator(courses)
+    alone = of_one_generator(courses)
     owner = np.array([course.generators[0] for course in courses])
     mask = np.zeros(subject.policy.offered.shape, dtype=bool)
     for level, price in enumerate(subject.policy.prices):

@@ -24,11 +24,10 @@ from planner.planning.menu import Chooser, Likeness
 from policies.choice.course_policy import CoursePolicy
 from policies.choice.telling import Telling
 from policies.cost.cost_model import CostModel
-from policies.course.course import Course
+from policies.course.course import Course, of_one_generator
 from policies.solver.hull import hull_of_one
 from policies.table.measure import prompt_lengths
 from policies.table.table import CourseTable
-from training.policy.masks import of_one_generator
 
 
 class Played(NamedTuple):

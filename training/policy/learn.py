@@ -18,13 +18,14 @@ from difficulty.log.sample_log import SampleLog
 from planner.progress import Progress, silent
 from policies.choice.course_policy import CoursePolicy
 from policies.cost.cost_model import CostModel
+from policies.course.course import of_one_generator
 from policies.course.strategies import StrategyName
 from policies.plan.objective import Objective
 from policies.table.table import CourseTable
 from policies.verifier.learned_verifier import LearnedScorer
 from training.policy.bench import Bench
 from training.policy.columns import Columns, measure_columns, screen
-from training.policy.masks import of_one_generator, rule_masks, static, two_agree
+from training.policy.masks import rule_masks, static, two_agree
 from training.policy.offers import Believed, believe
 from training.policy.told import fit_telling
 from training.policy.told_apart import told_apart

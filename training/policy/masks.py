@@ -12,15 +12,10 @@ from typing import Final
 import numpy as np
 
 from difficulty.arithmetic.arrays import BoolArray
-from policies.course.course import Course
+from policies.course.course import Course, of_one_generator
 from policies.course.stop import Agreement, BestScore, Beta, Share, Unanimous
 from policies.verifier.learned_verifier import LEARNED
 from training.report.names import BEST_RULE
-
-
-def of_one_generator(courses: Sequence[Course]) -> BoolArray:
-    """Return which courses draw from one generator, shape (C,)."""
-    return np.array([len(course.generators) == 1 for course in courses], dtype=bool)
 
 
 def one_shot(courses: Sequence[Course]) -> BoolArray:

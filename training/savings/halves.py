@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
+from policies.course.course import of_one_generator
 from policies.solver.hull import hull_of_one
 from training.evaluation.bed import Played
 from training.policy import masks
@@ -99,7 +100,7 @@ def _bench(columns: Columns, rows: NDArray[np.intp], groups: NDArray[np.intp]) -
         groups=np.unique(groups[rows], return_inverse=True)[1],
         folds=np.zeros(len(rows), dtype=np.intp),
         static=masks.static(courses),
-        known=masks.of_one_generator(courses),
+        known=of_one_generator(courses),
         owner=np.unique([course.generators[0] for course in courses], return_inverse=True)[1],
         prices=np.geomspace(columns.prices[0], columns.prices[-1], _N_PRICES),
     )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import BoolArray
-from policies.course.course import Course
+from policies.course.course import Course, of_one_generator
 from policies.course.stop import BestScore
 from training.policy import masks
 
@@ -93,7 +93,7 @@ def parts(courses: Sequence[Course], today: Course) -> dict[str, BoolArray]:
     today : Course
         The same N for everybody that is compared with.
     """
-    alone, static = masks.of_one_generator(courses), masks.static(courses)
+    alone, static = of_one_generator(courses), masks.static(courses)
     same_model = alone & np.array([course.generators[0] == today.generators[0] for course in courses])
     same_way = np.array([course.n == 1 or _picking(course) == _picking(today) for course in courses])
     pooled = np.array([course.one_shot and course.selection.pooled for course in courses]) & ~alone

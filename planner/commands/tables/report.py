@@ -32,7 +32,8 @@ def print_report(console: Console, report: Report) -> None:
 
 def print_savings(console: Console, report: Report) -> None:
     """Print the message, the table of what is saved, and what did the work."""
-    console.print(Paragraph(report.saving, style="bold"))
+    if report.saving:
+        console.print(Paragraph(report.saving, style="bold"))
     if report.uniform:
         console.print()
         console.print(_uniform_table(report))

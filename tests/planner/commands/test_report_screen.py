@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from planner.commands.tables.report import print_savings
 from planner.commands.terminal.console import Paragraph, PlainConsole
 from training.report.report import Report
 
@@ -114,6 +115,13 @@ def test_a_policy_that_learned_nothing_says_so_first() -> None:
     assert report.saving.startswith("Nothing special pays here")
     assert "50 % less" in report.saving
     assert not report.what_did_the_work
+
+
+def test_without_uniform_samples_the_screen_begins_with_what_did_the_work() -> None:
+    file = StringIO()
+    report = replace(report_of({"the text": PART}), uniform={})
+    print_savings(PlainConsole(file=file, width=200), report)
+    assert file.getvalue().startswith("What did the work: the text (")
 
 
 @pytest.mark.parametrize("width", range(20, 60))
