@@ -17,6 +17,7 @@ from planner.ports.outcome import Outcome
 from policies.answering.answering import Answering, Verdict
 from policies.answering.evidence import Given, evidence_of
 from policies.plan.plan import AllocationPlan
+from policies.table.reading import REWARD_MODEL
 
 
 def withhold(
@@ -48,7 +49,7 @@ def withhold(
     rows = np.stack(
         [
             evidence_of(
-                _given(outcome, plan),
+                given_of(outcome, plan),
                 outcome.answer,
                 rates=dict(zip(names, row.tolist(), strict=True)),
                 usual=answering.usual,
@@ -69,13 +70,16 @@ def withhold(
     ]
 
 
-def _given(outcome: Outcome, plan: AllocationPlan) -> list[Given]:
+def given_of(outcome: Outcome, plan: AllocationPlan) -> list[Given]:
     """Return the samples that came back; generators follow from the course, in the order of asking."""
     course = plan.course
     sources = [] if course is None else [step.generator for step in course.steps for _ in range(step.n)]
+    # What else stands in `score` is a probability, or what another verifier says: learned from neither.
+    scored = course is not None and course.selection.signal == REWARD_MODEL
     given = []
     for place, one in enumerate(outcome.candidates):
         if one.status in ("ok", "truncated"):
             source = sources[place] if place < len(sources) else outcome.allocation.generator
-            given.append(Given(source, one.answer, one.mean_logprob, one.score, float(one.output_tokens)))
+            score = one.score if scored else None
+            given.append(Given(source, one.answer, one.mean_logprob, score, float(one.output_tokens)))
     return given

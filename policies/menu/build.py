@@ -20,6 +20,7 @@ from difficulty.log.sample_log import SampleLog
 from difficulty.log.sample_pool import ChainPool
 from policies.course.allocation import Allocation, ParameterValue
 from policies.course.strategies import StrategyName
+from policies.menu.signals import recorded_signals
 from policies.plan.objective import GROUP_OBJECTIVES, Objective
 from policies.verifier.learned_verifier import LEARNED
 
@@ -103,7 +104,7 @@ def build_menu(
         recorded = ~pool.counts_only[:, None] & ~np.isnan(pool.value)
         answered = bool((pool.answer[recorded] >= 0).any())
         menu += _family(name, "majority_vote", width_grid(n_samples, votes=True) if answered else (1,))
-        for column, verifier in ((pool.score, "score"), (pool.mean_logprob, "mean_logprob")):
+        for verifier, column in recorded_signals(pool).items():
             if recorded.any() and not np.isnan(column[recorded]).any():
                 menu += _family(name, "best_of_n", widths[1:], verifier=verifier)
                 if answered:

@@ -20,6 +20,8 @@ from difficulty.estimators.majority_vote import majority_vote_accuracy
 from difficulty.estimators.pass_at_k import pass_at_k_curve
 from difficulty.estimators.weighted_vote import weighted_vote_accuracy
 from difficulty.log.sample_pool import ChainPool, SamplePool
+from policies.course.selection import LOGPROB
+from policies.menu.signals import recorded_signals
 
 Estimator: TypeAlias = Callable[[SamplePool, slice, NDArray[np.int_], str, int], FloatArray]
 """Pool, which of its samples, widths, name of the verifier, seed: value, shape (P, W)."""
@@ -80,10 +82,11 @@ GROUPS: Final[dict[str, Estimator]] = {
 
 
 def _scores(pool: SamplePool, verifier: str) -> FloatArray:
-    """Return the recorded scores; a mean log-probability becomes a probability, so that sums of it make
-    sense.
+    """Return a recorded signal, NaN where the log has none of that name; a mean log-probability becomes a
+    probability, so that sums of it make sense.
     """
-    return np.exp(pool.mean_logprob) if verifier == "mean_logprob" else pool.score
+    values = recorded_signals(pool).get(verifier, np.full_like(pool.score, np.nan))
+    return np.exp(values) if verifier == LOGPROB else values
 
 
 def _rates(pool: SamplePool, columns: slice) -> FloatArray:

@@ -23,6 +23,7 @@ from policies.course.allocate import course_of
 from policies.course.allocation import Allocation
 from policies.course.course import Step
 from policies.menu.build import chain_settings
+from policies.menu.signals import recorded_signals
 from policies.replay.orders import balanced_orders
 from policies.replay.recorded_answers import filled_by_prompt, filled_tokens, spared
 from policies.table.ordered import OrderedChains, complete
@@ -116,7 +117,7 @@ def _ordered(
     tokens = filled_tokens(chains.output_tokens[:, columns].reshape(p, -1), drawn.reshape(p, -1))
     own = chains.prompt_tokens[:, columns]
     sent = np.where(np.isnan(own), prompt[:, None, None], own).astype(np.float64)
-    signals = {"mean_logprob": chains.mean_logprob[:, columns], "score": chains.score[:, columns]}
+    signals = {name: values[:, columns] for name, values in recorded_signals(chains).items()}
     ordered = put(sent).astype(np.float32)
     # First attempts are one request, which reads the prompt once; of each step, one prompt that is shared is
     # charged by whoever counts requests.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import Float32Array
 from policies.course.course import Course, Step, waves
-from policies.course.selection import PLAIN_VOTE, Selection
+from policies.course.selection import LOGPROB, PLAIN_VOTE, Selection
 from policies.course.stop import Agreement, BestScore, Beta, Share, StopRule, Success, Unanimous
 from policies.table.recorded import Recorded
 
@@ -36,7 +36,6 @@ _SCORES: Final = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
 _ENOUGH: Final = (0.5, 0.7, 0.9)
 # Judging anew after each draw is slow, and beyond this wide it says little that is new.
 _MOST_JUDGED: Final = 12
-_SCORE: Final = "score"
 # A cascade goes from the cheaper generator to the dearer one, or between nearly equal ones.
 SLACK: Final = 1.5
 
@@ -128,8 +127,8 @@ def _early(recorded: Recorded, name: str, coverage: bool, coarse: bool) -> Itera
         selections += [Selection(by="best", signal=signal)]
         if samples.answered:
             selections += [Selection(signal=signal)]
-        if samples.answered and signal == "mean_logprob":
-            selections += [Selection(signal="mean_logprob", power=10.0)]
+        if samples.answered and signal == LOGPROB:
+            selections += [Selection(signal=LOGPROB, power=10.0)]
     if samples.judge is not None and not coarse:  # judging takes long; one-shot courses tell who is worth it
         selections += [Selection(signal="learned", power=power) for power in (1.0, 4.0)]
         selections += [Selection(by="best", signal="learned")]
@@ -234,12 +233,16 @@ def _covering(recorded: Recorded, first: str, second: str) -> Iterator[Course]:
 
 
 def _ranked(recorded: Recorded, first: str, second: str) -> Iterator[Course]:
-    """Yield courses that take the best score of both, and leave out the second where the first has a good
-    one.
+    """Yield courses that take the best of both by a signal, and leave out the second where the first has a
+    good one.
     """
-    if not all(_SCORE in recorded.samples[name].signals for name in (first, second)):
-        return
-    selection = Selection(by="best", signal=_SCORE)
+    for signal in recorded.samples[first].signals:
+        if signal == LOGPROB or signal not in recorded.samples[second].signals:
+            continue  # log-probabilities of two generators do not compare
+        yield from _ranked_by(recorded, first, second, Selection(by="best", signal=signal))
+
+
+def _ranked_by(recorded: Recorded, first: str, second: str, selection: Selection) -> Iterator[Course]:
     levels = _levels(recorded, first, selection, _ENOUGH)
     for a in (1, 2, 4):
         for b in (1, 2, 4, 8):

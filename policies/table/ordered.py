@@ -45,7 +45,7 @@ class OrderedSamples:
     output_tokens : ndarray of float32
         A missing count is the mean of the prompt's others; NaN where none is recorded.
     signals : mapping of str to ndarray of float32
-        ``mean_logprob`` and ``score`` where recorded for every such sample.
+        Those of `policies.menu.signals` that are recorded for every such sample, by name.
     judge : LearnedScorer, optional
         Says how likely each sample is correct, given those that were drawn with it; its rows are prompts.
     prompt_tokens : ndarray of float64, shape (P,)
@@ -116,6 +116,6 @@ def complete(signals: Mapping[str, NDArray[np.floating]], known: BoolArray) -> d
     """Return the signals that all of what is known has, 0 elsewhere."""
     return {
         name: np.nan_to_num(values).astype(np.float32)
-        for name, values in signals.items()
+        for name, values in sorted(signals.items())
         if bool(known.any()) and not bool(np.isnan(values[known]).any())
     }

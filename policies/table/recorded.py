@@ -23,6 +23,7 @@ from difficulty.log.sample_pool import SamplePool
 from policies.course.course import Course, Step
 from policies.course.selection import NO_SIGNAL
 from policies.menu.halves import Half, half_pool, half_slice
+from policies.menu.signals import recorded_signals
 from policies.replay.orders import balanced_orders
 from policies.replay.recorded_answers import (
     answer_values,
@@ -235,7 +236,7 @@ def _ordered(
         nothing = np.nan_to_num(row_mean(np.where(usable & (answer < 0), value, np.nan)))
     own, cached, read = pool.own_prompt_tokens, pool.cached_prompt_tokens, pool.verifier_tokens
     resent = None if own is None else put(filled_tokens(own, usable).astype(np.float32))
-    signals = complete({"mean_logprob": pool.mean_logprob, "score": pool.score}, usable)
+    signals = complete(recorded_signals(pool), usable)
     return OrderedSamples(
         n=usable.sum(axis=1),
         correct=put(np.maximum(pool.correct, 0).astype(np.float32)),

@@ -18,6 +18,7 @@ from policies.course.selection import LOGPROB, NO_SIGNAL
 from policies.course.stop import Never
 from policies.course.tally import Tally
 from policies.table.ordered import OrderedSamples
+from policies.table.reading import REWARD_MODEL
 from policies.table.recorded import Recorded
 
 
@@ -64,11 +65,11 @@ def play(recorded: Recorded, course: Course, row: int, order: int, rng: np.rando
         for _ in range(step.n):
             place = used[step.generator]
             used[step.generator] += 1
-            one, right = _sample(samples, step.generator, row, order, place)
+            one, right = _sample(samples, step.generator, row, order, place, scored=signal == REWARD_MODEL)
             reads = None
             if signal != NO_SIGNAL and one.answer is not None:
-                reads = one.mean_logprob if signal == LOGPROB else one.score
-                best = max(best, reads if reads is not None else -math.inf)
+                reads = float(samples.signals[signal][row, order, place])
+                best = max(best, reads)
             answer = None if one.answer is None else str(one.answer)
             tally.add(step.generator, answer)
             given.append(one)
@@ -84,15 +85,18 @@ def play(recorded: Recorded, course: Course, row: int, order: int, rng: np.rando
     return Play(given, given[won].answer, rights[won])
 
 
-def _sample(samples: OrderedSamples, name: str, row: int, order: int, place: int) -> tuple[Given, float]:
+def _sample(
+    samples: OrderedSamples, name: str, row: int, order: int, place: int, *, scored: bool
+) -> tuple[Given, float]:
+    """Return a sample as it will be known when serving: nobody scores what no course asks a score of."""
     code = int(samples.answer[row, order, place])
     tokens = float(samples.output_tokens[row, order, place])
     signals = {key: float(values[row, order, place]) for key, values in samples.signals.items()}
     one = Given(
         generator=name,
         answer=None if code < 0 else code,
-        mean_logprob=signals.get("mean_logprob"),
-        score=signals.get("score"),
+        mean_logprob=signals.get(LOGPROB),
+        score=signals.get(REWARD_MODEL) if scored else None,
         output_tokens=None if math.isnan(tokens) else tokens,
     )
     return one, float(samples.right[row, order, place])

@@ -20,6 +20,7 @@ from policies.course.allocate import summary_of
 from policies.course.allocation import Allocation
 from policies.course.strategies import StrategyName
 from policies.menu.curves import measure_curves
+from policies.menu.signals import recorded_signals
 from policies.verifier.fit import fit_correctness
 from policies.verifier.learned_verifier import LEARNED, CorrectnessModel, LearnedScorer
 from policies.verifier.measures import ScoreMeasures, measure_scores
@@ -194,7 +195,9 @@ def _rival(
     """Return the best way to pick that needs no learned verifier, and its value, shape (P, W)."""
     widths = [WIDTHS[column] for column in recorded.tolist()]
     kinds: list[tuple[StrategyName, dict[str, str]]] = [("majority_vote", {})]
-    kinds += [(pick, {"verifier": name}) for name in ("mean_logprob", "score") for pick in PICKS]
+    kinds += [
+        (pick, {"verifier": name}) for name in sorted(recorded_signals(log.pool(generator))) for pick in PICKS
+    ]
     curves = measure_curves(
         log,
         [
