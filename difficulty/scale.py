@@ -94,11 +94,11 @@ class Scale:
 
     def share(self, values: ArrayLike) -> FloatArray:
         """Return values as shares of the scale, in [0, 1]; NaN stays."""
-        return np.clip((np.asarray(values, dtype=np.float64) - self.lower) / self.span, 0.0, 1.0)
+        return ((np.asarray(values, dtype=np.float64) - self.lower) / self.span).clip(0.0, 1.0)
 
     def clip(self, values: ArrayLike) -> FloatArray:
         """Return values kept between the ends."""
-        return np.clip(np.asarray(values, dtype=np.float64), self.lower, self.upper)
+        return np.asarray(values, dtype=np.float64).clip(self.lower, self.upper)
 
 
 UNIT: Final = Scale()

@@ -44,6 +44,6 @@ def row_product(
     rows = rows.astype(np.float64, copy=False)
     product = rows @ matrix.astype(np.float64, copy=False)
     if weight is not None:
-        mass = np.broadcast_to(rows @ weight.astype(np.float64, copy=False), product.shape)
+        mass = rows @ weight.astype(np.float64, copy=False)
         product = np.divide(product, mass, out=np.full(product.shape, np.nan), where=mass > 0)
     return product.astype(np.float32)

@@ -137,7 +137,8 @@ class Familiarity:
         """Return how far N prompts are worded in words of training prompts, shape (N,), in [0, 1]."""
         if not self.usual:
             return np.ones(len(features))
-        wording = np.nan_to_num(features[:, self._by_block[self.wording].columns].astype(np.float64))
+        wording = features[:, self._by_block[self.wording].columns].astype(np.float64)
+        wording[np.isnan(wording)] = 0.0
         return np.asarray((2 * np.sqrt(np.square(wording).sum(axis=1)) / self.usual - 1).clip(0, 1))
 
     @cached_property
@@ -196,4 +197,4 @@ def distances(rows: FloatArray, blocks: list[Block]) -> FloatArray:
         lengths = np.square(at).sum(axis=1)[:, None] + block.lengths
         squared.append(np.maximum(lengths - 2 * row_product(at, block.landmarks), 0))
     nearest = [part.min(axis=1) for part in (np.add.reduce(squared), *squared)]
-    return np.asarray(np.sqrt(np.stack(nearest, axis=1)))
+    return np.asarray(np.sqrt(np.array(nearest).T))

@@ -87,7 +87,7 @@ def _shared_out(weights: Weights, share: FloatArray) -> Weights:
 
 def drawn_to_equal(weights: Weights, familiarity: FloatArray) -> Weights:
     """Return weights (N, T) drawn to equal ones as familiarity, shape (N,), falls; in place."""
-    strange = np.flatnonzero(familiarity < 1)
+    (strange,) = (familiarity < 1).nonzero()
     if len(strange):
         keep = familiarity[strange].astype(np.float32)[:, None]
         weights[strange] = keep * weights[strange] + (1 - keep) / np.float32(weights.shape[1])

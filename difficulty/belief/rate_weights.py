@@ -113,7 +113,8 @@ class RateReferences:
 def _coordinates(rates: FloatArray, scaling: FloatArray) -> FloatArray:
     """Return level and deviations, shape (N, 1 + D); sums run generator by generator, alike for each row."""
     share = rates.clip(_CLIP, 1 - _CLIP)
-    both = np.stack([np.log(share / (1 - share)), *[rates] * (len(scaling) - 1)], axis=1)
+    both = rates[:, None].repeat(len(scaling), axis=1)
+    both[:, 0] = np.log(share / (1 - share))
     return np.add.accumulate(both * scaling, axis=2)[:, :, -1]
 
 

@@ -27,6 +27,8 @@ from difficulty.belief.rate_weights import RateReferences
 from difficulty.belief.weighing import DenseWeights, ReferenceColumns
 from difficulty.errors import InvalidInputError
 from difficulty.predictor.success_predictor import SuccessPredictor
+from difficulty.trees.descent import Descent
+from difficulty.trees.trees import Trees
 
 Weights: TypeAlias = NDArray[np.float32]
 
@@ -34,6 +36,8 @@ _MAX_REFERENCES: Final = 1_000_000
 # Leaves × columns that are added up at most, 256 MB; beyond, weights are spread out.
 _MOST_SUMS: Final = 1 << 26
 _LARGEST: Final = float(np.finfo(np.float32).max)
+# Prompts that walk the forest and the boosted trees in one go.
+_FEW: Final = 4
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -114,14 +118,29 @@ class TextBelief:
         if self.forest is None or self.success is None or self.known is None:
             return TextReading(belief=self, familiarity=np.zeros(n_prompts), leaves=leaves, rates=rates)
         table = finite(features)
+        leaves, boosted = self._walked(self.forest.trees, table)
         if self.options.needs_rates:
-            rates = self.success.predict(table)
-        return TextReading(
-            belief=self,
-            familiarity=self.known.of(table),
-            leaves=self.forest.trees.leaves(table),
-            rates=rates,
-        )
+            rates = self.success.predict(table, boosted)
+        return TextReading(belief=self, familiarity=self.known.of(table), leaves=leaves, rates=rates)
+
+    def _walked(
+        self, forest: Trees, table: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+        """Return the leaves of N prompts in the forest, and in the boosted trees where both are asked.
+
+        Of few prompts, both in one go take little longer than one; of many, both together leave the cache.
+        """
+        if len(table) > _FEW or self._both is None:
+            return forest.leaves(table), None
+        leaves = self._both.find(table.astype(np.float64))
+        return leaves[:, : forest.n_trees], leaves[:, forest.n_trees :] - forest.n_leaves
+
+    @cached_property
+    def _both(self) -> Descent | None:
+        boosted = None if self.success is None else self.success.boosted.trees
+        if self.forest is None or boosted is None or not self.options.needs_rates:
+            return None
+        return Descent.joined(self.forest.trees, boosted)
 
     @on_one_thread
     def familiarity(self, features: NDArray[np.floating]) -> FloatArray:

@@ -88,16 +88,21 @@ class BoostedRates(ArrayRecord):
 
     def log_odds(self, features: NDArray[np.floating]) -> FloatArray:
         """Return predicted log-odds of N prompts with features (N, F), shape (N, G)."""
-        result = np.broadcast_to(self.base, (len(features), len(self.base))).copy()
+        if self.trees is None:
+            return self.base[None].repeat(len(features), axis=0)
+        return self.of_leaves(self.trees.leaves(features))
+
+    def of_leaves(self, leaves: NDArray[np.integer]) -> FloatArray:
+        """Return the same of N prompts that fall into these leaves of the T trees, (N, T)."""
+        result = self.base[None].repeat(len(leaves), axis=0)
         if self.trees is None:
             return result
-        value = self.trees.value[:, 0]
-        leaves = self.trees.leaves(features)
+        value = self.trees.value[:, 0].take(leaves)
         start = 0
         for column, end in enumerate(self.ends.tolist()):
             if end > start:
                 # Tree by tree: equal rows get equal sums however many there are at once.
-                result[:, column] = np.add.accumulate(value[leaves[:, start:end]], axis=1)[:, -1]
+                result[:, column] = np.add.accumulate(value[:, start:end], axis=1)[:, -1]
             start = end
         return result
 

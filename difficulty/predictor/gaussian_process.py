@@ -94,7 +94,7 @@ class GaussianProcess(ArrayRecord):
         """Return predicted rates of N prompts with features (N, F), shape (N, G); not clipped to [0, 1]."""
         if features.ndim != 2 or features.shape[1] != len(self.centre):
             raise InvalidInputError(f"features must be (N, {len(self.centre)}), got {features.shape}")
-        result = np.broadcast_to(self.offset, (len(features), len(self.offset))).copy()
+        result = self.offset[None].repeat(len(features), axis=0)
         transposed, lengths = self._prepared
         for start in range(0, len(features), _CHUNK_ROWS):
             part = compressed(features[start : start + _CHUNK_ROWS])

@@ -73,9 +73,15 @@ class SuccessPredictor(ArrayRecord):
         if trees is not None and trees.n_features != len(self.process.centre):
             raise InvalidInputError("boosted trees and Gaussian process must have the same features")
 
-    def predict(self, features: NDArray[np.floating]) -> FloatArray:
-        """Return success rates of N prompts with features (N, F), shape (N, G), in (0, 1)."""
-        mixed = _mixed(self.boosted.log_odds(features), self.process.predict(features))
+    def predict(
+        self, features: NDArray[np.floating], leaves: NDArray[np.integer] | None = None
+    ) -> FloatArray:
+        """Return success rates of N prompts with features (N, F), shape (N, G), in (0, 1).
+
+        `leaves`, (N, T), are theirs in the T boosted trees where they have been found before.
+        """
+        boosted = self.boosted.log_odds(features) if leaves is None else self.boosted.of_leaves(leaves)
+        mixed = _mixed(boosted, self.process.predict(features))
         return _rates(self.intercept + self.slope * mixed)
 
 

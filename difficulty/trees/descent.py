@@ -10,12 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
+from difficulty.arithmetic.ragged import offsets_of
 
 LARGEST: Final = float(np.finfo(np.float64).max)
 """The largest threshold: every number is at or below it, and a missing one can still be above."""
@@ -84,7 +85,28 @@ class Descent:
             depth += 1
         return depth
 
-    def _leaves(self, table: FloatArray) -> NDArray[np.int64]:
+    @staticmethod
+    def joined(*models: Descent) -> Descent:
+        """Return the trees of several models, one after the other, to be walked in one go.
+
+        Their leaves are counted on from one model to the next.
+        """
+        first = offsets_of(np.array([len(model.feature) for model in models]))[:-1].tolist()
+
+        def one_after_another(name: str, *, moved: bool = False) -> NDArray[Any]:
+            parts = [getattr(model, name) + moved * start for model, start in zip(models, first, strict=True)]
+            return np.concatenate(parts)
+
+        return Descent(
+            root=one_after_another("root", moved=True),
+            feature=one_after_another("feature"),
+            threshold=one_after_another("threshold"),
+            left=one_after_another("left", moved=True),
+            right=one_after_another("right", moved=True),
+            missing=one_after_another("missing"),
+        )
+
+    def find(self, table: FloatArray) -> NDArray[np.int64]:
         """Return the number of the leaf of each row in each tree, shape (P, T).
 
         Parameters
@@ -116,7 +138,7 @@ class Descent:
                 continue
             # Most ways end long before the longest: only those that go on are walked further.
             result[place] = node
-            on = np.flatnonzero(node != before)
+            (on,) = (node != before).nonzero()
             if not len(on):
                 break
             node, first, place = node[on], first[on], place[on]

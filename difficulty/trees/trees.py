@@ -125,7 +125,7 @@ class Trees(Descent, ArrayRecord):
             When the number of columns is another.
         """
         table = self._table(rows)
-        parts = [self._leaves(part) for part in self._chunks(table)]
+        parts = [self.find(part) for part in self._chunks(table)]
         return np.concatenate(parts) if parts else np.zeros((0, self.n_trees), dtype=np.int64)
 
     def predict(self, rows: ArrayLike) -> FloatArray:
@@ -146,7 +146,7 @@ class Trees(Descent, ArrayRecord):
         """
         table = self._table(rows)
         parts = [
-            np.add.accumulate(self.value[self._leaves(part)], axis=1)[:, -1] for part in self._chunks(table)
+            np.add.accumulate(self.value[self.find(part)], axis=1)[:, -1] for part in self._chunks(table)
         ]
         return np.concatenate(parts) if parts else np.zeros((0, self.value.shape[1]))
 

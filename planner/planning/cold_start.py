@@ -62,7 +62,7 @@ class ColdStart:
             return None
         generators = drawn_from(bundle.references.generators)
         made_up, table = MadeUp.of(len(generators)), bundle.table
-        cost = table.slots.total(table.output_tokens.astype(float), len(table.courses))
+        cost = table.slots.total(table.output_tokens.astype(float))
         if (
             len(cost) != len(made_up.repeated)
             or bundle.made_up_levels > len(table.courses)
@@ -116,7 +116,7 @@ def levels_of(table: CourseTable, n_levels: int, weights: FloatArray) -> CourseP
         What each prompt counts; they sum to 1.
     """
     value = weights @ table.value.astype(float)
-    cost = table.slots.total(weights[None] @ table.output_tokens.astype(float), len(table.courses))[0]
+    cost = table.slots.total(weights[None] @ table.output_tokens.astype(float))[0]
     kept, told = _concave(value[:n_levels], cost[:n_levels])
     return CoursePolicy(
         prices=_prices(told, cost[kept]),

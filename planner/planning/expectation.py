@@ -152,7 +152,7 @@ class Expectation:
                 # What attention costs beyond so much per token of a prompt, the references' lengths tell.
                 known = {name: np.nan_to_num(lengths.reference[name]) for name in names}
                 linear = np.stack([per_request[name] * known[name] for name in table.slots.generator], axis=1)
-                cost = table.cost(model, known) - table.slots.total(linear * table.requests, cost.shape[1])
+                cost = table.cost(model, known) - table.slots.total(linear * table.requests)
             reads = {name for name in names if per_request[name] > 0}
             unknown = [n for n in reads if np.isnan(lengths.reference[n]).all() and n not in lengths.fit]
             if unknown:
@@ -202,8 +202,8 @@ class Expectation:
         """Return the values alone of the courses that N prompts take, shape (N, L)."""
         taken = np.zeros(len(self.courses), dtype=bool)
         taken[course] = True
-        mean = weights.mean(self.measured, np.flatnonzero(taken))
-        return np.asarray(mean[np.arange(len(course))[:, None], np.cumsum(taken)[course] - 1])
+        mean = weights.mean(self.measured, taken.nonzero()[0])
+        return np.asarray(mean[np.arange(len(course))[:, None], taken.cumsum()[course] - 1])
 
     def expect_alike(self, tokens: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the same for N prompts that are like all reference prompts alike, but for their length."""
@@ -219,7 +219,7 @@ class Expectation:
         value, cost = mean[:, :c], mean[:, c : 2 * c]
         if self._sent is not None:
             slot, price = self._sent
-            cost = cost + self.slots.total(tokens[:, slot] * price * mean[:, 2 * c :], c)
+            cost = cost + self.slots.total(tokens[:, slot] * price * mean[:, 2 * c :])
         return value, cost
 
 
@@ -254,4 +254,4 @@ def _seconds(table: CourseTable, lengths: Lengths, decode: DecodeModel | None) -
             seconds[rows, slot] = requests[rows] * decode.seconds(
                 width=int(n), depth=1, output_tokens=each[rows], prompt_tokens=prompt[rows]
             )
-    return table.slots.total(seconds, len(table.courses))
+    return table.slots.total(seconds)

@@ -85,5 +85,5 @@ class Growth:
 
     def at(self, cost: FloatArray, length: FloatArray) -> FloatArray:
         """Return the costs of N prompts by their lengths, shape (N, C); `cost` is the mean, shape (1, C)."""
-        away = np.clip(np.log(length), self.shortest, self.longest) - self.usual
+        away = np.log(length).clip(self.shortest, self.longest) - self.usual
         return np.asarray(np.maximum(cost + away[:, None] * self.slope, np.minimum(cost, self.least)))

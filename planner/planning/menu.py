@@ -150,8 +150,8 @@ class Chooser:
         open_to = None if allowed.all() else allowed
         course = np.empty((len(prompts), len(policy.prices)), dtype=np.intp)
         for (seen, spent), levels in (
-            ((value, cost), np.flatnonzero(self.by_text)),
-            (alike, np.flatnonzero(~self.by_text)),
+            ((value, cost), self.by_text.nonzero()[0]),
+            (alike, (~self.by_text).nonzero()[0]),
         ):
             if len(levels):
                 course[:, levels] = policy.choose(seen, spent, open_to, levels)

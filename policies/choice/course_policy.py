@@ -75,7 +75,7 @@ class CoursePolicy:
 
     def level_of(self, price: float) -> int:
         """Return the level of a price: the lowest price that is not below it, or the highest of all."""
-        return max(int(np.searchsorted(-self.prices, -price, side="right")) - 1, 0)
+        return max(int(np.count_nonzero(self.prices >= price)) - 1, 0)
 
     def choose(
         self,
@@ -130,7 +130,7 @@ class CoursePolicy:
         cost: NDArray[np.floating],
         allowed: NDArray[np.bool_] | None,
     ) -> NDArray[np.intp]:
-        columns = np.flatnonzero(self.offered[level])
+        (columns,) = self.offered[level].nonzero()
         if allowed is None:
             if len(columns) == 1:
                 return np.full(len(value), columns[0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -19,7 +20,7 @@ from policies.cost.cost_model import CostModel
 from policies.course.course import Course
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Slots:
     """One slot for each course and each generator that it draws from.
 
@@ -48,12 +49,16 @@ class Slots:
         ends = np.searchsorted(self.course, [column, column + 1])
         return np.arange(ends[0], ends[1])
 
-    def total(self, values: NDArray[np.float64], n_courses: int) -> NDArray[np.float64]:
+    def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Add slots up by course: shape (..., S) to (..., C)."""
-        if not n_courses:
+        if not len(self.course):
             return np.zeros((*values.shape[:-1], 0))
-        edges = np.searchsorted(self.course, np.arange(n_courses))
-        return np.asarray(np.add.reduceat(values, edges, axis=-1))
+        return np.asarray(np.add.reduceat(values, self._first, axis=-1))
+
+    @cached_property
+    def _first(self) -> NDArray[np.intp]:
+        """First slot of each course, (C,)."""
+        return np.searchsorted(self.course, np.arange(self.course[-1] + 1))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -168,7 +173,7 @@ class CourseTable:
             known = ~np.isnan(np.stack([usage[field] for field in (*reads, "samples")])).any(axis=0)
             filled = {field: np.where(known, values, 0.0) for field, values in usage.items()}
             priced[:, mine] = np.where(known, model.price_arrays(name, **filled), np.nan)
-        return self.slots.total(priced, len(self.courses)).astype(np.float32)
+        return self.slots.total(priced).astype(np.float32)
 
 
 _BY_COURSE = ("value", "rounds")

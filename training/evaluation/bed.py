@@ -103,7 +103,7 @@ class Measured(NamedTuple):
         value, cost = table.value.astype(np.float64), table.cost(model, lengths).astype(np.float64)
         unknown = np.isnan(value) | np.isnan(cost)
         value[unknown] = cost[unknown] = np.nan
-        samples = table.slots.total(table.samples.astype(np.float64), len(table.courses))
+        samples = table.slots.total(table.samples.astype(np.float64))
         return cls(value, cost, samples, table.rounds.astype(np.float64))
 
     def take(self, rows: NDArray[np.intp]) -> Measured:

@@ -62,7 +62,7 @@ def flops_matched(
     if not rows.any():
         return {}
     value, by = bed.measured.value[rows], on(weights, rows)
-    tokens = table.slots.total(table.output_tokens.astype(np.float64), len(courses))[rows]
+    tokens = table.slots.total(table.output_tokens.astype(np.float64))[rows]
     short, long = tokens[:, small[0]].mean(), tokens[:, large].mean()
     # Where not one token is counted, nothing is recorded either.
     known, ratio = bool(short > 0 and long > 0), sizes[1] / sizes[0]

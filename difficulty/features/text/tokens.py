@@ -80,6 +80,8 @@ class TextTokens:
         >>> tokenize(["a b", "c", "d e"]).part(1, 3).start.tolist()
         [0, 2, 4]
         """
+        if first == 0 and last >= len(self):
+            return self
         begin, end = self.offsets[[first, min(last, len(self))]]
         some = slice(*np.searchsorted(self.start, (begin, end)))
         return TextTokens(

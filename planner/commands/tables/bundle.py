@@ -212,7 +212,7 @@ def course_table(bundle: PolicyBundle) -> Table:
     )
     table.add_column("course", overflow="fold")
     value = bundle.table.value.mean(axis=0, dtype=float)
-    samples = bundle.table.slots.total(bundle.table.samples.astype(float), len(value)).mean(axis=0)
+    samples = bundle.table.slots.total(bundle.table.samples.astype(float)).mean(axis=0)
     shown: set[int] = set()
     levels = len(bundle.policy.prices)
     for level in sorted({round(place) for place in np.linspace(0, levels - 1, _LEVELS_SHOWN)}):

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from difficulty.errors import InvalidInputError
-from difficulty.trees.descent import Missing
+from difficulty.trees.descent import Descent, Missing
 from difficulty.trees.trees import Trees
 
 # Two trees: feature 1 at 0.5 and then feature 0 at 2; and a single leaf.
@@ -91,6 +91,14 @@ def test_a_row_is_predicted_alike_alone_and_among_many() -> None:
     assert_array_equal(together, np.concatenate([trees.predict(row[None]) for row in rows]))
     known = np.nan_to_num(rows[:, 0])
     assert_array_equal(together[:, 0], np.ceil(known.clip(0, 60)))
+
+
+def test_models_are_walked_in_one_go() -> None:
+    first, second = Trees.from_arrays(ARRAYS), chain(5)
+    rows = np.random.default_rng(0).uniform(-1, 6, size=(40, 2))
+    wide = Trees.from_arrays({**second.to_arrays(), "n_features": np.array(2)})
+    found = Descent.joined(first, wide).find(rows)
+    assert_array_equal(found, np.hstack([first.leaves(rows), first.n_leaves + wide.leaves(rows)]))
 
 
 def test_trees_survive_their_arrays() -> None:

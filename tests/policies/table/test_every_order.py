@@ -181,7 +181,7 @@ def test_every_kind_of_course_is_worth_and_costs_what_all_orders_say(own: bool) 
         prompts.append((pools, length))
     log = SampleLog.from_records(records, GENERATORS)
     table = measure(log, Recorded.of(log, n_orders=720, seed=3), [], COURSES)
-    drawn = table.slots.total(table.samples.astype(np.float64), len(COURSES))
+    drawn = table.slots.total(table.samples.astype(np.float64))
     costs = [table.cost(CostModel(unit=unit, generators=GENERATORS), prompt_lengths(log)) for unit in UNITS]
     told = np.stack([table.value, drawn, *costs], axis=2)
     known = np.array([[over_all_orders(course, *prompt) for course in COURSES] for prompt in prompts])
