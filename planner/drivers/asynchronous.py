@@ -8,13 +8,14 @@ then, or as unmetered.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import replace
 
 from planner.drivers.accounts import TIME_IS_UP, Permit
 from planner.drivers.desk import BACKEND_ERRORS, VERIFIER_ERRORS, Desk
 from planner.drivers.exchange import failure_of, sent_singly
+from planner.drivers.lengths import about_as_much
 from planner.drivers.neighbours import runs_of
 from planner.drivers.part import Part, refused
 from planner.drivers.session import Session, delivered
@@ -54,9 +55,11 @@ class _Driver:
         self._verifiers = verifiers
         self._slots = asyncio.Semaphore(max_concurrency)
         self._room = asyncio.Event()  # set, and replaced, when a cap may have room again
+        self._queues = defaultdict[object, asyncio.Lock](asyncio.Lock)  # of those that hold about as much
         self._longest = 0.0  # seconds of a request so far
         self._queue = deque[int]()
-        self._news = asyncio.Event()  # set, and replaced, when there may be a task to take
+        self._turn = asyncio.Lock()  # of the worker that takes the next task
+        self._news = asyncio.Event()  # set when there may be one
         self._n_open = self._part_size = 0
         self._over = False
 
@@ -68,27 +71,23 @@ class _Driver:
                 await self._run(session)
                 self._desk.close(number, session)
             self._n_open -= 1
-            self._wake_openers()
+            self._news.set()
 
     async def _take(self) -> int | None:
         """Return the next task; a new part begins when no more than a quarter of the last is in progress."""
-        while not self._queue:
-            if self._over:
-                return None
-            if 4 * self._n_open <= self._part_size:
-                self._queue.extend(self._desk.next_part())
-                self._part_size, self._over = len(self._queue), not self._queue and not self._n_open
-                if self._queue or self._over:
-                    self._wake_openers()
-                    continue
-            await self._news.wait()
-        self._n_open += 1
-        return self._queue.popleft()
-
-    def _wake_openers(self) -> None:
-        """Let everything that waits for a task look again."""
-        self._news.set()
-        self._news = asyncio.Event()
+        async with self._turn:
+            while not self._queue:
+                if self._over:
+                    return None
+                if 4 * self._n_open <= self._part_size:
+                    self._queue.extend(self._desk.next_part())
+                    self._part_size, self._over = len(self._queue), not self._queue and not self._n_open
+                    if self._queue or self._over:
+                        continue
+                self._news.clear()
+                await self._news.wait()
+            self._n_open += 1
+            return self._queue.popleft()
 
     async def _run(self, session: Session) -> None:
         """Move one session to its outcome; when it returns, nothing of it is in flight."""
@@ -177,16 +176,26 @@ class _Driver:
 
     async def _admit(self, session: Session, request: SampleRequest, n: int) -> Permit:
         """Wait until a sample may be sent, or until it is certain that none ever may."""
-        ledger = self._desk.ledger
-        while True:
+        ledger, account = self._desk.ledger, session.account
+
+        def look() -> tuple[Permit, bool]:
             apart = sent_singly(self._backend).perhaps
-            admission = ledger.admit(session.account, request, n, apart=apart)
-            if admission.hold is not None or ledger.nothing_in_flight or ledger.time_is_up:
-                return admission
-            await self._room.wait()
+            permit = ledger.admit(account, request, n, apart=apart)
+            return permit, permit.hold is not None or ledger.nothing_in_flight or ledger.time_is_up
+
+        permit, is_certain = look()
+        if is_certain:
+            return permit
+        like = account.reserve > 0, about_as_much(request)
+        async with self._queues[like] if permit.for_all else asyncio.Lock():
+            while True:
+                permit, is_certain = look()
+                if is_certain:
+                    return permit
+                await self._room.wait()
 
     def _wake(self) -> None:
-        """Let everything that waits for a cap look again."""
+        """Let those that wait for a cap look again, the first of each queue."""
         self._room.set()
         self._room = asyncio.Event()
 

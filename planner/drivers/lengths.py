@@ -102,6 +102,12 @@ def bytes_of(request: SampleRequest) -> int:
     return sum(len(text.encode()) for text in texts)
 
 
+def about_as_much(request: SampleRequest) -> tuple[str, int, int]:
+    """Return what is the same for requests whose samples hold about as much, within a factor of two."""
+    cap = int(request.most_output_tokens or 0)
+    return request.generator.name, cap.bit_length(), bytes_of(request).bit_length()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Counting:
     """How prompts are counted before they are sent.

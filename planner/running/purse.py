@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from difficulty.errors import BackendError, BudgetSpentError
@@ -18,6 +18,7 @@ from planner.drivers import Limits
 from planner.drivers.accounts import Account, Hold, Permit
 from planner.drivers.exchange import read_completions
 from planner.drivers.ledger import Ledger
+from planner.drivers.lengths import about_as_much
 from planner.drivers.limits import Price
 from planner.ports.ports import AnswerExtractor, Backend, Completion, Metered, SampleRequest
 from planner.ports.spending import usage_of_failure
@@ -26,6 +27,18 @@ from policies.cost.usage import Usage
 # Samples that may be waited for, as a multiple of those of usual cost that what is left would pay.
 _HOPE: Final = 3.0
 _NOTHING: Final = Usage()
+_NEVER: Final = Permit(0, None, None, True)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiter:
+    """A request that waits for money; `like` is the same for those that hold about as much."""
+
+    account: Account
+    request: SampleRequest
+    n: int
+    like: tuple[str, int, int]
+    answer: asyncio.Future[Permit]
 
 
 class Purse:
@@ -51,7 +64,8 @@ class Purse:
         self._limit = limit
         self._ledger = Ledger(Limits(max_cost=limit, price=price))
         self._ledger.total_cost = spent
-        self._waiters: list[tuple[Account, asyncio.Future[bool]]] = []
+        self._waiters: list[_Waiter] = []
+        self._looks_again = False
         self._for_later = 0.0
         self._n_paid, self._paid = 0.0, 0.0
 
@@ -104,36 +118,44 @@ class Purse:
         return permit
 
     async def _permit(self, account: Account, request: SampleRequest, n: int) -> Permit:
-        ledger = self._ledger
-        while True:
-            permit = ledger.admit(account, request, n)
-            if permit.hold is None and account.reserve:
-                permit = self._before_later_ones(account, request, permit)
-            # What is set aside for prompts in flight soon comes back in part, what is for later ones not.
-            spent = ledger.total_cost + self._for_later >= self._limit
-            if permit.hold is None and account.reserve and self._too_many_wait:
-                permit = ledger.admit(account, request, 1, shorter=True)
-            if permit.hold is not None:
-                return permit
-            if ledger.nothing_in_flight or spent:
-                return self._first(account, request) if account.reserve else permit
-            waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-            self._waiters.append((account, waiter))
-            if not await waiter:
-                return permit
+        permit = self._look(account, request, n, len(self._waiters))
+        if permit is not None:
+            return permit
+        like = about_as_much(request)
+        answer: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
+        self._waiters.append(_Waiter(account, request, n, like, answer))
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            if answer.done() and not answer.cancelled() and (hold := answer.result().hold) is not None:
+                self.settle(hold, _NOTHING)  # it was paid in the moment in which it was given up
+            raise
 
-    @property
-    def _too_many_wait(self) -> bool:
+    def _look(self, account: Account, request: SampleRequest, n: int, n_others: int) -> Permit | None:
+        """Return what a request may send, without a hold where it never may, None where it is to wait."""
+        ledger = self._ledger
+        permit = ledger.admit(account, request, n)
+        if permit.hold is None and account.reserve:
+            permit = self._before_later_ones(account, request, permit)
+        if permit.hold is None and account.reserve and self._too_many_wait(n_others):
+            permit = ledger.admit(account, request, 1, shorter=True)
+        # What is set aside for prompts in flight soon comes back in part, what is for later ones not.
+        spent = ledger.total_cost + self._for_later >= self._limit
+        if permit.hold is None and (ledger.nothing_in_flight or spent):
+            return self._first(account, request) if account.reserve else permit
+        return None if permit.hold is None else permit
+
+    def _too_many_wait(self, n_others: int) -> bool:
         """Whether an even share of all that is left would be less than a sample costs, if all came back.
 
         Waiting then brings hardly anybody more than what is set aside for it, and one after the other would
         wait for that. A third of them go at a time: what they leave over is for the next.
         """
-        ledger, waiting = self._ledger, len(self._waiters)
-        if not self._n_paid or 2 * ledger.requests_in_flight > waiting:
+        ledger = self._ledger
+        if not self._n_paid or 2 * ledger.requests_in_flight > n_others:
             return False
         left = self._limit - ledger.total_cost - ledger.lost_cost - self._for_later
-        return left * self._n_paid < self._paid * (1 + waiting)
+        return left * self._n_paid < self._paid * (1 + n_others)
 
     def _before_later_ones(self, account: Account, request: SampleRequest, refused: Permit) -> Permit:
         """Hold a prompt's first sample out of what is set aside for prompts that have not come yet."""
@@ -169,20 +191,45 @@ class Purse:
         self._wake()
 
     def _wake(self) -> None:
-        """Let everything that waits look again, first those that have drawn nothing.
+        """Have those that wait looked at again, once for all that is settled until then."""
+        if self._waiters and not self._looks_again:
+            self._looks_again = True
+            self._waiters[0].answer.get_loop().call_soon(self._look_again)
 
-        Whoever has drawn, and could not be paid if all that is held came back, waits no longer.
+    def _look_again(self) -> None:
+        """Answer those that need not wait any more, first those that have drawn nothing.
+
+        Whoever has drawn, and could not be paid if all that is held came back, waits no longer. Where one
+        still waits, those after it that hold about as much do, too: they are not looked at.
         """
-        ledger = self._ledger
-        waiters, self._waiters = [one for one in self._waiters if not one[1].done()], []
-        waiters.sort(key=lambda one: not one[0].reserve)
-        kept = len(waiters)
+        self._looks_again, ledger = False, self._ledger
+        first: list[_Waiter] = []
+        others: list[_Waiter] = []
+        for one in self._waiters:
+            if not one.answer.done():
+                (first if one.account.reserve else others).append(one)
+        n_first = len(first)
         if self._paid > 0:
             room = self._limit - ledger.total_cost - ledger.lost_cost - ledger.set_aside
             most = math.ceil(_HOPE * max(room, 0.0) * self._n_paid / self._paid)
-            kept = max(most, sum(account.reserve > 0 for account, _ in waiters))
-        for at, (_, waiter) in enumerate(waiters):
-            waiter.set_result(at < kept)
+            kept = max(most - n_first, 0)
+            for one in others[kept:]:
+                one.answer.set_result(_NEVER)
+            del others[kept:]
+        waiting = set[tuple[bool, tuple[str, int, int]]]()
+        self._waiters = []
+        for one in first + others:
+            is_first = one.account.reserve > 0
+            like = is_first, one.like
+            permit = None
+            if like not in waiting:
+                permit = self._look(one.account, one.request, one.n, n_first - is_first)
+            if permit is not None:
+                n_first -= is_first
+                one.answer.set_result(permit)
+            else:
+                waiting.add(like)
+                self._waiters.append(one)
 
 
 class Pursed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from both_drivers import run_concurrently, run_lockstep
@@ -427,3 +428,37 @@ def test_what_is_set_aside_for_a_prompt_is_free_once_it_has_ended_without_a_samp
     limits = Limits(max_cost=9.0, max_cost_per_prompt=5.0, price=lambda usage, _: usage.prompt_tokens)
     first, second = asyncio.run(driver([too_long, other], backend=backend(), limits=limits, turns=turns))
     assert (first.usage.samples, second.usage.samples) == (0, 1)
+
+
+def test_a_reply_wakes_neither_all_that_wait_for_money_nor_all_idle_workers() -> None:
+    class Counted(asyncio.SelectorEventLoop):
+        n_priced = n_drawn = n_called = 0
+
+        def call_soon(self, *call: Any, **context: Any) -> asyncio.Handle:
+            self.n_called += 1
+            return super().call_soon(*call, **context)
+
+        def price(self, usage: Usage, generator: str) -> float:
+            self.n_priced += 1
+            return usage.prompt_tokens
+
+        async def sample(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
+            self.n_drawn += 1
+            for _ in range(self.n_drawn % 16):
+                await asyncio.sleep(0)
+            return [[Completion(text="4", prompt_tokens=20, output_tokens=1, finish_reason="stop")]]
+
+    def work(n_tasks: int) -> tuple[float, float]:
+        # What nobody has counted is held at 2,032 tokens, and costs 20: ten go at a time.
+        tasks = [task("majority_vote", id=f"p{i}", width=1) for i in range(n_tasks)]
+        tasks = [replace(one, prompt=Prompt(id=one.prompt.id, text="x" * 4000)) for one in tasks]
+        loop = Counted()
+        limits = Limits(max_cost=20_400 + 20 * n_tasks, price=loop.price, max_concurrency=n_tasks)
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            outcomes = runner.run(run_concurrently(tasks, backend=loop, limits=limits))
+        assert all(outcome.usage.samples == 1 for outcome in outcomes)
+        return loop.n_priced / n_tasks, loop.n_called / n_tasks
+
+    few, many = work(60), work(480)
+    assert many[0] < 1.2 * few[0]
+    assert many[1] < 1.2 * few[1]

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from dataclasses import replace
+
+import pytest
 
 from difficulty.generator import Generator
 from difficulty.prompt import Prompt
+from planner.drivers.accounts import Permit
 from planner.ports.ports import SampleRequest
 from planner.running.purse import Purse
 from policies.cost.usage import Usage
@@ -94,3 +99,115 @@ async def test_the_last_first_samples_of_a_budget_do_not_wait_for_each_other() -
     for one in waiting:
         one.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_a_settlement_does_not_look_at_all_that_wait() -> None:
+    looked = {}
+    for n_waiting in (50, 500):
+        n_priced = 0
+
+        def price(usage: Usage, _: str) -> float:
+            nonlocal n_priced
+            n_priced += 1
+            return usage.output_tokens
+
+        purse = Purse(120.0, price)
+        holds = [(await purse.hold(purse.open(), REQUEST, 1)).hold for _ in range(2)]
+        waiting = [asyncio.ensure_future(purse.hold(purse.open(), REQUEST, 1)) for _ in range(n_waiting)]
+        await asyncio.sleep(0)
+        n_priced = 0
+        assert holds[0] is not None
+        purse.settle(holds[0], Usage(samples=1, requests=1, output_tokens=0))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert [one.done() for one in waiting] == [True] + [False] * (n_waiting - 1)
+        looked[n_waiting] = n_priced
+        await given_up(waiting)
+    assert looked[500] == looked[50]
+
+
+async def given_up(waiting: list[asyncio.Future[Permit]]) -> None:
+    for one in waiting:
+        one.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_a_small_sample_is_not_kept_back_by_a_large_one_before_it() -> None:
+    purse, large = purse_of(300.0), replace(REQUEST, max_output_tokens=200)
+    large = replace(large, generator=Generator(name="large", max_output_tokens=200))
+    first = await purse.hold(purse.open(), large, 1)
+    second = await purse.hold(purse.open(), REQUEST, 1)
+    waiting = [asyncio.ensure_future(purse.hold(purse.open(), one, 1)) for one in (large, large, REQUEST)]
+    await asyncio.sleep(0)
+    assert first.hold is not None and second.hold is not None
+    purse.settle(second.hold, Usage(requests=1))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert [one.done() for one in waiting] == [False, False, True]
+    purse.settle(first.hold, Usage(requests=1))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert [one.done() for one in waiting] == [True, False, True]
+    await given_up(waiting)
+
+
+async def test_money_of_one_that_gives_up_as_it_is_paid_goes_to_the_next() -> None:
+    purse = purse_of(60.0)
+    held = await purse.hold(purse.open(), REQUEST, 1)
+    waiting = [asyncio.ensure_future(purse.hold(purse.open(), REQUEST, 1)) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert held.hold is not None
+    asyncio.get_running_loop().call_soon(purse.settle, held.hold, Usage(requests=1))
+    await asyncio.sleep(0)
+    # The purse looks at those that wait in this turn of the loop, and the first one is cancelled after that.
+    asyncio.get_running_loop().call_soon(waiting[0].cancel)
+    for _ in range(6):
+        await asyncio.sleep(0)
+    assert [one.done() for one in waiting] == [True, True, False]
+    assert waiting[0].cancelled()
+    assert waiting[1].result().hold is not None
+    assert purse.left == 0.0
+    await given_up(waiting)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_hundreds_wait_are_cancelled_and_time_out_and_nothing_is_lost(seed: int) -> None:
+    rng, purse = random.Random(seed), purse_of(8000.0)
+    requests = [REQUEST, replace(REQUEST, generator=Generator(name="other", max_output_tokens=300))]
+
+    async def run() -> int:
+        account = purse.open(least=rng.choice([0.0, 20.0]))
+        try:
+            for n_drawn in range(4):
+                permit = await purse.hold(account, rng.choice(requests), 1)
+                assert purse._ledger.committed <= 8000.0 * (1 + 1e-9)
+                if permit.hold is None:
+                    return n_drawn
+                try:
+                    for _ in range(rng.randrange(1, 8)):
+                        await asyncio.sleep(0)
+                finally:
+                    tokens = float(min(rng.randrange(1, 50), permit.max_output_tokens or 50))
+                    purse.settle(
+                        permit.hold, Usage(samples=1, requests=1, output_tokens=tokens), lengths=[tokens]
+                    )
+            return 4
+        finally:
+            purse.close(account)
+
+    async def impatient() -> int:
+        async with asyncio.timeout(0.0005):
+            return await run()
+
+    runs = [asyncio.ensure_future((impatient if at % 4 == 0 else run)()) for at in range(400)]
+    for one in runs[1::7]:
+        await asyncio.sleep(0)
+        one.cancel()
+    async with asyncio.timeout(60):
+        done = await asyncio.gather(*runs, return_exceptions=True)
+    assert all(isinstance(one, int | TimeoutError | asyncio.CancelledError) for one in done)
+    assert purse._ledger.nothing_in_flight
+    assert purse._ledger.set_aside == pytest.approx(0.0)
+    assert purse.left == pytest.approx(8000.0 - purse.spent)
+    # Whoever nobody cut off was answered, and the budget was spent to where no sample fits.
+    assert sum(one for one in done if isinstance(one, int)) > 250
