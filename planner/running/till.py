@@ -131,6 +131,11 @@ class Till:
         return self._control.state
 
     @property
+    def least(self) -> float:
+        """What the cheapest plan is expected to cost."""
+        return self._control.least
+
+    @property
     def purses(self) -> list[Purse]:
         """The purses of the latest windows, in order."""
         return [window.purse for window in self._windows.values()]

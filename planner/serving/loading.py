@@ -20,6 +20,7 @@ from planner.bundle.restriction import restrict
 from planner.files.prompts import read_prompts
 from planner.planner import Planner
 from planner.running.till import Till
+from planner.serving.doubts import doubts_of
 from planner.serving.options import Options
 from planner.serving.origin import Source
 from planner.serving.payment import KeyLimit, KeyPurses, Prices
@@ -158,7 +159,11 @@ class Loading:
             route = self._routes[name]
             prices = self._prices[name] = Prices(planning.cost_model)
             route.till = await asyncio.to_thread(_till_of, one, planning, prices)
-            route.keys = KeyPurses(_key_limits(self._settings), prices)
+            limits = _key_limits(self._settings)
+            route.keys = KeyPurses(limits, prices)
+            deadline = self._settings.limits.deadline_seconds
+            for doubt in doubts_of(one, planning, route.till, limits, deadline_seconds=deadline):
+                _LOG.warning("route %s: %s", name, doubt)
             if one.log is not None:
                 route.log = RequestLog(
                     Path(one.log),
