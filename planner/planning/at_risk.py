@@ -134,6 +134,6 @@ def plan_at_risk(
         familiarity=ready.menu.familiarity,
         ease=ready.menu.ease,
     )
-    last = np.array([len(ready.chooser.policy.prices) - 1])
-    plans = ready.writer.write(ready.prompts, menu, np.zeros(size, dtype=np.intp), price=0.0, levels=last)
+    first, last = (np.full(size, level, dtype=np.intp) for level in (0, len(ready.chooser.policy.prices) - 1))
+    plans = ready.writer.write(ready.prompts, menu, first, price=0.0, told_by=last)
     return AtRisk(plans, threshold)

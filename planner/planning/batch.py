@@ -209,7 +209,7 @@ class Batch:
         """The menu, with steps where there are any, and the policy's level of each of its columns."""
         policy = self.chooser.policy
         levels = range(len(policy.prices)) if self.price is None else [policy.level_of(self.price)]
-        return self.stepped or Stepped(self.menu, np.array(levels))
+        return self.stepped or Stepped(self.menu, np.tile(levels, (len(self.prompts), 1)))
 
     def _spent(self, rows: NDArray[np.intp] | slice, budget: float, *, per_prompt: bool = False) -> Levelled:
         menu = self._whole.menu
@@ -244,4 +244,5 @@ class Batch:
         everybody = len(rows) == len(self.prompts)
         prompts = self.prompts if everybody else [self.prompts[row] for row in rows]
         menu = menu if everybody else menu.take(rows)
-        return self.writer.write(prompts, menu, found.level, price=found.price, levels=levels)
+        told_by = levels[rows, found.level]
+        return self.writer.write(prompts, menu, found.level, price=found.price, told_by=told_by)

@@ -62,7 +62,7 @@ class Writer:
         level: NDArray[np.intp],
         *,
         price: float,
-        levels: NDArray[np.intp],
+        told_by: NDArray[np.intp],
     ) -> list[AllocationPlan]:
         """Return one plan per prompt, in order.
 
@@ -76,15 +76,15 @@ class Writer:
             Column of the menu that each gets.
         price : float
             Value per unit of cost at which the choice was made.
-        levels : ndarray of intp
-            Levels of the policy that the menu's columns are.
+        told_by : ndarray of intp, shape (N,)
+            Level of the policy by which each is told.
         """
         rows = np.arange(len(prompts))
         value, cost = menu.told[rows, level], menu.cost[rows, level]
-        low, high = self.telling.interval(value, levels[level], menu.familiarity)
+        low, high = self.telling.interval(value, told_by, menu.familiarity)
         value, low, high = (numbers + self.telling.origin for numbers in (value, low, high))
         columns = menu.course[rows, level]
-        costs = self._cost_intervals(columns, cost, levels[level], menu.familiarity)
+        costs = self._cost_intervals(columns, cost, told_by, menu.familiarity)
         taken = {at: self.courses[at] for at in set(columns.tolist())}
         summary = {at: summary_of(course) for at, course in taken.items()}
         words = {at: str(course) for at, course in taken.items()}

@@ -30,7 +30,7 @@ from planner.planning.priced_answers import plan_at_price_of_errors
 from planner.planning.reading import Reading
 from planner.planning.request import Request, warn_of_strangers
 from planner.planning.retelling import measured_beside, retold
-from planner.planning.steps import Stepped, may_step, with_steps
+from planner.planning.steps import FEW, Stepped, may_step, with_steps
 from policies.answering.answering import Answering
 from policies.cost.budget import Unit, check_unit
 from policies.cost.cost_model import CostModel
@@ -91,8 +91,8 @@ class Preparer:
         chooser = self.chooser(asked, unit)
         # Under a price of errors any level may be worth most, or none.
         price = asked.price if asked.answer_price is None else None
-        if len(prompts) == 1 and asked.budget is not None and not asked.withholds and self._start is None:
-            menu, stepped = self._alone(prompts, chooser, self.chooser(asked, unit, steps=True))
+        if len(prompts) <= FEW and asked.budget is not None and not asked.withholds and self._start is None:
+            menu, stepped = self._few(prompts, chooser, self.chooser(asked, unit, steps=True))
         else:
             menu, stepped = self.menu(chooser, prompts, price), None
         warn_of_strangers(menu.familiarity)
@@ -226,8 +226,8 @@ class Preparer:
         )
 
     @on_one_thread
-    def _alone(self, prompts: Sequence[Prompt], chooser: Chooser, wider: Chooser) -> tuple[Menu, Stepped]:
-        """Return the menu of one prompt, and the same with steps between its levels."""
+    def _few(self, prompts: Sequence[Prompt], chooser: Chooser, wider: Chooser) -> tuple[Menu, Stepped]:
+        """Return the menu of few prompts, and the same with steps between their levels."""
         like = self._likeness.of_prompts(prompts, self.hidden_states)
         menu = menu_of(chooser, prompts, lambda _: like)
         return menu, with_steps(menu, wider, prompts, like)

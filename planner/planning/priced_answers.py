@@ -44,13 +44,8 @@ def plan_at_price_of_errors(
         found = solve(worth, cost, budget=asked.budget.total(n_prompts=size), seed=asked.seed)
         taken, paid = found.choice, found.price
     drawn = taken > 0
-    plans = ready.writer.write(
-        ready.prompts,
-        ready.menu,
-        np.where(drawn, taken - 1, 0).astype(np.intp),
-        price=paid,
-        levels=np.arange(ready.menu.cost.shape[1]),
-    )
+    level = np.where(drawn, taken - 1, 0).astype(np.intp)
+    plans = ready.writer.write(ready.prompts, ready.menu, level, price=paid, told_by=level)
     why = (
         f"no answer is expected to be worth its price: a wrong one costs {price.wrong:g}, none {price.none:g}"
     )

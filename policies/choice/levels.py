@@ -52,8 +52,9 @@ def spend(
 
     Parameters
     ----------
-    value, cost : ndarray of float64, shape (N, L)
-        Told value and expected cost of what each prompt takes at each level, from dear prices to cheap ones.
+    value, cost : ndarray of float64, shape (N, L + K)
+        Told value and expected cost of what each prompt takes at each level, from dear prices to cheap ones,
+        and then of K steps between its levels, which money is left over for.
     budget : float
         The most that all prompts together are expected to cost.
     prices : ndarray of float64, shape (L,)
@@ -74,7 +75,9 @@ def spend(
         raise InvalidBudgetError(_too_little(len(value), least, budget, per_prompt=per_prompt), least=least)
     if len(value) == 1:
         return _of_one(value[0], cost[0], most)
-    hull, total, worth = _hull(value, cost)
+    n_levels = min(len(prices), value.shape[1])
+    steps = np.arange(n_levels, value.shape[1])
+    hull, total, worth = _hull(value[:, :n_levels], cost[:, :n_levels])
     last = int(np.count_nonzero(total[hull] <= most)) - 1
     if last < 0:
         price = float(prices[hull[0]])
@@ -90,16 +93,18 @@ def spend(
         if at + 1 == len(hull):
             found.append(np.full(len(value), hull[at]))
             continue
-        near = np.flatnonzero(total <= total[hull[at + 1]]) if at >= 0 else np.arange(len(total))
-        some, paid = value[:, near], cost[:, near]
-        if at < 0:
-            level = paid.argmin(axis=1)
-        else:
-            level = np.full(len(value), int(np.searchsorted(near, hull[at])))
-            if len(value) > _SMALL:
-                _move(level, int(np.searchsorted(near, hull[at + 1])), some, paid, most, seed)
-        _fill(level, some, paid, most, seed)
-        found.append(near[level])
+        near = np.flatnonzero(total <= total[hull[at + 1]]) if at >= 0 else np.arange(n_levels)
+        # Small steps first may leave too little for a level: whichever brings more.
+        for columns in (near, np.append(near, steps))[: 1 + (len(steps) > 0)]:
+            some, paid = value[:, columns], cost[:, columns]
+            if at < 0:
+                level = cost[:, :n_levels].argmin(axis=1)
+            else:
+                level = np.full(len(value), int(np.searchsorted(near, hull[at])))
+                if len(value) > _SMALL:
+                    _move(level, int(np.searchsorted(near, hull[at + 1])), some, paid, most, seed)
+            _fill(level, some, paid, most, seed)
+            found.append(columns[level])
     return Levelled(max(found, key=lambda level: float(value[rows, level].sum())), price)
 
 

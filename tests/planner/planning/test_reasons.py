@@ -77,7 +77,7 @@ def reason(price: float, unit: Unit) -> str:
     one = np.ones((1, 1))
     menu = Menu(np.zeros((1, 1), dtype=np.int32), 0.5 * one, 0.5 * one, one, None, np.array([0.5]))
     level = np.zeros(1, dtype=np.intp)
-    (plan,) = writer.write([Prompt(text="x")], menu, level, price=price, levels=level)
+    (plan,) = writer.write([Prompt(text="x")], menu, level, price=price, told_by=level)
     assert plan_from_json(plan_to_json(plan)) == plan
     assert str(plan.course) in plan.reason
     return plan.reason
