@@ -153,7 +153,6 @@ def evaluate(
     apart = {OURS, STATIC, _HINDSIGHT, *uniform}
     versus = {name: item for name, item in played.items() if name not in apart}
     plans = plan_batch(planner, bed, budgets, seed=seed)
-    tell("bootstrap", 1, 1)
     belief = planner.belief(kept.prompts)
     report = Report(
         data={
@@ -206,6 +205,7 @@ def evaluate(
         learned_verifier=measure_learned_verifiers(loaded, kept, seed=seed),
         labels={} if labels is None else labels.table(bed, kept, plans, weights, seed),
     )
+    tell("bootstrap", 1, 1)
     if out is not None:
         tell("figures", 0, 1)
         _write(report, Path(out), figures)

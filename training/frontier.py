@@ -100,8 +100,10 @@ def bootstrap_weights(
     rng = np.random.default_rng(seed)
     names, member = np.unique(np.arange(n_prompts) if groups is None else groups, return_inverse=True)
     drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=n_replicates)
-    counts = np.vstack([np.ones((1, n_prompts)), drawn[:, member]])
-    return np.asarray(counts / counts.sum(axis=1, keepdims=True), dtype=np.float64)
+    weights = np.ones((1 + n_replicates, n_prompts), order="F")
+    weights[1:] = drawn[:, member]
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights
 
 
 def interval(replicates: FloatArray, *, level: float = 0.95) -> tuple[float, float]:

@@ -140,7 +140,7 @@ class OutOfFold:
         self, weigh: Callable[[NDArray[np.intp], NDArray[np.intp]], Weights], asked: NDArray[np.intp]
     ) -> Weights:
         """Weigh the prompts of other folds for the asked ones of each, and draw to equal weights."""
-        result = equal_weights(self.folds)[asked]
+        result = equal_weights(self.folds, asked)
         for fold in np.unique(self.folds[asked]):
             others = np.flatnonzero(self.folds != fold)
             ours = np.flatnonzero((self.folds[asked] == fold) & (self.share[asked] > 0))

@@ -19,9 +19,10 @@ Weights: TypeAlias = NDArray[np.float32]
 _ROUNDING: Final = 1e-11
 
 
-def equal_weights(folds: NDArray[np.integer]) -> Weights:
-    """Return equal weights over the prompts of other folds, (P, P)."""
-    apart = (folds[:, None] != folds).astype(np.float32)
+def equal_weights(folds: NDArray[np.integer], rows: NDArray[np.intp] | None = None) -> Weights:
+    """Return equal weights over the prompts of other folds, (P, P), or those of some rows, (N, P)."""
+    asked = folds if rows is None else folds[rows]
+    apart = (asked[:, None] != folds).astype(np.float32)
     apart /= apart.sum(axis=1, keepdims=True)
     return np.asarray(apart)
 

@@ -7,12 +7,15 @@ independent given the prompt's rate. What is scored is left to `training.evaluat
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
+
+# Prompts scored at a time against some thousand support points each.
+_CHUNK_ROWS: Final = 256
 
 
 class ReliabilityCurve(NamedTuple):
@@ -91,8 +94,8 @@ def rate_crps(support: FloatArray, weights: FloatArray, rate: FloatArray) -> flo
     ----------
     support : ndarray of float64, shape (S,)
         Success rates in [0, 1], ascending.
-    weights : ndarray of float64, shape (P, S)
-        Shares of the support points for each prompt.
+    weights : ndarray of float64, shape (P, S) or (1, S)
+        Shares of the support points for each prompt, or for all.
     rate : ndarray of float64, shape (P,)
         Observed rates.
 
@@ -111,14 +114,18 @@ def rate_crps(support: FloatArray, weights: FloatArray, rate: FloatArray) -> flo
     >>> rate_crps(np.array([0.0, 1.0]), np.array([[0.5, 0.5]]), np.array([0.5]))
     0.25
     """
-    observed = rate[:, None]
-    # The integrand is constant between neighbours among support points and the observed rate.
-    below = np.clip(observed - support[:-1], 0.0, np.diff(support))
-    above = np.diff(support) - below
-    cdf = np.cumsum(weights, axis=1)[:, :-1]
-    inside = (cdf**2 * below + (1.0 - cdf) ** 2 * above).sum(axis=1)
-    outside = np.maximum(support[0] - observed, 0.0) + np.maximum(observed - support[-1], 0.0)
-    return float((inside + outside[:, 0]).mean())
+    gaps, scores = np.diff(support), np.empty(len(rate))
+    for start in range(0, len(rate), _CHUNK_ROWS):
+        part = slice(start, start + _CHUNK_ROWS)
+        observed = rate[part, None]
+        # The integrand is constant between neighbours among support points and the observed rate.
+        below = np.clip(observed - support[:-1], 0.0, gaps)
+        above = gaps - below
+        cdf = np.cumsum(weights if len(weights) == 1 else weights[part], axis=1)[:, :-1]
+        inside = (cdf**2 * below + (1.0 - cdf) ** 2 * above).sum(axis=1)
+        outside = np.maximum(support[0] - observed, 0.0) + np.maximum(observed - support[-1], 0.0)
+        scores[part] = inside + outside[:, 0]
+    return float(scores.mean())
 
 
 def reliability_curve(

@@ -109,12 +109,16 @@ class PolicyBundle:
 
     def was_trained_on(self, prompt: Prompt) -> bool:
         """Return whether a prompt, or one of its group, was among the training prompts."""
-        hashes = np.array([prompt_hash(prompt.id), prompt_hash(prompt.group)], dtype=np.uint64)
-        return bool(np.isin(hashes, self.trained).any())
+        return self._has_hash(prompt_hash(prompt.id)) or self._has_hash(prompt_hash(prompt.group))
 
     def knows_family(self, name: str) -> bool:
         """Return whether any training prompt was of a family."""
-        return bool(np.isin(np.array([family_hash(name)], dtype=np.uint64), self.trained).any())
+        return self._has_hash(family_hash(name))
+
+    def _has_hash(self, asked: int) -> bool:
+        """Return whether a hash is among those of training, which are sorted."""
+        at = np.searchsorted(self.trained, np.uint64(asked))
+        return bool(at < len(self.trained) and self.trained[at] == asked)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the bundle as a folder; an existing bundle there is replaced.

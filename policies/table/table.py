@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from difficulty.arithmetic.arrays import Float32Array
 from difficulty.errors import InvalidInputError
 from policies.cost.cost_model import CostModel
 from policies.course.course import Course
+
+# Slots that are priced at a time: 2 MB for each field of their usage stay in the processor's cache.
+_PRICED: Final = 1 << 18
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -155,25 +158,34 @@ class CourseTable:
             NaN where the unit needs what was not recorded. What a reward model reads is free where the model
             declares no figure for it (`CostModel.charges_verifier`).
         """
-        charged = model.charges_verifier()
-        priced = np.full(self.samples.shape, np.nan)
-        for name in dict.fromkeys(self.slots.generator):
-            mine = np.array([slot == name for slot in self.slots.generator])
-            requests = self.requests[:, mine]
-            drawn = {
-                "samples": self.samples[:, mine],
-                "requests": requests,
-                "output_tokens": self.output_tokens[:, mine],
-                "prompt_tokens": prompt_tokens[name][:, None] * requests + self.resent_tokens[:, mine],
-                "cached_prompt_tokens": self.cached_tokens[:, mine],
-                "verifier_tokens": self.verifier_tokens[:, mine] if charged else 0 * requests,
-            }
-            usage = {field: np.asarray(values, dtype=np.float64) for field, values in drawn.items()}
-            reads = [field for field in model.reads(name) if field in usage]
-            known = ~np.isnan(np.stack([usage[field] for field in (*reads, "samples")])).any(axis=0)
-            filled = {field: np.where(known, values, 0.0) for field, values in usage.items()}
-            priced[:, mine] = np.where(known, model.price_arrays(name, **filled), np.nan)
-        return self.slots.total(priced).astype(np.float32)
+        charged, width = model.charges_verifier(), len(self.slots.generator)
+        owners = {
+            name: np.flatnonzero([slot == name for slot in self.slots.generator])
+            for name in dict.fromkeys(self.slots.generator)
+        }
+        cost = np.empty(self.value.shape, dtype=np.float32)
+        step = max(_PRICED // max(width, 1), 1)
+        for start in range(0, len(cost), step):
+            rows = slice(start, start + step)
+            priced = np.full(self.samples[rows].shape, np.nan)
+            for name, mine in owners.items():
+                requests = self.requests[rows, mine]
+                length = prompt_tokens[name][rows, None]
+                drawn = {
+                    "samples": self.samples[rows, mine],
+                    "requests": requests,
+                    "output_tokens": self.output_tokens[rows, mine],
+                    "prompt_tokens": length * requests + self.resent_tokens[rows, mine],
+                    "cached_prompt_tokens": self.cached_tokens[rows, mine],
+                    "verifier_tokens": self.verifier_tokens[rows, mine] if charged else 0 * requests,
+                }
+                usage = {field: np.asarray(values, dtype=np.float64) for field, values in drawn.items()}
+                reads = [field for field in model.reads(name) if field in usage]
+                known = ~np.isnan(np.stack([usage[field] for field in (*reads, "samples")])).any(axis=0)
+                filled = {field: np.where(known, values, 0.0) for field, values in usage.items()}
+                priced[:, mine] = np.where(known, model.price_arrays(name, **filled), np.nan)
+            cost[rows] = self.slots.total(priced)
+        return cost
 
 
 _BY_COURSE = ("value", "rounds")

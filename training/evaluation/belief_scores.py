@@ -32,7 +32,7 @@ def score_belief(belief: Belief, log: SampleLog, *, scale: Scale = UNIT) -> dict
         Of what samples are worth; scores are of shares of it.
     """
     table = {}
-    every, weights = belief.references.success(), belief.weights.astype(np.float64)
+    every, weights = belief.references.success(), belief.weights
     for index, name in enumerate(belief.references.generators):
         if name not in log.generators:
             continue
@@ -40,14 +40,14 @@ def score_belief(belief: Belief, log: SampleLog, *, scale: Scale = UNIT) -> dict
         n, c = (~np.isnan(good)).sum(axis=1), np.nansum(good, axis=1)
         success = every[:, index]
         order = np.argsort(success, kind="stable")[: int((~np.isnan(success)).sum())]  # NaN sorts last
-        known = (n > 1) & (weights[:, order].sum(axis=1) > 0)
+        known = (n > 1) & weights[:, order].any(axis=1)
         if not known.any():
             continue
         noise = np.nanvar(good[known], axis=1, ddof=1) / n[known]
         n, c, support = n[known], c[known], success[order]
-        by = weights[known][:, order]
-        by = by / by.sum(axis=1, keepdims=True)
-        flat = np.full_like(by, 1 / by.shape[1])
+        by = weights[known][:, order].astype(np.float64)
+        by /= by.sum(axis=1, keepdims=True)
+        flat = np.full((1, by.shape[1]), 1 / by.shape[1])
         p, prior = (np.clip(each @ support, 0, 1) for each in (by, flat))  # sums may pass 1 by rounding
         rate, curve = c / n, reliability_curve(p, n, c, n_bins=8)
         table[name] = {

@@ -27,6 +27,8 @@ from training.evaluation.measured import measure_courses
 # tells all that there is to know, less is better.
 _OWN: Final = 0.25
 _CERTAIN: Final = 1e-4
+# Prompts weighed at a time over some thousand training prompts each.
+_CHUNK_ROWS: Final = 4096
 _HALVES: Final[tuple[Half, Half]] = ("even", "odd")
 
 
@@ -95,7 +97,11 @@ def posterior(bed: TestBed, log: SampleLog, *, seed: int = 0) -> FloatArray:
                 half_pool(log.pool(name), "even", seed).value[:, ::2]
             )
             n[:, at], right[:, at] = (~np.isnan(half)).sum(axis=1), np.nansum(half, axis=1)
-    likelihood = right @ np.log(success).T + (n - right) @ np.log1p(-success).T
-    joint = np.log(np.maximum(bed.weights.astype(np.float64), 1e-300)) + likelihood
-    weights = np.exp(joint - joint.max(axis=1, keepdims=True))
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+    weights = np.empty(bed.weights.shape)
+    for start in range(0, len(bed), _CHUNK_ROWS):
+        rows = slice(start, start + _CHUNK_ROWS)
+        joint = right[rows] @ np.log(success).T + (n - right)[rows] @ np.log1p(-success).T
+        joint += np.log(np.maximum(bed.weights[rows].astype(np.float64), 1e-300))
+        likely = np.exp(joint - joint.max(axis=1, keepdims=True))
+        weights[rows] = likely / likely.sum(axis=1, keepdims=True)
+    return weights

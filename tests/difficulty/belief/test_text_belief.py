@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -50,6 +51,27 @@ def test_skill_is_that_of_the_mixture_that_is_used(fitted: FittedBelief) -> None
     assert_allclose(other.skill, skill_of(other.out_of_fold, success_rates(n, n_correct), folds))
     assert (other.skill != fitted.skill).all()
     assert_allclose(other.mixed(options).skill, fitted.skill)
+
+
+def test_weights_of_some_prompts_are_those_of_all_and_take_no_more_than_their_rows(
+    fitted: FittedBelief,
+) -> None:
+    assert fitted.parts is not None
+    rows = np.array([3, 77, 4])
+    assert_array_equal(fitted.parts.weights(fitted.belief.options, rows), fitted.out_of_fold[rows])
+    many = replace(
+        fitted.parts,
+        shared=np.broadcast_to(np.float32(1), (4000, 4000)),
+        rates=np.resize(fitted.parts.rates, (4000, 2)),
+        share=np.ones(4000),
+        folds=np.arange(4000) % 5,
+        familiarity=np.ones(4000),
+    )
+    tracemalloc.start()
+    many.weights(fitted.belief.options, rows)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8e6  # all of them would take 64 MB
 
 
 def test_rows_sum_to_one_and_own_folds_get_nothing(fitted: FittedBelief) -> None:

@@ -62,6 +62,14 @@ def test_rate_crps_agrees_with_numerical_integration() -> None:
     assert rate_crps(support, weights, c / n) == pytest.approx(np.mean(expected))
 
 
+def test_rate_crps_of_one_belief_about_many_prompts() -> None:
+    rng = np.random.default_rng(0)
+    support, rates, shares = np.sort(rng.random(5)), rng.random(600), rng.dirichlet(np.ones(5), size=1)
+    alone = [rate_crps(support, shares, rate) for rate in rates[:, None]]
+    assert rate_crps(support, shares, rates) == pytest.approx(np.mean(alone))
+    assert rate_crps(support, np.tile(shares, (600, 1)), rates) == pytest.approx(np.mean(alone))
+
+
 def test_rate_crps_of_a_point_is_the_absolute_error() -> None:
     assert rate_crps(np.array([0.3]), np.ones((1, 1)), np.array([0.75])) == pytest.approx(0.45)
 

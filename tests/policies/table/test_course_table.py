@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 from itertools import permutations
 
@@ -163,6 +164,21 @@ def test_resent_prompts_are_charged_for_each_wave() -> None:
     table = replay(Recorded.of(log), [one, three])
     cost = table.cost(CostModel(unit="total_tokens", generators=log.generators), prompt_lengths(log))
     assert cost[0].tolist() == pytest.approx([106.0, 306.0])
+
+
+def test_pricing_takes_little_beside_the_table_itself() -> None:
+    log = log_of(*[{"a": "xyz", "b": "xy"}] * 2)
+    recorded = Recorded.of(log)
+    few = replay(recorded, early_stopping(recorded) + cascades(recorded, ["a", "b"], {"a": 1.0, "b": 2.0}))
+    many = few.take(np.arange(1_500_000 // few.samples.shape[1]) % 2)
+    model = CostModel(unit="total_tokens", generators=log.generators)
+    lengths = prompt_lengths(log)
+    tracemalloc.start()
+    cost = many.cost(model, {name: np.resize(each, len(many.value)) for name, each in lengths.items()})
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak - cost.nbytes < 50e6  # 12 MB a field if all were priced at once
+    np.testing.assert_array_equal(cost[-2:], few.cost(model, lengths)[[len(cost) % 2, 1 - len(cost) % 2]])
 
 
 def test_prompts_that_samples_send_themselves_are_charged_to_every_course() -> None:

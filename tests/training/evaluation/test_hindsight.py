@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from numpy.testing import assert_allclose
 from tiny_bed import COURSES, PRICES, tiny_bed
 
@@ -50,7 +51,11 @@ def bed_of(log: SampleLog, *, n_correct: list[list[int]], value: list[list[float
     return replace(bed, subject=subject, weights=weights, prompts=log.prompts)
 
 
-def test_the_even_half_tells_which_training_prompts_are_alike() -> None:
+@pytest.mark.parametrize("at_a_time", [1, 4096])
+def test_the_even_half_tells_which_training_prompts_are_alike(
+    at_a_time: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.evaluation.hindsight._CHUNK_ROWS", at_a_time)
     log = log_of([([1, 0, 1, 0], [0, 1, 0, 1]), ([0, 1, 0, 1], [1, 0, 1, 0])])
     bed = bed_of(log, n_correct=[[4, 0], [0, 4]], value=[[1.0, 0.0], [0.0, 1.0]])
     success = bed.subject.references.success()
