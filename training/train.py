@@ -36,6 +36,7 @@ from training.menu.study_name import study_name
 from training.policy.belief_search import search_belief
 from training.policy.bench import Bench
 from training.policy.columns import check_recorded
+from training.policy.drawn import drawn_prompts
 from training.policy.learn import Weighed, learn
 from training.policy.learnable import check_groups, check_learnable
 from training.policy.made_bundle import made_bundle
@@ -141,6 +142,10 @@ def train(
         graded, record["labels"] = _labelled(log, labels, objective, seed)
         learned_verifier = False  # it needs verdicts
     check_learnable(graded, objective)
+    n_labelled = int((graded.values().n > 0).any(axis=1).sum())
+    graded = drawn_prompts(graded, seed=seed)
+    if len(graded) < n_labelled:
+        record["n_drawn_from"] = n_labelled
     unit = check_unit(unit or default_unit(graded))
     study_storage(storage)  # what cannot be used is refused before anything is fitted
     model = cost_model or CostModel(unit=unit, generators=log.generators)
@@ -149,8 +154,6 @@ def train(
     with open_folder(out) as folder:
         own = OwnNumbers.of(graded) if objective == "reward" else OwnNumbers()
         log = own.shares(graded)
-        known = log.values().n.sum(axis=1) > 0
-        log = log.select([prompt.id for prompt, some in zip(log.prompts, known, strict=True) if some])
         families = None if families is None else log.families(families.key)
         verifiers = LearnedVerifiers({}, {}, {}, {})
         if learned_verifier and objective == "accuracy":

@@ -144,6 +144,7 @@ class _Training(msgspec.Struct):
     n_samples: int
     seed: int
     n_trials: int = 0
+    n_drawn_from: int = 0
     log_digest: str | None = None
     about: dict[str, Any] = {}
     verdict: list[_Band] = []

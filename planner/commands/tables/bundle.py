@@ -29,7 +29,7 @@ def training_table(bundle: PolicyBundle) -> Table:
     """Return in a few lines what was trained, and on what; `bundle_table` says all."""
     training, unit = bundle.training, bundle.unit.replace("_", " ")
     rows = (
-        ("trained on", f"{training['n_prompts']:,} prompts, {training['n_samples']:,} samples"),
+        ("trained on", _trained_on(training)),
         ("generators", ", ".join(bundle.generators)),
         ("plans for", f"{bundle.objective}, cost in {unit}"),
         ("courses", f"{int(bundle.deployed.sum())} of {bundle.table.value.shape[1]} ways to spend samples"),
@@ -37,6 +37,13 @@ def training_table(bundle: PolicyBundle) -> Table:
         *_labels(training),
     )
     return facts_table(None, rows)
+
+
+def _trained_on(training: Mapping[str, Any]) -> str:
+    """Return how many prompts and samples were learned from, and of how many they were drawn."""
+    told = f"{training['n_prompts']:,} prompts, {training['n_samples']:,} samples"
+    of = training.get("n_drawn_from")
+    return f"{told} (drawn from {of:,} prompts)" if of else told
 
 
 def _text(training: Mapping[str, Any]) -> str:
@@ -67,9 +74,9 @@ def bundle_table(bundle: PolicyBundle, path: str) -> Table:
         ("table", f"{courses} on {len(bundle.references)} prompts, {deployed} in use"),
     ]
     if training:
-        drawn = f"{training['n_prompts']:,} prompts, {training['n_samples']:,} samples"
         near = training.get("n_near_duplicates")
         kept = f"; {near} near-duplicates, kept together" if near else ""
+        drawn = _trained_on(training)
         rows.append(("trained on", f"{drawn}; {training['n_trials']} trials, seed {training['seed']}{kept}"))
         skill = training.get("skill", {})
         # Below 0 it says less than the mean of all would.

@@ -52,7 +52,8 @@ def held_out(bundle: PolicyBundle, log: SampleLog) -> HeldOut:
     renamed = [row >= 0 and not trained for row, trained in zip(near, known, strict=True)]
     left = zip(log.prompts, known, renamed, strict=True)
     kept = [prompt.id for prompt, trained, other in left if not (trained or other)]
-    if not kept or bundle.training.get("log_digest") == log.digest:
+    drawn = "n_drawn_from" in bundle.training  # of a large log, so that the others were not trained on
+    if not kept or (bundle.training.get("log_digest") == log.digest and not drawn):
         raise InvalidInputError(
             f"the bundle was trained on all {len(log)} prompts of this log, which therefore cannot tell what "
             "it is worth on new ones; evaluate on other prompts, or train again without --test-fraction 0, "
