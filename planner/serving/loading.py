@@ -7,6 +7,7 @@ the slowest. Requests in flight keep the planner that they began with.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +16,6 @@ from difficulty.errors import InvalidInputError, PlannerError
 from difficulty.logger import logger_of
 from difficulty.prompt import Prompt
 from planner.backends.openai.nested import merged
-from planner.bundle.folder import MANIFEST
 from planner.bundle.restriction import restrict
 from planner.files.prompts import read_prompts
 from planner.planner import Planner
@@ -145,7 +145,7 @@ class Loading:
         self, settings: ServeSettings, routes: Mapping[str, Route], upstreams: Mapping[str, Upstream]
     ) -> None:
         self._settings, self._routes, self._upstreams = settings, routes, upstreams
-        self._versions: dict[str, float | None] = {}
+        self._versions: dict[str, tuple[tuple[str, int, int], ...] | None] = {}
         self._prices: dict[str, Prices] = {}
         self._looking: asyncio.Task[None] | None = None
 
@@ -193,17 +193,17 @@ class Loading:
         """Take new versions of bundles; requests in flight keep the old ones. Return the routes concerned.
 
         A version that cannot be loaded, or has another unit than the route's price and limits were meant in,
-        is warned of and left: the old one goes on.
+        is warned of and left: the old one goes on, and files that change are looked at again.
         """
         taken = []
         for name, one in self._settings.routes.items():
             version = _version(one)
-            if version is None or version == self._versions.get(name):
+            if one.mode == "off" or version is None or version == self._versions[name]:
                 continue
             self._versions[name] = version
             try:
                 planning = await asyncio.to_thread(planning_of, name, one, self._settings, self._upstreams)
-            except PlannerError as error:
+            except (PlannerError, OSError) as error:
                 _LOG.warning("the new bundle of route %s is not taken: %s", name, error)
                 continue
             route = self._routes[name]
@@ -227,14 +227,18 @@ class Loading:
             await self.reload()
 
 
-def _version(one: RouteSettings) -> float | None:
-    """Return when a route's bundle was written, None where there is none."""
+def _version(one: RouteSettings) -> tuple[tuple[str, int, int], ...] | None:
+    """Return what tells a route's bundle from another: names, times and sizes of its files, without a folder
+    none; None where the route has no bundle.
+    """
     if one.bundle is None:
         return None
     try:
-        return (Path(one.bundle) / MANIFEST).stat().st_mtime
+        with os.scandir(one.bundle) as entries:
+            stats = [(entry.name, entry.stat()) for entry in entries if entry.is_file()]
     except OSError:
-        return None
+        return ()
+    return tuple(sorted((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats))
 
 
 def _key_limits(settings: ServeSettings) -> dict[str, KeyLimit]:
