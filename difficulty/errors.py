@@ -144,6 +144,8 @@ class BackendError(PlannerError):
         Attempts that failed, retries included.
     prompt_tokens, output_tokens : int
         What those attempts are known to have used: it was paid for although nothing came of it.
+    retry_after : float, optional
+        Seconds after which another try may be answered, where the stack says so.
     """
 
     def __init__(
@@ -154,12 +156,14 @@ class BackendError(PlannerError):
         failed_requests: int = 1,
         prompt_tokens: int = 0,
         output_tokens: int = 0,
+        retry_after: float | None = None,
     ) -> None:
         self.reason = reason
         self.status = status
         self.failed_requests = failed_requests
         self.prompt_tokens = prompt_tokens
         self.output_tokens = output_tokens
+        self.retry_after = retry_after
         super().__init__(reason)
 
 

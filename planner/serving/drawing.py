@@ -63,6 +63,7 @@ class Drawing:
         self.usage = Usage()
         self.reasoning_tokens = 0
         self.refused: Refusal | None = None
+        self.retry_after: float | None = None
         self.drawn: dict[str, list[Completion]] = {}
 
     def reads(self, read: Read) -> None:
@@ -85,10 +86,6 @@ class Drawing:
         except BackendError as error:
             self._note(error)
             self.usage += usage_of_failure(error)
-            raise
-        except asyncio.CancelledError as error:
-            metered = Metered.of(error)
-            self.usage += Usage() if metered is None else metered.usage
             raise
         finally:
             self._n_open -= 1
@@ -116,14 +113,28 @@ class Drawing:
         return Said(content, calls)
 
     def _note(self, error: BackendError) -> None:
-        """Remember a refusal that the client can mend, in the words of the server without its address."""
+        """Remember when to ask again, and a refusal that the client can mend, in the words of the server
+        without its address.
+        """
+        self.retry_after = error.retry_after
         if error.status is not None and 400 <= error.status < 500:
             words = error.reason.partition(f"HTTP {error.status}: ")[2]
-            self.refused = Refusal(error.status, words or "the upstream refused", code="upstream_refused")
+            self.refused = Refusal(
+                error.status,
+                words or "the upstream refused",
+                code="upstream_refused",
+                retry_after=error.retry_after,
+            )
 
     async def _draw(self, request: SampleRequest) -> Sequence[Sequence[Completion]]:
         # A name of the bundle is no model: what the origin calls it stands in the generator.
         # Its thinking budget stands in the fields that the origin sends.
         generator = replace(request.generator, prompt_template=None, thinking_tokens=None)
         own = replace(request, generator=generator)
-        return await self._backends[request.generator.name].sample([own])
+        try:
+            return await self._backends[request.generator.name].sample([own])
+        except asyncio.CancelledError as error:
+            # Nobody waits for it any more: what is known of it, at least that it was sent.
+            metered = Metered.of(error)
+            self.usage += Usage(requests=1, failed_requests=1) if metered is None else metered.usage
+            raise

@@ -6,6 +6,7 @@ is read here. Which requests pass is left to `planner.serving.route`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
@@ -116,6 +117,28 @@ def renamed(body: bytes, model: str) -> bytes | None:
     return msgspec.json.encode(value | {"model": model})
 
 
+async def forwarded(origin: Origin, call: Call, body: bytes | None, seen: Seen) -> Answer:
+    """Send a call on, and note one that came to nothing: its server may have worked on it.
+
+    Raises
+    ------
+    Refusal
+        As the origin refuses.
+    """
+    failed = Usage(requests=1, failed_requests=1)
+    try:
+        answer = await origin.forward(call, body=body)
+    except Refusal as refusal:
+        seen.usage = None if refusal.unsent else failed
+        raise
+    except asyncio.CancelledError:
+        seen.usage = failed
+        raise
+    if answer.status != 200:
+        seen.usage = failed
+    return answer
+
+
 async def pay(
     origin: Origin,
     call: Call,
@@ -167,10 +190,10 @@ async def pay(
             content["stream_options"] = {**(content.get("stream_options") or {}), "include_usage": True}
         # What comes is looked into, so that it must not be packed.
         call = replace(call, headers={**call.headers, "accept-encoding": "identity"})
-        answer = await origin.forward(call, body=msgspec.json.encode(content))
+        answer = await forwarded(origin, call, msgspec.json.encode(content), seen)
 
     def told(usage: Usage | None, reasoning: int, finish: str | None) -> None:
-        seen.usage = usage
+        seen.usage = usage or seen.usage
         payment.settle(usage if answer.status == 200 else Usage())
         payment.close(None if usage is None else model.price(usage, name))
 

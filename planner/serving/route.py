@@ -27,7 +27,17 @@ from planner.serving.body import check_once, read_object
 from planner.serving.exchange import Answer, Call, json_answer
 from planner.serving.options import Options, read_options
 from planner.serving.origin import Origin
-from planner.serving.passing import COSTLY, Most, check_caps, most_choices, pay, poor, renamed, untouched
+from planner.serving.passing import (
+    COSTLY,
+    Most,
+    check_caps,
+    forwarded,
+    most_choices,
+    pay,
+    poor,
+    renamed,
+    untouched,
+)
 from planner.serving.payment import KeyPurses, Payment
 from planner.serving.plannable import NO_VOTES, Asked, Request, read_request
 from planner.serving.planning import Planning
@@ -263,13 +273,13 @@ class Route:
         seen.mode = "pass"
         body = untouched(request, self.model)
         if self.planning is None:
-            return await self.origin.forward(request.call, body=body)
+            return await forwarded(self.origin, request.call, body, seen)
         if payment is None:
 
             def seen_usage(usage: Usage | None, reasoning: int, finish: str | None) -> None:
-                seen.usage = usage
+                seen.usage = usage or seen.usage
 
-            return counted(await self.origin.forward(request.call, body=body), seen_usage)
+            return counted(await forwarded(self.origin, request.call, body, seen), seen_usage)
         check_caps(request.body)
         asked = read_request(request, votes=self.votes)
         responses = request.as_chat is not None

@@ -46,7 +46,9 @@ class Sampling:
         try:
             addresses = list(self._upstream.choose())
         except Refusal as refusal:
-            raise RetryableBackendError(refusal.message, status=refusal.status) from None
+            raise RetryableBackendError(
+                refusal.message, status=refusal.status, failed_requests=0, retry_after=refusal.retry_after
+            ) from None
         failed: RetryableBackendError | None = None
         for address in addresses:
             view = self._upstream.backend(address, self._api).sending(

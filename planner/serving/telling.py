@@ -60,15 +60,20 @@ def finish_of(chosen: Candidate, said: Said) -> str:
     return "tool_calls" if said.calls else "stop"
 
 
-def nothing(outcome: Outcome) -> Refusal:
-    """Return why there is no answer at all."""
+def nothing(outcome: Outcome, retry_after: float | None) -> Refusal:
+    """Return why there is no answer at all, and when another try may bring one, where the upstream said."""
     if outcome.stop_reason == "budget":
         return Refusal(402, "the budget does not reach for one sample", code="insufficient_budget")
     if outcome.stop_reason == "time":
         return Refusal(504, "no sample came before the deadline", code="deadline_exceeded")
     kinds = {error.kind for error in outcome.errors}
     if kinds and kinds <= {"RetryableBackendError", "ConnectionError", "TimeoutError"}:
-        return Refusal(503, "the upstream does not answer; try again later", code="upstream_unavailable")
+        return Refusal(
+            503,
+            "the upstream does not answer; try again later",
+            code="upstream_unavailable",
+            retry_after=retry_after,
+        )
     replies = [error.reason for error in outcome.errors if error.kind == "InvalidResponseError"]
     why = f": {replies[-1]}" if replies else ""
     return Refusal(502, f"the upstream gave no usable answer{why}", code="upstream_error")

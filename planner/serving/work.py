@@ -23,6 +23,7 @@ from planner.ports.ports import SampleRequest
 from planner.serving.carrying import carry, drawing_of
 from planner.serving.drawing import Said
 from planner.serving.exchange import Answer, drop
+from planner.serving.passing import forwarded
 from planner.serving.payment import Payment
 from planner.serving.plannable import Request
 from planner.serving.planning import Planning
@@ -129,7 +130,7 @@ class Work:
         # What comes is looked into, so that it must not be packed.
         call = self.request.call
         call = replace(call, headers={**call.headers, "accept-encoding": "identity"})
-        answer = await planning.sources[name].origin.forward(call, body=content)
+        answer = await forwarded(planning.sources[name].origin, call, content, seen)
         if answer.status != 200:
             payment.settle(Usage())
             if responses and answer.status in _NO_SUCH:
@@ -249,7 +250,7 @@ class Work:
         if chosen is None:
             if outcome.stop_reason == "budget" and not drawing.n_samples and payment.till is not None:
                 raise SPENT if self.refuses else WindowSpent
-            raise drawing.refused or nothing(outcome)
+            raise drawing.refused or nothing(outcome, drawing.retry_after)
         note = planning.selecting.why_not
         extension = extension_of(planned, reason, drawing.n_samples, outcome.selected_by, note) | {
             "cost": outcome.cost,

@@ -283,6 +283,7 @@ class Asking:
             failed_requests=bill.failed,
             prompt_tokens=bill.prompt_tokens,
             output_tokens=bill.output_tokens,
+            retry_after=error.retry_after,
         )
         self._server.books.add("failed", Usage(samples=self._wanted))
         return [told] * self._wanted

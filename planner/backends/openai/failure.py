@@ -60,7 +60,7 @@ class Failed(Exception):
         words = self.words if len(self.words) <= _SHORT else self.words[:_SHORT] + " …"
         times = "1 try" if tries == 1 else f"{tries} tries"
         reason = self.way.value.format(where=where, tries=times, words=words, status=self.status)
-        return kind(reason, status=self.status, failed_requests=tries)
+        return kind(reason, status=self.status, failed_requests=tries, retry_after=self.retry_after)
 
 
 def words_of(body: object) -> str:
