@@ -81,7 +81,11 @@ def command(path: Path | None, host: str, port: int, log_requests: bool, **optio
         server = server_of(service.application, client_seconds=settings.limits.client_seconds)
         shown = f"[{host}]" if ":" in host else host
         note(f"serving on http://{shown}:{listening.getsockname()[1]}/v1; stop with Ctrl-C")
-        server.run(sockets=[listening])
+        try:
+            server.run(sockets=[listening])
+        finally:
+            if service.application.failed is not None:
+                click.get_current_context().exit(2)  # the server has said why
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -1,7 +1,7 @@
 """The handler behind a socket: an ASGI application, for uvicorn or any other server of that kind.
 
 Bodies are read up to a limit, of clients that may come in; a client that goes away takes its work with it;
-the end of the application waits for nothing, and closes all. What is answered is the handler's affair.
+when the server ends, whoever still waits is told, and all is closed. What is answered is left to the handler.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, TypeAlias
 
+from difficulty.errors import PlannerError
 from planner.serving.exchange import Answer, Call
 from planner.serving.handler import Handler
 from planner.serving.refusal import Refusal
@@ -21,6 +22,8 @@ Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _MOST_HEADERS: Final = 200
+_LAST_SECONDS: Final = 2.0
+_ENDING: Final = Refusal(503, "the server is stopping; try again", code="server_stopping", retry_after=1)
 MOST_HEADER_BYTES: Final = 2**16
 """Size of all headers of a request."""
 
@@ -53,6 +56,8 @@ class Application:
     def __init__(self, handler: Handler, opened: Sequence[Opened], *, limits: Limits) -> None:
         self._handler, self._opened, self._limits = handler, tuple(opened), limits
         self._held_bytes = 0
+        self._serving = set[asyncio.Task[None]]()
+        self.failed: PlannerError | None = None  # why it could not be opened
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of the protocol."""
@@ -65,20 +70,30 @@ class Application:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                for one in self._opened:
-                    await one.start()
+                try:
+                    for one in self._opened:
+                        await one.start()
+                except PlannerError as error:
+                    self.failed = error
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    return
                 await send({"type": "lifespan.startup.complete"})
             else:
+                if self._serving:  # they were cancelled, and have only to say so
+                    await asyncio.wait(self._serving, timeout=_LAST_SECONDS)
                 for one in reversed(self._opened):
                     await one.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        size = _Size()
+        size, task = _Size(), asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
         try:
             await self._serve_one(scope, receive, send, size)
         finally:
+            self._serving.discard(task)
             self._held_bytes -= size.held
 
     async def _serve_one(self, scope: Scope, receive: Receive, send: Send, size: _Size) -> None:
@@ -97,16 +112,28 @@ class Application:
         if body is None:
             return
         call = replace(call, body=body)
-        work = asyncio.create_task(self._answer(call, send))
+        begun = False
+
+        async def begin(message: MutableMapping[str, Any]) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        work = asyncio.create_task(self._answer(call, begin))
         gone = asyncio.create_task(_gone(receive))
+        ending = False
         try:
             await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:  # the server has waited for as long as it does when it ends
+            ending = True
         finally:
             gone.cancel()
             if not work.done():
                 work.cancel()
             await asyncio.gather(work, gone, return_exceptions=True)
-        if not work.cancelled():
+        if ending and not begun:
+            await self._send(_ENDING.answer(), send)
+        elif not work.cancelled():
             work.result()
 
     async def _answer(self, call: Call, send: Send) -> None:

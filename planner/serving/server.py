@@ -18,7 +18,8 @@ from planner.serving.asgi import MOST_HEADER_BYTES, Application
 
 # Other servers close connections that are kept after a minute: clients that expect so find this one open.
 _KEPT_SECONDS: Final = 75
-_END_SECONDS: Final = 30
+# Who starts servers waits 30 seconds for their end, and kills them then.
+_END_SECONDS: Final = 25
 # Python's (700, 10, 10) looks through all that is in flight so often that, with a thousand planned requests
 # there, it takes two thirds of the CPU: 6.2 ms a request, and 2.3 ms with these (benchmarks/serving.py).
 _COLLECTS: Final = (20_000, 50, 100)

@@ -63,6 +63,18 @@ def test_an_address_that_is_taken_is_said(capsys: pytest.CaptureFixture[str]) ->
     assert "take another --port" in capsys.readouterr().err
 
 
+async def test_a_bundle_that_is_missing_at_the_start_is_said_without_a_trace(tmp_path: Path) -> None:
+    options = ["--upstream", "http://127.0.0.1:1/v1", "--price", "1", "--bundle", str(tmp_path / "none")]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "planner", "serve", *options, "--port", "0", stderr=asyncio.subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": os.fspath(Path(__file__).parents[3])},
+    )  # fmt: skip
+    _, said = await process.communicate()
+    assert process.returncode == 2
+    assert b"none is not a policy bundle" in said
+    assert b"Traceback" not in said
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

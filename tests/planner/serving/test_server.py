@@ -217,3 +217,31 @@ def test_a_process_that_only_serves_is_prepared() -> None:
         gc.set_threshold(*before)
         resource.setrlimit(resource.RLIMIT_NOFILE, files)
         logger.removeFilter(quiet)
+
+
+@pytest.mark.parametrize("more", [{}, {"planner": {"price": 1}}, {"tools": [{}]}])
+async def test_whoever_still_waits_when_the_server_ends_is_told(
+    more: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def never(asked: Asked, place: int) -> Said:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with ScriptedUpstream(never) as up, serving(up) as bed:
+        server = server_of(bed.service.application)
+        server.config.lifespan, server.config.timeout_graceful_shutdown = "off", 0.01
+        work = asyncio.create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.001)
+        body = json.dumps(chat(**more)).encode()
+        port = server.servers[0].sockets[0].getsockname()[1]
+        answer = asyncio.create_task(ask(port, head(length=len(body)) + body))
+        while not up.asked:
+            await asyncio.sleep(0.001)
+        server.should_exit = True
+        said = await answer
+        await work
+        assert bed.service.handler.in_flight == 0
+    assert status(said) == 503
+    assert b"retry-after: 1" in said and b"server_stopping" in said
+    assert not any(record.exc_info for record in caplog.records if record.name.startswith("uvicorn"))
