@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from difficulty.errors import BackendError, BudgetSpentError
@@ -18,27 +18,15 @@ from planner.drivers import Limits
 from planner.drivers.accounts import Account, Hold, Permit
 from planner.drivers.exchange import read_completions
 from planner.drivers.ledger import Ledger
-from planner.drivers.lengths import about_as_much
 from planner.drivers.limits import Price
 from planner.ports.ports import AnswerExtractor, Backend, Completion, Metered, SampleRequest
 from planner.ports.spending import usage_of_failure
+from planner.running.waiting import Waiting
 from policies.cost.usage import Usage
 
 # Samples that may be waited for, as a multiple of those of usual cost that what is left would pay.
 _HOPE: Final = 3.0
 _NOTHING: Final = Usage()
-_NEVER: Final = Permit(0, None, None, True)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Waiter:
-    """A request that waits for money; `like` is the same for those that hold about as much."""
-
-    account: Account
-    request: SampleRequest
-    n: int
-    like: tuple[str, int, int]
-    answer: asyncio.Future[Permit]
 
 
 class Purse:
@@ -64,7 +52,7 @@ class Purse:
         self._limit = limit
         self._ledger = Ledger(Limits(max_cost=limit, price=price))
         self._ledger.total_cost = spent
-        self._waiters: list[_Waiter] = []
+        self._waiting = Waiting()
         self._looks_again = False
         self._for_later = 0.0
         self._n_paid, self._paid = 0.0, 0.0
@@ -118,15 +106,15 @@ class Purse:
         return permit
 
     async def _permit(self, account: Account, request: SampleRequest, n: int) -> Permit:
-        permit = self._look(account, request, n, len(self._waiters))
+        permit = self._look(account, request, n, len(self._waiting))
         if permit is not None:
             return permit
-        like = about_as_much(request)
-        answer: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
-        self._waiters.append(_Waiter(account, request, n, like, answer))
+        waiter = self._waiting.add(account, request, n)
         try:
-            return await answer
+            return await waiter.answer
         except asyncio.CancelledError:
+            self._waiting.drop(waiter)
+            answer = waiter.answer
             if answer.done() and not answer.cancelled() and (hold := answer.result().hold) is not None:
                 self.settle(hold, _NOTHING)  # it was paid in the moment in which it was given up
             raise
@@ -192,44 +180,21 @@ class Purse:
 
     def _wake(self) -> None:
         """Have those that wait looked at again, once for all that is settled until then."""
-        if self._waiters and not self._looks_again:
+        if self._waiting and not self._looks_again:
             self._looks_again = True
-            self._waiters[0].answer.get_loop().call_soon(self._look_again)
+            asyncio.get_running_loop().call_soon(self._look_again)
 
     def _look_again(self) -> None:
         """Answer those that need not wait any more, first those that have drawn nothing.
 
-        Whoever has drawn, and could not be paid if all that is held came back, waits no longer. Where one
-        still waits, those after it that hold about as much do, too: they are not looked at.
+        Whoever has drawn, and could not be paid if all that is held came back, waits no longer.
         """
         self._looks_again, ledger = False, self._ledger
-        first: list[_Waiter] = []
-        others: list[_Waiter] = []
-        for one in self._waiters:
-            if not one.answer.done():
-                (first if one.account.reserve else others).append(one)
-        n_first = len(first)
         if self._paid > 0:
             room = self._limit - ledger.total_cost - ledger.lost_cost - ledger.set_aside
             most = math.ceil(_HOPE * max(room, 0.0) * self._n_paid / self._paid)
-            kept = max(most - n_first, 0)
-            for one in others[kept:]:
-                one.answer.set_result(_NEVER)
-            del others[kept:]
-        waiting = set[tuple[bool, tuple[str, int, int]]]()
-        self._waiters = []
-        for one in first + others:
-            is_first = one.account.reserve > 0
-            like = is_first, one.like
-            permit = None
-            if like not in waiting:
-                permit = self._look(one.account, one.request, one.n, n_first - is_first)
-            if permit is not None:
-                n_first -= is_first
-                one.answer.set_result(permit)
-            else:
-                waiting.add(like)
-                self._waiters.append(one)
+            self._waiting.keep(max(most - self._waiting.n_first, 0))
+        self._waiting.answer(self._look)
 
 
 class Pursed:

@@ -211,3 +211,29 @@ async def test_hundreds_wait_are_cancelled_and_time_out_and_nothing_is_lost(seed
     assert purse.left == pytest.approx(8000.0 - purse.spent)
     # Whoever nobody cut off was answered, and the budget was spent to where no sample fits.
     assert sum(one for one in done if isinstance(one, int)) > 250
+
+
+async def test_the_end_of_a_wait_is_told_to_those_that_came_last() -> None:
+    purse = purse_of(1060.0)
+    accounts = [purse.open() for _ in range(60)]
+    holds = [(await purse.hold(account, REQUEST, 1)).hold for account in accounts[:16]]
+    for hold in holds[2:]:
+        assert hold is not None
+        purse.settle(hold, Usage(samples=1, requests=1, output_tokens=20), lengths=[20.0])
+    purse.set_aside(680.0)
+    others = [replace(REQUEST, generator=Generator(name="other", max_output_tokens=500)), REQUEST]
+    waiting = [
+        asyncio.ensure_future(purse.hold(account, others[at % 2], 1))
+        for at, account in enumerate(accounts[16:])
+    ]
+    await asyncio.sleep(0)
+    for one in waiting[:4]:
+        one.cancel()
+    await asyncio.sleep(0)
+    assert holds[0] is not None
+    purse.settle(holds[0], Usage(samples=1, requests=1, output_tokens=20), lengths=[20.0])
+    for _ in range(3):
+        await asyncio.sleep(0)
+    # Twelve may hope, as above: the first that still wait, whatever they ask for.
+    assert [one.done() for one in waiting[4:]] == [False] * 12 + [True] * 28
+    await given_up(waiting)
