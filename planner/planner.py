@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from difficulty.arguments import check_whole
@@ -270,6 +271,7 @@ class Planner:
         prompts: Iterable[Prompt | str],
         *,
         backend: Backend,
+        plans: Sequence[AllocationPlan] | None = None,
         budget: Budget | None = None,
         price: float | None = None,
         target_accuracy: float | None = None,
@@ -294,6 +296,10 @@ class Planner:
             The P prompts.
         backend : Backend
             Draws samples; the bundle's generators say how.
+        plans : sequence of AllocationPlan, optional
+            Carried out as they are, by the ids of their prompts, in place of new ones: those of `plan`,
+            `planner.exports.group_plans.group_plans` or `read_plans`, as they were or changed. Beside them
+            goes a budget in their unit, held against actual usage, or nothing.
         budget, price, target_accuracy, max_per_prompt, one_shot, max_rounds
             As in `plan`. Budgets and caps also hold against *actual* usage: nothing is sent that would exceed
             them, what some prompts save is spent on others, and where money runs out before a prompt's first
@@ -315,8 +321,15 @@ class Planner:
         list of Outcome
             One per prompt, in order: answer or None, candidates, actual usage and cost beside the expected,
             stop reason.
+
+        Raises
+        ------
+        InvalidInputError
+            When plans are given and a prompt has none or two, their units differ, or more than a budget is
+            asked for beside them; else as `plan`.
         """
         from planner.drivers import Limits
+        from planner.running.given_plans import plans_of
         from planner.running.parts import LeastAnswer
         from planner.running.run_plans import run_plans
         from planner.running.withholding import withhold
@@ -338,6 +351,29 @@ class Planner:
                 "backend must have a method `sample`, as OpenAIBackend(base_url=...) has; "
                 f"got {type(backend).__name__}"
             )
+        carry_out = partial(
+            run_plans,
+            prompts=batch,
+            backend=backend,
+            generators=self.bundle.generators,
+            verifier=verifier,
+            learned=self.bundle.verifiers,
+            extractor=extractor,
+            driver=driver,
+            run_log=run_log,
+            seed=seed,
+            progress=progress,
+        )
+        if plans is not None:
+            if asked != Request(budget=budget, seed=seed):
+                raise InvalidInputError(
+                    "plans are carried out as they are: only a budget goes with them, which actual usage is "
+                    "held to; leave out price, targets, caps, one_shot and max_rounds, which `plan` takes"
+                )
+            given = plans_of(plans, batch, unit=None if budget is None else budget.unit)
+            unit = check_unit(given[0].unit if given else self.bundle.unit)
+            model = self._preparer.cost_model_in(unit)
+            return await carry_out(given, cost_model=model, budget=budget, limits=limits)
         reading, asked = self._preparer.read(batch, asked)
         budget, max_per_prompt = asked.budget, asked.max_per_prompt
         ready = self._preparer.batch(batch, asked)
@@ -350,11 +386,8 @@ class Planner:
         limits = limits or Limits()
         if max_per_prompt is not None:
             limits = replace(limits, max_cost_per_prompt=max_per_prompt, price=model.price)
-        outcomes = await run_plans(
+        outcomes = await carry_out(
             planned.plans,
-            batch,
-            backend=backend,
-            generators=self.bundle.generators,
             cost_model=model,
             budget=budget,
             replan=None if budget is None or asked.withholds else ready,
@@ -365,14 +398,7 @@ class Planner:
             else ready.levels(budget.total(n_prompts=len(batch)), cap=budget.max_per_prompt),
             prompt_tokens=ready.chooser.expectation.lengths.one,
             max_rounds=max_rounds,
-            verifier=verifier,
-            learned=self.bundle.verifiers,
-            extractor=extractor,
             limits=limits,
-            driver=driver,
-            run_log=run_log,
-            seed=seed,
-            progress=progress,
         )
         outcomes = reading.outcomes(outcomes)
         if not asked.withholds:

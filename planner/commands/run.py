@@ -6,7 +6,6 @@ Deciding and drawing are left to `planner.planner`.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -38,11 +37,9 @@ from planner.progress import Teller, progress_bars
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from difficulty.prompt import Prompt
     from planner.drivers import Limits, Progress
     from planner.ports.outcome import Outcome
     from planner.ports.ports import Grader, Verifier
-    from policies.plan.plan import AllocationPlan
 
 
 # Prompts after which it is said that no answer was found in any sample, and how much of one is shown.
@@ -121,10 +118,10 @@ def command(
     from planner.commands.tables.run import print_run
     from planner.commands.terminal.served import served_generators
     from planner.planner import Planner
-    from planner.running.run_plans import run_plans
+    from planner.running.given_plans import plans_of
     from planner.running.summary import summarise
     from planner.verifiers.specs import open_verifier
-    from policies.cost.cost_model import CostModel
+    from policies.plan.wire import read_plans
 
     journal = run_log or out.with_name(out.name + ".requests")
     if out.exists() and not journal.exists():
@@ -143,7 +140,7 @@ def command(
     served, spec = served_generators(planner.bundle.generators, tasks.prompts, backend, templates)
     planner = replace(planner, bundle=replace(planner.bundle, generators=served))
     if plan_file is not None:
-        plans = _plans_of(plan_file, tasks.prompts, None if limit is None else limit.unit)
+        plans = plans_of(read_plans(plan_file), tasks.prompts, unit=None if limit is None else limit.unit)
     else:
         plans = planner.plan(tasks.prompts, **asking.of(planner.bundle), seed=seed)
     opened = spec.open(without_tokens=plans[0].unit == "samples")
@@ -172,9 +169,7 @@ def command(
         if plan_file is None:
             outcomes = planner.run(tasks.prompts, **asking.of(planner.bundle), **how)
         else:
-            model = CostModel(unit=plans[0].unit, generators=served)
-            how |= {"generators": served, "cost_model": model, "learned": planner.bundle.verifiers}
-            outcomes = asyncio.run(run_plans(plans, tasks.prompts, budget=limit, **how))
+            outcomes = planner.run(tasks.prompts, plans=plans, budget=limit, **how)
     _write(out, outcomes)
     unfinished = any(outcome.stop_reason in ("failed", "time", "limit") for outcome in outcomes)
     if run_log is None and not unfinished:
@@ -185,26 +180,6 @@ def command(
     else:
         print_run(summary, out, journal if unfinished else None)
     return 0 if summary.n_answered else 1
-
-
-def _plans_of(file: Path, prompts: Sequence[Prompt], unit: str | None) -> list[AllocationPlan]:
-    """Return the plans of a file in the order of the prompts."""
-    from policies.plan.wire import read_plans
-
-    by_id: dict[str, AllocationPlan] = {}
-    for plan in read_plans(file):
-        if by_id.setdefault(plan.prompt_id, plan) is not plan:
-            raise InvalidInputError(f"{file} has two plans for {plan.prompt_id!r}; keep one of them")
-    missing = [prompt.id for prompt in prompts if prompt.id not in by_id]
-    if missing or not prompts:
-        raise InvalidInputError(
-            f"{file} has no plan for {len(missing)} of {len(prompts)} prompts"
-            + (f", such as {missing[0]!r}; plan the same prompts with `planner plan`" if missing else "")
-        )
-    plans = [by_id[prompt.id] for prompt in prompts]
-    for other in {plan.unit for plan in plans} - {unit or plans[0].unit}:
-        raise InvalidInputError(f"{file} has plans in {other}, and the budget is in {unit or plans[0].unit}")
-    return plans
 
 
 class _Told:
