@@ -184,7 +184,11 @@ def _check(n: NDArray[np.integer], correct: NDArray[np.integer], at: NDArray[np.
             f"n and n_correct must have one number per prompt, {at.shape}; got {counts.shape}, {right.shape}"
         )
     if counts.dtype.kind not in "iu" or right.dtype.kind not in "iu":
-        raise InvalidInputError(f"n and n_correct must be whole numbers, got {counts.dtype}, {right.dtype}")
+        raise InvalidInputError(
+            f"n and n_correct must be whole numbers, got {counts.dtype} and {right.dtype}: count right "
+            "rollouts (policies.groups.rollout_counts.count_rollouts), or take astype(int) of sums of "
+            "rewards of 0 and 1"
+        )
     wrong = np.flatnonzero((counts < 0) | (right < 0) | (right > counts))
     if len(wrong):
         first = int(wrong[0])

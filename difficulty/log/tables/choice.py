@@ -167,9 +167,11 @@ def choose_columns(
             if first is not None:
                 found[field] = first
                 taken.add(first)
-    for one, other in (("n", "n_correct"), ("n_correct", "n")):  # either alone means something else
-        if one in found and one not in given and other not in found:
-            taken.discard(found.pop(one))
+    for pair in (("n", "n_correct"), ("chain", "step")):
+        both = all(field in found for field in pair)
+        for field in pair:  # either alone means something else, such as a trainer's step
+            if field in found and field not in given and not both:
+                taken.discard(found.pop(field))
     ordered = {field: found[field] for field in fields if field in found}
     return ColumnChoice(
         ordered, frozenset(ordered) - given.keys(), tuple(name for name in table if name not in taken)

@@ -94,13 +94,13 @@ def _mapping(value: object) -> dict[str, object]:
 
 def _remedy(log: SampleLog) -> str:
     """Return what can be done with a log that has no verdicts."""
+    named = "--correct COLUMN names verdicts" if log.about.get("unused_columns") else ""
     if log.has_rewards:
         return "; --threshold 1 takes rewards from 1 on as right"
     if any(prompt.gold is not None for prompt in log.prompts):
-        named = ", --correct COLUMN names verdicts" if log.about.get("unused_columns") else ""
-        return f"; --grade HOW compares answers with the right ones{named}"
+        return f"; --grade HOW compares answers with the right ones{named and ', '}{named}"
     if log.has_answers:
         return "; name the right answers (--gold) and --grade, or train with --labels agreement"
     if log.has_scores:
         return "; train with --objective reward --reward score, or with --labels verifier"
-    return ""
+    return f"{named and '; '}{named}"

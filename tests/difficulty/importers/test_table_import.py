@@ -156,3 +156,13 @@ def test_a_row_that_names_no_generator_among_rows_that_do_is_refused() -> None:
     with pytest.raises(InvalidLogError, match="line 2: the row names no generator, and other rows do"):
         SampleLog.from_frame(frame)
     assert list(SampleLog.from_frame({**frame, "model": [None, None]}).generators) == ["model"]
+
+
+@pytest.mark.parametrize("alone", ["step", "chain"])
+def test_a_trainers_step_is_no_step_of_a_chain(alone: str) -> None:
+    frame = {"input": ["2 + 2?", "2 + 2?"], "output": ["4", "5"], "score": [1.0, 0.0], alone: [7, 7]}
+    log = SampleLog.from_frame(frame)
+    assert log.about["unused_columns"] == [alone]
+    assert log.counts().n.tolist() == [[2]]
+    chains = SampleLog.from_frame({**frame, "chain": [0, 0], "step": [0, 1]})
+    assert chains.chains("model") is not None

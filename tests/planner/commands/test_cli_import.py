@@ -115,6 +115,7 @@ def test_a_folder_of_tables_is_read_whole(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "remedy"),
     [
+        ("completion,accuracy_reward", "--correct COLUMN names verdicts"),
         ("pred,gold", "--grade HOW compares answers with the right ones"),
         ("pred", "name the right answers (--gold) and --grade, or train with --labels agreement"),
         ("rm_score", "train with --objective reward --reward score, or with --labels verifier"),
