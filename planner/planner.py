@@ -346,10 +346,10 @@ class Planner:
             max_rounds=max_rounds,
             seed=seed,
         )
-        if not callable(getattr(backend, "sample", None)):
+        if isinstance(backend, type) or not callable(getattr(backend, "sample", None)):
+            got = f"the class {backend.__name__}" if isinstance(backend, type) else type(backend).__name__
             raise InvalidInputError(
-                "backend must have a method `sample`, as OpenAIBackend(base_url=...) has; "
-                f"got {type(backend).__name__}"
+                f"backend must have a method `sample`, as OpenAIBackend(base_url=...) has; got {got}"
             )
         carry_out = partial(
             run_plans,

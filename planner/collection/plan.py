@@ -187,6 +187,11 @@ class CollectPlan:
     _pieces: tuple[Piece, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.generators, Mapping):
+            raise InvalidInputError(
+                "generators must map names to Generators, such as {'tiny': Generator(name='tiny')}; got "
+                f"{type(self.generators).__name__}"
+            )
         if not self.prompts or not self.generators or not self.recordings:
             raise InvalidInputError(
                 "a collection needs prompts, generators and something to record of them; got "

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from planner.drivers.accounts import TIME_IS_UP, Permit
 from planner.drivers.desk import BACKEND_ERRORS, VERIFIER_ERRORS, Desk
-from planner.drivers.exchange import failure_of, sent_singly
+from planner.drivers.exchange import failure_of, sampled, scored, sent_singly
 from planner.drivers.lengths import about_as_much
 from planner.drivers.neighbours import runs_of
 from planner.drivers.part import Part, refused
@@ -208,7 +208,7 @@ class _Driver:
             raise
         started = self._desk.clock()
         try:
-            rows = await self._backend.sample([part.request])
+            rows = await sampled(self._backend, [part.request])
         except BACKEND_ERRORS as error:
             self._desk.book_attempts([part], error, seconds=self._desk.clock() - started)
             return self._desk.book_failure(part, error)
@@ -227,7 +227,7 @@ class _Driver:
             return (recorded,)
         started = self._desk.clock()
         try:
-            rows = await self._verifiers[request.verifier].score([request])
+            rows = await scored(self._verifiers[request.verifier], [request])
         except VERIFIER_ERRORS as error:
             return (Scored(ask=ask, reply=failure_of(error)),)
         seconds = self._desk.clock() - started

@@ -1,21 +1,34 @@
 """From what a backend or verifier returned to what a flow may see, and what it cost.
 
 Every completion that was paid for is counted, also those that failed, were cancelled or were not asked for; a
-reply that breaks the protocol becomes a failure and never an answer or a score.
+reply that breaks the protocol becomes a failure and never an answer or a score. What is no reply at all is
+the mistake of whoever wrote the plug-in, and is raised.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from numbers import Integral
+from typing import Any, Final, NamedTuple, get_args
 
-from difficulty.errors import BudgetSpentError
+from difficulty.errors import BudgetSpentError, InvalidInputError
 from planner.ports.outcome import OutcomeError
-from planner.ports.ports import Backend, Completion, Scores
+from planner.ports.ports import (
+    Backend,
+    Completion,
+    FinishReason,
+    SampleRequest,
+    ScoreRequest,
+    Scores,
+    Verifier,
+)
 from planner.ports.spending import usage_of_completion
 from planner.strategies.flow import Failure
 from policies.cost.usage import Usage
+
+_FINISHES: Final[tuple[str, ...]] = get_args(FinishReason)
 
 
 class Singly(NamedTuple):
@@ -55,6 +68,53 @@ class Marks(NamedTuple):
     reply: tuple[float, ...] | Failure
     usage: Usage
     generator: str = ""
+
+
+async def sampled(backend: Backend, requests: Sequence[SampleRequest]) -> Sequence[Sequence[Completion]]:
+    """Ask a backend, and return what is a reply.
+
+    Raises
+    ------
+    InvalidInputError
+        When it returned something else, so that no run with this backend can go well.
+    """
+    name = f"{type(backend).__name__}.sample"
+    rows = await _rows(backend.sample(requests), name, "Completion")
+    for row in rows:
+        for one in row:
+            if not isinstance(one, Completion):
+                raise InvalidInputError(
+                    f"{name} must return a Completion for each sample, got {type(one).__name__} "
+                    "(Completion(text=..., prompt_tokens=..., output_tokens=..., finish_reason='stop'))"
+                )
+            if one.finish_reason not in _FINISHES:
+                raise InvalidInputError(
+                    f"{name}: finish_reason must be one of {', '.join(_FINISHES)}; got {one.finish_reason!r}"
+                )
+            counts: tuple[object, ...] = (one.prompt_tokens, one.output_tokens)
+            if not all(isinstance(count, Integral) for count in counts):
+                raise InvalidInputError(
+                    f"{name} must count tokens in whole numbers, got {one.prompt_tokens!r} of the prompt and "
+                    f"{one.output_tokens!r} of the output; 0 where nobody counts, with budgets in samples"
+                )
+    return rows
+
+
+async def scored(verifier: Verifier, requests: Sequence[ScoreRequest]) -> Sequence[Sequence[float]]:
+    """Ask a verifier, and return what is a reply; raises as `sampled`."""
+    return await _rows(verifier.score(requests), f"{type(verifier).__name__}.score", "float")
+
+
+async def _rows(reply: Any, name: str, what: str) -> Sequence[Sequence[Any]]:
+    if not inspect.isawaitable(reply):
+        raise InvalidInputError(f"{name} must be asynchronous: write `async def`")
+    rows = await reply
+    if not (hasattr(rows, "__len__") and all(hasattr(row, "__len__") for row in rows)):
+        raise InvalidInputError(
+            f"{name} must return a list for each request, one {what} for each sample asked for; got "
+            f"{type(rows).__name__}"
+        )
+    return rows  # type: ignore[no-any-return]  # its elements are checked by whoever knows what they are
 
 
 def read_completions(completions: Sequence[Completion], *, n: int, seconds: float = 0.0) -> Draws:

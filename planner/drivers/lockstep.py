@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from difficulty.errors import BackendError
 from planner.drivers.desk import BACKEND_ERRORS, VERIFIER_ERRORS, Desk
-from planner.drivers.exchange import failure_of, sent_singly
+from planner.drivers.exchange import failure_of, sampled, scored, sent_singly
 from planner.drivers.neighbours import runs_of
 from planner.drivers.part import Part, refused
 from planner.drivers.session import Session, delivered
@@ -124,7 +124,7 @@ async def _sample(
         call = calls.popleft()
         started = desk.clock()
         try:
-            rows = await backend.sample([part.request for part in call])
+            rows = await sampled(backend, [part.request for part in call])
         except BACKEND_ERRORS as error:
             n_failed += 1
             failed = error.failed_requests if isinstance(error, BackendError) else 1
@@ -167,7 +167,7 @@ async def _score(
             call = calls.popleft()
             started = desk.clock()
             try:
-                rows = await verifiers[name].score([request for _, _, request in call])
+                rows = await scored(verifiers[name], [request for _, _, request in call])
             except VERIFIER_ERRORS as error:
                 if len(call) > 1:
                     calls.extend([entry] for entry in call)
