@@ -41,7 +41,7 @@ from policies.plan.objective import Objective
 from policies.plan.plan import AllocationPlan
 
 if TYPE_CHECKING:  # running loads the drivers; planning does not need them
-    from difficulty.features.hidden_states import HiddenStates
+    from difficulty.features.own_features import PromptReader
     from planner.drivers import Limits
     from planner.drivers.session import DriverName, OnProgress
     from planner.ports.outcome import Outcome
@@ -63,8 +63,9 @@ class Planner:
         Prices in place of those in the log's header; its unit is replaced by the one that is planned in.
     decode : DecodeModel, optional
         Predicts seconds; needed for budgets in ``seconds``.
-    hidden_states : HiddenStates, optional
-        Reads prompts with the language model that the bundle was trained with; needed for such bundles only.
+    hidden_states : PromptReader, optional
+        Reads prompts as the bundle was trained with: `HiddenStates` of the same model, or the same
+        `OwnFeatures`; needed for such bundles only.
 
     Examples
     --------
@@ -77,7 +78,7 @@ class Planner:
     bundle: PolicyBundle
     cost_model: CostModel | None = None
     decode: DecodeModel | None = None
-    hidden_states: HiddenStates | None = None
+    hidden_states: PromptReader | None = None
     _preparer: Preparer = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -97,7 +98,7 @@ class Planner:
         generators: Mapping[str, Generator] | None = None,
         cost_model: CostModel | None = None,
         decode: DecodeModel | None = None,
-        hidden_states: HiddenStates | None = None,
+        hidden_states: PromptReader | None = None,
     ) -> Planner:
         """Load the bundle that training left, or that of a planner without a log.
 

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from difficulty.arguments import check_whole
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.errors import InvalidInputError
-from difficulty.features.hidden_states import HiddenStates
+from difficulty.features.own_features import PromptReader
 from difficulty.log.arguments import check_log
 from difficulty.log.sample_log import SampleLog
 from planner.bundle.folder import check_results_folder
@@ -67,7 +67,7 @@ def evaluate(
     n_bootstrap: int = 2000,
     seed: int = 0,
     cost_model: CostModel | None = None,
-    hidden_states: HiddenStates | None = None,
+    hidden_states: PromptReader | None = None,
     figures: FigureStyle = _PNG,
     progress: Progress | None = None,
 ) -> Report:
@@ -87,7 +87,7 @@ def evaluate(
         Seed of bootstrap, orders of samples, placebo and random allocation.
     cost_model : CostModel, optional
         Prices beyond those in the log's header; its unit is replaced by the bundle's.
-    hidden_states : HiddenStates, optional
+    hidden_states : PromptReader, optional
         The one that the bundle was trained with; needed for such bundles only.
     figures : FigureStyle
         Types of file beside PNG, and the width; by default PNG as wide as a page.

@@ -15,7 +15,7 @@ import numpy as np
 from difficulty.arguments import check_whole
 from difficulty.arithmetic.threads import on_one_thread
 from difficulty.errors import InvalidInputError
-from difficulty.features.hidden_states import HiddenStates
+from difficulty.features.own_features import PromptReader
 from difficulty.log.arguments import check_log
 from difficulty.log.label_signals import Labels
 from difficulty.log.sample_log import SampleLog
@@ -61,7 +61,7 @@ def train(
     objective: Objective = "accuracy",
     unit: str | None = None,
     storage: str | os.PathLike[str] | None = None,
-    hidden_states: HiddenStates | None = None,
+    hidden_states: PromptReader | None = None,
     cost_model: CostModel | None = None,
     learned_verifier: bool = True,
     reward: str = "reward",
@@ -94,9 +94,9 @@ def train(
         of every generator records them, else ``samples``.
     storage : str or path, optional
         Journal file or Optuna RDB URL: resumable, and shared by several workers.
-    hidden_states : HiddenStates, optional
-        Adds hidden states of a causal language model to the features of training. Planning then needs them
-        too.
+    hidden_states : PromptReader, optional
+        Adds hidden states of a causal language model (`HiddenStates`), or features of your own
+        (`OwnFeatures`), to those of training. Planning then needs them too.
     cost_model : CostModel, optional
         Prices beyond those in the log's header (energy, verifier sizes); its unit is replaced by `unit`.
     learned_verifier : bool

@@ -22,7 +22,7 @@ from planner.bundle.policy_bundle import PolicyBundle
 from planner.planning.menu import Likeness
 
 if TYPE_CHECKING:
-    from difficulty.features.hidden_states import HiddenStates
+    from difficulty.features.own_features import PromptReader
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -58,7 +58,7 @@ class Likenesses:
         """Leave the text that was read last where it is: a prompt must not travel with a pickled planner."""
         return type(self).of, (self.bundle,)
 
-    def of_prompts(self, prompts: Sequence[Prompt], hidden_states: HiddenStates | None) -> Likeness:
+    def of_prompts(self, prompts: Sequence[Prompt], hidden_states: PromptReader | None) -> Likeness:
         """Return what is believed of N prompts."""
         belief, read = self._belief, self.read(prompts, hidden_states)
         if belief is None or read is None:
@@ -71,7 +71,7 @@ class Likenesses:
         ease = np.searchsorted(self.ranked, read.mean(self.success)[:, 0]) / len(self.ranked)
         return Likeness(read, None if sharp is None else DenseWeights(sharp), read.familiarity, ease)
 
-    def read(self, prompts: Sequence[Prompt], hidden_states: HiddenStates | None) -> TextReading | None:
+    def read(self, prompts: Sequence[Prompt], hidden_states: PromptReader | None) -> TextReading | None:
         """Return what N prompts are like by their text; None where plans have no use for it."""
         if self._belief is None or not self.bundle.policy.reads_text:
             return None
@@ -85,7 +85,7 @@ class Likenesses:
                 self._last[one] = read
         return read
 
-    def belief(self, prompts: Sequence[Prompt], hidden_states: HiddenStates | None) -> Belief:
+    def belief(self, prompts: Sequence[Prompt], hidden_states: PromptReader | None) -> Belief:
         """Return weights over the T reference prompts; alike where text says nothing."""
         references = self.bundle.references
         if self._belief is None:
@@ -98,13 +98,13 @@ class Likenesses:
     def _belief(self) -> TextBelief | None:
         return None if self.bundle.features is None else self.bundle.belief
 
-    def _features(self, prompts: Sequence[Prompt], hidden_states: HiddenStates | None) -> NDArray[np.float32]:
+    def _features(self, prompts: Sequence[Prompt], hidden_states: PromptReader | None) -> NDArray[np.float32]:
         features = self.bundle.features
         assert features is not None
         if hidden_states is None and features.needs_hidden_states:
             raise InvalidInputError(
-                "this bundle chooses by hidden states of a language model; load it in Python with "
-                "Planner.load(folder, hidden_states=...), or train one without them"
+                "this bundle chooses by hidden states of a language model, or by features of your own; load "
+                "it in Python with Planner.load(folder, hidden_states=...), or train one without them"
             )
         hidden = None if hidden_states is None else hidden_states.transform(prompts)
         return features.transform(prompts, hidden)

@@ -41,7 +41,7 @@ from policies.plan.plan import AllocationPlan
 from policies.table.table import CourseTable
 
 if TYPE_CHECKING:
-    from difficulty.features.hidden_states import HiddenStates
+    from difficulty.features.own_features import PromptReader
 
 # Courses that plans were cut to, whose expectations are kept.
 _KEPT: Final = 256
@@ -61,7 +61,7 @@ class Preparer:
     bundle: PolicyBundle
     cost_model: CostModel | None = None
     decode: DecodeModel | None = None
-    hidden_states: HiddenStates | None = None
+    hidden_states: PromptReader | None = None
     _start: ColdStart | None = field(init=False, repr=False)
     _likeness: Likenesses = field(init=False, repr=False)
     _choosers: dict[tuple[Unit, bool], Chooser] = field(init=False, repr=False, default_factory=dict)

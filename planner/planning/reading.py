@@ -27,7 +27,7 @@ from policies.cost.usage import Usage
 from policies.plan.plan import AllocationPlan
 
 if TYPE_CHECKING:
-    from difficulty.features.hidden_states import HiddenStates
+    from difficulty.features.own_features import PromptReader
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -46,7 +46,7 @@ class Reading:
     cost: FloatArray
 
     @classmethod
-    def of(cls, prompts: Sequence[Prompt], reader: HiddenStates | None, model: CostModel | None) -> Self:
+    def of(cls, prompts: Sequence[Prompt], reader: PromptReader | None, model: CostModel | None) -> Self:
         """Price the reading of prompts; nothing without a reader.
 
         Raises

@@ -54,8 +54,9 @@ def planning_of(
     features, known = planner.bundle.features, planner.bundle.generators
     if features is not None and features.needs_hidden_states:
         raise InvalidInputError(
-            f"route {name!r}: the bundle {one.bundle} chooses by hidden states of a language model, which no "
-            "server reads here; train one without hidden_states, or plan in Python"
+            f"route {name!r}: the bundle {one.bundle} chooses by hidden states of a language model, or by "
+            "features of your own, which no server reads here; train one without hidden_states, or "
+            "plan in Python"
         )
     unknown = sorted(set(one.generators) - set(known))
     if unknown:

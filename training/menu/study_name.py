@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from difficulty.features.hidden_states import HiddenStates
+from difficulty.features.own_features import PromptReader
 from difficulty.log.sample_log import SampleLog
 from policies.cost.cost_model import CostModel
 from training.menu.learned_verifiers import LearnedVerifiers
@@ -22,7 +22,7 @@ def study_name(
     seed: int,
     verifiers: LearnedVerifiers,
     cost_model: CostModel | None = None,
-    hidden_states: HiddenStates | None = None,
+    hidden_states: PromptReader | None = None,
 ) -> str:
     """Return the name that the studies of a training run share, behind what each is for.
 

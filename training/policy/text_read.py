@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from difficulty.arithmetic.arrays import FloatArray
 from difficulty.belief.text_belief_fit import FittedBelief, fit_text_belief
-from difficulty.features.hidden_states import HiddenStates
+from difficulty.features.own_features import PromptReader
 from difficulty.features.prompt_features import PromptFeatures
 from difficulty.features.text.embedding import TextEmbedding
 from difficulty.log.families import Families
@@ -67,7 +67,7 @@ class TextRead(NamedTuple):
 def read_text(
     log: SampleLog,
     folds: NDArray[np.intp],
-    hidden_states: HiddenStates | None,
+    hidden_states: PromptReader | None,
     families: Families | None,
     *,
     graded: bool,
@@ -82,7 +82,7 @@ def read_text(
         The P training prompts.
     folds : ndarray of intp, shape (P,)
         Near-duplicates share one.
-    hidden_states : HiddenStates, optional
+    hidden_states : PromptReader, optional
         Adds to the features.
     families : Families, optional
         Of the prompts, where the log names them.
