@@ -33,6 +33,7 @@ _MOVES: dict[str, Callable[[FloatArray, np.random.Generator], FloatArray] | None
     "still": None,
     "walk of .1": lambda p, rng: (p + 0.1 * rng.standard_normal(len(p))).clip(0, 1),
     "a tenth learned": lambda p, rng: p + 0.1 * (1 - p),
+    "odds times 1.3": lambda p, rng: 1.3 * p / (1 + 0.3 * p),
     "10 % up or down": lambda p, rng: (p * rng.choice([0.9, 1.1], len(p))).clip(0, 1),
 }
 

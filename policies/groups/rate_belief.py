@@ -39,6 +39,9 @@ class Drift:
         Standard deviation of the move, in rates; at least 0.
     learning : float
         Mean share of the failures that turn into successes, in (-1, 1); below 0 where a policy forgets.
+    log_odds : float
+        Mean rise of the log-odds of a success, in [-5, 5]: of .05, .5 and .95, a rise of .4 makes .07, .6 and
+        .97. After the share above.
 
     Raises
     ------
@@ -48,22 +51,34 @@ class Drift:
 
     spread: float = 0.0
     learning: float = 0.0
+    log_odds: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (0 <= self.spread <= 1 and -1 < self.learning < 1):
+        if not (0 <= self.spread <= 1 and -1 < self.learning < 1 and abs(self.log_odds) <= 5):
             raise InvalidInputError(
-                f"a drift has a spread in [0, 1] and learning in (-1, 1), got {self.spread!r} and "
-                f"{self.learning!r}"
+                "a drift has a spread in [0, 1], learning in (-1, 1) and log_odds in [-5, 5], got "
+                f"{self.spread!r}, {self.learning!r} and {self.log_odds!r}"
             )
 
     def __str__(self) -> str:
-        return f"rates move by {self.spread:g}, {self.learning:+g} of the failures learned"
+        return (
+            f"rates move by {self.spread:g}, {self.learning:+g} of the failures learned, log-odds "
+            f"{self.log_odds:+g}"
+        )
 
 
-_TRIED: Final = tuple(
-    Drift(spread=spread, learning=learning)
-    for spread in (0.0, 0.03, 0.06, 0.1, 0.15, 0.25)
-    for learning in ((0.0,) if spread == 0 else (-0.05, 0.0, 0.05, 0.1, 0.2))
+_TRIED: Final = (
+    Drift(),
+    *(
+        Drift(spread=spread, learning=learning)
+        for spread in (0.03, 0.06, 0.1, 0.15, 0.25)
+        for learning in (-0.05, 0.0, 0.05, 0.1, 0.2)
+    ),
+    *(
+        Drift(spread=spread, log_odds=log_odds)
+        for spread in (0.03, 0.06, 0.1, 0.15)
+        for log_odds in (-0.4, -0.2, 0.2, 0.4)
+    ),
 )
 
 
@@ -237,6 +252,7 @@ def _kernel(drift: Drift) -> FloatArray:
         return np.eye(_N_RATES)
     learned = drift.learning
     to = RATES + learned * (1 - RATES) if learned >= 0 else RATES * (1 + learned)
+    to = to * np.exp(drift.log_odds) / (1 + to * np.expm1(drift.log_odds))
     # A move is cut at 0 and 1: what would leave stays at the end.
     edges = np.concatenate([[-np.inf], (RATES[1:] + RATES[:-1]) / 2, [np.inf]])
     return np.asarray(np.diff(ndtr((edges[None] - to[:, None]) / drift.spread), axis=1))

@@ -153,3 +153,18 @@ def test_epochs_cost_what_they_are_expected_to(n_batches: int) -> None:
                 same_epoch=number > 0,
             )
     assert sum(came) / sum(told) == pytest.approx(1.0, abs=0.04)
+
+
+@pytest.mark.parametrize("rise", [0.35, -0.25])
+def test_what_is_told_of_groups_follows_odds_that_move(rise: float) -> None:
+    rng = np.random.default_rng(0)
+    base = rng.normal(-1, 2, 1500)
+    groups, ratios = GroupPlanner.start(len(base), floor=4, cap=16), []
+    for epoch in range(9):
+        rates = 1 / (1 + np.exp(-(base + rise * epoch)))
+        plan = groups.plan(2.0 * len(base), seed=epoch)
+        came = (1 - rates**plan.n - (1 - rates) ** plan.n)[plan.n > 0].sum()
+        ratios.append(plan.value.sum() / came)
+        groups = groups.after(plan.n, rng.binomial(plan.n, rates))
+    assert np.mean(ratios[5:]) == pytest.approx(1, abs=0.06)
+    assert groups.belief.drift_.log_odds * rise > 0
