@@ -107,12 +107,15 @@ class ReplayBackend:
     def __init__(
         self, log: SampleLog, *, seed: int = 0, texts: bool | None = None, without_tokens: bool = False
     ) -> None:
+        pools = [log.pool(name) for name in log.generators]
         if not log.has_tokens and not without_tokens:
+            n = sum(int(pool.n.sum()) for pool in pools)
+            n_counted = sum(int((pool.output_tokens >= 0).sum()) for pool in pools)
             raise UnknownUnitError(
-                "the log does not record the output tokens of every sample, so that only a budget in samples "
-                "can be kept on it: give one (in Python with without_tokens=True)"
+                f"{n - n_counted:,} of {n:,} samples of the log have no output tokens, so that only a budget "
+                "in samples can be kept on it: give one (in Python with without_tokens=True), or a log "
+                "without these samples"
             )
-        pools = map(log.pool, log.generators)
         if not any((pool.n > 0)[~pool.counts_only].any() for pool in pools):
             raise InvalidInputError(
                 "the log holds no single samples, only counts of them, so that nothing can be drawn from it; "

@@ -89,13 +89,14 @@ def read_tasks(
         prompts, unused = read_prompts(source, form=form)
         return TaskSource(prompts[:size], None, Path(source).name, unused)
     fields = list(dict.fromkeys(field for _, record in records for field in record))
-    ids = [*_IDS, *filter(None, [choose_columns(fields).columns.get("prompt_id")])]
+    chosen = choose_columns(fields).columns
+    ids, key = [*_IDS, *filter(None, [chosen.get("prompt_id")])], chosen.get("gold")
     stem = Path(source).name.split(".", 1)[0]
     asked = [
-        TableRecord(number, _asked(record, f"{source}, line {number}", ids, f"{stem}-{place}"))
+        TableRecord(number, _asked(record, f"{source}, line {number}", ids, key, f"{stem}-{place}"))
         for place, (number, record) in enumerate(records[:size])
     ]
-    left = set(fields) - {*_QUESTIONS, *_ANSWERS, *ids, "group"}
+    left = set(fields) - {*_QUESTIONS, *_ANSWERS, *ids, key, "group"}
     return TaskSource(prompts_of(asked, source), None, Path(source).name, tuple(sorted(left)))
 
 
@@ -183,13 +184,19 @@ def _benchmark_records(path: Path) -> list[TableRecord] | None:
     return [TableRecord(number, json_object(line, str(path), number)) for number, line in prompt_lines(path)]
 
 
-def _asked(record: Mapping[str, Any], where: str, ids: Sequence[str], default_id: str) -> dict[str, Any]:
-    """Return the fields of a prompt for a record of a question."""
+def _asked(
+    record: Mapping[str, Any], where: str, ids: Sequence[str], key: str | None, default_id: str
+) -> dict[str, Any]:
+    """Return the fields of a prompt for a record of a question; `key` names the right answer elsewhere than a
+    benchmark does, and says nothing but it.
+    """
     question = next((record[name] for name in _QUESTIONS if isinstance(record.get(name), str)), None)
     if question is None:
         raise InvalidPromptError(f"{where}: there is no text under {' or '.join(_QUESTIONS)}")
     try:
         gold = _gold(record)
+        if gold is None and key is not None and key not in _ANSWERS and record.get(key) is not None:
+            gold = _answer(record[key], key).strip() or None
     except InvalidPromptError as error:
         raise InvalidPromptError(f"{where}: {error}") from error
     given = next((record[name] for name in ids if record.get(name) is not None), default_id)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import click
 
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from difficulty.prompt import Prompt
     from policies.plan.plan import AllocationPlan
 
-OutFormat: TypeAlias = Literal["plans", "openai-batch", "rollouts"]
+OutFormat: TypeAlias = Literal["plans", "table", "openai-batch", "rollouts"]
+_TABLES: Final = (".csv", ".tsv", ".parquet", ".xlsx")
 
 
 @click.command("plan", short_help="Plan compute for prompts, before a token is spent.")
@@ -47,10 +48,11 @@ OutFormat: TypeAlias = Literal["plans", "openai-batch", "rollouts"]
 @click.option("--out", type=FILE_TO_WRITE, help="File of the plans, JSON Lines; standard output by default.")
 @click.option(
     "--out-format",
-    type=click.Choice(["plans", "openai-batch", "rollouts"]),
+    type=click.Choice(["plans", "table", "openai-batch", "rollouts"]),
     default="plans",
-    help="What --out holds: plans; requests for OpenAI's batch interface; or a table (.parquet, .jsonl) of "
-    "prompts with a column rollout.n for trainers. The last two plan one-shot.",
+    help="What --out holds: plans, which `planner run --plans` carries out; a table of them (.csv, .parquet) "
+    "for other tools; requests for OpenAI's batch interface; or a table (.parquet, .jsonl) of prompts with a "
+    "column rollout.n for trainers. The last two plan one-shot.",
 )
 @click.option(
     "--model",
@@ -96,6 +98,11 @@ def command(
         raise click.UsageError(f"--out-format {out_format} goes with --out")
     if models and out_format != "openai-batch":
         raise click.UsageError("--model goes with --out-format openai-batch")
+    if out is not None and out_format == "plans" and out.suffix in _TABLES:
+        raise click.UsageError(
+            f"plans are JSON Lines: name the file plans.jsonl; a table {out.name} for other tools is written "
+            "with --out-format table (.csv, .parquet)"
+        )
     keep_apart([out] if out else [], [bundle, prompts])
     from planner.collection.tasks import read_tasks
     from planner.planner import Planner
@@ -106,8 +113,14 @@ def command(
     found = read_tasks(str(prompts), form=form)  # the files that run and collect read, with the same ids
     if found.unused_fields:
         note(f"fields of {prompts} that planning does not use: {', '.join(found.unused_fields)}")
+    texts = [prompt.content for prompt in found.prompts if prompt.content is not None]
+    if len(set(texts)) < len(texts):
+        note(
+            f"{len(texts) - len(set(texts)):,} of {len(texts):,} prompts repeat the text of another one, and "
+            "get plans of their own"
+        )
     if floor is None and cap is None:
-        asked["one_shot"] |= out_format != "plans"
+        asked["one_shot"] |= out_format not in ("plans", "table")
         plans = planner.plan(found.prompts, **asked, seed=seed)
     else:
         from planner.exports.group_plans import group_plans
@@ -125,7 +138,7 @@ def command(
     if out is None and not seen:
         say_json(b"".join(plan_to_json(plan) + b"\n" for plan in plans))
     elif out is not None:
-        if out_format != "plans":
+        if out_format not in ("plans", "table"):
             plans = [plan for plan in plans if plan.draws]
         planned = {plan.prompt_id for plan in plans}
         asked_of = [prompt for prompt in found.prompts if prompt.id in planned]
@@ -144,7 +157,9 @@ def command(
         plan_table(plans, title=f"Plans for {amount(len(plans), 'prompts')}, {words}", width=console.width)
     )
     if out is not None:
-        what = {"plans": "Plans", "openai-batch": "Batch", "rollouts": "Rollouts"}[out_format]
+        what = {"plans": "Plans", "table": "Table", "openai-batch": "Batch", "rollouts": "Rollouts"}[
+            out_format
+        ]
         console.print(f"{what}: {', '.join(map(str, files))}", soft_wrap=True)
     elif seen:
         console.print("The plans themselves go to a file with --out plans.jsonl, or into a pipe.")
@@ -158,6 +173,11 @@ def _write(
     generators: Mapping[str, Generator],
 ) -> list[Path]:
     """Write plans in one of the forms, and return the files."""
+    if form == "table":
+        from planner.exports.frames import write_plans_table
+
+        write_plans_table(out, plans, prompts)
+        return [out]
     if form == "openai-batch":
         from planner.exports.openai_batch import write_openai_batch
 

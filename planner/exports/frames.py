@@ -6,6 +6,7 @@ trainers do with the frame of rollouts is left to them.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -46,6 +47,35 @@ def plans_frame(
     MissingDependencyError
         When the package is not installed.
     """
+    return _frame(_plan_rows(plans, prompts), kind)
+
+
+def write_plans_table(path: Path, plans: Sequence[AllocationPlan], prompts: Sequence[Prompt]) -> None:
+    """Write `plans_frame` as CSV or Parquet, by the name of the file.
+
+    Raises
+    ------
+    InvalidInputError
+        As `plans_frame`, and when the name ends otherwise.
+    MissingDependencyError
+        For Parquet, when pyarrow is not installed.
+    """
+    if path.suffix == ".parquet":
+        table = plans_frame(plans, prompts=prompts, kind="arrow")
+        with written_whole(path) as part:
+            require("pyarrow.parquet", extra="parquet").write_table(table, part)
+    elif path.suffix == ".csv":
+        rows = _plan_rows(plans, prompts)
+        with written_whole(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)))
+            writer.writeheader()
+            writer.writerows(rows)
+    else:
+        raise InvalidInputError(f"tables of plans are written as .csv or .parquet; got {path.name}")
+
+
+def _plan_rows(plans: Sequence[AllocationPlan], prompts: Sequence[Prompt] | None) -> list[dict[str, Any]]:
+    """Return the rows of `plans_frame`."""
     rows = [
         {
             "prompt_id": plan.prompt_id,
@@ -64,7 +94,7 @@ def plans_frame(
         }
         for plan in plans
     ]
-    return _frame(_with_texts(rows, prompts), kind)
+    return _with_texts(rows, prompts)
 
 
 def outcomes_frame(

@@ -84,5 +84,7 @@ class Allocation:
 
     def __str__(self) -> str:
         size = f"N={self.n}" if self.depth == 1 else f"N={self.width}x{self.depth}"
-        extra = "".join(f" {key}={value}" for key, value in self.parameters.items())
+        # Delimiters are written out: a line stays a line.
+        words = {key: str(value).replace("\n", "\\n") for key, value in self.parameters.items()}
+        extra = "".join(f" {key}={value}" for key, value in words.items())
         return f"{self.generator} {self.strategy} {size}{extra}"

@@ -154,6 +154,10 @@ async def test_unknown_prompt_generator_and_prefix_are_refused() -> None:
 def test_missing_tokens_are_never_a_guess() -> None:
     with pytest.raises(UnknownUnitError, match="without_tokens"):
         ReplayBackend(make_log(tokens=False))
+    samples = [{"answer": "1", "correct": True, "output_tokens": tokens} for tokens in (4, None, 6)]
+    record = {"prompt_id": "p", "generator": "tiny", "samples": samples}
+    with pytest.raises(UnknownUnitError, match=r"^1 of 3 samples of the log have no output tokens"):
+        ReplayBackend(SampleLog.from_records([record], {"tiny": TINY}))
     ReplayBackend(make_log(tokens=False), without_tokens=True)
 
 

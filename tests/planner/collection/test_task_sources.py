@@ -47,6 +47,19 @@ def test_gsm8k_and_math_give_questions_and_final_answers(tmp_path: Path) -> None
     assert len(read_tasks(math, size=1).prompts) == 1
 
 
+def test_right_answers_of_questions_stand_under_any_usual_name(tmp_path: Path) -> None:
+    table = tmp_path / "q.csv"
+    table.write_text("question,expected,level\nHow many?,7 of them,3\nAnd now?,,4\n")
+    tasks = read_tasks(str(table))
+    assert [prompt.gold for prompt in tasks.prompts] == ["7 of them", None]
+    assert tasks.unused_fields == ("level",)
+    named = write(tmp_path / "n.jsonl", {"question": "x?", "target": 12, "answer": "so #### 3"})
+    assert [prompt.gold for prompt in read_tasks(named).prompts] == ["3"]
+    listed = write(tmp_path / "l.jsonl", {"question": "x?", "gold": {"value": 3}})
+    with pytest.raises(InvalidPromptError, match="line 1: gold must be a text or a number"):
+        read_tasks(listed)
+
+
 def test_a_solution_without_a_final_answer_is_an_error_with_its_line(tmp_path: Path) -> None:
     path = write(
         tmp_path / "m.jsonl", {"problem": "x?", "answer": "7"}, {"problem": "y?", "solution": "a\nb"}

@@ -70,9 +70,38 @@ def test_rollouts_are_written_with_their_numbers(trained: Any, prompts: str, nam
     )
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_plans_are_written_as_a_table_for_other_tools(
+    trained: Any, prompts: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pandas = pytest.importorskip("pandas")
+    asked = ["plan", str(trained.folder), prompts, "--budget", "200"]
+    assert main([*asked, "--out", name, "--out-format", "table"]) == 0
+    assert f"Table: {name}" in capsys.readouterr().out
+    frame = pandas.read_parquet(name) if name.endswith("parquet") else pandas.read_csv(name)
+    assert main([*asked, "--out", "plans.jsonl"]) == 0
+    plans = [json.loads(line) for line in Path("plans.jsonl").read_text().splitlines()]
+    assert [str(one) for one in frame["prompt_id"]] == [plan["prompt_id"] for plan in plans]
+    assert list(frame["expected_cost"]) == [plan["expected_cost"] for plan in plans]
+    assert next(iter(frame["prompt"])) == "Add up 0 + 1." and list(frame["gold"].astype(int))[:2] == [1, 3]
+
+
+def test_prompts_that_repeat_a_text_are_said(
+    trained: Any, prompts: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("twice.csv").write_text("question,model\nWhat is 6 times 7?,a\nWhat is 6 times 7?,b\nHow many?,a\n")
+    asked = ["plan", str(trained.folder), "twice.csv", "--price", "1e-4", "--out", "plans.jsonl"]
+    assert main(asked) == 0
+    assert "note: 1 of 3 prompts repeat the text of another one" in capsys.readouterr().err
+    assert main([*asked[:2], prompts, *asked[3:]]) == 0
+    assert "repeat the text" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        (["--out", "t.json", "--out-format", "table"], "written as .csv or .parquet; got t.json"),
+        (["--out", "plans.csv"], "name the file plans.jsonl; a table plans.csv for other tools"),
         (["--out-format", "rollouts"], "--out-format rollouts goes with --out"),
         (["--out", "x.jsonl", "--model", "a=b"], "--model goes with --out-format openai-batch"),
         (["--out", "x.txt", "--out-format", "rollouts"], "written as .parquet or .jsonl; got x.txt"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from difficulty.errors import InvalidInputError
+from policies.course.allocation import Allocation
 from policies.course.course import Course, Step, waves
 from policies.course.selection import Selection
 from policies.course.stop import Agreement, BestScore, Beta, Never, Success
@@ -123,3 +124,8 @@ def test_the_verifiers_that_a_selection_needs() -> None:
     assert str(default) == str(Selection(by="first_success")) == "first success"
     assert str(Selection(by="first_success", signal="tests")) == "first success by tests"
     assert Selection(by="first_success", signal="tests").verifiers == ("tests",)
+
+
+def test_an_allocation_is_one_line_whatever_its_delimiter() -> None:
+    search = Allocation(generator="tiny", strategy="dvts", width=4, params={"delimiter": "\n"})
+    assert str(search) == r"tiny dvts N=4 delimiter=\n"
