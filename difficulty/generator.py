@@ -89,6 +89,22 @@ class Generator:
         return self.active_params if self.active_params is not None else self.params
 
 
+def check_by_name(generators: Mapping[str, Generator]) -> Mapping[str, Generator]:
+    """Return generators by name, and refuse a list of them, as whoever writes it does not see the difference.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is no mapping.
+    """
+    if not isinstance(generators, Mapping):
+        raise InvalidInputError(
+            "generators must map names to Generators, such as {'tiny': Generator(name='tiny')}; got "
+            f"{type(generators).__name__}"
+        )
+    return generators
+
+
 def generator_of(name: str, record: Mapping[str, Any]) -> Generator:
     """Return a generator as logs and bundles describe it: by its settings, the name apart.
 

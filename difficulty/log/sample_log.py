@@ -16,7 +16,7 @@ import msgspec
 
 from difficulty.arguments import check_choice
 from difficulty.errors import InvalidInputError, InvalidLogError
-from difficulty.generator import Generator
+from difficulty.generator import Generator, check_by_name
 from difficulty.log.builder import LogBuilder
 from difficulty.log.derived_log import DerivedLog
 from difficulty.log.formats.files import read_file, write_file
@@ -117,7 +117,7 @@ class SampleLog(DerivedLog):
         InvalidLogError
             When a record is not a valid line; `line` counts records from 1.
         """
-        for name, generator in generators.items():
+        for name, generator in check_by_name(generators).items():
             if name != generator.name:
                 raise InvalidInputError(
                     f"generators[{name!r}] has the name {generator.name!r}; they must agree"

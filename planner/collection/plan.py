@@ -16,7 +16,7 @@ import msgspec
 
 from difficulty.arguments import check_whole
 from difficulty.errors import InvalidInputError
-from difficulty.generator import Generator
+from difficulty.generator import Generator, check_by_name
 from difficulty.log.lines import generator_record
 from difficulty.prompt import Prompt
 from planner.answers.rule import AnswerRule
@@ -187,11 +187,7 @@ class CollectPlan:
     _pieces: tuple[Piece, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.generators, Mapping):
-            raise InvalidInputError(
-                "generators must map names to Generators, such as {'tiny': Generator(name='tiny')}; got "
-                f"{type(self.generators).__name__}"
-            )
+        check_by_name(self.generators)
         if not self.prompts or not self.generators or not self.recordings:
             raise InvalidInputError(
                 "a collection needs prompts, generators and something to record of them; got "

@@ -14,7 +14,7 @@ import click
 from planner.commands.tables.imported import summary_of, tell
 from planner.commands.terminal.importing import COLUMN_OPTIONS, Wanted
 from planner.commands.terminal.options import FILE_TO_READ, FILE_TO_WRITE, as_json, keep_apart
-from planner.commands.terminal.terminal import print_json, say
+from planner.commands.terminal.terminal import note, print_json, say
 
 if TYPE_CHECKING:
     from difficulty.generator import Generator
@@ -125,4 +125,7 @@ def command(
         print_json({"out": str(out), "kind": kind, "files": list(map(str, paths)), **summary_of(log)})
         return
     tell(log)
+    untold = [name for name in log.generators if name not in known]
+    if known and untold:
+        note(f"{generators_file} says nothing of {', '.join(untold)}")
     say(f"wrote {out}: {log!r}")

@@ -16,7 +16,7 @@ import msgspec
 from difficulty.errors import InvalidInputError, require
 from difficulty.files.whole import written_whole
 from difficulty.log.tables.frames import FrameKind, frame_of_table
-from difficulty.prompt import Prompt
+from difficulty.prompt import Prompt, as_prompts
 from planner.ports.outcome import Outcome
 from policies.plan.plan import AllocationPlan
 
@@ -27,7 +27,10 @@ SOURCE: Final = "ttc-planner"
 
 
 def plans_frame(
-    plans: Sequence[AllocationPlan], *, prompts: Sequence[Prompt] | None = None, kind: FrameKind = "pandas"
+    plans: Sequence[AllocationPlan],
+    *,
+    prompts: Sequence[Prompt | str] | None = None,
+    kind: FrameKind = "pandas",
 ) -> Any:
     """Return plans as a frame, one row a plan.
 
@@ -35,7 +38,7 @@ def plans_frame(
     ----------
     plans : sequence of AllocationPlan
         The P plans.
-    prompts : sequence of Prompt, optional
+    prompts : sequence of Prompt or str, optional
         In the same order, for their texts.
     kind : {"pandas", "polars", "arrow"}
         What kind of frame.
@@ -50,7 +53,7 @@ def plans_frame(
     return _frame(_plan_rows(plans, prompts), kind)
 
 
-def write_plans_table(path: Path, plans: Sequence[AllocationPlan], prompts: Sequence[Prompt]) -> None:
+def write_plans_table(path: Path, plans: Sequence[AllocationPlan], prompts: Sequence[Prompt | str]) -> None:
     """Write `plans_frame` as CSV or Parquet, by the name of the file.
 
     Raises
@@ -74,7 +77,9 @@ def write_plans_table(path: Path, plans: Sequence[AllocationPlan], prompts: Sequ
         raise InvalidInputError(f"tables of plans are written as .csv or .parquet; got {path.name}")
 
 
-def _plan_rows(plans: Sequence[AllocationPlan], prompts: Sequence[Prompt] | None) -> list[dict[str, Any]]:
+def _plan_rows(
+    plans: Sequence[AllocationPlan], prompts: Sequence[Prompt | str] | None
+) -> list[dict[str, Any]]:
     """Return the rows of `plans_frame`."""
     rows = [
         {
@@ -100,7 +105,7 @@ def _plan_rows(plans: Sequence[AllocationPlan], prompts: Sequence[Prompt] | None
 def outcomes_frame(
     outcomes: Sequence[Outcome],
     *,
-    prompts: Sequence[Prompt] | None = None,
+    prompts: Sequence[Prompt | str] | None = None,
     candidates: bool = False,
     kind: FrameKind = "pandas",
 ) -> Any:
@@ -110,7 +115,7 @@ def outcomes_frame(
     ----------
     outcomes : sequence of Outcome
         The P outcomes.
-    prompts : sequence of Prompt, optional
+    prompts : sequence of Prompt or str, optional
         In the same order, for their texts and right answers.
     candidates : bool
         One row for each candidate, with its text, answer and score.
@@ -166,7 +171,7 @@ def outcomes_frame(
 
 
 def rollouts_frame(
-    prompts: Sequence[Prompt],
+    prompts: Sequence[Prompt | str],
     n: Sequence[int],
     *,
     source: str = SOURCE,
@@ -176,7 +181,7 @@ def rollouts_frame(
 
     Parameters
     ----------
-    prompts : sequence of Prompt
+    prompts : sequence of Prompt or str
         The P prompts.
     n : sequence of int
         Rollouts of each, at least 0; prompts with 0 are left out. ``[plan.allocation.n for plan in plans]``,
@@ -202,7 +207,7 @@ def rollouts_frame(
     return _frame(_rollout_rows(prompts, n, source=source), kind)
 
 
-def write_rollouts(path: Path, prompts: Sequence[Prompt], n: Sequence[int]) -> None:
+def write_rollouts(path: Path, prompts: Sequence[Prompt | str], n: Sequence[int]) -> None:
     """Write `rollouts_frame` as Parquet or JSON Lines, by the name of the file.
 
     Raises
@@ -225,9 +230,10 @@ def write_rollouts(path: Path, prompts: Sequence[Prompt], n: Sequence[int]) -> N
 
 
 def _rollout_rows(
-    prompts: Sequence[Prompt], n: Sequence[int], *, source: str = SOURCE
+    prompts: Sequence[Prompt | str], n: Sequence[int], *, source: str = SOURCE
 ) -> list[dict[str, Any]]:
     """Return the rows of `rollouts_frame`."""
+    prompts = as_prompts(prompts)
     if len(prompts) != len(n):
         raise InvalidInputError(f"prompts and n must be as many; got {len(prompts)} and {len(n)}")
     if min(n, default=0) < 0:
@@ -255,10 +261,11 @@ def _messages(prompt: Prompt) -> list[dict[str, Any]]:
     return [{"role": "user", "content": prompt.text or ""}]
 
 
-def _with_texts(rows: list[dict[str, Any]], prompts: Sequence[Prompt] | None) -> list[dict[str, Any]]:
+def _with_texts(rows: list[dict[str, Any]], prompts: Sequence[Prompt | str] | None) -> list[dict[str, Any]]:
     """Return rows with the texts and right answers of their prompts."""
     if prompts is None:
         return rows
+    prompts = as_prompts(prompts)
     if [row["prompt_id"] for row in rows] != [prompt.id for prompt in prompts]:
         raise InvalidInputError("prompts must be those of the rows, in the same order")
     return [

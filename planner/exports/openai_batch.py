@@ -19,7 +19,7 @@ from difficulty.errors import InvalidInputError, UnknownGeneratorError
 from difficulty.files.whole import written_whole
 from difficulty.generator import Generator
 from difficulty.importers.openai_batch import custom_id
-from difficulty.prompt import Prompt
+from difficulty.prompt import Prompt, as_prompts
 from planner.backends.openai.learning import ServerTraits
 from planner.backends.openai.request import RequestStyle
 from planner.ports.ports import SampleRequest
@@ -36,7 +36,7 @@ _TRAITS: Final = ServerTraits(native_n=True, logprobs=False, limit_field="max_co
 
 def batch_requests(
     plans: Sequence[AllocationPlan],
-    prompts: Sequence[Prompt],
+    prompts: Sequence[Prompt | str],
     *,
     generators: Mapping[str, Generator],
     extra_body: Mapping[str, object] | None = None,
@@ -47,7 +47,7 @@ def batch_requests(
     ----------
     plans : sequence of AllocationPlan
         One-shot plans, one per prompt.
-    prompts : sequence of Prompt
+    prompts : sequence of Prompt or str
         In the same order.
     generators : mapping of str to Generator
         Settings of the generators that the plans name, each with its `model`.
@@ -74,6 +74,7 @@ def batch_requests(
     >>> request["custom_id"], request["body"]["n"], request["body"]["messages"][0]["content"]
     ('q1#g#0', 4, '2 + 2?')
     """
+    prompts = as_prompts(prompts)
     if [plan.prompt_id for plan in plans] != [prompt.id for prompt in prompts]:
         raise InvalidInputError("plans and prompts must be the same prompts in the same order")
     style = RequestStyle(extra_body=dict(extra_body or {}), thinking_field=None)
@@ -110,7 +111,7 @@ def batch_requests(
 def write_openai_batch(
     path: str | os.PathLike[str],
     plans: Sequence[AllocationPlan],
-    prompts: Sequence[Prompt],
+    prompts: Sequence[Prompt | str],
     *,
     generators: Mapping[str, Generator],
     extra_body: Mapping[str, object] | None = None,

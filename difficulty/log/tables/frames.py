@@ -6,6 +6,7 @@ frame has nothing simpler to offer. What the columns mean is left to `difficulty
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias, get_args
 
@@ -131,6 +132,8 @@ def _columns(frame: Any) -> dict[str, list[Any]]:
     elif hasattr(frame, "__dataframe__"):
         frame = require("pyarrow.interchange", extra="parquet").from_dataframe(frame)
     if not hasattr(frame, "to_pydict"):
+        if isinstance(frame, (str, os.PathLike)):
+            raise InvalidInputError(f"{str(frame)!r} is no dataframe; files are read by read_table(path)")
         raise InvalidInputError(
             f"{type(frame).__name__} is no dataframe: give one of pandas, polars or Arrow, a dataset, an "
             "object with __arrow_c_stream__ or __dataframe__, a mapping of columns, or a list of mappings"

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from difficulty.errors import InvalidLogError, InvalidPromptError
-from difficulty.generator import Generator
+from difficulty.errors import InvalidInputError, InvalidLogError, InvalidPromptError
+from difficulty.generator import Generator, check_by_name
 from difficulty.log.tables.cells import Row, as_count, as_list, as_text, is_missing, is_records, plain
 from difficulty.log.tables.choice import FAMILY, SAMPLE_FIELDS, ColumnChoice
 from difficulty.log.tables.choice_by_cells import choose_by_cells, samples_in
@@ -81,7 +81,7 @@ def lines_of_rows(
     Raises
     ------
     InvalidInputError
-        When a column that is named is not there.
+        When a column that is named is not there, or no sample is of the generators that are given.
     InvalidLogError
         When the table tells nothing about samples, or a row cannot be read; with the place of the row.
 
@@ -93,6 +93,7 @@ def lines_of_rows(
     ('7', [{'answer': '4', 'correct': True}, {'answer': '5', 'correct': False}])
     """
     check_threshold(threshold)
+    known = check_by_name(generators or {})
     if not rows:
         raise InvalidLogError("there are no rows; there is nothing to read")
     rows, parts, columns = as_long(opened(rows), columns)
@@ -101,7 +102,7 @@ def lines_of_rows(
     habits = habits_of(rows, choice, threshold=threshold)
     column = choice.columns.get("generator")
     some_named = column is not None and any(not is_missing(plain(row.cells.get(column))) for row in rows)
-    reader = _Reader(choice, nested, generators or {}, threshold, habits, some_named)
+    reader = _Reader(choice, nested, known, threshold, habits, some_named)
     for row in rows:
         try:
             reader.add(row)
@@ -111,6 +112,11 @@ def lines_of_rows(
     records = reader.records()
     if not records:
         raise InvalidLogError("all rows are empty; there is nothing to read")
+    if known and not known.keys() & reader.generators.keys():
+        raise InvalidInputError(
+            f"generators tells of {', '.join(known)}, and the samples are of {', '.join(reader.generators)}; "
+            "name them alike"
+        )
     if extract is not None:
         find_answers(records, extract)
     if grade is not None:

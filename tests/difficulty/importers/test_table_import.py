@@ -166,3 +166,18 @@ def test_a_trainers_step_is_no_step_of_a_chain(alone: str) -> None:
     assert log.counts().n.tolist() == [[2]]
     chains = SampleLog.from_frame({**frame, "chain": [0, 0], "step": [0, 1]})
     assert chains.chains("model") is not None
+
+
+def test_generators_that_no_sample_is_of_are_refused(tmp_path: Path) -> None:
+    frame = {"question": ["2 + 2?", "3 + 3?"], "model": ["tiny", "large"], "correct": [1, 0]}
+    with pytest.raises(
+        InvalidInputError, match=r"generators tells of Tiny, and the samples are of tiny, large"
+    ):
+        SampleLog.from_frame(frame, generators={"Tiny": Generator(name="Tiny")})
+    known = {"tiny": Generator(name="tiny", params=1e9), "other": Generator(name="other")}
+    assert SampleLog.from_frame(frame, generators=known).generators["tiny"].params == 1e9
+    for read in (SampleLog.from_frame, SampleLog.from_records):
+        with pytest.raises(InvalidInputError, match=r"generators must map names to Generators.* got list"):
+            read(frame, generators=[Generator(name="tiny")])  # type: ignore[operator]
+    with pytest.raises(InvalidInputError, match=r"files are read by read_table\(path\)"):
+        SampleLog.from_frame(tmp_path / "a.csv")

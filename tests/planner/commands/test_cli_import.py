@@ -139,3 +139,12 @@ def test_completions_without_answers_are_said_to_need_an_extraction(
     assert "note: no answers, by which votes are counted: --extract HOW" in capsys.readouterr().err
     assert main(["import", "t.csv", "--extract", "number", "--out", "log.jsonl"]) == 0
     assert "no answers" not in capsys.readouterr().err
+
+
+def test_generators_of_which_a_file_says_nothing_are_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "t.csv").write_text("question,model,correct\n1 + 1?,gpt-4o,1\n1 + 1?,gpt-4o-mini,0\n")
+    (folder / "prices.toml").write_text('["gpt-4o"]\nusd_per_mtok_out = 10.0\n["gpt4o-mini"]\nparams = 1e9\n')
+    assert main(["import", "t.csv", "--generators", "prices.toml"]) == 0
+    assert "note: prices.toml says nothing of gpt-4o-mini\n" in capsys.readouterr().err

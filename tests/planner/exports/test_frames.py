@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from difficulty import Prompt
 from difficulty.errors import InvalidInputError
+from difficulty.generator import Generator
 from planner.exports.frames import outcomes_frame, plans_frame, rollouts_frame
+from planner.exports.openai_batch import write_openai_batch
 from planner.planner import Planner
 from planner.simulated import SimulatedBackend, SimulatedExtractor
 from policies.cost.budget import Budget
@@ -72,3 +75,17 @@ def test_rollouts_name_their_number_and_leave_out_prompts_without_any(kind: Any)
 def test_numbers_that_mean_nothing_are_refused(n: list[int], said: str) -> None:
     with pytest.raises(InvalidInputError, match=said):
         rollouts_frame(PROMPTS, n)
+
+
+def test_plain_strings_are_prompts_here_as_in_planning(tmp_path: Path) -> None:
+    texts = ["What is 6 times 7?", "What is 8 times 9?", "What is 6 times 7?"]
+    plans = Planner.untrained().plan(texts, budget=Budget(limit=2, unit="samples"), one_shot=True)
+    assert list(plans_frame(plans, prompts=texts)["prompt"]) == texts
+    assert len(rollouts_frame(texts, [1, 0, 2])) == 2
+    served = {
+        name: Generator(name=name, model="tiny") for name in {plan.allocation.generator for plan in plans}
+    }
+    (file,) = write_openai_batch(tmp_path / "batch.jsonl", plans, texts, generators=served)
+    assert all(text in file.read_text() for text in texts)
+    with pytest.raises(InvalidInputError, match="the same order"):
+        plans_frame(plans, prompts=texts[::-1][1:])
