@@ -167,8 +167,11 @@ def _set_aside(
 
 def _warn_of_single_samples(log: SampleLog, objective: Objective) -> None:
     """Say so when nothing in the log tells what several samples are worth."""
-    if objective in ("accuracy", "reward") and not (
-        log.has_answers or log.has_scores or log.has_logprobs or log.has_chains
+    valued = objective == "reward" or bool(log.counts().n.any())  # else it is refused
+    if (
+        objective in ("accuracy", "reward")
+        and valued
+        and not (log.has_answers or log.has_scores or log.has_logprobs or log.has_chains)
     ):
         note(
             f"this log records neither answers nor scores, so {objective} is known for single samples only "

@@ -36,6 +36,12 @@ def check_learnable(log: SampleLog, objective: Objective) -> None:
                 "some of the same prompts and generators on lines of their own (first attempts of chains "
                 "will do)"
             )
+        if log.has_rewards:
+            raise InvalidInputError(
+                "samples have rewards, and none is known to be right or wrong: train for rewards "
+                "(--objective reward), or say from which reward on a sample is right (planner import LOG "
+                "--reward-from reward --threshold 1)"
+            )
         ungraded = "verifier" if log.has_scores and not log.has_answers else "agreement"
         raise InvalidInputError(
             "no sample is known to be right or wrong, and a policy learns from nothing else: grade them when "

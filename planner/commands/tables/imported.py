@@ -96,7 +96,7 @@ def _remedy(log: SampleLog) -> str:
     """Return what can be done with a log that has no verdicts."""
     named = "--correct COLUMN names verdicts" if log.about.get("unused_columns") else ""
     if log.has_rewards:
-        return "; --threshold 1 takes rewards from 1 on as right"
+        return "; --threshold 1 takes rewards from 1 on as right, or train with --objective reward"
     if any(prompt.gold is not None for prompt in log.prompts):
         return f"; --grade HOW compares answers with the right ones{named and ', '}{named}"
     if log.has_answers:

@@ -119,7 +119,7 @@ def test_a_folder_of_tables_is_read_whole(folder: Path) -> None:
         ("pred,gold", "--grade HOW compares answers with the right ones"),
         ("pred", "name the right answers (--gold) and --grade, or train with --labels agreement"),
         ("rm_score", "train with --objective reward --reward score, or with --labels verifier"),
-        ("reward", "--threshold 1 takes rewards from 1 on as right"),
+        ("reward", "--threshold 1 takes rewards from 1 on as right, or train with --objective reward"),
     ],
 )
 def test_without_verdicts_it_says_what_this_log_is_good_for(
@@ -148,3 +148,20 @@ def test_generators_of_which_a_file_says_nothing_are_named(
     (folder / "prices.toml").write_text('["gpt-4o"]\nusd_per_mtok_out = 10.0\n["gpt4o-mini"]\nparams = 1e9\n')
     assert main(["import", "t.csv", "--generators", "prices.toml"]) == 0
     assert "note: prices.toml says nothing of gpt-4o-mini\n" in capsys.readouterr().err
+
+
+def test_rewards_without_verdicts_are_said_where_training_needs_verdicts(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"Write about {n},{n / 9}" for n in range(30) for _ in range(3)]
+    (folder / "t.csv").write_text("\n".join(["prompt,reward", *rows]) + "\n")
+    assert main(["import", "t.csv", "--out", "log.jsonl"]) == 0
+    capsys.readouterr()
+    assert main(["train", "log.jsonl", "--out", "policy"]) == 2
+    said = capsys.readouterr().err
+    assert "train for rewards (--objective reward), or say from which reward on" in said
+    assert "coverage" not in said
+    assert (
+        main(["import", "log.jsonl", "--reward-from", "reward", "--threshold", "1", "--out", "b.jsonl"]) == 0
+    )
+    assert SampleLog.read("b.jsonl").counts().n_correct.sum() == 63
