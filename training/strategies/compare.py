@@ -161,7 +161,13 @@ def compare_strategies(
             "seed": seed,
         },
         families=[
-            {"name": f.name, "kind": f.kind, "sizes": [a.n for a in f.allocations]} for f in bed.families
+            {
+                "name": f.name,
+                "kind": f.kind,
+                "sizes": [a.n for a in f.allocations],
+                "least_cost": float(bed.cost[:, bed.places(f.allocations)].mean(axis=0).min()),
+            }
+            for f in bed.families
         ],
         groups=groups,
         choice=choice_table(bed, weights, sizes, seed=seed),

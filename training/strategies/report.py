@@ -28,7 +28,7 @@ class StrategyComparison:
     data : dict
         Log, generator, unit, prompts, how difficulty was told, what is known of scoring, replicates, seed.
     families : list of dict
-        Name, kind and sizes of every strategy.
+        Name, kind, sizes and mean cost of the cheapest size of every strategy.
     groups : list of dict
         All prompts first, then the bins from easiest to hardest: size, success of one sample, ``"kinds"``
         (the best of each kind, chosen on other prompts), ``"at_equal_cost"`` (every strategy), ``"points"``
@@ -58,7 +58,7 @@ class StrategyComparison:
                 other, elsewhere = (easiest, "easiest") if group is hardest else (hardest, "hardest")
                 if other is not group:
                     sentences.append(_kind_sentence(kind, other, elsewhere))
-        return sentences
+        return [*sentences, *self._dear_sentences()]
 
     def to_json(self) -> bytes:
         """Return the comparison as JSON; equal comparisons give equal bytes."""
@@ -74,6 +74,17 @@ class StrategyComparison:
         sections = [self._head(), self._kinds(), self._choice(), share_section(self.groups)]
         sections += [family_section(group, self.data["unit"]) for group in self.groups]
         return document(*sections) + "\n"
+
+    def _dear_sentences(self) -> list[str]:
+        rows, unit = self.groups[0]["at_equal_cost"], self.data["unit"].replace("_", " ")
+        shown = {name for row in rows for name in row["strategies"]}
+        dear = [f"{f['name']} ({f['least_cost']:.4g})" for f in self.families if f["name"] not in shown]
+        if not dear:
+            return []
+        return [
+            f"In no table, as they cost more {unit} than every budget ({rows[-1]['budget']:.4g} at most): "
+            f"{', '.join(dear)}. More samples of each prompt make larger budgets."
+        ]
 
     def _share_sentences(self) -> list[str]:
         sentences = []

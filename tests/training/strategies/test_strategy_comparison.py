@@ -415,3 +415,13 @@ def test_copies_of_three_questions_give_no_interval() -> None:
         compare_strategies(
             SampleLog.from_records(records, {"model": Generator(name="model")}), bins=1, n_bootstrap=100
         )
+
+
+def test_strategies_that_no_budget_buys_are_named() -> None:
+    few = compare_strategies(simulated_strategies(40, n_samples=8, seed=1), bins=2, n_bootstrap=100)
+    said = "In no table, as they cost more total tokens than every budget (420 at most): "
+    assert few.answers[-1].startswith(said) and "beam search (beam_width=4) (560)" in few.answers[-1]
+    shown = {name for row in few.groups[0]["at_equal_cost"] for name in row["strategies"]}
+    assert shown and not any(name in few.answers[-1] for name in shown)
+    many = compare_strategies(simulated_strategies(40, n_samples=40, seed=1), bins=2, n_bootstrap=100)
+    assert "In no table" not in " ".join(many.answers)
