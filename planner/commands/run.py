@@ -140,7 +140,8 @@ def command(
     served, spec = served_generators(planner.bundle.generators, tasks.prompts, backend, templates)
     planner = replace(planner, bundle=replace(planner.bundle, generators=served))
     if plan_file is not None:
-        plans = plans_of(read_plans(plan_file), tasks.prompts, unit=None if limit is None else limit.unit)
+        budget_unit = None if limit is None else limit.unit
+        plans = plans_of(read_plans(plan_file), tasks.prompts, unit=budget_unit, source=str(plan_file))
     else:
         plans = planner.plan(tasks.prompts, **asking.of(planner.bundle), seed=seed)
     opened = spec.open(without_tokens=plans[0].unit == "samples")

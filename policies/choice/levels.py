@@ -54,7 +54,7 @@ def spend(
     ----------
     value, cost : ndarray of float64, shape (N, L + K)
         Told value and expected cost of what each prompt takes at each level, from dear prices to cheap ones,
-        and then of K steps between its levels, which money is left over for.
+        and then of K steps between its levels, which only what is left over may buy.
     budget : float
         The most that all prompts together are expected to cost.
     prices : ndarray of float64, shape (L,)
@@ -94,8 +94,8 @@ def spend(
             found.append(np.full(len(value), hull[at]))
             continue
         near = np.flatnonzero(total <= total[hull[at + 1]]) if at >= 0 else np.arange(n_levels)
-        # Small steps first may leave too little for a level: whichever brings more.
-        for columns in (near, np.append(near, steps))[: 1 + (len(steps) > 0)]:
+        # With small steps first, too little may be left for a level: both ways are tried.
+        for columns in [near, np.append(near, steps)] if len(steps) else [near]:
             some, paid = value[:, columns], cost[:, columns]
             if at < 0:
                 level = cost[:, :n_levels].argmin(axis=1)

@@ -354,4 +354,4 @@ def test_two_plans_of_one_prompt_are_refused(
     plans.write_text(plans.read_text() + plans.read_text().splitlines()[0] + "\n")
     run = ["run", str(bundle), str(log), "--plans", str(plans), "--backend", "replay", "--log", str(log)]
     assert main([*run, "--out", str(out)]) == 2
-    assert "has two plans for" in capsys.readouterr().err
+    assert "plans.jsonl has two plans for" in " ".join(capsys.readouterr().err.split())
